@@ -1,0 +1,1 @@
+"""What a game is: fields, episodes, views, protocols. NumPy alone."""

@@ -1,0 +1,152 @@
+"""What a game brings, and the two protocols that let everything meet: worlds and agents.
+
+Shapes: N matches side by side; columns are "group/field" -> [N, slots]. A row pairs `state_t` with `controls_t`, which
+were pressed having seen `state_t` and produced `state_{t+1}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from shadowbox.core.schema import Array, Columns, Schema
+
+# One thing that happened. `frame` is the first row that shows its effect. In a World `match` is the position in the
+# batch, in a store the episode's number. `kind` counts along `Game.event_kinds`. `player` did it or suffered it alone,
+# `other` is the second player (-1: none). A hit: `what` is the move and `value` the damage.
+EVENT = np.dtype(
+    [
+        ("match", "<i4"),
+        ("frame", "<i4"),
+        ("value", "<f4"),
+        ("what", "<i2"),
+        ("kind", "u1"),
+        ("player", "i1"),
+        ("other", "i1"),
+    ]
+)
+
+
+def no_events() -> Array:
+    """An empty array of events."""
+    return np.zeros(0, EVENT)
+
+
+class World(Protocol):
+    """N matches of a game: the true simulator, a learned dream, or a live game. None of its users can tell which.
+
+    Arrays that it returns are valid until its next step. A finished match stays as it is: stepping it changes nothing
+    and emits nothing, and `done` stays true; when to reset it is the caller's decision.
+    """
+
+    schema: Schema
+    matches: int
+    name: str  # the spec that built it; every result carries it
+
+    def reset(self, seeds: Array, where: Array | None = None) -> Columns:
+        """Start the matches in the mask `where` [N] (default: all) from `seeds` [N]; the columns of all N."""
+        ...
+
+    def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
+        """One frame: controls [N, slots] -> columns [N, slots], events [E] (EVENT), done [N]."""
+        ...
+
+    def snapshot(self, where: Array | None = None) -> Any:
+        """All that the chosen matches need to go on, as plain arrays."""
+        ...
+
+    def restore(self, snapshot: Any, where: Array | None = None) -> Columns:
+        """Put a snapshot into equally many matches; the columns of all N."""
+        ...
+
+
+class Agent(Protocol):
+    """A player of many matches at once. All memory is in `state`, so one agent can sit in both seats."""
+
+    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+        """State for matches with `seeds` [N] in the seats `players` [N]; with `where` only those begin anew in `state`."""
+        ...
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """One decision a match. `view`: state_t and everybody's controls_{t-1} (neutral at the start), own slot first.
+
+        Answers the own slot's controls [N, 1] (by control key) and the new state.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a match ended: `winner` is a player or None (a draw, or broken off), `reason` a word of the game's own."""
+
+    winner: int | None
+    reason: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Bot(Protocol):
+    """Builds an agent from the text after its name in a spec (`clockwork:...`), empty where there is none."""
+
+    def __call__(self, argument: str = "") -> Agent: ...  # noqa: D102
+
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Game:
+    """All that Shadowbox knows about a game. Heavy parts are functions that import when they are called."""
+
+    name: str
+    title: str  # one line for `shadowbox games`
+    schema: Schema
+    event_kinds: tuple[str, ...] = ()
+    event_whats: Mapping[str, Sequence[str]] = _EMPTY  # kind -> names of its `what` (a hit: the moves)
+    reader: str | None = None  # "module:function", so that a worker process can import it: path, **options -> Episode
+    reader_options: Mapping[str, Any] = _EMPTY
+    world: Callable[..., World] | None = None  # (matches, **options) -> World
+    events: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> events, for games whose rules are elsewhere
+    outcome: Callable[[Columns, Array], Outcome] | None = None
+    writers: Mapping[str, Callable[..., None]] = _EMPTY  # file format -> (episode, path)
+    bots: Mapping[str, Bot] = _EMPTY
+    held_out: frozenset[str] = frozenset()  # bots that learners never train on
+    policies: Mapping[str, str] = _EMPTY  # shipped agents by name -> path
+    worlds: Mapping[str, str] = _EMPTY  # shipped learned worlds by name -> path
+    rewards: Mapping[str, Any] = _EMPTY
+    encodings: Mapping[str, Any] = _EMPTY  # named selections over the schema
+    observations: Mapping[str, Any] = _EMPTY
+    actions: Mapping[str, Any] = _EMPTY  # named tables of control combinations
+    scene: Callable[[], Mapping[str, Any]] | None = None  # what to draw, as data
+    learns_by: tuple[str, ...] = ()  # imitation, world, selfplay, dream
+
+
+def noise(seeds: Array, frame: int | Array, player: int | Array, draw: int) -> Array:
+    """Counter-based uniforms in [0, 1): a function of (match seed, frame, player, draw), whatever the batch or order.
+
+    `seeds` [N] int64 -> [N] f64. The mixing steps are those of splitmix64.
+    """
+    with np.errstate(over="ignore"):
+        x = np.asarray(seeds).astype(np.uint64)
+        for word in (frame, player, draw):
+            x = _mix(x + (np.asarray(word).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+    return np.asarray((x >> np.uint64(11)) * 2.0**-53)
+
+
+def _mix(x: Array) -> Array:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def stable_hash(*parts: str | bytes | int) -> int:
+    """A 64-bit hash that is the same in every process and on every machine."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return int.from_bytes(digest.digest(), "little")

@@ -1,0 +1,63 @@
+"""Everything that Shadowbox itself refuses, as one family.
+
+    ShadowboxError          exit 1: the job failed; the message says where, what was expected and what to do
+    ├── UsageError          exit 2: the call was wrong (an unknown name, an impossible option)
+    ├── SchemaError         a game declares its fields wrongly
+    │   └── SchemaMismatch  data or weights belong to another schema; the message lists the differences
+    ├── EpisodeError        an episode holds a value its schema does not allow, or a shape that does not fit
+    ├── RecordingError      a recording cannot be read
+    └── StoreError          a store is damaged, of an unknown version, unreadable, or the disk is full
+        └── StoreLocked     another process is writing to it
+
+A message is one paragraph: where (file, episode, frame, field), what was found, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShadowboxError(Exception):
+    """The job failed for a reason that the user can act on."""
+
+    exit_code = 1
+
+
+class UsageError(ShadowboxError):
+    """The call was wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class SchemaError(ShadowboxError):
+    """A schema was declared in a way that cannot work."""
+
+
+class SchemaMismatch(SchemaError):
+    """Two schemas differ in fields that the reader uses."""
+
+
+class EpisodeError(ShadowboxError):
+    """An episode holds something that its schema does not allow."""
+
+
+class RecordingError(ShadowboxError):
+    """A recording could not be turned into an episode."""
+
+
+class StoreError(ShadowboxError):
+    """A store cannot be opened, read or written."""
+
+
+class StoreLocked(StoreError):
+    """Another process is writing to this store."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error sentence: the nearest known name, or all of them where none is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(known)}" if known else "none is known"
