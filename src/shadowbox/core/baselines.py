@@ -1,0 +1,93 @@
+"""The predictions that cost nothing. Every metric is printed beside them; a model that does not beat them has learned nothing.
+
+`hold` says that nothing changes (for controls: copy-last), `constant_velocity` that the change goes on, `never_press`
+that nobody presses anything, `LookupTable` what usually follows in this situation. Arrays are [..., time, slots]: the
+prediction for t + 1 stands at t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
+
+
+def hold(values: Array) -> Array:
+    """Values at t stand for those at t + 1: [..., T, S] -> [..., T, S]."""
+    return values
+
+
+def constant_velocity(values: Array, low: float, high: float) -> Array:
+    """values_t + (values_t - values_{t-1}), kept inside the range; the first frame holds: [..., T, S] -> [..., T, S]."""
+    change = np.diff(values, axis=-2, prepend=values[..., :1, :])
+    return np.clip(values + change, low, high)
+
+
+def never_press(values: Array) -> Array:
+    """Nothing is pressed: zeros."""
+    return np.zeros_like(values)
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """For each situation the usual value: mean (reals), more likely than not (flags), most frequent (choices).
+
+    A situation is the joint value of a few choice and flag columns of the same frame and slot; one that the training
+    data never showed falls back to the overall usual value.
+    """
+
+    by: tuple[str, ...]
+    sizes: tuple[int, ...]
+    usual: Mapping[str, Array]  # column -> [situations + 1]; the last: overall
+
+    @staticmethod
+    def fit(schema: Schema, given: Columns, following: Columns, by: tuple[str, ...]) -> LookupTable:
+        """`given` [T, S] is what is known, `following` [T, S] what came then, row by row. All `by` columns and targets
+        have the same slots."""
+        sizes = tuple(_size(schema, key) for key in by)
+        situations = int(np.prod(sizes))
+        at = _situation(given, by, sizes).ravel()
+        count = np.bincount(at, minlength=situations)
+        usual = {}
+        for key, values in following.items():
+            field, flat = schema.columns[key].field, values.ravel()
+            if isinstance(field, Choice):
+                usual[key] = _most_frequent(at, flat, situations)
+                continue
+            total = np.bincount(at, weights=flat.astype(np.float64), minlength=situations)
+            mean = np.append(total, total.sum()) / np.maximum(np.append(count, count.sum()), 1)
+            mean[:-1][count == 0] = mean[-1]
+            usual[key] = mean > 0.5 if isinstance(field, Flag) else mean
+        return LookupTable(by, sizes, usual)
+
+    def predict(self, given: Columns, key: str) -> Array:
+        """The usual value of column `key` in each situation of `given`: [T, S]."""
+        return self.usual[key][_situation(given, self.by, self.sizes)]
+
+
+def _size(schema: Schema, key: str) -> int:
+    field = schema.columns[key].field
+    if isinstance(field, Real):
+        raise ValueError(f"{key} is a real; a look-up table is keyed by choices and flags")
+    return field.n if isinstance(field, Choice) else 2
+
+
+def _situation(given: Mapping[str, Array], by: tuple[str, ...], sizes: tuple[int, ...]) -> Array:
+    at = np.zeros((), np.int64)
+    for key, size in zip(by, sizes, strict=True):
+        at = at * size + given[key]
+    return at
+
+
+def _most_frequent(at: Array, values: Array, situations: int) -> Array:
+    """For each situation the value seen most often, the smaller one of equals; [situations + 1], the last overall."""
+    both, count = np.unique(np.stack([at, values.astype(np.int64)]), axis=1, return_counts=True)
+    overall = np.bincount(values.astype(np.int64)).argmax()
+    usual = np.full(situations + 1, overall)
+    order = np.argsort(count, kind="stable")  # the most frequent is written last
+    order = order[np.lexsort((-both[1][order], count[order]))]
+    usual[both[0][order]] = both[1][order]
+    return usual

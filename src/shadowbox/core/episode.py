@@ -1,0 +1,121 @@
+"""One match, recorded: columns over time, what happened in it, and where it comes from.
+
+An episode of T decisions has T + 1 rows. Row t is `(state_t, controls_t)`; `controls_t` produced `state_{t+1}`, so the
+last row's controls led nowhere: they are stored as they come and are never a target.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import EVENT, no_events
+from shadowbox.core.schema import Array, Choice, Column, Columns, Real, Schema
+from shadowbox.errors import EpisodeError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Columns "group/field" -> [T + 1, slots]; events (EVENT); metadata that fits into JSON.
+
+    Usual metadata: `players` (names or specs), `seed`, `source` (hash of the recording), `world`, `result`.
+    `absent` names the columns that the recording did not have; they hold zeros, and nothing is learned from them.
+    """
+
+    columns: Columns
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    events: Array = field(default_factory=no_events)
+    absent: frozenset[str] = frozenset()
+
+    @property
+    def rows(self) -> int:
+        """T + 1."""
+        return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def frames(self) -> int:
+        """T: the decisions, each with the state that it led to."""
+        return self.rows - 1
+
+    def valid(self, schema: Schema) -> Array:
+        """Which columns the recording had: bool [columns], in the schema's order."""
+        return np.array([key not in self.absent for key in schema.columns])
+
+
+def check(episode: Episode, schema: Schema, name: str = "episode") -> None:
+    """Refuse an episode that its schema does not allow; `name` stands first in the message."""
+    _check_shape(episode, schema, name)
+    for key, column in schema.columns.items():
+        values = episode.columns[key]
+        if key in episode.absent:
+            if np.any(values):
+                raise EpisodeError(f"{name}, {key}: it is marked absent and holds values; absent columns hold zeros")
+        elif not _all_allowed(values, column) and (refused := _first_refused(values, column, episode.columns)):
+            raise EpisodeError(f"{name}, {refused}")
+    _check_events(episode.events, episode.rows, name)
+    try:
+        json.dumps(dict(episode.meta), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise EpisodeError(f"{name}: its metadata does not fit into JSON: {error}") from error
+
+
+def _check_shape(episode: Episode, schema: Schema, name: str) -> None:
+    missing = [key for key in schema.columns if key not in episode.columns]
+    if missing:
+        raise EpisodeError(f"{name}: column {missing[0]} is missing; give all {len(schema.columns)}, or zeros and `absent`")
+    unknown = (set(episode.columns) | episode.absent) - set(schema.columns)
+    if unknown:
+        first = sorted(unknown)[0]
+        raise EpisodeError(f"{name}: column {first} is not in the schema: {did_you_mean(first, schema.columns)}")
+    if episode.rows < 2:
+        raise EpisodeError(f"{name}: {episode.rows} rows; the shortest episode has 2, one decision and the state after it")
+    for key, column in schema.columns.items():
+        values = episode.columns[key]
+        expected = (episode.rows, column.slots)
+        if values.shape != expected:
+            raise EpisodeError(f"{name}, {key}: shape {values.shape}, expected {expected}")
+        kinds = {"real": "fiu", "flag": "b", "choice": "iu"}[column.field.kind]
+        if values.dtype.kind not in kinds:
+            raise EpisodeError(f"{name}, {key}: values of type {values.dtype}, a {column.field.kind} is needed")
+
+
+def _all_allowed(values: Array, column: Column) -> bool:
+    """The fast path: smallest and largest value. A NaN makes both NaN, and every comparison false."""
+    if values.dtype == bool:
+        return True
+    low, high = column.field.limits
+    return bool(values.min() >= low and values.max() <= high)
+
+
+def _first_refused(values: Array, column: Column, columns: Mapping[str, Array]) -> str:
+    """Where the first bad value is, in words; empty if none: zeros in an unused slot are allowed by any range."""
+    low, high = column.field.limits
+    bad = ~((values >= low) & (values <= high))
+    mask = column.group.mask
+    if mask and column.field.name != mask:
+        bad &= (values != 0) | columns[f"{column.group.name}/{mask}"]
+    if not bad.any():
+        return ""
+    frame, slot = (int(i) for i in np.argwhere(bad)[0])
+    more = f" ({int(bad.sum())} such values)" if bad.sum() > 1 else ""
+    allowed = f"{low:g} .. {high:g}" if isinstance(column.field, Real) else f"{low} .. {high}"
+    extra = f" for a choice of {column.field.n}" if isinstance(column.field, Choice) else ""
+    return f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]}, allowed {allowed}{extra}{more}"
+
+
+def _check_events(events: Array, rows: int, name: str) -> None:
+    if events.dtype != EVENT or events.ndim != 1:
+        raise EpisodeError(f"{name}: events must be one row each of core.game.EVENT, not {events.dtype} {events.shape}")
+    if not len(events):
+        return
+    outside = (events["frame"] < 0) | (events["frame"] >= rows)
+    if outside.any():
+        raise EpisodeError(f"{name}: an event at frame {events['frame'][outside][0]}, frames are 0 .. {rows - 1}")
+    if not np.isfinite(events["value"]).all():
+        raise EpisodeError(f"{name}: an event whose value is not a finite number")
+    if np.any(np.diff(events["frame"]) < 0):
+        raise EpisodeError(f"{name}: events must be ordered by frame")

@@ -1,0 +1,66 @@
+"""Intervals, each once: a number without one is not reported."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from shadowbox.core.schema import Array
+
+Z95 = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
+
+
+class Interval(NamedTuple):
+    """A value and the interval that holds the truth with the stated confidence (95 % unless asked otherwise)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(successes: float, tries: float, z: float = Z95) -> Interval:
+    """The share of successes with Wilson's interval; without a try it is anywhere in 0 .. 1. Half successes (draws) count."""
+    if tries <= 0:
+        return Interval(math.nan, 0.0, 1.0)
+    share = successes / tries
+    scale = 1 + z * z / tries
+    centre = (share + z * z / (2 * tries)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / tries + z * z / (4 * tries * tries))
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def bootstrap_ratio(
+    numerators: Array, denominators: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """sum(numerators) / sum(denominators) over episodes [E], with a percentile bootstrap that draws whole episodes.
+
+    Frames of one episode depend on each other; only episodes are independent, so only they are drawn again.
+    """
+    top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    value = _ratio(top.sum(), bottom.sum())
+    if len(top) < 2:
+        return Interval(value, math.nan, math.nan)
+    draws = np.random.default_rng(seed)
+    values = np.empty(tries)
+    block = max(1, 4_000_000 // len(top))  # bounds memory: at most 32 MB of drawn indices at a time
+    for start in range(0, tries, block):
+        picks = draws.integers(0, len(top), (min(block, tries - start), len(top)))
+        values[start : start + len(picks)] = _ratio(top[picks].sum(1), bottom[picks].sum(1))
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Interval(value, math.nan, math.nan)
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def bootstrap_mean(values: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
+    """The mean over episodes [E] with its bootstrap interval."""
+    return bootstrap_ratio(values, np.ones(len(values)), tries=tries, level=level, seed=seed)
+
+
+def _ratio(top: Array, bottom: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(top, bottom)

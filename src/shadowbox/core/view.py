@@ -1,0 +1,58 @@
+"""Two ways to look at the same frame, from field attributes alone: from another seat, and in the mirror.
+
+Both are their own inverse. Columns may have any leading axes; arrays that do not change are passed on, not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shadowbox.core.schema import Array, Choice, Column, Columns, Schema
+from shadowbox.errors import UsageError
+
+
+def from_seat(schema: Schema, columns: Mapping[str, Array], player: int) -> Columns:
+    """The columns with `player`'s slots first: player 0 and `player` change places, values that name a seat follow."""
+    if not 0 <= player < schema.players:
+        raise UsageError(f"there is no player {player} in {schema.name}: players are 0 .. {schema.players - 1}")
+    if player == 0:
+        return dict(columns)
+    return {key: _reseated(values, schema.columns[key], player, schema.players) for key, values in columns.items()}
+
+
+def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
+    """The columns with left and right exchanged."""
+    out: Columns = {}
+    for key, values in columns.items():
+        column = schema.columns[key]
+        match column.field.mirror:
+            case "keep":
+                out[key] = values
+            case "negate":
+                out[key] = -values
+            case "invert":
+                out[key] = ~values
+            case partner:
+                out[key] = columns[f"{column.group.name}/{partner}"]
+    return out
+
+
+def seat_order(slots: int, player: int, players: int) -> list[int]:
+    """Positions of the slots of a per-player group after player 0 and `player` have changed places."""
+    each = slots // players
+    order = list(range(slots))
+    mine, first = slice(player * each, (player + 1) * each), slice(0, each)
+    order[first], order[mine] = order[mine], order[first]
+    return order
+
+
+def _reseated(values: Array, column: Column, player: int, players: int) -> Array:
+    if column.group.per:
+        values = values[..., seat_order(column.slots, player, players)]
+    if isinstance(column.field, Choice) and column.field.seat:
+        names = np.arange(column.field.n, dtype=values.dtype)
+        names[[0, player]] = names[[player, 0]]
+        values = names[values]
+    return values
