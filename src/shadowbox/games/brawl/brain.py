@@ -115,7 +115,7 @@ def _goal(s: Situation, view: Columns, style: dict[str, Array]) -> Array:
     item, near = _nearest_item(s, view)
     goal = np.where((s.me.weapon == 0) & (near < style["wants_weapon"]) & (near < np.abs(s.dx) + 2.0), item, goal)
 
-    block = np.where(np.abs(goal) < INNER, np.sign(s.me.x + (s.me.x == 0)), np.sign(goal))
+    block = np.where(np.abs(goal) < INNER - 0.5, np.sign(s.me.x + (s.me.x == 0)), np.sign(goal))
     on_ground = block * np.clip(np.abs(goal), INNER + 0.4, OUTER - 0.4)
     out = (np.abs(s.foe.x) > OUTER) & (np.abs(s.foe.x) < OUTER + style["guard"]) & (s.foe.y < s.lip + 1.5) & (s.me.air_jumps > 0)
     return np.where(out & ~gone, goal, on_ground)

@@ -31,7 +31,7 @@ class Style:
 
 
 STYLES: dict[str, Style] = {
-    "based": Style(attack=0.35, sloppy=0.5, hop=0.02, heavy=0.25, wants_weapon=1.0),
+    "based": Style(attack=0.6, sloppy=0.35, hop=0.02, heavy=0.7, wants_weapon=1.0),
     "aggressive": Style(attack=0.9, sloppy=0.35, heavy=0.6, dash=0.25, hop=0.02, lead=0.5, wants_weapon=1.5),
     "defensive": Style(distance=2.4, leash=6.0, attack=0.5, sloppy=0.0, heavy=1.2, hop=0.005, dodge=0.35, lead=0.5, charge=0.6),
     "kiter": Style(distance=3.6, attack=0.6, sloppy=0.1, heavy=0.4, hop=0.03, dodge=0.15, lead=0.7, dash=0.1, wants_weapon=6.0),
