@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,7 +94,6 @@ class Bot(Protocol):
     def __call__(self, argument: str = "") -> Agent: ...  # noqa: D102
 
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,21 +104,21 @@ class Game:
     title: str  # one line for `shadowbox games`
     schema: Schema
     event_kinds: tuple[str, ...] = ()
-    event_whats: Mapping[str, Sequence[str]] = _EMPTY  # kind -> names of its `what` (a hit: the moves)
+    event_whats: Mapping[str, Sequence[str]] = field(default_factory=dict)  # kind -> names of its `what` (a hit: the moves)
     reader: str | None = None  # "module:function", so that a worker process can import it: path, **options -> Episode
-    reader_options: Mapping[str, Any] = _EMPTY
+    reader_options: Mapping[str, Any] = field(default_factory=dict)
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     events: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> events, for games whose rules are elsewhere
     outcome: Callable[[Columns, Array], Outcome] | None = None
-    writers: Mapping[str, Callable[..., None]] = _EMPTY  # file format -> (episode, path)
-    bots: Mapping[str, Bot] = _EMPTY
+    writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)  # file format -> (episode, path)
+    bots: Mapping[str, Bot] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()  # bots that learners never train on
-    policies: Mapping[str, str] = _EMPTY  # shipped agents by name -> path
-    worlds: Mapping[str, str] = _EMPTY  # shipped learned worlds by name -> path
-    rewards: Mapping[str, Any] = _EMPTY
-    encodings: Mapping[str, Any] = _EMPTY  # named selections over the schema
-    observations: Mapping[str, Any] = _EMPTY
-    actions: Mapping[str, Any] = _EMPTY  # named tables of control combinations
+    policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path
+    worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds by name -> path
+    rewards: Mapping[str, Any] = field(default_factory=dict)
+    encodings: Mapping[str, Any] = field(default_factory=dict)  # named selections over the schema
+    observations: Mapping[str, Any] = field(default_factory=dict)
+    actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
     scene: Callable[[], Mapping[str, Any]] | None = None  # what to draw, as data
     learns_by: tuple[str, ...] = ()  # imitation, world, selfplay, dream
 
