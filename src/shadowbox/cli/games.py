@@ -16,7 +16,7 @@ def games(name: str | None, as_json: bool) -> None:
     """List the games; with NAME (or module:GAME for one of your own) describe its fields."""
     if name is None:
         records = [load(name) for name in sorted(GAMES)]
-        emit([_summary(game) for game in records]) if as_json else _list(records)
+        emit({"games": [_summary(game) for game in records]}) if as_json else _list(records)
         return
     game = load(name)
     if as_json:
@@ -30,7 +30,8 @@ def games(name: str | None, as_json: bool) -> None:
         for field in (column.field,)
     ]
     print(table(["column", "kind", "slots", "unit", "meaning"], rows, left=5))
-    print(f"\n{len(rows)} columns, {schema.row_dtype.itemsize} bytes a frame, {schema.fps:g} frames a second, facts {schema.facts_hash}")
+    row_bytes = schema.row_dtype.itemsize
+    print(f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, facts {schema.facts_hash}")
 
 
 def _list(records: list[Game]) -> None:

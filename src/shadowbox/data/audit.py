@@ -103,7 +103,11 @@ class Rows:
             return self.columns[f"{column.group.name}/{mask}"]
         lengths = np.diff(np.append(self.starts, self.rows))
         valid = np.repeat(self.valid[:, at], lengths)[:, None]
-        return np.broadcast_to(valid, (self.rows, column.slots)) if mask is None else valid & self.columns[f"{column.group.name}/{mask}"]
+        return (
+            np.broadcast_to(valid, (self.rows, column.slots))
+            if mask is None
+            else valid & self.columns[f"{column.group.name}/{mask}"]
+        )
 
 
 def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[Rows]:
@@ -274,10 +278,10 @@ def _situation_keys(schema: Schema, key: str) -> tuple[str, ...]:
     """Choices and flags of the same group, as many (in order of declaration) as keep the table small."""
     column = schema.columns[key]
     keys, size = [], 1
-    for field in column.group.fields:
-        n = field.n if isinstance(field, Choice) else 2 if isinstance(field, Flag) else MOST_SITUATIONS + 1
+    for known in column.group.fields:
+        n = known.n if isinstance(known, Choice) else 2 if isinstance(known, Flag) else MOST_SITUATIONS + 1
         if size * n <= MOST_SITUATIONS:
-            keys.append(f"{column.group.name}/{field.name}")
+            keys.append(f"{column.group.name}/{known.name}")
             size *= n
     return tuple(keys)
 
@@ -331,3 +335,18 @@ def _memory(store: Store) -> dict[str, Any]:
     needed = store.manifest.rows * store.schema.row_dtype.itemsize
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {"bytes": needed, "machine_bytes": available, "fits": needed < 0.8 * available}
+
+
+# ---- in words --------------------------------------------------------------------------------------------------
+
+
+def note(summary: dict[str, Any]) -> str:
+    """What stands out in a column."""
+    if summary["min"] is None:
+        return "absent"
+    return "dead: always 0" if summary["dead"] else "constant" if summary["constant"] else ""
+
+
+def span(score: dict[str, float | None]) -> str:
+    """An interval as text, empty where one episode allows none."""
+    return "" if score["low"] is None else f"{score['low']:.4g} .. {score['high']:.4g}"

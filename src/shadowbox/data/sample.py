@@ -205,13 +205,13 @@ class Windows(Sampler):
     shape = "window"
 
     def _examples(self, rows: Array, shift: int) -> Array:
-        return np.maximum(rows - self.length + 1, 0)
+        return np.asarray(np.maximum(rows - self.length + 1, 0))
 
     def _first_row(self, rank: Array, shift: int) -> Array:
         return rank
 
     def _inside(self, first: Array, rows: Array) -> Array:
-        return np.broadcast_to(np.True_, (len(first), self.length))
+        return np.ones((len(first), self.length), bool)
 
 
 class Segments(Sampler):
@@ -221,10 +221,10 @@ class Segments(Sampler):
     extra = (1, 1)
 
     def _examples(self, rows: Array, shift: int) -> Array:
-        return -(-(rows - 1 + shift) // self.length)
+        return np.asarray(-(-(rows - 1 + shift) // self.length))
 
     def _first_row(self, rank: Array, shift: int) -> Array:
-        return rank * self.length - shift - 1
+        return np.asarray(rank * self.length - shift - 1)
 
 
 class Permutation:

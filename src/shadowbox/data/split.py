@@ -54,7 +54,6 @@ class Split:
         value = meta.get(self.key or "")
         if not isinstance(value, str | int):
             found = "is missing" if value is None else f"is {value!r}"
-            raise UsageError(
-                f"{store.path}#{episode}: to split by '{self.key}' its metadata needs one text or number of that name; it {found}"
-            )
+            wanted = f"to split by '{self.key}' its metadata needs one text or number of that name"
+            raise UsageError(f"{store.path}#{episode}: {wanted}; it {found}")
         return str(value).encode()

@@ -21,11 +21,11 @@ from shadowbox import __version__
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import EVENT
-from shadowbox.core.schema import Array, Schema
+from shadowbox.core.schema import Array, Schema, require_same
 from shadowbox.data import manifest as manifests
 from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
 from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
-from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
+from shadowbox.errors import StoreError, StoreLocked, UsageError
 
 SHARD_BYTES = 256 << 20  # a shard is held in memory until it is written; a power cut costs at most this much
 LARGEST_SHARD = 2 << 30
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 def episode_digest(rows: Array, events: Array, absent: Array) -> bytes:
     """Identity of an episode's content: rows, absent columns, and events wherever the episode stands in a store."""
-    digest = hashlib.blake2b(np.ascontiguousarray(rows).view(np.uint8), digest_size=DIGEST_BYTES)
+    digest = hashlib.blake2b(np.ascontiguousarray(rows).view(np.uint8).data, digest_size=DIGEST_BYTES)
     digest.update(absent.tobytes())
     anywhere = events.copy()
     anywhere["match"] = 0
@@ -45,8 +45,9 @@ def episode_digest(rows: Array, events: Array, absent: Array) -> bytes:
 
 
 class Writer:
-    """Appends episodes to a store, making it when there is none. Use it as a context: leaving it commits, an exception
-    leaves the store at its last commit.
+    """Appends episodes to a store, making it when there is none.
+
+    Use it as a context: leaving it commits, an exception leaves the store at its last commit.
 
         with Writer("data/paddles", SCHEMA) as writer:
             writer.add(episode)
@@ -79,10 +80,14 @@ class Writer:
             self._lock.release()
             raise
 
+    @property
+    def episodes(self) -> int:
+        """Episodes in the store, with those that are not committed yet."""
+        return self._pending.first + len(self._pending.index)
+
     def add(self, episode: Episode) -> int:
         """Check, pack and append one episode; its number in the store."""
-        number = self._pending.first + len(self._pending.index)
-        check(episode, self.schema, f"episode {number}" + _source(episode.meta))
+        check(episode, self.schema, f"episode {self.episodes}" + _source(episode.meta))
         absent = np.packbits(~episode.valid(self.schema), bitorder="little")
         return self.add_packed(self.schema.pack(episode.columns), episode.events, dict(episode.meta), absent)
 
@@ -106,9 +111,7 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if kind is None:
                 self._write_shard()
@@ -124,11 +127,7 @@ class Writer:
             facts = {"by": f"shadowbox {__version__}", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             return Manifest(schema, made={**facts, **(made or {})})
         found = Store(self.path).manifest
-        if found.schema.facts_hash != schema.facts_hash:
-            from shadowbox.core.schema import differences
-
-            lines = differences(schema, found.schema) or differences(found.schema, schema) or ["the order of the fields"]
-            raise SchemaMismatch(f"store {self.path} was made for another schema and cannot be appended to: " + "; ".join(lines))
+        require_same(schema, found.schema, f"store {self.path}")
         return found
 
     def _write_shard(self) -> None:
@@ -264,7 +263,7 @@ def npy_chunks(arrays: list[Array], dtype: np.dtype[Any], length: int) -> list[m
     np.lib.format.write_array_header_2_0(
         header, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
     )
-    data = (memoryview(np.ascontiguousarray(array).view(np.uint8)) for array in arrays if len(array))
+    data = (np.ascontiguousarray(array).view(np.uint8).data for array in arrays if len(array))
     return [memoryview(header.getvalue()), *data]
 
 

@@ -25,7 +25,7 @@ def decode(schema: Schema, packed: Tensor, keys: Iterable[str] | None = None) ->
     for block in schema.blocks:
         if any(column.key in wanted for column in block.columns):
             widths = [column.slots for column in block.columns]
-            parts = _values(block, packed).split(widths, dim=-1)
+            parts = torch.split(_values(block, packed), widths, dim=-1)
             columns |= {c.key: part for c, part in zip(block.columns, parts, strict=True) if c.key in wanted}
     return columns
 

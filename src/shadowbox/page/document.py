@@ -20,6 +20,7 @@ Text = str | Html
 def page(title: str, blocks: Iterable[Html]) -> str:
     """The whole file. Style is inlined; nothing is fetched."""
     style = files("shadowbox.page").joinpath("style.css").read_text()
+    body = "\n".join([f"<h1>{escape(title)}</h1>", *blocks])
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
@@ -28,7 +29,7 @@ def page(title: str, blocks: Iterable[Html]) -> str:
         # no script, no network: what the file says cannot be made to do anything
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
         f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{style}</style></head>\n'
-        f"<body><main><h1>{escape(title)}</h1>\n{''.join(f'{block}\n' for block in blocks)}</main></body></html>\n"
+        f"<body><main>{body}</main></body></html>\n"
     )
 
 
