@@ -14,7 +14,6 @@ from shadowbox.data import audit as audits
 from shadowbox.data.store import Store
 from shadowbox.data.verify import verify as rehash
 from shadowbox.errors import ShadowboxError, StoreError
-from shadowbox.games import GAMES, load
 
 
 @click.command()
@@ -31,7 +30,6 @@ def audit(path: str, verify: bool, html: Path | None, shares: str, key: str | No
     found = Store(path)
     with progress("reading") as update:
         facts = audits.audit(found, parse_shares(shares, key, 0), update)
-    facts["events"] = _named_events(found.schema.name, facts["events"])
     if verify:
         facts["verified"] = True
     if html:
@@ -59,12 +57,6 @@ def _write_page(path: Path, facts: dict[str, Any]) -> None:
         write_whole(path, audit_page(facts).encode())
     except OSError as error:
         raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
-
-
-def _named_events(game: str, counts: dict[str, int]) -> dict[str, int]:
-    """Counts by name where the game is built in, by number where it is not."""
-    names = load(game).event_kinds if game in GAMES else ()
-    return {names[int(kind)] if int(kind) < len(names) else kind: count for kind, count in counts.items()}
 
 
 def _as_text(facts: dict[str, Any]) -> str:

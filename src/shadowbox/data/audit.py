@@ -322,11 +322,13 @@ def _sides(store: Store, split: Split) -> dict[str, Any]:
 
 
 def _event_counts(store: Store) -> dict[str, int]:
-    """Events by the number of their kind; the game names them."""
+    """Events by the name of their kind, or by its number where the store does not name it."""
+    names = dict(enumerate(store.manifest.event_kinds))
     counts: dict[str, int] = {}
     for shard in store.shards:
         for kind, count in zip(*np.unique(shard.events["kind"], return_counts=True), strict=True):
-            counts[str(kind)] = counts.get(str(kind), 0) + int(count)
+            name = names.get(int(kind), str(kind))
+            counts[name] = counts.get(name, 0) + int(count)
     return counts
 
 

@@ -31,7 +31,7 @@ def merge(sources: Sequence[Store], out: Path, *, unique: bool = False, progress
     """All episodes of several stores in a new one, in order; `unique` leaves out content that came before."""
     _must_be_new(out)
     total, done, seen = sum(map(len, sources)), 0, set[bytes]()
-    with Writer(out, sources[0].schema, made={"merged": [source.fingerprint for source in sources]}) as writer:
+    with _like(sources[0], out, {"merged": [source.fingerprint for source in sources]}) as writer:
         for source in sources:
             require_same(writer.schema, source.schema, f"store {source.path}")
             digests = [line.tobytes() for line in source.index["digest"]]
@@ -54,7 +54,7 @@ def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
         episodes = shares.episodes(source, side)
         counts[side] = len(episodes)
         if len(episodes):
-            with Writer(out / side, source.schema, made={"split": vars(shares), "from": source.fingerprint}) as writer:
+            with _like(source, out / side, {"split": vars(shares), "from": source.fingerprint}) as writer:
                 copy(source, episodes.tolist(), writer)
     return counts
 
@@ -86,6 +86,10 @@ def export(source: Store, episodes: Sequence[int], out: Path) -> None:
         write_whole(out, writers[out.suffix](columns, np.concatenate([part.events for part in parts]), meta))
     except OSError as error:
         raise ShadowboxError(f"{out} could not be written: {error.strerror}") from error
+
+
+def _like(source: Store, out: Path, made: dict[str, Any]) -> Writer:
+    return Writer(out, source.schema, event_kinds=source.manifest.event_kinds, made=made)
 
 
 def _npz(columns: Columns, events: Array, meta: str) -> bytes:

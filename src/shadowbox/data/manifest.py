@@ -56,6 +56,7 @@ class Manifest:
     shards: tuple[ShardEntry, ...] = ()
     next_shard: int = 0  # numbers are never used twice, so an old reader never sees a new file under an old name
     made: Mapping[str, Any] = field(default_factory=dict)
+    event_kinds: tuple[str, ...] = ()  # names of the events' `kind`, so that a store explains itself
 
     @property
     def episodes(self) -> int:
@@ -120,6 +121,7 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
             "flags": schema.flag_bits,  # the first bit of each flag inside the row's member `bits`
             "units": {key: column.field.unit for key, column in schema.columns.items() if column.field.unit},
         },
+        "event_kinds": list(manifest.event_kinds),
         "made": dict(manifest.made),
         "next_shard": manifest.next_shard,
         "shards": [
@@ -143,7 +145,11 @@ def _from_json(data: Mapping[str, Any]) -> Manifest:
         files = {part: FileEntry(**entry) for part, entry in given["files"].items()}
         shards.append(ShardEntry(**{**given, "files": files}))
     manifest = Manifest(
-        schema=Schema.from_json(data["schema"]), shards=tuple(shards), next_shard=data["next_shard"], made=data["made"]
+        schema=Schema.from_json(data["schema"]),
+        shards=tuple(shards),
+        next_shard=data["next_shard"],
+        made=data["made"],
+        event_kinds=tuple(data["event_kinds"]),
     )
     if manifest.schema.facts_hash != data["facts_hash"]:
         raise ValueError("its facts hash does not fit its schema")

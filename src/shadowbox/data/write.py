@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,7 @@ from shadowbox.core.schema import Array, Schema, require_same
 from shadowbox.data import manifest as manifests
 from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
 from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
-from shadowbox.errors import StoreError, StoreLocked, UsageError
+from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
 
 SHARD_BYTES = 256 << 20  # a shard is held in memory until it is written; a power cut costs at most this much
 LARGEST_SHARD = 2 << 30
@@ -58,11 +58,15 @@ class Writer:
         path: str | Path,
         schema: Schema,
         *,
+        event_kinds: Sequence[str] = (),
         made: Mapping[str, Any] | None = None,
         shard_bytes: int = SHARD_BYTES,
         replace: bool = False,
     ) -> None:
-        """`made` describes how the data came to be. `replace=True` writes all content anew, visible only at the end."""
+        """`event_kinds` names the events, `made` says how the data came to be; both count when the store is made.
+
+        `replace=True` writes all content anew, visible only at the end.
+        """
         if not 0 < shard_bytes <= LARGEST_SHARD:
             raise UsageError(f"a shard of {shard_bytes:,} bytes: 1 to {LARGEST_SHARD:,} is possible")
         self.path = Path(path)
@@ -71,7 +75,7 @@ class Writer:
         self._replace = replace
         self._lock = _Lock(self.path)
         try:
-            self._manifest = self._open(schema, made)
+            self._manifest = self._open(schema, tuple(event_kinds), made)
             self._remove_unnamed_files()
             self._shards: list[ShardEntry] = [] if replace else list(self._manifest.shards)
             self._next_shard = self._manifest.next_shard
@@ -87,7 +91,7 @@ class Writer:
 
     def add(self, episode: Episode) -> int:
         """Check, pack and append one episode; its number in the store."""
-        check(episode, self.schema, f"episode {self.episodes}" + _source(episode.meta))
+        check(episode, self.schema, f"episode {self.episodes}" + _source(episode.meta), self._manifest.event_kinds)
         absent = np.packbits(~episode.valid(self.schema), bitorder="little")
         return self.add_packed(self.schema.pack(episode.columns), episode.events, dict(episode.meta), absent)
 
@@ -122,25 +126,30 @@ class Writer:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _open(self, schema: Schema, made: Mapping[str, Any] | None) -> Manifest:
+    def _open(self, schema: Schema, event_kinds: tuple[str, ...], made: Mapping[str, Any] | None) -> Manifest:
         if not (self.path / manifests.NAME).exists():
             facts = {"by": f"shadowbox {__version__}", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-            return Manifest(schema, made={**facts, **(made or {})})
+            return Manifest(schema, made={**facts, **(made or {})}, event_kinds=event_kinds)
         found = Store(self.path).manifest
         require_same(schema, found.schema, f"store {self.path}")
+        if event_kinds and event_kinds != found.event_kinds:
+            raise SchemaMismatch(f"store {self.path} names its events {found.event_kinds}, here they are {event_kinds}")
         return found
 
     def _write_shard(self) -> None:
         if not len(self._pending.index):
             return
         last = self._shards[-1] if self._shards else None
-        if last is not None and last in self._manifest.shards and last.files["rows"].bytes < FOLD_BYTES:
+        if last is not None and last in self._manifest.shards and self._may_fold(last.files["rows"].bytes):
             self._pending.put_before(Shard(self.path, last, self.schema))
             self._shards.pop()
         entry = self._pending.write(self.path, self._next_shard)
         self._shards.append(entry)
         self._next_shard += 1
         self._pending = _Pending(self.schema, entry.first + entry.episodes)
+
+    def _may_fold(self, last_bytes: int) -> bool:
+        return last_bytes < FOLD_BYTES and last_bytes + self._pending.nbytes <= self._shard_bytes
 
     def _publish(self) -> None:
         if tuple(self._shards) == self._manifest.shards and (self.path / manifests.NAME).exists():
