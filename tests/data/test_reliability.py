@@ -238,13 +238,14 @@ def test_an_unreadable_folder(store):
 
 
 def append_large(path):
+    """Several megabytes."""
     with Writer(path, TOY) as writer:
         for seed in range(40):
             writer.add(random_episode(TOY, 2000, seed=seed))
 
 
 def test_no_room_for_a_shard_leaves_the_store_intact(store):
-    """A file that cannot grow (a size limit of the system) stops the writer in one line; the store is byte for byte as before."""
+    """A file that cannot grow (a size limit of the system) stops the writer in one line; the store stays as it was."""
     before = snapshot(store.path)
 
     def limited():

@@ -18,6 +18,7 @@ from shadowbox.errors import EpisodeError, SchemaMismatch, StoreLocked, UsageErr
 
 
 def write(path, episodes, **options):
+    """A store of these episodes."""
     with Writer(path, TOY, **options) as writer:
         for episode in episodes:
             writer.add(episode)
@@ -25,6 +26,7 @@ def write(path, episodes, **options):
 
 
 def assert_same(found: Episode, given: Episode) -> None:
+    """All of an episode, wherever it stands."""
     for key, values in given.columns.items():
         np.testing.assert_array_equal(found.columns[key], values, err_msg=key)
     assert found.meta == given.meta
@@ -115,7 +117,9 @@ def test_a_bad_episode_is_refused_and_the_good_ones_stay(tmp_path):
     bad.columns["player/x"][3, 1] = 1e6
     with Writer(tmp_path / "s", TOY) as writer:
         writer.add(random_episode(TOY, 10, seed=1))
-        with pytest.raises(EpisodeError, match=r"episode 1 \(match-7.slp\), frame 3, player/x\[1\]: 1000000.0, allowed -100 .. 100"):
+        with pytest.raises(
+            EpisodeError, match=r"episode 1 \(match-7.slp\), frame 3, player/x\[1\]: 1000000.0, allowed -100 .. 100"
+        ):
             writer.add(bad)
         writer.add(random_episode(TOY, 10, seed=2))
     assert len(Store(tmp_path / "s")) == 2

@@ -66,7 +66,7 @@ def _verdict(found: dict[str, Any]) -> Iterator[Html]:
 def _facts(found: dict[str, Any]) -> Html:
     sides = ", ".join(f"{side} {n['episodes']:,}" for side, n in found["split"].items())
     length = f"{found['shortest']:,} to {found['longest']:,} an episode"
-    size = f"{found['bytes'] / 1e6:,.1f} MB in {found['shards']} shards"
+    size = f"{found['bytes'] / 1e6:,.1f} MB in {found['shards']} shard{'s' if found['shards'] != 1 else ''}"
     rows: list[tuple[Text, Text]] = [
         ("game", found["game"]),
         ("episodes", f"{found['episodes']:,} ({sides})"),
@@ -78,10 +78,11 @@ def _facts(found: dict[str, Any]) -> Html:
     return facts(rows)
 
 
-def _press_bars(controls: dict[str, Any]) -> list[tuple[str, float, str]]:
+def _press_bars(controls: dict[str, Any]) -> list[tuple[str, float, str, str]]:
     rates = [(key, slot, c["press_rate"] or 0.0) for key, slots in controls.items() for slot, c in enumerate(slots)]
     longest = max(rate for _, _, rate in rates) or 1.0
-    return [(f"{key}[{slot}]", rate / longest, f"{100 * rate:.1f} %") for key, slot, rate in rates]
+    tones = ("p1", "p2")  # further players share the second colour; their names tell them apart
+    return [(f"{key}[{slot}]", rate / longest, f"{100 * rate:.1f} %", tones[min(slot, 1)]) for key, slot, rate in rates]
 
 
 def _press_table(controls: dict[str, Any]) -> Html:
@@ -101,10 +102,19 @@ def _event_rows(found: dict[str, Any]) -> list[list[Text]]:
 def _baseline_rows(found: dict[str, Any]) -> list[list[Text]]:
     rows: list[list[Text]] = []
     for key, named in found["baselines"]["columns"].items():
-        metric = found["baselines"]["metric"][found["columns"][key]["kind"]]
+        kind = found["columns"][key]["kind"]
+        metric = found["baselines"]["metric"][kind]
+        known = [score["value"] for score in named.values() if score["value"] is not None]
+        best = (min if kind == "real" else max)(known, default=None)
         for at, (name, score) in enumerate(named.items()):
             first = (key, metric) if at == 0 else ("", "")
-            rows.append([*first, name.replace("_", " "), with_interval(_number(score["value"]), span(score))])
+            rows.append(
+                [
+                    *first,
+                    name.replace("_", " "),
+                    with_interval(_number(score["value"]), span(score), best=score["value"] == best),
+                ]
+            )
     return rows
 
 

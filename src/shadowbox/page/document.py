@@ -70,15 +70,16 @@ def table(head: Sequence[Text], rows: Iterable[Sequence[Text]], *, left: int = 1
     return Html(f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def with_interval(value: str, interval: str) -> Html:
-    """A number with its interval, smaller and grey, behind it."""
-    return Html(f'{escape(value)} <small class="interval">{escape(interval)}</small>')
+def with_interval(value: str, interval: str, *, best: bool = False) -> Html:
+    """A number with its interval, smaller and grey, behind it; the best of several in bold."""
+    number = f"<b>{escape(value)}</b>" if best else escape(value)
+    return Html(f'{number} <small class="interval">{escape(interval)}</small>')
 
 
-def bars(rows: Sequence[tuple[str, float, str]], *, tone: str = "p1") -> Html:
-    """Horizontal bars from zero: (name, share of the longest possible, label). `tone` is a colour class of the style."""
+def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
+    """Horizontal bars from zero: (name, share of the longest possible, label, tone: a colour class of the style)."""
     lines = []
-    for at, (name, share, label) in enumerate(rows):
+    for at, (name, share, label, tone) in enumerate(rows):
         y, width = at * 24, max(0.0, min(1.0, share)) * 400
         lines.append(
             f'<text x="150" y="{y + 16}" text-anchor="end">{escape(name)}</text>'
