@@ -23,7 +23,7 @@ def hold(values: Array) -> Array:
 def constant_velocity(values: Array, low: float, high: float) -> Array:
     """values_t + (values_t - values_{t-1}), kept inside the range; the first frame holds: [..., T, S] -> [..., T, S]."""
     change = np.diff(values, axis=-2, prepend=values[..., :1, :])
-    return np.clip(values + change, low, high)
+    return np.asarray(np.clip(values + change, low, high))
 
 
 def never_press(values: Array) -> Array:
@@ -45,8 +45,7 @@ class LookupTable:
 
     @staticmethod
     def fit(schema: Schema, given: Columns, following: Columns, by: tuple[str, ...]) -> LookupTable:
-        """`given` [T, S] is what is known, `following` [T, S] what came then, row by row. All `by` columns and targets
-        have the same slots."""
+        """`given` [T, S] is what is known, `following` [T, S] what came then; all with the same slots."""
         sizes = tuple(_size(schema, key) for key in by)
         situations = int(np.prod(sizes))
         at = _situation(given, by, sizes).ravel()
@@ -84,10 +83,9 @@ def _situation(given: Mapping[str, Array], by: tuple[str, ...], sizes: tuple[int
 
 def _most_frequent(at: Array, values: Array, situations: int) -> Array:
     """For each situation the value seen most often, the smaller one of equals; [situations + 1], the last overall."""
-    both, count = np.unique(np.stack([at, values.astype(np.int64)]), axis=1, return_counts=True)
-    overall = np.bincount(values.astype(np.int64)).argmax()
-    usual = np.full(situations + 1, overall)
-    order = np.argsort(count, kind="stable")  # the most frequent is written last
-    order = order[np.lexsort((-both[1][order], count[order]))]
-    usual[both[0][order]] = both[1][order]
+    n = int(values.max()) + 1 if len(values) else 1
+    both, count = np.unique(at * n + values, return_counts=True)
+    usual = np.full(situations + 1, np.bincount(values.astype(np.int64), minlength=1).argmax())
+    order = np.lexsort((-(both % n), count))  # the most frequent is written last, of equals the smallest
+    usual[both[order] // n] = both[order] % n
     return usual

@@ -7,7 +7,7 @@ last row's controls led nowhere: they are stored as they come and are never a ta
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,8 +46,11 @@ class Episode:
         return np.array([key not in self.absent for key in schema.columns])
 
 
-def check(episode: Episode, schema: Schema, name: str = "episode") -> None:
-    """Refuse an episode that its schema does not allow; `name` stands first in the message."""
+def check(episode: Episode, schema: Schema, name: str = "episode", event_kinds: Sequence[str] = ()) -> None:
+    """Refuse an episode that its schema does not allow; `name` stands first in the message.
+
+    `event_kinds` (where known) limits what may have happened.
+    """
     _check_shape(episode, schema, name)
     for key, column in schema.columns.items():
         values = episode.columns[key]
@@ -56,7 +59,7 @@ def check(episode: Episode, schema: Schema, name: str = "episode") -> None:
                 raise EpisodeError(f"{name}, {key}: it is marked absent and holds values; absent columns hold zeros")
         elif not _all_allowed(values, column) and (refused := _first_refused(values, column, episode.columns)):
             raise EpisodeError(f"{name}, {refused}")
-    _check_events(episode.events, episode.rows, name)
+    _check_events(episode.events, episode.rows, name, event_kinds)
     try:
         json.dumps(dict(episode.meta), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -107,7 +110,7 @@ def _first_refused(values: Array, column: Column, columns: Mapping[str, Array]) 
     return f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]}, allowed {allowed}{extra}{more}"
 
 
-def _check_events(events: Array, rows: int, name: str) -> None:
+def _check_events(events: Array, rows: int, name: str, kinds: Sequence[str]) -> None:
     if events.dtype != EVENT or events.ndim != 1:
         raise EpisodeError(f"{name}: events must be one row each of core.game.EVENT, not {events.dtype} {events.shape}")
     if not len(events):
@@ -117,5 +120,7 @@ def _check_events(events: Array, rows: int, name: str) -> None:
         raise EpisodeError(f"{name}: an event at frame {events['frame'][outside][0]}, frames are 0 .. {rows - 1}")
     if not np.isfinite(events["value"]).all():
         raise EpisodeError(f"{name}: an event whose value is not a finite number")
+    if kinds and events["kind"].max() >= len(kinds):
+        raise EpisodeError(f"{name}: an event of kind {events['kind'].max()}, there are {len(kinds)}: {', '.join(kinds)}")
     if np.any(np.diff(events["frame"]) < 0):
         raise EpisodeError(f"{name}: events must be ordered by frame")

@@ -94,8 +94,6 @@ class Bot(Protocol):
     def __call__(self, argument: str = "") -> Agent: ...  # noqa: D102
 
 
-
-
 @dataclass(frozen=True, kw_only=True)
 class Game:
     """All that Shadowbox knows about a game. Heavy parts are functions that import when they are called."""

@@ -343,8 +343,8 @@ class Schema:
 
     def table(self) -> str:
         """A Markdown table of all columns, for the docs."""
-        head = "| column | kind | slots | stored | unit | range | predict | mirror | meaning |\n|---|---|---|---|---|---|---|---|---|"
-        lines = [head]
+        head = ("column", "kind", "slots", "stored", "unit", "range", "predict", "mirror", "meaning")
+        lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for key, column in self.columns.items():
             field = column.field
             low, high = field.limits
@@ -391,6 +391,14 @@ def require(wanted: Schema, found: Schema, where: str, *, coding: bool = False) 
     lines = differences(wanted, found, coding=coding)
     if lines:
         raise SchemaMismatch(f"{where} was made for another schema ('{found.name}', here '{wanted.name}'): " + "; ".join(lines))
+
+
+def require_same(wanted: Schema, found: Schema, where: str) -> None:
+    """Refuse `found` unless its rows are the same, byte for byte, as those of `wanted`."""
+    if wanted.facts_hash != found.facts_hash:
+        additional = [f"{key}: not expected, found" for key in found.columns if key not in wanted.columns]
+        lines = differences(wanted, found) + additional or ["the fields stand in another order, or the name differs"]
+        raise SchemaMismatch(f"{where} has other rows than those of '{wanted.name}': " + "; ".join(lines))
 
 
 # ---- inside ----------------------------------------------------------------------------------------------------
@@ -453,7 +461,7 @@ def _group_from_json(data: Mapping[str, Any]) -> Group:
     rest = dict(data)
     fields = []
     for given in rest.pop("fields"):
-        attributes = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        attributes: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in given.items()}
         fields.append(KINDS[attributes.pop("kind")](**attributes))
     return Group(fields=tuple(fields), **rest)
 
@@ -499,7 +507,8 @@ def _field_problems(field: Field, group: Group, players: int) -> Iterable[str]:
     if field.mirror not in MIRROR[field.kind]:
         partner = partners.get(field.mirror)
         if partner is None or partner.mirror != field.name or _aspects_of(partner) != _aspects_of(field):
-            yield f"mirror='{field.mirror}', a {field.kind} has {', '.join(MIRROR[field.kind])} or a partner of its own form that names it"
+            known = ", ".join(MIRROR[field.kind])
+            yield f"mirror='{field.mirror}', a {field.kind} has {known} or a partner of its own form that names it"
     if isinstance(field, Real):
         low, high = field.limits
         if field.store not in LARGEST:

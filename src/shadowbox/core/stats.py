@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,6 +61,6 @@ def bootstrap_mean(values: Array, *, tries: int = 2000, level: float = 0.95, see
     return bootstrap_ratio(values, np.ones(len(values)), tries=tries, level=level, seed=seed)
 
 
-def _ratio(top: Array, bottom: Array) -> Array:
+def _ratio(top: Any, bottom: Any) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.divide(top, bottom)

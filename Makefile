@@ -1,0 +1,52 @@
+# Every target works on a fresh clone: it makes .venv when that is missing or older than what it is made from.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test lint types arch bench clean
+
+help:
+	@echo "make demo    install, then play, record, audit and show a game"
+	@echo "make test    install, then every check that CI runs"
+	@echo "make setup   install into .venv"
+	@echo "make lint | types | arch   one kind of check"
+	@echo "make bench   measure the hot paths (about a minute)"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Shadowbox needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ..."; exit 1; }
+	@echo "setup: making .venv"
+	@$(PYTHON) -m venv .venv
+	@echo "setup: installing shadowbox and what its checks need (torch is the largest part; a minute or more)"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,test,bench]"
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/python demo/run.py
+
+test: lint types arch
+	@echo "test: pytest"
+	@$(BIN)/python -m pytest -q -n 2
+
+lint: $(READY)
+	@echo "lint: ruff"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(READY)
+	@echo "types: mypy"
+	@$(BIN)/mypy
+
+arch: $(READY)
+	@echo "arch: import-linter"
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(READY)
+	@$(BIN)/shadowbox bench store
+
+clean:
+	rm -rf .venv runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m shadowbox`."""
+
+from shadowbox.cli import main
+
+main()

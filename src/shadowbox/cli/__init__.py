@@ -1,0 +1,91 @@
+"""The command line: a table of commands, each loaded when it is called, and the one place where errors become words."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from shadowbox import __version__
+from shadowbox.errors import ShadowboxError, did_you_mean
+
+COMMANDS = {  # name -> (module:object, what `--help` says)
+    "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
+    "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
+    "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
+    "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called, so that `--help` stays quick."""
+
+    def __init__(self, *args: Any, commands_at: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: D102
+        return sorted(self.commands_at)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: D102
+        if name not in self.commands_at:
+            return None
+        module, _, attribute = self.commands_at[name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(  # noqa: D102
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands_at:
+            raise click.UsageError(f"there is no command '{args[0]}': {did_you_mean(args[0], self.commands_at)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands out of `commands_at`: importing them all would make help slow."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in sorted(self.commands_at.items())])
+
+
+@click.group(cls=Lazy, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="shadowbox")
+@click.option("--debug", is_flag=True, help="Show where in the code an error came from.")
+def shadowbox(debug: bool) -> None:
+    """Learn to play real-time games: from recordings, inside learned worlds, and against itself."""
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command; errors are one line and an exit status: 2 for a wrong call, 1 for a failed job."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail(arguments, "stopped", 130)
+    except BrokenPipeError:  # `shadowbox ... | head`: the reader has what it wanted
+        sys.stderr.close()
+        sys.exit(0)
+    except click.ClickException as error:
+        _fail(arguments, error.format_message(), error.exit_code)
+    except ShadowboxError as error:
+        _fail(arguments, str(error), error.exit_code)
+    except Exception as error:
+        _fail(arguments, f"an error of Shadowbox itself: {type(error).__name__}: {error}; --debug shows where", 1)
+    sys.exit(0)
+
+
+def _fail(arguments: list[str], message: str, status: int) -> NoReturn:
+    if "--debug" in arguments and sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    if "--json" in arguments:
+        print(json.dumps({"error": message, "exit": status}))
+    print(f"shadowbox: {message}", file=sys.stderr)
+    sys.exit(status)

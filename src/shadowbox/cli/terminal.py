@@ -1,0 +1,86 @@
+"""What commands print: one JSON object for machines, aligned tables for people, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def emit(data: Any) -> None:
+    """The one object of `--json`, on standard output."""
+    print(json.dumps(data, allow_nan=False))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Aligned columns without boxes: the first `left` are names, the others numbers and stand right."""
+    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = (c.ljust(w) if at < left else c.rjust(w) for at, (c, w) in enumerate(zip(row, widths, strict=True)))
+        return "  ".join(cells).rstrip()
+
+    return "\n".join(line(row) for row in (head, *rows))
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for a table; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
+
+
+def share(value: float | None) -> str:
+    """A share as per cent."""
+    return "-" if value is None else f"{100 * value:.1f}%"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("the loop returns")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error for what takes longer than two seconds; plain lines where that is no terminal.
+
+    Yields a function of (done, total).
+    """
+    bar: Any = None
+    task: Any = None
+    began = shown = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        nonlocal bar, task, shown
+        now = time.monotonic()
+        if now - began < 2:
+            return
+        if sys.stderr.isatty():
+            if bar is None:
+                from rich.console import Console
+                from rich.progress import Progress
+
+                bar = Progress(console=Console(stderr=True), transient=True)
+                bar.start()
+                task = bar.add_task(what, total=total)
+            bar.update(task, completed=done, total=total)
+        elif now - shown > 10:
+            shown = now
+            print(f"{what}: {share(done / total if total else 1.0)}", file=sys.stderr, flush=True)
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.stop()

@@ -1,0 +1,125 @@
+"""Stores out of stores: merge, split, drop, export. Packed rows are copied as they are; nothing is encoded again."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.files import write_whole
+from shadowbox.core.schema import Array, Columns, require_same
+from shadowbox.data.split import SIDES, Split
+from shadowbox.data.store import Progress, Store
+from shadowbox.data.write import Writer
+from shadowbox.errors import ShadowboxError, UsageError
+
+
+def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
+    """Append episodes of one store to another of the same schema; how many."""
+    before = writer.episodes
+    for number in episodes:
+        absent = np.array(source.index["absent"][number])
+        writer.add_packed(source.rows_of(number), source.events_of(number), source.meta_of(number), absent)
+    return writer.episodes - before
+
+
+def merge(sources: Sequence[Store], out: Path, *, unique: bool = False, progress: Progress | None = None) -> dict[str, int]:
+    """All episodes of several stores in a new one, in order; `unique` leaves out content that came before."""
+    _must_be_new(out)
+    total, done, seen = sum(map(len, sources)), 0, set[bytes]()
+    with _like(sources[0], out, {"merged": [source.fingerprint for source in sources]}) as writer:
+        for source in sources:
+            require_same(writer.schema, source.schema, f"store {source.path}")
+            digests = [line.tobytes() for line in source.index["digest"]]
+            for number, digest in enumerate(digests):
+                if not (unique and digest in seen):
+                    copy(source, [number], writer)
+                seen.add(digest)
+                done += 1
+                if progress:
+                    progress(done, total)
+    return {"episodes": len(Store(out)), "left_out": total - len(Store(out))}
+
+
+def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
+    """One store for each side that has episodes, in the folder `out`; episodes a side."""
+    for side in SIDES:
+        _must_be_new(out / side)
+    counts = {}
+    for side in SIDES:
+        episodes = shares.episodes(source, side)
+        counts[side] = len(episodes)
+        if len(episodes):
+            with _like(source, out / side, {"split": vars(shares), "from": source.fingerprint}) as writer:
+                copy(source, episodes.tolist(), writer)
+    return counts
+
+
+def drop(source: Store, episodes: Sequence[int]) -> int:
+    """Rewrite a store without some episodes; the ones behind them get new numbers. Visible all at once; how many stay."""
+    for number in episodes:
+        source.rows_of(number)  # refuses a number that is not there before anything is written
+    kept = [number for number in range(len(source)) if number not in set(episodes)]
+    with Writer(source.path, source.schema, replace=True) as writer:
+        return copy(source, kept, writer)
+
+
+def export(source: Store, episodes: Sequence[int], out: Path) -> None:
+    """Columns of some episodes in one file for other programs: `.npz`, or `.parquet` (one line a frame)."""
+    writers = {".npz": _npz, ".parquet": _parquet}
+    if out.suffix not in writers:
+        raise UsageError(f"{out}: the name of an export ends with {' or '.join(writers)}")
+    parts = [source.episode(number) for number in episodes]
+    if not parts:
+        raise UsageError(f"{source.path} holds no episode to export")
+    columns: Columns = {
+        "episode": np.repeat(np.asarray(episodes, np.int32), [part.rows for part in parts]),
+        "frame": np.concatenate([np.arange(part.rows, dtype=np.int32) for part in parts]),
+        **{key: np.concatenate([part.columns[key] for part in parts]) for key in source.schema.columns},
+    }
+    meta = json.dumps([dict(part.meta) for part in parts])
+    try:
+        write_whole(out, writers[out.suffix](columns, np.concatenate([part.events for part in parts]), meta))
+    except OSError as error:
+        raise ShadowboxError(f"{out} could not be written: {error.strerror}") from error
+
+
+def _like(source: Store, out: Path, made: dict[str, Any]) -> Writer:
+    return Writer(out, source.schema, event_kinds=source.manifest.event_kinds, made=made)
+
+
+def _npz(columns: Columns, events: Array, meta: str) -> bytes:
+    """Arrays by column; `events` is structured, `meta` a JSON text."""
+    file = io.BytesIO()
+    members: dict[str, Any] = {**columns, "events": events, "meta": np.array(meta)}
+    np.savez_compressed(file, **members)
+    return file.getvalue()
+
+
+def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
+    """One column for each slot, "player/x[0]"; events and metadata as JSON in the file's own metadata."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UsageError("Parquet needs pyarrow: pip install 'shadowbox[arrow]' -c constraints.txt") from error
+    flat = {}
+    for key, values in columns.items():
+        if values.ndim == 1:
+            flat[key] = values
+        else:
+            flat |= {f"{key}[{slot}]": np.ascontiguousarray(values[:, slot]) for slot in range(values.shape[1])}
+    happened = json.dumps([dict(zip(events.dtype.names or (), row.item(), strict=True)) for row in events])
+    described = pyarrow.table(flat).replace_schema_metadata({"events": happened, "meta": meta})
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(described, file)
+    return file.getvalue()
+
+
+def _must_be_new(path: Path) -> None:
+    if path.exists() and any(path.iterdir() if path.is_dir() else [path]):
+        raise UsageError(f"{path} exists already; choose another place, or remove it first")

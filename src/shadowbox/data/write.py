@@ -1,0 +1,285 @@
+"""Writing a store: one writer at a time, whole shards, and a manifest that is replaced last."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from shadowbox import __version__
+from shadowbox.core.episode import Episode, check
+from shadowbox.core.files import write_whole
+from shadowbox.core.game import EVENT
+from shadowbox.core.schema import Array, Schema, require_same
+from shadowbox.data import manifest as manifests
+from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
+from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
+from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
+
+SHARD_BYTES = 256 << 20  # a shard is held in memory until it is written; a power cut costs at most this much
+LARGEST_SHARD = 2 << 30
+FOLD_BYTES = 16 << 20  # a last shard below this is written again together with what is appended
+
+log = logging.getLogger(__name__)
+
+
+def episode_digest(rows: Array, events: Array, absent: Array) -> bytes:
+    """Identity of an episode's content: rows, absent columns, and events wherever the episode stands in a store."""
+    digest = hashlib.blake2b(np.ascontiguousarray(rows).view(np.uint8).data, digest_size=DIGEST_BYTES)
+    digest.update(absent.tobytes())
+    anywhere = events.copy()
+    anywhere["match"] = 0
+    digest.update(anywhere.tobytes())
+    return digest.digest()
+
+
+class Writer:
+    """Appends episodes to a store, making it when there is none.
+
+    Use it as a context: leaving it commits, an exception leaves the store at its last commit.
+
+        with Writer("data/paddles", SCHEMA) as writer:
+            writer.add(episode)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        schema: Schema,
+        *,
+        event_kinds: Sequence[str] = (),
+        made: Mapping[str, Any] | None = None,
+        shard_bytes: int = SHARD_BYTES,
+        replace: bool = False,
+    ) -> None:
+        """`event_kinds` names the events, `made` says how the data came to be; both count when the store is made.
+
+        `replace=True` writes all content anew, visible only at the end.
+        """
+        if not 0 < shard_bytes <= LARGEST_SHARD:
+            raise UsageError(f"a shard of {shard_bytes:,} bytes: 1 to {LARGEST_SHARD:,} is possible")
+        self.path = Path(path)
+        self.schema = schema
+        self._shard_bytes = shard_bytes
+        self._replace = replace
+        self._lock = _Lock(self.path)
+        try:
+            self._manifest = self._open(schema, tuple(event_kinds), made)
+            self._remove_unnamed_files()
+            self._shards: list[ShardEntry] = [] if replace else list(self._manifest.shards)
+            self._next_shard = self._manifest.next_shard
+            self._pending = _Pending(schema, 0 if replace else self._manifest.episodes)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def episodes(self) -> int:
+        """Episodes in the store, with those that are not committed yet."""
+        return self._pending.first + len(self._pending.index)
+
+    def add(self, episode: Episode) -> int:
+        """Check, pack and append one episode; its number in the store."""
+        check(episode, self.schema, f"episode {self.episodes}" + _source(episode.meta), self._manifest.event_kinds)
+        absent = np.packbits(~episode.valid(self.schema), bitorder="little")
+        return self.add_packed(self.schema.pack(episode.columns), episode.events, dict(episode.meta), absent)
+
+    def add_packed(self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array) -> int:
+        """Append an episode that is packed already, from a store of the same schema."""
+        if rows.nbytes > LARGEST_SHARD:
+            raise StoreError(f"an episode of {rows.nbytes:,} bytes does not fit into a shard of {LARGEST_SHARD:,}")
+        if self._pending.nbytes and self._pending.nbytes + rows.nbytes > self._shard_bytes:
+            self._write_shard()
+            if not self._replace:
+                self._publish()
+        return self._pending.add(rows, events, meta, absent)
+
+    def commit(self) -> None:
+        """Make all that was added so far part of the store."""
+        if self._replace:
+            raise UsageError("a store that is written anew becomes visible at its end, not before")
+        self._write_shard()
+        self._publish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._write_shard()
+                self._publish()
+        finally:
+            self._remove_unnamed_files()
+            self._lock.release()
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _open(self, schema: Schema, event_kinds: tuple[str, ...], made: Mapping[str, Any] | None) -> Manifest:
+        if not (self.path / manifests.NAME).exists():
+            facts = {"by": f"shadowbox {__version__}", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+            return Manifest(schema, made={**facts, **(made or {})}, event_kinds=event_kinds)
+        found = Store(self.path).manifest
+        require_same(schema, found.schema, f"store {self.path}")
+        if event_kinds and event_kinds != found.event_kinds:
+            raise SchemaMismatch(f"store {self.path} names its events {found.event_kinds}, here they are {event_kinds}")
+        return found
+
+    def _write_shard(self) -> None:
+        if not len(self._pending.index):
+            return
+        last = self._shards[-1] if self._shards else None
+        if last is not None and last in self._manifest.shards and self._may_fold(last.files["rows"].bytes):
+            self._pending.put_before(Shard(self.path, last, self.schema))
+            self._shards.pop()
+        entry = self._pending.write(self.path, self._next_shard)
+        self._shards.append(entry)
+        self._next_shard += 1
+        self._pending = _Pending(self.schema, entry.first + entry.episodes)
+
+    def _may_fold(self, last_bytes: int) -> bool:
+        return last_bytes < FOLD_BYTES and last_bytes + self._pending.nbytes <= self._shard_bytes
+
+    def _publish(self) -> None:
+        if tuple(self._shards) == self._manifest.shards and (self.path / manifests.NAME).exists():
+            return
+        fresh = self._manifest.with_shards(tuple(self._shards), self._next_shard)
+        try:
+            manifests.write(self.path, fresh)
+        except OSError as error:
+            raise _not_written(self.path / manifests.NAME, error) from error
+        self._manifest = fresh
+        self._remove_unnamed_files()
+
+    def _remove_unnamed_files(self) -> None:
+        """What killed or replaced writers left behind. Only under the lock, only files of our own naming."""
+        named = {entry.name for shard in self._manifest.shards for entry in shard.files.values()}
+        for path in self.path.iterdir():
+            ours = path.name.endswith(".tmp") or path.name.partition(".")[2] in PARTS.values()
+            if ours and path.name not in named:
+                path.unlink(missing_ok=True)
+
+
+class _Pending:
+    """A shard in the making: packed rows and their index lines, in memory."""
+
+    def __init__(self, schema: Schema, first: int) -> None:
+        self.schema, self.first = schema, first
+        self.rows: list[Array] = []
+        self.events: list[Array] = []
+        self.meta: list[bytes] = []
+        self.index: list[tuple[Any, ...]] = []
+        self.n_rows = self.n_events = self.n_meta = self.nbytes = 0
+
+    def add(self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array) -> int:
+        number = self.first + len(self.index)
+        line = json.dumps(dict(meta), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        numbered = events.copy()
+        numbered["match"] = number
+        digest = np.frombuffer(episode_digest(rows, events, absent), np.uint8)
+        self.index.append((self.n_rows, len(rows), len(events), self.n_events, self.n_meta, len(line), digest, absent))
+        self.rows.append(rows)
+        self.events.append(numbered)
+        self.meta.append(line)
+        self.n_rows += len(rows)
+        self.n_events += len(events)
+        self.n_meta += len(line)
+        self.nbytes += rows.nbytes
+        return number
+
+    def put_before(self, shard: Shard) -> None:
+        """Put the content of an existing shard in front of what is here; the episodes keep their numbers."""
+        shift = (shard.entry.rows, shard.entry.events, len(shard.meta))
+        moved = [(s + shift[0], n, e, es + shift[1], ms + shift[2], *rest) for s, n, e, es, ms, *rest in self.index]
+        self.index = [*(tuple(line) for line in shard.index), *moved]
+        self.rows.insert(0, np.array(shard.rows))
+        self.events.insert(0, np.array(shard.events))
+        self.meta.insert(0, shard.meta.tobytes())
+        self.n_rows, self.n_events, self.n_meta = self.n_rows + shift[0], self.n_events + shift[1], self.n_meta + shift[2]
+        self.first = shard.entry.first
+
+    def write(self, folder: Path, number: int) -> ShardEntry:
+        """Write the four files; nothing names them yet."""
+        index = np.array(self.index, index_dtype(self.schema))
+        content = {
+            "rows": npy_chunks(self.rows, self.schema.row_dtype, self.n_rows),
+            "episodes": npy_chunks([index], index.dtype, len(index)),
+            "events": npy_chunks(self.events, EVENT, self.n_events),
+            "meta": [memoryview(line) for line in self.meta],
+        }
+        files = {}
+        for part, chunks in content.items():
+            path = folder / f"{number:05d}.{PARTS[part]}"
+            digest = hashlib.blake2b(digest_size=32)
+            for chunk in chunks:
+                digest.update(chunk)
+            try:
+                write_whole(path, chunks)
+            except OSError as error:
+                raise _not_written(path, error) from error
+            files[part] = FileEntry(path.name, sum(chunk.nbytes for chunk in chunks), digest.hexdigest())
+        return ShardEntry(number, self.first, len(index), self.n_rows, self.n_events, files)
+
+
+class _Lock:
+    """One writer at a time. The kernel drops the lock of a dead process, so what a stale file says is never believed."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be written to: {error.strerror}") from error
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = self._owner() or "another process"
+            os.close(self._handle)
+            raise StoreLocked(f"{folder} is being written to by {owner}; wait for it, or end it") from None
+        except OSError as error:
+            os.close(self._handle)
+            raise StoreError(f"{folder} cannot be locked: {error.strerror}; use a file system that can") from error
+        if owner := self._owner():
+            log.warning("%s: the last writer (%s) ended without closing it; going on from its last commit", folder, owner)
+        self._write(f"pid {os.getpid()} on host {socket.gethostname()}".encode())
+
+    def release(self) -> None:
+        self._write(b"")
+        os.close(self._handle)
+
+    def _owner(self) -> str:
+        return os.pread(self._handle, 400, 0).decode(errors="replace").strip()
+
+    def _write(self, text: bytes) -> None:
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, text, 0)
+
+
+def npy_chunks(arrays: list[Array], dtype: np.dtype[Any], length: int) -> list[memoryview]:
+    """An `.npy` file as chunks: its header, then the arrays one after another, without joining them."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_2_0(
+        header, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
+    )
+    data = (np.ascontiguousarray(array).view(np.uint8).data for array in arrays if len(array))
+    return [memoryview(header.getvalue()), *data]
+
+
+def _source(meta: Mapping[str, Any]) -> str:
+    source = meta.get("source")
+    return f" ({source})" if isinstance(source, str) else ""
+
+
+def _not_written(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path} could not be written: {error.strerror}; the store is as it was at its last commit")

@@ -1,0 +1,98 @@
+"""A report as one HTML file: a column of headings, sentences, tables and small pictures.
+
+Builders return `Html`; anything else that goes into a page is text and is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+
+class Html(str):
+    """Markup that this module made. Plain strings are text."""
+
+
+Text = str | Html
+
+
+def page(title: str, blocks: Iterable[Html]) -> str:
+    """The whole file. Style is inlined; nothing is fetched."""
+    style = files("shadowbox.page").joinpath("style.css").read_text()
+    body = "\n".join([f"<h1>{escape(title)}</h1>", *blocks])
+    return (
+        "<!doctype html>\n"
+        '<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        # no script, no network: what the file says cannot be made to do anything
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+        f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{style}</style></head>\n'
+        f"<body><main>{body}</main></body></html>\n"
+    )
+
+
+def heading(text: Text) -> Html:
+    """A section begins."""
+    return Html(f"<h2>{_safe(text)}</h2>")
+
+
+def sentence(*parts: Text) -> Html:
+    """One paragraph out of texts and marks."""
+    return Html(f"<p>{''.join(_safe(part) for part in parts)}</p>")
+
+
+def code(text: str) -> Html:
+    """A spec, a hash, a command."""
+    return Html(f"<code>{escape(text)}</code>")
+
+
+def badge(word: str, tone: str = "plain") -> Html:
+    """A verdict as a word; `tone` is good, bad or plain, and says nothing that the word does not."""
+    return Html(f'<span class="badge {escape(tone)}">{escape(word)}</span>')
+
+
+def facts(rows: Iterable[tuple[Text, Text]]) -> Html:
+    """Names and what they are, in two columns."""
+    lines = (f"<dt>{_safe(name)}</dt><dd>{_safe(value)}</dd>" for name, value in rows)
+    return Html(f"<dl>{''.join(lines)}</dl>")
+
+
+def table(head: Sequence[Text], rows: Iterable[Sequence[Text]], *, left: int = 1) -> Html:
+    """A table whose first `left` columns are names and the others numbers."""
+
+    def cells(tag: str, row: Sequence[Text]) -> str:
+        side = ("" if at < left else ' class="number"' for at in range(len(row)))
+        return "".join(f"<{tag}{at}>{_safe(cell)}</{tag}>" for at, cell in zip(side, row, strict=True))
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return Html(f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def with_interval(value: str, interval: str, *, best: bool = False) -> Html:
+    """A number with its interval, smaller and grey, behind it; the best of several in bold."""
+    number = f"<b>{escape(value)}</b>" if best else escape(value)
+    return Html(f'{number} <small class="interval">{escape(interval)}</small>')
+
+
+def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
+    """Horizontal bars from zero: (name, share of the longest possible, label, tone: a colour class of the style)."""
+    lines = []
+    for at, (name, share, label, tone) in enumerate(rows):
+        y, width = at * 24, max(0.0, min(1.0, share)) * 400
+        lines.append(
+            f'<text x="150" y="{y + 16}" text-anchor="end">{escape(name)}</text>'
+            f'<rect class="{escape(tone)}" x="160" y="{y + 4}" width="{width:.1f}" height="16" rx="2"></rect>'
+            f'<text class="label" x="{166 + width:.1f}" y="{y + 16}">{escape(label)}</text>'
+        )
+    return Html(f'<svg role="img" viewBox="0 0 720 {24 * len(rows)}">{"".join(lines)}</svg>')
+
+
+def folded(title: Text, blocks: Iterable[Html]) -> Html:
+    """What only some readers want, behind its title."""
+    return Html(f"<details><summary>{_safe(title)}</summary>{''.join(blocks)}</details>")
+
+
+def _safe(text: Text) -> str:
+    return text if isinstance(text, Html) else escape(text)

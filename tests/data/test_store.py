@@ -1,0 +1,187 @@
+"""A store: what goes in comes out, and any NumPy can read it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from conftest import TOY, random_columns, random_episode
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
+from shadowbox.data.store import Store, find
+from shadowbox.data.verify import verify
+from shadowbox.data.write import FOLD_BYTES, Writer
+from shadowbox.errors import EpisodeError, SchemaMismatch, StoreLocked, UsageError
+
+
+def write(path, episodes, **options):
+    """A store of these episodes."""
+    with Writer(path, TOY, **options) as writer:
+        for episode in episodes:
+            writer.add(episode)
+    return Store(path)
+
+
+def assert_same(found: Episode, given: Episode) -> None:
+    """All of an episode, wherever it stands."""
+    for key, values in given.columns.items():
+        np.testing.assert_array_equal(found.columns[key], values, err_msg=key)
+    assert found.meta == given.meta
+    assert found.absent == given.absent
+    for name in ("frame", "kind", "player", "other", "what", "value"):
+        np.testing.assert_array_equal(found.events[name], given.events[name])
+
+
+def test_episodes_come_back(tmp_path):
+    """Columns, events, metadata and absent columns of every episode come back as they went in, from several shards."""
+    given = [random_episode(TOY, frames, seed=frames, player=f"p{frames}") for frames in (1, 7, 300, 50, 1000)]
+    columns = random_columns(TOY, 9, seed=1)
+    columns["player/percent"][:] = 0
+    given.append(Episode(columns, {}, absent=frozenset({"player/percent"})))
+    store = write(tmp_path / "s", given, shard_bytes=20_000)
+    assert len(store.shards) > 2
+    assert len(store) == len(given) == len(list(store))
+    for number, episode in enumerate(given):
+        assert_same(store.episode(number), episode)
+        assert set(store.events_of(number)["match"]) <= {number}
+    assert store.frames == sum(episode.frames for episode in given)
+
+
+def test_a_shard_is_an_ordinary_npy_file(tmp_path):
+    """`np.load` alone reads a shard, its columns by name, and finds flags in `bits` where the manifest says."""
+    given = random_episode(TOY, 40)
+    write(tmp_path / "s", [given])
+    rows = np.load(tmp_path / "s" / "00000.rows.npy", allow_pickle=False)
+    np.testing.assert_array_equal(rows["player/x"], given.columns["player/x"])
+    manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
+    bit = manifest["row"]["flags"]["pad/a"]
+    assert manifest["row"]["units"]["player/x"] == "m"
+    flags = np.unpackbits(rows["bits"], axis=1, bitorder="little")
+    np.testing.assert_array_equal(flags[:, bit : bit + 2], given.columns["pad/a"])
+
+
+def test_opening_takes_no_longer_for_more_frames(tmp_path):
+    """Opening reads the manifest and no shard: a store opens even when reading rows or the index would fail."""
+    store = write(tmp_path / "s", [random_episode(TOY, 100)])
+    for part in ("rows", "episodes", "events"):
+        entry = store.manifest.shards[0].files[part]
+        (tmp_path / "s" / entry.name).write_bytes(bytes(entry.bytes))
+    assert len(Store(tmp_path / "s")) == 1
+
+
+def test_appending_goes_on(tmp_path):
+    """A second writer appends behind the first, and many small appends stay one shard."""
+    given = [random_episode(TOY, 20, seed=seed) for seed in range(12)]
+    for episode in given:
+        write(tmp_path / "s", [episode])
+    store = Store(tmp_path / "s")
+    assert len(store.shards) == 1
+    for number, episode in enumerate(given):
+        assert_same(store.episode(number), episode)
+    assert verify(store) == []
+    assert sorted(path.name.partition(".")[0] for path in (tmp_path / "s").glob("*.npy")) == ["00011"] * 3
+
+
+def test_a_large_last_shard_is_left_alone(tmp_path):
+    """Appending does not write a large shard again."""
+    rows = FOLD_BYTES // TOY.row_dtype.itemsize + 10
+    write(tmp_path / "s", [random_episode(TOY, rows)])
+    store = write(tmp_path / "s", [random_episode(TOY, 5)])
+    assert [shard.entry.number for shard in store.shards] == [0, 1]
+
+
+def test_commit_makes_visible_and_an_exception_keeps_the_last_commit(tmp_path):
+    """What was committed stays; what came after it is gone when the writer fails."""
+
+    def fail():
+        with Writer(tmp_path / "s", TOY) as writer:
+            writer.add(random_episode(TOY, 10, seed=1))
+            writer.commit()
+            assert len(Store(tmp_path / "s")) == 1
+            writer.add(random_episode(TOY, 10, seed=2))
+            raise RuntimeError("the recorder broke")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    store = Store(tmp_path / "s")
+    assert len(store) == 1
+    assert verify(store) == []
+
+
+def test_a_bad_episode_is_refused_and_the_good_ones_stay(tmp_path):
+    """A value out of range is named with episode, frame and field, and the writer can go on after it."""
+    bad = random_episode(TOY, 10, source="match-7.slp")
+    bad.columns["player/x"][3, 1] = 1e6
+    with Writer(tmp_path / "s", TOY) as writer:
+        writer.add(random_episode(TOY, 10, seed=1))
+        with pytest.raises(
+            EpisodeError, match=r"episode 1 \(match-7.slp\), frame 3, player/x\[1\]: 1000000.0, allowed -100 .. 100"
+        ):
+            writer.add(bad)
+        writer.add(random_episode(TOY, 10, seed=2))
+    assert len(Store(tmp_path / "s")) == 2
+
+
+def test_event_kinds_are_named_and_checked(tmp_path):
+    """A store names its events; one that is not among them is refused."""
+    episode = random_episode(TOY, 10)
+    assert write(tmp_path / "s", [episode], event_kinds=("hit",)).manifest.event_kinds == ("hit",)
+    episode.events["kind"][2] = 1
+    with pytest.raises(EpisodeError, match="an event of kind 1, there are 1: hit"):
+        write(tmp_path / "s", [episode])
+
+
+def test_another_schema_is_explained(tmp_path):
+    """Opening with a schema whose fields differ says which and how; additional fields in the store do not matter."""
+    write(tmp_path / "s", [random_episode(TOY, 5)])
+    player = (Real("x", unit="cm"), Real("percent", unit="%", store="f4"), Choice("action", 400), Flag("shield"))
+    wanted = Schema("toy", 60, (Group("player", player, slots=2, per="player"),), TOY.controls)
+    with pytest.raises(SchemaMismatch) as caught:
+        Store(tmp_path / "s", wanted)
+    message = str(caught.value)
+    assert "player/x: unit 'cm' expected, 'm' found" in message
+    assert "player/percent: store 'f4' expected, 'f2' found" in message
+    assert "player/action: n 400 expected, 300 found" in message
+    assert "player/shield: expected, not found" in message
+    fewer = Schema("toy", 60, (Group("player", (Flag("on_ground"),), slots=2, per="player"),), TOY.controls)
+    assert len(Store(tmp_path / "s", fewer)) == 1
+    with pytest.raises(SchemaMismatch, match="item/alive: not expected, found"):
+        Writer(tmp_path / "s", fewer)
+
+
+def test_one_writer_at_a_time(tmp_path):
+    """A second writer is refused with the first one's pid and host; when the first is done it may write."""
+    with Writer(tmp_path / "s", TOY) as first:
+        first.add(random_episode(TOY, 5))
+        with pytest.raises(StoreLocked, match=f"pid {os.getpid()} on host {os.uname().nodename}"):
+            Writer(tmp_path / "s", TOY)
+    assert len(write(tmp_path / "s", [random_episode(TOY, 5, seed=3)])) == 2
+
+
+def test_the_fingerprint_is_of_the_content(tmp_path):
+    """The same episodes have the same fingerprint wherever, whenever and in how many shards; another order has another."""
+    given = [random_episode(TOY, 50, seed=seed) for seed in range(4)]
+    one = write(tmp_path / "a", given, made={"how": "this way"})
+    two = write(tmp_path / "b", given, shard_bytes=2000, made={"how": "that way"})
+    assert len(two.shards) == 4
+    assert one.fingerprint == two.fingerprint
+    assert one.fingerprint != write(tmp_path / "c", given[::-1]).fingerprint
+
+
+def test_places_in_stores():
+    """`PATH#12` names an episode; anything else after # is refused with an example."""
+    assert find("data/x#12")[1] == 12
+    assert find("data/x")[1] is None
+    with pytest.raises(UsageError, match="data/x#12"):
+        find("data/x#last")
+
+
+def test_an_unknown_episode_is_named(tmp_path):
+    """Asking for an episode that is not there says how many there are."""
+    store = write(tmp_path / "s", [random_episode(TOY, 5)])
+    for number in (1, -1):
+        with pytest.raises(UsageError, match="it holds 1, numbered from 0"):
+            store.episode(number)

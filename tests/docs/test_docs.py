@@ -1,0 +1,86 @@
+"""The documentation: its code runs, its links lead somewhere, and its tables are what the code says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from walkthrough import BLOCK, PAGE
+
+from shadowbox import cli
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+SOURCE = ROOT / "src" / "shadowbox"
+
+
+def test_the_demo_runs_to_its_page(tmp_path):
+    """`make demo` plays the game of the docs, stores 200 matches, verifies them and writes a page, without a failure."""
+    copy = tmp_path / "clone"
+    for folder in ("demo", "docs"):
+        (copy / folder).mkdir(parents=True)
+        for path in (ROOT / folder).glob("*.*"):
+            (copy / folder / path.name).write_bytes(path.read_bytes())
+    command = [sys.executable, "demo/run.py"]
+    answer = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "200 episodes" in answer.stdout
+    assert "every file verified" in answer.stdout
+    assert "constant_velocity" in answer.stdout
+    assert (copy / "runs" / "demo" / "audit.html").read_text().startswith("<!doctype html>")
+    assert "and answers {'keys/up': (16, 32, 2)" in answer.stdout
+
+
+def test_the_walkthrough_names_its_files():
+    """Every file that the page lists has its code on the page."""
+    listed = re.findall(r"^  (\w+\.py) ", PAGE.read_text(), re.MULTILINE)
+    assert {f"paddles/{name}" for name in listed} <= {name for name, _ in BLOCK.findall(PAGE.read_text())}
+    assert len(listed) == 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    """Every relative link of a page is a file that exists."""
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if not target.startswith(("http:", "https:", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_tree_of_the_front_page_is_the_tree():
+    """The README's captioned tree lists every module of the package, and nothing that is not there."""
+    text = (ROOT / "README.md").read_text()
+    tree = re.search(r"```\nsrc/shadowbox/\n(.*?)```", text, re.DOTALL)
+    assert tree, "the README has no tree of src/shadowbox"
+    listed, folder = set(), ""
+    for line in tree[1].splitlines():
+        if found := re.match(r"  (\w+)/", line):
+            folder = found[1] + "/"
+        if found := re.match(r"  (  )?(\w+\.(?:py|css))\s+\S", line):
+            listed.add((folder if found[1] else "") + found[2])
+    there = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.*") if path.suffix in (".py", ".css")}
+    there = {name for name in there if not name.endswith("__init__.py") and "/brawl/" not in name}
+    assert listed == there
+
+
+def test_every_command_is_in_the_docs():
+    """Each command of the program is mentioned on the tour or the front page."""
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "tour.md").read_text()
+    for name in cli.COMMANDS:
+        assert f"shadowbox {name}" in text, name
+
+
+def test_formats_lists_what_the_index_holds():
+    """docs/formats.md names every member of the episode index, of an event and of the manifest."""
+    from conftest import TOY
+
+    from shadowbox.core.game import EVENT
+    from shadowbox.data import manifest
+    from shadowbox.data.store import index_dtype
+
+    text = (ROOT / "docs" / "formats.md").read_text()
+    keys = [*index_dtype(TOY).names, *EVENT.names, *manifest._to_json(manifest.Manifest(TOY)), "seal"]
+    missing = [name for name in keys if f"`{name}`" not in text]
+    assert not missing
