@@ -84,7 +84,10 @@ def _scopes(shape: Mapping[str, Any], scope: _Scope, events: Iterable[Any]) -> I
     elif "on" in shape:
         kind = list(scope.scene["event_kinds"]).index(shape["on"])
         found = [event for event in events if event["kind"] == kind]
-        base = [_Scope(scope.scene, scope.columns, max(int(e["other"] if e["other"] >= 0 else e["player"]), 0), None, e) for e in found]
+        base = [
+            _Scope(scope.scene, scope.columns, max(int(e["other"] if e["other"] >= 0 else e["player"]), 0), None, e)
+            for e in found
+        ]
     for one in base:
         if "for" not in shape:
             yield one

@@ -118,6 +118,7 @@ def _paint_hud(draw: Any, scene: Scene, columns: Mapping[str, Array], colours: M
             else:
                 heat = min(value / entry["danger"], 1.0) if "danger" in entry else 0.0
                 cold, hot = (_colour(c, colours, 1.0) or (0, 0, 0, 0) for c in ("ink", DANGER))
-                fill = tuple(round(a + (b - a) * heat) for a, b in zip(cold, hot, strict=True))
-                draw.text((edge, y), f"{value:.0f}{entry.get('unit', '')}", fill=fill, anchor="la" if player == 0 else "ra", font=_font(3 * unit))
+                warm = tuple(round(a + (b - a) * heat) for a, b in zip(cold, hot, strict=True))
+                text, anchor = f"{value:.0f}{entry.get('unit', '')}", ("la", "ra")[player]
+                draw.text((edge, y), text, fill=warm, anchor=anchor, font=_font(3 * unit))
                 y += 3.6 * unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from shadowbox.games.brawl import brain
 from shadowbox.games.brawl.schema import KEYS
 from shadowbox.games.brawl.styles import STYLES, SWITCH_FRAMES, SWITCHES, Style
 
+PACING = "a*15,a+j*5,-*10,d*15,d+j*5,-*10"  # a script for those who give none
 SWITCH_DRAW, RANDOM_DRAW = 40, 50  # far from the draws that the brain makes
 
 
@@ -48,8 +50,8 @@ class Random(_Seeded):
 class Clockwork(_Seeded):
     """Plays a script over and over, whatever happens."""
 
-    def __init__(self, script: str) -> None:
-        self.bits = _script(script)  # [frames]
+    def __init__(self, script: str = "") -> None:
+        self.bits = _script(script or PACING)  # [frames]
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """One decision a match."""
@@ -83,7 +85,7 @@ class Fighter(_Seeded):
 
 
 def _script(script: str) -> Array:
-    """"d*20,d+j*5,-*10" (keys joined by +, how many frames; - is none) -> the keys of each frame as bits."""
+    """ "d*20,d+j*5,-*10" (keys joined by +, how many frames; - is none) -> the keys of each frame as bits."""
     bits: list[int] = []
     for part in filter(None, script.split(",")):
         names, _, count = part.partition("*")
@@ -96,7 +98,7 @@ def _script(script: str) -> Array:
             keys |= 1 << KEYS.index(name)
         bits += [keys] * int(count)
     if not bits:
-        raise UsageError("clockwork needs a script, such as 'clockwork:d*20,d+j*5,-*10'")
+        raise UsageError(f"clockwork: '{script}' is no script; one reads like 'd*20,d+j*5,-*10'")
     return np.array(bits, np.int64)
 
 
@@ -114,7 +116,7 @@ def _plain(name: str, build: Callable[[], Agent]) -> Callable[[str], Agent]:
 BOTS: dict[str, Callable[..., Agent]] = {
     "constant": _plain("constant", Constant),
     "random": _plain("random", Random),
-    "clockwork": lambda argument="": Clockwork(argument),
-    **{name: _plain(name, lambda style=style: Fighter([style])) for name, style in STYLES.items()},
-    "switcher": _plain("switcher", lambda: Fighter([STYLES[name] for name in SWITCHES], SWITCH_FRAMES)),
+    "clockwork": Clockwork,
+    **{name: _plain(name, partial(Fighter, [style])) for name, style in STYLES.items()},
+    "switcher": _plain("switcher", partial(Fighter, [STYLES[name] for name in SWITCHES], SWITCH_FRAMES)),
 }

@@ -17,7 +17,7 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.games.brawl import rules
 from shadowbox.games.brawl.arsenal import ARSENAL
 from shadowbox.games.brawl.moves import compile_table
-from shadowbox.games.brawl.rules import A, D, H, J, K, L, S, SPACE, W
+from shadowbox.games.brawl.rules import SPACE, A, D, H, J, K, L, S, W
 from shadowbox.games.brawl.schema import KEYS, STAGES
 from shadowbox.games.brawl.styles import Style
 
@@ -62,7 +62,21 @@ def style_arrays(styles: list[Style]) -> dict[str, Array]:
 
 def situation(view: Columns) -> Situation:
     """A view [N, slots], own slot first, as a Situation."""
-    names = ("x", "y", "vx", "vy", "damage", "facing_right", "grounded", "state", "air_jumps", "recoveries", "weapon", "move", "move_frame")
+    names = (
+        "x",
+        "y",
+        "vx",
+        "vy",
+        "damage",
+        "facing_right",
+        "grounded",
+        "state",
+        "air_jumps",
+        "recoveries",
+        "weapon",
+        "move",
+        "move_frame",
+    )
     me, foe = (SimpleNamespace(**{name: view[f"player/{name}"][:, slot] for name in names}) for slot in (0, 1))
     for name in ("jump_cooldown", "dodge_cooldown", "charge", "held_space", "held_l", "held_h"):
         setattr(me, name, view[f"player/{name}"][:, 0])
@@ -117,12 +131,14 @@ def _goal(s: Situation, view: Columns, style: dict[str, Array]) -> Array:
 
     block = np.where(np.abs(goal) < INNER - 0.5, np.sign(s.me.x + (s.me.x == 0)), np.sign(goal))
     on_ground = block * np.clip(np.abs(goal), INNER + 0.4, OUTER - 0.4)
-    out = (np.abs(s.foe.x) > OUTER) & (np.abs(s.foe.x) < OUTER + style["guard"]) & (s.foe.y < s.lip + 1.5) & (s.me.air_jumps > 0)
+    out = (
+        (np.abs(s.foe.x) > OUTER) & (np.abs(s.foe.x) < OUTER + style["guard"]) & (s.foe.y < s.lip + 1.5) & (s.me.air_jumps > 0)
+    )
     return np.where(out & ~gone, goal, on_ground)
 
 
 def _nearest_item(s: Situation, view: Columns) -> tuple[Array, Array]:
-    """x of the nearest weapon that lies about, and how far away it is; 1e9 if there is none."""
+    """X of the nearest weapon that lies about, and how far away it is; 1e9 if there is none."""
     far = np.abs(view["item/x"] - s.me.x[:, None]) + np.abs(view["item/y"] - s.me.y[:, None])
     far = np.where(view["item/alive"], far, 1e9)
     nearest = far.argmin(axis=1)[:, None]
@@ -152,7 +168,7 @@ def _walk(s: Situation, goal: Array, style: dict[str, Array], dice: Array, mood:
 
 def _lost(s: Situation) -> Array:
     """In the air with no ground below."""
-    return ~s.me.grounded & ~s.over_ground
+    return np.asarray(~s.me.grounded & ~s.over_ground)
 
 
 def _come_back(s: Situation, goal: Array, style: dict[str, Array]) -> Array:
@@ -183,7 +199,7 @@ def _strike(s: Situation, style: dict[str, Array], dice: Array, mood: Array) -> 
     box_x, box_y, box_w, box_h = (box[w] for box in _BOX)
     slack = rules.HURT_R + style["sloppy"][:, None]
     hits = (np.abs(dx - box_x) < box_w + slack) & (np.abs(dy - box_y) < box_h + slack + 0.05)
-    hits &= _GROUND == s.me.grounded[:, None]
+    hits &= s.me.grounded[:, None] == _GROUND
     hits[:, 0] = False
     hits[:, rules.RECOVERY] &= s.me.recoveries > 0
     hits[:, rules.GROUND_POUND] &= s.over_ground & (s.dy > 1.0)
@@ -204,7 +220,7 @@ def _threatened(s: Situation, style: dict[str, Array]) -> Array:
     first, last = _FIRST[s.foe.weapon, s.foe.move], _LAST[s.foe.weapon, s.foe.move]
     due = (s.foe.state == rules.S_ATTACK) & (s.foe.move_frame >= first - 3) & (s.foe.move_frame <= last)
     near = (np.abs(s.dx) < _REACH[s.foe.weapon, s.foe.move] + 0.3) & (np.abs(s.dy) < 1.6)
-    return due & near & (s.me.dodge_cooldown == 0) & (s.me.state != rules.S_ATTACK)
+    return np.asarray(due & near & (s.me.dodge_cooldown == 0) & (s.me.state != rules.S_ATTACK))
 
 
 def _finish_move(s: Situation, style: dict[str, Array], dice: Array) -> Array:
@@ -216,6 +232,8 @@ def _finish_move(s: Situation, style: dict[str, Array], dice: Array) -> Array:
 
 def _grab(s: Situation, view: Columns, style: dict[str, Array]) -> Array:
     """H while a weapon lies within reach and the hands are empty; a key that is held already is let go first."""
-    near = (np.abs(view["item/x"] - s.me.x[:, None]) < rules.REACH_X) & (np.abs(view["item/y"] - s.me.y[:, None]) < rules.REACH_Y)
+    near = (np.abs(view["item/x"] - s.me.x[:, None]) < rules.REACH_X) & (
+        np.abs(view["item/y"] - s.me.y[:, None]) < rules.REACH_Y
+    )
     near &= view["item/alive"]
     return np.where(near.any(axis=1) & (s.me.weapon == 0) & (style["wants_weapon"] > 0) & ~s.me.held_h, H, 0)

@@ -8,9 +8,32 @@ from typing import Any
 from shadowbox.games.brawl.jit import inner
 from shadowbox.games.brawl.movement import approach, enter, facing, rest, side
 from shadowbox.games.brawl.rules import (
-    ATTACK_CONTROL, ATTACK_FRICTION, BOUNCE, CHARGED, DOWNWARD, GROUND_POUND, HURT_H, HURT_R, J, K, LAUNCH,
-    NEUTRAL_AIR, NEUTRAL_HEAVY, NEUTRAL_LIGHT, NO_MOVE, PLUNGE_FRAMES, RECOVERY, S, S_ATTACK, S_DODGE, S_KO, S_STUN,
-    SIDEWAYS, TOP_SPEED, W, WALK,
+    ATTACK_CONTROL,
+    ATTACK_FRICTION,
+    BOUNCE,
+    CHARGED,
+    DOWNWARD,
+    GROUND_POUND,
+    HURT_H,
+    HURT_R,
+    LAUNCH,
+    NEUTRAL_AIR,
+    NEUTRAL_HEAVY,
+    NEUTRAL_LIGHT,
+    NO_MOVE,
+    PLUNGE_FRAMES,
+    RECOVERY,
+    S_ATTACK,
+    S_DODGE,
+    S_KO,
+    S_STUN,
+    SIDEWAYS,
+    TOP_SPEED,
+    WALK,
+    J,
+    K,
+    S,
+    W,
 )  # fmt: skip
 from shadowbox.games.brawl.schema import MAX_DAMAGE
 

@@ -6,8 +6,24 @@ from typing import Any
 
 from shadowbox.games.brawl.jit import inner
 from shadowbox.games.brawl.rules import (
-    BLAST_Y, BODY_H, DROPPED_LIFE, DROPPED_LOCK, DT, GRAVITY, H, ITEM_DROP, ITEM_H, ITEM_LIFE, MAX_FALL, NEXT_WEAPON,
-    REACH_X, REACH_Y, S_ATTACK, S_DODGE, S_KO, S_STUN,
+    BLAST_Y,
+    BODY_H,
+    DROPPED_LIFE,
+    DROPPED_LOCK,
+    DT,
+    GRAVITY,
+    ITEM_DROP,
+    ITEM_H,
+    ITEM_LIFE,
+    MAX_FALL,
+    NEXT_WEAPON,
+    REACH_X,
+    REACH_Y,
+    S_ATTACK,
+    S_DODGE,
+    S_KO,
+    S_STUN,
+    H,
 )  # fmt: skip
 
 Record = Any

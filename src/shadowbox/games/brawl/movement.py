@@ -10,10 +10,53 @@ from typing import Any
 
 from shadowbox.games.brawl.jit import inner
 from shadowbox.games.brawl.rules import (
-    A, AIR_CONTROL, AIR_JUMPS, AIR_TURN, BACKDASH, BACKDASH_FRAMES, BODY_H, BODY_W, BOUNCE, BOUNCE_SPEED, D, DASH,
-    DASH_FRAMES, DODGE_AGAIN_AIR, DODGE_AGAIN_GROUND, DODGE_FRAMES, DT, FAST_FALL, G, GRAVITY, JUMP, JUMP_FRAMES, L,
-    MAX_FALL, PLATFORM_H, PLATFORM_W, RECOVERIES, S, S_AIR, S_AIR_TURN, S_ATTACK, S_BACKDASH, S_DASH, S_DODGE, S_KO,
-    S_SPRINT, S_STAND, S_STUN, S_TAUNT, S_TURN, S_WALK, SPACE, SPRINT, STUN_DRAG, TAUNT_FRAMES, TOP_SPEED, TOUCH, WALK,
+    AIR_CONTROL,
+    AIR_JUMPS,
+    AIR_TURN,
+    BACKDASH,
+    BACKDASH_FRAMES,
+    BODY_H,
+    BODY_W,
+    BOUNCE,
+    BOUNCE_SPEED,
+    DASH,
+    DASH_FRAMES,
+    DODGE_AGAIN_AIR,
+    DODGE_AGAIN_GROUND,
+    DODGE_FRAMES,
+    DT,
+    FAST_FALL,
+    JUMP,
+    JUMP_FRAMES,
+    MAX_FALL,
+    PLATFORM_H,
+    PLATFORM_W,
+    RECOVERIES,
+    S_AIR,
+    S_AIR_TURN,
+    S_ATTACK,
+    S_BACKDASH,
+    S_DASH,
+    S_DODGE,
+    S_KO,
+    S_SPRINT,
+    S_STAND,
+    S_STUN,
+    S_TAUNT,
+    S_TURN,
+    S_WALK,
+    SPACE,
+    SPRINT,
+    STUN_DRAG,
+    TAUNT_FRAMES,
+    TOP_SPEED,
+    TOUCH,
+    WALK,
+    A,
+    D,
+    G,
+    L,
+    S,
 )  # fmt: skip
 
 Record = Any  # a MATCH, STAGE or TABLE record
@@ -217,7 +260,12 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
     x += vx * DT
     for b in range(2):
         left, right, upper, lower = stage.blocks[b, 0], stage.blocks[b, 1], stage.blocks[b, 2], stage.blocks[b, 3]
-        if x + BODY_W > left + TOUCH and x - BODY_W < right - TOUCH and y + BODY_H > upper + TOUCH and y - BODY_H < lower - TOUCH:
+        if (
+            x + BODY_W > left + TOUCH
+            and x - BODY_W < right - TOUCH
+            and y + BODY_H > upper + TOUCH
+            and y - BODY_H < lower - TOUCH
+        ):
             x = left - BODY_W if x < 0.5 * (left + right) else right + BODY_W
             vx = -BOUNCE * vx if stunned else 0.0
     y += vy * DT

@@ -94,7 +94,7 @@ def _fill(row: Any, move: Move) -> None:
 
 
 def _whole(value: float) -> float:
-    """cos 90 degrees is 6e-17 in floats; straight up must be straight up, or the mirror would lean."""
+    """Cos 90 degrees is 6e-17 in floats; straight up must be straight up, or the mirror would lean."""
     return round(value) + 0.0 if abs(value - round(value)) < 1e-9 else value
 
 

@@ -14,9 +14,40 @@ import numpy as np
 from shadowbox.games.brawl import combat, items, movement
 from shadowbox.games.brawl.jit import entry, inner
 from shadowbox.games.brawl.rules import (
-    A, AIR_JUMPS, BLAST_X, BLAST_Y, D, E_COMBO, E_DRAW, E_DROP, E_HIT, E_JUMP, E_KNOCKOUT, E_LAND, E_PICKUP, E_RESPAWN,
-    E_TIMEOUT, E_WIN, FIRST_WEAPON, G, GRAVITY, H, J, K, KO_FRAMES, L, NO_MOVE, NOBODY, RECOVERIES, S, S_AIR, S_ATTACK,
-    S_KO, SHIELD_FRAMES, SPACE, W,
+    AIR_JUMPS,
+    BLAST_X,
+    BLAST_Y,
+    E_COMBO,
+    E_DRAW,
+    E_DROP,
+    E_HIT,
+    E_JUMP,
+    E_KNOCKOUT,
+    E_LAND,
+    E_PICKUP,
+    E_RESPAWN,
+    E_TIMEOUT,
+    E_WIN,
+    FIRST_WEAPON,
+    GRAVITY,
+    KO_FRAMES,
+    NO_MOVE,
+    NOBODY,
+    RECOVERIES,
+    S_AIR,
+    S_ATTACK,
+    S_KO,
+    SHIELD_FRAMES,
+    SPACE,
+    A,
+    D,
+    G,
+    H,
+    J,
+    K,
+    L,
+    S,
+    W,
 )  # fmt: skip
 
 Record = Any
@@ -26,7 +57,13 @@ COIN, FIRST_TIMER = 60, 61  # draws of frame 0: who starts where, and when the f
 count_down, note_sides, bound_states, free_moves = (
     movement.count_down, movement.note_sides, movement.bound_states, movement.free_moves,
 )  # fmt: skip
-go, enter, settle, move_body, move_platform = movement.go, movement.enter, movement.settle, movement.move_body, movement.move_platform
+go, enter, settle, move_body, move_platform = (
+    movement.go,
+    movement.enter,
+    movement.settle,
+    movement.move_body,
+    movement.move_platform,
+)
 chosen_move, begin_move, play_move, end_move, hovers = (
     combat.chosen_move, combat.begin_move, combat.play_move, combat.end_move, combat.hovers,
 )  # fmt: skip

@@ -15,7 +15,15 @@ import numpy as np
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.rules import (
-    DT, E_COMBO, E_DROP, E_HIT, E_KNOCKOUT, E_PICKUP, E_WIN, S_ATTACK, S_KO,
+    DT,
+    E_COMBO,
+    E_DROP,
+    E_HIT,
+    E_KNOCKOUT,
+    E_PICKUP,
+    E_WIN,
+    S_ATTACK,
+    S_KO,
 )  # fmt: skip
 from shadowbox.games.brawl.schema import KEYS
 
@@ -47,11 +55,11 @@ class Moment:
     def gap(self, columns: Columns) -> Array:
         """Distance between the fighters, [N, 1]."""
         x, y = columns["player/x"].astype(float), columns["player/y"].astype(float)
-        return np.hypot(x[:, :1] - x[:, 1:], y[:, :1] - y[:, 1:])
+        return np.asarray(np.hypot(x[:, :1] - x[:, 1:], y[:, :1] - y[:, 1:]))
 
     def pressed(self) -> Array:
         """How many keys are held, [N, 2]."""
-        return np.sum([self.after[f"keys/{key}"] for key in KEYS], axis=0)
+        return np.asarray(np.sum([self.after[f"keys/{key}"] for key in KEYS], axis=0))
 
 
 def _other(values: Array) -> Array:
@@ -71,7 +79,7 @@ def danger_zone(m: Moment) -> Array:
 
 
 def head_to_opponent(m: Moment) -> Array:
-    """u moved toward the opponent, sideways."""
+    """U moved toward the opponent, sideways."""
     x, old = m.after["player/x"].astype(float), m.before["player/x"].astype(float)
     return np.where(m.both_in, np.sign(_other(old) - old) * (x - old), 0.0)
 
@@ -116,7 +124,7 @@ def base_height(m: Moment) -> Array:
 
 
 def head_to_middle(m: Moment) -> Array:
-    """u moved toward the middle of the stage."""
+    """U moved toward the middle of the stage."""
     x, old = m.after["player/x"].astype(float), m.before["player/x"].astype(float)
     return np.where(m.both_in, np.abs(old) - np.abs(x), 0.0)
 
@@ -206,11 +214,11 @@ class Reward:
         steps, weights = zip(*weight, strict=True)
         return float(np.interp(step, steps, weights))
 
-    def __call__(self, before: Columns, after: Columns, events: Array, step: int = 0) -> tuple[Array, dict[str, Array]]:
+    def __call__(self, earlier: Columns, after: Columns, events: Array, step: int = 0) -> tuple[Array, dict[str, Array]]:
         """What both players earned in one frame: the sum [N, 2] and each weighted term [N, 2]."""
-        live = after["match/frame"] != before["match/frame"]
-        out = (before["player/state"] == S_KO) | (after["player/state"] == S_KO)
-        moment = Moment(before, after, events, live, live & ~out.any(axis=1, keepdims=True))
+        live = after["match/frame"] != earlier["match/frame"]
+        out = (earlier["player/state"] == S_KO) | (after["player/state"] == S_KO)
+        moment = Moment(earlier, after, events, live, live & ~out.any(axis=1, keepdims=True))
         parts = {}
         for name in self.weights:
             weight = self.weight(name, step)

@@ -60,7 +60,9 @@ REACH_X, REACH_Y = 1.2, 0.95  # pick-up distance, centre to centre
 
 # ---- names as numbers --------------------------------------------------------------------------------------------
 
-(S_WALK, S_STAND, S_TURN, S_AIR_TURN, S_SPRINT, S_STUN, S_AIR, S_DODGE, S_ATTACK, S_DASH, S_BACKDASH, S_KO, S_TAUNT) = range(len(STATES))
+(S_WALK, S_STAND, S_TURN, S_AIR_TURN, S_SPRINT, S_STUN, S_AIR, S_DODGE, S_ATTACK, S_DASH, S_BACKDASH, S_KO, S_TAUNT) = range(
+    len(STATES)
+)
 (E_HIT, E_COMBO, E_KNOCKOUT, E_RESPAWN, E_PICKUP, E_DROP, E_LAND, E_JUMP, E_WIN, E_DRAW, E_TIMEOUT) = range(len(EVENTS))
 (W, A, S, D, SPACE, H, L, J, K, G) = (1 << bit for bit in range(len(KEYS)))  # keys of one player in one integer
 NOBODY = 2

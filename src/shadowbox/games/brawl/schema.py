@@ -39,7 +39,14 @@ _PLAYER = Group(
         Real("y", scale=0.1, low=-12, high=12, unit="u", reset_on="respawn", doc="centre of the body, downward"),
         Real("vx", scale=0.1, low=-64, high=64, unit="u/s", mirror="negate", doc="velocity"),
         Real("vy", scale=0.1, low=-64, high=64, unit="u/s", doc="velocity, downward"),
-        Real("damage", scale=0.01, low=0, high=MAX_DAMAGE, reset_on="respawn", doc="taken with this stock; knock-back grows with it"),
+        Real(
+            "damage",
+            scale=0.01,
+            low=0,
+            high=MAX_DAMAGE,
+            reset_on="respawn",
+            doc="taken with this stock; knock-back grows with it",
+        ),
         Flag("facing_right", mirror="invert"),
         Flag("grounded", doc="stands on a block or on the platform"),
         Flag("on_platform", doc="stands on the moving platform, which carries"),
@@ -57,7 +64,12 @@ _PLAYER = Group(
         Choice("move_frame", 96, unit="frames", embed=8, doc="inside the move; stands still while charging or plunging"),
         Choice("charge", 32, unit="frames", doc="how long a heavy was held back"),
         Choice("struck", 1 << MAX_STRIKES, doc="bits: the strikes of this move that have already hit"),
-        Flag("leans_right", mirror="invert", predict="no", doc="of A and D the last one pressed was D; decides while both are held"),
+        Flag(
+            "leans_right",
+            mirror="invert",
+            predict="no",
+            doc="of A and D the last one pressed was D; decides while both are held",
+        ),
         Flag("held_a", mirror="held_d", predict="no", doc="key held in the last frame, as all below: a press is an edge"),
         Flag("held_d", mirror="held_a", predict="no"),
         Flag("held_space", predict="no"),
@@ -86,7 +98,17 @@ _SPAWNER = Group(
     "spawner",
     slots=2,
     doc="Where weapons appear.",
-    fields=(Real("timer", scale=0.002, low=0, high=2048, unit="frames", predict="no", doc="until the next weapon; 0: waits, or is off"),),
+    fields=(
+        Real(
+            "timer",
+            scale=0.002,
+            low=0,
+            high=2048,
+            unit="frames",
+            predict="no",
+            doc="until the next weapon; 0: waits, or is off",
+        ),
+    ),
 )
 
 _PLATFORM = Group(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 
 from shadowbox.core.game import EVENT
@@ -19,6 +18,7 @@ from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NOBODY, TIME_LIMIT, m
 from shadowbox.games.brawl.schema import MAX_FRAMES, SCHEMA, STAGES, STOCKS
 
 BOOL = np.dtype(bool)
+PLAIN_PYTHON = not hasattr(physics.step_all, "signatures")  # NUMBA_DISABLE_JIT=1 leaves functions as they are
 
 
 class BrawlWorld:
@@ -84,7 +84,7 @@ class BrawlWorld:
 
     def snapshot(self, where: Array | None = None) -> Array:
         """The records of the chosen matches [n]: all there is to know about them."""
-        return self._rows.view(np.ndarray)[self._mask(where)].copy()
+        return np.array(self._rows.view(np.ndarray)[self._mask(where)])
 
     def restore(self, snapshot: Array, where: Array | None = None) -> Columns:
         """Put a snapshot into equally many matches; the columns of all N."""
@@ -139,7 +139,7 @@ def _as_flags(name: str, values: Array) -> Array:
 
 def _records(array: Array) -> Any:
     """Records whose members are attributes. Numba reads plain arrays that way; plain Python needs a recarray."""
-    return array.view(np.recarray) if numba.config.DISABLE_JIT else array
+    return array.view(np.recarray) if PLAIN_PYTHON else array
 
 
 def _stage(name: str) -> Any:
