@@ -20,6 +20,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
+    "view": ("shadowbox.cli.view:view", "Look at a stored match: a page that works offline, a picture, a film."),
 }
 
 
