@@ -98,7 +98,9 @@ def _seeds(seed: int, pairing: Pairing) -> Array:
 def _must_be_options(game: Game, options: Mapping[str, Any]) -> None:
     if game.world is None:
         raise UsageError(f"{game.name} has no simulator; its episodes come from recordings")
-    known = list(inspect.signature(game.world).parameters)[1:]
+    parameters = inspect.signature(game.world).parameters
+    known = list(parameters)[1:]
+    refuses_itself = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for name in options:
-        if name not in known:
+        if name not in known and not refuses_itself:
             raise UsageError(f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}")
