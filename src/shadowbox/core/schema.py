@@ -16,8 +16,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -72,7 +73,11 @@ class Real(_Field):
     def limits(self) -> tuple[float, float]:
         """The smallest and largest value that may be stored."""
         largest = LARGEST[self.store]
-        return (-largest if self.low is None else self.low, largest if self.high is None else self.high)
+        low, high = (-largest if self.low is None else self.low, largest if self.high is None else self.high)
+        if self.store == "f2":  # a bound such as 0.1 has no exact f2; what it becomes in storage is allowed, too
+            near_low, near_high = np.clip((low, high), -largest, largest).astype(np.float16).tolist()
+            low, high = min(low, near_low), max(high, near_high)
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -291,18 +296,20 @@ class Schema:
         for key in wanted:
             column = self.columns[key]
             if column.field.store != "bit":
-                out[key] = np.ascontiguousarray(rows[key], dtype=column.dtype)
+                out[key] = np.array(rows[key], dtype=column.dtype)  # always a copy: rows may be a file
                 continue
             if bits is None:
                 bits = np.unpackbits(rows[BITS], axis=-1, bitorder="little").view(bool)
             first = self.flag_bits[key]
-            out[key] = np.ascontiguousarray(bits[..., first : first + column.slots])
+            out[key] = np.array(bits[..., first : first + column.slots])
         return out
 
     def as_rows(self, packed: Array) -> Array:
         """Bytes [..., row_bytes] seen as rows [...]; rows stay as they are. No copy."""
         if packed.dtype != np.uint8:
             return packed
+        if packed.shape[-1:] != (self.row_dtype.itemsize,):
+            raise ValueError(f"packed rows of {self.name} are {self.row_dtype.itemsize} bytes wide, not {packed.shape}")
         return packed.view(self.row_dtype)[..., 0]
 
     # ---- identity ----------------------------------------------------------------------------------------------
@@ -331,13 +338,9 @@ class Schema:
     def from_json(data: Mapping[str, Any]) -> Schema:
         """The inverse of `to_json`; anything unknown or missing is a SchemaError."""
         try:
-            return Schema(
-                name=str(data["name"]),
-                fps=float(data["fps"]),
-                state=tuple(_group_from_json(group) for group in data["state"]),
-                controls=_group_from_json(data["controls"]),
-                players=int(data["players"]),
-            )
+            rest = dict(data)
+            state = tuple(_group_from_json(group) for group in rest.pop("state"))
+            return Schema(state=state, controls=_group_from_json(rest.pop("controls")), **rest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(f"this is no schema: {type(error).__name__}: {error}") from error
 
@@ -352,7 +355,17 @@ class Schema:
             unbounded = isinstance(field, Real) and field.low is None and field.high is None
             span = "" if unbounded or isinstance(field, Flag) else f"{low:g} .. {high:g}"
             slots = f"{column.slots} (per player)" if column.group.per else str(column.slots)
-            cells = (f"`{key}`", kind, slots, field.store, field.unit, span, field.predict, field.mirror, field.doc)
+            cells = (
+                f"`{key}`",
+                kind,
+                slots,
+                field.store,
+                field.unit,
+                span,
+                field.predict,
+                field.mirror,
+                field.doc.replace("|", "\\|"),
+            )
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
@@ -370,6 +383,8 @@ def differences(wanted: Schema, found: Schema, *, coding: bool = False) -> list[
         ours, theirs = getattr(wanted, attribute), getattr(found, attribute)
         if ours != theirs:
             lines.append(f"{attribute}: {ours:g} expected, {theirs:g} found")
+    if wanted.controls.name != found.controls.name:
+        lines.append(f"controls: '{wanted.controls.name}' expected, '{found.controls.name}' found")
     for key, column in wanted.columns.items():
         other = found.columns.get(key)
         if other is None:
@@ -429,12 +444,18 @@ def _description(schema: Schema, attributes: Any) -> dict[str, Any]:
                 "per": group.per,
                 "mask": group.mask,
                 "fields": [
-                    {"name": f.name, "kind": f.kind, **{name: getattr(f, name) for name in attributes(f)}} for f in group.fields
+                    {"name": f.name, "kind": f.kind, **{name: _hashed(f, name) for name in attributes(f)}} for f in group.fields
                 ],
             }
             for group in schema.groups
         ],
     }
+
+
+def _hashed(field: Field, name: str) -> Any:
+    """An attribute as it is hashed: 1 and 1.0 declare the same number."""
+    value = getattr(field, name)
+    return float(value) if isinstance(value, int) and name in ("scale", "low", "high") else value
 
 
 def _digest(data: Any) -> str:
@@ -466,10 +487,45 @@ def _group_from_json(data: Mapping[str, Any]) -> Group:
     return Group(fields=tuple(fields), **rest)
 
 
+TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; a bool is no number here
+    "str": (lambda value: isinstance(value, str), "a text"),
+    "int": (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    "float": (
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+        "a number",
+    ),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "tuple[str, ...]": (lambda value: isinstance(value, tuple) and all(isinstance(v, str) for v in value), "a tuple of texts"),
+    "Literal['f2', 'f4']": (lambda value: value in ("f2", "f4"), "f2 or f4"),
+    "Literal['player']": (lambda value: value == "player", "'player'"),
+}
+
+
+def _wrongly_typed(declared: Any) -> Iterable[str]:
+    """Attributes that hold another type than they are annotated with, in words. JSON and callers may bring anything."""
+    for attribute in dataclasses.fields(declared):
+        wanted, value = str(attribute.type), getattr(declared, attribute.name)
+        optional = wanted.endswith(" | None")
+        fits, words = TYPES.get(wanted.removesuffix(" | None"), (None, ""))
+        if fits is not None and not (fits(value) or (optional and value is None)):
+            yield f"{attribute.name}={_short(value)}, it is {'None or ' if optional else ''}{words}"
+
+
 def _problems(schema: Schema) -> Iterable[str]:
-    """Everything that is wrong with a declaration, in words."""
+    """Everything that is wrong with a declaration, in words; what has the wrong type is not looked at further."""
+    wrong = [*_wrongly_typed(schema)]
+    for group in schema.groups:
+        wrong += [f"group '{group.name}': {problem}" for problem in _wrongly_typed(group)]
+        for field in group.fields:
+            wrong += [f"{group.name}/{field.name}: {problem}" for problem in _wrongly_typed(field)]
+    yield from wrong or _wrong_values(schema)
+
+
+def _wrong_values(schema: Schema) -> Iterable[str]:
     if not schema.fps > 0:
         yield f"fps is {schema.fps}, it must be positive"
+    if schema.players < 1:
+        yield f"{schema.players} players, at least 1 is needed"
     if schema.controls.per != "player":
         yield f"the controls '{schema.controls.name}' must be declared per='player'"
     yield from _repeated("group", [group.name for group in schema.groups])
@@ -489,9 +545,7 @@ def _group_problems(group: Group, players: int) -> Iterable[str]:
         yield f"group '{group.name}' has no fields"
     if group.slots < 1:
         yield f"group '{group.name}': {group.slots} slots, at least 1 is needed"
-    if group.per not in (None, "player"):
-        yield f"group '{group.name}': per={group.per!r}, it is None or 'player'"
-    if group.per and (players < 1 or group.slots % players):
+    if group.per and players >= 1 and group.slots % players:
         yield f"group '{group.name}': {group.slots} slots cannot be shared equally by {players} players"
     if group.mask and not any(isinstance(f, Flag) and f.name == group.mask for f in group.fields):
         yield f"group '{group.name}': its mask '{group.mask}' is no flag of the group"
@@ -504,16 +558,16 @@ def _field_problems(field: Field, group: Group, players: int) -> Iterable[str]:
     if field.predict not in PREDICT[field.kind]:
         yield f"predict='{field.predict}', a {field.kind} has {', '.join(PREDICT[field.kind])}"
     partners = {f.name: f for f in group.fields}
-    if field.mirror not in MIRROR[field.kind]:
+    if group.mask == field.name and field.mirror != "keep":
+        yield f"mirror='{field.mirror}', a mask is kept: a slot is used on both sides of a mirror"
+    elif field.mirror not in MIRROR[field.kind]:
         partner = partners.get(field.mirror)
         if partner is None or partner.mirror != field.name or _aspects_of(partner) != _aspects_of(field):
             known = ", ".join(MIRROR[field.kind])
             yield f"mirror='{field.mirror}', a {field.kind} has {known} or a partner of its own form that names it"
     if isinstance(field, Real):
         low, high = field.limits
-        if field.store not in LARGEST:
-            yield f"store='{field.store}', a real is stored as f2 or f4"
-        elif not (-LARGEST[field.store] <= low < high <= LARGEST[field.store]):
+        if not (-LARGEST[field.store] <= low < high <= LARGEST[field.store]):
             yield f"range {low:g} .. {high:g} is empty or does not fit into {field.store}"
         elif field.mirror == "negate" and low != -high:
             yield f"mirror='negate' leaves the range {low:g} .. {high:g}"
