@@ -39,7 +39,9 @@ STYLES: dict[str, Style] = {
     "edge_guard": Style(distance=0.6, attack=0.6, sloppy=0.1, heavy=1.5, hop=0.01, lead=0.8, guard=4.0, finish=0.6, charge=0.3),
     "weapon_seeker": Style(attack=0.6, sloppy=0.2, heavy=1.0, hop=0.02, lead=0.5, wants_weapon=99.0, dash=0.1),
     "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.01, lead=0.6, charge=0.93),
-    "trickster": Style(distance=1.8, attack=0.6, sloppy=0.1, heavy=0.6, hop=0.08, dash=0.3, dodge=0.5, lead=0.6, wants_weapon=3.0),
+    "trickster": Style(
+        distance=1.8, attack=0.6, sloppy=0.1, heavy=0.6, hop=0.08, dash=0.3, dodge=0.5, lead=0.6, wants_weapon=3.0
+    ),
     "expert": Style(
         distance=0.2, attack=1.0, sloppy=-0.08, lead=1.0, heavy=1.2, finish=1.0, hop=0.0, dash=0.12,
         dodge=0.55, wants_weapon=4.0, guard=1.5, patience=0.8,
