@@ -97,7 +97,8 @@ STYLES = (
 def table(matches: int = 200) -> str:
     """Every style against `based`, as Markdown."""
     lines = [
-        "| style | wins vs based | hits a match | stocks lost | jumps /s | light /s | heavy /s | evade /s | in the air | distance, u | armed |",
+        "| style | wins vs based | hits a match | stocks lost | jumps /s | light /s | heavy /s | evade /s "
+        "| in the air | distance, u | armed |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in STYLES:

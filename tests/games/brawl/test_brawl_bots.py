@@ -92,7 +92,7 @@ def test_styles_can_be_told_apart():
     rows = {}
     for name in STYLES:
         d = duel(name, "based", 60)
-        keys = [d.presses[key] for key in ("space", "j", "k", "l", "h")]
+        keys = [d.presses[key] for key in ("space", "j", "k", "l", "h", "g")]
         rows[name] = np.array([*keys, 5 * d.airborne, d.distance, 3 * d.weapon])
     for i, a in enumerate(STYLES):
         for b in STYLES[i + 1 :]:
