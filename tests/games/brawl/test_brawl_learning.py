@@ -122,11 +122,12 @@ def test_weights_fade_evenly_and_parts_add_up():
     assert reward.weight("head_to_opponent", 15_000) == 9
     assert reward.weight("head_to_opponent", 10**9) == 1
     assert Reward.preset("sparse").weight("attack_press", 10_000) == 0
+    assert GAME.rewards["dense"]().weights == reward.weights
     world, agents = BrawlWorld(8, time_limit=200), [GAME.bots["aggressive"](), GAME.bots["random"]()]
     columns = world.reset(np.arange(8))
     states = [agent.start(np.arange(8), np.full(8, p)) for p, agent in enumerate(agents)]
     for _ in range(220):
-        earlier = rewards.before(columns)
+        earlier = reward.before(columns)
         a, _ = agents[0].act(columns, states[0])
         b, _ = agents[1].act(from_seat(SCHEMA, columns, 1), states[1])
         columns, events, done = world.step({key: np.hstack([a[key], b[key]]) for key in a})

@@ -192,7 +192,9 @@ def before(columns: Columns) -> Columns:
 
 
 class Reward:
-    """A weighted sum of terms."""
+    """A weighted sum of terms: `earlier = reward.before(columns)`, step, `reward(earlier, columns, events)`."""
+
+    before = staticmethod(before)
 
     def __init__(self, weights: Mapping[str, Weight]) -> None:
         for name in weights:
