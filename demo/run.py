@@ -23,7 +23,20 @@ def main() -> None:
     files = write_files(OUT)
     say(f"paddles, the game of docs/add-a-game.md: {len(files)} files in {OUT.relative_to(ROOT)}/paddles")
     call("its fields", "-m", "shadowbox", "games", "paddles:GAME")
-    call("200 matches between its own bots, into a store", "-m", "paddles.record", "store", "200")
+    for opponent in ("follower", "idle"):
+        players = ("--p0", "follower", "--p1", opponent)
+        call(
+            "100 matches into a store",
+            "-m",
+            "shadowbox",
+            "record",
+            "paddles:GAME",
+            *players,
+            "--matches",
+            "100",
+            "--out",
+            "store",
+        )
     call("what is in the store, every file verified", "-m", "shadowbox", "audit", "store", "--verify", "--html", "audit.html")
     call("what a policy would see and be asked", "paddles/look.py", "store")
     page = OUT / "audit.html"

@@ -18,6 +18,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
+    "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
 }
 

@@ -1,0 +1,70 @@
+"""`shadowbox record`: matches between bots, or other agents, into a store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.errors import UsageError
+from shadowbox.games import load
+
+
+@click.command()
+@click.argument("game")
+@click.option("--p0", help="Agent in the first seat, such as based.")
+@click.option("--p1", help="Agent in the second seat.")
+@click.option("--mix", type=click.Path(path_type=Path), help="YAML list of {p0, p1, share} in place of --p0 and --p1.")
+@click.option("--matches", default=100, show_default=True, type=click.IntRange(min=1))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The store; matches are appended to it.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--stage", help="Stage of the game's world.")
+@json_option
+def record(
+    game: str,
+    p0: str | None,
+    p1: str | None,
+    mix: Path | None,
+    matches: int,
+    out: Path,
+    seed: int,
+    stage: str | None,
+    as_json: bool,
+) -> None:
+    """Play matches of GAME between two agents and store them, whole or not at all."""
+    from shadowbox.study.record import Pairing, read_mix
+    from shadowbox.study.record import record as play_and_store
+
+    played = load(game)
+    if mix is not None:
+        if p0 or p1:
+            raise UsageError("give either --mix or --p0 and --p1")
+        pairings = read_mix(mix, matches)
+    elif p0 and p1:
+        pairings = [Pairing(p0, p1, matches)]
+    else:
+        raise UsageError(f"who plays? --p0 and --p1 name agents; {played.name} has the bots {', '.join(sorted(played.bots))}")
+    began = time.process_time()
+    with progress("playing") as update:
+        options = {} if stage is None else {"stage": stage}
+        facts = play_and_store(played, pairings, out, seed=seed, options=options, progress=update)
+    facts["frames_per_cpu_s"] = facts["frames"] / (time.process_time() - began)
+    if as_json:
+        emit(facts)
+    else:
+        _say(facts)
+
+
+def _say(facts: dict[str, Any]) -> None:
+    rows = [
+        [f"{pairing['p0']} - {pairing['p1']}", *(number(pairing["won"][key]) for key in ("p0", "p1", "draws", "frames"))]
+        for pairing in facts["pairings"]
+    ]
+    print(table(["pairing", "p0 won", "p1 won", "draws", "frames"], rows))
+    rate = number(int(facts["frames_per_cpu_s"]))
+    print(
+        f"\n{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, {rate} frames per CPU-second"
+    )

@@ -1,0 +1,42 @@
+"""What agents of every kind share: a reaction delay in front of their eyes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import Agent
+from shadowbox.core.schema import Array, Columns
+
+
+class Delayed:
+    """An agent that sees the world `frames` frames late, as a person does. Bots, policies and live games share this.
+
+    The views wait in a queue inside the state; until the first one is old enough the agent goes on seeing it.
+    """
+
+    def __init__(self, agent: Agent, frames: int) -> None:
+        self.agent, self.frames = agent, frames
+
+    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+        """The agent's own state, and an empty queue for the matches that begin."""
+        inner = None if state is None else state["agent"]
+        begun = self.agent.start(seeds, players, inner, where)
+        fresh = np.ones(len(seeds), bool) if where is None else where
+        if state is None:
+            return {"agent": begun, "queue": [], "fresh": fresh}
+        return {"agent": begun, "queue": state["queue"], "fresh": state["fresh"] | fresh}
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """Decide on the view of `frames` ago."""
+        queue: list[Columns] = state["queue"] or [view] * self.frames
+        if state["fresh"].any():  # matches that have just begun have no past: theirs is the present
+            queue = [{key: _where(state["fresh"], view[key], past[key]) for key in view} for past in queue]
+        queue = [*queue, {key: values.copy() for key, values in view.items()}]
+        controls, inner = self.agent.act(queue[0], state["agent"])
+        return controls, {"agent": inner, "queue": queue[1:], "fresh": np.zeros_like(state["fresh"])}
+
+
+def _where(mask: Array, ours: Array, theirs: Array) -> Array:
+    return np.where(mask.reshape(-1, *[1] * (ours.ndim - 1)), ours, theirs)

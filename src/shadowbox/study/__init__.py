@@ -1,0 +1,1 @@
+"""Questions: who plays, in which world, and what came of it."""

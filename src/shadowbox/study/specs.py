@@ -1,0 +1,55 @@
+"""Agents and worlds by name. The one place that turns a text such as `based`, `clockwork:d30w5` or `expert@delay=6` into them.
+
+An agent is NAME[:ARGUMENT][@OPTION[@OPTION...]]. NAME is a bot of the game. Options: `delay=N` sees the world N frames late.
+A world is the game's name, with options of that game such as its stage.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shadowbox.core.game import Agent, Game, World
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.play.agent import Delayed
+
+NOT_YET = ("policy", "replay", "dream")  # named in the grammar; no part of this version can make one
+LONGEST_DELAY = 120  # frames
+
+
+def agent(spec: str, game: Game) -> Agent:
+    """The agent that `spec` names."""
+    text, *options = spec.split("@")
+    name, _, argument = text.partition(":")
+    if name in NOT_YET:
+        raise UsageError(f"agent '{spec}': '{name}:' cannot be used yet; the bots of {game.name} are {_bots(game)}")
+    if name not in game.bots:
+        raise UsageError(f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, game.bots)}")
+    made = game.bots[name](argument)
+    for option in options:
+        made = _with_option(made, option, spec)
+    return made
+
+
+def world(spec: str, game: Game, matches: int, **options: Any) -> World:
+    """The world that `spec` names, for so many matches."""
+    name, _, _ = spec.partition(":")
+    if name in NOT_YET:
+        raise UsageError(f"world '{spec}': '{name}:' cannot be used yet; the true simulator is '{game.name}'")
+    if name != game.name or game.world is None:
+        raise UsageError(f"{game.name} has no world '{spec}'" + (f"; its simulator is '{game.name}'" if game.world else ""))
+    return game.world(matches, **options)
+
+
+def _with_option(made: Agent, option: str, spec: str) -> Agent:
+    name, _, value = option.partition("=")
+    if name != "delay":
+        raise UsageError(f"agent '{spec}': a bot has no option '{option}'; it has delay=N")
+    if not value.isdecimal() or not 0 <= int(value) <= LONGEST_DELAY:
+        raise UsageError(
+            f"agent '{spec}': delay is a number of frames, 0 to {LONGEST_DELAY}, as in {spec.split('@')[0]}@delay=6"
+        )
+    return Delayed(made, int(value)) if int(value) else made
+
+
+def _bots(game: Game) -> str:
+    return ", ".join(sorted(game.bots)) or "none"
