@@ -7,7 +7,9 @@ from importlib import import_module
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError, did_you_mean
 
-GAMES: dict[str, str] = {}  # name -> module that holds a Game record called GAME; imported on demand
+GAMES: dict[str, str] = {  # name -> module that holds a Game record called GAME; imported on demand
+    "brawl": "shadowbox.games.brawl",
+}
 
 
 def load(name: str) -> Game:

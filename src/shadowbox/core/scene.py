@@ -1,0 +1,189 @@
+"""What to draw, as data: shapes whose numbers are bound to the fields of a row. The painters know this grammar, no game.
+
+A scene is plain JSON:
+
+    bounds       [left, top, right, bottom] of the visible world; y grows downward
+    tables       {name: nested lists}: constants to look up
+    shapes       [shape, ...] in painting order
+    hud          [{label, field, as: "pips" | "number", unit?}, ...]: per-player fields shown above the stage
+    event_kinds  [name, ...]: what an event's `kind` counts along (needed only by shapes with `on`)
+
+    shape        {"shape": kind, attribute: value, ...}
+      rect, capsule  x, y (centre), w, h       circle  x, y, r       text  x, y, text, size
+      polygon        x, y, points [[dx, dy], ...]
+      all            fill, line (colours: "#rrggbb" or a name of the painter's palette), width, alpha (0 .. 1), tag
+      "each": group      once for each slot of the group
+      "for": value       once for each element of a list, after `each`
+      "on": event kind   once for each such event of the row; its slot is whom it befell
+      "if": value        only where this is not 0 and not false
+
+    value        a number, string or boolean: itself
+      {"field": "group/name"}              of the current slot ("slot": n for another; slot 0 outside `each` and `on`)
+      {"slot": true}                       the number of the current slot
+      {"item": i}                          part i of the current element of `for`
+      {"event": "value"}                   a member of the current event
+      {"table": name, "at": [value, ...]}  look-up; an index beyond an end means the last entry
+      {"sum": [value, ...]}, {"product": [value, ...]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import EVENT
+from shadowbox.core.schema import Array, Schema
+from shadowbox.errors import SchemaError
+
+Scene = Mapping[str, Any]
+Shape = dict[str, Any]
+
+_SIZES = {
+    "rect": ("x", "y", "w", "h"),
+    "capsule": ("x", "y", "w", "h"),
+    "circle": ("x", "y", "r"),
+    "polygon": ("x", "y", "points"),
+    "text": ("x", "y", "text", "size"),
+}
+_STYLES = ("fill", "line", "width", "alpha", "tag")
+_LOOPS = ("shape", "each", "for", "on", "if")
+_HUD = ("pips", "number")
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """Where a value is looked up: a row [slots], the slot, the element of `for`, the event."""
+
+    scene: Scene
+    columns: Mapping[str, Array]
+    slot: int = 0
+    item: Any = None
+    event: Any = None
+
+
+def evaluate(scene: Scene, columns: Mapping[str, Array], events: Array | None = None) -> list[Shape]:
+    """The shapes of one row: columns [slots] and its events [E] -> shapes whose attributes are numbers and strings."""
+    out: list[Shape] = []
+    for shape in scene["shapes"]:
+        for scope in _scopes(shape, _Scope(scene, columns), () if events is None else events):
+            if "if" in shape and not _value(shape["if"], scope):
+                continue
+            out.append({"shape": shape["shape"], **{key: _value(v, scope) for key, v in shape.items() if key not in _LOOPS}})
+    return out
+
+
+def _scopes(shape: Mapping[str, Any], scope: _Scope, events: Iterable[Any]) -> Iterator[_Scope]:
+    """The scopes in which a shape is drawn: slots or events, then the elements of its list."""
+    base = [scope]
+    if "each" in shape:
+        slots = next(len(values) for key, values in scope.columns.items() if key.startswith(shape["each"] + "/"))
+        base = [_Scope(scope.scene, scope.columns, slot) for slot in range(slots)]
+    elif "on" in shape:
+        kind = list(scope.scene["event_kinds"]).index(shape["on"])
+        found = [event for event in events if event["kind"] == kind]
+        base = [
+            _Scope(scope.scene, scope.columns, max(int(e["other"] if e["other"] >= 0 else e["player"]), 0), None, e)
+            for e in found
+        ]
+    for one in base:
+        if "for" not in shape:
+            yield one
+        else:
+            for item in _value(shape["for"], one):
+                yield _Scope(one.scene, one.columns, one.slot, item, one.event)
+
+
+def _value(value: Any, scope: _Scope) -> Any:
+    if isinstance(value, list | tuple):
+        return [_value(part, scope) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "field" in value:
+        values = scope.columns[value["field"]]
+        return values[value.get("slot", min(scope.slot, len(values) - 1))].item()
+    if "slot" in value:
+        return scope.slot
+    if "item" in value:
+        return scope.item[value["item"]]
+    if "event" in value:
+        return scope.event[value["event"]].item()
+    if "sum" in value:
+        return sum(_value(part, scope) for part in value["sum"])
+    if "product" in value:
+        return np.prod([_value(part, scope) for part in value["product"]]).item()
+    found = scope.scene["tables"][value["table"]]
+    for index in value["at"]:
+        found = found[min(int(_value(index, scope)), len(found) - 1)]
+    return found
+
+
+# ---- checking ----------------------------------------------------------------------------------------------------
+
+
+def validate(scene: Scene, schema: Schema) -> None:
+    """Refuse a scene that does not fit the grammar or names what its schema lacks, with every problem."""
+    problems = list(_problems(scene, schema))
+    if problems:
+        raise SchemaError(f"scene of '{schema.name}': " + "; ".join(problems))
+
+
+def _problems(scene: Scene, schema: Schema) -> Iterator[str]:
+    bounds = scene.get("bounds")
+    if not isinstance(bounds, Sequence) or len(bounds) != 4 or not (bounds[0] < bounds[2] and bounds[1] < bounds[3]):
+        yield "bounds must be [left, top, right, bottom]"
+    for entry in scene.get("hud", ()):
+        column = schema.columns.get(entry.get("field", ""))
+        if column is None or column.group.per != "player":
+            yield f"hud: '{entry.get('field')}' is no per-player column"
+        if entry.get("as") not in _HUD:
+            yield f"hud: as='{entry.get('as')}', known: {', '.join(_HUD)}"
+    for i, shape in enumerate(scene.get("shapes", ())):
+        yield from (f"shape {i}: {problem}" for problem in _shape_problems(shape, scene, schema))
+
+
+def _shape_problems(shape: Mapping[str, Any], scene: Scene, schema: Schema) -> Iterator[str]:
+    kind = shape.get("shape")
+    if kind not in _SIZES:
+        yield f"shape='{kind}', known: {', '.join(_SIZES)}"
+        return
+    yield from (f"a {kind} needs '{name}'" for name in _SIZES[kind] if name not in shape)
+    yield from (f"a {kind} has no '{name}'" for name in shape if name not in (*_SIZES[kind], *_STYLES, *_LOOPS))
+    if "each" in shape and shape["each"] not in {group.name for group in schema.groups}:
+        yield f"each='{shape['each']}' is no group"
+    if "on" in shape and shape["on"] not in scene.get("event_kinds", ()):
+        yield f"on='{shape['on']}' is no event kind"
+    for name, value in shape.items():
+        if name not in ("shape", "each", "on"):
+            yield from (f"{name}: {problem}" for problem in _value_problems(value, shape, scene, schema))
+
+
+def _value_problems(value: Any, shape: Mapping[str, Any], scene: Scene, schema: Schema) -> Iterator[str]:
+    parts: Iterable[Any] = ()
+    match value:
+        case list() | tuple():
+            parts = value
+        case {"field": str(key)}:
+            if key not in schema.columns:
+                yield f"no column '{key}'"
+        case {"slot": True}:
+            pass
+        case {"item": int()}:
+            if "for" not in shape:
+                yield "an item without 'for'"
+        case {"event": str(name)}:
+            if "on" not in shape or name not in (EVENT.names or ()):
+                yield f"no event member '{name}' here"
+        case {"sum": list() as parts} | {"product": list() as parts}:
+            pass
+        case {"table": str(name), "at": list() as parts}:
+            if name not in scene.get("tables", {}):
+                yield f"no table '{name}'"
+        case bool() | int() | float() | str():
+            pass
+        case _:
+            yield f"{value!r} is no value of this grammar"
+    for part in parts:
+        yield from _value_problems(part, shape, scene, schema)

@@ -1,0 +1,88 @@
+"""Brawl: a platform fighter for two, in the manner of Warehouse Brawl, as fast as a bench must be.
+
+This module describes the game; the simulator, the bots and the scene are imported when they are called for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from shadowbox.core.game import Agent, Bot, Game, Outcome, World
+from shadowbox.core.schema import Array, Columns
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.games.brawl.observe import OBSERVATIONS
+from shadowbox.games.brawl.rewards import PRESETS, Reward
+from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
+from shadowbox.games.brawl.styles import HELD_OUT, STYLES
+
+WORLD_OPTIONS = ("stage", "weapons", "time_limit", "stocks", "arsenal")
+
+# The key combinations that mean something: where to go or aim, times what to do.
+_AIMS = {"": (), "left": ("a",), "right": ("d",), "up": ("w",), "down": ("s",)}
+_ACTS = {"": (), "jump": ("space",), "light": ("j",), "heavy": ("k",), "evade": ("l",)}
+COMBOS = {
+    "_".join(filter(None, (aim, act))) or "wait": (*aim_keys, *act_keys)
+    for act, act_keys in _ACTS.items()
+    for aim, aim_keys in _AIMS.items()
+    if act not in ("jump", "evade") or aim not in ("up", "down")
+} | {"weapon": ("h",), "taunt": ("g",)}
+
+
+def world(matches: int, **options: Any) -> World:
+    """The simulator: options are stage, weapons (on or off), time_limit, stocks and arsenal."""
+    for name in options:
+        if name not in WORLD_OPTIONS:
+            raise UsageError(f"brawl: unknown world option '{name}': {did_you_mean(name, WORLD_OPTIONS)}")
+    if "stage" in options and options["stage"] not in STAGES:
+        raise UsageError(f"unknown stage '{options['stage']}': {did_you_mean(str(options['stage']), STAGES)}")
+    from shadowbox.games.brawl.world import BrawlWorld
+
+    return BrawlWorld(matches, **options)
+
+
+def outcome(columns: Columns, events: Array) -> Outcome:
+    """How an episode's match ended; columns [T + 1, slots]."""
+    last = {key: columns[f"{key}"][-1] for key in ("match/over", "match/winner", "player/stocks", "player/damage")}
+    facts = {"stocks": last["player/stocks"].tolist(), "damage": last["player/damage"].tolist()}
+    if not last["match/over"][0]:
+        return Outcome(None, "broken off", facts)
+    winner = int(last["match/winner"][0])
+    timeout = bool((events["kind"] == EVENTS.index("timeout")).any())
+    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts)
+
+
+def scene() -> Mapping[str, Any]:
+    """What to draw."""
+    from shadowbox.games.brawl.scene import SCENE
+
+    return SCENE
+
+
+def _bot(name: str) -> Bot:
+    def build(argument: str = "") -> Agent:
+        from shadowbox.games.brawl.bots import BOTS
+
+        return BOTS[name](argument)
+
+    return build
+
+
+GAME = Game(
+    name="brawl",
+    title="a platform fighter for two with weapons, knock-outs and a moving platform",
+    schema=SCHEMA,
+    event_kinds=EVENTS,
+    event_whats={"hit": MOVES, "combo": MOVES, "pickup": WEAPONS, "drop": WEAPONS},
+    world=world,
+    outcome=outcome,
+    bots={name: _bot(name) for name in ("constant", "random", "clockwork", *STYLES, "switcher")},
+    held_out=frozenset(HELD_OUT),
+    rewards={name: partial(Reward.preset, name) for name in PRESETS},
+    encodings={"default": LEARNED},
+    observations=OBSERVATIONS,
+    actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},
+    scene=scene,
+    learns_by=("imitation", "world", "selfplay", "dream"),
+)

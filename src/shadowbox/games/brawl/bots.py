@@ -1,0 +1,122 @@
+"""The scripted agents of brawl. All are vectorised, and their noise depends on match, frame and seat alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import Agent, noise
+from shadowbox.core.schema import Array, Columns
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.games.brawl import brain
+from shadowbox.games.brawl.schema import KEYS
+from shadowbox.games.brawl.styles import STYLES, SWITCH_FRAMES, SWITCHES, Style
+
+PACING = "a*15,a+j*5,-*10,d*15,d+j*5,-*10"  # a script for those who give none
+SWITCH_DRAW, RANDOM_DRAW = 40, 50  # far from the draws that the brain makes
+
+
+class _Seeded:
+    """Memory of all bots: which match and which seat. What they know of the past, they see."""
+
+    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+        """State for matches with `seeds` [N] in the seats `players` [N]."""
+        seeds, players = np.asarray(seeds, np.int64), np.asarray(players, np.int64)
+        if state is None or where is None:
+            return {"seeds": seeds, "players": players}
+        return {"seeds": np.where(where, seeds, state["seeds"]), "players": np.where(where, players, state["players"])}
+
+
+class Constant(_Seeded):
+    """Presses nothing."""
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """One decision a match."""
+        return brain.as_controls(np.zeros(len(view["match/frame"]), np.int64)), state
+
+
+class Random(_Seeded):
+    """Presses every key in half of all frames."""
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """One decision a match."""
+        draw = noise(state["seeds"], view["match/frame"][:, 0].astype(np.int64), state["players"], RANDOM_DRAW)
+        return brain.as_controls((draw * (1 << len(KEYS))).astype(np.int64)), state
+
+
+class Clockwork(_Seeded):
+    """Plays a script over and over, whatever happens."""
+
+    def __init__(self, script: str = "") -> None:
+        self.bits = _script(script or PACING)  # [frames]
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """One decision a match."""
+        frame = view["match/frame"][:, 0].astype(np.int64)
+        return brain.as_controls(self.bits[frame % len(self.bits)]), state
+
+
+class Fighter(_Seeded):
+    """Fights in one style, or in several by turns."""
+
+    def __init__(self, styles: list[Style], frames: int = 0) -> None:
+        self.table = brain.style_arrays(styles)
+        self.styles, self.frames = len(styles), frames
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """One decision a match."""
+        seeds, players = state["seeds"], state["players"]
+        style = np.zeros(len(seeds), np.int64)
+        if self.frames:
+            shift = noise(seeds, 0, players, SWITCH_DRAW) * self.frames  # the first change comes at any time
+            turn = (view["match/frame"][:, 0] + shift).astype(np.int64) // self.frames
+            style = self._style_at(seeds, players, turn)
+        keys = brain.decide(view, {name: column[style] for name, column in self.table.items()}, seeds, players)
+        return brain.as_controls(keys), state
+
+    def _style_at(self, seeds: Array, players: Array, turn: Array) -> Array:
+        """The style of each turn [N]: a step of 1 to styles - 1 further than before, so that a change is a change."""
+        first = (noise(seeds, 0, players, SWITCH_DRAW + 1) * self.styles).astype(np.int64)
+        step = 1 + (noise(seeds, 0, players, SWITCH_DRAW + 2) * (self.styles - 1)).astype(np.int64)
+        return (first + step * turn) % self.styles
+
+
+def _script(script: str) -> Array:
+    """Read a script like d*20,d+j*5,-*10 (keys joined by +, how many frames; - is none): the keys of each frame as bits."""
+    bits: list[int] = []
+    for part in filter(None, script.split(",")):
+        names, _, count = part.partition("*")
+        if not count.isdigit() or not 1 <= int(count) <= 10_000:
+            raise UsageError(f"clockwork: '{part}' has no number of frames; a script reads like 'd*20,d+j*5,-*10'")
+        keys = 0
+        for name in names.split("+") if names != "-" else ():
+            if name not in KEYS:
+                raise UsageError(f"clockwork: unknown key '{name}' in '{part}': {did_you_mean(name, KEYS)}")
+            keys |= 1 << KEYS.index(name)
+        bits += [keys] * int(count)
+    if not bits:
+        raise UsageError(f"clockwork: '{script}' is no script; one reads like 'd*20,d+j*5,-*10'")
+    return np.array(bits, np.int64)
+
+
+def _plain(name: str, build: Callable[[], Agent]) -> Callable[[str], Agent]:
+    """A bot that takes no argument."""
+
+    def bot(argument: str = "") -> Agent:
+        if argument:
+            raise UsageError(f"bot '{name}' takes no argument, not ':{argument}'")
+        return build()
+
+    return bot
+
+
+BOTS: dict[str, Callable[..., Agent]] = {
+    "constant": _plain("constant", Constant),
+    "random": _plain("random", Random),
+    "clockwork": Clockwork,
+    **{name: _plain(name, partial(Fighter, [style])) for name, style in STYLES.items()},
+    "switcher": _plain("switcher", partial(Fighter, [STYLES[name] for name in SWITCHES], SWITCH_FRAMES)),
+}

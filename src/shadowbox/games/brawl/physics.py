@@ -1,0 +1,295 @@
+"""One frame of a match, and the loop over matches.
+
+Nobody goes first. Both fighters decide from the same frame, both find out whom they hit before anybody suffers a hit,
+and both move before anybody is counted out. Each match is a function of its own record and keys, so a result never
+depends on the batch around it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shadowbox.games.brawl import combat, items, movement
+from shadowbox.games.brawl.jit import entry, inner
+from shadowbox.games.brawl.rules import (
+    AIR_JUMPS,
+    BLAST_X,
+    BLAST_Y,
+    E_COMBO,
+    E_DRAW,
+    E_DROP,
+    E_HIT,
+    E_JUMP,
+    E_KNOCKOUT,
+    E_LAND,
+    E_PICKUP,
+    E_RESPAWN,
+    E_TIMEOUT,
+    E_WIN,
+    FIRST_WEAPON,
+    GRAVITY,
+    KO_FRAMES,
+    NO_MOVE,
+    NOBODY,
+    RECOVERIES,
+    S_AIR,
+    S_ATTACK,
+    S_KO,
+    SHIELD_FRAMES,
+    SPACE,
+    A,
+    D,
+    G,
+    H,
+    J,
+    K,
+    L,
+    S,
+    W,
+)  # fmt: skip
+
+Record = Any
+COIN, FIRST_TIMER = 60, 61  # draws of frame 0: who starts where, and when the first weapons come
+
+# The file-local names let the compiler see plain functions.
+count_down, note_sides, bound_states, free_moves = (
+    movement.count_down, movement.note_sides, movement.bound_states, movement.free_moves,
+)  # fmt: skip
+go, enter, settle, move_body, move_platform = (
+    movement.go,
+    movement.enter,
+    movement.settle,
+    movement.move_body,
+    movement.move_platform,
+)
+chosen_move, begin_move, play_move, end_move, hovers = (
+    combat.chosen_move, combat.begin_move, combat.play_move, combat.end_move, combat.hovers,
+)  # fmt: skip
+landing_strike, blow, suffer = combat.landing_strike, combat.blow, combat.suffer
+chance, spawn_items, fall_items, remove_item = items.chance, items.spawn_items, items.fall_items, items.remove_item
+can_hold, drop_item, item_in_reach, first_takes = items.can_hold, items.drop_item, items.item_in_reach, items.first_takes
+
+
+@inner
+def emit(m: Record, log: Any, count: Any, match: int, kind: int, player: int, other: int, what: int, value: float) -> None:
+    """Write down one event of the frame that this step makes."""
+    event = log[count[0]]
+    event.match = match
+    event.frame = int(m.match_frame[0]) + 1
+    event.kind = kind
+    event.player = player
+    event.other = other
+    event.what = what
+    event.value = value
+    count[0] += 1
+
+
+@inner
+def place(m: Record, p: int, stage: Record) -> None:
+    """Put a fighter at his place of birth, airborne; a coin of this match's seed says which one is whose."""
+    spot = p if chance(m, 0, COIN) < 0.5 else 1 - p
+    m.x[p] = stage.start[spot, 0]
+    m.y[p] = stage.start[spot, 1]
+    m.vx[p] = m.vy[p] = m.damage[p] = 0.0
+    m.facing_right[p] = stage.start[spot, 0] < 0.0
+    m.air_jumps[p] = AIR_JUMPS
+    m.recoveries[p] = RECOVERIES
+    m.state[p] = S_AIR
+    m.age[p] = 0
+
+
+@inner
+def decide(m: Record, p: int, keys: int, table: Any, stage: Record, log: Any, count: Any, match: int) -> None:
+    """What a fighter does with his keys: his state and his velocity, nobody else's."""
+    held = (A if m.held_a[p] else 0) | (D if m.held_d[p] else 0) | (SPACE if m.held_space[p] else 0)
+    held |= (H if m.held_h[p] else 0) | (L if m.held_l[p] else 0)
+    pressed = keys & ~held
+    count_down(m, p)
+    note_sides(m, p, pressed)
+    if m.state[p] == S_KO:
+        if m.age[p] >= KO_FRAMES:
+            place(m, p, stage)
+            m.shield[p] = SHIELD_FRAMES
+            emit(m, log, count, match, E_RESPAWN, p, -1, 0, 0.0)
+        return
+    if bound_states(m, p):
+        return
+    if m.state[p] == S_ATTACK and play_move(m, p, keys, table):
+        return
+    if pressed & H != 0 and m.weapon[p] != 0 and can_hold(m, p):
+        emit(m, log, count, match, E_DROP, p, -1, drop_item(m, p), 0.0)
+    jumps, grounded = m.air_jumps[p], m.grounded[p]
+    if free_moves(m, p, keys, pressed):
+        if m.air_jumps[p] != jumps or m.grounded[p] != grounded:
+            emit(m, log, count, match, E_JUMP, p, -1, 0, 0.0)
+        return
+    move = chosen_move(m, p, keys)
+    if move != NO_MOVE:
+        begin_move(m, p, move, keys, table)
+    else:
+        go(m, p, keys)
+
+
+@inner
+def remember_keys(m: Record, p: int, keys: int) -> None:
+    """The held keys, for edges in the next frame, and all ten for whoever looks at the columns."""
+    m.held_a[p] = m.keys_a[p] = keys & A != 0
+    m.held_d[p] = m.keys_d[p] = keys & D != 0
+    m.held_space[p] = m.keys_space[p] = keys & SPACE != 0
+    m.held_h[p] = m.keys_h[p] = keys & H != 0
+    m.held_l[p] = m.keys_l[p] = keys & L != 0
+    m.keys_w[p] = keys & W != 0
+    m.keys_s[p] = keys & S != 0
+    m.keys_j[p] = keys & J != 0
+    m.keys_k[p] = keys & K != 0
+    m.keys_g[p] = keys & G != 0
+
+
+@inner
+def fight(m: Record, table: Any, log: Any, count: Any, match: int) -> None:
+    """Both blows are found and measured before either is felt: two that meet both count."""
+    first, second = landing_strike(m, 0, table), landing_strike(m, 1, table)
+    if first < 0 and second < 0:
+        return
+    moves = (int(m.move[0]), int(m.move[1]))
+    blow_0 = blow(m, 0, max(first, 0), table)
+    blow_1 = blow(m, 1, max(second, 0), table)
+    if first >= 0:
+        m.struck[0] |= 1 << first
+    if second >= 0:
+        m.struck[1] |= 1 << second
+    if first >= 0:
+        feel(m, 1, blow_0, moves[0], log, count, match)
+    if second >= 0:
+        feel(m, 0, blow_1, moves[1], log, count, match)
+
+
+@inner
+def feel(m: Record, q: int, given: tuple[float, float, float, int], move: int, log: Any, count: Any, match: int) -> None:
+    """A blow arrives at `q`."""
+    combo = suffer(m, q, given[0], given[1], given[2], given[3])
+    emit(m, log, count, match, E_HIT, 1 - q, q, move, given[0])
+    if combo:
+        emit(m, log, count, match, E_COMBO, 1 - q, q, move, given[0])
+
+
+@inner
+def count_out(m: Record, p: int, log: Any, count: Any, match: int) -> None:
+    """Beyond the blast zones a stock is lost, and the weapon with it."""
+    x, y = float(m.x[p]), float(m.y[p])
+    if m.state[p] == S_KO or (abs(x) <= BLAST_X and abs(y) <= BLAST_Y):
+        return
+    m.stocks[p] -= 1
+    m.weapon[p] = 0
+    m.stun[p] = 0
+    m.vx[p] = m.vy[p] = 0.0
+    m.grounded[p] = m.on_platform[p] = False
+    end_move(m, p)
+    enter(m, p, S_KO)
+    emit(m, log, count, match, E_KNOCKOUT, p, 1 - p, 0, float(m.damage[p]))
+
+
+@inner
+def take_weapons(m: Record, keys_0: int, keys_1: int, log: Any, count: Any, match: int, frame: int) -> None:
+    """Pick-ups; both hands on one weapon are told apart by distance."""
+    want_0, want_1 = item_in_reach(m, 0, keys_0), item_in_reach(m, 1, keys_1)
+    if want_0 >= 0 and want_0 == want_1:
+        if first_takes(m, want_0, frame):
+            want_1 = -1
+        else:
+            want_0 = -1
+    for p in range(2):
+        k = want_0 if p == 0 else want_1
+        if k >= 0:
+            m.weapon[p] = m.item_weapon[k]
+            emit(m, log, count, match, E_PICKUP, p, -1, int(m.weapon[p]), 0.0)
+            remove_item(m, k, frame)
+
+
+@inner
+def judge(m: Record, log: Any, count: Any, match: int) -> None:
+    """Who has won: the last one standing; at time-out more stocks, then less damage."""
+    timeout = m.match_left[0] <= 0.0
+    if m.stocks[0] > 0 and m.stocks[1] > 0 and not timeout:
+        return
+    winner = NOBODY
+    if m.stocks[0] != m.stocks[1]:
+        winner = 0 if m.stocks[0] > m.stocks[1] else 1
+    elif m.stocks[0] > 0 and m.damage[0] != m.damage[1]:
+        winner = 0 if m.damage[0] < m.damage[1] else 1
+    m.match_over[0] = True
+    m.match_winner[0] = winner
+    if m.stocks[0] > 0 and m.stocks[1] > 0:
+        emit(m, log, count, match, E_TIMEOUT, -1, -1, 0, 0.0)
+    if winner == NOBODY:
+        emit(m, log, count, match, E_DRAW, -1, -1, 0, 0.0)
+    else:
+        emit(m, log, count, match, E_WIN, winner, 1 - winner, 0, 0.0)
+
+
+@inner
+def step_match(m: Record, match: int, keys_0: int, keys_1: int, table: Any, stage: Record, log: Any, count: Any) -> None:
+    """One frame of one match."""
+    frame = int(m.match_frame[0]) + 1
+    old_x, old_y = float(m.platform_x[0]), float(m.platform_y[0])
+    stood = (m.grounded[0] != 0, m.grounded[1] != 0)
+    move_platform(m, stage, frame)
+    decide(m, 0, keys_0, table, stage, log, count, match)
+    decide(m, 1, keys_1, table, stage, log, count, match)
+    fight(m, table, log, count, match)
+    for p in range(2):
+        if m.state[p] != S_KO:
+            stands = move_body(m, p, stage, old_x, old_y, 0.0 if hovers(m, p, table) else GRAVITY)
+            if stands and not stood[p]:
+                emit(m, log, count, match, E_LAND, p, -1, 0, 0.0)
+            settle(m, p)
+            count_out(m, p, log, count, match)
+    spawn_items(m, stage, frame)
+    fall_items(m, stage, frame)
+    take_weapons(m, keys_0, keys_1, log, count, match, frame)
+    remember_keys(m, 0, keys_0)
+    remember_keys(m, 1, keys_1)
+    m.match_left[0] -= 1.0
+    judge(m, log, count, match)
+    m.match_frame[0] = frame
+
+
+@inner
+def pressed_keys(keys: Any, i: int, p: int) -> int:
+    """The ten flags of one player as bits."""
+    bits = 0
+    for b in range(10):
+        if keys[b][i, p]:
+            bits |= 1 << b
+    return bits
+
+
+@entry
+def step_all(rows: Any, keys: Any, table: Any, stage: Any, log: Any, done: Any, sources: Any) -> int:
+    """One frame of every match that is not over: rows [N] MATCH, keys 10 x [N, 2] bool; the number of events in `log`."""
+    count = np.zeros(1, np.int64)
+    for i in range(rows.shape[0]):
+        m = rows[i]
+        if not m.match_over[0]:
+            step_match(m, i, pressed_keys(keys, i, 0), pressed_keys(keys, i, 1), table, stage[0], log, count)
+            done[i] = m.match_over[0]
+    return int(count[0])
+
+
+@entry
+def begin_all(rows: Any, where: Any, stage: Any, weapons: bool, done: Any, sources: Any) -> None:
+    """Frame 0 of the matches in the mask `where` [N]; their records hold a seed and are otherwise empty."""
+    for i in range(rows.shape[0]):
+        if where[i]:
+            m = rows[i]
+            for p in range(2):
+                place(m, p, stage[0])
+                m.leans_right[p] = m.facing_right[p]
+            move_platform(m, stage[0], 0)
+            m.platform_vx[0] = m.platform_vy[0] = 0.0
+            if weapons:
+                for k in range(2):
+                    m.spawner_timer[k] = 1 + int(chance(m, 0, FIRST_TIMER + k) * FIRST_WEAPON)
+            done[i] = False

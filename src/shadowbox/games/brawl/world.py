@@ -1,0 +1,146 @@
+"""N matches of brawl at once, as a World."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import EVENT
+from shadowbox.core.schema import Array, Columns
+from shadowbox.errors import UsageError
+from shadowbox.games.brawl import physics
+from shadowbox.games.brawl.arsenal import ARSENAL
+from shadowbox.games.brawl.jit import fingerprint
+from shadowbox.games.brawl.moves import Arsenal, compile_table
+from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NOBODY, TIME_LIMIT, member, stage
+from shadowbox.games.brawl.schema import MAX_FRAMES, SCHEMA, STAGES, STOCKS
+
+BOOL = np.dtype(bool)
+PLAIN_PYTHON = not hasattr(physics.step_all, "signatures")  # NUMBA_DISABLE_JIT=1 leaves functions as they are
+
+
+class BrawlWorld:
+    """The true simulator. The columns that it returns are views of the records: free, and valid until the next step."""
+
+    schema = SCHEMA
+
+    def __init__(
+        self,
+        matches: int,
+        *,
+        stage: str = "warehouse",
+        weapons: bool = True,
+        time_limit: int = TIME_LIMIT,
+        stocks: int = STOCKS,
+        arsenal: Arsenal = ARSENAL,
+    ) -> None:
+        if matches < 1:
+            raise UsageError(f"brawl: {matches} matches, at least 1 is needed")
+        if not 1 <= time_limit <= MAX_FRAMES:
+            raise UsageError(f"brawl: time_limit is {time_limit} frames, 1 to {MAX_FRAMES} are possible")
+        if not 1 <= stocks <= STOCKS:
+            raise UsageError(f"brawl: {stocks} stocks, 1 to {STOCKS} are possible")
+        self.matches = matches
+        self.name = "brawl" if stage == "warehouse" else f"brawl@stage={stage}"
+        self.stage = _stage(stage)
+        self.weapons = weapons
+        self.table = _records(compile_table(arsenal))
+        self._template = np.zeros(1, MATCH)
+        self._template["match_left"] = time_limit
+        self._template["match_stage"] = STAGES.index(stage)
+        self._template["match_winner"] = NOBODY
+        self._template["stocks"] = stocks
+        self._rows = _records(np.zeros(matches, MATCH))
+        self._log = _records(np.zeros(matches * MAX_EVENTS, EVENT))
+        self._done = np.zeros(matches, bool)
+        rows = self._rows.view(np.ndarray)
+        self._columns: Columns = {key: rows[member(key)].view(column.dtype) for key, column in SCHEMA.columns.items()}
+        for column in self._columns.values():
+            column.flags.writeable = False
+        self._events = self._log.view(np.ndarray)
+        self.reset(np.arange(matches))
+
+    def reset(self, seeds: Array, where: Array | None = None) -> Columns:
+        """Start the matches in the mask `where` [N] (default: all) from `seeds` [N]; the columns of all N."""
+        mask = self._mask(where)
+        seeds = np.asarray(seeds)
+        if seeds.shape != (self.matches,) or seeds.dtype.kind not in "iu":
+            raise UsageError(f"brawl: seeds are {seeds.dtype} {seeds.shape}, integers ({self.matches},) are needed")
+        words = seeds[mask].astype(np.int64).view(np.uint64)
+        begun = np.repeat(self._template, len(words))
+        begun["match_seed_low"][:, 0] = words & np.uint64(0xFFFFFFFF)
+        begun["match_seed_high"][:, 0] = words >> np.uint64(32)
+        self._rows[mask] = begun
+        physics.begin_all(self._rows, mask, self.stage, self.weapons, self._done, fingerprint())
+        return self._columns
+
+    def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
+        """One frame: ten flags [N, 2] -> columns [N, slots], events [E], done [N]. Matches that are over stay as they are."""
+        keys = self._keys(controls)
+        count = physics.step_all(self._rows, keys, self.table, self.stage, self._log, self._done, fingerprint())
+        return self._columns, self._events[:count], self._done
+
+    def snapshot(self, where: Array | None = None) -> Array:
+        """The records of the chosen matches [n]: all there is to know about them."""
+        return np.array(self._rows.view(np.ndarray)[self._mask(where)])
+
+    def restore(self, snapshot: Array, where: Array | None = None) -> Columns:
+        """Put a snapshot into equally many matches; the columns of all N."""
+        mask = self._mask(where)
+        if getattr(snapshot, "dtype", None) != MATCH or snapshot.shape != (int(mask.sum()),):
+            raise UsageError(f"brawl: this snapshot does not fit into {int(mask.sum())} matches")
+        if (snapshot["match_stage"] != self._template["match_stage"]).any():
+            raise UsageError(f"brawl: this snapshot was not taken on the stage of '{self.name}'")
+        self._rows[mask] = snapshot
+        self._done[mask] = snapshot["match_over"][:, 0]
+        return self._columns
+
+    def load(self, columns: Mapping[str, Array]) -> Columns:
+        """Put one row of columns [N, slots] (an episode's, say) into the world, to go on from there."""
+        rows = np.zeros(self.matches, MATCH)
+        for key in SCHEMA.columns:
+            rows[member(key)] = columns[key]
+        return self.restore(rows)
+
+    def _mask(self, where: Array | None) -> Array:
+        if where is None:
+            return np.ones(self.matches, bool)
+        mask = np.asarray(where)
+        if mask.dtype != BOOL or mask.shape != (self.matches,):
+            raise UsageError(f"brawl: where is {mask.dtype} {mask.shape}, a mask bool ({self.matches},) is needed")
+        return mask
+
+    def _keys(self, controls: Columns) -> tuple[Array, ...]:
+        """The ten key columns, checked; flags pass as they are, other numbers only if they are 0 or 1."""
+        shape = (self.matches, 2)
+        keys = []
+        for name in SCHEMA.control_keys:
+            try:
+                values = controls[name]
+            except KeyError:
+                raise UsageError(f"brawl: the controls lack '{name}'") from None
+            if values.shape != shape:
+                raise UsageError(f"brawl: '{name}' has the shape {values.shape}, {shape} is needed")
+            if values.dtype is not BOOL and values.dtype != BOOL:
+                values = _as_flags(name, values)
+            keys.append(values if values.flags.c_contiguous else np.ascontiguousarray(values))
+        return tuple(keys)
+
+
+def _as_flags(name: str, values: Array) -> Array:
+    wrong = ~((values == 0) | (values == 1))
+    if wrong.any():
+        match, player = np.argwhere(wrong)[0]
+        raise UsageError(f"brawl: '{name}' of match {match}, player {player} is {values[match, player]}, a key is 0 or 1")
+    return np.asarray(values != 0)
+
+
+def _records(array: Array) -> Any:
+    """Records whose members are attributes. Numba reads plain arrays that way; plain Python needs a recarray."""
+    return array.view(np.recarray) if PLAIN_PYTHON else array
+
+
+def _stage(name: str) -> Any:
+    return _records(stage(name))
