@@ -27,9 +27,7 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
 @click.option("--game", "named", metavar="MODULE:GAME", help="The game, where it is none of the built-in ones.")
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True, help="Of pictures.")
 @json_option
-def view(
-    what: str, out: Path | None, png: int | None, gif: str | None, named: str | None, theme: str, as_json: bool
-) -> None:
+def view(what: str, out: Path | None, png: int | None, gif: str | None, named: str | None, theme: str, as_json: bool) -> None:
     """Make a page of a stored match, or with --png and --gif pictures of it (and the page only where --out names it)."""
     found, number = _episode(what)
     game = _game(found, named)

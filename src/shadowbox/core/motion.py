@@ -106,7 +106,7 @@ def _trail(body: Shape, age: int) -> Iterator[Shape]:
     """A body as it was, without its rim; text leaves no trail."""
     left = 1 - age / (TRAIL + 1)
     size = 0.35 + 0.55 * left
-    out = {**body, "line": "", "alpha": body.get("alpha", 1) * 0.3 * left, "tag": "trail"}
+    out = {**body, "line": "", "alpha": body.get("alpha", 1) * 0.4 * left, "tag": "trail"}
     out |= {name: body[name] * size for name in ("w", "h", "r") if name in body}
     if "points" in body:
         out["points"] = [[dx * size, dy * size] for dx, dy in body["points"]]

@@ -117,7 +117,7 @@ function trailOf(body, age) {
   if (body.shape === "text") return [];
   const left = 1 - age / (TRAIL + 1);
   const size = 0.35 + 0.55 * left;
-  const out = { ...body, line: "", alpha: (body.alpha ?? 1) * 0.3 * left, tag: "trail" };
+  const out = { ...body, line: "", alpha: (body.alpha ?? 1) * 0.4 * left, tag: "trail" };
   for (const name of ["w", "h", "r"]) if (name in body) out[name] = body[name] * size;
   if ("points" in body) out.points = body.points.map(([dx, dy]) => [dx * size, dy * size]);
   return [out];

@@ -6,6 +6,7 @@ import { button, clock, el, plain, say } from "./parts.js";
 
 const SHAPES = ["tick", "cross", "diamond", "ring", "square", "dot"]; // for kinds that the scene gives no mark, in turn
 const SIZE = 4; // px, half a mark
+const INSET = 8; // px: the first and the last frame stand so far from the edges (viewer.css has it too)
 
 /** @typedef {import("./scene.js").Event} Event */
 
@@ -22,7 +23,8 @@ export class Timeline {
     this.shown = new Set(hello.scene.marks ? Object.keys(hello.scene.marks) : hello.event_kinds);
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.head = el("i", { class: "head" });
-    this.strip = el("div", { class: "strip", role: "slider", tabindex: "0", "aria-label": "frame", "aria-valuemin": "0" }, this.canvas, this.head);
+    const slider = { class: "strip", role: "slider", tabindex: "0", "aria-label": "frame", "aria-valuemin": "0" };
+    this.strip = el("div", slider, this.canvas, this.head);
     this.legend = el("div", { class: "legend", role: "group", "aria-label": "events on the timeline" });
     this.chips = new Map();
     this.element = el("div", { class: "timeline" }, this.strip, this.legend);
@@ -34,7 +36,8 @@ export class Timeline {
   #drag() {
     const move = (event) => {
       const { left, width } = this.strip.getBoundingClientRect();
-      this.seek(Math.round(Math.max(0, Math.min(1, (event.clientX - left) / width)) * this.last));
+      const share = (event.clientX - left - INSET) / (width - 2 * INSET);
+      this.seek(Math.round(Math.max(0, Math.min(1, share)) * this.last));
     };
     this.strip.addEventListener("pointerdown", (event) => {
       this.strip.setPointerCapture(event.pointerId);
@@ -98,39 +101,42 @@ export class Timeline {
     const style = getComputedStyle(this.element);
     context.scale(ratio, ratio);
     const middle = height / 2;
+    const across = (share) => INSET + share * (width - 2 * INSET);
     context.fillStyle = style.getPropertyValue("--line");
     context.fillRect(0, middle - 0.5, width, 1);
     curves.forEach((curve, player) => {
       context.fillStyle = style.getPropertyValue(`--p${player + 1}`);
       context.globalAlpha = 0.2; // the same hue, as an interval has it
       context.beginPath();
-      context.moveTo(0, middle);
+      context.moveTo(across(0), middle);
       curve.forEach((share, i) => {
-        const y = middle + side(player) * share * (middle - 2);
-        context.lineTo((i / curve.length) * width, y);
-        context.lineTo(((i + 1) / curve.length) * width, y);
+        const y = middle + half(player) * share * (middle - 2);
+        context.lineTo(across(i / curve.length), y);
+        context.lineTo(across((i + 1) / curve.length), y);
       });
-      context.lineTo(width, middle);
+      context.lineTo(across(1), middle);
       context.fill();
     });
     context.globalAlpha = 1;
     for (const event of this.events) {
       if (!this.shown.has(this.hello.event_kinds[event.kind])) continue;
       context.strokeStyle = context.fillStyle = style.getPropertyValue(`--p${Math.max(event.player, 0) + 1}`);
-      drawMark(context, this.marks.get(event.kind), (event.frame / Math.max(this.last, 1)) * width, middle + side(event.player) * middle * 0.5);
+      const x = across(event.frame / Math.max(this.last, 1));
+      drawMark(context, this.marks.get(event.kind), x, middle + half(event.player) * middle * 0.5);
     }
   }
 }
 
 /** The first player's things stand above the line, the others' below. */
-function side(player) {
+function half(player) {
   return player > 0 ? 1 : -1;
 }
 
 /** @returns {Map<number, string>} event kind -> how it is marked */
 function marksOf(hello) {
   const marks = hello.scene.marks;
-  return new Map(hello.event_kinds.map((name, kind) => [kind, marks ? marks[name] ?? "dot" : SHAPES[kind % SHAPES.length]]));
+  const mark = (name, kind) => (marks ? (marks[name] ?? "dot") : SHAPES[kind % SHAPES.length]);
+  return new Map(hello.event_kinds.map((name, kind) => [kind, mark(name, kind)]));
 }
 
 /** A mark around a point; they differ in shape, so that colour is not needed. */
@@ -143,13 +149,17 @@ function drawMark(context, mark, x, y) {
     context.stroke();
   } else if (mark === "cross") {
     context.lineWidth = 3;
-    for (const [dx, dy] of [[SIZE, SIZE], [SIZE, -SIZE]]) {
-      context.moveTo(x - dx - 1, y - dy - Math.sign(dy));
-      context.lineTo(x + dx + 1, y + dy + Math.sign(dy));
+    for (const dy of [SIZE + 1, -SIZE - 1]) {
+      context.moveTo(x - SIZE - 1, y - dy);
+      context.lineTo(x + SIZE + 1, y + dy);
     }
     context.stroke();
   } else if (mark === "diamond") {
-    for (const [dx, dy] of [[0, -1.4], [1.4, 0], [0, 1.4], [-1.4, 0]]) context.lineTo(x + dx * SIZE, y + dy * SIZE);
+    const out = 1.4 * SIZE;
+    context.moveTo(x, y - out);
+    context.lineTo(x + out, y);
+    context.lineTo(x, y + out);
+    context.lineTo(x - out, y);
     context.fill();
   } else if (mark === "square") {
     context.fillRect(x - SIZE, y - SIZE, 2 * SIZE, 2 * SIZE);

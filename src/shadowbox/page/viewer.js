@@ -354,7 +354,7 @@ export class MatchViewer extends HTMLElement {
 function sentence({ kind, player, other, what, value }, hello) {
   const name = hello.event_kinds[kind];
   const whats = hello.event_whats[name];
-  const who = other >= 0 ? `${hello.players[player]} → ${hello.players[other]}` : hello.players[player];
+  const who = other >= 0 ? `${hello.players[player]} – ${hello.players[other]}` : hello.players[player];
   const parts = [plain(name), who, whats && plain(whats[what] ?? ""), value ? words(value) : ""];
   return parts.filter(Boolean).join(" · ");
 }

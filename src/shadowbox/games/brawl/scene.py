@@ -135,7 +135,7 @@ _ITEM_SHAPES: list[dict[str, Any]] = [
         "if": _field("item/alive"),
         "x": _field("item/x"),
         "y": _field("item/y"),
-        "r": 0.7,
+        "r": 0.6,
         "fill": _GOLD,
         "alpha": 0.18,
     },
@@ -158,7 +158,7 @@ _ITEM_SHAPES: list[dict[str, Any]] = [
 _FIGHTER_SHAPES: list[dict[str, Any]] = [
     _beside(
         "polygon",  # the wedge: where he looks
-        points=[[{"product": [0.05, _SIDE]}, -0.47], [{"product": [0.82, _SIDE]}, 0], [{"product": [0.05, _SIDE]}, 0.47]],
+        points=[[{"product": [0.1, _SIDE]}, -0.48], [{"product": [0.92, _SIDE]}, 0], [{"product": [0.1, _SIDE]}, 0.48]],
         fill=_SEAT,
         line="ink",
         width=0.06,
@@ -170,13 +170,6 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         h=_BODY_H - 0.36,
         fill=_look_up("tint", _field("player/state")),
         alpha=_look_up("tinted", _field("player/state")),
-    ),
-    _beside(
-        "polygon",  # the same wedge once more, light, so that it shows on a tinted core
-        points=[[{"product": [0.14, _SIDE]}, -0.24], [{"product": [0.58, _SIDE]}, 0], [{"product": [0.14, _SIDE]}, 0.24]],
-        fill="#FFFFFF",
-        line="ink",
-        width=0.04,
     ),
     _parts("pieces", _field("player/weapon"), **{"if": _IN}, fill={"item": 4}, line="ink", width=0.03),
     _tip("player", _SIDE, **{"if": _IN}),
@@ -198,7 +191,7 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         y={"sum": [_field("player/y"), -1.05]},
         text=_look_up("label", {"slot": True}),
         size=0.55,
-        fill=_SEAT,
+        fill="ink",
     ),
 ]
 
