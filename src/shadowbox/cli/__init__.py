@@ -19,6 +19,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
+    "serve": ("shadowbox.cli.serve:serve", "Watch live matches, play, and look at matches and tournaments, in a browser."),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
     "view": ("shadowbox.cli.view:view", "Look at a stored match: a page that works offline, a picture, a film."),
 }

@@ -6,6 +6,7 @@
  *
  * Rows are packed bytes, `hello` says how (page/match_page.py builds it). Live, the viewer stays a few frames behind the
  * newest row, so that a late one does not show; who scrubs back stays there until "live" is pressed.
+ * With the attribute behind="0" it shows the newest row at once, for who plays in the match.
  * With the attribute keys="page" it listens to the keys of the whole page, otherwise to those pressed inside it.
  */
 import { Film } from "./motion.js";
@@ -174,7 +175,8 @@ export class MatchViewer extends HTMLElement {
     const before = this.frame;
     if (this.following && !this.ended) {
       const lag = this.last - this.position;
-      if (lag > TOO_LATE * this.hello.fps) this.position = this.last - BEHIND;
+      if (this.getAttribute("behind") === "0") this.position = this.last;
+      else if (lag > TOO_LATE * this.hello.fps) this.position = this.last - BEHIND;
       else this.position += passed * Math.max(0, 1 + (lag - BEHIND) / 10);
     } else this.position += passed * this.speed;
     this.position = Math.min(this.position, this.last);
