@@ -5,7 +5,7 @@
  * At first a control that is called like a key has that key; W A S D are also stick and cross, and the others the buttons
  * that games use first.
  */
-import { say } from "./parts.js";
+import { el } from "./parts.js";
 
 const KEPT = "shadowbox.keys";
 const STICKS = { w: ["a1-", "b12"], a: ["a0-", "b14"], s: ["a1+", "b13"], d: ["a0+", "b15"] };
@@ -23,9 +23,11 @@ function first(controls) {
   }));
 }
 
+const PAD_NAMES = { b0: "A", b1: "B", b2: "X", b3: "Y", b4: "LB", b5: "RB", b6: "LT", b7: "RT", b8: "back", b9: "start", b12: "↑", b13: "↓", b14: "←", b15: "→", "a0-": "stick ←", "a0+": "stick →", "a1-": "stick ↑", "a1+": "stick ↓" };
+
 /** What is written on a key. */
-export function label(code) {
-  return code.replace(/^(Key|Digit)/, "").replace(/^Arrow/, "").replace(/^Numpad/, "num ").toLowerCase() || "none";
+function label(code) {
+  return code.replace(/^(Key|Digit|Arrow)/, "").replace(/^Numpad/, "num ") || "no key";
 }
 
 export class Bindings {
@@ -145,7 +147,9 @@ export class Bindings {
       const { code, pad } = this.bound[made.dataset.control];
       const waits = this.asked === made.dataset.control;
       made.classList.toggle("waiting", waits);
-      say(made, waits ? "press a key" : [label(code), ...pad].join(" · "));
+      const words = pad.map((input) => PAD_NAMES[input] ?? input).join(", ");
+      if (waits) made.replaceChildren("press a key");
+      else made.replaceChildren(el("b", {}, label(code)), el("small", {}, words));
     }
   }
 }

@@ -9,9 +9,9 @@ export function lead(feed) {
   const [hold, step] = ["hold", "step"].map((id) => document.getElementById(id));
   const speed = bar.querySelector("select");
   let paused = false;
-  hold.addEventListener("click", () => feed.send("pause", { on: !paused }));
-  step.addEventListener("click", () => feed.send("step", { frames: 1 }));
-  speed.addEventListener("change", () => feed.send("speed", { times: Number(speed.value) }));
+  hold.onclick = () => feed.send("pause", { on: !paused }); // of the one match that this page leads
+  step.onclick = () => feed.send("step", { frames: 1 });
+  speed.onchange = () => feed.send("speed", { times: Number(speed.value) });
   bar.hidden = false;
   return {
     show(state) {

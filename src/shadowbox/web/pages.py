@@ -15,8 +15,7 @@ LONGEST_SPEC = 200
 
 def arena(site: Site, given: Mapping[str, str]) -> str:
     """Choose who plays, and see what is being played. `given` are values of the form, from the address."""
-    names = [*site.agents, "random", "random"]
-    first, second = (given.get(f"p{seat}") or ("based" if "based" in names else names[0]) for seat in (0, 1))
+    first, second = (given.get(f"p{seat}") or _first(site, name) for seat, name in enumerate(("based", "random")))
     form = element(
         "form",
         element("div", _spec("p0", "First", first, "p1"), element("span", "against", class_="versus"),
@@ -50,7 +49,7 @@ def live(table: Table) -> str:
 
 def play(site: Site, given: Mapping[str, str]) -> str:
     """Somebody plays: who against whom, and with which keys."""
-    opponent = given.get("p1") or ("based" if "based" in site.agents else site.agents[0])
+    opponent = given.get("p1") or _first(site, "based")
     seat = _field("Your seat", _select("seat", [("0", "first (blue)"), ("1", "second (orange)")], given.get("seat", "0")))
     name = element("input", name="name", maxlength=LONGEST_NAME, placeholder="person", autocomplete="nickname")
     form = element(
@@ -67,8 +66,15 @@ def play(site: Site, given: Mapping[str, str]) -> str:
         element("h1", "Play"),
         element("p", "You against an agent, with a keyboard or a gamepad. What you play is stored, and can be learned from."),
         form,
-        element("match-viewer", behind="0", hidden=True),
-        element("section", element("p", id="prompt", role="status"), _lead(), _told(), id="table", class_="under", hidden=True),
+        element(
+            "div",
+            element("p", id="prompt", role="status"),
+            element("match-viewer", behind="0"),
+            class_="stage-of",
+            id="stage",
+            hidden=True,
+        ),
+        element("section", element("div", id="again"), _lead(), _told(), id="table", class_="under", hidden=True),
         element(
             "section",
             heading("Keys"),
@@ -119,6 +125,10 @@ def _seed(given: Mapping[str, str]) -> Html:
     return _field("Seed", made)
 
 
+def _first(site: Site, name: str) -> str:
+    return name if name in site.agents else site.agents[0]
+
+
 def _known_agents(site: Site) -> Html:
     return element("datalist", *(element("option", value=name) for name in site.agents), id="agents")
 
@@ -129,7 +139,7 @@ def _message() -> Html:
 
 def _lead() -> Html:
     """For whoever started the match; the script shows it to nobody else."""
-    speeds = [(f"{speed:g}", f"{speed:g} times") for speed in (0.25, 0.5, 1, 2, 4, 8)]
+    speeds = [(f"{speed:g}", f"{speed:g}\u00d7") for speed in (0.25, 0.5, 1, 2, 4, 8)]
     return element(
         "div",
         element("span", "The match itself", class_="soft"),

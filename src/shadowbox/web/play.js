@@ -7,14 +7,17 @@ import { button, el } from "./parts.js";
 import { begins, seedOf } from "./web.js";
 
 const viewer = document.querySelector("match-viewer");
-const [form, table, prompt, told, gamepad] = ["start", "table", "prompt", "told", "gamepad"].map((id) => document.getElementById(id));
+const ids = ["start", "stage", "table", "prompt", "again", "told", "gamepad"];
+const [form, stage, table, prompt, again, told, gamepad] = ids.map((id) => document.getElementById(id));
 let feed = null;
 let begun = false;
+let leads = null;
 
 const bindings = new Bindings(document.body.dataset.controls.split(" "), (held) => {
   if (!begun && held.length) {
     begun = true;
     prompt.textContent = "";
+    leads = lead(feed);
     feed.send("pause", { on: false });
   }
   feed.send("keys", { held });
@@ -28,7 +31,8 @@ document.getElementById("defaults").addEventListener("click", () => bindings.res
 begins(form, wish, ({ match }) => {
   begun = false;
   document.body.classList.add("playing");
-  viewer.hidden = table.hidden = false;
+  stage.hidden = table.hidden = false;
+  again.replaceChildren();
   prompt.textContent = "Press any of your keys to begin.";
   document.activeElement?.blur?.();
   scrollTo(0, 0);
@@ -37,7 +41,7 @@ begins(form, wish, ({ match }) => {
 
 function choose() {
   document.body.classList.remove("playing");
-  viewer.hidden = table.hidden = true;
+  stage.hidden = table.hidden = true;
 }
 
 /** The form's fields as what the server wants: the person's name stands in their seat. */
@@ -47,10 +51,8 @@ function wish({ name, seat, opponent, stage, seed }) {
 }
 
 function sit(match) {
-  let leads = null;
   feed = new Feed(viewer, match, {
     hello() {
-      leads ??= lead(feed);
       bindings.listening = true;
     },
     state(state) {
@@ -60,9 +62,8 @@ function sit(match) {
     end() {
       bindings.listening = false;
       leads?.done();
-      prompt.replaceChildren(
+      again.replaceChildren(
         button("Play again", "Play again", () => form.requestSubmit()),
-        " ",
         button("Choose another opponent", "Choose another", choose),
       );
     },

@@ -31,7 +31,9 @@ def matches(site: Site, shelf: int | None, page: int) -> str:
     for number, path in shelves.items():
         if shelf is None or shelf == number:
             blocks += _listing(number, path, page)
-    if not shelves:
+    if shelves:
+        blocks.append(element("p", "The stores of this server, newest matches first; the winner is in bold."))
+    else:
         play = f"shadowbox record {site.game.name} --p0 based --p1 random --matches 20 --out data/{site.game.name}"
         blocks.append(empty("No store is shown here.", "Record some matches, and name the store:", play))
         blocks.append(element("pre", element("code", f"shadowbox serve data/{site.game.name}"), class_="command"))
@@ -153,7 +155,7 @@ def _verdict(players: list[str], result: Mapping[str, Any]) -> str:
     winner, reason = result.get("winner"), str(result.get("reason", "unknown")).replace("_", " ")
     if not isinstance(winner, int) or not 0 <= winner < len(players):
         return f"no winner · {reason}"
-    return f"{'first' if winner == 0 else 'second' if winner == 1 else f'player {winner + 1}'} · {reason}"
+    return f"{('first', 'second')[winner] if winner < 2 else f'player {winner + 1}'} wins · {reason}"
 
 
 def _numbers(values: Any) -> str:

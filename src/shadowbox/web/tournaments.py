@@ -146,7 +146,7 @@ def _ladder(ratings: list[dict[str, Any]]) -> Html:
     span = (high - low) or 1.0
 
     def x(elo: float) -> str:
-        return f"{220 + 340 * (elo - low) / span:.1f}"
+        return f"{210 + 350 * (elo - low) / span:.1f}"
 
     middle = x(sum(r["elo"] for r in ratings) / len(ratings))
     height = 28 * len(ratings)
@@ -154,7 +154,7 @@ def _ladder(ratings: list[dict[str, Any]]) -> Html:
     for at, rating in enumerate(ratings):
         y = 28 * at + 14
         parts += [
-            element("text", _short(rating["agent"]), x=208, y=y + 4, text_anchor="end"),
+            element("text", _short(rating["agent"]), x=0, y=y + 4, class_="name"),
             element("line", x1=x(rating["low"]), x2=x(rating["high"]), y1=y, y2=y, class_="span"),
             element("circle", cx=x(rating["elo"]), cy=y, r=4, class_="dot"),
             element("text", f"{rating['elo']:.0f}", x=608, y=y + 4, text_anchor="end"),
