@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch load: their threads fight on two cores
 
@@ -11,6 +12,7 @@ import pytest
 from browser import chromium, visit  # noqa: F401  fixtures of every test that looks at a page
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from walkthrough import write_files
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import EVENT
@@ -18,6 +20,17 @@ from shadowbox.core.schema import Choice, Columns, Field, Flag, Group, Real, Sch
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def paddles(tmp_path_factory):
+    """The game of docs/add-a-game.md, importable; its name on the command line."""
+    folder = tmp_path_factory.mktemp("paddles")
+    write_files(folder)
+    sys.path.insert(0, str(folder))
+    yield "paddles:GAME"
+    sys.path.remove(str(folder))
+
 
 TOY = Schema(
     "toy",
@@ -75,7 +88,7 @@ def random_episode(schema: Schema, frames: int, seed: int = 0, **meta: object) -
     events = np.zeros(min(frames, 5), EVENT)
     events["frame"] = np.sort(draws.integers(0, frames + 1, len(events)))
     events["value"] = draws.integers(1, 20, len(events))
-    events["other"] = 1
+    events["other"] = schema.players - 1
     return Episode(random_columns(schema, frames + 1, seed), {"seed": seed, **meta}, events)
 
 

@@ -21,7 +21,7 @@ Text = str | Html
 
 def page(title: str, blocks: Iterable[Html]) -> str:
     """A report: one column."""
-    body = "\n".join([f"<h1>{escape(title)}</h1>", *blocks])
+    body = "\n".join([f"<h1>{escape(title)}</h1>", *map(_safe, blocks)])
     return shell(title, Html(f"<main>{body}</main>"))
 
 
@@ -107,7 +107,7 @@ def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
 
 def folded(title: Text, blocks: Iterable[Html]) -> Html:
     """What only some readers want, behind its title."""
-    return Html(f"<details><summary>{_safe(title)}</summary>{''.join(blocks)}</details>")
+    return Html(f"<details><summary>{_safe(title)}</summary>{''.join(map(_safe, blocks))}</details>")
 
 
 def _safe(text: Text) -> str:

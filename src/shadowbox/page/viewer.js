@@ -168,7 +168,7 @@ export class MatchViewer extends HTMLElement {
   }
 
   #tick(now) {
-    const passed = Math.min((now - this.then) / 1000, 0.5) * this.hello.fps;
+    const passed = Math.max(0, Math.min((now - this.then) / 1000, 0.5)) * this.hello.fps; // `now` may lie before play()
     this.then = now;
     this.ticking = requestAnimationFrame((next) => this.#tick(next));
     const before = this.frame;
