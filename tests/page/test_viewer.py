@@ -261,6 +261,16 @@ def test_a_live_match_is_followed_to_its_end(live):
     assert live.page.locator(".verdict").inner_text() == "bob wins · knock-out"
 
 
+def test_who_plays_sees_the_newest_row(live):
+    """The first row is drawn at once; with behind="0" the picture is the newest row as soon as it is there."""
+    live.page.evaluate("__viewer.setAttribute('behind', '0')")
+    live.send(0, 1)
+    assert state(live.page)["shapes"] > 0
+    live.send(1, 11)
+    live.page.wait_for_timeout(100)
+    assert state(live.page)["frame"] == 10
+
+
 def test_who_scrubs_back_stays_there(live):
     """After scrubbing back new rows do not move the picture; the button named live brings the newest one back."""
     live.send(0, 60)
