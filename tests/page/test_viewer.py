@@ -294,8 +294,11 @@ def test_left_out_rows_stand_still(live):
     damage = "(frame) => __viewer.rows.at(frame)['player/damage'][0]"
     ours = live.match.columns["player/damage"][:, 0]
     assert [live.page.evaluate(damage, frame) for frame in (19, 25, 30)] == [ours[19], ours[19], ours[30]]
+    live.page.evaluate("__viewer.film.shapes(30)")  # its trail comes from the rows that stood still
     live.send(20, 30)
     assert live.page.evaluate(damage, 25) == ours[25]
+    film = Film(BRAWL.scene(), BRAWL.schema.unpack(live.rows), live.match.events)
+    assert_same_shapes(live.page.evaluate("__viewer.film.shapes(30)"), film.shapes(30))
 
 
 @pytest.mark.parametrize(("first", "size"), [(-1, 192), (0.5, 192), (1e9, 192), (0, 191)])
