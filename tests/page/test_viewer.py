@@ -261,6 +261,16 @@ def test_a_live_match_is_followed_to_its_end(live):
     assert live.page.locator(".verdict").inner_text() == "bob wins · knock-out"
 
 
+def test_who_plays_sees_the_newest_row(live):
+    """The first row is drawn at once; with behind="0" the picture is the newest row as soon as it is there."""
+    live.page.evaluate("__viewer.setAttribute('behind', '0')")
+    live.send(0, 1)
+    assert state(live.page)["shapes"] > 0
+    live.send(1, 11)
+    live.page.wait_for_timeout(100)
+    assert state(live.page)["frame"] == 10
+
+
 def test_who_scrubs_back_stays_there(live):
     """After scrubbing back new rows do not move the picture; the button named live brings the newest one back."""
     live.send(0, 60)
@@ -284,8 +294,11 @@ def test_left_out_rows_stand_still(live):
     damage = "(frame) => __viewer.rows.at(frame)['player/damage'][0]"
     ours = live.match.columns["player/damage"][:, 0]
     assert [live.page.evaluate(damage, frame) for frame in (19, 25, 30)] == [ours[19], ours[19], ours[30]]
+    live.page.evaluate("__viewer.film.shapes(30)")  # its trail comes from the rows that stood still
     live.send(20, 30)
     assert live.page.evaluate(damage, 25) == ours[25]
+    film = Film(BRAWL.scene(), BRAWL.schema.unpack(live.rows), live.match.events)
+    assert_same_shapes(live.page.evaluate("__viewer.film.shapes(30)"), film.shapes(30))
 
 
 @pytest.mark.parametrize(("first", "size"), [(-1, 192), (0.5, 192), (1e9, 192), (0, 191)])

@@ -31,6 +31,8 @@ def view(what: str, out: Path | None, png: int | None, gif: str | None, named: s
     """Make a page of a stored match, or with --png and --gif pictures of it (and the page only where --out names it)."""
     found, number = _episode(what)
     game = _game(found, named)
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"--out {out}: {out.parent} is no folder")
     written = {}
     if out is not None or (png is None and gif is None):
         written["out"] = _page(found, number, game, out or Path(f"match-{number}.html"))

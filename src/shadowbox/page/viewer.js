@@ -6,7 +6,6 @@
  *
  * Rows are packed bytes, `hello` says how (page/match_page.py builds it). Live, the viewer stays a few frames behind the
  * newest row, so that a late one does not show; who scrubs back stays there until "live" is pressed.
- * With the attribute behind="0" it shows the newest row at once, for who plays in the match.
  * With the attribute keys="page" it listens to the keys of the whole page, otherwise to those pressed inside it.
  */
 import { Film } from "./motion.js";
@@ -18,7 +17,7 @@ import { side } from "./side.js";
 import { Timeline } from "./timeline.js";
 
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4, 8];
-const BEHIND = 3; // frames that a live picture stays behind the newest row
+const BEHIND = 3; // frames that a live picture stays behind the newest row; the attribute `behind` says otherwise
 const TOO_LATE = 2; // seconds behind: then it jumps
 const TOLD = 24; // frames for which the caption names what happened
 const POINTS = 400; // of a curve on the timeline
@@ -93,6 +92,7 @@ export class MatchViewer extends HTMLElement {
   append(first, bytes) {
     if (first < this.rows.length) this.film.forget();
     this.rows.put(first, bytes);
+    if (this.drawn.length === 0) this.#draw();
     this.#grown();
   }
 
@@ -134,6 +134,11 @@ export class MatchViewer extends HTMLElement {
     return Math.max(this.rows.length - 1, 0);
   }
 
+  /** Frames that a live picture stays behind: who plays himself wants none, who watches wants it smooth. */
+  get behind() {
+    return Number(this.getAttribute("behind") ?? BEHIND);
+  }
+
   get playing() {
     return this.ticking !== undefined;
   }
@@ -164,20 +169,20 @@ export class MatchViewer extends HTMLElement {
   follow() {
     this.following = true;
     this.speed = 1;
-    this.position = Math.max(0, this.last - BEHIND);
+    this.position = Math.max(0, this.last - this.behind);
     this.play();
   }
 
   #tick(now) {
-    const passed = Math.min((now - this.then) / 1000, 0.5) * this.hello.fps;
+    const passed = Math.max(0, Math.min((now - this.then) / 1000, 0.5)) * this.hello.fps; // `now` may lie before play()
     this.then = now;
     this.ticking = requestAnimationFrame((next) => this.#tick(next));
     const before = this.frame;
     if (this.following && !this.ended) {
       const lag = this.last - this.position;
-      if (this.getAttribute("behind") === "0") this.position = this.last;
-      else if (lag > TOO_LATE * this.hello.fps) this.position = this.last - BEHIND;
-      else this.position += passed * Math.max(0, 1 + (lag - BEHIND) / 10);
+      if (lag > TOO_LATE * this.hello.fps) this.position = this.last - this.behind;
+      else if (this.behind === 0) this.position = this.last;
+      else this.position += passed * Math.max(0, 1 + (lag - this.behind) / 10);
     } else this.position += passed * this.speed;
     this.position = Math.min(this.position, this.last);
     if (this.position >= this.last && (this.ended || !this.live)) this.pause();

@@ -109,7 +109,7 @@ def decide(view: Columns, style: dict[str, Array], seeds: Array, players: Array)
     mood = noise(seeds, s.frame // 12, players, 3)  # changes slowly: what one is up to, not what one does
 
     bold = (
-        noise(seeds, s.frame // 40, players, 4) < 0.25
+        noise(seeds, s.frame // 40, players, 4) < 0.4
     )  # now and then everybody goes near, or two who wait would wait for ever
     goal = _goal(s, view, style, bold)
     keys = _walk(s, goal, style, dice[0], mood)
