@@ -57,6 +57,7 @@ def run(app: Any, made: socket.socket) -> None:
         server_header=False,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,  # costs more time and memory a page than it saves on this machine
+        limit_concurrency=400,  # connections; more are told to come later
         timeout_graceful_shutdown=2,
         lifespan="on",
     )

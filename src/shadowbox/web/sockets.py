@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -59,15 +60,18 @@ class Page:
 
     async def serve(self) -> None:
         """Until the page leaves."""
-        both = [asyncio.create_task(self.speak()), asyncio.create_task(self.listen())]
+        async with anyio.create_task_group() as both:
+            for direction in (self.speak, self.listen):
+                both.start_soon(self._one, direction, both.cancel_scope)
+
+    async def _one(self, direction: Callable[[], Awaitable[None]], both: anyio.CancelScope) -> None:
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in both:
-                task.cancel()
-            for end in await asyncio.gather(*both, return_exceptions=True):
-                if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect | TimeoutError):
-                    log.error("a page's socket failed", exc_info=end)
+            await direction()
+        except (WebSocketDisconnect, TimeoutError):
+            pass  # it left, or takes nothing any more
+        except Exception:
+            log.exception("a page's socket failed")
+        both.cancel()
 
     def disown(self) -> None:
         """The page leads no more; a person who is gone holds no keys."""
@@ -97,17 +101,17 @@ class Page:
             messages = self.cursor.due(pages=table.pages)
             for message in messages:
                 await self.send(message)
-            if table.stored and not stored:
+            if table.stored and self.cursor.ended and not stored:
                 stored = True
                 await self.send(say("saved", where=table.stored))
             if not messages:
                 await news.wait()
             if self.cursor.row >= self.cursor.joined:  # it has caught up
-                await asyncio.sleep(max(0.0, began + APART - time.monotonic()))
+                await anyio.sleep(max(0.0, began + APART - time.monotonic()))
 
     async def send(self, message: str | bytes) -> None:
         """Wait while the page cannot take more."""
-        async with asyncio.timeout(PATIENCE):
+        with anyio.fail_after(PATIENCE):
             if isinstance(message, str):
                 await self.socket.send_text(message)
             else:
@@ -137,7 +141,8 @@ class Page:
                 self.obey(message)
             except UsageError as error:
                 await self.send(say("refused", why=str(error)))
-            self.table.pulse.ring()
+            if isinstance(message, Want):
+                self.table.pulse.ring()
 
     def obey(self, message: Message) -> None:
         """Do what a message says, or say why not."""
@@ -161,7 +166,7 @@ class Page:
                 self.table.person.hold(held)
 
     def _own(self, key: str) -> None:
-        if not secrets.compare_digest(key.encode(), self.table.key.encode()):
+        if not secrets.compare_digest(key.encode(errors="replace"), self.table.key.encode()):
             raise UsageError("this is not the key of the match")
         if not self.owner:
             self.owner = True
