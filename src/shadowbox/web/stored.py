@@ -28,6 +28,8 @@ def matches(site: Site, shelf: int | None, page: int) -> str:
     if shelf is not None and shelf not in shelves:
         raise NotHere("There is no such store: this server was started with others.")
     blocks: list[str] = [element("h1", "Matches")]
+    if shelves:
+        blocks.append(element("p", "The newest first; the winner is in bold."))
     for number, path in shelves.items():
         if shelf is None or shelf == number:
             blocks += _listing(number, path, page)

@@ -126,7 +126,7 @@ def _summary(name: str, path: Path) -> list[str]:
     try:
         data = read(path)
     except NoTournament as error:
-        return [name, badge("unreadable", "bad"), str(error), "", ""]
+        return [name, badge("unreadable", "bad"), element("span", str(error), class_="words"), "", ""]
     best = max(data["ratings"], key=lambda rating: rating["elo"])
     where = link(f"/tournaments/{name}", name)
     return [where, str(data.get("game", "")), code(best["agent"]), str(len(data["ratings"])), str(data.get("matches", "-"))]
@@ -141,28 +141,27 @@ def _headline(ratings: list[dict[str, Any]]) -> str:
 
 
 def _ladder(ratings: list[dict[str, Any]]) -> Html:
-    """Every agent's Elo as a dot on its interval, all on one scale."""
+    """Every agent's Elo as a dot on its interval, all on one scale; the best in bold."""
     low, high = min(r["low"] for r in ratings), max(r["high"] for r in ratings)
     span = (high - low) or 1.0
 
     def x(elo: float) -> str:
-        return f"{210 + 350 * (elo - low) / span:.1f}"
+        return f"{3 + 94 * (elo - low) / span:.2f}%"
 
     middle = x(sum(r["elo"] for r in ratings) / len(ratings))
-    height = 28 * len(ratings)
-    parts = [element("line", x1=middle, x2=middle, y1=0, y2=height, class_="zero")]
+    rows = []
     for at, rating in enumerate(ratings):
-        y = 28 * at + 14
-        parts += [
-            element("text", _short(rating["agent"]), x=0, y=y + 4, class_="name"),
-            element("line", x1=x(rating["low"]), x2=x(rating["high"]), y1=y, y2=y, class_="span"),
-            element("circle", cx=x(rating["elo"]), cy=y, r=4, class_="dot"),
-            element("text", f"{rating['elo']:.0f}", x=608, y=y + 4, text_anchor="end"),
-            element("text", f"{rating['low']:.0f} .. {rating['high']:.0f}", x=716, y=y + 4, text_anchor="end", class_="label"),
-        ]
-    said = ", ".join(f"{r['agent']} {r['elo']:.0f} ({r['low']:.0f} to {r['high']:.0f})" for r in ratings)
-    picture = element("svg", *parts, viewBox=f"0 0 720 {height}", role="img", aria_label=said, class_="ladder")
-    return element("div", picture, class_="wide")
+        picture = element(
+            "svg",
+            element("line", x1=middle, x2=middle, y1=0, y2=28, class_="zero"),
+            element("line", x1=x(rating["low"]), x2=x(rating["high"]), y1=14, y2=14, class_="span"),
+            element("circle", cx=x(rating["elo"]), cy=14, r=4, class_="dot"),
+            class_="ladder",
+            aria_hidden="true",
+        )
+        interval = f"{rating['low']:.0f} .. {rating['high']:.0f}"
+        rows.append([rating["agent"], picture, with_interval(f"{rating['elo']:.0f}", interval, best=at == 0)])
+    return table(["agent", "", "Elo"], rows, left=2)
 
 
 def _cross_table(data: Mapping[str, Any], agents: list[str]) -> Html:
@@ -200,7 +199,3 @@ def _shares(found: Any) -> str:
         rate = _number(value.get("win_rate")) if isinstance(value, dict) else _number(value)
         said.append(f"{name} {'-' if rate is None else f'{100 * rate:.0f}'}")
     return ", ".join(said) or "-"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else name[:27] + "…"
