@@ -19,6 +19,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
+    "tournament": ("shadowbox.cli.tournament:tournament", "Agents in pairs: ratings and payoffs with intervals."),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
 }
 

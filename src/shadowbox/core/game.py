@@ -108,6 +108,8 @@ class Game:
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     events: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> events, for games whose rules are elsewhere
     outcome: Callable[[Columns, Array], Outcome] | None = None
+    attacks: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> where an attack begins, bool [T + 1, players]
+    places: Callable[[Columns], Sequence[str]] | None = None  # where each player began ("left"), so that luck of place shows
     writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)  # file format -> (episode, path)
     bots: Mapping[str, Bot] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()  # bots that learners never train on

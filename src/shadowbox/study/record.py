@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from shadowbox.core.game import Game, stable_hash
+from shadowbox.core.game import Game, Outcome, stable_hash
 from shadowbox.core.schema import Array
 from shadowbox.data.store import Progress
 from shadowbox.data.write import Writer
-from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
 from shadowbox.play.match import SIDE_BY_SIDE, play
 from shadowbox.study import specs
 
@@ -52,6 +52,7 @@ def record(
             world = specs.world(game.name, game, min(SIDE_BY_SIDE, pairing.matches), **options)
             count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
             for played in play(game, world, agents, (pairing.p0, pairing.p1), _seeds(seed, pairing)):
+                _must_not_forfeit(played.outcome, pairing)
                 writer.add(played.episode)
                 winner = played.outcome.winner
                 count["draws" if winner is None else f"p{winner}"] += 1
@@ -87,6 +88,13 @@ def read_mix(path: Path, matches: int) -> list[Pairing]:
     counts = np.diff(np.round(matches * ends / ends[-1]).astype(int), prepend=0)
     pairs = zip(entries, counts.tolist(), strict=True)
     return [Pairing(entry["p0"], entry["p1"], count) for entry, count in pairs if count]
+
+
+def _must_not_forfeit(outcome: Outcome, pairing: Pairing) -> None:
+    """A recording is something to learn from; an agent that breaks is a mistake to mend first."""
+    for loss in outcome.facts.get("forfeit", ()):
+        name = (pairing.p0, pairing.p1)[loss["player"]]
+        raise ShadowboxError(f"agent '{name}' broke in seat {loss['player']}: {loss['reason']}; nothing more is recorded")
 
 
 def _seeds(seed: int, pairing: Pairing) -> Array:
