@@ -49,7 +49,7 @@ def outcome(columns: Columns, events: Array) -> Outcome:
         return Outcome(None, "broken off", facts)
     winner = int(last["match/winner"][0])
     timeout = bool((events["kind"] == EVENTS.index("timeout")).any())
-    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts)
+    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts, timeout)
 
 
 def scene() -> Mapping[str, Any]:
