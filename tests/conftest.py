@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch load: their threads fight on two cores
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from walkthrough import write_files
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import EVENT
@@ -17,6 +19,17 @@ from shadowbox.core.schema import Choice, Columns, Field, Flag, Group, Real, Sch
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def paddles(tmp_path_factory):
+    """The game of docs/add-a-game.md, importable; its name on the command line."""
+    folder = tmp_path_factory.mktemp("paddles")
+    write_files(folder)
+    sys.path.insert(0, str(folder))
+    yield "paddles:GAME"
+    sys.path.remove(str(folder))
+
 
 TOY = Schema(
     "toy",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 
 import numpy as np
 import pytest
-from walkthrough import write_files
 
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.game import EVENT, Game
@@ -19,16 +17,6 @@ from shadowbox.data.write import Writer
 from shadowbox.games import GAMES, load
 
 MATCHES, FRAMES = 5, 80
-
-
-@pytest.fixture(scope="session")
-def paddles(tmp_path_factory):
-    """The game of the docs, importable."""
-    folder = tmp_path_factory.mktemp("paddles")
-    write_files(folder)
-    sys.path.insert(0, str(folder))
-    yield "paddles:GAME"
-    sys.path.remove(str(folder))
 
 
 @pytest.fixture(params=[*GAMES, "docs/add-a-game.md"])

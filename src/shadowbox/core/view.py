@@ -1,11 +1,12 @@
 """Two ways to look at the same frame, from field attributes alone: from another seat, and in the mirror.
 
-Both are their own inverse. Columns may have any leading axes; arrays that do not change are passed on, not copied.
+Both are their own inverse. Columns may have any leading axes; where no value changes, arrays are views and not copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,13 +40,14 @@ def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
     return out
 
 
-def seat_order(slots: int, player: int, players: int) -> list[int]:
-    """Positions of the slots of a per-player group after player 0 and `player` have changed places."""
+@lru_cache
+def seat_order(slots: int, player: int, players: int) -> slice | list[int]:
+    """Index that puts the slots of a per-player group in the order after player 0 and `player` have changed places."""
     each = slots // players
     order = list(range(slots))
     mine, first = slice(player * each, (player + 1) * each), slice(0, each)
     order[first], order[mine] = order[mine], order[first]
-    return order
+    return slice(None, None, -1) if order == list(reversed(range(slots))) else order  # a slice is a view, not a copy
 
 
 def _reseated(values: Array, column: Column, player: int, players: int) -> Array:

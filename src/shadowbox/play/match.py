@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.episode import Episode
-from shadowbox.core.game import Agent, Game, Outcome, World, no_events
+from shadowbox.core.game import EVENT, Agent, Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.errors import EpisodeError
@@ -96,7 +96,7 @@ class _Table:
             last[key][:] = 0
         past = self.history.rows(place, int(self.began[place]))
         columns = {key: np.concatenate([*past[key], last[key]]) for key in self.game.schema.columns}
-        events = np.concatenate([no_events(), *self.happened[place]])
+        events = np.frombuffer(b"".join(part.tobytes() for part in self.happened[place]), EVENT)
         return int(self.match[place]), columns, events
 
     def _seat(self, places: Array) -> None:
@@ -124,7 +124,7 @@ class _Table:
 
 
 class _History:
-    """Rows of all places, [N, frames, slots] a column, growing by chunks and forgotten once no match needs them."""
+    """Rows of all places, [frames, N, slots] a column, growing by chunks and forgotten once no match needs them."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -134,10 +134,10 @@ class _History:
     def add(self, columns: Columns) -> None:
         at = self.length % CHUNK
         if at == 0:
-            self._chunks.append({key: np.empty((len(v), CHUNK, *v.shape[1:]), v.dtype) for key, v in columns.items()})
+            self._chunks.append({key: np.empty((CHUNK, *v.shape), v.dtype) for key, v in columns.items()})
         chunk = self._chunks[-1]
         for key, values in columns.items():
-            chunk[key][:, at] = values
+            chunk[key][at] = values
         self.length += 1
 
     def rows(self, place: int, start: int) -> dict[str, list[Array]]:
@@ -147,7 +147,7 @@ class _History:
             begins = self._first + number * CHUNK
             kept = slice(max(0, start - begins), max(0, min(CHUNK, self.length - begins)))
             for key, values in chunk.items():
-                pieces[key].append(values[place, kept])
+                pieces[key].append(values[kept, place])
         return pieces
 
     def forget(self, before: int) -> None:

@@ -6,13 +6,14 @@ This module describes the game; the simulator, the bots and the scene are import
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from shadowbox.core.game import Agent, Bot, Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.observe import OBSERVATIONS
-from shadowbox.games.brawl.rewards import PRESETS
+from shadowbox.games.brawl.rewards import PRESETS, Reward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
 from shadowbox.games.brawl.styles import HELD_OUT, STYLES
 
@@ -78,7 +79,8 @@ GAME = Game(
     outcome=outcome,
     bots={name: _bot(name) for name in ("constant", "random", "clockwork", *STYLES, "switcher")},
     held_out=frozenset(HELD_OUT),
-    rewards=PRESETS,
+    rewards={name: partial(Reward.preset, name) for name in PRESETS},
+    reward=Reward,
     encodings={"default": LEARNED},
     observations=OBSERVATIONS,
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},

@@ -85,7 +85,7 @@ class Fighter(_Seeded):
 
 
 def _script(script: str) -> Array:
-    """ "d*20,d+j*5,-*10" (keys joined by +, how many frames; - is none) -> the keys of each frame as bits."""
+    """Read a script like d*20,d+j*5,-*10 (keys joined by +, how many frames; - is none): the keys of each frame as bits."""
     bits: list[int] = []
     for part in filter(None, script.split(",")):
         names, _, count = part.partition("*")

@@ -17,12 +17,13 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.games.brawl import rules
 from shadowbox.games.brawl.arsenal import ARSENAL
 from shadowbox.games.brawl.moves import compile_table
-from shadowbox.games.brawl.rules import SPACE, A, D, H, J, K, L, S, W
+from shadowbox.games.brawl.rules import SPACE, A, D, G, H, J, K, L, S, W
 from shadowbox.games.brawl.schema import KEYS, STAGES
 from shadowbox.games.brawl.styles import Style
 
 TABLE = compile_table(ARSENAL)
 BLOCKS = np.concatenate([rules.stage(name)["blocks"] for name in STAGES])  # [stage, block, (left, right, top, bottom)]
+CLOSE = 4.5  # u; nobody thinks of striking from further away
 INNER, OUTER = 2.0, 7.0  # both stages have their blocks there, left and right
 
 # Where the first strike of a move is when it lands, with what the move itself has travelled by then: [3, 12].
@@ -53,6 +54,16 @@ class Situation:
     lip: Array  # the standing height of the block nearest to me
     over_ground: Array  # a block is below me
     frame: Array
+
+    def only(self, matches: Array) -> Situation:
+        """The same for some of the matches."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, part in parts.items():
+            if isinstance(part, SimpleNamespace):
+                parts[name] = SimpleNamespace(**{key: values[matches] for key, values in vars(part).items()})
+            else:
+                parts[name] = part[matches]
+        return Situation(**parts)
 
 
 def style_arrays(styles: list[Style]) -> dict[str, Array]:
@@ -99,11 +110,14 @@ def decide(view: Columns, style: dict[str, Array], seeds: Array, players: Array)
 
     goal = _goal(s, view, style)
     keys = _walk(s, goal, style, dice[0], mood)
-    strike = _strike(s, style, dice[1], mood)
+    near = np.flatnonzero((np.abs(s.dx) < CLOSE) & (np.abs(s.dy) < CLOSE) & (s.me.state != rules.S_ATTACK))
+    strike = np.zeros_like(keys)
+    strike[near] = _strike(s.only(near), {name: column[near] for name, column in style.items()}, dice[1][near], mood[near])
     keys = np.where(strike > 0, strike, keys)
     keys = np.where(_threatened(s, style) & (dice[2] < style["dodge"]) & ~s.me.held_l, L, keys)
     keys = np.where(_lost(s), _come_back(s, goal, style), keys)
-    keys = np.where(s.me.state == rules.S_ATTACK, _finish_move(s, style, dice[0]), keys)
+    keys = np.where(s.me.state == rules.S_ATTACK, _finish_move(s, style, mood), keys)
+    keys = np.where((s.foe.state == rules.S_KO) & s.me.grounded & (mood < style["taunt"]), G, keys)
     return keys | _grab(s, view, style)
 
 
@@ -223,11 +237,12 @@ def _threatened(s: Situation, style: dict[str, Array]) -> Array:
     return np.asarray(due & near & (s.me.dodge_cooldown == 0) & (s.me.state != rules.S_ATTACK))
 
 
-def _finish_move(s: Situation, style: dict[str, Array], dice: Array) -> Array:
+def _finish_move(s: Situation, style: dict[str, Array], mood: Array) -> Array:
     """While a move goes on: hold a heavy back or let it go, and drift toward ground or foe."""
+    heavy = s.me.grounded & (s.me.move >= rules.NEUTRAL_HEAVY) & (s.me.move < rules.NEUTRAL_AIR)
     safe = np.where(s.over_ground | s.me.grounded, s.toward, -np.sign(s.me.x))
     drift = np.where(safe > 0, D, A)
-    return np.where(dice < style["charge"], K, 0) | np.where(s.me.grounded, 0, drift)
+    return np.where(heavy & (mood < style["charge"]), K, 0) | np.where(s.me.grounded, 0, drift)
 
 
 def _grab(s: Situation, view: Columns, style: dict[str, Array]) -> Array:

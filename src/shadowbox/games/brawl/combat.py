@@ -127,7 +127,9 @@ def play_move(m: Record, p: int, keys: int, table: Any) -> bool:
 
 @inner
 def hovers(m: Record, p: int, table: Any) -> bool:
-    """Whether gravity leaves the fighter alone."""
+    """Whether gravity leaves the fighter alone. On the ground it never does: it is what keeps him there."""
+    if m.grounded[p]:
+        return False
     if m.state[p] == S_DODGE:
         return True
     if m.state[p] != S_ATTACK:

@@ -242,8 +242,8 @@ def move_platform(m: Record, stage: Record, frame: int) -> None:
 
 @inner
 def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, gravity: float) -> bool:
-    """One frame of flight and of bumping into things; `old_x`, `old_y`: where the platform was. True: just landed."""
-    was_grounded, stunned = bool(m.grounded[p]), m.state[p] == S_STUN
+    """One frame of flight and of bumping into things; `old_x`, `old_y`: where the platform was. True: on ground."""
+    stunned = m.state[p] == S_STUN
     x, y = float(m.x[p]), float(m.y[p])
     vx, vy = float(m.vx[p]), float(m.vy[p])
     top = float(m.platform_y[0]) - PLATFORM_H
@@ -296,7 +296,7 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
     if grounded:
         m.air_jumps[p] = AIR_JUMPS
         m.recoveries[p] = RECOVERIES
-    return grounded and not was_grounded
+    return grounded
 
 
 @inner
@@ -304,7 +304,7 @@ def settle(m: Record, p: int) -> None:
     """After a move through space: a state of the ground does not last in the air, nor the other way round."""
     state = m.state[p]
     if m.grounded[p]:
-        if state == S_AIR or state == S_AIR_TURN:
+        if state in (S_AIR, S_AIR_TURN):
             enter(m, p, S_STAND)
     elif state != S_STUN and state != S_DODGE and state != S_ATTACK and state != S_KO and state != S_AIR_TURN:
         enter(m, p, S_AIR)

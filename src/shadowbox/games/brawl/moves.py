@@ -151,8 +151,11 @@ def _strike_problems(strike: Strike) -> Iterable[str]:
     if not (abs(x) + width / 2 <= REACH and abs(y) + height / 2 <= REACH):
         yield f"the hit box reaches further than {REACH:g} u"
     for what, value, high in (
-        ("damage", strike.damage, 40), ("fixed force", strike.force[0], 150), ("variable force", strike.force[1], 80), ("stun", strike.stun, 40),
-    ):  # fmt: skip
+        ("damage", strike.damage, 40),
+        ("fixed force", strike.force[0], 150),
+        ("variable force", strike.force[1], 80),
+        ("stun", strike.stun, 40),
+    ):
         if not 0 <= value <= high:
             yield f"{what} is {value:g}, 0 to {high} are possible"
     if not -360 <= strike.angle <= 360:

@@ -234,13 +234,15 @@ def step_match(m: Record, match: int, keys_0: int, keys_1: int, table: Any, stag
     """One frame of one match."""
     frame = int(m.match_frame[0]) + 1
     old_x, old_y = float(m.platform_x[0]), float(m.platform_y[0])
+    stood = (m.grounded[0] != 0, m.grounded[1] != 0)
     move_platform(m, stage, frame)
     decide(m, 0, keys_0, table, stage, log, count, match)
     decide(m, 1, keys_1, table, stage, log, count, match)
     fight(m, table, log, count, match)
     for p in range(2):
         if m.state[p] != S_KO:
-            if move_body(m, p, stage, old_x, old_y, 0.0 if hovers(m, p, table) else GRAVITY):
+            stands = move_body(m, p, stage, old_x, old_y, 0.0 if hovers(m, p, table) else GRAVITY)
+            if stands and not stood[p]:
                 emit(m, log, count, match, E_LAND, p, -1, 0, 0.0)
             settle(m, p)
             count_out(m, p, log, count, match)

@@ -7,6 +7,7 @@ Losing is never rewarded: the signals of a lost stock and a lost match are negat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ Weight = float | tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True)
 class Moment:
-    """What the terms look at: `before` and `after` hold columns [N, 2]; events [E] lie between; `live` [N, 1], `both_in` [N, 1]."""
+    """What the terms look at: `before` and `after` hold columns [N, 2], events [E] lie between; the masks are [N, 1]."""
 
     before: Columns
     after: Columns
@@ -176,7 +177,8 @@ def _fading(*weights: float) -> tuple[tuple[int, float], ...]:
 PRESETS: dict[str, dict[str, Weight]] = {
     "sparse": {"damage": 300.0, "win": 500.0, "knockout": 50.0, "attack_press": ((0, 1.0), (10_000, 0.0))},
     "dense": {
-        "damage": 500.0, "danger_zone": 2.0, "many_keys": 0.05, "win": 2000.0, "knockout": 150.0, "combo": 50.0, "equip": 25.0, "drop": 10.0,
+        "damage": 500.0, "danger_zone": 2.0, "many_keys": 0.05,
+        "win": 2000.0, "knockout": 150.0, "combo": 50.0, "equip": 25.0, "drop": 10.0,
         "head_to_opponent": _fading(10, 8, 5.5, 3.5, 1), "attack_press": _fading(15, 11, 6.5, 3, 1),
         "closing": _fading(6, 4.5, 3, 1.5, 0.5), "edge_pressure": _fading(4, 3, 2, 1, 0.5),
     },
@@ -191,12 +193,18 @@ def before(columns: Columns) -> Columns:
 
 
 class Reward:
-    """A weighted sum of terms."""
+    """A weighted sum of terms: `earlier = reward.before(columns)`, step, `reward(earlier, columns, events)`."""
+
+    before = staticmethod(before)
 
     def __init__(self, weights: Mapping[str, Weight]) -> None:
         for name in weights:
             if name not in TERMS:
                 raise UsageError(f"unknown reward term '{name}': {did_you_mean(name, TERMS)}")
+            if not _is_weight(weights[name]):
+                raise UsageError(
+                    f"reward term '{name}': {weights[name]!r} is no number, and no (step, weight) pairs in a tuple"
+                )
         self.weights = dict(weights)
 
     @staticmethod
@@ -224,3 +232,13 @@ class Reward:
             weight = self.weight(name, step)
             parts[name] = weight * TERMS[name](moment) if weight else np.zeros(after["player/x"].shape)
         return np.sum(list(parts.values()), axis=0), parts
+
+
+def _is_weight(weight: object) -> bool:
+    if not isinstance(weight, tuple):
+        return _is_number(weight)
+    return len(weight) > 0 and all(isinstance(pair, tuple) and len(pair) == 2 and all(map(_is_number, pair)) for pair in weight)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -27,19 +27,22 @@ class Style:
     wants_weapon: float = 0.0  # walks so far for a weapon
     guard: float = 0.0  # follows an opponent so far out over the edge
     recover: float = 1.0  # skill: uses jumps and the recovery move to come back
+    taunt: float = 0.0  # chance to mock an opponent who is out
     patience: float = 0.0  # skill: keeps out of reach until the opponent's move is over
 
 
 STYLES: dict[str, Style] = {
     "based": Style(attack=0.6, sloppy=0.35, hop=0.02, heavy=0.7, wants_weapon=1.0),
-    "aggressive": Style(attack=0.9, sloppy=0.35, heavy=0.6, dash=0.25, hop=0.02, lead=0.5, wants_weapon=1.5),
-    "defensive": Style(distance=2.4, leash=6.0, attack=0.5, sloppy=0.0, heavy=1.2, hop=0.005, dodge=0.35, lead=0.5, charge=0.6),
-    "kiter": Style(distance=3.6, attack=0.6, sloppy=0.1, heavy=0.4, hop=0.03, dodge=0.15, lead=0.7, dash=0.1, wants_weapon=6.0),
+    "aggressive": Style(attack=0.95, sloppy=0.4, heavy=0.8, dash=0.5, hop=0.02, lead=0.5, wants_weapon=1.5),
+    "defensive": Style(distance=2.6, leash=5.0, attack=0.5, sloppy=0.0, heavy=1.5, hop=0.003, dodge=0.4, lead=0.5, charge=0.5),
+    "kiter": Style(distance=4.5, attack=0.6, sloppy=0.1, heavy=0.4, hop=0.03, dodge=0.15, lead=0.7, dash=0.1, wants_weapon=6.0),
     "aerial": Style(distance=0.5, attack=0.7, sloppy=0.2, air=6.0, heavy=0.5, hop=0.3, lead=0.6),
-    "edge_guard": Style(distance=0.6, attack=0.6, sloppy=0.1, heavy=1.5, hop=0.01, lead=0.8, guard=4.0, finish=0.6, charge=0.3),
+    "edge_guard": Style(distance=0.6, attack=0.6, sloppy=0.1, heavy=2.0, hop=0.01, lead=0.8, guard=4.0, finish=0.8, charge=0.3),
     "weapon_seeker": Style(attack=0.6, sloppy=0.2, heavy=1.0, hop=0.02, lead=0.5, wants_weapon=99.0, dash=0.1),
-    "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.01, lead=0.6, charge=0.93),
-    "trickster": Style(distance=1.8, attack=0.6, sloppy=0.1, heavy=0.6, hop=0.08, dash=0.3, dodge=0.5, lead=0.6, wants_weapon=3.0),
+    "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.01, lead=0.6, charge=0.9),
+    "trickster": Style(
+        distance=1.8, attack=0.5, sloppy=0.1, heavy=0.6, hop=0.15, dash=0.6, dodge=0.8, lead=0.6, wants_weapon=3.0, taunt=1.0
+    ),
     "expert": Style(
         distance=0.2, attack=1.0, sloppy=-0.08, lead=1.0, heavy=1.2, finish=1.0, hop=0.0, dash=0.12,
         dodge=0.55, wants_weapon=4.0, guard=1.5, patience=0.8,

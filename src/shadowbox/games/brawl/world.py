@@ -74,7 +74,7 @@ class BrawlWorld:
         begun["match_seed_high"][:, 0] = words >> np.uint64(32)
         self._rows[mask] = begun
         physics.begin_all(self._rows, mask, self.stage, self.weapons, self._done, fingerprint())
-        return dict(self._columns)
+        return self._columns
 
     def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
         """One frame: ten flags [N, 2] -> columns [N, slots], events [E], done [N]. Matches that are over stay as they are."""

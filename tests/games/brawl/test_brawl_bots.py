@@ -1,0 +1,99 @@
+"""The scripted fighters: independent of the batch, strong as promised, and different from each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from duel import STYLES, duel
+
+from shadowbox.core.view import from_seat
+from shadowbox.games.brawl import GAME
+from shadowbox.games.brawl.bots import BOTS
+from shadowbox.games.brawl.schema import KEYS, SCHEMA
+from shadowbox.games.brawl.world import BrawlWorld
+
+
+def keys_of(name, columns, seeds, player=0):
+    """One decision of a bot, as bits."""
+    agent = GAME.bots[name]()
+    view = from_seat(SCHEMA, columns, player)
+    controls, _ = agent.act(view, agent.start(seeds, np.full(len(seeds), player)))
+    return sum(controls[f"keys/{key}"][:, 0].astype(int) << bit for bit, key in enumerate(KEYS))
+
+
+def test_the_record_names_every_bot_once():
+    """The bots that the record promises are those that exist, and the held-out ones are among them."""
+    assert set(GAME.bots) == set(BOTS)
+    assert set(BOTS) > GAME.held_out
+
+
+@pytest.mark.parametrize("name", sorted(BOTS))
+def test_a_bot_decides_the_same_alone_and_among_many(name):
+    """A decision depends on the match, not on its neighbours or their number."""
+    world, seeds = BrawlWorld(16), np.arange(16)
+    columns = world.reset(seeds)
+    draws = np.random.default_rng(1)
+    for _ in range(200):
+        columns, _, _ = world.step({key: draws.random((16, 2)) < 0.3 for key in SCHEMA.control_keys})
+    together = keys_of(name, columns, seeds)
+    one_by_one = [keys_of(name, {k: v[i : i + 1] for k, v in columns.items()}, seeds[i : i + 1])[0] for i in range(16)]
+    assert together.tolist() == one_by_one
+
+
+def test_clockwork_plays_its_script():
+    """A script presses what it says, for as long as it says, and begins again."""
+    world, agent = BrawlWorld(1), GAME.bots["clockwork"]("d*2,d+j*1,-*2")
+    columns, state, seen = world.reset(np.array([1])), agent.start(np.array([1]), np.array([0])), []
+    for _ in range(7):
+        keys, state = agent.act(columns, state)
+        seen.append("+".join(key for key in KEYS if keys[f"keys/{key}"][0, 0]))
+        columns, _, _ = world.step({key: np.hstack([mine, np.zeros((1, 1), bool)]) for key, mine in keys.items()})
+    assert seen == ["d", "d", "d+j", "", "", "d", "d"]
+
+
+def test_the_switcher_changes_style_in_mid_match():
+    """It presses what another style would press, and after a while what a third one would."""
+    agent = GAME.bots["switcher"]()
+    seeds = np.arange(50)
+    styles = np.array([agent._style_at(seeds, np.zeros(50, int), np.full(50, turn)) for turn in range(4)])
+    assert (styles[1:] != styles[:-1]).all()
+    assert len(np.unique(styles)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "second", "least"),
+    [("based", "constant", 0.95), ("based", "random", 0.85), ("expert", "based", 0.85), ("expert", "random", 0.95)],
+)
+def test_a_bot_is_as_strong_as_promised(first, second, least):
+    """Over 200 seat-swapped matches the stronger bot wins at least so often."""
+    assert duel(first, second, 200).won.mean() >= least
+
+
+@pytest.mark.slow
+def test_matches_between_equals_end_by_knock_out():
+    """At least nine in ten matches of `based` against itself are decided before the time is up."""
+    assert duel("based", "based", 200, pairs=False).timeout.mean() <= 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["based", "expert"])
+def test_seats_are_worth_the_same(name):
+    """On the mirror stage identical bots win half of their matches from each seat, within the interval."""
+    d = duel(name, name, 400, pairs=False, stage="mirror", weapons=False)
+    decided = d.won | d.lost
+    first_seat = np.where(np.arange(400) % 2 == 0, d.won, d.lost)[decided].mean()
+    assert abs(first_seat - 0.5) < 1.96 * np.sqrt(0.25 / decided.sum()) + 0.01
+
+
+@pytest.mark.slow
+def test_styles_can_be_told_apart():
+    """Every two styles differ clearly in what they press, how far away they stay, or how long they are in the air."""
+    rows = {}
+    for name in STYLES:
+        d = duel(name, "based", 60)
+        keys = [d.presses[key] for key in ("space", "j", "k", "l", "h", "g")]
+        rows[name] = np.array([*keys, 5 * d.airborne, d.distance, 3 * d.weapon])
+    for i, a in enumerate(STYLES):
+        for b in STYLES[i + 1 :]:
+            assert np.abs(rows[a] - rows[b]).max() > 0.25, (a, b)

@@ -1,0 +1,284 @@
+"""How a fighter moves, how weapons come and go, and what a wrong call is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shadowbox.errors import UsageError
+from shadowbox.games import load
+from shadowbox.games.brawl import GAME, rules
+from shadowbox.games.brawl.arsenal import ARSENAL
+from shadowbox.games.brawl.moves import TABLE, compile_table
+from shadowbox.games.brawl.schema import EVENTS, KEYS, SCHEMA, STATES
+from shadowbox.games.brawl.world import BrawlWorld
+
+
+def controls(matches=1, first=(), second=()):
+    """Keys held by the two players of every match."""
+    return {f"keys/{key}": np.tile(np.array([[key in first, key in second]]), (matches, 1)) for key in KEYS}
+
+
+def standing(x=4.0, y=0.35, **options):
+    """A match in which the first fighter stands here, at rest, facing right."""
+    world = BrawlWorld(1, weapons=False, **options)
+    rows = world.snapshot()
+    rows["x"][0], rows["y"][0], rows["grounded"][0], rows["facing_right"][0] = (x, -5), (y, 2.35), True, True
+    rows["state"][0] = STATES.index("standing")
+    world.restore(rows)
+    return world
+
+
+def play(world, *keys, frames=1):
+    """Hold keys for some frames; the first fighter's numbers after each of them."""
+    track = []
+    for _ in range(frames):
+        columns, events, _ = world.step(controls(world.matches, keys))
+        row = {key[7:]: columns[key][0, 0].item() for key in columns if key.startswith("player/")}
+        track.append(row | {"events": [EVENTS[kind] for kind in events["kind"]]})
+    return track
+
+
+def test_a_fighter_walks_turns_dashes_and_sprints():
+    """Walking is 6.75 u/s, turning takes a frame, L dashes for nine frames, and whoever keeps running sprints."""
+    world = standing(x=6.3)
+    assert play(world, "d")[-1]["vx"] == pytest.approx(6.75)
+    turned = play(world, "a")[-1]
+    assert (STATES[turned["state"]], turned["facing_right"], turned["vx"]) == ("turnaround", False, 0)
+    dash = play(world, "a", "l", frames=9)
+    assert {STATES[row["state"]] for row in dash} == {"dash"}
+    assert dash[0]["vx"] == -10
+    assert STATES[play(world, "a")[-1]["state"]] == "sprinting"
+    assert STATES[play(world)[-1]["state"]] == "standing"
+
+
+def test_a_back_dash_keeps_the_face_and_cannot_be_cancelled():
+    """L against the facing side slides back for seven frames, whatever else is pressed."""
+    world = standing()
+    rows = play(world, "a", "l") + play(world, "j", frames=6)
+    assert {STATES[row["state"]] for row in rows} == {"backdash"}
+    assert all(row["facing_right"] and row["vx"] == -4 for row in rows)
+    assert STATES[play(world, "j")[-1]["state"]] == "attack"
+
+
+def test_three_jumps_and_no_fourth():
+    """One jump from the ground and two in the air, each on a press; landing gives them back."""
+    world, jumps = standing(), 0
+    for _ in range(5):
+        jumps += play(world, "space")[0]["events"].count("jump")
+        play(world, frames=8)
+    assert jumps == 3
+    landed = play(world, frames=90)
+    assert "land" in landed[-1]["events"] or any("land" in row["events"] for row in landed)
+    assert landed[-1]["air_jumps"] == 2
+
+
+def test_holding_down_falls_faster():
+    """S adds to the fall, up to 12 u/s."""
+    slow, fast = standing(y=-6.0), standing(y=-6.0)
+    for world in (slow, fast):
+        rows = world.snapshot()
+        rows["grounded"], rows["state"] = False, STATES.index("in_air")
+        world.restore(rows)
+    assert play(fast, "s", frames=12)[-1]["y"] > play(slow, frames=12)[-1]["y"] + 0.3
+
+
+def test_a_ground_dodge_stays_on_the_ground_and_cools_down():
+    """L alone dodges for ten frames without leaving the ground; the next dodge has to wait."""
+    world = standing()
+    rows = play(world, "l") + play(world, frames=9)
+    assert {STATES[row["state"]] for row in rows} == {"dodge"}
+    assert all(row["grounded"] for row in rows)
+    assert STATES[play(world)[-1]["state"]] == "standing"
+    assert STATES[play(world, "l")[-1]["state"]] != "dodge"
+
+
+def test_the_platform_carries_and_lets_through_from_below():
+    """Whoever stands on the platform moves with it; whoever jumps under it comes out above."""
+    world = BrawlWorld(1, weapons=False)
+    rows = world.snapshot()
+    rows["x"][0, 0], rows["y"][0, 0] = rows["platform_x"][0, 0], rows["platform_y"][0, 0] - 0.7
+    world.restore(rows)
+    track = play(world, frames=100)
+    assert track[-1]["on_platform"]
+    carried = [row["x"] for row in track if row["on_platform"]]
+    assert max(carried) - min(carried) > 0.8
+    rows = world.snapshot()
+    rows["y"][0, 0], rows["vy"][0, 0] = rows["platform_y"][0, 0] + 0.8, -8.0
+    rows["grounded"][0, 0] = rows["on_platform"][0, 0] = False
+    world.restore(rows)
+    assert any(row["on_platform"] for row in play(world, frames=60))
+
+
+def test_walls_stop_and_throw_back_the_stunned():
+    """A block's side stops a fighter, and sends one in stun back with 0.7 of the speed."""
+    world = standing(x=1.2, y=3.0)
+    rows = world.snapshot()
+    rows["grounded"][0, 0], rows["state"][0, 0], rows["vx"][0, 0] = False, STATES.index("in_air"), 6.0
+    world.restore(rows)
+    assert play(world, "d", frames=8)[-1]["x"] == pytest.approx(2.0 - rules.BODY_W)
+    rows["state"][0, 0], rows["stun"][0, 0], rows["vx"][0, 0] = STATES.index("stun"), 30, 15.0
+    world.restore(rows)
+    assert min(row["vx"] for row in play(world, frames=8)) < -8
+
+
+def test_weapons_appear_are_taken_dropped_and_forgotten():
+    """A spawner's weapon falls on its block, H takes it, H again drops it, and after 250 frames it is gone."""
+    world = BrawlWorld(1)
+    rows = world.snapshot()
+    rows["spawner_timer"][0] = (2, 0)
+    world.restore(rows)
+    for _ in range(40):
+        columns, _, _ = world.step(controls())
+    assert columns["item/alive"][0].tolist() == [True, False, False, False]
+    assert columns["item/y"][0, 0] == pytest.approx(0.85 - rules.ITEM_H)
+    rows = world.snapshot()
+    kind = rows["item_weapon"][0, 0].copy()
+    rows["x"][0, 0], rows["y"][0, 0], rows["grounded"][0, 0] = rows["item_x"][0, 0], 0.35, True
+    world.restore(rows)
+    columns, events, _ = world.step(controls(first=("h",)))
+    assert columns["player/weapon"][0, 0] == kind == events[0]["what"]
+    assert not columns["item/alive"].any()
+    assert columns["spawner/timer"][0, 0] >= 300
+    world.step(controls())
+    columns, events, _ = world.step(controls(first=("h",)))
+    assert columns["player/weapon"][0, 0] == 0
+    assert EVENTS[events[0]["kind"]] == "drop"
+    assert columns["item/weapon"][0, 2] == kind
+    for _ in range(251):
+        columns, _, _ = world.step(controls())
+    assert not columns["item/alive"][0, 2]
+    assert columns["item/x"][0, 2] == 0
+
+
+def test_a_held_heavy_hits_harder():
+    """K held charges a heavy: 1.6 times the damage at most, and it goes off by itself."""
+    blows = []
+    for held in (1, 80):
+        world = standing()
+        rows = world.snapshot()
+        rows["x"][0, 1], rows["y"][0, 1] = rows["x"][0, 0] + 0.9, 0.35
+        world.restore(rows)
+        play(world, "d", "k", frames=1)
+        play(world, "k", frames=held - 1) if held > 1 else None
+        play(world, frames=20)
+        blows.append(world.snapshot()["damage"][0, 1])
+    assert blows[1] >= 1.59 * blows[0] > 0
+
+
+def test_coins_decide_who_starts_where():
+    """The side of the start is a coin flip of the seed, and a seed always falls the same way."""
+    world = BrawlWorld(400)
+    left = world.reset(np.arange(400))["player/x"][:, 0] < 0
+    assert 0.4 < left.mean() < 0.6
+    assert np.array_equal(left, world.reset(np.arange(400))["player/x"][:, 0] < 0)
+
+
+# ---- wrong calls -------------------------------------------------------------------------------------------------
+
+
+def broken(key="keys/j", value=None):
+    """Controls with one wrong column."""
+    made = controls(2)
+    if value is None:
+        del made[key]
+    else:
+        made[key] = value
+    return made
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (broken(), "lack 'keys/j'"),
+        (broken(value=np.zeros((3, 2), bool)), r"shape \(3, 2\), \(2, 2\) is needed"),
+        (broken(value=np.array([[0, 0], [0, np.nan]])), "match 1, player 1 is nan"),
+        (broken(value=np.array([[0, 2], [0, 0]])), "match 0, player 1 is 2, a key is 0 or 1"),
+        (broken(value=np.array([["", ""], ["", ""]])), "a key is 0 or 1"),
+    ],
+)
+def test_wrong_controls_are_refused_in_one_line(wrong, words):
+    """A missing key, a wrong shape, NaN or a value that is neither 0 nor 1 names the key, the match and the player."""
+    with pytest.raises(UsageError, match=words) as caught:
+        BrawlWorld(2).step(wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: GAME.world(1, stage="warehose"), "unknown stage 'warehose': did you mean 'warehouse'"),
+        (lambda: GAME.world(1, stge="mirror"), "unknown world option 'stge': did you mean 'stage'"),
+        (lambda: GAME.world(0), "at least 1"),
+        (lambda: GAME.world(1, time_limit=0), "time_limit is 0"),
+        (lambda: GAME.world(2).reset(np.zeros(3, int)), "seeds are"),
+        (lambda: GAME.world(2).reset(np.arange(2), np.array([1, 0])), "where is"),
+        (lambda: GAME.world(2).restore(GAME.world(3).snapshot()), "does not fit into 2 matches"),
+        (lambda: GAME.world(1).restore(GAME.world(1, stage="mirror").snapshot()), "not taken on the stage"),
+        (lambda: GAME.bots["based"]("x"), "takes no argument"),
+        (lambda: GAME.bots["clockwork"]("d*x"), "'d\\*x' has no number of frames"),
+        (lambda: GAME.bots["clockwork"]("spce*5"), "unknown key 'spce' in 'spce\\*5': did you mean 'space'"),
+    ],
+)
+def test_wrong_calls_are_told_what_would_be_right(call, words):
+    """Unknown stages, options, bots' arguments and misfit arrays: one line each."""
+    with pytest.raises(UsageError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def with_move(weapon="spear", move="side_light", strike=None, **changes):
+    """The arsenal with one move changed."""
+    moved = replace(ARSENAL[weapon][move], **changes)
+    if strike:
+        moved = replace(moved, strikes=(replace(moved.strikes[0], **strike),))
+    return {**ARSENAL, weapon: {**ARSENAL[weapon], move: moved}}
+
+
+@pytest.mark.parametrize(
+    ("arsenal", "words"),
+    [
+        ({"unarmed": ARSENAL["unarmed"], "hammer": ARSENAL["hammer"]}, "weapon 'spear' is missing"),
+        ({**ARSENAL, "hamer": {}}, "unknown weapon 'hamer': did you mean 'hammer'"),
+        (with_move(strikes=()), "spear.side_light: 0 strikes"),
+        (with_move(recovery=0), "recovery is 0 frames"),
+        (with_move(recovery=99), "95 are possible"),
+        (with_move(strike={"frames": (0, 3)}), "strike 0: active frames 0 to 3"),
+        (with_move(strike={"box": (1.0, 0.0, -1.0, 0.5)}), "both must be positive"),
+        (with_move(strike={"box": (9.0, 0.0, 1.0, 0.5)}), "reaches further than 3 u"),
+        (with_move(strike={"damage": float("nan")}), "damage is nan"),
+        (with_move(strike={"stun": 99}), "stun is 99"),
+        (with_move(motions=((99, 1.0, None),)), "a motion at frame 99"),
+        (with_move(charge=99), "charge is 99"),
+    ],
+)
+def test_a_broken_move_table_names_weapon_move_and_number(arsenal, words):
+    """Whoever edits the moves is told what is wrong where."""
+    with pytest.raises(UsageError, match=words):
+        compile_table(arsenal)
+
+
+def test_the_move_table_is_whole_and_distinct():
+    """Thirty-three moves with names of their own, and the weapons differ as they promise: reach, speed, weight."""
+    table = compile_table(ARSENAL)
+    assert table.dtype == TABLE
+    assert len({move.name for moves in ARSENAL.values() for move in moves.values()}) == 33
+    reach = (table["box_x"] + table["box_w"]).max(axis=-1)[:, 1:].mean(axis=1)
+    startup = table["first"][:, 1:, 0].mean(axis=1)
+    force = (table["fixed"] + 2 * table["variable"]).max(axis=-1)[:, 1:].mean(axis=1)
+    assert reach[1] > reach[2] > reach[0]
+    assert startup[0] < startup[1] < startup[2]
+    assert force[2] == force.max()
+
+
+def test_describing_the_game_imports_no_compiler():
+    """The record of the game loads without Numba and without torch."""
+    code = "import sys; from shadowbox.games import load; load('brawl'); print({'numba', 'torch'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
+    assert load("brawl") is GAME
+    assert SCHEMA.players == 2
