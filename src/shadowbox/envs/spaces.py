@@ -72,9 +72,9 @@ def box(seen: Observation, schema: Schema) -> spaces.Box:
         columns[key] = values.astype(column.dtype)
     with np.errstate(all="ignore"):  # where a column has no range, the sum of two of its ends is infinite
         shown = seen.observe(columns)
-    low, high = shown.min(axis=0), shown.max(axis=0)
-    low, high = np.where(np.isfinite(low), low, -np.inf), np.where(np.isfinite(high), high, np.inf)
-    return spaces.Box(low, high, dtype=np.float32)
+    least, most = shown.min(axis=0), shown.max(axis=0)
+    least[~np.isfinite(least)], most[~np.isfinite(most)] = -np.inf, np.inf
+    return spaces.Box(least, most, dtype=np.float32)
 
 
 class Actions:
