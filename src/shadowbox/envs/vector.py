@@ -92,5 +92,5 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
             return {}
         parts: dict[str, Any] = {}
         for name, values in terms.items():
-            parts[name], parts[f"_{name}"] = np.where(live, values[:, self.seat], 0.0), live.copy()
+            parts[name], parts[f"_{name}"] = np.where(live, values[:, self.seat].astype(float), 0.0), live.copy()
         return {"reward_terms": parts, "_reward_terms": live.copy()}
