@@ -18,11 +18,13 @@ from shadowbox.errors import UsageError
 SHORT = {"time_limit": 25, "opponent": "aggressive"}
 
 
-@pytest.mark.parametrize("actions", ["multibinary", "keys", "combos"])
-@pytest.mark.parametrize("seat", [0, 1])
-def test_many_matches_are_the_single_ones(actions, seat):
+@pytest.mark.parametrize(
+    ("actions", "seat", "opponent"),
+    [("multibinary", 0, "aggressive"), ("keys", 1, "switcher"), ("combos", 0, "random"), ("discrete", 1, "expert@delay=4")],
+)
+def test_many_matches_are_the_single_ones(actions, seat, opponent):
     """N matches in one world are N environments side by side, step for step and bit for bit, resets and infos included."""
-    options = {**SHORT, "actions": actions, "seat": seat}
+    options = {"time_limit": 25, "actions": actions, "seat": seat, "opponent": opponent}
     ours = gymnasium.make_vec("shadowbox/Brawl-v0", num_envs=4, **options)
     theirs = gymnasium.make_vec("shadowbox/Brawl-v0", num_envs=4, vectorization_mode="sync", **options)
     assert isinstance(ours, GameVectorEnv)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import reduce
 from operator import getitem
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -33,8 +34,10 @@ MOVES = spaces.Dict(
 class Nested(gymnasium.Env):
     """Shows anything, takes anything, and ends after 12 steps; remembers what it showed and took."""
 
-    metadata = {"render_modes": [], "render_fps": 20}
-    shown, taken, rewards = [], [], []  # noqa: RUF012
+    metadata = {"render_modes": [], "render_fps": 20}  # noqa: RUF012
+    shown: ClassVar[list] = []
+    taken: ClassVar[list] = []
+    rewards: ClassVar[list] = []
 
     def __init__(self, shows=NESTED, takes=MOVES, wrong=False):
         self.observation_space, self.action_space, self.wrong = shows, takes, wrong

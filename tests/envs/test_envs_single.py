@@ -57,7 +57,7 @@ def test_gymnasium_finds_nothing_wrong(actions, observation):
 
 def test_it_can_be_made_without_importing_shadowbox_first():
     """The module:id form of Gymnasium makes the environment in a fresh process, and loads no torch for it."""
-    code = "import gymnasium, sys; gymnasium.make('shadowbox.envs:shadowbox/Brawl-v0').reset(seed=1); print('torch' in sys.modules)"
+    code = "import gymnasium, sys; gymnasium.make('shadowbox.envs:shadowbox/Brawl-v0'); print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "False\n"
 
@@ -122,6 +122,16 @@ def test_the_clock_truncates_and_a_knock_out_terminates():
     assert info["outcome"]["result"] == -1
     assert info["outcome"]["winner"] == 1
     assert info["reward_terms"]["win"] < 0
+
+
+def test_options_reach_the_world():
+    """The stage, and whatever else the game's world takes, is the one that was asked for."""
+    names = BRAWL.observations["default"].names
+    for stage in ("warehouse", "mirror"):
+        env = make(stage=stage, time_limit=60)
+        seen, _ = env.reset(seed=0)
+        assert seen[names.index("mirror_stage")] == (stage == "mirror")
+        assert seen[names.index("left")] == pytest.approx(60 / 2700)
 
 
 def test_a_result_alone_can_be_the_reward():
@@ -208,6 +218,8 @@ def test_any_game_with_a_world(paddles):
 WRONG = [
     ({"seat": 2}, "brawl has no seat 2: seats are 0 to 1"),
     ({"opponent": "basd"}, "brawl has no bot 'basd': did you mean 'based'?"),
+    ({"opponent": 5}, "opponent is 5; the spec of an agent or an agent is needed"),
+    ({"observation": None}, "brawl has no observation 'None': known: default, raw"),
     ({"observation": "rwa"}, "brawl has no observation 'rwa': did you mean 'raw'?"),
     ({"actions": "combo"}, "brawl has no actions 'combo': did you mean 'combos'?"),
     ({"reward": "dens"}, "brawl has no reward 'dens': did you mean 'dense'?"),

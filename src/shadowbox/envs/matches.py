@@ -124,9 +124,13 @@ class Matches:
         others = [player for player in range(self.players) if player not in self.seats]
         if opponent is not None and not others:
             raise UsageError(f"every seat of {self.game.name} is played from outside; there is no place for an opponent")
+        if not others:
+            return {}
         named = "random" if opponent is None else opponent
-        made = specs.agent(named, self.game) if others and isinstance(named, str) else named
-        return {player: made for player in others if not isinstance(made, str)}
+        made = specs.agent(named, self.game) if isinstance(named, str) else named
+        if not hasattr(made, "act"):
+            raise UsageError(f"opponent is {named!r}; the spec of an agent or an agent is needed")
+        return dict.fromkeys(others, made)
 
     def _show(self, columns: Columns) -> None:
         """The view of all: the state, and the keys that led to it."""

@@ -51,7 +51,7 @@ def observation(name: str, game: Game) -> Observation:
     if name == "default" and not game.observations:
         return Everything(game.schema)
     if name not in game.observations:
-        raise UsageError(f"{game.name} has no observation '{name}': {did_you_mean(name, game.observations)}")
+        raise UsageError(f"{game.name} has no observation '{name}': {did_you_mean(str(name), game.observations)}")
     found: Observation = game.observations[name]
     return found
 
@@ -90,7 +90,7 @@ class Actions:
             )
         known = ("multibinary", "keys", *game.actions)
         if name not in known:
-            raise UsageError(f"{game.name} has no actions '{name}': {did_you_mean(name, known)}")
+            raise UsageError(f"{game.name} has no actions '{name}': {did_you_mean(str(name), known)}")
         fields = [field.name for field in schema.controls.fields]
         self.table = np.array([[field in row for field in fields] for row in game.actions.get(name, {}).values()], bool)
         self.space = self.make_space()
