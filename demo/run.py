@@ -1,8 +1,9 @@
-"""The whole way on a small game, in seconds: describe it, play it, store it, audit it, look at it."""
+"""The whole way, in half a minute: matches of the built-in game, then a game of one's own; stored, audited, looked at."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,43 +15,52 @@ from walkthrough import write_files
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "runs" / "demo"
+MIX = """\
+- {p0: based, p1: random}
+- {p0: aggressive, p1: defensive}
+- {p0: aerial, p1: kiter, share: 2}
+"""
 
 
 def main() -> None:
     """Run the demo; its results lie in runs/demo."""
     began = time.monotonic()
     shutil.rmtree(OUT, ignore_errors=True)
-    files = write_files(OUT)
-    say(f"paddles, the game of docs/add-a-game.md: {len(files)} files in {OUT.relative_to(ROOT)}/paddles")
-    call("its fields", "-m", "shadowbox", "games", "paddles:GAME")
-    for opponent in ("follower", "idle"):
-        players = ("--p0", "follower", "--p1", opponent)
-        call(
-            "100 matches into a store",
-            "-m",
-            "shadowbox",
-            "record",
-            "paddles:GAME",
-            *players,
-            "--matches",
-            "100",
-            "--out",
-            "store",
-        )
-    call("what is in the store, every file verified", "-m", "shadowbox", "audit", "store", "--verify", "--html", "audit.html")
-    call("what a policy would see and be asked", "paddles/look.py", "store")
-    page = OUT / "audit.html"
-    say(f"done in {time.monotonic() - began:.0f} s; the page to look at: {page.relative_to(ROOT)}")
+    OUT.mkdir(parents=True)
+    brawl()
+    paddles()
+    page = OUT / "brawl.html"
+    say(f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, and paddles.html beside it")
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
         webbrowser.open(page.as_uri())
 
 
-def call(what: str, *arguments: str) -> None:
-    """Say what happens next, show the command, and run it in runs/demo."""
-    shown = " ".join("shadowbox" if a == "shadowbox" else a for a in arguments if a != "-m" or "shadowbox" not in arguments)
-    say(f"{what}\n$ {shown if shown.startswith('shadowbox') else f'python {shown}'}")
+def brawl() -> None:
+    """The built-in platform fighter: matches between scripted fighters of several styles."""
+    (OUT / "mix.yaml").write_text(MIX)
+    say("brawl, the built-in platform fighter (the first call compiles its rules: some seconds)")
+    call("shadowbox record brawl --mix mix.yaml --matches 200 --seed 7 --out brawl-store")
+    call("shadowbox audit brawl-store --verify --html brawl.html")
+
+
+def paddles() -> None:
+    """The game that docs/add-a-game.md builds, word for word."""
+    files = write_files(OUT)
+    say(f"paddles, the game of docs/add-a-game.md: {len(files)} files in runs/demo/paddles")
+    call("shadowbox games paddles:GAME")
+    call("shadowbox record paddles:GAME --p0 follower --p1 follower --matches 100 --out paddles-store")
+    call("shadowbox record paddles:GAME --p0 follower --p1 idle --matches 100 --out paddles-store")
+    call("shadowbox audit paddles-store --verify --html paddles.html")
+    call("python paddles/look.py paddles-store")
+
+
+def call(command: str) -> None:
+    """Show a command and run it in runs/demo, with this interpreter."""
+    print(f"\n$ {command}", flush=True)
+    program, *arguments = shlex.split(command)
+    words = ["-m", program, *arguments] if program == "shadowbox" else arguments
     environment = {**os.environ, "PYTHONPATH": str(OUT), "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run([sys.executable, *arguments], cwd=OUT, env=environment, check=False)
+    finished = subprocess.run([sys.executable, *words], cwd=OUT, env=environment, check=False)
     if finished.returncode:
         sys.exit(f"demo: that command failed (exit {finished.returncode})")
 

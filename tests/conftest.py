@@ -87,7 +87,7 @@ def random_episode(schema: Schema, frames: int, seed: int = 0, **meta: object) -
     events = np.zeros(min(frames, 5), EVENT)
     events["frame"] = np.sort(draws.integers(0, frames + 1, len(events)))
     events["value"] = draws.integers(1, 20, len(events))
-    events["other"] = 1
+    events["other"] = schema.players - 1
     return Episode(random_columns(schema, frames + 1, seed), {"seed": seed, **meta}, events)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shadowbox.bench.sim import bench_sim
 from shadowbox.bench.store import SCHEMA, bench_store
 
 PROMISED = {
@@ -25,3 +26,10 @@ def test_the_store_bench_prints_what_it_promises():
     assert figures["padding_bytes"] <= 8
     assert figures["overhead"] <= 0.02
     assert figures["ratio"] > 2
+
+
+def test_the_sim_bench_prints_what_it_promises():
+    """A small run gives steps at 1, 64 and 1024 matches, and many matches cost less each than one."""
+    figures = bench_sim(budget_s=0.05, compile_too=False)
+    assert figures["match_steps_per_cpu_s"] == figures["match_steps_per_cpu_s_at_1024"]
+    assert figures["match_steps_per_cpu_s_at_1024"] > figures["match_steps_per_cpu_s_at_1"] > 0

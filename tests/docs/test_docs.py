@@ -28,9 +28,10 @@ def test_the_demo_runs_to_its_page(tmp_path):
     answer = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert "200 episodes" in answer.stdout
+    assert "frames of brawl" in answer.stdout
     assert "every file verified" in answer.stdout
     assert "constant_velocity" in answer.stdout
-    assert (copy / "runs" / "demo" / "audit.html").read_text().startswith("<!doctype html>")
+    assert (copy / "runs" / "demo" / "brawl.html").read_text().startswith("<!doctype html>")
     assert "and answers {'keys/up': (16, 32, 2)" in answer.stdout
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 
@@ -12,7 +13,7 @@ from shadowbox.cli.terminal import emit, json_option, number, progress, table
 @click.group()
 def bench() -> None:
     """Measure a hot path on one thread; rates are per CPU-second of one process."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # read when the numeric libraries load, so before the benches import them
 
 
@@ -27,7 +28,22 @@ def store(frames: int, length: int, batch: int, as_json: bool) -> None:
 
     with progress("writing") as update:
         figures = bench_store(frames, length, batch, update)
+    _print("store", figures, as_json)
+
+
+@bench.command()
+@click.option("--seconds", default=1.0, show_default=True, type=click.FloatRange(0.01, 60), help="CPU time of each run.")
+@json_option
+def sim(seconds: float, as_json: bool) -> None:
+    """Steps of the built-in simulator: random keys, resets included; and its first call, cold and cached."""
+    from shadowbox.bench.sim import bench_sim
+
+    _print("sim", bench_sim(budget_s=seconds), as_json)
+
+
+def _print(name: str, figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit(figures)
-    else:
-        print(table(["store", ""], [[name, number(value)] for name, value in figures.items()]))
+        return
+    rows = [[key, value if isinstance(value, str) else number(value)] for key, value in figures.items()]
+    print(table([name, ""], rows))

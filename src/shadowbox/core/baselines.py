@@ -45,7 +45,7 @@ class LookupTable:
 
     @staticmethod
     def fit(schema: Schema, given: Columns, following: Columns, by: tuple[str, ...]) -> LookupTable:
-        """`given` [T, S] is what is known, `following` [T, S] what came then; all with the same slots."""
+        """`given` is what is known, `following` what came then: arrays of one shape, such as [T, S]."""
         sizes = tuple(_size(schema, key) for key in by)
         situations = int(np.prod(sizes))
         at = _situation(given, by, sizes).ravel()

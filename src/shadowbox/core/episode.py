@@ -34,7 +34,8 @@ class Episode:
     @property
     def rows(self) -> int:
         """T + 1."""
-        return len(next(iter(self.columns.values()), ()))
+        first = next(iter(self.columns.values()), None)
+        return len(first) if first is not None and first.ndim else 0
 
     @property
     def frames(self) -> int:
@@ -59,7 +60,9 @@ def check(episode: Episode, schema: Schema, name: str = "episode", event_kinds: 
                 raise EpisodeError(f"{name}, {key}: it is marked absent and holds values; absent columns hold zeros")
         elif not _all_allowed(values, column) and (refused := _first_refused(values, column, episode.columns)):
             raise EpisodeError(f"{name}, {refused}")
-    _check_events(episode.events, episode.rows, name, event_kinds)
+        elif hidden := _first_hidden(values, column, episode.columns):
+            raise EpisodeError(f"{name}, {hidden}")
+    _check_events(episode.events, episode.rows, schema.players, name, event_kinds)
     try:
         json.dumps(dict(episode.meta), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -110,7 +113,21 @@ def _first_refused(values: Array, column: Column, columns: Mapping[str, Array]) 
     return f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]}, allowed {allowed}{extra}{more}"
 
 
-def _check_events(events: Array, rows: int, name: str, kinds: Sequence[str]) -> None:
+def _first_hidden(values: Array, column: Column, columns: Mapping[str, Array]) -> str:
+    """Where a slot that is not in use holds something, in words; empty if nowhere."""
+    mask = column.group.mask
+    if not mask or column.field.name == mask:
+        return ""
+    hidden = (values != 0) & ~columns[f"{column.group.name}/{mask}"]
+    if not hidden.any():
+        return ""
+    frame, slot = (int(i) for i in np.argwhere(hidden)[0])
+    return (
+        f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]} in a slot that {mask} says is not in use; zero is expected"
+    )
+
+
+def _check_events(events: Array, rows: int, players: int, name: str, kinds: Sequence[str]) -> None:
     if events.dtype != EVENT or events.ndim != 1:
         raise EpisodeError(f"{name}: events must be one row each of core.game.EVENT, not {events.dtype} {events.shape}")
     if not len(events):
@@ -120,6 +137,9 @@ def _check_events(events: Array, rows: int, name: str, kinds: Sequence[str]) -> 
         raise EpisodeError(f"{name}: an event at frame {events['frame'][outside][0]}, frames are 0 .. {rows - 1}")
     if not np.isfinite(events["value"]).all():
         raise EpisodeError(f"{name}: an event whose value is not a finite number")
+    for who in ("player", "other"):
+        if events[who].min() < -1 or events[who].max() >= players:
+            raise EpisodeError(f"{name}: an event whose {who} is no player: -1 .. {players - 1} is possible")
     if kinds and events["kind"].max() >= len(kinds):
         raise EpisodeError(f"{name}: an event of kind {events['kind'].max()}, there are {len(kinds)}: {', '.join(kinds)}")
     if np.any(np.diff(events["frame"]) < 0):

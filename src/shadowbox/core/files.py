@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from threading import get_ident
 
 Chunk = bytes | bytearray | memoryview
 
 
 def write_whole(path: Path, chunks: Chunk | Iterable[Chunk]) -> None:
     """Write `path` so that at every moment it holds either its old content or all of the new one."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}.tmp")
     if isinstance(chunks, Chunk):
         chunks = (chunks,)
     try:

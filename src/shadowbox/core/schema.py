@@ -8,7 +8,7 @@ A packed row gathers values by storage class, widest first, so that every class 
 
     | f4 ... | u4 ... | f2 ... | u2 ... | u1 ... | bits: 8 flags a byte, little end first | padding to 8 bytes |
 
-Kinds are a closed set; fields are open: adding one is adding a line.
+The kinds stand in `core/fields.py`; what can be wrong with a declaration in `core/declaration.py`.
 """
 
 from __future__ import annotations
@@ -16,165 +16,35 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shadowbox.core.declaration import problems
+from shadowbox.core.fields import KINDS, Array, Block, Choice, Column, Columns, Field, Flag, Group, Real
 from shadowbox.errors import SchemaError, SchemaMismatch
 
-Array = NDArray[Any]
-Columns = dict[str, Array]
+__all__ = [
+    "Array",
+    "Block",
+    "Choice",
+    "Column",
+    "Columns",
+    "Field",
+    "Flag",
+    "Group",
+    "Real",
+    "Schema",
+    "differences",
+    "require",
+    "require_same",
+]
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
 BITS = "bits"  # the one member of a packed row that is no column: all flags, eight a byte
 ROW_ALIGNMENT = 8  # bytes; a window of rows then starts at an address that every element type may have
-LARGEST = {"f2": 65504.0, "f4": 3.4028235e38}  # beyond it a stored real would silently become infinite
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Field:
-    """What all kinds share. `predict`: "value", "delta" (reals: the change) or "no" (given, or carried along)."""
-
-    kind: ClassVar[str]
-    facts: ClassVar[tuple[str, ...]] = ("unit",)  # what a stored number means; other attributes may change freely
-    coding: ClassVar[tuple[str, ...]] = ("predict", "parents")  # what a weight means
-
-    unit: str = ""
-    predict: str = "value"
-    parents: tuple[str, ...] = ()  # columns that a head chain samples before this one
-    mirror: str = "keep"  # left-right mirror: keep | negate (Real) | invert (Flag) | the name of the partner field
-    weight: float = 1.0  # of its loss
-    doc: str = ""
-
-
-@dataclass(frozen=True)
-class Real(_Field):
-    """A number, f32 in memory. Multiplied by `scale` it is of order one. `low` and `high` are the allowed range."""
-
-    kind = "real"
-    facts = ("unit", "store")
-    coding = ("predict", "parents", "scale", "low", "high", "reset_on")
-
-    name: str
-    scale: float = dataclasses.field(default=1.0, kw_only=True)
-    low: float | None = dataclasses.field(default=None, kw_only=True)
-    high: float | None = dataclasses.field(default=None, kw_only=True)
-    store: Literal["f2", "f4"] = dataclasses.field(default="f4", kw_only=True)
-    reset_on: str | None = dataclasses.field(default=None, kw_only=True)  # the event at which it jumps
-    predict: str = dataclasses.field(default="delta", kw_only=True)
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """The smallest and largest value that may be stored."""
-        largest = LARGEST[self.store]
-        return (-largest if self.low is None else self.low, largest if self.high is None else self.high)
-
-
-@dataclass(frozen=True)
-class Flag(_Field):
-    """Yes or no: bool in memory, one bit on disk."""
-
-    kind = "flag"
-
-    name: str
-    store = "bit"
-    limits = (0, 1)
-
-
-@dataclass(frozen=True)
-class Choice(_Field):
-    """One of `n`: an unsigned integer in memory and on disk, the smallest that holds n - 1.
-
-    `seat=True` says that the value names a player (n = players, or players + 1 where the last value is "nobody"):
-    a seat swap renames it. `embed` is the width of its embedding; without one the codec chooses.
-    """
-
-    kind = "choice"
-    facts = ("unit", "n", "names", "seat")
-    coding = ("predict", "parents", "embed")
-
-    name: str
-    n: int
-    names: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
-    embed: int | None = dataclasses.field(default=None, kw_only=True)
-    seat: bool = dataclasses.field(default=False, kw_only=True)
-
-    @property
-    def store(self) -> str:
-        """The smallest unsigned type that holds n - 1."""
-        return "u1" if self.n <= 1 << 8 else "u2" if self.n <= 1 << 16 else "u4"
-
-    @property
-    def limits(self) -> tuple[int, int]:
-        """The smallest and largest value that may be stored."""
-        return 0, self.n - 1
-
-
-Field = Real | Flag | Choice
-KINDS: dict[str, type[Real] | type[Flag] | type[Choice]] = {"real": Real, "flag": Flag, "choice": Choice}
-PREDICT = {"real": ("value", "delta", "no"), "flag": ("value", "no"), "choice": ("value", "no")}
-MIRROR = {"real": ("keep", "negate"), "flag": ("keep", "invert"), "choice": ("keep",)}
-
-
-@dataclass(frozen=True)
-class Group:
-    """Fields that come together, `slots` times a frame.
-
-    `per="player"`: the slots belong to the players, in their order and equally many each. `mask` names the flag
-    that says whether a slot is in use; an unused slot holds zeros.
-    """
-
-    name: str
-    fields: tuple[Field, ...]
-    slots: int = 1
-    per: Literal["player"] | None = None
-    mask: str | None = None
-    doc: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One field of one group, as an array [..., slots]."""
-
-    key: str
-    group: Group
-    field: Field
-
-    @property
-    def slots(self) -> int:
-        """The length of the last axis."""
-        return self.group.slots
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type in memory."""
-        if isinstance(self.field, Real):
-            return np.dtype(np.float32)
-        return np.dtype(bool) if isinstance(self.field, Flag) else np.dtype("<" + self.field.store)
-
-
-@dataclass(frozen=True)
-class Block:
-    """The columns of one storage class and where they lie in a packed row: [offset, offset + nbytes)."""
-
-    store: str
-    offset: int
-    columns: tuple[Column, ...]
-
-    @property
-    def width(self) -> int:
-        """Values a row (for flags: bits)."""
-        return sum(column.slots for column in self.columns)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes a row."""
-        return (self.width + 7) // 8 if self.store == "bit" else self.width * int(self.store[1])
 
 
 @dataclass(frozen=True)
@@ -190,9 +60,8 @@ class Schema:
     def __post_init__(self) -> None:
         if self.players == 0:
             object.__setattr__(self, "players", self.controls.slots)
-        problems = list(_problems(self))
-        if problems:
-            raise SchemaError(f"schema '{self.name}': " + "; ".join(problems))
+        if found := list(problems(self)):
+            raise SchemaError(f"schema '{self.name}': " + "; ".join(found))
 
     # ---- columns -----------------------------------------------------------------------------------------------
 
@@ -291,18 +160,20 @@ class Schema:
         for key in wanted:
             column = self.columns[key]
             if column.field.store != "bit":
-                out[key] = np.ascontiguousarray(rows[key], dtype=column.dtype)
+                out[key] = np.array(rows[key], dtype=column.dtype)  # always a copy: rows may be a file
                 continue
             if bits is None:
                 bits = np.unpackbits(rows[BITS], axis=-1, bitorder="little").view(bool)
             first = self.flag_bits[key]
-            out[key] = np.ascontiguousarray(bits[..., first : first + column.slots])
+            out[key] = np.array(bits[..., first : first + column.slots])
         return out
 
     def as_rows(self, packed: Array) -> Array:
         """Bytes [..., row_bytes] seen as rows [...]; rows stay as they are. No copy."""
         if packed.dtype != np.uint8:
             return packed
+        if packed.shape[-1:] != (self.row_dtype.itemsize,):
+            raise ValueError(f"packed rows of {self.name} are {self.row_dtype.itemsize} bytes wide, not {packed.shape}")
         return packed.view(self.row_dtype)[..., 0]
 
     # ---- identity ----------------------------------------------------------------------------------------------
@@ -331,13 +202,9 @@ class Schema:
     def from_json(data: Mapping[str, Any]) -> Schema:
         """The inverse of `to_json`; anything unknown or missing is a SchemaError."""
         try:
-            return Schema(
-                name=str(data["name"]),
-                fps=float(data["fps"]),
-                state=tuple(_group_from_json(group) for group in data["state"]),
-                controls=_group_from_json(data["controls"]),
-                players=int(data["players"]),
-            )
+            rest = dict(data)
+            state = tuple(_group_from_json(group) for group in rest.pop("state"))
+            return Schema(state=state, controls=_group_from_json(rest.pop("controls")), **rest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(f"this is no schema: {type(error).__name__}: {error}") from error
 
@@ -352,7 +219,17 @@ class Schema:
             unbounded = isinstance(field, Real) and field.low is None and field.high is None
             span = "" if unbounded or isinstance(field, Flag) else f"{low:g} .. {high:g}"
             slots = f"{column.slots} (per player)" if column.group.per else str(column.slots)
-            cells = (f"`{key}`", kind, slots, field.store, field.unit, span, field.predict, field.mirror, field.doc)
+            cells = (
+                f"`{key}`",
+                kind,
+                slots,
+                field.store,
+                field.unit,
+                span,
+                field.predict,
+                field.mirror,
+                field.doc.replace("|", "\\|"),
+            )
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
@@ -370,6 +247,8 @@ def differences(wanted: Schema, found: Schema, *, coding: bool = False) -> list[
         ours, theirs = getattr(wanted, attribute), getattr(found, attribute)
         if ours != theirs:
             lines.append(f"{attribute}: {ours:g} expected, {theirs:g} found")
+    if wanted.controls.name != found.controls.name:
+        lines.append(f"controls: '{wanted.controls.name}' expected, '{found.controls.name}' found")
     for key, column in wanted.columns.items():
         other = found.columns.get(key)
         if other is None:
@@ -415,7 +294,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _description(schema: Schema, attributes: Any) -> dict[str, Any]:
+def _description(schema: Schema, attributes: Callable[[Field], tuple[str, ...]]) -> dict[str, Any]:
     """The hashed part of a declaration. The order of fields counts: it is the order inside a row."""
     return {
         "name": schema.name,
@@ -429,12 +308,18 @@ def _description(schema: Schema, attributes: Any) -> dict[str, Any]:
                 "per": group.per,
                 "mask": group.mask,
                 "fields": [
-                    {"name": f.name, "kind": f.kind, **{name: getattr(f, name) for name in attributes(f)}} for f in group.fields
+                    {"name": f.name, "kind": f.kind, **{name: _hashed(f, name) for name in attributes(f)}} for f in group.fields
                 ],
             }
             for group in schema.groups
         ],
     }
+
+
+def _hashed(field: Field, name: str) -> Any:
+    """An attribute as it is hashed: 1 and 1.0 declare the same number."""
+    value = getattr(field, name)
+    return float(value) if isinstance(value, int) and name in ("scale", "low", "high") else value
 
 
 def _digest(data: Any) -> str:
@@ -464,74 +349,3 @@ def _group_from_json(data: Mapping[str, Any]) -> Group:
         attributes: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in given.items()}
         fields.append(KINDS[attributes.pop("kind")](**attributes))
     return Group(fields=tuple(fields), **rest)
-
-
-def _problems(schema: Schema) -> Iterable[str]:
-    """Everything that is wrong with a declaration, in words."""
-    if not schema.fps > 0:
-        yield f"fps is {schema.fps}, it must be positive"
-    if schema.controls.per != "player":
-        yield f"the controls '{schema.controls.name}' must be declared per='player'"
-    yield from _repeated("group", [group.name for group in schema.groups])
-    keys = {f"{g.name}/{f.name}" for g in schema.groups for f in g.fields}
-    for group in schema.groups:
-        yield from _group_problems(group, schema.players)
-        for field in group.fields:
-            where = f"{group.name}/{field.name}"
-            yield from (f"{where}: {problem}" for problem in _field_problems(field, group, schema.players))
-            yield from (f"{where}: parent '{p}' is no column" for p in field.parents if p not in keys)
-
-
-def _group_problems(group: Group, players: int) -> Iterable[str]:
-    if not NAME.fullmatch(group.name):
-        yield f"group '{group.name}': a name is lower-case letters, digits and _, beginning with a letter"
-    if not group.fields:
-        yield f"group '{group.name}' has no fields"
-    if group.slots < 1:
-        yield f"group '{group.name}': {group.slots} slots, at least 1 is needed"
-    if group.per not in (None, "player"):
-        yield f"group '{group.name}': per={group.per!r}, it is None or 'player'"
-    if group.per and (players < 1 or group.slots % players):
-        yield f"group '{group.name}': {group.slots} slots cannot be shared equally by {players} players"
-    if group.mask and not any(isinstance(f, Flag) and f.name == group.mask for f in group.fields):
-        yield f"group '{group.name}': its mask '{group.mask}' is no flag of the group"
-    yield from _repeated(f"field of '{group.name}'", [field.name for field in group.fields])
-
-
-def _field_problems(field: Field, group: Group, players: int) -> Iterable[str]:
-    if not NAME.fullmatch(field.name):
-        yield "a name is lower-case letters, digits and _, beginning with a letter"
-    if field.predict not in PREDICT[field.kind]:
-        yield f"predict='{field.predict}', a {field.kind} has {', '.join(PREDICT[field.kind])}"
-    partners = {f.name: f for f in group.fields}
-    if field.mirror not in MIRROR[field.kind]:
-        partner = partners.get(field.mirror)
-        if partner is None or partner.mirror != field.name or _aspects_of(partner) != _aspects_of(field):
-            known = ", ".join(MIRROR[field.kind])
-            yield f"mirror='{field.mirror}', a {field.kind} has {known} or a partner of its own form that names it"
-    if isinstance(field, Real):
-        low, high = field.limits
-        if field.store not in LARGEST:
-            yield f"store='{field.store}', a real is stored as f2 or f4"
-        elif not (-LARGEST[field.store] <= low < high <= LARGEST[field.store]):
-            yield f"range {low:g} .. {high:g} is empty or does not fit into {field.store}"
-        elif field.mirror == "negate" and low != -high:
-            yield f"mirror='negate' leaves the range {low:g} .. {high:g}"
-        if not field.scale > 0:
-            yield f"scale is {field.scale}, it must be positive"
-    if isinstance(field, Choice):
-        if not 1 <= field.n <= 1 << 32:
-            yield f"a choice of {field.n}, 1 to {1 << 32} is possible"
-        if field.names and len(field.names) != field.n:
-            yield f"{len(field.names)} names for a choice of {field.n}"
-        if field.seat and field.n not in (players, players + 1):
-            yield f"seat=True needs n={players} or n={players + 1} (the last one: nobody), not {field.n}"
-
-
-def _aspects_of(field: Field) -> tuple[Any, ...]:
-    return (field.kind, field.limits, field.store)
-
-
-def _repeated(what: str, names: Sequence[str]) -> Iterable[str]:
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"{what} '{name}' is declared twice"

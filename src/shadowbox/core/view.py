@@ -34,7 +34,8 @@ def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
             case "negate":
                 out[key] = -values
             case "invert":
-                out[key] = ~values
+                mask = column.group.mask  # what is not in use stays zero
+                out[key] = ~values & columns[f"{column.group.name}/{mask}"] if mask else ~values
             case partner:
                 out[key] = columns[f"{column.group.name}/{partner}"]
     return out

@@ -31,7 +31,7 @@ def audit(store: Store, split: Split | None = None, progress: Progress | None = 
         for key, summary in summaries.items():
             summary.add(block.columns[key], block.occupied(key))
         for key, press in presses.items():
-            press.add(block.columns[key], block)
+            press.add(key, block)
         done += block.rows
         if progress:
             progress(done, store.manifest.rows)
@@ -109,6 +109,19 @@ class Rows:
             else valid & self.columns[f"{column.group.name}/{mask}"]
         )
 
+    def began(self, key: str) -> Array:
+        """Values that none of the same episode and slot precedes, bool [R, slots]."""
+        began = np.zeros(self.columns[key].shape, bool)
+        began[self.starts] = True
+        occupied = self.occupied(key)
+        return began if occupied is None else began | ~np.roll(occupied, 1, axis=0)
+
+    def followed(self, key: str) -> Array:
+        """Values that mean something and whose next one, in the same episode, does too: bool [R, slots]."""
+        decided = np.broadcast_to(self.decided()[:, None], self.columns[key].shape)
+        occupied = self.occupied(key)
+        return decided if occupied is None else decided & occupied & np.roll(occupied, -1, axis=0)
+
 
 def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[Rows]:
     """The episodes unpacked, as many whole ones at a time as `rows` allows (one at least)."""
@@ -179,26 +192,32 @@ class _Presses:
 
     down: list[Array] = field(default_factory=list)
     begun: list[Array] = field(default_factory=list)
-    frames: int = 0
+    frames: list[Array] = field(default_factory=list)
 
-    def add(self, values: Array, block: Rows) -> None:
-        counted = values & block.decided()[:, None]
+    def add(self, key: str, block: Rows) -> None:
+        values = block.columns[key]
+        decided = np.broadcast_to(block.decided()[:, None], values.shape)
+        occupied = block.occupied(key)
+        counted = decided if occupied is None else decided & occupied
         before = np.roll(values, 1, axis=0)
         before[block.starts] = False
-        self.down.append(counted.sum(0))
-        self.begun.append((counted & ~before).sum(0))
-        self.frames += int(block.decided().sum())
+        self.down.append((values & counted).sum(0))
+        self.begun.append((values & counted & ~before).sum(0))
+        self.frames.append(counted.sum(0))
 
     def result(self) -> list[dict[str, Any]]:
-        down, begun = (np.sum(x, axis=0) for x in (self.down, self.begun)) if self.down else (np.zeros(0), np.zeros(0))
+        if not self.frames:
+            return []
         return [
             {
-                "press_rate": float(d) / self.frames if self.frames else None,
-                "onset_rate": float(b) / self.frames if self.frames else None,
-                "onsets": int(b),
-                "hold_frames": float(d) / float(b) if b else None,
+                "press_rate": down / frames if frames else None,
+                "onset_rate": begun / frames if frames else None,
+                "onsets": begun,
+                "hold_frames": down / begun if begun else None,
             }
-            for d, b in zip(down, begun, strict=True)
+            for down, begun, frames in zip(
+                *(np.sum(x, axis=0).tolist() for x in (self.down, self.begun, self.frames)), strict=True
+            )
         ]
 
 
@@ -219,11 +238,8 @@ def free_scores(store: Store) -> dict[str, Any]:
     counts: dict[str, list[Array]] = {}
     tables = _tables(store.schema, fits[0]) if fits else {}
     for block in blocks(store, scored):
-        decided = block.decided()
         for key in _predicted(store.schema):
-            occupied = block.occupied(key)
-            counted = np.broadcast_to(decided[:, None], block.columns[key].shape)
-            counted = counted if occupied is None else counted & occupied
+            counted = block.followed(key)
             counts.setdefault(key, []).append(np.add.reduceat(counted.sum(1), block.starts))
             for name, right in _one_ahead(block, key, tables.get(key)).items():
                 per_episode = np.add.reduceat((right * counted).sum(1), block.starts)
@@ -246,7 +262,8 @@ def _one_ahead(block: Rows, key: str, table: baselines.LookupTable | None) -> di
     given = {"hold": baselines.hold(values)}
     if isinstance(field, Real):
         velocity = baselines.constant_velocity(values, *field.limits)
-        velocity[block.starts] = values[block.starts]  # there is no change yet to go on with
+        fresh = block.began(key)  # there is no change yet to go on with
+        velocity[fresh] = values[fresh]
         given["constant_velocity"] = velocity
     elif key in block.schema.control_keys:
         given["never_press"] = baselines.never_press(values)
@@ -260,17 +277,17 @@ def _one_ahead(block: Rows, key: str, table: baselines.LookupTable | None) -> di
 
 def _tables(schema: Schema, rows: Rows) -> dict[str, baselines.LookupTable]:
     """A look-up table for each predicted column, keyed by the choices and flags of its own group; reals: the change."""
-    decided = rows.decided()
-    given = {key: values[decided] for key, values in rows.columns.items()}
-    following = {key: np.roll(values, -1, axis=0)[decided] for key, values in rows.columns.items()}
     tables = {}
     for key in _predicted(schema):
         by = _situation_keys(schema, key)
         if not by:
             continue
+        used = rows.followed(key)
+        given = {name: rows.columns[name][used] for name in by}
+        following = np.roll(rows.columns[key], -1, axis=0)
         real = isinstance(schema.columns[key].field, Real)
-        target = following[key] - given[key] if real else following[key]
-        tables[key] = baselines.LookupTable.fit(schema, given, {key: target}, by)
+        target = following - rows.columns[key] if real else following
+        tables[key] = baselines.LookupTable.fit(schema, given, {key: target[used]}, by)
     return tables
 
 

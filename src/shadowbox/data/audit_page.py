@@ -80,7 +80,7 @@ def _facts(found: dict[str, Any]) -> Html:
 
 def _press_bars(controls: dict[str, Any]) -> list[tuple[str, float, str, str]]:
     rates = [(key, slot, c["press_rate"] or 0.0) for key, slots in controls.items() for slot, c in enumerate(slots)]
-    longest = max(rate for _, _, rate in rates) or 1.0
+    longest = max((rate for _, _, rate in rates), default=0.0) or 1.0
     tones = ("p1", "p2")  # further players share the second colour; their names tell them apart
     return [(f"{key}[{slot}]", rate / longest, f"{100 * rate:.1f} %", tones[min(slot, 1)]) for key, slot, rate in rates]
 

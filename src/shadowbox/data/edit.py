@@ -15,7 +15,7 @@ from shadowbox.core.schema import Array, Columns, require_same
 from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer
-from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.errors import SchemaMismatch, ShadowboxError, UsageError
 
 
 def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
@@ -30,10 +30,13 @@ def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
 def merge(sources: Sequence[Store], out: Path, *, unique: bool = False, progress: Progress | None = None) -> dict[str, int]:
     """All episodes of several stores in a new one, in order; `unique` leaves out content that came before."""
     _must_be_new(out)
+    for source in sources[1:]:
+        require_same(sources[0].schema, source.schema, f"store {source.path}")
+        if source.manifest.event_kinds != sources[0].manifest.event_kinds:
+            raise SchemaMismatch(f"stores {sources[0].path} and {source.path} name their events differently")
     total, done, seen = sum(map(len, sources)), 0, set[bytes]()
     with _like(sources[0], out, {"merged": [source.fingerprint for source in sources]}) as writer:
         for source in sources:
-            require_same(writer.schema, source.schema, f"store {source.path}")
             digests = [line.tobytes() for line in source.index["digest"]]
             for number, digest in enumerate(digests):
                 if not (unique and digest in seen):

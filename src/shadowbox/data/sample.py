@@ -113,7 +113,8 @@ class Sampler(ABC):
             raise UsageError(f"length {length}, batch {batch}, rank {rank} of {ranks}: that is no way to sample")
         self.store, self.length, self.batch = store, length, batch
         self.seed, self.rank, self.ranks, self.shuffle, self.drop_last = seed, rank, ranks, shuffle, drop_last
-        self.episodes = np.arange(len(store)) if episodes is None else np.asarray(episodes, np.int64)
+        chosen = np.arange(len(store)) if episodes is None else np.asarray(episodes)
+        self.episodes = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         self._gather = _Gather(store, self.extra[0] + length + self.extra[1])
         self._rows = store.lengths[self.episodes]
         self.epoch = self.position = 0  # position: examples of this epoch that all ranks together have seen
@@ -153,17 +154,19 @@ class Sampler(ABC):
             "seed": self.seed,
             "length": self.length,
             "shape": self.shape,
-            "examples": self.examples,
+            "shuffle": self.shuffle,
+            "episodes": stable_hash(self.episodes.tobytes(), self._rows.tobytes()),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken. Data or settings that would give another order are refused."""
+        mine = self.state()
+        for name in mine.keys() - {"epoch", "position"}:
+            if mine[name] != state.get(name):
+                was = "another choice" if name == "episodes" else state.get(name)
+                raise UsageError(f"cannot go on in the middle of an epoch: {name} was {was}, now it is {mine[name]}")
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
         self._begin_epoch()
-        mine = self.state()
-        for name, theirs in state.items():
-            if mine[name] != theirs:
-                raise UsageError(f"cannot go on in the middle of an epoch: {name} was {theirs}, now it is {mine[name]}")
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
@@ -285,7 +288,7 @@ class _Gather:
     def _copy(self, rows: Array, chosen: Any, starts: Array, shard: int) -> None:
         windows = self._windows[shard]
         whole = (starts >= 0) & (starts < len(windows))
-        flat = rows.reshape(len(rows), -1).view(windows.dtype)[:, 0]
+        flat = rows.reshape(len(rows), self.width * self.row_bytes).view(windows.dtype)[:, 0]
         if whole.all():
             # indexing with [starts], not np.take: np.take copies the whole overlapping view first
             flat[chosen] = windows[starts]

@@ -29,7 +29,7 @@ class Split:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.val, self.test)
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-9):  # so written, a NaN is refused too
             raise UsageError(f"split {self.train}/{self.val}/{self.test}: shares are at least 0 and add up to 1")
 
     def sides(self, store: Store) -> Array:

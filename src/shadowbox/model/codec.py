@@ -21,6 +21,8 @@ def decode(schema: Schema, packed: Tensor, keys: Iterable[str] | None = None) ->
     if packed.dtype != torch.uint8 or packed.shape[-1] != row_bytes:
         raise ValueError(f"packed rows are uint8 [..., {row_bytes}], not {packed.dtype} {tuple(packed.shape)}")
     wanted = set(schema.columns if keys is None else keys)
+    if unknown := wanted - schema.columns.keys():
+        raise KeyError(f"{schema.name} has no column {', '.join(sorted(unknown))}")
     columns: dict[str, Tensor] = {}
     for block in schema.blocks:
         if any(column.key in wanted for column in block.columns):
@@ -37,5 +39,6 @@ def _values(block: Block, packed: Tensor) -> Tensor:
         places = torch.arange(8, dtype=torch.uint8, device=packed.device)
         bits = (stored.unsqueeze(-1) >> places) & 1
         return bits.flatten(-2)[..., : block.width].bool()
-    values = stored.contiguous().view(STORED[block.store])
+    # clone, not contiguous: an empty batch counts as contiguous whatever its strides, and cannot be viewed
+    values = stored.clone(memory_format=torch.contiguous_format).view(STORED[block.store])
     return values.float() if block.store[0] == "f" else values.long()

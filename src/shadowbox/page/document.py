@@ -20,7 +20,7 @@ Text = str | Html
 def page(title: str, blocks: Iterable[Html]) -> str:
     """The whole file. Style is inlined; nothing is fetched."""
     style = files("shadowbox.page").joinpath("style.css").read_text()
-    body = "\n".join([f"<h1>{escape(title)}</h1>", *blocks])
+    body = "\n".join([f"<h1>{escape(title)}</h1>", *map(_safe, blocks)])
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
@@ -91,7 +91,7 @@ def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
 
 def folded(title: Text, blocks: Iterable[Html]) -> Html:
     """What only some readers want, behind its title."""
-    return Html(f"<details><summary>{_safe(title)}</summary>{''.join(blocks)}</details>")
+    return Html(f"<details><summary>{_safe(title)}</summary>{''.join(map(_safe, blocks))}</details>")
 
 
 def _safe(text: Text) -> str:

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.episode import Episode
+from shadowbox.core.fields import LARGEST, Choice, Field, Flag, Group, Real
 from shadowbox.core.game import stable_hash
-from shadowbox.core.schema import LARGEST, Array, Choice, Columns, Field, Flag, Group, Real, Schema
+from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.data.store import Progress
 from shadowbox.data.write import Writer
 from shadowbox.errors import EpisodeError, ShadowboxError, UsageError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -282,3 +283,9 @@ def test_describing_the_game_imports_no_compiler():
     assert out.stdout.strip() == "set()"
     assert load("brawl") is GAME
     assert SCHEMA.players == 2
+
+
+def test_the_docs_show_the_fields_as_they_are():
+    """The table of fields in docs/brawl.md is the schema's own."""
+    page = Path(__file__).parents[3] / "docs" / "brawl.md"
+    assert SCHEMA.table() in page.read_text(encoding="utf-8")

@@ -108,7 +108,10 @@ def decide(view: Columns, style: dict[str, Array], seeds: Array, players: Array)
     dice = [noise(seeds, s.frame, players, draw) for draw in range(3)]
     mood = noise(seeds, s.frame // 12, players, 3)  # changes slowly: what one is up to, not what one does
 
-    goal = _goal(s, view, style)
+    bold = (
+        noise(seeds, s.frame // 40, players, 4) < 0.4
+    )  # now and then everybody goes near, or two who wait would wait for ever
+    goal = _goal(s, view, style, bold)
     keys = _walk(s, goal, style, dice[0], mood)
     near = np.flatnonzero((np.abs(s.dx) < CLOSE) & (np.abs(s.dy) < CLOSE) & (s.me.state != rules.S_ATTACK))
     strike = np.zeros_like(keys)
@@ -129,14 +132,14 @@ def as_controls(bits: Array) -> Columns:
 # ---- where to ----------------------------------------------------------------------------------------------------
 
 
-def _goal(s: Situation, view: Columns, style: dict[str, Array]) -> Array:
+def _goal(s: Situation, view: Columns, style: dict[str, Array], bold: Array) -> Array:
     """The x [N] to be at: beside the foe, at a weapon, or at home; always above ground, except to guard an edge."""
-    distance = style["distance"]
+    distance = np.where(bold, 0.3, 1.0) * style["distance"]
     busy = (s.foe.state == rules.S_ATTACK) & (s.foe.move_frame <= _LAST[s.foe.weapon, s.foe.move])
     reach = _REACH[s.foe.weapon, s.foe.move] + 0.7
     distance = np.where(busy & (style["patience"] > 0), np.maximum(distance, reach * style["patience"]), distance)
     goal = s.foe.x - s.toward * distance
-    goal = np.where(np.abs(s.dx) > style["leash"], s.me.x, goal)
+    goal = np.where((np.abs(s.dx) > style["leash"]) & ~bold, s.me.x, goal)
     gone = (s.foe.state == rules.S_KO) | (s.foe.shield > 20)
     goal = np.where(gone, np.where(s.me.x > 0, 4.5, -4.5), goal)
 

@@ -11,8 +11,38 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.games.brawl import combat, items, movement
+from shadowbox.games.brawl.combat import (
+    begin_move,
+    blow,
+    chosen_move,
+    end_move,
+    hovers,
+    landing_strike,
+    play_move,
+    suffer,
+)  # fmt: skip
+from shadowbox.games.brawl.items import (
+    can_hold,
+    chance,
+    drop_item,
+    fall_items,
+    first_takes,
+    item_in_reach,
+    remove_item,
+    spawn_items,
+)  # fmt: skip
 from shadowbox.games.brawl.jit import entry, inner
+from shadowbox.games.brawl.movement import (
+    bound_states,
+    count_down,
+    enter,
+    free_moves,
+    go,
+    move_body,
+    move_platform,
+    note_sides,
+    settle,
+)  # fmt: skip
 from shadowbox.games.brawl.rules import (
     AIR_JUMPS,
     BLAST_X,
@@ -52,24 +82,6 @@ from shadowbox.games.brawl.rules import (
 
 Record = Any
 COIN, FIRST_TIMER = 60, 61  # draws of frame 0: who starts where, and when the first weapons come
-
-# The file-local names let the compiler see plain functions.
-count_down, note_sides, bound_states, free_moves = (
-    movement.count_down, movement.note_sides, movement.bound_states, movement.free_moves,
-)  # fmt: skip
-go, enter, settle, move_body, move_platform = (
-    movement.go,
-    movement.enter,
-    movement.settle,
-    movement.move_body,
-    movement.move_platform,
-)
-chosen_move, begin_move, play_move, end_move, hovers = (
-    combat.chosen_move, combat.begin_move, combat.play_move, combat.end_move, combat.hovers,
-)  # fmt: skip
-landing_strike, blow, suffer = combat.landing_strike, combat.blow, combat.suffer
-chance, spawn_items, fall_items, remove_item = items.chance, items.spawn_items, items.fall_items, items.remove_item
-can_hold, drop_item, item_in_reach, first_takes = items.can_hold, items.drop_item, items.item_in_reach, items.first_takes
 
 
 @inner

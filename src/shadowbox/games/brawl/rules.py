@@ -47,7 +47,6 @@ BOUNCE_SPEED = 2.5  # a slower fall ends on the floor
 CHARGED = 0.6  # a fully charged heavy does this much more, in damage and in force
 PLUNGE_FRAMES = 45  # a plunge that finds no ground ends after so long
 KO_FRAMES, SHIELD_FRAMES = 90, 90
-MAX_STUN = 63
 
 # ---- weapons lying about -----------------------------------------------------------------------------------------
 

@@ -33,19 +33,21 @@ class Style:
 
 STYLES: dict[str, Style] = {
     "based": Style(attack=0.6, sloppy=0.35, hop=0.02, heavy=0.7, wants_weapon=1.0),
-    "aggressive": Style(attack=0.95, sloppy=0.4, heavy=0.8, dash=0.5, hop=0.02, lead=0.5, wants_weapon=1.5),
-    "defensive": Style(distance=2.6, leash=5.0, attack=0.5, sloppy=0.0, heavy=1.5, hop=0.003, dodge=0.4, lead=0.5, charge=0.5),
-    "kiter": Style(distance=4.5, attack=0.6, sloppy=0.1, heavy=0.4, hop=0.03, dodge=0.15, lead=0.7, dash=0.1, wants_weapon=6.0),
+    "aggressive": Style(attack=0.95, sloppy=0.25, heavy=0.8, dash=0.6, hop=0.02, lead=0.8, wants_weapon=1.5),
+    "defensive": Style(
+        distance=2.4, leash=5.0, attack=0.6, sloppy=0.0, heavy=1.5, hop=0.003, dodge=0.4, lead=0.7, charge=0.3, patience=0.7
+    ),
+    "kiter": Style(distance=4.0, attack=0.6, sloppy=0.1, heavy=0.4, hop=0.03, dodge=0.05, lead=0.6, dash=0.1, wants_weapon=6.0),
     "aerial": Style(distance=0.5, attack=0.7, sloppy=0.2, air=6.0, heavy=0.5, hop=0.3, lead=0.6),
     "edge_guard": Style(distance=0.6, attack=0.6, sloppy=0.1, heavy=2.0, hop=0.01, lead=0.8, guard=4.0, finish=0.8, charge=0.3),
     "weapon_seeker": Style(attack=0.6, sloppy=0.2, heavy=1.0, hop=0.02, lead=0.5, wants_weapon=99.0, dash=0.1),
-    "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.01, lead=0.6, charge=0.9),
+    "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.003, lead=0.6, charge=0.97),
     "trickster": Style(
         distance=1.8, attack=0.5, sloppy=0.1, heavy=0.6, hop=0.15, dash=0.6, dodge=0.8, lead=0.6, wants_weapon=3.0, taunt=1.0
     ),
     "expert": Style(
-        distance=0.2, attack=1.0, sloppy=-0.08, lead=1.0, heavy=1.2, finish=1.0, hop=0.0, dash=0.12,
-        dodge=0.55, wants_weapon=4.0, guard=1.5, patience=0.8,
+        distance=1.3, attack=1.0, sloppy=-0.06, lead=1.0, heavy=1.5, finish=1.0, hop=0.003, dash=0.1,
+        dodge=0.85, charge=0.2, wants_weapon=4.0, guard=1.5, patience=1.0,
     ),
 }  # fmt: skip
 

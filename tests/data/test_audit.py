@@ -1,0 +1,310 @@
+"""The audit on stores whose figures can be counted by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TOY, random_episode
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import EVENT
+from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
+from shadowbox.data.audit import audit, blocks, duplicates, free_scores, note, span
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.data.write import Writer
+
+SMALL = Schema(
+    "small",
+    fps=10,
+    state=(
+        Group("g", (Real("x", unit="m", low=-99, high=99), Choice("mode", 4), Flag("lit"))),
+        Group("item", (Flag("alive"), Real("y", low=-9, high=9)), slots=2, mask="alive"),
+    ),
+    controls=Group("pad", (Flag("a"), Real("stick", low=-1, high=1)), slots=2, per="player"),
+)
+
+
+def episode(rows: int, absent: tuple[str, ...] = (), events: int = 0, **columns: object) -> Episode:
+    """An episode of zeros but for these columns ("g__x" for "g/x"; a list of numbers stands for every slot)."""
+    made = SMALL.neutral(rows)
+    for name, values in columns.items():
+        key = name.replace("__", "/")
+        array = np.asarray(values, made[key].dtype)
+        made[key][:] = array[:, None] if array.ndim == 1 else array
+    happened = np.zeros(events, EVENT)
+    happened["kind"] = np.arange(events) % 3
+    return Episode(made, {"rows": rows}, happened, frozenset(absent))
+
+
+def stored(path: Path, *episodes: Episode, **options: object) -> Store:
+    """A store of these episodes."""
+    with Writer(path, SMALL, **options) as writer:
+        for one in episodes:
+            writer.add(one)
+    return Store(path)
+
+
+def score(store: Store, key: str, name: str) -> float:
+    """The score of a baseline."""
+    return free_scores(store)["columns"][key][name]["value"]
+
+
+# ---- sizes -----------------------------------------------------------------------------------------------------
+
+
+def test_sizes_are_counted(tmp_path: Path) -> None:
+    """Frames are decisions, seconds follow from fps, and events are counted by kind."""
+    store = stored(tmp_path / "s", episode(11, events=4), episode(31, events=1), event_kinds=("hit", "fall", "win"))
+    found = audit(store, Split(1, 0, 0))
+    assert (found["episodes"], found["frames"], found["seconds"]) == (2, 40, 4.0)
+    assert (found["shortest"], found["longest"], found["shards"]) == (10, 30, 1)
+    assert found["events"] == {"hit": 3, "fall": 1, "win": 1}
+    assert found["split"]["train"] == {"episodes": 2, "frames": 40}
+    assert found["split"]["test"] == {"episodes": 0, "frames": 0}
+    files = [path for path in (tmp_path / "s").iterdir() if path.name.startswith("0")]
+    assert found["bytes"] == sum(path.stat().st_size for path in files)
+    assert found["bytes_per_frame"] == found["bytes"] / 40
+    assert found["row_bytes"] == SMALL.row_dtype.itemsize
+    assert found["memory"]["bytes"] == 42 * SMALL.row_dtype.itemsize
+    assert found["memory"]["fits"]
+    assert (found["facts_hash"], found["fingerprint"]) == (SMALL.facts_hash, store.fingerprint)
+    json.dumps(found, allow_nan=False)
+
+
+def test_events_without_names_are_counted_by_number(tmp_path: Path) -> None:
+    """A store that does not name its events still says how many of each there are."""
+    assert audit(stored(tmp_path / "s", episode(11, events=4)))["events"] == {"0": 2, "1": 1, "2": 1}
+
+
+def test_an_empty_store_has_an_audit(tmp_path: Path) -> None:
+    """Nothing to count is no error, and nothing is claimed about it."""
+    found = audit(stored(tmp_path / "s"))
+    assert (found["episodes"], found["frames"], found["longest"], found["bytes_per_frame"]) == (0, 0, 0, None)
+    assert found["columns"]["g/x"]["mean"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_progress_ends_at_the_end(tmp_path: Path) -> None:
+    """The last report says that all rows are done."""
+    seen: list[tuple[int, int]] = []
+    audit(stored(tmp_path / "s", episode(11), episode(5)), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (16, 16)
+
+
+def test_blocks_are_whole_episodes(tmp_path: Path) -> None:
+    """However few rows a block may have, it holds whole episodes, and together they are the store."""
+    store = stored(tmp_path / "s", *(episode(5 + i, g__x=np.arange(5 + i) + 10 * i) for i in range(6)))
+    for rows in (1, 12, 1000):
+        parts = list(blocks(store, range(6), rows))
+        joined = np.concatenate([part.columns["g/x"] for part in parts])
+        np.testing.assert_array_equal(joined, np.concatenate([one.columns["g/x"] for one in store]))
+        assert sum(len(part.starts) for part in parts) == 6
+        assert sum(int((~part.decided()).sum()) for part in parts) == 6
+
+
+# ---- columns ---------------------------------------------------------------------------------------------------
+
+
+def test_columns_by_hand(tmp_path: Path) -> None:
+    """Smallest, mean, largest and share of zeros are those of all rows together, over episodes."""
+    found = audit(stored(tmp_path / "s", episode(4, g__x=[0, -2, 6, 0], g__mode=[1, 2, 3, 0]), episode(2, g__x=[8, 6])))
+    x = found["columns"]["g/x"]
+    assert (x["min"], x["max"], x["mean"], x["zeros"]) == (-2, 8, 3.0, pytest.approx(2 / 6))
+    assert (x["kind"], x["unit"], x["constant"], x["dead"], x["invalid"]) == ("real", "m", False, False, 0)
+    mode = found["columns"]["g/mode"]
+    assert (mode["min"], mode["max"], mode["mean"]) == (0, 3, None)  # the mean of names means nothing
+
+
+def test_unused_slots_are_not_counted(tmp_path: Path) -> None:
+    """Where no item is alive its column says nothing; the mask itself always does."""
+    alive = np.array([[1, 0], [1, 0], [0, 0], [0, 1]])
+    found = audit(stored(tmp_path / "s", episode(4, item__alive=alive, item__y=alive * [[3, 0], [5, 0], [0, 0], [0, 4]])))
+    y = found["columns"]["item/y"]
+    assert (y["min"], y["max"], y["mean"], y["zeros"], y["invalid"]) == (3, 5, 4, 0, pytest.approx(5 / 8))
+    assert found["columns"]["item/alive"]["mean"] == pytest.approx(3 / 8)
+    assert found["columns"]["item/alive"]["invalid"] == 0
+
+
+def test_absent_columns_are_not_counted(tmp_path: Path) -> None:
+    """Zeros of a recording that did not have the column are no values; the others count."""
+    found = audit(stored(tmp_path / "s", episode(4, g__x=[2, 4, 2, 4]), episode(12, absent=("g/x", "g/lit"))))
+    x = found["columns"]["g/x"]
+    assert (x["min"], x["mean"], x["zeros"], x["invalid"]) == (2, 3, 0, pytest.approx(12 / 16))
+    assert not x["constant"]
+
+
+def test_absent_masked_columns_are_not_counted(tmp_path: Path) -> None:
+    """Absent in one episode and masked in the other: only what is there counts."""
+    one = episode(2, item__alive=[[1, 0], [1, 0]], item__y=[[5, 0], [7, 0]])
+    other = episode(2, absent=("item/y",), item__alive=[[1, 1], [1, 1]])
+    y = audit(stored(tmp_path / "s", one, other))["columns"]["item/y"]
+    assert (y["min"], y["max"], y["mean"], y["invalid"]) == (5, 7, 6, pytest.approx(6 / 8))
+
+
+def test_a_column_that_no_recording_had_is_absent(tmp_path: Path) -> None:
+    """Without a single value nothing is known, and it is not called dead."""
+    x = audit(stored(tmp_path / "s", episode(4, absent=("g/x",))))["columns"]["g/x"]
+    assert (x["min"], x["mean"], x["max"], x["zeros"], x["invalid"]) == (None, None, None, None, 1)
+    assert not x["constant"]
+    assert note(x) == "absent"
+
+
+def test_dead_and_constant_columns_are_named(tmp_path: Path) -> None:
+    """Always zero is dead, always the same is constant, and what changes is neither."""
+    columns = audit(stored(tmp_path / "s", episode(4, g__x=[7, 7, 7, 7], g__mode=[0, 0, 0, 1])))["columns"]
+    assert note(columns["g/x"]) == "constant"
+    assert note(columns["g/lit"]) == "dead: always 0"
+    assert note(columns["g/mode"]) == ""
+
+
+# ---- presses ---------------------------------------------------------------------------------------------------
+
+
+def test_presses_by_hand(tmp_path: Path) -> None:
+    """Press rate, onset rate, onsets and hold length are per player, over decisions, and know where episodes begin."""
+    first = np.array([[0, 1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]]).T  # the last row decides nothing
+    second = np.array([[1, 1, 0, 0, 1], [0, 0, 1, 0, 0]]).T  # begins pressed: an onset
+    found = audit(stored(tmp_path / "s", episode(7, pad__a=first), episode(5, pad__a=second)))["controls"]
+    assert list(found) == ["pad/a"]  # reals are no presses
+    one, two = found["pad/a"]
+    assert one == {"press_rate": 6 / 10, "onset_rate": 3 / 10, "onsets": 3, "hold_frames": 2.0}
+    assert two == {"press_rate": 1 / 10, "onset_rate": 1 / 10, "onsets": 1, "hold_frames": 1.0}
+
+
+def test_a_press_on_the_last_row_is_none(tmp_path: Path) -> None:
+    """The controls of the last row led nowhere."""
+    one, _ = audit(stored(tmp_path / "s", episode(4, pad__a=[0, 0, 0, 1])))["controls"]["pad/a"]
+    assert one == {"press_rate": 0, "onset_rate": 0, "onsets": 0, "hold_frames": None}
+
+
+def test_a_press_does_not_go_on_in_the_next_episode(tmp_path: Path) -> None:
+    """A key held at one episode's end and the next one's beginning was pressed twice."""
+    one, _ = audit(stored(tmp_path / "s", episode(3, pad__a=[1, 1, 1]), episode(3, pad__a=[1, 1, 1])))["controls"]["pad/a"]
+    assert (one["onsets"], one["hold_frames"], one["press_rate"]) == (2, 2, 1)
+
+
+def test_absent_controls_are_not_counted(tmp_path: Path) -> None:
+    """A recording without this key does not make it look rarely pressed."""
+    pressed, without = episode(5, pad__a=[1, 0, 1, 0, 0]), episode(5, absent=("pad/a",))
+    one, _ = audit(stored(tmp_path / "s", pressed, without))["controls"]["pad/a"]
+    assert (one["press_rate"], one["onset_rate"], one["hold_frames"]) == (0.5, 0.5, 1)
+
+
+# ---- duplicates ------------------------------------------------------------------------------------------------
+
+
+def test_duplicates_are_found(tmp_path: Path) -> None:
+    """Equal content is a group whatever the metadata says; other events or absent marks are other content."""
+    plain, other = episode(5, g__x=[1, 2, 3, 4, 5]), episode(5, g__x=[1, 2, 3, 4, 6])
+    renamed = dataclasses.replace(plain, meta={"name": "again"})
+    eventful = dataclasses.replace(plain, events=np.zeros(1, EVENT))
+    absent = dataclasses.replace(plain, absent=frozenset({"g/lit"}))
+    store = stored(tmp_path / "s", plain, other, renamed, eventful, absent, other, plain, eventful)
+    assert duplicates(store) == [[0, 2, 6], [1, 5], [3, 7]]
+    assert audit(store)["duplicates"] == [[0, 2, 6], [1, 5], [3, 7]]
+    assert duplicates(stored(tmp_path / "t", plain, other)) == []
+
+
+# ---- what costs nothing ----------------------------------------------------------------------------------------
+
+
+def test_holding_is_perfect_where_nothing_changes(tmp_path: Path) -> None:
+    """A constant real has no error; constant flags and choices are always right."""
+    store = stored(tmp_path / "s", *(episode(9, g__x=[7] * 9, g__mode=[2] * 9, g__lit=[1] * 9) for _ in range(2)))
+    assert score(store, "g/x", "hold") == score(store, "g/x", "constant_velocity") == score(store, "g/x", "look_up") == 0
+    for key in ("g/mode", "g/lit"):
+        assert score(store, key, "hold") == score(store, key, "look_up") == 1
+
+
+def test_constant_velocity_is_exact_on_a_ramp(tmp_path: Path) -> None:
+    """After the first frame, where it holds, it makes no error; holding is always one step behind."""
+    ramp = np.arange(11) * 2.0
+    store = stored(
+        tmp_path / "s", episode(11, g__x=ramp), episode(11, g__x=ramp), episode(11, g__x=-ramp), episode(11, g__x=-ramp)
+    )
+    assert score(store, "g/x", "hold") == 2
+    assert score(store, "g/x", "constant_velocity") == pytest.approx(2 / 10)
+
+
+def test_scores_do_not_cross_episodes(tmp_path: Path) -> None:
+    """Two constant episodes of other height are constant: no error at the seam."""
+    store = stored(tmp_path / "s", *(episode(5, g__x=[10 * i] * 5, g__mode=[i] * 5) for i in (0, 1, 2, 3)))
+    for name in ("hold", "constant_velocity"):
+        assert score(store, "g/x", name) == 0
+    assert score(store, "g/mode", "hold") == 1
+
+
+def test_never_pressing_is_right_as_often_as_nobody_presses(tmp_path: Path) -> None:
+    """The control at t + 1 is what counts; never_press is scored for controls only."""
+    store = stored(tmp_path / "s", episode(5), episode(5, pad__a=[1, 0, 0, 1, 0]))
+    assert score(store, "pad/a", "never_press") == 3 / 4
+    assert "never_press" not in free_scores(store)["columns"]["g/lit"]
+
+
+def test_the_table_learns_from_one_half_and_is_scored_on_the_other(tmp_path: Path) -> None:
+    """A cycle that is known from even episodes is foretold in odd ones, also where holding is always wrong."""
+    cycle = np.arange(13) % 4
+    store = stored(tmp_path / "s", episode(13, g__mode=cycle), episode(13, g__mode=cycle))
+    found = free_scores(store)
+    assert (found["episodes"], found["fitted_on"]) == (1, 1)
+    assert found["columns"]["g/mode"]["look_up"]["value"] == 1
+    assert found["columns"]["g/mode"]["hold"]["value"] == 0
+    backwards = stored(tmp_path / "t", episode(13, g__mode=cycle), episode(13, g__mode=cycle[::-1]))
+    assert score(backwards, "g/mode", "look_up") == 0
+
+
+def test_one_episode_has_no_table_and_no_interval(tmp_path: Path) -> None:
+    """With nothing left to learn from, only the others are scored."""
+    found = free_scores(stored(tmp_path / "s", episode(9, g__x=np.arange(9))))
+    assert (found["episodes"], found["fitted_on"]) == (1, 0)
+    assert "look_up" not in found["columns"]["g/x"]
+    hold = found["columns"]["g/x"]["hold"]
+    assert (hold["value"], hold["low"], hold["high"]) == (1, None, None)
+    assert span(hold) == ""
+
+
+def test_intervals_are_over_episodes(tmp_path: Path) -> None:
+    """Episodes that differ leave doubt around their common score."""
+    store = stored(tmp_path / "s", *(episode(9, g__x=np.arange(9) * (i % 4)) for i in range(20)))
+    hold = free_scores(store)["columns"]["g/x"]["hold"]
+    assert hold["value"] == 2  # odd episodes rise by 1 and by 3
+    assert 1 < hold["low"] < 2 < hold["high"] < 3
+    assert span(hold) == f"{hold['low']:.4g} .. {hold['high']:.4g}"
+
+
+def test_given_columns_are_not_scored(tmp_path: Path) -> None:
+    """What no model predicts has no baseline."""
+    with Writer(tmp_path / "s", TOY) as writer:
+        writer.add(random_episode(TOY, 9))
+    columns = free_scores(Store(tmp_path / "s"))["columns"]
+    assert "stage/id" not in columns
+    assert "player/x" in columns
+
+
+def test_a_value_that_its_mask_hides_is_not_scored(tmp_path: Path) -> None:
+    """An item that disappears had no error: there is no y to be right or wrong about."""
+    alive = np.array([1, 1, 1, 1, 0, 0, 0, 1, 1])
+    store = stored(tmp_path / "s", *(episode(9, item__alive=alive, item__y=5 * alive) for _ in range(2)))
+    assert score(store, "item/y", "hold") == 0
+
+
+def test_absent_columns_are_not_scored(tmp_path: Path) -> None:
+    """Zeros of recordings without the column make no baseline look good."""
+    ramp = np.arange(9)
+    store = stored(
+        tmp_path / "s", episode(9, g__x=ramp), episode(9, g__x=ramp), episode(9, g__x=ramp), episode(9, absent=("g/x",))
+    )
+    assert score(store, "g/x", "hold") == 1
+
+
+def test_a_table_learns_nothing_from_absent_columns(tmp_path: Path) -> None:
+    """Where one of two recordings had x, and it rose by one each frame, the table says that it rises by one."""
+    ramp = np.arange(9)
+    with_x, without = episode(9, g__x=ramp), episode(9, absent=("g/x",))
+    store = stored(tmp_path / "s", with_x, with_x, without, with_x)
+    assert score(store, "g/x", "look_up") == 0

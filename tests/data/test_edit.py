@@ -1,0 +1,232 @@
+"""Stores out of stores: nothing is lost, renumbered wrongly, or encoded again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from conftest import TOY, random_episode
+
+from shadowbox.core.schema import Schema
+from shadowbox.data import edit
+from shadowbox.data.split import SIDES, Split
+from shadowbox.data.store import Store
+from shadowbox.data.verify import verify
+from shadowbox.data.write import Writer
+from shadowbox.errors import SchemaMismatch, UsageError
+
+KINDS = ("hit", "fall")
+
+
+def stored(path: Path, seeds: Sequence[int], schema: Schema = TOY, **options: object) -> Store:
+    """A store of random episodes, several shards of it; every third lacks a column."""
+    with Writer(path, schema, **{"shard_bytes": 2000, "event_kinds": KINDS, **options}) as writer:
+        for seed in seeds:
+            one = random_episode(schema, 5 + seed % 7, seed, name=f"match {seed}", player=f"p{seed % 3}")
+            if seed % 3 == 0:
+                one.columns["stage/wind"][:] = 0
+                one = dataclasses.replace(one, absent=frozenset({"stage/wind"}))
+            writer.add(one)
+    return Store(path)
+
+
+def contents(store: Store) -> list[tuple[bytes, ...]]:
+    """All that each episode holds, but for its number."""
+    found = []
+    for number in range(len(store)):
+        events = store.events_of(number).copy()
+        assert (events["match"] == number).all()
+        events["match"] = 0
+        meta = json.dumps(store.meta_of(number)).encode()
+        absent = ",".join(sorted(store.absent_in(number))).encode()
+        found.append((np.array(store.rows_of(number)).tobytes(), events.tobytes(), meta, absent))
+    return found
+
+
+def whole(path: Path) -> Store:
+    """The store, opened anew and without damage."""
+    assert verify(Store(path, whole=False)) == []
+    return Store(path)
+
+
+# ---- merge -----------------------------------------------------------------------------------------------------
+
+
+def test_a_merge_holds_all_in_order(tmp_path: Path) -> None:
+    """Episodes of the first store come first, byte for byte, with events under their new numbers."""
+    one, two = stored(tmp_path / "a", range(9)), stored(tmp_path / "b", range(20, 26))
+    seen: list[tuple[int, int]] = []
+    counts = edit.merge([one, two], tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
+    assert counts == {"episodes": 15, "left_out": 0}
+    merged = whole(tmp_path / "out")
+    assert contents(merged) == contents(one) + contents(two)
+    assert any(len(merged.events_of(number)) for number in range(9, 15))
+    assert merged.manifest.event_kinds == KINDS
+    assert merged.manifest.made["merged"] == [one.fingerprint, two.fingerprint]
+    assert seen[-1] == (15, 15)
+    assert [store.fingerprint for store in map(Store, (tmp_path / "a", tmp_path / "b"))] == [one.fingerprint, two.fingerprint]
+
+
+def test_a_unique_merge_leaves_copies_out(tmp_path: Path) -> None:
+    """Content that came before is left out, within a store and across them; the first of each stays."""
+    one, two = stored(tmp_path / "a", [1, 2, 1]), stored(tmp_path / "b", [3, 2, 4])
+    assert edit.merge([one, two], tmp_path / "u", unique=True) == {"episodes": 4, "left_out": 2}
+    assert [meta["seed"] for meta in map(whole(tmp_path / "u").meta_of, range(4))] == [1, 2, 3, 4]
+    assert edit.merge([one, two], tmp_path / "all")["episodes"] == 6
+
+
+def test_other_schemas_do_not_merge(tmp_path: Path) -> None:
+    """A store with other rows is refused by name; afterwards the place is free, and the sources are as they were."""
+    one, other = stored(tmp_path / "a", [1]), stored(tmp_path / "b", [1], dataclasses.replace(TOY, name="other"))
+    with pytest.raises(SchemaMismatch, match=str(tmp_path / "b")):
+        edit.merge([one, other], tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert edit.merge([one], tmp_path / "out")["episodes"] == 1
+
+
+def test_stores_that_name_events_otherwise_do_not_merge(tmp_path: Path) -> None:
+    """Kind 0 is a hit here and a fall there: joining them would rename what happened."""
+    one, other = stored(tmp_path / "a", [1]), stored(tmp_path / "b", [2], event_kinds=KINDS[::-1])
+    with pytest.raises((SchemaMismatch, UsageError)):
+        edit.merge([one, other], tmp_path / "out")
+
+
+# ---- split -----------------------------------------------------------------------------------------------------
+
+
+def test_a_split_is_one_store_a_side(tmp_path: Path) -> None:
+    """Each side's store holds its episodes in order, together they are the source."""
+    source, shares = stored(tmp_path / "s", range(40)), Split(0.5, 0.25, 0.25)
+    counts = edit.split(source, tmp_path / "out", shares)
+    everything = contents(source)
+    for side in SIDES:
+        expected = [everything[number] for number in shares.episodes(source, side)]
+        part = whole(tmp_path / "out" / side)
+        assert contents(part) == expected
+        assert counts[side] == len(expected) > 0
+        assert part.manifest.event_kinds == KINDS
+        assert part.manifest.made["from"] == source.fingerprint
+    assert sum(counts.values()) == 40
+
+
+def test_a_side_without_episodes_is_no_store(tmp_path: Path) -> None:
+    """An empty share writes nothing."""
+    counts = edit.split(stored(tmp_path / "s", range(5)), tmp_path / "out", Split(1, 0, 0))
+    assert counts == {"train": 5, "val": 0, "test": 0}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["train"]
+
+
+@pytest.mark.parametrize("how", ["merge", "split"])
+def test_what_exists_is_not_written_over(how: str, tmp_path: Path) -> None:
+    """A target that holds something is refused before anything is written; an empty folder is none."""
+    source = stored(tmp_path / "s", range(6))
+    act = {
+        "merge": lambda out: edit.merge([source], out),
+        "split": lambda out: edit.split(source, out, Split()),
+    }[how]
+    taken = tmp_path / "out" / ("val" if how == "split" else "")
+    taken.mkdir(parents=True)
+    (taken / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="exists already"):
+        act(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["notes.txt"]
+    (taken / "notes.txt").unlink()
+    act(tmp_path / "out")
+
+
+# ---- drop ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dropped", [[0], [11], [3, 4, 9], [9, 3, 3], range(12), []])
+def test_a_drop_moves_numbers_up_and_changes_nothing_else(dropped: Sequence[int], tmp_path: Path) -> None:
+    """The others are byte for byte what they were, in order, and the whole store verifies."""
+    source = stored(tmp_path / "s", range(12))
+    before, made = contents(source), source.manifest.made
+    assert edit.drop(source, dropped) == 12 - len(set(dropped))
+    found = whole(tmp_path / "s")
+    assert contents(found) == [one for number, one in enumerate(before) if number not in set(dropped)]
+    assert found.manifest.made == made
+    assert found.manifest.event_kinds == KINDS
+    named = {entry.name for shard in found.manifest.shards for entry in shard.files.values()}
+    assert {path.name for path in (tmp_path / "s").iterdir()} == named | {"manifest.json", "writer.lock"}
+
+
+@pytest.mark.parametrize("number", [-1, 12])
+def test_an_episode_that_is_not_there_is_not_dropped(number: int, tmp_path: Path) -> None:
+    """A wrong number among right ones changes nothing."""
+    source = stored(tmp_path / "s", range(12))
+    with pytest.raises(UsageError, match=f"no episode {number}: it holds 12"):
+        edit.drop(source, [3, number])
+    assert len(whole(tmp_path / "s")) == 12
+
+
+def test_a_store_goes_on_after_a_drop(tmp_path: Path) -> None:
+    """Appending continues with the next free number."""
+    edit.drop(stored(tmp_path / "s", range(5)), [1])
+    stored(tmp_path / "s", [7])
+    assert [whole(tmp_path / "s").meta_of(number)["seed"] for number in range(5)] == [0, 2, 3, 4, 7]
+
+
+# ---- export ----------------------------------------------------------------------------------------------------
+
+
+def test_npz_opens_in_plain_numpy(tmp_path: Path) -> None:
+    """Columns, frame and episode numbers, events and metadata are there without this package or any pickle."""
+    source = stored(tmp_path / "s", range(5))
+    edit.export(source, [1, 3], tmp_path / "out.npz")
+    parts = [source.episode(1), source.episode(3)]
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
+        assert set(found) == {*TOY.columns, "episode", "frame", "events", "meta"}
+        for key, column in TOY.columns.items():
+            assert found[key].dtype == column.dtype
+            np.testing.assert_array_equal(found[key], np.concatenate([part.columns[key] for part in parts]))
+        assert found["episode"].tolist() == [1] * parts[0].rows + [3] * parts[1].rows
+        assert found["frame"].tolist() == [*range(parts[0].rows), *range(parts[1].rows)]
+        np.testing.assert_array_equal(found["events"], np.concatenate([part.events for part in parts]))
+        assert json.loads(str(found["meta"])) == [part.meta for part in parts]
+
+
+def test_parquet_opens_in_arrow(tmp_path: Path) -> None:
+    """One line a frame, one column a slot, with events and metadata beside them."""
+    source = stored(tmp_path / "s", range(5))
+    edit.export(source, [0, 4], tmp_path / "out.parquet")
+    found = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    parts = [source.episode(0), source.episode(4)]
+    slots = [f"{key}[{slot}]" for key, column in TOY.columns.items() for slot in range(column.slots)]
+    assert found.column_names == ["episode", "frame", *slots]
+    assert found.num_rows == sum(part.rows for part in parts)
+    for key, column in TOY.columns.items():
+        expected = np.concatenate([part.columns[key] for part in parts])
+        for slot in range(column.slots):
+            values = found[f"{key}[{slot}]"].to_numpy()
+            assert values.dtype == column.dtype
+            np.testing.assert_array_equal(values, expected[:, slot])
+    assert found["episode"].to_pylist() == [0] * parts[0].rows + [4] * parts[1].rows
+    assert json.loads(found.schema.metadata[b"meta"]) == [part.meta for part in parts]
+    events = json.loads(found.schema.metadata[b"events"])
+    assert [(e["match"], e["frame"], e["value"]) for e in events] == [
+        (int(e["match"]), int(e["frame"]), float(e["value"])) for part in parts for e in part.events
+    ]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out", "out.npz.gz"])
+def test_an_unknown_ending_is_refused(name: str, tmp_path: Path) -> None:
+    """The endings that exist are named, and nothing is written."""
+    with pytest.raises(UsageError, match=r"ends with \.npz or \.parquet"):
+        edit.export(stored(tmp_path / "s", [1]), [0], tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_exporting_nothing_is_refused(tmp_path: Path) -> None:
+    """No episodes, no file; a number that is not there is named."""
+    source = stored(tmp_path / "s", [1])
+    with pytest.raises(UsageError, match="no episode to export"):
+        edit.export(source, [], tmp_path / "out.npz")
+    with pytest.raises(UsageError, match="no episode 4"):
+        edit.export(source, [0, 4], tmp_path / "out.npz")
+    assert not (tmp_path / "out.npz").exists()

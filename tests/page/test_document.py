@@ -1,0 +1,109 @@
+"""Pages are one file, fetch nothing, and take every text as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from shadowbox.page.document import Html, badge, bars, code, facts, folded, heading, page, sentence, table, with_interval
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=\"alert('2')\">&amp;'"
+
+BUILDERS: dict[str, Callable[[str], str]] = {
+    "heading": heading,
+    "sentence": lambda text: sentence(text, " and ", text),
+    "code": code,
+    "badge": badge,
+    "badge tone": lambda text: badge("word", text),
+    "facts": lambda text: facts([(text, text)]),
+    "table head": lambda text: table([text], [["x"]]),
+    "table cell": lambda text: table(["a", "b"], [[text, text]]),
+    "interval": lambda text: with_interval(text, text),
+    "bars name": lambda text: bars([(text, 0.5, text, "p1")]),
+    "bars tone": lambda text: bars([("a", 0.5, "b", text)]),
+    "folded title": lambda text: folded(text, []),
+    "folded block": lambda text: folded("more", [text]),
+    "page title": lambda text: page(text, []),
+    "page block": lambda text: page("title", [text]),
+}
+
+
+class Tags(HTMLParser):
+    """Which tags and attributes a browser would see, and whether all that opens closes."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_text_is_never_markup(build: Callable[[str], str]) -> None:
+    """Whatever stands in a name, a value or a title, a browser shows it and does nothing else."""
+    seen, harmless = Tags(build(HOSTILE)), Tags(build("harmless"))
+    assert seen.tags == harmless.tags
+    assert [name for name, _ in seen.attributes] == [name for name, _ in harmless.attributes]
+
+
+@pytest.mark.parametrize("build", [heading, lambda mark: sentence("a ", mark), lambda mark: table(["a"], [[mark]]),
+                                   lambda mark: facts([("a", mark)]), lambda mark: folded("a", [mark]),
+                                   lambda mark: page("a", [mark])])  # fmt: skip
+def test_marks_stay_marks(build: Callable[[Html], str]) -> None:
+    """What a builder made goes into another one as it is."""
+    assert "<code>a&lt;b</code>" in build(code("a<b"))
+
+
+def test_marks_that_are_joined_with_text_are_text() -> None:
+    """Adding a text to a mark gives a text: it cannot slip through as markup."""
+    assert "&lt;script&gt;" in heading(Html("<b>x</b>") + "<script>")
+
+
+def test_a_page_fetches_nothing() -> None:
+    """One file: no address, no script, its style inside, and a policy that forbids the rest."""
+    text = page("A title", [heading("One"), sentence("two")])
+    assert text.startswith("<!doctype html>")
+    assert "default-src 'none'" in text
+    for sign in ("http:", "https:", "<script", "url(", "@import", "//"):
+        assert sign not in text
+    seen = Tags(text.replace("<!doctype html>", ""))
+    assert "style" in seen.tags
+    assert all(value.startswith("data:") for name, value in seen.attributes if name in ("href", "src"))
+    assert text.count("A title") == 2  # in the window's title and on the page
+
+
+def test_a_table_tells_names_from_numbers() -> None:
+    """The first columns are names; the others stand right, in head and body."""
+    text = table(["column", "kind", "min"], [["x", "real", "1"]], left=2)
+    assert text.count('class="number"') == 2
+    assert '<td>real</td><td class="number">1</td>' in text
+
+
+def test_the_best_of_several_is_bold() -> None:
+    """Only the number that is marked best stands out, with its interval beside it."""
+    assert "<b>0.5</b>" in with_interval("0.5", "0.4 .. 0.6", best=True)
+    assert "<b>" not in with_interval("0.5", "0.4 .. 0.6")
+    assert "0.4 .. 0.6" in with_interval("0.5", "0.4 .. 0.6")
+
+
+def test_bars_are_as_long_as_their_share() -> None:
+    """A share of 1 is the full length, 0 none; what lies outside is cut."""
+    text = bars([(name, share, "label", "p1") for name, share in zip("abcde", (1.0, 0.25, 0.0, 7.0, -1.0), strict=True)])
+    assert [part.split('"')[0] for part in text.split('width="')[1:]] == ["400.0", "100.0", "0.0", "400.0", "0.0"]
+    assert 'viewBox="0 0 720 120"' in text
