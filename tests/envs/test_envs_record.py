@@ -140,6 +140,7 @@ def test_the_same_call_gives_the_same_store(tmp_path):
     """Recording is seeded: the same call gives the same episodes, another seed others, and a store can be appended to."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         record("CartPole-v1", tmp_path / name, episodes=3, seed=seed)
+    assert Store(tmp_path / "a").fingerprint == Store(tmp_path / "b").fingerprint
     record("CartPole-v1", tmp_path / "b", episodes=1, seed=5)
     a, b, c = (Store(tmp_path / name) for name in "abc")
     assert len(b) == 4
