@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ def record(
 ) -> dict[str, Any]:
     """Play all pairings and append them to the store `out`; what was written, and who won how often."""
     options = dict(options or {})
-    _must_be_options(game, options)
+    specs.must_be_options(game, options)
     total, done, wins = sum(pairing.matches for pairing in pairings), 0, []
     for pairing in pairings:  # a name that means nothing is refused before the first match
         specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
@@ -101,14 +100,3 @@ def _seeds(seed: int, pairing: Pairing) -> Array:
     """One for each match; they depend on who plays, so that two pairings of a mix do not share their luck."""
     numbers = (stable_hash(seed, pairing.p0, pairing.p1, match) >> 1 for match in range(pairing.matches))
     return np.fromiter(numbers, np.int64, pairing.matches)
-
-
-def _must_be_options(game: Game, options: Mapping[str, Any]) -> None:
-    if game.world is None:
-        raise UsageError(f"{game.name} has no simulator; its episodes come from recordings")
-    parameters = inspect.signature(game.world).parameters
-    known = list(parameters)[1:]
-    refuses_itself = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    for name in options:
-        if name not in known and not refuses_itself:
-            raise UsageError(f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}")

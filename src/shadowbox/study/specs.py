@@ -8,7 +8,9 @@ cannot be used yet. A world is the game's name, with options of that game such a
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from shadowbox.core.game import Agent, Game, World
@@ -46,6 +48,18 @@ def world(spec: str, game: Game, matches: int, **options: Any) -> World:
     if name != game.name or game.world is None:
         raise UsageError(f"{game.name} has no world '{spec}'" + (f"; its simulator is '{game.name}'" if game.world else ""))
     return game.world(matches, **options)
+
+
+def must_be_options(game: Game, options: Mapping[str, Any]) -> None:
+    """Refuse options that a world of the game does not have."""
+    if game.world is None:
+        raise UsageError(f"{game.name} has no simulator; its episodes come from recordings")
+    parameters = inspect.signature(game.world).parameters
+    known = list(parameters)[1:]
+    refuses_itself = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for name in options:
+        if name not in known and not refuses_itself:
+            raise UsageError(f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}")
 
 
 def _with_option(made: Agent, option: str, spec: str) -> Agent:

@@ -11,6 +11,7 @@ from shadowbox.core.view import from_seat
 from shadowbox.games.brawl import GAME
 from shadowbox.games.brawl.schema import EVENTS, KEYS, SCHEMA
 
+HABITS = ("in the air", "distance", "armed", "out", "charging")  # shares of frames; distance: mean u
 HIT, KNOCKOUT, TIMEOUT = (EVENTS.index(name) for name in ("hit", "knockout", "timeout"))
 
 
@@ -24,10 +25,7 @@ class Duel:
     frames: Array  # [N] length
     hits: float  # a match, by `first`
     knocked_out: float  # own stocks lost a match
-    presses: dict[str, float]  # a second, by `first`
-    airborne: float  # share of frames
-    distance: float  # u, mean
-    weapon: float  # share of frames with one in hand
+    habits: dict[str, Array]  # of `first`, [N] each: presses of each key a second, and what HABITS names
 
 
 def duel(first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: bool = True, **options) -> Duel:
@@ -38,7 +36,7 @@ def duel(first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: b
     agents = [GAME.bots[name]() for name in (first, second)]
     states = [agents[0].start(seeds, seat), agents[1].start(seeds, 1 - seat)]
     columns, done = world.reset(seeds), np.zeros(matches, bool)
-    frames, sums, presses, happened = np.zeros(matches), np.zeros(3), np.zeros(len(KEYS)), []
+    frames, sums, happened = np.zeros(matches), np.zeros((len(KEYS) + len(HABITS), matches)), []
     while not done.all():
         views = [columns, from_seat(SCHEMA, columns, 1)]
         swapped = (seat == 1)[:, None]
@@ -47,15 +45,15 @@ def duel(first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: b
         (a, states[0]), (b, states[1]) = agents[0].act(mine, states[0]), agents[1].act(theirs, states[1])
         live = ~done
         frames += live
-        sums += measure(mine, live)
-        presses += [(a[key] & ~mine[key][:, :1])[live].sum() for key in a]
+        sums += live * np.array([*((a[key] & ~mine[key][:, :1])[:, 0] for key in a), *measure(mine)])
         controls = {key: np.where(swapped, np.hstack([b[key], a[key]]), np.hstack([a[key], b[key]])) for key in a}
         columns, events, over = world.step(controls)
         happened.append(events.copy())
         done = over.copy()
     events, winner = np.concatenate(happened), columns["match/winner"][:, 0]
     own = events["player"] == seat[events["match"]]
-    seconds, total = frames.sum() / SCHEMA.fps, frames.sum()
+    sums /= frames
+    sums[: len(KEYS)] *= SCHEMA.fps
     return Duel(
         won=winner == seat,
         lost=winner == 1 - seat,
@@ -63,20 +61,21 @@ def duel(first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: b
         frames=frames,
         hits=(own & (events["kind"] == HIT)).sum() / matches,
         knocked_out=(own & (events["kind"] == KNOCKOUT)).sum() / matches,
-        presses=dict(zip(KEYS, presses / seconds, strict=True)),
-        airborne=sums[0] / total,
-        distance=sums[1] / total,
-        weapon=sums[2] / total,
+        habits=dict(zip((*KEYS, *HABITS), sums, strict=True)),
     )
 
 
-def measure(view: Columns, live: Array) -> Array:
-    """Sums over the live matches: frames in the air, distance to the foe, frames with a weapon."""
+def measure(view: Columns) -> list[Array]:
+    """What HABITS names: in the air, distance to the foe, armed, beyond the edge, charging a heavy; [N] each."""
     x, y = view["player/x"], view["player/y"]
     gap = np.hypot(x[:, 0] - x[:, 1], y[:, 0] - y[:, 1])
-    return np.array(
-        [(~view["player/grounded"][:, 0])[live].sum(), gap[live].sum(), (view["player/weapon"][:, 0] > 0)[live].sum()]
-    )
+    return [
+        ~view["player/grounded"][:, 0],
+        gap,
+        view["player/weapon"][:, 0] > 0,
+        np.abs(x[:, 0]) > 7,
+        view["player/charge"][:, 0] > 0,
+    ]
 
 
 STYLES = (
@@ -98,19 +97,27 @@ def table(matches: int = 200) -> str:
     """Every style against `based`, as Markdown."""
     lines = [
         "| style | wins vs based | hits a match | stocks lost | jumps /s | light /s | heavy /s | evade /s "
-        "| in the air | distance, u | armed |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| in the air | distance, u | armed | beyond the edge | charging |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in STYLES:
         d = duel(name, "based", matches)
-        keys = (f"{d.presses[key]:.2f}" for key in ("space", "j", "k", "l"))
+        mean = {habit: values.mean() for habit, values in d.habits.items()}
         cells = (
             f"`{name}`" + (" (held out)" if name in GAME.held_out else ""),
             f"{d.won.mean():.1%}",
             f"{d.hits:.1f}",
             f"{d.knocked_out:.2f}",
         )
-        lines.append("| " + " | ".join((*cells, *keys, f"{d.airborne:.0%}", f"{d.distance:.2f}", f"{d.weapon:.0%}")) + " |")
+        keys = (f"{mean[key]:.2f}" for key in ("space", "j", "k", "l"))
+        rest = (
+            f"{mean['in the air']:.0%}",
+            f"{mean['distance']:.2f}",
+            f"{mean['armed']:.0%}",
+            f"{mean['out']:.1%}",
+            f"{mean['charging']:.1%}",
+        )
+        lines.append("| " + " | ".join((*cells, *keys, *rest)) + " |")
     return "\n".join(lines)
 
 

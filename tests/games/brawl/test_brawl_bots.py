@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from duel import STYLES, duel
@@ -88,12 +90,12 @@ def test_seats_are_worth_the_same(name):
 
 @pytest.mark.slow
 def test_styles_can_be_told_apart():
-    """Every two styles differ clearly in what they press, how far away they stay, or how long they are in the air."""
-    rows = {}
-    for name in STYLES:
-        d = duel(name, "based", 60)
-        keys = [d.presses[key] for key in ("space", "j", "k", "l", "h", "g")]
-        rows[name] = np.array([*keys, 5 * d.airborne, d.distance, 3 * d.weapon])
-    for i, a in enumerate(STYLES):
-        for b in STYLES[i + 1 :]:
-            assert np.abs(rows[a] - rows[b]).max() > 0.25, (a, b)
+    """Every two styles (but the one that is several by turns) differ in some habit by six standard errors or more."""
+    habits = {name: duel(name, "based", 60).habits for name in STYLES if name != "switcher"}
+    for a, b in combinations(habits, 2):
+        apart = []
+        for habit, ours in habits[a].items():
+            theirs = habits[b][habit]
+            error = np.sqrt((ours.var() + theirs.var()) / len(ours))
+            apart.append(abs(ours.mean() - theirs.mean()) / max(error, 1e-9))
+        assert max(apart) > 6, (a, b)

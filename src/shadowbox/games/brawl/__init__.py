@@ -50,7 +50,7 @@ def outcome(columns: Columns, events: Array) -> Outcome:
         return Outcome(None, "broken off", facts)
     winner = int(last["match/winner"][0])
     timeout = bool((events["kind"] == EVENTS.index("timeout")).any())
-    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts)
+    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts, timeout)
 
 
 def attacks(columns: Columns) -> Array:
@@ -95,6 +95,7 @@ GAME = Game(
     bots={name: _bot(name) for name in ("constant", "random", "clockwork", *STYLES, "switcher")},
     held_out=frozenset(HELD_OUT),
     rewards={name: partial(Reward.preset, name) for name in PRESETS},
+    reward=Reward,
     encodings={"default": LEARNED},
     observations=OBSERVATIONS,
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},

@@ -41,7 +41,7 @@ STYLES: dict[str, Style] = {
     "aerial": Style(distance=0.5, attack=0.7, sloppy=0.2, air=6.0, heavy=0.5, hop=0.3, lead=0.6),
     "edge_guard": Style(distance=0.6, attack=0.6, sloppy=0.1, heavy=2.0, hop=0.01, lead=0.8, guard=4.0, finish=0.8, charge=0.3),
     "weapon_seeker": Style(attack=0.6, sloppy=0.2, heavy=1.0, hop=0.02, lead=0.5, wants_weapon=99.0, dash=0.1),
-    "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.01, lead=0.6, charge=0.9),
+    "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.003, lead=0.6, charge=0.97),
     "trickster": Style(
         distance=1.8, attack=0.5, sloppy=0.1, heavy=0.6, hop=0.15, dash=0.6, dodge=0.8, lead=0.6, wants_weapon=3.0, taunt=1.0
     ),
