@@ -49,7 +49,9 @@ def test_recording_appends(game, tmp_path):
     [
         ("folower", "has no bot 'folower': did you mean 'follower'"),
         ("policy:runs/x", "'policy:' cannot be used yet"),
-        ("follower@0.7", "has no option '0.7'"),
+        ("follower@0.7", "'0.7' is for learned policies"),
+        ("follower@fast", "there is no option 'fast'"),
+        ("replay:nowhere", "name one match, as in replay:nowhere#12"),
         ("follower@delay=-1", "delay is a number of frames"),
         ("follower@delay=1e9", "delay is a number of frames"),
         ("", "has no bot ''"),
