@@ -5,7 +5,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint types arch bench clean
+.PHONY: help setup demo test lint types arch browser bench clean
 
 help:
 	@echo "make demo    install, then play, record, audit and show a game"
@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python demo/run.py
 
-test: lint types arch
+test: lint types arch browser
 	@echo "test: pytest"
 	@$(BIN)/python -m pytest -q -n 2
 
@@ -44,6 +44,14 @@ types: $(READY)
 arch: $(READY)
 	@echo "arch: import-linter"
 	@$(BIN)/lint-imports --no-logo
+
+# Pages are tested in Debian's chromium. Where it cannot be installed their tests are skipped, which must not go unnoticed.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "test: installing chromium (once; a minute or more)" && \
+	  { apt-get install -qq -y chromium || { apt-get update -qq && apt-get install -qq -y chromium; }; } >/dev/null 2>&1; } || \
+	  printf '\n%s\n%s\n\n' "test: NO CHROMIUM. THE PAGES WILL NOT BE TESTED." \
+	    "      Install it (Debian: apt-get install chromium) and run make test again."
 
 bench: $(READY)
 	@$(BIN)/shadowbox bench store

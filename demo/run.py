@@ -30,7 +30,9 @@ def main() -> None:
     brawl()
     paddles()
     page = OUT / "brawl.html"
-    say(f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, and paddles.html beside it")
+    say(
+        f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, match.html and paddles.html beside it"
+    )
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
         webbrowser.open(page.as_uri())
 
@@ -41,6 +43,7 @@ def brawl() -> None:
     say("brawl, the built-in platform fighter (the first call compiles its rules: some seconds)")
     call("shadowbox record brawl --mix mix.yaml --matches 200 --seed 7 --out brawl-store")
     call("shadowbox audit brawl-store --verify --html brawl.html")
+    call("shadowbox view brawl-store#0 --out match.html")
 
 
 def paddles() -> None:

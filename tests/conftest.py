@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch load: th
 
 import numpy as np
 import pytest
+from browser import chromium, visit  # noqa: F401  fixtures of every test that looks at a page
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from walkthrough import write_files

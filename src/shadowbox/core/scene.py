@@ -5,13 +5,17 @@ A scene is plain JSON:
     bounds       [left, top, right, bottom] of the visible world; y grows downward
     tables       {name: nested lists}: constants to look up
     shapes       [shape, ...] in painting order
-    hud          [{label, field, as: "pips" | "number", unit?}, ...]: per-player fields shown above the stage
+    hud          [{label, field, as: "pips" | "number", of?, danger?, unit?}, ...]: per-player fields shown above the stage;
+                 `of` is how many pips there are at most, `danger` the number that looks alarming
     event_kinds  [name, ...]: what an event's `kind` counts along (needed only by shapes with `on`)
+    marks        {event kind: "tick" | "cross" | "diamond" | "ring" | "square" | "dot"}: what a timeline shows, and how
+    camera       {keep: [left, top, right, bottom], margin}: follow the shapes tagged `body`; `keep` never leaves the picture
 
     shape        {"shape": kind, attribute: value, ...}
       rect, capsule  x, y (centre), w, h       circle  x, y, r       text  x, y, text, size
       polygon        x, y, points [[dx, dy], ...]
       all            fill, line (colours: "#rrggbb" or a name of the painter's palette), width, alpha (0 .. 1), tag
+      tag            "hitbox" can be hidden; "body" and "ring" also show in later rows (core/motion.py)
       "each": group      once for each slot of the group
       "for": value       once for each element of a list, after `each`
       "on": event kind   once for each such event of the row; its slot is whom it befell
@@ -51,6 +55,7 @@ _SIZES = {
 _STYLES = ("fill", "line", "width", "alpha", "tag")
 _LOOPS = ("shape", "each", "for", "on", "if")
 _HUD = ("pips", "number")
+MARKS = ("tick", "cross", "diamond", "ring", "square", "dot")
 
 
 @dataclass(frozen=True)
@@ -131,9 +136,16 @@ def validate(scene: Scene, schema: Schema) -> None:
 
 
 def _problems(scene: Scene, schema: Schema) -> Iterator[str]:
-    bounds = scene.get("bounds")
-    if not isinstance(bounds, Sequence) or len(bounds) != 4 or not (bounds[0] < bounds[2] and bounds[1] < bounds[3]):
+    if not _is_box(scene.get("bounds")):
         yield "bounds must be [left, top, right, bottom]"
+    camera = scene.get("camera")
+    if camera is not None and not (_is_box(camera.get("keep")) and camera.get("margin", -1) >= 0):
+        yield "camera must be {keep: [left, top, right, bottom], margin: 0 or more}"
+    for kind, mark in scene.get("marks", {}).items():
+        if kind not in scene.get("event_kinds", ()):
+            yield f"marks: '{kind}' is no event kind"
+        if mark not in MARKS:
+            yield f"marks: '{mark}', known: {', '.join(MARKS)}"
     for entry in scene.get("hud", ()):
         column = schema.columns.get(entry.get("field", ""))
         if column is None or column.group.per != "player":
@@ -142,6 +154,10 @@ def _problems(scene: Scene, schema: Schema) -> Iterator[str]:
             yield f"hud: as='{entry.get('as')}', known: {', '.join(_HUD)}"
     for i, shape in enumerate(scene.get("shapes", ())):
         yield from (f"shape {i}: {problem}" for problem in _shape_problems(shape, scene, schema))
+
+
+def _is_box(box: Any) -> bool:
+    return isinstance(box, Sequence) and len(box) == 4 and box[0] < box[2] and box[1] < box[3]
 
 
 def _shape_problems(shape: Mapping[str, Any], scene: Scene, schema: Schema) -> Iterator[str]:

@@ -5,6 +5,8 @@ Builders return `Html`; anything else that goes into a page is text and is escap
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -18,19 +20,33 @@ Text = str | Html
 
 
 def page(title: str, blocks: Iterable[Html]) -> str:
-    """The whole file. Style is inlined; nothing is fetched."""
-    style = files("shadowbox.page").joinpath("style.css").read_text()
+    """A report: one column."""
     body = "\n".join([f"<h1>{escape(title)}</h1>", *map(_safe, blocks)])
+    return shell(title, Html(f"<main>{body}</main>"))
+
+
+def shell(title: str, body: Html, *, styles: Sequence[str] = ("style.css",), script: str = "") -> str:
+    """The whole file. Styles and script are inlined; nothing is fetched, and no other script can run."""
+    style = "".join(part(name) for name in styles)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    if script:
+        policy += f"; script-src 'sha256-{digest}'"
+        body = Html(f'{body}<script type="module">{script}</script>')
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        # no script, no network: what the file says cannot be made to do anything
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{style}</style></head>\n'
-        f"<body><main>{body}</main></body></html>\n"
+        f"<body>{body}</body></html>\n"
     )
+
+
+def part(name: str) -> str:
+    """The text of a file that lies beside this module: a style or a script."""
+    return files("shadowbox.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def heading(text: Text) -> Html:

@@ -1,16 +1,17 @@
-"""A scene as a picture: one row of columns -> RGB pixels. The browser's painter reads the same grammar.
+"""A scene as a picture: shapes -> RGB pixels. The browser's painter (paint.js) takes the same shapes.
 
 Needs Pillow (the `pictures` extra), which is imported when something is painted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shadowbox.core.motion import Film
 from shadowbox.core.scene import Scene, Shape, evaluate
 from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError
@@ -20,6 +21,7 @@ PALETTES = {
     "dark": {"paper": "#14171A", "ink": "#E8E6E1", "line": "#2B3036", "ground": "#23282D", "p1": "#2F7FC1", "p2": "#D9722E"},
 }
 SMOOTH = 2  # painted so many times larger, then shrunk: smooth edges
+SOFT = "#7C7F83"
 DANGER = "#C62828"
 
 
@@ -33,24 +35,53 @@ def paint(
     hidden: frozenset[str] = frozenset(),
 ) -> Array:
     """One row of columns [slots] (and its events) as pixels [height, width, 3] u8; shapes tagged in `hidden` are left out."""
-    Image, ImageDraw, _ = _pillow()
-    left, top, right, bottom = scene["bounds"]
-    scale = width * SMOOTH / (right - left)
-    height = round(width * (bottom - top) / (right - left))
-    colours = PALETTES[theme]
-    image = Image.new("RGB", (width * SMOOTH, height * SMOOTH), colours["paper"])
-    draw = ImageDraw.Draw(image, "RGBA")
-    for shape in evaluate(scene, columns, events):
-        if shape.get("tag") not in hidden:
-            _paint_shape(draw, shape, colours, scale, left, top)
-    _paint_hud(draw, scene, columns, colours, width * SMOOTH)
-    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
+    shapes = [shape for shape in evaluate(scene, columns, events) if shape.get("tag") not in hidden]
+    return _picture(scene, columns, shapes, scene["bounds"], width, theme, (), "")
+
+
+def paint_frame(
+    film: Film, frame: int, *, width: int = 960, theme: str = "light", names: Sequence[str] = (), world: str = ""
+) -> Array:
+    """A frame of a match as the viewer shows it: trails, rings, camera, the players' names, and DREAM where it is one."""
+    return _picture(film.scene, film.row(frame), film.shapes(frame), film.camera(frame), width, theme, names, world)
 
 
 def save(pixels: Array, path: Path) -> None:
     """Pixels [height, width, 3] as a PNG file."""
     Image, _, _ = _pillow()
-    Image.fromarray(pixels).save(path)
+    Image.fromarray(pixels).save(path, optimize=True)
+
+
+def save_gif(frames: Iterable[Array], path: Path, fps: float) -> None:
+    """Pictures as a GIF that plays at `fps` on the whole; its clock ticks in hundredths of a second."""
+    Image, _, _ = _pillow()
+    images = [Image.fromarray(pixels).quantize(64) for pixels in frames]
+    ticks = np.diff(np.round(np.arange(len(images) + 1) * 100 / fps)).astype(int)
+    images[0].save(path, save_all=True, append_images=images[1:], duration=[int(t) * 10 for t in ticks], loop=0)
+
+
+def _picture(
+    scene: Scene,
+    columns: Mapping[str, Array],
+    shapes: Iterable[Shape],
+    box: Sequence[float],
+    width: int,
+    theme: str,
+    names: Sequence[str],
+    world: str,
+) -> Array:
+    Image, ImageDraw, _ = _pillow()
+    left, top, right, bottom = box
+    scale = width * SMOOTH / (right - left)
+    height = round(width * (bottom - top) / (right - left))
+    colours = PALETTES[theme]
+    image = Image.new("RGB", (width * SMOOTH, height * SMOOTH), colours["paper"])
+    draw = ImageDraw.Draw(image, "RGBA")
+    for shape in shapes:
+        _paint_shape(draw, shape, colours, scale, left, top)
+    _paint_hud(draw, scene, columns, colours, width * SMOOTH, names)
+    _paint_world(draw, world, colours, width * SMOOTH, height * SMOOTH)
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
 def _pillow() -> tuple[Any, Any, Any]:
@@ -75,10 +106,11 @@ def _paint_shape(draw: Any, shape: Shape, colours: Mapping[str, str], scale: flo
     stroke = max(1, round(shape.get("width", 0.04) * scale)) if line else 0
     x, y = (shape["x"] - left) * scale, (shape["y"] - top) * scale
     if shape["shape"] == "polygon":
-        draw.polygon([(x + dx * scale, y + dy * scale) for dx, dy in shape["points"]], fill=fill, outline=line)
+        points = [(x + dx * scale, y + dy * scale) for dx, dy in shape["points"]]
+        draw.polygon(points, fill=fill, outline=line, width=max(stroke, 1))
         return
     if shape["shape"] == "text":
-        draw.text((x, y), str(shape["text"]), fill=fill, anchor="mm", font=_font(shape["size"] * scale))
+        draw.text((x, y), _words(shape["text"]), fill=fill, anchor="mm", font=_font(shape["size"] * scale))
         return
     if shape["shape"] == "circle":
         half_w = half_h = shape["r"] * scale
@@ -86,14 +118,20 @@ def _paint_shape(draw: Any, shape: Shape, colours: Mapping[str, str], scale: flo
         half_w, half_h = shape["w"] * scale / 2, shape["h"] * scale / 2
     if half_w < 0.5 and half_h < 0.5:
         return
-    box = (x - half_w, y - half_h, x + half_w, y + half_h)
+    out = stroke / 2  # the browser draws a line astride the edge, Pillow inside it
+    box = (x - half_w - out, y - half_h - out, x + half_w + out, y + half_h + out)
     match shape["shape"]:
         case "rect":
             draw.rectangle(box, fill=fill, outline=line, width=stroke)
         case "circle":
             draw.ellipse(box, fill=fill, outline=line, width=stroke)
         case "capsule":
-            draw.rounded_rectangle(box, radius=min(half_w, half_h), fill=fill, outline=line, width=stroke)
+            draw.rounded_rectangle(box, radius=min(half_w, half_h) + out, fill=fill, outline=line, width=stroke)
+
+
+def _words(value: Any) -> str:
+    """A number as short as it can be read, anything else as it is."""
+    return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
 
 
 def _font(size: float) -> Any:
@@ -101,24 +139,40 @@ def _font(size: float) -> Any:
     return ImageFont.load_default(size=max(8, round(size)))
 
 
-def _paint_hud(draw: Any, scene: Scene, columns: Mapping[str, Array], colours: Mapping[str, str], width: int) -> None:
-    """The first player's numbers at the left, the second's at the right."""
+def _paint_hud(
+    draw: Any, scene: Scene, columns: Mapping[str, Array], colours: Mapping[str, str], width: int, names: Sequence[str]
+) -> None:
+    """The first player's name and numbers at the left, the second's at the right."""
     unit = width / 60
-    for player, name in enumerate(("p1", "p2")):
-        sign, edge = (1, unit) if player == 0 else (-1, width - unit)
+    for player, seat in enumerate(("p1", "p2")):
+        sign, edge, anchor = (1, unit, "la") if player == 0 else (-1, width - unit, "ra")
         y = unit
+        if player < len(names):
+            draw.text((edge, y), names[player], fill=_colour("ink", colours, 1.0), anchor=anchor, font=_font(1.4 * unit))
+            y += 2.2 * unit
         for entry in scene.get("hud", ()):
             value = columns[entry["field"]][player].item()
             if entry["as"] == "pips":
                 for i in range(int(entry.get("of", value))):
                     x = edge + sign * (i * 1.4 + 0.5) * unit
-                    fill = _colour(name if i < value else "line", colours, 1.0)
-                    draw.ellipse((x - unit / 2, y, x + unit / 2, y + unit), fill=fill)
+                    draw.ellipse(
+                        (x - unit / 2, y, x + unit / 2, y + unit),
+                        fill=_colour(seat, colours, 1.0) if i < value else None,
+                        outline=_colour(seat, colours, 1.0),
+                        width=max(1, round(unit / 6)),
+                    )
                 y += 1.6 * unit
             else:
                 heat = min(value / entry["danger"], 1.0) if "danger" in entry else 0.0
                 cold, hot = (_colour(c, colours, 1.0) or (0, 0, 0, 0) for c in ("ink", DANGER))
                 warm = tuple(round(a + (b - a) * heat) for a, b in zip(cold, hot, strict=True))
-                text, anchor = f"{value:.0f}{entry.get('unit', '')}", ("la", "ra")[player]
-                draw.text((edge, y), text, fill=warm, anchor=anchor, font=_font(3 * unit))
+                draw.text((edge, y), f"{value:.0f}{entry.get('unit', '')}", fill=warm, anchor=anchor, font=_font(3 * unit))
                 y += 3.6 * unit
+
+
+def _paint_world(draw: Any, world: str, colours: Mapping[str, str], width: int, height: int) -> None:
+    """The world small in a corner; a dream says so in large letters."""
+    unit, soft = width / 60, _colour(SOFT, colours, 1.0)
+    draw.text((unit, height - unit), world, fill=soft, anchor="ls", font=_font(1.1 * unit))
+    if world.startswith("dream:"):
+        draw.text((width / 2, 3 * unit), "D R E A M", fill=soft, anchor="mm", font=_font(3 * unit))

@@ -1,0 +1,170 @@
+"""`shadowbox view`: one match as a page that works offline, as a picture, or as a short film."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option, progress, size
+from shadowbox.core.files import write_whole
+from shadowbox.core.game import Game
+from shadowbox.data.store import Store, find
+from shadowbox.errors import UsageError
+from shadowbox.games import GAMES, load
+
+FILM_WIDTH = 640  # pixels
+FILM_FPS = 15.0  # at most: a GIF grows with every picture
+
+
+@click.command()
+@click.argument("what", metavar="STORE#EPISODE")
+@click.option("--out", type=click.Path(path_type=Path), help="The page; without it match-EPISODE.html.")
+@click.option("--png", type=click.IntRange(min=0), metavar="FRAME", help="A picture of one frame.")
+@click.option("--gif", is_flag=False, flag_value=":", metavar="[START:END]", help="A film of these frames, or of all.")
+@click.option("--game", "named", metavar="MODULE:GAME", help="The game, where it is none of the built-in ones.")
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True, help="Of pictures.")
+@json_option
+def view(what: str, out: Path | None, png: int | None, gif: str | None, named: str | None, theme: str, as_json: bool) -> None:
+    """Make a page of a stored match, or with --png and --gif pictures of it (and the page only where --out names it)."""
+    found, number = _episode(what)
+    game = _game(found, named)
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"--out {out}: {out.parent} is no folder")
+    written = {}
+    if out is not None or (png is None and gif is None):
+        written["out"] = _page(found, number, game, out or Path(f"match-{number}.html"))
+    stem = out.with_suffix("") if out else Path(f"match-{number}")
+    if png is not None:
+        written["png"] = _png(found, number, game, stem.with_name(f"{stem.name}-{png}.png"), png, theme)
+    if gif is not None:
+        written["gif"] = _gif(found, number, game, stem.with_name(f"{stem.name}.gif"), gif, theme)
+    meta = found.meta_of(number)
+    if as_json:
+        facts = {key: meta.get(key) for key in ("players", "world", "seed", "result")}
+        files = {kind: str(path) for kind, path in written.items()}
+        emit({"episode": number, "game": game.name, "frames": len(found.rows_of(number)) - 1, **facts, **files})
+        return
+    for path in written.values():
+        print(f"{path}: {size(path.stat().st_size)}")
+
+
+def _episode(what: str) -> tuple[Store, int]:
+    path, number = find(what)
+    found = Store(path)
+    if number is None:
+        if len(found) != 1:
+            raise UsageError(f"{path} holds {len(found)} matches: name one, as in {path}#0")
+        number = 0
+    found.rows_of(number)  # refuses a number that is not there, before anything is written
+    return found, number
+
+
+def _game(found: Store, named: str | None) -> Game:
+    name = found.schema.name
+    if named is None and name not in GAMES:
+        raise UsageError(f"{found.path} is of the game '{name}', which is not built in: name it with --game module:GAME")
+    game = load(named or name)
+    if game.scene is None:
+        raise UsageError(f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks")
+    return game
+
+
+def _page(found: Store, number: int, game: Game, path: Path) -> Path:
+    from shadowbox.page.document import Html, code, facts, folded
+    from shadowbox.page.match_page import hello, match_page
+
+    assert game.scene is not None
+    meta, players = found.meta_of(number), _players(found, number)
+    greeting = hello(
+        found.schema,
+        game.scene(),
+        players=players,
+        world=_world(meta),
+        event_kinds=game.event_kinds,
+        event_whats=game.event_whats,
+    )
+    known: list[tuple[str | Html, str | Html]] = [
+        ("store", code(f"{found.path}#{number}")),
+        ("game", code(game.name)),
+        ("world", code(_world(meta) or "unknown")),
+        ("seed", code(str(meta.get("seed", "unknown")))),
+        ("fields", code(found.schema.facts_hash)),
+        ("content", code(found.index[number]["digest"].tobytes().hex())),
+    ]
+    title = " against ".join(greeting["players"])
+    page = match_page(
+        title,
+        greeting,
+        found.rows_of(number),
+        found.events_of(number),
+        result=_result(meta),
+        blocks=[folded("Where this match comes from", [facts(known)])],
+    )
+    write_whole(path, page.encode())
+    return path
+
+
+def _png(found: Store, number: int, game: Game, path: Path, frame: int, theme: str) -> Path:
+    from shadowbox.page.paint import paint_frame, save
+
+    film = _film(found, number, game)
+    if frame >= film.length:
+        raise UsageError(f"--png {frame}: the match has the frames 0 to {film.length - 1}")
+    meta = found.meta_of(number)
+    save(paint_frame(film, frame, theme=theme, names=_players(found, number), world=_world(meta)), path)
+    return path
+
+
+def _gif(found: Store, number: int, game: Game, path: Path, span: str, theme: str) -> Path:
+    from shadowbox.page.paint import paint_frame, save_gif
+
+    film = _film(found, number, game)
+    start, end = _span(span, film.length)
+    every = max(1, round(found.schema.fps / FILM_FPS))
+    frames = range(start, end, every)
+    names, world = _players(found, number), _world(found.meta_of(number))
+    with progress("painting") as update:
+        pictures = []
+        for done, frame in enumerate(frames, start=1):
+            pictures.append(paint_frame(film, frame, width=FILM_WIDTH, theme=theme, names=names, world=world))
+            update(done, len(frames))
+        save_gif(pictures, path, found.schema.fps / every)
+    return path
+
+
+def _film(found: Store, number: int, game: Game) -> Any:
+    from shadowbox.core.motion import Film
+    from shadowbox.core.scene import validate
+
+    assert game.scene is not None
+    scene = game.scene()
+    validate(scene, found.schema)
+    return Film(scene, found.schema.unpack(found.rows_of(number)), found.events_of(number))
+
+
+def _span(text: str, length: int) -> tuple[int, int]:
+    """`START:END` -> the frames from START up to and without END; either may be left out."""
+    parts = re.fullmatch(r"(\d*):(\d*)", text)
+    if not parts:
+        raise UsageError(f"--gif '{text}': two frames with a colon between, as in 120:240")
+    start, end = int(parts[1] or 0), min(int(parts[2] or length), length)
+    if start >= end:
+        raise UsageError(f"--gif {text}: there is no frame in it; the match has the frames 0 to {length - 1}")
+    return start, end
+
+
+def _players(found: Store, number: int) -> list[str]:
+    players = found.meta_of(number).get("players")
+    return [str(player) for player in players] if isinstance(players, list) else []
+
+
+def _world(meta: dict[str, Any]) -> str:
+    return str(meta.get("world", ""))
+
+
+def _result(meta: dict[str, Any]) -> dict[str, Any] | None:
+    result = meta.get("result")
+    return result if isinstance(result, dict) else None

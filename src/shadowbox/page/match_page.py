@@ -1,0 +1,111 @@
+"""One match as one HTML file: the viewer, the rows and the events inlined. It works offline and from a disk."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from shadowbox.core.scene import Scene, validate
+from shadowbox.core.schema import Array, Choice, Column, Real, Schema
+from shadowbox.page.document import Html, part, shell
+
+MODULES = ("rows", "scene", "motion", "paint", "parts", "side", "pads", "timeline", "viewer")  # each after what it imports
+STYLES = ("style.css", "viewer.css")
+_EVENT = ("frame", "kind", "player", "other", "what", "value")
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
+
+
+def hello(
+    schema: Schema,
+    scene: Scene,
+    *,
+    players: Sequence[str],
+    world: str = "",
+    event_kinds: Sequence[str] = (),
+    event_whats: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """All that a viewer must know before the first row, as plain data: where each column lies, what to draw, who plays."""
+    validate(scene, schema)
+    names = [*players, *(f"P{seat + 1}" for seat in range(len(players), schema.players))]
+    return {
+        "format": 1,
+        "game": schema.name,
+        "facts_hash": schema.facts_hash,
+        "fps": schema.fps,
+        "players": names[: schema.players],
+        "world": world,
+        "row_bytes": schema.row_dtype.itemsize,
+        "columns": {key: _column(schema, column) for key, column in schema.columns.items()},
+        "controls": list(schema.control_keys),
+        "scene": dict(scene),
+        "event_kinds": list(event_kinds),
+        "event_whats": {kind: list(whats) for kind, whats in (event_whats or {}).items()},
+    }
+
+
+def event_list(events: Array) -> list[dict[str, Any]]:
+    """Events as the viewer takes them; `match` is left out, for a page and a socket show one."""
+    return [{name: event[name].item() for name in _EVENT} for event in events]
+
+
+def match_page(
+    title: str,
+    greeting: Mapping[str, Any],
+    rows: Array,
+    events: Array,
+    *,
+    result: Mapping[str, Any] | None = None,
+    blocks: Iterable[Html] = (),
+) -> str:
+    """The file. `greeting` is what `hello` made, `rows` are packed, `blocks` (of page/document.py) stand below the viewer."""
+    packed = gzip.compress(rows.tobytes(), mtime=0)  # no time inside: the same match gives the same file
+    data = {
+        "hello": dict(greeting),
+        "events": event_list(events),
+        "result": result,
+        "rows": base64.b64encode(packed).decode(),
+    }
+    body = (
+        '<match-viewer keys="page"></match-viewer>'
+        f"<main>{''.join(blocks)}</main>"
+        f'<script type="application/json" id="match">{_inside_markup(data)}</script>'
+    )
+    return shell(title, Html(body), styles=STYLES, script=bundle([*MODULES, "saved"]))
+
+
+def bundle(names: Sequence[str]) -> str:
+    """The modules as one script without imports, which a page from a disk may not follow; each keeps its own names."""
+    return "\n".join(_wrapped(name, part(f"{name}.js")) for name in names)
+
+
+def _wrapped(name: str, text: str) -> str:
+    exported = ", ".join(_EXPORT.findall(text))
+    inside = _EXPORT.sub("", _IMPORT.sub(r"const \1 = $\2;", text))
+    return f"const ${name} = (() => {{\n{inside}\nreturn {{ {exported} }};\n}})();"
+
+
+def _column(schema: Schema, column: Column) -> dict[str, Any]:
+    """Where a column lies in a packed row; the offset counts bytes, of flags bits."""
+    dtype, field = schema.row_dtype, column.field
+    assert dtype.fields is not None
+    out: dict[str, Any] = {"kind": field.kind, "store": field.store, "slots": column.slots}
+    if field.store == "bit":
+        out["offset"] = 8 * dtype.fields["bits"][1] + schema.flag_bits[column.key]
+    else:
+        out["offset"] = dtype.fields[column.key][1]
+    if isinstance(field, Choice) and field.names:
+        out["names"] = list(field.names)
+    if isinstance(field, Real):
+        out |= {name: limit for name, limit in (("low", field.low), ("high", field.high)) if limit is not None}
+    return out
+
+
+def _inside_markup(data: Any) -> str:
+    """JSON that no text in it can end early."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

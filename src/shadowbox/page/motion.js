@@ -1,0 +1,131 @@
+/**
+ * What a picture takes from the rows around it: trails, rings that linger, and where the camera looks. The same as
+ * core/motion.py, which says what the tags mean.
+ *
+ * @typedef {import("./scene.js").Shape} Shape
+ * @typedef {[number, number, number, number]} Box  left, top, right, bottom
+ */
+import { evaluate } from "./scene.js";
+
+const TRAIL = 12;
+const LINGER = 8;
+const AHEAD = 14;
+const SMOOTH = 12;
+const KEPT = 256; // rows whose bodies are remembered
+
+/** A match as pictures, by frame. It may still be growing. */
+export class Film {
+  /**
+   * @param {any} scene
+   * @param {import("./rows.js").Rows} rows
+   * @param {(frame: number) => import("./scene.js").Event[]} happened
+   */
+  constructor(scene, rows, happened) {
+    this.scene = scene;
+    this.rows = rows;
+    this.happened = happened;
+    this.only = {};
+    for (const tag of ["body", "ring"]) this.only[tag] = { ...scene, shapes: scene.shapes.filter((s) => s.tag === tag) };
+    this.remembered = new Map();
+  }
+
+  /** Forget the bodies of rows that were replaced. */
+  forget() {
+    this.remembered.clear();
+  }
+
+  /**
+   * What is painted at a frame, in order: trails come before the first body, old rings last.
+   * @param {number} frame
+   * @param {{trails?: boolean, rings?: boolean}} [show]
+   * @returns {Shape[]}
+   */
+  shapes(frame, show = {}) {
+    const shapes = evaluate(this.scene, this.rows.at(frame), this.happened(frame));
+    const first = shapes.findIndex((shape) => shape.tag === "body");
+    const at = first < 0 ? shapes.length : first;
+    const trail = ages(show.trails === false ? 0 : TRAIL, frame).flatMap((age) =>
+      this.bodies(frame - age).flatMap((body) => trailOf(body, age)),
+    );
+    const rings = ages(show.rings === false ? 0 : LINGER, frame).flatMap((age) =>
+      this.tagged("ring", frame - age).map((ring) => ringOf(ring, age)),
+    );
+    return [...shapes.slice(0, at), ...trail, ...shapes.slice(at), ...rings];
+  }
+
+  /**
+   * The part of the world to show; it holds every body of the frame and has the shape of the bounds.
+   * @param {number} frame
+   * @returns {Box}
+   */
+  camera(frame) {
+    const { camera, bounds } = this.scene;
+    if (!camera) return bounds;
+    const last = this.rows.length - 1;
+    const total = [0, 0, 0, 0];
+    let count = 0;
+    for (let centre = Math.max(frame - SMOOTH, 0); centre <= Math.min(frame + SMOOTH, last); centre++, count++) {
+      const box = [...camera.keep];
+      for (let at = Math.max(centre - AHEAD, 0); at <= Math.min(centre + AHEAD, last); at++) {
+        for (const { x, y } of this.bodies(at)) {
+          box[0] = Math.min(box[0], x);
+          box[1] = Math.min(box[1], y);
+          box[2] = Math.max(box[2], x);
+          box[3] = Math.max(box[3], y);
+        }
+      }
+      box.forEach((side, i) => (total[i] += side));
+    }
+    return fitted(total.map((side) => side / count), camera.margin, bounds);
+  }
+
+  bodies(frame) {
+    let found = this.remembered.get(frame);
+    if (!found) {
+      found = this.tagged("body", frame);
+      if (this.remembered.size >= KEPT) this.remembered.delete(this.remembered.keys().next().value);
+      this.remembered.set(frame, found);
+    }
+    return found;
+  }
+
+  tagged(tag, frame) {
+    const events = this.happened(frame);
+    if (tag === "ring" && events.length === 0) return []; // a ring is drawn on an event
+    return evaluate(this.only[tag], this.rows.at(frame), events);
+  }
+}
+
+/** The box with a margin, grown to the proportions of the bounds and moved inside them. */
+export function fitted(box, margin, bounds) {
+  const width = bounds[2] - bounds[0];
+  const height = bounds[3] - bounds[1];
+  const share = Math.min(1, Math.max((box[2] - box[0] + 2 * margin) / width, (box[3] - box[1] + 2 * margin) / height));
+  const left = Math.min(Math.max((box[0] + box[2] - share * width) / 2, bounds[0]), bounds[2] - share * width);
+  const top = Math.min(Math.max((box[1] + box[3] - share * height) / 2, bounds[1]), bounds[3] - share * height);
+  return [left, top, left + share * width, top + share * height];
+}
+
+/** From the oldest to the row before. */
+function ages(most, frame) {
+  const count = Math.min(most, frame);
+  return Array.from({ length: count }, (_, i) => count - i);
+}
+
+/** A body as it was, without its rim; text leaves no trail. */
+function trailOf(body, age) {
+  if (body.shape === "text") return [];
+  const left = 1 - age / (TRAIL + 1);
+  const size = 0.35 + 0.55 * left;
+  const out = { ...body, line: "", alpha: (body.alpha ?? 1) * 0.4 * left, tag: "trail" };
+  for (const name of ["w", "h", "r"]) if (name in body) out[name] = body[name] * size;
+  if ("points" in body) out.points = body.points.map(([dx, dy]) => [dx * size, dy * size]);
+  return [out];
+}
+
+/** A ring so many rows later. */
+function ringOf(ring, age) {
+  const out = { ...ring, alpha: (ring.alpha ?? 1) * (1 - age / (LINGER + 1)) };
+  if ("r" in ring) out.r = ring.r * (1 + 0.07 * age);
+  return out;
+}

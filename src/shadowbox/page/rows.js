@@ -1,0 +1,118 @@
+/**
+ * Packed rows, as a store writes them and a live match sends them. They are read where they lie: a hello says at which
+ * offset of a row each column begins.
+ *
+ * @typedef {object} Column
+ * @property {"real" | "flag" | "choice"} kind
+ * @property {"f4" | "u4" | "f2" | "u2" | "u1" | "bit"} store
+ * @property {number} offset  from the beginning of the row: bytes, of flags bits
+ * @property {number} slots
+ * @property {string[]} [names]  of a choice
+ * @property {number} [low]
+ * @property {number} [high]
+ *
+ * @typedef {Record<string, (number | boolean)[]>} Columns  one row: "group/field" to its slots
+ */
+
+const FARTHEST = 1e6; // rows; a match is never so long, so a larger number is a mistake and not a reason to take memory
+const KEPT = 128; // decoded rows
+
+const READ = {
+  f4: (view, at) => view.getFloat32(at, true),
+  u4: (view, at) => view.getUint32(at, true),
+  f2: (view, at) => half(view.getUint16(at, true)),
+  u2: (view, at) => view.getUint16(at, true),
+  u1: (view, at) => view.getUint8(at),
+};
+
+/**
+ * A float16 from its bits: sign, five bits of exponent, ten of fraction.
+ * @param {number} bits
+ */
+export function half(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** The rows of one match, from its first frame on. */
+export class Rows {
+  /** @param {{row_bytes: number, columns: Record<string, Column>}} hello */
+  constructor(hello) {
+    this.width = hello.row_bytes;
+    this.columns = Object.entries(hello.columns);
+    this.length = 0;
+    this.skipped = 0; // rows that never came; each shows the last one before it
+    this.bytes = new Uint8Array(0);
+    this.decoded = new Map();
+  }
+
+  /**
+   * Put rows at their place. Where some were left out, the last one before them stands still.
+   * @param {number} first  number of the first row
+   * @param {Uint8Array} bytes
+   */
+  put(first, bytes) {
+    const count = bytes.length / this.width;
+    if (!Number.isInteger(count)) throw new RangeError(`${bytes.length} bytes are no whole rows of ${this.width}`);
+    if (!Number.isInteger(first) || first < 0 || first + count > FARTHEST) throw new RangeError(`there is no row ${first}`);
+    this.#reserve((first + count) * this.width);
+    for (let row = this.length; row < first && this.length > 0; row++) {
+      this.bytes.copyWithin(row * this.width, (this.length - 1) * this.width, this.length * this.width);
+    }
+    this.skipped += Math.max(0, first - this.length);
+    this.bytes.set(bytes, first * this.width);
+    this.length = Math.max(this.length, first + count);
+    for (let row = first; row < first + count; row++) this.decoded.delete(row);
+  }
+
+  /**
+   * One row, decoded.
+   * @param {number} row
+   * @returns {Columns}
+   */
+  at(row) {
+    let found = this.decoded.get(row);
+    if (!found) {
+      found = this.#decode(row);
+      if (this.decoded.size >= KEPT) this.decoded.delete(this.decoded.keys().next().value);
+      this.decoded.set(row, found);
+    }
+    return found;
+  }
+
+  /**
+   * One value, without decoding its row.
+   * @param {string} key
+   * @param {number} row
+   * @param {number} slot
+   */
+  value(key, row, slot) {
+    const [, column] = this.columns.find(([name]) => name === key);
+    return read(new DataView(this.bytes.buffer, row * this.width, this.width), column, slot);
+  }
+
+  #decode(row) {
+    if (!(row >= 0 && row < this.length)) throw new RangeError(`there is no row ${row}, there are ${this.length}`);
+    const view = new DataView(this.bytes.buffer, row * this.width, this.width);
+    const slots = (column) => Array.from({ length: column.slots }, (_, slot) => read(view, column, slot));
+    return Object.fromEntries(this.columns.map(([key, column]) => [key, slots(column)]));
+  }
+
+  #reserve(size) {
+    if (size <= this.bytes.length) return;
+    const larger = new Uint8Array(Math.max(size, Math.min(2 * this.bytes.length, FARTHEST * this.width)));
+    larger.set(this.bytes);
+    this.bytes = larger;
+  }
+}
+
+/** @param {DataView} view @param {Column} column @param {number} slot */
+function read(view, { store, offset }, slot) {
+  if (store !== "bit") return READ[store](view, offset + slot * Number(store[1]));
+  const bit = offset + slot;
+  return ((view.getUint8(bit >> 3) >> (bit & 7)) & 1) === 1;
+}

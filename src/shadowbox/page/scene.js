@@ -1,0 +1,68 @@
+/**
+ * Scenes: what to draw, as data. The grammar stands in core/scene.py; this is the same `evaluate`, for the browser.
+ *
+ * @typedef {import("./rows.js").Columns} Columns
+ * @typedef {{frame: number, kind: number, player: number, other: number, what: number, value: number}} Event
+ * @typedef {{shape: string, x: number, y: number, tag?: string, alpha?: number} & Record<string, any>} Shape
+ */
+
+const LOOPS = new Set(["shape", "each", "for", "on", "if"]);
+
+/**
+ * The shapes of one row.
+ * @param {any} scene
+ * @param {Columns} columns
+ * @param {Event[]} events  those of the row
+ * @returns {Shape[]}
+ */
+export function evaluate(scene, columns, events = []) {
+  const out = [];
+  for (const shape of scene.shapes) {
+    for (const scope of scopes(shape, { scene, columns, slot: 0, item: null, event: null }, events)) {
+      if ("if" in shape && !holds(value(shape.if, scope))) continue;
+      const drawn = { shape: shape.shape };
+      for (const name of Object.keys(shape)) if (!LOOPS.has(name)) drawn[name] = value(shape[name], scope);
+      out.push(drawn);
+    }
+  }
+  return out;
+}
+
+/** The scopes in which a shape is drawn: slots or events, then the elements of its list. */
+function scopes(shape, scope, events) {
+  let base = [scope];
+  if ("each" in shape) {
+    const key = Object.keys(scope.columns).find((name) => name.startsWith(shape.each + "/"));
+    base = scope.columns[key].map((_, slot) => ({ ...scope, slot }));
+  } else if ("on" in shape) {
+    const kind = scope.scene.event_kinds.indexOf(shape.on);
+    base = events
+      .filter((event) => event.kind === kind)
+      .map((event) => ({ ...scope, slot: Math.max(event.other >= 0 ? event.other : event.player, 0), event }));
+  }
+  if (!("for" in shape)) return base;
+  return base.flatMap((one) => value(shape.for, one).map((item) => ({ ...one, item })));
+}
+
+function value(given, scope) {
+  if (Array.isArray(given)) return given.map((part) => value(part, scope));
+  if (typeof given !== "object") return given;
+  if ("field" in given) {
+    const slots = scope.columns[given.field];
+    return slots[given.slot ?? Math.min(scope.slot, slots.length - 1)];
+  }
+  if ("slot" in given) return scope.slot;
+  if ("item" in given) return scope.item[given.item];
+  if ("event" in given) return scope.event[given.event];
+  if ("sum" in given) return given.sum.reduce((total, part) => total + Number(value(part, scope)), 0);
+  if ("product" in given) return given.product.reduce((total, part) => total * Number(value(part, scope)), 1);
+  return given.at.reduce(
+    (found, index) => found.at(Math.min(Math.trunc(Number(value(index, scope))), found.length - 1)),
+    scope.scene.tables[given.table],
+  );
+}
+
+/** What Python calls true: not 0, not false, not empty. */
+function holds(found) {
+  return Array.isArray(found) ? found.length > 0 : found !== 0 && found !== false && found !== "";
+}

@@ -1,0 +1,44 @@
+/** Above the stage, for each player: the name, and the numbers that the scene's `hud` names. */
+import { el, plain, say } from "./parts.js";
+
+/**
+ * One player's numbers.
+ * @param {any} hello
+ * @param {number} player
+ * @returns {{element: HTMLElement, show: (columns: import("./rows.js").Columns) => void, numbers: () => string[]}}
+ */
+export function side(hello, player) {
+  const name = hello.players[player];
+  const small = el("div", { class: "who" }, el("b", { class: "name", title: name }, name));
+  const element = el("section", { class: `side p${player + 1}`, "aria-label": name }, small);
+  const updates = (hello.scene.hud ?? []).map((entry) => (entry.as === "pips" ? pips(small, entry, player) : number(element, entry, player)));
+  return {
+    element,
+    show: (columns) => updates.forEach((update) => update(columns)),
+    numbers: () => [...element.querySelectorAll(".number")].map((one) => one.textContent),
+  };
+}
+
+function pips(parent, entry, player) {
+  const made = el("span", { class: "pips", role: "img" });
+  parent.append(made);
+  let before = NaN;
+  return (columns) => {
+    const value = Number(columns[entry.field][player]);
+    if (value === before) return;
+    before = value;
+    const most = Math.max(entry.of ?? value, value);
+    made.replaceChildren(...Array.from({ length: most }, (_, i) => el("i", { class: i < value ? "left" : "" })));
+    made.setAttribute("aria-label", `${value} ${plain(entry.label)}`);
+  };
+}
+
+function number(parent, entry, player) {
+  const digits = el("b", { class: "number" });
+  parent.append(el("span", { class: "count" }, digits, el("small", {}, `${entry.unit ?? ""} ${plain(entry.label)}`)));
+  return (columns) => {
+    const value = Number(columns[entry.field][player]);
+    say(digits, value.toFixed(0));
+    digits.style.setProperty("--heat", `${(100 * Math.min(value / (entry.danger ?? Infinity), 1)).toFixed(0)}%`);
+  };
+}

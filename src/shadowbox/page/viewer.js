@@ -1,0 +1,381 @@
+/**
+ * <match-viewer>: a match, live or from a file. It paints what the scene says and knows no game.
+ *
+ * A file:   viewer.load(hello, rows, events, result)
+ * Live:     viewer.begin(hello)   viewer.append(first, rows)   viewer.happened(events)   viewer.end(result)
+ *
+ * Rows are packed bytes, `hello` says how (page/match_page.py builds it). Live, the viewer stays a few frames behind the
+ * newest row, so that a late one does not show; who scrubs back stays there until "live" is pressed.
+ * With the attribute keys="page" it listens to the keys of the whole page, otherwise to those pressed inside it.
+ */
+import { Film } from "./motion.js";
+import { PALETTES, paint, words } from "./paint.js";
+import { pad } from "./pads.js";
+import { button, clock, el, icon, plain, say } from "./parts.js";
+import { Rows } from "./rows.js";
+import { side } from "./side.js";
+import { Timeline } from "./timeline.js";
+
+const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4, 8];
+const BEHIND = 3; // frames that a live picture stays behind the newest row; the attribute `behind` says otherwise
+const TOO_LATE = 2; // seconds behind: then it jumps
+const TOLD = 24; // frames for which the caption names what happened
+const POINTS = 400; // of a curve on the timeline
+
+const KEYS = [
+  ["space", "play or pause"],
+  ["← →", "a frame back or forward"],
+  ["shift ← →", "a second back or forward"],
+  ["home end", "the beginning or the end"],
+  ["[ ]", "slower or faster"],
+  ["h", "hit boxes"],
+  ["t", "trails"],
+  ["f", "full screen"],
+  ["?", "this list"],
+];
+
+export class MatchViewer extends HTMLElement {
+  connectedCallback() {
+    window.__viewer = this; // for those who test a page, or look into it
+    this.still = matchMedia("(prefers-reduced-motion: reduce)");
+    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    this.onKey = (event) => this.#key(event);
+    this.keys = this.getAttribute("keys") === "page" ? document : this;
+    this.keys.addEventListener("keydown", this.onKey);
+    this.repaint = () => this.#resized();
+    for (const query of [this.still, this.dark]) query.addEventListener("change", this.repaint);
+    this.observer = new ResizeObserver(this.repaint);
+    if (!this.hello) this.replaceChildren(el("p", { class: "waiting", role: "status" }, "Waiting for the match."));
+  }
+
+  disconnectedCallback() {
+    this.keys.removeEventListener("keydown", this.onKey);
+    for (const query of [this.still, this.dark]) query.removeEventListener("change", this.repaint);
+    this.observer.disconnect();
+    this.pause();
+  }
+
+  // ---- what to show ----------------------------------------------------------------------------------------------
+
+  /** A whole match; it stands at its first frame. */
+  load(hello, rows, events = [], result = null) {
+    this.begin(hello);
+    this.live = this.following = false;
+    this.append(0, rows);
+    this.happened(events);
+    this.end(result);
+    this.pause();
+    this.seek(0);
+  }
+
+  /** A live match begins. */
+  begin(hello) {
+    this.pause();
+    this.hello = hello;
+    this.rows = new Rows(hello);
+    this.events = new Map();
+    this.film = new Film(hello.scene, this.rows, (frame) => this.events.get(frame) ?? []);
+    this.live = this.following = true;
+    this.ended = false;
+    this.result = null;
+    this.position = 0;
+    this.speed = 1;
+    this.boxes = true;
+    this.trails = true;
+    this.drawn = [];
+    this.painted = 0;
+    this.#build();
+    this.play();
+  }
+
+  /** Rows of a live match: the number of the first, and their bytes. */
+  append(first, bytes) {
+    if (first < this.rows.length) this.film.forget();
+    this.rows.put(first, bytes);
+    if (this.drawn.length === 0) this.#draw();
+    this.#grown();
+  }
+
+  /** What happened in it. */
+  happened(events) {
+    const exact = events.map((event) => ({ ...event, value: Math.fround(event.value) })); // it was f4 before it was text
+    for (const event of exact) this.events.set(event.frame, [...(this.events.get(event.frame) ?? []), event]);
+    this.timeline.add(exact);
+    this.#grown();
+  }
+
+  /** It is over. @param {{winner?: number | null, reason?: string} | null} result */
+  end(result) {
+    this.ended = true;
+    this.result = result;
+    this.#grown(true);
+  }
+
+  /** What is on the screen, for tests. */
+  get state() {
+    const { ended, following, playing, speed, boxes, trails } = this;
+    return {
+      frame: this.frame,
+      length: this.rows?.length ?? 0,
+      shapes: this.drawn?.length ?? 0,
+      numbers: this.sides?.map((one) => one.numbers()) ?? [],
+      skipped: this.rows?.skipped ?? 0,
+      ...{ ended, following, playing, speed, boxes, trails },
+    };
+  }
+
+  // ---- where it stands -------------------------------------------------------------------------------------------
+
+  get frame() {
+    return Math.floor(this.position);
+  }
+
+  get last() {
+    return Math.max(this.rows.length - 1, 0);
+  }
+
+  /** Frames that a live picture stays behind: who plays himself wants none, who watches wants it smooth. */
+  get behind() {
+    return Number(this.getAttribute("behind") ?? BEHIND);
+  }
+
+  get playing() {
+    return this.ticking !== undefined;
+  }
+
+  play() {
+    if (this.playing) return;
+    if (this.ended && this.frame >= this.last) this.position = 0;
+    this.then = performance.now();
+    this.ticking = requestAnimationFrame((now) => this.#tick(now));
+    this.#draw();
+  }
+
+  pause() {
+    if (!this.playing) return;
+    cancelAnimationFrame(this.ticking);
+    this.ticking = undefined;
+    this.#draw();
+  }
+
+  /** Show a frame; a live match is no longer followed. */
+  seek(frame) {
+    this.following = false;
+    this.position = Math.max(0, Math.min(this.last, frame));
+    this.#draw();
+  }
+
+  /** Back to the newest row. */
+  follow() {
+    this.following = true;
+    this.speed = 1;
+    this.position = Math.max(0, this.last - this.behind);
+    this.play();
+  }
+
+  #tick(now) {
+    const passed = Math.max(0, Math.min((now - this.then) / 1000, 0.5)) * this.hello.fps; // `now` may lie before play()
+    this.then = now;
+    this.ticking = requestAnimationFrame((next) => this.#tick(next));
+    const before = this.frame;
+    if (this.following && !this.ended) {
+      const lag = this.last - this.position;
+      if (lag > TOO_LATE * this.hello.fps) this.position = this.last - this.behind;
+      else if (this.behind === 0) this.position = this.last;
+      else this.position += passed * Math.max(0, 1 + (lag - this.behind) / 10);
+    } else this.position += passed * this.speed;
+    this.position = Math.min(this.position, this.last);
+    if (this.position >= this.last && (this.ended || !this.live)) this.pause();
+    else if (this.frame !== before) this.#draw();
+  }
+
+  // ---- the parts -------------------------------------------------------------------------------------------------
+
+  #build() {
+    const { hello } = this;
+    const players = hello.players.map((_, player) => player);
+    this.sides = players.map((player) => side(hello, player));
+    this.pads = players.map((player) => pad(hello, player));
+    this.timeline = new Timeline(hello, (frame) => this.seek(frame));
+    this.canvas = el("canvas", { role: "img", "aria-label": `${hello.players.join(" against ")}: the stage` });
+    this.caption = el("p", { class: "caption" });
+    this.verdict = el("p", { class: "verdict", role: "status" });
+    const dream = hello.world.startsWith("dream:") ? [el("p", { class: "dream" }, "DREAM")] : [];
+    const corner = el("p", { class: "corner" }, el("code", {}, hello.world || hello.game), ` ${words(hello.fps)} fps`);
+    const stage = el("div", { class: "stage" }, this.canvas, ...dream, corner, this.caption, this.verdict);
+    const pads = el("div", { class: "pads" }, ...this.pads.map((one) => one.element));
+    const fold = button("Controllers", "Controllers", () => {
+      fold.setAttribute("aria-expanded", String(pads.classList.toggle("open")));
+    });
+    fold.classList.add("fold");
+    fold.setAttribute("aria-expanded", "false");
+    this.help = helpList();
+    this.replaceChildren(
+      el("div", { class: "sides" }, ...this.sides.map((one) => one.element)),
+      ...[stage, fold, pads, this.timeline.element, this.#bar(), this.help],
+    );
+    this.observer.disconnect();
+    this.observer.observe(stage);
+  }
+
+  #bar() {
+    this.buttons = {
+      play: button("Play", icon("play"), () => (this.playing ? this.pause() : this.play())),
+      back: button("A frame back", icon("back"), () => this.#step(-1)),
+      forward: button("A frame forward", icon("forward"), () => this.#step(1)),
+      speed: button("Speed", "1×", () => this.#faster(this.speed >= 4 ? -5 : 1)),
+      live: button("Back to the live picture", "live", () => this.follow()),
+      boxes: button("Hit boxes (h)", icon("boxes"), () => this.#toggle("boxes")),
+      trails: button("Trails (t)", icon("trails"), () => this.#toggle("trails")),
+      full: button("Full screen (f)", icon("full"), () => this.#full()),
+      help: button("Keys (?)", "?", () => this.help.showModal()),
+    };
+    this.buttons.live.classList.add("live");
+    this.buttons.full.hidden = !document.fullscreenEnabled;
+    this.clock = el("span", { class: "clock" });
+    const { play, back, forward, speed, live, boxes, trails, full, help } = this.buttons;
+    return el("div", { class: "bar", role: "toolbar", "aria-label": "playback" },
+      play, back, forward, speed, this.clock, live, el("span", { class: "gap" }), boxes, trails, full, help);
+  }
+
+  #key(event) {
+    if (!this.hello || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (this.help.open || event.target.closest?.("input, textarea, select")) return;
+    if (event.key === " " && event.target.closest?.("button, summary, a")) return; // space already presses those
+    const step = event.shiftKey ? Math.round(this.hello.fps) : 1;
+    const act = {
+      " ": () => (this.playing ? this.pause() : this.play()),
+      ArrowLeft: () => this.#step(-step),
+      ArrowRight: () => this.#step(step),
+      Home: () => this.seek(0),
+      End: () => this.seek(this.last),
+      "[": () => this.#faster(-1),
+      "]": () => this.#faster(1),
+      h: () => this.#toggle("boxes"),
+      t: () => this.#toggle("trails"),
+      f: () => this.#full(),
+      "?": () => this.help.showModal(),
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  #step(frames) {
+    this.pause();
+    this.seek(this.frame + frames);
+  }
+
+  #faster(steps) {
+    const at = SPEEDS.indexOf(this.speed) + steps;
+    this.speed = SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, at))];
+    this.following = false;
+    this.#draw();
+  }
+
+  #toggle(what) {
+    this[what] = !this[what];
+    this.#draw();
+  }
+
+  #full() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.requestFullscreen?.();
+  }
+
+  // ---- painting --------------------------------------------------------------------------------------------------
+
+  /** More rows, events or the end: the timeline is painted anew, while live twice a second at most. */
+  #grown(now = false) {
+    if (!now && performance.now() - this.painted < 500) return;
+    this.painted = performance.now();
+    this.timeline.show(this.frame, this.last);
+    this.timeline.paint(this.#curves());
+    if (now) this.#draw();
+  }
+
+  #resized() {
+    if (!this.hello) return;
+    const ratio = window.devicePixelRatio || 1;
+    const { width, height } = this.canvas.getBoundingClientRect();
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.timeline.paint();
+    this.#draw();
+  }
+
+  #draw() {
+    if (!this.rows?.length) return;
+    const moving = !this.still.matches;
+    const columns = this.rows.at(this.frame);
+    const shapes = this.film.shapes(this.frame, { trails: this.trails && moving, rings: moving });
+    this.drawn = shapes.filter((shape) => this.boxes || shape.tag !== "hitbox");
+    const box = moving ? this.film.camera(this.frame) : this.hello.scene.bounds;
+    paint(this.canvas.getContext("2d"), this.drawn, box, PALETTES[this.dark.matches ? "dark" : "light"]);
+    for (const part of [...this.sides, ...this.pads]) part.show(columns);
+    this.timeline.show(this.frame, this.last);
+    this.#words();
+  }
+
+  #words() {
+    const { hello, frame, last, buttons } = this;
+    say(this.clock, `${clock(frame, hello.fps)} / ${clock(last, hello.fps)}  frame ${frame}`);
+    say(this.caption, this.#told(frame));
+    say(this.verdict, this.ended && this.result && frame >= last ? verdict(this.result, hello.players) : "");
+    say(buttons.speed, `${String(this.speed).replace(/^0/, "")}×`);
+    const label = this.playing ? "Pause" : "Play";
+    if (buttons.play.title !== `${label} (space)`) {
+      buttons.play.title = `${label} (space)`;
+      buttons.play.setAttribute("aria-label", label);
+      buttons.play.replaceChildren(icon(this.playing ? "pause" : "play"));
+    }
+    buttons.live.hidden = !this.live || this.following || this.ended;
+    for (const name of ["boxes", "trails"]) buttons[name].setAttribute("aria-pressed", String(this[name]));
+  }
+
+  /** The last thing that happened, of the kinds that the timeline shows. */
+  #told(frame) {
+    for (let at = frame; at > Math.max(frame - TOLD, -1); at--) {
+      const event = this.events.get(at)?.findLast(({ kind }) => this.timeline.shown.has(this.hello.event_kinds[kind]));
+      if (event) return sentence(event, this.hello);
+    }
+    return "";
+  }
+
+  /** For each player the scene's first number over time, as shares of its danger or of its largest value. */
+  #curves() {
+    const entry = (this.hello.scene.hud ?? []).find((one) => one.as === "number");
+    const { rows } = this;
+    if (!entry || rows.length < 2) return [];
+    const count = Math.min(POINTS, rows.length);
+    const at = (i) => Math.floor((i / count) * rows.length);
+    const curves = this.hello.players.map((_, player) =>
+      Array.from({ length: count }, (_, i) => Number(rows.value(entry.field, at(i), player))),
+    );
+    const most = curves.flat().reduce((larger, value) => Math.max(larger, value), entry.danger ?? 0) || 1;
+    return curves.map((curve) => curve.map((value) => value / most));
+  }
+}
+
+/** An event in words. */
+function sentence({ kind, player, other, what, value }, hello) {
+  const name = hello.event_kinds[kind];
+  const whats = hello.event_whats[name];
+  const who = other >= 0 ? `${hello.players[player]} – ${hello.players[other]}` : hello.players[player];
+  const parts = [plain(name), who, whats && plain(whats[what] ?? ""), value ? words(value) : ""];
+  return parts.filter(Boolean).join(" · ");
+}
+
+function verdict({ winner, reason }, players) {
+  const who = winner === null || winner === undefined ? "no winner" : `${players[winner]} wins`;
+  return reason ? `${who} · ${plain(reason)}` : who;
+}
+
+function helpList() {
+  const rows = KEYS.flatMap(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)]);
+  const close = button("Close", "Close", () => list.close());
+  const list = el("dialog", { "aria-label": "keys" }, el("dl", {}, ...rows), close);
+  return list;
+}
+
+customElements.define("match-viewer", MatchViewer);
