@@ -3,7 +3,7 @@
 An agent is NAME[:ARGUMENT][@OPTION[@OPTION...]]. NAME is a bot of the game, or `replay:STORE#12`: what was pressed in the same
 seat of a stored match. Options: `delay=N` sees the world N frames late. Learned policies (`policy:runs/x`, with a temperature,
 `best`, `latest`, `step=N`, `seed=N`) and learned worlds (`dream:runs/w`) have their place in the grammar and say that they
-cannot be used yet. A world is the game's name, with options of that game such as its stage.
+cannot be used yet. A world is the game's name, with options of that game: `brawl@stage=mirror@weapons=off`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,15 @@ def agent(spec: str, game: Game) -> Agent:
 
 
 def world(spec: str, game: Game, matches: int, **options: Any) -> World:
-    """The world that `spec` names, for so many matches."""
-    name, _, _ = spec.partition(":")
+    """The world that `spec` names, for so many matches. `brawl@stage=mirror` says what `stage="mirror"` does."""
+    text, *given = spec.split("@")
+    name, colon, _ = text.partition(":")
+    options = {**dict(_world_option(option, spec) for option in given), **options}
     if name in NOT_YET:
         raise UsageError(f"world '{spec}': '{name}:' cannot be used yet; the true simulator is '{game.name}'")
-    if name != game.name or game.world is None:
+    if colon or name != game.name or game.world is None:
         raise UsageError(f"{game.name} has no world '{spec}'" + (f"; its simulator is '{game.name}'" if game.world else ""))
+    must_be_options(game, options)
     return game.world(matches, **options)
 
 
@@ -60,6 +63,15 @@ def must_be_options(game: Game, options: Mapping[str, Any]) -> None:
     for name in options:
         if name not in known and not refuses_itself:
             raise UsageError(f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}")
+
+
+def _world_option(option: str, spec: str) -> tuple[str, Any]:
+    """`stage=mirror` -> ("stage", "mirror"); numbers become numbers, `on` and `off` yes and no."""
+    name, equals, value = option.partition("=")
+    if not equals or not name:
+        raise UsageError(f"world '{spec}': '{option}' is no option; an example is {spec.split('@')[0]}@stage=mirror")
+    plain: dict[str, Any] = {"on": True, "off": False}
+    return name, plain.get(value, int(value) if value.isdecimal() else value)
 
 
 def _with_option(made: Agent, option: str, spec: str) -> Agent:
