@@ -42,12 +42,12 @@ def test_the_example_of_the_front_page_runs(tmp_path):
     from shadowbox.data.write import Writer
 
     with Writer(tmp_path / "data" / "brawl", TOY) as writer:
-        for seed in range(5):
-            writer.add(random_episode(TOY, 200, seed=seed))
+        for seed in range(10):
+            writer.add(random_episode(TOY, 400, seed=seed))
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     answer = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.startswith(f"1000 (32, 66, {TOY.row_dtype.itemsize})")
+    assert answer.stdout.startswith(f"4000 (32, 66, {TOY.row_dtype.itemsize})")
 
 
 def test_the_walkthrough_names_its_files():
