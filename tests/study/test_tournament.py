@@ -176,4 +176,6 @@ def test_tournament_on_the_command_line(capsys, paddles, tmp_path):
     assert "--resume" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main([*command, "--resume", "--json"])
-    assert json.loads(capsys.readouterr().out)["payoff"]["follower"]["idle"]["distinct"] >= 1
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["payoff"]["follower"]["idle"]["distinct"] >= 1
+    assert json.loads(out.with_suffix(".json").read_text()) == facts

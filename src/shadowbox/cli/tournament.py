@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from shadowbox.cli.terminal import emit, json_option, progress, share, table
+from shadowbox.core.files import write_whole
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 
@@ -20,7 +22,9 @@ from shadowbox.games import load
 @click.option("--gauntlet", is_flag=True, help="The first agent against each of the others, in place of all pairs.")
 @click.option("--stage", help="Stage of the game's world.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Ledger to keep finished blocks in.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Ledger (.jsonl) to keep finished blocks in; the table goes beside it."
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that share the work; without it one a core.")
 @click.option("--resume", is_flag=True, help="Go on with the ledger where it stops.")
 @json_option
@@ -43,13 +47,14 @@ def tournament(
     played = load(game)
     options = {} if stage is None else {"stage": stage}
     plan = Plan(game, agents, matches, gauntlet, seed, options)
-    ledger = out or Path("runs") / "tournaments" / f"{played.name}.jsonl"
+    ledger = (out or Path("runs") / "tournaments" / plan.name()).with_suffix(".jsonl")
     if ledger.exists() and not resume:
         if out is not None:
             raise UsageError(f"{ledger} is there already: go on with --resume, or name another file")
         ledger.unlink()  # nobody asked to keep the last one
     with progress("matches") as update:
         facts = play_and_rate(played, plan, ledger, workers=workers or os.cpu_count() or 1, progress=update)
+    write_whole(ledger.with_suffix(".json"), json.dumps(facts, indent=1).encode())  # `serve` lists these
     if as_json:
         emit(facts)
     else:

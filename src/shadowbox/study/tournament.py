@@ -53,6 +53,11 @@ class Plan:
         if self.matches < 2 or self.matches % 2:
             raise UsageError(f"{self.matches} matches: an even number is needed, half of them from each seat")
 
+    def name(self) -> str:
+        """A file name that another plan would not have."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return f"{self.game.partition(':')[0]}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+
     def pairs(self) -> list[tuple[str, str]]:
         """Every pair that meets."""
         if self.gauntlet:
