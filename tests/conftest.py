@@ -12,6 +12,7 @@ import pytest
 from browser import chromium, visit  # noqa: F401  fixtures of every test that looks at a page
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from serving import browse, server  # noqa: F401  a server of its own, and a browser that looks at it
 from walkthrough import write_files
 
 from shadowbox.core.episode import Episode

@@ -21,6 +21,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "match": ("shadowbox.cli.match:match", "One match: who won, what happened, and a page to watch it."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "tournament": ("shadowbox.cli.tournament:tournament", "Agents in pairs: ratings and payoffs with intervals."),
+    "serve": ("shadowbox.cli.serve:serve", "Watch live matches, play, and look at matches and tournaments, in a browser."),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
     "view": ("shadowbox.cli.view:view", "Look at a stored match: a page that works offline, a picture, a film."),
 }

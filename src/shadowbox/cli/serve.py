@@ -1,0 +1,71 @@
+"""`shadowbox serve`: the pages in a browser."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option
+from shadowbox.core.game import Game
+from shadowbox.errors import UsageError
+from shadowbox.games import GAMES, load
+
+TOURNAMENTS = Path("runs/tournaments")
+
+
+@click.command()
+@click.argument("stores", nargs=-1, metavar="[STORE]...", type=click.Path(path_type=Path))
+@click.option("--game", "named", default="brawl", show_default=True, help="What is played here.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; all but this machine needs a token."
+)
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 takes any that is free.")
+@click.option("--out", default="data/played", show_default=True, type=click.Path(path_type=Path), help="What people play.")
+@click.option("--token", help="Ask everybody for this; made by itself where the address is not this machine.")
+@click.option("--open", "open_it", is_flag=True, help="Open the browser.")
+@json_option
+def serve(
+    stores: tuple[Path, ...],
+    named: str,
+    host: str,
+    port: int,
+    out: Path,
+    token: str | None,
+    open_it: bool,
+    as_json: bool,
+) -> None:
+    """Watch live matches, play, and look at stored matches and tournaments, in a browser."""
+    from shadowbox.data.store import Store
+    from shadowbox.web import server
+    from shadowbox.web.app import application
+    from shadowbox.web.site import Site
+
+    game = load(named)
+    if game.world is None or game.scene is None or not game.bots:
+        raise UsageError(f"{game.name} has no simulator, no scene or no bots, so it cannot be played here")
+    for path in stores:
+        Store(path)  # a name that is none is refused now, not on a page
+    token = server.token_for(host, token)
+    site = Site(game=game, known=_known(game), stores=stores, out=out, tournaments=TOURNAMENTS)
+    socket = server.listen(host, port)
+    where = server.address(socket, token)
+    if as_json:
+        emit({"url": where, "game": game.name, "token": token})
+    else:
+        print(f"{where}\nCtrl-C ends it.")
+    sys.stdout.flush()  # the server does not come back
+    if open_it:
+        click.launch(where)
+    server.run(application(site, token=token), socket)
+
+
+def _known(played: Game) -> Callable[[str], Game | None]:
+    def find(name: str) -> Game | None:
+        if name == played.name:
+            return played
+        return load(name) if name in GAMES else None
+
+    return find

@@ -1,0 +1,206 @@
+"""Tournaments that were played: who is how strong, and who beats whom. They are read from JSON files, one a tournament."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shadowbox.errors import ShadowboxError
+from shadowbox.page.document import Html, badge, code, facts, folded, heading, table, with_interval
+from shadowbox.web.markup import element, empty, framed, link
+from shadowbox.web.site import Site
+from shadowbox.web.stored import NotHere
+
+LARGEST = 16 << 20  # bytes of a file
+PLAY = "mkdir -p {folder} && shadowbox tournament {game} {agents} --matches 100 --json > {folder}/first.json"
+
+
+class NoTournament(ShadowboxError):
+    """A file that is none."""
+
+
+def tournaments(site: Site) -> str:
+    """All of them, newest first."""
+    files = _files(site.tournaments)
+    blocks: list[str] = [element("h1", "Tournaments")]
+    rows = [_summary(name, path) for name, path in files.items()]
+    if rows:
+        blocks.append(table(["tournament", "game", "best", "agents", "matches"], rows, left=3))
+    else:
+        agents = " ".join(site.agents[:4])
+        play = PLAY.format(folder=site.tournaments, game=site.game.name, agents=agents)
+        blocks.append(empty("No tournament was played yet.", "This plays one and puts it here:", play))
+    return framed("Tournaments", "/tournaments", blocks, module="web")
+
+
+def tournament(site: Site, name: str) -> str:
+    """One: ratings first, then the cross-table, then everything else."""
+    path = _files(site.tournaments).get(name)
+    if path is None:
+        raise NotHere("There is no such tournament.")
+    data = read(path)
+    ratings = sorted(data["ratings"], key=lambda rating: -rating["elo"])
+    known = [(key, code(str(data[key]))) for key in ("game", "stage", "world", "matches") if key in data]
+    blocks: list[str] = [
+        element("h1", name),
+        element("p", _headline(ratings)),
+        heading("Ratings"),
+        element("p", "Elo with a 95 % interval; who overlaps may be equally strong. The grey line is the average."),
+        _ladder(ratings),
+        heading("Who beats whom"),
+        element("p", "How often the agent of the row wins against that of the column, in per cent; a draw is half a win."),
+        _cross_table(data, [rating["agent"] for rating in ratings]),
+        folded("Pair by pair", [_pairs(data)]),
+        folded("What was played", [facts([*known, ("file", code(str(path)))])]),
+    ]
+    return framed(name, "/tournaments", blocks, module="web")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a tournament printed, checked as far as these pages use it."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise NoTournament(f"{path} has more than {LARGEST:,} bytes; a tournament has less")
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise NoTournament(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError):
+        raise NoTournament(f"{path} is not JSON: it is what `shadowbox tournament --json` prints that belongs here") from None
+    if problem := _problem(data):
+        raise NoTournament(f"{path} is no tournament: {problem}; write it with `shadowbox tournament ... --json > {path}`")
+    assert isinstance(data, dict)
+    return data
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Name -> file. What a page asks for is looked up here and never becomes part of a path."""
+    try:
+        found = sorted(folder.glob("*.json"), key=lambda path: -path.stat().st_mtime)
+    except OSError:
+        return {}
+    return {path.stem: path for path in found}
+
+
+def _problem(data: Any) -> str:
+    """Why this is no tournament, in words."""
+    if not isinstance(data, dict):
+        return "it is not an object"
+    ratings, payoff = data.get("ratings"), data.get("payoff")
+    if not isinstance(ratings, list) or not ratings or not isinstance(payoff, dict):
+        return "it has no ratings, or no payoff"
+    for number, rating in enumerate(ratings):
+        if not isinstance(rating, dict) or not isinstance(rating.get("agent"), str):
+            return f"ratings[{number}] has no agent"
+        if bad := _not_numbers(rating, ("elo", "low", "high")):
+            return f"ratings[{number}] has no {bad}"
+    for one, row in payoff.items():
+        if not isinstance(row, dict):
+            return f"payoff['{one}'] is not an object"
+        for other, cell in row.items():
+            if not isinstance(cell, dict):
+                return f"payoff['{one}']['{other}'] is not an object"
+            if bad := _not_numbers(cell, ("win_rate", "low", "high", "wins", "losses", "draws")):
+                return f"payoff['{one}']['{other}'] has no {bad}"
+    return ""
+
+
+def _not_numbers(data: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    return next((name for name in names if _number(data.get(name)) is None), "")
+
+
+def _number(value: Any) -> float | None:
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if fits else None
+
+
+# ---- showing ---------------------------------------------------------------------------------------------------
+
+
+def _summary(name: str, path: Path) -> list[str]:
+    try:
+        data = read(path)
+    except NoTournament as error:
+        return [name, badge("unreadable", "bad"), str(error), "", ""]
+    best = max(data["ratings"], key=lambda rating: rating["elo"])
+    where = link(f"/tournaments/{name}", name)
+    return [where, str(data.get("game", "")), code(best["agent"]), str(len(data["ratings"])), str(data.get("matches", "-"))]
+
+
+def _headline(ratings: list[dict[str, Any]]) -> str:
+    best, *others = ratings
+    equal = [other["agent"] for other in others if other["high"] >= best["low"]]
+    if not equal:
+        return f"{best['agent']} is the strongest of {len(ratings)}."
+    return f"{best['agent']} leads; its interval overlaps with that of {', '.join(equal)}."
+
+
+def _ladder(ratings: list[dict[str, Any]]) -> Html:
+    """Every agent's Elo as a dot on its interval, all on one scale."""
+    low, high = min(r["low"] for r in ratings), max(r["high"] for r in ratings)
+    span = (high - low) or 1.0
+
+    def x(elo: float) -> str:
+        return f"{210 + 350 * (elo - low) / span:.1f}"
+
+    middle = x(sum(r["elo"] for r in ratings) / len(ratings))
+    height = 28 * len(ratings)
+    parts = [element("line", x1=middle, x2=middle, y1=0, y2=height, class_="zero")]
+    for at, rating in enumerate(ratings):
+        y = 28 * at + 14
+        parts += [
+            element("text", _short(rating["agent"]), x=0, y=y + 4, class_="name"),
+            element("line", x1=x(rating["low"]), x2=x(rating["high"]), y1=y, y2=y, class_="span"),
+            element("circle", cx=x(rating["elo"]), cy=y, r=4, class_="dot"),
+            element("text", f"{rating['elo']:.0f}", x=608, y=y + 4, text_anchor="end"),
+            element("text", f"{rating['low']:.0f} .. {rating['high']:.0f}", x=716, y=y + 4, text_anchor="end", class_="label"),
+        ]
+    said = ", ".join(f"{r['agent']} {r['elo']:.0f} ({r['low']:.0f} to {r['high']:.0f})" for r in ratings)
+    picture = element("svg", *parts, viewBox=f"0 0 720 {height}", role="img", aria_label=said, class_="ladder")
+    return element("div", picture, class_="wide")
+
+
+def _cross_table(data: Mapping[str, Any], agents: list[str]) -> Html:
+    rows = []
+    for one in agents:
+        cells: list[str] = [one]
+        for other in agents:
+            cell = data["payoff"].get(one, {}).get(other)
+            cells.append("·" if cell is None or one == other else _rate(cell))
+        rows.append(cells)
+    return table(["", *agents], rows)
+
+
+def _rate(cell: Mapping[str, Any]) -> Html:
+    interval = f"{100 * cell['low']:.0f} .. {100 * cell['high']:.0f}"
+    return with_interval(f"{100 * cell['win_rate']:.0f}", interval, best=cell["low"] > 0.5)
+
+
+def _pairs(data: Mapping[str, Any]) -> Html:
+    rows = []
+    for one, row in data["payoff"].items():
+        for other, cell in row.items():
+            if one != other:
+                count = " : ".join(str(cell[key]) for key in ("wins", "draws", "losses"))
+                more = [_shares(cell.get(key)) for key in ("by_seat", "by_spawn")]
+                rows.append([f"{one} against {other}", count, str(cell.get("distinct", "-")), *more])
+    return table(["pair", "won : drawn : lost", "distinct", "by seat", "by spawn"], rows)
+
+
+def _shares(found: Any) -> str:
+    """Win rates by something, however they are keyed."""
+    pairs = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+    said = []
+    for name, value in pairs:
+        rate = _number(value.get("win_rate")) if isinstance(value, dict) else _number(value)
+        said.append(f"{name} {'-' if rate is None else f'{100 * rate:.0f}'}")
+    return ", ".join(said) or "-"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 28 else name[:27] + "…"

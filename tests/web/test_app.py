@@ -1,0 +1,473 @@
+"""The server without a browser: what it answers, what it refuses, and that it lives on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+import pytest
+from conftest import TOY, random_episode
+from quick_brawl import GAME, LENGTH
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from shadowbox.data.store import Store
+from shadowbox.data.write import Writer
+from shadowbox.errors import UsageError
+from shadowbox.study.record import Pairing, record
+from shadowbox.web import hall, server
+from shadowbox.web.app import application
+from shadowbox.web.guard import cookie_name
+from shadowbox.web.site import Site
+from shadowbox.web.wire import HEAD
+
+HERE = "http://127.0.0.1:8765"
+UNKIND = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+TOKEN = "abcdefabcdef1234"
+PAGES = ["/", "/play", "/matches", "/tournaments", "/live", "/static/viewer.js", "/static/web.css"]
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A server's content: a store of three matches, one of another game, a tournament."""
+    record(GAME, [Pairing("based", "random", 3)], tmp_path / "fights")
+    with Writer(tmp_path / "toys", TOY) as writer:
+        writer.add(random_episode(TOY, 5))
+    (tmp_path / "tournaments").mkdir()
+    return Site(
+        game=GAME,
+        known=lambda name: GAME if name == "brawl" else None,
+        stores=(tmp_path / "fights", tmp_path / "toys"),
+        out=tmp_path / "played",
+        tournaments=tmp_path / "tournaments",
+    )
+
+
+@pytest.fixture
+def client(site):
+    """Speaks to the application as a browser on this machine does."""
+    with TestClient(application(site), base_url=HERE, raise_server_exceptions=False) as client:
+        yield client
+
+
+def connect(client, path, **more):
+    """A socket; the test client would call the server by another name."""
+    return client.websocket_connect(HERE.replace("http", "ws") + path, **more)
+
+
+def begin(client, **wish):
+    """A match: its number and key."""
+    answer = client.post("/live", json=wish)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def messages(socket):
+    """All messages of a match until its end: rows by number, the others in order."""
+    rows, others = {}, []
+    while True:
+        message = socket.receive()
+        if message["type"] == "websocket.close":
+            return rows, others
+        if (data := message.get("bytes")) is not None:
+            first, count = HEAD.unpack_from(data)
+            width = (len(data) - HEAD.size) // count
+            rows |= {first + n: data[HEAD.size + n * width : HEAD.size + (n + 1) * width] for n in range(count)}
+            continue
+        others.append(json.loads(message["text"]))
+        if others[-1]["kind"] in ("end", "refused"):
+            return rows, others
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages(client, path):
+    """Every page answers, allows no script but our own, and lets no other page frame it."""
+    answer = client.get(path)
+    assert answer.status_code == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "style=" not in answer.text.replace("style.", "") or path.startswith("/static")
+    assert " onclick" not in answer.text
+
+
+def test_a_match_from_hello_to_end(client, site):
+    """A page gets a hello, every row once, the events, and the result; another one that comes later gets the same."""
+    begun = begin(client, p0="based", p1="random", seed=7)
+    seen = []
+    for _ in range(2):
+        with connect(client, f"/live/{begun['match']}/socket") as socket:
+            socket.send_json({"kind": "own", "key": begun["key"]})
+            socket.send_json({"kind": "speed", "times": 8})
+            seen.append(messages(socket))
+    (rows, others), (again, more) = seen
+    assert others[0]["kind"] == "hello"
+    assert others[0]["players"] == ["based", "random"]
+    assert others[0]["facts_hash"] == GAME.schema.facts_hash
+    assert others[-1]["frames"] == LENGTH
+    assert sorted(rows) == list(range(LENGTH + 1))
+    assert rows == again
+    assert others[-1] == more[-1]
+    events = [[event for one in said if one["kind"] == "events" for event in one["events"]] for said in (others, more)]
+    assert events[0] == events[1] != []
+    live = client.get("/live").json()
+    assert live[0]["result"] == others[-1]["result"]
+
+
+def test_who_only_watches_cannot_lead(client):
+    """Without the key of the match nothing that leads it is obeyed; with it everything is."""
+    begun = begin(client, p0="constant", p1="constant")
+    address = f"/live/{begun['match']}/socket"
+    with connect(client, address) as socket:
+        for message in ({"kind": "pause", "on": True}, {"kind": "step", "frames": 1}, {"kind": "own", "key": "\ud800"}):
+            socket.send_text(json.dumps(message))
+            assert messages(socket)[1][-1]["kind"] == "refused"
+        assert client.get("/live").json()[0]["paused"] is False
+        socket.send_json({"kind": "own", "key": begun["key"]})
+        socket.send_json({"kind": "pause", "on": True})
+        state = None
+        while not (state and state["paused"]):
+            message = socket.receive()
+            state = json.loads(message["text"]) if "text" in message and "paused" in message["text"] else state
+        socket.send_json({"kind": "keys", "held": []})
+        assert messages(socket)[1][-1]["why"] == "nobody plays in this match"
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "[]", '{"kind": "die"}', b"\x00\xff" * 50, "x" * 5000], ids=range(5))
+def test_bad_messages_end_their_connection_only(client, bad, caplog):
+    """Whoever sends what is no message is told so, logged and let go; the match and the others go on."""
+    begun = begin(client, p0="constant", p1="constant")
+    address = f"/live/{begun['match']}/socket"
+    with connect(client, address) as good, caplog.at_level(logging.WARNING):
+        with connect(client, address) as socket:
+            socket.send_bytes(bad) if isinstance(bad, bytes) else socket.send_text(bad)
+            assert messages(socket)[1][-1]["kind"] == "refused"
+            assert socket.receive()["code"] == 1008
+        assert "refused a message" in caplog.text
+        assert "Traceback" not in caplog.text
+        good.send_json({"kind": "own", "key": begun["key"]})
+        good.send_json({"kind": "speed", "times": 8})
+        assert len(messages(good)[0]) == LENGTH + 1
+
+
+def test_a_flood_is_stopped(client):
+    """Messages without end close their connection."""
+    begun = begin(client, p0="constant", p1="constant")
+    with connect(client, f"/live/{begun['match']}/socket") as socket:
+        for _ in range(600):
+            socket.send_json({"kind": "want", "first": 0, "end": 1})
+        assert messages(socket)[1][-1] == {"kind": "refused", "why": "too many messages"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "why"),
+    [
+        ({}, "has no bot ''"),
+        ({"p0": "basedd", "p1": "random"}, "did you mean 'based'?"),
+        ({"p0": "based", "p1": "random", "stage": "moon"}, "unknown stage 'moon'"),
+        ({"p0": "based", "p1": "random", "seed": -1}, "seed must be a whole number"),
+        ({"p0": "based", "p1": "random", "seed": 1e300}, "seed must be a whole number"),
+        ({"p0": "based", "p1": "random", "seat": 2}, "seat must be a whole number"),
+        ({"p0": "b" * 300, "p1": "random"}, "p0 must be a text"),
+        ({"p0": ["based"], "p1": "random"}, "p0 must be a text"),
+        ({"p0": "x" * 40, "p1": "random", "seat": 0}, "a name has at most 32 letters"),
+        ({"p0": "based", "p1": "random", "shell": "rm"}, "a match has no 'shell'"),
+        (["based"], "described by an object"),
+    ],
+)
+def test_wishes_that_cannot_be(client, wish, why):
+    """A match that cannot be is refused in the words of the command line, and nothing begins."""
+    answer = client.post("/live", json=wish)
+    assert answer.status_code == 400
+    assert why in answer.json()["error"]
+    assert client.get("/live").json() == []
+
+
+def test_requests_that_are_none(client):
+    """What is no JSON, too long or no form of ours is refused."""
+    json_type = {"content-type": "application/json"}
+    assert client.post("/live", content=b"p0=based", headers={"content-type": "text/plain"}).status_code == 400
+    assert client.post("/live", content=b"\xff{", headers=json_type).status_code == 400
+    assert client.post("/live", content=b"[" * 4000, headers=json_type).status_code == 400
+    assert "4096" in client.post("/live", content=b" " * 10_000_000, headers=json_type).json()["error"]
+    assert client.put("/live").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere", "/live/99", "/live/-1", "/live/" + "9" * 5000, "/matches/9", "/matches/0/3", "/matches/9/0.json",
+        "/matches/1/0", "/matches/0/x", "/static/../app.py", "/static/..%2f..%2fpyproject.toml", "/static/app.py",
+        "/static/%2e%2e/%2e%2e/errors.py", "/static//etc/passwd", "/tournaments/..%2f..%2fsecret", "/tournaments/none",
+        "/tournaments/%00", "/matches/../../etc/passwd",
+    ],
+)  # fmt: skip
+def test_what_is_not_there(client, site, path):
+    """Unknown numbers, names and ways out of a folder are not found, on a page that names no file of this machine."""
+    (site.tournaments.parent / "secret.json").write_text("{}")
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "Traceback" not in answer.text
+    assert "import" not in answer.text
+    assert client.get("/").status_code == 200
+
+
+def test_an_unknown_match_has_no_socket(client):
+    """A socket to no match is refused."""
+    with pytest.raises(WebSocketDisconnect), connect(client, "/live/99/socket"):
+        pass
+
+
+# ---- who may ask -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8765", "", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "[::"]
+)
+def test_foreign_names_are_refused(client, host, caplog):
+    """A name that was pointed at this machine reads nothing."""
+    answer = client.get("/matches", headers={"host": host})
+    assert answer.status_code == 403
+    assert "fights" not in answer.text
+    assert "403" in caplog.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:1", "[::1]:8765", "192.168.0.7"])
+def test_addresses_and_this_machine_are_known(client, host):
+    """Addresses cannot be pointed elsewhere, so they are allowed."""
+    assert client.get("/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://127.0.0.1:8765.evil.example"]
+)
+def test_foreign_pages_are_refused(client, origin):
+    """A page of another server can neither begin a match nor open a socket; our own can."""
+    wish = {"p0": "constant", "p1": "constant"}
+    assert client.post("/live", json=wish, headers={"origin": origin}).status_code == 403
+    begun = client.post("/live", json=wish, headers={"origin": HERE})
+    assert begun.status_code == 201
+    address = f"/live/{begun.json()['match']}/socket"
+    with pytest.raises(WebSocketDisconnect), connect(client, address, headers={"origin": origin}):
+        pass
+    with connect(client, address, headers={"origin": HERE}) as socket:
+        assert socket.receive_json()["kind"] == "hello"
+
+
+@pytest.fixture
+def guarded(site):
+    """The same behind a token."""
+    with TestClient(application(site, token=TOKEN), base_url=HERE, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nowhere", "/matches/0/0.json"])
+@pytest.mark.parametrize("query", ["", "?token=", "?token=wrong", "?token=" + TOKEN[:-1], "?token=%ff"])
+def test_without_the_token_there_is_nothing(guarded, path, query):
+    """A missing or wrong token sees the same page everywhere, and a wrong cookie does not help."""
+    guarded.cookies.set(cookie_name(TOKEN), "wrong")
+    answer = guarded.get(path + query)
+    assert answer.status_code == 401
+    assert "token" in answer.text
+    assert TOKEN not in answer.text
+    assert "fights" not in answer.text
+
+
+def test_the_token_becomes_a_cookie(guarded):
+    """The token in an address opens it once, vanishes from it, and is a cookie that scripts and other sites do not get."""
+    answer = guarded.get(f"/matches?page=0&token={TOKEN}")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/matches?page=0"
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert guarded.get("/matches").status_code == 200
+    assert guarded.get(f"//evil.example/?token={TOKEN}", headers={"cookie": ""}).headers.get("location", "/x")[:2] != "//"
+
+
+def test_sockets_and_posts_need_the_token(guarded):
+    """So do they."""
+    wish = {"p0": "constant", "p1": "constant"}
+    assert guarded.post("/live", json=wish).status_code == 401
+    guarded.get(f"/?token={TOKEN}")
+    number = guarded.post("/live", json=wish).json()["match"]
+    with connect(guarded, f"/live/{number}/socket") as socket:
+        assert socket.receive_json()["kind"] == "hello"
+    guarded.cookies.clear()
+    with pytest.raises(WebSocketDisconnect), connect(guarded, f"/live/{number}/socket"):
+        pass
+    with connect(guarded, f"/live/{number}/socket?token={TOKEN}") as socket:
+        assert socket.receive_json()["kind"] == "hello"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.7", "box"])
+def test_who_listens_to_others_has_a_token(host):
+    """Only on this machine alone there is none; one that is too short is refused."""
+    needed = host not in ("127.0.0.1", "localhost", "::1")
+    made = server.token_for(host, None)
+    assert (made is not None) == needed
+    assert made is None or len(made) >= 32
+    assert server.token_for(host, TOKEN) == TOKEN
+    with pytest.raises(UsageError, match="at least 12"):
+        server.token_for(host, "short")
+
+
+# ---- people ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_what_a_person_plays_is_stored(client, site, seat):
+    """The held keys are in the seat of the person, the match is an episode of a store, and Matches lists it."""
+    names = ["ann", "constant"] if seat == 0 else ["constant", "ann"]
+    begun = begin(client, p0=names[0], p1=names[1], seat=seat, seed=3)
+    key = "keys/d" if seat == 0 else "keys/a"
+    with connect(client, f"/live/{begun['match']}/socket") as socket:
+        for message in (
+            {"kind": "own", "key": begun["key"]},
+            {"kind": "keys", "held": [key, "keys/j"]},
+            {"kind": "speed", "times": 8},
+            {"kind": "pause", "on": False},
+        ):
+            socket.send_json(message)
+        rows, _ = messages(socket)
+        where = socket.receive_json()
+        while where["kind"] != "saved":
+            where = socket.receive_json()
+    assert where["where"] == f"{site.out}#0"
+    store = Store(site.out, GAME.schema)
+    episode = store.episode(0)
+    assert store.rows_of(0).tobytes() == b"".join(rows[number] for number in range(LENGTH + 1))
+    assert episode.columns[key][5:-1, seat].all()
+    assert not episode.columns[key][:, 1 - seat].any()
+    assert episode.meta["players"][seat] == "person:ann"
+    assert episode.meta["person"] == seat
+    assert "person:ann" in client.get("/matches").text
+
+
+def test_a_person_who_leaves_lets_go(client, monkeypatch):
+    """When the page is gone its keys are up; a match that nobody comes back to is broken off and not stored."""
+    monkeypatch.setattr(hall, "LONELY", 0.3)
+    begun = begin(client, p0="ann", p1="constant", seat=0)
+    with connect(client, f"/live/{begun['match']}/socket") as socket:
+        socket.send_json({"kind": "own", "key": begun["key"]})
+        socket.send_json({"kind": "keys", "held": ["keys/d"]})
+        socket.send_json({"kind": "keys", "held": ["keys/nonsense"]})
+        assert "there is no key" in messages(socket)[1][-1]["why"]
+    end = time.monotonic() + 10
+    while not (result := client.get("/live").json()[0]["result"]):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert result["reason"] == "broken off: nobody was there"
+
+
+def test_there_is_room_for_so_many(client, monkeypatch):
+    """More matches than the server can play are refused, and old ones are forgotten."""
+    monkeypatch.setattr(hall, "MOST_RUNNING", 2)
+    monkeypatch.setattr(hall, "MOST_FINISHED", 1)
+    wish = {"p0": "raises", "p1": "constant"}
+    begin(client, **wish), begin(client, **wish)
+    assert "2 matches are being played" in client.post("/live", json=wish).json()["error"]
+    end = time.monotonic() + 20
+    while len(client.get("/live").json()) > 1:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    begin(client, **wish)
+
+
+# ---- text from elsewhere ---------------------------------------------------------------------------------------
+
+
+def test_names_are_text(client, site):
+    """Markup in a player's name, in an address or in a file is shown letter by letter, on every page."""
+    episode = Store(site.stores[0]).episode(0)
+    episode.meta["players"][:] = [UNKIND, UNKIND]
+    episode.meta["world"] = episode.meta["result"]["reason"] = UNKIND
+    with Writer(site.stores[0], GAME.schema, event_kinds=GAME.event_kinds) as writer:
+        number = writer.add(episode)
+    rating = {"agent": UNKIND, "elo": 1, "low": 0, "high": 2}
+    cell = {"wins": UNKIND, "losses": 1, "draws": 0, "win_rate": 0.5, "low": 0, "high": 1, "by_seat": {UNKIND: 0.5}}
+    good = {"ratings": [rating], "payoff": {UNKIND: {"b": {**cell, "wins": 1}}}, "game": UNKIND, "world": UNKIND}
+    (site.tournaments / "t.json").write_text(json.dumps(good))
+    (site.tournaments / "u.json").write_text(json.dumps({**good, "payoff": {UNKIND: {"b": cell}}}))
+    (site.tournaments / "<img src=x>.json").write_text(json.dumps(good))
+    addresses = [
+        "/matches", f"/matches/0/{number}", f"/matches/0/{number}.html", "/tournaments", "/tournaments/t",
+        "/?p0=%3Cscript%3E&seed=%22%3E%3Cscript%3E", "/play?p1=%22%3E%3Cscript%3E",
+    ]  # fmt: skip
+    for address in addresses:
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert "<script>" not in answer.text.replace('<script type="module">', "")
+        assert "<img" not in answer.text
+    begin(client, p0="<img src=x>", p1="constant", seat=0)
+    assert "<img" not in client.get("/live/1").text
+
+
+def test_a_stored_match_can_be_looked_at(client, site):
+    """Its page, its data and its one-file copy hold the rows of the store."""
+    assert client.get("/matches/0").status_code == 200
+    assert 'data-source="/matches/0/2.json"' in client.get("/matches/0/2").text
+    data = client.get("/matches/0/2.json").json()
+    assert data["result"] == Store(site.stores[0]).meta_of(2)["result"]
+    assert data["hello"]["row_bytes"] == GAME.schema.row_dtype.itemsize
+    answer = client.get("/matches/0/2.html")
+    assert "attachment" in answer.headers["content-disposition"]
+    assert answer.text.startswith("<!doctype html>")
+
+
+def test_long_lists_have_pages(client, site):
+    """Fifty matches at a time, newest first, and a way to the older ones."""
+    record(GAME, [Pairing("constant", "constant", 60)], site.stores[0])
+    first, second = client.get("/matches/0").text, client.get("/matches/0?page=1").text
+    assert "#62" in first
+    assert "#12<" not in first
+    assert "#12<" in second
+    assert "#0<" in second
+    assert client.get("/matches/0?page=99").status_code == 200
+
+
+def test_tournaments(client, site):
+    """Ratings and the cross-table with their intervals; a file that is none says why and hides no other."""
+    payoff = {"wins": 70, "losses": 30, "draws": 0, "win_rate": 0.7, "low": 0.6, "high": 0.78, "distinct": 99}
+    data = {
+        "agents": ["based", "random"],
+        "ratings": [
+            {"agent": "random", "elo": 1000, "low": 950, "high": 1050},
+            {"agent": "based", "elo": 1147, "low": 1101, "high": 1200},
+        ],
+        "payoff": {"based": {"random": payoff}, "random": {"based": {**payoff, "win_rate": 0.3, "low": 0.22, "high": 0.4}}},
+        "game": "brawl", "stage": "warehouse", "matches": 100, "world": "brawl",
+    }  # fmt: skip
+    (site.tournaments / "first.json").write_text(json.dumps(data))
+    (site.tournaments / "broken.json").write_text('{"ratings": [{"agent": "a"}], "payoff": {}}')
+    (site.tournaments / "deep.json").write_text("[" * 100_000)
+    text = client.get("/tournaments").text
+    assert "ratings[0] has no elo" in text
+    assert "is not JSON" in text
+    text = client.get("/tournaments/first").text
+    for part in ("based is the strongest of 2.", "1101 .. 1200", "60 .. 78", "<b>70</b>", "22 .. 40"):
+        assert part in text
+    assert client.get("/tournaments/broken").status_code == 400
+
+
+def test_empty_pages_say_what_to_do(tmp_path):
+    """Without stores and tournaments the pages give the command that makes some."""
+    site = Site(game=GAME, known=lambda name: None, out=tmp_path / "none", tournaments=tmp_path / "none")
+    with TestClient(application(site), base_url=HERE) as client:
+        assert "shadowbox record brawl" in client.get("/matches").text
+        assert "shadowbox tournament brawl" in client.get("/tournaments").text
+
+
+def test_a_mistake_of_ours_tells_nothing(site, monkeypatch, caplog):
+    """An error inside is logged, and the page says only that there was one."""
+    monkeypatch.setattr("shadowbox.web.stored.Store", lambda path: 1 / 0)
+    with TestClient(application(site), base_url=HERE, raise_server_exceptions=False) as client:
+        answer = client.get("/matches")
+        assert answer.status_code == 500
+        assert "division" not in answer.text
+        assert "division" in caplog.text
+        assert client.get("/").status_code == 200

@@ -1,0 +1,161 @@
+"""What goes over a socket: everything for those who come late, the newest for those who are slow, and nothing but messages."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadowbox.errors import UsageError
+from shadowbox.web.cursor import BEHIND, CHUNK, Cursor
+from shadowbox.web.wire import HEAD, LONGEST, Keys, Own, Pause, Speed, Step, Want, parse
+
+WIDTH = 8
+
+
+class Match:
+    """A match that grows by hand; row n is the number n."""
+
+    width = WIDTH
+
+    def __init__(self, length=0):
+        self.length, self.events, self.paused, self.speed, self.result = length, [], False, 1.0, None
+
+    @property
+    def over(self):
+        return self.result is not None
+
+    def rows(self, first, end):
+        return b"".join(number.to_bytes(WIDTH, "little") for number in range(first, end))
+
+
+def taken(cursor):
+    """All messages that are due, until nothing is: rows by number, and the others by kind."""
+    rows, others = [], []
+    while messages := cursor.due():
+        for message in messages:
+            if isinstance(message, bytes):
+                first, count = HEAD.unpack_from(message)
+                assert message[HEAD.size :] == Match().rows(first, first + count)
+                assert count <= CHUNK
+                rows += range(first, first + count)
+            else:
+                others.append(json.loads(message))
+    return rows, others
+
+
+def test_who_comes_late_gets_everything():
+    """A page that joins late gets every row and event once, in order, then the end."""
+    match = Match(5 * CHUNK + 7)
+    match.events = [{"frame": 3}, {"frame": 900}]
+    cursor = Cursor(match)
+    rows, others = taken(cursor)
+    assert rows == list(range(match.length))
+    assert [one["kind"] for one in others] == ["state", "events"]
+    match.length += 1
+    match.result = {"winner": 0}
+    rows, others = taken(cursor)
+    assert rows == [match.length - 1]
+    assert others == [{"kind": "end", "result": {"winner": 0}, "frames": match.length - 1}]
+    assert taken(cursor) == ([], [])
+
+
+def test_who_is_slow_skips_and_may_ask():
+    """A page that falls behind is told which rows it skips, goes on with the newest, and gets the others when it asks."""
+    match = Match(10)
+    cursor = Cursor(match)
+    taken(cursor)
+    match.length = 10 + BEHIND
+    assert taken(cursor) == (list(range(10, 10 + BEHIND)), [])
+    match.length = 2000
+    match.events = [{"frame": 500}]
+    rows, others = taken(cursor)
+    assert rows == [1999]
+    assert others == [{"kind": "gap", "first": 10 + BEHIND, "end": 1999}, {"kind": "events", "events": match.events}]
+    cursor.wanted = Want(10 + BEHIND, 1999)
+    match.length = 2001
+    assert taken(cursor)[0] == [2000, *range(10 + BEHIND, 1999)]
+
+
+def test_a_broken_connection_is_taken_up():
+    """A page that has rows and events already gets the others only; a claim that cannot be is cut to what there is."""
+    match = Match(50)
+    match.events = [{"frame": 1}, {"frame": 2}, {"frame": 3}]
+    rows, others = taken(Cursor(match, row=30, event=2))
+    assert rows == list(range(30, 50))
+    assert others[1]["events"] == [{"frame": 3}]
+    assert taken(Cursor(match, row=10**9, event=10**9))[0] == []
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_any_range_may_be_asked_for(first, length):
+    """What does not exist is answered with less, or nothing, and the cursor goes on."""
+    cursor = Cursor(Match(300))
+    taken(cursor)
+    cursor.wanted = Want(first, first + length + 1)
+    assert taken(cursor)[0] == list(range(min(first, 300), min(first + length + 1, 300)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"kind": "own", "key": "x"}', Own("x")),
+        ('{"kind": "pause", "on": true}', Pause(True)),
+        ('{"kind": "step", "frames": 3}', Step(3)),
+        ('{"kind": "speed", "times": 0.5}', Speed(0.5)),
+        ('{"kind": "keys", "held": ["keys/a"]}', Keys(["keys/a"])),
+        ('{"kind": "want", "first": 0, "end": 5}', Want(0, 5)),
+    ],
+)
+def test_messages(text, message):
+    """Each kind of message is understood."""
+    assert parse(text) == message
+
+
+BAD = [
+    "",
+    "nonsense",
+    "[]",
+    "null",
+    "1e999",
+    "[" * 4000,
+    '{"kind": 5}',
+    '{"kind": "die"}',
+    '{"kind": "pause"}',
+    '{"kind": "pause", "on": 1}',
+    '{"kind": "pause", "on": true, "more": 1}',
+    '{"kind": "step", "frames": 0}',
+    '{"kind": "step", "frames": 10000000}',
+    '{"kind": "step", "frames": true}',
+    '{"kind": "step", "frames": 1.5}',
+    '{"kind": "speed", "times": NaN}',
+    '{"kind": "speed", "times": Infinity}',
+    '{"kind": "speed", "times": -1}',
+    '{"kind": "keys", "held": "keys/a"}',
+    '{"kind": "keys", "held": [1]}',
+    json.dumps({"kind": "keys", "held": ["a"] * 65}),
+    '{"kind": "want", "first": 5, "end": 5}',
+    '{"kind": "want", "first": -5, "end": 5}',
+    '{"kind": "own", "key": "' + "x" * LONGEST + '"}',
+]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_no_message_is_refused(text):
+    """Everything else is refused in words that repeat nothing of it."""
+    with pytest.raises(UsageError) as refusal:
+        parse(text)
+    assert len(str(refusal.value)) < 120
+
+
+@given(
+    st.text(max_size=200)
+    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=9), st.lists).map(json.dumps)
+)
+def test_nothing_else_is_raised(text):
+    """Whatever comes, it is a message or a refusal."""
+    with contextlib.suppress(UsageError):
+        parse(text)
