@@ -17,28 +17,37 @@ MOST_STATES = 12  # of each named field, the most frequent first
 
 def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> str:
     """The HTML file of an episode; `source` says where it comes from, as names and values."""
+    known = greeting(game, episode.meta)
+    result = episode.meta.get("result")
+    return match_page(
+        " against ".join(known["players"]),
+        known,
+        game.schema.pack(episode.columns),
+        episode.events,
+        result=result if isinstance(result, dict) else None,
+        blocks=below_the_viewer(game, episode, source),
+    )
+
+
+def greeting(game: Game, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What a viewer must know of a match before its first row."""
     if game.scene is None:
         raise UsageError(f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks")
-    meta = dict(episode.meta)
-    names = [str(name) for name in meta.get("players", [])]
-    greeting = hello(
+    players = meta.get("players")
+    return hello(
         game.schema,
         game.scene(),
-        players=names,
+        players=[str(name) for name in players] if isinstance(players, list) else [],
         world=str(meta.get("world", "")),
         event_kinds=game.event_kinds,
         event_whats=game.event_whats,
     )
+
+
+def below_the_viewer(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> list[Html]:
+    """What stands on every page of a match: its facts, and where it comes from."""
     found = match_facts(game, episode, outcome_of(game, episode))
-    result = meta.get("result")
-    return match_page(
-        " against ".join(greeting["players"]),
-        greeting,
-        game.schema.pack(episode.columns),
-        episode.events,
-        result=result if isinstance(result, dict) else None,
-        blocks=[*fact_blocks(found), _origin(game, meta, found, source)],
-    )
+    return [*_facts(found), _origin(game, episode.meta, found, source)]
 
 
 def outcome_of(game: Game, episode: Episode) -> Outcome:
@@ -52,8 +61,7 @@ def outcome_of(game: Game, episode: Episode) -> Outcome:
     return Outcome(None, "unknown")
 
 
-def fact_blocks(found: Mapping[str, Any]) -> Iterator[Html]:
-    """Match facts as blocks of a page."""
+def _facts(found: Mapping[str, Any]) -> Iterator[Html]:
     for remark in found["remarks"]:
         yield sentence(badge("passive", "bad"), f" {remark}.")
     for loss in found.get("forfeit", ()):
