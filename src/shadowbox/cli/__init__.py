@@ -20,6 +20,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "tournament": ("shadowbox.cli.tournament:tournament", "Agents in pairs: ratings and payoffs with intervals."),
+    "train": ("shadowbox.cli.train:train", "Learn a policy from a store; stops, resumes and continues exactly."),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
 }
 
