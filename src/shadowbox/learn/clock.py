@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-PARTS = ("data", "transfer", "forward", "backward", "optimiser", "log", "wait")
+PARTS = ("data", "transfer", "forward", "backward", "optimiser", "log", "wait", "validate", "save")
 
 
 class Clock:

@@ -186,7 +186,7 @@ def _validate(session: Session, console: Console | None) -> None:
     due = session.step % config.validate_every == 0 if config.validate_every else session.source.left == 0
     if task.validation is None or session.validated == session.step or not (due or session.step >= session.total):
         return
-    with session.clock.aside("log"):
+    with session.clock.aside("validate"):
         batches = islice(task.validation(), session.ranks.rank, None, session.ranks.count)
         with schedule.averaged(session.average):
             scores = validate.validate(task.learner, session.model, batches, session.ranks)
@@ -213,7 +213,7 @@ def _save(session: Session, meter: facts.Meter, spent: dict[str, float], stopped
     due = session.step % every == 0 if every else session.source.left == 0
     best = session.best.get("step") == session.step
     if due or best or stopped or session.ended:
-        with session.clock.aside("log"):
+        with session.clock.aside("save"):
             session.save()
             beginnings.note(session, meter, spent, session.ended or ("stopped" if stopped else "running"))
 

@@ -26,7 +26,8 @@ def rate(config: Config, step: int, total: int) -> float:
 def in_words(config: Config, total: int) -> str:
     """The schedule as a sentence."""
     final = config.lr * config.final_lr
-    return f"warm-up of {config.warmup} steps to {config.lr:g}, then a cosine to {final:g} at step {total}"
+    warmup = min(config.warmup, max(0, total - 1))
+    return f"warm-up of {warmup} steps to {config.lr:g}, then a cosine to {final:g} at step {total}"
 
 
 def optimiser(model: nn.Module, config: Config, device: torch.device) -> torch.optim.Optimizer:

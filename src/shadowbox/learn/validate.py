@@ -97,4 +97,4 @@ def _merged(sums: dict[str, dict[int, tuple[float, float]]], ranks: Ranks) -> di
 
 def _interval(per_episode: dict[int, tuple[float, float]]) -> Interval:
     tops, bottoms = zip(*(per_episode[number] for number in sorted(per_episode)), strict=True)
-    return bootstrap_ratio(np.array(tops), np.array(bottoms), tries=TRIES)
+    return Interval(*map(float, bootstrap_ratio(np.array(tops), np.array(bottoms), tries=TRIES)))

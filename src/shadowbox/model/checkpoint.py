@@ -68,6 +68,7 @@ def save(run: Path, step: int, about: About, weights: Mapping[str, Tensor], trai
     """Write the checkpoint of a step, all of it or nothing, and point `latest` at it."""
     from safetensors.torch import save as packed
 
+    _must_be_plain(trainer, "trainer state")
     folder = run / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / _name(step)
@@ -267,8 +268,21 @@ def _plain_load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds; all mean the same to the user
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        told = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        reason = next((line.partition("Please")[0].strip() for line in told if "Unsupported" in line), told[0])
         raise CheckpointError(f"{path} is no trainer state of plain data and is not opened: {reason}") from error
+
+
+def _must_be_plain(value: Any, where: str) -> None:
+    """Refuse to write what `_plain_load` would refuse to read: a run must not find out when it resumes."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _must_be_plain(item, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            _must_be_plain(item, f"{where}[{at}]")
+    elif type(value) not in (int, float, str, bool, type(None)) and not isinstance(value, Tensor):
+        raise CheckpointError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, numbers, text and containers")
 
 
 def pointed(run: Path, name: str) -> int | None:
