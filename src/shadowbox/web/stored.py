@@ -51,7 +51,8 @@ def match(site: Site, shelf: int, number: int) -> str:
     blocks: list[str] = [
         element("match-viewer", keys="page"),
         element("p", id="told", role="status"),
-        element("section", element("p", more), *below, class_="under"),
+        element("section", element("p", more), class_="under"),
+        element("section", *below, class_="column"),
     ]
     title = " against ".join(_players(meta)) or f"{store.path}#{number}"
     return framed(title, "/matches", blocks, module="stored", wide=True, source=f"/matches/{shelf}/{number}.json")
