@@ -55,6 +55,8 @@ browser:
 
 bench: $(READY)
 	@$(BIN)/shadowbox bench store
+	@echo
+	@$(BIN)/shadowbox bench sim
 
 clean:
 	rm -rf .venv runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis

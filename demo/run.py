@@ -42,7 +42,7 @@ def brawl() -> None:
     (OUT / "mix.yaml").write_text(MIX)
     say("brawl, the built-in platform fighter (the first call compiles its rules: some seconds)")
     call("shadowbox record brawl --mix mix.yaml --matches 200 --seed 7 --out brawl-store")
-    call("shadowbox audit brawl-store --verify --html brawl.html")
+    call("shadowbox audit brawl-store --verify --brief --html brawl.html")
     call("shadowbox view brawl-store#0 --out match.html")
 
 

@@ -6,8 +6,10 @@
     │   └── SchemaMismatch  data or weights belong to another schema; the message lists the differences
     ├── EpisodeError        an episode holds a value its schema does not allow, or a shape that does not fit
     ├── RecordingError      a recording cannot be read
-    └── StoreError          a store is damaged, of an unknown version, unreadable, or the disk is full
-        └── StoreLocked     another process is writing to it
+    ├── StoreError          a store is damaged, of an unknown version, unreadable, or the disk is full
+    │   └── StoreLocked     another process is writing to it
+    ├── CheckpointError     a checkpoint is damaged, of an unknown version, or not a checkpoint at all
+    └── TrainingError       a training run cannot go on; its last checkpoint is intact
 
 A message is one paragraph: where (file, episode, frame, field), what was found, what was expected, what to do.
 """
@@ -52,6 +54,14 @@ class StoreError(ShadowboxError):
 
 class StoreLocked(StoreError):
     """Another process is writing to this store."""
+
+
+class CheckpointError(ShadowboxError):
+    """A checkpoint cannot be read, or is none."""
+
+
+class TrainingError(ShadowboxError):
+    """A training run cannot go on."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -124,6 +124,10 @@ def test_audit_in_words_as_json_and_as_a_page(capsys, path, tmp_path):
     assert code == 0
     assert "8 episodes, 240 frames of toy" in out.splitlines()[-2]
     assert "every file verified" in out
+    _, short, _ = run(capsys, "audit", path, "--brief")
+    assert "pad/a[0]" in short
+    assert "player/x" not in short
+    assert short.splitlines()[-1] in out.replace(", every file verified", "")
     code, out, _ = run(capsys, "audit", path, "--json")
     facts = json.loads(out)
     assert (facts["episodes"], facts["frames"], facts["row_bytes"]) == (8, 240, TOY.row_dtype.itemsize)

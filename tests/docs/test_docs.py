@@ -35,6 +35,21 @@ def test_the_demo_runs_to_its_page(tmp_path):
     assert "and answers {'keys/up': (16, 32, 2)" in answer.stdout
 
 
+def test_the_example_of_the_front_page_runs(tmp_path):
+    """The README's Python, word for word, draws a batch from a store where it says the store is."""
+    from conftest import TOY, random_episode
+
+    from shadowbox.data.write import Writer
+
+    with Writer(tmp_path / "data" / "brawl", TOY) as writer:
+        for seed in range(10):
+            writer.add(random_episode(TOY, 400, seed=seed))
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    answer = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith(f"4000 (32, 66, {TOY.row_dtype.itemsize})")
+
+
 def test_the_walkthrough_names_its_files():
     """Every file that the page lists has its code on the page."""
     listed = re.findall(r"^  (\w+\.py) ", PAGE.read_text(), re.MULTILINE)

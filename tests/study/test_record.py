@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from shadowbox import cli
@@ -49,7 +50,9 @@ def test_recording_appends(game, tmp_path):
     [
         ("folower", "has no bot 'folower': did you mean 'follower'"),
         ("policy:runs/x", "'policy:' cannot be used yet"),
-        ("follower@0.7", "has no option '0.7'"),
+        ("follower@0.7", "'0.7' is for learned policies"),
+        ("follower@fast", "there is no option 'fast'"),
+        ("replay:nowhere", "name one match, as in replay:nowhere#12"),
         ("follower@delay=-1", "delay is a number of frames"),
         ("follower@delay=1e9", "delay is a number of frames"),
         ("", "has no bot ''"),
@@ -79,6 +82,26 @@ def test_worlds_by_name(game):
         specs.world("dream:runs/x", game, 3)
     with pytest.raises(UsageError, match="its simulator is 'paddles'"):
         specs.world("brawl2", game, 3)
+    with pytest.raises(UsageError, match="has no option 'stage'"):
+        specs.world("paddles@stage=moon", game, 3)
+    with pytest.raises(UsageError, match="'fast' is no option"):
+        specs.world("paddles@fast", game, 3)
+
+
+def test_a_worlds_name_is_its_spec():
+    """The name that a world carries into every result builds the same world again."""
+    brawl = load("brawl")
+    world = specs.world("brawl@stage=mirror@weapons=off@stocks=1", brawl, 2)
+    assert world.name == "brawl@stage=mirror@weapons=off@stocks=1"
+    assert specs.world(world.name, brawl, 2).name == world.name
+    assert world.reset(np.arange(2))["player/stocks"].max() == 1
+    for option, message in (
+        ("stage=moon", "unknown stage 'moon'"),
+        ("stocks=x", "x stocks"),
+        ("time_limit=off", "time_limit is"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            specs.world(f"brawl@{option}", brawl, 2)
 
 
 def test_a_mix_divides_the_matches(tmp_path):

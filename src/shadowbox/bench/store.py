@@ -49,7 +49,7 @@ def bench_store(
     import torch
 
     torch.set_num_threads(1)
-    made = [_episode(seed) for seed in range(8)]
+    made = [smooth_episode(seed) for seed in range(8)]
     with tempfile.TemporaryDirectory(prefix="shadowbox-bench-") as folder:
         path = Path(folder) / "store"
         write_s, written = _cpu(lambda: _write(path, made, frames, progress))
@@ -76,7 +76,7 @@ def bench_store(
         }
 
 
-def _episode(seed: int) -> Episode:
+def smooth_episode(seed: int) -> Episode:
     """Numbers that look like a match: smooth reals, flags that stay, choices that change now and then."""
     draws = np.random.default_rng(seed)
     columns: Columns = {}

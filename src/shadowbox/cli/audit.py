@@ -20,10 +20,11 @@ from shadowbox.errors import ShadowboxError, StoreError
 @click.argument("path", metavar="STORE")
 @click.option("--verify", is_flag=True, help="Hash every file again, and name what is damaged.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
+@click.option("--brief", is_flag=True, help="Print presses, events and the summary; columns and baselines stay on the page.")
 @click.option("--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test.")
 @click.option("--by", "key", help="Metadata value by which sides are chosen, such as a player.")
 @json_option
-def audit(path: str, verify: bool, html: Path | None, shares: str, key: str | None, as_json: bool) -> None:
+def audit(path: str, verify: bool, html: Path | None, brief: bool, shares: str, key: str | None, as_json: bool) -> None:
     """What is in STORE: sizes, fields, presses, free baselines, duplicates and damage."""
     if verify:
         _refuse_damage(path)
@@ -37,7 +38,7 @@ def audit(path: str, verify: bool, html: Path | None, shares: str, key: str | No
     if as_json:
         emit(facts)
     else:
-        print(_as_text(facts))
+        print(_as_text(facts, brief))
         if html:
             print(f"page: {html}")
 
@@ -59,8 +60,8 @@ def _write_page(path: Path, facts: dict[str, Any]) -> None:
         raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
 
 
-def _as_text(facts: dict[str, Any]) -> str:
-    parts = [
+def _as_text(facts: dict[str, Any], brief: bool) -> str:
+    parts = [] if brief else [
         table(
             ["column", "kind", "unit", "min", "mean", "max", "zeros", "invalid", "note"],
             [
@@ -78,7 +79,7 @@ def _as_text(facts: dict[str, Any]) -> str:
             for slot, c in enumerate(slots)
         ]
         parts.append(table(["control", "pressed", "begins", "onsets", "hold (frames)"], rows))
-    if facts["baselines"]["columns"]:
+    if facts["baselines"]["columns"] and not brief:
         rows = [
             [key, name, facts["baselines"]["metric"][facts["columns"][key]["kind"]], number(score["value"]), audits.span(score)]
             for key, named in facts["baselines"]["columns"].items()

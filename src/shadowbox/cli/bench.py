@@ -41,6 +41,17 @@ def sim(seconds: float, as_json: bool) -> None:
     _print("sim", bench_sim(budget_s=seconds), as_json)
 
 
+@bench.command()
+@click.option("--steps", default=300, show_default=True, type=click.IntRange(min=10))
+@click.option("--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Segments of 64 decisions a step.")
+@json_option
+def loop(steps: int, batch: int, as_json: bool) -> None:
+    """The training loop: what it costs beside loss, backward and optimiser, and how long resuming takes."""
+    from shadowbox.bench.loop import bench_loop
+
+    _print("loop", bench_loop(steps, batch), as_json)
+
+
 def _print(name: str, figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit(figures)

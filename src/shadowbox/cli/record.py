@@ -34,7 +34,15 @@ def record(
     stage: str | None,
     as_json: bool,
 ) -> None:
-    """Play matches of GAME between two agents and store them, whole or not at all."""
+    """Play matches of GAME between two agents and store them, whole or not at all.
+
+    GAME may be gym:ENV_ID, a registered Gymnasium environment; --p0 module:function then acts in it, or chance does.
+    """
+    if game.startswith("gym:"):
+        if p1 or mix or stage:
+            raise UsageError(f"{game} is played by --p0 module:function, or by chance; it takes no --p1, --mix or --stage")
+        _record_gym(game.removeprefix("gym:"), p0, matches, out, seed, as_json)
+        return
     from shadowbox.study.record import Pairing, read_mix
     from shadowbox.study.record import record as play_and_store
 
@@ -58,13 +66,29 @@ def record(
         _say(facts)
 
 
+def _record_gym(env_id: str, policy: str | None, episodes: int, out: Path, seed: int, as_json: bool) -> None:
+    from shadowbox.study.gym import record as play_and_store
+
+    began = time.process_time()
+    with progress("playing") as update:
+        facts = play_and_store(env_id, out, episodes=episodes, seed=seed, policy=policy, progress=update)
+    facts["frames_per_cpu_s"] = facts["frames"] / (time.process_time() - began)
+    if as_json:
+        emit(facts)
+    else:
+        _say_total(facts)
+
+
 def _say(facts: dict[str, Any]) -> None:
     rows = [
         [f"{pairing['p0']} - {pairing['p1']}", *(number(pairing["won"][key]) for key in ("p0", "p1", "draws", "frames"))]
         for pairing in facts["pairings"]
     ]
     print(table(["pairing", "p0 won", "p1 won", "draws", "frames"], rows))
+    print()
+    _say_total(facts)
+
+
+def _say_total(facts: dict[str, Any]) -> None:
     rate = number(int(facts["frames_per_cpu_s"]))
-    print(
-        f"\n{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, {rate} frames per CPU-second"
-    )
+    print(f"{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, {rate} frames per CPU-second")

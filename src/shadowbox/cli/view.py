@@ -73,37 +73,9 @@ def _game(found: Store, named: str | None) -> Game:
 
 
 def _page(found: Store, number: int, game: Game, path: Path) -> Path:
-    from shadowbox.page.document import Html, code, facts, folded
-    from shadowbox.page.match_page import hello, match_page
+    from shadowbox.study.show import match_document
 
-    assert game.scene is not None
-    meta, players = found.meta_of(number), _players(found, number)
-    greeting = hello(
-        found.schema,
-        game.scene(),
-        players=players,
-        world=_world(meta),
-        event_kinds=game.event_kinds,
-        event_whats=game.event_whats,
-    )
-    known: list[tuple[str | Html, str | Html]] = [
-        ("store", code(f"{found.path}#{number}")),
-        ("game", code(game.name)),
-        ("world", code(_world(meta) or "unknown")),
-        ("seed", code(str(meta.get("seed", "unknown")))),
-        ("fields", code(found.schema.facts_hash)),
-        ("content", code(found.index[number]["digest"].tobytes().hex())),
-    ]
-    title = " against ".join(greeting["players"])
-    page = match_page(
-        title,
-        greeting,
-        found.rows_of(number),
-        found.events_of(number),
-        result=_result(meta),
-        blocks=[folded("Where this match comes from", [facts(known)])],
-    )
-    write_whole(path, page.encode())
+    write_whole(path, match_document(game, found.episode(number), [("store", f"{found.path}#{number}")]).encode())
     return path
 
 
@@ -163,8 +135,3 @@ def _players(found: Store, number: int) -> list[str]:
 
 def _world(meta: dict[str, Any]) -> str:
     return str(meta.get("world", ""))
-
-
-def _result(meta: dict[str, Any]) -> dict[str, Any] | None:
-    result = meta.get("result")
-    return result if isinstance(result, dict) else None

@@ -6,12 +6,9 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from shadowbox.core.fields import LARGEST, Choice, Field, Flag, Group, Real
-
-if TYPE_CHECKING:
-    from shadowbox.core.schema import Schema
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 PREDICT = {"real": ("value", "delta", "no"), "flag": ("value", "no"), "choice": ("value", "no")}
@@ -31,6 +28,19 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; a bool
 }
 
 
+class Declared(Protocol):
+    """What of a schema is looked at here."""
+
+    @property
+    def fps(self) -> float: ...  # noqa: D102
+    @property
+    def players(self) -> int: ...  # noqa: D102
+    @property
+    def controls(self) -> Group: ...  # noqa: D102
+    @property
+    def groups(self) -> tuple[Group, ...]: ...  # noqa: D102
+
+
 def _wrongly_typed(declared: Any) -> Iterable[str]:
     """Attributes that hold another type than they are annotated with, in words. JSON and callers may bring anything."""
     for attribute in dataclasses.fields(declared):
@@ -41,7 +51,7 @@ def _wrongly_typed(declared: Any) -> Iterable[str]:
             yield f"{attribute.name}={repr(value)[:60]}, it is {'None or ' if optional else ''}{words}"
 
 
-def problems(schema: Schema) -> Iterable[str]:
+def problems(schema: Declared) -> Iterable[str]:
     """Everything that is wrong with a declaration, in words; what has the wrong type is not looked at further."""
     wrong = [*_wrongly_typed(schema)]
     for group in schema.groups:
@@ -51,7 +61,7 @@ def problems(schema: Schema) -> Iterable[str]:
     yield from wrong or _wrong_values(schema)
 
 
-def _wrong_values(schema: Schema) -> Iterable[str]:
+def _wrong_values(schema: Declared) -> Iterable[str]:
     if not schema.fps > 0:
         yield f"fps is {schema.fps}, it must be positive"
     if schema.players < 1:

@@ -81,11 +81,27 @@ class Agent(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a match ended: `winner` is a player or None (a draw, or broken off), `reason` a word of the game's own."""
+    """How a match ended: `winner` is a player or None (a draw, or broken off), `reason` a word of the game's own.
+
+    `timeout` says that the clock ended it: a learner may then ask what would have come next.
+    """
 
     winner: int | None
     reason: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    timeout: bool = False
+
+
+class Reward(Protocol):
+    """What players earn in a frame: a sum of named terms, for N matches and all players at once."""
+
+    def before(self, columns: Columns) -> Columns:
+        """Copies of what it needs of a frame that the next step will overwrite."""
+        ...
+
+    def __call__(self, earlier: Columns, after: Columns, events: Array, step: int = 0) -> tuple[Array, dict[str, Array]]:
+        """The sum [N, players] and each weighted term [N, players]; weights may depend on the learning step."""
+        ...
 
 
 class Bot(Protocol):
@@ -107,13 +123,16 @@ class Game:
     reader_options: Mapping[str, Any] = field(default_factory=dict)
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     events: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> events, for games whose rules are elsewhere
-    outcome: Callable[[Columns, Array], Outcome] | None = None
+    outcome: Callable[[Columns, Array], Outcome] | None = None  # rows [n, slots], their events; the last row must suffice
+    attacks: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> where an attack begins, bool [T + 1, players]
+    places: Callable[[Columns], Sequence[str]] | None = None  # where each player began ("left"), so that luck of place shows
     writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)  # file format -> (episode, path)
     bots: Mapping[str, Bot] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()  # bots that learners never train on
     policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path
     worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds by name -> path
-    rewards: Mapping[str, Any] = field(default_factory=dict)
+    rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)  # presets, built when called
+    reward: Callable[[Mapping[str, Any]], Reward] | None = None  # one of the user's own: weights by term -> Reward
     encodings: Mapping[str, Any] = field(default_factory=dict)  # named selections over the schema
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations

@@ -39,6 +39,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def part(self, chosen: slice) -> Batch:
+        """Some of the windows."""
+        return Batch(self.rows[chosen], self.inside[chosen], self.episode[chosen], self.first[chosen])
+
 
 @dataclass(frozen=True)
 class Aligned(Generic[A]):
@@ -130,8 +134,16 @@ class Sampler(ABC):
 
     def __len__(self) -> int:
         """Batches that this rank sees in this epoch."""
-        whole, rest = divmod(self.examples, self.batch * self.ranks)
-        return whole + (1 if rest and not self.drop_last else 0)
+        return self._batches(self.examples)
+
+    @property
+    def left(self) -> int:
+        """Batches that this rank still sees in this epoch."""
+        return self._batches(self.examples - self.position)
+
+    def batches_in(self, epoch: int) -> int:
+        """Batches that this rank sees in that epoch; where segments begin, and so their number, differs a little."""
+        return self._batches(int(self._examples(self._rows, self._shift_in(epoch)).sum()))
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
@@ -172,11 +184,18 @@ class Sampler(ABC):
 
     def _begin_epoch(self) -> None:
         # where segments begin changes from epoch to epoch, so that every frame is seen at every place in a segment
-        self._shift = stable_hash(self.seed, self.epoch) % self.length if self.shuffle else 0
+        self._shift = self._shift_in(self.epoch)
         ends = np.cumsum(self._examples(self._rows, self._shift))
         self._ends = ends
         self.examples = int(ends[-1]) if len(ends) else 0
         self._order = Permutation(self.examples, stable_hash(self.seed, self.epoch, "order"))
+
+    def _shift_in(self, epoch: int) -> int:
+        return stable_hash(self.seed, epoch) % self.length if self.shuffle else 0
+
+    def _batches(self, examples: int) -> int:
+        whole, rest = divmod(examples, self.batch * self.ranks)
+        return whole + (1 if rest and not self.drop_last else 0)
 
     def _next_numbers(self) -> Array | None:
         """The numbers of this rank's examples in the next global batch, or None at the end of the epoch."""

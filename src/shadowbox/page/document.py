@@ -105,6 +105,25 @@ def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
     return Html(f'<svg role="img" viewBox="0 0 720 {24 * len(rows)}">{"".join(lines)}</svg>')
 
 
+def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> Html:
+    """Curves over one axis each way: (name, points by ascending x, tone: a colour class of the style)."""
+    points = [point for _, curve, _ in curves for point in curve]
+    if not points:
+        return Html("")
+    (left, right), (low, high) = ((min(values), max(values)) for values in zip(*points, strict=True))
+    wide, tall = (right - left) or 1.0, (high - low) or 1.0
+    drawn = []
+    for name, curve, tone in curves:
+        path = " ".join(f"{70 + 640 * (x - left) / wide:.1f},{12 + 160 * (high - y) / tall:.1f}" for x, y in curve)
+        drawn.append(f'<polyline class="curve {escape(tone)}" points="{path}"><title>{escape(name)}</title></polyline>')
+        x, y = path.rsplit(" ", 1)[-1].split(",")
+        drawn.append(f'<circle class="{escape(tone)}" cx="{x}" cy="{y}" r="3"><title>{escape(name)}</title></circle>')
+    ends = ((64, 16, high), (64, 176, low))
+    axes = "".join(f'<text class="label" x="{x}" y="{y}" text-anchor="end">{value:.3g}</text>' for x, y, value in ends)
+    axes += f'<text class="label" x="70" y="194">{left:g}</text><text class="label" x="710" y="194" text-anchor="end">{right:g}</text>'
+    return Html(f'<svg role="img" viewBox="0 0 720 200">{axes}{"".join(drawn)}</svg>')
+
+
 def folded(title: Text, blocks: Iterable[Html]) -> Html:
     """What only some readers want, behind its title."""
     return Html(f"<details><summary>{_safe(title)}</summary>{''.join(map(_safe, blocks))}</details>")

@@ -1,4 +1,4 @@
-"""What agents of every kind share: a reaction delay in front of their eyes."""
+"""Agents that need no game and no model: one that sees late, and one that does again what was done."""
 
 from __future__ import annotations
 
@@ -36,6 +36,28 @@ class Delayed:
         queue = [*queue, {key: values.copy() for key, values in view.items()}]
         controls, inner = self.agent.act(queue[0], state["agent"])
         return controls, {"agent": inner, "queue": queue[1:], "fresh": np.zeros_like(state["fresh"])}
+
+
+class Replay:
+    """Presses what was pressed in the same seat of a recorded match, and nothing after its end."""
+
+    def __init__(self, controls: Columns) -> None:
+        """`controls` [T, players] by control key."""
+        self.controls = controls
+        self.frames = len(next(iter(controls.values())))
+
+    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+        """The frame that each match is at."""
+        begun = np.zeros(len(seeds), np.int64)
+        return (players, begun if state is None or where is None else np.where(where, begun, state[1]))
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """The recorded controls of this frame."""
+        players, frame = state
+        over = (frame >= self.frames)[:, None]
+        at = np.minimum(frame, self.frames - 1)
+        pressed = {key: values[at, players][:, None] for key, values in self.controls.items()}
+        return {key: np.where(over, np.zeros_like(values), values) for key, values in pressed.items()}, (players, frame + 1)
 
 
 def _where(mask: Array, ours: Array, theirs: Array) -> Array:

@@ -13,6 +13,7 @@ from shadowbox.core.game import EVENT, Agent, Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.errors import EpisodeError
+from shadowbox.play.referee import Referee
 
 SIDE_BY_SIDE = 256  # matches at once; which number it is changes no match, only the speed
 CHUNK = 256  # frames that the history grows by
@@ -30,14 +31,15 @@ class Played:
 def play(game: Game, world: World, agents: Sequence[Agent], players: Sequence[str], seeds: Array) -> Iterator[Played]:
     """Play a match for each of `seeds` to its end, in their order; `players` are the names that the episodes carry.
 
-    `world.matches` of them run side by side; where one ends the next begins, so no place waits for the longest match.
+    `world.matches` of them run side by side; where one ends the next begins, so no place waits for the longest match. An
+    agent that crashes or answers with nonsense loses that match by forfeit, with the reason; the other matches go on.
     """
     table = _Table(game, world, agents, seeds)
     finished: dict[int, Played] = {}
     for due in range(len(seeds)):
         while due not in finished:
-            for match, columns, events in table.step():
-                outcome = game.outcome(columns, events) if game.outcome else Outcome(None, "over")
+            for match, columns, events, forfeit in table.step():
+                outcome = forfeit or (game.outcome(columns, events) if game.outcome else Outcome(None, "over"))
                 meta = _meta(world, players, int(seeds[match]), outcome)
                 finished[match] = Played(Episode(columns, meta, events), outcome)
         yield finished.pop(due)
@@ -52,7 +54,7 @@ class _Table:
     """The places of a world and the matches that sit in them."""
 
     def __init__(self, game: Game, world: World, agents: Sequence[Agent], seeds: Array) -> None:
-        self.game, self.world, self.agents, self.seeds = game, world, agents, seeds
+        self.game, self.world, self.seeds = game, world, seeds
         places = world.matches
         self.match = np.arange(places)  # which match sits in each place; from len(seeds) on: none
         self.began = np.zeros(places, np.int64)  # the frame of the history at which it began
@@ -61,19 +63,19 @@ class _Table:
         self.history = _History()
         here = self._seeds_here()
         self.columns = world.reset(here)
-        self.states = [agent.start(here, np.full(places, player)) for player, agent in enumerate(agents)]
-        keys = game.schema.control_keys
-        self.pressed: Columns = {key: np.zeros_like(self.columns[key]) for key in keys}
+        self.referees = [Referee(game.schema, agent, player, here) for player, agent in enumerate(agents)]
+        self.pressed: Columns = {key: np.zeros_like(self.columns[key]) for key in game.schema.control_keys}
 
-    def step(self) -> list[tuple[int, Columns, Array]]:
-        """One frame everywhere; the matches that ended with it as (number, columns [T + 1, slots], events)."""
+    def step(self) -> list[tuple[int, Columns, Array, Outcome | None]]:
+        """One frame everywhere; the matches that ended with it: number, columns [T + 1, slots], events, forfeit if any."""
         state = {key: self.columns[key] for key in self.game.schema.state_keys}
         self.pressed = self._decide({**state, **self.pressed})
         self.history.add({**state, **self.pressed})
         self.columns, events, done = self.world.step(self.pressed)
         for place in np.unique(events["match"]).tolist():
             self.happened[place].append(events[events["match"] == place])
-        ended = np.flatnonzero(done & (self.match < len(self.seeds)))
+        lost = np.array([referee.lost for referee in self.referees]).any(axis=0)
+        ended = np.flatnonzero((done | lost) & (self.match < len(self.seeds)))
         if self.history.length - self.began.min() > LONGEST:
             raise EpisodeError(f"{self.world.name}: a match is not over after {LONGEST:,} frames; the world needs a time limit")
         over = [self._take(int(place)) for place in ended]
@@ -83,13 +85,10 @@ class _Table:
 
     def _decide(self, view: Columns) -> Columns:
         """Everybody's controls [N, players]; each agent sees the same frame with its own slot first."""
-        answers = []
-        for player, agent in enumerate(self.agents):
-            answer, self.states[player] = agent.act(from_seat(self.game.schema, view, player), self.states[player])
-            answers.append(answer)
+        answers = [referee.ask(from_seat(self.game.schema, view, referee.player)) for referee in self.referees]
         return {key: np.concatenate([answer[key] for answer in answers], axis=1) for key in self.game.schema.control_keys}
 
-    def _take(self, place: int) -> tuple[int, Columns, Array]:
+    def _take(self, place: int) -> tuple[int, Columns, Array, Outcome | None]:
         """The match in `place`, whole: its rows, and the last state with neutral controls."""
         last = {key: values[place : place + 1].copy() for key, values in self.columns.items()}
         for key in self.game.schema.control_keys:
@@ -97,7 +96,16 @@ class _Table:
         past = self.history.rows(place, int(self.began[place]))
         columns = {key: np.concatenate([*past[key], last[key]]) for key in self.game.schema.columns}
         events = np.frombuffer(b"".join(part.tobytes() for part in self.happened[place]), EVENT)
-        return int(self.match[place]), columns, events
+        return int(self.match[place]), columns, events, self._forfeit(place)
+
+    def _forfeit(self, place: int) -> Outcome | None:
+        """The outcome of a match that somebody lost by forfeit: the others' win; nobody's, where all of them did."""
+        losers = {referee.player: referee.why[place] for referee in self.referees if referee.lost[place]}
+        if not losers:
+            return None
+        left = [referee.player for referee in self.referees if referee.player not in losers]
+        facts = {"forfeit": [{"player": player, "reason": why} for player, why in losers.items()]}
+        return Outcome(left[0] if len(left) == 1 else None, "forfeit", facts)
 
     def _seat(self, places: Array) -> None:
         """Give freed places to the matches that wait."""
@@ -112,9 +120,8 @@ class _Table:
         if where.any():
             here = self._seeds_here()
             self.columns = self.world.reset(here, where)
-            for player, agent in enumerate(self.agents):
-                seats = np.full(self.world.matches, player)
-                self.states[player] = agent.start(here, seats, self.states[player], where)
+            for referee in self.referees:
+                referee.seat(here, where)
         for values in self.pressed.values():
             values[places] = 0
         self.history.forget(int(self.began.min()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from shadowbox.core.game import Game, stable_hash
+from shadowbox.core.game import Game, Outcome, stable_hash
 from shadowbox.core.schema import Array
 from shadowbox.data.store import Progress
 from shadowbox.data.write import Writer
-from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
 from shadowbox.play.match import SIDE_BY_SIDE, play
 from shadowbox.study import specs
 
@@ -40,7 +39,7 @@ def record(
 ) -> dict[str, Any]:
     """Play all pairings and append them to the store `out`; what was written, and who won how often."""
     options = dict(options or {})
-    _must_be_options(game, options)
+    specs.must_be_options(game, options)
     total, done, wins = sum(pairing.matches for pairing in pairings), 0, []
     for pairing in pairings:  # a name that means nothing is refused before the first match
         specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
@@ -52,6 +51,7 @@ def record(
             world = specs.world(game.name, game, min(SIDE_BY_SIDE, pairing.matches), **options)
             count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
             for played in play(game, world, agents, (pairing.p0, pairing.p1), _seeds(seed, pairing)):
+                _must_not_forfeit(played.outcome, pairing)
                 writer.add(played.episode)
                 winner = played.outcome.winner
                 count["draws" if winner is None else f"p{winner}"] += 1
@@ -89,18 +89,14 @@ def read_mix(path: Path, matches: int) -> list[Pairing]:
     return [Pairing(entry["p0"], entry["p1"], count) for entry, count in pairs if count]
 
 
+def _must_not_forfeit(outcome: Outcome, pairing: Pairing) -> None:
+    """A recording is something to learn from; an agent that breaks is a mistake to mend first."""
+    for loss in outcome.facts.get("forfeit", ()):
+        name = (pairing.p0, pairing.p1)[loss["player"]]
+        raise ShadowboxError(f"agent '{name}' broke in seat {loss['player']}: {loss['reason']}; nothing more is recorded")
+
+
 def _seeds(seed: int, pairing: Pairing) -> Array:
     """One for each match; they depend on who plays, so that two pairings of a mix do not share their luck."""
     numbers = (stable_hash(seed, pairing.p0, pairing.p1, match) >> 1 for match in range(pairing.matches))
     return np.fromiter(numbers, np.int64, pairing.matches)
-
-
-def _must_be_options(game: Game, options: Mapping[str, Any]) -> None:
-    if game.world is None:
-        raise UsageError(f"{game.name} has no simulator; its episodes come from recordings")
-    parameters = inspect.signature(game.world).parameters
-    known = list(parameters)[1:]
-    refuses_itself = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    for name in options:
-        if name not in known and not refuses_itself:
-            raise UsageError(f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}")

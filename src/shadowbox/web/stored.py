@@ -10,8 +10,9 @@ from typing import Any
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
-from shadowbox.page.document import Html, badge, code, facts, folded, heading, table
-from shadowbox.page.match_page import event_list, hello, match_page
+from shadowbox.page.document import Html, badge, code, heading, table
+from shadowbox.page.match_page import event_list
+from shadowbox.study.show import below_the_viewer, greeting, match_document
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.site import Site
 
@@ -47,16 +48,14 @@ def match(site: Site, shelf: int, number: int) -> str:
     """The page of one match; its script fetches `match_data`."""
     store, game = _opened(site, shelf, number)
     meta = store.meta_of(number)
-    blocks: list[str] = [element("match-viewer", keys="page"), element("p", id="told", role="status")]
-    known: list[tuple[str | Html, str | Html]] = [
-        ("store", code(f"{store.path}#{number}")),
-        ("game", code(game.name)),
-        ("world", code(str(meta.get("world", "unknown")))),
-        ("seed", code(str(meta.get("seed", "unknown")))),
-        ("content", code(store.index[number]["digest"].tobytes().hex())),
-    ]
     more = element("a", "This match as one file that works offline", href=f"/matches/{shelf}/{number}.html", download=True)
-    blocks.append(element("section", element("p", more), folded("Where this match comes from", [facts(known)]), class_="under"))
+    below = below_the_viewer(game, store.episode(number), [("store", f"{store.path}#{number}")])
+    blocks: list[str] = [
+        element("match-viewer", keys="page"),
+        element("p", id="told", role="status"),
+        element("section", element("p", more), class_="under"),
+        element("section", *below, class_="column"),
+    ]
     title = " against ".join(_players(meta)) or f"{store.path}#{number}"
     return framed(title, "/matches", blocks, module="stored", wide=True, source=f"/matches/{shelf}/{number}.json")
 
@@ -64,9 +63,10 @@ def match(site: Site, shelf: int, number: int) -> str:
 def match_data(site: Site, shelf: int, number: int) -> dict[str, Any]:
     """What the viewer needs."""
     store, game = _opened(site, shelf, number)
-    meta, result = store.meta_of(number), store.meta_of(number).get("result")
+    meta = store.meta_of(number)
+    result = meta.get("result")
     return {
-        "hello": _greeting(store, game, meta),
+        "hello": greeting(game, meta),
         "rows": base64.b64encode(store.rows_of(number).tobytes()).decode(),
         "events": event_list(store.events_of(number)),
         "result": result if isinstance(result, dict) else None,
@@ -76,12 +76,7 @@ def match_data(site: Site, shelf: int, number: int) -> dict[str, Any]:
 def match_file(site: Site, shelf: int, number: int) -> str:
     """The same as `shadowbox view` writes it."""
     store, game = _opened(site, shelf, number)
-    meta = store.meta_of(number)
-    result = meta.get("result")
-    greeting = _greeting(store, game, meta)
-    title = " against ".join(greeting["players"])
-    given = result if isinstance(result, dict) else None
-    return match_page(title, greeting, store.rows_of(number), store.events_of(number), result=given)
+    return match_document(game, store.episode(number), [("store", f"{store.path}#{number}")])
 
 
 # ---- inside ----------------------------------------------------------------------------------------------------
@@ -98,18 +93,6 @@ def _opened(site: Site, shelf: int, number: int) -> tuple[Store, Game]:
     if game is None or game.scene is None:
         raise NotHere(f"{path} is of the game '{store.schema.name}', which this server cannot draw.")
     return store, game
-
-
-def _greeting(store: Store, game: Game, meta: Mapping[str, Any]) -> dict[str, Any]:
-    assert game.scene is not None
-    return hello(
-        store.schema,
-        game.scene(),
-        players=_players(meta),
-        world=str(meta.get("world", "")),
-        event_kinds=game.event_kinds,
-        event_whats=game.event_whats,
-    )
 
 
 def _listing(shelf: int, path: Path, page: int) -> list[str]:

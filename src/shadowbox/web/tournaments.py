@@ -15,7 +15,7 @@ from shadowbox.web.site import Site
 from shadowbox.web.stored import NotHere
 
 LARGEST = 16 << 20  # bytes of a file
-PLAY = "mkdir -p {folder} && shadowbox tournament {game} {agents} --matches 100 --json > {folder}/first.json"
+PLAY = "shadowbox tournament {game} {agents} --matches 100 --out {folder}/first.jsonl"
 
 
 class NoTournament(ShadowboxError):

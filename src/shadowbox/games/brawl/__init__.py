@@ -50,7 +50,20 @@ def outcome(columns: Columns, events: Array) -> Outcome:
         return Outcome(None, "broken off", facts)
     winner = int(last["match/winner"][0])
     timeout = bool((events["kind"] == EVENTS.index("timeout")).any())
-    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts)
+    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts, timeout)
+
+
+def attacks(columns: Columns) -> Array:
+    """Rows in which a fighter begins a move, bool [T + 1, players]."""
+    move, frame = columns["player/move"], columns["player/move_frame"]
+    begun: Array = move != 0
+    begun[1:] &= (move[1:] != move[:-1]) | (frame[1:] < frame[:-1])
+    return begun
+
+
+def places(columns: Columns) -> tuple[str, ...]:
+    """On which side of the stage each fighter began."""
+    return tuple("left" if x < 0 else "right" for x in columns["player/x"][0])
 
 
 def scene() -> Mapping[str, Any]:
@@ -77,9 +90,12 @@ GAME = Game(
     event_whats={"hit": MOVES, "combo": MOVES, "pickup": WEAPONS, "drop": WEAPONS},
     world=world,
     outcome=outcome,
+    attacks=attacks,
+    places=places,
     bots={name: _bot(name) for name in ("constant", "random", "clockwork", *STYLES, "switcher")},
     held_out=frozenset(HELD_OUT),
     rewards={name: partial(Reward.preset, name) for name in PRESETS},
+    reward=Reward,
     encodings={"default": LEARNED},
     observations=OBSERVATIONS,
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},

@@ -7,6 +7,7 @@ Losing is never rewarded: the signals of a lost stock and a lost match are negat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -200,6 +201,10 @@ class Reward:
         for name in weights:
             if name not in TERMS:
                 raise UsageError(f"unknown reward term '{name}': {did_you_mean(name, TERMS)}")
+            if not _is_weight(weights[name]):
+                raise UsageError(
+                    f"reward term '{name}': {weights[name]!r} is no number, and no (step, weight) pairs in a tuple"
+                )
         self.weights = dict(weights)
 
     @staticmethod
@@ -227,3 +232,13 @@ class Reward:
             weight = self.weight(name, step)
             parts[name] = weight * TERMS[name](moment) if weight else np.zeros(after["player/x"].shape)
         return np.sum(list(parts.values()), axis=0), parts
+
+
+def _is_weight(weight: object) -> bool:
+    if not isinstance(weight, tuple):
+        return _is_number(weight)
+    return len(weight) > 0 and all(isinstance(pair, tuple) and len(pair) == 2 and all(map(_is_number, pair)) for pair in weight)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -38,12 +38,12 @@ class BrawlWorld:
     ) -> None:
         if matches < 1:
             raise UsageError(f"brawl: {matches} matches, at least 1 is needed")
-        if not 1 <= time_limit <= MAX_FRAMES:
+        if not isinstance(time_limit, int) or not 1 <= time_limit <= MAX_FRAMES:
             raise UsageError(f"brawl: time_limit is {time_limit} frames, 1 to {MAX_FRAMES} are possible")
-        if not 1 <= stocks <= STOCKS:
+        if not isinstance(stocks, int) or not 1 <= stocks <= STOCKS:
             raise UsageError(f"brawl: {stocks} stocks, 1 to {STOCKS} are possible")
         self.matches = matches
-        self.name = "brawl" if stage == "warehouse" else f"brawl@stage={stage}"
+        self.name = _name(stage, weapons, time_limit, stocks)
         self.stage = _stage(stage)
         self.weapons = weapons
         self.table = _records(compile_table(arsenal))
@@ -140,6 +140,17 @@ def _as_flags(name: str, values: Array) -> Array:
 def _records(array: Array) -> Any:
     """Records whose members are attributes. Numba reads plain arrays that way; plain Python needs a recarray."""
     return array.view(np.recarray) if PLAIN_PYTHON else array
+
+
+def _name(stage: str, weapons: bool, time_limit: int, stocks: int) -> str:
+    """The spec of such a world: what differs from the usual one."""
+    options = (
+        (f"stage={stage}", stage != "warehouse"),
+        ("weapons=off", not weapons),
+        (f"time_limit={time_limit}", time_limit != TIME_LIMIT),
+        (f"stocks={stocks}", stocks != STOCKS),
+    )
+    return "@".join(["brawl", *(text for text, differs in options if differs)])
 
 
 def _stage(name: str) -> Any:

@@ -1,0 +1,81 @@
+"""`shadowbox bench loop`: what the training loop costs beside learning itself, and how long a resumed run takes to go on."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.bench.store import SCHEMA, smooth_episode
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.data.write import Writer
+
+EPISODES = 4
+LEARNING = ("forward", "backward", "optimiser")
+MEASURED = ("data", "transfer", *LEARNING, "log", "wait")  # validation and checkpoints are as rare as one makes them
+
+
+def bench_loop(steps: int = 300, batch: int = 16, width: int = 128, rounds: int = 3) -> dict[str, Any]:
+    """Shares of a step's time and the milliseconds until a resumed run takes its first step; medians of several rounds."""
+    import torch
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="shadowbox-bench-") as folder:
+        store = _store(Path(folder) / "store")
+        tables = [_round(store, Path(folder) / f"run-{at}", steps, batch, width) for at in range(rounds)]
+        resumed = [_resume_ms(store, Path(folder) / f"run-{at}", steps, batch, width) for at in range(rounds)]
+    shares = [1 - sum(table[part] for part in LEARNING) / sum(table[part] for part in MEASURED) for table in tables]
+    middle = sorted(range(rounds), key=lambda at: shares[at])[rounds // 2]
+    whole = sum(tables[middle][part] for part in MEASURED)
+    return {
+        "steps": steps,
+        "batch": batch,
+        "step_ms": 1000 * whole / steps,
+        "overhead_share": shares[middle],
+        **{f"{part}_share": tables[middle][part] / whole for part in MEASURED},
+        "resume_ms": statistics.median(resumed),
+    }
+
+
+def _store(path: Path) -> Store:
+    with Writer(path, SCHEMA) as writer:
+        for seed in range(EPISODES):
+            writer.add(smooth_episode(seed))
+    return Store(path)
+
+
+def _task(store: Store, steps: int, batch: int, width: int) -> Any:
+    from shadowbox.learn.config import Config
+    from shadowbox.learn.imitate import prepare
+
+    config = Config(steps=steps, batch=batch, log_every=10, save_every=steps, ema=0.99, device="cpu")
+    side = int(np.ceil(EPISODES / 2))
+    task = prepare(store, config, split=Split(0.5, 0.5, 0.0, seed=_even_split(store, side)), width=width)
+    return task, config
+
+
+def _even_split(store: Store, episodes: int) -> int:
+    """A seed that puts so many episodes on the training side."""
+    return next(seed for seed in range(1000) if len(Split(0.5, 0.5, 0.0, seed=seed).episodes(store, "train")) == episodes)
+
+
+def _round(store: Store, run: Path, steps: int, batch: int, width: int) -> dict[str, float]:
+    from shadowbox.learn.loop import train
+
+    task, config = _task(store, steps, batch, width)
+    return dict(train(task, run, config).table)
+
+
+def _resume_ms(store: Store, run: Path, steps: int, batch: int, width: int) -> float:
+    """From the call to being back where the run ended: the checkpoint is found, checked by digest and loaded."""
+    from shadowbox.learn.loop import train
+
+    task, config = _task(store, steps, batch, width)
+    began = time.perf_counter()
+    train(task, run, config, resume=True)
+    return 1000 * (time.perf_counter() - began)

@@ -1,0 +1,88 @@
+"""`shadowbox match`: one match between two agents: who won, what happened, and a page to watch it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option, number, size, table
+from shadowbox.core.files import write_whole
+from shadowbox.errors import ShadowboxError
+from shadowbox.games import load
+
+
+@click.command()
+@click.argument("game")
+@click.option("--p0", required=True, help="Agent in the first seat, such as based.")
+@click.option("--p1", required=True, help="Agent in the second seat.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--stage", help="Stage of the game's world.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the match as one page that works offline.")
+@click.option("--store", type=click.Path(path_type=Path), help="Append the match to this store.")
+@json_option
+def match(
+    game: str, p0: str, p1: str, seed: int, stage: str | None, out: Path | None, store: Path | None, as_json: bool
+) -> None:
+    """Play one match of GAME between two agents. The same call gives the same match, bit for bit."""
+    import numpy as np
+
+    from shadowbox.play.facts import match_facts
+    from shadowbox.play.match import play
+    from shadowbox.study import specs
+
+    found = load(game)
+    options = {} if stage is None else {"stage": stage}
+    specs.must_be_options(found, options)
+    agents = [specs.agent(spec, found) for spec in (p0, p1)]
+    world = specs.world(found.name, found, 1, **options)
+    (played,) = play(found, world, agents, (p0, p1), np.array([seed], np.int64))
+    facts = match_facts(found, played.episode, played.outcome)
+    if store:
+        from shadowbox.data.write import Writer
+
+        with Writer(store, found.schema, event_kinds=found.event_kinds) as writer:
+            facts["stored"] = f"{store}#{writer.add(played.episode)}"
+    if out:
+        from shadowbox.study.show import match_document
+
+        _write(out, match_document(found, played.episode))
+        facts["out"] = str(out)
+    if as_json:
+        emit(facts)
+    else:
+        print(_as_text(facts))
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page.encode())
+    except OSError as error:
+        raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
+
+
+def _as_text(facts: dict[str, Any]) -> str:
+    players = facts["players"]
+    rows = []
+    for label, key in (("damage dealt", "damage_dealt"), ("damage taken", "damage_taken"), ("attacks begun", "attacks")):
+        if key in players[0]:
+            rows.append([label, *(number(int(player[key])) for player in players)])
+    for label in dict.fromkeys(kind for player in players for kind in player["events"]):
+        rows.append([label, *(number(player["events"].get(label, 0)) for player in players)])
+    for label in dict.fromkeys(what for player in players for what in player.get("hits", {})):
+        rows.append([f"hits by {label}", *(number(player["hits"].get(label, 0)) for player in players)])
+    winner = "nobody wins" if facts["winner"] is None else f"{players[facts['winner']]['name']} wins"
+    lines = [table(["", *(player["name"] for player in players)], rows), ""]
+    lines += [f"note: {remark}" for remark in facts["remarks"]]
+    lines += [f"forfeit: player {loss['player']}: {loss['reason']}" for loss in facts.get("forfeit", ())]
+    if "out" in facts:
+        lines.append(f"page: {facts['out']}, {size(Path(facts['out']).stat().st_size)}")
+    if "stored" in facts:
+        lines.append(f"stored: {facts['stored']}")
+    lines.append(
+        f"{winner} by {facts['reason']} after {facts['frames']:,} frames ({facts['seconds']:.0f} s) in {facts['world']}, "
+        f"seed {facts['seed']}, fingerprint {facts['fingerprint']}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""`shadowbox tournament`: who is stronger, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option, progress, share, table
+from shadowbox.core.files import write_whole
+from shadowbox.errors import UsageError
+from shadowbox.games import load
+
+
+@click.command()
+@click.argument("game")
+@click.argument("agents", nargs=-1, required=True)
+@click.option("--matches", default=100, show_default=True, help="Of each pair: half as many seeds, each from both seats.")
+@click.option("--gauntlet", is_flag=True, help="The first agent against each of the others, in place of all pairs.")
+@click.option("--stage", help="Stage of the game's world.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Ledger (.jsonl) to keep finished blocks in; the table goes beside it."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the work; without it one a core.")
+@click.option("--resume", is_flag=True, help="Go on with the ledger where it stops.")
+@json_option
+def tournament(
+    game: str,
+    agents: tuple[str, ...],
+    matches: int,
+    gauntlet: bool,
+    stage: str | None,
+    seed: int,
+    out: Path | None,
+    workers: int | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Let AGENTS of GAME meet in pairs and rate them; the first one is the anchor at 1000."""
+    from shadowbox.study.tournament import Plan
+    from shadowbox.study.tournament import tournament as play_and_rate
+
+    played = load(game)
+    options = {} if stage is None else {"stage": stage}
+    plan = Plan(game, agents, matches, gauntlet, seed, options)
+    ledger = (out or Path("runs") / "tournaments" / plan.name()).with_suffix(".jsonl")
+    if ledger.exists() and not resume:
+        if out is not None:
+            raise UsageError(f"{ledger} is there already: go on with --resume, or name another file")
+        ledger.unlink()  # nobody asked to keep the last one
+    with progress("matches") as update:
+        facts = play_and_rate(played, plan, ledger, workers=workers or os.cpu_count() or 1, progress=update)
+    write_whole(ledger.with_suffix(".json"), json.dumps(facts, indent=1).encode())  # `serve` lists these
+    if as_json:
+        emit(facts)
+    else:
+        print(_as_text(facts))
+
+
+def _as_text(facts: dict[str, Any]) -> str:
+    names = [row["agent"] for row in facts["ratings"]]
+    ratings = [[row["agent"], f"{row['elo']:.0f}", f"{row['low']:.0f} .. {row['high']:.0f}"] for row in facts["ratings"]]
+    cross = [[a, *(_cell(facts["payoff"][a].get(b)) for b in names)] for a in names]
+    parts = [table(["agent", "elo", "95 %"], ratings), table(["wins of ... against", *names], cross)]
+    for a, b, c in facts["cycles"]:
+        parts.append(f"cycle: {a} beats {b}, {b} beats {c}, {c} beats {a}")
+    for name, count in facts["forfeits"].items():
+        parts.append(f"forfeit: '{name}' lost {count} matches by a mistake of its own")
+    parts.append(f"{facts['kind']} in {facts['world']}, {facts['matches']} matches a pair, {facts['anchor']} anchors at 1000")
+    return "\n\n".join(parts)
+
+
+def _cell(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    few = (
+        f" ({entry['distinct']} distinct)"
+        if entry["distinct"] < 0.5 * sum(entry[k] for k in ("wins", "losses", "draws"))
+        else ""
+    )
+    return share(entry["win_rate"]) + few

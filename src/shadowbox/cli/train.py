@@ -1,0 +1,129 @@
+"""`shadowbox train`: learn a policy from a store."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from shadowbox.cli.store import parse_shares
+from shadowbox.cli.terminal import emit, json_option, number, share, table
+from shadowbox.data.store import Store
+from shadowbox.errors import UsageError
+from shadowbox.games import GAMES, load
+from shadowbox.learn.config import Config
+from shadowbox.learn.console import Console
+from shadowbox.learn.curves import PAGE, draw
+from shadowbox.learn.log import METRICS, read_facts, read_lines
+
+if TYPE_CHECKING:  # it needs torch, which help does not
+    from shadowbox.learn.learner import Result
+
+USUAL = {"preset": "tiny", "length": 64, "shares": "80/10/10"}
+EPOCHS = 10  # where neither steps nor epochs are asked for
+
+
+@click.command()
+@click.argument("path", metavar="STORE")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
+@click.option("--steps", type=int, help="Steps to train.")
+@click.option("--epochs", type=int, help="Or: times through the data.")
+@click.option("--batch", type=int, help="Segments a step.")
+@click.option("--lr", type=float, help="Learning rate after the warm-up.")
+@click.option("--seed", type=int, help="Of weights, order and dropout.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the loop; may be repeated.")
+@click.option("--preset", help="Size of the policy: tiny (the default) or small.")
+@click.option("--length", type=click.IntRange(min=1), help="Decisions a segment.  [default: 64]")
+@click.option("--shares", help="Per cent for train/val/test.  [default: 80/10/10]")
+@click.option("--parent", help="Begin with the weights of another run: RUN@best, RUN@latest or RUN@step=N.")
+@click.option("--parent-optimiser", is_flag=True, help="Take the parent's optimiser, too.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out; other settings are taken from it.")
+@click.option("--sink", "sinks", multiple=True, help="wandb or tensorboard, besides the run's own files.")
+@json_option
+def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Learn from STORE what its players pressed. Ctrl-C saves and says how to go on; so does SIGTERM."""
+    from shadowbox.learn.imitate import prepare
+    from shadowbox.learn.learner import Parent
+    from shadowbox.learn.loop import train as run_loop
+
+    store = Store(path)
+    kept = read_facts(out) if options["resume"] else {}
+    chosen = {name: options[name] or kept.get("task", {}).get(name) or usual for name, usual in USUAL.items()}
+    config = Config.of(_settings(options, kept.get("config", {})))
+    task = prepare(
+        store,
+        config,
+        preset=chosen["preset"],
+        sees=_sees(store),
+        length=chosen["length"],
+        split=parse_shares(chosen["shares"], None, 0),
+        facts={"store": path, "task": chosen},
+        resume=f"shadowbox train {shlex.quote(path)} --out {shlex.quote(str(out))} --resume",
+    )
+    parent = Parent(options["parent"], options["parent_optimiser"]) if options["parent"] else None
+    result = run_loop(task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr))
+    draw(out)
+    if as_json:
+        emit(_as_json(result))
+    else:
+        _say(result)
+
+
+def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """The loop's settings: what the run keeps, changed by what was asked for."""
+    asked = {name: options[name] for name in ("steps", "epochs", "batch", "lr", "seed") if options[name] is not None}
+    if options["sinks"]:
+        asked["sinks"] = list(options["sinks"])
+    for change in options["changes"]:
+        name, mark, text = change.partition("=")
+        if not mark:
+            raise UsageError(f"--set {change}: a name and a value are needed, as in --set clip=0.5")
+        try:
+            asked[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {change}: {' '.join(str(error).split())}") from error
+    if not kept and "steps" not in asked and "epochs" not in asked:
+        asked["epochs"] = EPOCHS
+    return {**kept, **asked}
+
+
+def _sees(store: Store) -> tuple[str, ...] | None:
+    """What a learner of this game should see, where the game is known here and says so."""
+    if store.schema.name not in GAMES:
+        return None
+    selection: tuple[str, ...] | None = load(store.schema.name).encodings.get("default")
+    return selection
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    seconds = {part: round(value, 4) for part, value in result.table.items()}
+    facts = {"run": str(result.run), "step": result.step, "epoch": result.epoch, "ended": result.ended}
+    return facts | {"best": dict(result.best), "seconds": seconds, "scores": _best_scores(result)}
+
+
+def _best_scores(result: Result) -> dict[str, float]:
+    """The line of the validation that was best."""
+    lines = [line for line in read_lines(result.run / METRICS) if line["kind"] == "val"]
+    chosen = [line for line in lines if line["step"] == result.best.get("step")]
+    return {k: v for k, v in (chosen[-1] if chosen else {}).items() if k not in ("kind", "wall")}
+
+
+def _say(result: Result) -> None:
+    """The best validation, each score beside its baselines and with its interval; and where the time went."""
+    scores = _best_scores(result)
+    names = [name for name in scores if name not in ("step", "epoch") and not name.endswith((".low", ".high"))]
+    rows = [
+        [*(name.split("/", 1) if "/" in name else (name, "this model")), number(scores[name]),
+         f"{number(scores[f'{name}.low'])} .. {number(scores[f'{name}.high'])}"]
+        for name in names
+    ]  # fmt: skip
+    if rows:
+        print(table(["validation", "of", "value", "95 %"], rows, left=2))
+        print()
+    whole = sum(result.table.values()) or 1.0
+    print(table(["time", "s", "share"], [[part, f"{s:.2f}", share(s / whole)] for part, s in result.table.items()]))
+    print(f"\n{result.run}: {result.ended} at step {result.step:,}; curves: {result.run / PAGE}")

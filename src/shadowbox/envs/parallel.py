@@ -1,0 +1,89 @@
+"""One match with every seat played from outside, as a PettingZoo parallel environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+from gymnasium.utils import seeding
+
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
+from shadowbox.envs.matches import Matches, draw, ending
+from shadowbox.errors import UsageError, did_you_mean
+
+try:
+    from pettingzoo import ParallelEnv
+except ImportError as error:
+    raise UsageError("a parallel environment needs PettingZoo: pip install 'shadowbox[envs]'") from error
+
+Infos = dict[str, dict[str, Any]]
+
+
+class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no types
+    """All players of a match of `game`: `player_0`, `player_1` and so on. Arguments and infos are those of `GameEnv`."""
+
+    def __init__(self, game: Game | str = "brawl", *, render_mode: str | None = None, **setup: Any) -> None:
+        self.matches = Matches(game, 1, render_mode=render_mode, **setup)
+        self.render_mode, self.learning_step = render_mode, 0
+        self.metadata = {**self.matches.metadata, "is_parallelizable": True}
+        self.seats = {f"player_{seat}": seat for seat in self.matches.seats}
+        self.possible_agents = list(self.seats)
+        self.agents: list[str] = []
+        self.observation_spaces = dict.fromkeys(self.seats, self.matches.observation_space)
+        # a space each: every player draws from a generator of its own
+        self.action_spaces = {name: self.matches.actions.make_space() for name in self.seats}
+        self._generator: np.random.Generator | None = None
+
+    def observation_space(self, agent: str) -> Space[Array]:
+        """What `agent` sees."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Space[Any]:
+        """What `agent` may do."""
+        return self.action_spaces[agent]
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Array], Infos]:
+        """Begin a match; the same `seed` gives the same match."""
+        if seed is not None or self._generator is None:
+            self._generator, _ = seeding.np_random(seed)
+        match_seed = draw(self._generator)
+        self.matches.begin(np.array([match_seed]))
+        self.agents = list(self.possible_agents)
+        return self._seen(), {agent: {"match_seed": match_seed} for agent in self.agents}
+
+    def step(
+        self, actions: Mapping[str, Any]
+    ) -> tuple[dict[str, Array], dict[str, float], dict[str, bool], dict[str, bool], Infos]:
+        """Decide for one frame, everybody at once."""
+        for agent in actions:
+            if agent not in self.seats:
+                raise UsageError(f"there is no agent '{agent}': {did_you_mean(agent, self.seats)}")
+        for agent in self.seats:
+            if agent not in actions:
+                raise UsageError(f"the action of '{agent}' is missing; everybody acts in every frame")
+        if not self.agents:
+            raise UsageError("the match is over, or has not begun: reset comes first")
+        given = {self.seats[agent]: np.asarray(action)[None] for agent, action in actions.items()}
+        turn = self.matches.step(given, self.learning_step)
+        infos: Infos = {}
+        for agent, seat in self.seats.items():
+            infos[agent] = {"reward_terms": {name: float(values[0, seat]) for name, values in turn.terms.items()}}
+            if turn.outcomes:
+                infos[agent]["outcome"] = ending(turn.outcomes[0], seat)
+        rewards = {agent: float(turn.rewards[0, seat]) for agent, seat in self.seats.items()}
+        terminated, truncated = (dict.fromkeys(self.seats, bool(end[0])) for end in (turn.terminated, turn.truncated))
+        self.agents = [] if turn.outcomes else list(self.possible_agents)
+        return self._seen(), rewards, terminated, truncated, infos
+
+    def render(self) -> Array | None:
+        """The match as it stands, [height, width, 3] u8."""
+        return None if self.render_mode is None else self.matches.picture(0)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _seen(self) -> dict[str, Array]:
+        return {agent: self.matches.see(seat)[0] for agent, seat in self.seats.items()}

@@ -1,0 +1,96 @@
+"""N matches in one world, as a Gymnasium vector environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
+from shadowbox.envs.matches import RENDER_MODES, Matches, draw, ending
+from shadowbox.errors import UsageError
+
+
+class GameVectorEnv(VectorEnv[Array, Any, Array]):
+    """`num_envs` times `GameEnv` in one world: the same matches, step for step, many times as fast.
+
+    Arguments and `info` are those of `GameEnv`. The step after the end of a match begins the next one, whatever the action:
+    `autoreset_mode` is NEXT_STEP.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+
+    def __init__(
+        self, game: Game | str, num_envs: int = 1, *, seat: int = 0, render_mode: str | None = None, **setup: Any
+    ) -> None:
+        self.matches = Matches(game, num_envs, seats=(seat,), render_mode=render_mode, **setup)
+        self.num_envs, self.seat, self.render_mode, self.learning_step = num_envs, seat, render_mode, 0
+        self.metadata = {**self.matches.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.single_observation_space = self.matches.observation_space
+        self.single_action_space = self.matches.actions.space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._generators: list[np.random.Generator] = []  # one a match, so that a match does not depend on its neighbours
+        self._seeds = np.zeros(num_envs, np.int64)
+        self._over = np.zeros(num_envs, bool)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Begin all matches, or those in `options["reset_mask"]`; from an integer `seed` on, each has the next one."""
+        where = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
+        if where.shape != (self.num_envs,) or where.dtype != bool:
+            raise UsageError(f"reset_mask is {where.dtype} {where.shape}, a mask bool ({self.num_envs},) is needed")
+        seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, Sequence) else seed
+        if len(seeds) != self.num_envs:
+            raise UsageError(f"{len(seeds)} seeds for {self.num_envs} matches")
+        if not self._generators:
+            self._generators = [seeding.np_random(None)[0] for _ in seeds]
+            where = np.ones(self.num_envs, bool)
+        for match, given in enumerate(seeds):
+            if given is not None and where[match]:
+                self._generators[match], _ = seeding.np_random(given)
+        return self._begin(where, {})
+
+    def step(self, actions: Any) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """Decide for one frame in every match; those that were over begin anew."""
+        if not self._generators:
+            raise UsageError("step before reset: there is no match yet")
+        began = self._over
+        turn = self.matches.step({self.seat: actions}, self.learning_step)
+        rewards = np.where(began, 0.0, turn.rewards[:, self.seat])
+        info = self._terms(turn.terms, ~began)
+        for match, outcome in turn.outcomes.items():
+            info = self._add_info(info, {"outcome": ending(outcome, self.seat)}, match)
+        self._over = turn.terminated | turn.truncated
+        if began.any():
+            seen, info = self._begin(began, info)
+        else:
+            seen = self.matches.see(self.seat)
+        return seen, rewards, turn.terminated, turn.truncated, info
+
+    def render(self) -> tuple[Array, ...] | None:
+        """Every match as it stands, [height, width, 3] u8 each."""
+        return None if self.render_mode is None else tuple(self.matches.picture(match) for match in range(self.num_envs))
+
+    def _begin(self, where: Array, info: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
+        for match in np.flatnonzero(where).tolist():
+            self._seeds[match] = draw(self._generators[match])
+            info = self._add_info(info, {"match_seed": int(self._seeds[match])}, match)
+        self.matches.begin(self._seeds, None if where.all() else where)
+        self._over = self._over & ~where
+        return self.matches.see(self.seat), info
+
+    def _terms(self, terms: Mapping[str, Array], live: Array) -> dict[str, Any]:
+        """The form that Gymnasium gives to the infos of many environments: each value with a mask of who has it."""
+        if not live.any():
+            return {}
+        parts: dict[str, Any] = {}
+        for name, values in terms.items():
+            parts[name], parts[f"_{name}"] = np.where(live, values[:, self.seat].astype(float), 0.0), live.copy()
+        return {"reward_terms": parts, "_reward_terms": live.copy()}

@@ -1,0 +1,82 @@
+"""What a person sees of a run: an aligned table with a line for each validation, and a bar while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+WIDTH = 9  # of a column
+PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
+
+
+class Console:
+    """Writes to a text stream; on a terminal with a bar that says how long it will take, elsewhere in plain lines."""
+
+    def __init__(self, stream: TextIO, what: str = "training") -> None:
+        self.stream, self.what = stream, what
+        self._bar: Any = None
+        self._task: Any = None
+        self._head: tuple[str, ...] = ()
+        self._began = self._shown = time.monotonic()
+        self._first = -1
+
+    def say(self, text: str) -> None:
+        """A sentence on a line of its own."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            self.stream.write(text + "\n")
+            self.stream.flush()
+
+    def step(self, step: int, total: int, loss: float) -> None:
+        """So far; nothing is shown in the first two seconds."""
+        now = time.monotonic()
+        if self._first < 0:
+            self._first, self._began = step, now
+        if now - self._began < 2:
+            return
+        if self.stream.isatty():
+            self._show(step, total)
+        elif now - self._shown > PLAIN_EVERY:
+            self._shown = now
+            left = (now - self._began) / max(1, step - self._first) * (total - step)
+            self.say(f"{self.what}: step {step:,} of {total:,}, loss {loss:.4g}, about {_duration(left)} left")
+
+    def row(self, epoch: int, figures: Mapping[str, float], best: bool) -> None:
+        """A line of the table; its head is said again when the columns change."""
+        if tuple(figures) != self._head:
+            self._head = tuple(figures)
+            head = f"{'Ep':>4}" + "".join(f"{name[-WIDTH:]:>{WIDTH + 2}}" for name in figures)
+            self.say(f"{head}\n{'-' * (len(head) + 2)}")
+        cells = "".join(f"{_short(name, value):>{WIDTH + 2}}" for name, value in figures.items())
+        self.say(f"{epoch:>4}{cells}{' *' if best else ''}")
+
+    def close(self) -> None:
+        """No more."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _show(self, step: int, total: int) -> None:
+        if self._bar is None:
+            from rich.console import Console as Rich
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Rich(file=self.stream), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self.what, total=total, completed=step)
+        self._bar.update(self._task, completed=step, total=total)
+
+
+def _short(name: str, value: float) -> str:
+    if value != value:
+        return "-"
+    return f"{value:.1e}" if name == "LR" else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

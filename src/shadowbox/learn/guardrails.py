@@ -1,0 +1,126 @@
+"""What goes wrong with a run, and what is done: signals, numbers that are not finite, memory, disks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from shadowbox.core.files import write_whole
+from shadowbox.errors import TrainingError
+from shadowbox.model.checkpoint import steps
+
+LOCK = "train.lock"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """Remembers that someone wants the run to end. A second signal is not waited for: it acts as it would without us."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._before: dict[int, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The signal by name, or nothing."""
+        return signal.Signals(self.signal).name if self.signal else ""
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+
+class Finite:
+    """Counts steps that are not finite: leave out, go back, stop."""
+
+    def __init__(self, skips: int, rollbacks: int) -> None:
+        self.skips, self.rollbacks = skips, rollbacks
+        self.in_a_row = self.skipped = self.gone_back = 0
+
+    def good(self) -> None:
+        """A step was finite."""
+        self.in_a_row = 0
+
+    def bad(self) -> str:
+        """A step was not: what to do now, "skip", "back" or "stop"."""
+        self.in_a_row += 1
+        self.skipped += 1
+        if self.in_a_row <= self.skips:
+            return "skip"
+        self.in_a_row = 0
+        self.gone_back += 1
+        return "back" if self.gone_back <= self.rollbacks else "stop"
+
+    def state(self) -> dict[str, int]:
+        """Plain data."""
+        return {"in_a_row": self.in_a_row, "skipped": self.skipped, "gone_back": self.gone_back}
+
+    def load(self, state: dict[str, int]) -> None:
+        """Go on from `state`."""
+        self.in_a_row, self.skipped, self.gone_back = state["in_a_row"], state["skipped"], state["gone_back"]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or the machine, had no room for a tensor."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
+@contextmanager
+def disk_full(run: Path) -> Iterator[None]:
+    """Say in one line that there is no room, and that what was saved is intact."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        saved = steps(run)
+        kept = f"its checkpoint of step {saved[-1]} is intact" if saved else "it has no checkpoint yet"
+        raise TrainingError(f"{run}: the disk is full ({error.strerror}); {kept}: make room and resume") from error
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Refuse a second process that would write to the same run; the system lets go when this one dies."""
+    run.mkdir(parents=True, exist_ok=True)
+    with open(run / LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TrainingError(f"{run} is being trained by another process; wait for it, or choose another --out") from None
+        yield
+
+
+def keep_batch(run: Path, step: int, batch: Any) -> Path:
+    """Save the arrays of a batch for inspection: `bad-batch-STEP.npz`."""
+    import io
+
+    arrays = {name: value for name, value in vars(batch).items() if isinstance(value, np.ndarray)}
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    path = run / f"bad-batch-{step:08d}.{os.getpid()}.npz"
+    write_whole(path, file.getvalue())
+    return path

@@ -1,0 +1,324 @@
+"""The one training loop. It knows no game and no card: a task says what is learned, a config says how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shadowbox.errors import TrainingError, UsageError
+from shadowbox.learn import begin as beginnings
+from shadowbox.learn import facts, guardrails, parallel, schedule, sinks, validate
+from shadowbox.learn.config import Config
+from shadowbox.learn.console import Console
+from shadowbox.learn.learner import Parent, Result, Task, Updater
+from shadowbox.learn.log import Log, read_facts
+from shadowbox.learn.session import Session
+from shadowbox.model import checkpoint
+
+
+def train(
+    task: Task,
+    run: Path,
+    config: Config,
+    *,
+    parent: Parent | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> Result:
+    """Train until the run ends, someone stops it, or it cannot go on. What is left behind can always be resumed."""
+    with ExitStack() as stack:
+        session, meter, spent = _open(task, run, config, parent, resume, console, stack)
+        stop = stack.enter_context(guardrails.Stop())
+        while not session.ended and session.step < session.total:
+            _step(session, next(session.batches), console)
+            _log(session)
+            _validate(session, console)
+            stopped = _stopped(session, stop)
+            if session.step >= session.total and not session.ended:
+                session.ended = "finished"
+            _save(session, meter, spent, stopped)
+            if stopped and not session.ended:
+                return _say_goodbye(session, stopped)
+        session.ended = session.ended or "finished"
+        beginnings.note(session, meter, spent, session.ended)
+        return _result(session, session.ended)
+
+
+# ---- the way of one step ---------------------------------------------------------------------------------------
+
+
+def _step(session: Session, batch: Any, console: Console | None) -> None:
+    """Learn from one batch."""
+    session.clock.add("data")
+    learner = session.task.learner
+    if isinstance(learner, Updater):
+        figures, weight = _update(session, learner, batch), 1.0
+    else:
+        figures, weight = _in_parts(session, batch)
+        norm = _descend(session, batch)
+        figures = None if norm is None or figures is None else torch.cat([figures, norm.reshape(1).float() * weight])
+    session.step += 1
+    if figures is not None:
+        session.recent.add(figures, weight)
+        session.since.add(figures, weight)
+    if console and session.ranks.first and session.step % session.config.log_every == 0:
+        console.step(session.step, session.total, float(session.recent.sums[0]) / max(session.recent.weight, 1e-9))
+    session.clock.add("log")
+
+
+def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
+    """Gradients of a batch, in as many parts as memory asks for; figures [F] times their weight, and that weight."""
+    while True:
+        try:
+            return _gradients(session, batch)
+        except (RuntimeError, MemoryError) as error:
+            if not guardrails.is_out_of_memory(error):
+                raise
+            reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        _halve(session, len(batch), reason)
+
+
+def _gradients(session: Session, batch: Any) -> tuple[Tensor, float]:
+    """Each part counts as much as it has targets, so that parts and ranks together are the whole batch."""
+    learner, clock, ranks = session.task.learner, session.clock, session.ranks
+    session.optimiser.zero_grad(set_to_none=True)
+    parts = list(_parts(batch, session.accumulate))
+    counts = [learner.count(part) for part in parts]
+    (total,) = ranks.add([sum(counts)])
+    figures: Tensor | None = None
+    clock.add("data")
+    for at, (part, count) in enumerate(zip(parts, counts, strict=True)):
+        tensors = learner.put(part, ranks.device)
+        clock.add("transfer")
+        with parallel.unsynced(session.called, last=at + 1 == len(parts)):
+            with parallel.autocast(session.config, ranks.device):
+                loss, found = learner.loss(session.called, tensors)
+            clock.add("forward")
+            share = count * ranks.count / max(total, 1)
+            (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+        clock.add("backward")
+        mine = _stacked(session, loss, found) * count
+        figures = mine if figures is None else figures + mine
+    assert figures is not None
+    return figures, sum(counts)
+
+
+def _descend(session: Session, batch: Any) -> Tensor | None:
+    """One step of the optimiser; the gradient's norm, or None where the step was left out."""
+    config = session.config
+    norm = torch.nn.utils.clip_grad_norm_(session.parameters, config.clip or float("inf"))
+    session.clock.add("optimiser")
+    finite = bool(torch.isfinite(norm))  # the same on all ranks: their gradients are
+    session.clock.add("wait")
+    if not finite:
+        _not_finite(session, batch)
+        return None
+    session.finite.good()
+    for group in session.optimiser.param_groups:
+        group["lr"] = schedule.rate(config, session.step, session.total)
+    session.optimiser.step()
+    if session.average:
+        session.average.follow()
+    session.clock.add("optimiser")
+    return norm
+
+
+def _update(session: Session, learner: Updater, batch: Any) -> Tensor | None:
+    """A learner that steps by itself; its figures are None where a step was left out."""
+    norms: list[Tensor | None] = []
+
+    def descend(loss: Tensor) -> None:
+        session.clock.add("forward")
+        session.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        session.clock.add("backward")
+        norms.append(_descend(session, batch))
+
+    tensors = session.task.learner.put(batch, session.ranks.device)
+    session.clock.add("transfer")
+    with parallel.autocast(session.config, session.ranks.device):
+        found = learner.update(session.called, tensors, descend)
+    kept = [norm for norm in norms if norm is not None]
+    if not kept or len(kept) < len(norms):
+        return None
+    loss = sum(weight * found[name] for name, weight in session.task.learner.losses.items())
+    return torch.cat([_stacked(session, torch.as_tensor(loss), found), kept[-1].reshape(1).float()])
+
+
+def _stacked(session: Session, loss: Tensor, found: dict[str, Tensor]) -> Tensor:
+    """The loss and what it is made of, [F]; the first time it is asserted that they are what was declared."""
+    learner = session.task.learner
+    if not session.checked:
+        validate.must_be_declared("losses and metrics", found, (*learner.losses, *learner.metrics))
+        if learner.losses:
+            validate.must_add_up(loss, found, learner.losses)
+        session.checked = True
+    names = (*learner.losses, *learner.metrics)
+    return torch.stack([loss.detach().float(), *(found[name].detach().float() for name in names)])
+
+
+# ---- between steps ---------------------------------------------------------------------------------------------
+
+
+def _log(session: Session) -> None:
+    """A line of figures every `log_every` steps: means since the last one, and where the time went."""
+    config = session.config
+    if session.step % config.log_every and session.step < session.total:
+        return
+    figures = session.recent.take(session.ranks)
+    seconds = session.clock.take()
+    per_s = config.log_every * config.batch / max(sum(seconds.values()), 1e-9)
+    lr = schedule.rate(config, session.step - 1, session.total)
+    times = {f"time/{part}": round(value, 6) for part, value in seconds.items()}
+    session.log.metric("train", session.step, session.epoch, {**figures, "lr": lr, "examples_per_s": per_s, **times})
+    session.clock.add("log")
+
+
+def _validate(session: Session, console: Console | None) -> None:
+    """Scores beside their baselines; whether this is the best so far, and whether it is time to stop."""
+    config, task = session.config, session.task
+    due = session.step % config.validate_every == 0 if config.validate_every else session.source.left == 0
+    if task.validation is None or session.validated == session.step or not (due or session.step >= session.total):
+        return
+    with session.clock.aside("validate"):
+        batches = islice(task.validation(), session.ranks.rank, None, session.ranks.count)
+        with schedule.averaged(session.average):
+            scores = validate.validate(task.learner, session.model, batches, session.ranks)
+        session.validated = session.step
+        value = scores[config.score].value
+        sign = 1 if task.learner.better[config.score] == "low" else -1
+        best = not session.best or sign * value < sign * session.best["value"]
+        session.stale = 0 if best else session.stale + 1
+        if best:
+            floors = {name: scores[f"{config.score}/{name}"].value for name in task.learner.scores[config.score]}
+            session.best = {"step": session.step, "score": config.score, "value": value, "baselines": floors}
+        if config.patience and session.stale >= config.patience:
+            session.ended = "early stop"
+        trained = session.since.take(session.ranks)
+        session.log.metric("val", session.step, session.epoch, validate.as_figures(scores))
+        if console and session.ranks.first:
+            lr = schedule.rate(config, session.step - 1, session.total)
+            console.row(session.epoch, {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr}, best)
+
+
+def _save(session: Session, meter: facts.Meter, spent: dict[str, float], stopped: str) -> None:
+    """A checkpoint where one is due: regularly, at a new best, and at the end."""
+    every = session.config.save_every
+    due = session.step % every == 0 if every else session.source.left == 0
+    best = session.best.get("step") == session.step
+    if due or best or stopped or session.ended:
+        with session.clock.aside("save"):
+            session.save()
+            beginnings.note(session, meter, spent, session.ended or ("stopped" if stopped else "running"))
+
+
+def _stopped(session: Session, stop: guardrails.Stop) -> str:
+    """The signal that any rank was given, if any."""
+    if session.ranks.count == 1:
+        return stop.name
+    return next((name for name in session.ranks.collect(stop.name) if name), "")
+
+
+# ---- when something goes wrong ---------------------------------------------------------------------------------
+
+
+def _not_finite(session: Session, batch: Any) -> None:
+    """Leave the step out; after too many go back to the last checkpoint; after too many of those stop."""
+    session.optimiser.zero_grad(set_to_none=True)
+    at = session.step + 1
+    match session.finite.bad():
+        case "skip":
+            session.log.event("skip", at, f"step {at}: the gradient is not finite; the step is left out")
+        case "back":
+            found = checkpoint.load(checkpoint.find(f"{session.run}@latest"))
+            session.load_weights(found, found.trainer())
+            session.log.event("back", at, f"step {at}: back to the weights of step {found.step}, and on with the next batch")
+        case _:
+            path = guardrails.keep_batch(session.run, at, batch)
+            text = (
+                f"{session.run}: step {at}: the gradient is still not finite after going back {session.finite.rollbacks} times"
+            )
+            raise TrainingError(f"{text}; the batch is kept in {path}, the last checkpoint is intact: try a smaller lr or clip")
+
+
+def _halve(session: Session, examples: int, reason: str) -> None:
+    """Compute the batch in twice as many parts from now on; its size, and so the result, stays."""
+    session.halvings += 1
+    parts = session.accumulate * 2
+    if session.ranks.count > 1 or session.halvings > session.config.halvings or parts > examples:
+        raise TrainingError(
+            f"{session.run}: out of memory with {examples} examples in {session.accumulate} parts ({reason}); "
+            f"the last checkpoint is intact: use a smaller model, or a larger accumulate"
+        )
+    session.accumulate = parts
+    session.optimiser.zero_grad(set_to_none=True)
+    if session.ranks.device.type == "cuda":
+        torch.cuda.empty_cache()
+    text = f"out of memory: from now on the batch is computed in {parts} parts; its size stays"
+    session.log.event("halve", session.step + 1, text, parts=parts, reason=reason)
+
+
+# ---- beginning and end -----------------------------------------------------------------------------------------
+
+
+def _open(
+    task: Task, run: Path, config: Config, parent: Parent | None, resume: bool, console: Console | None, stack: ExitStack
+) -> tuple[Session, facts.Meter, dict[str, float]]:
+    """A session at its beginning; the stack closes what was opened."""
+    if parent and resume:
+        raise UsageError("a run is resumed or begins from a parent, not both")
+    if task.validation is None and config.patience:
+        raise UsageError("patience needs validation: without it nothing says when to stop")
+    if task.validation is not None and config.score not in task.learner.scores:
+        raise UsageError(f"the learner has no score '{config.score}': {', '.join(task.learner.scores)}")
+    meter = facts.Meter()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    ranks = parallel.Ranks(parallel.choose_device(config.device))
+    stack.callback(ranks.close)
+    stack.enter_context(guardrails.disk_full(run))
+    if ranks.first:
+        stack.enter_context(guardrails.alone(run))
+    config = beginnings.settled(run, config, resume)
+    ranks.wait()
+    log = Log(run, live=ranks.first, say=console.say if console else None)
+    stack.callback(log.close)
+    if console:
+        stack.callback(console.close)
+    session = Session(task, run, config, ranks, log)
+    beginnings.begin(session, parent, resume)
+    known = read_facts(run) if ranks.first else {}
+    for name in config.sinks:
+        log.add(name, sinks.builder(name, run, known, session.step))
+    session.model.train()
+    session.clock.start()
+    return session, meter, dict(known.get("cost", {}))
+
+
+def _parts(batch: Any, count: int) -> Iterator[Any]:
+    """The batch in `count` nearly equal parts."""
+    if count == 1:
+        yield batch
+        return
+    size = len(batch)
+    for at in range(count):
+        rows = slice(size * at // count, size * (at + 1) // count)
+        if rows.stop > rows.start:
+            yield batch.part(rows)
+
+
+def _say_goodbye(session: Session, stopped: str) -> Result:
+    again = f"; go on with: {session.task.resume}" if session.task.resume else ""
+    session.log.event("stop", session.step, f"{stopped}: saved at step {session.step:,}{again}", signal=stopped)
+    return _result(session, stopped)
+
+
+def _result(session: Session, ended: str) -> Result:
+    session.clock.take()
+    return Result(session.run, session.step, session.epoch, ended, session.best, session.clock.total)

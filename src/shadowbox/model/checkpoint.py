@@ -1,0 +1,301 @@
+"""Checkpoints: a folder that is there as a whole or not at all, and that nothing in it can make this program run code.
+
+    RUN/checkpoints/00001200/model.safetensors   the weights to use (the averaged ones, where a run averages)
+                             config.json         format version, kind, game, preset, model arguments, schema hashes
+                             schema.json         the whole declaration that the weights were learned on
+                             trainer.pt          what resuming needs, plain containers of tensors and numbers
+                             done                the size and digest of each file above; written last
+    RUN/latest, RUN/best                         text files that name a step
+
+A folder is filled under another name, synced, and renamed. `NAME@latest`, `NAME@best` and `NAME@step=N` name checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shadowbox.core.files import sync_folder, write_whole
+from shadowbox.core.schema import Schema, require
+from shadowbox.errors import CheckpointError, SchemaError, UsageError, did_you_mean
+
+FORMAT, VERSION = "shadowbox checkpoint", 1
+FOLDER, DONE = "checkpoints", "done"
+WEIGHTS, CONFIG, SCHEMA, TRAINER = "model.safetensors", "config.json", "schema.json", "trainer.pt"
+POINTERS = ("latest", "best")
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model is, so that it can be built again without the code that trained it."""
+
+    kind: str  # policy, world
+    schema: Schema
+    preset: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was found whole."""
+
+    path: Path
+    step: int
+    about: About
+    weights: dict[str, Tensor]
+
+    def trainer(self) -> dict[str, Any]:
+        """What resuming needs."""
+        found = _plain_load(self.path / TRAINER)
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{self.path / TRAINER} holds a {type(found).__name__}, a dictionary is needed")
+        return found
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------
+
+
+def save(run: Path, step: int, about: About, weights: Mapping[str, Tensor], trainer: Mapping[str, Any]) -> Path:
+    """Write the checkpoint of a step, all of it or nothing, and point `latest` at it."""
+    from safetensors.torch import save as packed
+
+    _must_be_plain(trainer, "trainer state")
+    folder = run / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / _name(step)
+    temporary = folder / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir()
+        _write(temporary / WEIGHTS, packed({key: value.detach().cpu().contiguous() for key, value in weights.items()}))
+        _write(temporary / CONFIG, _json(_config(about)))
+        _write(temporary / SCHEMA, _json(about.schema.to_json()))
+        with open(temporary / TRAINER, "wb") as file:
+            torch.save(dict(trainer), file)
+            file.flush()
+            os.fsync(file.fileno())
+        _write(temporary / DONE, _json(_digests(temporary, (WEIGHTS, CONFIG, SCHEMA, TRAINER))))
+        sync_folder(temporary)
+        if target.exists():  # the same step again, after going back: the old one makes way
+            os.rename(target, temporary.with_suffix(".old.tmp"))
+        os.rename(temporary, target)
+        sync_folder(folder)
+        point(run, "latest", step)
+    finally:
+        sweep(run)
+    return target
+
+
+def point(run: Path, name: str, step: int) -> None:
+    """Make `latest` or `best` name a step."""
+    write_whole(run / name, f"{_name(step)}\n".encode())
+
+
+def sweep(run: Path) -> None:
+    """Remove what was not finished."""
+    for left in (run / FOLDER).glob(".*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def prune(run: Path, every: int, spare: Iterable[int] = ()) -> None:
+    """Keep the checkpoints of every `every`-th step (0: of none), those that pointers name, and the spared ones."""
+    named = {step for name in POINTERS if (step := pointed(run, name)) is not None}
+    for step in steps(run):
+        if step not in named and step not in set(spare) and not (every and step % every == 0):
+            shutil.rmtree(run / FOLDER / _name(step), ignore_errors=True)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------
+
+
+def steps(run: Path) -> list[int]:
+    """The steps that have a finished checkpoint, ascending."""
+    return sorted(int(path.parent.name) for path in (run / FOLDER).glob(f"*/{DONE}") if path.parent.name.isdecimal())
+
+
+def find(spec: str | Path) -> Path:
+    """`RUN`, `RUN@latest`, `RUN@best`, `RUN@step=N` or a checkpoint's own folder -> that folder. A bare RUN is its best."""
+    where, mark, which = str(spec).partition("@")
+    run = Path(where)
+    if not mark and (run / CONFIG).exists():
+        return run
+    if run.is_file():
+        raise CheckpointError(f"{run} is a file; a checkpoint is a folder, and files of pickled objects are never opened")
+    if not (run / FOLDER).is_dir():
+        raise CheckpointError(f"{run} is no run: there is no folder {FOLDER} in it")
+    which = which or ("best" if (run / "best").exists() else "latest")
+    if which.startswith("step=") and which[5:].isdecimal():
+        step: int | None = int(which[5:])
+    elif which in POINTERS:
+        step = pointed(run, which)
+    else:
+        raise UsageError(f"'{spec}': after @ comes latest, best or step=N; {did_you_mean(which, POINTERS)}")
+    known = ", ".join(map(str, steps(run))) or "none"
+    if step is None:
+        raise CheckpointError(f"{run} has no checkpoint called {which}; its finished ones: {known}")
+    folder = run / FOLDER / _name(step)
+    if not folder.is_dir():
+        raise CheckpointError(f"{run} has no checkpoint of step {step}; its finished ones: {known}")
+    return folder
+
+
+def load(folder: Path, *, schema: Schema | None = None, kind: str | None = None, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint that `find` found; whatever is not as it was written is refused in one line.
+
+    With `schema`, weights that were learned on other fields, scales or predict rules are refused with what differs.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as unpacked
+
+    _must_be_whole(folder)
+    config = _read_json(folder / CONFIG)
+    if config.get("format") != FORMAT or config.get("version") != VERSION:
+        found = f"'{config.get('format')}' version {config.get('version')!r}"
+        raise CheckpointError(f"{folder / CONFIG} is {found}, this Shadowbox reads '{FORMAT}' version {VERSION}")
+    try:
+        about = About(config["kind"], Schema.from_json(_read_json(folder / SCHEMA)), config["preset"], config["arguments"])
+    except (KeyError, SchemaError) as error:
+        raise CheckpointError(f"{folder} cannot be understood: {type(error).__name__}: {error}") from error
+    if kind is not None and about.kind != kind:
+        raise CheckpointError(f"{folder} is a {about.kind}, a {kind} is needed")
+    if schema is not None:
+        require(schema, about.schema, f"checkpoint {folder}", coding=True)
+        require(about.schema, schema, f"checkpoint {folder}, read the other way round,", coding=True)
+    try:
+        weights = unpacked((folder / WEIGHTS).read_bytes())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS} is no file of weights: {error}") from error
+    return Checkpoint(folder, int(folder.name), about, {key: value.to(device) for key, value in weights.items()})
+
+
+def fit(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Put weights into a model; other names or shapes are refused with what differs."""
+    mine = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    theirs = {key: tuple(value.shape) for key, value in weights.items()}
+    lines = [f"{key}: {mine.get(key, 'no such')} expected, {theirs.get(key, 'none')} found" for key in sorted(mine | theirs)
+             if mine.get(key) != theirs.get(key)]  # fmt: skip
+    if lines:
+        more = f" (and {len(lines) - 5} more)" if len(lines) > 5 else ""
+        raise CheckpointError(f"{where} does not fit this model: " + "; ".join(lines[:5]) + more)
+    model.load_state_dict(dict(weights))
+
+
+# ---- inside ----------------------------------------------------------------------------------------------------
+
+
+def _name(step: int) -> str:
+    return f"{step:08d}"
+
+
+def _config(about: About) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": about.kind,
+        "game": about.schema.name,
+        "preset": about.preset,
+        "arguments": dict(about.arguments),
+        "facts_hash": about.schema.facts_hash,
+        "coding_hash": about.schema.coding_hash,
+    }
+
+
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _digests(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    found = {}
+    for name in names:
+        with open(folder / name, "rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+        found[name] = {"bytes": (folder / name).stat().st_size, "blake2b": digest}
+    return found
+
+
+def _must_be_whole(folder: Path) -> None:
+    """Refuse links out of the folder, pickles, and anything that is not as it was written."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is no checkpoint: a checkpoint is a folder")
+    if folder.is_symlink() or not folder.name.isdecimal():
+        raise CheckpointError(f"{folder} is no checkpoint: its folder is named by a step and is no link")
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_file():
+            raise CheckpointError(f"{path} is a link or a folder; the files of a checkpoint lie in it themselves")
+    if not (folder / DONE).exists():
+        raise CheckpointError(f"{folder} is not a finished checkpoint: its '{DONE}' marker is missing; use another step")
+    written = _read_json(folder / DONE)
+    for name in (WEIGHTS, CONFIG, SCHEMA, TRAINER):
+        if name not in written or not (folder / name).exists():
+            raise CheckpointError(f"{folder / name} is missing; use another step, or restore it from a copy")
+        size, wanted = (folder / name).stat().st_size, written[name]["bytes"]
+        if size != wanted:
+            raise CheckpointError(f"{folder / name} is {size:,} bytes long, {wanted:,} were written; use another step")
+    for name, found in _digests(folder, (WEIGHTS, CONFIG, SCHEMA, TRAINER)).items():
+        if found != written[name]:
+            raise CheckpointError(f"{folder / name} is not what was written: its digest differs; use another step")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} holds a {type(found).__name__}, an object is needed")
+    return found
+
+
+def _plain_load(path: Path) -> Any:
+    """`weights_only`: tensors, numbers, text and containers; anything that would run code is refused by torch itself."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises several kinds; all mean the same to the user
+        told = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        reason = next((line.partition("Please")[0].strip() for line in told if "Unsupported" in line), told[0])
+        raise CheckpointError(f"{path} is no trainer state of plain data and is not opened: {reason}") from error
+
+
+def _must_be_plain(value: Any, where: str) -> None:
+    """Refuse to write what `_plain_load` would refuse to read: a run must not find out when it resumes."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _must_be_plain(item, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            _must_be_plain(item, f"{where}[{at}]")
+    elif type(value) not in (int, float, str, bool, type(None)) and not isinstance(value, Tensor):
+        raise CheckpointError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, numbers, text and containers")
+
+
+def pointed(run: Path, name: str) -> int | None:
+    """The step that `latest` or `best` names."""
+    path = run / name
+    if path.is_symlink():
+        raise CheckpointError(f"{path} is a link; a pointer is a text file that names a step")
+    try:
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not text.isdecimal():  # nothing but a number, so that it cannot lead out of the run
+        raise CheckpointError(f"{path} says {text[:40]!r}; it must be the number of a step")
+    return int(text)

@@ -1,0 +1,146 @@
+"""From results to strengths: pure functions, each number with its interval.
+
+`results` of a pair of agents (a, b) are scores of a: 1 win, 0.5 draw, 0 loss. A table of counts is [n, n, 3]: wins, draws
+and losses of the row against the column; its transpose is the same matches seen from the other side.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import Interval, wilson
+
+ELO = 400 / np.log(10)  # points for a factor e in the odds
+START = 1000.0  # the anchor's rating
+PRIOR = 0.5  # virtual draws of each agent against the anchor: keeps an agent that won everything at a finite rating
+TRIES = 1000  # bootstrap
+UNSEEN = 1 / 3  # matches of each outcome that might have been
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one agent did against another."""
+
+    wins: int
+    draws: int
+    losses: int
+    distinct: int  # different matches among them; between two deterministic players most are copies
+    rate: Interval  # of the distinct matches, a draw as half a win
+
+
+def score(outcomes: Sequence[float], identities: Sequence[Hashable]) -> Score:
+    """Scores of one agent in some matches and the identity of each match; copies count once in the rate."""
+    counts = [sum(outcome == value for outcome in outcomes) for value in (1.0, 0.5, 0.0)]
+    once = list(dict(zip(identities, outcomes, strict=True)).values())
+    return Score(counts[0], counts[1], counts[2], len(once), wilson(sum(once), len(once)))
+
+
+def mirrored_pairs(first: Sequence[float], second: Sequence[float]) -> Interval:
+    """Win rate of an agent over pairs of matches with the same seed: once in each seat, with its score in each.
+
+    The two matches of a pair share their luck, so pairs and not matches are what the interval counts.
+    """
+    pairs = (np.asarray(first) + np.asarray(second)) / 2
+    return wilson(float(pairs.sum()), len(pairs))
+
+
+def bradley_terry(counts: Array, anchor: int = 0) -> Array:
+    """Maximum-likelihood log strengths [n] of Davidson's model (Bradley-Terry with ties), the anchor's 0.
+
+    `counts` [..., n, n, 3] may have leading axes (a bootstrap); then so has the result. P(i beats j) is proportional to
+    p_i, P(j beats i) to p_j, and a tie to t sqrt(p_i p_j), with one t for the league.
+    """
+    lead, n = counts.shape[:-3], counts.shape[-2]
+    table = counts.reshape(-1, n, n, 3).astype(np.float64)
+    strengths, log_tie = np.zeros((len(table), n)), np.zeros(len(table))
+    prior = PRIOR * (1 - np.eye(n)[anchor])
+    for _ in range(100):
+        step = _newton_step(table, strengths, log_tie, prior, anchor)
+        strengths += step[:, :n]
+        log_tie += step[:, n]
+        if np.abs(step).max() < 1e-9:
+            break
+    return strengths.reshape(*lead, n)
+
+
+def _newton_step(table: Array, strengths: Array, log_tie: Array, prior: Array, anchor: int) -> Array:
+    """One damped Newton step [B, n + 1] in the strengths and the log of the tie parameter."""
+    n = table.shape[1]
+    gap = strengths[:, :, None] - strengths[:, None, :]
+    logits = np.stack([gap / 2, np.broadcast_to(log_tie[:, None, None], gap.shape), -gap / 2], axis=-1)
+    chance = np.exp(logits - logits.max(-1, keepdims=True))
+    chance /= chance.sum(-1, keepdims=True)
+    played = table.sum(-1) * (1 - np.eye(n))
+    # d(log-likelihood)/d(strength i): half of (wins - losses) less what is expected; every pair counts once a side
+    edge, tie = (chance[..., 0] - chance[..., 2]) / 2, chance[..., 1]
+    slope = ((table[..., 0] - table[..., 2]) / 2 * (1 - np.eye(n)) - played * edge).sum(2)
+    slope_tie = ((table[..., 1] * (1 - np.eye(n)) - played * tie).sum((1, 2))) / 2
+    bend = played * ((chance[..., 0] + chance[..., 2]) / 4 - edge**2)
+    cross = -(played * tie * edge)  # mixed second derivative, summed over j below
+    hessian = np.zeros((len(table), n + 1, n + 1))
+    hessian[:, :n, :n] = bend
+    index = np.arange(n)
+    hessian[:, index, index] = -bend.sum(2)
+    hessian[:, :n, n] = hessian[:, n, :n] = -cross.sum(2)
+    hessian[:, n, n] = -(played * tie * (1 - tie)).sum((1, 2)) / 2 - 1e-3
+    pull = 1 / (1 + np.exp(-strengths))  # the virtual draws against the anchor
+    slope += prior * (0.5 - pull)
+    hessian[:, index, index] -= prior * pull * (1 - pull)
+    slope[:, anchor] = 0
+    hessian[:, anchor, :] = hessian[:, :, anchor] = 0
+    hessian[:, anchor, anchor] = -1
+    gradient = np.concatenate([slope, (slope_tie - 1e-3 * log_tie)[:, None]], axis=1)
+    step = -np.linalg.solve(hessian, gradient[..., None])[..., 0]
+    return np.asarray(np.clip(step, -2, 2))
+
+
+def elo(counts: Array, anchor: int = 0, *, seed: int = 0, tries: int = TRIES) -> list[Interval]:
+    """Ratings of n agents with 95 % intervals by bootstrap over the matches of each pair; the anchor has 1000."""
+    values = ELO * bradley_terry(counts, anchor)
+    drawn = ELO * bradley_terry(_resampled(counts, tries, seed), anchor)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    triples = zip(values, np.minimum(low, values), np.maximum(high, values), strict=True)
+    return [Interval(*(START + float(x) for x in triple)) for triple in triples]
+
+
+def _resampled(counts: Array, tries: int, seed: int) -> Array:
+    """Tables [tries, n, n, 3] in which each pair's matches have new weights (a Bayesian bootstrap).
+
+    Drawing whole matches again would give 50 wins of 50 an interval without width; weights from a Dirichlet distribution
+    with a little of what has not happened yet do not.
+    """
+    draws = np.random.default_rng(seed)
+    n = len(counts)
+    tables = np.zeros((tries, n, n, 3))
+    for a, b in itertools.combinations(range(n), 2):
+        total = int(counts[a, b].sum())
+        if total:
+            tables[:, a, b] = total * draws.dirichlet(counts[a, b] + UNSEEN, tries)
+            tables[:, b, a] = tables[:, a, b, ::-1]
+    return tables
+
+
+def cycles(rates: Sequence[Sequence[Interval | None]]) -> list[tuple[int, int, int]]:
+    """Rock-paper-scissors: (a, b, c) where a beats b, b beats c and c beats a, each with its whole interval above a half."""
+    n = len(rates)
+
+    def beats(a: int, b: int) -> bool:
+        rate = rates[a][b]
+        return rate is not None and rate.low > 0.5
+
+    found = []
+    for a, b, c in itertools.permutations(range(n), 3):
+        if a < b and a < c and beats(a, b) and beats(b, c) and beats(c, a):
+            found.append((a, b, c))
+    return found
+
+
+def as_dict(interval: Interval, name: str = "value") -> dict[str, Any]:
+    """An interval as plain data."""
+    return {name: interval.value, "low": interval.low, "high": interval.high}

@@ -1,0 +1,123 @@
+"""One match as a page: the viewer, what happened in words and numbers, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import Game, Outcome
+from shadowbox.errors import UsageError
+from shadowbox.page.document import Html, Text, badge, code, facts, folded, heading, sentence, table
+from shadowbox.page.match_page import hello, match_page
+from shadowbox.play.facts import match_facts
+
+MOST_STATES = 12  # of each named field, the most frequent first
+
+
+def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> str:
+    """The HTML file of an episode; `source` says where it comes from, as names and values."""
+    known = greeting(game, episode.meta)
+    result = episode.meta.get("result")
+    return match_page(
+        " against ".join(known["players"]),
+        known,
+        game.schema.pack(episode.columns),
+        episode.events,
+        result=result if isinstance(result, dict) else None,
+        blocks=below_the_viewer(game, episode, source),
+    )
+
+
+def greeting(game: Game, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What a viewer must know of a match before its first row."""
+    if game.scene is None:
+        raise UsageError(f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks")
+    players = meta.get("players")
+    return hello(
+        game.schema,
+        game.scene(),
+        players=[str(name) for name in players] if isinstance(players, list) else [],
+        world=str(meta.get("world", "")),
+        event_kinds=game.event_kinds,
+        event_whats=game.event_whats,
+    )
+
+
+def below_the_viewer(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> list[Html]:
+    """What stands on every page of a match: its facts, and where it comes from."""
+    found = match_facts(game, episode, outcome_of(game, episode))
+    return [*_facts(found), _origin(game, episode.meta, found, source)]
+
+
+def outcome_of(game: Game, episode: Episode) -> Outcome:
+    """How an episode ended: as its metadata says, or as the game reads it from the rows."""
+    result = episode.meta.get("result")
+    if isinstance(result, Mapping) and "winner" in result:
+        rest = {key: value for key, value in result.items() if key not in ("winner", "reason")}
+        return Outcome(result["winner"], str(result.get("reason", "")), rest)
+    if game.outcome:
+        return game.outcome(episode.columns, episode.events)
+    return Outcome(None, "unknown")
+
+
+def _facts(found: Mapping[str, Any]) -> Iterator[Html]:
+    for remark in found["remarks"]:
+        yield sentence(badge("passive", "bad"), f" {remark}.")
+    for loss in found.get("forfeit", ()):
+        yield sentence(badge("forfeit", "bad"), f" player {loss['player']}: {loss['reason']}")
+    players = found["players"]
+    yield heading("What happened")
+    yield table(["", *(player["name"] for player in players)], _totals(players))
+    if any(player.get("hits") for player in players):
+        yield heading("Hits by what hit")
+        yield table(["", *(player["name"] for player in players)], _counts(players, "hits"))
+    yield folded("Keys", [_keys(players)])
+    for key in players[0]["states"]:
+        yield folded(f"Time spent: {key}", [_shares(players, key)])
+
+
+def _totals(players: Sequence[Mapping[str, Any]]) -> list[list[Text]]:
+    rows: list[list[Text]] = []
+    for label, key in (
+        ("damage dealt", "damage_dealt"),
+        ("damage taken", "damage_taken"),
+        ("attacks begun", "attacks"),
+        ("longest without an attack, frames", "longest_without_attack"),
+    ):
+        if key in players[0]:
+            rows.append([label, *(f"{player[key]:,.0f}" for player in players)])
+    return [*rows, *_counts(players, "events")]
+
+
+def _counts(players: Sequence[Mapping[str, Any]], what: str) -> list[list[Text]]:
+    labels = dict.fromkeys(label for player in players for label in player.get(what, {}))
+    return [[label, *(f"{player.get(what, {}).get(label, 0):,}" for player in players)] for label in labels]
+
+
+def _keys(players: Sequence[Mapping[str, Any]]) -> Html:
+    """Presses begun and frames held, side by side."""
+    head = ["key", *(f"{player['name']}: {what}" for player in players for what in ("presses", "frames"))]
+    rows = [
+        [key, *(f"{player['controls'][key][what]:,}" for player in players for what in ("onsets", "presses"))]
+        for key in players[0]["controls"]
+    ]
+    return table(head, rows)
+
+
+def _shares(players: Sequence[Mapping[str, Any]], key: str) -> Html:
+    names = dict.fromkeys(name for player in players for name in player["states"][key])
+    rows = [[name, *(f"{100 * player['states'][key].get(name, 0):.1f} %" for player in players)] for name in names]
+    return table(["", *(player["name"] for player in players)], rows[:MOST_STATES])
+
+
+def _origin(game: Game, meta: Mapping[str, Any], found: Mapping[str, Any], source: Sequence[tuple[str, str]]) -> Html:
+    known: list[tuple[Text, Text]] = [
+        *((name, code(value)) for name, value in source),
+        ("game", code(game.name)),
+        ("world", code(str(meta.get("world", "unknown")))),
+        ("seed", code(str(meta.get("seed", "unknown")))),
+        ("fields", code(game.schema.facts_hash)),
+        ("content", code(found["fingerprint"])),
+    ]
+    return folded("Where this match comes from", [facts(known)])

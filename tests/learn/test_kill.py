@@ -1,0 +1,108 @@
+"""Killed without a warning, at any moment, a run goes on to the same weights as one that never was."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+from apprentice import config, figures, make_store, make_task, run, same, weights
+
+from shadowbox.learn.loop import train
+from shadowbox.learn.parallel import Ranks
+from shadowbox.model import checkpoint
+
+TRIES = 24
+SETTINGS = {"steps": 40, "save_every": 3, "ema": 0.9, "validate_every": 10}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Twelve short matches."""
+    return make_store(tmp_path_factory.mktemp("toy") / "s")
+
+
+def in_child(work):
+    """Start `work` in a copy of this warm process, which already has torch; its process id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            torch.set_num_threads(1)
+            work()
+            os._exit(0)
+        except BaseException as error:
+            os.write(2, f"child: {type(error).__name__}: {error}\n".encode())
+            os._exit(1)
+    return child
+
+
+def ended(child):
+    """The exit status of a child, or minus its signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_kill_minus_nine_changes_nothing(store, tmp_path):
+    """SIGKILL at 24 random moments, each followed by a resume: weights, averages, log and best are those of a straight run."""
+    run(store, tmp_path / "warm", **SETTINGS)
+    began = time.monotonic()
+    run(store, tmp_path / "straight", **SETTINGS)
+    length = time.monotonic() - began
+    draws, killed, steps = random.Random(5), 0, set()
+    for number in range(TRIES):
+        out = tmp_path / f"killed-{number}"
+        child = in_child(lambda out=out: run(store, out, **SETTINGS))
+        time.sleep(length * draws.uniform(0.05, 0.95))
+        os.kill(child, signal.SIGKILL)
+        killed += ended(child) == -signal.SIGKILL
+        there = checkpoint.steps(out)
+        steps.add(max(there, default=-1))
+        begun = bool(there)  # before its first checkpoint there is nothing to go on with: it begins again
+        assert ended(in_child(lambda out=out, begun=begun: run(store, out, resume=begun, **SETTINGS))) == 0
+        assert same(weights(tmp_path / "straight"), weights(out)), number
+        assert same(weights(tmp_path / "straight", "best"), weights(out, "best")), number
+        assert figures(tmp_path / "straight") == figures(out), number
+        assert not list((out / "checkpoints").glob(".*")), number
+    assert killed >= 20
+    assert len(steps) > 5, "the kills fell at too few different places"
+
+
+def test_two_processes_are_one(store, tmp_path):
+    """Two gloo processes give the losses, scores and weights of one process with the same global batch, but for rounding."""
+    changes = {"epochs": 3, "validate_every": 0}
+
+    def rank(number):
+        os.environ.update(RANK=str(number), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        settings = config(**changes)
+        train(make_task(store, settings, dropout=0.0), tmp_path / "two", settings)
+
+    port = _free_port()
+    settings = config(**changes)
+    train(make_task(store, settings, dropout=0.0), tmp_path / "one", settings)
+    children = [in_child(lambda number=number: rank(number)) for number in range(2)]
+    assert [ended(child) for child in children] == [0, 0]
+    one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
+    assert len(one) == len(two) > 5
+    for ours, theirs in zip(one, two, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(ours[key] == pytest.approx(theirs[key], rel=2e-3, abs=2e-3) for key in ours if key != "kind")
+    ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.allclose(ours[key], theirs[key], atol=2e-3) for key in ours)
+
+
+def _free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_one_rank_says_nothing():
+    """Without torchrun there is one rank, and adding over ranks is the identity."""
+    ranks = Ranks(torch.device("cpu"))
+    assert (ranks.count, ranks.first, ranks.add([1.5, 2.0]), ranks.collect("x")) == (1, True, [1.5, 2.0], ["x"])

@@ -1,0 +1,178 @@
+"""Checkpoints: whole or not at all, and whatever is not one is refused in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+
+import pytest
+import torch
+from conftest import TOY
+
+from shadowbox.core.schema import Choice, Group, Schema
+from shadowbox.errors import CheckpointError, SchemaMismatch, ShadowboxError, UsageError
+from shadowbox.model import checkpoint
+from shadowbox.model.checkpoint import About, find, load, save
+from shadowbox.model.policy import arguments, build
+
+ABOUT = About("policy", TOY, "tiny", arguments("tiny", ["player/x", "player/action"], width=16))
+PARTS = ("model.safetensors", "config.json", "schema.json", "trainer.pt", "done")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with checkpoints of steps 5 and 10; the better one is 5."""
+    model = build(TOY, ABOUT.arguments)
+    for step in (5, 10):
+        save(tmp_path / "r", step, ABOUT, model.state_dict(), {"step": step, "list": [1, 2.5, None, "text", torch.ones(3)]})
+    checkpoint.point(tmp_path / "r", "best", 5)
+    return tmp_path / "r"
+
+
+def test_written_is_read(run):
+    """Weights, arguments, schema and trainer state come back as they were, and build the same model."""
+    found = load(find(f"{run}@latest"), schema=TOY, kind="policy")
+    assert (found.step, found.about) == (10, ABOUT)
+    assert found.trainer()["list"][:4] == [1, 2.5, None, "text"]
+    again = build(found.about.schema, found.about.arguments, seed=3)
+    checkpoint.fit(again, found.weights, "here")
+    assert all(torch.equal(value, found.weights[key]) for key, value in again.state_dict().items())
+
+
+def test_names_of_checkpoints(run):
+    """RUN is its best, RUN@latest, RUN@best and RUN@step=N are what they say, a folder is itself."""
+    names = {"": 5, "@best": 5, "@latest": 10, "@step=10": 10}
+    assert {name: load(find(f"{run}{name}")).step for name in names} == names
+    assert load(find(run / "checkpoints" / "00000005")).step == 5
+
+
+def test_nothing_half_made_is_ever_there(run, monkeypatch):
+    """A write that fails leaves the old checkpoints, their pointers, and no temporary folder."""
+
+    def broken(path, data):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoint, "_write", broken)
+        save(run, 15, ABOUT, {}, {})
+    assert checkpoint.steps(run) == [5, 10]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["00000005", "00000010"]
+    assert load(find(f"{run}@latest")).step == 10
+
+
+def test_prune_spares_what_is_named(run):
+    """Only checkpoints that no pointer names and no interval keeps go."""
+    for step in (15, 20):
+        save(run, step, ABOUT, {}, {})
+    checkpoint.prune(run, 0)
+    assert checkpoint.steps(run) == [5, 20]
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("how", ["cut", "gone", "changed", "linked"])
+def test_damage_is_refused(run, tmp_path, part, how):
+    """A file that is cut in half, missing, changed or a link to somewhere else is refused by name."""
+    path = run / "checkpoints" / "00000010" / part
+    data = path.read_bytes()
+    path.unlink()
+    if how == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif how == "changed":
+        path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    elif how == "linked":
+        (tmp_path / "elsewhere").write_bytes(data)
+        path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointError, match=part) as refused:
+        load(find(f"{run}@latest"))
+    assert "\n" not in str(refused.value)
+    assert load(find(f"{run}@best")).step == 5
+
+
+class Bomb:
+    """Unpickling it would leave a file behind."""
+
+    def __reduce__(self):
+        return (open, ("exploded", "w"))
+
+
+@pytest.mark.parametrize("how", ["pickle", "torch"])
+def test_pickles_are_never_opened(run, tmp_path, monkeypatch, how):
+    """A pickle in place of a run, of the weights or of the trainer state is refused, even where its digest fits."""
+    monkeypatch.chdir(tmp_path)
+    bomb = tmp_path / "model.pt"
+    if how == "pickle":
+        bomb.write_bytes(pickle.dumps(Bomb()))
+    else:
+        torch.save({"model": Bomb()}, bomb)
+    with pytest.raises(CheckpointError, match="pickled objects are never opened"):
+        find(bomb)
+    folder = run / "checkpoints" / "00000010"
+    for part in ("trainer.pt", "model.safetensors"):
+        (folder / part).write_bytes(bomb.read_bytes())
+        (folder / "done").write_text(json.dumps(checkpoint._digests(folder, PARTS[:-1])))
+        with pytest.raises(CheckpointError, match=part):
+            load(folder).trainer()
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("target", ["folder", "pointer", "text"])
+def test_nothing_leads_out_of_a_run(run, tmp_path, target):
+    """A linked checkpoint, a linked pointer, and a pointer that names a path are refused."""
+    if target == "folder":
+        (run / "checkpoints" / "00000010").rename(tmp_path / "00000010")
+        (run / "checkpoints" / "00000010").symlink_to(tmp_path / "00000010")
+    elif target == "pointer":
+        (run / "latest").rename(tmp_path / "latest")
+        (run / "latest").symlink_to(tmp_path / "latest")
+    else:
+        (run / "latest").write_text("../../../elsewhere")
+    with pytest.raises(CheckpointError, match="link|number of a step"):
+        load(find(f"{run}@latest"))
+
+
+def _changed(**attributes) -> Schema:
+    group = TOY.state[1]
+    fields = tuple(dataclasses.replace(f, **attributes) if f.name == "x" else f for f in group.fields)
+    return dataclasses.replace(TOY, state=(TOY.state[0], dataclasses.replace(group, fields=fields), TOY.state[2]))
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (_changed(scale=0.1), "player/x: scale 0.1 expected, 0.05 found"),
+        (_changed(unit="km"), "player/x: unit 'km' expected, 'm' found"),
+        (dataclasses.replace(TOY, fps=30), "fps: 30 expected, 60 found"),
+        (dataclasses.replace(TOY, state=(*TOY.state, Group("sky", (Choice("cloud", 3),)))), "sky/cloud: expected, not found"),
+        (dataclasses.replace(TOY, state=TOY.state[:2]), "item/alive: expected, not found"),
+    ],
+)
+def test_another_schema_is_refused(run, schema, message):
+    """Weights learned on another declaration are refused with the fields that differ."""
+    with pytest.raises(SchemaMismatch, match=message):
+        load(find(f"{run}@latest"), schema=schema)
+
+
+def test_other_refusals(run, tmp_path):
+    """Another kind, version, model, name or place: each has its one line."""
+    cases = [
+        (lambda: load(find(f"{run}@latest"), kind="world"), "is a policy, a world is needed"),
+        (lambda: find(f"{run}@step=7"), "no checkpoint of step 7; its finished ones: 5, 10"),
+        (lambda: find(tmp_path), "is no run"),
+        (lambda: load(tmp_path / "nothing"), "is no checkpoint"),
+        (lambda: save(run, 20, ABOUT, {}, {"a": [object()]}), r"trainer state\['a'\]\[0\] is a object"),
+    ]
+    for call, message in cases:
+        with pytest.raises(CheckpointError, match=message):
+            call()
+    with pytest.raises(UsageError, match="did you mean 'latest'"):
+        find(f"{run}@lastest")
+    other = build(TOY, arguments("tiny", ["player/x"], width=8))
+    with pytest.raises(CheckpointError, match="does not fit this model: embed.*expected"):
+        checkpoint.fit(other, load(find(run)).weights, "it")
+    folder = run / "checkpoints" / "00000010"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"version": 9}))
+    (folder / "done").write_text(json.dumps(checkpoint._digests(folder, PARTS[:-1])))
+    with pytest.raises(ShadowboxError, match="version 9, this Shadowbox reads"):
+        load(folder)
