@@ -203,7 +203,10 @@ def test_a_forfeit_is_said_on_the_stage(server, browse):
     begun = running.begin(p0="raises", p1="constant")
     page = browse(f"{running.url}live/{begun['match']}")
     until(page, "window.__viewer?.ended && __viewer.frame === __viewer.last", 90)
-    assert page.locator(".verdict").inner_text() == "constant wins · forfeit: raises raised RuntimeError"
+    assert page.locator(".verdict").inner_text() == "constant wins · forfeit"
+    assert "raises forfeits: failed with RuntimeError." in page.locator("#told").inner_text()
+    page.click("text=in numbers")
+    assert page.get_by_text("What happened", exact=True).is_visible()
     assert "secret" not in page.content()
 
 

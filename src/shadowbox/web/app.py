@@ -109,7 +109,7 @@ async def live(request: Request) -> Response:
     table = request.app.state.hall.tables.get(request.path_params["number"])
     if table is None:
         raise stored.NotHere("There is no such match: the server keeps the last ones only, until it ends.")
-    return HTMLResponse(pages.live(table))
+    return HTMLResponse(await run_in_threadpool(pages.live, table))
 
 
 async def begin(request: Request) -> Response:

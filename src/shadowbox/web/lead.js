@@ -1,4 +1,4 @@
-/** The buttons of whoever started a match: it stands still, goes on by a frame, goes faster, for everybody who watches. */
+/** What pages of a live match share. The buttons of whoever started it: it stands still, goes on by a frame, goes faster, for everybody who watches. */
 
 /**
  * @param {import("./feed.js").Feed} feed
@@ -22,4 +22,9 @@ export function lead(feed) {
     },
     done: () => (bar.hidden = true),
   };
+}
+
+/** Who lost by forfeit, and why, in words. */
+export function forfeits({ forfeit = [] }, players) {
+  return forfeit.map(({ player, reason }) => `${players[player]} forfeits: ${reason}. `).join("");
 }

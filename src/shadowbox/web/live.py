@@ -5,7 +5,7 @@ take what they want when they can; the thread only says that there is more (`not
 
 Moves are those of play/match.py: the same agents and seed give the same match, while everybody answers in time. Each
 agent has a clock: every frame adds the time that a frame lasts, every answer takes what it took, and who is ALLOWANCE
-behind forfeits. So do those who raise, or press what is no control. `overdue` is asked from outside, for a thread that
+behind forfeits, as do those who break the rules of play/referee.py. `overdue` is asked from outside, for a thread that
 waits for an answer cannot look at a clock.
 """
 
@@ -21,25 +21,19 @@ import numpy as np
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Agent, Game, Outcome, World, no_events
-from shadowbox.core.schema import Array, Columns, Schema
+from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.page.match_page import event_list
+from shadowbox.play.referee import Referee
 
 ALLOWANCE = 2.0  # seconds that an agent may be behind
 FIRST = 60.0  # seconds for its first answer: models are loaded then, and functions compiled
 LATE = 0.25  # seconds behind the pace that are caught up; of more the rest is forgotten
 LONGEST = 20_000  # frames; a match that takes longer is broken off
+TOO_SLOW = "thought for too long"
 SPEEDS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 log = logging.getLogger(__name__)
-
-
-class Forfeit(Exception):
-    """A player loses, in words."""
-
-    def __init__(self, player: int, why: str) -> None:
-        super().__init__(why)
-        self.player, self.why = player, why
 
 
 class Live:
@@ -131,35 +125,35 @@ class Live:
         """Forfeit for an agent whose clock has run out while it thinks."""
         thinking = self._thinking
         if thinking is not None and time.monotonic() - thinking[1] > self._left[thinking[0]]:
-            self._forfeit(_too_slow(thinking[0]))
+            self._forfeit({thinking[0]: TOO_SLOW})
 
     # ---- the thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             self._play()
-        except Forfeit as forfeit:
-            self._forfeit(forfeit)
         except Exception:
             log.exception("live match of %s", " and ".join(self.players))
             self._end({"winner": None, "reason": "broken off: an error in the world; the terminal shows it"})
 
     def _play(self) -> None:
-        schema = self.game.schema
-        self._columns = self.world.reset(np.array([self.seed]))
-        self._states = [self._begin(seat) for seat in range(len(self.agents))]
+        schema, seeds = self.game.schema, np.array([self.seed])
+        self._columns = self.world.reset(seeds)
+        self._referees = [Referee(schema, agent, seat, seeds) for seat, agent in enumerate(self.agents)]
         pressed = {key: np.zeros_like(self._columns[key]) for key in schema.control_keys}
         while self._my_turn():
             state = {key: self._columns[key] for key in schema.state_keys}
             view = {**state, **pressed}
-            answers = [self._ask(seat, view) for seat in range(len(self.agents))]
+            answers = [self._ask(referee, view) for referee in self._referees]
             pressed = {key: np.concatenate([answer[key] for answer in answers], axis=1) for key in schema.control_keys}
             self._publish(schema.pack({**state, **pressed}))
             if self.over:  # while an agent was thinking
                 return
             self._columns, events, done = self.world.step(pressed)
             self._note(events)
-            if done[0]:
+            if losers := self._losers():
+                self._forfeit(losers)
+            elif done[0]:
                 self._finish()
             elif self.length >= LONGEST:
                 self.break_off(f"not over after {LONGEST:,} frames")
@@ -183,31 +177,24 @@ class Live:
                     return True
         return False
 
-    def _begin(self, seat: int) -> Any:
-        try:
-            return self.agents[seat].start(np.array([self.seed]), np.array([seat]))
-        except Exception as error:
-            raise _raised(seat, error) from error
-
-    def _ask(self, seat: int, view: Columns) -> Columns:
+    def _ask(self, referee: Referee, view: Columns) -> Columns:
         """One agent's answer, checked and timed."""
-        seen = from_seat(self.game.schema, view, seat)
-        began = time.monotonic()
+        seat, began = referee.player, time.monotonic()
         self._thinking = seat, began
-        try:
-            answer, self._states[seat] = self.agents[seat].act(seen, self._states[seat])
-            wrong = not_controls(self.game.schema, answer)
-        except Exception as error:
-            raise _raised(seat, error) from error
-        finally:
-            self._thinking = None
-        left = self._left[seat] - (time.monotonic() - began)
-        self._left[seat] = min(ALLOWANCE, left + 1 / self.fps)
-        if left < 0:
-            raise _too_slow(seat)
-        if wrong:
-            raise Forfeit(seat, f"pressed what is no control: {wrong}")
+        answer = referee.ask(from_seat(self.game.schema, view, seat))
+        self._thinking = None
+        self._left[seat] = min(ALLOWANCE, self._left[seat] - (time.monotonic() - began) + 1 / self.fps)
         return answer
+
+    def _losers(self) -> dict[int, str]:
+        """Who has lost by forfeit, and why: what an agent said when it failed may name files, and stays in the log."""
+        losers = {seat: TOO_SLOW for seat, left in enumerate(self._left) if left < 0}
+        for referee in self._referees:
+            if referee.lost[0]:
+                log.warning("live match: %s: %s", self.players[referee.player], referee.why[0])
+                kind = referee.broken.partition(":")[0]
+                losers[referee.player] = f"failed with {kind}" if kind else referee.why[0]
+        return losers
 
     # ---- what was ----------------------------------------------------------------------------------------------
 
@@ -230,13 +217,11 @@ class Live:
             outcome = self.game.outcome(self.game.schema.unpack(rows), np.concatenate(self._happened))
         self._end({"winner": outcome.winner, "reason": outcome.reason, **outcome.facts}, last)
 
-    def _forfeit(self, forfeit: Forfeit) -> None:
-        others = [player for player in range(len(self.agents)) if player != forfeit.player]
-        name = self.players[forfeit.player]
-        log.warning("live match: %s forfeits: %s %s", name, name, forfeit.why, exc_info=forfeit.__cause__)
-        reason = f"forfeit: {name} {forfeit.why}"
+    def _forfeit(self, losers: dict[int, str]) -> None:
+        others = [player for player in range(len(self.agents)) if player not in losers]
+        told = [{"player": player, "reason": why} for player, why in losers.items()]
         winner = others[0] if len(others) == 1 else None
-        self._end({"winner": winner, "reason": reason, "forfeit": forfeit.player}, self._last_row())
+        self._end({"winner": winner, "reason": "forfeit", "forfeit": told}, self._last_row())
 
     def _last_row(self) -> bytes:
         """The state of now, in which nothing is pressed. The world must stand still meanwhile."""
@@ -251,29 +236,3 @@ class Live:
             self.result = result
             self._turn.notify()
         self._notify()
-
-
-def not_controls(schema: Schema, answer: Any) -> str:
-    """What is wrong with an agent's answer for one match, in words; empty if nothing."""
-    if not isinstance(answer, dict):
-        return f"a {type(answer).__name__}"
-    for key in schema.control_keys:
-        column = schema.columns[key]
-        shape = (1, column.slots // schema.players)
-        values = answer.get(key)
-        if not isinstance(values, np.ndarray) or values.shape != shape:
-            return f"{key} is not an array of the shape {shape}"
-        if values.dtype.kind not in {"real": "fiu", "flag": "b", "choice": "iu"}[column.field.kind]:
-            return f"{key} holds {values.dtype}"
-        low, high = column.field.limits
-        if column.field.kind != "flag" and not ((values >= low) & (values <= high)).all():  # catches what is no number
-            return f"{key} is outside of {low:g} .. {high:g}"
-    return ""
-
-
-def _raised(seat: int, error: Exception) -> Forfeit:
-    return Forfeit(seat, f"raised {type(error).__name__}")  # its words may name files; they stay in the log
-
-
-def _too_slow(seat: int) -> Forfeit:
-    return Forfeit(seat, f"thought for more than {ALLOWANCE:g} s longer than the game lasts")

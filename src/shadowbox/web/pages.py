@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shadowbox.page.document import Html, heading
+from shadowbox.study.show import below_the_viewer
 from shadowbox.web.hall import Table
 from shadowbox.web.markup import element, framed, link
 from shadowbox.web.person import LONGEST_NAME
@@ -44,6 +45,9 @@ def live(table: Table) -> str:
         element("match-viewer", keys="page"),
         element("section", _lead(), _told(), class_="under"),
     ]
+    if table.live.over and table.live.length > 1:
+        below = below_the_viewer(table.live.game, table.live.episode())
+        blocks.append(element("section", *below, class_="column"))
     return framed(title, "/", blocks, module="watch", wide=True, match=table.number)
 
 

@@ -2,7 +2,7 @@
 import "./viewer.js";
 import { Feed } from "./feed.js";
 import { Bindings } from "./keys.js";
-import { lead } from "./lead.js";
+import { forfeits, lead } from "./lead.js";
 import { button, el } from "./parts.js";
 import { begins, seedOf } from "./web.js";
 
@@ -59,7 +59,8 @@ function sit(match) {
       leads?.show(state);
       told.textContent = state.paused && begun ? "Paused." : state.pages > 1 ? `${state.pages - 1} others watch.` : "";
     },
-    end() {
+    end({ result }) {
+      told.textContent = forfeits(result, viewer.hello.players);
       bindings.listening = false;
       leads?.done();
       again.replaceChildren(
@@ -67,7 +68,7 @@ function sit(match) {
         button("Choose another opponent", "Choose another", choose),
       );
     },
-    saved: ({ where }) => told.replaceChildren(where.startsWith("not") ? where : "Stored as ", el("code", {}, where.startsWith("not") ? "" : where)),
+    saved: ({ where }) => told.append(where.startsWith("not") ? where : "Stored as ", el("code", {}, where.startsWith("not") ? "" : where)),
     lost() {
       bindings.listening = false;
       prompt.textContent = "The connection is lost. Is the server still running?";

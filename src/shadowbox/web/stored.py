@@ -13,7 +13,7 @@ from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, heading, table
 from shadowbox.page.match_page import event_list
 from shadowbox.study.show import below_the_viewer, greeting, match_document
-from shadowbox.web.markup import element, empty, framed, link
+from shadowbox.web.markup import command, element, empty, framed, link
 from shadowbox.web.site import Site
 
 A_PAGE = 50  # matches
@@ -34,12 +34,10 @@ def matches(site: Site, shelf: int | None, page: int) -> str:
     for number, path in shelves.items():
         if shelf is None or shelf == number:
             blocks += _listing(number, path, page)
-    if shelves:
-        blocks.append(element("p", "The stores of this server, newest matches first; the winner is in bold."))
-    else:
+    if not shelves:
         play = f"shadowbox record {site.game.name} --p0 based --p1 random --matches 20 --out data/{site.game.name}"
         blocks.append(empty("No store is shown here.", "Record some matches, and name the store:", play))
-        blocks.append(element("pre", element("code", f"shadowbox serve data/{site.game.name}"), class_="command"))
+        blocks.append(command(f"shadowbox serve data/{site.game.name}"))
         blocks.append(element("p", "Or ", link("/play", "play one yourself"), ": it is stored, and listed here."))
     return framed("Matches", "/matches", blocks, module="web")
 

@@ -197,5 +197,6 @@ def _shares(found: Any) -> str:
     said = []
     for name, value in pairs:
         rate = _number(value.get("win_rate")) if isinstance(value, dict) else _number(value)
-        said.append(f"{name} {'-' if rate is None else f'{100 * rate:.0f}'}")
+        label = {"0": "first", "1": "second"}.get(str(name), name)
+        said.append(f"{label} {'-' if rate is None else f'{100 * rate:.0f}'}")
     return ", ".join(said) or "-"
