@@ -41,7 +41,11 @@ def facts_of(run: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise NoRun(f"{path} has more than {LARGEST:,} bytes; the facts of a run have less")
-        return read_facts(run)
+        facts = read_facts(run)
+        _sendable(facts)
+        return facts
+    except UnicodeEncodeError:
+        raise NoRun(f"{path} cannot be read: it holds a text that is none") from None
     except OSError as error:
         raise NoRun(f"{path} cannot be read: {error.strerror}") from error
     except RecursionError:
@@ -62,7 +66,15 @@ def state_of(run: Path, facts: dict[str, Any], events: Iterable[Line]) -> str:
 
 def touched(run: Path) -> float:
     """When the run last wrote anything, in seconds since the epoch."""
-    return max((_time_of(run / name) for name in (METRICS, EVENTS, FACTS)), default=0.0)
+    return max((time_of(run / name) for name in (METRICS, EVENTS, FACTS)), default=0.0)
+
+
+def time_of(path: Path) -> float:
+    """When a file was last written, in seconds since the epoch; 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def last_lines(path: Path) -> list[Line]:
@@ -197,7 +209,9 @@ class RunLog:
             self._forget_events()
         for line in self._events.lines():
             self.happened += 1
-            self.events.append(line)
+            self.events.append(
+                {"step": number(line.get("step"))} | {key: str(line.get(key, ""))[:500] for key in ("event", "text")}
+            )
             wall = number(line.get("wall"))
             if wall is not None and line.get("event") in BEGINNINGS:
                 self.begun.append(wall)
@@ -261,11 +275,11 @@ def number(value: Any) -> float | None:
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
     try:
-        inside = sorted(path for path in folder.iterdir() if path.name.isprintable() and path.is_dir())
+        inside = sorted(path for path in folder.iterdir() if path.name.isprintable() and os.path.isdir(path))
     except OSError:
         return
     for path in inside:
-        if (path / FACTS).is_file():
+        if os.path.isfile(path / FACTS):  # unlike Path's, it says no where it may not look
             yield path
         elif depth > 1:
             yield from _folders(path, depth - 1)
@@ -273,17 +287,17 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
 
 def _parsed(text: bytes) -> Line | None:
     try:
-        line = json.loads(text)
+        line = json.loads(text, parse_constant=lambda name: None)  # NaN is in no JSON that we send
+        if b"\\u" in text:
+            _sendable(line)
     except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) else None
 
 
-def _time_of(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+def _sendable(data: Any) -> None:
+    """Raise ValueError where a text has half of a surrogate pair: no page could be made of it."""
+    json.dumps(data, ensure_ascii=False).encode()
 
 
 def _columns(points: list[Point]) -> dict[str, Any]:

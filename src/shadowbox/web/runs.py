@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.learn.log import EVENTS, METRICS
+from shadowbox.learn.log import EVENTS, FACTS, METRICS
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table
 from shadowbox.web import runlog
 from shadowbox.web.markup import element, empty, framed, link
@@ -145,7 +145,7 @@ def _summary(name: str, path: Path) -> list[str]:
     step, wall = number(last.get("step")), number(last.get("wall"))
     spent = number(_part(known, "cost").get("wall_s")) or 0.0
     if wall is not None and state in ("running", "silent"):  # what came after the last checkpoint
-        spent += max(0.0, wall - (path / "run.json").stat().st_mtime)
+        spent += max(0.0, wall - runlog.time_of(path / FACTS))
     mark = element("input", type="checkbox", name="run", value=name, aria_label=f"compare {name}")
     shown = badge(state, TONES[state])
     return [mark, link(_address(name), name), shown, _best(known), _data(known), _count(step), duration(spent)]
