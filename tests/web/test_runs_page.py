@@ -267,6 +267,8 @@ def test_a_curve_grows(server, browse):
     before = page.evaluate(corners)
     write(folder / "metrics.jsonl", [train_line(50)], "a")
     until(page, f"() => {corners} === {before + 1} && document.getElementById('state').textContent.includes('step 50 of 100')")
+    page.hover(".chart svg")
+    assert "training" in page.inner_text(".figure .told")
     page.get_by_text("Wall time").click()
     until(page, "() => document.querySelector('.chart svg').textContent.includes('50 s')")
     facts = json.loads((folder / "run.json").read_text())

@@ -9,7 +9,8 @@ const LETTER = 7; // px, of a label in 13 px
 const APART = 16; // px between two labels
 const MARGIN = 25; // px, for the mark before a label
 
-function shape(tag, attributes, ...children) {
+/** An element of a picture. */
+export function shape(tag, attributes, ...children) {
   const made = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...children);

@@ -184,9 +184,8 @@ class RunLog:
         self._forget()
         self._forget_events()
 
-    def news(self, after: int, events: int) -> dict[str, Any]:
+    def news(self, facts: dict[str, Any], after: int, events: int) -> dict[str, Any]:
         """Points of steps after `after`; the events, too, unless the page has seen that many. Plain data."""
-        facts = facts_of(self.run)
         with self._lock:
             self._read()
             curves = {kind: _columns(thinned.after(after)) for kind, thinned in self.kinds.items()}

@@ -1,5 +1,5 @@
 /** Curves of a run, or of several over each other, that grow while it is trained. */
-import { chart, short } from "./chart.js";
+import { chart, shape, short } from "./chart.js";
 import { el, plain, say } from "./parts.js";
 import { ask } from "./web.js";
 
@@ -74,9 +74,9 @@ function draw() {
   for (const name of scores) show(name, spot.firstElementChild, told);
   for (const name of others) show(name, folded, told);
   folded.hidden = !others.length;
-  if (!scores.length) say(document.getElementById("damage"), "");
   state(told);
   if (alone) {
+    say(document.getElementById("verdict"), told[0].news.verdict);
     time(told[0].news.time);
     events(told[0].news.events);
   }
@@ -160,10 +160,15 @@ function time(parts) {
   const rows = Object.entries(parts).filter(([, seconds]) => seconds > 0);
   const lines = rows.map(([part, seconds]) =>
     el("tr", {}, el("td", {}, part), number(seconds.toFixed(seconds < 10 ? 2 : 0)), number(`${((100 * seconds) / whole).toFixed(0)} %`),
-      el("td", { class: "bar" }, el("meter", { min: "0", max: String(whole), value: String(seconds), "aria-label": part }))));
+      el("td", { class: "bar" }, bar(seconds / whole))));
   const head = el("tr", {}, el("th", {}, "part"), el("th", { class: "number" }, "s"), el("th", { class: "number" }, "share"), el("th", {}, ""));
   const none = el("p", { class: "soft" }, "Nothing was measured yet.");
   document.getElementById("time").replaceChildren(rows.length ? el("table", { class: "parts" }, el("thead", {}, head), el("tbody", {}, ...lines)) : none);
+}
+
+function bar(share) {
+  const rect = shape("rect", { class: "p1", width: 100 * share, height: 12 });
+  return shape("svg", { viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" }, rect);
 }
 
 function number(text) {

@@ -49,7 +49,7 @@ def run(site: Site, name: str) -> str:
     blocks: list[str] = [
         element("h1", name),
         element("p", id="state", role="status"),
-        element("p", _verdict(known)),
+        element("p", _verdict(known), id="verdict"),
         *_figures(),
         heading("Where the time went"),
         element("p", "Seconds of the training loop by part; on a GPU the work of forward and backward shows as wait."),
@@ -85,14 +85,16 @@ def compare(site: Site, names: list[str]) -> str:
     if not same:
         warning = "They were trained and validated on different data: what they score says little about which is better."
         blocks.append(element("p", badge("different data", "bad"), " ", warning))
-    blocks += [table(["run", "best", "data", "parameters", "its settings"], rows, left=3), *_figures()]
+    blocks += [table(["run", "best", "data", "its settings", "parameters"], rows, left=4), *_figures()]
     sources = json.dumps([_sources(name) for name in names])
     return framed("Runs compared", "/runs", blocks, module="runs", runs=sources, floors=int(same))
 
 
 def news(site: Site, logs: Logs, name: str, after: int, events: int) -> dict[str, Any]:
     """What a page does not have yet."""
-    return logs.of(_found(site, name)).news(after, events)
+    path = _found(site, name)
+    known = runlog.facts_of(path)
+    return logs.of(path).news(known, after, events) | {"verdict": _verdict(known)}
 
 
 # ---- parts of a page -------------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ def _summary(name: str, path: Path) -> list[str]:
         spent += max(0.0, wall - runlog.time_of(path / FACTS))
     mark = element("input", type="checkbox", name="run", value=name, aria_label=f"compare {name}")
     shown = badge(state, TONES[state])
-    return [mark, link(_address(name), name), shown, _best(known), _data(known), _count(step), duration(spent)]
+    return [mark, link(_address(name), code(name)), shown, _best(known), _data(known), _count(step), duration(spent)]
 
 
 def _verdict(known: Mapping[str, Any]) -> str:
