@@ -110,6 +110,8 @@ export function steps(low, high, count) {
 }
 
 function nearest({ name, x, y }, scale, at) {
+  const reach = 8; // px beyond its ends a curve says nothing
+  if (at < scale.x(x[0]) - reach || at > scale.x(x.at(-1)) + reach) return null;
   let best = null;
   for (let n = 0; n < x.length; n += 1) {
     const px = scale.x(x[n]);

@@ -10,12 +10,19 @@ const MEANS = { loss: "what is made smaller", lr: "learning rate", norm: "of the
 const UNITS = { loss: "nats a decision" };
 
 const sources = JSON.parse(document.body.dataset.runs).map(({ name, source }) => ({ name, source, ...fresh() }));
+const common = shared(sources.map(({ name }) => name)); // letters that tell no run from another
 const alone = sources.length === 1;
 const floors = alone || document.body.dataset.floors === "1";
 const spot = document.getElementById("curves");
 const folded = el("details", {}, el("summary", {}, "How it was trained: rate, gradient, speed, parts of the loss"));
 const charts = new Map();
 let axis = "step";
+
+/** How many letters of all names are the same folders. */
+function shared([first, ...others]) {
+  const folders = [...first.matchAll(/\//g)].map(({ index }) => index + 1).reverse();
+  return folders.find((letters) => others.every((name) => name.startsWith(first.slice(0, letters)))) ?? 0;
+}
 
 function fresh() {
   return { after: -1, seen: -1, part: "", curves: {}, news: null };
@@ -99,7 +106,7 @@ function show(name, into, told) {
     into.append(made.root);
   }
   const curves = told.flatMap((run, at) => (alone ? single(run, name) : [one(run, name, at)].filter(Boolean)));
-  const grey = floors ? baselines(told.find(({ curves: known }) => known.val), name) : [];
+  const grey = floors ? baselines(longest(told), name) : [];
   charts.get(name).draw([...grey, ...curves], sentence(name, curves, grey), axis === "step" ? steps : duration);
 }
 
@@ -119,7 +126,13 @@ function single({ curves: { train, val } }, name) {
 /** One curve of each of several runs: validated where it was. */
 function one({ name: run, curves: { train, val } }, name, at) {
   const from = val?.figures[name] ? val : train;
-  return from?.figures[name] ? curve(run, `run${at + 1}`, from, name) : null;
+  return from?.figures[name] ? curve(run.slice(common), `run${at + 1}`, from, name) : null;
+}
+
+/** Baselines are the same for all; those of the longest run reach the furthest. */
+function longest(told) {
+  const end = ({ curves: { val } }) => val?.[axis].at(-1) ?? -1;
+  return told.reduce((one, other) => (end(other) > end(one) ? other : one));
 }
 
 function baselines(run, name) {

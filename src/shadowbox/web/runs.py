@@ -75,8 +75,8 @@ def compare(site: Site, names: list[str]) -> str:
             link(_address(name), name),
             _best(facts),
             _data(facts),
-            _count(facts.get("parameters")),
             _changes(facts, known.values()),
+            _count(facts.get("parameters")),
         ]
         for name, facts in known.items()
     ]
