@@ -13,7 +13,7 @@ from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
 from shadowbox.games import GAMES, load
 
-TOURNAMENTS = Path("runs/tournaments")
+RUNS = Path("runs")
 
 
 @click.command()
@@ -37,7 +37,7 @@ def serve(
     open_it: bool,
     as_json: bool,
 ) -> None:
-    """Watch live matches, play, and look at stored matches and tournaments, in a browser."""
+    """Watch live matches, play, and look at stored matches, tournaments and runs, in a browser."""
     from shadowbox.data.store import Store
     from shadowbox.web import server
     from shadowbox.web.app import application
@@ -49,7 +49,7 @@ def serve(
     for path in stores:
         Store(path)  # a name that is none is refused now, not on a page
     token = server.token_for(host, token)
-    site = Site(game=game, known=_known(game), stores=stores, out=out, tournaments=TOURNAMENTS)
+    site = Site(game=game, known=_known(game), stores=stores, out=out, tournaments=RUNS / "tournaments", runs=RUNS)
     socket = server.listen(host, port)
     where = server.address(socket, token)
     if as_json:

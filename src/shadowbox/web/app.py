@@ -21,9 +21,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.web import pages, stored, tournaments
+from shadowbox.web import pages, runs, stored, tournaments
 from shadowbox.web.guard import Guard
 from shadowbox.web.hall import Hall, Wish
+from shadowbox.web.runlog import Logs
 from shadowbox.web.site import Site
 from shadowbox.web.sockets import watch
 
@@ -65,6 +66,10 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/matches/{shelf:number}/{number:number}.html", stored_match_file),
             Route("/tournaments", all_tournaments),
             Route("/tournaments/{name}", one_tournament),
+            Route("/runs", all_runs),
+            Route("/runs/compare", compared_runs),
+            Route("/runs/{name:path}/metrics.json", run_news),
+            Route("/runs/{name:path}", one_run),
             Route("/static/{name}", static),
         ],
         middleware=[Middleware(Guard, token=token, refuse=_said)],
@@ -73,6 +78,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
     )
     app.state.site = site
     app.state.hall = Hall(site.game, site.out)
+    app.state.logs = Logs()
     return app
 
 
@@ -185,6 +191,35 @@ async def all_tournaments(request: Request) -> Response:
 async def one_tournament(request: Request) -> Response:
     """Ratings and cross-table."""
     return await _html(tournaments.tournament, request, **request.path_params)
+
+
+async def all_runs(request: Request) -> Response:
+    """A list."""
+    return await _html(runs.runs, request)
+
+
+async def one_run(request: Request) -> Response:
+    """Curves, time, events and facts."""
+    return await _html(runs.run, request, **request.path_params)
+
+
+async def compared_runs(request: Request) -> Response:
+    """Several over each other."""
+    return await _html(runs.compare, request, request.query_params.getlist("run"))
+
+
+async def run_news(request: Request) -> Response:
+    """What a run has written after a step; a page that has seen so many events is not sent them again."""
+    after, events = (_whole(request, name) for name in ("after", "events"))
+    state = request.app.state
+    return JSONResponse(await run_in_threadpool(runs.news, state.site, state.logs, request.path_params["name"], after, events))
+
+
+def _whole(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "-1")
+    if text != "-1" and not (text.isascii() and text.isdigit() and len(text) < 17):
+        raise UsageError(f"{name} must be a whole number")
+    return int(text)
 
 
 async def _html(build: Callable[..., str], request: Request, *arguments: Any, **more: Any) -> Response:

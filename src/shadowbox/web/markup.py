@@ -7,7 +7,13 @@ from html import escape
 
 from shadowbox.page.document import Html
 
-NAVIGATION = (("/", "Arena"), ("/play", "Play"), ("/matches", "Matches"), ("/tournaments", "Tournaments"))
+NAVIGATION = (
+    ("/", "Arena"),
+    ("/play", "Play"),
+    ("/matches", "Matches"),
+    ("/tournaments", "Tournaments"),
+    ("/runs", "Runs"),
+)
 VOID = ("input", "link", "meta")
 
 

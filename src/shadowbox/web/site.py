@@ -1,4 +1,4 @@
-"""What one server shows: its game, its stores, its tournaments."""
+"""What one server shows: its game, its stores, its tournaments, its runs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Site:
     stores: tuple[Path, ...] = ()
     out: Path = Path("data/played")  # where matches of people go
     tournaments: Path = Path("runs/tournaments")
+    runs: Path = Path("runs")  # what was trained
 
     def shelves(self) -> Iterator[tuple[int, Path]]:
         """The stores by number: those that were named, and the one of people's matches once there is one."""

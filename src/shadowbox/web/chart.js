@@ -1,0 +1,184 @@
+/** Curves over one axis each way, with the name of each at its end. What it draws is an SVG in real pixels. */
+import { el } from "./parts.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const TALL = 220; // px
+const TOP = 12;
+const BOTTOM = 24;
+const LETTER = 7; // px, of a label in 13 px
+const APART = 16; // px between two labels
+const MARGIN = 25; // px, for the mark before a label
+
+/** An element of a picture. */
+export function shape(tag, attributes, ...children) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/**
+ * A figure: a sentence, and curves that `draw` draws anew.
+ * @typedef {{name: string, tone: string, x: number[], y: (number | null)[], low?: (number | null)[], high?: (number | null)[]}} Curve
+ * @param {string} title
+ */
+export function chart(title) {
+  const told = el("p", { class: "told" });
+  const stage = el("div", { class: "chart" });
+  const root = el("section", { class: "figure" }, el("h2", {}, title), told, stage);
+  let curves = [];
+  let sentence = "";
+  let say = String;
+
+  function paint() {
+    const width = Math.floor(stage.clientWidth);
+    const scale = curves.length && width ? scaled(curves, width) : null;
+    told.textContent = sentence;
+    if (!scale) return;
+    const picture = shape("svg", { width, height: TALL, role: "img", "aria-label": spoken(title, curves) });
+    picture.append(...axes(scale, say), ...curves.map((curve) => band(curve, scale)), ...curves.map((curve) => line(curve, scale)));
+    picture.append(...labels(curves, scale));
+    picture.addEventListener("pointermove", (event) => point(event, picture, scale));
+    picture.addEventListener("pointerleave", () => unpoint(picture));
+    stage.replaceChildren(picture);
+  }
+
+  function point(event, picture, scale) {
+    unpoint(picture);
+    const at = event.clientX - picture.getBoundingClientRect().left;
+    const found = curves.map((curve) => nearest(curve, scale, at)).filter(Boolean);
+    if (!found.length) return;
+    const x = found.reduce((one, other) => (Math.abs(one.px - at) <= Math.abs(other.px - at) ? one : other));
+    picture.append(shape("line", { class: "cursor", x1: x.px, x2: x.px, y1: TOP, y2: TALL - BOTTOM }));
+    told.textContent = `${say(x.x)}: ${found.map(({ name, y }) => `${name} ${short(y)}`).join(", ")}`;
+  }
+
+  function unpoint(picture) {
+    picture.querySelector(".cursor")?.remove();
+    told.textContent = sentence;
+  }
+
+  new ResizeObserver(paint).observe(stage);
+  return {
+    root,
+    /** @param {Curve[]} given  @param {string} words  @param {(x: number) => string} sayX */
+    draw(given, words, sayX) {
+      [curves, sentence, say] = [given.filter((curve) => curve.y.some((y) => y !== null)), words, sayX];
+      paint();
+    },
+  };
+}
+
+/** A number in as few letters as tell it apart. */
+export function short(value) {
+  const size = Math.abs(value);
+  if (value !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1);
+  return size >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
+}
+
+// ---- where things are --------------------------------------------------------------------------------------------
+
+function scaled(curves, width) {
+  const right = Math.min(width * 0.36, Math.max(...curves.map(({ name }) => name.length * LETTER)) + MARGIN);
+  const [xs, ys] = [curves.flatMap(({ x }) => [x[0], x.at(-1)]), curves.flatMap(heights)];
+  const [first, last] = [Math.min(0, ...xs), Math.max(...xs)];
+  const ticks = steps(Math.min(0, min(ys)), max(ys), 4);
+  const [low, high] = [ticks[0], ticks.at(-1)];
+  const left = Math.max(...ticks.map((tick) => short(tick).length)) * LETTER + 12;
+  const [wide, tall] = [width - left - right, TALL - TOP - BOTTOM];
+  return {
+    left, right: width - right, ticks, first, last, room: right - MARGIN,
+    x: (x) => left + (wide * (x - first)) / (last - first || 1),
+    y: (y) => TOP + (tall * (high - y)) / (high - low || 1),
+  };
+}
+
+function heights({ y, low, high }) {
+  return [...y, ...(low ?? []), ...(high ?? [])].filter((value) => value !== null);
+}
+
+const min = (values) => values.reduce((one, other) => Math.min(one, other), Infinity);
+const max = (values) => values.reduce((one, other) => Math.max(one, other), -Infinity);
+
+/** Round numbers from below `low` to above `high`, about `count` of them. */
+export function steps(low, high, count) {
+  const raw = (high - low || Math.abs(high) || 1) / count;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999) * power;
+  const [from, to] = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)];
+  return Array.from({ length: Math.max(to, from + 1) - from + 1 }, (_, at) => (from + at) * step);
+}
+
+function nearest({ name, x, y }, scale, at) {
+  const reach = 8; // px beyond its ends a curve says nothing
+  if (at < scale.x(x[0]) - reach || at > scale.x(x.at(-1)) + reach) return null;
+  let best = null;
+  for (let n = 0; n < x.length; n += 1) {
+    const px = scale.x(x[n]);
+    if (y[n] !== null && (!best || Math.abs(px - at) < Math.abs(best.px - at))) best = { name, x: x[n], y: y[n], px };
+  }
+  return best;
+}
+
+// ---- what is drawn -----------------------------------------------------------------------------------------------
+
+function axes(scale, say) {
+  const lines = scale.ticks.flatMap((tick) => [
+    shape("line", { class: "grid", x1: scale.left, x2: scale.right, y1: scale.y(tick), y2: scale.y(tick) }),
+    shape("text", { class: "label", x: scale.left - 8, y: scale.y(tick) + 4, "text-anchor": "end" }, short(tick)),
+  ]);
+  const ends = [[scale.first, "start"], [scale.last, "end"]];
+  return [...lines, ...ends.map(([x, anchor]) => shape("text", { class: "label", x: scale.x(x), y: TALL - 6, "text-anchor": anchor }, say(x)))];
+}
+
+/** Where there is no value the line has a gap. */
+function line({ name, tone, x, y }, scale) {
+  let pen = "M";
+  let path = "";
+  for (let at = 0; at < x.length; at += 1) {
+    if (y[at] !== null) path += `${pen}${scale.x(x[at]).toFixed(1)} ${scale.y(y[at]).toFixed(1)}`;
+    pen = y[at] === null ? "M" : "L";
+  }
+  const drawn = shape("path", { class: `curve ${tone}`, d: path }, shape("title", {}, name));
+  if (y.filter((value) => value !== null).length > 1) return drawn;
+  const at = y.findIndex((value) => value !== null); // a line of one point cannot be seen
+  return shape("circle", { class: `dot ${tone}`, cx: scale.x(x[at]), cy: scale.y(y[at]), r: 3 });
+}
+
+function band({ tone, x, low, high }, scale) {
+  const at = low && high ? x.map((_, n) => n).filter((n) => low[n] !== null && high[n] !== null) : [];
+  const corner = (values) => (n) => `${scale.x(x[n]).toFixed(1)},${scale.y(values[n]).toFixed(1)}`;
+  const around = at.length ? [...at.map(corner(high)), ...at.toReversed().map(corner(low))] : [];
+  return shape("polygon", { class: `band ${tone}`, points: around.join(" ") });
+}
+
+/** The names at the ends of their curves, moved apart where they would lie on each other. */
+function labels(curves, scale) {
+  const ends = curves.map((curve) => {
+    const at = curve.y.findLastIndex((value) => value !== null);
+    return { curve, x: scale.x(curve.x[at]), y: scale.y(curve.y[at]) };
+  });
+  ends.sort((one, other) => one.y - other.y);
+  const spots = ends.map(({ y }) => y);
+  for (let at = 1; at < spots.length; at += 1) spots[at] = Math.max(spots[at], spots[at - 1] + APART);
+  let limit = TALL - BOTTOM;
+  for (let at = spots.length - 1; at >= 0; at -= 1) {
+    spots[at] = Math.min(spots[at], limit);
+    limit = spots[at] - APART;
+  }
+  return ends.flatMap(({ curve, x, y }, at) => [
+    shape("circle", { class: `dot ${curve.tone}`, cx: x, cy: y, r: 2.5 }),
+    shape("line", { class: `mark ${curve.tone}`, x1: scale.right + 8, x2: scale.right + 16, y1: spots[at], y2: spots[at] }),
+    shape("text", { class: `name ${curve.tone}`, x: scale.right + 21, y: spots[at] + 4 },
+      fitted(curve.name, Math.floor(scale.room / LETTER)), shape("title", {}, curve.name)),
+  ]);
+}
+
+/** The end of a name is what tells runs apart. */
+function fitted(name, letters) {
+  return name.length <= letters + 1 ? name : `…${name.slice(-Math.max(letters - 1, 3))}`;
+}
+
+function spoken(title, curves) {
+  return `${title}: ${curves.map(({ name, y }) => `${name} ${short(y.findLast((value) => value !== null))}`).join(", ")}`;
+}

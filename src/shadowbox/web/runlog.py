@@ -1,0 +1,313 @@
+"""What a run has written so far: read on from where the last look ended, and thinned to what a page can draw."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from shadowbox.errors import ShadowboxError
+from shadowbox.learn.log import EVENTS, FACTS, METRICS, Line, read_facts
+
+DEPTH = 3  # folders between the runs' folder and a run.json: a card, a setting, a seed
+LARGEST = 1 << 20  # bytes of a run.json, and of a line
+POINTS = 600  # of a curve: about one for each pixel of its width
+EVENTS_KEPT = 100
+LOGS_KEPT = 32  # runs whose points stay in memory
+A_TAIL = 1 << 16  # bytes at the end of a log, where only the last lines are asked for
+SILENT_AFTER = 300.0  # seconds without a line: most likely it was killed
+BEGINNINGS = ("begin", "parent", "resume")
+OVER = ("finished", "early stop")
+
+
+class NoRun(ShadowboxError):
+    """A folder that is none."""
+
+
+def find(folder: Path) -> dict[str, Path]:
+    """Name -> folder of each run. What a page asks for is looked up here and never becomes part of a path."""
+    return {path.relative_to(folder).as_posix(): path for path in _folders(folder, DEPTH)}
+
+
+def facts_of(run: Path) -> dict[str, Any]:
+    """`run.json`."""
+    path = run / FACTS
+    try:
+        if path.stat().st_size > LARGEST:
+            raise NoRun(f"{path} has more than {LARGEST:,} bytes; the facts of a run have less")
+        facts = read_facts(run)
+        _sendable(facts)
+        return facts
+    except UnicodeEncodeError:
+        raise NoRun(f"{path} cannot be read: it holds a text that is none") from None
+    except OSError as error:
+        raise NoRun(f"{path} cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise NoRun(f"{path} cannot be read: it is nested too deeply") from None
+
+
+def state_of(run: Path, facts: dict[str, Any], events: Iterable[Line]) -> str:
+    """`running`, `silent`, `finished`, `early stop` or `stopped`. Only a saved run has its end in `run.json`."""
+    status = facts.get("status")
+    if status in OVER:
+        return str(status)
+    turns = [event.get("event") for event in events if event.get("event") in (*BEGINNINGS, "stop")]
+    stopped = turns[-1] == "stop" if turns else status == "stopped"
+    if stopped:
+        return "stopped"
+    return "silent" if time.time() - touched(run) > SILENT_AFTER else "running"
+
+
+def touched(run: Path) -> float:
+    """When the run last wrote anything, in seconds since the epoch."""
+    return max((time_of(run / name) for name in (METRICS, EVENTS, FACTS)), default=0.0)
+
+
+def time_of(path: Path) -> float:
+    """When a file was last written, in seconds since the epoch; 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def last_lines(path: Path) -> list[Line]:
+    """The whole lines near the end of a log; those that cannot be read are left out."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            start = max(0, file.tell() - A_TAIL)
+            file.seek(start)
+            text = file.read(A_TAIL)
+    except OSError:
+        return []
+    whole = text.split(b"\n")[1 if start else 0 : -1]
+    return [line for line in map(_parsed, whole) if line is not None]
+
+
+# ---- following a run -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Point:
+    """One line of figures."""
+
+    step: int
+    seconds: float  # of training until then, pauses left out
+    figures: dict[str, float | None]
+
+
+@dataclass
+class Thinned:
+    """Lines of one kind: never more than twice `POINTS`, evenly spread, and the newest."""
+
+    points: list[Point] = field(default_factory=list)
+    every: int = 1
+    seen: int = 0
+    newest: Point | None = None
+
+    def add(self, point: Point) -> None:
+        """One more."""
+        if self.seen % self.every == 0:
+            self.points.append(point)
+        self.seen += 1
+        self.newest = point
+        if len(self.points) > 2 * POINTS:
+            self.points = self.points[::2]
+            self.every *= 2
+
+    def after(self, step: int) -> list[Point]:
+        """Those of later steps."""
+        found = [point for point in self.points if point.step > step]
+        if self.newest and self.newest.step > step and (not found or found[-1] is not self.newest):
+            found.append(self.newest)
+        return found
+
+
+class Follower:
+    """Reads a log on from where it stopped; a last line that is not whole waits for its rest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.inode, self.offset, self.number = -1, 0, 0
+        self.damaged = ""
+
+    def replaced(self) -> bool:
+        """Whether there is another log than the one read so far: resuming cuts a log and puts a new file in its place."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return self._reset(-1)
+        return self._reset(stat.st_ino) if stat.st_ino != self.inode or stat.st_size < self.offset else False
+
+    def lines(self) -> Iterator[Line]:
+        """What came since."""
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.damaged = f"{self.path.name} cannot be read: {error.strerror}"
+            return
+        with file:
+            file.seek(self.offset)
+            while (text := file.readline(LARGEST)).endswith(b"\n"):
+                self.offset += len(text)
+                self.number += 1
+                line = _parsed(text)
+                if line is not None:
+                    yield line
+                else:
+                    self.damaged = self.damaged or f"{self.path.name} is damaged: line {self.number} is no JSON object"
+
+    def _reset(self, inode: int) -> bool:
+        changed = inode != self.inode or self.offset > 0
+        self.inode, self.offset, self.number, self.damaged = inode, 0, 0, ""
+        return changed
+
+
+class RunLog:
+    """Curves, seconds and events of one run. Several pages may ask at a time."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._metrics, self._events = Follower(run / METRICS), Follower(run / EVENTS)
+        self._lock = Lock()
+        self.before: float | None = None  # the wall clock of the last line
+        self.elapsed = 0.0  # seconds of training, pauses left out
+        self._forget()
+        self._forget_events()
+
+    def news(self, facts: dict[str, Any], after: int, events: int) -> dict[str, Any]:
+        """Points of steps after `after`; the events, too, unless the page has seen that many. Plain data."""
+        with self._lock:
+            self._read()
+            curves = {kind: _columns(thinned.after(after)) for kind, thinned in self.kinds.items()}
+            told = {} if events == self.happened else {"events": list(self.events)}
+            return told | {
+                "part": str(self._metrics.inode),  # another one: all that was sent before is void
+                "state": state_of(self.run, facts, self.events),
+                "step": self.step,
+                "total": number(facts.get("total")),
+                "elapsed": self.elapsed,
+                "curves": curves,
+                "every": max((thinned.every for thinned in self.kinds.values()), default=1),
+                "time": self.time,
+                "happened": self.happened,
+                "damaged": [words for words in (self._metrics.damaged, self._events.damaged) if words],
+            }
+
+    def _read(self) -> None:
+        if self._events.replaced():
+            self._forget_events()
+        for line in self._events.lines():
+            self.happened += 1
+            self.events.append(
+                {"step": number(line.get("step"))} | {key: str(line.get(key, ""))[:500] for key in ("event", "text")}
+            )
+            wall = number(line.get("wall"))
+            if wall is not None and line.get("event") in BEGINNINGS:
+                self.begun.append(wall)
+        if self._metrics.replaced():
+            self._forget()
+        for line in self._metrics.lines():
+            self._take(line)
+
+    def _take(self, line: Line) -> None:
+        kind, step, wall = line.get("kind"), line.get("step"), number(line.get("wall"))
+        if not isinstance(kind, str) or not isinstance(step, int) or not 0 <= step < 2**53 or wall is None:
+            self._metrics.damaged = self._metrics.damaged or (
+                f"{METRICS} is damaged: line {self._metrics.number} has no kind, step or wall"
+            )
+            return
+        resumed = max((begun for begun in self.begun if begun <= wall), default=wall)
+        self.elapsed += max(0.0, wall - (resumed if self.before is None else max(resumed, self.before)))
+        self.before, self.step = wall, step
+        figures = {name: number(value) for name, value in line.items() if name not in ("kind", "step", "wall", "epoch")}
+        for name in [name for name in figures if name.startswith("time/")]:
+            part = name.removeprefix("time/")
+            self.time[part] = self.time.get(part, 0.0) + (figures.pop(name) or 0.0)
+        self.kinds.setdefault(kind, Thinned()).add(Point(step, self.elapsed, figures))
+
+    def _forget(self) -> None:
+        self.kinds: dict[str, Thinned] = {}
+        self.time: dict[str, float] = {}  # seconds by part of the loop
+        self.step, self.elapsed, self.before = 0, 0.0, None
+
+    def _forget_events(self) -> None:
+        self.events: deque[Line] = deque(maxlen=EVENTS_KEPT)
+        self.happened = 0
+        self.begun: list[float] = []  # wall clock at which a process took the run up
+
+
+class Logs:
+    """The logs that pages follow; the one that was not asked for longest is forgotten."""
+
+    def __init__(self) -> None:
+        self._logs: OrderedDict[Path, RunLog] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, run: Path) -> RunLog:
+        """The log of a run."""
+        with self._lock:
+            log = self._logs.pop(run, None) or RunLog(run)
+            self._logs[run] = log
+            if len(self._logs) > LOGS_KEPT:
+                self._logs.popitem(last=False)
+            return log
+
+
+def number(value: Any) -> float | None:
+    """A finite number of a file, or None."""
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # NaN is not, either
+    return float(value) if fits else None
+
+
+# ---- inside ----------------------------------------------------------------------------------------------------
+
+
+def _folders(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.name.isprintable() and os.path.isdir(path))
+    except OSError:
+        return
+    for path in inside:
+        if os.path.isfile(path / FACTS):  # unlike Path's, it says no where it may not look
+            yield path
+        elif depth > 1:
+            yield from _folders(path, depth - 1)
+
+
+def _parsed(text: bytes) -> Line | None:
+    try:
+        line = json.loads(text, parse_constant=lambda name: None)  # NaN is in no JSON that we send
+        if b"\\u" in text:
+            _sendable(line)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) else None
+
+
+def _sendable(data: Any) -> None:
+    """Raise ValueError where a text has half of a surrogate pair: no page could be made of it."""
+    json.dumps(data, ensure_ascii=False).encode()
+
+
+def _columns(points: list[Point]) -> dict[str, Any]:
+    """Lines as columns: short on the wire, and what a curve is drawn from."""
+    names = dict.fromkeys(name for point in points for name in point.figures)
+    return {
+        "step": [point.step for point in points],
+        "seconds": [round(point.seconds, 2) for point in points],
+        "figures": {name: [_short(point.figures.get(name)) for point in points] for name in names},
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")

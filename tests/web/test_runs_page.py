@@ -1,0 +1,297 @@
+"""Runs in the browser: a list, one with its curves, several over each other; and nothing else that lies on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+from browser import until
+from quick_brawl import GAME
+from starlette.testclient import TestClient
+
+from shadowbox.web import runlog
+from shadowbox.web.app import application
+from shadowbox.web.site import Site
+
+HERE = "http://127.0.0.1:8765"
+UNKIND = "<img src=x onerror=alert(1)>'\"&#?"
+BEGAN = 1_000_000.0  # seconds since the epoch
+
+
+def train_line(step, **more):
+    """A line of training, one second a step."""
+    figures = {"loss": 2 / (1 + step / 20), "norm": 1.0, "lr": 1e-3, "time/data": 0.1, "time/forward": 0.3}
+    return {"kind": "train", "step": step, "epoch": 0, "wall": BEGAN + step, **figures, **more}
+
+
+def val_line(step, loss=1.0):
+    """A line of validation with an interval and a baseline."""
+    figures = {"loss": loss, "loss.low": loss - 0.1, "loss.high": loss + 0.1, "loss/hold": 1.5}
+    return {"kind": "val", "step": step, "epoch": 0, "wall": BEGAN + step, **figures}
+
+
+def write(path, lines, mode="w"):
+    """Lines of a log."""
+    with path.open(mode) as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def make_run(folder, *, status="running", lines=None, events=None, **facts):
+    """A run's folder as training leaves it."""
+    folder.mkdir(parents=True)
+    best = {"step": 40, "score": "loss", "value": 1.0, "baselines": {"hold": 1.5}}
+    known = {
+        "status": status, "step": 40, "total": 100, "best": best, "config": {}, "fingerprint": "f00d", "store": "data/x",
+        "commit": "c0ffee", "versions": {"torch": "2.6"}, "machine": {"cores": 2}, "cost": {"wall_s": 75.0},
+        "parent": {"spec": "runs/old@best"}, "facts_hash": "beef",
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(known | facts))
+    begin = {"event": "begin", "step": 0, "wall": BEGAN, "text": "4,393 parameters"}
+    write(folder / "events.jsonl", events or [begin])
+    write(
+        folder / "metrics.jsonl", lines or [*(train_line(step) for step in range(10, 50, 10)), val_line(20, 1.2), val_line(40)]
+    )
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """The folder of all runs: one that runs, one that is finished."""
+    make_run(tmp_path / "runs" / "first" / "0", config={"lr": 0.001})
+    make_run(tmp_path / "runs" / "second" / "0", status="finished", config={"lr": 0.01})
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def client(runs):
+    """Speaks to the application as a browser on this machine does."""
+    site = Site(game=GAME, known=lambda name: None, out=runs / "none", runs=runs)
+    with TestClient(application(site), base_url=HERE, raise_server_exceptions=False) as client:
+        yield client
+
+
+def news(client, name="first/0", query=""):
+    """What the page of a run is sent."""
+    answer = client.get(f"/runs/{name}/metrics.json{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_runs_are_listed(client, runs):
+    """The newest run comes first, with its state, step, best figure, wall time and data; what is unreadable hides no other."""
+    (runs / "broken").mkdir()
+    (runs / "broken" / "run.json").write_text("[" * 100_000)
+    os.utime(runs / "broken" / "run.json", (1, 1))
+    later = time.time() + 60
+    os.utime(runs / "second" / "0" / "metrics.jsonl", (later, later))
+    text = client.get("/runs").text
+    assert text.index("second/0") < text.index("first/0") < text.index("unreadable")
+    for part in ("running", "finished", "1 <", "data/x", "1 min 15 s", 'href="/runs/first/0"'):
+        assert part in text, part
+
+
+def test_a_run_has_its_facts(client):
+    """The page of a run says how it stands against what needs no learning, and what it was made with."""
+    text = client.get("/runs/first/0").text
+    for part in (
+        "loss 1 at step 40; without learning: hold 1.5",
+        "c0ffee",
+        "f00d",
+        "beef",
+        "2.6",
+        "runs/old@best",
+        "1 min 15 s",
+    ):
+        assert part in text, part
+
+
+def test_curves_come_in_pieces(client, runs):
+    """A page is sent all points once, then only those of later steps, and its events only when there are more."""
+    first = news(client)
+    assert first["curves"]["train"]["step"] == [10, 20, 30, 40]
+    assert first["curves"]["train"]["seconds"] == [10, 20, 30, 40]
+    assert first["curves"]["val"]["figures"]["loss/hold"] == [1.5, 1.5]
+    assert first["time"] == pytest.approx({"data": 0.4, "forward": 1.2})
+    assert first["events"][0]["text"] == "4,393 parameters"
+    write(runs / "first" / "0" / "metrics.jsonl", [train_line(50)], "a")
+    then = news(client, query="?after=40&events=1")
+    assert then["curves"]["train"]["step"] == [50]
+    assert then["curves"]["val"]["step"] == []
+    assert "events" not in then
+
+
+def test_long_runs_are_thinned(client, runs):
+    """However long a run, a page gets a bounded number of points, and the newest is among them."""
+    make_run(runs / "long", lines=[train_line(step) for step in range(1, 20_001)])
+    curve = news(client, "long")["curves"]["train"]
+    assert runlog.POINTS <= len(curve["step"]) <= 2 * runlog.POINTS + 1
+    assert curve["step"][-1] == 20_000
+    assert curve["step"] == sorted(set(curve["step"]))
+
+
+def test_a_half_written_line_waits(client, runs):
+    """A last line that is not whole is passed over quietly, and read once it is."""
+    log = runs / "first" / "0" / "metrics.jsonl"
+    line = json.dumps(train_line(50)) + "\n"
+    with log.open("a") as file:
+        file.write(line[:30])
+    assert news(client) | {"state": ""} == news(client) | {"state": ""}
+    assert news(client)["damaged"] == []
+    assert news(client)["step"] == 40
+    with log.open("a") as file:
+        file.write(line[30:])
+    assert news(client)["step"] == 50
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "[1]", "{}", '{"kind": "train", "step": "1", "wall": 1}', '{"kind": "\\ud800"}'])
+def test_damage_is_said(client, runs, bad):
+    """A line that is none is named, and those around it are drawn."""
+    with (runs / "first" / "0" / "metrics.jsonl").open("a") as file:
+        file.write(bad + "\n" + json.dumps(train_line(50)) + "\n")
+    found = news(client)
+    assert "metrics.jsonl is damaged: line 7" in found["damaged"][0]
+    assert found["step"] == 50
+
+
+def test_numbers_that_are_none_are_gaps(client, runs):
+    """What is not finite is sent as nothing, wherever it stands."""
+    with (runs / "first" / "0" / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(train_line(50, loss=float("nan"), norm=10**400)) + "\n")
+    with (runs / "first" / "0" / "events.jsonl").open("a") as file:
+        file.write('{"event": "skip", "step": NaN, "text": 1e999}\n')
+    figures = news(client)["curves"]["train"]["figures"]
+    assert figures["loss"][-1] is None
+    assert figures["norm"][-1] is None
+
+
+def test_a_resumed_run_takes_back(client, runs):
+    """A log that was cut and replaced is read anew, and the pause does not count as training."""
+    folder = runs / "first" / "0"
+    before = news(client)
+    write(folder / "cut", [train_line(10), train_line(20)])
+    os.replace(folder / "cut", folder / "metrics.jsonl")
+    write(folder / "events.jsonl", [{"event": "resume", "step": 20, "wall": BEGAN + 5000, "text": "resumed"}], "a")
+    write(folder / "metrics.jsonl", [train_line(30, wall=BEGAN + 5010)], "a")
+    found = news(client)
+    assert found["part"] != before["part"]
+    assert found["curves"]["train"]["step"] == [10, 20, 30]
+    assert found["elapsed"] == 30
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "age", "state"),
+    [
+        ("running", ["begin"], 0, "running"),
+        ("running", ["begin"], 999, "silent"),
+        ("stopped", ["begin", "stop"], 999, "stopped"),
+        ("stopped", ["begin", "stop", "resume"], 0, "running"),
+        ("early stop", ["begin"], 999, "early stop"),
+        ("finished", ["begin", "stop", "resume"], 0, "finished"),
+    ],
+)
+def test_states(client, runs, status, events, age, state):
+    """How a run stands follows from what it wrote last, and a killed one is not called running forever."""
+    lines = [{"event": event, "step": 0, "wall": BEGAN, "text": ""} for event in events]
+    folder = make_run(runs / "some", status=status, events=lines)
+    for name in ("run.json", "metrics.jsonl", "events.jsonl"):
+        os.utime(folder / name, (time.time() - age,) * 2)
+    assert news(client, "some")["state"] == state
+
+
+def test_runs_are_compared(client, runs):
+    """A comparison lists the settings that differ, and warns where the data do."""
+    text = client.get("/runs/compare?run=first/0&run=second/0").text
+    assert "lr 0.001" in text
+    assert "lr 0.01" in text
+    assert "different data" not in text
+    make_run(runs / "third", fingerprint="other")
+    assert "different data" in client.get("/runs/compare?run=first/0&run=third").text
+    many = "&".join(f"run={n}" for n in range(7))
+    for query, status in (("", 400), (many, 400), ("run=first/0&run=none", 404), ("run=../runs/first/0", 404)):
+        assert client.get(f"/runs/compare?{query}").status_code == status, query
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "%2e%2e",
+        "%2e%2e/secret",
+        "%2e%2e%2fsecret",
+        "first%2f..%2f..%2fsecret",
+        "/etc",
+        "%2fetc",
+        "first",
+        "%00",
+        "%ff",
+        "first%2f.",
+    ],
+)
+def test_other_folders_are_no_runs(client, runs, name):
+    """Only what is listed has a page: no way leads out of the folder of runs."""
+    make_run(runs.parent / "secret", commit="hidden")
+    for more in ("", "/metrics.json"):
+        answer = client.get(f"/runs/{name}{more}")
+        assert answer.status_code == 404, name
+        assert "hidden" not in answer.text
+
+
+@pytest.mark.parametrize("query", ["?after=x", "?after=-2", "?events=1e3", "?after=" + "9" * 30])
+def test_questions_that_are_none(client, query):
+    """A step that is no number is refused in words."""
+    answer = client.get(f"/runs/first/0/metrics.json{query}")
+    assert answer.status_code == 400
+    assert "must be a whole number" in answer.json()["error"]
+
+
+def test_no_runs_say_what_to_do(tmp_path):
+    """Without a run the page gives the command that trains one."""
+    site = Site(game=GAME, known=lambda name: None, out=tmp_path / "none", runs=tmp_path / "none")
+    with TestClient(application(site), base_url=HERE) as client:
+        assert "shadowbox train STORE --out runs/NAME" in client.get("/runs").text
+
+
+# ---- in a browser ----------------------------------------------------------------------------------------------
+
+
+def test_a_curve_grows(server, browse):
+    """While a run is trained its page follows it, by steps or by wall time, until it is finished."""
+    site = server()
+    folder = make_run(site.folder / "runs" / "live")
+    page = browse(site.url + "runs/live")
+    until(page, "() => document.querySelector('.chart svg')?.ariaLabel.includes('hold 1.5')")
+    assert page.evaluate("document.querySelectorAll('.chart .curve.baseline').length") == 1
+    assert page.evaluate("document.querySelector('.band.p2').getAttribute('points').split(' ').length") == 4
+    corners = "document.querySelector('.curve.p1').getAttribute('d').split('L').length"
+    before = page.evaluate(corners)
+    write(folder / "metrics.jsonl", [train_line(50)], "a")
+    until(page, f"() => {corners} === {before + 1} && document.getElementById('state').textContent.includes('step 50 of 100')")
+    page.hover(".chart svg")
+    assert "training" in page.inner_text(".figure .told")
+    page.get_by_text("Wall time").click()
+    until(page, "() => document.querySelector('.chart svg').textContent.includes('50 s')")
+    facts = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(facts | {"status": "finished"}))
+    until(page, "() => document.getElementById('state').textContent.includes('finished')")
+
+
+def test_unkind_names_are_text(server, browse):
+    """A run whose name, facts, figures and events are markup is shown as text, alone and compared, on a phone, too."""
+    site = server()
+    lines = [train_line(step, **{UNKIND: 1.0}) for step in (1, 2)]
+    events = [{"event": UNKIND, "step": 1, "wall": BEGAN, "text": UNKIND}]
+    name = UNKIND.replace("/", "")
+    make_run(site.folder / "runs" / name, lines=lines, events=events, commit=UNKIND, store=UNKIND)
+    make_run(site.folder / "runs" / "other")
+    page = browse(site.url + "runs", width=390, height=844)
+    page.get_by_role("link", name=name).click()
+    until(page, "() => document.querySelectorAll('.chart svg').length > 0")
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    page.goto(site.url + "runs")
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="Compare").click()
+    until(page, "() => document.querySelectorAll('.chart .run1, .chart .run2').length > 1")
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
