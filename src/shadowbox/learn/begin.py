@@ -26,7 +26,9 @@ def settled(run: Path, config: Config, resume: bool) -> Config:
         if value != getattr(config, name) and name not in MAY_CHANGE
     ]
     if lines:
-        raise UsageError(f"{run} cannot go on with other settings ({'; '.join(lines)}): take --parent {run}@latest into a new run")
+        raise UsageError(
+            f"{run} cannot go on with other settings ({'; '.join(lines)}): take --parent {run}@latest into a new run"
+        )
     return config
 
 
@@ -42,9 +44,7 @@ def begin(session: Session, parent: Parent | None, resume: bool) -> None:
         facts_of |= _continue(session, parent)
     if session.ranks.first:
         log.write_facts(session.run, facts_of)
-    session.log.event(
-        "begin", 0, f"{facts_of['parameters']:,} parameters; {schedule.in_words(session.config, session.total)}"
-    )
+    session.log.event("begin", 0, f"{facts_of['parameters']:,} parameters; {schedule.in_words(session.config, session.total)}")
     session.save()  # something to go back to, from the first step on
 
 
@@ -53,7 +53,9 @@ def note(session: Session, meter: facts.Meter, spent: dict[str, float], status: 
     if not session.ranks.first:
         return
     now = meter.cost()
-    cost = {name: max(value, spent.get(name, 0)) if "memory" in name else value + spent.get(name, 0) for name, value in now.items()}
+    cost = {
+        name: max(value, spent.get(name, 0)) if "memory" in name else value + spent.get(name, 0) for name, value in now.items()
+    }
     known = log.read_facts(session.run)
     known |= {"status": status, "step": session.step, "epoch": session.epoch, "best": session.best, "cost": cost}
     log.write_facts(session.run, known)
@@ -77,7 +79,12 @@ def _latest(session: Session) -> Path:
     pointed = checkpoint.pointed(session.run, "latest")
     if pointed is None and there:
         return checkpoint.find(f"{session.run}@step={there[-1]}")
-    if pointed is not None and pointed not in there and not (session.run / checkpoint.FOLDER / f"{pointed:08d}").exists() and there:
+    if (
+        pointed is not None
+        and pointed not in there
+        and not (session.run / checkpoint.FOLDER / f"{pointed:08d}").exists()
+        and there
+    ):
         session.log.event("resume", there[-1], f"the checkpoint of step {pointed} is gone; step {there[-1]} is taken")
         return checkpoint.find(f"{session.run}@step={there[-1]}")
     return checkpoint.find(f"{session.run}@latest")

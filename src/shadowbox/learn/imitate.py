@@ -160,9 +160,13 @@ def prepare(
     sides = {side: split.episodes(store, side) for side in ("train", "val")}
     for side, episodes in sides.items():
         if not len(episodes):
-            raise UsageError(f"{store.path}: none of its {len(store)} episodes is on the side '{side}': record more, or change the shares")
+            raise UsageError(
+                f"{store.path}: none of its {len(store)} episodes is on the side '{side}': record more, or change the shares"
+            )
     can = visible(schema)
-    arguments = policy.arguments(preset, [key for key in (can if sees is None else sees) if key in schema.state_keys], **changes)
+    arguments = policy.arguments(
+        preset, [key for key in (can if sees is None else sees) if key in schema.state_keys], **changes
+    )
     model = policy.build(schema, arguments, config.seed)
     floors = fit_floors(store, sides["train"], model.coding)
     absent = np.array([[key in gone for key in schema.control_keys] for gone in map(store.absent_in, range(len(store)))])

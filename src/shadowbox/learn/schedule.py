@@ -32,7 +32,9 @@ def in_words(config: Config, total: int) -> str:
 
 def optimiser(model: nn.Module, config: Config, device: torch.device) -> torch.optim.Optimizer:
     """AdamW; norms, biases and embeddings do not decay."""
-    still = {id(p) for module in model.modules() if isinstance(module, nn.Embedding | nn.LayerNorm) for p in module.parameters()}
+    still = {
+        id(p) for module in model.modules() if isinstance(module, nn.Embedding | nn.LayerNorm) for p in module.parameters()
+    }
     decays: list[nn.Parameter] = []
     stays: list[nn.Parameter] = []
     for parameter in model.parameters():
@@ -50,7 +52,7 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.seen = decay, 0
-        self._live = list(model.parameters())
+        self._live: list[Tensor] = list(model.parameters())
         self._slow = [parameter.detach().clone() for parameter in self._live]
         self._names = [name for name, _ in model.named_parameters()]
 
