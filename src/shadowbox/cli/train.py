@@ -66,6 +66,8 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     )
     parent = Parent(options["parent"], options["parent_optimiser"]) if options["parent"] else None
     result = run_loop(task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr))
+    if result.rank:  # the first process speaks for all
+        return
     draw(out)
     if as_json:
         emit(_as_json(result))

@@ -138,6 +138,7 @@ class Result:
     ended: str  # finished, early stop, or the signal that stopped it
     best: Mapping[str, Any]
     table: Mapping[str, float]  # seconds by part of the loop
+    rank: int = 0  # of the process that says so
 
     @property
     def whole(self) -> bool:

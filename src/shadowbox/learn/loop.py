@@ -57,9 +57,8 @@ def train(
 def _step(session: Session, batch: Any, console: Console | None) -> None:
     """Learn from one batch."""
     session.clock.add("data")
-    learner = session.task.learner
-    if isinstance(learner, Updater):
-        (figures, norm), weight = _update(session, learner, batch), 1.0
+    if session.updater:
+        (figures, norm), weight = _update(session, session.updater, batch), 1.0
     else:
         figures, weight = _in_parts(session, batch)
         norm = _descend(session, batch)
@@ -318,4 +317,4 @@ def _say_goodbye(session: Session, stopped: str) -> Result:
 
 def _result(session: Session, ended: str) -> Result:
     session.clock.take()
-    return Result(session.run, session.step, session.epoch, ended, session.best, session.clock.total)
+    return Result(session.run, session.step, session.epoch, ended, session.best, session.clock.total, session.ranks.rank)

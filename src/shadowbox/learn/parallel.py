@@ -73,7 +73,7 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"there is no device '{name}': cuda, mps, cpu or auto") from error
     if device.type not in there:
         raise UsageError(f"the device '{name}' is not on this machine; auto takes what is there")
-    if device.type == "cuda" and device.index is None:
+    if name == "cuda":  # torchrun says which of them is this rank's
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     return device

@@ -17,7 +17,7 @@ from shadowbox.learn import schedule
 from shadowbox.learn.clock import Clock
 from shadowbox.learn.config import Config
 from shadowbox.learn.guardrails import Finite
-from shadowbox.learn.learner import Source, Task
+from shadowbox.learn.learner import Source, Task, Updater
 from shadowbox.learn.log import Log
 from shadowbox.learn.parallel import Ranks, wrap
 from shadowbox.model import checkpoint
@@ -60,6 +60,7 @@ class Session:
     def __init__(self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log) -> None:
         self.task, self.run, self.config, self.ranks, self.log = task, run, config, ranks, log
         _seed(config.seed, ranks.rank)
+        self.updater = task.learner if isinstance(task.learner, Updater) else None  # asked once: the question is slow
         self.model = task.model.to(ranks.device)
         self.called = wrap(self.model, config, ranks)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
