@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shadowbox.bench.loop import bench_loop
 from shadowbox.bench.sim import bench_sim
 from shadowbox.bench.store import SCHEMA, bench_store
 
@@ -33,3 +34,14 @@ def test_the_sim_bench_prints_what_it_promises():
     figures = bench_sim(budget_s=0.05, compile_too=False)
     assert figures["match_steps_per_cpu_s"] == figures["match_steps_per_cpu_s_at_1024"]
     assert figures["match_steps_per_cpu_s_at_1024"] > figures["match_steps_per_cpu_s_at_1"] > 0
+
+
+def test_the_loop_bench_prints_what_it_promises():
+    """A short run gives shares that add up to one, an overhead that is a share, and the time that resuming takes."""
+    figures = bench_loop(steps=20, rounds=1)
+    parts = ("data", "transfer", "forward", "backward", "optimiser", "log", "wait")
+    assert abs(sum(figures[f"{part}_share"] for part in parts) - 1) < 1e-9
+    overhead = sum(figures[f"{part}_share"] for part in ("data", "transfer", "log", "wait"))
+    assert abs(figures["overhead_share"] - overhead) < 1e-9
+    assert 0 < figures["overhead_share"] < 0.5
+    assert figures["resume_ms"] > 0

@@ -52,7 +52,9 @@ def test_help_is_quick():
     assert min(times) < 0.4
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["audit", "--help"], ["games"], ["store", "--help"], ["bench", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["audit", "--help"], ["games"], ["store", "--help"], ["bench", "--help"], ["train", "--help"]]
+)
 def test_help_needs_no_torch(arguments):
     """Asking for help or for the list of games imports neither torch nor any other heavy library."""
     code = (

@@ -38,7 +38,7 @@ def tensors(schema: Schema, rows: int, seed: int) -> dict[str, torch.Tensor]:
 @settings(max_examples=60)
 def test_every_seat_is_from_seat(schema: Schema, seed: int) -> None:
     """For any schema the batch from every seat is what `core.view.from_seat` gives, one seat after another."""
-    columns = {key: values for key, values in tensors(schema, 4, seed).items()}
+    columns = tensors(schema, 4, seed)
     found = from_every_seat(schema, columns)
     for player in range(schema.players):
         expected = from_seat(schema, {key: values.numpy() for key, values in columns.items()}, player)

@@ -16,11 +16,12 @@ from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 
 EPISODES = 4
+LENGTH = 16  # decisions a segment: with the sizes below a step takes about 10 ms, where overhead shows
 LEARNING = ("forward", "backward", "optimiser")
 MEASURED = ("data", "transfer", *LEARNING, "log", "wait")  # validation and checkpoints are as rare as one makes them
 
 
-def bench_loop(steps: int = 300, batch: int = 16, width: int = 128, rounds: int = 3) -> dict[str, Any]:
+def bench_loop(steps: int = 300, batch: int = 4, width: int = 64, rounds: int = 3) -> dict[str, Any]:
     """Shares of a step's time and the milliseconds until a resumed run takes its first step; medians of several rounds."""
     import torch
 
@@ -55,7 +56,7 @@ def _task(store: Store, steps: int, batch: int, width: int) -> Any:
 
     config = Config(steps=steps, batch=batch, log_every=10, save_every=steps, ema=0.99, device="cpu")
     side = int(np.ceil(EPISODES / 2))
-    task = prepare(store, config, split=Split(0.5, 0.5, 0.0, seed=_even_split(store, side)), width=width)
+    task = prepare(store, config, split=Split(0.5, 0.5, 0.0, seed=_even_split(store, side)), width=width, length=LENGTH)
     return task, config
 
 

@@ -43,7 +43,7 @@ def sim(seconds: float, as_json: bool) -> None:
 
 @bench.command()
 @click.option("--steps", default=300, show_default=True, type=click.IntRange(min=10))
-@click.option("--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Segments of 64 decisions a step.")
+@click.option("--batch", default=4, show_default=True, type=click.IntRange(min=1), help="Segments of 16 decisions a step.")
 @json_option
 def loop(steps: int, batch: int, as_json: bool) -> None:
     """The training loop: what it costs beside loss, backward and optimiser, and how long resuming takes."""

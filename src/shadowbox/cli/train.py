@@ -52,7 +52,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
 
     store = Store(path)
     kept = read_facts(out) if options["resume"] else {}
-    chosen = {name: options[name] or kept.get("task", {}).get(name) or usual for name, usual in USUAL.items()}
+    chosen: dict[str, Any] = {name: options[name] or kept.get("task", {}).get(name) or usual for name, usual in USUAL.items()}
     config = Config.of(_settings(options, kept.get("config", {})))
     task = prepare(
         store,
@@ -66,6 +66,8 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     )
     parent = Parent(options["parent"], options["parent_optimiser"]) if options["parent"] else None
     result = run_loop(task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr))
+    if result.rank:  # the first process speaks for all
+        return
     draw(out)
     if as_json:
         emit(_as_json(result))

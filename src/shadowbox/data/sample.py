@@ -24,6 +24,8 @@ from shadowbox.core.schema import Array, Schema
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 
+GATHERED = 64  # examples that are gathered together, where batches are smaller
+
 A = TypeVar("A")  # a NumPy array or a torch tensor: the shift is the same slicing
 
 
@@ -153,8 +155,15 @@ class Sampler(ABC):
 
     def rest_of_epoch(self) -> Iterator[Batch]:
         """The batches from here to the end of the epoch; then the next one begins."""
-        while (numbers := self._next_numbers()) is not None:
-            yield self._take(numbers)
+        while upcoming := self._upcoming():
+            numbers = np.concatenate([mine for mine, _ in upcoming])
+            gathered, at = self._take(self._order(numbers) if self.shuffle else numbers), 0
+            for mine, position in upcoming:
+                self.position, epoch = position, self.epoch
+                yield gathered.part(slice(at, at + len(mine)))
+                at += len(mine)
+                if (self.epoch, self.position) != (epoch, position):  # `load` was called meanwhile
+                    break
         self.epoch, self.position = self.epoch + 1, 0
         self._begin_epoch()
 
@@ -197,16 +206,19 @@ class Sampler(ABC):
         whole, rest = divmod(examples, self.batch * self.ranks)
         return whole + (1 if rest and not self.drop_last else 0)
 
-    def _next_numbers(self) -> Array | None:
-        """The numbers of this rank's examples in the next global batch, or None at the end of the epoch."""
-        left = self.examples - self.position
-        taken = min(left, self.batch * self.ranks)
-        if taken == 0 or (self.drop_last and taken < self.batch * self.ranks):
-            return None
-        mine = slice(taken * self.rank // self.ranks, taken * (self.rank + 1) // self.ranks)
-        numbers = np.arange(self.position + mine.start, self.position + mine.stop)
-        self.position += taken
-        return self._order(numbers) if self.shuffle else numbers
+    def _upcoming(self) -> list[tuple[Array, int]]:
+        """Places in the order of this rank's examples in the next global batches, and the position after each.
+
+        As many batches as make GATHERED examples: small batches cost as little each as large ones.
+        """
+        together, position = self.batch * self.ranks, self.position
+        upcoming: list[tuple[Array, int]] = []
+        while len(upcoming) * self.batch < GATHERED and self._batches(self.examples - position):
+            taken = min(self.examples - position, together)
+            mine = np.arange(position + taken * self.rank // self.ranks, position + taken * (self.rank + 1) // self.ranks)
+            position += taken
+            upcoming.append((mine, position))
+        return upcoming
 
     def _take(self, numbers: Array) -> Batch:
         at = np.searchsorted(self._ends, numbers, side="right")

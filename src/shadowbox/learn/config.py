@@ -64,7 +64,8 @@ class Config:
             if not _fits(value, known[name]):
                 wanted = getattr(known[name], "__name__", str(known[name]))
                 raise UsageError(f"training settings: {name} is {value!r}, {wanted} is needed")
-        return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Config(**given)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `of` reads."""

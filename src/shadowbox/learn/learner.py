@@ -61,10 +61,25 @@ class Learner(Protocol):
     more, no less. The loop asserts it once, and that the scalar is the weighted sum of the losses.
     """
 
-    losses: Mapping[str, float]
-    metrics: tuple[str, ...]
-    scores: Mapping[str, tuple[str, ...]]
-    better: Mapping[str, str]  # score -> "low" or "high"
+    @property
+    def losses(self) -> Mapping[str, float]:
+        """Loss -> its weight."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What else `loss` tells."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, tuple[str, ...]]:
+        """Score -> its baselines."""
+        ...
+
+    @property
+    def better(self) -> Mapping[str, str]:
+        """Score -> "low" or "high"."""
+        ...
 
     def put(self, batch: Any, device: torch.device) -> Any:
         """A batch as tensors on the device."""
@@ -123,6 +138,7 @@ class Result:
     ended: str  # finished, early stop, or the signal that stopped it
     best: Mapping[str, Any]
     table: Mapping[str, float]  # seconds by part of the loop
+    rank: int = 0  # of the process that says so
 
     @property
     def whole(self) -> bool:

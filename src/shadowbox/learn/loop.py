@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -56,17 +57,15 @@ def train(
 def _step(session: Session, batch: Any, console: Console | None) -> None:
     """Learn from one batch."""
     session.clock.add("data")
-    learner = session.task.learner
-    if isinstance(learner, Updater):
-        figures, weight = _update(session, learner, batch), 1.0
+    if session.updater:
+        (figures, norm), weight = _update(session, session.updater, batch), 1.0
     else:
         figures, weight = _in_parts(session, batch)
         norm = _descend(session, batch)
-        figures = None if norm is None or figures is None else torch.cat([figures, norm.reshape(1).float() * weight])
     session.step += 1
-    if figures is not None:
-        session.recent.add(figures, weight)
-        session.since.add(figures, weight)
+    if norm is not None:
+        session.recent.add(figures, weight, norm)
+        session.since.add(figures, weight, norm)
     if console and session.ranks.first and session.step % session.config.log_every == 0:
         console.step(session.step, session.total, float(session.recent.sums[0]) / max(session.recent.weight, 1e-9))
     session.clock.add("log")
@@ -87,7 +86,6 @@ def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
 def _gradients(session: Session, batch: Any) -> tuple[Tensor, float]:
     """Each part counts as much as it has targets, so that parts and ranks together are the whole batch."""
     learner, clock, ranks = session.task.learner, session.clock, session.ranks
-    session.optimiser.zero_grad(set_to_none=True)
     parts = list(_parts(batch, session.accumulate))
     counts = [learner.count(part) for part in parts]
     (total,) = ranks.add([sum(counts)])
@@ -109,33 +107,33 @@ def _gradients(session: Session, batch: Any) -> tuple[Tensor, float]:
     return figures, sum(counts)
 
 
-def _descend(session: Session, batch: Any) -> Tensor | None:
+def _descend(session: Session, batch: Any) -> float | None:
     """One step of the optimiser; the gradient's norm, or None where the step was left out."""
     config = session.config
-    norm = torch.nn.utils.clip_grad_norm_(session.parameters, config.clip or float("inf"))
+    length = torch.nn.utils.clip_grad_norm_(session.parameters, config.clip or float("inf"))
     session.clock.add("optimiser")
-    finite = bool(torch.isfinite(norm))  # the same on all ranks: their gradients are
+    norm = length.item()  # the one number of a step that is waited for
     session.clock.add("wait")
-    if not finite:
+    if not math.isfinite(norm):  # on all ranks or on none: they have the same gradients
         _not_finite(session, batch)
         return None
     session.finite.good()
     for group in session.optimiser.param_groups:
         group["lr"] = schedule.rate(config, session.step, session.total)
     session.optimiser.step()
+    session.optimiser.zero_grad(set_to_none=True)
     if session.average:
         session.average.follow()
     session.clock.add("optimiser")
     return norm
 
 
-def _update(session: Session, learner: Updater, batch: Any) -> Tensor | None:
-    """A learner that steps by itself; its figures are None where a step was left out."""
-    norms: list[Tensor | None] = []
+def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, float | None]:
+    """A learner that steps by itself: its figures, and the last norm; None where any step was left out."""
+    norms: list[float | None] = []
 
     def descend(loss: Tensor) -> None:
         session.clock.add("forward")
-        session.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         session.clock.add("backward")
         norms.append(_descend(session, batch))
@@ -144,11 +142,9 @@ def _update(session: Session, learner: Updater, batch: Any) -> Tensor | None:
     session.clock.add("transfer")
     with parallel.autocast(session.config, session.ranks.device):
         found = learner.update(session.called, tensors, descend)
-    kept = [norm for norm in norms if norm is not None]
-    if not kept or len(kept) < len(norms):
-        return None
-    loss = sum(weight * found[name] for name, weight in session.task.learner.losses.items())
-    return torch.cat([_stacked(session, torch.as_tensor(loss), found), kept[-1].reshape(1).float()])
+    losses = session.task.learner.losses
+    loss = torch.as_tensor(sum(weight * found[name] for name, weight in losses.items() if name in found))
+    return _stacked(session, loss, found), None if None in norms or not norms else norms[-1]
 
 
 def _stacked(session: Session, loss: Tensor, found: dict[str, Tensor]) -> Tensor:
@@ -321,4 +317,4 @@ def _say_goodbye(session: Session, stopped: str) -> Result:
 
 def _result(session: Session, ended: str) -> Result:
     session.clock.take()
-    return Result(session.run, session.step, session.epoch, ended, session.best, session.clock.total)
+    return Result(session.run, session.step, session.epoch, ended, session.best, session.clock.total, session.ranks.rank)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from shadowbox.errors import UsageError
 from shadowbox.learn.config import Config
@@ -26,7 +26,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """This one writes."""
+        """It is the one that writes."""
         return self.rank == 0
 
     def share(self, batch: int) -> int:
@@ -41,13 +41,7 @@ class Ranks:
             return list(values)
         together = torch.tensor(values, dtype=torch.float64, device=self.device)
         torch.distributed.all_reduce(together)
-        return together.tolist()
-
-    def add_tensor(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all ranks."""
-        if self.count > 1:
-            torch.distributed.all_reduce(values)
-        return values
+        return list(map(float, together.tolist()))
 
     def collect(self, value: Any) -> list[Any]:
         """The plain values of all ranks, in their order."""
@@ -70,19 +64,23 @@ class Ranks:
 
 def choose_device(name: str) -> torch.device:
     """The device of a name; auto: cuda, then mps, then cpu."""
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+    there = [kind for kind in ("cuda", "mps") if _there(kind)] + ["cpu"]
     if name == "auto":
-        name = next(kind for kind, found in there.items() if found())
+        name = there[0]
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"there is no device '{name}': cuda, mps, cpu or auto") from error
-    if device.type not in there or not there[device.type]():
+    if device.type not in there:
         raise UsageError(f"the device '{name}' is not on this machine; auto takes what is there")
-    if device.type == "cuda" and device.index is None:
+    if name == "cuda":  # torchrun says which of them is this rank's
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     return device
+
+
+def _there(kind: str) -> bool:
+    return torch.cuda.is_available() if kind == "cuda" else bool(torch.backends.mps.is_available())
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -120,5 +118,6 @@ def wrap(model: nn.Module, config: Config, ranks: Ranks) -> nn.Module:
 
 def unsynced(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
     """Between the parts of an accumulated batch ranks need not talk."""
-    shared = isinstance(model, nn.parallel.DistributedDataParallel)
-    return nullcontext() if last or not shared else model.no_sync()
+    if last or not isinstance(model, nn.parallel.DistributedDataParallel):
+        return nullcontext()
+    return model.no_sync()

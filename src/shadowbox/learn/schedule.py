@@ -52,7 +52,7 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.seen = decay, 0
-        self._live = list(model.parameters())
+        self._live: list[Tensor] = list(model.parameters())
         self._slow = [parameter.detach().clone() for parameter in self._live]
         self._names = [name for name, _ in model.named_parameters()]
 

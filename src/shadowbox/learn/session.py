@@ -17,7 +17,7 @@ from shadowbox.learn import schedule
 from shadowbox.learn.clock import Clock
 from shadowbox.learn.config import Config
 from shadowbox.learn.guardrails import Finite
-from shadowbox.learn.learner import Source, Task
+from shadowbox.learn.learner import Source, Task, Updater
 from shadowbox.learn.log import Log
 from shadowbox.learn.parallel import Ranks, wrap
 from shadowbox.model import checkpoint
@@ -27,29 +27,31 @@ class Means:
     """Running weighted means of figures, on the device, so that no step waits for a number."""
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
-        self.names, self.weight = list(names), 0.0
+        self.names, self.weight, self.norm = list(names), 0.0, 0.0
         self.sums = torch.zeros(len(self.names), device=device)
 
-    def add(self, values: Tensor, weight: float) -> None:
-        """`values` [figures] of a step, times their weight already."""
+    def add(self, values: Tensor, weight: float, norm: float) -> None:
+        """`values` [figures] of a step, times their weight already; the gradient's norm is a number of all ranks."""
         self.sums += values
         self.weight += weight
+        self.norm += norm * weight
 
     def take(self, ranks: Ranks) -> dict[str, float]:
         """The means over all ranks, and begin again."""
-        *sums, weight = ranks.add([*self.sums.tolist(), self.weight])
+        *sums, weight = ranks.add([*self.sums.tolist(), self.norm, self.weight])
         self.sums.zero_()
-        self.weight = 0.0
-        return {name: total / weight if weight else float("nan") for name, total in zip(self.names, sums, strict=True)}
+        self.weight = self.norm = 0.0
+        names = (*self.names, "norm")
+        return {name: total / weight if weight else float("nan") for name, total in zip(names, sums, strict=True)}
 
     def state(self) -> dict[str, Any]:
         """Plain data."""
-        return {"sums": self.sums.clone(), "weight": self.weight}
+        return {"sums": self.sums.clone(), "weight": self.weight, "norm": self.norm}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.sums.copy_(state["sums"])
-        self.weight = float(state["weight"])
+        self.weight, self.norm = float(state["weight"]), float(state["norm"])
 
 
 class Session:
@@ -58,6 +60,7 @@ class Session:
     def __init__(self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log) -> None:
         self.task, self.run, self.config, self.ranks, self.log = task, run, config, ranks, log
         _seed(config.seed, ranks.rank)
+        self.updater = task.learner if isinstance(task.learner, Updater) else None  # asked once: the question is slow
         self.model = task.model.to(ranks.device)
         self.called = wrap(self.model, config, ranks)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -68,7 +71,7 @@ class Session:
         self.total = config.steps or sum(self.source.batches_in(epoch) for epoch in range(config.epochs or 0))
         if not self.source.batches_in(0):
             raise UsageError(f"a batch of {config.batch} examples is more than an epoch has: choose a smaller one")
-        names = ("loss", *task.learner.losses, *task.learner.metrics, "norm")
+        names = ("loss", *task.learner.losses, *task.learner.metrics)
         self.recent, self.since = Means(names, ranks.device), Means(names, ranks.device)
         self.finite = Finite(config.skips, config.rollbacks)
         self.clock = Clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,23 @@ from shadowbox.learn.log import Line, Sink, numbers
 
 def builder(name: str, run: Path, facts: Mapping[str, Any], step: int) -> Callable[[], Sink]:
     """What builds the sink of a name. `step`: where the run goes on; later lines of an earlier try do not count."""
-    return {"wandb": lambda: Wandb(run, facts), "tensorboard": lambda: TensorBoard(run, step)}[name]
+    builders: dict[str, Callable[[], Sink]] = {
+        "wandb": lambda: Wandb(run, facts),
+        "tensorboard": lambda: TensorBoard(run, step),
+    }
+    return builders[name]
 
 
 class Wandb:
     """A wandb run in RUN/wandb. Offline unless WANDB_MODE says otherwise; `wandb sync` uploads it."""
 
     def __init__(self, run: Path, facts: Mapping[str, Any]) -> None:
-        import wandb
-
+        wandb: Any = import_module("wandb")  # it may not be installed; the log says so then
         self._run = wandb.init(
             dir=run,
             project=os.environ.get("WANDB_PROJECT", "shadowbox"),
             name=str(run),
-            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+            mode=os.environ.get("WANDB_MODE", "offline"),
             config={"config": facts.get("config"), "fingerprint": facts.get("fingerprint")},
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         )
@@ -36,16 +40,15 @@ class Wandb:
 
     def close(self) -> None:
         """Finish the run."""
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 class TensorBoard:
     """Event files in RUN/tensorboard."""
 
     def __init__(self, run: Path, step: int) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
+        module: Any = import_module("tensorboardX")
+        self._writer = module.SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
 
     def write(self, line: Line) -> None:
         """A scalar for each figure."""

@@ -160,7 +160,7 @@ class Coding:
         return torch.cat([values.float() for values in own.values()], dim=-1)
 
     def nll(self, output: Tensor, targets: Tensor) -> Tensor:
-        """What each target costs in nats, [..., W] and [..., V] -> [..., V]. A real is normal around the output, in its scale."""
+        """What each target costs in nats, [..., W] and [..., V] -> [..., V]. Reals are normal around the output."""
         reals, flags, choices = self._split(output)
         first, second, third = self._split_values(targets)
         costs = [(reals - first * self.scale.to(output.device)).square() / 2]
@@ -179,7 +179,7 @@ class Coding:
     def _split(self, output: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         widths = [len(self.reals), len(self.flags), *self.sizes.values()]
         reals, flags, *choices = torch.split(output, [self.slots * width for width in widths], dim=-1)
-        shaped = [c.unflatten(-1, (self.slots, n)) for c, n in zip(choices, self.sizes.values(), strict=True)]
+        shaped = [c.view(*c.shape[:-1], self.slots, n) for c, n in zip(choices, self.sizes.values(), strict=True)]
         return reals, flags, shaped
 
     def _split_values(self, values: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:

@@ -16,6 +16,6 @@ class Independent(nn.Module):
         self.linear = nn.Linear(features, coding.width)
 
     def forward(self, h: Tensor) -> Tensor:
-        """h [..., H] -> output [..., W]; `coding` reads it."""
+        """H [..., H] -> output [..., W]; `coding` reads it."""
         output: Tensor = self.linear(h)
         return output

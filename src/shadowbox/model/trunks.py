@@ -44,7 +44,7 @@ class Window(nn.Module):
         return torch.zeros(batch, self.length - 1, self.features, device=device)
 
     def seq(self, x: Tensor, state: Tensor, reset: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, T, F], state [B, K - 1, F], reset [B, T] -> h [B, T, H], state."""
+        """X [B, T, F], state [B, K - 1, F], reset [B, T] -> h [B, T, H], state."""
         steps, past = x.shape[1], self.length - 1
         frames = torch.cat([state.to(x.dtype), x], dim=1)
         at = torch.arange(steps, device=x.device)
@@ -56,6 +56,6 @@ class Window(nn.Module):
         return self.layers(windows.flatten(2)), kept
 
     def step(self, x: Tensor, state: Tensor, reset: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, F], reset [B] -> h [B, H], state."""
+        """X [B, F], reset [B] -> h [B, H], state."""
         h, state = self.seq(x[:, None], state, reset[:, None])
         return h[:, 0], state

@@ -120,7 +120,8 @@ def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> H
         drawn.append(f'<circle class="{escape(tone)}" cx="{x}" cy="{y}" r="3"><title>{escape(name)}</title></circle>')
     ends = ((64, 16, high), (64, 176, low))
     axes = "".join(f'<text class="label" x="{x}" y="{y}" text-anchor="end">{value:.3g}</text>' for x, y, value in ends)
-    axes += f'<text class="label" x="70" y="194">{left:g}</text><text class="label" x="710" y="194" text-anchor="end">{right:g}</text>'
+    axes += f'<text class="label" x="70" y="194">{left:g}</text>'
+    axes += f'<text class="label" x="710" y="194" text-anchor="end">{right:g}</text>'
     return Html(f'<svg role="img" viewBox="0 0 720 200">{axes}{"".join(drawn)}</svg>')
 
 

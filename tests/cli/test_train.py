@@ -1,0 +1,116 @@
+"""`shadowbox train` as a user meets it: a table, one JSON object, exact stops, and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from apprentice import make_store, same, weights
+from test_cli import run
+
+from shadowbox.learn.log import read_lines
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A store of sixteen short matches."""
+    return make_store(tmp_path_factory.mktemp("toy") / "s", episodes=16).path
+
+
+QUICK = ["--shares", "50/50/0", "--length", "8", "--batch", "8"]
+
+
+def test_train_prints_one_object(capsys, path, tmp_path):
+    """`--json` puts the run, its best and its scores with baselines on standard output, and nothing else."""
+    status, out, err = run(capsys, "train", path, "--out", tmp_path / "r", "--steps", 12, *QUICK, "--json")
+    assert status == 0
+    facts = json.loads(out)
+    assert (facts["step"], facts["ended"]) == (12, "finished")
+    assert {"loss", "loss/hold", "onset_f1", "onset_f1/look_up", "onset_f1.low"} <= facts["scores"].keys()
+    assert "parameters; warm-up of" in err
+
+
+def test_train_prints_tables(capsys, path, tmp_path):
+    """People get every score beside its baselines with its interval, and where the time went."""
+    status, out, _ = run(capsys, "train", path, "--out", tmp_path / "r", "--steps", 5, *QUICK, "--set", "ema=0.9")
+    assert status == 0
+    rows = [line.split() for line in out.splitlines()]
+    assert ["validation", "of", "value", "95", "%"] in rows
+    assert any(row[:2] == ["onset_f1", "look_up"] and ".." in row for row in rows)
+    assert any(row[:1] == ["backward"] and row[-1].endswith("%") for row in rows)
+    assert (tmp_path / "r" / "curves.html").exists()
+
+
+def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
+    """Resuming needs no settings again; other ones are refused, and a new name takes them."""
+    out = tmp_path / "r"
+    run(capsys, "train", path, "--out", out, "--steps", 6, "--lr", 0.01, *QUICK)
+    status, printed, _ = run(capsys, "train", path, "--out", out, "--resume", "--json")
+    assert (status, json.loads(printed)["step"]) == (0, 6)
+    status, _, err = run(capsys, "train", path, "--out", out, "--resume", "--lr", 0.02)
+    assert status == 2
+    assert "lr: 0.01 in the run, 0.02 asked for" in err
+    child = tmp_path / "child"
+    status, _, err = run(capsys, "train", path, "--out", child, "--parent", f"{out}@best", "--steps", 3, *QUICK)
+    assert status == 0
+    assert "continues" in err
+    assert json.loads((child / "run.json").read_text())["lineage"][0]["run"] == str(out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--steps", 3, "--epochs", 3], 2, "either epochs or steps"),
+        (["--set", "clipp=1"], 2, "there is no 'clipp': did you mean 'clip'"),
+        (["--set", "clip"], 2, "a name and a value"),
+        (["--preset", "tinny"], 2, "did you mean 'tiny'"),
+        (["--sink", "wandbb"], 2, "did you mean 'wandb'"),
+        (["--resume"], 1, "is no run"),
+        (["--parent", "nowhere@best"], 1, "nowhere is no run"),
+        (["--shares", "100/0/0"], 2, "none of its 16 episodes is on the side 'val'"),
+        (["--set", "device=tpu9"], 2, "there is no device 'tpu9'"),
+    ],
+)
+def test_wrong_calls(capsys, path, tmp_path, arguments, status, message):
+    """A call that cannot work ends in one line that says what was expected."""
+    found, _, err = run(capsys, "train", path, "--out", tmp_path / "r", *QUICK, *arguments)
+    assert (found, message in err) == (status, True), err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
+    """SIGINT to the program: it finishes its step, saves, names the command that goes on, and that command ends the run."""
+    command = [sys.executable, "-m", "shadowbox", "train", str(path), "--steps", "200", "--set", "validate_every=50", *QUICK]
+    out = tmp_path / "r"
+    process = subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(read_lines(out / "metrics.jsonl")) < 4 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    resume = err.split("go on with: shadowbox ")[1].splitlines()[0].split()
+    assert subprocess.run([sys.executable, "-m", "shadowbox", *resume], capture_output=True, check=False).returncode == 0
+    subprocess.run([*command, "--out", str(tmp_path / "straight")], capture_output=True, check=True)
+    assert same(weights(out), weights(tmp_path / "straight"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_torchrun(path, tmp_path):
+    """Two processes under torchrun train one run: one log, one checkpoint, the losses of one process."""
+    command = ["train", str(path), "--steps", "10", *QUICK, "--set", "log_every=1", "--set", "device=cpu"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    program = [sys.executable, "-m", "shadowbox"]
+    call = [*two, *program, *command, "--out", str(tmp_path / "two"), "--json"]
+    answer = subprocess.run(call, capture_output=True, text=True, check=False, timeout=100)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert json.loads(answer.stdout)["step"] == 10
+    subprocess.run([*program, *command, "--out", str(tmp_path / "one")], capture_output=True, check=True)
+    losses = [[line["loss"] for line in read_lines(tmp_path / name / "metrics.jsonl")] for name in ("one", "two")]
+    assert len(losses[0]) == len(losses[1]) > 9
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
