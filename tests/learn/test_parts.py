@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import math
 
 import pytest
@@ -12,8 +13,8 @@ from apprentice import Wrapped, config, make_store, make_task, run, same, weight
 from torch import nn
 
 from shadowbox.errors import UsageError
-from shadowbox.learn import parallel, schedule
 from shadowbox.learn import console as consoles
+from shadowbox.learn import parallel, schedule
 from shadowbox.learn.console import Console
 from shadowbox.learn.learner import Updater
 from shadowbox.learn.log import read_lines
@@ -34,7 +35,7 @@ def test_rates():
     assert rates[99] == pytest.approx(0.1)
     middle = 0.1 + 0.9 * (1 + math.cos(math.pi * 45 / 89)) / 2
     assert rates[55] == pytest.approx(middle)
-    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
     assert schedule.rate(settings, 0, 1) > 0
 
 
