@@ -35,7 +35,7 @@ def test_rates():
     assert rates[99] == pytest.approx(0.1)
     middle = 0.1 + 0.9 * (1 + math.cos(math.pi * 45 / 89)) / 2
     assert rates[55] == pytest.approx(middle)
-    assert all(later <= earlier for earlier, later in itertools.pairwise(rates))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
     assert schedule.rate(settings, 0, 1) > 0
 
 
