@@ -15,7 +15,7 @@ from shadowbox.learn.loop import train
 from shadowbox.learn.parallel import Ranks
 from shadowbox.model import checkpoint
 
-TRIES = 24
+KILLS = 20
 SETTINGS = {"steps": 40, "save_every": 3, "ema": 0.9, "validate_every": 10}
 
 
@@ -47,27 +47,29 @@ def ended(child):
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_kill_minus_nine_changes_nothing(store, tmp_path):
-    """SIGKILL at 24 random moments, each followed by a resume: weights, averages, log and best are those of a straight run."""
+    """SIGKILL at 20 random moments, each followed by a resume: weights, averages, log and best are those of a straight run."""
     run(store, tmp_path / "warm", **SETTINGS)
     began = time.monotonic()
     run(store, tmp_path / "straight", **SETTINGS)
     length = time.monotonic() - began
     draws, killed, steps = random.Random(5), 0, set()
-    for number in range(TRIES):
-        out = tmp_path / f"killed-{number}"
+    while killed < KILLS:
+        out = tmp_path / f"killed-{killed}-{length:.6f}"
         child = in_child(lambda out=out: run(store, out, **SETTINGS))
         time.sleep(length * draws.uniform(0.05, 0.95))
         os.kill(child, signal.SIGKILL)
-        killed += ended(child) == -signal.SIGKILL
+        if ended(child) == 0:  # it was quicker than the straight run was, on a machine with other work: that is no kill
+            length *= 0.8
+            continue
+        killed += 1
         there = checkpoint.steps(out)
         steps.add(max(there, default=-1))
         begun = bool(there)  # before its first checkpoint there is nothing to go on with: it begins again
         assert ended(in_child(lambda out=out, begun=begun: run(store, out, resume=begun, **SETTINGS))) == 0
-        assert same(weights(tmp_path / "straight"), weights(out)), number
-        assert same(weights(tmp_path / "straight", "best"), weights(out, "best")), number
-        assert figures(tmp_path / "straight") == figures(out), number
-        assert not list((out / "checkpoints").glob(".*")), number
-    assert killed >= 20
+        assert same(weights(tmp_path / "straight"), weights(out)), out
+        assert same(weights(tmp_path / "straight", "best"), weights(out, "best")), out
+        assert figures(tmp_path / "straight") == figures(out), out
+        assert not list((out / "checkpoints").glob(".*")), out
     assert len(steps) > 5, "the kills fell at too few different places"
 
 
@@ -89,9 +91,9 @@ def test_two_processes_are_one(store, tmp_path):
     assert len(one) == len(two) > 5
     for ours, theirs in zip(one, two, strict=True):
         assert ours.keys() == theirs.keys()
-        assert all(ours[key] == pytest.approx(theirs[key], rel=2e-3, abs=2e-3) for key in ours if key != "kind")
+        assert all(ours[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-4) for key in ours if key != "kind")
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert all(torch.allclose(ours[key], theirs[key], atol=2e-3) for key in ours)
+    assert all(torch.allclose(ours[key], theirs[key], atol=1e-4) for key in ours)
 
 
 def _free_port():
