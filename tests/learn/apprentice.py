@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +119,15 @@ class Hungry(Wrapped):
         if len(batch.rows) > self.most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4.00 GiB")
         return super().loss(model, batch)
+
+
+def stop_at(step):
+    """A learner that is sent SIGTERM during this step."""
+
+    class Stopped(Wrapped):
+        def loss(self, model, batch):
+            if self.calls + 1 == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().loss(model, batch)
+
+    return lambda task: dataclasses.replace(task, learner=Stopped(task.learner))

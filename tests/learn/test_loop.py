@@ -6,13 +6,11 @@ import dataclasses
 import errno
 import json
 import math
-import os
-import signal
 
 import numpy as np
 import pytest
 import torch
-from apprentice import Hungry, Poisoned, Wrapped, config, figures, make_store, make_task, run, same, weights
+from apprentice import Hungry, Poisoned, Wrapped, config, figures, make_store, make_task, run, same, stop_at, weights
 
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.learn.config import Config
@@ -25,18 +23,6 @@ from shadowbox.model import checkpoint
 def store(tmp_path_factory):
     """Twelve short matches."""
     return make_store(tmp_path_factory.mktemp("toy") / "s")
-
-
-def stop_at(step):
-    """A learner that is sent SIGTERM during this step."""
-
-    class Stopped(Wrapped):
-        def loss(self, model, batch):
-            if self.calls + 1 == step:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return super().loss(model, batch)
-
-    return lambda task: dataclasses.replace(task, learner=Stopped(task.learner))
 
 
 def wrapped(kind, **attributes):

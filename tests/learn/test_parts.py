@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from apprentice import Wrapped, config, make_store, make_task, run, same, weights
+from apprentice import Wrapped, config, make_store, make_task, run, same, stop_at, weights
 from torch import nn
 
 from shadowbox.errors import UsageError
@@ -114,6 +114,10 @@ def test_a_learner_that_steps_alone(store, tmp_path):
     assert lines[-1]["loss"] < lines[0]["loss"]
     run(store, tmp_path / "once")
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "once"))
+    stopped, _ = run(store, tmp_path / "b", wrap=lambda task: alone(stop_at(14)(task)))
+    assert stopped.ended == "SIGTERM"
+    run(store, tmp_path / "b", wrap=alone, resume=True)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
 class Terminal(io.StringIO):
