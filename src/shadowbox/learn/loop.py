@@ -48,6 +48,7 @@ def train(
                 return _say_goodbye(session, stopped)
         session.ended = session.ended or "finished"
         beginnings.note(session, meter, spent, session.ended)
+        session.ranks.wait()  # nobody leaves while another still speaks: gloo aborts a process whose peer is gone
         return _result(session, session.ended)
 
 
