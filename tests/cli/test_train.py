@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -101,7 +100,7 @@ def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(120)
 def test_torchrun(path, tmp_path):
     """Two processes under torchrun train one run: one log, one checkpoint, the losses of one process."""
     command = ["train", str(path), "--steps", "10", *QUICK, "--set", "log_every=1", "--set", "device=cpu"]
@@ -109,9 +108,6 @@ def test_torchrun(path, tmp_path):
     program = [sys.executable, "-m", "shadowbox"]
     call = [*two, *program, *command, "--out", str(tmp_path / "two"), "--json"]
     answer = subprocess.run(call, capture_output=True, text=True, check=False, timeout=100)
-    if "SIGABRT" in answer.stderr:  # under load gloo itself may abort a process while it takes its connections down
-        shutil.rmtree(tmp_path / "two")
-        answer = subprocess.run(call, capture_output=True, text=True, check=False, timeout=100)
     assert answer.returncode == 0, answer.stderr[-2000:]
     assert json.loads(answer.stdout)["step"] == 10
     subprocess.run([*program, *command, "--out", str(tmp_path / "one")], capture_output=True, check=True)
