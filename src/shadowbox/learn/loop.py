@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from shadowbox.learn.config import Config
 from shadowbox.learn.console import Console
 from shadowbox.learn.learner import Parent, Result, Task, Updater
 from shadowbox.learn.log import Log, read_facts
+from shadowbox.learn.observer import CALLED_OFF, GO_ON, PAUSED, Decision, Observer, Progress, stronger
 from shadowbox.learn.session import Session
 from shadowbox.model import checkpoint
 
@@ -31,10 +32,12 @@ def train(
     parent: Parent | None = None,
     resume: bool = False,
     console: Console | None = None,
+    observer: Observer | None = None,
 ) -> Result:
     """Train until the run ends, someone stops it, or it cannot go on. What is left behind can always be resumed."""
     with ExitStack() as stack:
-        session, meter, spent = _open(task, run, config, parent, resume, console, stack)
+        session = _open(task, run, config, parent, resume, console, stack)
+        session.observer = observer
         stop = stack.enter_context(guardrails.Stop())
         while not session.ended and session.step < session.total:
             _step(session, next(session.batches), console)
@@ -43,11 +46,11 @@ def train(
             stopped = _stopped(session, stop)
             if session.step >= session.total and not session.ended:
                 session.ended = "finished"
-            _save(session, meter, spent, stopped)
+            _save(session, stopped)
             if stopped and not session.ended:
                 return _say_goodbye(session, stopped)
         session.ended = session.ended or "finished"
-        beginnings.note(session, meter, spent, session.ended)
+        beginnings.note(session, session.ended)
         session.ranks.wait()  # nobody leaves while another still speaks: gloo aborts a process whose peer is gone
         return _result(session, session.ended)
 
@@ -173,8 +176,16 @@ def _log(session: Session) -> None:
     per_s = config.log_every * config.batch / max(sum(seconds.values()), 1e-9)
     lr = schedule.rate(config, session.step - 1, session.total)
     times = {f"time/{part}": round(value, 6) for part, value in seconds.items()}
-    session.log.metric("train", session.step, session.epoch, {**figures, "lr": lr, "examples_per_s": per_s, **times})
+    _write(session, "train", {**figures, "lr": lr, "examples_per_s": per_s, **times})
     session.clock.add("log")
+
+
+def _write(session: Session, kind: Literal["train", "val"], figures: dict[str, float]) -> None:
+    """A line of the log; who watches the run hears it, too, and may end it."""
+    session.log.metric(kind, session.step, session.epoch, figures)
+    if session.observer and session.ranks.first:
+        progress = Progress(kind, session.step, session.total, session.epoch, session.meter.wall_s, figures)
+        session.told = stronger(session.told, session.observer(progress))
 
 
 def _validate(session: Session, console: Console | None) -> None:
@@ -198,13 +209,13 @@ def _validate(session: Session, console: Console | None) -> None:
         if config.patience and session.stale >= config.patience:
             session.ended = "early stop"
         trained = session.since.take(session.ranks)
-        session.log.metric("val", session.step, session.epoch, validate.as_figures(scores))
+        _write(session, "val", validate.as_figures(scores))
         if console and session.ranks.first:
             lr = schedule.rate(config, session.step - 1, session.total)
             console.row(session.epoch, {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr}, best)
 
 
-def _save(session: Session, meter: facts.Meter, spent: dict[str, float], stopped: str) -> None:
+def _save(session: Session, stopped: str) -> None:
     """A checkpoint where one is due: regularly, at a new best, and at the end."""
     every = session.config.save_every
     due = session.step % every == 0 if every else session.source.left == 0
@@ -212,14 +223,20 @@ def _save(session: Session, meter: facts.Meter, spent: dict[str, float], stopped
     if due or best or stopped or session.ended:
         with session.clock.aside("save"):
             session.save()
-            beginnings.note(session, meter, spent, session.ended or ("stopped" if stopped else "running"))
+            beginnings.note(session, session.ended or ("stopped" if stopped else "running"))
 
 
 def _stopped(session: Session, stop: guardrails.Stop) -> str:
-    """The signal that any rank was given, if any."""
-    if session.ranks.count == 1:
-        return stop.name
-    return next((name for name in session.ranks.collect(stop.name) if name), "")
+    """The signal that any rank was given, or `paused`; a run that is called off has ended. All ranks answer the same."""
+    found = session.ranks.collect((stop.name, session.told))
+    told, session.told = Decision(*found[0][1]), GO_ON
+    if told.do == "stop":
+        session.ended, session.reason = CALLED_OFF, told.reason
+        session.log.event("stop", session.step, f"called off at step {session.step:,}: {told.reason}", reason=told.reason)
+    elif told.do == "pause" and session.step < session.total and not session.ended:
+        session.reason = told.reason
+        return PAUSED
+    return next((name for name, _ in found if name), "")
 
 
 # ---- when something goes wrong ---------------------------------------------------------------------------------
@@ -266,7 +283,7 @@ def _halve(session: Session, examples: int, reason: str) -> None:
 
 def _open(
     task: Task, run: Path, config: Config, parent: Parent | None, resume: bool, console: Console | None, stack: ExitStack
-) -> tuple[Session, facts.Meter, dict[str, float]]:
+) -> Session:
     """A session at its beginning; the stack closes what was opened."""
     if parent and resume:
         raise UsageError("a run is resumed or begins from a parent, not both")
@@ -288,14 +305,15 @@ def _open(
     stack.callback(log.close)
     if console:
         stack.callback(console.close)
-    session = Session(task, run, config, ranks, log)
+    session = Session(task, run, config, ranks, log, meter)
     beginnings.begin(session, parent, resume)
     known = read_facts(run) if ranks.first else {}
+    meter.before = dict(known.get("cost", {}))
     for name in config.sinks:
         log.add(name, sinks.builder(name, run, known, session.step))
     session.model.train()
     session.clock.start()
-    return session, meter, dict(known.get("cost", {}))
+    return session
 
 
 def _parts(batch: Any, count: int) -> Iterator[Any]:
@@ -312,10 +330,12 @@ def _parts(batch: Any, count: int) -> Iterator[Any]:
 
 def _say_goodbye(session: Session, stopped: str) -> Result:
     again = f"; go on with: {session.task.resume}" if session.task.resume else ""
-    session.log.event("stop", session.step, f"{stopped}: saved at step {session.step:,}{again}", signal=stopped)
+    why = f" ({session.reason})" if session.reason else ""
+    session.log.event("stop", session.step, f"{stopped}{why}: saved at step {session.step:,}{again}", signal=stopped)
     return _result(session, stopped)
 
 
 def _result(session: Session, ended: str) -> Result:
     session.clock.take()
-    return Result(session.run, session.step, session.epoch, ended, session.best, session.clock.total, session.ranks.rank)
+    ranks, table = session.ranks, session.clock.total
+    return Result(session.run, session.step, session.epoch, ended, session.best, table, ranks.rank, session.reason)
