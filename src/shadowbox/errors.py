@@ -9,7 +9,8 @@
     ├── StoreError          a store is damaged, of an unknown version, unreadable, or the disk is full
     │   └── StoreLocked     another process is writing to it
     ├── CheckpointError     a checkpoint is damaged, of an unknown version, or not a checkpoint at all
-    └── TrainingError       a training run cannot go on; its last checkpoint is intact
+    ├── TrainingError       a training run cannot go on; its last checkpoint is intact
+    └── CardError           a run card cannot be read, is wrong, or is not signed
 
 A message is one paragraph: where (file, episode, frame, field), what was found, what was expected, what to do.
 """
@@ -62,6 +63,10 @@ class CheckpointError(ShadowboxError):
 
 class TrainingError(ShadowboxError):
     """A training run cannot go on."""
+
+
+class CardError(ShadowboxError):
+    """A run card is wrong, or may not run."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

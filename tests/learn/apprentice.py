@@ -45,7 +45,10 @@ def make_store(path: Path, episodes: int = 12, frames: int = 60) -> Store:
 
 def make_task(store, config, **changes):
     """The tiny policy, with dropout so that random numbers matter."""
-    changes = {"length": 8, "preset": "tiny", "dropout": 0.1, "width": 32, "resume": "again", "sees": SEES, **changes}
+    model = {"dropout": 0.1, "width": 32} | {
+        name: changes.pop(name) for name in ("dropout", "width", "depth") if name in changes
+    }
+    changes = {"length": 8, "preset": "tiny", "model": model, "resume": "again", "sees": SEES, **changes}
     return prepare(store, config, split=HALF, **changes)
 
 

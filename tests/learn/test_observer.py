@@ -50,7 +50,7 @@ def test_it_hears_the_log(store, tmp_path):
 
 @pytest.mark.parametrize("kind", ["train", "val"])
 def test_called_off(store, tmp_path, kind):
-    """A run that is told to stop has a checkpoint of that step, says why everywhere, and is over also when it is resumed."""
+    """A run that is told to stop has a checkpoint of that step, says why everywhere, and goes on bit for bit if it is resumed."""
     watcher = Watcher(Decision("stop", "loss > 9"), kind=kind)
     result, said = run(store, tmp_path / "r", observer=watcher, validate_every=15)
     assert (result.ended, result.reason, result.step, result.whole) == ("called off", "loss > 9", 15, True)
@@ -59,7 +59,9 @@ def test_called_off(store, tmp_path, kind):
     facts = json.loads((tmp_path / "r" / "run.json").read_text())
     assert (facts["status"], facts["reason"]) == ("called off", "loss > 9")
     again, _ = run(store, tmp_path / "r", resume=True, validate_every=15)
-    assert (again.ended, again.reason, again.step) == ("called off", "loss > 9", 15)
+    run(store, tmp_path / "straight", validate_every=15)
+    assert (again.ended, again.reason, again.step) == ("finished", "", 30)
+    assert same(weights(tmp_path / "r"), weights(tmp_path / "straight"))
 
 
 def test_paused(store, tmp_path):

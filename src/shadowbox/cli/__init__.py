@@ -17,9 +17,11 @@ from shadowbox.errors import ShadowboxError, did_you_mean
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
+    "card": ("shadowbox.cli.card:card", "Run cards: new, check, estimate, sign, review, make, compare, index, close."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "match": ("shadowbox.cli.match:match", "One match: who won, what happened, and a page to watch it."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
+    "run": ("shadowbox.cli.run:run", "Run a card: train under its rules, judge its targets, write the verdict back."),
     "tournament": ("shadowbox.cli.tournament:tournament", "Agents in pairs: ratings and payoffs with intervals."),
     "serve": ("shadowbox.cli.serve:serve", "Watch live matches, play, and look at matches and tournaments, in a browser."),
     "train": ("shadowbox.cli.train:train", "Learn a policy from a store; stops, resumes and continues exactly."),

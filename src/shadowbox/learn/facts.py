@@ -28,7 +28,7 @@ def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
         | {name: metadata.version(name) for name in COUNTED},
         "machine": {
             "system": platform.system(),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -75,7 +75,8 @@ def commit() -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor by name, where the system says it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

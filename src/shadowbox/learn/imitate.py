@@ -5,9 +5,10 @@ P: positions of a segment; V: control values of the own seat; W: width of a poli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +46,36 @@ class Seen:
     counted: Tensor  # [S, P, V] is a decision, and was recorded
 
 
+GUESSES = ("hold", "never_press", "look_up")  # baselines that guess values
+
+
+class Declared(NamedTuple):
+    """Everything that imitation logs, known before any data is: what it is made of, and within which bounds."""
+
+    losses: dict[str, float]  # name -> weight
+    metrics: tuple[str, ...]
+    scores: dict[str, tuple[str, ...]]  # name -> baselines
+    better: dict[str, str]
+    limits: dict[str, tuple[float, float]]
+
+
+def declared(schema: Schema, coding: Coding, guesses: tuple[str, ...] = GUESSES) -> Declared:
+    """What learning the controls of a schema will log."""
+    keys = list(dict.fromkeys(coding.names))
+    kinds = {type(schema.columns[key].field) for key in keys}
+    scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate")}
+    scores |= {"onset_f1": guesses, "press_f1": guesses} if Flag in kinds else {}
+    scores |= {"right": guesses} if kinds - {Real} else {}
+    scores |= {"error": ("hold",)} if Real in kinds else {}
+    return Declared(
+        losses={key: schema.columns[key].field.weight for key in keys},
+        metrics=("right",),
+        scores=scores,
+        better={name: "low" if name in ("loss", "error") else "high" for name in scores},
+        limits=dict.fromkeys(("onset_f1", "press_f1", "right"), (0.0, 1.0)) | {"error": (0.0, math.inf)},
+    )
+
+
 class Imitate:
     """The negative log-likelihood of what was pressed, each control by its weight."""
 
@@ -52,17 +83,8 @@ class Imitate:
         """`absent` [E, controls]: what an episode's recording did not have."""
         self.schema, self.coding, self.floors = schema, coding, floors
         self.sees = tuple(sees)
-        keys = list(dict.fromkeys(coding.names))
-        self.losses = {key: schema.columns[key].field.weight for key in keys}
-        self.metrics = ("right",)
-        flags = any(isinstance(schema.columns[key].field, Flag) for key in keys)
-        others = any(not isinstance(schema.columns[key].field, Real) for key in keys)
-        reals = any(isinstance(schema.columns[key].field, Real) for key in keys)
-        self.scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate")}
-        self.scores |= {"onset_f1": floors.names, "press_f1": floors.names} if flags else {}
-        self.scores |= {"right": floors.names} if others else {}
-        self.scores |= {"error": ("hold",)} if reals else {}
-        self.better = {name: "low" if name in ("loss", "error") else "high" for name in self.scores}
+        said = declared(schema, coding, floors.names)
+        self.losses, self.metrics, self.scores, self.better = said.losses, said.metrics, said.scores, said.better
         order = [schema.control_keys.index(name) for name in coding.names]
         self._recorded = ~absent[:, order]  # [E, V]
         self._kinds = np.array([schema.columns[name].field.kind for name in coding.names])
@@ -151,11 +173,14 @@ def prepare(
     sees: Sequence[str] | None = None,
     length: int = 64,
     split: Split | None = None,
+    model: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     resume: str = "",
-    **changes: Any,
 ) -> Task:
-    """A store and a preset -> something to train. `sees`: the columns that the policy is shown (default: all it can)."""
+    """A store and a preset -> something to train.
+
+    `sees`: the columns that the policy is shown (default: all it can); `model`: changes of the preset.
+    """
     split, schema = split or Split(), store.schema
     sides = {side: split.episodes(store, side) for side in ("train", "val")}
     for side, episodes in sides.items():
@@ -165,10 +190,10 @@ def prepare(
             )
     can = visible(schema)
     arguments = policy.arguments(
-        preset, [key for key in (can if sees is None else sees) if key in schema.state_keys], **changes
+        preset, [key for key in (can if sees is None else sees) if key in schema.state_keys], **(model or {})
     )
-    model = policy.build(schema, arguments, config.seed)
-    floors = fit_floors(store, sides["train"], model.coding)
+    learned = policy.build(schema, arguments, config.seed)
+    floors = fit_floors(store, sides["train"], learned.coding)
     absent = np.array([[key in gone for key in schema.control_keys] for gone in map(store.absent_in, range(len(store)))])
 
     def source(batch: int, rank: int, ranks: int) -> Segments:
@@ -177,8 +202,8 @@ def prepare(
 
     known = {"fingerprint": store.fingerprint, "episodes": {side: len(chosen) for side, chosen in sides.items()}}
     return Task(
-        learner=Imitate(schema, model.coding, model.sees, absent, floors),
-        model=model,
+        learner=Imitate(schema, learned.coding, learned.sees, absent, floors),
+        model=learned,
         about=About("policy", schema, preset, arguments),
         source=source,
         validation=lambda: Segments(store, length, config.batch, episodes=sides["val"], shuffle=False).rest_of_epoch(),

@@ -176,7 +176,7 @@ def _log(session: Session) -> None:
     per_s = config.log_every * config.batch / max(sum(seconds.values()), 1e-9)
     lr = schedule.rate(config, session.step - 1, session.total)
     times = {f"time/{part}": round(value, 6) for part, value in seconds.items()}
-    _write(session, "train", {**figures, "lr": lr, "examples_per_s": per_s, **times})
+    _write(session, "train", {**figures, "lr": lr, "examples_per_s": per_s, "skipped": session.finite.news(), **times})
     session.clock.add("log")
 
 
@@ -184,7 +184,8 @@ def _write(session: Session, kind: Literal["train", "val"], figures: dict[str, f
     """A line of the log; who watches the run hears it, too, and may end it."""
     session.log.metric(kind, session.step, session.epoch, figures)
     if session.observer and session.ranks.first:
-        progress = Progress(kind, session.step, session.total, session.epoch, session.meter.wall_s, figures)
+        at = session.step, session.total, session.epoch, session.meter.wall_s
+        progress = Progress(kind, *at, figures, lambda what, text, **said: session.log.event(what, session.step, text, **said))
         session.told = stronger(session.told, session.observer(progress))
 
 

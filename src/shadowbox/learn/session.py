@@ -20,7 +20,7 @@ from shadowbox.learn.facts import Meter
 from shadowbox.learn.guardrails import Finite
 from shadowbox.learn.learner import Source, Task, Updater
 from shadowbox.learn.log import Log
-from shadowbox.learn.observer import GO_ON, Observer
+from shadowbox.learn.observer import CALLED_OFF, GO_ON, Observer
 from shadowbox.learn.parallel import Ranks, wrap
 from shadowbox.model import checkpoint
 
@@ -129,7 +129,8 @@ class Session:
         self.step = self.saved = int(state["step"])
         self.accumulate, self.halvings = int(state["accumulate"]), int(state["halvings"])
         self.best, self.stale, self.ended = dict(state["best"]), int(state["stale"]), str(state["ended"])
-        self.reason = str(state["reason"]) if self.ended else ""
+        if self.ended == CALLED_OFF:  # who resumes it wants it to go on
+            self.ended = ""
         self.validated = int(state["validated"])
         restore_random(mine["random"])
 
