@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,16 +30,15 @@ class Ranks:
 
     def __enter__(self) -> Ranks:
         if self.count > 1:
+            # A thread of the group that lives on while Python ends can abort the process, so the group must be gone by then.
+            # This module keeps the group that is there when it is imported, for good, and making an optimiser imports it.
+            importlib.import_module("torch.distributed.nn.functional")
             with self._together():
                 torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Leave: together, or at once where this one fails and the others may never come.
-
-        The group's threads must end here. One that lives on when Python ends is ended amid its work, which aborts the process.
-        So nothing else may hold the group: DistributedDataParallel would, for good.
-        """
+        """Leave: together, or at once where this one fails and the others may never come."""
         if self.count == 1:
             return
         try:
@@ -128,7 +128,7 @@ def pack(parameters: Sequence[Tensor]) -> Tensor:
 
 def unpack(row: Tensor, parameters: Sequence[Tensor], there: Sequence[bool]) -> None:
     """Gradients from their row, [numbers]; none where none was `there`."""
-    for parameter, part, used in zip(parameters, row.split([each.numel() for each in parameters]), there, strict=True):
+    for parameter, part, used in zip(parameters, torch.split(row, [each.numel() for each in parameters]), there, strict=True):
         parameter.grad = part.view_as(parameter) if used else None
 
 
