@@ -10,6 +10,7 @@
     │   └── StoreLocked     another process is writing to it
     ├── CheckpointError     a checkpoint is damaged, of an unknown version, or not a checkpoint at all
     ├── TrainingError       a training run cannot go on; its last checkpoint is intact
+    │   └── SaidElsewhere   as another process of the same run says
     └── CardError           a run card cannot be read, is wrong, or is not signed
 
 A message is one paragraph: where (file, episode, frame, field), what was found, what was expected, what to do.
@@ -63,6 +64,10 @@ class CheckpointError(ShadowboxError):
 
 class TrainingError(ShadowboxError):
     """A training run cannot go on."""
+
+
+class SaidElsewhere(TrainingError):
+    """So ends a process whose message another process of its run gives."""
 
 
 class CardError(ShadowboxError):

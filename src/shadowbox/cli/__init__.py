@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from shadowbox import __version__
-from shadowbox.errors import ShadowboxError, did_you_mean
+from shadowbox.errors import SaidElsewhere, ShadowboxError, did_you_mean
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
@@ -83,6 +83,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(0)
     except click.ClickException as error:
         _fail(arguments, error.format_message(), error.exit_code)
+    except SaidElsewhere as error:  # several processes under torchrun: one of them speaks
+        sys.exit(error.exit_code)
     except ShadowboxError as error:
         _fail(arguments, str(error), error.exit_code)
     except Exception as error:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from shadowbox.errors import TrainingError, UsageError
+from shadowbox.errors import SaidElsewhere, TrainingError, UsageError
 from shadowbox.learn import begin as beginnings
 from shadowbox.learn import facts, guardrails, parallel, schedule, sinks, validate
 from shadowbox.learn.config import Config
@@ -51,7 +51,6 @@ def train(
                 return _say_goodbye(session, stopped)
         session.ended = session.ended or "finished"
         beginnings.note(session, session.ended)
-        session.ranks.wait()  # nobody leaves while another still speaks: gloo aborts a process whose peer is gone
         return _result(session, session.ended)
 
 
@@ -66,6 +65,7 @@ def _step(session: Session, batch: Any, console: Console | None) -> None:
     else:
         figures, weight = _in_parts(session, batch)
         norm = _descend(session, batch)
+    session.ranks.follow(session.buffers)
     session.step += 1
     if norm is not None:
         session.recent.add(figures, weight, norm)
@@ -76,39 +76,54 @@ def _step(session: Session, batch: Any, console: Console | None) -> None:
 
 
 def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
-    """Gradients of a batch, in as many parts as memory asks for; figures [F] times their weight, and that weight."""
+    """Gradients of a batch, in as many parts as memory asks for; figures [F] times their weight, and that weight.
+
+    A rank computes its share without talking. Before their gradients are summed all ranks agree whether any of them ran out
+    of memory: then all drop what they have and compute the same batch again in smaller parts.
+    """
+    ranks, parameters = session.ranks, session.parameters
+    weight = session.task.learner.count(batch)
+    (total,) = ranks.add([weight])
     while True:
+        figures = row = None
+        reason = ""
         try:
-            return _gradients(session, batch)
+            figures = _gradients(session, batch, total)
+            row = parallel.pack(parameters) if ranks.count > 1 else None
         except (RuntimeError, MemoryError) as error:
             if not guardrails.is_out_of_memory(error):
                 raise
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        out, *there = ranks.any([bool(reason), *(parameter.grad is not None for parameter in parameters)])
+        if not out and figures is not None:
+            if row is not None:
+                ranks.sum(row)
+                parallel.unpack(row, parameters, there)
+            session.clock.add("wait")
+            return figures, weight
+        del figures, row  # what the next try needs the room of
         _halve(session, len(batch), reason)
 
 
-def _gradients(session: Session, batch: Any) -> tuple[Tensor, float]:
-    """Each part counts as much as it has targets, so that parts and ranks together are the whole batch."""
-    learner, clock, ranks = session.task.learner, session.clock, session.ranks
-    parts = list(_parts(batch, session.accumulate))
-    counts = [learner.count(part) for part in parts]
-    (total,) = ranks.add([sum(counts)])
+def _gradients(session: Session, batch: Any, total: float) -> Tensor:
+    """Each part counts as much as it has targets, so that parts and ranks together are the whole batch of `total`."""
+    learner, clock, device = session.task.learner, session.clock, session.ranks.device
     figures: Tensor | None = None
-    clock.add("data")
-    for at, (part, count) in enumerate(zip(parts, counts, strict=True)):
-        tensors = learner.put(part, ranks.device)
+    for part in _parts(batch, session.accumulate):
+        count = learner.count(part)
+        clock.add("data")
+        tensors = learner.put(part, device)
         clock.add("transfer")
-        with parallel.unsynced(session.called, last=at + 1 == len(parts)):
-            with parallel.autocast(session.config, ranks.device):
-                loss, found = learner.loss(session.called, tensors)
-            clock.add("forward")
-            share = count * ranks.count / max(total, 1)
-            (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+        with parallel.autocast(session.config, device):
+            loss, found = learner.loss(session.called, tensors)
+        clock.add("forward")
+        share = count / max(total, 1)
+        (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
         clock.add("backward")
         mine = _stacked(session, loss, found) * count
         figures = mine if figures is None else figures + mine
     assert figures is not None
-    return figures, sum(counts)
+    return figures
 
 
 def _descend(session: Session, batch: Any) -> float | None:
@@ -140,6 +155,7 @@ def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, flo
         session.clock.add("forward")
         loss.backward()  # type: ignore[no-untyped-call]
         session.clock.add("backward")
+        _average(session)
         norms.append(_descend(session, batch))
 
     tensors = session.task.learner.put(batch, session.ranks.device)
@@ -149,6 +165,17 @@ def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, flo
     losses = session.task.learner.losses
     loss = torch.as_tensor(sum(weight * found[name] for name, weight in losses.items() if name in found))
     return _stacked(session, loss, found), None if None in norms or not norms else norms[-1]
+
+
+def _average(session: Session) -> None:
+    """The mean of the ranks' gradients, where a learner steps by itself."""
+    ranks, parameters = session.ranks, session.parameters
+    if ranks.count > 1:
+        there = ranks.any([parameter.grad is not None for parameter in parameters])
+        row = parallel.pack(parameters) / ranks.count
+        ranks.sum(row)
+        parallel.unpack(row, parameters, there)
+        session.clock.add("wait")
 
 
 def _stacked(session: Session, loss: Tensor, found: dict[str, Tensor]) -> Tensor:
@@ -229,6 +256,8 @@ def _save(session: Session, stopped: str) -> None:
 
 def _stopped(session: Session, stop: guardrails.Stop) -> str:
     """The signal that any rank was given, or `paused`; a run that is called off has ended. All ranks answer the same."""
+    if not any(session.ranks.any([bool(stop.name), session.told.do != "continue"])):
+        return ""
     found = session.ranks.collect((stop.name, session.told))
     told, session.told = Decision(*found[0][1]), GO_ON
     if told.do == "stop":
@@ -263,11 +292,16 @@ def _not_finite(session: Session, batch: Any) -> None:
 
 
 def _halve(session: Session, examples: int, reason: str) -> None:
-    """Compute the batch in twice as many parts from now on; its size, and so the result, stays."""
+    """Compute the batch in twice as many parts from now on, on all ranks; its size, and so the result, stays."""
     session.halvings += 1
-    parts = session.accumulate * 2
-    if session.ranks.count > 1 or session.halvings > session.config.halvings or parts > examples:
-        raise TrainingError(
+    parts, ranks = session.accumulate * 2, session.ranks
+    reasons = {rank: text for rank, text in enumerate(ranks.collect(reason)) if text}
+    reason = next(iter(reasons.values()))
+    if ranks.count > 1:
+        reason = f"{reason}; on rank {', '.join(map(str, reasons))} of {ranks.count}"
+    if session.halvings > session.config.halvings or parts > examples:
+        kind = TrainingError if ranks.first else SaidElsewhere
+        raise kind(
             f"{session.run}: out of memory with {examples} examples in {session.accumulate} parts ({reason}); "
             f"the last checkpoint is intact: use a smaller model, or a larger accumulate"
         )
@@ -295,8 +329,7 @@ def _open(
     meter = facts.Meter()
     if config.threads:
         torch.set_num_threads(config.threads)
-    ranks = parallel.Ranks(parallel.choose_device(config.device))
-    stack.callback(ranks.close)
+    ranks = stack.enter_context(parallel.Ranks(parallel.choose_device(config.device)))
     stack.enter_context(guardrails.disk_full(run))
     if ranks.first:
         stack.enter_context(guardrails.alone(run))

@@ -21,7 +21,7 @@ from shadowbox.learn.guardrails import Finite
 from shadowbox.learn.learner import Source, Task, Updater
 from shadowbox.learn.log import Log
 from shadowbox.learn.observer import CALLED_OFF, GO_ON, Observer
-from shadowbox.learn.parallel import Ranks, wrap
+from shadowbox.learn.parallel import Ranks, compiled
 from shadowbox.model import checkpoint
 
 
@@ -64,7 +64,10 @@ class Session:
         _seed(config.seed, ranks.rank)
         self.updater = task.learner if isinstance(task.learner, Updater) else None  # asked once: the question is slow
         self.model = task.model.to(ranks.device)
-        self.called = wrap(self.model, config, ranks)
+        ranks.follow(self.model.state_dict().values())
+        kept = self.model.state_dict().keys()
+        self.buffers = [buffer for name, buffer in self.model.named_buffers() if name in kept]  # that training may change
+        self.called = compiled(self.model, config)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimiser = schedule.optimiser(self.model, config, ranks.device)
         self.average = schedule.Average(self.model, config.ema) if config.ema else None
