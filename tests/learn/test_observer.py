@@ -50,7 +50,7 @@ def test_it_hears_the_log(store, tmp_path):
 
 @pytest.mark.parametrize("kind", ["train", "val"])
 def test_called_off(store, tmp_path, kind):
-    """A run that is told to stop has a checkpoint of that step, says why everywhere, and goes on bit for bit if it is resumed."""
+    """A run that is told to stop has a checkpoint of that step, says why everywhere, and goes on exactly when resumed."""
     watcher = Watcher(Decision("stop", "loss > 9"), kind=kind)
     result, said = run(store, tmp_path / "r", observer=watcher, validate_every=15)
     assert (result.ended, result.reason, result.step, result.whole) == ("called off", "loss > 9", 15, True)
