@@ -89,6 +89,7 @@ def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
         reason = ""
         try:
             figures = _gradients(session, batch, total)
+            session.clock.add("backward")  # that it is let go of is part of it
             row = parallel.pack(parameters) if ranks.count > 1 else None
         except (RuntimeError, MemoryError) as error:
             if not guardrails.is_out_of_memory(error):
