@@ -34,6 +34,8 @@ class Design:
     head: str = "chain"
     width: int = 192  # of the trunk
     depth: int = 1  # layers of the trunk
+    layers: int = 1  # of a recurrent trunk, over each frame
+    memory: int = 0  # width of a recurrent trunk's memory, where it is another one
     frames: int = 8  # that a window or a transformer looks back
     trunk_width: int = 0  # of a window's last layer, where it is another one
     dropout: float = 0.0
@@ -57,16 +59,33 @@ class Design:
         for name, value in values.items():
             if name not in known:
                 raise UsageError(f"a policy has no argument '{name}': {did_you_mean(name, known)}")
-            wanted = (int, float) if isinstance(known[name], float) else (list, tuple) if name == "players" else type(known[name])
+            wanted = (
+                (int, float) if isinstance(known[name], float) else (list, tuple) if name == "players" else type(known[name])
+            )
             if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(known[name], bool)):
                 raise UsageError(f"a policy's {name} is {value!r}: something like {known[name]!r} is needed")
-        return Design(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Design(**given)
 
     def __post_init__(self) -> None:
-        for name, choices in (("trunk", TRUNKS), ("head", HEADS), ("loss", ("nll", "seed")), ("reals", ("regression", "mixture"))):
+        for name, choices in (
+            ("trunk", TRUNKS),
+            ("head", HEADS),
+            ("loss", ("nll", "seed")),
+            ("reals", ("regression", "mixture")),
+        ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"a policy's {name} is '{getattr(self, name)}': {did_you_mean(getattr(self, name), choices)}")
-        for name, least in (("width", 1), ("depth", 1), ("frames", 1), ("head_width", 1), ("trunk_width", 0), ("delay", 0)):
+        for name, least in (
+            ("width", 1),
+            ("depth", 1),
+            ("frames", 1),
+            ("head_width", 1),
+            ("layers", 1),
+            ("memory", 0),
+            ("trunk_width", 0),
+            ("delay", 0),
+        ):
             if getattr(self, name) < least:
                 raise UsageError(f"a policy's {name} is {getattr(self, name)}, at least {least} is needed")
         for name in ("dropout", "blank"):
@@ -180,7 +199,9 @@ class Policy(nn.Module):
         """
         previous = self.values.of(view)
         begins = torch.zeros(len(previous), dtype=torch.bool, device=previous.device) if reset is None else reset
-        x, hidden, queue = self._features({key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style)
+        x, hidden, queue = self._features(
+            {key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style
+        )
         assert hidden is None, "history is hidden in training only: call eval() before playing"
         h, state = self.trunk.step(x[:, 0], memory, begins)
         values, log_prob = self.head.sample(h, previous, noise, temperature)
@@ -228,7 +249,9 @@ class Policy(nn.Module):
 
     def _features(self, view: View, memory: Memory, reset: Tensor, style: View | None) -> tuple[Tensor, Tensor | None, Memory]:
         """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
-        x, hidden, queue = self.embed(view), None, {}
+        x: Tensor = self.embed(view)
+        hidden: Tensor | None = None
+        queue: Memory = {}
         if self.design.delay:
             late, queue = self._late(x, memory, reset)
             x = torch.where(self.own, x, late)
@@ -293,7 +316,11 @@ def arguments(preset: str, sees: Iterable[str], vocabulary: Vocabulary | None = 
         raise UsageError(f"there is no preset '{preset}': {did_you_mean(preset, PRESETS)}")
     design = {**PRESETS[preset], **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}}
     Design.of(design)
-    return {"sees": list(sees), "design": design, "vocabulary": {name: [list(p) for p in v] for name, v in (vocabulary or {}).items()}}
+    return {
+        "sees": list(sees),
+        "design": design,
+        "vocabulary": {name: [list(p) for p in v] for name, v in (vocabulary or {}).items()},
+    }
 
 
 def build(schema: Schema, arguments: Mapping[str, Any], seed: int = 0) -> Policy:
