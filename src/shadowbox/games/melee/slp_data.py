@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from shadowbox.games.melee.slp_layout import Array, Version
+from shadowbox.games.melee.slp_layout import PIECE_SIZE, Array, Version
 from shadowbox.games.melee.slp_start import Start
 
 Slot = tuple[int, bool]  # port 0..3; whether it is the follower of that port's leader (the second Ice Climber)
@@ -68,13 +68,19 @@ class Replay:
     end: End | None = None
     metadata: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
-    gecko: bytes = b""
+    pieces: bytes = b""  # the game codes that were loaded, as recorded: pieces of `slp_layout.PIECE_SIZE` bytes
     rolled_back: int = 0  # passes through a frame that a later pass replaced
 
     @property
     def version(self) -> Version:
         """The version of Slippi that recorded the game."""
         return self.start.version
+
+    @property
+    def gecko(self) -> bytes:
+        """The list of game codes that were loaded, put together from its pieces."""
+        pieces = (self.pieces[at : at + PIECE_SIZE] for at in range(0, len(self.pieces), PIECE_SIZE))
+        return b"".join(piece[: min(int.from_bytes(piece[512:514], "big"), 512)] for piece in pieces)
 
     @property
     def slots(self) -> tuple[Slot, ...]:

@@ -201,7 +201,8 @@ SPARSE = ("item", "fountain", "whispy", "stadium")  # any number a frame, most o
 
 def sizes(version: Version, *, gecko: int = 0) -> dict[int, int]:
     """Payload bytes of every event that a version has, in the order in which recorders list them."""
-    listed = {event.code: event.size(version) for event in EVENTS.values() if event.since <= version[:2]}
-    if version >= (3, 3, 0):
-        listed |= {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE}  # the list's true size may not fit; its pieces say it
-    return listed
+    known = {event.code: event.size(version) for event in EVENTS.values() if event.since <= version[:2]}
+    if version < (3, 3, 0):
+        return known
+    late = {event.code: known.pop(event.code) for event in EVENTS.values() if event.since > (3, 3) and event.code in known}
+    return known | {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE} | late  # the list's true size may not fit; its pieces say it

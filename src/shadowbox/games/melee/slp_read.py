@@ -75,7 +75,8 @@ class _Reading:
         start = self.start()
         chosen = self.choose_passes(start)
         replay = Replay(start, self.frames, metadata=metadata, problems=self.problems, **self.fill_rows(chosen))
-        replay.end, replay.gecko, replay.rolled_back = self.end(), self.gecko(), self.rolled_back
+        replay.end, replay.rolled_back = self.end(), self.rolled_back
+        replay.pieces = b"".join(self.payload(int(offset)) for offset in self.offsets[self.of(PIECE)])
         return replay
 
     def note(self, kind: str, where: int | None, what: str) -> None:
@@ -103,7 +104,9 @@ class _Reading:
             raise RecordingError(f"byte {begin}: the list of event sizes should stand here; nothing can be read without it")
         size = self.content[begin + 1]
         if size < 1 or (size - 1) % 3 or begin + 1 + size > end:
-            raise RecordingError(f"byte {begin + 1}: a list of event sizes of {size} bytes cannot be; the file is damaged or cut")
+            raise RecordingError(
+                f"byte {begin + 1}: a list of event sizes of {size} bytes cannot be; the file is damaged or cut"
+            )
         self.sizes = np.full(256, -1, np.int32)
         self.sizes[EVENT_SIZES] = size
         for at in range(begin + 2, begin + 1 + size, 3):
@@ -158,15 +161,8 @@ class _Reading:
             tuple(int(place) for place in record["placements"]) if "placements" in names else None,
         )
 
-    def gecko(self) -> bytes:
-        """The list of game codes, put together from its pieces."""
-        return b"".join(
-            piece[: min(int.from_bytes(piece[512:514], "big"), 512)]
-            for piece in (self.payload(int(offset)) for offset in self.offsets[self.of(PIECE)])
-        )
-
     def choose_passes(self, start: Start) -> Array:
-        """Which passes through frames become rows; sets `frames`. i64[F]"""
+        """Which passes through frames become rows; sets `frames`; i64[F]."""
         self.events, complete, partial = self.players(start)
         last = len(complete) - 1
         if last >= 0 and partial[last] and (self.unfinished or any(p.kind in ("truncated", "unlisted") for p in self.problems)):
@@ -241,7 +237,9 @@ class _Reading:
         sizes = {kind: max(int(self.sizes[EVENTS[kind].code]), 0) for kind in EVENTS}
         needed = len(chosen) * len(self.whole) * (sizes["pre"] + sizes["post"])
         if needed > MAX_GROWTH * len(self.content) + (1 << 20):
-            raise RecordingError(f"{len(chosen):,} frames of {len(self.whole)} players would take {needed:,} bytes; it is damaged")
+            raise RecordingError(
+                f"{len(chosen):,} frames of {len(self.whole)} players would take {needed:,} bytes; it is damaged"
+            )
         filled: dict[str, Any] = {"pre": {}, "post": {}, "present": {}, "rows": {}}
         for slot, whole in self.whole.items():
             filled["present"][slot] = whole[chosen]

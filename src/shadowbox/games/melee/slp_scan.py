@@ -47,7 +47,7 @@ def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Arr
             return offsets[:count], rows[:count], at, CUT
         if keep[code]:
             mine = -1
-            if code == PRE or code == POST or code == FRAME_START:
+            if code in (PRE, POST, FRAME_START):
                 named = _big_endian(data, at + 1)
                 new = row < 0 or named != frame or code == FRAME_START
                 who = 0
@@ -61,7 +61,7 @@ def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Arr
                 elif code == POST:
                     after |= who
                 mine = row
-            elif code == ITEM or code == FRAME_END or code == FOUNTAIN or code == WHISPY or code == STADIUM:
+            elif code in (ITEM, FRAME_END, FOUNTAIN, WHISPY, STADIUM):
                 mine = row if row >= 0 and _big_endian(data, at + 1) == frame else -1
             offsets[count] = at
             rows[count] = mine
@@ -73,7 +73,7 @@ def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Arr
 @_compiled
 def _big_endian(data: Array, at: int) -> int:
     value = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16) | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])
-    return value - (np.int64(1) << 32) if value >= (np.int64(1) << 31) else value
+    return int(value - (np.int64(1) << 32) if value >= (np.int64(1) << 31) else value)
 
 
 @_compiled
