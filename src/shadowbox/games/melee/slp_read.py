@@ -27,8 +27,9 @@ from shadowbox.games.melee.slp_start import Start
 Rollbacks = Literal["last", "first", "all"]
 HEAD = b"{U\x03raw[$U#l"
 METADATA = b"U\x08metadata"
-MAX_BYTES = 1 << 30  # an hour of four players is 150 MB
-MAX_GROWTH = 8  # rows may take this many times the file's bytes: honest ones take at most 2, absent players included
+MAX_BYTES = 1 << 28  # an hour of four players is 140 MB
+MAX_METADATA = 1 << 20
+MAX_GROWTH = 4  # rows may take this many times the file's bytes: honest ones take at most 2, absent players included
 
 
 def read(source: str | Path | bytes, rollbacks: Rollbacks = "last", *, name: str | None = None) -> Replay:
@@ -164,10 +165,9 @@ class _Reading:
     def choose_passes(self, start: Start) -> Array:
         """Which passes through frames become rows; sets `frames`; i64[F]."""
         self.events, complete, partial = self.players(start)
-        last = len(complete) - 1
-        if last >= 0 and partial[last] and (self.unfinished or any(p.kind in ("truncated", "unlisted") for p in self.problems)):
-            complete[last] = False  # the file ends within this pass: what is there of it is not the frame
-            partial[last] = False
+        cut = self.unfinished or any(problem.kind in ("truncated", "unlisted") for problem in self.problems)
+        if len(complete) and cut and (partial[-1] or not self.ended(len(complete) - 1)):
+            complete[-1] = partial[-1] = False  # the file ends within this pass: what is there of it is not the frame
         if partial.any():
             at = self.frame_of[partial][0]
             self.note("incomplete-frame", None, f"{partial.sum():,} frames lack a player's inputs or state, first frame {at}")
@@ -189,6 +189,11 @@ class _Reading:
             at = int(ids[np.flatnonzero(np.diff(ids) > 1)[0]])
             self.note("gap", None, f"{missing:,} frames are missing, the first after frame {at}")
         return chosen
+
+    def ended(self, number: int) -> bool:
+        """Whether a pass has its frame end, or the version has none."""
+        ends = self.of(EVENTS["frame_end"].code)
+        return self.sizes[EVENTS["frame_end"].code] < 0 or bool((self.passes[ends] == number).any())
 
     def players(self, start: Start) -> tuple[dict[tuple[str, Slot], Array], Array, Array]:
         """Player events by kind and slot; which passes [P] have a whole player, and which have only half of one."""
@@ -248,7 +253,10 @@ class _Reading:
                 filled[kind][slot][~filled["present"][slot]] = 0
         for kind in ("frame_start", "frame_end"):
             if self.sizes[EVENTS[kind].code] >= 0:
-                filled[kind] = self.dense(kind, self.of(EVENTS[kind].code), row_of, len(chosen))
+                index = self.of(EVENTS[kind].code)
+                filled[kind] = self.dense(kind, index, row_of, len(chosen))
+                if missing := len(chosen) - len(np.intersect1d(self.passes[index], chosen)):
+                    self.note("incomplete-frame", None, f"{missing:,} frames lack their {EVENTS[kind].name} event")
         for kind in SPARSE:
             if self.sizes[EVENTS[kind].code] >= 0:
                 filled[kind], filled["rows"][kind] = self.sparse(kind, row_of)
@@ -264,6 +272,8 @@ class _Reading:
         """Every event of a kind in order of its frame, and the row of that frame."""
         index = self.of(EVENTS[kind].code)
         into = row_of[self.passes[index]]
+        if stray := int((self.passes[index] < 0).sum()):
+            self.note("stray", None, f"{stray:,} {kind} events name another frame than the one they stand in")
         order = np.argsort(into, kind="stable")
         order = order[into[order] >= 0]
         return self.move(kind, self.offsets[index[order]], np.arange(len(order)), len(order)), into[order]
@@ -280,7 +290,9 @@ class _Reading:
             self.note("no-metadata", at, "no metadata follow the events")
             return None
         try:
-            value, at = ubjson.decode(self.content, at + len(METADATA))
+            begin = at + len(METADATA)
+            value, used = ubjson.decode(self.content[begin : begin + MAX_METADATA])
+            at = begin + used
         except RecordingError as error:
             self.note("bad-metadata", None, f"the metadata cannot be read: {error}")
             return None

@@ -205,6 +205,8 @@ def new_start(
     seats = block["seats"][0]
     seats["kind"], seats["character"], seats["scales"], seats["bits"], seats["handicap"] = EMPTY, 26, 1, _SEAT_BITS, 9
     for player in players:
+        if not 0 <= player.port < PORTS:
+            raise RecordingError(f"port {player.port}: a game has ports 0 to {PORTS - 1}")
         _seat(seats[player.port], player)
         for name, width, text in (
             ("nametags", 16, player.nametag),
@@ -221,8 +223,6 @@ def new_start(
 
 
 def _seat(seat: Any, player: Player) -> None:
-    if not 0 <= player.port < PORTS:
-        raise RecordingError(f"port {player.port}: a game has ports 0 to {PORTS - 1}")
     seat["character"], seat["kind"] = player.character, KINDS.index(player.kind)
     seat["stocks"], seat["costume"], seat["cpu_level"] = player.stocks, player.costume, player.cpu_level
     seat["team"] = player.team or 0
