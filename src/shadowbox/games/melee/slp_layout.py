@@ -200,9 +200,12 @@ SPARSE = ("item", "fountain", "whispy", "stadium")  # any number a frame, most o
 
 
 def sizes(version: Version, *, gecko: int = 0) -> dict[int, int]:
-    """Payload bytes of every event that a version has, in the order in which recorders list them."""
+    """Payload bytes of every event that a version has, in the order in which recorders list them.
+
+    `gecko`: bytes of the list of game codes; without one its events are not listed (a size of 0 stops other readers).
+    """
     known = {event.code: event.size(version) for event in EVENTS.values() if event.since <= version[:2]}
-    if version < (3, 3, 0):
+    if not gecko:
         return known
     late = {event.code: known.pop(event.code) for event in EVENTS.values() if event.since > (3, 3) and event.code in known}
     return known | {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE} | late  # the list's true size may not fit; its pieces say it

@@ -16,6 +16,7 @@ from shadowbox.games.melee.slp_layout import EVENTS, Array, Version
 KINDS = ("human", "cpu", "demo")
 EMPTY = 3
 PORTS = 4
+ENCODING = "cp932"  # Shift JIS as Windows has it: it differs from the standard in a few signs, "～" among them  # noqa: RUF003
 
 _SEAT = np.dtype(
     {
@@ -229,11 +230,11 @@ def _seat(seat: Any, player: Player) -> None:
 
 
 def _text(raw: Array) -> str:
-    return raw.tobytes().split(b"\0", 1)[0].decode("shift_jis", errors="replace")
+    return raw.tobytes().split(b"\0", 1)[0].decode(ENCODING, errors="replace")
 
 
 def _coded(text: str, width: int, where: str) -> Array:
-    content = text.encode("shift_jis", errors="replace")
+    content = text.encode(ENCODING, errors="replace")
     if len(content) >= width:
         raise RecordingError(f"{where}: '{text}' takes {len(content)} bytes, {width - 1} fit")
     return np.frombuffer(content.ljust(width, b"\0"), "u1")
