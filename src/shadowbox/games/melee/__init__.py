@@ -1,0 +1,1 @@
+"""Super Smash Bros. Melee, from Slippi replays."""
