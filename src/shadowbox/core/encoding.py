@@ -152,9 +152,7 @@ class Encoding:
         told = [number.of(columns, xp, before) for number in self.conditions]
         return xp.asarray(_side_by_side(told, xp), dtype=xp.float32)
 
-    def targets(
-        self, columns: Mapping[str, Values], following: Mapping[str, Values], xp: Any = np
-    ) -> tuple[Values, Values]:
+    def targets(self, columns: Mapping[str, Values], following: Mapping[str, Values], xp: Any = np) -> tuple[Values, Values]:
         """Two rows that follow each other -> floats f32 [..., float_targets], ints i64 [..., int_targets]."""
         blocks = []
         for numbers in self._blocks:

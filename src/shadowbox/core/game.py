@@ -133,7 +133,8 @@ class Game:
     worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds by name -> path
     rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)  # presets, built when called
     reward: Callable[[Mapping[str, Any]], Reward] | None = None  # one of the user's own: weights by term -> Reward
-    encodings: Mapping[str, Any] = field(default_factory=dict)  # named selections over the schema
+    encodings: Mapping[str, Any] = field(default_factory=dict)  # by name: column keys ("default"), or a core.encoding.Encoding
+    encoding: Callable[..., Any] | None = None  # one of the user's own: (name of one to begin with, **switches) -> Encoding
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
     scene: Callable[[], Mapping[str, Any]] | None = None  # what to draw, as data

@@ -58,7 +58,12 @@ _STAGE = Group(
     fields=(
         Choice("id", len(STAGES), names=STAGES, embed=4, predict="no"),
         Real(
-            "clock", scale=1 / 480, unit="s", store="f2", predict="no", doc="since the players could first act; 0.25 s near the end"
+            "clock",
+            scale=1 / 480,
+            unit="s",
+            store="f2",
+            predict="no",
+            doc="since the players could first act; 0.25 s near the end",
         ),
         Flag("randall", predict="no", doc="Randall, the cloud of Yoshi's Story, is out of the wall"),
         Real("randall_x", scale=0.05, unit="units", store="f2", mirror="negate", predict="no", doc="its middle"),
@@ -84,7 +89,9 @@ _PLAYER = Group(
         Real("ground_vx", scale=0.05, unit="units/frame", store="f2", mirror="negate", doc="own speed on the ground"),
         Real("knock_vx", scale=0.05, unit="units/frame", store="f2", mirror="negate", doc="speed through a hit"),
         Real("knock_vy", scale=0.05, unit="units/frame", store="f2", doc="speed through a hit"),
-        Real("age", scale=0.01, unit="frames", store="f2", predict="value", doc="of the action; may stand, jump, have a fraction"),
+        Real(
+            "age", scale=0.01, unit="frames", store="f2", predict="value", doc="of the action; may stand, jump, have a fraction"
+        ),
         Real("hitlag", scale=0.1, low=0, unit="frames", store="f2", predict="value", doc="frozen for so long"),
         Real("hitstun", scale=0.02, low=0, unit="frames", store="f2", predict="value", doc="0 unless `in_hitstun`"),
         Choice("action", ACTION_COUNT, names=ACTIONS, embed=32),
