@@ -119,8 +119,10 @@ class Game:
     schema: Schema
     event_kinds: tuple[str, ...] = ()
     event_whats: Mapping[str, Sequence[str]] = field(default_factory=dict)  # kind -> names of its `what` (a hit: the moves)
-    reader: str | None = None  # "module:function", so that a worker process can import it: path, **options -> Episode
-    reader_options: Mapping[str, Any] = field(default_factory=dict)
+    reader: str | None = None  # "module:function", so that a worker can import it: path or bytes, name, **options -> Episodes
+    reader_endings: tuple[str, ...] = ()  # of the names of recordings, such as ".slp"
+    reader_options: Mapping[str, Any] = field(default_factory=dict)  # each with its default
+    reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options that go together, by name
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     events: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> events, for games whose rules are elsewhere
     outcome: Callable[[Columns, Array], Outcome] | None = None  # rows [n, slots], their events; the last row must suffice
