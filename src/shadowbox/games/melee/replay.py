@@ -73,21 +73,13 @@ def read(source: Path | bytes, name: str, **given: Any) -> Iterator[Episode]:
 
 def episode_of(source: Path | bytes, chosen: Options) -> Episode:
     """One replay as an episode, or a RecordingError that says why it is refused."""
-    content = source if isinstance(source, bytes) else _content(source)
-    replay = slp.read(content, name=str(source) if isinstance(source, Path) else None)
+    replay = slp.read(source)
     _must_be_a_match(replay)
     _must_be_wanted(replay, chosen)
     rows = rows_of(replay)
     if rows.rows - 1 < chosen.min_frames:
         raise RecordingError(f"{rows.rows - 1} decisions, at least {chosen.min_frames} are wanted")
-    return Episode(rows.columns, _meta(replay, rows, content, chosen), events(rows.columns), frozenset(rows.absent))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RecordingError(f"it cannot be read: {error.strerror}") from error
+    return Episode(rows.columns, _meta(replay, rows, chosen), events(rows.columns), frozenset(rows.absent))
 
 
 # ---- who may come in -------------------------------------------------------------------------------------------
@@ -129,10 +121,14 @@ def _must_be_wanted(replay: Replay, chosen: Options) -> None:
 # ---- what is known of it ---------------------------------------------------------------------------------------
 
 
-def _meta(replay: Replay, rows: Rows, content: bytes, chosen: Options) -> dict[str, Any]:
+def _meta(replay: Replay, rows: Rows, chosen: Options) -> dict[str, Any]:
     start = replay.start
+    players = [_named(player, replay, chosen.keep_names) for player in start.players]
+    session = start.match_id or ""
     known: dict[str, Any] = {
-        "players": [_named(player, replay, chosen.keep_names) for player in start.players],
+        "players": players,
+        "p0": players[0],  # to split by one of them
+        "p1": players[1],
         "characters": [_character(player) for player in start.players],
         "kinds": [player.kind for player in start.players],
         "ports": [player.port for player in start.players],
@@ -141,7 +137,6 @@ def _meta(replay: Replay, rows: Rows, content: bytes, chosen: Options) -> dict[s
         "world": f"melee, Slippi {_version(replay)}",
         "version": _version(replay),
         "seed": start.seed,
-        "source": "slp:" + hashlib.blake2b(content, digest_size=16).hexdigest(),
         "first_frame": rows.first,
         "end": _ending(replay),
         "complete": replay.complete,
@@ -150,7 +145,7 @@ def _meta(replay: Replay, rows: Rows, content: bytes, chosen: Options) -> dict[s
     optional = {
         "pal": start.is_pal,
         "played_at": _date(replay),
-        "session": None if not start.match_id else start.match_id if chosen.keep_names else pseudonym("session", start.match_id),
+        "session": (session if chosen.keep_names else pseudonym("session", session)) if session else None,
         "rolled_back": replay.rolled_back or None,
         "problems": [problem.kind for problem in replay.problems] or None,
         "unusable": rows.unusable or None,
