@@ -111,7 +111,9 @@ def ingest(
     report = Report()
     with Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer:
         seen = _seen(out) if writer.episodes else {}
-        job = Job(game.schema, game.event_kinds, game.reader, options, _sources(out) if resume and writer.episodes else frozenset())
+        job = Job(
+            game.schema, game.event_kinds, game.reader, options, _sources(out) if resume and writer.episodes else frozenset()
+        )
         try:
             _take_in(_all_read(job, files, game.reader_endings, workers, progress), writer, seen, report)
         except KeyboardInterrupt:
@@ -196,7 +198,9 @@ def pack(job: Job, episode: Episode, source: str) -> Packed:
     check(episode, job.schema, "it", job.event_kinds)
     absent = np.packbits(~episode.valid(job.schema), bitorder="little")
     rows = job.schema.pack(episode.columns)
-    return Packed(rows, episode.events, {**episode.meta, "source": source}, absent, episode_digest(rows, episode.events, absent))
+    return Packed(
+        rows, episode.events, {**episode.meta, "source": source}, absent, episode_digest(rows, episode.events, absent)
+    )
 
 
 def _read_large(job: Job, recording: Recording) -> Iterator[Read]:
@@ -224,9 +228,9 @@ def _all_read(
 
     def tasks() -> Iterator[Recording]:
         nonlocal done
-        for done, path in enumerate(files):
+        for path in files:
             yield from recordings(path, endings)
-        done = len(files)
+            done += 1
 
     for read in _in_one_process(job, tasks()) if workers <= 1 else _in_several(job, tasks(), workers):
         yield read

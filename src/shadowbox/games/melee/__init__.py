@@ -9,9 +9,9 @@ from typing import Any
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Columns
+from shadowbox.games.melee.accept import DEFAULTS, FILTERS
 from shadowbox.games.melee.encodings import PRESETS, encoding
 from shadowbox.games.melee.events import WHATS, attacks, events, outcome
-from shadowbox.games.melee.replay import DEFAULTS, FILTERS
 from shadowbox.games.melee.schema import EVENTS, LEARNED, SCHEMA
 
 

@@ -1,12 +1,12 @@
 """What happened, derived from the states alone: the same rows give the same events, whoever made the rows.
 
-    hit     damage taken: player hit other, what = the attack, value = damage; without somebody else: player suffered it
-    ko      a stock lost: player took it from other (or player lost it alone), value = the damage it was lost at
-    land    from the air onto ground; what: how
-    ledge   a ledge grabbed
-    shield  a shield raised, or hit; what
-    grab    player caught other
-    tech    a fall broken; what: how
+hit     damage taken: player hit other, what = the attack, value = damage; without somebody else: player suffered it
+ko      a stock lost: player took it from other (or player lost it alone), value = the damage it was lost at
+land    from the air onto ground; what: how
+ledge   a ledge grabbed
+shield  a shield raised, or hit; what
+grab    player caught other
+tech    a fall broken; what: how
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def events(columns: Columns) -> Array:
     return together[np.lexsort((together["player"], together["kind"], together["frame"]))]
 
 
-def _each(kind: str, where: Array, *, what: Callable[[Array, Array], Array] | None = None, against: bool = False) -> list[Array]:
+def _each(
+    kind: str, where: Array, *, what: Callable[[Array, Array], Array] | None = None, against: bool = False
+) -> list[Array]:
     """An event wherever `where` [R - 1, players] is true; `against`: the other player suffers it."""
     row, seat = np.nonzero(where)
     out = np.zeros(len(row), EVENT)

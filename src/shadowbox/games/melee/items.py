@@ -45,5 +45,5 @@ def place(frame: Array, spawn: Array, kind: Array, frames: int, slots: int = ITE
                 taken[slot, life.start + 1 : life.stop - 1] = True
                 slot_of[item] = slot
                 break
-    slot = slot_of[of]
-    return Placed(slot, int((slot_of < 0).sum()), int((slot < 0).sum()))
+    placed = slot_of[of]
+    return Placed(placed, int((slot_of < 0).sum()), int((placed < 0).sum()))

@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shadowbox.core.episode import Episode
-from shadowbox.errors import RecordingError, UsageError, did_you_mean
+from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
+from shadowbox.games.melee.accept import ENDINGS, NO_CONTEST, UNRESOLVED, Options, options
 from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, ENDS, KNOWN_STAGES, LEGAL_STAGES, STAGES, TO_INTERNAL
 from shadowbox.games.melee.rows import Rows, leaders, rows_of
 from shadowbox.games.melee.slp import Player, Replay
-
-UNRESOLVED, TIME, GAME, RESOLVED, NO_CONTEST = 0, 1, 2, 3, 7
-ENDINGS: dict[str, frozenset[int]] = {"game": frozenset((GAME,)), "decided": frozenset((TIME, GAME, RESOLVED))}
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is accepted beyond the least (two players, a known stage), and what of the names is kept."""
-
-    human: bool = False  # nobody is played by the game
-    end: str = "any"  # game: somebody lost the last stock; decided: or time ran out, or an old version says it was resolved
-    complete: bool = False  # nothing is missing at the end
-    legal_stage: bool = False  # one of the six of tournaments
-    min_frames: int = 1  # decisions, counted from where players can act
-    characters: str = ""  # both players play one of these, as in fox,falco
-    min_version: str = ""  # of Slippi, as in 2.1
-    keep_names: bool = False  # real names and codes, in place of stable pseudonyms
-
-
-DEFAULTS: Mapping[str, Any] = dataclasses.asdict(Options())
-FILTERS: Mapping[str, Mapping[str, Any]] = {
-    "train": {"end": "game", "min_frames": 120},
-    "strict": {"human": True, "end": "decided", "complete": True, "legal_stage": True, "min_frames": 3600, "min_version": "2.1"},
-}
-
-
-def options(**given: Any) -> Options:
-    """Checked options; a name or value that means nothing is a wrong call."""
-    for name, value in given.items():
-        if name not in DEFAULTS:
-            raise UsageError(f"melee: there is no option '{name}': {did_you_mean(name, DEFAULTS)}")
-        if type(value) is not type(DEFAULTS[name]):
-            raise UsageError(f"melee: {name}={value!r}, a {type(DEFAULTS[name]).__name__} is needed")
-    chosen = Options(**given)
-    if chosen.end not in ("any", *ENDINGS):
-        raise UsageError(f"melee: end='{chosen.end}': any, {' or '.join(ENDINGS)}")
-    for character in filter(None, chosen.characters.split(",")):
-        if character not in CHARACTERS:
-            raise UsageError(f"melee: there is no character '{character}': {did_you_mean(character, CHARACTERS)}")
-    if chosen.min_version and not re.fullmatch(r"\d{1,3}(\.\d{1,3}){0,2}", chosen.min_version):
-        raise UsageError(f"melee: min_version='{chosen.min_version}' is no version, such as 2.1")
-    return chosen
 
 
 def read(source: Path | bytes, name: str, **given: Any) -> Iterator[Episode]:
@@ -68,12 +25,12 @@ def read(source: Path | bytes, name: str, **given: Any) -> Iterator[Episode]:
 
         yield from legacy.read(source, name, options(**given))
         return
-    yield episode_of(source, options(**given))
+    yield episode_of(source, name, options(**given))
 
 
-def episode_of(source: Path | bytes, chosen: Options) -> Episode:
+def episode_of(source: Path | bytes, name: str, chosen: Options) -> Episode:
     """One replay as an episode, or a RecordingError that says why it is refused."""
-    replay = slp.read(source)
+    replay = slp.read(source, name=name)
     _must_be_a_match(replay)
     _must_be_wanted(replay, chosen)
     rows = rows_of(replay)
@@ -214,9 +171,9 @@ def _winner(replay: Replay, stocks: list[int], damage: list[float]) -> tuple[int
     if end is not None and end.method == NO_CONTEST:
         quitter = ports.index(end.lras) if end.lras in ports else None
         return (None if quitter is None else 1 - quitter), "quit"
-    if end is not None and end.placements is not None and 0 in (placed := [end.placements[port] for port in ports]):
-        if placed.count(0) == 1:
-            return placed.index(0), _ending(replay)
+    placed = [] if end is None or end.placements is None else [end.placements[port] for port in ports]
+    if placed.count(0) == 1:
+        return placed.index(0), _ending(replay)
     if len(left) == 1:
         return left[0], "game"
     if end is None or end.method == UNRESOLVED:

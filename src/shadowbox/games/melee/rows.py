@@ -15,7 +15,7 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import RecordingError
 from shadowbox.games.melee import stages
 from shadowbox.games.melee.items import place
-from shadowbox.games.melee.names import FOUNTAIN, YOSHIS
+from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, YOSHIS
 from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, FPS, ITEM_SLOTS, SCHEMA
 from shadowbox.games.melee.slp import Replay, Slot
 
@@ -82,7 +82,9 @@ def _span(frames: Array) -> tuple[int, int]:
     gaps = np.flatnonzero(np.diff(frames[begin:]) != 1)
     end = begin + int(gaps[0]) + 1 if len(gaps) else len(frames)
     if end - begin < 2:
-        raise RecordingError(f"it ends before anybody can act: {len(frames)} frames, players can act from frame {FIRST_FRAME} on")
+        raise RecordingError(
+            f"it ends before anybody can act: {len(frames)} frames, players can act from frame {FIRST_FRAME} on"
+        )
     return begin, end
 
 
@@ -105,7 +107,9 @@ def _add_stage(made: Rows, replay: Replay, part: slice) -> None:
             values[name] = stages.heights(*changes, count, side)[part].astype(np.float32)
     else:
         made.absent |= {"stage/left_height", "stage/right_height"}
-    if replay.whispy is not None:
+    if stage != DREAM_LAND:
+        values["wind"] = np.zeros(len(frames), np.uint8)
+    elif replay.whispy is not None:
         blows = stages.held(replay.rows["whispy"], replay.whispy["blowing"], count, 0)[part]
         values["wind"] = np.where(blows < 3, blows, 0).astype(np.uint8)
     else:
