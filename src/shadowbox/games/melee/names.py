@@ -1,4 +1,4 @@
-"""The names of what the game numbers: characters, stages, action states, items, ends of a game; and groups of states.
+"""The names of what the game numbers: characters, stages, action states, items, attacks; and groups of states.
 
 Two numberings of characters exist: the *external* one of the character select screen (the start of a game) and the
 *internal* one of a fighter at work (every frame). They differ. The schema holds internal numbers, as the frames do.
@@ -43,10 +43,6 @@ KNOWN_STAGES = frozenset(_STAGES)
 LEGAL_STAGES = frozenset((2, 3, 8, 28, 31, 32))
 
 FOUNTAIN, STADIUM, YOSHIS, DREAM_LAND, BATTLEFIELD, FINAL_DESTINATION = 2, 3, 8, 28, 31, 32
-
-# ---- how a game ends -------------------------------------------------------------------------------------------
-
-ENDS = {0: "unresolved", 1: "time", 2: "game", 3: "resolved", 7: "no_contest"}
 
 # ---- action states ---------------------------------------------------------------------------------------------
 

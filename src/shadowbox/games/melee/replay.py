@@ -13,7 +13,7 @@ from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
 from shadowbox.games.melee.accept import ENDINGS, NO_CONTEST, UNRESOLVED, Options, options
 from shadowbox.games.melee.events import events
-from shadowbox.games.melee.names import CHARACTERS, ENDS, KNOWN_STAGES, LEGAL_STAGES, STAGES, TO_INTERNAL
+from shadowbox.games.melee.names import CHARACTERS, KNOWN_STAGES, LEGAL_STAGES, STAGES, TO_INTERNAL
 from shadowbox.games.melee.rows import Rows, leaders, rows_of
 from shadowbox.games.melee.slp import Player, Replay
 
@@ -113,7 +113,9 @@ def _meta(replay: Replay, rows: Rows, chosen: Options) -> dict[str, Any]:
 
 
 def pseudonym(kind: str, name: str) -> str:
-    """The same name for the same person everywhere, and not the person's own."""
+    """The same name for the same person everywhere, and not the person's own; a pseudonym stays as it is."""
+    if re.fullmatch(rf"{kind}-[0-9a-f]{{12}}", name.lower()):
+        return name.lower()
     return f"{kind}-" + hashlib.blake2b(name.encode(), digest_size=6, person=b"shadowbox name").hexdigest()
 
 
@@ -154,7 +156,7 @@ def _version(replay: Replay) -> str:
 
 
 def _ending(replay: Replay) -> str:
-    return "none" if replay.end is None else ENDS.get(replay.end.method, f"method_{replay.end.method}")
+    return "none" if replay.end is None else replay.end.name
 
 
 def _result(replay: Replay, rows: Rows) -> dict[str, Any]:

@@ -24,7 +24,7 @@ NO_GROUND = 0xFFFF
 FARTHEST = 10_000.0  # units; an item that fell out of the world falls on for ever
 HITSTUN = 3, 1  # byte and bit of the state flags
 
-_STATE = {  # column -> field of a post frame, taken as it is
+STATE = {  # column -> field of a post frame, taken as it is
     "x": "x", "y": "y", "percent": "percent", "shield": "shield", "air_vx": "air_vx", "vy": "vy", "ground_vx": "ground_vx",
     "knock_vx": "knockback_vx", "knock_vy": "knockback_vy", "age": "state_age", "hitlag": "hitlag", "action": "state",
     "instance": "instance", "character": "character", "stocks": "stocks", "jumps": "jumps", "combo": "combo",
@@ -130,7 +130,7 @@ def _add_players(made: Rows, replay: Replay, part: slice, players: tuple[Slot, .
             value = both(needs) if make is None else make(both(needs))  # type: ignore[operator]
             made.columns[f"player/{name}"] = value
 
-    for name, source in _STATE.items():
+    for name, source in STATE.items():
         add(name, source)
     add("facing_right", "facing", lambda facing: facing > 0)
     add("on_ground", "airborne", lambda airborne: airborne == 0)

@@ -68,8 +68,15 @@ _STAGE = Group(
         Flag("randall", predict="no", doc="Randall, the cloud of Yoshi's Story, is out of the wall"),
         Real("randall_x", scale=0.05, unit="units", store="f2", mirror="negate", predict="no", doc="its middle"),
         Real("randall_y", scale=0.05, unit="units", store="f2", predict="no", doc="its top"),
-        Real("left_height", scale=0.05, unit="units", store="f2", mirror="right_height", doc="platform of Fountain of Dreams"),
-        Real("right_height", scale=0.05, unit="units", store="f2", mirror="left_height", doc="platform of Fountain of Dreams"),
+        Real(
+            "left_height",
+            scale=0.05,
+            unit="units",
+            store="f2",
+            mirror="right_height",
+            doc="y of a platform of Fountain of Dreams",
+        ),
+        Real("right_height", scale=0.05, unit="units", store="f2", mirror="left_height", doc="the other one's"),
         Choice("wind", 3, names=("none", "left", "right"), predict="no", doc="Whispy, the tree of Dream Land, blows"),
     ),
 )

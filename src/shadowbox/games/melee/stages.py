@@ -61,14 +61,15 @@ def randall(frames: Array) -> tuple[Array, Array, Array]:
 # ---- the platforms of Fountain of Dreams -------------------------------------------------------------------------
 
 RIGHT, LEFT = 0, 1  # as replays number them
-FOUNTAIN_BEGINS = {LEFT: 20.0, RIGHT: 28.0}
+FOUNTAIN_BEGINS = {LEFT: 20.0, RIGHT: 28.0}  # replays record changes alone
+FOUNTAIN_SCALE, FOUNTAIN_BASE = 0.75, 1.1251  # from what replays record to the y at which one stands
 FOUNTAIN_SPAN = (21.0, 49.5)  # x of the inner and outer end of the right platform; the left one mirrors it
 
 
 def heights(rows: Array, platforms: Array, values: Array, frames: int, side: int) -> Array:
-    """Changes (row, platform, height) in order -> the height of one side in every frame, [frames]."""
+    """Changes (row, platform, recorded height) in order -> the y of one side's platform in every frame, [frames]."""
     mine = platforms == side
-    return held(rows[mine], values[mine], frames, FOUNTAIN_BEGINS[side])
+    return FOUNTAIN_SCALE * held(rows[mine], values[mine], frames, FOUNTAIN_BEGINS[side]) + FOUNTAIN_BASE
 
 
 def held(rows: Array, values: Array, frames: int, begins: float) -> Array:
