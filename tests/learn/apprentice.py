@@ -45,10 +45,7 @@ def make_store(path: Path, episodes: int = 12, frames: int = 60) -> Store:
 
 def make_task(store, config, **changes):
     """The tiny policy, with dropout so that random numbers matter."""
-    model = {"dropout": 0.1, "width": 32} | {
-        name: changes.pop(name) for name in ("dropout", "width", "depth") if name in changes
-    }
-    changes = {"length": 8, "preset": "tiny", "model": model, "resume": "again", "sees": SEES, **changes}
+    changes = {"length": 8, "preset": "tiny", "dropout": 0.1, "width": 32, "resume": "again", "sees": SEES, **changes}
     return prepare(store, config, split=HALF, **changes)
 
 
@@ -60,13 +57,13 @@ def config(**changes) -> Config:
     return Config.of(changes)
 
 
-def run(store, out, *, wrap=None, resume=False, parent=None, observer=None, **changes):
+def run(store, out, *, wrap=None, resume=False, parent=None, **changes):
     """Train; what came of it, and what was said."""
     settings, said = config(**changes), io.StringIO()
     task = make_task(store, settings)
     if wrap:
         task = wrap(task)
-    result = train(task, out, settings, resume=resume, parent=parent, console=Console(said), observer=observer)
+    result = train(task, out, settings, resume=resume, parent=parent, console=Console(said))
     return result, said.getvalue()
 
 

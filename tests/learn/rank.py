@@ -36,7 +36,7 @@ class Tight(Wrapped):
 
 def tight(*arguments, **options):
     """The task, without dropout, of this learner."""
-    task = prepare(*arguments, **options, model={"dropout": 0.0})
+    task = prepare(*arguments, **options, dropout=0.0)
     return dataclasses.replace(task, learner=Tight(task.learner))
 
 

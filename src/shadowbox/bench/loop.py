@@ -56,9 +56,7 @@ def _task(store: Store, steps: int, batch: int, width: int) -> Any:
 
     config = Config(steps=steps, batch=batch, log_every=10, save_every=steps, ema=0.99, device="cpu")
     side = int(np.ceil(EPISODES / 2))
-    task = prepare(
-        store, config, split=Split(0.5, 0.5, 0.0, seed=_even_split(store, side)), model={"width": width}, length=LENGTH
-    )
+    task = prepare(store, config, split=Split(0.5, 0.5, 0.0, seed=_even_split(store, side)), width=width, length=LENGTH)
     return task, config
 
 

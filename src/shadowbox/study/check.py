@@ -25,7 +25,7 @@ TYPED_FACTS = (
     "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",
     "batches_per_epoch", "steps", "store_bytes", "model_bytes",
 )  # fmt: skip
-OF_DATA = frozenset(TYPED_FACTS) - {"parameters", "steps", "model_bytes"}
+OF_DATA = frozenset(TYPED_FACTS) - {"steps"}  # some heads know only from the data how many answers they have
 
 
 @dataclass
@@ -109,12 +109,17 @@ class _Case:
             return
         plan, schema = self.settled.plan, game.schema
         self.outline = self._try(("set",), lambda: way(self.card.learner).outline(schema, plan))
-        if self.outline:
-            config, count = self.settled.config, self.outline.parameters
-            copies = 4 + bool(config.ema) + bool(config.ema)  # weights, gradients, two moments; averages and their source
-            self.facts |= {"parameters": count, "model_bytes": 4 * count, "training_bytes": 4 * count * copies}
-            if (there := _memory()) and 4 * count * copies > there and config.device in ("auto", "cpu"):
-                self._add(("preset",), f"weights and their optimiser need {4 * count * copies:,} bytes, here are {there:,}")
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """How large the model is, and whether there is room for it."""
+        if self.outline is None or self.settled is None or not self.outline.exact:
+            return
+        config, count = self.settled.config, self.outline.parameters
+        copies = 4 + 2 * bool(config.ema)  # weights, gradients, two moments; averages, and what is averaged
+        self.facts |= {"parameters": count, "model_bytes": 4 * count, "training_bytes": 4 * count * copies}
+        if (there := _memory()) and 4 * count * copies > there and config.device in ("auto", "cpu"):
+            self._add(("preset",), f"weights and their optimiser need {4 * count * copies:,} bytes, here are {there:,}")
 
     def _data(self) -> None:
         data = self.card.data
@@ -176,6 +181,10 @@ class _Case:
         if counted is None:
             return
         self.facts |= counted
+        if self.outline and not self.outline.exact and counted.get("train_episodes") and counted.get("val_episodes"):
+            split, plan = source.shares(self.card.data), settled.plan
+            self.outline = self._try(("data",), lambda: way(self.card.learner).outline(store.schema, plan, store, split))
+            self._weigh()
         for side in ("train", "val"):
             if not counted.get(f"{side}_episodes"):
                 self._add(("data", "split"), f"no episode is on the side '{side}': make more, or change the split")

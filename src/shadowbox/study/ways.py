@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from shadowbox.core.game import Game
@@ -34,6 +34,7 @@ class Outline:
     arguments: Mapping[str, Any]
     parameters: int
     metrics: Mapping[str, Grade]  # as in val/onset_f1
+    exact: bool = True  # the count; without the data some heads do not know yet how many answers they have
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Way(Protocol):
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]: ...  # noqa: D102
 
-    def outline(self, schema: Schema, plan: Plan) -> Outline: ...  # noqa: D102
+    def outline(self, schema: Schema, plan: Plan, store: Store | None = None, split: Split | None = None) -> Outline: ...  # noqa: D102
 
     def count(self, store: Store, plan: Plan, split: Split, batch: int) -> dict[str, int]: ...  # noqa: D102
 
@@ -64,27 +65,29 @@ class Way(Protocol):
 class Imitation:
     """A policy learns what the players of a store pressed."""
 
-    usual: Mapping[str, Any] = {"length": 64}
+    @property
+    def usual(self) -> Mapping[str, Any]:  # noqa: D102
+        from shadowbox.learn.imitate import Lessons
+
+        return {"length": 64, "encoding": "default", **asdict(Lessons())}
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
-        from shadowbox.model.policy import PRESETS
+        from shadowbox.model.policy import PRESETS, Design
 
-        return PRESETS
+        return {name: {**asdict(Design()), **changes} for name, changes in PRESETS.items()}
 
-    def outline(self, schema: Schema, plan: Plan) -> Outline:  # noqa: D102
+    def outline(self, schema: Schema, plan: Plan, store: Store | None = None, split: Split | None = None) -> Outline:  # noqa: D102
         import torch
 
-        from shadowbox.learn.imitate import declared
+        from shadowbox.learn.imitate import declared, outfit
         from shadowbox.learn.schedule import count
         from shadowbox.model import policy
-        from shadowbox.model.codec import visible
 
-        sees = self._sees(schema, plan)
-        arguments = policy.arguments(plan.preset, visible(schema) if sees is None else sees, **plan.model)
+        arguments = outfit(schema, plan.preset, store, split, lessons=self._lessons(plan), **self._shown(plan), **plan.model)
         with torch.device("meta"):
             model = policy.build(schema, arguments)
-        said = declared(schema, model.coding)
-        return Outline(arguments, count(model.parameters()), _grades(said))
+        exact = store is not None or model.design.head != "chain"
+        return Outline(arguments, count(model.parameters()), _grades(declared(model.head, model.values)), exact)
 
     def count(self, store: Store, plan: Plan, split: Split, batch: int) -> dict[str, int]:  # noqa: D102
         from shadowbox.data.sample import Segments
@@ -93,22 +96,33 @@ class Imitation:
         found = {f"{side}_episodes": len(episodes) for side, episodes in sides.items()}
         found |= {f"{side}_frames": int(store.lengths[episodes].sum()) for side, episodes in sides.items()}
         if len(sides["train"]):
-            segments = Segments(store, self._setting(plan, "length"), batch, episodes=sides["train"], drop_last=True)
+            segments = Segments(store, self._length(plan), batch, episodes=sides["train"], drop_last=True)
             found["batches_per_epoch"] = segments.batches_in(0)
         return found
 
     def prepare(self, store: Store, plan: Plan, split: Split, config: Any, **more: Any) -> Any:  # noqa: D102
         from shadowbox.learn.imitate import prepare
 
-        sees = self._sees(store.schema, plan)
-        learner = {**self.usual, **plan.learner}
-        return prepare(store, config, preset=plan.preset, sees=sees, split=split, model=plan.model, **learner, **more)
+        learner = {"length": self._length(plan), "lessons": self._lessons(plan), **self._shown(plan)}
+        return prepare(store, config, preset=plan.preset, split=split, **learner, **plan.model, **more)
 
-    def _sees(self, schema: Schema, plan: Plan) -> tuple[str, ...] | None:
-        return plan.game.encodings.get("default")
+    def _shown(self, plan: Plan) -> dict[str, Any]:
+        """What the policy sees: columns by name, or columns that are made of them."""
+        name = plan.learner.get("encoding", self.usual["encoding"])
+        if name == "default" and name not in plan.game.encodings:
+            return {}
+        if name not in plan.game.encodings:
+            raise UsageError(f"{plan.game.name} has no encoding '{name}': {did_you_mean(name, plan.game.encodings)}")
+        found = plan.game.encodings[name]
+        if not isinstance(found, tuple):
+            raise UsageError(f"the encoding '{name}' of {plan.game.name} cannot be learned from yet")
+        return {"sees": found}
 
-    def _setting(self, plan: Plan, name: str) -> Any:
-        return plan.learner.get(name, self.usual[name])
+    def _lessons(self, plan: Plan) -> dict[str, Any]:
+        return {name: value for name, value in plan.learner.items() if name not in ("length", "encoding")}
+
+    def _length(self, plan: Plan) -> int:
+        return int(plan.learner.get("length", self.usual["length"]))
 
 
 def _grades(said: Any) -> dict[str, Grade]:
