@@ -264,7 +264,7 @@ class Codebook(Part):
         super().__init__(name, keys, at, width=1 + len(points), draws=2, names=(f"{name}.change", f"{name}.which"))
         self.options, self.size = options, len(points)
         self.register_buffer("points", torch.tensor(points, dtype=torch.float32).view(-1, len(self.keys)), persistent=False)
-        bits = bool(((self.points == 0) | (self.points == 1)).all()) and len(self.keys) <= LOOKED_UP
+        bits = len(self.keys) <= LOOKED_UP and all(value in (0, 1) for point in points for value in point)
         self.register_buffer("table", self._combinations() if bits else torch.empty(0, dtype=torch.int64), persistent=False)
 
     def index(self, values: Tensor) -> Tensor:

@@ -113,8 +113,12 @@ class _Case:
 
     def _weigh(self) -> None:
         """How large the model is, and whether there is room for it."""
-        if self.outline is None or self.settled is None or not self.outline.exact:
+        if self.outline is None or self.settled is None:
             return
+        if not self.outline.exact:
+            self.facts["parameters_before_data"] = self.outline.parameters
+            return
+        self.facts.pop("parameters_before_data", None)
         config, count = self.settled.config, self.outline.parameters
         copies = 4 + 2 * bool(config.ema)  # weights, gradients, two moments; averages, and what is averaged
         self.facts |= {"parameters": count, "model_bytes": 4 * count, "training_bytes": 4 * count * copies}
