@@ -57,13 +57,13 @@ def config(**changes) -> Config:
     return Config.of(changes)
 
 
-def run(store, out, *, wrap=None, resume=False, parent=None, **changes):
+def run(store, out, *, wrap=None, resume=False, parent=None, observer=None, **changes):
     """Train; what came of it, and what was said."""
     settings, said = config(**changes), io.StringIO()
     task = make_task(store, settings)
     if wrap:
         task = wrap(task)
-    result = train(task, out, settings, resume=resume, parent=parent, console=Console(said))
+    result = train(task, out, settings, resume=resume, parent=parent, console=Console(said), observer=observer)
     return result, said.getvalue()
 
 

@@ -101,9 +101,13 @@ class _Case:
         wrong = list(settings.problems(self.card, self.game))
         for name, message in wrong:
             self._add(self._place_of(name), message)
-        if wrong or self.game is None or self.card.learner not in WAYS or self.card.preset not in _presets(self.card):
+        if self.game is None or self.card.learner not in WAYS:
             return
         game = self.game
+        if wrong or self.card.preset not in _presets(self.card):  # what it would log is known all the same
+            usual = Plan(game, next(iter(_presets(self.card))))
+            self.outline = self._try(("learner",), lambda: way(self.card.learner).outline(game.schema, usual))
+            return
         self.settled = self._try(("set",), lambda: settings.settle(self.card, game))
         if self.settled is None:
             return

@@ -44,7 +44,7 @@ def settle(card: Card, game: Game, seed: int | None = None, changed: Mapping[str
         raise UsageError(f"{problem[0]}: {problem[1]}")
     parts = split(card.settings)
     plan = Plan(game, card.preset, parts["model"], parts["learner"])
-    config = Config.of(_training(card, parts["train"], card.seeds[0] if seed is None else seed))
+    config = Config.of(_training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed))
     return Settings(config, plan, dict(_origins(card, config, plan, parts, set(changed or ()))))
 
 
