@@ -20,6 +20,8 @@ from shadowbox.core.episode import Episode
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Choice, Columns, Field, Flag, Group, Real, Schema
 
+pytest_plugins = ["promises"]  # the fixtures of tests about cards
+
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("house")
 

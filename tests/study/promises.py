@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from apprentice import make_store
 from conftest import TOY
 
 from shadowbox.core.game import Game
-from shadowbox.study import check
-from shadowbox.study.run import Wish, run
 
 GAME = Game(name="toy", title="A toy", schema=TOY, encodings={"default": ("player/on_ground", "player/hit_by")})
 HEAD = {
@@ -41,12 +38,14 @@ def games(name):
 @pytest.fixture(scope="session")
 def toy_store(tmp_path_factory):
     """A store of the toy game."""
+    from apprentice import make_store  # it needs torch, which most tests do not
+
     folder = tmp_path_factory.mktemp("toy") / "toy"
     make_store(folder)
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def project(tmp_path, monkeypatch, toy_store):
     """A folder to work in, with the toy store in data/."""
     monkeypatch.chdir(tmp_path)
@@ -65,10 +64,14 @@ def write(name="toy", *, prose="Some prose.\n", **changes):
 
 def checked(path, **changes):
     """What `card check` finds."""
+    from shadowbox.study import check
+
     return check.check(path, games, changes)
 
 
 def ran(path, **wish):
     """What came of a run, and what was said."""
+    from shadowbox.study.run import Wish, run
+
     said = []
     return run(path, games, Wish(**wish), say=said.append), said

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promises import HEAD, checked, project, toy_store, write  # noqa: F401
+from promises import HEAD, checked, write
 
 from shadowbox.errors import CardError, ShadowboxError
 from shadowbox.study import card as cards
@@ -131,22 +131,21 @@ def test_spares_the_baseline(project):
     from promises import ran
 
     ran(write("base", kill=None))
-    path = write(baseline={"run": "runs/base"}, targets=[{"metric": "val/onset_f1", "op": ">", "value": 0.999}],
-                 kill=[{"when": "val/loss > 0.0001"}, {"when": "val/loss > 1000"}, {"when": "val/loss > 0.0001", "after": "20 steps"}])  # fmt: skip
+    kill = [{"when": "val/loss > 0.0001"}, {"when": "val/loss > 1000"}, {"when": "val/loss > 0.0001", "after": "20 steps"}]
+    targets = [{"metric": "val/onset_f1", "op": ">", "value": 0.999}]
+    path = write(baseline={"run": "runs/base"}, targets=targets, kill=kill)
     (mistake,) = checked(path).mistakes
     assert mistake.field == "kill[0]"
     assert "would have ended the baseline runs/base at once, at step 10" in mistake.message
 
 
-HEADS = st.dictionaries(
-    st.sampled_from([*cards.Card.model_fields, "colour", "x.y"]),
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metric", "when", "store", "make", "record", "grid", "train", "op", "value", "min", "a"]), inner, max_size=4),
-        max_leaves=12,
-    ),
-    max_size=8,
-)  # fmt: skip
+NAMES = ["metric", "when", "store", "make", "record", "grid", "train", "op", "value", "min", "a"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+HEADS = st.dictionaries(st.sampled_from([*cards.Card.model_fields, "colour", "x.y"]), VALUES, max_size=8)
 
 
 @settings(max_examples=150)

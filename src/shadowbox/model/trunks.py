@@ -159,7 +159,8 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> [..., width]"""  # noqa: D400, D415
-        return self.norm(x + self.back(functional.gelu(self.hidden(x), approximate="tanh")))
+        out: Tensor = self.norm(x + self.back(functional.gelu(self.hidden(x), approximate="tanh")))
+        return out
 
 
 class _Gru(torch.autograd.Function):

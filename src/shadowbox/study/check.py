@@ -19,7 +19,7 @@ from shadowbox.study.cardfile import CardFile
 from shadowbox.study.guard import Guard
 from shadowbox.study.head import Mistake
 from shadowbox.study.head import Path as Place
-from shadowbox.study.ways import WAYS, Grade, Outline, way
+from shadowbox.study.ways import WAYS, Grade, Outline, Plan, way
 
 TYPED_FACTS = (
     "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",

@@ -85,7 +85,7 @@ class Imitation:
 
         arguments = outfit(schema, plan.preset, store, split, lessons=self._lessons(plan), **self._shown(plan), **plan.model)
         with torch.device("meta"):
-            model = policy.build(schema, arguments)
+            model = policy.build(schema, arguments, encoding=self._shown(plan).get("encoding"))
         exact = store is not None or model.design.head != "chain"
         return Outline(arguments, count(model.parameters()), _grades(declared(model.head, model.values)), exact)
 
@@ -114,9 +114,7 @@ class Imitation:
         if name not in plan.game.encodings:
             raise UsageError(f"{plan.game.name} has no encoding '{name}': {did_you_mean(name, plan.game.encodings)}")
         found = plan.game.encodings[name]
-        if not isinstance(found, tuple):
-            raise UsageError(f"the encoding '{name}' of {plan.game.name} cannot be learned from yet")
-        return {"sees": found}
+        return {"sees": found} if isinstance(found, tuple) else {"encoding": found}
 
     def _lessons(self, plan: Plan) -> dict[str, Any]:
         return {name: value for name, value in plan.learner.items() if name not in ("length", "encoding")}
