@@ -1,0 +1,159 @@
+"""A learned policy as an agent: many matches at once, drawn with the noise of each match.
+
+What it draws is a function of (match seed, frame, seat, draw): never of how many matches run, in which order, or beside
+what. What it draws *from* is computed in blocks of `BLOCK` matches, the last one filled up, so that a match meets the same
+arithmetic alone and among a thousand. The same machine, device and number of threads then give the same bits; another CPU
+or a GPU may round a probability differently, and a draw that falls between the two roundings differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shadowbox.core.game import noise
+from shadowbox.core.schema import Array, Columns, Schema, differences
+from shadowbox.errors import SchemaMismatch
+
+if TYPE_CHECKING:  # it needs torch, which naming an agent does not
+    from torch import Tensor
+
+    from shadowbox.model.checkpoint import Checkpoint
+    from shadowbox.model.policy import Policy
+
+BLOCK = 32  # matches that are computed together
+DRAW = 1000  # the first of a policy's draws, far from those of bots
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a policy's distribution becomes controls.
+
+    `temperature` None: as it was calibrated, or 1. `threshold`: no draws; a button is pressed where its probability is
+    above this (what the originals do, and only for policies that decide each button on its own).
+    """
+
+    temperature: float | None = None
+    threshold: float | None = None
+
+
+class PolicyAgent:
+    """A policy in a seat. All memory is in the state, so that one agent may sit in both."""
+
+    def __init__(self, policy: Policy, manner: Manner = Manner(), *, mark: str = "", block: int = BLOCK) -> None:  # noqa: B008
+        """`mark`: what everybody who meets it should know, such as that it failed the behaviour gate."""
+        import torch
+
+        self.policy, self.manner, self.mark, self.block = policy.eval(), manner, mark, block
+        self.device = next(policy.parameters()).device
+        self.reads = (*policy.sees, *policy.schema.control_keys)
+        self._torch = torch
+
+    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+        """Nothing has been seen of the matches that begin."""
+        seeds, players = np.asarray(seeds, np.int64), np.asarray(players, np.int64)
+        fresh = np.ones(len(seeds), bool)
+        if state is None or where is None:
+            blocks = -(-len(seeds) // self.block)
+            memory = [self.policy.initial(self.block, self.device) for _ in range(blocks)]
+            return {"seeds": seeds, "players": players, "frame": np.zeros(len(seeds), np.int64), "fresh": fresh, "memory": memory}
+        return {
+            "seeds": np.where(where, seeds, state["seeds"]),
+            "players": np.where(where, players, state["players"]),
+            "frame": np.where(where, 0, state["frame"]),
+            "fresh": state["fresh"] | where,
+            "memory": state["memory"],
+        }
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """One decision a match."""
+        matches = len(state["seeds"])
+        draws = self._draws(state)
+        answers, memory = [], []
+        with self._torch.inference_mode():
+            for at, first in enumerate(range(0, matches, self.block)):
+                rows = slice(first, first + self.block)
+                answer, after = self._decide(view, draws[rows], state["fresh"][rows], state["memory"][at], rows)
+                answers.append(answer)
+                memory.append(after)
+        controls = {key: self._joined([answer[key] for answer in answers], key, matches) for key in answers[0]}
+        after = {**state, "memory": memory, "frame": state["frame"] + 1, "fresh": np.zeros(matches, bool)}
+        return controls, after
+
+    def _decide(
+        self, view: Columns, draws: Array, fresh: Array, memory: Any, rows: slice
+    ) -> tuple[dict[str, Tensor], Any]:
+        """A block of matches, filled up with matches that nobody reads."""
+        seen = {key: self._tensor(_filled(view[key][rows], self.block)) for key in self.reads}
+        temperature = self.manner.temperature or 1.0
+        answer, _, after = self.policy.step(
+            seen,
+            memory,
+            self._tensor(_filled(draws, self.block)),
+            reset=self._tensor(_filled(fresh, self.block)),
+            temperature=temperature,
+        )
+        return answer, after
+
+    def _draws(self, state: Mapping[str, Array]) -> Array:
+        """Uniform numbers in [0, 1), f32 [N, draws]; with a threshold, that threshold."""
+        if self.manner.threshold is not None:
+            return np.full((len(state["seeds"]), self.policy.draws), self.manner.threshold, np.float32)
+        seeds, frame, players = (state[name][:, None] for name in ("seeds", "frame", "players"))
+        uniform = noise(seeds, frame, players, DRAW + np.arange(self.policy.draws))  # type: ignore[arg-type]
+        return (np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32)  # rounding to f32 could make a 1
+
+    def _tensor(self, values: Array) -> Tensor:
+        if values.dtype.kind == "u":
+            values = values.astype(np.int64)
+        return self._torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+    def _joined(self, parts: Sequence[Tensor], key: str, matches: int) -> Array:
+        column = self.policy.schema.columns[key]
+        values = self._torch.cat(list(parts)).cpu().numpy()[:matches]
+        if column.field.kind == "real":
+            values = np.clip(values, *column.field.limits)
+        return values.astype(column.dtype)
+
+
+def policy_agent(
+    folder: Path, schema: Schema, manner: Manner = Manner(), *, device: str = "cpu", mark: str = ""  # noqa: B008
+) -> PolicyAgent:
+    """The policy of a checkpoint's folder, for a game whose fields are those that it learned on."""
+    from shadowbox.model import checkpoint
+
+    found = checkpoint.load(folder, kind="policy", device=device)
+    return PolicyAgent(built(found, schema, device), manner, mark=mark)
+
+
+def built(found: Checkpoint, schema: Schema, device: str = "cpu") -> Policy:
+    """A policy with its weights. Of the game's schema only the fields that it reads and answers must be the same."""
+    from shadowbox.model import checkpoint, policy
+
+    model = policy.build(found.about.schema, found.about.arguments)
+    must_read(found.about.schema, schema, (*model.sees, *found.about.schema.control_keys), f"checkpoint {found.path}")
+    checkpoint.fit(model, found.weights, str(found.path))
+    return model.to(device).eval()
+
+
+def must_read(learned: Schema, schema: Schema, keys: Sequence[str], where: str) -> None:
+    """Refuse a game in which the fields that a policy reads are others than those that it learned on, with what differs."""
+    lines = [
+        line
+        for line in differences(learned, schema, coding=True)
+        if (name := line.partition(":")[0]) in keys or name not in learned.columns
+    ]
+    lines += [f"{key}: not expected, found" for key in schema.control_keys if key not in learned.columns]
+    if lines:
+        raise SchemaMismatch(f"{where} learned on another schema ('{learned.name}', here '{schema.name}'): " + "; ".join(lines))
+
+
+def _filled(values: Array, rows: int) -> Array:
+    """As many rows: the missing ones are zeros."""
+    if len(values) == rows:
+        return values
+    return np.concatenate([values, np.zeros((rows - len(values), *values.shape[1:]), values.dtype)])
