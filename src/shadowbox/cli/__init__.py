@@ -17,6 +17,7 @@ from shadowbox.errors import ShadowboxError, did_you_mean
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
+    "eval": ("shadowbox.cli.eval:evaluate", "Judge a policy: offline, in play, beside baselines, and by the behaviour gate."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "match": ("shadowbox.cli.match:match", "One match: who won, what happened, and a page to watch it."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),

@@ -56,9 +56,7 @@ def _values(block: Block, packed: Tensor) -> Tensor:
 # ---- seats and mirror ------------------------------------------------------------------------------------------
 
 
-def from_every_seat(
-    schema: Schema, columns: Mapping[str, Tensor], seats: Sequence[int] | None = None
-) -> dict[str, Tensor]:
+def from_every_seat(schema: Schema, columns: Mapping[str, Tensor], seats: Sequence[int] | None = None) -> dict[str, Tensor]:
     """Columns [B, ..., slots] -> [seats * B, ..., slots]: the batch as one player sees it, then as the next one does, ...
 
     The same as `core.view.from_seat`, for tensors. `seats`: whose (default: everybody's).

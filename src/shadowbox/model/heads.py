@@ -227,7 +227,9 @@ def usual_vocabulary(schema: Schema) -> dict[str, list[list[float]]]:
         fields = [schema.columns[key].field for key in piece.keys]
         if piece.kind == "flags":
             many = len(piece.at)
-            some = list(product((0.0, 1.0), repeat=many)) if many <= ALL_COMBINATIONS else [[0.0] * many, *np.eye(many).tolist()]
+            some = (
+                list(product((0.0, 1.0), repeat=many)) if many <= ALL_COMBINATIONS else [[0.0] * many, *np.eye(many).tolist()]
+            )
             found[piece.name] = [list(map(float, row)) for row in some]
         elif isinstance(fields[0], Choice):
             found[piece.name] = [[float(value)] for value in range(fields[0].n)]
@@ -236,7 +238,9 @@ def usual_vocabulary(schema: Schema) -> dict[str, list[list[float]]]:
         else:
             assert isinstance(fields[0], Real)
             low, high = _ends(fields[0])
-            found[piece.name] = [[float(v)] for v in np.unique([0.0 if low <= 0 <= high else low, *np.linspace(low, high, MOST_POINTS)])]
+            found[piece.name] = [
+                [float(v)] for v in np.unique([0.0 if low <= 0 <= high else low, *np.linspace(low, high, MOST_POINTS)])
+            ]
     return found
 
 

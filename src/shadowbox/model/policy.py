@@ -57,13 +57,20 @@ class Design:
         for name, value in values.items():
             if name not in known:
                 raise UsageError(f"a policy has no argument '{name}': {did_you_mean(name, known)}")
-            wanted = (int, float) if isinstance(known[name], float) else (list, tuple) if name == "players" else type(known[name])
+            wanted = (
+                (int, float) if isinstance(known[name], float) else (list, tuple) if name == "players" else type(known[name])
+            )
             if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(known[name], bool)):
                 raise UsageError(f"a policy's {name} is {value!r}: something like {known[name]!r} is needed")
         return Design(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
     def __post_init__(self) -> None:
-        for name, choices in (("trunk", TRUNKS), ("head", HEADS), ("loss", ("nll", "seed")), ("reals", ("regression", "mixture"))):
+        for name, choices in (
+            ("trunk", TRUNKS),
+            ("head", HEADS),
+            ("loss", ("nll", "seed")),
+            ("reals", ("regression", "mixture")),
+        ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"a policy's {name} is '{getattr(self, name)}': {did_you_mean(getattr(self, name), choices)}")
         for name, least in (("width", 1), ("depth", 1), ("frames", 1), ("head_width", 1), ("trunk_width", 0), ("delay", 0)):
@@ -103,6 +110,18 @@ class Seen:
     head: Head
     output: Tensor
     previous: Tensor
+    h: Tensor | None = None  # [B, T, H] what the head was given, for whoever asks it again
+    hidden: Tensor | None = None  # [B, T]
+
+    def given(self, controls: Tensor) -> Seen:
+        """The same distributions with other values [B, T, V] of the parts decided before."""
+        assert self.h is not None, "only `seq` knows what the head was given"
+        return dataclasses.replace(self, output=self.head(self.h, controls, self.previous, self.hidden))
+
+    def drawn(self, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """Controls drawn at every position, given what was pressed before it: noise [B, T, draws] -> [B, T, V]."""
+        assert self.h is not None, "only `seq` knows what the head was given"
+        return self.head.sample(self.h, self.previous, noise, temperature)[0]
 
     def log_prob(self, values: Tensor) -> Tensor:
         """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P]. Sum for the frame's."""
@@ -180,7 +199,9 @@ class Policy(nn.Module):
         """
         previous = self.values.of(view)
         begins = torch.zeros(len(previous), dtype=torch.bool, device=previous.device) if reset is None else reset
-        x, hidden, queue = self._features({key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style)
+        x, hidden, queue = self._features(
+            {key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style
+        )
         assert hidden is None, "history is hidden in training only: call eval() before playing"
         h, state = self.trunk.step(x[:, 0], memory, begins)
         values, log_prob = self.head.sample(h, previous, noise, temperature)
@@ -189,18 +210,25 @@ class Policy(nn.Module):
     # ---- learning ----------------------------------------------------------------------------------------------
 
     def seq(
-        self, view: View, controls: Tensor, reset: Tensor, memory: Memory | None = None, style: View | None = None
+        self,
+        view: View,
+        controls: Tensor,
+        reset: Tensor,
+        memory: Memory | None = None,
+        style: View | None = None,
+        *,
+        hide: bool = False,
     ) -> tuple[Seen, Memory]:
         """T positions at once: view [B, T, slots], pressed controls [B, T, V], reset [B, T] -> distributions, memory.
 
         The distribution of a position depends on `controls` only within its own frame, and there a part only on those
-        before it.
+        before it. `hide` hides the own past controls, to see how much it copies.
         """
         memory = self.initial(len(reset), reset.device) if memory is None else memory
-        x, hidden, queue = self._features(view, memory, reset, style)
+        x, hidden, queue = self._features(view, memory, reset, style, hide)
         h, state = self.trunk.seq(x, memory, reset)
         previous = self.values.of(view)
-        return Seen(self.head, self.head(h, controls, previous, hidden), previous), {**queue, **state}
+        return Seen(self.head, self.head(h, controls, previous, hidden), previous, h, hidden), {**queue, **state}
 
     def forward(self, view: View, controls: Tensor, reset: Tensor, style: View | None = None) -> Tensor:
         """`seq` of matches of which nothing is known before: the output alone, as learners that share gradients need it."""
@@ -226,18 +254,23 @@ class Policy(nn.Module):
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _features(self, view: View, memory: Memory, reset: Tensor, style: View | None) -> tuple[Tensor, Tensor | None, Memory]:
+    def _features(
+        self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
+    ) -> tuple[Tensor, Tensor | None, Memory]:
         """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
         x, hidden, queue = self.embed(view), None, {}
         if self.design.delay:
             late, queue = self._late(x, memory, reset)
             x = torch.where(self.own, x, late)
+        if hide:
+            hidden = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        elif self.training and self.design.blank:
+            hidden = (torch.rand(len(x), 1, device=x.device) < self.design.blank).expand(x.shape[:2])
+        if hidden is not None:
+            x = x.masked_fill(hidden[..., None] & self.own, 0.0)
         if self.design.blank:
-            flag = x.new_zeros(*x.shape[:2], 1)
-            if self.training:
-                hidden = (torch.rand(len(x), 1, device=x.device) < self.design.blank).expand(x.shape[:2])
-                x, flag = x.masked_fill(hidden[..., None] & self.own, 0.0), hidden[..., None].to(x.dtype)
-            x = torch.cat([x, flag], -1)
+            flag = x.new_zeros(x.shape[:2]) if hidden is None else hidden.to(x.dtype)
+            x = torch.cat([x, flag[..., None]], -1)
         if self.style is not None:
             x = torch.cat([x, self.style(style, len(x), x.device)[:, None].expand(-1, x.shape[1], -1).to(x.dtype)], -1)
         return x, hidden, queue
@@ -293,7 +326,11 @@ def arguments(preset: str, sees: Iterable[str], vocabulary: Vocabulary | None = 
         raise UsageError(f"there is no preset '{preset}': {did_you_mean(preset, PRESETS)}")
     design = {**PRESETS[preset], **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}}
     Design.of(design)
-    return {"sees": list(sees), "design": design, "vocabulary": {name: [list(p) for p in v] for name, v in (vocabulary or {}).items()}}
+    return {
+        "sees": list(sees),
+        "design": design,
+        "vocabulary": {name: [list(p) for p in v] for name, v in (vocabulary or {}).items()},
+    }
 
 
 def build(schema: Schema, arguments: Mapping[str, Any], seed: int = 0) -> Policy:

@@ -270,7 +270,9 @@ class _Layer(nn.Module):
         bias = self.bias[:, distance.clamp(0, self.bias.shape[1] - 1)]  # [heads, T, size + T]
         mask = torch.where(seen[:, None], bias, -torch.inf).to(query.dtype)
         split = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, keys, values)]
-        found = functional.scaled_dot_product_attention(*split, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+        found = functional.scaled_dot_product_attention(
+            *split, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
         h = h + self.answer(found.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_after(h)), keys, values
 

@@ -60,7 +60,13 @@ class PolicyAgent:
         if state is None or where is None:
             blocks = -(-len(seeds) // self.block)
             memory = [self.policy.initial(self.block, self.device) for _ in range(blocks)]
-            return {"seeds": seeds, "players": players, "frame": np.zeros(len(seeds), np.int64), "fresh": fresh, "memory": memory}
+            return {
+                "seeds": seeds,
+                "players": players,
+                "frame": np.zeros(len(seeds), np.int64),
+                "fresh": fresh,
+                "memory": memory,
+            }
         return {
             "seeds": np.where(where, seeds, state["seeds"]),
             "players": np.where(where, players, state["players"]),
@@ -84,17 +90,15 @@ class PolicyAgent:
         after = {**state, "memory": memory, "frame": state["frame"] + 1, "fresh": np.zeros(matches, bool)}
         return controls, after
 
-    def _decide(
-        self, view: Columns, draws: Array, fresh: Array, memory: Any, rows: slice
-    ) -> tuple[dict[str, Tensor], Any]:
+    def _decide(self, view: Columns, draws: Array, fresh: Array, memory: Any, rows: slice) -> tuple[dict[str, Tensor], Any]:
         """A block of matches, filled up with matches that nobody reads."""
-        seen = {key: self._tensor(_filled(view[key][rows], self.block)) for key in self.reads}
+        seen = {key: self._on_device(_filled(view[key][rows], self.block)) for key in self.reads}
         temperature = self.manner.temperature or 1.0
         answer, _, after = self.policy.step(
             seen,
             memory,
-            self._tensor(_filled(draws, self.block)),
-            reset=self._tensor(_filled(fresh, self.block)),
+            self._on_device(_filled(draws, self.block)),
+            reset=self._on_device(_filled(fresh, self.block)),
             temperature=temperature,
         )
         return answer, after
@@ -107,21 +111,24 @@ class PolicyAgent:
         uniform = noise(seeds, frame, players, DRAW + np.arange(self.policy.draws))  # type: ignore[arg-type]
         return (np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32)  # rounding to f32 could make a 1
 
-    def _tensor(self, values: Array) -> Tensor:
-        if values.dtype.kind == "u":
-            values = values.astype(np.int64)
-        return self._torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+    def _on_device(self, values: Array) -> Tensor:
+        return tensor(values).to(self.device)
 
     def _joined(self, parts: Sequence[Tensor], key: str, matches: int) -> Array:
         column = self.policy.schema.columns[key]
-        values = self._torch.cat(list(parts)).cpu().numpy()[:matches]
+        values: Array = self._torch.cat(list(parts)).cpu().numpy()[:matches]
         if column.field.kind == "real":
             values = np.clip(values, *column.field.limits)
-        return values.astype(column.dtype)
+        return np.asarray(values.astype(column.dtype))
 
 
 def policy_agent(
-    folder: Path, schema: Schema, manner: Manner = Manner(), *, device: str = "cpu", mark: str = ""  # noqa: B008
+    folder: Path,
+    schema: Schema,
+    manner: Manner = Manner(),
+    *,
+    device: str = "cpu",
+    mark: str = "",  # noqa: B008
 ) -> PolicyAgent:
     """The policy of a checkpoint's folder, for a game whose fields are those that it learned on."""
     from shadowbox.model import checkpoint
@@ -150,6 +157,13 @@ def must_read(learned: Schema, schema: Schema, keys: Sequence[str], where: str) 
     lines += [f"{key}: not expected, found" for key in schema.control_keys if key not in learned.columns]
     if lines:
         raise SchemaMismatch(f"{where} learned on another schema ('{learned.name}', here '{schema.name}'): " + "; ".join(lines))
+
+
+def tensor(values: Array) -> Tensor:
+    """A column as models take it: choices as int64."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values.astype(np.int64) if values.dtype.kind == "u" else values))
 
 
 def _filled(values: Array, rows: int) -> Array:

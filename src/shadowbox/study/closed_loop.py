@@ -45,6 +45,14 @@ class Games:
     score: dict[str, list[float]] = field(default_factory=dict)  # opponent -> 1, 0.5, 0 of each match, in order of chairs
     shown: list[Played] = field(default_factory=list)
 
+    def add(self, game: Game, chair: Chair, played: Played, *, show: bool = False) -> None:
+        """One more match."""
+        winner = played.outcome.winner
+        self.score.setdefault(chair.opponent, []).append(0.5 if winner is None else float(winner == chair.seat))
+        self.seats.append(seat_of(game.schema, played.episode.columns, len(self.seats), chair.seat))
+        if show:
+            self.shown.append(played)
+
 
 class Nothing:
     """Presses nothing: never-press at the controls."""
@@ -103,7 +111,7 @@ def chairs(
     `matches` of them: those of the data first, then new seeds. Empty where no opponent is known.
     """
     found: dict[tuple[str, int, str | None], list[int]] = {}
-    known = {against: True} if against else {}
+    known: dict[str, bool] = {}
     sat = list(_who_sat(store, episodes, players))
     if against:
         usual = _most_frequent([name for _, _, name, _ in sat])
@@ -111,7 +119,7 @@ def chairs(
             for seat in players:
                 found.setdefault((against, seat, usual), []).append(stable_hash("eval", against, match) >> 1)
         return [Chair(opponent, seat, tuple(seeds), who) for (opponent, seat, who), seeds in found.items()]
-    chosen = [(seed, seat, who, other) for seed, seat, who, other in sat if _callable(game, other, known)]
+    chosen = [(seed, seat, who, other) for seed, seat, who, other in sat if callable_name(game, other, known)]
     for match in range(matches if chosen else 0):
         seed, seat, who, other = chosen[match % len(chosen)]
         again = match // len(chosen)
@@ -133,8 +141,9 @@ def _most_frequent(names: Sequence[str]) -> str | None:
     return max(sorted(set(names)), key=names.count) if names else None
 
 
-def _callable(game: Game, spec: str, known: dict[str, bool]) -> bool:
-    """Whether an agent of that name can be made here (a person cannot)."""
+def callable_name(game: Game, spec: str, known: dict[str, bool] | None = None) -> bool:
+    """Whether an agent of that name can be made here (a person cannot); `known` remembers."""
+    known = {} if known is None else known
     if spec not in known:
         try:
             specs.agent(spec, game)
@@ -145,26 +154,42 @@ def _callable(game: Game, spec: str, known: dict[str, bool]) -> bool:
 
 
 def play_in(
-    game: Game, sitting: Sequence[Chair], who: Agent | str, name: str, options: Mapping[str, Any], progress: Report | None = None
+    game: Game, sitting: Sequence[Chair], agent: Agent, name: str, options: Mapping[str, Any], progress: Report | None = None
 ) -> Games:
     """Play all chairs' matches."""
-    games, total, done = Games(), sum(len(chair.seeds) for chair in sitting), 0
+    games, total = Games(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
-        agent = specs.agent(who, game) if isinstance(who, str) else who
-        agents, players = [agent, specs.agent(chair.opponent, game)], [name, chair.opponent]
-        if chair.seat == 1:
-            agents, players = agents[::-1], players[::-1]
-        world = specs.world(game.name, game, min(SIDE_BY_SIDE, len(chair.seeds)), **options)
-        for at, played in enumerate(play(game, world, agents, players, np.array(chair.seeds, np.int64))):
-            winner = played.outcome.winner
-            games.score.setdefault(chair.opponent, []).append(0.5 if winner is None else float(winner == chair.seat))
-            games.seats.append(seat_of(game.schema, played.episode.columns, len(games.seats), chair.seat))
-            if at == 0 and len(games.shown) < 4:
-                games.shown.append(played)
-            done += 1
+        for at, played in enumerate(_matches(game, chair, agent, name, options)):
+            games.add(game, chair, played, show=at == 0)
             if progress:
-                progress(done, total)
+                progress(len(games.seats), total)
     return games
+
+
+def play_demonstrators(
+    game: Game, sitting: Sequence[Chair], options: Mapping[str, Any], progress: Report | None = None
+) -> Games:
+    """The same matches by whoever sat there in the data."""
+    games, total = Games(), sum(len(chair.seeds) for chair in sitting)
+    for chair in sitting:
+        assert chair.demonstrator
+        for played in _matches(game, chair, specs.agent(chair.demonstrator, game), chair.demonstrator, options):
+            games.add(game, chair, played)
+            if progress:
+                progress(len(games.seats), total)
+    return games
+
+
+def _matches(game: Game, chair: Chair, agent: Agent, name: str, options: Mapping[str, Any]) -> Iterator[Played]:
+    agents, players = [agent, specs.agent(chair.opponent, game)], [name, chair.opponent]
+    if chair.seat == 1:
+        agents, players = agents[::-1], players[::-1]
+    world = specs.world(game.name, game, min(SIDE_BY_SIDE, len(chair.seeds)), **options)
+    for played in play(game, world, agents, players, np.array(chair.seeds, np.int64)):
+        for loss in played.outcome.facts.get("forfeit", ()):
+            if loss["player"] == chair.seat:
+                raise ShadowboxError(f"agent '{name}' broke in seat {chair.seat}: {loss['reason']}")
+        yield played
 
 
 # ---- figures -----------------------------------------------------------------------------------------------------
@@ -210,7 +235,9 @@ def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure]
             out[f"{metric}.{button}"] = Figure(value, beside)
     for key in found.play.time if states else ():
         beside = {name: state_distance(counts, found.data, key) for name, counts in found.baselines.items()}
-        out[f"state_distance.{key}"] = Figure(state_distance(found.play, found.data, key), {**beside, "real": state_distance(*real, key)})
+        out[f"state_distance.{key}"] = Figure(
+            state_distance(found.play, found.data, key), {**beside, "real": state_distance(*real, key)}
+        )
     return out, by_button
 
 

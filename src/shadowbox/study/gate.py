@@ -134,4 +134,3 @@ def mark_of(checkpoint: Path) -> str:
         return "its evaluation cannot be read"
     more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
     return "" if passed else f"failed the behaviour gate: {why[0] if why else 'no reason given'}{more}"
-

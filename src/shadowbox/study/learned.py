@@ -7,6 +7,7 @@ none was validated.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,20 @@ def of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
         known = [str(number) for number, _ in runs]
         raise UsageError(f"'{spec}': {path} has no seed '{seed}': {did_you_mean(seed, known)}")
     return chosen[0]
+
+
+def runs_of(folder: Path, game: str) -> list[Path]:
+    """The runs below a folder whose last checkpoint is a policy of this game: `RUN`, `CARD/SEED` and `CARD/SETTING/SEED`."""
+    found = []
+    for depth in ("*", "*/*", "*/*/*"):
+        for entry in sorted(folder.glob(f"{depth}/{FOLDER}")):
+            try:
+                about = json.loads((sorted(entry.glob("[0-9]*"))[-1] / "config.json").read_bytes())
+                if about["game"] == game and about["kind"] == "policy":
+                    found.append(entry.parent)
+            except (OSError, ValueError, LookupError, TypeError):  # not finished, or none: `policy:` says what is wrong with it
+                continue
+    return found
 
 
 def _number(option: str, text: str, low: float, high: float, spec: str) -> float:

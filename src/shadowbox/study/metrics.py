@@ -58,7 +58,7 @@ METRICS = (
            "presses begun a frame of play, over those of the data"),
     Metric("hold_ratio", "closed_loop", "1", "control", ("look_up", "real"),
            "mean length of a press, over that of the data"),
-    Metric("state_distance", "closed_loop", "low", "state", ("never_press", "look_up", "real"),
+    Metric("state_distance", "closed_loop", "low", "state", ("demonstrator", "never_press", "look_up", "real"),
            "Jensen-Shannon divergence in bits between the time spent in each state in play and in the data"),
     Metric("win_rate", "closed_loop", "high", "opponent", ("demonstrator", "never_press", "look_up"),
            "wins (draws half) against an opponent, each seed from both seats"),

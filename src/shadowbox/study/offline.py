@@ -48,7 +48,7 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
             add("copycat_gap", lambda asked: _mean_of(asked, _gap))
         add("val/btn_pressed_acc", lambda asked: _ratio_of(asked, _pressed_right))
         add("onset_offset", lambda asked: _offset(asked, names, tolerance))
-    for group in ([*([name] for name in names), names] if names else []):
+    for group in [*([name] for name in names), names] if names else []:
         suffix = group[0] if group is not names else ""
         add("press_f1", lambda asked, group=group: _ratio_of(asked, lambda s, a: _press_counts(s, a, group)), suffix)
         add("onset_f1", lambda asked, group=group: onset_f1(asked, group, tolerance), suffix)
@@ -58,7 +58,7 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
         add("onset_ece", lambda asked, group=group: _calibration(asked, group), suffix)
     if sticks:
         add("val/stick_mae", lambda asked: _ratio_of(asked, lambda s, a: _stick_error(s, a, sticks)))
-    for group in ([*([name] for name in sticks), sticks] if sticks else []):
+    for group in [*([name] for name in sticks), sticks] if sticks else []:
         add("stick_change_error", lambda asked, group=group: _ratio_of(asked, lambda s, a: _change_error(s, a, group)),
             group[0] if group is not sticks else "")  # fmt: skip
     return found

@@ -26,7 +26,8 @@ class Seat:
 
     episode: int
     player: int
-    view: Columns  # state columns, own slot first
+    view: Columns  # state_t and everybody's controls_{t-1}, own slot first: what an agent is shown
+    own: Columns  # the controls that answered it [T, slots a player]
     down: dict[str, Array]  # button -> bool [T]
     before: dict[str, Array]
     stick: dict[str, Array]  # stick -> f32 [T]
@@ -63,12 +64,14 @@ def seat_of(
     """One seat of an episode's columns [T + 1, slots]. Controls that the recording did not have are left out."""
     each = schema.controls.slots // schema.players
     seen = from_seat(schema, columns, player)
-    own = {key: seen[key][:-1, :each] for key in schema.control_keys if key not in absent}
-    down = _by_slot(presses.buttons(schema, own), each)
-    stick = _by_slot({key: own[key] for key in presses.stick_keys(schema) if key in own}, each)
-    view = {key: seen[key][:-1] for key in schema.state_keys}
+    view = {key: seen[key][:-1] if key in schema.state_keys else _shifted(seen[key][:-1]) for key in schema.columns}
+    own = {key: seen[key][:-1, :each] for key in schema.control_keys}
+    known = {key: values for key, values in own.items() if key not in absent}
+    down = _by_slot(presses.buttons(schema, known), each)
+    stick = _by_slot({key: known[key] for key in presses.stick_keys(schema) if key in known}, each)
     before = {name: presses.held_before(values) for name, values in down.items()}
-    return Seat(episode, player, view, down, before, stick, {name: _shifted(values) for name, values in stick.items()})
+    moved = {name: _shifted(values) for name, values in stick.items()}
+    return Seat(episode, player, view, own, down, before, stick, moved)
 
 
 def state_keys(schema: Schema) -> tuple[str, ...]:
@@ -143,7 +146,9 @@ def never_press(seat: Seat) -> Answer:
     """Nothing, ever. Its likelihood is none: one press would have cost everything."""
     zeros = np.zeros(seat.frames)
     nothing = {name: zeros.astype(bool) for name in seat.down}
-    return Answer({name: zeros for name in seat.down}, nothing, {name: zeros for name in seat.stick}, np.full(len(zeros), np.nan))
+    return Answer(
+        {name: zeros for name in seat.down}, nothing, {name: zeros for name in seat.stick}, np.full(len(zeros), np.nan)
+    )
 
 
 def drawn(seat: Seat, chance: Mapping[str, Array], draw: int = DRAW) -> dict[str, Array]:

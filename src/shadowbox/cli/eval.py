@@ -1,0 +1,109 @@
+"""`shadowbox eval`: is a policy any good? Offline, in play, and by the behaviour gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shadowbox.cli.store import parse_shares
+from shadowbox.cli.terminal import emit, json_option, number, progress, size, table
+from shadowbox.core.files import write_whole
+from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.games import load
+
+if TYPE_CHECKING:  # it needs torch, which help does not
+    from shadowbox.study.evaluate import Evaluation
+    from shadowbox.study.metrics import Figure
+
+
+@click.command("eval")
+@click.argument("checkpoint")
+@click.argument("store", required=False)
+@click.option("--matches", default=200, show_default=True, type=click.IntRange(min=2), help="Matches that it plays.")
+@click.option("--against", metavar="SPEC", help="An opponent, instead of those in the data.")
+@click.option("--side", default="val", show_default=True, help="Whose episodes: train, val, test or all.")
+@click.option("--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test, as in training.")
+@click.option("--episodes", default=100, show_default=True, type=click.IntRange(min=2), help="At most so many are asked about.")
+@click.option("--tolerance", default=2, show_default=True, type=click.IntRange(min=0), help="Frames between equal onsets.")
+@click.option("--temperature", type=click.FloatRange(min=0, min_open=True), help="It plays at this temperature.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="It plays by this threshold instead of drawing.")
+@click.option("--game", help="MODULE:NAME, where the store's game is not one of ours.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write a report that works offline.")
+@click.option("--probe", metavar="STORE#EPISODE:FRAME", help="One frame under the glass instead.")
+@json_option
+def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | None, as_json: bool, **options: Any) -> None:
+    """Judge CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE. The verdict is left beside the checkpoint."""
+    game = load(options["game"]) if options["game"] else None
+    if probe:
+        from shadowbox.study.probe import probe as look
+
+        found = look(checkpoint, probe, seat=0)
+        if as_json:
+            emit(found.to_json())
+        else:
+            print(found.as_text())
+        return
+    if store is None:
+        raise UsageError("name a store to judge it on, or a frame: --probe STORE#EPISODE:FRAME")
+    from shadowbox.study.evaluate import Settings
+    from shadowbox.study.evaluate import evaluate as judge
+
+    settings = Settings(
+        matches=options["matches"],
+        against=options["against"],
+        side=options["side"],
+        split=parse_shares(options["shares"], None, 0),
+        most=options["episodes"],
+        tolerance=options["tolerance"],
+        temperature=options["temperature"],
+        threshold=options["threshold"],
+        device=options["device"],
+    )
+    with progress("judging") as update:
+        result = judge(checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total))
+    facts = result.to_json()
+    if out:
+        from shadowbox.study.evaluation_page import document
+
+        _write(out, document(result))
+        facts["out"] = str(out)
+    if as_json:
+        emit(facts)
+    else:
+        print(_as_text(result))
+        if out:
+            print(f"report: {out}, {size(out.stat().st_size)}")
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page.encode())
+    except OSError as error:
+        raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
+
+
+def _as_text(result: Evaluation) -> str:
+    """The gate by control, then every figure beside its baselines."""
+    gate = result.gate
+    rows = [
+        [c.button, f"{c.onsets:,}", *(f"{r.value:.2f} ({r.low:.2f} .. {r.high:.2f})" for r in (c.press, c.onset)),
+         ("passed" if c.passed else "FAILED") if c.used else "hardly used"]
+        for c in gate.controls
+    ]  # fmt: skip
+    parts = [table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)]
+    for title, figures in (("offline", result.offline), (f"closed loop: {result.how}", result.closed_loop)):
+        lines = [_line(name, figure) for name, figure in figures.items()]
+        parts.append(table([title, "value", "95 %", "baselines"], lines))
+    parts.append("\n".join(gate.why) if gate.why else "Every used control is pressed about as often as in the data.")
+    parts.append(f"{result.checkpoint}: the behaviour gate is {'passed' if gate.passed else 'FAILED'}")
+    return "\n\n".join(parts)
+
+
+def _line(name: str, figure: Figure) -> list[str]:
+    value, low, high = figure.value
+    beside = ", ".join(f"{baseline} {number(other.value)}" for baseline, other in figure.baselines.items())
+    return [name, number(value), f"{number(low)} .. {number(high)}", beside or "-"]
