@@ -16,6 +16,7 @@ from shadowbox.games import load
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.study.evaluate import Evaluation
     from shadowbox.study.metrics import Figure
+    from shadowbox.study.probe import Probe
 
 
 @click.command("eval")
@@ -32,7 +33,8 @@ if TYPE_CHECKING:  # it needs torch, which help does not
 @click.option("--game", help="MODULE:NAME, where the store's game is not one of ours.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write a report that works offline.")
-@click.option("--probe", metavar="STORE#EPISODE:FRAME", help="One frame under the glass instead.")
+@click.option("--probe", metavar="STORE#EPISODE:FRAME", help="One frame under the glass instead; zeros: one that is made up.")
+@click.option("--player", default=0, show_default=True, type=click.IntRange(min=0), help="Whose seat --probe looks from.")
 @json_option
 def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | None, as_json: bool, **options: Any) -> None:
     """Judge CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE. The verdict is left beside the checkpoint."""
@@ -40,11 +42,11 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
     if probe:
         from shadowbox.study.probe import probe as look
 
-        found = look(checkpoint, probe, seat=0)
+        found = look(checkpoint, probe, data=store, player=options["player"])
         if as_json:
             emit(found.to_json())
         else:
-            print(found.as_text())
+            print(_probe_as_text(found))
         return
     if store is None:
         raise UsageError("name a store to judge it on, or a frame: --probe STORE#EPISODE:FRAME")
@@ -100,6 +102,25 @@ def _as_text(result: Evaluation) -> str:
         parts.append(table([title, "value", "95 %", "baselines"], lines))
     parts.append("\n".join(gate.why) if gate.why else "Every used control is pressed about as often as in the data.")
     parts.append(f"{result.checkpoint}: the behaviour gate is {'passed' if gate.passed else 'FAILED'}")
+    return "\n\n".join(parts)
+
+
+def _probe_as_text(found: Probe) -> str:
+    """Buttons, sticks, what it was shown, and whether such a frame is known."""
+    rows = [
+        [name, f"{v['probability']:.4f}", f"{v['logit']:.2f}", *("yes" if v[key] else "-" for key in ("held_before", "pressed"))]
+        for name, v in found.buttons.items()
+    ]
+    parts = [table(["control", "probability", "logit", "held before", "pressed"], rows)]
+    if found.sticks:
+        sticks = [[name, f"{v['says']:.4f}", f"{v['recorded']:.4f}"] for name, v in found.sticks.items()]
+        parts.append(table(["stick", "says", "recorded"], sticks))
+    shown = [[name, " ".join(f"{value:g}" for value in values[:8]) + (" ..." if len(values) > 8 else "")]
+             for name, values in found.inputs.items()]  # fmt: skip
+    parts += [table(["input", "value"], shown, left=2), table(["own state", ""], [[k, str(v)] for k, v in found.state.items()], left=2)]
+    near = f"the nearest recorded frame is {found.distance:.2f} away (usual: up to {found.usual:.2f})"
+    parts.append(f"warning: {found.warning}" if found.warning else near)
+    parts.append(f"{found.where}, frame {found.frame}, player {found.player}")
     return "\n\n".join(parts)
 
 
