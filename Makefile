@@ -5,7 +5,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint types arch browser bench clean
+.PHONY: help setup demo test lint types arch browser peers bench clean
 
 help:
 	@echo "make demo    install, then play, record, audit and show a game"
@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python demo/run.py
 
-test: lint types arch browser
+test: lint types arch browser peers
 	@echo "test: pytest"
 	@$(BIN)/python -m pytest -q -n 2
 
@@ -53,10 +53,18 @@ browser:
 	  printf '\n%s\n%s\n\n' "test: NO CHROMIUM. THE PAGES WILL NOT BE TESTED." \
 	    "      Install it (Debian: apt-get install chromium) and run make test again."
 
+# Other readers of replays live beside ours: one of them wants an older pyarrow. Without them their tests are skipped.
+peers: .venv-peers/.ready
+
+.venv-peers/.ready: tests/peers.txt
+	@echo "test: installing other readers of replays into .venv-peers (once; half a minute)"
+	@{ $(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install -qq -r tests/peers.txt && touch $@; } || \
+	  printf '\n%s\n\n' "test: NO OTHER READERS (see above). REPLAYS WILL NOT BE COMPARED WITH THEIRS."
+
 bench: $(READY)
 	@$(BIN)/shadowbox bench store
 	@echo
 	@$(BIN)/shadowbox bench sim
 
 clean:
-	rm -rf .venv runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis

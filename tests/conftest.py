@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch load: their threads fight on two cores
 
@@ -31,6 +32,16 @@ def paddles(tmp_path_factory):
     sys.path.insert(0, str(folder))
     yield "paddles:GAME"
     sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="session")
+def replays():
+    """The folder of real replays, in none of which anything may fail; they are not part of the project."""
+    root = Path(__file__).parents[1]
+    folder = root / os.environ.get("SHADOWBOX_REPLAYS", "../shared/replays")
+    if not (folder / "replays.csv").exists():
+        pytest.skip(f"no real replays at {folder}; SHADOWBOX_REPLAYS names another folder")
+    return folder
 
 
 TOY = Schema(

@@ -19,6 +19,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
     "eval": ("shadowbox.cli.eval:evaluate", "Judge a policy: offline, in play, beside baselines, and by the behaviour gate."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
+    "ingest": ("shadowbox.cli.ingest:ingest", "Read recordings made elsewhere, such as replays, into a store."),
     "match": ("shadowbox.cli.match:match", "One match: who won, what happened, and a page to watch it."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "tournament": ("shadowbox.cli.tournament:tournament", "Agents in pairs: ratings and payoffs with intervals."),

@@ -11,7 +11,7 @@ from shadowbox.cli.terminal import emit, json_option, progress, size, table
 from shadowbox.data import edit
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store, find
-from shadowbox.errors import UsageError
+from shadowbox.errors import ShadowboxError, UsageError
 
 
 @click.group()
@@ -73,19 +73,50 @@ def drop(episodes: tuple[str, ...], as_json: bool) -> None:
     _say(as_json, {"store": str(source.path), "episodes": kept}, f"{source.path}: {kept} episodes stay")
 
 
-@store.command()
+@store.command(context_settings={"ignore_unknown_options": True})
 @click.argument("where", metavar="STORE[#EPISODE]")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A name that ends with .npz or .parquet.")
+@click.option("--out", type=click.Path(path_type=Path), help="A name that ends with .npz or .parquet.")
+@click.argument("own", metavar="[--FORMAT FILE]", nargs=-1, type=click.UNPROCESSED)
 @json_option
-def export(where: str, out: Path, as_json: bool) -> None:
-    """Write one episode, or all of them, as one file that other programs open."""
+def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) -> None:
+    """Write one episode, or all of them, as one file that other programs open.
+
+    --FORMAT FILE writes one episode in a format of its game's own, such as --slp FILE for melee.
+    """
     path, episode = find(where)
     source = Store(path)
     chosen = range(len(source)) if episode is None else [episode]
-    edit.export(source, chosen, out)
+    if own:
+        out = _own_format(source, list(chosen), own, out)
+    elif out is None:
+        raise UsageError("where to? --out FILE, or --FORMAT FILE in a format of the game's own")
+    else:
+        edit.export(source, chosen, out)
     written = out.stat().st_size
     line = f"{out}: {len(chosen)} episodes, {size(written)}"
     _say(as_json, {"out": str(out), "episodes": len(chosen), "bytes": written}, line)
+
+
+def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Path | None) -> Path:
+    """Let the game write one episode; `own` is what followed on the command line, "--slp", "FILE"."""
+    from shadowbox.games import GAMES, load
+
+    name = source.schema.name
+    writers = load(name).writers if name in GAMES else {}
+    option, _, value = own[0].partition("=")
+    files = [value, *own[1:]] if value else list(own[1:])
+    if not option.startswith("--") or option[2:] not in writers:
+        known = ", ".join(f"--{name}" for name in sorted(writers)) or "none"
+        raise UsageError(f"'{own[0]}': --out FILE, or a format of {name}'s own: {known}")
+    if len(files) != 1 or out is not None:
+        raise UsageError(f"{option} takes one FILE, and stands in place of --out")
+    if len(chosen) != 1:
+        raise UsageError(f"{option} writes one episode: name it, as in {source.path}#0")
+    try:
+        writers[option[2:]](source.episode(chosen[0]), Path(files[0]))
+    except OSError as error:
+        raise ShadowboxError(f"{files[0]} could not be written: {error.strerror}") from error
+    return Path(files[0])
 
 
 def parse_shares(text: str, key: str | None, seed: int) -> Split:

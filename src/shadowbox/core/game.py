@@ -119,8 +119,10 @@ class Game:
     schema: Schema
     event_kinds: tuple[str, ...] = ()
     event_whats: Mapping[str, Sequence[str]] = field(default_factory=dict)  # kind -> names of its `what` (a hit: the moves)
-    reader: str | None = None  # "module:function", so that a worker process can import it: path, **options -> Episode
-    reader_options: Mapping[str, Any] = field(default_factory=dict)
+    reader: str | None = None  # "module:function", so that a worker can import it: path or bytes, name, **options -> Episodes
+    reader_endings: tuple[str, ...] = ()  # of the names of recordings, such as ".slp"
+    reader_options: Mapping[str, Any] = field(default_factory=dict)  # each with its default
+    reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options that go together, by name
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     events: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> events, for games whose rules are elsewhere
     outcome: Callable[[Columns, Array], Outcome] | None = None  # rows [n, slots], their events; the last row must suffice
@@ -133,7 +135,8 @@ class Game:
     worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds by name -> path
     rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)  # presets, built when called
     reward: Callable[[Mapping[str, Any]], Reward] | None = None  # one of the user's own: weights by term -> Reward
-    encodings: Mapping[str, Any] = field(default_factory=dict)  # named selections over the schema
+    encodings: Mapping[str, Any] = field(default_factory=dict)  # by name: column keys ("default"), or a core.encoding.Encoding
+    encoding: Callable[..., Any] | None = None  # one of the user's own: (name of one to begin with, **switches) -> Encoding
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
     scene: Callable[[], Mapping[str, Any]] | None = None  # what to draw, as data

@@ -95,15 +95,17 @@ class Writer:
         absent = np.packbits(~episode.valid(self.schema), bitorder="little")
         return self.add_packed(self.schema.pack(episode.columns), episode.events, dict(episode.meta), absent)
 
-    def add_packed(self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array) -> int:
-        """Append an episode that is packed already, from a store of the same schema."""
+    def add_packed(
+        self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array, digest: bytes | None = None
+    ) -> int:
+        """Append an episode that is packed already, by the same schema; `digest` is its `episode_digest`, where known."""
         if rows.nbytes > LARGEST_SHARD:
             raise StoreError(f"an episode of {rows.nbytes:,} bytes does not fit into a shard of {LARGEST_SHARD:,}")
         if self._pending.nbytes and self._pending.nbytes + rows.nbytes > self._shard_bytes:
             self._write_shard()
             if not self._replace:
                 self._publish()
-        return self._pending.add(rows, events, meta, absent)
+        return self._pending.add(rows, events, meta, absent, digest or episode_digest(rows, events, absent))
 
     def commit(self) -> None:
         """Make all that was added so far part of the store."""
@@ -182,13 +184,13 @@ class _Pending:
         self.index: list[tuple[Any, ...]] = []
         self.n_rows = self.n_events = self.n_meta = self.nbytes = 0
 
-    def add(self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array) -> int:
+    def add(self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array, digest: bytes) -> int:
         number = self.first + len(self.index)
         line = json.dumps(dict(meta), separators=(",", ":"), allow_nan=False).encode() + b"\n"
         numbered = events.copy()
         numbered["match"] = number
-        digest = np.frombuffer(episode_digest(rows, events, absent), np.uint8)
-        self.index.append((self.n_rows, len(rows), len(events), self.n_events, self.n_meta, len(line), digest, absent))
+        identity = np.frombuffer(digest, np.uint8)
+        self.index.append((self.n_rows, len(rows), len(events), self.n_events, self.n_meta, len(line), identity, absent))
         self.rows.append(rows)
         self.events.append(numbered)
         self.meta.append(line)

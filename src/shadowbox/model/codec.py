@@ -208,7 +208,7 @@ class Values:
 
     def columns(self, values: Tensor) -> dict[str, Tensor]:
         """Values [..., V] -> {key: [..., slots a player]}: reals f32, flags bool, choices int64."""
-        parts = dict(zip(self.keys, values.split(self.slots, -1), strict=True))
+        parts = dict(zip(self.keys, torch.split(values, self.slots, -1), strict=True))
         return {key: part if (kind := self.schema.columns[key].field.kind) == "real" else part > 0.5 if kind == "flag"
                 else part.round().long() for key, part in parts.items()}  # fmt: skip
 

@@ -37,10 +37,11 @@ class Head(nn.Module):
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
         self.parts = tuple(parts)
-        self.modules_of_parts = nn.ModuleList([part for part in parts if isinstance(part, nn.Module)])  # they move along
+        self.of_parts = nn.ModuleList(parts)  # so that their buffers move along
         self.widths = [part.width for part in parts]
         self.width, self.draws = sum(self.widths), sum(part.draws for part in parts)
         self.names = tuple(name for part in parts for name in part.names)
+        self.members = self._members()  # which values each term is about, bool [N, V]
         self.order = [at for part in parts for at in part.at]  # values as the parts have them
         self.back = np.argsort(self.order).tolist()
         self.places = [slice(None) if list(part.at) == list(range(len(self.order))) else list(part.at) for part in parts]
@@ -67,7 +68,7 @@ class Head(nn.Module):
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
         """[..., P]"""  # noqa: D400, D415
-        theirs = other.split(self.widths, -1)
+        theirs = torch.split(other, self.widths, -1)
         return torch.stack([part.kl(ours, theirs[at], before)
                             for at, (part, (ours, before)) in enumerate(self._each(output, previous))], -1)  # fmt: skip
 
@@ -79,8 +80,18 @@ class Head(nn.Module):
         """[..., V]"""  # noqa: D400, D415
         return self._ordered([part.likely(*each) for part, each in self._each(output, previous)])
 
+    def _members(self) -> Tensor:
+        found = torch.zeros(len(self.names), sum(len(part.at) for part in self.parts), dtype=torch.bool)
+        term = 0
+        for part in self.parts:
+            single = len(part.names) == len(part.at) and not isinstance(part, Codebook)
+            for at in range(len(part.names)):
+                found[term, part.at[at] if single else list(part.at)] = True
+                term += 1
+        return found
+
     def _each(self, output: Tensor, *values: Tensor) -> list[tuple[Any, tuple[Tensor, ...]]]:
-        outputs = output.split(self.widths, -1)
+        outputs = torch.split(output, self.widths, -1)
         return [(part, (outputs[at], *(value[..., place] for value in values)))
                 for at, (part, place) in enumerate(zip(self.parts, self.places, strict=True))]  # fmt: skip
 
@@ -101,7 +112,7 @@ class Independent(Head):
 
     def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
         output = self.forward(h, previous, previous)
-        noises = noise.split([part.draws for part in self.parts], -1)
+        noises = torch.split(noise, [part.draws for part in self.parts], -1)
         found, sure = [], []
         for at, (part, (mine, before)) in enumerate(self._each(output, previous)):
             found.append(part.sample(mine, before, noises[at], temperature))
@@ -116,46 +127,48 @@ class Chain(Head):
     hidden layer of its own, and adds what it chose.
     """
 
-    parts: tuple[Codebook, ...]
+    books: tuple[Codebook, ...]
 
     def __init__(self, features: int, values: Values, vocabulary: Vocabulary, design: Design) -> None:
-        super().__init__(_in_chain(values, vocabulary, design.options))
+        books = _in_chain(values, vocabulary, design.options)
+        super().__init__(books)
+        self.books = tuple(books)
         width = design.head_width
         self.begin = nn.Linear(features, width)
-        self.hidden = nn.ModuleList([nn.Linear(width, width) for _ in self.parts])
-        self.out = nn.ModuleList([nn.Linear(width, part.width) for part in self.parts])
-        self.before = nn.ModuleList([nn.Embedding(part.size + 1, width) for part in self.parts])  # the last: hidden
-        self.chosen = nn.ModuleList([nn.Embedding(part.size, width) for part in self.parts[:-1]])
+        self.hidden = nn.ModuleList([nn.Linear(width, width) for _ in self.books])
+        self.out = nn.ModuleList([nn.Linear(width, part.width) for part in self.books])
+        self.before = nn.ModuleList([nn.Embedding(part.size + 1, width) for part in self.books])  # the last: hidden
+        self.chosen = nn.ModuleList([nn.Embedding(part.size, width) for part in self.books[:-1]])
         for table in (*self.before, *self.chosen):
             nn.init.normal_(table.weight, std=0.1)
-        for part, out in zip(self.parts, self.out, strict=True):
+        for out in self.out:
+            assert isinstance(out, nn.Linear)
             nn.init.constant_(out.bias[:1], -2.0)  # most frames change nothing
             nn.init.zeros_(out.bias[1:])
-            assert part.width == out.out_features
 
     def forward(self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None) -> Tensor:  # noqa: D102
         r, outputs = self.begin(h), []
-        for at, (part, place) in enumerate(zip(self.parts, self.places, strict=True)):
+        for at, (part, place) in enumerate(zip(self.books, self.places, strict=True)):
             outputs.append(self._read(at, r, part.index(previous[..., place]), hidden))
-            if at + 1 < len(self.parts):
+            if at + 1 < len(self.books):
                 r = r + self.chosen[at](part.index(values[..., place]))
         return torch.cat(outputs, -1).float()
 
     def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
         r, found, sure = self.begin(h), [], []
-        noises = noise.split([part.draws for part in self.parts], -1)
-        for at, (part, place) in enumerate(zip(self.parts, self.places, strict=True)):
+        noises = torch.split(noise, [part.draws for part in self.books], -1)
+        for at, (part, place) in enumerate(zip(self.books, self.places, strict=True)):
             before = previous[..., place]
             output = self._read(at, r, part.index(before), None).float()
             found.append(part.sample(output, before, noises[at], temperature))
             sure.append(part.log_prob(output, found[-1], before, temperature))
-            if at + 1 < len(self.parts):
+            if at + 1 < len(self.books):
                 r = r + self.chosen[at](part.index(found[-1]))
         return self._ordered(found), torch.stack(sure, -1)
 
     def _read(self, at: int, r: Tensor, before: Tensor, hidden: Tensor | None) -> Tensor:
         if hidden is not None:
-            before = torch.where(hidden, self.parts[at].size, before)
+            before = torch.where(hidden, self.books[at].size, before)
         output: Tensor = self.out[at](functional.gelu(self.hidden[at](r + self.before[at](before)), approximate="tanh"))
         return output
 
@@ -191,7 +204,7 @@ def pieces(values: Values) -> list[Piece]:
         if partner:
             same_slot = partner[names[:at].count(key)] if len(partner) > names[:at].count(key) else partner[0]
             found.append(Piece(_short(key)[:-2], "stick", (at, same_slot)))
-            left.remove(at), left.remove(same_slot)
+            left = [other for other in left if other not in (at, same_slot)]
     found += [Piece(_short(names[at]), "real", (at,)) for at in left]
     found += [Piece(_short(names[at]), "choice", (at,)) for at in of_kind[Choice]]
     flags = of_kind[Flag]
@@ -244,29 +257,30 @@ def usual_vocabulary(schema: Schema) -> dict[str, list[list[float]]]:
     return found
 
 
-def _in_chain(values: Values, vocabulary: Vocabulary, options: Options) -> list[Part]:
+def _in_chain(values: Values, vocabulary: Vocabulary, options: Options) -> list[Codebook]:
     return [Codebook(piece.name, piece.keys, piece.at, vocabulary[piece.name], options) for piece in pieces(values)]
 
 
 def _alone(values: Values, vocabulary: Vocabulary, design: Design) -> list[Part]:
     """Reals and flags value by value; choices by their own points."""
-    schema, parts = values.schema, []
+    schema = values.schema
+    parts: list[Part] = []
     found: dict[type, list[tuple[str, int]]] = {Real: [], Flag: [], Choice: []}
     for at, key in enumerate(values.names):
         found[type(schema.columns[key].field)].append((key, at))
     seed = design.loss == "seed"
     if found[Real]:
-        keys, at = zip(*found[Real], strict=True)
+        keys, places = zip(*found[Real], strict=True)
         fields = [f for key in keys if isinstance(f := schema.columns[key].field, Real)]
         scale = [f.scale for f in fields]
         if design.reals == "mixture":
-            parts.append(Mixture(keys, at, scale))
+            parts.append(Mixture(keys, places, scale))
         else:
             span = [_ends(f) for f in fields] if seed else None
-            parts.append(Regression(keys, at, scale, span, 1 / len(keys) if seed else 0.5))
+            parts.append(Regression(keys, places, scale, span, 1 / len(keys) if seed else 0.5))
     if found[Flag]:
-        keys, at = zip(*found[Flag], strict=True)
-        parts.append(Flags(keys, at, design.options, 1 / len(keys) if seed else 1.0))
+        keys, places = zip(*found[Flag], strict=True)
+        parts.append(Flags(keys, places, design.options, 1 / len(keys) if seed else 1.0))
     for piece in pieces(values):
         if piece.kind == "choice":
             parts.append(Codebook(piece.name, piece.keys, piece.at, vocabulary[piece.name]))

@@ -9,9 +9,8 @@ else describe the distribution with what can be undone undone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -62,53 +61,53 @@ class Options:
 PLAIN = Options()
 
 
-class Part(Protocol):
+class Part(nn.Module):
     """A distribution over some values. `names` are the terms of its cost; they add up to it."""
 
-    name: str
-    keys: tuple[str, ...]  # the control of each value
-    at: tuple[int, ...]  # the place of each value among all values of a frame
-    width: int
-    draws: int
-    names: tuple[str, ...]
+    def __init__(
+        self, name: str, keys: Sequence[str], at: Sequence[int], *, width: int, draws: int, names: Sequence[str] = ()
+    ) -> None:
+        """`keys`: the control of each value; `at`: its place among all values of a frame."""
+        super().__init__()
+        self.name, self.keys, self.at = name, tuple(keys), tuple(at)
+        self.width, self.draws, self.names = width, draws, tuple(names or keys)
 
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
         """What training makes smaller: [..., width], [..., v], [..., v] -> [..., names]."""
-        ...
+        raise NotImplementedError
 
     def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:
         """[...]"""  # noqa: D400, D415
-        ...
+        raise NotImplementedError
 
     def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         """Uniform noise [..., draws] -> values [..., v]."""
-        ...
+        raise NotImplementedError
 
     def mean(self, output: Tensor, previous: Tensor) -> Tensor:
         """Expected values [..., v]: of a flag, its probability."""
-        ...
+        raise NotImplementedError
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:
         """The most likely values [..., v]; for measuring, not for playing."""
-        ...
+        raise NotImplementedError
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
         """[...]"""  # noqa: D400, D415
-        ...
+        raise NotImplementedError
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
         """How far the distribution of `output` is from that of `other`, [...]."""
-        ...
+        raise NotImplementedError
 
 
-class Flags:
+class Flags(Part):
     """Each flag pressed or not, independently: one logit a value."""
 
     def __init__(self, keys: Sequence[str], at: Sequence[int], options: Options = PLAIN, scale: float = 1.0) -> None:
         """`scale` of the cost; a mean over flags has 1 / their number."""
-        self.name, self.keys, self.at = "flags", tuple(keys), tuple(at)
-        self.width = self.draws = len(self.keys)
-        self.names, self.options, self.scale = self.keys, options, scale
+        super().__init__("flags", keys, at, width=len(keys), draws=len(keys))
+        self.options, self.scale = options, scale
 
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.options.cost(output, values) * self.scale
@@ -136,14 +135,15 @@ class Flags:
         return (_events(self.options.undone(other), p) - _events(logit, p)).sum(-1)
 
 
-class Regression:
+class Regression(Part):
     """One number a value: its mean, in units of the field's scale. What is sampled is the mean, as the originals do.
 
     With `span` the output is squashed into that range and errors are shares of it. The likelihood is that of a normal
     distribution around the mean whose spread is one of those units.
     """
 
-    draws = 0
+    low: Tensor
+    spread: Tensor
 
     def __init__(
         self,
@@ -153,31 +153,31 @@ class Regression:
         span: Sequence[tuple[float, float]] | None = None,
         weight: float = 0.5,
     ) -> None:
-        self.name, self.keys, self.at = "reals", tuple(keys), tuple(at)
-        self.width, self.names, self.weight, self.squashed = len(self.keys), self.keys, weight, span is not None
-        low, high = zip(*span, strict=True) if span else ((0.0,) * self.width, tuple(1 / s for s in scale))
-        self._low, self._span = torch.tensor(low), torch.tensor(high) - torch.tensor(low)
+        super().__init__("reals", keys, at, width=len(keys), draws=0)
+        self.weight, self.squashed = weight, span is not None
+        low, high = zip(*span, strict=True) if span else ((0.0,) * len(keys), tuple(1 / s for s in scale))
+        self.register_buffer("low", torch.tensor(low), persistent=False)
+        self.register_buffer("spread", torch.tensor(high) - torch.tensor(low), persistent=False)
 
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        low, span = self._low.to(output.device), self._span.to(output.device)
-        return ((values - low) / span - self._share(output)).square() * self.weight
+        return ((values - self.low) / self.spread - self._share(output)).square() * self.weight
 
     def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
-        span = self._span.to(output.device)
-        far = (values - self.mean(output, previous)) / (span * temperature)
-        return -(far.square() / 2 + torch.log(span * temperature) + math.log(2 * math.pi) / 2).sum(-1)
+        spread = self.spread * temperature
+        far = (values - self.mean(output, previous)) / spread
+        return -(far.square() / 2 + torch.log(spread) + math.log(2 * math.pi) / 2).sum(-1)
 
     def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
         return self.mean(output, previous)
 
     def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self._low.to(output.device) + self._share(output) * self._span.to(output.device)
+        return self.low + self._share(output) * self.spread
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.mean(output, previous)
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        each = torch.log(self._span.to(output.device)) + (1 + math.log(2 * math.pi)) / 2
+        each = torch.log(self.spread) + (1 + math.log(2 * math.pi)) / 2
         return each.sum().expand(output.shape[:-1])
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
@@ -187,13 +187,15 @@ class Regression:
         return torch.sigmoid(output) if self.squashed else output
 
 
-class Mixture:
+class Mixture(Part):
     """A mixture of `many` normal distributions for each value: weights, means and spreads, in units of the field's scale."""
 
+    scale: Tensor
+
     def __init__(self, keys: Sequence[str], at: Sequence[int], scale: Sequence[float], many: int = 4) -> None:
-        self.name, self.keys, self.at, self.many = "reals", tuple(keys), tuple(at), many
-        self.width, self.draws, self.names = 3 * many * len(self.keys), 2 * len(self.keys), self.keys
-        self._scale = torch.tensor(scale)
+        super().__init__("reals", keys, at, width=3 * many * len(keys), draws=2 * len(keys))
+        self.many = many
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
 
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return -self._each(output, values, 1.0)
@@ -203,20 +205,20 @@ class Mixture:
 
     def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
         weights, means, spreads = self._read(output, temperature)
-        which, where = noise.unflatten(-1, (-1, 2)).unbind(-1)
+        which, where = noise.view(*noise.shape[:-1], -1, 2).unbind(-1)
         chosen = _drawn(weights.exp(), which)[..., None]
         normal = torch.special.ndtri(where.double().clamp(SMALLEST, 1 - SMALLEST)).float()
-        value = means.gather(-1, chosen)[..., 0] + spreads.gather(-1, chosen)[..., 0] * normal
-        return value / self._scale.to(output.device)
+        value: Tensor = means.gather(-1, chosen)[..., 0] + spreads.gather(-1, chosen)[..., 0] * normal
+        return value / self.scale
 
     def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         weights, means, _ = self._read(output, 1.0)
-        return (weights.exp() * means).sum(-1) / self._scale.to(output.device)
+        return (weights.exp() * means).sum(-1) / self.scale
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         weights, means, spreads = self._read(output, 1.0)  # the highest of the peaks, near enough
         peak = (weights - spreads.log()).argmax(-1, keepdim=True)
-        return means.gather(-1, peak)[..., 0] / self._scale.to(output.device)
+        return means.gather(-1, peak)[..., 0] / self.scale
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
         """There is no closed form: estimated at fixed quantiles of every component."""
@@ -226,30 +228,28 @@ class Mixture:
         """Estimated as the entropy is."""
         return self._expected(output, lambda points: self._each(output, points, 1.0) - self._each(other, points, 1.0))
 
-    def _expected(self, output: Tensor, of: object) -> Tensor:
+    def _expected(self, output: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
         weights, means, spreads = self._read(output, 1.0)
-        assert callable(of)
         total = torch.zeros_like(weights[..., 0])
         places = torch.special.ndtri((torch.arange(16, dtype=torch.float64) + 0.5) / 16).tolist()
         for component in range(self.many):
             for place in places:
-                point = (means[..., component] + spreads[..., component] * place) / self._scale.to(output.device)
+                point = (means[..., component] + spreads[..., component] * place) / self.scale
                 total = total + weights[..., component].exp() * of(point) / len(places)
         return total.sum(-1)
 
     def _each(self, output: Tensor, values: Tensor, temperature: float) -> Tensor:
         weights, means, spreads = self._read(output, temperature)
-        scale = self._scale.to(output.device)
-        far = ((values * scale)[..., None] - means) / spreads
+        far = ((values * self.scale)[..., None] - means) / spreads
         parts = weights - far.square() / 2 - spreads.log() - math.log(2 * math.pi) / 2
-        return torch.logsumexp(parts, -1) + torch.log(scale)
+        return torch.logsumexp(parts, -1) + torch.log(self.scale)
 
     def _read(self, output: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        weights, means, spreads = output.unflatten(-1, (3, len(self.keys), self.many)).unbind(-3)
+        weights, means, spreads = output.view(*output.shape[:-1], 3, len(self.keys), self.many).unbind(-3)
         return (weights / temperature).log_softmax(-1), means, (functional.softplus(spreads) + 1e-3) * temperature
 
 
-class Codebook(nn.Module):
+class Codebook(Part):
     """Values that stand at one of K points together: pressed combinations, places of a stick, a choice. Two events.
 
     Whether they change (hazard h), and if so to which of the other points:
@@ -261,12 +261,9 @@ class Codebook(nn.Module):
 
     def __init__(self, name: str, keys: Sequence[str], at: Sequence[int], points: Sequence[Sequence[float]],
                  options: Options = PLAIN) -> None:  # fmt: skip
-        super().__init__()
-        self.name, self.keys, self.at, self.options = name, tuple(keys), tuple(at), options
-        self.names = (f"{name}.change", f"{name}.which")
+        super().__init__(name, keys, at, width=1 + len(points), draws=2, names=(f"{name}.change", f"{name}.which"))
+        self.options, self.size = options, len(points)
         self.register_buffer("points", torch.tensor(points, dtype=torch.float32).view(-1, len(self.keys)), persistent=False)
-        self.size, self.draws = len(self.points), 2
-        self.width = 1 + self.size
         bits = bool(((self.points == 0) | (self.points == 1)).all()) and len(self.keys) <= LOOKED_UP
         self.register_buffer("table", self._combinations() if bits else torch.empty(0, dtype=torch.int64), persistent=False)
 

@@ -34,6 +34,8 @@ class Design:
     head: str = "chain"
     width: int = 192  # of the trunk
     depth: int = 1  # layers of the trunk
+    layers: int = 1  # of a recurrent trunk, over each frame
+    memory: int = 0  # width of a recurrent trunk's memory, where it is another one
     frames: int = 8  # that a window or a transformer looks back
     trunk_width: int = 0  # of a window's last layer, where it is another one
     dropout: float = 0.0
@@ -62,7 +64,8 @@ class Design:
             )
             if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(known[name], bool)):
                 raise UsageError(f"a policy's {name} is {value!r}: something like {known[name]!r} is needed")
-        return Design(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Design(**given)
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -73,7 +76,16 @@ class Design:
         ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"a policy's {name} is '{getattr(self, name)}': {did_you_mean(getattr(self, name), choices)}")
-        for name, least in (("width", 1), ("depth", 1), ("frames", 1), ("head_width", 1), ("trunk_width", 0), ("delay", 0)):
+        for name, least in (
+            ("width", 1),
+            ("depth", 1),
+            ("frames", 1),
+            ("head_width", 1),
+            ("layers", 1),
+            ("memory", 0),
+            ("trunk_width", 0),
+            ("delay", 0),
+        ):
             if getattr(self, name) < least:
                 raise UsageError(f"a policy's {name} is {getattr(self, name)}, at least {least} is needed")
         for name in ("dropout", "blank"):
@@ -258,7 +270,9 @@ class Policy(nn.Module):
         self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
     ) -> tuple[Tensor, Tensor | None, Memory]:
         """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
-        x, hidden, queue = self.embed(view), None, {}
+        x: Tensor = self.embed(view)
+        hidden: Tensor | None = None
+        queue: Memory = {}
         if self.design.delay:
             late, queue = self._late(x, memory, reset)
             x = torch.where(self.own, x, late)

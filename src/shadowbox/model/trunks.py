@@ -113,17 +113,19 @@ class Window(_Stepping):
 
 
 class Recurrent(_Stepping):
-    """A layer over each frame, then gated recurrent units (GRU); the frame itself goes past them to the answer."""
+    """Layers over each frame, then gated recurrent units (GRU); the frame itself goes past them to the answer."""
 
-    def __init__(self, features: int, *, width: int, depth: int, dropout: float) -> None:
+    def __init__(self, features: int, *, width: int, memory: int, layers: int, depth: int, dropout: float) -> None:
+        """`width` of the `layers` over a frame, `memory` of the `depth` recurrent layers."""
         super().__init__()
-        self.width, self.depth, self.out = width, depth, 2 * width
+        self.width, self.depth, self.out = memory, depth, width + memory
         self.enter = nn.Sequential(nn.Linear(features, width), nn.LayerNorm(width), nn.GELU(approximate="tanh"))
-        self.inputs = nn.ModuleList([nn.Linear(width, 3 * width) for _ in range(depth)])
-        self.memory = nn.ParameterList([nn.Parameter(torch.empty(3 * width, width)) for _ in range(depth)])
-        self.bias = nn.ParameterList([nn.Parameter(torch.zeros(width)) for _ in range(depth)])
+        self.frame = nn.ModuleList([_Residual(width) for _ in range(layers - 1)])
+        self.inputs = nn.ModuleList([nn.Linear(memory if layer else width, 3 * memory) for layer in range(depth)])
+        self.memory = nn.ParameterList([nn.Parameter(torch.empty(3 * memory, memory)) for _ in range(depth)])
+        self.bias = nn.ParameterList([nn.Parameter(torch.zeros(memory)) for _ in range(depth)])
         for weight in self.memory:
-            for gate in weight.data.split(width):
+            for gate in weight.data.split(memory):
                 nn.init.orthogonal_(gate)
         self.dropout = nn.Dropout(dropout)
 
@@ -133,15 +135,31 @@ class Recurrent(_Stepping):
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
-        frame = h = self.enter(x)
+        frame = self.enter(x)
+        for block in self.frame:
+            frame = block(frame)
+        h = frame
         keep = (~reset).to(torch.float32).t()[..., None]  # [T, B, 1]
         kept: Memory = {}
         for layer in range(self.depth):
             gates = self.inputs[layer](self.dropout(h)).transpose(0, 1)
-            out = _Gru.apply(gates, memory[f"h{layer}"], keep, self.memory[layer], self.bias[layer])
+            out: Tensor = _Gru.apply(gates, memory[f"h{layer}"], keep, self.memory[layer], self.bias[layer])  # type: ignore[no-untyped-call]
             kept[f"h{layer}"] = out[-1].detach() if not torch.is_grad_enabled() else out[-1]
             h = out.transpose(0, 1)
         return torch.cat([self.dropout(h), frame], -1), kept
+
+
+class _Residual(nn.Module):
+    """A hidden layer around a residual."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden, self.back = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., width]"""  # noqa: D400, D415
+        return self.norm(x + self.back(functional.gelu(self.hidden(x), approximate="tanh")))
 
 
 class _Gru(torch.autograd.Function):
@@ -269,10 +287,9 @@ class _Layer(nn.Module):
         keys, values = torch.cat([keys.to(key.dtype), key], 1), torch.cat([values.to(value.dtype), value], 1)
         bias = self.bias[:, distance.clamp(0, self.bias.shape[1] - 1)]  # [heads, T, size + T]
         mask = torch.where(seen[:, None], bias, -torch.inf).to(query.dtype)
-        split = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, keys, values)]
-        found = functional.scaled_dot_product_attention(
-            *split, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
-        )
+        asked, offered, told = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in (query, keys, values))
+        dropout = self.dropout if self.training else 0.0
+        found = functional.scaled_dot_product_attention(asked, offered, told, attn_mask=mask, dropout_p=dropout)
         h = h + self.answer(found.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_after(h)), keys, values
 
@@ -285,7 +302,8 @@ TRUNKS: dict[str, Callable[[Design, int, int], Any]] = {
         dropout=design.dropout, plain=design.plain,
     ),
     "gru": lambda design, features, fixed: Recurrent(
-        features, width=design.width, depth=design.depth, dropout=design.dropout
+        features, width=design.width, memory=design.memory or design.width, layers=design.layers, depth=design.depth,
+        dropout=design.dropout,
     ),
     "transformer": lambda design, features, fixed: Transformer(
         features, width=design.width, depth=design.depth, frames=design.frames, dropout=design.dropout

@@ -1,0 +1,106 @@
+"""`shadowbox ingest`: recordings made elsewhere, into a store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.core.game import Game
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.games import load
+
+MOST_REASONS = 12  # in the table; --json has every file
+
+
+@click.command()
+@click.argument("game")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The store; episodes are appended to it.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes that read.")
+@click.option("--filter", "named", metavar="NAME", help="A named set of the game's options, such as train.")
+@click.option("--set", "given", metavar="OPTION=VALUE", multiple=True, help="One of the game's options, such as human=true.")
+@click.option("--keep-names", is_flag=True, help="Keep the players' names and codes; without it they become pseudonyms.")
+@click.option("--resume", is_flag=True, help="Pass over files that the store has already.")
+@json_option
+def ingest(
+    game: str,
+    paths: tuple[Path, ...],
+    out: Path,
+    workers: int,
+    named: str | None,
+    given: tuple[str, ...],
+    keep_names: bool,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Read recordings of GAME (files, folders, zip and tar archives) and store them as episodes, each content once.
+
+    A recording that cannot be read or is not wanted is no failure: it is listed with its reason.
+    """
+    from shadowbox.data.ingest import ingest as take_in
+
+    read = load(game)
+    options = _options(read, named, given)
+    if keep_names:
+        _must_be(read, "keep_names")
+        options["keep_names"] = True
+    with progress("reading") as update:
+        facts = take_in(read, paths, out, workers=workers, options=options, resume=resume, progress=update)
+    if as_json:
+        emit(facts)
+    else:
+        _say(facts)
+
+
+def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str, Any]:
+    """The named set, changed by what was given one by one."""
+    if named is not None and named not in game.reader_filters:
+        raise UsageError(f"{game.name} has no filter '{named}': {did_you_mean(named, game.reader_filters)}")
+    options = dict(game.reader_filters[named]) if named is not None else {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not mark:
+            raise UsageError(f"--set {text}: an option and its value, as in {text}=...")
+        _must_be(game, name)
+        options[name] = _typed(name, value, game.reader_options[name])
+    return options
+
+
+def _must_be(game: Game, name: str) -> None:
+    if name not in game.reader_options:
+        raise UsageError(f"the recordings of {game.name} have no option '{name}': {did_you_mean(name, game.reader_options)}")
+
+
+def _typed(name: str, value: str, default: Any) -> Any:
+    """A value of the type that the option's default has."""
+    if isinstance(default, bool):
+        if value not in ("true", "false"):
+            raise UsageError(f"--set {name}={value}: true or false is needed")
+        return value == "true"
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise UsageError(f"--set {name}={value}: a number is needed, as in {name}={default}") from None
+
+
+def _say(facts: dict[str, Any]) -> None:
+    rejected = Counter(entry["reason"].partition(":")[0] for entry in facts["rejected"])
+    if rejected:
+        rows = [[reason, str(count)] for reason, count in rejected.most_common(MOST_REASONS)]
+        if (rest := len(rejected) - len(rows)) > 0:
+            rows.append([f"{rest} other reasons", str(sum(rejected.values()) - sum(int(row[1]) for row in rows))])
+        print(table(["rejected because", "files"], rows))
+        print()
+    resumed = f", {facts['resumed']:,} were there" if facts["resumed"] else ""
+    for name, count in facts["left_out"].items():
+        if count:
+            print(f"{name.replace('_', ' ')}: {count:,}")
+    print(
+        f"{facts['store']}: {facts['accepted']:,} of {facts['files']:,} recordings came in{resumed}: "
+        f"{facts['episodes']:,} episodes, {facts['frames']:,} frames, {number(facts['bytes_per_frame'])} bytes a frame, "
+        f"{number(int(facts['frames_per_cpu_s']))} frames per CPU-second"
+    )

@@ -1,0 +1,321 @@
+"""Recordings into a store: each read, checked and packed on its own, by one process or by several, written in order.
+
+How many workers share the files changes neither the order nor a byte of what is stored. A recording that cannot be read, or
+is not wanted, is no failure: it stands in the report with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.episode import Episode, check
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array, Schema
+from shadowbox.data.recordings import LARGEST, Recording, find, recordings
+from shadowbox.data.store import Progress, Store
+from shadowbox.data.write import Writer, episode_digest
+from shadowbox.errors import EpisodeError, RecordingError, ShadowboxError, UsageError
+
+COMMIT_SECONDS = 60.0  # between commits: what a killed ingest has to read again
+LEFT_OUT = ("items_left_out", "item_rows_left_out")  # metadata of what a row has no place for, summed in the report
+AHEAD = 3  # recordings that wait for each worker, so that none is ever idle
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An episode as the store keeps it."""
+
+    rows: Array
+    events: Array
+    meta: Mapping[str, Any]
+    absent: Array
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Read:
+    """What became of a recording or a part of it: an episode, or why there is none, or that the store has it already."""
+
+    name: str
+    episode: Packed | None = None
+    refused: str = ""
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know. `known`: sources that the store has already."""
+
+    schema: Schema
+    event_kinds: tuple[str, ...]
+    reader: str
+    options: Mapping[str, Any]
+    known: frozenset[str] = frozenset()
+
+    def function(self) -> Callable[..., Iterable[Episode]]:
+        """The game's reader."""
+        module, _, attribute = self.reader.partition(":")
+        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+
+
+@dataclass
+class Report:
+    """What was done, as it grows."""
+
+    files: int = 0
+    accepted: int = 0
+    resumed: int = 0
+    episodes: int = 0
+    frames: int = 0
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)  # what the row has no place for, summed over the episodes
+
+    def reject(self, file: str, reason: str) -> None:
+        """One more that did not come in."""
+        self.rejected.append({"file": file, "reason": reason})
+
+
+def ingest(
+    game: Game,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    workers: int = 1,
+    options: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Append the recordings below `paths` to the store `out`; what came in, what did not and why, and how fast.
+
+    `resume` passes over files whose content the store has already. Without it they are read again and rejected as seen.
+    """
+    if game.reader is None:
+        raise UsageError(f"{game.name} has no recordings to read; `shadowbox record {game.name}` makes some")
+    options = dict(options or {})
+    files = find(paths, game.reader_endings)
+    before = _Clock()
+    made = {"ingest": {"game": game.name, "options": options}}
+    report = Report()
+    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer:
+        seen = _seen(out) if writer.episodes else {}
+        job = Job(
+            game.schema, game.event_kinds, game.reader, options, _sources(out) if resume and writer.episodes else frozenset()
+        )
+        try:
+            _take_in(_all_read(job, files, game.reader_endings, workers, progress), writer, seen, report)
+        except KeyboardInterrupt:
+            writer.commit()
+            raise
+    seconds, cpu_seconds = before.passed()
+    store = Store(out)
+    content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
+    return {
+        "store": str(out),
+        "game": game.name,
+        "files": report.files,
+        "accepted": report.accepted,
+        "resumed": report.resumed,
+        "rejected": report.rejected,
+        "episodes": report.episodes,
+        "frames": report.frames,
+        "left_out": report.left_out,
+        "bytes_per_frame": content / store.frames if store.frames else None,
+        "frames_per_cpu_s": report.frames / cpu_seconds,
+        "cpu_seconds": cpu_seconds,
+        "seconds": seconds,
+        "workers": workers,
+    }
+
+
+def _take_in(results: Iterator[Read], writer: Writer, seen: dict[bytes, str], report: Report) -> None:
+    """Write what was read, in order, each content once."""
+    committed = time.monotonic()
+    file, came_in = "", False  # a recording of many parts comes part by part
+    for read in results:
+        if read.name != file:
+            report.files += 1
+            file, came_in = read.name, False
+        report.resumed += read.known
+        if read.refused:
+            report.reject(file, read.refused)
+        if read.episode is not None and read.episode.digest in seen:
+            report.reject(file, f"seen before: the same as {seen[read.episode.digest]}")
+        elif read.episode is not None:
+            seen[read.episode.digest] = file
+            _add(read.episode, writer, report)
+            report.accepted += not came_in
+            came_in = True
+        if time.monotonic() - committed > COMMIT_SECONDS:
+            writer.commit()
+            committed = time.monotonic()
+
+
+def _add(episode: Packed, writer: Writer, report: Report) -> None:
+    writer.add_packed(episode.rows, episode.events, episode.meta, episode.absent, episode.digest)
+    report.episodes += 1
+    report.frames += len(episode.rows) - 1
+    for name in LEFT_OUT:
+        report.left_out[name] = report.left_out.get(name, 0) + int(episode.meta.get(name, 0))
+
+
+# ---- one recording ---------------------------------------------------------------------------------------------
+
+
+def reads(job: Job, recording: Recording) -> Iterator[Read]:
+    """A recording, read, checked and packed, an episode at a time; whatever is wrong with it is said and not raised."""
+    name, number = recording.name, 0
+    if recording.refused:
+        yield Read(name, refused=recording.refused)
+        return
+    try:
+        content, source = _opened(recording)
+        if source in job.known:
+            yield Read(name, known=True)
+            return
+        for episode in job.function()(content, name, **job.options):
+            part = episode.meta.get("part")
+            try:
+                yield Read(name, pack(job, episode, source if part is None else f"{source}#{part}"))
+            except EpisodeError as error:
+                yield Read(name, refused=str(error) if part is None else f"part {part}: {error}")
+            number += 1
+        if not number:
+            yield Read(name, refused="nothing of it is wanted")
+    except RecordingError as error:
+        yield Read(name, refused=str(error).removeprefix(f"{name}: "))
+    except OSError as error:
+        yield Read(name, refused=f"it cannot be read: {error.strerror}")
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a stranger's file brings to light must not end the work on the others
+        yield Read(name, refused=f"an error of Shadowbox itself: {type(error).__name__}: {error}")
+
+
+def _opened(recording: Recording) -> tuple[Path | bytes, str]:
+    """What the reader gets, and the content's identity: a large file is not taken into memory as a whole."""
+    content = recording.content
+    if _is_large(recording):
+        assert isinstance(content, Path)
+        with open(content, "rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    else:
+        content = content if isinstance(content, bytes) else content.read_bytes()
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return content, f"blake2b:{digest}"
+
+
+def pack(job: Job, episode: Episode, source: str) -> Packed:
+    """Check an episode and bring it into the form in which it is stored."""
+    check(episode, job.schema, "it", job.event_kinds)
+    absent = np.packbits(~episode.valid(job.schema), bitorder="little")
+    rows = job.schema.pack(episode.columns)
+    return Packed(
+        rows, episode.events, {**episode.meta, "source": source}, absent, episode_digest(rows, episode.events, absent)
+    )
+
+
+# ---- all of them -----------------------------------------------------------------------------------------------
+
+
+def _all_read(
+    job: Job, files: Sequence[Path], endings: Sequence[str], workers: int, progress: Progress | None
+) -> Iterator[Read]:
+    """Every recording of every file, in order."""
+    done = 0
+
+    def tasks() -> Iterator[Recording]:
+        nonlocal done
+        for path in files:
+            yield from recordings(path, endings)
+            done += 1
+
+    here = (read for recording in tasks() for read in reads(job, recording))
+    for read in here if workers <= 1 else _in_several(job, tasks(), workers):
+        yield read
+        if progress:
+            progress(done, len(files))
+
+
+def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[Read]:
+    """The same reads in the same order; a bounded number of recordings is under way at a time."""
+    first = next(tasks, None)
+    if first is None:
+        return
+    yield from reads(job, first)  # what it imports and compiles, forked workers then have, too
+    # a forked child would inherit the locks of other threads; without any it starts at once
+    context = get_context("fork" if threading.active_count() == 1 else "spawn")
+    waiting: deque[tuple[Recording, Future[list[Read]] | None]] = deque()
+    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job,)) as pool:
+        try:
+            for recording in tasks:
+                waiting.append((recording, None if _is_large(recording) else pool.submit(_read_in_worker, recording)))
+                while len(waiting) > AHEAD * workers:
+                    yield from _finished(job, *waiting.popleft())
+            while waiting:
+                yield from _finished(job, *waiting.popleft())
+        except BrokenProcessPool as error:
+            raise ShadowboxError("a worker process died, perhaps of too little memory; --resume goes on from here") from error
+
+
+def _finished(job: Job, recording: Recording, read: Future[list[Read]] | None) -> Iterator[Read]:
+    """What a worker read; a large file is read here, an episode at a time."""
+    return reads(job, recording) if read is None else iter(read.result())
+
+
+_JOB: Job | None = None  # of this worker process
+
+
+def _begin(job: Job) -> None:
+    global _JOB
+    _JOB = job
+
+
+def _read_in_worker(recording: Recording) -> list[Read]:
+    assert _JOB is not None
+    return list(reads(_JOB, recording))
+
+
+def _is_large(recording: Recording) -> bool:
+    return isinstance(recording.content, Path) and recording.content.stat().st_size > LARGEST
+
+
+# ---- what was there before, and what it took ---------------------------------------------------------------------
+
+
+def _seen(out: Path) -> dict[bytes, str]:
+    """Digests of what the store holds already."""
+    return {line.tobytes(): f"episode {number} of the store" for number, line in enumerate(Store(out).index["digest"])}
+
+
+def _sources(out: Path) -> frozenset[str]:
+    store = Store(out)
+    return frozenset(str(store.meta_of(number).get("source")) for number in range(len(store)))
+
+
+class _Clock:
+    """Wall and CPU seconds of this process and of the workers that it waited for."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.monotonic(), self._spent()
+
+    def passed(self) -> tuple[float, float]:
+        return time.monotonic() - self._wall, self._spent() - self._cpu
+
+    @staticmethod
+    def _spent() -> float:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.process_time() + children.ru_utime + children.ru_stime

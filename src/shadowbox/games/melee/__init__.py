@@ -1,0 +1,55 @@
+"""Super Smash Bros. Melee, from Slippi replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Columns
+from shadowbox.games.melee.accept import DEFAULTS, FILTERS
+from shadowbox.games.melee.encodings import PRESETS, encoding
+from shadowbox.games.melee.events import WHATS, attacks, events, outcome
+from shadowbox.games.melee.schema import EVENTS, LEARNED, SCHEMA
+
+
+def places(columns: Columns) -> tuple[str, ...]:
+    """On which side of the stage each fighter began."""
+    return tuple("left" if x < 0 else "right" for x in columns["player/x"][0])
+
+
+def scene() -> Mapping[str, Any]:
+    """What to draw."""
+    from shadowbox.games.melee.scene import SCENE
+
+    return SCENE
+
+
+def _write_slp(episode: Episode, path: Path) -> None:
+    from shadowbox.games.melee.export import write_slp
+
+    write_slp(episode, path)
+
+
+GAME = Game(
+    name="melee",
+    title="Super Smash Bros. Melee, two players, out of Slippi replays",
+    schema=SCHEMA,
+    event_kinds=EVENTS,
+    event_whats=WHATS,
+    reader="shadowbox.games.melee.replay:read",
+    reader_endings=(".slp", ".pt"),
+    reader_options=DEFAULTS,
+    reader_filters=FILTERS,
+    events=events,
+    outcome=outcome,
+    attacks=attacks,
+    places=places,
+    writers={"slp": _write_slp},
+    encodings={"default": LEARNED, **{name: encoding(name) for name in PRESETS}},
+    encoding=encoding,
+    scene=scene,
+    learns_by=("imitation", "world", "dream"),
+)

@@ -1,0 +1,133 @@
+"""What happened, derived from the states alone: the same rows give the same events, whoever made the rows.
+
+hit     damage taken: player hit other, what = the attack, value = damage; without somebody else: player suffered it
+ko      a stock lost: player took it from other (or player lost it alone), value = the damage it was lost at
+land    from the air onto ground; what: how
+ledge   a ledge grabbed
+shield  a shield raised, or hit; what
+grab    player caught other
+tech    a fall broken; what: how
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from shadowbox.core.game import EVENT, Outcome
+from shadowbox.core.schema import Array, Columns
+from shadowbox.games.melee.names import (
+    ACTION_COUNT,
+    AERIAL_LANDING,
+    ATTACKING,
+    ATTACKS,
+    DYING,
+    GRABBED,
+    RETURNING,
+    SPECIAL,
+    TECHING,
+    action,
+)
+from shadowbox.games.melee.schema import EVENTS, SCHEMA
+
+NOBODY = SCHEMA.players
+LANDINGS = ("landing", "special_landing", "aerial_landing", "other")
+SHIELDS = ("raised", "hit", "reflected")
+TECHS = ("in_place", "forward", "back", "wall", "wall_jump", "ceiling")
+WHATS = {"hit": ATTACKS, "land": LANDINGS, "shield": SHIELDS, "tech": TECHS}
+
+LEDGE, GUARD_ON, GUARD_STUN, GUARD_REFLECT = (action(n) for n in ("ledge_catch", "guard_on", "guard_stun", "guard_reflect"))
+
+
+def _group(states: frozenset[int]) -> Array:
+    return np.isin(np.arange(ACTION_COUNT), sorted(states))
+
+
+_OUT, _GRABBED, _TECHING = _group(DYING | RETURNING), _group(GRABBED), _group(TECHING)
+_ATTACKING = _group(ATTACKING | frozenset(range(SPECIAL, ACTION_COUNT)))
+_LANDING = np.full(ACTION_COUNT, 3)
+_LANDING[action("landing")], _LANDING[action("landing_special")], _LANDING[sorted(AERIAL_LANDING)] = 0, 1, 2
+
+
+def events(columns: Columns) -> Array:
+    """Columns [R, slots] -> events (EVENT) in order of frame; `match` is 0."""
+    state = columns["player/action"]
+    before, now = state[:-1].astype(np.intp), state[1:].astype(np.intp)
+    entered = before != now
+    found = [
+        *_hits(columns),
+        *_stocks(columns),
+        *_each("land", _landed(columns, now), what=lambda row, seat: _LANDING[now[row, seat]]),
+        *_each("ledge", entered & (now == LEDGE)),
+        *_each("shield", entered & (now == GUARD_ON)),
+        *_each("shield", entered & (now == GUARD_STUN), what=lambda row, _: np.full(len(row), 1)),
+        *_each("shield", entered & (now == GUARD_REFLECT), what=lambda row, _: np.full(len(row), 2)),
+        *_each("grab", (_GRABBED[now] & ~_GRABBED[before])[:, ::-1], against=True),
+        *_each("tech", _TECHING[now] & ~_TECHING[before], what=lambda row, seat: now[row, seat] - min(TECHING)),
+    ]
+    together = np.concatenate(found)
+    return together[np.lexsort((together["player"], together["kind"], together["frame"]))]
+
+
+def _each(
+    kind: str, where: Array, *, what: Callable[[Array, Array], Array] | None = None, against: bool = False
+) -> list[Array]:
+    """An event wherever `where` [R - 1, players] is true; `against`: the other player suffers it."""
+    row, seat = np.nonzero(where)
+    out = np.zeros(len(row), EVENT)
+    out["frame"], out["player"], out["kind"] = row + 1, seat, EVENTS.index(kind)
+    out["other"] = 1 - seat if against else -1
+    if what is not None:
+        out["what"] = what(row, seat)
+    return [out]
+
+
+def _landed(columns: Columns, now: Array) -> Array:
+    ground = columns["player/on_ground"]
+    return ~ground[:-1] & ground[1:] & ~_OUT[now]
+
+
+def _hits(columns: Columns) -> list[Array]:
+    """Damage that rose. Whose it was says `last_hit_by`; what it was, the other's `last_attack`."""
+    percent = columns["player/percent"]
+    risen = percent[1:] - percent[:-1]
+    row, seat = np.nonzero(risen > 0)
+    return [_struck("hit", columns, row, seat, risen[row, seat], columns["player/last_attack"])]
+
+
+def _stocks(columns: Columns) -> list[Array]:
+    stocks = columns["player/stocks"]
+    row, seat = np.nonzero(stocks[1:] < stocks[:-1])
+    return [_struck("ko", columns, row, seat, columns["player/percent"][row, seat], None)]
+
+
+def _struck(kind: str, columns: Columns, row: Array, seat: Array, value: Array, attack: Array | None) -> Array:
+    """Events in which one player may have done something to the other."""
+    after = row + 1
+    by = columns["player/last_hit_by"][after, seat].astype(np.int64)
+    alone = (by == NOBODY) | (by == seat)
+    out = np.zeros(len(row), EVENT)
+    out["frame"], out["kind"], out["value"] = after, EVENTS.index(kind), value
+    out["player"], out["other"] = np.where(alone, seat, by), np.where(alone, -1, seat)
+    if attack is not None:
+        out["what"] = np.where(alone, 0, attack[after, np.where(alone, 0, by)])
+    return out
+
+
+def attacks(columns: Columns) -> Array:
+    """Rows in which a fighter begins an attack, a grab or a special move, bool [R, players]."""
+    state = columns["player/action"].astype(np.intp)
+    begun: Array = _ATTACKING[state]
+    begun[1:] &= state[1:] != state[:-1]
+    return begun
+
+
+def outcome(columns: Columns, events: Array) -> Outcome:
+    """How the match stands in its last row: knocked out, or broken off."""
+    stocks = columns["player/stocks"][-1].tolist()
+    facts = {"stocks": stocks, "damage": [round(float(p), 2) for p in columns["player/percent"][-1]]}
+    left = [seat for seat, count in enumerate(stocks) if count > 0]
+    if len(left) == 1:
+        return Outcome(left[0], "knock-out", facts)
+    return Outcome(None, "draw" if not left else "broken off", facts)

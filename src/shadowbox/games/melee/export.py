@@ -1,0 +1,255 @@
+"""An episode -> a `.slp`, so that what was played or dreamt here opens wherever replays do.
+
+An episode begins where players can act; a replay begins with the entry. The 84 frames before are the first row standing
+still, with nothing pressed. What an episode does not hold (the random seed of each frame, raw stick bytes of the hardware)
+stands at what recorders write when it is unset, or is derived.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.files import write_whole
+from shadowbox.core.schema import Array
+from shadowbox.games.melee import slp, stages
+from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, STAGES, TO_EXTERNAL
+from shadowbox.games.melee.rows import BUTTONS, NO_GROUND, NOBODY, STATE
+from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, ITEM_SLOTS
+from shadowbox.games.melee.slp import Replay
+from shadowbox.games.melee.slp_data import END_METHODS
+
+RECORDED_NOBODY = 6
+LEAD = FIRST_FRAME - slp.FIRST_FRAME  # frames before anybody can act
+LONGEST_NAME = 30
+LIGHT_PRESS = 0.35  # what Z does to a shield
+_PROCESSED_TRIGGER = 0x80000000
+
+
+def write_slp(episode: Episode, path: Path) -> None:
+    """Write the episode as a replay, whole or not at all."""
+    write_whole(path, slp.write(replay_of(episode)))
+
+
+def replay_of(episode: Episode) -> Replay:
+    """An episode of T + 1 rows as a replay of LEAD + T + 1 frames, of the version that it was recorded in."""
+    ports = _ports(episode)
+    slots = [(port, False) for port in ports]
+    start = _start(episode, ports)
+    posts = [_post(episode, seat, ports, start.version) for seat in range(len(ports))]
+    pres = [_pre(episode, seat, posts[seat], start.version) for seat in range(len(ports))]
+    return slp.from_arrays(
+        start,
+        dict(zip(slots, pres, strict=True)),
+        dict(zip(slots, posts, strict=True)),
+        events=_events(episode, ports, start.version),
+        end=_end(episode, ports),
+        metadata=_metadata(episode, ports),
+    )
+
+
+def _ports(episode: Episode) -> list[int]:
+    ports = episode.meta.get("ports")
+    fits = isinstance(ports, list) and len(set(ports)) == 2 and all(port in range(4) for port in ports)
+    return list(ports) if fits and isinstance(ports, list) else [0, 1]
+
+
+def _start(episode: Episode, ports: list[int]) -> slp.Start:
+    text = str(episode.meta.get("version", ""))
+    said = re.fullmatch(r"(\d{1,2})\.(\d{1,3})\.(\d{1,3})", text)
+    version = (int(said[1]), int(said[2]), int(said[3])) if said else slp.NEWEST
+    if _moves(episode):
+        version = max(version, slp.NEWEST)  # recorders wrote such events before the version that has them
+    columns, names, kinds = episode.columns, _names(episode), episode.meta.get("kinds")
+    players = [
+        slp.Player(
+            port,
+            TO_EXTERNAL[int(columns["player/character"][0, seat])],
+            kind=kinds[seat] if isinstance(kinds, list) and kinds[seat] in ("human", "cpu") else "human",
+            stocks=int(columns["player/stocks"][0, seat]),
+            cpu_level=_level(names[seat]),
+            display_name=names[seat],
+        )
+        for seat, port in enumerate(ports)
+    ]
+    seed = episode.meta.get("seed")
+    return slp.new_start(
+        version,
+        int(columns["stage/id"][0, 0]),
+        players,
+        seed=seed & 0xFFFFFFFF if isinstance(seed, int) else 0,
+        is_pal=episode.meta.get("pal") is True,
+    )
+
+
+def _moves(episode: Episode) -> bool:
+    """Whether the episode knows how its stage moves."""
+    stage, absent = int(episode.columns["stage/id"][0, 0]), episode.absent
+    return (stage == FOUNTAIN and "stage/left_height" not in absent) or (stage == DREAM_LAND and "stage/wind" not in absent)
+
+
+def _names(episode: Episode) -> list[str]:
+    players = episode.meta.get("players")
+    known = [str(name) for name in players] if isinstance(players, list) and len(players) == 2 else ["P1", "P2"]
+    return ["" if name == "unknown" else name.encode("ascii", "replace").decode()[:LONGEST_NAME] for name in known]
+
+
+def _level(name: str) -> int:
+    """Of one of the game's own players, as `replay.py` names them."""
+    found = re.fullmatch(r"cpu-(\d)", name)
+    return int(found[1]) if found else 0
+
+
+# ---- frames ----------------------------------------------------------------------------------------------------
+
+
+def _lead(values: Array) -> Array:
+    """[R, ...] -> [LEAD + R, ...]: the first row stands before it."""
+    return np.concatenate([np.repeat(values[:1], LEAD, axis=0), values])
+
+
+def _post(episode: Episode, seat: int, ports: list[int], version: slp.Version) -> dict[str, Any]:
+    columns, absent = episode.columns, episode.absent
+    post = {field: columns[f"player/{name}"][:, seat] for name, field in STATE.items() if f"player/{name}" not in absent}
+    post["facing"] = np.where(columns["player/facing_right"][:, seat], 1, -1)
+    post["last_hit_by"] = np.array([*ports, RECORDED_NOBODY])[np.minimum(columns["player/last_hit_by"][:, seat], NOBODY)]
+    if "player/on_ground" not in absent:
+        post["airborne"] = ~columns["player/on_ground"][:, seat]
+    if "player/ground" not in absent:
+        number = columns["player/ground"][:, seat].astype(np.int32)
+        post["ground"] = np.where(number == 0, NO_GROUND, number - 1)
+    if "player/hitstun" not in absent:
+        bits = np.stack([columns[f"player/{name}"][:, seat] for name in FLAG_NAMES], axis=-1)
+        post |= {"flags": np.packbits(bits, axis=-1, bitorder="little"), "misc": columns["player/hitstun"][:, seat]}
+    return {name: _lead(values) for name, values in _of(version, "post", post).items()}
+
+
+def _pre(episode: Episode, seat: int, post: dict[str, Any], version: slp.Version) -> dict[str, Any]:
+    """The inputs read in a frame: those of the row before; beside them the state that they were read in."""
+    pad = {key: values[:, seat] for key, values in episode.columns.items() if key.startswith("pad/")}
+    axes = {name: _exact(pad[f"pad/{name}"], 80) for name in ("main_x", "main_y", "c_x", "c_y")}
+    pushed = {side: _exact(pad[f"pad/{side}_push"], 140) for side in ("l", "r")}
+    buttons = np.zeros(episode.rows, np.uint32)
+    for name, bit in BUTTONS.items():
+        buttons |= np.where(pad[f"pad/{name}"], np.uint32(bit), np.uint32(0))
+    clicked, light = pad["pad/l"] | pad["pad/r"], np.where(pad["pad/z"], LIGHT_PRESS, 0)
+    trigger = np.where(clicked, 1, np.maximum(np.maximum(pushed["l"], pushed["r"]), light))
+    processed = buttons | np.where(pad["pad/z"], BUTTONS["a"], 0) | np.where(trigger > 0, _PROCESSED_TRIGGER, 0)
+    pressed = {
+        **axes,
+        "trigger": trigger,
+        "trigger_l": pushed["l"],
+        "trigger_r": pushed["r"],
+        "buttons_physical": buttons,
+        "buttons": processed.astype(np.uint32),
+        **{f"raw_{name}": np.rint(axes[name] * 80) for name in axes},
+    }
+    later = {name: np.concatenate([np.zeros(LEAD + 1, v.dtype), v[:-1]]) for name, v in pressed.items()}
+    before = {n: np.concatenate([post[n][:1], post[n][:-1]]) for n in ("state", "x", "y", "facing", "percent")}
+    return _of(version, "pre", {**later, **before})
+
+
+def _exact(values: Array, steps: int) -> Array:
+    """Axes of controllers are whole steps; a value that is stored as such a step is, is that step."""
+    whole = np.rint(values.astype(np.float64) * steps) / steps
+    return np.where(whole.astype(np.float16) == values.astype(np.float16), whole, values).astype(np.float32)
+
+
+def _of(version: slp.Version, event: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The fields that a version has."""
+    kind = slp.EVENTS[event]
+    known = kind.dtype(kind.size(version)).names or ()
+    return {name: value for name, value in values.items() if name in known}
+
+
+# ---- beside the frames -------------------------------------------------------------------------------------------
+
+
+def _events(episode: Episode, ports: list[int], version: slp.Version) -> dict[str, dict[str, Any]]:
+    columns, found = episode.columns, {}
+    if "item/alive" not in episode.absent and slp.EVENTS["item"].since <= version[:2]:
+        found["item"] = _items(episode, ports, version)
+    if _moves(episode) and int(columns["stage/id"][0, 0]) == FOUNTAIN:
+        found["fountain"] = _fountain(episode)
+    elif _moves(episode):
+        row, blowing = _changes(columns["stage/wind"][:, 0], 0)
+        found["whispy"] = {"row": row + LEAD, "blowing": blowing}
+    return found
+
+
+def _items(episode: Episode, ports: list[int], version: slp.Version) -> dict[str, Any]:
+    """A slot in use without a break is one item; items are numbered in the order in which they appear."""
+    alive = episode.columns["item/alive"]
+    born = alive & ~np.concatenate([np.zeros((1, ITEM_SLOTS), bool), alive[:-1]])
+    number = np.cumsum(born.ravel()).reshape(born.shape) - 1  # frame by frame, slot by slot
+    spawn = np.maximum.accumulate(np.where(born, number, -1), axis=0)
+    row, slot = np.nonzero(alive)
+    values = {key.partition("/")[2]: v[row, slot] for key, v in episode.columns.items() if key.startswith("item/")}
+    owner = np.array([*ports, -1])[np.minimum(values["owner"], NOBODY)]
+    facing = np.where(values["facing_right"], 1, -1)
+    kept = {name: values[name] for name in ("x", "y", "vx", "vy", "type", "state")}
+    return {"row": row + LEAD, **_of(version, "item", {**kept, "facing": facing, "owner": owner, "spawn": spawn[row, slot]})}
+
+
+def _fountain(episode: Episode) -> dict[str, Any]:
+    parts = []
+    for name, side in (("left_height", stages.LEFT), ("right_height", stages.RIGHT)):
+        begins = stages.FOUNTAIN_BEGINS[side]
+        height = episode.columns[f"stage/{name}"][:, 0]
+        rests = height.astype(np.float16) == np.float16(
+            stages.FOUNTAIN_SCALE * begins + stages.FOUNTAIN_BASE
+        )  # as it is stored
+        recorded = np.where(rests, begins, (height - stages.FOUNTAIN_BASE) / stages.FOUNTAIN_SCALE)
+        row, height = _changes(recorded, begins)
+        parts.append((row, np.full(len(row), side), height))
+    rows, sides, heights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(rows, kind="stable")
+    return {"row": rows[order] + LEAD, "platform": sides[order], "height": heights[order]}
+
+
+def _changes(values: Array, begins: float) -> tuple[Array, Array]:
+    """Rows at which a value is another than before, and the values."""
+    rows = np.flatnonzero(values != np.concatenate([[begins], values[:-1]]))
+    return rows, values[rows]
+
+
+def _end(episode: Episode, ports: list[int]) -> slp.End | None:
+    """How the recording ended, or how the match did."""
+    result = episode.meta.get("result")
+    winner = result.get("winner") if isinstance(result, dict) else None
+    methods = {name: method for method, name in END_METHODS.items()}
+    said = episode.meta.get("end")
+    if said == "none":
+        return None
+    method = methods.get(str(said), methods["game"] if winner in (0, 1) else methods["unresolved"])
+    lras = -1
+    if method == methods["no contest"] and winner in (0, 1):
+        lras = ports[1 - winner]
+    if winner not in (0, 1):
+        return slp.End(method, lras)
+    places = {ports[winner]: 0, ports[1 - winner]: 1}
+    return slp.End(method, lras, tuple(places.get(port, -1) for port in range(4)))
+
+
+def _metadata(episode: Episode, ports: list[int]) -> dict[str, Any]:
+    characters = episode.columns["player/character"]
+    names = _names(episode)
+    return {
+        "lastFrame": FIRST_FRAME + episode.rows - 1,
+        "playedOn": "shadowbox",
+        "stage": STAGES[int(episode.columns["stage/id"][0, 0])],
+        "players": {
+            str(port): {
+                "names": {"netplay": names[seat]},
+                "characters": {
+                    str(number): int(count)
+                    for number, count in zip(*np.unique(characters[:, seat], return_counts=True), strict=True)
+                },
+            }
+            for seat, port in enumerate(ports)
+        },
+    }

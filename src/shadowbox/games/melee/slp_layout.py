@@ -1,0 +1,211 @@
+"""What a `.slp` holds, as one table: every event, its fields in order, and the version in which each field appeared.
+
+Reader, writer, defaults and payload sizes all come from `EVENTS`. Events only ever grew at their end, so a field's offset
+never changes and a shorter payload is an older one. Integers and floats are big-endian in the file; rows of frame events
+are handed out little-endian (see `byte_order`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Version = tuple[int, int, int]
+Since = tuple[int, int]
+
+FIRST_FRAME = -123  # the clock starts at 0; from -39 on controllers count
+NEWEST: Version = (3, 18, 0)
+
+EVENT_SIZES, GAME_START, PRE, POST, GAME_END = 0x35, 0x36, 0x37, 0x38, 0x39
+FRAME_START, ITEM, FRAME_END, GECKO, PIECE = 0x3A, 0x3B, 0x3C, 0x3D, 0x10
+FOUNTAIN, WHISPY, STADIUM = 0x3F, 0x40, 0x41
+PIECE_SIZE = 516  # 512 bytes of content, how many of them count (u16), the event they belong to, whether it is the last
+NO_GROUND, NOBODY = 0xFFFF, 6
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value: its NumPy format without byte order, the version that brought it, and what stands there when unset."""
+
+    name: str
+    format: str
+    since: Since = (0, 1)
+    default: float = 0
+    count: int = 1  # more than one: an array
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return int(np.dtype(self.format).itemsize) * self.count
+
+
+@dataclass(frozen=True)
+class Event:
+    """One kind of event: its command byte and its fields, in the order of the file."""
+
+    code: int
+    name: str
+    fields: tuple[Field, ...]
+
+    @property
+    def since(self) -> Since:
+        """The version that brought the event."""
+        return self.fields[0].since
+
+    @property
+    def least(self) -> int:
+        """The smallest payload that any version had."""
+        return sum(field.size for field in self.fields if field.since == self.since)
+
+    def size(self, version: Version) -> int:
+        """Bytes of the payload in a version; 0 where it has no such event."""
+        return sum(field.size for field in self.fields if field.since <= version[:2])
+
+    def dtype(self, size: int, order: str = "<") -> np.dtype[Any]:
+        """The fields that lie wholly within a payload of `size` bytes, packed."""
+        members: list[tuple[Any, ...]] = []
+        at = 0
+        for field in self.fields:
+            at += field.size
+            if at > size:
+                break
+            kind = order + field.format
+            members.append((field.name, kind) if field.count == 1 else (field.name, kind, (field.count,)))
+        return np.dtype(members)
+
+    def blank(self, size: int, rows: int) -> Array:
+        """Rows whose every field holds its default."""
+        values = np.zeros(rows, self.dtype(size))
+        for field in self.fields:
+            if field.default and field.name in (values.dtype.names or ()):
+                values[field.name] = field.default
+        return values
+
+
+@cache
+def byte_order(dtype: np.dtype[Any]) -> Array:
+    """For each byte of a little-endian row, where it stands in the big-endian file; its own inverse. int64[itemsize]."""
+    order = np.arange(dtype.itemsize)
+    for name in dtype.names or ():
+        member, at = dtype.fields[name][:2]  # type: ignore[index]
+        width = member.base.itemsize
+        for start in range(at, at + member.itemsize, width):
+            order[start : start + width] = order[start : start + width][::-1]
+    return order
+
+
+def fields(formats: str, since: Since = (0, 1), default: float = 0) -> tuple[Field, ...]:
+    """Fields of one version from `"x y:f4 state:u2"`: a name without a format takes the next format to its right."""
+    named: list[Field] = []
+    waiting: list[str] = []
+    for word in formats.split():
+        name, _, kind = word.partition(":")
+        waiting.append(name)
+        if kind:
+            named += [Field(each, kind, since, default) for each in waiting]
+            waiting.clear()
+    assert not waiting, "the last field of a list needs a format"
+    return tuple(named)
+
+
+_WHO = fields("frame:i4 port follower:u1")
+
+EVENTS: dict[str, Event] = {
+    event.name: event
+    for event in (
+        Event(
+            GAME_START,
+            "start",
+            (
+                Field("version", "u1", count=4),
+                Field("block", "u1", count=312),  # the game's own settings: `slp_start.BLOCK`
+                *fields("seed:u4"),
+                Field("controller_fixes", "u4", (1, 0), count=8),  # dash back and shield drop of each port
+                Field("nametags", "u1", (1, 3), count=4 * 16),
+                *fields("is_pal:u1", (1, 5)),
+                *fields("frozen_stadium:u1", (2, 0)),
+                *fields("minor_scene major_scene:u1", (3, 7)),
+                Field("display_names", "u1", (3, 9), count=4 * 31),
+                Field("connect_codes", "u1", (3, 9), count=4 * 10),
+                Field("user_ids", "u1", (3, 11), count=4 * 29),
+                *fields("language:u1", (3, 12)),
+                Field("match_id", "u1", (3, 14), count=51),
+                *fields("game_number tiebreak:u4", (3, 14)),
+            ),
+        ),
+        Event(
+            PRE,
+            "pre",
+            (
+                *_WHO,
+                *fields("seed:u4 state:u2 x y facing main_x main_y c_x c_y trigger:f4"),
+                *fields("buttons:u4 buttons_physical:u2 trigger_l trigger_r:f4"),
+                *fields("raw_main_x:i1", (1, 2)),
+                *fields("percent:f4", (1, 4)),
+                *fields("raw_main_y:i1", (3, 15)),
+                *fields("raw_c_x raw_c_y:i1", (3, 17)),
+            ),
+        ),
+        Event(
+            POST,
+            "post",
+            (
+                *_WHO,
+                *fields("character:u1 state:u2 x y facing percent shield:f4 last_attack combo:u1"),
+                *fields("last_hit_by:u1", default=NOBODY),
+                *fields("stocks:u1"),
+                *fields("state_age:f4", (0, 2)),
+                Field("flags", "u1", (2, 0), count=5),
+                *fields("misc:f4 airborne:u1", (2, 0)),  # misc: hitstun left while the flag says so, else a union
+                *fields("ground:u2", (2, 0), NO_GROUND),
+                *fields("jumps l_cancel:u1", (2, 0)),
+                *fields("hurtbox:u1", (2, 1)),
+                *fields("air_vx vy knockback_vx knockback_vy ground_vx:f4", (3, 5)),
+                *fields("hitlag:f4", (3, 8)),
+                *fields("animation:u4", (3, 11)),
+                *fields("instance_hit_by instance:u2", (3, 16)),
+            ),
+        ),
+        Event(
+            GAME_END,
+            "end",
+            (
+                *fields("method:u1"),
+                *fields("lras:i1", (2, 0), -1),
+                Field("placements", "i1", (3, 13), -1, count=4),
+            ),
+        ),
+        Event(FRAME_START, "frame_start", (*fields("frame:i4 seed:u4", (2, 2)), *fields("scene_counter:u4", (3, 10)))),
+        Event(
+            ITEM,
+            "item",
+            (
+                *fields("frame:i4 type:u2 state:u1 facing vx vy x y:f4 damage:u2 timer:f4 spawn:u4", (3, 0)),
+                Field("misc", "u1", (3, 2), count=4),
+                *fields("owner:i1", (3, 6), -1),
+                *fields("instance:u2", (3, 16)),
+            ),
+        ),
+        Event(FRAME_END, "frame_end", (*fields("frame:i4", (3, 0)), *fields("finalized:i4", (3, 7)))),
+        Event(FOUNTAIN, "fountain", fields("frame:i4 platform:u1 height:f4", (3, 18))),
+        Event(WHISPY, "whispy", fields("frame:i4 blowing:u1", (3, 18))),
+        Event(STADIUM, "stadium", fields("frame:i4 event type:u2", (3, 18))),
+    )
+}
+SPARSE = ("item", "fountain", "whispy", "stadium")  # any number a frame, most often none
+
+
+def sizes(version: Version, *, gecko: int = 0) -> dict[int, int]:
+    """Payload bytes of every event that a version has, in the order in which recorders list them.
+
+    `gecko`: bytes of the list of game codes; without one its events are not listed (a size of 0 stops other readers).
+    """
+    known = {event.code: event.size(version) for event in EVENTS.values() if event.since <= version[:2]}
+    if not gecko:
+        return known
+    late = {event.code: known.pop(event.code) for event in EVENTS.values() if event.since > (3, 3) and event.code in known}
+    return known | {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE} | late  # the list's true size may not fit; its pieces say it

@@ -1,0 +1,56 @@
+"""What lies beside the frames: maps, lists, text and numbers."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadowbox.errors import RecordingError
+from shadowbox.games.melee import ubjson
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=300),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=300), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(values)
+def test_round_trip(value):
+    """Whatever can be written is read as it was."""
+    content = ubjson.encode(value)
+    assert ubjson.decode(content) == (value, len(content))
+
+
+@given(values, st.integers(0, 400))
+def test_cut_anywhere(value, length):
+    """A shorter text is refused by name, never read past its end."""
+    content = ubjson.encode(value)
+    if length < len(content):
+        with pytest.raises(RecordingError, match="byte"):
+            ubjson.decode(content[:length])
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes(content):
+    """Bytes that mean nothing give a value or a named error."""
+    with contextlib.suppress(RecordingError):
+        value, end = ubjson.decode(content)
+        assert 0 < end <= len(content)
+        assert not isinstance(value, bytes)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[$U#l\x7f\xff\xff\xff", b"{#i\x04", b"SL\x7f" + b"\xff" * 7, b"Sl\xff\xff\xff\xff", b"[" * 99]
+)
+def test_hostile_sizes(content):
+    """Lengths beyond the end, below zero, and nesting without end are refused."""
+    with pytest.raises(RecordingError, match="byte"):
+        ubjson.decode(content)
+
+
+def test_a_value_without_a_form_is_refused():
+    """Bytes and sets have no place in metadata."""
+    with pytest.raises(RecordingError, match="a set"):
+        ubjson.encode({"a": {1}})
