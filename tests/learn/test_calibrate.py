@@ -83,7 +83,9 @@ def test_half_the_sessions_choose_and_the_other_half_reports() -> None:
     low, high = sessions(2, 4, high=0.25), sessions(3, 4, high=0.9)
     chances = [c for pair in zip(low[0], high[0], strict=True) for c in pair]
     downs = [d for pair in zip(low[1], high[1], strict=True) for d in pair]
-    mixed = [np.where(down, chance, 0.4) if at % 2 else chance for at, (chance, down) in enumerate(zip(chances, downs, strict=True))]
+    mixed = [
+        np.where(down, chance, 0.4) if at % 2 else chance for at, (chance, down) in enumerate(zip(chances, downs, strict=True))
+    ]
     crossed = fit_threshold(mixed, downs).f1
     own = np.mean([fit_threshold(mixed[half::2], downs[half::2]).f1 for half in (0, 1)])
     assert crossed is not None

@@ -11,7 +11,7 @@ import torch
 
 from shadowbox.core.schema import Flag, Group, Real, Schema
 from shadowbox.core.view import from_seat
-from shadowbox.errors import SchemaMismatch
+from shadowbox.errors import SchemaMismatch, UsageError
 from shadowbox.games import load
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import About, save
@@ -81,7 +81,7 @@ def test_it_decides_as_training_sees_it(seat):
     reset = torch.zeros(1, frames, dtype=torch.bool)
     reset[0, 0] = True
     state = {"seeds": np.full(frames, 11), "frame": np.arange(frames), "players": np.full(frames, seat)}
-    draws = torch.from_numpy(agents[0]._draws(state))[None]
+    draws = torch.from_numpy(agents[0]._draws(state, {}))[None]
     with torch.inference_mode():
         seen, _ = model.seq(view, own, reset)
         assert torch.equal(seen.drawn(draws), own)
@@ -90,8 +90,8 @@ def test_it_decides_as_training_sees_it(seat):
 def test_draws_depend_on_match_frame_and_seat_alone():
     """Equal seeds in equal seats draw the same numbers at the same frame, whichever place they have; others differ."""
     agent = PolicyAgent(untrained("small"))
-    first = agent._draws(agent.start(np.array([5, 6, 7]), np.array([0, 0, 1])))
-    again = agent._draws(agent.start(np.array([7, 5]), np.array([1, 0])))
+    first = agent._draws(agent.start(np.array([5, 6, 7]), np.array([0, 0, 1])), {})
+    again = agent._draws(agent.start(np.array([7, 5]), np.array([1, 0])), {})
     assert np.array_equal(first[0], again[1])
     assert np.array_equal(first[2], again[0])
     assert not np.array_equal(first[0], first[1])
@@ -107,6 +107,28 @@ def test_a_threshold_draws_nothing():
         view = {key: np.zeros((2, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
         keys, _ = agent.act(view, agent.start(np.array([1, 2]), np.array([0, 0])))
         assert all((values[0] == values[1]).all() for values in keys.values()) == equal
+
+
+def test_calibrated_thresholds_hold_what_is_held():
+    """A button goes down above its own upper threshold and stays down above the lower one; each group has its temperature."""
+    from shadowbox.play.policy import TUNED
+
+    model = untrained("policy-mlp")
+    chance = 0.5  # of an untrained policy, nearly
+    tuned = {key: {"on": chance + 0.2, "off": chance - 0.2} for key in BRAWL.schema.control_keys}
+    agent = PolicyAgent(
+        model, Manner(threshold=TUNED), calibration={"thresholds": tuned, "temperature": {"flags": {"temperature": 2.0}}}
+    )
+    view = {key: np.zeros((1, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
+    state = agent.start(np.array([1]), np.array([0]))
+    assert not any(values.any() for values in agent.act(view, state)[0].values())
+    held = {**view, **{key: np.ones((1, 2), bool) for key in BRAWL.schema.control_keys}}
+    assert all(values.all() for values in agent.act(held, state)[0].values())
+    assert agent.heat == [2.0 if part.name == "flags" else 1.0 for part in model.head.parts]
+    with pytest.raises(UsageError, match="keys/w has no tuned threshold: shadowbox eval"):
+        PolicyAgent(model, Manner(threshold=TUNED))
+    with pytest.raises(UsageError, match=r"this one \(chain\) draws"):
+        PolicyAgent(untrained("small"), Manner(threshold=0.5))
 
 
 def other_brawl(**change) -> Schema:

@@ -85,7 +85,8 @@ def test_options_combine(card):
     made = specs.agent(f"policy:{card}/x@delay=3@0.5@step=20@seed=2@device=cpu", BRAWL)
     assert isinstance(made, Delayed)
     assert made.agent.manner.temperature == 0.5
-    assert specs.agent(f"policy:{card}/x@threshold=.5", BRAWL).manner.threshold == 0.5
+    with pytest.raises(UsageError, match=r"this one \(chain\) draws"):
+        specs.agent(f"policy:{card}/x@threshold=.5", BRAWL)
 
 
 def test_shipped_policies_have_names(card):

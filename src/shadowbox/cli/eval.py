@@ -14,6 +14,7 @@ from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
+    from shadowbox.learn.calibrate import Calibration
     from shadowbox.study.evaluate import Evaluation
     from shadowbox.study.metrics import Figure
     from shadowbox.study.probe import Probe
@@ -28,8 +29,15 @@ if TYPE_CHECKING:  # it needs torch, which help does not
 @click.option("--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test, as in training.")
 @click.option("--episodes", default=100, show_default=True, type=click.IntRange(min=2), help="At most so many are asked about.")
 @click.option("--tolerance", default=2, show_default=True, type=click.IntRange(min=0), help="Frames between equal onsets.")
-@click.option("--temperature", type=click.FloatRange(min=0, min_open=True), help="It plays at this temperature.")
+@click.option(
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="It plays at this temperature.",
+)
 @click.option("--threshold", type=click.FloatRange(0, 1), help="It plays by this threshold instead of drawing.")
+@click.option("--calibrate", is_flag=True, help="First choose temperatures and thresholds, and store them with CHECKPOINT.")
 @click.option("--game", help="MODULE:NAME, where the store's game is not one of ours.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write a report that works offline.")
@@ -64,9 +72,14 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
         threshold=options["threshold"],
         device=options["device"],
     )
+    tuned = None
+    if options["calibrate"]:
+        from shadowbox.study.tune import tune
+
+        tuned = tune(checkpoint, store, settings)
     with progress("judging") as update:
         result = judge(checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total))
-    facts = result.to_json()
+    facts = result.to_json() | ({"calibration": tuned.to_json()} if tuned else {})
     if out:
         from shadowbox.study.evaluation_page import document
 
@@ -75,6 +88,8 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
     if as_json:
         emit(facts)
     else:
+        if tuned:
+            print(_tuned_as_text(tuned) + "\n")
         print(_as_text(result))
         if out:
             print(f"report: {out}, {size(out.stat().st_size)}")
@@ -105,10 +120,27 @@ def _as_text(result: Evaluation) -> str:
     return "\n\n".join(parts)
 
 
+def _tuned_as_text(tuned: Calibration) -> str:
+    """Temperatures and thresholds, each with what it does on sessions that did not choose it."""
+    heat = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.usual else "far from 1: mend the model"]
+            for name, h in tuned.heat.items()]  # fmt: skip
+    parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], heat)]
+    if tuned.thresholds:
+        rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), "" if t.tuned else "too few"]
+                for name, t in tuned.thresholds.items()]  # fmt: skip
+        parts.append(table(["control", "threshold", "hysteresis", "onsets", "onset F1", ""], rows))
+    return "\n\n".join(parts)
+
+
 def _probe_as_text(found: Probe) -> str:
     """Buttons, sticks, what it was shown, and whether such a frame is known."""
     rows = [
-        [name, f"{v['probability']:.4f}", f"{v['logit']:.2f}", *("yes" if v[key] else "-" for key in ("held_before", "pressed"))]
+        [
+            name,
+            f"{v['probability']:.4f}",
+            f"{v['logit']:.2f}",
+            *("yes" if v[key] else "-" for key in ("held_before", "pressed")),
+        ]
         for name, v in found.buttons.items()
     ]
     parts = [table(["control", "probability", "logit", "held before", "pressed"], rows)]
@@ -117,7 +149,10 @@ def _probe_as_text(found: Probe) -> str:
         parts.append(table(["stick", "says", "recorded"], sticks))
     shown = [[name, " ".join(f"{value:g}" for value in values[:8]) + (" ..." if len(values) > 8 else "")]
              for name, values in found.inputs.items()]  # fmt: skip
-    parts += [table(["input", "value"], shown, left=2), table(["own state", ""], [[k, str(v)] for k, v in found.state.items()], left=2)]
+    parts += [
+        table(["input", "value"], shown, left=2),
+        table(["own state", ""], [[k, str(v)] for k, v in found.state.items()], left=2),
+    ]
     near = f"the nearest recorded frame is {found.distance:.2f} away (usual: up to {found.usual:.2f})"
     parts.append(f"warning: {found.warning}" if found.warning else near)
     parts.append(f"{found.where}, frame {found.frame}, player {found.player}")

@@ -28,6 +28,7 @@ MOST_POINTS = 33  # places of a control that has no partner
 RINGS = ((0.0, 1), (0.35, 8), (0.7, 16), (1.0, 32))  # places of a stick: share of its reach, how many around
 ALL_COMBINATIONS = 6  # flags of which, without data, every combination is a point
 
+Heat = float | Sequence[float]  # one temperature, or one for each part
 Vocabulary = Mapping[str, Sequence[Sequence[float]]]  # part -> its points; plain data, kept in checkpoints
 
 
@@ -50,7 +51,7 @@ class Head(nn.Module):
         """H [..., H], pressed values and those of the frame before [..., V] -> output [..., W]; `hidden` [...]: history is."""
         raise NotImplementedError
 
-    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:
         """Noise [..., draws] -> values [..., V] and their log-probability by part [..., P]."""
         raise NotImplementedError
 
@@ -79,6 +80,9 @@ class Head(nn.Module):
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:
         """[..., V]"""  # noqa: D400, D415
         return self._ordered([part.likely(*each) for part, each in self._each(output, previous)])
+
+    def _heat(self, temperature: Heat) -> Sequence[float]:
+        return [temperature] * len(self.parts) if isinstance(temperature, int | float) else temperature
 
     def _members(self) -> Tensor:
         found = torch.zeros(len(self.names), sum(len(part.at) for part in self.parts), dtype=torch.bool)
@@ -110,13 +114,13 @@ class Independent(Head):
         output: Tensor = self.linear(h)
         return output.float()
 
-    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
         output = self.forward(h, previous, previous)
         noises = torch.split(noise, [part.draws for part in self.parts], -1)
-        found, sure = [], []
+        found, sure, heat = [], [], self._heat(temperature)
         for at, (part, (mine, before)) in enumerate(self._each(output, previous)):
-            found.append(part.sample(mine, before, noises[at], temperature))
-            sure.append(part.log_prob(mine, found[-1], before, temperature))
+            found.append(part.sample(mine, before, noises[at], heat[at]))
+            sure.append(part.log_prob(mine, found[-1], before, heat[at]))
         return self._ordered(found), torch.stack(sure, -1)
 
 
@@ -154,14 +158,14 @@ class Chain(Head):
                 r = r + self.chosen[at](part.index(values[..., place]))
         return torch.cat(outputs, -1).float()
 
-    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
-        r, found, sure = self.begin(h), [], []
+    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
+        r, found, sure, heat = self.begin(h), [], [], self._heat(temperature)
         noises = torch.split(noise, [part.draws for part in self.books], -1)
         for at, (part, place) in enumerate(zip(self.books, self.places, strict=True)):
             before = previous[..., place]
             output = self._read(at, r, part.index(before), None).float()
-            found.append(part.sample(output, before, noises[at], temperature))
-            sure.append(part.log_prob(output, found[-1], before, temperature))
+            found.append(part.sample(output, before, noises[at], heat[at]))
+            sure.append(part.log_prob(output, found[-1], before, heat[at]))
             if at + 1 < len(self.books):
                 r = r + self.chosen[at](part.index(found[-1]))
         return self._ordered(found), torch.stack(sure, -1)

@@ -19,7 +19,7 @@ from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model import trunks
 from shadowbox.model.codec import Embed, Values
-from shadowbox.model.heads import HEADS, Head, Vocabulary, usual_vocabulary
+from shadowbox.model.heads import HEADS, Head, Heat, Vocabulary, usual_vocabulary
 from shadowbox.model.kinds import Options
 from shadowbox.model.trunks import TRUNKS, Memory
 
@@ -130,7 +130,7 @@ class Seen:
         assert self.h is not None, "only `seq` knows what the head was given"
         return dataclasses.replace(self, output=self.head(self.h, controls, self.previous, self.hidden))
 
-    def drawn(self, noise: Tensor, temperature: float = 1.0) -> Tensor:
+    def drawn(self, noise: Tensor, temperature: Heat = 1.0) -> Tensor:
         """Controls drawn at every position, given what was pressed before it: noise [B, T, draws] -> [B, T, V]."""
         assert self.h is not None, "only `seq` knows what the head was given"
         return self.head.sample(self.h, self.previous, noise, temperature)[0]
@@ -201,7 +201,7 @@ class Policy(nn.Module):
         noise: Tensor,
         *,
         reset: Tensor | None = None,
-        temperature: float = 1.0,
+        temperature: Heat = 1.0,
         style: View | None = None,
     ) -> tuple[dict[str, Tensor], Tensor, Memory]:
         """One decision a match: own controls {key: [B, slots a player]}, log-probability by part [B, P], the new memory.

@@ -17,7 +17,7 @@ import numpy as np
 
 from shadowbox.core.game import noise
 from shadowbox.core.schema import Array, Columns, Schema, differences
-from shadowbox.errors import SchemaMismatch
+from shadowbox.errors import SchemaMismatch, UsageError
 
 if TYPE_CHECKING:  # it needs torch, which naming an agent does not
     from torch import Tensor
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # it needs torch, which naming an agent does not
     from shadowbox.model.checkpoint import Checkpoint
     from shadowbox.model.policy import Policy
 
+TUNED = -1.0  # a threshold that says: each button's own
 BLOCK = 32  # matches that are computed together
 DRAW = 1000  # the first of a policy's draws, far from those of bots
 
@@ -33,24 +34,39 @@ DRAW = 1000  # the first of a policy's draws, far from those of bots
 class Manner:
     """How a policy's distribution becomes controls.
 
-    `temperature` None: as it was calibrated, or 1. `threshold`: no draws; a button is pressed where its probability is
-    above this (what the originals do, and only for policies that decide each button on its own).
+    `temperature` multiplies what was calibrated. `threshold`: no draws; a button is pressed where its probability is above
+    this, as the originals do; TUNED: where it is above its own calibrated one, with hysteresis. Only a policy that decides
+    each button on its own can play by thresholds.
     """
 
-    temperature: float | None = None
+    temperature: float = 1.0
     threshold: float | None = None
 
 
 class PolicyAgent:
     """A policy in a seat. All memory is in the state, so that one agent may sit in both."""
 
-    def __init__(self, policy: Policy, manner: Manner = Manner(), *, mark: str = "", block: int = BLOCK) -> None:  # noqa: B008
-        """`mark`: what everybody who meets it should know, such as that it failed the behaviour gate."""
+    def __init__(
+        self,
+        policy: Policy,
+        manner: Manner = Manner(),  # noqa: B008
+        *,
+        calibration: Mapping[str, Any] | None = None,
+        mark: str = "",
+        block: int = BLOCK,
+    ) -> None:
+        """`calibration`: as stored with a checkpoint. `mark`: what everybody who meets it should know."""
         import torch
+
+        tuned = calibration or {}
+        heat = tuned.get("temperature", {})
+        self.heat = [manner.temperature * (heat[p.name]["temperature"] if p.name in heat else 1.0) for p in policy.head.parts]
+        self.limits = _limits(policy, manner, tuned.get("thresholds", {}))  # [draws, 2]: up and held; None: it draws
 
         self.policy, self.manner, self.mark, self.block = policy.eval(), manner, mark, block
         self.device = next(policy.parameters()).device
         self.reads = (*policy.sees, *policy.schema.control_keys)
+        self.buttons = [key for key in policy.values.keys if policy.schema.columns[key].field.kind == "flag"]
         self._torch = torch
 
     def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
@@ -78,7 +94,7 @@ class PolicyAgent:
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """One decision a match."""
         matches = len(state["seeds"])
-        draws = self._draws(state)
+        draws = self._draws(state, view)
         answers, memory = [], []
         with self._torch.inference_mode():
             for at, first in enumerate(range(0, matches, self.block)):
@@ -93,20 +109,20 @@ class PolicyAgent:
     def _decide(self, view: Columns, draws: Array, fresh: Array, memory: Any, rows: slice) -> tuple[dict[str, Tensor], Any]:
         """A block of matches, filled up with matches that nobody reads."""
         seen = {key: self._on_device(_filled(view[key][rows], self.block)) for key in self.reads}
-        temperature = self.manner.temperature or 1.0
         answer, _, after = self.policy.step(
             seen,
             memory,
             self._on_device(_filled(draws, self.block)),
             reset=self._on_device(_filled(fresh, self.block)),
-            temperature=temperature,
+            temperature=self.heat,
         )
         return answer, after
 
-    def _draws(self, state: Mapping[str, Array]) -> Array:
-        """Uniform numbers in [0, 1), f32 [N, draws]; with a threshold, that threshold."""
-        if self.manner.threshold is not None:
-            return np.full((len(state["seeds"]), self.policy.draws), self.manner.threshold, np.float32)
+    def _draws(self, state: Mapping[str, Array], view: Columns) -> Array:
+        """Uniform numbers in [0, 1), f32 [N, draws]. A threshold is a draw that is always the same."""
+        if self.limits is not None:
+            held = np.concatenate([view[key][:, : self.policy.values.slots] for key in self.buttons], 1).astype(bool)
+            return np.where(held, self.limits[:, 1], self.limits[:, 0]).astype(np.float32)
         seeds, frame, players = (state[name][:, None] for name in ("seeds", "frame", "players"))
         uniform = noise(seeds, frame, players, DRAW + np.arange(self.policy.draws))  # type: ignore[arg-type]
         return (np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32)  # rounding to f32 could make a 1
@@ -134,7 +150,7 @@ def policy_agent(
     from shadowbox.model import checkpoint
 
     found = checkpoint.load(folder, kind="policy", device=device)
-    return PolicyAgent(built(found, schema, device), manner, mark=mark)
+    return PolicyAgent(built(found, schema, device), manner, calibration=found.calibration, mark=mark)
 
 
 def built(found: Checkpoint, schema: Schema, device: str = "cpu") -> Policy:
@@ -157,6 +173,30 @@ def must_read(learned: Schema, schema: Schema, keys: Sequence[str], where: str) 
     lines += [f"{key}: not expected, found" for key in schema.control_keys if key not in learned.columns]
     if lines:
         raise SchemaMismatch(f"{where} learned on another schema ('{learned.name}', here '{schema.name}'): " + "; ".join(lines))
+
+
+def value_names(policy: Policy) -> list[str]:
+    """The control values by name; where a player has several slots, with the number of the slot."""
+    found: list[str] = []
+    for key in policy.values.keys:
+        found += [key] if policy.values.slots == 1 else [f"{key}[{slot}]" for slot in range(policy.values.slots)]
+    return found
+
+
+def _limits(policy: Policy, manner: Manner, tuned: Mapping[str, Mapping[str, float]]) -> Array | None:
+    """For each button the threshold while it is up and while it is held: [draws, 2]."""
+    if manner.threshold is None:
+        return None
+    names = [name for name, kind in zip(value_names(policy), policy.values.kinds, strict=True) if kind == "flag"]
+    if policy.design.head != "independent" or policy.draws != len(names):
+        raise UsageError(
+            f"thresholds are for policies that decide each button on its own; this one ({policy.design.head}) draws"
+        )
+    if manner.threshold != TUNED:
+        return np.full((len(names), 2), manner.threshold)
+    if missing := [name for name in names if name not in tuned]:
+        raise UsageError(f"{missing[0]} has no tuned threshold: shadowbox eval CHECKPOINT STORE --calibrate finds them")
+    return np.array([[tuned[name]["on"], tuned[name]["off"]] for name in names])
 
 
 def tensor(values: Array) -> Tensor:

@@ -7,7 +7,8 @@ B: seats, T: positions, V: control values, A: draws of what was decided before i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Real
 from shadowbox.model.kinds import Codebook
-from shadowbox.play.policy import tensor
+from shadowbox.play.policy import tensor, value_names
 from shadowbox.study.offline import Asked
 from shadowbox.study.recorded import Answer, Seat
 
@@ -49,10 +50,29 @@ def ask(policy: Policy, seats: Sequence[Seat], progress: Report | None = None) -
 
 def _ask(policy: Policy, seats: Sequence[Seat]) -> list[Answer]:
     """Seats side by side, from their first frame to their last."""
-    longest = max(seat.frames for seat in seats)
-    device = next(policy.parameters()).device
-    memory, blind = policy.initial(len(seats)), policy.initial(len(seats))
-    parts = []
+    parts = [_read(policy, step) for step in walk(policy, seats)]
+    joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
+    return [_answer(policy, seat, {name: values[at, : seat.frames] for name, values in joined.items()})
+            for at, seat in enumerate(seats)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some positions of some seats [B, T]: what was pressed, what the policy sees, and what it sees with its history hidden."""
+
+    view: dict[str, Tensor]
+    controls: Tensor  # [B, T, V]
+    inside: Tensor  # bool [B, T]: frames of the seat
+    seen: Seen
+    blind: Seen
+    draws: Tensor  # uniform [B, T, (ANCESTORS + 1) * draws]
+
+
+def walk(policy: Policy, seats: Sequence[Seat]) -> Iterator[Step]:
+    """All frames of the seats, in order, the memory carried along."""
+    longest, device = max(seat.frames for seat in seats), next(policy.parameters()).device
+    memory, forgetful = policy.initial(len(seats)), policy.initial(len(seats))
+    ends = torch.tensor([seat.frames for seat in seats], device=device)
     for first in range(0, longest, STEPS):
         rows = slice(first, min(first + STEPS, longest))
         view = {key: _stacked([seat.view[key] for seat in seats], rows).to(device)
@@ -63,17 +83,14 @@ def _ask(policy: Policy, seats: Sequence[Seat]) -> list[Answer]:
         reset[:, 0] = first == 0
         draws = torch.from_numpy(_noise(seats, rows, policy.draws * (ANCESTORS + 1))).to(device)
         seen, memory = policy.seq(view, controls, reset, memory)
-        hidden, blind = policy.seq(view, controls, reset, blind, hide=True)
-        parts.append(_read(policy, view, seen, hidden, controls, draws))
-    joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
-    return [_answer(policy, seat, {name: values[at, : seat.frames] for name, values in joined.items()})
-            for at, seat in enumerate(seats)]  # fmt: skip
+        blind, forgetful = policy.seq(view, controls, reset, forgetful, hide=True)
+        inside = torch.arange(rows.start, rows.stop, device=device) < ends[:, None]
+        yield Step(view, controls, inside, seen, blind, draws)
 
 
-def _read(
-    policy: Policy, view: dict[str, Tensor], seen: Seen, hidden: Seen, controls: Tensor, draws: Tensor
-) -> dict[str, Tensor]:
+def _read(policy: Policy, step: Step) -> dict[str, Tensor]:
     """Chances of buttons and means of sticks [B, T, V], drawn values [B, T, V], nats of the buttons [B, T]."""
+    seen, draws = step.seen, step.draws
     last = draws[..., -policy.draws :]
     ancestors = [draws[..., at * policy.draws : (at + 1) * policy.draws] for at in range(ANCESTORS)]
     if len(policy.head.parts) == 1:
@@ -81,14 +98,14 @@ def _read(
     values = []
     costs: dict[str, list[Tensor]] = {"cost": [], "blank": []}
     for noises in ancestors:
-        each = {"cost": seen, "blank": hidden}
+        each = {"cost": seen, "blank": step.blind}
         if len(policy.head.parts) > 1:
             each = {name: one.given(one.drawn(noises)) for name, one in each.items()}
         values.append(_chances(policy, each["cost"]))
         for name, one in each.items():
-            costs[name].append(one.log_prob(controls)[..., _button_parts(policy)].sum(-1))
+            costs[name].append(one.log_prob(step.controls)[..., _button_parts(policy)].sum(-1))
     found = {name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()}
-    drawn = policy.values.counting(seen.drawn(last), view)
+    drawn = policy.values.counting(seen.drawn(last), step.view)
     return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
 
 
@@ -113,12 +130,8 @@ def _is_stick(policy: Policy, key: str) -> bool:
 
 def _answer(policy: Policy, seat: Seat, found: dict[str, Array]) -> Answer:
     """One seat's part, by the names of its buttons and sticks."""
-    names, slots = policy.values.names, policy.values.slots
-    count: dict[str, int] = {}
     chance, drawn, position = {}, {}, {}
-    for at, key in enumerate(names):
-        number = count[key] = count.get(key, -1) + 1
-        name = f"{key}[{number}]" if slots > 1 else key
+    for at, name in enumerate(value_names(policy)):
         if name in seat.down:
             chance[name], drawn[name] = found["values"][:, at].astype(np.float64), found["drawn"][:, at] > 0.5
         elif name in seat.stick:

@@ -45,7 +45,7 @@ class Settings:
     seats: tuple[int, ...] | None = None  # whose players it is compared with; None: those that it learned from
     most: int = 100  # episodes that are asked about
     tolerance: int = 2  # frames between onsets that count as the same press
-    temperature: float | None = None
+    temperature: float = 1.0
     threshold: float | None = None  # play by it instead of drawing
     device: str = "cpu"
 
@@ -112,7 +112,7 @@ def evaluate(
     game = game or _game(opened)
     found = checkpoints.load(folder, kind="policy", device=settings.device)
     policy = built(found, opened.schema, settings.device)
-    players = settings.seats or _seats(found.about.arguments, opened)
+    players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
     material = _material(opened, settings, players)
     table = Table(opened.schema, material.counted)
 
@@ -120,7 +120,7 @@ def evaluate(
         return (lambda done, total: progress(what, done, total)) if progress else None
 
     everybody = _asked(ask(policy, material.seats, told("asking")), table)
-    agent = PolicyAgent(policy, Manner(settings.temperature, settings.threshold))
+    agent = PolicyAgent(policy, Manner(settings.temperature, settings.threshold), calibration=found.calibration)
     sitting = _chairs(game, opened, material.episodes, players, settings)
     games: dict[str, closed_loop.Games] = {}
     if sitting:
@@ -231,12 +231,6 @@ def _game(store: Store) -> Game:
     return load(name)
 
 
-def _seats(arguments: Mapping[str, Any], store: Store) -> tuple[int, ...]:
-    """Those that it learned from, where it says so."""
-    given = arguments.get("seats")
-    return tuple(given) if given else tuple(range(store.schema.players))
-
-
 def _world_options(store: Store) -> dict[str, Any]:
     """Those that the recordings were made with, where they were made here."""
     call = store.manifest.made.get("record")
@@ -247,4 +241,4 @@ def _world_options(store: Store) -> dict[str, Any]:
 def _manner(settings: Settings) -> str:
     if settings.threshold is not None:
         return f"by the threshold {settings.threshold:g}"
-    return f"drawn at temperature {settings.temperature or 1.0:g}"
+    return f"drawn at temperature {settings.temperature:g}"

@@ -11,27 +11,44 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shadowbox.core.game import Agent, Game
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
 
+if TYPE_CHECKING:  # it needs torch
+    from shadowbox.model.checkpoint import About
+
 FOLDER = "checkpoints"
-OPTIONS = ("a temperature such as 0.9", "best", "latest", "step=N", "seed=N", "delay=N", "threshold=P", "device=NAME")
+OPTIONS = (
+    "a temperature such as 0.9",
+    "best",
+    "latest",
+    "step=N",
+    "seed=N",
+    "delay=N",
+    "threshold",
+    "threshold=P",
+    "device=NAME",
+)
 HOTTEST = 10.0
 
 
 def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
     """The agent that `policy:ARGUMENT@OPTIONS` names."""
-    from shadowbox.play.policy import Manner, policy_agent
+    from shadowbox.play.policy import TUNED, Manner, policy_agent
     from shadowbox.study.gate import mark_of
 
-    which, seed, temperature, threshold, device = "", "", None, None, "cpu"
+    which, seed, temperature, device = "", "", 1.0, "cpu"
+    threshold: float | None = None
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or name == "step":
             which = option
         elif name == "seed":
             seed = value
+        elif option == "threshold":
+            threshold = TUNED
         elif name == "threshold":
             threshold = _number(option, value, 0, 1, spec)
         elif name == "device" and value:
@@ -75,6 +92,18 @@ def of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
         known = [str(number) for number, _ in runs]
         raise UsageError(f"'{spec}': {path} has no seed '{seed}': {did_you_mean(seed, known)}")
     return chosen[0]
+
+
+def seats(checkpoint: Path, about: About) -> tuple[int, ...]:
+    """The seats that it learned from, as its run says or its preset means; empty: all."""
+    from shadowbox.model.policy import SEATS
+
+    try:
+        lessons = json.loads((checkpoint.parent.parent / "run.json").read_bytes()).get("lessons", {})
+    except (OSError, ValueError, AttributeError):  # a checkpoint may lie alone
+        lessons = {}
+    given = lessons.get("seats") if isinstance(lessons, dict) else None
+    return tuple(int(seat) for seat in given) if given else SEATS.get(about.preset, ())
 
 
 def runs_of(folder: Path, game: str) -> list[Path]:

@@ -40,20 +40,22 @@ class Probe:
     state: Mapping[str, Any]  # the own slot's columns, in words
     distance: float
     usual: float  # the distance that STRANGE of recorded frames keep from those of other episodes
+    unseen: tuple[str, ...] = ()  # columns with a value that no recorded frame has, or beyond all of them
 
     @property
     def strange(self) -> bool:
         """Nothing like it was recorded."""
-        return self.distance > self.usual
+        return self.distance > self.usual or bool(self.unseen)
 
     @property
     def warning(self) -> str:
         """What to think of before concluding anything; empty where nothing is wrong."""
         if not self.strange:
             return ""
-        return (f"no recording has such a frame: the nearest one is {self.distance:.2f} away, of recorded frames "
-                f"{100 * STRANGE:.0f} % are within {self.usual:.2f} of one in another episode; what a policy says here says "
-                "nothing about how it plays")  # fmt: skip
+        why = f"never seen there: {', '.join(self.unseen[:6])}" if self.unseen else (
+            f"the nearest one is {self.distance:.2f} away, and {100 * STRANGE:.0f} % of recorded frames lie within "
+            f"{self.usual:.2f} of one in another episode")  # fmt: skip
+        return f"no recording has such a frame ({why}); what a policy says here says nothing about how it plays"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -64,6 +66,7 @@ class Probe:
             "warning": self.warning or None,
             "distance": self.distance,
             "usual_distance": self.usual,
+            "unseen": list(self.unseen),
             "buttons": {name: dict(values) for name, values in self.buttons.items()},
             "sticks": {name: dict(values) for name, values in self.sticks.items()},
             "inputs": dict(self.inputs),
@@ -84,14 +87,13 @@ def probe(checkpoint: str | Path, where: str, *, data: str | Path | None = None,
     seat = _zeros(found.about.schema) if where == ZEROS else _recorded(Store(path, found.about.schema), episode, frame, player)
     keys = (*policy.sees, *found.about.schema.control_keys)
     outside = None if data and Path(data) != Path(path) else episode
-    distance, usual = nearest(found.about.schema, seat, frame, keys, store, outside)
-    return _looked(policy, seat, frame, where, distance, usual)
+    return _looked(policy, seat, frame, where, compared(found.about.schema, seat, frame, keys, store, outside))
 
 
-def nearest(
+def compared(
     schema: Schema, seat: Seat, frame: int, keys: Sequence[str], store: Store, without: int | None
-) -> tuple[float, float]:
-    """How far a frame is from the nearest recorded one, and how far recorded ones usually are from those of other episodes."""
+) -> tuple[float, float, tuple[str, ...]]:
+    """How far a frame is from the nearest recorded one, how far those usually are from other episodes, and what is unseen."""
     chosen = [number for number in range(len(store)) if number != without]
     if len(chosen) < 2:
         raise UsageError(f"{store.path} has too few other episodes to compare a frame with: two at least are needed")
@@ -113,7 +115,16 @@ def nearest(
     for pick in picks:
         away = measure.distances(measure.of({key: values[pick : pick + 1] for key, values in known.items()}), 0)
         references.append(float(away[owner != owner[pick]].min()))
-    return distance, float(np.quantile(references, STRANGE))
+    unseen = tuple(key for key in keys if _is_unseen(schema, key, seat.view[key][frame], known[key]))
+    return distance, float(np.quantile(references, STRANGE)), unseen
+
+
+def _is_unseen(schema: Schema, key: str, here: Array, known: Array) -> bool:
+    """Whether a value of some slot lies outside all recorded ones of that slot; a choice: among them."""
+    if isinstance(schema.columns[key].field, Choice):
+        return any(value not in known[:, slot] for slot, value in enumerate(here))
+    slack = 0.05 * (known.max(0) - known.min(0)) if known.dtype != bool else 0
+    return bool(((here < known.min(0) - slack) | (here > known.max(0) + slack)).any())
 
 
 class _Measure:
@@ -171,7 +182,7 @@ def _zeros(schema: Schema) -> Seat:
     return seat_of(schema, schema.neutral(2), 0, 0)
 
 
-def _looked(policy: Any, seat: Seat, frame: int, where: str, distance: float, usual: float) -> Probe:
+def _looked(policy: Any, seat: Seat, frame: int, where: str, near: tuple[float, float, tuple[str, ...]]) -> Probe:
     import torch
 
     from shadowbox.play.policy import tensor
@@ -192,10 +203,11 @@ def _looked(policy: Any, seat: Seat, frame: int, where: str, distance: float, us
             "pressed": bool(seat.down[name][frame]),
         }
     sticks = {
-        name: {"says": float(values[frame]), "recorded": float(seat.stick[name][frame])} for name, values in answer.position.items()
+        name: {"says": float(values[frame]), "recorded": float(seat.stick[name][frame])}
+        for name, values in answer.position.items()
     }
     inputs = {what: [round(value, 5) for value in x[first:last]] for what, first, last in policy.describe() if last <= len(x)}
-    return Probe(where, frame, seat.player, buttons, sticks, inputs, _in_words(policy.schema, seat, frame), distance, usual)
+    return Probe(where, frame, seat.player, buttons, sticks, inputs, _in_words(policy.schema, seat, frame), *near)
 
 
 def _in_words(schema: Schema, seat: Seat, frame: int) -> dict[str, Any]:
