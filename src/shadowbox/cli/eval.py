@@ -14,7 +14,7 @@ from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
-    from shadowbox.learn.calibrate import Calibration
+    from shadowbox.learn.calibrate import Calibration, Threshold
     from shadowbox.study.evaluate import Evaluation
     from shadowbox.study.metrics import Figure
     from shadowbox.study.probe import Probe
@@ -126,10 +126,14 @@ def _tuned_as_text(tuned: Calibration) -> str:
             for name, h in tuned.heat.items()]  # fmt: skip
     parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], heat)]
     if tuned.thresholds:
-        rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), "" if t.tuned else "too few"]
+        rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), _tuned(t)]
                 for name, t in tuned.thresholds.items()]  # fmt: skip
         parts.append(table(["control", "threshold", "hysteresis", "onsets", "onset F1", ""], rows))
     return "\n\n".join(parts)
+
+
+def _tuned(threshold: Threshold) -> str:
+    return "" if threshold.tuned else "too few"
 
 
 def _probe_as_text(found: Probe) -> str:

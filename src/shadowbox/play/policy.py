@@ -49,7 +49,7 @@ class PolicyAgent:
     def __init__(
         self,
         policy: Policy,
-        manner: Manner = Manner(),  # noqa: B008
+        manner: Manner = Manner(),
         *,
         calibration: Mapping[str, Any] | None = None,
         mark: str = "",
@@ -122,10 +122,10 @@ class PolicyAgent:
         """Uniform numbers in [0, 1), f32 [N, draws]. A threshold is a draw that is always the same."""
         if self.limits is not None:
             held = np.concatenate([view[key][:, : self.policy.values.slots] for key in self.buttons], 1).astype(bool)
-            return np.where(held, self.limits[:, 1], self.limits[:, 0]).astype(np.float32)
+            return np.asarray(np.where(held, self.limits[:, 1], self.limits[:, 0]), np.float32)
         seeds, frame, players = (state[name][:, None] for name in ("seeds", "frame", "players"))
         uniform = noise(seeds, frame, players, DRAW + np.arange(self.policy.draws))  # type: ignore[arg-type]
-        return (np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32)  # rounding to f32 could make a 1
+        return np.asarray(np.floor(uniform * 2**24) * 2.0**-24, np.float32)  # rounding to f32 could make a 1
 
     def _on_device(self, values: Array) -> Tensor:
         return tensor(values).to(self.device)
@@ -144,7 +144,7 @@ def policy_agent(
     manner: Manner = Manner(),
     *,
     device: str = "cpu",
-    mark: str = "",  # noqa: B008
+    mark: str = "",
 ) -> PolicyAgent:
     """The policy of a checkpoint's folder, for a game whose fields are those that it learned on."""
     from shadowbox.model import checkpoint

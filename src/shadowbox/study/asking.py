@@ -114,7 +114,7 @@ def _chances(policy: Policy, seen: Seen) -> Tensor:
     found = seen.mean().clone()
     for at, part in enumerate(policy.head.parts):
         if isinstance(part, Codebook) and not _is_stick(policy, part.keys[0]):
-            output = seen.output.split(policy.head.widths, -1)[at]
+            output = torch.split(seen.output, policy.head.widths, -1)[at]
             likely = part.log_probs(output, seen.previous[..., list(part.at)]).exp()
             found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
     return found
@@ -157,4 +157,4 @@ def _noise(seats: Sequence[Seat], rows: slice, draws: int) -> Array:
               DRAW + np.arange(draws))  # type: ignore[arg-type]
         for seat in seats
     ]  # fmt: skip
-    return (np.floor(np.stack(parts) * 2**24) * 2.0**-24).astype(np.float32)
+    return np.asarray(np.floor(np.stack(parts) * 2**24) * 2.0**-24, np.float32)

@@ -24,7 +24,7 @@ from shadowbox.errors import UsageError
 from shadowbox.study import closed_loop, gate, learned, recorded
 from shadowbox.study.gate import Gate
 from shadowbox.study.metrics import Figure
-from shadowbox.study.offline import Asked, figures, reliability_curves
+from shadowbox.study.offline import Asked, figures, onset_timing, reliability_curves
 from shadowbox.study.recorded import Seat, Table
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Evaluation:
     closed_loop: Mapping[str, Figure]
     gate: Gate
     curves: Mapping[str, Array]  # button -> reliability, sums in bins [3, bins]
+    timing: Mapping[str, Array]  # of the policy ("") and the look-up table: `offline.onset_timing`
     shown: Sequence[Played] = ()
     real: Sequence[int] = ()  # episodes to show beside them
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -138,6 +139,7 @@ def evaluate(
         {**closed, **(closed_loop.strength(games) if games else {})},
         gate.judge(opened.schema, behaviour.play, behaviour.data, ratios),
         reliability_curves(everybody[""]),
+        {name: onset_timing(everybody[name]) for name in ("", "look_up")},
         games[""].shown if games else (),
         material.episodes[:4],
         {

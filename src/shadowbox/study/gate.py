@@ -34,7 +34,7 @@ class Control:
     press: Interval
     onset: Interval
     failed: tuple[str, ...]  # sentences
-    states: tuple[Mapping[str, float | str], ...] = ()
+    states: tuple[Mapping[str, float | str], ...] = ()  # where it differs most from the data
 
     @property
     def passed(self) -> bool:
@@ -91,9 +91,7 @@ def judge(schema: Schema, play: Tally, data: Tally, ratios: Mapping[str, Mapping
         used = onsets >= ENOUGH
         states = counting.worst_states(play, data, button, names) if used and keys else []
         failed = _failures(button, found, states) if used else ()
-        controls.append(
-            Control(button, onsets, used, found["press_ratio"], found["onset_ratio"], failed, tuple(states) if failed else ())
-        )
+        controls.append(Control(button, onsets, used, found["press_ratio"], found["onset_ratio"], failed, tuple(states)))
     return Gate(tuple(controls))
 
 
@@ -111,7 +109,8 @@ def _where(states: Sequence[Mapping[str, float | str]]) -> str:
     if not states:
         return ""
     first = states[0]
-    return f"; most of it while {first['state']}: down {_share(first['press'])} of frames, in the data {_share(first['press_data'])}"
+    shares = _share(first["press"]), _share(first["press_data"])
+    return f"; most of it while {first['state']}: down {shares[0]} of frames, in the data {shares[1]}"
 
 
 def _share(value: float | str) -> str:

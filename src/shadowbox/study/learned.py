@@ -1,4 +1,4 @@
-"""`policy:RUN@OPTION...` -> the checkpoint that it means, and the agent that plays it. What needs torch is imported when called.
+"""`policy:RUN@OPTION...` -> the checkpoint that it means, and the agent that plays it. Torch is imported when it is called.
 
 RUN is a run (`checkpoints/` lies in it), the folder of a card's runs by seed (the lowest, or `seed=N`), a checkpoint's own
 folder, or the name of a policy that the game ships. Without `best`, `latest` or `step=N` it is the best, or the latest where

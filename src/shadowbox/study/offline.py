@@ -39,28 +39,29 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
     found: dict[str, Figure] = {}
 
     def add(metric: str, of: Callable[[Asked], Interval], suffix: str = "") -> None:
-        others = {b: of(everybody[b]) for b in BY_NAME[metric].baselines if b in everybody}
+        others = {name: of(everybody[name]) for name in BY_NAME[metric].baselines if name in everybody}
         found[f"{metric}.{suffix}" if suffix else metric] = Figure(of(everybody[""]), others)
 
+    def of_buttons(group: Sequence[str], suffix: str = "") -> None:
+        add("onset_f1", lambda asked: onset_f1(asked, group, tolerance), suffix)
+        add("onset_f1_sampled", lambda asked: _ratio_of(asked, lambda s, a: _drawn_counts(s, a, group, tolerance)), suffix)
+        add("press_f1", lambda asked: _ratio_of(asked, lambda s, a: _press_counts(s, a, group)), suffix)
+        add("onset_nll", lambda asked: _ratio_of(asked, lambda s, a: _onset_cost(s, a, group)), suffix)
+        add("onset_ece", lambda asked: _calibration(asked, group), suffix)
+
     if names:
-        add("nll", lambda asked: _mean_of(asked, lambda seat, answer: answer.cost))
-        if everybody[""].answers and everybody[""].answers[0].blank is not None:
-            add("copycat_gap", lambda asked: _mean_of(asked, _gap))
-        add("val/btn_pressed_acc", lambda asked: _ratio_of(asked, _pressed_right))
+        of_buttons(names)
         add("onset_offset", lambda asked: _offset(asked, names, tolerance))
-    for group in [*([name] for name in names), names] if names else []:
-        suffix = group[0] if group is not names else ""
-        add("press_f1", lambda asked, group=group: _ratio_of(asked, lambda s, a: _press_counts(s, a, group)), suffix)
-        add("onset_f1", lambda asked, group=group: onset_f1(asked, group, tolerance), suffix)
-        add("onset_f1_sampled", lambda asked, group=group: _ratio_of(asked, lambda s, a: _drawn_counts(s, a, group, tolerance)),
-            suffix)  # fmt: skip
-        add("onset_nll", lambda asked, group=group: _ratio_of(asked, lambda s, a: _onset_cost(s, a, group)), suffix)
-        add("onset_ece", lambda asked, group=group: _calibration(asked, group), suffix)
+        add("nll", lambda asked: _mean_of(asked, lambda seat, answer: answer.cost))
+        add("copycat_gap", lambda asked: _mean_of(asked, _gap))
+        add("val/btn_pressed_acc", lambda asked: _ratio_of(asked, _pressed_right))
     if sticks:
+        add("stick_change_error", lambda asked: _ratio_of(asked, lambda s, a: _change_error(s, a, sticks)))
         add("val/stick_mae", lambda asked: _ratio_of(asked, lambda s, a: _stick_error(s, a, sticks)))
-    for group in [*([name] for name in sticks), sticks] if sticks else []:
-        add("stick_change_error", lambda asked, group=group: _ratio_of(asked, lambda s, a: _change_error(s, a, group)),
-            group[0] if group is not sticks else "")  # fmt: skip
+    for name in names:
+        of_buttons([name], name)
+    for name in sticks:
+        add("stick_change_error", lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])), name)  # type: ignore[misc]
     return found
 
 
@@ -100,6 +101,23 @@ def reliability_curves(asked: Asked) -> dict[str, Array]:
     """Of each button: sums in bins [3, bins] (frames, chance, presses that begin) over all seats."""
     names = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
     return {name: _binned(asked, [name], {name: _bounds(asked, name)}).sum(0) for name in names}
+
+
+def onset_timing(asked: Asked, reach: int = 8) -> Array:
+    """How many presses are proposed so many frames too early or late, and how many never: counts [2 reach + 2].
+
+    Place `reach` is the right frame, the last place counts presses of the data without a partner.
+    """
+    names = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
+    thresholds = {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
+    counts = np.zeros(2 * reach + 2, np.int64)
+    for seat, answer in asked.pairs:
+        for name, down in seat.down.items():
+            wanted = answer.chance[name] >= thresholds[1 - seat.episode % 2][name]
+            pairs = presses.match(presses.onsets(down), presses.proposed(wanted, seat.before[name]), reach)
+            counts[:-1] += np.bincount(pairs.offsets + reach, minlength=2 * reach + 1)
+            counts[-1] += pairs.truths - pairs.hits
+    return counts
 
 
 # ---- one seat at a time: numerator and denominator ---------------------------------------------------------------

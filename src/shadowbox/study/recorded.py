@@ -146,9 +146,7 @@ def never_press(seat: Seat) -> Answer:
     """Nothing, ever. Its likelihood is none: one press would have cost everything."""
     zeros = np.zeros(seat.frames)
     nothing = {name: zeros.astype(bool) for name in seat.down}
-    return Answer(
-        {name: zeros for name in seat.down}, nothing, {name: zeros for name in seat.stick}, np.full(len(zeros), np.nan)
-    )
+    return Answer(dict.fromkeys(seat.down, zeros), nothing, dict.fromkeys(seat.stick, zeros), np.full(len(zeros), np.nan))
 
 
 def drawn(seat: Seat, chance: Mapping[str, Array], draw: int = DRAW) -> dict[str, Array]:

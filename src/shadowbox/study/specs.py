@@ -2,10 +2,10 @@
 
 An agent is NAME[:ARGUMENT][@OPTION[@OPTION...]]. NAME is a bot of the game, or `replay:STORE#12`: what was pressed in the same
 seat of a stored match, or `policy:RUN`: a learned policy. Options: `delay=N` sees the world N frames late; of a policy also a
-number (the temperature), `best`, `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`. RUN is a run, a card's folder of
-runs (the lowest seed counts), a checkpoint's folder, or a policy that the game ships. Learned worlds (`dream:runs/w`) have their
-place in the grammar and say that they cannot be used yet. A world is the game's name, with options of that game:
-`brawl@stage=mirror@weapons=off`.
+number (the temperature), `best`, `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`.
+RUN is a run, a card's folder of runs (the lowest seed counts), a checkpoint's folder, or a policy that the game ships. Learned
+worlds (`dream:runs/w`) have their place in the grammar and say that they cannot be used yet. A world is the game's name, with
+options of that game: `brawl@stage=mirror@weapons=off`.
 """
 
 from __future__ import annotations

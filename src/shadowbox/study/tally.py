@@ -102,7 +102,7 @@ def worst_states(play: Tally, data: Tally, button: str, names: Sequence[str], mo
     sides = [side.in_state[:, at].sum(0) for side in (play, data)]  # [S, 3]
     share = [side[:, 1:] / max(side[:, 0].sum(), 1) for side in sides]
     order = np.argsort(-np.abs(share[0] - share[1]).sum(1), kind="stable")
-    found = []
+    found: list[Mapping[str, float | str]] = []
     for state in order[:most].tolist():
         if not np.array_equal(share[0][state], share[1][state]):
             given = [side[state, 1:] / max(side[state, 0], 1) for side in sides]

@@ -1,6 +1,4 @@
-"""Temperatures and thresholds of a checkpoint, from recorded sessions, stored in its config. How they are chosen stands in
-learn/calibrate.py.
-"""
+"""Temperatures and thresholds of a checkpoint from recorded sessions, stored in its config; learn/calibrate.py chooses them."""
 
 from __future__ import annotations
 
