@@ -82,6 +82,11 @@ def clip(caption: str, greeting: Mapping[str, Any], rows: Array, events: Array) 
     )
 
 
+def side_by_side(clips: Iterable[Html]) -> Html:
+    """Clips in pairs, where the window is wide enough."""
+    return Html(f'<div class="clips">{"".join(clips)}</div>')
+
+
 def clips_page(title: str, blocks: Iterable[Html]) -> str:
     """A report, one column, in which clips may stand."""
     body = Html(f"<main><h1>{escape(title)}</h1>{''.join(blocks)}</main>")

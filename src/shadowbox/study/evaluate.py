@@ -126,7 +126,7 @@ def evaluate(
     games: dict[str, closed_loop.Games] = {}
     if sitting:
         games = _played(game, sitting, agent, f"policy:{checkpoint}", table, _world_options(opened), told)
-        behaviour = closed_loop.behaviour_in_play(opened.schema, material.seats, games)
+        behaviour = closed_loop.behaviour_in_play(opened.schema, [*material.seats, *material.counted], games)
     else:
         behaviour = closed_loop.behaviour_one_frame_ahead(opened.schema, everybody)
     closed, ratios = closed_loop.figures(behaviour, states=bool(sitting))
@@ -145,6 +145,7 @@ def evaluate(
         {
             "step": found.step,
             "episodes": len(material.episodes),
+            "episodes_of_data": len(material.episodes) + len({seat.episode for seat in material.counted}),
             "side": settings.side,
             "seats": list(players),
             "matches": sum(len(chair.seeds) for chair in sitting),
@@ -175,7 +176,9 @@ def _material(store: Store, settings: Settings, players: Sequence[int]) -> _Mate
     if len(chosen) < 2:
         raise UsageError(f"{store.path}: {len(chosen)} of its {len(store)} episodes are on the side '{settings.side}'; "
                          "two at least are needed, for intervals draw episodes: record more, or name another side")  # fmt: skip
-    others = sorted(set(range(len(store))) - set(chosen))[: 2 * settings.most] or chosen
+    others = sorted(set(range(len(store))) - set(chosen))[: 2 * settings.most]
+    if not others:
+        raise UsageError(f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on")
     return _Material(chosen, list(recorded.seats(store, chosen, players)), list(recorded.seats(store, others, players)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from shadowbox.core import reliability
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
 from shadowbox.data.store import Store
 from shadowbox.page.document import (
@@ -27,14 +28,14 @@ from shadowbox.page.document import (
     table,
     with_interval,
 )
-from shadowbox.page.match_page import clip, clips_page
+from shadowbox.page.match_page import clip, clips_page, side_by_side
 from shadowbox.study.evaluate import Evaluation
 from shadowbox.study.gate import ONSET, PRESS
 from shadowbox.study.metrics import BASELINES, Figure, metric_of
 from shadowbox.study.show import greeting
 
 CLIP = 900  # frames of each clip
-CLIPS = 2  # of the policy, and of the data
+CLIPS = 2  # of the policy, each beside one of the data
 
 
 def document(result: Evaluation) -> str:
@@ -122,11 +123,11 @@ def _clips(result: Evaluation) -> Iterator[Html]:
     yield heading("Clips")
     yield sentence("The policy in the chair of a recorded player, and recordings beside it. Press play in a clip.")
     store = Store(result.store, result.game.schema)
-    for played in result.shown[:CLIPS]:
-        yield _clip(result.game, "the policy: " + " against ".join(played.episode.meta["players"]), played.episode)
-    for number in result.real[:CLIPS]:
-        episode = store.episode(number)
-        yield _clip(result.game, f"recorded: {store.path.name}#{number}", episode)
+    pairs = []
+    for played, number in list(zip(result.shown, result.real, strict=False))[:CLIPS]:
+        pairs.append(_clip(result.game, "the policy: " + " against ".join(played.episode.meta["players"]), played.episode))
+        pairs.append(_clip(result.game, f"recorded: {store.path.name}#{number}", store.episode(number)))
+    yield side_by_side(pairs)
 
 
 def _clip(game: Game, caption: str, episode: Episode) -> Html:
@@ -144,20 +145,26 @@ def _state_rows(result: Evaluation) -> list[list[Text]]:
 
 
 def _timing(result: Evaluation) -> Iterator[Html]:
-    counts = result.timing[""]
-    total = max(int(counts.sum()), 1)
-    reach = (len(counts) - 2) // 2
     yield heading("Onset timing")
-    yield sentence("How many frames too late the presses of the data are proposed, by thresholds chosen on other episodes.")
-    near = range(-4, 5)
-    rows = [
-        (f"{offset:+d}" if offset else "right", counts[offset + reach] / total, _share(counts[offset + reach] / total), "p1")
-        for offset in near
-    ]
-    other = result.timing["look_up"]
-    missed = [(name, side[-1] / max(side.sum(), 1), _share(side[-1] / max(side.sum(), 1)), tone)
-              for name, side, tone in (("never", counts, "p2"), ("look-up table: never", other, "baseline"))]  # fmt: skip
-    yield bars([*rows, *missed])
+    yield sentence(
+        "How many frames too late the presses of the data are proposed, as shares of them, by thresholds chosen on other "
+        f"episodes. In vain it proposes {_in_vain(result.timing[''])} presses for each of the data, the look-up table "
+        f"{_in_vain(result.timing['look_up'])}."
+    )
+    bars_of = []
+    for name, tone in (("", "p1"), ("look_up", "baseline")):
+        counts = result.timing[name]
+        reach, truths = (len(counts) - 3) // 2, max(int(counts[:-1].sum()), 1)
+        near = range(-4, 5) if not name else (0,)
+        label = "look-up table: right" if name else "right"
+        rows = [(f"{offset:+d}" if offset else label, counts[offset + reach] / truths, tone) for offset in near]
+        rows.append(("look-up table: never" if name else "never", counts[-2] / truths, tone if name else "p2"))
+        bars_of += [(what, share, _share(share), color) for what, share, color in rows]
+    yield bars(bars_of)
+
+
+def _in_vain(counts: Array) -> str:
+    return f"{counts[-1] / max(int(counts[:-1].sum()), 1):.1f}"
 
 
 def _reliability(result: Evaluation) -> Iterator[Html]:
@@ -174,12 +181,14 @@ def _reliability(result: Evaluation) -> Iterator[Html]:
 
 
 def _figures(figures: Mapping[str, Figure]) -> Html:
+    """A row a metric, a column a baseline."""
+    known = {name: figure for name, figure in figures.items() if math.isfinite(figure.value.value)}
+    columns = list(dict.fromkeys(baseline for figure in known.values() for baseline in figure.baselines))
     rows: list[Sequence[Text]] = [
-        [name, _number(figure.value), ", ".join(f"{b} {_plain(i.value)}" for b, i in figure.baselines.items())]
-        for name, figure in figures.items()
-        if math.isfinite(figure.value.value)
+        [name, _number(figure.value), *(_plain(figure.baselines[b].value) if b in figure.baselines else "" for b in columns)]
+        for name, figure in known.items()
     ]
-    return table(["metric", "this policy", "baselines"], rows)
+    return table(["metric", "this policy", *(column.replace("_", " ") for column in columns)], rows)
 
 
 def _origin(result: Evaluation) -> list[tuple[Text, Text]]:

@@ -104,19 +104,19 @@ def reliability_curves(asked: Asked) -> dict[str, Array]:
 
 
 def onset_timing(asked: Asked, reach: int = 8) -> Array:
-    """How many presses are proposed so many frames too early or late, and how many never: counts [2 reach + 2].
+    """How many presses are proposed so many frames too early or late, how many never, and how many in vain: [2 reach + 3].
 
-    Place `reach` is the right frame, the last place counts presses of the data without a partner.
+    Place `reach` is the right frame; then come presses of the data without a partner, and proposals without one.
     """
     names = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
     thresholds = {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
-    counts = np.zeros(2 * reach + 2, np.int64)
+    counts = np.zeros(2 * reach + 3, np.int64)
     for seat, answer in asked.pairs:
         for name, down in seat.down.items():
             wanted = answer.chance[name] >= thresholds[1 - seat.episode % 2][name]
             pairs = presses.match(presses.onsets(down), presses.proposed(wanted, seat.before[name]), reach)
-            counts[:-1] += np.bincount(pairs.offsets + reach, minlength=2 * reach + 1)
-            counts[-1] += pairs.truths - pairs.hits
+            counts[:-2] += np.bincount(pairs.offsets + reach, minlength=2 * reach + 1)
+            counts[-2:] += pairs.truths - pairs.hits, pairs.guesses - pairs.hits
     return counts
 
 
