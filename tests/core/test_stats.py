@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowbox.core.stats import bootstrap_mean, bootstrap_ratio, wilson
+from shadowbox.core.stats import bootstrap, bootstrap_mean, bootstrap_quotient, bootstrap_ratio, wilson
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,50 @@ def test_nothing_to_divide_by_is_no_number() -> None:
 def test_equal_episodes_leave_no_doubt() -> None:
     """Where every episode says the same, the interval is a point."""
     assert tuple(bootstrap_mean(np.full(20, 3.0))) == (3.0, 3.0, 3.0)
+
+
+def test_bootstrap_of_any_figure_is_that_of_the_ratio() -> None:
+    """For a ratio of sums the general function gives the interval of `bootstrap_ratio`, up to its draws."""
+    draws = np.random.default_rng(5)
+    bottom = draws.integers(50, 200, 60).astype(float)
+    top = draws.binomial(bottom.astype(int), draws.beta(4, 6, 60)).astype(float)
+    one = bootstrap(lambda sums: sums[:, 0] / sums[:, 1], np.stack([top, bottom], 1), tries=4000)
+    other = bootstrap_ratio(top, bottom, tries=4000)
+    assert one.value == pytest.approx(other.value)
+    assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.005)
+
+
+def test_quotients_of_two_samples_cover() -> None:
+    """A ratio of two rates over different episodes lies in its interval about as often as it says."""
+    draws = np.random.default_rng(6)
+    held = []
+    for trial in range(500):
+        samples = []
+        for mean, episodes in ((0.02, 50), (0.025, 80)):
+            frames = draws.integers(500, 3000, episodes)
+            rate = np.clip(draws.gamma(8, mean / 8, episodes), 0, 1)
+            samples.append(np.stack([draws.binomial(frames, rate), frames], 1))
+        found = bootstrap_quotient(*samples, tries=400, seed=trial)
+        held.append(found.low <= 0.8 <= found.high)
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_a_reflected_interval_lies_around_its_distance() -> None:
+    """Drawing again makes a distance larger; turned round its value, the interval holds the value, and never below 0."""
+
+    def distance(a, b):
+        return np.abs(a / a.sum(-1, keepdims=True) - b / b.sum(-1, keepdims=True)).sum(-1)
+
+    draws = np.random.default_rng(7)
+    first, second = draws.poisson(3, (2, 30, 40)).astype(float)
+    plain, turned = (bootstrap(distance, first, second, reflect=reflect) for reflect in (False, True))
+    assert plain.low > plain.value
+    assert 0 <= turned.low < turned.value
+    assert turned.high < plain.high
+
+
+def test_samples_of_one_episode_allow_no_interval() -> None:
+    """A single episode on either side leaves the value without bounds."""
+    found = bootstrap_quotient(np.array([[1.0, 2.0]]), np.array([[1.0, 4.0], [1.0, 4.0]]))
+    assert found.value == 2
+    assert math.isnan(found.low)

@@ -49,7 +49,6 @@ def test_recording_appends(game, tmp_path):
     ("spec", "message"),
     [
         ("folower", "has no bot 'folower': did you mean 'follower'"),
-        ("policy:runs/x", "'policy:' cannot be used yet"),
         ("follower@0.7", "'0.7' is for learned policies"),
         ("follower@fast", "there is no option 'fast'"),
         ("replay:nowhere", "name one match, as in replay:nowhere#12"),

@@ -98,9 +98,10 @@ def _columns(rows: int, seed: int) -> Columns:
     columns: Columns = {}
     for key, column in GAME.schema.columns.items():
         field, slots = column.field, column.slots
+        values: Array
         at = np.cumsum(draws.random((rows, slots)) < 1 / HELD, axis=0)
         if isinstance(field, Flag):
-            values: Array = draws.random((rows + 1, slots)) < 0.1
+            values = draws.random((rows + 1, slots)) < 0.1
         elif isinstance(field, Choice):
             values = draws.integers(0, min(field.n, 300), (rows + 1, slots)).astype(column.dtype)
         else:
@@ -120,7 +121,7 @@ def _task(store: Store, preset: str, batch: int, encoding: Encoding | None, answ
     from shadowbox.learn.imitate import prepare
 
     config = Config(steps=1, batch=batch, device="cpu")
-    changes = {"answers": answers} if answers else {}
+    changes: dict[str, Any] = {"answers": answers} if answers else {}
     sees = GAME.schema.state_keys if encoding else GAME.encodings["default"]
     return config, prepare(store, config, preset=preset, sees=sees, encoding=encoding, length=LENGTH,
                            split=Split(0.9, 0.1, 0.0), **changes)  # fmt: skip
@@ -168,7 +169,7 @@ def _peer(store: Store, encoding: Encoding) -> Iterator[int]:
             sticks = functional.mse_loss(torch.sigmoid(output[:, :5]), truth[:, :5])
             loss = sticks + functional.binary_cross_entropy_with_logits(output[:, 5:], truth[:, 5:])
             adam.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
             yield len(chosen)
 

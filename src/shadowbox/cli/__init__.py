@@ -18,6 +18,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
     "card": ("shadowbox.cli.card:card", "Run cards: new, check, estimate, sign, review, make, compare, index, close."),
+    "eval": ("shadowbox.cli.eval:evaluate", "Judge a policy: offline, in play, beside baselines, and by the behaviour gate."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "ingest": ("shadowbox.cli.ingest:ingest", "Read recordings made elsewhere, such as replays, into a store."),
     "match": ("shadowbox.cli.match:match", "One match: who won, what happened, and a page to watch it."),

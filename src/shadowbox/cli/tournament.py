@@ -68,6 +68,8 @@ def _as_text(facts: dict[str, Any]) -> str:
     parts = [table(["agent", "elo", "95 %"], ratings), table(["wins of ... against", *names], cross)]
     for a, b, c in facts["cycles"]:
         parts.append(f"cycle: {a} beats {b}, {b} beats {c}, {c} beats {a}")
+    for name, mark in facts["marks"].items():
+        parts.append(f"warning: {name} {mark}")
     for name, count in facts["forfeits"].items():
         parts.append(f"forfeit: '{name}' lost {count} matches by a mistake of its own")
     parts.append(f"{facts['kind']} in {facts['world']}, {facts['matches']} matches a pair, {facts['anchor']} anchors at 1000")

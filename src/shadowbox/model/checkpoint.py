@@ -52,6 +52,7 @@ class Checkpoint:
     step: int
     about: About
     weights: dict[str, Tensor]
+    calibration: Mapping[str, Any] = field(default_factory=dict)  # what was chosen after training, in plain data
 
     def trainer(self) -> dict[str, Any]:
         """What resuming needs."""
@@ -97,6 +98,29 @@ def save(run: Path, step: int, about: About, weights: Mapping[str, Tensor], trai
 def point(run: Path, name: str, step: int) -> None:
     """Make `latest` or `best` name a step."""
     write_whole(run / name, f"{_name(step)}\n".encode())
+
+
+def calibrate(folder: Path, calibration: Mapping[str, Any]) -> None:
+    """Write into a finished checkpoint's config what was chosen after training.
+
+    Between two renames the old one lies under `.NAME.before`; a crash there loses nothing, and renaming it back repairs it.
+    """
+    _must_be_whole(folder)
+    temporary, before = folder.parent / f".{folder.name}.{os.getpid()}.tmp", folder.parent / f".{folder.name}.before"
+    try:
+        temporary.mkdir()
+        for path in folder.iterdir():
+            if path.name not in (CONFIG, DONE):
+                os.link(path, temporary / path.name)
+        _write(temporary / CONFIG, _json({**_read_json(folder / CONFIG), "calibration": dict(calibration)}))
+        _write(temporary / DONE, _json(_digests(temporary, (WEIGHTS, CONFIG, SCHEMA, TRAINER))))
+        sync_folder(temporary)
+        os.rename(folder, before)
+        os.rename(temporary, folder)
+        sync_folder(folder.parent)
+        shutil.rmtree(before)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sweep(run: Path) -> None:
@@ -173,7 +197,8 @@ def load(folder: Path, *, schema: Schema | None = None, kind: str | None = None,
         weights = unpacked((folder / WEIGHTS).read_bytes())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder / WEIGHTS} is no file of weights: {error}") from error
-    return Checkpoint(folder, int(folder.name), about, {key: value.to(device) for key, value in weights.items()})
+    placed = {key: value.to(device) for key, value in weights.items()}
+    return Checkpoint(folder, int(folder.name), about, placed, config.get("calibration", {}))
 
 
 def fit(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:

@@ -28,6 +28,7 @@ MOST_POINTS = 33  # places of a control that has no partner
 RINGS = ((0.0, 1), (0.35, 8), (0.7, 16), (1.0, 32))  # places of a stick: share of its reach, how many around
 ALL_COMBINATIONS = 6  # flags of which, without data, every combination is a point
 
+Heat = float | Sequence[float]  # one temperature, or one for each part
 Vocabulary = Mapping[str, Sequence[Sequence[float]]]  # part -> its points; plain data, kept in checkpoints
 
 
@@ -50,7 +51,7 @@ class Head(nn.Module):
         """H [..., H], pressed values and those of the frame before [..., V] -> output [..., W]; `hidden` [...]: history is."""
         raise NotImplementedError
 
-    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:
         """Noise [..., draws] -> values [..., V] and their log-probability by part [..., P]."""
         raise NotImplementedError
 
@@ -84,6 +85,9 @@ class Head(nn.Module):
         """[..., V]"""  # noqa: D400, D415
         return self._ordered([part.likely(*each) for part, each in self._each(output, previous)])
 
+    def _heat(self, temperature: Heat) -> Sequence[float]:
+        return [temperature] * len(self.parts) if isinstance(temperature, int | float) else temperature
+
     def _members(self) -> Tensor:
         found = torch.zeros(
             len(self.names), sum(len(part.at) for part in self.parts), dtype=torch.bool, device="cpu"
@@ -116,13 +120,13 @@ class Independent(Head):
         output: Tensor = self.linear(h)
         return output.float()
 
-    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
         output = self.forward(h, previous, previous)
         noises = torch.split(noise, [part.draws for part in self.parts], -1)
-        found, sure = [], []
+        found, sure, heat = [], [], self._heat(temperature)
         for at, (part, (mine, before)) in enumerate(self._each(output, previous)):
-            found.append(part.sample(mine, before, noises[at], temperature))
-            sure.append(part.log_prob(mine, found[-1], before, temperature))
+            found.append(part.sample(mine, before, noises[at], heat[at]))
+            sure.append(part.log_prob(mine, found[-1], before, heat[at]))
         return self._ordered(found), torch.stack(sure, -1)
 
 
@@ -161,12 +165,12 @@ class Chain(Head):
         outputs = self._walk(h, index, before, hidden)
         return torch.cat([book.index_costs(*each) for book, *each in zip(self.books, outputs, index, before, strict=True)], -1)
 
-    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
-        r, found, sure = self.begin(h), [], []
+    def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
+        r, found, sure, heat = self.begin(h), [], [], self._heat(temperature)
         noises = torch.split(noise, [book.draws for book in self.books], -1)
         for at, (book, before) in enumerate(zip(self.books, self._indices(previous), strict=True)):
             output = self._read(at, r, before, None)
-            index, log_prob = book.sample_index(output, before, noises[at], temperature)
+            index, log_prob = book.sample_index(output, before, noises[at], heat[at])
             found.append(book.value(index))
             sure.append(log_prob)
             if at + 1 < len(self.books):

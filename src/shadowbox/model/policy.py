@@ -20,7 +20,7 @@ from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model import trunks
 from shadowbox.model.codec import Embed, Encoded, Values
-from shadowbox.model.heads import HEADS, Head, Vocabulary, usual_vocabulary
+from shadowbox.model.heads import HEADS, Head, Heat, Vocabulary, usual_vocabulary
 from shadowbox.model.kinds import Options
 from shadowbox.model.trunks import TRUNKS, Memory
 
@@ -128,6 +128,18 @@ class Seen:
     head: Head
     output: Tensor
     previous: Tensor
+    h: Tensor | None = None  # [B, T, H] what the head was given, for whoever asks it again
+    hidden: Tensor | None = None  # [B, T]
+
+    def given(self, controls: Tensor) -> Seen:
+        """The same distributions with other values [B, T, V] of the parts decided before."""
+        assert self.h is not None, "only `seq` knows what the head was given"
+        return dataclasses.replace(self, output=self.head(self.h, controls, self.previous, self.hidden))
+
+    def drawn(self, noise: Tensor, temperature: Heat = 1.0) -> Tensor:
+        """Controls drawn at every position, given what was pressed before it: noise [B, T, draws] -> [B, T, V]."""
+        assert self.h is not None, "only `seq` knows what the head was given"
+        return self.head.sample(self.h, self.previous, noise, temperature)[0]
 
     def log_prob(self, values: Tensor) -> Tensor:
         """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P]. Sum for the frame's."""
@@ -203,7 +215,7 @@ class Policy(nn.Module):
         noise: Tensor,
         *,
         reset: Tensor | None = None,
-        temperature: float = 1.0,
+        temperature: Heat = 1.0,
         style: View | None = None,
     ) -> tuple[dict[str, Tensor], Tensor, Memory]:
         """One decision a match: own controls {key: [B, slots a player]}, log-probability by part [B, P], the new memory.
@@ -224,18 +236,25 @@ class Policy(nn.Module):
     # ---- learning ----------------------------------------------------------------------------------------------
 
     def seq(
-        self, view: View, controls: Tensor, reset: Tensor, memory: Memory | None = None, style: View | None = None
+        self,
+        view: View,
+        controls: Tensor,
+        reset: Tensor,
+        memory: Memory | None = None,
+        style: View | None = None,
+        *,
+        hide: bool = False,
     ) -> tuple[Seen, Memory]:
         """T positions at once: view [B, T, slots], pressed controls [B, T, V], reset [B, T] -> distributions, memory.
 
         The distribution of a position depends on `controls` only within its own frame, and there a part only on those
-        before it.
+        before it. `hide` hides the own past controls, to see how much it copies.
         """
         memory = self.initial(len(reset), reset.device) if memory is None else memory
-        x, hidden, queue = self._features(view, memory, reset, style)
+        x, hidden, queue = self._features(view, memory, reset, style, hide)
         h, state = self.trunk.seq(x, memory, reset)
         previous = self.values.of(view)
-        return Seen(self.head, self.head(h, controls, previous, hidden), previous), {**queue, **state}
+        return Seen(self.head, self.head(h, controls, previous, hidden), previous, h, hidden), {**queue, **state}
 
     def forward(self, view: View, controls: Tensor, reset: Tensor, style: View | None = None) -> Tensor:
         """The costs of what was pressed, [B, T, names], in matches of which nothing is known before: what training calls."""
@@ -260,7 +279,9 @@ class Policy(nn.Module):
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _features(self, view: View, memory: Memory, reset: Tensor, style: View | None) -> tuple[Tensor, Tensor | None, Memory]:
+    def _features(
+        self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
+    ) -> tuple[Tensor, Tensor | None, Memory]:
         """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
         x: Tensor = self.embed(view)
         hidden: Tensor | None = None
@@ -268,12 +289,15 @@ class Policy(nn.Module):
         if self.design.delay:
             late, queue = self._late(x, memory, reset)
             x = torch.where(self.own, x, late)
+        if hide:
+            hidden = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        elif self.training and self.design.blank:
+            hidden = (torch.rand(len(x), 1, device=x.device) < self.design.blank).expand(x.shape[:2])
+        if hidden is not None:
+            x = x.masked_fill(hidden[..., None] & self.own, 0.0)
         if self.design.blank:
-            flag = x.new_zeros(*x.shape[:2], 1)
-            if self.training:
-                hidden = (torch.rand(len(x), 1, device=x.device) < self.design.blank).expand(x.shape[:2])
-                x, flag = x.masked_fill(hidden[..., None] & self.own, 0.0), hidden[..., None].to(x.dtype)
-            x = torch.cat([x, flag], -1)
+            flag = x.new_zeros(x.shape[:2]) if hidden is None else hidden.to(x.dtype)
+            x = torch.cat([x, flag[..., None]], -1)
         if self.style is not None:
             x = torch.cat([x, self.style(style, len(x), x.device)[:, None].expand(-1, x.shape[1], -1).to(x.dtype)], -1)
         return x, hidden, queue

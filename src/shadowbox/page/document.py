@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -123,6 +124,30 @@ def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> H
     axes += f'<text class="label" x="70" y="194">{left:g}</text>'
     axes += f'<text class="label" x="710" y="194" text-anchor="end">{right:g}</text>'
     return Html(f'<svg role="img" viewBox="0 0 720 200">{axes}{"".join(drawn)}</svg>')
+
+
+def dots(points: Sequence[tuple[float, float, str, str]], across: str, up: str) -> Html:
+    """Points on two equal logarithmic axes, with the diagonal on which both are the same: (x, y, what it is, tone)."""
+    some = [(x, y, name, tone) for x, y, name, tone in points if x > 0 and y > 0]
+    if not some:
+        return Html("")
+    low = math.floor(math.log10(min(min(x, y) for x, y, _, _ in some)))
+    high = max(0, math.ceil(math.log10(max(max(x, y) for x, y, _, _ in some))))
+
+    def at(value: float) -> float:
+        return 320 * (math.log10(value) - low) / (high - low)
+
+    drawn = ['<line class="curve baseline" x1="70" y1="332" x2="390" y2="12"></line>']
+    for power in range(low, high + 1):
+        x, y, label = 70 + at(10.0**power), 332 - at(10.0**power), f"{10.0**power:g}"
+        drawn.append(f'<text class="label" x="{x:.1f}" y="350" text-anchor="middle">{label}</text>')
+        drawn.append(f'<text class="label" x="62" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+    for x, y, name, tone in some:
+        place = f'cx="{70 + at(x):.1f}" cy="{332 - at(y):.1f}"'
+        drawn.append(f'<circle class="{escape(tone)}" {place} r="3"><title>{escape(name)}</title></circle>')
+    drawn.append(f'<text class="label" x="230" y="370" text-anchor="middle">{escape(across)}</text>')
+    drawn.append(f'<text class="label" x="410" y="{332 - at(10.0**high) + 12:.1f}">{escape(up)}</text>')
+    return Html(f'<svg role="img" viewBox="0 0 720 380">{"".join(drawn)}</svg>')
 
 
 def folded(title: Text, blocks: Iterable[Html]) -> Html:

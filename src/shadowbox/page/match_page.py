@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 from shadowbox.core.scene import Scene, validate
@@ -63,19 +64,39 @@ def match_page(
     blocks: Iterable[Html] = (),
 ) -> str:
     """The file. `greeting` is what `hello` made, `rows` are packed, `blocks` (of page/document.py) stand below the viewer."""
-    packed = gzip.compress(rows.tobytes(), mtime=0)  # no time inside: the same match gives the same file
-    data = {
-        "hello": dict(greeting),
-        "events": event_list(events),
-        "result": result,
-        "rows": base64.b64encode(packed).decode(),
-    }
+    data = _inside_markup(_whole(greeting, rows, events, result))
     body = (
         '<match-viewer keys="page"></match-viewer>'
         f"<main>{''.join(blocks)}</main>"
-        f'<script type="application/json" id="match">{_inside_markup(data)}</script>'
+        f'<script type="application/json" id="match">{data}</script>'
     )
-    return shell(title, Html(body), styles=STYLES, script=bundle([*MODULES, "saved"]))
+    return shell(title, Html(body), styles=STYLES, script=bundle([*MODULES, "unpack", "saved"]))
+
+
+def clip(caption: str, greeting: Mapping[str, Any], rows: Array, events: Array) -> Html:
+    """A match as one of several figures of a page (`clips_page`); pressing play in it plays it."""
+    data = _inside_markup(_whole(greeting, rows, events, None))
+    return Html(
+        f'<figure class="clip"><figcaption>{escape(caption)}</figcaption><match-viewer></match-viewer>'
+        f'<script type="application/json">{data}</script></figure>'
+    )
+
+
+def side_by_side(clips: Iterable[Html]) -> Html:
+    """Clips in pairs, where the window is wide enough."""
+    return Html(f'<div class="clips">{"".join(clips)}</div>')
+
+
+def clips_page(title: str, blocks: Iterable[Html]) -> str:
+    """A report, one column, in which clips may stand."""
+    body = Html(f"<main><h1>{escape(title)}</h1>{''.join(blocks)}</main>")
+    return shell(title, body, styles=STYLES, script=bundle([*MODULES, "unpack", "clips"]))
+
+
+def _whole(greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None) -> dict[str, Any]:
+    packed = gzip.compress(rows.tobytes(), mtime=0)  # no time inside: the same match gives the same file
+    rows_as_text = base64.b64encode(packed).decode()
+    return {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": rows_as_text}
 
 
 def bundle(names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 /** A page with one match inside: unpack it and show it. `#120` opens it at that frame. */
 import { el } from "./parts.js";
+import { CANNOT, unpack } from "./unpack.js";
 
 const match = JSON.parse(document.getElementById("match").textContent);
 const viewer = document.querySelector("match-viewer");
@@ -11,12 +12,5 @@ unpack(match.rows).then(
     if (location.hash) viewer.seek(frame || 0);
     else if (!matchMedia("(prefers-reduced-motion: reduce)").matches) viewer.play();
   },
-  (error) => viewer.replaceChildren(el("p", { class: "broken" }, `This match cannot be unpacked: ${error.message}. A browser of 2023 or newer can; so can shadowbox view.`)),
+  (error) => viewer.replaceChildren(el("p", { class: "broken" }, `${CANNOT} (${error.message})`)),
 );
-
-/** base64 of gzip -> bytes */
-async function unpack(text) {
-  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}

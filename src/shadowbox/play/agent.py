@@ -18,6 +18,7 @@ class Delayed:
 
     def __init__(self, agent: Agent, frames: int) -> None:
         self.agent, self.frames = agent, frames
+        self.mark = str(getattr(agent, "mark", ""))
 
     def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
         """The agent's own state, and an empty queue for the matches that begin."""

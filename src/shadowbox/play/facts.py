@@ -18,6 +18,12 @@ def match_facts(game: Game, episode: Episode, outcome: Outcome) -> dict[str, Any
     """Winner, length, fingerprint and each player's facts, as plain data."""
     names = [str(name) for name in episode.meta.get("players", [])]
     players = [_player(game, episode, player, names) for player in range(game.schema.players)]
+    marks = episode.meta.get("marks")
+    warned = [
+        {"player": player["name"], "mark": str(mark)}
+        for player, mark in zip(players, marks if isinstance(marks, list) else [], strict=False)
+        if mark
+    ]
     return {
         "game": game.name,
         "world": episode.meta.get("world"),
@@ -29,6 +35,7 @@ def match_facts(game: Game, episode: Episode, outcome: Outcome) -> dict[str, Any
         **outcome.facts,
         "fingerprint": fingerprint(game, episode),
         "players": players,
+        "marks": warned,
         "remarks": [remark for player in players for remark in player["remarks"]],
     }
 

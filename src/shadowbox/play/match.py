@@ -40,14 +40,26 @@ def play(game: Game, world: World, agents: Sequence[Agent], players: Sequence[st
         while due not in finished:
             for match, columns, events, forfeit in table.step():
                 outcome = forfeit or (game.outcome(columns, events) if game.outcome else Outcome(None, "over"))
-                meta = _meta(world, players, int(seeds[match]), outcome)
+                meta = _meta(world, agents, players, int(seeds[match]), outcome)
                 finished[match] = Played(Episode(columns, meta, events), outcome)
         yield finished.pop(due)
 
 
-def _meta(world: World, players: Sequence[str], seed: int, outcome: Outcome) -> dict[str, Any]:
+def _meta(world: World, agents: Sequence[Agent], players: Sequence[str], seed: int, outcome: Outcome) -> dict[str, Any]:
     result = {"winner": outcome.winner, "reason": outcome.reason, **outcome.facts}
-    return {"players": list(players), "seed": seed, "world": world.name, "result": result}
+    marks = [mark_of(agent) for agent in agents]
+    return {
+        "players": list(players),
+        "seed": seed,
+        "world": world.name,
+        "result": result,
+        **({"marks": marks} if any(marks) else {}),
+    }
+
+
+def mark_of(agent: Agent) -> str:
+    """What everybody who meets an agent should know, such as that it failed the behaviour gate; usually nothing."""
+    return str(getattr(agent, "mark", ""))
 
 
 class _Table:

@@ -202,13 +202,13 @@ class Sweep(Part):
 
 
 class Eval(Part):
-    """How the trained policy is judged by playing, for targets named eval/..."""
+    """How the trained policy is judged by playing, for targets named eval/..., such as eval/gate."""
 
-    against: str = Field(default="", max_length=200)
+    against: Word = ""  # an agent; empty: the opponents in the data
     matches: int = Field(default=200, ge=2, le=100_000)
-    demonstrator: str = Field(default="", max_length=200)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    require_gate: bool = False
+    episodes: int = Field(default=100, ge=2, le=100_000)  # recorded ones that it is asked about
+    temperature: float = Field(default=1.0, gt=0, le=10)
+    threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
 
 
 class Card(Part):

@@ -41,7 +41,7 @@ class Run:
             if line["kind"] == "train" or at == "last" or line["step"] == best:
                 found |= {f"{line['kind']}/{name}": float(value) for name, value in log.numbers(line)}
         judged = self.facts.get("eval") or {}
-        return found | {name: float(value["value"]) for name, value in judged.items() if value.get("value") is not None}
+        return found | {name: float(value) for name, value in judged.items()}
 
 
 def runs_in(folder: Path = RUNS) -> Iterator[Run]:

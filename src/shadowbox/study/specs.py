@@ -1,9 +1,11 @@
 """Agents and worlds by name. The one place that turns a text such as `based`, `clockwork:d30w5` or `expert@delay=6` into them.
 
 An agent is NAME[:ARGUMENT][@OPTION[@OPTION...]]. NAME is a bot of the game, or `replay:STORE#12`: what was pressed in the same
-seat of a stored match. Options: `delay=N` sees the world N frames late. Learned policies (`policy:runs/x`, with a temperature,
-`best`, `latest`, `step=N`, `seed=N`) and learned worlds (`dream:runs/w`) have their place in the grammar and say that they
-cannot be used yet. A world is the game's name, with options of that game: `brawl@stage=mirror@weapons=off`.
+seat of a stored match, or `policy:RUN`: a learned policy. Options: `delay=N` sees the world N frames late; of a policy also a
+number (the temperature), `best`, `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`.
+RUN is a run, a card's folder of runs (the lowest seed counts), a checkpoint's folder, or a policy that the game ships. Learned
+worlds (`dream:runs/w`) have their place in the grammar and say that they cannot be used yet. A world is the game's name, with
+options of that game: `brawl@stage=mirror@weapons=off`.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from shadowbox.core.game import Agent, Game, World
 from shadowbox.data.store import Store, find
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.play.agent import Delayed, Replay
+from shadowbox.study import learned
 
-NOT_YET = ("policy", "dream")  # named in the grammar; no part of this version can make one
-LEARNED_ONLY = re.compile(r"\d+(\.\d+)?|best|latest|step=\d+|seed=\d+")  # options of learned policies
+NOT_YET = ("dream",)  # named in the grammar; no part of this version can make one
+LEARNED_ONLY = re.compile(r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+")  # of learned policies
 LONGEST_DELAY = 120  # frames
 
 
@@ -29,12 +32,17 @@ def agent(spec: str, game: Game) -> Agent:
     name, _, argument = text.partition(":")
     if name in NOT_YET:
         raise UsageError(f"agent '{spec}': '{name}:' cannot be used yet; the bots of {game.name} are {_bots(game)}")
-    if name == "replay":
-        made: Agent = _replay(argument, game, spec)
+    if name == "policy":
+        of_policy = [option for option in options if not option.startswith("delay=")]
+        made: Agent = learned.agent(argument, of_policy, game, spec)
+        options = [option for option in options if option not in of_policy]
+    elif name == "replay":
+        made = _replay(argument, game, spec)
     elif name in game.bots:
         made = game.bots[name](argument)
     else:
-        raise UsageError(f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, [*game.bots, 'replay'])}")
+        known = [*game.bots, "policy", "replay"]
+        raise UsageError(f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, known)}")
     for option in options:
         made = _with_option(made, option, spec)
     return made

@@ -26,7 +26,7 @@ from shadowbox.core.stats import Interval
 from shadowbox.data.store import Progress
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.play import rating
-from shadowbox.play.match import SIDE_BY_SIDE, Played, play
+from shadowbox.play.match import SIDE_BY_SIDE, Played, mark_of, play
 from shadowbox.study import specs
 
 BLOCK = 256  # seeds
@@ -76,8 +76,8 @@ def tournament(
     game: Game, plan: Plan, ledger: Path | None = None, *, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Play what is not in the ledger yet, and rate. How many worker processes share the blocks changes no result."""
-    for name in plan.agents:
-        specs.agent(name, game)  # a name that means nothing is refused before the first match
+    # a name that means nothing is refused before the first match
+    marks = {name: mark for name in plan.agents if (mark := mark_of(specs.agent(name, game)))}
     done = _read(ledger, plan) if ledger else {}
     blocks = list(plan.blocks())
     missing = [block for block in blocks if block not in done]
@@ -87,7 +87,7 @@ def tournament(
             _append(ledger, plan, block, matches)
         if progress:
             progress(len(done), len(blocks))
-    return _table(plan, {block: done[block] for block in blocks})
+    return {**_table(plan, {block: done[block] for block in blocks}), "marks": marks}
 
 
 def _play_all(game: Game, plan: Plan, blocks: Sequence[Block], workers: int) -> Iterator[tuple[Block, list[dict[str, Any]]]]:

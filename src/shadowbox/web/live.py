@@ -24,6 +24,7 @@ from shadowbox.core.game import Agent, Game, Outcome, World, no_events
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.page.match_page import event_list
+from shadowbox.play.match import mark_of
 from shadowbox.play.referee import Referee
 
 ALLOWANCE = 2.0  # seconds that an agent may be behind
@@ -93,6 +94,8 @@ class Live:
         """All of it, as a store takes it."""
         rows = np.frombuffer(self.rows(0, self.length), self.game.schema.row_dtype)
         meta = {"players": list(self.players), "seed": self.seed, "world": self.world.name, "result": self.result, "live": True}
+        if any(marks := [mark_of(agent) for agent in self.agents]):
+            meta["marks"] = marks
         return Episode(self.game.schema.unpack(rows), meta, np.concatenate(self._happened))
 
     # ---- for those who may lead it -----------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shadowbox.page.document import Html, heading
+from shadowbox.page.document import Html, badge, code, heading, sentence
+from shadowbox.play.match import mark_of
 from shadowbox.study.show import below_the_viewer
 from shadowbox.web.hall import Table
 from shadowbox.web.markup import element, framed, link
@@ -43,7 +44,7 @@ def live(table: Table) -> str:
     title = " against ".join(table.live.players)
     blocks = [
         element("match-viewer", keys="page"),
-        element("section", _lead(), _told(), class_="under"),
+        element("section", _lead(), _told(), *_marks(table), class_="under"),
     ]
     if table.live.over and table.live.length > 1:
         below = below_the_viewer(table.live.game, table.live.episode())
@@ -134,7 +135,7 @@ def _first(site: Site, name: str) -> str:
 
 
 def _known_agents(site: Site) -> Html:
-    return element("datalist", *(element("option", value=name) for name in site.agents), id="agents")
+    return element("datalist", *(element("option", value=name) for name in (*site.agents, *site.trained)), id="agents")
 
 
 def _message() -> Html:
@@ -153,6 +154,12 @@ def _lead() -> Html:
         class_="lead",
         hidden=True,
     )
+
+
+def _marks(table: Table) -> list[Html]:
+    """What everybody should know of who plays; once a match is over, it stands among its facts."""
+    found = [] if table.live.over else zip(table.live.players, map(mark_of, table.live.agents), strict=True)
+    return [sentence(badge("gate failed", "bad"), " ", code(name), f" {mark}.") for name, mark in found if mark]
 
 
 def _told() -> Html:

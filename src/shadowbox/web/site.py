@@ -10,6 +10,7 @@ from pathlib import Path
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Choice
 from shadowbox.data.manifest import NAME
+from shadowbox.study.learned import runs_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,11 @@ class Site:
     def agents(self) -> list[str]:
         """Specs to begin with."""
         return [*sorted(self.game.bots), *(f"policy:{name}" for name in sorted(self.game.policies))]
+
+    @property
+    def trained(self) -> list[str]:
+        """Specs of the policies that lie among the runs, as they are now."""
+        return [f"policy:{run}" for run in runs_of(self.runs, self.game.name)]
 
     @cached_property
     def stages(self) -> list[str]:

@@ -1,0 +1,169 @@
+"""`shadowbox eval`: is a policy any good? Offline, in play, and by the behaviour gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shadowbox.cli.store import parse_shares
+from shadowbox.cli.terminal import emit, json_option, number, progress, size, table
+from shadowbox.core.files import write_whole
+from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.games import load
+
+if TYPE_CHECKING:  # it needs torch, which help does not
+    from shadowbox.learn.calibrate import Calibration, Threshold
+    from shadowbox.study.evaluate import Evaluation
+    from shadowbox.study.metrics import Figure
+    from shadowbox.study.probe import Probe
+
+
+@click.command("eval")
+@click.argument("checkpoint")
+@click.argument("store", required=False)
+@click.option("--matches", default=200, show_default=True, type=click.IntRange(min=2), help="Matches that it plays.")
+@click.option("--against", metavar="SPEC", help="An opponent, instead of those in the data.")
+@click.option("--side", default="val", show_default=True, help="Whose episodes: train, val, test or all.")
+@click.option("--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test, as in training.")
+@click.option("--episodes", default=100, show_default=True, type=click.IntRange(min=2), help="At most so many are asked about.")
+@click.option("--tolerance", default=2, show_default=True, type=click.IntRange(min=0), help="Frames between equal onsets.")
+@click.option(
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="It plays at this temperature.",
+)
+@click.option("--threshold", type=click.FloatRange(0, 1), help="It plays by this threshold instead of drawing.")
+@click.option("--calibrate", is_flag=True, help="First choose temperatures and thresholds, and store them with CHECKPOINT.")
+@click.option("--game", help="MODULE:NAME, where the store's game is not one of ours.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write a report that works offline.")
+@click.option("--probe", metavar="STORE#EPISODE:FRAME", help="One frame under the glass instead; zeros: one that is made up.")
+@click.option("--player", default=0, show_default=True, type=click.IntRange(min=0), help="Whose seat --probe looks from.")
+@json_option
+def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | None, as_json: bool, **options: Any) -> None:
+    """Judge CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE. The verdict is left beside the checkpoint."""
+    game = load(options["game"]) if options["game"] else None
+    if probe:
+        from shadowbox.study.probe import probe as look
+
+        found = look(checkpoint, probe, data=store, player=options["player"])
+        if as_json:
+            emit(found.to_json())
+        else:
+            print(_probe_as_text(found))
+        return
+    if store is None:
+        raise UsageError("name a store to judge it on, or a frame: --probe STORE#EPISODE:FRAME")
+    from shadowbox.study.evaluate import Settings
+    from shadowbox.study.evaluate import evaluate as judge
+
+    settings = Settings(
+        matches=options["matches"],
+        against=options["against"],
+        side=options["side"],
+        split=parse_shares(options["shares"], None, 0),
+        most=options["episodes"],
+        tolerance=options["tolerance"],
+        temperature=options["temperature"],
+        threshold=options["threshold"],
+        device=options["device"],
+    )
+    tuned = None
+    if options["calibrate"]:
+        from shadowbox.study.tune import tune
+
+        tuned = tune(checkpoint, store, settings)
+    with progress("judging") as update:
+        result = judge(checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total))
+    facts = result.to_json() | ({"calibration": tuned.to_json()} if tuned else {})
+    if out:
+        from shadowbox.study.evaluation_page import document
+
+        _write(out, document(result))
+        facts["out"] = str(out)
+    if as_json:
+        emit(facts)
+    else:
+        if tuned:
+            print(_tuned_as_text(tuned) + "\n")
+        print(_as_text(result))
+        if out:
+            print(f"report: {out}, {size(out.stat().st_size)}")
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page.encode())
+    except OSError as error:
+        raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
+
+
+def _as_text(result: Evaluation) -> str:
+    """The gate by control, then every figure beside its baselines."""
+    gate = result.gate
+    rows = [
+        [c.button, f"{c.onsets:,}", *(f"{r.value:.2f} ({r.low:.2f} .. {r.high:.2f})" for r in (c.press, c.onset)),
+         ("passed" if c.passed else "FAILED") if c.used else "hardly used"]
+        for c in gate.controls
+    ]  # fmt: skip
+    parts = [table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)]
+    for title, figures in (("offline", result.offline), (f"closed loop: {result.how}", result.closed_loop)):
+        lines = [_line(name, figure) for name, figure in figures.items()]
+        parts.append(table([title, "value", "95 %", "baselines"], lines))
+    parts.append("\n".join(gate.why) if gate.why else "Every used control is pressed about as often as in the data.")
+    parts.append(f"{result.checkpoint}: the behaviour gate is {'passed' if gate.passed else 'FAILED'}")
+    return "\n\n".join(parts)
+
+
+def _tuned_as_text(tuned: Calibration) -> str:
+    """Temperatures and thresholds, each with what it does on sessions that did not choose it."""
+    heat = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.usual else "far from 1: mend the model"]
+            for name, h in tuned.heat.items()]  # fmt: skip
+    parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], heat)]
+    if tuned.thresholds:
+        rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), _tuned(t)]
+                for name, t in tuned.thresholds.items()]  # fmt: skip
+        parts.append(table(["control", "threshold", "hysteresis", "onsets", "onset F1", ""], rows))
+    return "\n\n".join(parts)
+
+
+def _tuned(threshold: Threshold) -> str:
+    return "" if threshold.tuned else "too few"
+
+
+def _probe_as_text(found: Probe) -> str:
+    """Buttons, sticks, what it was shown, and whether such a frame is known."""
+    rows = [
+        [
+            name,
+            f"{v['probability']:.4f}",
+            f"{v['logit']:.2f}",
+            *("yes" if v[key] else "-" for key in ("held_before", "pressed")),
+        ]
+        for name, v in found.buttons.items()
+    ]
+    parts = [table(["control", "probability", "logit", "held before", "pressed"], rows)]
+    if found.sticks:
+        sticks = [[name, f"{v['says']:.4f}", f"{v['recorded']:.4f}"] for name, v in found.sticks.items()]
+        parts.append(table(["stick", "says", "recorded"], sticks))
+    shown = [[name, " ".join(f"{value:g}" for value in values[:8]) + (" ..." if len(values) > 8 else "")]
+             for name, values in found.inputs.items()]  # fmt: skip
+    parts += [
+        table(["input", "value"], shown, left=2),
+        table(["own state", ""], [[k, str(v)] for k, v in found.state.items()], left=2),
+    ]
+    near = f"the nearest recorded frame is {found.distance:.2f} away (usual: up to {found.usual:.2f})"
+    parts.append(f"warning: {found.warning}" if found.warning else near)
+    parts.append(f"{found.where}, frame {found.frame}, player {found.player}")
+    return "\n\n".join(parts)
+
+
+def _line(name: str, figure: Figure) -> list[str]:
+    value, low, high = figure.value
+    beside = ", ".join(f"{baseline} {number(other.value)}" for baseline, other in figure.baselines.items())
+    return [name, number(value), f"{number(low)} .. {number(high)}", beside or "-"]

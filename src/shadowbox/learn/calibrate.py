@@ -1,0 +1,141 @@
+"""After training: temperatures by group of controls, and thresholds for those who play by them. Stored with the checkpoint.
+
+Everything is chosen on one half of the sessions and reported on the other; what is stored was then chosen on all of them.
+T: frames of a session, H: temperatures that are tried, P: groups (the parts of a policy's head).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.schema import Array
+
+TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(2.0), 29))  # the middle one is 1
+USUAL = (0.9, 1.1)  # outside, the model should be mended rather than its temperature
+CANDIDATES = tuple(k / 20 for k in range(2, 19))  # exact decimals, .10 to .90
+MARGIN = 0.05  # of the hysteresis: on above threshold + margin, off below threshold - margin
+ENOUGH = 20  # presses begun, of which a threshold can be chosen
+SAFE = 0.9  # the threshold of a control with fewer
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The temperature of one group. `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at it."""
+
+    temperature: float
+    before: float
+    after: float
+
+    @property
+    def usual(self) -> bool:
+        """Near 1, as it should be."""
+        return USUAL[0] <= self.temperature <= USUAL[1]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """When one button goes down and up again. `f1`: of presses begun, on sessions that did not choose it; None: untuned."""
+
+    threshold: float
+    on: float
+    off: float
+    presses: int  # begun, in all sessions
+    f1: float | None
+
+    @property
+    def tuned(self) -> bool:
+        """Chosen, not a safe default."""
+        return self.f1 is not None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is stored with a checkpoint."""
+
+    heat: Mapping[str, Heat]
+    thresholds: Mapping[str, Threshold]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "temperature": {name: asdict(heat) for name, heat in self.heat.items()},
+            "thresholds": {name: asdict(threshold) for name, threshold in self.thresholds.items()},
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Calibration:
+        """The inverse; nothing stored is nothing calibrated."""
+        heat = {name: Heat(**values) for name, values in data.get("temperature", {}).items()}
+        return Calibration(heat, {name: Threshold(**values) for name, values in data.get("thresholds", {}).items()})
+
+
+# ---- temperatures ------------------------------------------------------------------------------------------------
+
+
+def fit_heat(names: Sequence[str], costs: Array, frames: Array) -> dict[str, Heat]:
+    """The temperature of each group with the least cost: summed nats [sessions, H, P], frames [sessions]."""
+    halves = np.arange(len(costs)) % 2
+    one = int(np.argmin(np.abs(TEMPERATURES - 1)))
+    found = {}
+    for at, name in enumerate(names):
+        cost = costs[:, :, at]
+        before = after = 0.0
+        for half in (0, 1):
+            chosen = int(cost[halves == half].sum(0).argmin()) if (halves == half).any() else one
+            other = cost[halves != half].sum(0)
+            before, after = before + float(other[one]), after + float(other[chosen])
+        every = max(float(frames.sum()), 1.0)
+        found[name] = Heat(round(float(TEMPERATURES[cost.sum(0).argmin()]), 4), before / every, after / every)
+    return found
+
+
+# ---- thresholds --------------------------------------------------------------------------------------------------
+
+
+def with_hysteresis(chance: Array, on: float, off: float) -> Array:
+    """What is down when a button goes down above `on` and up below `off`: [T] -> bool [T]. It begins up."""
+    change = np.where(chance > on, 1, np.where(chance < off, 0, -1))
+    last = np.maximum.accumulate(np.where(change >= 0, np.arange(len(chance)), -1))
+    return np.asarray((last >= 0) & (change[last] == 1))
+
+
+def fit_threshold(chances: Sequence[Array], downs: Sequence[Array], tolerance: int = 2) -> Threshold:
+    """The threshold of one button from its chances and what was pressed, [T] each session.
+
+    Of equally good ones in a row the middle: the edge of a plateau is where luck put it.
+    """
+    from shadowbox.core import presses
+
+    begun = sum(int(presses.onsets(down).sum()) for down in downs)
+    if begun < ENOUGH:
+        return Threshold(SAFE, SAFE + MARGIN, SAFE - MARGIN, begun, None)
+    counts = np.zeros((len(chances), len(CANDIDATES), 2))
+    for session, (chance, down) in enumerate(zip(chances, downs, strict=True)):
+        truth = presses.onsets(down)
+        for at, threshold in enumerate(CANDIDATES):
+            guess = presses.onsets(with_hysteresis(chance, threshold + MARGIN, threshold - MARGIN))
+            found = presses.match(truth, guess, tolerance)
+            counts[session, at] = 2 * found.hits, found.truths + found.guesses
+    halves = np.arange(len(chances)) % 2
+    top = bottom = 0.0
+    for half in (0, 1):
+        chosen = _middle_of_best(counts[halves == half].sum(0))
+        hits, both = counts[halves != half].sum(0)[chosen]
+        top, bottom = top + hits, bottom + both
+    threshold = CANDIDATES[_middle_of_best(counts.sum(0))]
+    return Threshold(threshold, round(threshold + MARGIN, 3), round(threshold - MARGIN, 3), begun, top / max(bottom, 1.0))
+
+
+def _middle_of_best(counts: Array) -> int:
+    """[candidates, 2] -> the middle of the longest row of candidates with the best F1; of equals the highest."""
+    with np.errstate(invalid="ignore"):
+        f1 = np.nan_to_num(counts[:, 0] / counts[:, 1])
+    best = np.isclose(f1, f1.max(), rtol=0, atol=1e-12)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], best, [0]])))
+    begins, ends = edges[::2], edges[1::2]
+    longest = len(begins) - 1 - int(np.argmax((ends - begins)[::-1]))
+    return int((begins[longest] + ends[longest]) // 2)

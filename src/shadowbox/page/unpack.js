@@ -1,0 +1,11 @@
+/** Rows that lie inside a page. */
+
+/** base64 of gzip -> bytes */
+export async function unpack(text) {
+  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** What stands where a match cannot be shown. */
+export const CANNOT = "This match cannot be unpacked. A browser of 2023 or newer can; so can shadowbox view.";

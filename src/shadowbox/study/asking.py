@@ -1,0 +1,160 @@
+"""A policy is asked at every frame of recorded seats what it would press, given everything recorded up to there.
+
+It walks each recording once, many seats at a time, carrying its memory; nothing is encoded twice.
+B: seats, T: positions, V: control values, A: draws of what was decided before in the same frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shadowbox.core.game import noise, stable_hash
+from shadowbox.core.schema import Array, Real
+from shadowbox.model.kinds import Codebook
+from shadowbox.play.policy import tensor, value_names
+from shadowbox.study.offline import Asked
+from shadowbox.study.recorded import Answer, Seat
+
+if TYPE_CHECKING:
+    from shadowbox.model.policy import Policy, Seen
+
+SEATS = 32  # at a time
+STEPS = 256  # positions at a time
+DRAW = 2000  # the first draw of what would be pressed
+ANCESTORS = 4  # draws of what a part depends on in its own frame: it must not know what was pressed there
+
+Report = Callable[[int, int], None]
+
+
+@torch.inference_mode()
+def ask(policy: Policy, seats: Sequence[Seat], progress: Report | None = None) -> Asked:
+    """Its answers at all frames of the seats."""
+    policy.eval()
+    order = sorted(range(len(seats)), key=lambda at: seats[at].frames)  # alike lengths together: little is filled up
+    answers: dict[int, Answer] = {}
+    for first in range(0, len(order), SEATS):
+        chosen = order[first : first + SEATS]
+        for at, answer in zip(chosen, _ask(policy, [seats[at] for at in chosen]), strict=True):
+            answers[at] = answer
+        if progress:
+            progress(len(answers), len(seats))
+    return Asked(seats, [answers[at] for at in range(len(seats))])
+
+
+def _ask(policy: Policy, seats: Sequence[Seat]) -> list[Answer]:
+    """Seats side by side, from their first frame to their last."""
+    parts = [_read(policy, step) for step in walk(policy, seats)]
+    joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
+    return [_answer(policy, seat, {name: values[at, : seat.frames] for name, values in joined.items()})
+            for at, seat in enumerate(seats)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some positions of some seats [B, T]: what was pressed, what the policy sees, and what it sees with its history hidden."""
+
+    view: dict[str, Tensor]
+    controls: Tensor  # [B, T, V]
+    inside: Tensor  # bool [B, T]: frames of the seat
+    seen: Seen
+    blind: Seen
+    draws: Tensor  # uniform [B, T, (ANCESTORS + 1) * draws]
+
+
+def walk(policy: Policy, seats: Sequence[Seat]) -> Iterator[Step]:
+    """All frames of the seats, in order, the memory carried along."""
+    longest, device = max(seat.frames for seat in seats), next(policy.parameters()).device
+    memory, forgetful = policy.initial(len(seats)), policy.initial(len(seats))
+    ends = torch.tensor([seat.frames for seat in seats], device=device)
+    for first in range(0, longest, STEPS):
+        rows = slice(first, min(first + STEPS, longest))
+        view = {key: _stacked([seat.view[key] for seat in seats], rows).to(device)
+                for key in (*policy.sees, *policy.schema.control_keys)}  # fmt: skip
+        own = {key: _stacked([seat.own[key] for seat in seats], rows).to(device) for key in policy.values.keys}
+        controls = policy.values.counting(policy.values.of(own), view)
+        reset = torch.zeros(controls.shape[:2], dtype=torch.bool, device=device)
+        reset[:, 0] = first == 0
+        draws = torch.from_numpy(_noise(seats, rows, policy.draws * (ANCESTORS + 1))).to(device)
+        seen, memory = policy.seq(view, controls, reset, memory)
+        blind, forgetful = policy.seq(view, controls, reset, forgetful, hide=True)
+        inside = torch.arange(rows.start, rows.stop, device=device) < ends[:, None]
+        yield Step(view, controls, inside, seen, blind, draws)
+
+
+def _read(policy: Policy, step: Step) -> dict[str, Tensor]:
+    """Chances of buttons and means of sticks [B, T, V], drawn values [B, T, V], nats of the buttons [B, T]."""
+    seen, draws = step.seen, step.draws
+    last = draws[..., -policy.draws :]
+    ancestors = [draws[..., at * policy.draws : (at + 1) * policy.draws] for at in range(ANCESTORS)]
+    if len(policy.head.parts) == 1:
+        ancestors = ancestors[:1]  # nothing depends on anything
+    values = []
+    costs: dict[str, list[Tensor]] = {"cost": [], "blank": []}
+    for noises in ancestors:
+        each = {"cost": seen, "blank": step.blind}
+        if len(policy.head.parts) > 1:
+            each = {name: one.given(one.drawn(noises)) for name, one in each.items()}
+        values.append(_chances(policy, each["cost"]))
+        for name, one in each.items():
+            costs[name].append(one.log_prob(step.controls)[..., _button_parts(policy)].sum(-1))
+    found = {name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()}
+    drawn = policy.values.counting(seen.drawn(last), step.view)
+    return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
+
+
+def _chances(policy: Policy, seen: Seen) -> Tensor:
+    """Of a button the probability that it is down, of a stick its expected position: [B, T, V]."""
+    found = seen.mean().clone()
+    for at, part in enumerate(policy.head.parts):
+        if isinstance(part, Codebook) and not _is_stick(policy, part.keys[0]):
+            output = torch.split(seen.output, policy.head.widths, -1)[at]
+            likely = part.log_probs(output, seen.previous[..., list(part.at)]).exp()
+            found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
+    return found
+
+
+def _button_parts(policy: Policy) -> list[int]:
+    return [at for at, part in enumerate(policy.head.parts) if not _is_stick(policy, part.keys[0])]
+
+
+def _is_stick(policy: Policy, key: str) -> bool:
+    return isinstance(policy.schema.columns[key].field, Real)
+
+
+def _answer(policy: Policy, seat: Seat, found: dict[str, Array]) -> Answer:
+    """One seat's part, by the names of its buttons and sticks."""
+    chance, drawn, position = {}, {}, {}
+    for at, name in enumerate(value_names(policy)):
+        if name in seat.down:
+            chance[name], drawn[name] = found["values"][:, at].astype(np.float64), found["drawn"][:, at] > 0.5
+        elif name in seat.stick:
+            position[name] = found["values"][:, at]
+    return Answer(chance, drawn, position, found["cost"].astype(np.float64), found["blank"].astype(np.float64))
+
+
+def _stacked(values: Sequence[Array], rows: slice) -> Tensor:
+    """[T, slots] of each seat -> [B, rows, slots]; behind the end of a seat zeros."""
+    width = rows.stop - rows.start
+    out = np.zeros((len(values), width, *values[0].shape[1:]), values[0].dtype)
+    for at, each in enumerate(values):
+        part = each[rows]
+        out[at, : len(part)] = part
+    return tensor(out)
+
+
+def _noise(seats: Sequence[Seat], rows: slice, draws: int) -> Array:
+    """Uniform numbers of each episode, seat, frame and draw: f32 [B, T, draws] in [0, 1)."""
+    frames = np.arange(rows.start, rows.stop)
+    parts = [
+        noise(np.full((len(frames), 1), stable_hash("asked", seat.episode) >> 1), frames[:, None], seat.player,
+              DRAW + np.arange(draws))  # type: ignore[arg-type]
+        for seat in seats
+    ]  # fmt: skip
+    return np.asarray(np.floor(np.stack(parts) * 2**24) * 2.0**-24, np.float32)

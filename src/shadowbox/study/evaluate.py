@@ -1,0 +1,249 @@
+"""A policy judged: asked at recorded frames, and played; every number beside its baselines, and one verdict.
+
+evaluate("runs/x", "data/brawl") -> Evaluation
+    .offline, .closed_loop    name -> Figure (study/metrics.py lists them)
+    .gate                     does it press as its demonstrators do?
+    .metrics()                flat `eval/...` numbers, for the targets of run cards
+    .to_json()                what `shadowbox eval --json` prints, and what lies beside the checkpoint
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.core.files import write_whole
+from shadowbox.core.game import Game
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.errors import UsageError
+from shadowbox.study import closed_loop, gate, learned, recorded
+from shadowbox.study.gate import Gate
+from shadowbox.study.metrics import Figure
+from shadowbox.study.offline import Asked, figures, onset_timing, reliability_curves
+from shadowbox.study.recorded import Seat, Table
+
+if TYPE_CHECKING:
+    from shadowbox.core.schema import Array
+    from shadowbox.play.match import Played
+
+Report = Callable[[str, int, int], None]  # what, done, total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to judge. The defaults suit a store of some hundred matches and two CPU cores."""
+
+    matches: int = 200  # that it plays
+    against: str | None = None  # instead of the opponents in the data
+    side: str = "val"  # of the split; the look-up table is counted on the others
+    split: Split = field(default_factory=Split)
+    seats: tuple[int, ...] | None = None  # whose players it is compared with; None: those that it learned from
+    most: int = 100  # episodes that are asked about
+    tolerance: int = 2  # frames between onsets that count as the same press
+    temperature: float = 1.0
+    threshold: float | None = None  # play by it instead of drawing
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.matches < 2 or self.most < 2 or self.tolerance < 0:
+            raise UsageError(f"{self.matches} matches, {self.most} episodes, tolerance {self.tolerance}: at least 2, 2 and 0")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was found out about one checkpoint."""
+
+    checkpoint: Path
+    store: Path
+    game: Game
+    how: str  # the closed loop
+    offline: Mapping[str, Figure]
+    closed_loop: Mapping[str, Figure]
+    gate: Gate
+    curves: Mapping[str, Array]  # button -> reliability, sums in bins [3, bins]
+    timing: Mapping[str, Array]  # of the policy ("") and the look-up table: `offline.onset_timing`
+    shown: Sequence[Played] = ()
+    real: Sequence[int] = ()  # episodes to show beside them
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """Flat numbers by name; those that are no number are left out."""
+        used = [control for control in self.gate.controls if control.used]
+        found: dict[str, float] = {"eval/gate": float(self.gate.passed)}
+        for name, values in (("press", [c.press.value for c in used]), ("onset", [c.onset.value for c in used])):
+            finite = [value if math.isfinite(value) else 0.0 for value in values]
+            if finite:
+                found |= {f"eval/{name}_ratio_min": min(finite), f"eval/{name}_ratio_max": max(finite)}
+        for name, figure in (*self.offline.items(), *self.closed_loop.items()):
+            flat = {"": figure.value.value, ".low": figure.value.low, ".high": figure.value.high}
+            flat |= {f"/{baseline}": interval.value for baseline, interval in figure.baselines.items()}
+            found |= {f"eval/{name}{suffix}": value for suffix, value in flat.items() if math.isfinite(value)}
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "store": str(self.store),
+            "game": self.game.name,
+            **self.facts,
+            "gate": self.gate.to_json(),
+            "offline": {name: figure.to_json() for name, figure in self.offline.items()},
+            "closed_loop": {"how": self.how, **{name: figure.to_json() for name, figure in self.closed_loop.items()}},
+        }
+
+
+def evaluate(
+    checkpoint: str | Path, store: str | Path, settings: Settings | None = None, *, game: Game | None = None,
+    progress: Report | None = None,
+) -> Evaluation:  # fmt: skip
+    """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store; the verdict is left beside the checkpoint."""
+    from shadowbox.model import checkpoint as checkpoints
+    from shadowbox.play.policy import Manner, PolicyAgent, built
+    from shadowbox.study.asking import ask
+
+    settings = settings or Settings()
+    where, _, which = str(checkpoint).partition("@")
+    folder, opened = learned.find(where, which), Store(store)
+    game = game or _game(opened)
+    found = checkpoints.load(folder, kind="policy", device=settings.device)
+    policy = built(found, opened.schema, settings.device)
+    players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
+    material = _material(opened, settings, players)
+    table = Table(opened.schema, material.counted)
+
+    def told(what: str) -> Callable[[int, int], None] | None:
+        return (lambda done, total: progress(what, done, total)) if progress else None
+
+    everybody = _asked(ask(policy, material.seats, told("asking")), table)
+    agent = PolicyAgent(policy, Manner(settings.temperature, settings.threshold), calibration=found.calibration)
+    sitting = _chairs(game, opened, material.episodes, players, settings)
+    games: dict[str, closed_loop.Games] = {}
+    if sitting:
+        games = _played(game, sitting, agent, f"policy:{checkpoint}", table, _world_options(opened), told)
+        behaviour = closed_loop.behaviour_in_play(opened.schema, [*material.seats, *material.counted], games)
+    else:
+        behaviour = closed_loop.behaviour_one_frame_ahead(opened.schema, everybody)
+    closed, ratios = closed_loop.figures(behaviour, states=bool(sitting))
+    result = Evaluation(
+        folder,
+        Path(store),
+        game,
+        behaviour.how,
+        figures(everybody, settings.tolerance),
+        {**closed, **(closed_loop.strength(games) if games else {})},
+        gate.judge(opened.schema, behaviour.play, behaviour.data, ratios),
+        reliability_curves(everybody[""]),
+        {name: onset_timing(everybody[name]) for name in ("", "look_up")},
+        games[""].shown if games else (),
+        material.episodes[:4],
+        {
+            "step": found.step,
+            "episodes": len(material.episodes),
+            "episodes_of_data": len(material.episodes) + len({seat.episode for seat in material.counted}),
+            "side": settings.side,
+            "seats": list(players),
+            "matches": sum(len(chair.seeds) for chair in sitting),
+            "opponents": sorted({chair.opponent for chair in sitting}),
+            "tolerance": settings.tolerance,
+            "manner": _manner(settings),
+            "fingerprint": opened.fingerprint,
+        },
+    )
+    write_whole(folder / gate.FILE, (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode())
+    return result
+
+
+# ---- inside ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Material:
+    """Seats to judge on, and seats that the look-up table is counted on."""
+
+    episodes: list[int]
+    seats: list[Seat]
+    counted: list[Seat]
+
+
+def _material(store: Store, settings: Settings, players: Sequence[int]) -> _Material:
+    chosen = settings.split.episodes(store, settings.side).tolist()[: settings.most]
+    if len(chosen) < 2:
+        raise UsageError(f"{store.path}: {len(chosen)} of its {len(store)} episodes are on the side '{settings.side}'; "
+                         "two at least are needed, for intervals draw episodes: record more, or name another side")  # fmt: skip
+    others = sorted(set(range(len(store))) - set(chosen))[: 2 * settings.most]
+    if not others:
+        raise UsageError(f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on")
+    return _Material(chosen, list(recorded.seats(store, chosen, players)), list(recorded.seats(store, others, players)))
+
+
+def _asked(answers: Asked, table: Table) -> dict[str, Asked]:
+    """The policy, called "", and what the baselines say to the same frames."""
+    seats = answers.seats
+    others = {
+        "copy_last": table.copy_last,
+        "never_press": recorded.never_press,
+        "rate": table.usual,
+        "look_up": table.look_up,
+    }
+    return {"": answers} | {name: Asked(seats, [say(seat) for seat in seats]) for name, say in others.items()}
+
+
+def _chairs(
+    game: Game, store: Store, episodes: Sequence[int], players: Sequence[int], settings: Settings
+) -> list[closed_loop.Chair]:
+    if game.world is None:
+        return []
+    found = closed_loop.chairs(game, store, episodes, players, settings.matches, settings.against)
+    if not found:
+        raise UsageError(f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC")
+    return found
+
+
+def _played(
+    game: Game,
+    sitting: Sequence[closed_loop.Chair],
+    agent: Any,
+    name: str,
+    table: Table,
+    options: Mapping[str, Any],
+    told: Callable[[str], Callable[[int, int], None] | None],
+) -> dict[str, closed_loop.Games]:
+    """The same matches by the policy, by its demonstrator where known, and by two baselines."""
+    games = {"": closed_loop.play_in(game, sitting, agent, name, options, told("playing"))}
+    players: dict[str, Any] = {
+        "never_press": closed_loop.Nothing(game.schema),
+        "look_up": closed_loop.LookUp(game.schema, table),
+    }
+    for who, player in players.items():
+        games[who] = closed_loop.play_in(game, sitting, player, who, options, told(f"playing {who}"))
+    if all(chair.demonstrator and closed_loop.callable_name(game, chair.demonstrator) for chair in sitting):
+        games["demonstrator"] = closed_loop.play_demonstrators(game, sitting, options, told("playing its demonstrator"))
+    return games
+
+
+def _game(store: Store) -> Game:
+    from shadowbox.games import GAMES, load
+
+    name = store.schema.name
+    if name not in GAMES:
+        raise UsageError(f"{store.path} is of '{name}', which no game here is called; give its game: --game MODULE:NAME")
+    return load(name)
+
+
+def _world_options(store: Store) -> dict[str, Any]:
+    """Those that the recordings were made with, where they were made here."""
+    call = store.manifest.made.get("record")
+    options = call.get("options") if isinstance(call, Mapping) else None
+    return dict(options) if isinstance(options, Mapping) else {}
+
+
+def _manner(settings: Settings) -> str:
+    if settings.threshold is not None:
+        return f"by the threshold {settings.threshold:g}"
+    return f"drawn at temperature {settings.temperature:g}"

@@ -1,0 +1,218 @@
+"""An evaluation as one page that works offline: the verdict, what it presses beside what the data presses, clips of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core import reliability
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import Interval
+from shadowbox.data.store import Store
+from shadowbox.page.document import (
+    Html,
+    Text,
+    badge,
+    bars,
+    code,
+    dots,
+    facts,
+    folded,
+    heading,
+    sentence,
+    table,
+    with_interval,
+)
+from shadowbox.page.match_page import clip, clips_page, side_by_side
+from shadowbox.study.evaluate import Evaluation
+from shadowbox.study.gate import ONSET, PRESS
+from shadowbox.study.metrics import BASELINES, Figure, metric_of
+from shadowbox.study.show import greeting
+
+CLIP = 900  # frames of each clip
+CLIPS = 2  # of the policy, each beside one of the data
+
+
+def document(result: Evaluation) -> str:
+    """The HTML file."""
+    return clips_page(f"Does it play as it was shown? {result.checkpoint.parent.parent.name}", _blocks(result))
+
+
+def _blocks(result: Evaluation) -> Iterator[Html]:
+    yield from _verdict(result)
+    yield heading("What it presses, and what the data presses")
+    yield sentence(
+        f"Frames down and presses begun, a frame of play over a frame of the data; 1 is the same. Allowed is {PRESS[0]:g} to "
+        f"{PRESS[1]:g} and {ONSET[0]:g} to {ONSET[1]:g}. Never pressing and copying the last frame both score 0."
+    )
+    yield table(["control", "onsets in data", "press ratio", "onset ratio", "look-up table", "gate"], _gate_rows(result))
+    yield bars(_press_bars(result))
+    yield from _clips(result)
+    yield heading("When")
+    yield sentence("Where each control differs most from the data: how often it is down, and begins, in that state.")
+    yield table(["control", "while", "down", "in data", "begins", "in data"], _state_rows(result), left=2)
+    yield from _timing(result)
+    yield from _reliability(result)
+    yield heading("The rest of the play")
+    yield sentence(f"{result.how}. {BASELINES['real'].capitalize()} is as near as one can come.")
+    yield _figures({name: f for name, f in result.closed_loop.items() if metric_of(name).per in ("state", "opponent", "")})
+    yield heading("Asked at recorded frames")
+    yield sentence("It knows everything recorded up to each frame. Copying the last frame never begins a press.")
+    yield _figures({name: f for name, f in result.offline.items() if "." not in name})
+    yield folded("By control", [_figures({name: f for name, f in result.offline.items() if "." in name})])
+    yield folded("What the baselines are", [facts([(name, text) for name, text in BASELINES.items()])])
+    yield folded("Where this comes from", [facts(_origin(result))])
+
+
+def _verdict(result: Evaluation) -> Iterator[Html]:
+    gate = result.gate
+    used = [control for control in gate.controls if control.used]
+    if gate.passed:
+        yield sentence(
+            badge("gate passed", "good"), f" All {len(used)} used controls are pressed about as often as in the data."
+        )
+    else:
+        failed = [control for control in used if not control.passed]
+        yield sentence(
+            badge("gate failed", "bad"), f" {len(failed)} of {len(used)} used controls are not pressed as in the data."
+        )
+        for why in gate.why:
+            yield sentence(why, ".")
+    hardly = [control.button for control in gate.controls if not control.used]
+    if hardly:
+        yield sentence(f"Hardly used in the data, and not judged: {', '.join(hardly)}.")
+
+
+def _gate_rows(result: Evaluation) -> list[list[Text]]:
+    rows: list[list[Text]] = []
+    for control in result.gate.controls:
+        if control.used:
+            beside = result.closed_loop[f"press_ratio.{control.button}"].baselines["look_up"].value
+            verdict = badge("passed", "good") if control.passed else badge("failed", "bad")
+            rows.append(
+                [
+                    control.button,
+                    f"{control.onsets:,}",
+                    _number(control.press),
+                    _number(control.onset),
+                    f"{beside:.2f}",
+                    verdict,
+                ]
+            )
+    return rows
+
+
+def _press_bars(result: Evaluation) -> list[tuple[str, float, str, str]]:
+    """Press ratios as bars; the longest is twice the data, or the largest there is."""
+    used = [control for control in result.gate.controls if control.used]
+    longest = max([2.0, *(control.press.value for control in used if math.isfinite(control.press.value))])
+    rows = [("data", 1 / longest, "1", "baseline")]
+    return rows + [
+        (c.button, _finite(c.press.value) / longest, f"{c.press.value:.2f}", "p1" if c.passed else "p2") for c in used
+    ]
+
+
+def _clips(result: Evaluation) -> Iterator[Html]:
+    if result.game.scene is None or not result.shown:
+        return
+    yield heading("Clips")
+    yield sentence("The policy in the chair of a recorded player, and recordings beside it. Press play in a clip.")
+    store = Store(result.store, result.game.schema)
+    pairs = []
+    for played, number in list(zip(result.shown, result.real, strict=False))[:CLIPS]:
+        pairs.append(_clip(result.game, "the policy: " + " against ".join(played.episode.meta["players"]), played.episode))
+        pairs.append(_clip(result.game, f"recorded: {store.path.name}#{number}", store.episode(number)))
+    yield side_by_side(pairs)
+
+
+def _clip(game: Game, caption: str, episode: Episode) -> Html:
+    rows = game.schema.pack({key: values[:CLIP] for key, values in episode.columns.items()})
+    return clip(caption, greeting(game, episode.meta), rows, episode.events[episode.events["frame"] < CLIP])
+
+
+def _state_rows(result: Evaluation) -> list[list[Text]]:
+    rows: list[list[Text]] = []
+    for control in result.gate.controls:
+        for state in control.states[:2]:
+            shares = (_share(state[name]) for name in ("press", "press_data", "onset", "onset_data"))
+            rows.append([control.button, str(state["state"]), *shares])
+    return rows
+
+
+def _timing(result: Evaluation) -> Iterator[Html]:
+    yield heading("Onset timing")
+    yield sentence(
+        "How many frames too late the presses of the data are proposed, as shares of them, by thresholds chosen on other "
+        f"episodes. In vain it proposes {_in_vain(result.timing[''])} presses for each of the data, the look-up table "
+        f"{_in_vain(result.timing['look_up'])}."
+    )
+    bars_of = []
+    for name, tone in (("", "p1"), ("look_up", "baseline")):
+        counts = result.timing[name]
+        reach, truths = (len(counts) - 3) // 2, max(int(counts[:-1].sum()), 1)
+        near = range(-4, 5) if not name else (0,)
+        label = "look-up table: right" if name else "right"
+        rows = [(f"{offset:+d}" if offset else label, counts[offset + reach] / truths, tone) for offset in near]
+        rows.append(("look-up table: never" if name else "never", counts[-2] / truths, tone if name else "p2"))
+        bars_of += [(what, share, _share(share), color) for what, share, color in rows]
+    yield bars(bars_of)
+
+
+def _in_vain(counts: Array) -> str:
+    return f"{counts[-1] / max(int(counts[:-1].sum()), 1):.1f}"
+
+
+def _reliability(result: Evaluation) -> Iterator[Html]:
+    points = []
+    for button, sums in result.curves.items():
+        for said, happened in reliability.curve(sums).T.tolist():
+            points.append((said, happened, f"{button}: said {said:.3g}, happened {happened:.3g}", "p1"))
+    yield heading("Reliability of presses that begin")
+    yield sentence(
+        "Each dot holds equally many presses of one control: how often it said that a press begins, and how often one did. "
+        "On the dashed line both are the same."
+    )
+    yield dots([p for p in points if np.isfinite(p[:2]).all()], "said", "happened (upward)")
+
+
+def _figures(figures: Mapping[str, Figure]) -> Html:
+    """A row a metric, a column a baseline."""
+    known = {name: figure for name, figure in figures.items() if math.isfinite(figure.value.value)}
+    columns = list(dict.fromkeys(baseline for figure in known.values() for baseline in figure.baselines))
+    rows: list[Sequence[Text]] = [
+        [name, _number(figure.value), *(_plain(figure.baselines[b].value) if b in figure.baselines else "" for b in columns)]
+        for name, figure in known.items()
+    ]
+    return table(["metric", "this policy", *(column.replace("_", " ") for column in columns)], rows)
+
+
+def _origin(result: Evaluation) -> list[tuple[Text, Text]]:
+    known: list[tuple[Text, Text]] = [("checkpoint", code(str(result.checkpoint))), ("store", code(str(result.store)))]
+    return known + [(name, code(_as_text(value))) for name, value in result.facts.items()]
+
+
+def _as_text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _number(interval: Interval) -> Text:
+    if not math.isfinite(interval.value):
+        return "-"
+    return with_interval(_plain(interval.value), f"{_plain(interval.low)} .. {_plain(interval.high)}")
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "-"
+
+
+def _share(value: float | str) -> str:
+    return f"{100 * float(value):.1f} %"
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0

@@ -1,0 +1,173 @@
+"""A learned policy in a seat: the same match whatever is beside it, the same decisions as training sees, any opponent."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from shadowbox.core.schema import Flag, Group, Real, Schema
+from shadowbox.core.view import from_seat
+from shadowbox.errors import SchemaMismatch, UsageError
+from shadowbox.games import load
+from shadowbox.model import policy
+from shadowbox.model.checkpoint import About, save
+from shadowbox.play.agent import Delayed
+from shadowbox.play.match import play
+from shadowbox.play.policy import DRAW, Manner, PolicyAgent, policy_agent, tensor
+
+BRAWL = load("brawl")
+SEES = BRAWL.encodings["default"]
+
+
+def untrained(preset: str, seed: int = 0, **changes) -> policy.Policy:
+    """Random weights press a lot, which is what a match needs here."""
+    return policy.build(BRAWL.schema, policy.arguments(preset, SEES, **changes), seed)
+
+
+def matches(agents, seeds, places):
+    """Short matches with these seeds, so many side by side."""
+    world = partial(BRAWL.world, time_limit=90)
+    return list(play(BRAWL, world(places), agents, ("one", "two"), np.asarray(seeds, np.int64)))
+
+
+@pytest.mark.parametrize("preset", ["tiny", "small", "policy-mlp"])
+def test_a_match_is_the_same_bit_for_bit_whatever_is_beside_it(preset):
+    """One at a time, five and forty at once (two blocks) give the same matches, though float arithmetic is in between."""
+    agents = [PolicyAgent(untrained(preset)), BRAWL.bots["based"]()]
+    alone, some, all_ = (matches(agents, range(40), places) for places in (1, 5, 40))
+    for one, few, many in zip(alone, some, all_, strict=True):
+        for key, values in one.episode.columns.items():
+            np.testing.assert_array_equal(values, few.episode.columns[key], err_msg=key)
+            np.testing.assert_array_equal(values, many.episode.columns[key], err_msg=key)
+    keys = np.stack([alone[0].episode.columns[key][:, 0] for key in BRAWL.schema.control_keys])
+    assert 0 < keys.mean() < 1
+
+
+def test_presets_and_lengths_of_history_meet_in_one_match():
+    """A window of eight frames meets a recurrent policy, and a fast one a policy that sees the game four frames late."""
+    for pair in (("tiny", {}), ("small", {})), (("small", {"delay": 4}), ("transformer", {"frames": 12})):
+        agents = [PolicyAgent(untrained(preset, seed=at, **changes)) for at, (preset, changes) in enumerate(pair)]
+        (played,) = matches(agents, [3], 1)
+        assert played.episode.frames == 90
+        assert not played.outcome.facts.get("forfeit")
+
+
+def test_one_policy_sits_in_both_seats():
+    """One agent plays both seats, and what it decides in each is what a second copy of it would have decided there."""
+    model = untrained("small")
+    shared = PolicyAgent(model)
+    both, apart = matches([shared, shared], range(3), 3), matches([PolicyAgent(model), PolicyAgent(model)], range(3), 3)
+    for one, two in zip(both, apart, strict=True):
+        for key, values in one.episode.columns.items():
+            np.testing.assert_array_equal(values, two.episode.columns[key])
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_it_decides_as_training_sees_it(seat):
+    """Asked again at every frame of its own match, all frames at once, with the same draws, it presses the same."""
+    model = untrained("small", delay=2)
+    agents = [PolicyAgent(model), BRAWL.bots["based"]()]
+    (played,) = matches(agents if seat == 0 else agents[::-1], [11], 1)
+    columns = from_seat(BRAWL.schema, played.episode.columns, seat)
+    frames = played.episode.frames
+    view = {key: tensor(columns[key][:-1])[None] for key in model.sees}
+    for key in BRAWL.schema.control_keys:
+        view[key] = torch.cat([torch.zeros(1, 1, 2, dtype=torch.bool), tensor(columns[key][: frames - 1])[None]], 1)
+    own = model.values.of({key: tensor(columns[key][:-1])[None] for key in BRAWL.schema.control_keys})
+    reset = torch.zeros(1, frames, dtype=torch.bool)
+    reset[0, 0] = True
+    state = {"seeds": np.full(frames, 11), "frame": np.arange(frames), "players": np.full(frames, seat)}
+    draws = torch.from_numpy(agents[0]._draws(state, {}))[None]
+    with torch.inference_mode():
+        seen, _ = model.seq(view, own, reset)
+        assert torch.equal(seen.drawn(draws), own)
+
+
+def test_draws_depend_on_match_frame_and_seat_alone():
+    """Equal seeds in equal seats draw the same numbers at the same frame, whichever place they have; others differ."""
+    agent = PolicyAgent(untrained("small"))
+    first = agent._draws(agent.start(np.array([5, 6, 7]), np.array([0, 0, 1])), {})
+    again = agent._draws(agent.start(np.array([7, 5]), np.array([1, 0])), {})
+    assert np.array_equal(first[0], again[1])
+    assert np.array_equal(first[2], again[0])
+    assert not np.array_equal(first[0], first[1])
+    assert ((first >= 0) & (first < 1)).all()
+    assert DRAW >= 1000
+
+
+def test_a_threshold_draws_nothing():
+    """By a threshold a policy presses the same whatever the seed; drawn at a high temperature it presses other things."""
+    model = untrained("policy-mlp")
+    for manner, equal in ((Manner(threshold=0.5), True), (Manner(temperature=2.0), False)):
+        agent = PolicyAgent(model, manner)
+        view = {key: np.zeros((2, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
+        keys, _ = agent.act(view, agent.start(np.array([1, 2]), np.array([0, 0])))
+        assert all((values[0] == values[1]).all() for values in keys.values()) == equal
+
+
+def test_calibrated_thresholds_hold_what_is_held():
+    """A button goes down above its own upper threshold and stays down above the lower one; each group has its temperature."""
+    from shadowbox.play.policy import TUNED
+
+    model = untrained("policy-mlp")
+    chance = 0.5  # of an untrained policy, nearly
+    tuned = {key: {"on": chance + 0.2, "off": chance - 0.2} for key in BRAWL.schema.control_keys}
+    agent = PolicyAgent(
+        model, Manner(threshold=TUNED), calibration={"thresholds": tuned, "temperature": {"flags": {"temperature": 2.0}}}
+    )
+    view = {key: np.zeros((1, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
+    state = agent.start(np.array([1]), np.array([0]))
+    assert not any(values.any() for values in agent.act(view, state)[0].values())
+    held = {**view, **{key: np.ones((1, 2), bool) for key in BRAWL.schema.control_keys}}
+    assert all(values.all() for values in agent.act(held, state)[0].values())
+    assert agent.heat == [2.0 if part.name == "flags" else 1.0 for part in model.head.parts]
+    with pytest.raises(UsageError, match="keys/w has no tuned threshold: shadowbox eval"):
+        PolicyAgent(model, Manner(threshold=TUNED))
+    with pytest.raises(UsageError, match=r"this one \(chain\) draws"):
+        PolicyAgent(untrained("small"), Manner(threshold=0.5))
+
+
+def other_brawl(**change) -> Schema:
+    """Brawl whose player/x is declared otherwise."""
+    groups = [
+        dataclasses.replace(
+            group,
+            fields=tuple(
+                dataclasses.replace(f, **change) if f.name == "x" and group.name == "player" else f for f in group.fields
+            ),
+        )
+        for group in BRAWL.schema.state
+    ]
+    return Schema("brawl", fps=BRAWL.schema.fps, state=tuple(groups), controls=BRAWL.schema.controls)
+
+
+def test_another_games_fields_are_refused_by_name(tmp_path):
+    """Fields that it reads and that are declared otherwise are named; a field that it does not read may come in addition."""
+    model = untrained("tiny")
+    folder = save(tmp_path, 1, About("policy", BRAWL.schema, "tiny", policy.arguments("tiny", SEES)), model.state_dict(), {})
+    with pytest.raises(SchemaMismatch, match=r"player/x: scale 0\.1 expected, 0\.5 found"):
+        policy_agent(folder, other_brawl(scale=0.5))
+    more = Schema(
+        "brawl",
+        fps=BRAWL.schema.fps,
+        state=(*BRAWL.schema.state, Group("weather", (Real("wind"),))),
+        controls=BRAWL.schema.controls,
+    )
+    assert policy_agent(folder, more).policy.sees == model.sees
+    keys = dataclasses.replace(BRAWL.schema.controls, fields=(*BRAWL.schema.controls.fields, Flag("q")))
+    extended = Schema("brawl", fps=BRAWL.schema.fps, state=BRAWL.schema.state, controls=keys)
+    with pytest.raises(SchemaMismatch, match="keys/q: not expected, found"):
+        policy_agent(folder, extended)
+
+
+def test_a_mark_is_carried_into_the_match():
+    """What is known against a policy stands in the metadata of its matches, also behind a delay."""
+    marked = Delayed(PolicyAgent(untrained("tiny"), mark="failed the behaviour gate: it never presses"), 2)
+    (played,) = matches([BRAWL.bots["based"](), marked], [1], 1)
+    assert played.episode.meta["marks"] == ["", "failed the behaviour gate: it never presses"]
+    (clean,) = matches([BRAWL.bots["based"](), BRAWL.bots["based"]()], [1], 1)
+    assert "marks" not in clean.episode.meta
