@@ -99,7 +99,7 @@ def _columns(rows: int, seed: int) -> Columns:
     for key, column in GAME.schema.columns.items():
         field, slots = column.field, column.slots
         values: Array
-        at = np.cumsum(draws.random((rows, slots)) < 1 / HELD, axis=0)
+        at = np.cumsum(draws.random((rows, slots)) < 1 / HELD, axis=0, dtype=np.int64)
         if isinstance(field, Flag):
             values = draws.random((rows + 1, slots)) < 0.1
         elif isinstance(field, Choice):

@@ -142,8 +142,8 @@ class Embed(nn.Module):
         self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags))
         self.width = self.fixed + sum(int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys)
 
-    def forward(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """Columns [..., slots] -> [..., width]."""
+    def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
+        """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
         parts = []
         if self.reals:
             parts.append(_gathered(columns, self.reals) * self.scale)
@@ -152,7 +152,7 @@ class Embed(nn.Module):
         for width, keys in self.choices.items():
             rows = _gathered(columns, keys) + getattr(self, f"first_{width}")
             parts.append(self.tables[width](rows).flatten(-2))
-        return torch.cat(parts, dim=-1)
+        return torch.cat([*parts, *more], dim=-1)
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The features by name: (column[slot], first, behind the last), in their order."""
@@ -183,17 +183,19 @@ class Encoded(nn.Module):
         self.tables = nn.ModuleDict({c.name: nn.Embedding(c.n, c.embed) for c in (*encoding.categories, *encoding.shared)})
         self.fixed, self.width = encoding.floats, encoding.frame_width
 
-    def forward(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """Columns [..., slots] -> [..., width]."""
+    def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
+        """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
         floats, ints = self.encoding.encode(columns, torch)
-        rows = ints.unbind(-1)
-        return torch.cat([floats, *(self.tables[c.name](r) for c, r in zip(self.encoding.vocabularies, rows, strict=True))], -1)
+        many = len(self.encoding.categories)
+        own = ints[..., : many * self.encoding.players]
+        embedded = [self.tables[c.name](own[..., at::many]).flatten(-2) for at, c in enumerate(self.encoding.categories)]
+        embedded += [self.tables[c.name](ints[..., own.shape[-1] + at]) for at, c in enumerate(self.encoding.shared)]
+        return torch.cat([floats, *embedded, *more], -1)
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The features by name: (what, first, behind the last), in their order."""
         names = [(name, 1) for name in self.encoding.float_names]
-        names += [(f"p{at // max(1, len(self.encoding.categories))}.{c.name}", c.embed)
-                  for at, c in enumerate(self.encoding.categories * self.encoding.players)]  # fmt: skip
+        names += [(f"p{player}.{c.name}", c.embed) for c in self.encoding.categories for player in range(self.encoding.players)]
         names += [(c.name, c.embed) for c in self.encoding.shared]
         ends = np.cumsum([0, *(width for _, width in names)]).tolist()
         return [(name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)]

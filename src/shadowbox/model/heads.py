@@ -133,8 +133,8 @@ class Independent(Head):
 class Chain(Head):
     """Parts decided one after another, each knowing those before it and its own value of the last frame.
 
-    All controls stand at points of a codebook. A residual r [..., D] walks through the parts: each reads it beside its value
-    of the last frame, and adds what it chose.
+    All controls stand at points of a codebook. A residual r [..., D] walks through the parts: it begins with all values
+    of the last frame, each part reads it and adds what it chose.
     """
 
     books: tuple[Codebook, ...]
@@ -146,9 +146,10 @@ class Chain(Head):
         width = design.head_width
         self.begin = nn.Linear(features, width)
         self.out = nn.ModuleList([nn.Linear(width, book.width) for book in books])
-        self.before = nn.ModuleList([nn.Embedding(book.size + 1, width) for book in books])  # the last: hidden
+        self.last = nn.EmbeddingBag(sum(book.size + 1 for book in books), width, mode="sum")  # a row more each: hidden
+        self.first_of = np.cumsum([0, *(book.size + 1 for book in books)]).tolist()
         self.chosen = nn.ModuleList([nn.Embedding(book.size, width) for book in books[:-1]])
-        for table in (*self.before, *self.chosen):
+        for table in (self.last, *self.chosen):
             nn.init.normal_(table.weight, std=0.1)
         for out in self.out:
             assert isinstance(out, nn.Linear)
@@ -166,10 +167,11 @@ class Chain(Head):
         return torch.cat([book.index_costs(*each) for book, *each in zip(self.books, outputs, index, before, strict=True)], -1)
 
     def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
-        r, found, sure, heat = self.begin(h), [], [], self._heat(temperature)
+        previous_at, heat = self._indices(previous), self._heat(temperature)
+        r, found, sure = self._begin(h, previous_at, None), [], []
         noises = torch.split(noise, [book.draws for book in self.books], -1)
-        for at, (book, before) in enumerate(zip(self.books, self._indices(previous), strict=True)):
-            output = self._read(at, r, before, None)
+        for at, (book, before) in enumerate(zip(self.books, previous_at, strict=True)):
+            output = self._read(at, r)
             index, log_prob = book.sample_index(output, before, noises[at], heat[at])
             found.append(book.value(index))
             sure.append(log_prob)
@@ -181,17 +183,24 @@ class Chain(Head):
         return [book.index(values[..., place]) for book, place in zip(self.books, self.places, strict=True)]
 
     def _walk(self, h: Tensor, index: list[Tensor], before: list[Tensor], hidden: Tensor | None) -> list[Tensor]:
-        r, outputs = self.begin(h), []
+        r, outputs = self._begin(h, before, hidden), []
         for at in range(len(self.books)):
-            outputs.append(self._read(at, r, before[at], hidden))
+            outputs.append(self._read(at, r))
             if at + 1 < len(self.books):
                 r = r + self.chosen[at](index[at])
         return outputs
 
-    def _read(self, at: int, r: Tensor, before: Tensor, hidden: Tensor | None) -> Tensor:
+    def _begin(self, h: Tensor, before: list[Tensor], hidden: Tensor | None) -> Tensor:
+        """The residual that the parts begin with: what matters now, and the own values of the last frame."""
         if hidden is not None:
-            before = torch.where(hidden, self.books[at].size, before)
-        output: Tensor = self.out[at](functional.gelu(r + self.before[at](before), approximate="tanh"))
+            before = [torch.where(hidden, book.size, at) for book, at in zip(self.books, before, strict=True)]
+        rows = torch.stack([at + first for at, first in zip(before, self.first_of, strict=False)], -1)
+        r: Tensor = self.begin(h)
+        last: Tensor = self.last(rows.flatten(0, -2)).view(r.shape)
+        return r + last
+
+    def _read(self, at: int, r: Tensor) -> Tensor:
+        output: Tensor = self.out[at](functional.relu(r))
         return output.float()
 
 

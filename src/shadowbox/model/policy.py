@@ -106,8 +106,9 @@ class Design:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64},
-    "small": {"trunk": "gru", "width": 96, "head_width": 64, "blank": 0.1},
-    "default": {"trunk": "gru", "width": 192, "head_width": 128, "blank": 0.1},
+    "small": {"trunk": "gru", "width": 64, "head_width": 64, "blank": 0.1},
+    "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, "blank": 0.1},
+    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 96, "blank": 0.1},
     "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, "blank": 0.1},
     "policy-mlp": {
         "trunk": "window", "head": "independent", "frames": 10, "width": 512, "trunk_width": 256, "depth": 2,
@@ -186,11 +187,11 @@ class Policy(nn.Module):
         self.sees = tuple(key for key in sees if key in schema.state_keys)
         self.values = Values(schema, design.answers)
         self.embed = Encoded(encoding) if encoding else Embed(schema, (*self.sees, *schema.control_keys))
-        own = torch.zeros(self.embed.width, dtype=torch.bool)
-        own[self.embed.places(schema.control_keys, self.values.slots)] = True
-        self.register_buffer("own", own, persistent=False)  # the features of the own past controls
         self.style = _Style(design) if design.players or design.strength else None
         width = self.embed.width + bool(design.blank) + (self.style.width if self.style else 0)
+        own = torch.zeros(width, dtype=torch.bool)
+        own[self.embed.places(schema.control_keys, self.values.slots)] = True
+        self.register_buffer("own", own, persistent=False)  # the features of the own past controls
         self.trunk = trunks.build(design, width, self.embed.fixed)
         self.head = HEADS[design.head](self.trunk.out, self.values, vocabulary or usual_vocabulary(self.values), design)
         self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
@@ -203,7 +204,7 @@ class Policy(nn.Module):
         """The memory of matches that have not begun: a dict of tensors [B, ...], to be merged row by row with `torch.where`."""
         where = self.own.device if device is None else torch.device(device)
         delay = self.design.delay
-        queue = {"queue": torch.zeros(batch, delay, self.embed.width, device=where),
+        queue = {"queue": torch.zeros(batch, delay, len(self.own), device=where),
                  "waiting": torch.zeros(batch, dtype=torch.int64, device=where)}  # fmt: skip
         return {**self.trunk.begin(batch, where), **(queue if delay else {})}
 
@@ -283,23 +284,26 @@ class Policy(nn.Module):
         self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
     ) -> tuple[Tensor, Tensor | None, Memory]:
         """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
-        x: Tensor = self.embed(view)
         hidden: Tensor | None = None
         queue: Memory = {}
+        some = next(iter(view.values()))
+        lead = (some.shape[0], some.shape[1])
+        more: list[Tensor] = []
+        rows = torch.full((lead[0],), hide, device=some.device)
+        if self.design.blank:
+            if self.training and not hide:
+                rows = torch.rand(lead[0], device=some.device) < self.design.blank
+            more.append(rows[:, None, None].expand(*lead, 1).float())
+        if hide or (self.design.blank and self.training):
+            hidden = rows[:, None].expand(lead)
+        if self.style is not None:
+            more.append(self.style(style, lead[0], some.device)[:, None].expand(*lead, -1))
+        x: Tensor = self.embed(view, more)
+        if hidden is not None:
+            x[rows] = x[rows] * ~self.own
         if self.design.delay:
             late, queue = self._late(x, memory, reset)
             x = torch.where(self.own, x, late)
-        if hide:
-            hidden = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        elif self.training and self.design.blank:
-            hidden = (torch.rand(len(x), 1, device=x.device) < self.design.blank).expand(x.shape[:2])
-        if hidden is not None:
-            x = x.masked_fill(hidden[..., None] & self.own, 0.0)
-        if self.design.blank:
-            flag = x.new_zeros(x.shape[:2]) if hidden is None else hidden.to(x.dtype)
-            x = torch.cat([x, flag[..., None]], -1)
-        if self.style is not None:
-            x = torch.cat([x, self.style(style, len(x), x.device)[:, None].expand(-1, x.shape[1], -1).to(x.dtype)], -1)
         return x, hidden, queue
 
     def _late(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
