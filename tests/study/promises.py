@@ -24,7 +24,7 @@ HEAD = {
         "learner": {"length": 8},
     },
     "data": {"store": "data/toy", "split": "50/50/0", "external": "the fixture made it"},
-    "targets": [{"metric": "val/onset_f1", "op": ">", "value": 0.01, "primary": True}],
+    "targets": [{"metric": "val/loss", "op": "<", "value": 50.0, "primary": True}],
 }
 
 

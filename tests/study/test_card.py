@@ -61,11 +61,11 @@ def test_seven_mistakes(project):
         ({"targets": None}, "targets", "'targets' is missing"),
         ({"targets": [{"metric": "eval/win_rate", "op": ">", "value": 0.5}]}, "targets[0]", "needs an `eval` block"),
         (
-            {"baseline": {"values": {"val/onset_f1": 0.3}, "source": "a book"}},
+            {"baseline": {"values": {"val/loss": 3.0}, "source": "a book"}},
             "targets[0]",
-            "meets val/onset_f1 > 0.01 already: it has 0.3",
+            "meets val/loss < 50 already: it has 3",
         ),
-        ({"baseline": {"values": {"val/onset_f1": 0.0}}}, "baseline.values", "say where these values come from"),
+        ({"baseline": {"values": {"val/loss": 60.0}}}, "baseline.values", "say where these values come from"),
         ({"baseline": {"run": "runs/none"}}, "baseline.run", "there is no run runs/none"),
         (
             {"kill": [{"when": "val/loss > 3", "after": "31 steps"}]},
@@ -126,13 +126,13 @@ def test_mistakes(project, changes, field, complaint):
 def test_spares_the_baseline(project):
     """A rule that would have ended the baseline at once is a mistake, by its values as well as by its curve."""
     base = {"values": {"val/loss": 2.0, "val/onset_f1": 0.001}, "source": "a book"}
-    path = write(baseline=base, kill=[{"when": "val/loss > 1.5"}, {"when": "val/loss > 2.5"}])
+    targets = [{"metric": "val/onset_f1", "op": ">", "value": 0.999}]
+    path = write(baseline=base, targets=targets, kill=[{"when": "val/loss > 1.5"}, {"when": "val/loss > 2.5"}])
     assert [mistake.field for mistake in checked(path).mistakes] == ["kill[0]"]
     from promises import ran
 
     ran(write("base", kill=None))
     kill = [{"when": "val/loss > 0.0001"}, {"when": "val/loss > 1000"}, {"when": "val/loss > 0.0001", "after": "20 steps"}]
-    targets = [{"metric": "val/onset_f1", "op": ">", "value": 0.999}]
     path = write(baseline={"run": "runs/base"}, targets=targets, kill=kill)
     (mistake,) = checked(path).mistakes
     assert mistake.field == "kill[0]"

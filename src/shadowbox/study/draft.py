@@ -12,7 +12,7 @@ import yaml
 from shadowbox.errors import CardError, UsageError
 from shadowbox.learn.config import Config
 from shadowbox.study import card as cards
-from shadowbox.study import prior, results, settings
+from shadowbox.study import prior, results, rules, settings
 from shadowbox.study.card import Card
 from shadowbox.study.cardfile import CardFile
 
@@ -78,8 +78,8 @@ def from_run(name: str, where: str) -> dict[str, Any]:
     figures = run.figures()
     metric = f"val/{(facts.get('best') or {}).get('score', 'loss')}"
     if metric in figures:
-        head["targets"] = [{"metric": metric, "op": "<" if metric.endswith(("loss", "error")) else ">",
-                            "value": float(f"{figures[metric]:.4g}"), "primary": True}]  # fmt: skip
+        better = "<" if metric.endswith(("loss", "error", "mae")) else ">"
+        head["targets"] = [{"metric": metric, "op": better, "value": figures[metric], "primary": True}]
     return head
 
 
@@ -117,6 +117,7 @@ def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
         _, known = cards.must_read(old)
         head = known.model_dump(by_alias=True, exclude_defaults=True) | {"card": 1}
         head["baseline"] = {"run": str(run.path)}
+        head["targets"] = [_beyond(target, run.figures()) for target in head["targets"]]
     else:
         head = from_run(name, where)
     words = ", ".join(f"{setting}: {value}" for setting, value in proposals.items())
@@ -150,6 +151,14 @@ def with_prior(file: CardFile, card: Card, settled: settings.Settings) -> CardFi
         values = " | ".join(results.number(figures.get(metric)) for metric in metrics)
         lines.append(f"| `{run.path}` | {values} | {', '.join(deltas[:8]) or 'nothing'} |".replace("<", "&lt;"))
     return file.with_block("prior", "\n".join(lines))
+
+
+def _beyond(target: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
+    """A target that a run meets already becomes: better than that run."""
+    reached, wanted = figures.get(target["metric"]), target["value"]
+    if reached is None or isinstance(wanted, str) or not rules.COMPARISONS[target["op"]](reached, wanted):
+        return dict(target)
+    return {**target, "op": target["op"][0], "value": reached}
 
 
 def _own_settings(run: prior.Run) -> dict[str, Any]:
