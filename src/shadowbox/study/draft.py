@@ -69,10 +69,10 @@ def from_run(name: str, where: str) -> dict[str, Any]:
     head |= {"learner": facts.get("learner", "imitate"), "preset": facts.get("preset", "tiny")}
     head["goal"] = f"what follows after {run.path}"
     head["set"] = _own_settings(run)
-    head["data"] = {"store": (facts.get("data") or {}).get("store") or facts.get("store") or f"data/{name}"}
-    store = Path(head["data"]["store"])
-    made = _made(store)
-    if made:
+    known = {name: value for name, value in (facts.get("data") or {}).items() if name != "fingerprint"}
+    head["data"] = known or {"store": facts.get("store") or f"data/{name}"}
+    made = _made(Path(head["data"]["store"]))
+    if made and not known:
         head["data"]["make"] = made
     head["baseline"] = {"run": str(run.path)}
     figures = run.figures()

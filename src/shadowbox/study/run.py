@@ -204,7 +204,7 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
         "card_hash": case.file.hash,
         "learner": card.learner,
         "settings": settled.to_json(),
-        "data": {"store": card.data.store, "fingerprint": source.fingerprint(card, case.game, case.store)},
+        "data": {**card.data.model_dump(exclude_defaults=True), "fingerprint": source.fingerprint(card, case.game, case.store)},
         "stamps": case.stamps,
         "estimate": expected,
         "targets": [target.model_dump() for target in card.targets],
