@@ -7,6 +7,7 @@ is not wanted, is no failure: it stands in the report with its reason.
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import threading
 import time
@@ -14,10 +15,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkstemp
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from shadowbox.errors import EpisodeError, RecordingError, ShadowboxError, Usage
 
 COMMIT_SECONDS = 60.0  # between commits: what a killed ingest has to read again
 LEFT_OUT = ("items_left_out", "item_rows_left_out")  # metadata of what a row has no place for, summed in the report
+WORTH_A_FILE = 1 << 16  # bytes
 AHEAD = 3  # recordings that wait for each worker, so that none is ever idle
 
 
@@ -54,6 +57,7 @@ class Read:
     episode: Packed | None = None
     refused: str = ""
     known: bool = False
+    rows_at: str = ""  # on its way from a worker: the file that holds the episode's rows
 
 
 @dataclass(frozen=True)
@@ -259,7 +263,10 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
     # a forked child would inherit the locks of other threads; without any it starts at once
     context = get_context("fork" if threading.active_count() == 1 else "spawn")
     waiting: deque[tuple[Recording, Future[list[Read]] | None]] = deque()
-    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job,)) as pool:
+    with (
+        TemporaryDirectory(prefix="shadowbox-") as desk,
+        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job, Path(desk))) as pool,
+    ):
         try:
             for recording in tasks:
                 waiting.append((recording, None if _is_large(recording) else pool.submit(_read_in_worker, recording)))
@@ -273,20 +280,40 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
 
 def _finished(job: Job, recording: Recording, read: Future[list[Read]] | None) -> Iterator[Read]:
     """What a worker read; a large file is read here, an episode at a time."""
-    return reads(job, recording) if read is None else iter(read.result())
+    return reads(job, recording) if read is None else map(_fetched, read.result())
 
 
-_JOB: Job | None = None  # of this worker process
+_WORKER: tuple[Job, Path] | None = None  # of this worker process: what to do, and where to lay down what was made
 
 
-def _begin(job: Job) -> None:
-    global _JOB
-    _JOB = job
+def _begin(job: Job, desk: Path) -> None:
+    global _WORKER
+    _WORKER = job, desk
 
 
 def _read_in_worker(recording: Recording) -> list[Read]:
-    assert _JOB is not None
-    return list(reads(_JOB, recording))
+    assert _WORKER is not None
+    job, desk = _WORKER
+    return [_laid_down(read, desk) for read in reads(job, recording)]
+
+
+def _laid_down(read: Read, desk: Path) -> Read:
+    """Rows go through a file that is mapped and not through a pipe, which would copy them five times."""
+    if read.episode is None or read.episode.rows.nbytes < WORTH_A_FILE:
+        return read
+    handle, path = mkstemp(dir=desk)
+    with open(handle, "wb") as file:
+        read.episode.rows.tofile(file)
+    return replace(read, episode=replace(read.episode, rows=read.episode.rows[:0]), rows_at=path)
+
+
+def _fetched(read: Read) -> Read:
+    if not read.rows_at:
+        return read
+    assert read.episode is not None
+    rows = np.memmap(read.rows_at, read.episode.rows.dtype, mode="r")
+    os.unlink(read.rows_at)  # the mapping keeps the content
+    return replace(read, episode=replace(read.episode, rows=rows), rows_at="")
 
 
 def _is_large(recording: Recording) -> bool:
