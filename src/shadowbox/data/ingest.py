@@ -7,6 +7,7 @@ is not wanted, is no failure: it stands in the report with its reason.
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import threading
 import time
@@ -14,10 +15,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkstemp
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,8 @@ from shadowbox.data.write import Writer, episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, ShadowboxError, UsageError
 
 COMMIT_SECONDS = 60.0  # between commits: what a killed ingest has to read again
+LEFT_OUT = ("items_left_out", "item_rows_left_out")  # metadata of what a row has no place for, summed in the report
+WORTH_A_FILE = 1 << 16  # bytes
 AHEAD = 3  # recordings that wait for each worker, so that none is ever idle
 
 
@@ -47,12 +51,13 @@ class Packed:
 
 @dataclass(frozen=True)
 class Read:
-    """What became of one recording: its episodes, or why there are none, or that the store has it already."""
+    """What became of a recording or a part of it: an episode, or why there is none, or that the store has it already."""
 
     name: str
-    episodes: tuple[Packed, ...] = ()
+    episode: Packed | None = None
     refused: str = ""
     known: bool = False
+    rows_at: str = ""  # on its way from a worker: the file that holds the episode's rows
 
 
 @dataclass(frozen=True)
@@ -143,54 +148,78 @@ def ingest(
 def _take_in(results: Iterator[Read], writer: Writer, seen: dict[bytes, str], report: Report) -> None:
     """Write what was read, in order, each content once."""
     committed = time.monotonic()
-    of_file: tuple[str, bool] = ("", False)  # a large file comes in several parts: its name, whether anything of it came in
+    file, came_in = "", False  # a recording of many parts comes part by part
     for read in results:
-        if read.name != of_file[0]:
+        if read.name != file:
             report.files += 1
-            of_file = (read.name, False)
-        if read.refused:
-            report.reject(read.name, read.refused)
+            file, came_in = read.name, False
         report.resumed += read.known
-        for episode in read.episodes:
-            if episode.digest in seen:
-                report.reject(read.name, f"seen before: the same as {seen[episode.digest]}")
-                continue
-            seen[episode.digest] = read.name
-            writer.add_packed(episode.rows, episode.events, episode.meta, episode.absent, episode.digest)
-            report.accepted += not of_file[1]
-            of_file = (read.name, True)
-            report.episodes += 1
-            report.frames += len(episode.rows) - 1
-            for name in ("items_left_out", "item_rows_left_out"):
-                report.left_out[name] = report.left_out.get(name, 0) + int(episode.meta.get(name, 0))
+        if read.refused:
+            report.reject(file, read.refused)
+        if read.episode is not None and read.episode.digest in seen:
+            report.reject(file, f"seen before: the same as {seen[read.episode.digest]}")
+        elif read.episode is not None:
+            seen[read.episode.digest] = file
+            _add(read.episode, writer, report)
+            report.accepted += not came_in
+            came_in = True
         if time.monotonic() - committed > COMMIT_SECONDS:
             writer.commit()
             committed = time.monotonic()
 
 
+def _add(episode: Packed, writer: Writer, report: Report) -> None:
+    writer.add_packed(episode.rows, episode.events, episode.meta, episode.absent, episode.digest)
+    report.episodes += 1
+    report.frames += len(episode.rows) - 1
+    for name in LEFT_OUT:
+        report.left_out[name] = report.left_out.get(name, 0) + int(episode.meta.get(name, 0))
+
+
 # ---- one recording ---------------------------------------------------------------------------------------------
 
 
-def read_one(job: Job, recording: Recording) -> Read:
-    """A recording, read, checked and packed; whatever is wrong with it is said and not raised."""
+def reads(job: Job, recording: Recording) -> Iterator[Read]:
+    """A recording, read, checked and packed, an episode at a time; whatever is wrong with it is said and not raised."""
+    name, number = recording.name, 0
     if recording.refused:
-        return Read(recording.name, refused=recording.refused)
+        yield Read(name, refused=recording.refused)
+        return
     try:
-        content = recording.content if isinstance(recording.content, bytes) else recording.content.read_bytes()
-        source = "blake2b:" + hashlib.blake2b(content, digest_size=16).hexdigest()
+        content, source = _opened(recording)
         if source in job.known:
-            return Read(recording.name, known=True)
-        episodes = list(job.function()(content, recording.name, **job.options))
-        names = [source] if len(episodes) == 1 else [f"{source}#{number}" for number in range(len(episodes))]
-        return Read(recording.name, tuple(pack(job, episode, name) for episode, name in zip(episodes, names, strict=True)))
-    except (RecordingError, EpisodeError) as error:
-        return Read(recording.name, refused=str(error).removeprefix(f"{recording.name}: "))
+            yield Read(name, known=True)
+            return
+        for episode in job.function()(content, name, **job.options):
+            part = episode.meta.get("part")
+            try:
+                yield Read(name, pack(job, episode, source if part is None else f"{source}#{part}"))
+            except EpisodeError as error:
+                yield Read(name, refused=str(error) if part is None else f"part {part}: {error}")
+            number += 1
+        if not number:
+            yield Read(name, refused="nothing of it is wanted")
+    except RecordingError as error:
+        yield Read(name, refused=str(error).removeprefix(f"{name}: "))
     except OSError as error:
-        return Read(recording.name, refused=f"it cannot be read: {error.strerror}")
+        yield Read(name, refused=f"it cannot be read: {error.strerror}")
     except UsageError:
         raise
     except Exception as error:  # whatever a stranger's file brings to light must not end the work on the others
-        return Read(recording.name, refused=f"an error of Shadowbox itself: {type(error).__name__}: {error}")
+        yield Read(name, refused=f"an error of Shadowbox itself: {type(error).__name__}: {error}")
+
+
+def _opened(recording: Recording) -> tuple[Path | bytes, str]:
+    """What the reader gets, and the content's identity: a large file is not taken into memory as a whole."""
+    content = recording.content
+    if _is_large(recording):
+        assert isinstance(content, Path)
+        with open(content, "rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    else:
+        content = content if isinstance(content, bytes) else content.read_bytes()
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return content, f"blake2b:{digest}"
 
 
 def pack(job: Job, episode: Episode, source: str) -> Packed:
@@ -201,20 +230,6 @@ def pack(job: Job, episode: Episode, source: str) -> Packed:
     return Packed(
         rows, episode.events, {**episode.meta, "source": source}, absent, episode_digest(rows, episode.events, absent)
     )
-
-
-def _read_large(job: Job, recording: Recording) -> Iterator[Read]:
-    """A file of many episodes, one episode at a time: all of them would not fit into memory."""
-    assert isinstance(recording.content, Path)
-    try:
-        with open(recording.content, "rb") as file:
-            source = "blake2b:" + hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        for number, episode in enumerate(job.function()(recording.content, recording.name, **job.options)):
-            yield Read(recording.name, (pack(job, episode, f"{source}#{number}"),))
-    except (RecordingError, EpisodeError) as error:
-        yield Read(recording.name, refused=str(error))
-    except OSError as error:
-        yield Read(recording.name, refused=f"it cannot be read: {error.strerror}")
 
 
 # ---- all of them -----------------------------------------------------------------------------------------------
@@ -232,18 +247,11 @@ def _all_read(
             yield from recordings(path, endings)
             done += 1
 
-    for read in _in_one_process(job, tasks()) if workers <= 1 else _in_several(job, tasks(), workers):
+    here = (read for recording in tasks() for read in reads(job, recording))
+    for read in here if workers <= 1 else _in_several(job, tasks(), workers):
         yield read
         if progress:
             progress(done, len(files))
-
-
-def _in_one_process(job: Job, tasks: Iterator[Recording]) -> Iterator[Read]:
-    for recording in tasks:
-        if _is_large(recording):
-            yield from _read_large(job, recording)
-        else:
-            yield read_one(job, recording)
 
 
 def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[Read]:
@@ -251,11 +259,14 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
     first = next(tasks, None)
     if first is None:
         return
-    yield from _in_one_process(job, iter([first]))  # what it imports and compiles, forked workers then have, too
+    yield from reads(job, first)  # what it imports and compiles, forked workers then have, too
     # a forked child would inherit the locks of other threads; without any it starts at once
     context = get_context("fork" if threading.active_count() == 1 else "spawn")
-    waiting: deque[tuple[Recording, Future[Read] | None]] = deque()
-    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job,)) as pool:
+    waiting: deque[tuple[Recording, Future[list[Read]] | None]] = deque()
+    with (
+        TemporaryDirectory(prefix="shadowbox-") as desk,
+        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job, Path(desk))) as pool,
+    ):
         try:
             for recording in tasks:
                 waiting.append((recording, None if _is_large(recording) else pool.submit(_read_in_worker, recording)))
@@ -267,24 +278,42 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
             raise ShadowboxError("a worker process died, perhaps of too little memory; --resume goes on from here") from error
 
 
-def _finished(job: Job, recording: Recording, read: Future[Read] | None) -> Iterator[Read]:
-    if read is None:
-        yield from _read_large(job, recording)
-    else:
-        yield read.result()
+def _finished(job: Job, recording: Recording, read: Future[list[Read]] | None) -> Iterator[Read]:
+    """What a worker read; a large file is read here, an episode at a time."""
+    return reads(job, recording) if read is None else map(_fetched, read.result())
 
 
-_JOB: Job | None = None  # of this worker process
+_WORKER: tuple[Job, Path] | None = None  # of this worker process: what to do, and where to lay down what was made
 
 
-def _begin(job: Job) -> None:
-    global _JOB
-    _JOB = job
+def _begin(job: Job, desk: Path) -> None:
+    global _WORKER
+    _WORKER = job, desk
 
 
-def _read_in_worker(recording: Recording) -> Read:
-    assert _JOB is not None
-    return read_one(_JOB, recording)
+def _read_in_worker(recording: Recording) -> list[Read]:
+    assert _WORKER is not None
+    job, desk = _WORKER
+    return [_laid_down(read, desk) for read in reads(job, recording)]
+
+
+def _laid_down(read: Read, desk: Path) -> Read:
+    """Rows go through a file that is mapped and not through a pipe, which would copy them five times."""
+    if read.episode is None or read.episode.rows.nbytes < WORTH_A_FILE:
+        return read
+    handle, path = mkstemp(dir=desk)
+    with open(handle, "wb") as file:
+        read.episode.rows.tofile(file)
+    return replace(read, episode=replace(read.episode, rows=read.episode.rows[:0]), rows_at=path)
+
+
+def _fetched(read: Read) -> Read:
+    if not read.rows_at:
+        return read
+    assert read.episode is not None
+    rows = np.memmap(read.rows_at, read.episode.rows.dtype, mode="r")
+    os.unlink(read.rows_at)  # the mapping keeps the content
+    return replace(read, episode=replace(read.episode, rows=rows), rows_at="")
 
 
 def _is_large(recording: Recording) -> bool:

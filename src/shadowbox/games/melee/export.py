@@ -25,7 +25,6 @@ from shadowbox.games.melee.slp_data import END_METHODS
 
 RECORDED_NOBODY = 6
 LEAD = FIRST_FRAME - slp.FIRST_FRAME  # frames before anybody can act
-NEWEST = "3.18.0"
 LONGEST_NAME = 30
 LIGHT_PRESS = 0.35  # what Z does to a shield
 _PROCESSED_TRIGGER = 0x80000000
@@ -60,8 +59,11 @@ def _ports(episode: Episode) -> list[int]:
 
 
 def _start(episode: Episode, ports: list[int]) -> slp.Start:
-    text = str(episode.meta.get("version", NEWEST))
-    version = tuple(int(part) for part in text.split(".")) if re.fullmatch(r"\d{1,2}\.\d{1,3}\.\d{1,3}", text) else (3, 18, 0)
+    text = str(episode.meta.get("version", ""))
+    said = re.fullmatch(r"(\d{1,2})\.(\d{1,3})\.(\d{1,3})", text)
+    version = (int(said[1]), int(said[2]), int(said[3])) if said else slp.NEWEST
+    if _moves(episode):
+        version = max(version, slp.NEWEST)  # recorders wrote such events before the version that has them
     columns, names, kinds = episode.columns, _names(episode), episode.meta.get("kinds")
     players = [
         slp.Player(
@@ -76,12 +78,18 @@ def _start(episode: Episode, ports: list[int]) -> slp.Start:
     ]
     seed = episode.meta.get("seed")
     return slp.new_start(
-        (version[0], version[1], version[2]),
+        version,
         int(columns["stage/id"][0, 0]),
         players,
         seed=seed & 0xFFFFFFFF if isinstance(seed, int) else 0,
         is_pal=episode.meta.get("pal") is True,
     )
+
+
+def _moves(episode: Episode) -> bool:
+    """Whether the episode knows how its stage moves."""
+    stage, absent = int(episode.columns["stage/id"][0, 0]), episode.absent
+    return (stage == FOUNTAIN and "stage/left_height" not in absent) or (stage == DREAM_LAND and "stage/wind" not in absent)
 
 
 def _names(episode: Episode) -> list[str]:
@@ -162,13 +170,12 @@ def _of(version: slp.Version, event: str, values: dict[str, Any]) -> dict[str, A
 
 
 def _events(episode: Episode, ports: list[int], version: slp.Version) -> dict[str, dict[str, Any]]:
-    columns, absent = episode.columns, episode.absent
-    stage, found = int(columns["stage/id"][0, 0]), {}
-    if "item/alive" not in absent and slp.EVENTS["item"].since <= version[:2]:
+    columns, found = episode.columns, {}
+    if "item/alive" not in episode.absent and slp.EVENTS["item"].since <= version[:2]:
         found["item"] = _items(episode, ports, version)
-    if stage == FOUNTAIN and "stage/left_height" not in absent and slp.EVENTS["fountain"].since <= version[:2]:
+    if _moves(episode) and int(columns["stage/id"][0, 0]) == FOUNTAIN:
         found["fountain"] = _fountain(episode)
-    if stage == DREAM_LAND and "stage/wind" not in absent and slp.EVENTS["whispy"].since <= version[:2]:
+    elif _moves(episode):
         row, blowing = _changes(columns["stage/wind"][:, 0], 0)
         found["whispy"] = {"row": row + LEAD, "blowing": blowing}
     return found
@@ -192,13 +199,16 @@ def _fountain(episode: Episode) -> dict[str, Any]:
     parts = []
     for name, side in (("left_height", stages.LEFT), ("right_height", stages.RIGHT)):
         begins = stages.FOUNTAIN_BEGINS[side]
-        recorded = (episode.columns[f"stage/{name}"][:, 0] - stages.FOUNTAIN_BASE) / stages.FOUNTAIN_SCALE
-        recorded = np.where(np.abs(recorded - begins) < 0.03, begins, recorded)  # as it is stored
+        height = episode.columns[f"stage/{name}"][:, 0]
+        rests = height.astype(np.float16) == np.float16(
+            stages.FOUNTAIN_SCALE * begins + stages.FOUNTAIN_BASE
+        )  # as it is stored
+        recorded = np.where(rests, begins, (height - stages.FOUNTAIN_BASE) / stages.FOUNTAIN_SCALE)
         row, height = _changes(recorded, begins)
         parts.append((row, np.full(len(row), side), height))
-    row, side, height = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(row, kind="stable")
-    return {"row": row[order] + LEAD, "platform": side[order], "height": height[order]}
+    rows, sides, heights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(rows, kind="stable")
+    return {"row": rows[order] + LEAD, "platform": sides[order], "height": heights[order]}
 
 
 def _changes(values: Array, begins: float) -> tuple[Array, Array]:

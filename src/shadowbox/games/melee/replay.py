@@ -21,9 +21,9 @@ from shadowbox.games.melee.slp import Player, Replay
 def read(source: Path | bytes, name: str, **given: Any) -> Iterator[Episode]:
     """The episodes of a recording, named `name` (its ending says what it is): one of a `.slp`, many of a `.pt`."""
     if name.lower().endswith(".pt"):
-        from shadowbox.games.melee import legacy
+        from shadowbox.games.melee.legacy import read as read_encoded
 
-        yield from legacy.read(source, name, options(**given))
+        yield from read_encoded(source, name, options(**given))
         return
     yield episode_of(source, name, options(**given))
 
