@@ -66,7 +66,7 @@ def bench_scale(frames: int = FRAMES, folder: Path | None = None, progress: Prog
 
 
 def _write(path: Path, schema: Schema, frames: int, progress: Progress | None) -> None:
-    """Whole episodes and one that ends where the frames end; each with its own first byte, so that none is a copy."""
+    """One made episode over and over, and a shorter one where the frames end: sizes and times do not depend on content."""
     made = smooth_episode(schema, EPISODE_FRAMES, 0)
     rows, events = schema.pack(made.columns), made.events
     absent = np.packbits(~made.valid(schema), bitorder="little")
