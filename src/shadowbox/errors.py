@@ -9,7 +9,9 @@
     ├── StoreError          a store is damaged, of an unknown version, unreadable, or the disk is full
     │   └── StoreLocked     another process is writing to it
     ├── CheckpointError     a checkpoint is damaged, of an unknown version, or not a checkpoint at all
-    └── TrainingError       a training run cannot go on; its last checkpoint is intact
+    ├── TrainingError       a training run cannot go on; its last checkpoint is intact
+    │   └── SaidElsewhere   as another process of the same run says
+    └── CardError           a run card cannot be read, is wrong, or is not signed
 
 A message is one paragraph: where (file, episode, frame, field), what was found, what was expected, what to do.
 """
@@ -62,6 +64,14 @@ class CheckpointError(ShadowboxError):
 
 class TrainingError(ShadowboxError):
     """A training run cannot go on."""
+
+
+class SaidElsewhere(TrainingError):
+    """So ends a process whose message another process of its run gives."""
+
+
+class CardError(ShadowboxError):
+    """A run card is wrong, or may not run."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 from apprentice import config, figures, make_store, make_task, run, same, weights
+from ranks import ended, in_child, together
 
 from shadowbox.learn.loop import train
 from shadowbox.learn.parallel import Ranks
@@ -23,25 +24,6 @@ SETTINGS = {"steps": 40, "save_every": 3, "ema": 0.9, "validate_every": 10}
 def store(tmp_path_factory):
     """Twelve short matches."""
     return make_store(tmp_path_factory.mktemp("toy") / "s")
-
-
-def in_child(work):
-    """Start `work` in a copy of this warm process, which already has torch; its process id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            torch.set_num_threads(1)
-            work()
-            os._exit(0)
-        except BaseException as error:
-            os.write(2, f"child: {type(error).__name__}: {error}\n".encode())
-            os._exit(1)
-    return child
-
-
-def ended(child):
-    """The exit status of a child, or minus its signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.slow
@@ -77,16 +59,12 @@ def test_two_processes_are_one(store, tmp_path):
     """Two gloo processes give the losses, scores and weights of one process with the same global batch, but for rounding."""
     changes = {"epochs": 3, "validate_every": 0}
 
-    def rank(number):
-        os.environ.update(RANK=str(number), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    def work(out):
         settings = config(**changes)
-        train(make_task(store, settings, dropout=0.0), tmp_path / "two", settings)
+        train(make_task(store, settings, dropout=0.0), tmp_path / out, settings)
 
-    port = _free_port()
-    settings = config(**changes)
-    train(make_task(store, settings, dropout=0.0), tmp_path / "one", settings)
-    children = [in_child(lambda number=number: rank(number)) for number in range(2)]
-    assert [ended(child) for child in children] == [0, 0]
+    work("one")
+    assert together(lambda rank: work("two")) == [0, 0]
     one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
     assert len(one) == len(two) > 5
     for ours, theirs in zip(one, two, strict=True):
@@ -94,14 +72,6 @@ def test_two_processes_are_one(store, tmp_path):
         assert all(ours[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-4) for key in ours if key != "kind")
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.allclose(ours[key], theirs[key], atol=1e-4) for key in ours)
-
-
-def _free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_one_rank_says_nothing():

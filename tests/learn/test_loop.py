@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -271,3 +272,23 @@ def test_one_process_at_a_time(store, tmp_path):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(TrainingError, match="another process"):
             run(store, tmp_path / "r")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler on a CPU")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, when its compiler loads
+def test_compiled(store, tmp_path):
+    """A compiled model learns what one that is not does, but for rounding, and goes on from a checkpoint of either."""
+    settings = config()
+    plain = lambda task: _plain(store, settings, Wrapped)  # noqa: E731
+    run(store, tmp_path / "a", wrap=plain)
+    stopped, _ = run(store, tmp_path / "b", wrap=lambda task: stop_at(9)(plain(task)), compile=True)
+    assert stopped.step == 9
+    run(store, tmp_path / "b", wrap=plain, resume=True, compile=True)
+    run(store, tmp_path / "c", wrap=lambda task: stop_at(9)(plain(task)))
+    run(store, tmp_path / "c", wrap=plain, resume=True, compile=True)
+    assert weights(tmp_path / "a").keys() == weights(tmp_path / "b").keys()
+    for other in "bc":
+        for one, two in zip(figures(tmp_path / "a"), figures(tmp_path / other), strict=True):
+            assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)

@@ -188,6 +188,7 @@ def test_a_resumed_run_takes_back(client, runs):
         ("stopped", ["begin", "stop"], 999, "stopped"),
         ("stopped", ["begin", "stop", "resume"], 0, "running"),
         ("early stop", ["begin"], 999, "early stop"),
+        ("called off", ["begin", "stop"], 999, "called off"),
         ("finished", ["begin", "stop", "resume"], 0, "finished"),
     ],
 )

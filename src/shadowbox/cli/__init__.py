@@ -12,15 +12,17 @@ from typing import Any, NoReturn
 import click
 
 from shadowbox import __version__
-from shadowbox.errors import ShadowboxError, did_you_mean
+from shadowbox.errors import SaidElsewhere, ShadowboxError, did_you_mean
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
     "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
+    "card": ("shadowbox.cli.card:card", "Run cards: new, check, estimate, sign, review, make, compare, index, close."),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "ingest": ("shadowbox.cli.ingest:ingest", "Read recordings made elsewhere, such as replays, into a store."),
     "match": ("shadowbox.cli.match:match", "One match: who won, what happened, and a page to watch it."),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
+    "run": ("shadowbox.cli.run:run", "Run a card: train under its rules, judge its targets, write the verdict back."),
     "tournament": ("shadowbox.cli.tournament:tournament", "Agents in pairs: ratings and payoffs with intervals."),
     "serve": ("shadowbox.cli.serve:serve", "Watch live matches, play, and look at matches and tournaments, in a browser."),
     "train": ("shadowbox.cli.train:train", "Learn a policy from a store; stops, resumes and continues exactly."),
@@ -82,6 +84,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(0)
     except click.ClickException as error:
         _fail(arguments, error.format_message(), error.exit_code)
+    except SaidElsewhere as error:  # several processes under torchrun: one of them speaks
+        sys.exit(error.exit_code)
     except ShadowboxError as error:
         _fail(arguments, str(error), error.exit_code)
     except Exception as error:

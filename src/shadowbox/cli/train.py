@@ -23,7 +23,7 @@ from shadowbox.learn.log import METRICS, read_facts, read_lines
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.learn.learner import Result
 
-USUAL = {"preset": "tiny", "length": 64, "shares": "80/10/10"}
+USUAL = {"preset": "default", "length": 64, "shares": "80/10/10"}
 EPOCHS = 10  # where neither steps nor epochs are asked for
 
 

@@ -70,12 +70,15 @@ def _wrong_values(schema: Declared) -> Iterable[str]:
         yield f"the controls '{schema.controls.name}' must be declared per='player'"
     yield from _repeated("group", [group.name for group in schema.groups])
     keys = {f"{g.name}/{f.name}" for g in schema.groups for f in g.fields}
+    flags = {f"{g.name}/{f.name}" for g in schema.groups for f in g.fields if g is not schema.controls and isinstance(f, Flag)}
     for group in schema.groups:
         yield from _group_problems(group, schema.players)
         for field in group.fields:
             where = f"{group.name}/{field.name}"
             yield from (f"{where}: {problem}" for problem in _field_problems(field, group, schema.players))
             yield from (f"{where}: parent '{p}' is no column" for p in field.parents if p not in keys)
+            if field.when and (group is not schema.controls or field.when.removeprefix("!") not in flags):
+                yield f"{where}: when='{field.when}', it is for controls, and names a flag of the state"
 
 
 def _group_problems(group: Group, players: int) -> Iterable[str]:

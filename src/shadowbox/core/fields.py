@@ -31,6 +31,7 @@ class _Field:
     parents: tuple[str, ...] = ()  # columns that a head chain samples before this one
     mirror: str = "keep"  # left-right mirror: keep | negate (Real) | invert (Flag) | the name of the partner field
     weight: float = 1.0  # of its loss
+    when: str = ""  # a control that counts only while this flag of the state is on, or with ! before it, off
     doc: str = ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +61,25 @@ def bootstrap_ratio(
 def bootstrap_mean(values: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
     """The mean over episodes [E] with its bootstrap interval."""
     return bootstrap_ratio(values, np.ones(len(values)), tries=tries, level=level, seed=seed)
+
+
+T95 = (  # two-sided 95 % quantile of Student's t for 1, 2, ... degrees of freedom
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """The mean of a few independent repeats with Student's interval; one alone has none."""
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count < 2:
+        return Interval(mean, math.nan, math.nan)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    # beyond the table the series of the quantile in 1 / degrees is exact to three digits
+    quantile = T95[count - 2] if count - 1 <= len(T95) else Z95 + 2.3723 / (count - 1) + 2.8225 / (count - 1) ** 2
+    half = quantile * spread / math.sqrt(count)
+    return Interval(mean, mean - half, mean + half)
 
 
 def _ratio(top: Any, bottom: Any) -> Any:

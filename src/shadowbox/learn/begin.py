@@ -48,17 +48,13 @@ def begin(session: Session, parent: Parent | None, resume: bool) -> None:
     session.save()  # something to go back to, from the first step on
 
 
-def note(session: Session, meter: facts.Meter, spent: dict[str, float], status: str) -> None:
+def note(session: Session, status: str) -> None:
     """Bring `run.json` up to date: where the run is, and what it has cost over all its sessions."""
     if not session.ranks.first:
         return
-    now = meter.cost()
-    cost = {
-        name: max(value, spent.get(name, 0)) if "memory" in name else value + spent.get(name, 0) for name, value in now.items()
-    }
     known = log.read_facts(session.run)
-    known |= {"status": status, "step": session.step, "epoch": session.epoch, "best": session.best, "cost": cost}
-    log.write_facts(session.run, known)
+    known |= {"status": status, "step": session.step, "epoch": session.epoch, "best": session.best}
+    log.write_facts(session.run, known | {"reason": session.reason, "cost": session.meter.cost()})
 
 
 def _resume(session: Session) -> None:

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
         | {name: metadata.version(name) for name in COUNTED},
         "machine": {
             "system": platform.system(),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -37,18 +38,25 @@ def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
 
 
 class Meter:
-    """What a process has cost since the meter began."""
+    """What a run has cost: this process since the meter began, and the sessions `before`."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.monotonic(), time.process_time()
+        self.before: Mapping[str, float] = {}
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds by the clock."""
+        return round(time.monotonic() - self._wall + self.before.get("wall_s", 0), 3)
 
     def cost(self) -> dict[str, float]:
         """Seconds by the clock and of the processor, and the most memory at a time."""
         unit = 1 if sys.platform == "darwin" else 1024
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         return {
-            "wall_s": round(time.monotonic() - self._wall, 3),
-            "cpu_s": round(time.process_time() - self._cpu, 3),
-            "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+            "wall_s": self.wall_s,
+            "cpu_s": round(time.process_time() - self._cpu + self.before.get("cpu_s", 0), 3),
+            "memory_bytes": max(memory, self.before.get("memory_bytes", 0)),
         }
 
 
@@ -67,7 +75,8 @@ def commit() -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor by name, where the system says it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,10 +1,13 @@
 """What the controls of the last frame alone say about this one's: the floor under every policy.
 
 `core/baselines.py` guesses values; costs in nats need probabilities, which are counted here on the training side.
+V: control values of a frame, P: parts of a head, K: points of a part.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,106 +16,167 @@ from torch import Tensor
 
 from shadowbox.core import baselines
 from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
+from shadowbox.core.view import from_seat
 from shadowbox.data.store import Store
-from shadowbox.model.codec import Coding
+from shadowbox.model.codec import Values
+from shadowbox.model.kinds import Codebook, Flags, Part, Regression
 
 MOST_ROWS = 1 << 18  # of the training side that they are fitted on
 MOST_SITUATIONS = 1 << 16
+MOST_PAIRS = 1 << 20  # of points, before and now, that are counted each
 
 
 @dataclass(frozen=True)
+class Pressed:
+    """Controls as values [rows, V] of a sample of decisions: of the frame before, and of this one; which were recorded."""
+
+    before: Array
+    now: Array
+    recorded: Array
+
+
+def pressed(store: Store, episodes: Array, seats: Sequence[int], most: int = MOST_ROWS) -> Pressed:
+    """What the players in these seats pressed, out of episodes that are evenly spread, up to about `most` rows."""
+    schema, values = store.schema, Values(store.schema)
+    each = max(1.0, float(store.lengths[episodes].mean())) * len(seats) if len(episodes) else 1.0
+    chosen = episodes[:: max(1, math.ceil(len(episodes) * each / most))]
+    parts: list[tuple[Array, Array]] = []
+    for episode in chosen.tolist():
+        columns = schema.unpack(store.rows_of(episode)[:-1], schema.control_keys)  # the last row's controls led nowhere
+        gone = store.absent_in(episode)
+        for seat in seats:
+            own = from_seat(schema, columns, seat)
+            found = np.concatenate([own[key][:, : values.slots].astype(np.float32) for key in values.keys], axis=1)
+            parts.append((found, np.array([key not in gone for key in values.names])))
+    empty = np.zeros((0, len(values.names)), np.float32)
+    before, now = (np.concatenate([empty, *(found[rows] for found, _ in parts)]) for rows in (slice(0, -1), slice(1, None)))
+    kept = [np.repeat(recorded[None], max(0, len(found) - 1), axis=0) for found, recorded in parts]
+    return Pressed(before, now, np.concatenate([empty.astype(bool), *kept]))
+
+
 class Floors:
-    """Fitted baselines of a policy. Values are [..., V] in the coding's order."""
+    """Baselines of a policy, fitted on what was pressed on the training side."""
 
-    schema: Schema
-    coding: Coding
-    table: baselines.LookupTable | None
-    after: tuple[Tensor | None, ...]  # value -> log P(now | last) [n, n]; None for reals
-    rate: tuple[Tensor | None, ...]  # value -> log P(now) [n]
-    mean: Tensor  # [V], of reals
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The baselines that guess values."""
-        return ("hold", "never_press", *(("look_up",) if self.table else ()))
+    def __init__(self, schema: Schema, parts: Sequence[Part], found: Pressed) -> None:
+        self.values, self.parts = Values(schema), tuple(parts)
+        self.table = _look_up(schema, self.values, found)
+        self.names = ("hold", "never_press", *(("look_up",) if self.table else ()))
+        self._counted = [_count(part, found) for part in parts]
 
     def guesses(self, before: Tensor) -> dict[str, Tensor]:
         """Each baseline's guess at the controls, given those of the last frame: [..., V]."""
         values = before.cpu().numpy()
         guessed = {"hold": baselines.hold(values), "never_press": baselines.never_press(values)}
         if self.table:
-            columns = self._columns(values)
+            columns = _as_columns(self.values, values)
             parts = [self.table.predict(columns, key) if key in self.table.usual else columns[key] for key in columns]
             guessed["look_up"] = np.concatenate([part.astype(np.float32) for part in parts], axis=-1)
         return {name: torch.from_numpy(np.ascontiguousarray(guess)).to(before.device) for name, guess in guessed.items()}
 
     def costs(self, before: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Nats of each target for `hold` (as often as it usually stays) and `rate` (as often as it usually is): [..., V]."""
-        scale = torch.ones(len(self.coding.names))
-        scale[: len(self.coding.scale)] = self.coding.scale
-        hold, rate = ((guess.to(targets.device) - targets).mul(scale.to(targets.device)).square() / 2
-                      for guess in (before, self.mean))  # fmt: skip
-        for at, (after, alone) in enumerate(zip(self.after, self.rate, strict=True)):
-            if after is not None and alone is not None:
-                last, now = before[..., at].long(), targets[..., at].long()
-                hold[..., at] = -after.to(targets.device)[last, now]
-                rate[..., at] = -alone.to(targets.device)[now]
-        return {"hold": hold, "rate": rate}
+        """Nats of each part for `hold` (as often as it usually stays) and `rate` (as often as it usually is): [..., P]."""
+        found: dict[str, list[Tensor]] = {"hold": [], "rate": []}
+        for part, counted in zip(self.parts, self._counted, strict=True):
+            last, now = before[..., list(part.at)], targets[..., list(part.at)]
+            for name, cost in counted.costs(last, now).items():
+                found[name].append(cost)
+        return {name: torch.stack(costs, -1) for name, costs in found.items()}
 
-    def _columns(self, values: Array) -> Columns:
-        keys, slots = list(dict.fromkeys(self.coding.names)), self.coding.slots
-        parts = np.split(values, len(keys), axis=-1)
-        assert all(part.shape[-1] == slots for part in parts)
-        kinds = {key: self.schema.columns[key].field for key in keys}
+
+# ---- by kind of part -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Points:
+    """How often each point follows each; `alone` [K] and `after` [K, K] are log-probabilities."""
+
+    part: Codebook
+    alone: Tensor
+    after: Tensor
+
+    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+        before, here = self.part.index(last), self.part.index(now)
+        return {"hold": -self.after.to(now.device)[before, here], "rate": -self.alone.to(now.device)[here]}
+
+
+@dataclass(frozen=True)
+class _Bits:
+    """The same for flags that are independent: `alone` [v, 2], `after` [v, 2, 2]."""
+
+    alone: Tensor
+    after: Tensor
+
+    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+        which = torch.arange(len(self.alone), device=now.device)
+        here = now.long()
         return {
-            key: part if isinstance(kinds[key], Real) else part.astype(np.int64) for key, part in zip(keys, parts, strict=True)
+            "hold": -self.after.to(now.device)[which, last.long(), here].sum(-1),
+            "rate": -self.alone.to(now.device)[which, here].sum(-1),
         }
 
 
-def fit_floors(store: Store, episodes: Array, coding: Coding) -> Floors:
-    """Count what follows what in the controls of these episodes, every seat alike."""
-    before, now = _pairs(store, episodes, coding)
-    schema, keys = store.schema, list(dict.fromkeys(coding.names))
+@dataclass(frozen=True)
+class _Normal:
+    """Reals: normal around the last value, or around the mean. Each [v]."""
+
+    mean: Tensor
+    spread: Tensor
+    step: Tensor
+
+    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+        def cost(around: Tensor, spread: Tensor) -> Tensor:
+            return (((now - around) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2).sum(-1)
+
+        mean, spread, step = (x.to(now.device) for x in (self.mean, self.spread, self.step))
+        return {"hold": cost(last, step), "rate": cost(mean, spread)}
+
+
+def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
+    at = list(part.at)
+    rows = found.recorded[:, at].all(axis=1)
+    before, now = (torch.from_numpy(np.ascontiguousarray(side[rows][:, at])) for side in (found.before, found.now))
+    if isinstance(part, Codebook):
+        k = part.size
+        last, here = part.index(before), part.index(now)
+        alone = torch.bincount(here, minlength=k).float() + 0.5
+        if k * k <= MOST_PAIRS:
+            pairs = torch.bincount(last * k + here, minlength=k * k).view(k, k).float() + 0.5 / k
+        else:  # too many to count each: the last one stays, or anything comes as often as it does
+            pairs = torch.diag(torch.bincount(last[last == here], minlength=k).float() + 0.5)
+            pairs = pairs + (alone - alone * 0.5) / alone.sum()
+        return _Points(part, (alone / alone.sum()).log(), (pairs / pairs.sum(1, keepdim=True)).log())
+    if isinstance(part, Flags):
+        pairs = torch.stack(
+            [torch.bincount(a.long() * 2 + b.long(), minlength=4).view(2, 2) for a, b in zip(before.T, now.T, strict=True)]
+        )
+        pairs = pairs.float() + 0.5
+        alone = pairs.sum(1)
+        return _Bits((alone / alone.sum(1, keepdim=True)).log(), (pairs / pairs.sum(2, keepdim=True)).log())
+    many = max(1, len(now))
+    mean = now.sum(0) / many
+    if isinstance(part, Regression):  # its likelihood has a fixed spread; so has its floor, or they would not compare
+        return _Normal(mean, part.spread, part.spread)
+    spread, step = ((x.square().sum(0) / many).sqrt().clamp(min=1e-3) for x in (now - mean, now - before))
+    return _Normal(mean, spread, step)
+
+
+def _look_up(schema: Schema, values: Values, found: Pressed) -> baselines.LookupTable | None:
+    rows = found.recorded.all(axis=1)
+    before, now = (_as_columns(values, side[rows]) for side in (found.before, found.now))
     by, situations = [], 1
-    for key in keys:
+    for key in values.keys:
         if (n := _size(schema, key)) and situations * n <= MOST_SITUATIONS:
             by.append(key)
             situations *= n
-    usual = [key for key in keys if _size(schema, key)]
-    table = None
-    if by and len(next(iter(now.values()))):
-        table = baselines.LookupTable.fit(schema, before, {key: now[key] for key in usual}, tuple(by))
-    after: list[Tensor | None] = []
-    rate: list[Tensor | None] = []
-    mean = []
-    for key in coding.names:
-        n = _size(schema, key)
-        count = np.bincount((before[key] * n + now[key]).ravel(), minlength=n * n).reshape(n, n) + 0.5 if n else None
-        after.append(None if count is None else torch.from_numpy(np.log(count / count.sum(1, keepdims=True))).float())
-        rate.append(None if count is None else torch.from_numpy(np.log(count.sum(0) / count.sum())).float())
-        mean.append(0.0 if n or not now[key].size else float(now[key].mean()))
-    return Floors(schema, coding, table, tuple(after), tuple(rate), torch.tensor(mean))
+    usual = {key: side for key, side in now.items() if _size(schema, key)}
+    return baselines.LookupTable.fit(schema, before, usual, tuple(by)) if by and rows.any() else None
 
 
-def _pairs(store: Store, episodes: Array, coding: Coding) -> tuple[Columns, Columns]:
-    """Controls of the last frame and of this one: [frames, slots of all players]."""
-    keys = list(dict.fromkeys(coding.names))
-    first: dict[str, list[Array]] = {key: [] for key in keys}
-    second: dict[str, list[Array]] = {key: [] for key in keys}
-    rows = 0
-    for episode in episodes.tolist():
-        if rows >= MOST_ROWS:
-            break
-        packed = store.rows_of(episode)[:-1]  # the last row's controls led nowhere
-        rows += len(packed)
-        absent = store.absent_in(episode)
-        for key, values in store.schema.unpack(packed, keys).items():
-            kept = values.astype(np.float32 if isinstance(store.schema.columns[key].field, Real) else np.int64)
-            if key not in absent:
-                first[key].append(kept[:-1])
-                second[key].append(kept[1:])
-    empty = np.zeros((0, store.schema.controls.slots), np.int64)
-    return tuple({key: np.concatenate(part or [empty]) for key, part in side.items()} for side in (first, second))  # type: ignore[return-value]
+def _as_columns(values: Values, array: Array) -> Columns:
+    """Values [..., V] as columns [..., slots a player]; flags and choices are whole numbers."""
+    parts = np.split(array, len(values.keys), axis=-1)
+    return {key: part if isinstance(values.schema.columns[key].field, Real) else part.astype(np.int64)
+            for key, part in zip(values.keys, parts, strict=True)}  # fmt: skip
 
 
 def _size(schema: Schema, key: str) -> int:

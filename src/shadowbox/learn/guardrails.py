@@ -56,7 +56,7 @@ class Finite:
 
     def __init__(self, skips: int, rollbacks: int) -> None:
         self.skips, self.rollbacks = skips, rollbacks
-        self.in_a_row = self.skipped = self.gone_back = 0
+        self.in_a_row = self.skipped = self.gone_back = self.told = 0
 
     def good(self) -> None:
         """A step was finite."""
@@ -72,13 +72,19 @@ class Finite:
         self.gone_back += 1
         return "back" if self.gone_back <= self.rollbacks else "stop"
 
+    def news(self) -> int:
+        """Steps that were left out since it was asked last."""
+        found, self.told = self.skipped - self.told, self.skipped
+        return found
+
     def state(self) -> dict[str, int]:
         """Plain data."""
-        return {"in_a_row": self.in_a_row, "skipped": self.skipped, "gone_back": self.gone_back}
+        return {"in_a_row": self.in_a_row, "skipped": self.skipped, "gone_back": self.gone_back, "told": self.told}
 
     def load(self, state: dict[str, int]) -> None:
         """Go on from `state`."""
         self.in_a_row, self.skipped, self.gone_back = state["in_a_row"], state["skipped"], state["gone_back"]
+        self.told = state["told"]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

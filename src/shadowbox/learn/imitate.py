@@ -1,13 +1,15 @@
-"""Imitation: answer what the players of a store pressed. Every seat of every match is an example.
+"""Imitation: answer what the players of a store pressed. Every decision of a segment is a target, seen from its own seat.
 
-P: positions of a segment; V: control values of the own seat; W: width of a policy's output (`model/codec.py`).
+B: segments of a batch, T: positions, S: segments times seats, V: control values, N: terms of the cost, P: parts of the head.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,159 +19,260 @@ from shadowbox.core.schema import Array, Flag, Real, Schema
 from shadowbox.data.sample import Aligned, Batch, Segments, align
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
-from shadowbox.errors import UsageError
+from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.learn.config import Config
-from shadowbox.learn.floors import Floors, fit_floors
+from shadowbox.learn.floors import Floors, pressed
 from shadowbox.learn.learner import Score, Task
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import About
-from shadowbox.model.codec import Coding, decode, from_every_seat, visible
+from shadowbox.model.codec import Values, decode, from_every_seat, has_mirror, mirrored_where, visible
+from shadowbox.model.heads import Head, fit_vocabulary
+from shadowbox.model.policy import Policy, Seen
+
+GUESSES = ("hold", "never_press", "look_up")  # baselines that guess values
+PRESSING = ("onset_f1", "press_f1", "press_ratio", "onset_ratio", "btn_pressed_acc")
+MOST_COUNTED = 1 << 21  # rows in which combinations of controls are counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """What of the recordings is taught, and how."""
+
+    seats: tuple[int, ...] = ()  # whose decisions are targets; empty: everybody's
+    mirror: bool = False  # every second segment with left and right exchanged, where the game has a mirror
+    by_player: bool = False  # the policy is told whose decisions they are (the players' names in the metadata)
+    actionable: tuple[str, ...] = ()  # such as "player/stun=0": frames on which all of them hold for the own slot ...
+    elsewhere: float = 0.0  # ... count as 1, all others so much; it changes no conditional probability
+    thin: float = 1.0  # of the segments in which no control changes one of so many is kept, and counts so many times
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Lessons:
+        """From plain data; unknown names are refused."""
+        known = [field.name for field in dataclasses.fields(Lessons)]
+        for name in values:
+            if name not in known:
+                raise UsageError(f"imitation has no setting '{name}': {did_you_mean(name, known)}")
+        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return Lessons(**given)
+
+    def __post_init__(self) -> None:
+        if not (self.thin >= 1 and 0 <= self.elsewhere <= 1):
+            raise UsageError(f"imitation: thin is at least 1 and elsewhere 0 to 1, not {self.thin} and {self.elsewhere}")
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """A batch on the device: packed rows u1 [B, R, bytes], inside [B, R], which controls were recorded [B, V]."""
+    """A batch on the device: packed rows u1 [B, R, bytes], inside [B, R], recorded terms [B, N], styles [B, seats]."""
 
     rows: Tensor
     inside: Tensor
     valid: Tensor
+    player: Tensor
+    strength: Tensor  # [B, seats, 2]: how strong, and whether that is known
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a policy is asked at each position, from every seat: [S, P, ...] with S = players * B."""
+class Asked:
+    """What a policy answered at each position, from every seat, and what was pressed."""
 
-    output: Tensor  # [S, P, W]
-    targets: Tensor  # [S, P, V]
-    before: Tensor  # [S, P, V] the controls of the last frame
-    counted: Tensor  # [S, P, V] is a decision, and was recorded
+    seen: Seen  # [S, T, ...]
+    targets: Tensor  # [S, T, V]
+    counted: Tensor  # [S, T, N] how much each term counts: 0 where there is no decision, or it was not recorded
+
+    @property
+    def before(self) -> Tensor:
+        """The controls of the last frame, [S, T, V]."""
+        return self.seen.previous
+
+
+class Declared(NamedTuple):
+    """Everything that imitation logs, known before any data is."""
+
+    losses: dict[str, float]  # name -> weight
+    metrics: tuple[str, ...]
+    scores: dict[str, tuple[str, ...]]  # name -> baselines
+    better: dict[str, str]
+    limits: dict[str, tuple[float, float]]  # within which a score must be
+
+
+def declared(head: Head, values: Values, guesses: tuple[str, ...] = GUESSES) -> Declared:
+    """What learning these controls with this head will log."""
+    fields = [values.schema.columns[name].field for name in values.names]
+    weights = [[fields[at].weight for at in np.flatnonzero(row)] for row in head.members.numpy()]
+    kinds = set(map(type, fields))
+    scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate"), "change": ("hold", "rate")}
+    scores |= dict.fromkeys(PRESSING, guesses) if Flag in kinds else {}
+    scores |= {"right": guesses} if kinds - {Real} else {}
+    scores |= {"stick_mae": ("hold", "never_press")} if Real in kinds else {}
+    return Declared(
+        losses={name: max(weight) for name, weight in zip(head.names, weights, strict=True)},
+        metrics=(),
+        scores=scores,
+        better={name: "low" if name in ("loss", "change", "stick_mae") else "high" for name in scores},
+        limits=dict.fromkeys(("onset_f1", "press_f1", "btn_pressed_acc", "right"), (0.0, 1.0))
+        | dict.fromkeys(("press_ratio", "onset_ratio", "stick_mae"), (0.0, math.inf)),
+    )
 
 
 class Imitate:
-    """The negative log-likelihood of what was pressed, each control by its weight."""
+    """The cost of what was pressed, as the policy's head counts it, each term by the weight of its field."""
 
-    def __init__(self, schema: Schema, coding: Coding, sees: Sequence[str], absent: Array, floors: Floors) -> None:
-        """`absent` [E, controls]: what an episode's recording did not have."""
-        self.schema, self.coding, self.floors = schema, coding, floors
-        self.sees = tuple(sees)
-        keys = list(dict.fromkeys(coding.names))
-        self.losses = {key: schema.columns[key].field.weight for key in keys}
-        self.metrics = ("right",)
-        flags = any(isinstance(schema.columns[key].field, Flag) for key in keys)
-        others = any(not isinstance(schema.columns[key].field, Real) for key in keys)
-        reals = any(isinstance(schema.columns[key].field, Real) for key in keys)
-        self.scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate")}
-        self.scores |= {"onset_f1": floors.names, "press_f1": floors.names} if flags else {}
-        self.scores |= {"right": floors.names} if others else {}
-        self.scores |= {"error": ("hold",)} if reals else {}
-        self.better = {name: "low" if name in ("loss", "error") else "high" for name in self.scores}
-        order = [schema.control_keys.index(name) for name in coding.names]
-        self._recorded = ~absent[:, order]  # [E, V]
-        self._kinds = np.array([schema.columns[name].field.kind for name in coding.names])
-        self._weights = torch.tensor([self.losses[name] for name in coding.names])
-        self._columns = (*self.sees, *schema.control_keys)
+    def __init__(self, model: Policy, store: Store, lessons: Lessons, floors: Floors, train: Array) -> None:
+        self.schema, self.head, self.values, self.lessons, self.floors = model.schema, model.head, model.values, lessons, floors
+        self.seats = lessons.seats or tuple(range(self.schema.players))
+        self._columns = _needed(self.schema, (*model.sees, *self.schema.control_keys), lessons)
+        self._recorded, self._whose, self._strength = _by_episode(store, model, self.seats, train)
+        said = declared(self.head, self.values, floors.names)
+        self.losses, self.metrics, self.scores, self.better = said.losses, said.metrics, said.scores, said.better
+        self._weights = torch.tensor([self.losses[name] for name in self.head.names])
+        self._sticks = _ranges(self.schema, self.values.names)
 
     def put(self, batch: Batch, device: torch.device) -> Tensors:
         """Packed bytes on the device; they are decoded there."""
-        arrays = (batch.rows, batch.inside, self._recorded[batch.episode])
+        at = batch.episode
+        arrays = (batch.rows, batch.inside, self._recorded[at], self._whose[at], self._strength[at])
         return Tensors(*(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays))
 
     def count(self, batch: Batch) -> float:
-        """Decisions, from every seat."""
-        return float((batch.inside[:, 1:-1] & batch.inside[:, 2:]).sum()) * self.schema.players
+        """Decisions, from every seat that is learned from."""
+        return float((batch.inside[:, 1:-1] & batch.inside[:, 2:]).sum()) * len(self.seats)
 
     def loss(self, model: nn.Module, batch: Tensors) -> tuple[Tensor, dict[str, Tensor]]:
-        """Nats a decision, in all and by control."""
-        seen = self._see(model, batch)
-        decisions = seen.counted.any(-1).sum().clamp(min=1)
-        costs = (self.coding.nll(seen.output, seen.targets) * seen.counted).sum((0, 1)) / decisions  # [V]
-        with torch.no_grad():
-            wrong = (self.coding.likely(seen.output) != seen.targets) & seen.counted
-            found = dict(zip(self.losses, costs.detach().view(-1, self.coding.slots).sum(-1), strict=True))
-            found["right"] = 1 - wrong.sum() / seen.counted.sum().clamp(min=1)
-        return (costs * self._weights.to(costs.device)).sum(), found
+        """Nats a decision, in all and by term."""
+        asked, decisions = self._ask(model, batch, learning=True)
+        costs = (asked.seen.costs(asked.targets) * asked.counted).sum((0, 1)) / decisions  # [N]
+        total = (costs * self._weights.to(costs.device)).sum()
+        found: dict[str, Tensor] = {}
+        for name, cost in zip(self.head.names, costs.detach(), strict=True):  # slots of a control share its name
+            found[name] = found[name] + cost if name in found else cost
+        return total, found
 
     def score(self, model: nn.Module, batch: Tensors) -> dict[str, Score]:
-        """Each score and its baselines, by example of the batch (both seats together)."""
-        seen = self._see(model, batch)
-        weights, decisions = self._weights.to(seen.output.device), seen.counted.any(-1).float()
+        """Each score and its baselines, by example of the batch (all seats together)."""
+        asked, _ = self._ask(model, batch, learning=False)
+        counts = (asked.counted @ self._of_part(asked.counted)) > 0  # [S, T, P]
+        changed = (asked.before != asked.targets).any(-1) & counts.any(-1)
         found: dict[str, Score] = {}
-        costs = {"loss": self.coding.nll(seen.output, seen.targets)}
-        costs |= {f"loss/{name}": cost for name, cost in self.floors.costs(seen.before, seen.targets).items()}
+        costs = {"": -asked.seen.log_prob(asked.targets)}
+        costs |= {f"/{name}": cost for name, cost in self.floors.costs(asked.before, asked.targets).items()}
         for name, cost in costs.items():
-            found[name] = self._score((cost * weights * seen.counted).sum(-1), decisions)
-        guesses = {"": self.coding.likely(seen.output)}
-        guesses |= {f"/{name}": guess for name, guess in self.floors.guesses(seen.before).items()}
-        for name, guess in guesses.items():
-            found |= {f"{score}{name}": value for score, value in self._guess_scores(guess, seen).items()
+            frame = (cost * counts).sum(-1)
+            found[f"loss{name}"] = self._score(frame, counts.any(-1).float())
+            found[f"change{name}"] = self._score(frame * changed, changed.float())
+        counted = (asked.counted @ self.head.members.to(asked.counted)) > 0  # [S, T, V]
+        guesses = {f"/{name}": (guess, guess) for name, guess in self.floors.guesses(asked.before).items()}
+        for name, (guess, mean) in {"": (asked.seen.likely(), asked.seen.mean()), **guesses}.items():
+            found |= {f"{score}{name}": value for score, value in self._guess_scores(guess, mean, asked, counted).items()
                       if not name or name[1:] in self.scores[score]}  # fmt: skip
         return found
 
-    def _see(self, model: nn.Module, batch: Tensors) -> Seen:
-        """Decode, align, look from every seat, and ask the model."""
-        aligned: Aligned[Tensor] = align(self.schema, decode(self.schema, batch.rows, self._columns), batch.inside)
-        inputs, controls = aligned.for_policy()
-        state, previous = (from_every_seat(self.schema, inputs[name]) for name in ("state", "previous"))
-        seats = self.schema.players
-        reset = (~aligned.started).repeat(seats, 1)
-        counted = aligned.decided.repeat(seats, 1)[..., None] & batch.valid.repeat(seats, 1)[:, None]
-        output = model(state, previous, reset)
-        targets = self.coding.targets(from_every_seat(self.schema, controls))
-        return Seen(output.float(), targets, self.coding.targets(previous), counted)
+    # ---- asking ------------------------------------------------------------------------------------------------
 
-    def _guess_scores(self, guess: Tensor, seen: Seen) -> dict[str, Score]:
-        flags, reals = (torch.from_numpy(self._kinds == kind).to(guess.device) for kind in ("flag", "real"))
+    def _ask(self, model: nn.Module, batch: Tensors, learning: bool) -> tuple[Asked, Tensor]:
+        """Decode, mirror, align, look from every seat, and ask the model; and the decisions of the whole batch."""
+        columns = decode(self.schema, batch.rows, self._columns)
+        if learning and self.lessons.mirror:
+            columns = mirrored_where(self.schema, columns, torch.rand(len(batch.rows), device=batch.rows.device) < 0.5)
+        aligned: Aligned[Tensor] = align(self.schema, columns, batch.inside)
+        inputs, controls = aligned.for_policy()
+        view = from_every_seat(self.schema, {**inputs["state"], **inputs["previous"]}, self.seats)
+        targets = self.values.of(from_every_seat(self.schema, controls, self.seats))
+        targets = self.values.counting(targets, view)
+        many = len(self.seats)
+        reset, decided = (~aligned.started).repeat(many, 1), aligned.decided.repeat(many, 1)
+        counted = self._counted(view, decided, batch.valid.repeat(many, 1))
+        decisions = decided.sum().clamp(min=1)
+        style = {"player": batch.player.t().flatten(), "strength": batch.strength.transpose(0, 1).flatten(0, 1)}
+        if learning and self.lessons.thin > 1:
+            view, targets, reset, counted, style = self._thinned(view, targets, reset, counted, style)
+        output = model(view, targets, reset, style)
+        return Asked(Seen(self.head, output, self.values.of(view)), targets, counted), decisions
+
+    def _counted(self, view: Mapping[str, Tensor], decided: Tensor, valid: Tensor) -> Tensor:
+        """How much each term counts, [S, T, N]."""
+        counted = (decided[..., None] & valid[:, None]).float()
+        if (modes := self.values.counts(view)) is not None:
+            counted = counted * (modes.float() @ self.head.members.to(counted).t() > 0)
+        for condition in self.lessons.actionable:
+            key, _, value = condition.partition("=")
+            counted = counted * torch.where(view[key][..., 0] == int(value), 1.0, self.lessons.elsewhere)[..., None]
+        return counted
+
+    def _thinned(self, view: Any, targets: Tensor, reset: Tensor, counted: Tensor, style: Any) -> Any:
+        """Fewer of the segments in which nothing changes, each counting more: the same loss on average."""
+        changes = (self.values.of(view) != targets).any(-1).any(-1)
+        kept = changes | (torch.rand(len(targets), device=targets.device) < 1 / self.lessons.thin)
+        counted = counted * torch.where(changes, 1.0, self.lessons.thin)[:, None, None]
+        view, style = ({key: values[kept] for key, values in side.items()} for side in (view, style))
+        return view, targets[kept], reset[kept], counted[kept], style
+
+    # ---- scoring -----------------------------------------------------------------------------------------------
+
+    def _guess_scores(self, guess: Tensor, mean: Tensor, asked: Asked, counted: Tensor) -> dict[str, Score]:
+        """Of one guess [S, T, V] and its expected values; a baseline expects what it guesses."""
+        flags, reals = (torch.from_numpy(self.values.kinds == kind).to(guess.device) for kind in ("flag", "real"))
         scores: dict[str, Score] = {}
         if "press_f1" in self.scores:
-            pressed, truth, counted = guess > 0.5, seen.targets > 0.5, seen.counted & flags
-            fresh = counted & (seen.before < 0.5)
-            scores["onset_f1"] = self._f1(pressed, truth, fresh)
-            scores["press_f1"] = self._f1(pressed, truth, counted)
+            was, truth, presses = guess > 0.5, asked.targets > 0.5, counted & flags
+            fresh = presses & (asked.before < 0.5)
+            scores["onset_f1"] = self._f1(was, truth, fresh)
+            scores["press_f1"] = self._f1(was, truth, presses)
+            for name, of in (("press_ratio", presses), ("onset_ratio", fresh)):
+                scores[name] = self._score((mean * of).sum(-1), (truth & of).sum(-1))
+            busy = presses & (truth & presses).any(-1, keepdim=True)
+            scores["btn_pressed_acc"] = self._score(((was == truth) & busy).sum(-1), busy.sum(-1))
         if "right" in self.scores:
-            counted = seen.counted & ~reals
-            scores["right"] = self._score(((guess == seen.targets) & counted).sum(-1), counted.sum(-1))
-        if "error" in self.scores:
-            counted = seen.counted & reals
-            scores["error"] = self._score(((guess - seen.targets).abs() * counted).sum(-1), counted.sum(-1))
+            others = counted & ~reals
+            scores["right"] = self._score(((guess == asked.targets) & others).sum(-1), others.sum(-1))
+        if "stick_mae" in self.scores:
+            sticks, ranges = counted & reals, self._sticks.to(guess.device)
+            scores["stick_mae"] = self._score(((guess - asked.targets).abs() / ranges * sticks).sum(-1), sticks.sum(-1))
         return scores
 
-    def _f1(self, pressed: Tensor, truth: Tensor, counted: Tensor) -> Score:
-        hits = (pressed & truth & counted).sum(-1)
-        return self._score(2 * hits, ((pressed & counted).sum(-1) + (truth & counted).sum(-1)))
+    def _f1(self, was: Tensor, truth: Tensor, counted: Tensor) -> Score:
+        hits = (was & truth & counted).sum(-1)
+        return self._score(2 * hits, ((was & counted).sum(-1) + (truth & counted).sum(-1)))
 
     def _score(self, top: Tensor, bottom: Tensor) -> Score:
-        """[S, P] -> by example of the batch, over positions and seats."""
-        seats = self.schema.players
-        return Score(*(values.sum(1).view(seats, -1).sum(0) for values in (top, bottom)))
+        """[S, T] -> by example of the batch, over positions and seats."""
+        many = len(self.seats)
+        return Score(*(values.sum(1).view(many, -1).sum(0) for values in (top, bottom)))
+
+    def _of_part(self, like: Tensor) -> Tensor:
+        """Which term belongs to which part, [N, P]."""
+        of = torch.zeros(len(self.head.names), len(self.head.parts))
+        at = 0
+        for number, part in enumerate(self.head.parts):
+            of[at : at + len(part.names), number] = 1
+            at += len(part.names)
+        return of.to(like)
 
 
 def prepare(
     store: Store,
     config: Config,
     *,
-    preset: str = "tiny",
+    preset: str = "default",
     sees: Sequence[str] | None = None,
     length: int = 64,
     split: Split | None = None,
+    lessons: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     resume: str = "",
     **changes: Any,
 ) -> Task:
-    """A store and a preset -> something to train. `sees`: the columns that the policy is shown (default: all it can)."""
+    """A store and a preset -> something to train.
+
+    `sees`: the columns that the policy is shown (default: all it can); `length`: decisions a segment; `lessons`: see there;
+    `changes`: of the preset.
+    """
     split, schema = split or Split(), store.schema
-    sides = {side: split.episodes(store, side) for side in ("train", "val")}
-    for side, episodes in sides.items():
-        if not len(episodes):
-            raise UsageError(
-                f"{store.path}: none of its {len(store)} episodes is on the side '{side}': record more, or change the shares"
-            )
-    can = visible(schema)
-    arguments = policy.arguments(
-        preset, [key for key in (can if sees is None else sees) if key in schema.state_keys], **changes
-    )
+    sides = _sides(store, split)
+    taught = _taught(schema, preset, lessons)
+    arguments = outfit(schema, preset, store, split, sees=sees, lessons=lessons, **changes)
     model = policy.build(schema, arguments, config.seed)
-    floors = fit_floors(store, sides["train"], model.coding)
-    absent = np.array([[key in gone for key in schema.control_keys] for gone in map(store.absent_in, range(len(store)))])
+    found = pressed(store, sides["train"], taught.seats or tuple(range(schema.players)), MOST_COUNTED)
+    floors = Floors(schema, model.head.parts, found)
 
     def source(batch: int, rank: int, ranks: int) -> Segments:
         chosen = sides["train"]
@@ -177,11 +280,105 @@ def prepare(
 
     known = {"fingerprint": store.fingerprint, "episodes": {side: len(chosen) for side, chosen in sides.items()}}
     return Task(
-        learner=Imitate(schema, model.coding, model.sees, absent, floors),
+        learner=Imitate(model, store, taught, floors, sides["train"]),
         model=model,
         about=About("policy", schema, preset, arguments),
         source=source,
         validation=lambda: Segments(store, length, config.batch, episodes=sides["val"], shuffle=False).rest_of_epoch(),
-        facts={**known, **(facts or {})},
+        facts={**known, "lessons": dataclasses.asdict(taught), **(facts or {})},
         resume=resume,
     )
+
+
+def outfit(
+    schema: Schema,
+    preset: str,
+    store: Store | None = None,
+    split: Split | None = None,
+    *,
+    sees: Sequence[str] | None = None,
+    lessons: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """A policy's arguments: a preset, changed; with a store also what must be counted in it (answers, players)."""
+    taught = _taught(schema, preset, lessons)
+    can = [key for key in (visible(schema) if sees is None else sees) if key in schema.state_keys]
+    if store is None:
+        return policy.arguments(preset, can, None, **changes)
+    train, seats = _sides(store, split or Split())["train"], taught.seats or tuple(range(schema.players))
+    if taught.by_player:
+        changes["players"] = tuple(sorted({name for episode in train.tolist() for name in _names(store, episode, seats)}))
+    found = pressed(store, train, seats, MOST_COUNTED)
+    return policy.arguments(preset, can, fit_vocabulary(schema, found.now), **changes)
+
+
+def _taught(schema: Schema, preset: str, lessons: Mapping[str, Any] | None) -> Lessons:
+    taught = Lessons.of({"seats": policy.SEATS.get(preset, ()), **(lessons or {})})
+    _must_be_possible(schema, taught)
+    return taught
+
+
+def _sides(store: Store, split: Split) -> dict[str, Array]:
+    sides = {side: split.episodes(store, side) for side in ("train", "val")}
+    for side, episodes in sides.items():
+        if not len(episodes):
+            raise UsageError(
+                f"{store.path}: none of its {len(store)} episodes is on the side '{side}': record more, or change the shares"
+            )
+    return sides
+
+
+def _must_be_possible(schema: Schema, lessons: Lessons) -> None:
+    """Refuse settings that mean nothing in this game."""
+    for seat in lessons.seats:
+        if not isinstance(seat, int) or not 0 <= seat < schema.players:
+            raise UsageError(f"imitation: there is no seat {seat!r} in {schema.name}: seats are 0 .. {schema.players - 1}")
+    if lessons.mirror and not has_mirror(schema):
+        raise UsageError(f"imitation: {schema.name} declares no mirror, so there is nothing to exchange")
+    for condition in lessons.actionable:
+        key, _, value = condition.partition("=")
+        if key not in schema.state_keys or not value.isdecimal():
+            raise UsageError(f"imitation: actionable '{condition}' is no condition such as player/stun=0 on {schema.name}")
+
+
+def _needed(schema: Schema, keys: Sequence[str], lessons: Lessons) -> tuple[str, ...]:
+    """The columns to decode: those asked for, their modes and conditions, and what their mirror needs."""
+    wanted = dict.fromkeys(keys)
+    wanted |= dict.fromkeys(condition.partition("=")[0] for condition in lessons.actionable)
+    wanted |= dict.fromkeys(m.removeprefix("!") for key in schema.control_keys if (m := schema.columns[key].field.when))
+    if lessons.mirror:
+        for key in list(wanted):
+            group, rule = schema.columns[key].group, schema.columns[key].field.mirror
+            wanted |= dict.fromkeys([f"{group.name}/{group.mask}"] if group.mask and rule == "invert" else [])
+            wanted |= dict.fromkeys([f"{group.name}/{rule}"] if rule not in ("keep", "negate", "invert") else [])
+    return tuple(wanted)
+
+
+def _by_episode(store: Store, model: Policy, seats: Sequence[int], train: Array) -> tuple[Array, Array, Array]:
+    """By episode: terms that were recorded bool [E, N], whose decisions int64 [E, seats], how strong f32 [E, seats, 2].
+
+    A control that no training episode has is read as never used; one that some have is no target where it is missing.
+    """
+    recorded = np.array([[key not in gone for key in model.values.names] for gone in map(store.absent_in, range(len(store)))])
+    missing = ~recorded & recorded[train].any(axis=0)
+    whose = np.zeros((len(store), len(seats)), np.int64)
+    strength = np.zeros((len(store), len(seats), 2), np.float32)
+    number = {name: at + 1 for at, name in enumerate(model.design.players)}
+    if model.style is not None:
+        for episode in range(len(store)):
+            whose[episode] = [number.get(name, 0) for name in _names(store, episode, seats)]
+            strengths = store.meta_of(episode).get("strength") or [None] * model.schema.players
+            strength[episode] = [(0.0, 0.0) if strengths[seat] is None else (strengths[seat], 1.0) for seat in seats]
+    return ~(missing @ model.head.members.numpy().T), whose, strength
+
+
+def _names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
+    names = store.meta_of(episode).get("players") or []
+    return [str(names[seat]) if seat < len(names) else "" for seat in seats]
+
+
+def _ranges(schema: Schema, names: Sequence[str]) -> Tensor:
+    """The width of each value's range; 1 where it is no real, or has none."""
+    fields = [schema.columns[name].field for name in names]
+    wide = [f.high - f.low if isinstance(f, Real) and f.low is not None and f.high is not None else 1.0 for f in fields]
+    return torch.tensor(wide)

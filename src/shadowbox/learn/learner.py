@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.schema import Array
+from shadowbox.learn.observer import CALLED_OFF
 from shadowbox.model.checkpoint import About
 
 Descend = Callable[[Tensor], None]  # a loss -> one guarded step of the optimiser
@@ -135,12 +136,13 @@ class Result:
     run: Path
     step: int
     epoch: int
-    ended: str  # finished, early stop, or the signal that stopped it
+    ended: str  # finished, early stop, called off, paused, or the signal that stopped it
     best: Mapping[str, Any]
     table: Mapping[str, float]  # seconds by part of the loop
     rank: int = 0  # of the process that says so
+    reason: str = ""  # why it was called off or paused
 
     @property
     def whole(self) -> bool:
         """Nothing is left to do."""
-        return self.ended in ("finished", "early stop")
+        return self.ended in ("finished", "early stop", CALLED_OFF)

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from shadowbox.errors import TrainingError, UsageError
+from shadowbox.errors import SaidElsewhere, TrainingError, UsageError
 from shadowbox.learn import begin as beginnings
 from shadowbox.learn import facts, guardrails, parallel, schedule, sinks, validate
 from shadowbox.learn.config import Config
 from shadowbox.learn.console import Console
 from shadowbox.learn.learner import Parent, Result, Task, Updater
 from shadowbox.learn.log import Log, read_facts
+from shadowbox.learn.observer import CALLED_OFF, GO_ON, PAUSED, Decision, Observer, Progress, stronger
 from shadowbox.learn.session import Session
 from shadowbox.model import checkpoint
 
@@ -31,10 +32,12 @@ def train(
     parent: Parent | None = None,
     resume: bool = False,
     console: Console | None = None,
+    observer: Observer | None = None,
 ) -> Result:
     """Train until the run ends, someone stops it, or it cannot go on. What is left behind can always be resumed."""
     with ExitStack() as stack:
-        session, meter, spent = _open(task, run, config, parent, resume, console, stack)
+        session = _open(task, run, config, parent, resume, console, stack)
+        session.observer = observer
         stop = stack.enter_context(guardrails.Stop())
         while not session.ended and session.step < session.total:
             _step(session, next(session.batches), console)
@@ -43,12 +46,11 @@ def train(
             stopped = _stopped(session, stop)
             if session.step >= session.total and not session.ended:
                 session.ended = "finished"
-            _save(session, meter, spent, stopped)
+            _save(session, stopped)
             if stopped and not session.ended:
                 return _say_goodbye(session, stopped)
         session.ended = session.ended or "finished"
-        beginnings.note(session, meter, spent, session.ended)
-        session.ranks.wait()  # nobody leaves while another still speaks: gloo aborts a process whose peer is gone
+        beginnings.note(session, session.ended)
         return _result(session, session.ended)
 
 
@@ -63,6 +65,7 @@ def _step(session: Session, batch: Any, console: Console | None) -> None:
     else:
         figures, weight = _in_parts(session, batch)
         norm = _descend(session, batch)
+    session.ranks.follow(session.buffers)
     session.step += 1
     if norm is not None:
         session.recent.add(figures, weight, norm)
@@ -73,39 +76,55 @@ def _step(session: Session, batch: Any, console: Console | None) -> None:
 
 
 def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
-    """Gradients of a batch, in as many parts as memory asks for; figures [F] times their weight, and that weight."""
+    """Gradients of a batch, in as many parts as memory asks for; figures [F] times their weight, and that weight.
+
+    A rank computes its share without talking. Before their gradients are summed all ranks agree whether any of them ran out
+    of memory: then all drop what they have and compute the same batch again in smaller parts.
+    """
+    ranks, parameters = session.ranks, session.parameters
+    weight = session.task.learner.count(batch)
+    (total,) = ranks.add([weight])
     while True:
+        figures = row = None
+        reason = ""
         try:
-            return _gradients(session, batch)
+            figures = _gradients(session, batch, total)
+            session.clock.add("backward")  # that it is let go of is part of it
+            row = parallel.pack(parameters) if ranks.count > 1 else None
         except (RuntimeError, MemoryError) as error:
             if not guardrails.is_out_of_memory(error):
                 raise
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        out, *there = ranks.any([bool(reason), *(parameter.grad is not None for parameter in parameters)])
+        if not out and figures is not None:
+            if row is not None:
+                ranks.sum(row)
+                parallel.unpack(row, parameters, there)
+            session.clock.add("wait")
+            return figures, weight
+        del figures, row  # what the next try needs the room of
         _halve(session, len(batch), reason)
 
 
-def _gradients(session: Session, batch: Any) -> tuple[Tensor, float]:
-    """Each part counts as much as it has targets, so that parts and ranks together are the whole batch."""
-    learner, clock, ranks = session.task.learner, session.clock, session.ranks
-    parts = list(_parts(batch, session.accumulate))
-    counts = [learner.count(part) for part in parts]
-    (total,) = ranks.add([sum(counts)])
+def _gradients(session: Session, batch: Any, total: float) -> Tensor:
+    """Each part counts as much as it has targets, so that parts and ranks together are the whole batch of `total`."""
+    learner, clock, device = session.task.learner, session.clock, session.ranks.device
     figures: Tensor | None = None
-    clock.add("data")
-    for at, (part, count) in enumerate(zip(parts, counts, strict=True)):
-        tensors = learner.put(part, ranks.device)
+    for part in _parts(batch, session.accumulate):
+        count = learner.count(part)
+        clock.add("data")
+        tensors = learner.put(part, device)
         clock.add("transfer")
-        with parallel.unsynced(session.called, last=at + 1 == len(parts)):
-            with parallel.autocast(session.config, ranks.device):
-                loss, found = learner.loss(session.called, tensors)
-            clock.add("forward")
-            share = count * ranks.count / max(total, 1)
-            (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+        with parallel.autocast(session.config, device):
+            loss, found = learner.loss(session.called, tensors)
+        clock.add("forward")
+        share = count / max(total, 1)
+        (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
         clock.add("backward")
         mine = _stacked(session, loss, found) * count
         figures = mine if figures is None else figures + mine
     assert figures is not None
-    return figures, sum(counts)
+    return figures
 
 
 def _descend(session: Session, batch: Any) -> float | None:
@@ -137,6 +156,7 @@ def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, flo
         session.clock.add("forward")
         loss.backward()  # type: ignore[no-untyped-call]
         session.clock.add("backward")
+        _average(session)
         norms.append(_descend(session, batch))
 
     tensors = session.task.learner.put(batch, session.ranks.device)
@@ -146,6 +166,17 @@ def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, flo
     losses = session.task.learner.losses
     loss = torch.as_tensor(sum(weight * found[name] for name, weight in losses.items() if name in found))
     return _stacked(session, loss, found), None if None in norms or not norms else norms[-1]
+
+
+def _average(session: Session) -> None:
+    """The mean of the ranks' gradients, where a learner steps by itself."""
+    ranks, parameters = session.ranks, session.parameters
+    if ranks.count > 1:
+        there = ranks.any([parameter.grad is not None for parameter in parameters])
+        row = parallel.pack(parameters) / ranks.count
+        ranks.sum(row)
+        parallel.unpack(row, parameters, there)
+        session.clock.add("wait")
 
 
 def _stacked(session: Session, loss: Tensor, found: dict[str, Tensor]) -> Tensor:
@@ -173,8 +204,17 @@ def _log(session: Session) -> None:
     per_s = config.log_every * config.batch / max(sum(seconds.values()), 1e-9)
     lr = schedule.rate(config, session.step - 1, session.total)
     times = {f"time/{part}": round(value, 6) for part, value in seconds.items()}
-    session.log.metric("train", session.step, session.epoch, {**figures, "lr": lr, "examples_per_s": per_s, **times})
+    _write(session, "train", {**figures, "lr": lr, "examples_per_s": per_s, "skipped": session.finite.news(), **times})
     session.clock.add("log")
+
+
+def _write(session: Session, kind: Literal["train", "val"], figures: dict[str, float]) -> None:
+    """A line of the log; who watches the run hears it, too, and may end it."""
+    session.log.metric(kind, session.step, session.epoch, figures)
+    if session.observer and session.ranks.first:
+        at = session.step, session.total, session.epoch, session.meter.wall_s
+        progress = Progress(kind, *at, figures, lambda what, text, **said: session.log.event(what, session.step, text, **said))
+        session.told = stronger(session.told, session.observer(progress))
 
 
 def _validate(session: Session, console: Console | None) -> None:
@@ -198,13 +238,13 @@ def _validate(session: Session, console: Console | None) -> None:
         if config.patience and session.stale >= config.patience:
             session.ended = "early stop"
         trained = session.since.take(session.ranks)
-        session.log.metric("val", session.step, session.epoch, validate.as_figures(scores))
+        _write(session, "val", validate.as_figures(scores))
         if console and session.ranks.first:
             lr = schedule.rate(config, session.step - 1, session.total)
             console.row(session.epoch, {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr}, best)
 
 
-def _save(session: Session, meter: facts.Meter, spent: dict[str, float], stopped: str) -> None:
+def _save(session: Session, stopped: str) -> None:
     """A checkpoint where one is due: regularly, at a new best, and at the end."""
     every = session.config.save_every
     due = session.step % every == 0 if every else session.source.left == 0
@@ -212,14 +252,22 @@ def _save(session: Session, meter: facts.Meter, spent: dict[str, float], stopped
     if due or best or stopped or session.ended:
         with session.clock.aside("save"):
             session.save()
-            beginnings.note(session, meter, spent, session.ended or ("stopped" if stopped else "running"))
+            beginnings.note(session, session.ended or ("stopped" if stopped else "running"))
 
 
 def _stopped(session: Session, stop: guardrails.Stop) -> str:
-    """The signal that any rank was given, if any."""
-    if session.ranks.count == 1:
-        return stop.name
-    return next((name for name in session.ranks.collect(stop.name) if name), "")
+    """The signal that any rank was given, or `paused`; a run that is called off has ended. All ranks answer the same."""
+    if not any(session.ranks.any([bool(stop.name), session.told.do != "continue"])):
+        return ""
+    found = session.ranks.collect((stop.name, session.told))
+    told, session.told = Decision(*found[0][1]), GO_ON
+    if told.do == "stop":
+        session.ended, session.reason = CALLED_OFF, told.reason
+        session.log.event("stop", session.step, f"called off at step {session.step:,}: {told.reason}", reason=told.reason)
+    elif told.do == "pause" and session.step < session.total and not session.ended:
+        session.reason = told.reason
+        return PAUSED
+    return next((name for name, _ in found if name), "")
 
 
 # ---- when something goes wrong ---------------------------------------------------------------------------------
@@ -245,11 +293,16 @@ def _not_finite(session: Session, batch: Any) -> None:
 
 
 def _halve(session: Session, examples: int, reason: str) -> None:
-    """Compute the batch in twice as many parts from now on; its size, and so the result, stays."""
+    """Compute the batch in twice as many parts from now on, on all ranks; its size, and so the result, stays."""
     session.halvings += 1
-    parts = session.accumulate * 2
-    if session.ranks.count > 1 or session.halvings > session.config.halvings or parts > examples:
-        raise TrainingError(
+    parts, ranks = session.accumulate * 2, session.ranks
+    reasons = {rank: text for rank, text in enumerate(ranks.collect(reason)) if text}
+    reason = next(iter(reasons.values()))
+    if ranks.count > 1:
+        reason = f"{reason}; on rank {', '.join(map(str, reasons))} of {ranks.count}"
+    if session.halvings > session.config.halvings or parts > examples:
+        kind = TrainingError if ranks.first else SaidElsewhere
+        raise kind(
             f"{session.run}: out of memory with {examples} examples in {session.accumulate} parts ({reason}); "
             f"the last checkpoint is intact: use a smaller model, or a larger accumulate"
         )
@@ -266,7 +319,7 @@ def _halve(session: Session, examples: int, reason: str) -> None:
 
 def _open(
     task: Task, run: Path, config: Config, parent: Parent | None, resume: bool, console: Console | None, stack: ExitStack
-) -> tuple[Session, facts.Meter, dict[str, float]]:
+) -> Session:
     """A session at its beginning; the stack closes what was opened."""
     if parent and resume:
         raise UsageError("a run is resumed or begins from a parent, not both")
@@ -277,8 +330,7 @@ def _open(
     meter = facts.Meter()
     if config.threads:
         torch.set_num_threads(config.threads)
-    ranks = parallel.Ranks(parallel.choose_device(config.device))
-    stack.callback(ranks.close)
+    ranks = stack.enter_context(parallel.Ranks(parallel.choose_device(config.device)))
     stack.enter_context(guardrails.disk_full(run))
     if ranks.first:
         stack.enter_context(guardrails.alone(run))
@@ -288,14 +340,15 @@ def _open(
     stack.callback(log.close)
     if console:
         stack.callback(console.close)
-    session = Session(task, run, config, ranks, log)
+    session = Session(task, run, config, ranks, log, meter)
     beginnings.begin(session, parent, resume)
     known = read_facts(run) if ranks.first else {}
+    meter.before = dict(known.get("cost", {}))
     for name in config.sinks:
         log.add(name, sinks.builder(name, run, known, session.step))
     session.model.train()
     session.clock.start()
-    return session, meter, dict(known.get("cost", {}))
+    return session
 
 
 def _parts(batch: Any, count: int) -> Iterator[Any]:
@@ -312,10 +365,12 @@ def _parts(batch: Any, count: int) -> Iterator[Any]:
 
 def _say_goodbye(session: Session, stopped: str) -> Result:
     again = f"; go on with: {session.task.resume}" if session.task.resume else ""
-    session.log.event("stop", session.step, f"{stopped}: saved at step {session.step:,}{again}", signal=stopped)
+    why = f" ({session.reason})" if session.reason else ""
+    session.log.event("stop", session.step, f"{stopped}{why}: saved at step {session.step:,}{again}", signal=stopped)
     return _result(session, stopped)
 
 
 def _result(session: Session, ended: str) -> Result:
     session.clock.take()
-    return Result(session.run, session.step, session.epoch, ended, session.best, session.clock.total, session.ranks.rank)
+    ranks, table = session.ranks, session.clock.total
+    return Result(session.run, session.step, session.epoch, ended, session.best, table, ranks.rank, session.reason)

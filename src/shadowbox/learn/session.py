@@ -16,10 +16,12 @@ from shadowbox.errors import CheckpointError, UsageError
 from shadowbox.learn import schedule
 from shadowbox.learn.clock import Clock
 from shadowbox.learn.config import Config
+from shadowbox.learn.facts import Meter
 from shadowbox.learn.guardrails import Finite
 from shadowbox.learn.learner import Source, Task, Updater
 from shadowbox.learn.log import Log
-from shadowbox.learn.parallel import Ranks, wrap
+from shadowbox.learn.observer import CALLED_OFF, GO_ON, Observer
+from shadowbox.learn.parallel import Ranks, compiled
 from shadowbox.model import checkpoint
 
 
@@ -57,12 +59,15 @@ class Means:
 class Session:
     """The moving parts of a run."""
 
-    def __init__(self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log) -> None:
+    def __init__(self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log, meter: Meter) -> None:
         self.task, self.run, self.config, self.ranks, self.log = task, run, config, ranks, log
         _seed(config.seed, ranks.rank)
         self.updater = task.learner if isinstance(task.learner, Updater) else None  # asked once: the question is slow
         self.model = task.model.to(ranks.device)
-        self.called = wrap(self.model, config, ranks)
+        ranks.follow(self.model.state_dict().values())
+        kept = self.model.state_dict().keys()
+        self.buffers = [buffer for name, buffer in self.model.named_buffers() if name in kept]  # that training may change
+        self.called = compiled(self.model, config)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimiser = schedule.optimiser(self.model, config, ranks.device)
         self.average = schedule.Average(self.model, config.ema) if config.ema else None
@@ -74,12 +79,14 @@ class Session:
         names = ("loss", *task.learner.losses, *task.learner.metrics)
         self.recent, self.since = Means(names, ranks.device), Means(names, ranks.device)
         self.finite = Finite(config.skips, config.rollbacks)
-        self.clock = Clock()
+        self.clock, self.meter = Clock(), meter
+        self.observer: Observer | None = None
+        self.told = GO_ON  # by the observer, in this step
         self.step = self.saved = self.validated = 0
         self.accumulate, self.halvings = config.accumulate, 0
         self.best: dict[str, Any] = {}
         self.stale = 0  # validations since the best one
-        self.ended = ""
+        self.ended = self.reason = ""  # how the run ended, and why where it was called off
         self.checked = False  # that the learner returns what it declares
 
     @property
@@ -125,6 +132,8 @@ class Session:
         self.step = self.saved = int(state["step"])
         self.accumulate, self.halvings = int(state["accumulate"]), int(state["halvings"])
         self.best, self.stale, self.ended = dict(state["best"]), int(state["stale"]), str(state["ended"])
+        if self.ended == CALLED_OFF:  # who resumes it wants it to go on
+            self.ended = ""
         self.validated = int(state["validated"])
         restore_random(mine["random"])
 
@@ -153,6 +162,7 @@ class Session:
             "stale": self.stale,
             "validated": self.validated,
             "ended": self.ended,
+            "reason": self.reason,
         } | ({"average": self.average.state()} if self.average else {})
 
 

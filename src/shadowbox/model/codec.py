@@ -1,16 +1,16 @@
-"""What each kind of field means to a model: how it is decoded, seen from a seat, embedded, predicted, and how wrong that is.
+"""What each kind of field means to a model: how it is decoded, seen from a seat, mirrored, and embedded.
 
-Fields are stored one by one and computed by kind: whatever has one kind goes through one call.
+Fields are stored one by one and computed by kind: whatever has one kind goes through one call. What comes out again
+(likelihood, sampling) stands in `model/kinds.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from shadowbox.core.schema import Block, Choice, Column, Flag, Real, Schema
 from shadowbox.core.view import seat_order
@@ -53,16 +53,19 @@ def _values(block: Block, packed: Tensor) -> Tensor:
     return values.float() if block.store[0] == "f" else values.long()
 
 
-# ---- seats -----------------------------------------------------------------------------------------------------
+# ---- seats and mirror ------------------------------------------------------------------------------------------
 
 
-def from_every_seat(schema: Schema, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Columns [B, ..., slots] -> [players * B, ..., slots]: the batch as player 0 sees it, then as player 1 does, ...
+def from_every_seat(schema: Schema, columns: Mapping[str, Tensor], seats: Sequence[int] | None = None) -> dict[str, Tensor]:
+    """Columns [B, ..., slots] -> [seats * B, ..., slots]: the batch as one player sees it, then as the next one does, ...
 
-    The same as `core.view.from_seat`, for tensors.
+    The same as `core.view.from_seat`, for tensors. `seats`: whose (default: everybody's).
     """
+    chosen = range(schema.players) if seats is None else seats
+    if len(chosen) == 1:
+        return {key: _seated(values, schema.columns[key], chosen[0], schema.players) for key, values in columns.items()}
     return {
-        key: torch.cat([_seated(values, schema.columns[key], player, schema.players) for player in range(schema.players)])
+        key: torch.cat([_seated(values, schema.columns[key], player, schema.players) for player in chosen])
         for key, values in columns.items()
     }
 
@@ -80,13 +83,41 @@ def _seated(values: Tensor, column: Column, player: int, players: int) -> Tensor
     return values
 
 
+def mirrored_where(schema: Schema, columns: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+    """Left and right exchanged in the examples `chosen` [B] of columns [B, ..., slots]; all of a group must be there.
+
+    The same as `core.view.mirrored`, for tensors.
+    """
+    out: dict[str, Tensor] = {}
+    for key, values in columns.items():
+        column = schema.columns[key]
+        rule, group = column.field.mirror, column.group
+        if rule == "keep":
+            out[key] = values
+            continue
+        if rule == "negate":
+            other = -values
+        elif rule == "invert":
+            other = ~values & columns[f"{group.name}/{group.mask}"] if group.mask else ~values
+        else:
+            other = columns[f"{group.name}/{rule}"]
+        out[key] = torch.where(chosen.view(-1, *[1] * (values.ndim - 1)), other, values)
+    return out
+
+
+def has_mirror(schema: Schema) -> bool:
+    """Whether left and right mean anything in this game."""
+    return any(column.field.mirror != "keep" for column in schema.columns.values())
+
+
 # ---- what goes in ----------------------------------------------------------------------------------------------
 
 
 class Embed(nn.Module):
     """Columns [..., slots] -> features [..., width]: reals times their scale, flags as 0 and 1, choices out of tables.
 
-    All slots of a column share its part of a table; columns whose embeddings are equally wide share a table.
+    All slots of a column share its part of a table; columns whose embeddings are equally wide share a table. The first
+    `fixed` features are facts that nothing is learned about: no gradient needs to reach them.
     """
 
     scale: Tensor
@@ -106,7 +137,9 @@ class Embed(nn.Module):
             first = np.repeat(ends[:-1], [c.slots for c in members])
             self.tables[str(width)] = nn.Embedding(int(ends[-1]), width)
             self.register_buffer(f"first_{width}", torch.from_numpy(first), persistent=False)
-        self.width = sum(c.slots * (embedded_width(c) if isinstance(c.field, Choice) else 1) for c in chosen)
+        self._slots = {column.key: column.slots for column in chosen}
+        self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags))
+        self.width = self.fixed + sum(int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys)
 
     def forward(self, columns: Mapping[str, Tensor]) -> Tensor:
         """Columns [..., slots] -> [..., width]."""
@@ -119,6 +152,22 @@ class Embed(nn.Module):
             rows = _gathered(columns, keys) + getattr(self, f"first_{width}")
             parts.append(self.tables[width](rows).flatten(-2))
         return torch.cat(parts, dim=-1)
+
+    def describe(self) -> list[tuple[str, int, int]]:
+        """The features by name: (column[slot], first, behind the last), in their order."""
+        found, at = [], 0
+        groups = [(1, self.reals), (1, self.flags), *((int(width), keys) for width, keys in self.choices.items())]
+        for width, keys in groups:
+            for key in keys:
+                for slot in range(self._slots[key]):
+                    found.append((f"{key}[{slot}]", at, at + width))
+                    at += width
+        return found
+
+    def places(self, keys: Iterable[str], slots: int) -> list[int]:
+        """The features that the first `slots` slots of these columns have."""
+        wanted = {f"{key}[{slot}]" for key in keys for slot in range(slots)}
+        return [at for name, first, end in self.describe() if name in wanted for at in range(first, end)]
 
 
 def embedded_width(column: Column) -> int:
@@ -134,58 +183,52 @@ def visible(schema: Schema) -> tuple[str, ...]:
     return tuple(k for k, c in schema.columns.items() if not isinstance(c.field, Choice) or c.field.n <= MOST_EMBEDDED)
 
 
-# ---- what comes out --------------------------------------------------------------------------------------------
+# ---- controls as numbers ---------------------------------------------------------------------------------------
 
 
-class Coding:
-    """How a head's output is read: one number for each real and flag, `n` for each choice, of `slots` slots each.
+class Values:
+    """The own controls of a frame as V numbers: reals, then flags, then choices, each with the slots of one player.
 
-    Values stand in the order reals, flags, choices; `names` says which each is. V: values, W: the output's width.
+    `names` says which column each is. A control with a mode (`when`) is neutral wherever its mode is off, so that what
+    does nothing is neither learned nor pressed.
     """
 
-    def __init__(self, schema: Schema, keys: Iterable[str], slots: int) -> None:
-        columns = [schema.columns[key] for key in keys]
-        self.slots = slots
-        self.reals = [c.key for c in columns if isinstance(c.field, Real)]
-        self.flags = [c.key for c in columns if isinstance(c.field, Flag)]
-        self.sizes = {c.key: c.field.n for c in columns if isinstance(c.field, Choice)}
-        self.names = [key for key in (*self.reals, *self.flags, *self.sizes) for _ in range(slots)]
-        scale = {c.key: c.field.scale for c in columns if isinstance(c.field, Real)}
-        self.scale = torch.tensor([scale[key] for key in self.reals for _ in range(slots)])
-        self.width = slots * (len(self.reals) + len(self.flags) + sum(self.sizes.values()))
+    def __init__(self, schema: Schema) -> None:
+        self.schema, self.slots = schema, schema.controls.slots // schema.players
+        order = {kind: [key for key in schema.control_keys if isinstance(schema.columns[key].field, kind)]
+                 for kind in (Real, Flag, Choice)}  # fmt: skip
+        self.keys = [key for keys in order.values() for key in keys]
+        self.names = [key for key in self.keys for _ in range(self.slots)]
+        self.kinds = np.array([schema.columns[key].field.kind for key in self.names])
+        self.modes = {at: mode for at, key in enumerate(self.names) if (mode := schema.columns[key].field.when)}
 
-    def targets(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The first `slots` slots of the columns as numbers, [..., V]."""
-        own = {key: columns[key][..., : self.slots] for key in dict.fromkeys(self.names)}
-        return torch.cat([values.float() for values in own.values()], dim=-1)
+    def of(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """The own controls among columns [..., slots]: [..., V]."""
+        return torch.cat([columns[key][..., : self.slots].float() for key in self.keys], dim=-1)
 
-    def nll(self, output: Tensor, targets: Tensor) -> Tensor:
-        """What each target costs in nats, [..., W] and [..., V] -> [..., V]. Reals are normal around the output."""
-        reals, flags, choices = self._split(output)
-        first, second, third = self._split_values(targets)
-        costs = [(reals - first * self.scale.to(output.device)).square() / 2]
-        costs.append(functional.binary_cross_entropy_with_logits(flags, second, reduction="none"))
-        for logits, wanted in zip(choices, third, strict=True):
-            flat = functional.cross_entropy(logits.flatten(0, -2), wanted.flatten().long(), reduction="none")
-            costs.append(flat.view(wanted.shape))
-        return torch.cat(costs, dim=-1)
+    def columns(self, values: Tensor) -> dict[str, Tensor]:
+        """Values [..., V] -> {key: [..., slots a player]}: reals f32, flags bool, choices int64."""
+        parts = dict(zip(self.keys, torch.split(values, self.slots, -1), strict=True))
+        return {key: part if (kind := self.schema.columns[key].field.kind) == "real" else part > 0.5 if kind == "flag"
+                else part.round().long() for key, part in parts.items()}  # fmt: skip
 
-    def likely(self, output: Tensor) -> Tensor:
-        """The most likely values, [..., W] -> [..., V]; for measuring, not for playing."""
-        reals, flags, choices = self._split(output)
-        found = [reals / self.scale.to(output.device), (flags > 0).float()]
-        return torch.cat(found + [logits.argmax(-1).float() for logits in choices], dim=-1)
+    def counts(self, columns: Mapping[str, Tensor]) -> Tensor | None:
+        """Where each value counts, given the state: bool [..., V]; None where all of them always do."""
+        if not self.modes:
+            return None
+        some = next(iter(columns.values()))
+        always = torch.ones(some.shape[:-1], dtype=torch.bool, device=some.device)
+        return torch.stack([self._on(self.modes[at], columns) if at in self.modes else always
+                            for at in range(len(self.names))], -1)  # fmt: skip
 
-    def _split(self, output: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        widths = [len(self.reals), len(self.flags), *self.sizes.values()]
-        reals, flags, *choices = torch.split(output, [self.slots * width for width in widths], dim=-1)
-        shaped = [c.view(*c.shape[:-1], self.slots, n) for c, n in zip(choices, self.sizes.values(), strict=True)]
-        return reals, flags, shaped
+    def counting(self, values: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """The values [..., V], neutral where they do not count."""
+        counts = self.counts(columns)
+        return values if counts is None else values * counts
 
-    def _split_values(self, values: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        widths = [len(self.reals), len(self.flags), *(1 for _ in self.sizes)]
-        reals, flags, *choices = torch.split(values, [self.slots * width for width in widths], dim=-1)
-        return reals, flags, list(choices)
+    def _on(self, mode: str, columns: Mapping[str, Tensor]) -> Tensor:
+        on = columns[mode.removeprefix("!")][..., 0]
+        return ~on if mode.startswith("!") else on
 
 
 def _gathered(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:

@@ -1,8 +1,15 @@
-"""A policy: state_t and everybody's controls_{t-1}, seen from the own seat -> a distribution over the own controls_t."""
+"""A policy: state_t and everybody's controls_{t-1}, seen from the own seat -> a distribution over the own controls_t.
+
+B: matches or segments, T: positions, V: control values of the own seat (`Policy.values.names` says which), P: parts.
+A `view` is columns [B, slots] (or [B, T, slots]): state_t and everybody's controls_{t-1}, own slot first; more columns than
+`sees` do not matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,58 +17,315 @@ from torch import Tensor, nn
 
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.model.codec import Coding, Embed
-from shadowbox.model.heads import Independent
-from shadowbox.model.trunks import Window
+from shadowbox.model import trunks
+from shadowbox.model.codec import Embed, Values
+from shadowbox.model.heads import HEADS, Head, Vocabulary, usual_vocabulary
+from shadowbox.model.kinds import Options
+from shadowbox.model.trunks import TRUNKS, Memory
+
+View = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What a policy is made of. Everything is plain data and stands in its checkpoint."""
+
+    trunk: str = "gru"
+    head: str = "chain"
+    width: int = 192  # of the trunk
+    depth: int = 1  # layers of the trunk
+    layers: int = 1  # of a recurrent trunk, over each frame
+    memory: int = 0  # width of a recurrent trunk's memory, where it is another one
+    frames: int = 8  # that a window or a transformer looks back
+    trunk_width: int = 0  # of a window's last layer, where it is another one
+    dropout: float = 0.0
+    plain: bool = False  # a window without norms, with ReLU: the originals' shape
+    head_width: int = 128
+    loss: str = "nll"  # seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
+    reals: str = "regression"  # of an independent head; or mixture
+    pos_weight: float = 1.0  # these four: see model/kinds.py
+    focal: float = 0.0
+    smoothing: float = 0.0
+    bias: float = 0.0
+    blank: float = 0.0  # share of training segments in which the own past controls are hidden: against copying
+    delay: int = 0  # frames that the game is seen late; the own controls are known at once
+    players: tuple[str, ...] = ()  # whose styles it holds, by pseudonym
+    strength: bool = False  # whether it is told how strong the player is
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Design:
+        """From plain data; unknown names and values of another type are refused."""
+        known = {field.name: field.default for field in dataclasses.fields(Design)}
+        for name, value in values.items():
+            if name not in known:
+                raise UsageError(f"a policy has no argument '{name}': {did_you_mean(name, known)}")
+            wanted = (
+                (int, float) if isinstance(known[name], float) else (list, tuple) if name == "players" else type(known[name])
+            )
+            if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(known[name], bool)):
+                raise UsageError(f"a policy's {name} is {value!r}: something like {known[name]!r} is needed")
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Design(**given)
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("trunk", TRUNKS),
+            ("head", HEADS),
+            ("loss", ("nll", "seed")),
+            ("reals", ("regression", "mixture")),
+        ):
+            if getattr(self, name) not in choices:
+                raise UsageError(f"a policy's {name} is '{getattr(self, name)}': {did_you_mean(getattr(self, name), choices)}")
+        for name, least in (
+            ("width", 1),
+            ("depth", 1),
+            ("frames", 1),
+            ("head_width", 1),
+            ("layers", 1),
+            ("memory", 0),
+            ("trunk_width", 0),
+            ("delay", 0),
+        ):
+            if getattr(self, name) < least:
+                raise UsageError(f"a policy's {name} is {getattr(self, name)}, at least {least} is needed")
+        for name in ("dropout", "blank"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"a policy's {name} is {getattr(self, name)}, 0 <= {name} < 1 is needed")
+
+    @property
+    def options(self) -> Options:
+        """How its loss is bent."""
+        return Options(pos_weight=self.pos_weight, focal=self.focal, smoothing=self.smoothing, bias=self.bias)
+
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"length": 8, "width": 128, "depth": 2, "dropout": 0.0},
-    "small": {"length": 16, "width": 384, "depth": 3, "dropout": 0.1},
-}
+    "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64},
+    "small": {"trunk": "gru", "width": 96, "head_width": 64, "blank": 0.1},
+    "default": {"trunk": "gru", "width": 192, "head_width": 128, "blank": 0.1},
+    "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, "blank": 0.1},
+    "policy-mlp": {
+        "trunk": "window", "head": "independent", "frames": 10, "width": 512, "trunk_width": 256, "depth": 2,
+        "dropout": 0.1, "plain": True, "loss": "seed",
+    },
+}  # fmt: skip
+SEATS: dict[str, tuple[int, ...]] = {"policy-mlp": (0,)}  # presets that learn from some seats only
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a policy answers over a sequence: a distribution at each position, given the controls that were pressed.
+
+    `output` [B, T, W] is read by the head; `previous` [B, T, V] are the own controls of the frame before each. The parts
+    of a frame are decided one after another: `output` of a part was computed given the pressed values of those before it.
+    """
+
+    head: Head
+    output: Tensor
+    previous: Tensor
+
+    def log_prob(self, values: Tensor) -> Tensor:
+        """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P]. Sum for the frame's."""
+        return self.head.log_prob(self.output, values, self.previous)
+
+    def costs(self, values: Tensor) -> Tensor:
+        """What training makes smaller, by the head's `names`: [B, T, names]."""
+        return self.head.costs(self.output, values, self.previous)
+
+    def entropy(self) -> Tensor:
+        """By part, given the parts before it: [B, T, P]."""
+        return self.head.entropy(self.output, self.previous)
+
+    def kl(self, other: Seen) -> Tensor:
+        """From this to another policy's distributions, by part: [B, T, P]. Both need the same vocabulary."""
+        return self.head.kl(self.output, other.output, self.previous)
+
+    def mean(self) -> Tensor:
+        """Expected values; of a flag, the probability that it is pressed: [B, T, V]."""
+        return self.head.mean(self.output, self.previous)
+
+    def likely(self) -> Tensor:
+        """The most likely values of each part; for measuring, not for playing: [B, T, V]."""
+        return self.head.likely(self.output, self.previous)
 
 
 class Policy(nn.Module):
-    """Embedding, trunk, head. `sees` are the state columns that it is shown; it knows no game, only a schema."""
+    """Embedding, trunk, head. `sees` are the state columns that it is shown; it knows no game, only a schema.
 
-    def __init__(self, schema: Schema, sees: Iterable[str], **trunk: Any) -> None:
+    `draws`: uniform numbers that a decision takes. `parts`: what is decided, in order.
+    """
+
+    def __init__(self, schema: Schema, sees: Iterable[str], design: Design, vocabulary: Vocabulary | None = None) -> None:
         super().__init__()
+        self.schema, self.design = schema, design
         self.sees = tuple(key for key in sees if key in schema.state_keys)
+        self.values = Values(schema)
         self.embed = Embed(schema, (*self.sees, *schema.control_keys))
-        self.trunk = Window(self.embed.width, **trunk)
-        self.coding = Coding(schema, schema.control_keys, schema.controls.slots // schema.players)
-        self.head = Independent(self.trunk.out, self.coding)
+        own = torch.zeros(self.embed.width, dtype=torch.bool)
+        own[self.embed.places(schema.control_keys, self.values.slots)] = True
+        self.register_buffer("own", own, persistent=False)  # the features of the own past controls
+        self.style = _Style(design) if design.players or design.strength else None
+        width = self.embed.width + bool(design.blank) + (self.style.width if self.style else 0)
+        self.trunk = trunks.build(design, width, self.embed.fixed)
+        self.head = HEADS[design.head](self.trunk.out, self.values, vocabulary or usual_vocabulary(schema), design)
+        self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
 
-    def forward(self, state: Mapping[str, Tensor], previous: Mapping[str, Tensor], reset: Tensor) -> Tensor:
-        """Columns [B, T, slots] from the own seat, reset [B, T] -> output [B, T, W], read by `coding`."""
-        x = self.embed({**state, **previous})
-        h, _ = self.trunk.seq(x, self.trunk.begin(len(x), x.device), reset)
-        output: Tensor = self.head(h)
-        return output
+    own: Tensor
 
+    # ---- playing -----------------------------------------------------------------------------------------------
+
+    def initial(self, batch: int, device: torch.device | str | None = None) -> Memory:
+        """The memory of matches that have not begun: a dict of tensors [B, ...], to be merged row by row with `torch.where`."""
+        where = self.own.device if device is None else torch.device(device)
+        delay = self.design.delay
+        queue = {"queue": torch.zeros(batch, delay, self.embed.width, device=where),
+                 "waiting": torch.zeros(batch, dtype=torch.int64, device=where)}  # fmt: skip
+        return {**self.trunk.begin(batch, where), **(queue if delay else {})}
+
+    @torch.no_grad()
     def step(
-        self, state: Mapping[str, Tensor], previous: Mapping[str, Tensor], memory: Tensor, reset: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """One frame: columns [B, slots], reset [B] -> output [B, W] and the memory for the next one."""
-        h, memory = self.trunk.step(self.embed({**state, **previous}), memory, reset)
-        return self.head(h), memory
+        self,
+        view: View,
+        memory: Memory,
+        noise: Tensor,
+        *,
+        reset: Tensor | None = None,
+        temperature: float = 1.0,
+        style: View | None = None,
+    ) -> tuple[dict[str, Tensor], Tensor, Memory]:
+        """One decision a match: own controls {key: [B, slots a player]}, log-probability by part [B, P], the new memory.
 
-    def begin(self, batch: int) -> Tensor:
-        """The memory of matches that have not begun."""
-        return self.trunk.begin(batch, next(self.parameters()).device)
+        `view` [B, slots], `noise` uniform [B, draws], `reset` bool [B]: matches that begin with this frame. The
+        log-probability is that of the distribution sampled from, at this temperature. No gradient is kept.
+        """
+        previous = self.values.of(view)
+        begins = torch.zeros(len(previous), dtype=torch.bool, device=previous.device) if reset is None else reset
+        x, hidden, queue = self._features(
+            {key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style
+        )
+        assert hidden is None, "history is hidden in training only: call eval() before playing"
+        h, state = self.trunk.step(x[:, 0], memory, begins)
+        values, log_prob = self.head.sample(h, previous, noise, temperature)
+        return self.values.columns(self.values.counting(values, view)), log_prob, {**queue, **state}
+
+    # ---- learning ----------------------------------------------------------------------------------------------
+
+    def seq(
+        self, view: View, controls: Tensor, reset: Tensor, memory: Memory | None = None, style: View | None = None
+    ) -> tuple[Seen, Memory]:
+        """T positions at once: view [B, T, slots], pressed controls [B, T, V], reset [B, T] -> distributions, memory.
+
+        The distribution of a position depends on `controls` only within its own frame, and there a part only on those
+        before it.
+        """
+        memory = self.initial(len(reset), reset.device) if memory is None else memory
+        x, hidden, queue = self._features(view, memory, reset, style)
+        h, state = self.trunk.seq(x, memory, reset)
+        previous = self.values.of(view)
+        return Seen(self.head, self.head(h, controls, previous, hidden), previous), {**queue, **state}
+
+    def forward(self, view: View, controls: Tensor, reset: Tensor, style: View | None = None) -> Tensor:
+        """`seq` of matches of which nothing is known before: the output alone, as learners that share gradients need it."""
+        return self.seq(view, controls, reset, style=style)[0].output
+
+    def seen(self, output: Tensor, view: View) -> Seen:
+        """An output of `forward`, as distributions."""
+        return Seen(self.head, output, self.values.of(view))
+
+    def describe(self) -> list[tuple[str, int, int]]:
+        """The input vector of a frame: (what, first, behind the last) of each piece, in order. Columns carry their slot."""
+        found, at = self.embed.describe(), self.embed.width
+        for name, width in (("history hidden", bool(self.design.blank)), ("style", self.style.width if self.style else 0)):
+            found += [(name, at, at + width)] if width else []
+            at += width
+        return found
+
+    def style_of(self, players: Sequence[str], strengths: Sequence[float | None] | None = None) -> dict[str, Tensor]:
+        """Whose style to play in, one a match: {"player": [B], "strength": [B, 2]}; an unknown name is refused."""
+        if self.style is None:
+            raise UsageError("this policy holds one style: it was trained without players and strength")
+        return self.style.of(players, strengths)
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _features(self, view: View, memory: Memory, reset: Tensor, style: View | None) -> tuple[Tensor, Tensor | None, Memory]:
+        """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
+        x: Tensor = self.embed(view)
+        hidden: Tensor | None = None
+        queue: Memory = {}
+        if self.design.delay:
+            late, queue = self._late(x, memory, reset)
+            x = torch.where(self.own, x, late)
+        if self.design.blank:
+            flag = x.new_zeros(*x.shape[:2], 1)
+            if self.training:
+                hidden = (torch.rand(len(x), 1, device=x.device) < self.design.blank).expand(x.shape[:2])
+                x, flag = x.masked_fill(hidden[..., None] & self.own, 0.0), hidden[..., None].to(x.dtype)
+            x = torch.cat([x, flag], -1)
+        if self.style is not None:
+            x = torch.cat([x, self.style(style, len(x), x.device)[:, None].expand(-1, x.shape[1], -1).to(x.dtype)], -1)
+        return x, hidden, queue
+
+    def _late(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
+        """The features of `delay` frames ago [B, T, F]; until a match is so old, those of its first frame."""
+        delay, steps = self.design.delay, x.shape[1]
+        past = torch.cat([memory["queue"].to(x.dtype), x], 1)
+        at = torch.arange(steps, device=x.device)
+        begun = trunks.begun(reset)
+        first = torch.where(begun < 0, -memory["waiting"][:, None], begun)
+        late = torch.maximum(at - delay, first) + delay
+        found = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))
+        return found, {"queue": past[:, steps:].float(), "waiting": (steps - first[:, -1]).clamp(max=delay)}
 
 
-def arguments(preset: str, sees: Iterable[str], **changes: Any) -> dict[str, Any]:
-    """What `build` needs, as plain data: a preset, changed."""
+class _Style(nn.Module):
+    """Whose style, and how strong: a vector a match. Number 0 is nobody in particular."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        self.players = design.players
+        self.table = nn.Embedding(len(design.players) + 1, 8) if design.players else None
+        self.width = (8 if design.players else 0) + (2 if design.strength else 0)
+        self.strength = design.strength
+
+    def forward(self, style: View | None, batch: int, device: torch.device) -> Tensor:
+        """{"player": [B], "strength": [B, 2]} -> [B, width]; without them, nobody in particular."""
+        parts = []
+        if self.table is not None:
+            nobody = torch.zeros(batch, dtype=torch.int64, device=device)
+            parts.append(self.table(style["player"] if style and "player" in style else nobody))
+        if self.strength:
+            parts.append(style["strength"] if style and "strength" in style else torch.zeros(batch, 2, device=device))
+        return torch.cat(parts, -1)
+
+    def of(self, players: Sequence[str], strengths: Sequence[float | None] | None) -> dict[str, Tensor]:
+        """Names and strengths as tensors; strength is (value, known)."""
+        for name in players:
+            if name and name not in self.players:
+                raise UsageError(f"this policy has no style of '{name}': {did_you_mean(name, self.players)}")
+        numbers = [self.players.index(name) + 1 if name else 0 for name in players]
+        known = [(0.0, 0.0) if value is None else (float(value), 1.0) for value in strengths or [None] * len(numbers)]
+        return {"player": torch.tensor(numbers), "strength": torch.tensor(known)}
+
+
+# ---- from plain data -------------------------------------------------------------------------------------------
+
+
+def arguments(preset: str, sees: Iterable[str], vocabulary: Vocabulary | None = None, **changes: Any) -> dict[str, Any]:
+    """What `build` needs, as plain data: a preset, changed; `vocabulary` of the head, where data has one."""
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}': {did_you_mean(preset, PRESETS)}")
-    for name in changes:
-        if name not in PRESETS[preset]:
-            raise UsageError(f"a policy has no argument '{name}': {did_you_mean(name, PRESETS[preset])}")
-    return {"sees": list(sees), **PRESETS[preset], **changes}
+    design = {**PRESETS[preset], **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}}
+    Design.of(design)
+    return {
+        "sees": list(sees),
+        "design": design,
+        "vocabulary": {name: [list(p) for p in v] for name, v in (vocabulary or {}).items()},
+    }
 
 
 def build(schema: Schema, arguments: Mapping[str, Any], seed: int = 0) -> Policy:
     """A new policy; its weights depend on the seed alone, and nobody else's random numbers move."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Policy(schema, **arguments)
+        vocabulary = {**usual_vocabulary(schema), **arguments.get("vocabulary", {})}
+        return Policy(schema, arguments["sees"], Design.of(arguments["design"]), vocabulary)

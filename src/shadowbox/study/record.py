@@ -73,6 +73,11 @@ def read_mix(path: Path, matches: int) -> list[Pairing]:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    return mixed(entries, matches, str(path))
+
+
+def mixed(entries: Any, matches: int, path: str) -> list[Pairing]:
+    """Pairings out of plain data; `path` says in errors where it stands."""
     if not isinstance(entries, list) or not entries:
         raise UsageError(f"{path}: a list is needed, each entry as in  - {{p0: based, p1: random, share: 1}}")
     for number, entry in enumerate(entries, start=1):

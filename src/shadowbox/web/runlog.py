@@ -23,7 +23,7 @@ LOGS_KEPT = 32  # runs whose points stay in memory
 A_TAIL = 1 << 16  # bytes at the end of a log, where only the last lines are asked for
 SILENT_AFTER = 300.0  # seconds without a line: most likely it was killed
 BEGINNINGS = ("begin", "parent", "resume")
-OVER = ("finished", "early stop")
+OVER = ("finished", "early stop", "called off")
 
 
 class NoRun(ShadowboxError):
@@ -53,7 +53,7 @@ def facts_of(run: Path) -> dict[str, Any]:
 
 
 def state_of(run: Path, facts: dict[str, Any], events: Iterable[Line]) -> str:
-    """`running`, `silent`, `finished`, `early stop` or `stopped`. Only a saved run has its end in `run.json`."""
+    """`running`, `silent`, `finished`, `early stop`, `called off` or `stopped`. Only a saved run has its end in `run.json`."""
     status = facts.get("status")
     if status in OVER:
         return str(status)

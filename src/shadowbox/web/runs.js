@@ -68,7 +68,7 @@ function take(run, news) {
   [run.part, run.after, run.seen] = [news.part, news.step, news.happened];
 }
 
-const over = (state) => ["finished", "early stop", "stopped"].includes(state);
+const over = (state) => ["finished", "early stop", "called off", "stopped"].includes(state);
 
 // ---- what is shown -----------------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ function state(told) {
 }
 
 function tone(word) {
-  return word === "silent" ? "bad" : word === "running" ? "running" : over(word) && word !== "stopped" ? "good" : "plain";
+  return word === "silent" ? "bad" : word === "running" ? "running" : ["finished", "early stop"].includes(word) ? "good" : "plain";
 }
 
 function time(parts) {

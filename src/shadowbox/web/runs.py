@@ -19,7 +19,14 @@ from shadowbox.web.stored import NotHere
 
 MOST = 6  # runs over each other: more nobody can tell apart
 TRAIN = "shadowbox train {store} --out runs/NAME"
-TONES = {"running": "plain", "finished": "good", "early stop": "good", "stopped": "plain", "silent": "bad"}
+TONES = {
+    "running": "plain",
+    "finished": "good",
+    "early stop": "good",
+    "called off": "plain",
+    "stopped": "plain",
+    "silent": "bad",
+}
 HASHES = ("commit", "fingerprint", "facts_hash", "coding_hash", "card_hash")
 NAMES = {
     "commit": "commit", "store": "data", "fingerprint": "data fingerprint", "game": "game", "preset": "preset",

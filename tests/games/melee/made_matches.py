@@ -22,7 +22,7 @@ def match(frames=120, *, stage=BATTLEFIELD, seed=0, items=(), **meta):
     columns["stage/id"][:] = stage
     columns["stage/clock"][:, 0] = np.arange(rows) / 60
     walk = np.cumsum(draws.normal(0, 1, (rows, 2)), axis=0)
-    columns["player/x"][:] = walk + (-30, 30)
+    columns["player/x"][:] = walk + np.array([-30, 30])
     columns["player/percent"][:] = np.cumsum(draws.random((rows, 2)) < 0.05, axis=0) * 7.25
     columns["player/shield"][:] = 60
     columns["player/hitstun"][:] = draws.integers(0, 2, (rows, 2)) * 12

@@ -379,7 +379,7 @@ def test_where_players_stand_is_where_the_stage_is(replays):
     """On real recordings feet stand on the platforms of the fountain to 0.01, and on Randall to 0.3 units."""
     (path,) = replays.rglob("FodPlatforms.slp")
     columns = episode(path).columns
-    for ground, side in ((2, "left"), (3, "right")):  # ground 1 and 2, counted from 1 here
+    for ground, side in ((1, "left"), (2, "right")):
         stands = columns["player/on_ground"] & (columns["player/ground"] == ground)
         height = np.broadcast_to(columns[f"stage/{side}_height"], stands.shape)
         assert stands.sum() > 100

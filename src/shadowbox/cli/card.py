@@ -1,0 +1,282 @@
+"""`shadowbox card`: experiments as promises. Each is a Markdown file; `shadowbox run` keeps them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.errors import CardError, UsageError
+from shadowbox.games import load
+
+if TYPE_CHECKING:
+    from shadowbox.study.check import Checked
+
+FOLDER = Path("cards")
+
+
+@click.group()
+def card() -> None:
+    """Run cards: new, check, estimate, sign, review, make, compare, index, close."""
+
+
+def located(name: str) -> Path:
+    """A card by path, or by name in the folder cards/."""
+    path = Path(name)
+    return path if path.suffix == ".md" else FOLDER / f"{name}.md"
+
+
+def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
+    """--set train.lr=1e-4 and its like; values are read as in a card."""
+    from shadowbox.study import head
+
+    found: dict[str, Any] = {}
+    for change in changes:
+        name, mark, text = change.partition("=")
+        read = head.read(f"value: {text}") if mark else None
+        if read is None or read.mistakes or "value" not in read.data:
+            raise UsageError(f"--set {change}: a name and a value are needed, as in --set train.lr=1e-4")
+        found[name] = read.data["value"]
+    return found
+
+
+@card.command()
+@click.argument("name")
+@click.option("--game", default="brawl", show_default=True)
+@click.option("--from", "source", metavar="RUN", help="Take settings and data from a run, and that run as baseline.")
+@click.option("--ablate", "switches", multiple=True, metavar="SWITCH", help="One card for each: a flag, or NAME=VALUE.")
+@click.option("--follow-up", "follows", metavar="RUN", help="The card of RUN with what its warnings proposed.")
+@json_option
+def new(name: str, game: str, source: str | None, switches: tuple[str, ...], follows: str | None, as_json: bool) -> None:
+    """Write a card to fill in, with comparable runs on this disk beside it."""
+    from shadowbox.study import check, draft, settings
+
+    if source and follows:
+        raise UsageError("give either --from or --follow-up")
+    load(game)  # an unknown game is refused before a file is there
+    head = draft.follow_up(name, follows) if follows else draft.from_run(name, source) if source else draft.blank(name, game)
+    heads = [head]
+    if switches:
+        from shadowbox.study import card as cards
+
+        known = cards.typed(head)
+        usual = {each: value for each, (value, _) in settings.settle(known, load(known.game)).origins.items()}
+        heads += draft.ablations(name, head, switches, usual)
+    written = []
+    for each in heads:
+        file = draft.write(each)
+        checked = check.check(file.path, load)
+        if checked.settled:
+            file = draft.with_prior(file, checked.card, checked.settled)
+            file.write()
+        written.append((file.path, len(checked.mistakes)))
+    if as_json:
+        emit({"cards": [str(path) for path, _ in written]})
+    else:
+        for path, mistakes in written:
+            more = f"; `shadowbox card check {path.stem}` lists {mistakes} mistakes" if mistakes else ""
+            print(f"{path}: say what it is for, and what you expect{more}")
+
+
+@card.command("check")
+@click.argument("names", metavar="CARD...", nargs=-1, required=True)
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="As `run` would be called.")
+@click.option("--write/--no-write", default=True, show_default=True, help="Bring the card's block of facts up to date.")
+@json_option
+def check_cards(names: tuple[str, ...], changes: tuple[str, ...], write: bool, as_json: bool) -> None:
+    """Say everything that is wrong with a card, with its lines, and compute its facts."""
+    from shadowbox.study import check, facts
+
+    found = [check.check(located(name), load, parsed(changes)) for name in names]
+    for each in found:
+        if write and each.good and not changes:
+            facts.write(each)
+    if as_json:
+        cards = [_checked(each) for each in found]
+        emit(cards[0] if len(cards) == 1 else {"cards": cards, "errors": [error for each in cards for error in each["errors"]]})
+    else:
+        for each in found:
+            _say_checked(each)
+    if not all(each.good for each in found):
+        sys.exit(1)
+
+
+def _checked(found: Checked) -> dict[str, Any]:
+    errors = [{"line": line, "field": field, "message": message} for line, field, message in found.mistakes]
+    return {"card": str(found.file.path), "errors": errors, "facts": found.facts, "hash": found.file.hash}
+
+
+def _say_checked(found: Checked) -> None:
+    from shadowbox.study import card as cards
+    from shadowbox.study import facts
+
+    if found.mistakes:
+        print(cards.listed(found.file.path, found.mistakes))
+        return
+    print(f"{found.file.path} is right")
+    print(table(["fact", "", ""], facts.rows(found), left=2))
+    for line in facts.signatures(found):
+        print(line)
+
+
+@card.command()
+@click.argument("name", metavar="CARD")
+@click.option("--make", is_flag=True, help="Make the card's data first, if it is missing.")
+@json_option
+def estimate(name: str, make: bool, as_json: bool) -> None:
+    """Time some real steps, and say how long the whole card will take and what it will cost."""
+    from shadowbox.study import estimate as estimates
+    from shadowbox.study import prices, settings, source
+
+    checked = _right(name)
+    game = load(checked.card.game)
+    store = source.find(checked.card)
+    if store is None and not make:
+        raise CardError(f"the data of {checked.card.id} is not here: --make makes it, if the card says how")
+    if store is None:
+        with progress("making data") as update:
+            store = source.obtain(checked.card, game, update)
+    split = source.shares(checked.card.data)
+    found = estimates.estimate(checked.card, game, settings.settle(checked.card, game), store, prices.read(), split)
+    estimates.keep(checked.file, found).write()
+    if as_json:
+        emit(found)
+        return
+    rows = [
+        [word, number(found[f"{word}_s"]), number(found[f"{word}_usd"])] for word in ("optimistic", "expected", "pessimistic")
+    ]
+    print(table(["", "seconds", "US dollars"], rows))
+    print(f"\n{found['runs']} x {found['per_run_s']:,.1f} s by a probe of {found['probe']['step_s'] * 1000:.2f} ms a step")
+
+
+@card.command()
+@click.argument("name", metavar="CARD")
+@click.option("--as", "who", help="Who signs.  [default: git's user.name]")
+@click.option("--note", default="", help="What is said with it.")
+@json_option
+def sign(name: str, who: str | None, note: str, as_json: bool) -> None:
+    """Sign a card as it stands: its text, its settings, its data. Any later edit of the contract voids that."""
+    _add(name, who, "signed", note, as_json)
+
+
+@card.command()
+@click.argument("name", metavar="CARD")
+@click.option("--verdict", required=True, type=click.Choice(["approve", "changes"]))
+@click.option("--note", required=True, help="Why.")
+@click.option("--as", "who", help="Who reviews.  [default: git's user.name]")
+@json_option
+def review(name: str, verdict: str, note: str, who: str | None, as_json: bool) -> None:
+    """Approve a card, which counts as a signature, or ask for changes, which keeps it from running."""
+    _add(name, who, "approved" if verdict == "approve" else "asked for changes", note, as_json)
+
+
+def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None:
+    from shadowbox.learn.facts import commit
+    from shadowbox.study import settings, signing, source
+
+    checked = _right(name)
+    game = load(checked.card.game)
+    signer = who or signing.me()
+    if not signer:
+        raise UsageError("nobody signs: give a name with --as")
+    data = source.fingerprint(checked.card, game, source.find(checked.card))
+    hashed = settings.settle(checked.card, game).hash
+    file = signing.add(checked.file, signer, did, settings=hashed, data=data, commit=commit(), note=note)
+    file.write()
+    standing = signing.standing(file, checked.card, hashed, data)
+    if as_json:
+        emit({"card": str(file.path), "who": signer, "did": did, "contract": file.hash, "missing": standing.missing})
+        return
+    print(f"{signer} {did}: {file.path} ({file.hash[:19]})")
+    print("\n".join(standing.missing) if standing.missing else "it may run")
+
+
+@card.command()
+@click.argument("name", metavar="CARD")
+@json_option
+def make(name: str, as_json: bool) -> None:
+    """Make the card's data, if it is not here."""
+    from shadowbox.study import source
+
+    checked = _right(name)
+    with progress("making data") as update:
+        store = source.obtain(checked.card, load(checked.card.game), update)
+    facts = {"store": str(store.path), "episodes": len(store), "frames": int(store.frames)}
+    if as_json:
+        emit(facts)
+    else:
+        print(f"{store.path}: {len(store):,} episodes, {store.frames:,} frames")
+
+
+@card.command()
+@click.argument("names", metavar="CARD CARD", nargs=2)
+@json_option
+def compare(names: tuple[str, str], as_json: bool) -> None:
+    """What two cards say otherwise, and what came of them."""
+    from shadowbox.study import compare as comparing
+
+    found = comparing.compare(*(located(name) for name in names))
+    if as_json:
+        emit(found)
+        return
+    rows = [[each["field"], each["values"][0], each["values"][1]] for each in found["differences"]]
+    print(table(["field", *found["cards"]], rows, left=3) if rows else "they say the same")
+    if found["targets"]:
+        print()
+        print(table(["target", *found["cards"]], [[each["metric"], *each["values"]] for each in found["targets"]], left=3))
+
+
+@card.command()
+@click.argument("folder", default="cards", type=click.Path(path_type=Path))
+@json_option
+def index(folder: Path, as_json: bool) -> None:
+    """All cards of a folder: how they stand, what they reached, and how good their estimates were."""
+    from shadowbox.study import compare as comparing
+
+    found = comparing.index(folder)
+    if as_json:
+        emit(found)
+        return
+    rows = [
+        [each["card"], each["game"], each["status"], each["target"], each["seconds"], each["accuracy"]]
+        for each in found["cards"]
+    ]
+    print(
+        table(["card", "game", "status", "target", "s", "took / estimate"], rows, left=4) if rows else f"no cards in {folder}"
+    )
+    summary = found["summary"]
+    if summary["finished"]:
+        ratio = summary["median_actual_over_estimate"]
+        print(
+            f"\n{summary['passed']} of {summary['finished']} passed"
+            + (f"; estimates: x {ratio:.2f} in the median" if ratio else "")
+        )
+
+
+@card.command()
+@click.argument("name", metavar="CARD")
+@click.option("--note", default="", help="What was learned.")
+@json_option
+def close(name: str, note: str, as_json: bool) -> None:
+    """Judge what is on disk, write it into the card for good, and compare the time with its estimate."""
+    from shadowbox.study import close as closing
+
+    found = closing.close(located(name), load, note)
+    if as_json:
+        emit(found)
+        return
+    print(found["text"])
+
+
+def _right(name: str) -> Checked:
+    """A card without mistakes."""
+    from shadowbox.study import card as cards
+    from shadowbox.study import check
+
+    checked = check.check(located(name), load)
+    if checked.mistakes:
+        raise CardError(cards.listed(checked.file.path, checked.mistakes))
+    return checked

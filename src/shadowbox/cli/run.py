@@ -1,0 +1,88 @@
+"""`shadowbox run`: keep what a card promises."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shadowbox.cli.card import located, parsed
+from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.games import load
+
+if TYPE_CHECKING:
+    from shadowbox.study.run import Finished
+
+
+@click.command()
+@click.argument("names", metavar="CARD...", nargs=-1, required=True)
+@click.option("--resume", is_flag=True, help="Go on where a run of the card was left; seeds that are finished stay.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the card for this call; stamped on the results."
+)
+@click.option("--unsigned", is_flag=True, help="Run without the signatures that it needs; stamped on the results.")
+@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Where runs are kept.")
+@click.option("--keep-card", is_flag=True, help="Do not write the results into the card.")
+@json_option
+def run(
+    names: tuple[str, ...],
+    resume: bool,
+    changes: tuple[str, ...],
+    unsigned: bool,
+    runs: Path,
+    keep_card: bool,
+    as_json: bool,
+) -> None:
+    """Run cards: check, make the data, train every seed under the card's rules, judge, write the verdict back.
+
+    Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1 when it was interrupted.
+    """
+    from shadowbox.learn.console import Console
+    from shadowbox.study.run import Wish
+    from shadowbox.study.run import run as run_card
+
+    wish = Wish(resume, parsed(changes), unsigned, runs, keep_card)
+    finished = []
+    for name in names:
+        with progress("making data") as update:
+            finished.append(run_card(located(name), load, wish, console=lambda: Console(sys.stderr), progress=update, say=_say))
+    if finished[0].first:  # of several processes the first speaks for all
+        if as_json:
+            found = [each.to_json() for each in finished]
+            emit(found[0] if len(found) == 1 else {"cards": found})
+        else:
+            _report(finished)
+    sys.exit(max(each.exit_code for each in finished))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _report(finished: list[Finished]) -> None:
+    rows = []
+    for each in finished:
+        parts = each.settings or (each,)
+        for part in parts:
+            words = ", ".join(f"{name}={value}" for name, value in part.changes.items())
+            rows += [[each.card.id, words, *_target(outcome)] for outcome in part.outcomes]
+    print(table(["card", "setting", "target", "value", "95 %", "baselines", "verdict"], rows, left=3))
+    for each in finished:
+        reason = f": {each.reason}" if each.reason else ""
+        print(f"\n{each.run}: {each.verdict}{reason} ({_cost(each)})")
+        if each.stamps:
+            print(f"not as the card says: {', '.join(each.stamps)}")
+
+
+def _target(outcome: Any) -> list[str]:
+    interval = "-" if outcome.low is None else f"{number(outcome.low)} .. {number(outcome.high)}"
+    baselines = ", ".join(f"{name} {number(value)}" for name, value in outcome.baselines.items()) or "-"
+    return [str(outcome.target), number(outcome.value), interval, baselines, outcome.verdict]
+
+
+def _cost(each: Finished) -> str:
+    cost = each.cost
+    words = f"{cost['wall_s']:,.1f} s"
+    return words + (f", {cost['actual_over_estimate']:.2f} times the estimate" if "actual_over_estimate" in cost else "")

@@ -1,0 +1,365 @@
+"""What comes out of a model for each kind of field: likelihood, loss, sample, most likely value, entropy, divergence.
+
+A part is a distribution over some values of a frame, read from `width` numbers that a head gave. Values and those of the
+frame before are floats [..., v]; costs and likelihoods are in nats. Sampling takes uniform numbers [..., draws] and no
+generator, so that a match is the same alone and among a thousand. `Options` bend a loss; `log_prob`, `sample` and all
+else describe the distribution with what can be undone undone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shadowbox.errors import UsageError
+
+SMALLEST = 1e-6  # of a probability or a spread; what is undone may come out as less than nothing
+LOOKED_UP = 16  # flags whose combinations are found in a table; of more the nearest is searched
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the loss of a rare event (a press, a change) is bent. All but `bias` are undone exactly at sampling time."""
+
+    pos_weight: float = 1.0  # the event counts so many times; the logit then lies ln w too high
+    focal: float = 0.0  # gamma: what is predicted well counts less; the minimiser is inverted in closed form
+    smoothing: float = 0.0  # this share of the target is spread evenly
+    bias: float = 0.0  # added to the event's logit at sampling time: a distortion on purpose, as the first cure was
+
+    def __post_init__(self) -> None:
+        if not (self.pos_weight > 0 and self.focal >= 0 and 0 <= self.smoothing < 1 and math.isfinite(self.bias)):
+            raise UsageError(f"{self}: pos_weight > 0, focal >= 0, 0 <= smoothing < 1 and a finite bias are needed")
+
+    def cost(self, logit: Tensor, event: Tensor) -> Tensor:
+        """The bent loss of events (0 or 1) in nats."""
+        wanted = event * (1 - self.smoothing) + self.smoothing / 2
+        yes, no = functional.softplus(-logit), functional.softplus(logit)  # -log q, -log (1 - q)
+        if self.focal:
+            yes, no = torch.exp(-self.focal * no) * yes, torch.exp(-self.focal * yes) * no
+        return self.pos_weight * wanted * yes + (1 - wanted) * no
+
+    def undone(self, logit: Tensor) -> Tensor:
+        """The logit of the event itself, from the one that minimises the bent loss; then the bias."""
+        if self.focal:
+            # where p f'(q) + (1 - p) g'(q) = 0, for f = -(1-q)^y log q and g = -q^y log (1-q)
+            log_q, log_rest = functional.logsigmoid(logit), functional.logsigmoid(-logit)
+            up = self.focal * log_q + torch.log(torch.exp(-log_rest) - self.focal * log_rest * torch.exp(-log_q))
+            down = self.focal * log_rest + torch.log(torch.exp(-log_q) - self.focal * log_q * torch.exp(-log_rest))
+            logit = up - down
+        logit = logit - math.log(self.pos_weight)
+        if self.smoothing:
+            p = (torch.sigmoid(logit) - self.smoothing / 2) / (1 - self.smoothing)
+            logit = torch.logit(p.clamp(SMALLEST, 1 - SMALLEST))
+        return logit + self.bias
+
+
+PLAIN = Options()
+
+
+class Part(nn.Module):
+    """A distribution over some values. `names` are the terms of its cost; they add up to it."""
+
+    def __init__(
+        self, name: str, keys: Sequence[str], at: Sequence[int], *, width: int, draws: int, names: Sequence[str] = ()
+    ) -> None:
+        """`keys`: the control of each value; `at`: its place among all values of a frame."""
+        super().__init__()
+        self.name, self.keys, self.at = name, tuple(keys), tuple(at)
+        self.width, self.draws, self.names = width, draws, tuple(names or keys)
+
+    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
+        """What training makes smaller: [..., width], [..., v], [..., v] -> [..., names]."""
+        raise NotImplementedError
+
+    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:
+        """[...]"""  # noqa: D400, D415
+        raise NotImplementedError
+
+    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """Uniform noise [..., draws] -> values [..., v]."""
+        raise NotImplementedError
+
+    def mean(self, output: Tensor, previous: Tensor) -> Tensor:
+        """Expected values [..., v]: of a flag, its probability."""
+        raise NotImplementedError
+
+    def likely(self, output: Tensor, previous: Tensor) -> Tensor:
+        """The most likely values [..., v]; for measuring, not for playing."""
+        raise NotImplementedError
+
+    def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
+        """[...]"""  # noqa: D400, D415
+        raise NotImplementedError
+
+    def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
+        """How far the distribution of `output` is from that of `other`, [...]."""
+        raise NotImplementedError
+
+
+class Flags(Part):
+    """Each flag pressed or not, independently: one logit a value."""
+
+    def __init__(self, keys: Sequence[str], at: Sequence[int], options: Options = PLAIN, scale: float = 1.0) -> None:
+        """`scale` of the cost; a mean over flags has 1 / their number."""
+        super().__init__("flags", keys, at, width=len(keys), draws=len(keys))
+        self.options, self.scale = options, scale
+
+    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.options.cost(output, values) * self.scale
+
+    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        logit = self.options.undone(output) / temperature
+        return -functional.binary_cross_entropy_with_logits(logit, values, reduction="none").sum(-1)
+
+    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        return (noise < torch.sigmoid(self.options.undone(output) / temperature)).float()
+
+    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return torch.sigmoid(self.options.undone(output))
+
+    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return (self.options.undone(output) > 0).float()
+
+    def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        logit = self.options.undone(output)
+        return _events(logit, torch.sigmoid(logit)).sum(-1)
+
+    def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        logit = self.options.undone(output)
+        p = torch.sigmoid(logit)
+        return (_events(self.options.undone(other), p) - _events(logit, p)).sum(-1)
+
+
+class Regression(Part):
+    """One number a value: its mean, in units of the field's scale. What is sampled is the mean, as the originals do.
+
+    With `span` the output is squashed into that range and errors are shares of it. The likelihood is that of a normal
+    distribution around the mean whose spread is one of those units.
+    """
+
+    low: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        at: Sequence[int],
+        scale: Sequence[float],
+        span: Sequence[tuple[float, float]] | None = None,
+        weight: float = 0.5,
+    ) -> None:
+        super().__init__("reals", keys, at, width=len(keys), draws=0)
+        self.weight, self.squashed = weight, span is not None
+        low, high = zip(*span, strict=True) if span else ((0.0,) * len(keys), tuple(1 / s for s in scale))
+        self.register_buffer("low", torch.tensor(low), persistent=False)
+        self.register_buffer("spread", torch.tensor(high) - torch.tensor(low), persistent=False)
+
+    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return ((values - self.low) / self.spread - self._share(output)).square() * self.weight
+
+    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        spread = self.spread * temperature
+        far = (values - self.mean(output, previous)) / spread
+        return -(far.square() / 2 + torch.log(spread) + math.log(2 * math.pi) / 2).sum(-1)
+
+    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        return self.mean(output, previous)
+
+    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.low + self._share(output) * self.spread
+
+    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.mean(output, previous)
+
+    def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        each = torch.log(self.spread) + (1 + math.log(2 * math.pi)) / 2
+        return each.sum().expand(output.shape[:-1])
+
+    def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return (self._share(output) - self._share(other)).square().sum(-1) / 2
+
+    def _share(self, output: Tensor) -> Tensor:
+        return torch.sigmoid(output) if self.squashed else output
+
+
+class Mixture(Part):
+    """A mixture of `many` normal distributions for each value: weights, means and spreads, in units of the field's scale."""
+
+    scale: Tensor
+
+    def __init__(self, keys: Sequence[str], at: Sequence[int], scale: Sequence[float], many: int = 4) -> None:
+        super().__init__("reals", keys, at, width=3 * many * len(keys), draws=2 * len(keys))
+        self.many = many
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+
+    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return -self._each(output, values, 1.0)
+
+    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        return self._each(output, values, temperature).sum(-1)
+
+    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        weights, means, spreads = self._read(output, temperature)
+        which, where = noise.view(*noise.shape[:-1], -1, 2).unbind(-1)
+        chosen = _drawn(weights.exp(), which)[..., None]
+        normal = torch.special.ndtri(where.double().clamp(SMALLEST, 1 - SMALLEST)).float()
+        value: Tensor = means.gather(-1, chosen)[..., 0] + spreads.gather(-1, chosen)[..., 0] * normal
+        return value / self.scale
+
+    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        weights, means, _ = self._read(output, 1.0)
+        return (weights.exp() * means).sum(-1) / self.scale
+
+    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        weights, means, spreads = self._read(output, 1.0)  # the highest of the peaks, near enough
+        peak = (weights - spreads.log()).argmax(-1, keepdim=True)
+        return means.gather(-1, peak)[..., 0] / self.scale
+
+    def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
+        """There is no closed form: estimated at fixed quantiles of every component."""
+        return -self._expected(output, lambda points: self._each(output, points, 1.0))
+
+    def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
+        """Estimated as the entropy is."""
+        return self._expected(output, lambda points: self._each(output, points, 1.0) - self._each(other, points, 1.0))
+
+    def _expected(self, output: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
+        weights, means, spreads = self._read(output, 1.0)
+        total = torch.zeros_like(weights[..., 0])
+        places = torch.special.ndtri((torch.arange(16, dtype=torch.float64) + 0.5) / 16).tolist()
+        for component in range(self.many):
+            for place in places:
+                point = (means[..., component] + spreads[..., component] * place) / self.scale
+                total = total + weights[..., component].exp() * of(point) / len(places)
+        return total.sum(-1)
+
+    def _each(self, output: Tensor, values: Tensor, temperature: float) -> Tensor:
+        weights, means, spreads = self._read(output, temperature)
+        far = ((values * self.scale)[..., None] - means) / spreads
+        parts = weights - far.square() / 2 - spreads.log() - math.log(2 * math.pi) / 2
+        return torch.logsumexp(parts, -1) + torch.log(self.scale)
+
+    def _read(self, output: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        weights, means, spreads = output.view(*output.shape[:-1], 3, len(self.keys), self.many).unbind(-3)
+        return (weights / temperature).log_softmax(-1), means, (functional.softplus(spreads) + 1e-3) * temperature
+
+
+class Codebook(Part):
+    """Values that stand at one of K points together: pressed combinations, places of a stick, a choice. Two events.
+
+    Whether they change (hazard h), and if so to which of the other points:
+    p(c) = (1 - h) [c = before] + h pi(c | c != before). A value is read as its nearest point. Width 1 + K, draws 2.
+    """
+
+    points: Tensor
+    table: Tensor
+
+    def __init__(self, name: str, keys: Sequence[str], at: Sequence[int], points: Sequence[Sequence[float]],
+                 options: Options = PLAIN) -> None:  # fmt: skip
+        super().__init__(name, keys, at, width=1 + len(points), draws=2, names=(f"{name}.change", f"{name}.which"))
+        self.options, self.size = options, len(points)
+        self.register_buffer("points", torch.tensor(points, dtype=torch.float32).view(-1, len(self.keys)), persistent=False)
+        bits = len(self.keys) <= LOOKED_UP and all(value in (0, 1) for point in points for value in point)
+        self.register_buffer("table", self._combinations() if bits else torch.empty(0, dtype=torch.int64), persistent=False)
+
+    def index(self, values: Tensor) -> Tensor:
+        """The nearest point: [..., v] -> [...] int64; of equally near ones the first."""
+        if len(self.table):
+            places = 2 ** torch.arange(len(self.keys), device=values.device)
+            return self.table[((values > 0.5) * places).sum(-1)]
+        return _nearest(values, self.points)
+
+    def value(self, index: Tensor) -> Tensor:
+        """The point itself: [...] -> [..., v]."""
+        return self.points[index]
+
+    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.index_costs(output, self.index(values), self.index(previous))
+
+    def index_costs(self, output: Tensor, index: Tensor, before: Tensor) -> Tensor:
+        """`costs` of points that are known by number already."""
+        if self.size == 1:
+            return output[..., :2] * 0
+        changed = index != before
+        change = self.options.cost(output[..., 0], changed.float())
+        others = self._others(output, before)
+        which = -others.gather(-1, torch.where(changed, index, self._another(before))[..., None])[..., 0]
+        if self.options.smoothing:
+            even = -others.masked_fill(others.isneginf(), 0).sum(-1) / (self.size - 1)
+            which = (1 - self.options.smoothing) * which + self.options.smoothing * even
+        return torch.stack([change, which * changed], -1)
+
+    def log_probs(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:
+        """Of every point: [..., K]."""
+        if self.size == 1:
+            return torch.zeros_like(output[..., 1:])
+        before = self.index(previous)[..., None]
+        logit = self.options.undone(output[..., :1]) / temperature
+        others = self._undone_others(output, before[..., 0], temperature)
+        return (functional.logsigmoid(logit) + others).scatter(-1, before, functional.logsigmoid(-logit))
+
+    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        return self.log_probs(output, previous, temperature).gather(-1, self.index(values)[..., None])[..., 0]
+
+    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        before = self.index(previous)
+        if self.size == 1:
+            return self.value(before)
+        changes = noise[..., 0] < torch.sigmoid(self.options.undone(output[..., 0]) / temperature)
+        other = _drawn(self._undone_others(output, before, temperature).exp(), noise[..., 1])
+        return self.value(torch.where(changes, other, before))
+
+    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.log_probs(output, previous).exp() @ self.points
+
+    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.value(self.log_probs(output, previous).argmax(-1))
+
+    def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        log_p = self.log_probs(output, previous)
+        return -(log_p.exp() * log_p.clamp(min=-1e4)).sum(-1)
+
+    def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        ours, theirs = (self.log_probs(which, previous).clamp(min=-1e4) for which in (output, other))
+        return (ours.exp() * (ours - theirs)).sum(-1)
+
+    def _others(self, output: Tensor, before: Tensor) -> Tensor:
+        """Log-probabilities of the points, given that it is not `before`: [..., K]."""
+        return output[..., 1:].scatter(-1, before[..., None], -torch.inf).log_softmax(-1)
+
+    def _undone_others(self, output: Tensor, before: Tensor, temperature: float) -> Tensor:
+        others = self._others(output, before)
+        if self.options.smoothing:
+            p = (others.exp() - self.options.smoothing / (self.size - 1)) / (1 - self.options.smoothing)
+            p = p.clamp(min=SMALLEST).scatter(-1, before[..., None], 0.0)
+            others = torch.log(p / p.sum(-1, keepdim=True))
+        return others if temperature == 1 else (others / temperature).log_softmax(-1)
+
+    def _another(self, before: Tensor) -> Tensor:
+        """Any other point, where nothing changed and nothing is to be read: a finite number to multiply by zero."""
+        return torch.where(before == 0, 1, 0)
+
+    def _combinations(self) -> Tensor:
+        many = 1 << len(self.keys)
+        bits = (torch.arange(many)[:, None] >> torch.arange(len(self.keys))) & 1
+        return _nearest(bits.float(), self.points)
+
+
+def _nearest(values: Tensor, points: Tensor) -> Tensor:
+    return (values.unsqueeze(-2) - points).square().sum(-1).argmin(-1)
+
+
+def _events(logit: Tensor, p: Tensor) -> Tensor:
+    """What events of probability `p` cost under `logit`, in nats."""
+    return functional.binary_cross_entropy_with_logits(logit, p, reduction="none")
+
+
+def _drawn(p: Tensor, noise: Tensor) -> Tensor:
+    """The first place at which the running sum passes the noise: p [..., K], noise [...] -> [...]; never one without chance."""
+    sums = p.cumsum(-1)
+    return (sums <= noise[..., None] * sums[..., -1:]).sum(-1).clamp(max=p.shape[-1] - 1)

@@ -1,0 +1,164 @@
+"""A card as a file: the head that is the contract, prose for people, and blocks that the machine owns.
+
+    ---
+    goal: ...                     the head: typed, hashed, signed
+    ---
+    # Why                         prose: anyone may edit it at any time
+    <!-- card:results 1f00ab -->  a block; the number is a digest of what stands in it, so that an edit by hand shows
+    ...
+    <!-- /card -->
+
+The contract's hash is that of the head's text. Prose and blocks are not in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from shadowbox.core.files import write_whole
+from shadowbox.errors import CardError
+
+LARGEST = 1_000_000  # bytes of a card
+BLOCKS = ("facts", "prior", "estimate", "signatures", "results")  # in the order in which new ones are appended
+TITLES = {
+    "facts": "Facts (computed)",
+    "prior": "Comparable runs",
+    "estimate": "Estimate",
+    "signatures": "Signatures and reviews",
+    "results": "Results",
+}
+OPENING = re.compile(r"^<!-- card:([a-z]+)(?: ([0-9a-f]+))? -->[ \t]*$", re.M)
+CLOSING = "<!-- /card -->"
+
+
+@dataclass(frozen=True)
+class CardFile:
+    """The three parts of a card's text. Replacing a block leaves every other letter as it was."""
+
+    path: Path
+    text: str
+
+    @staticmethod
+    def read(path: Path) -> CardFile:
+        """A card from disk; the text of one that is none is refused."""
+        try:
+            if path.stat().st_size > LARGEST:
+                raise CardError(f"{path} has {path.stat().st_size:,} bytes; a card has at most {LARGEST:,}")
+            text = path.read_bytes().decode()
+        except FileNotFoundError:
+            raise CardError(f"there is no card {path}: `shadowbox card new {path.stem}` writes one") from None
+        except UnicodeDecodeError as error:
+            raise CardError(f"{path} is no text in UTF-8 (byte {error.start})") from None
+        except OSError as error:
+            raise CardError(f"{path} cannot be read: {error.strerror}") from None
+        found = CardFile(path, text.replace("\r\n", "\n"))
+        if found._head_span is None:
+            raise CardError(f"{path} is no card: line 1 must be ---, and a second --- must end the head")
+        return found
+
+    def write(self) -> None:
+        """Whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, self.text.encode())
+
+    @property
+    def name(self) -> str:
+        """What the card is called: its file's name."""
+        return self.path.stem
+
+    @property
+    def head(self) -> str:
+        """The contract's text."""
+        span = self._head_span
+        assert span is not None, "read() refuses a text without a head"
+        return self.text[span[0] : span[1]]
+
+    @property
+    def prose(self) -> str:
+        """What stands below the head, without blocks."""
+        span = self._head_span
+        assert span is not None
+        body = self.text[span[1] :].partition("---")[2]
+        for name in BLOCKS:
+            place = _find(body, name)
+            if place:
+                body = body[: place[0]] + body[place[3] :]
+        return body.strip()
+
+    @property
+    def hash(self) -> str:
+        """Of the contract; it stands in signatures, in `run.json`, and in results."""
+        return hash_of(self.head)
+
+    def block(self, name: str) -> str | None:
+        """What stands in a block; None where there is none."""
+        place = _find(self.text, name)
+        return None if place is None else self.text[place[1] : place[2]].strip("\n")
+
+    def edited(self) -> list[tuple[int, str]]:
+        """Line and name of blocks that were edited by hand, or that never end."""
+        found = []
+        for opening in OPENING.finditer(self.text):
+            name, digest = opening[1], opening[2]
+            line = self.text.count("\n", 0, opening.start()) + 1
+            content = self.block(name)
+            if content is None or name not in BLOCKS or digest != _digest(content):
+                found.append((line, name))
+        return found
+
+    def with_block(self, name: str, content: str) -> CardFile:
+        """The same card with this in that block."""
+        content = content.strip("\n")
+        for mark in ("<!-- card:", CLOSING):  # foreign text in a block cannot end it
+            content = content.replace(mark, mark.replace("<!--", "<! --"))
+        block = f"<!-- card:{name} {_digest(content)} -->\n{content}\n{CLOSING}"
+        place = _find(self.text, name)
+        if place:
+            return CardFile(self.path, self.text[: place[0]] + block + self.text[place[3] :])
+        return CardFile(self.path, f"{self.text.rstrip()}\n\n## {TITLES[name]}\n\n{block}\n")
+
+    @property
+    def _head_span(self) -> tuple[int, int] | None:
+        if not self.text.startswith("---\n"):
+            return None
+        end = re.compile(r"^---[ \t]*$", re.M).search(self.text, 4)
+        return (4, end.start()) if end else None
+
+
+def hash_of(head: str) -> str:
+    """The hash of a contract's text."""
+    return "sha256:" + hashlib.sha256(head.encode()).hexdigest()
+
+
+def packed(text: str) -> str:
+    """A text as one line of letters that a block can keep: the contract as it was signed."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def unpacked(line: str) -> str | None:
+    """The text again; None where the line is damaged or holds more than a head may."""
+    try:
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(base64.b64decode(line, validate=True), LARGEST)
+        return data.decode() if unpacker.eof else None
+    except (binascii.Error, zlib.error, ValueError):
+        return None
+
+
+def _find(text: str, name: str) -> tuple[int, int, int, int] | None:
+    """Where a block begins, where its content does, where that ends, and where the block does."""
+    opening = next((found for found in OPENING.finditer(text) if found[1] == name), None)
+    if opening is None:
+        return None
+    end = text.find(CLOSING, opening.end())
+    return None if end < 0 else (opening.start(), opening.end() + 1, end, end + len(CLOSING))
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.strip("\n").encode()).hexdigest()[:12]

@@ -1,0 +1,421 @@
+"""Is a card right? Facts are computed and not believed, and every mistake is said in one go, with its line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shadowbox.core.game import Game
+from shadowbox.data.store import Store
+from shadowbox.errors import ShadowboxError, did_you_mean
+from shadowbox.study import card as cards
+from shadowbox.study import estimate as estimates
+from shadowbox.study import prices, prior, rules, settings, signing, source
+from shadowbox.study.card import Card, Reading, Target
+from shadowbox.study.cardfile import CardFile
+from shadowbox.study.guard import Guard
+from shadowbox.study.head import Mistake
+from shadowbox.study.head import Path as Place
+from shadowbox.study.ways import WAYS, Grade, Outline, way
+
+TYPED_FACTS = (
+    "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",
+    "batches_per_epoch", "steps", "store_bytes", "model_bytes",
+)  # fmt: skip
+OF_DATA = frozenset(TYPED_FACTS) - {"steps"}  # some heads know only from the data how many answers they have
+
+
+@dataclass
+class Checked:
+    """A card, what is wrong with it, and what is so."""
+
+    file: CardFile
+    card: Card
+    mistakes: list[Mistake]
+    facts: dict[str, Any] = field(default_factory=dict)
+    settled: settings.Settings | None = None
+
+    @property
+    def good(self) -> bool:
+        """It may run, as far as it goes by what it says."""
+        return not self.mistakes
+
+
+def check(path: Path, games: settings.Games, changes: Mapping[str, Any] | None = None) -> Checked:
+    """Read a card, build its model without memory, open its data's manifest, and compare everything that can be."""
+    file = CardFile.read(path)
+    reading = cards.read(file, changes)
+    case = _Case(file, reading, games)
+    mistakes = [*reading.mistakes, *case.mistakes()]
+    return Checked(file, reading.card, sorted(set(mistakes)), case.facts, case.settled)
+
+
+class _Case:
+    """What is known of a card while it is checked; what one check finds out the next ones use."""
+
+    def __init__(self, file: CardFile, reading: Reading, games: settings.Games) -> None:
+        self.file, self.reading, self.card = file, reading, reading.card
+        self.unread = {mistake.field.partition(".")[0].partition("[")[0] for mistake in reading.mistakes}
+        self.facts: dict[str, Any] = {}
+        self.found: list[Mistake] = []
+        self.game: Game | None = self._try(("game",), lambda: games(self.card.game)) if self.card.game else None
+        self.outline: Outline | None = None
+        self.settled: settings.Settings | None = None
+        self.store: Store | None = None
+
+    def mistakes(self) -> list[Mistake]:
+        """All that is wrong beyond types."""
+        self._who()
+        self._settings()
+        self._data()
+        self._facts()
+        self._targets()
+        self._rules()
+        self._budget()
+        self._descent()
+        self._sweep()
+        self._blocks()
+        return self.found
+
+    # ---- one after the other ---------------------------------------------------------------------------------
+
+    def _who(self) -> None:
+        card = self.card
+        if "id" not in self.unread and card.id != self.file.name:
+            self._add(("id",), f"the id is '{card.id}', the file is called '{self.file.name}'")
+        if card.learner not in WAYS:
+            self._add(("learner",), f"there is no learner '{card.learner}': {did_you_mean(card.learner, WAYS)}")
+        elif card.preset and card.preset not in (presets := way(card.learner).presets()):
+            self._add(("preset",), f"{card.learner} has no preset '{card.preset}': {did_you_mean(card.preset, presets)}")
+        if not card.seeds:
+            self._add(("seeds",), "at least one seed is needed")
+        if len(set(card.seeds)) < len(card.seeds):
+            self._add(("seeds",), "a seed stands here twice: it would be the same run")
+        if len(card.reviewers.required) > card.reviewers.min > 0:
+            self._add(("reviewers", "min"), f"{len(card.reviewers.required)} are required, and {card.reviewers.min} suffice")
+
+    def _settings(self) -> None:
+        wrong = list(settings.problems(self.card, self.game))
+        for name, message in wrong:
+            self._add(self._place_of(name), message)
+        if wrong or self.game is None or self.card.learner not in WAYS or self.card.preset not in _presets(self.card):
+            return
+        game = self.game
+        self.settled = self._try(("set",), lambda: settings.settle(self.card, game))
+        if self.settled is None:
+            return
+        plan, schema = self.settled.plan, game.schema
+        self.outline = self._try(("set",), lambda: way(self.card.learner).outline(schema, plan))
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """How large the model is, and whether there is room for it."""
+        if self.outline is None or self.settled is None:
+            return
+        if not self.outline.exact:
+            self.facts["parameters_before_data"] = self.outline.parameters
+            return
+        self.facts.pop("parameters_before_data", None)
+        config, count = self.settled.config, self.outline.parameters
+        copies = 4 + 2 * bool(config.ema)  # weights, gradients, two moments; averages, and what is averaged
+        self.facts |= {"parameters": count, "model_bytes": 4 * count, "training_bytes": 4 * count * copies}
+        if (there := _memory()) and 4 * count * copies > there and config.device in ("auto", "cpu"):
+            self._add(("preset",), f"weights and their optimiser need {4 * count * copies:,} bytes, here are {there:,}")
+
+    def _data(self) -> None:
+        data = self.card.data
+        if "data" in self.unread and not data.store:
+            return
+        if not data.store:
+            self._add(("data",), "name a store: data: {store: data/NAME, make: ...}")
+            return
+        ways = data.make and (data.make.record, data.make.ingest)
+        if ways is not None and ways and (ways[0] is None) == (ways[1] is None):
+            self._add(("data", "make"), "say either record or ingest")
+            return
+        self._must_make_sense()
+        self.store = self._try(("data", "store"), lambda: source.find(self.card))
+        if self.store is None:
+            if not data.make and not data.external and not any(found.field == "data.store" for found in self.found):
+                self._add(
+                    ("data", "store"), f"{data.store} is not here, and neither `make` nor `external` says where it comes from"
+                )
+            return
+        if self.game:
+            for problem in source.problems(self.card, self.game, self.store):
+                self._add(("data", "store"), problem)
+        self.facts |= {
+            "episodes": len(self.store),
+            "frames": int(self.store.frames),
+            "store_bytes": sum(file.bytes for shard in self.store.manifest.shards for file in shard.files.values()),
+            "fingerprint": source.fingerprint(self.card, self.game, self.store) if self.game else self.store.fingerprint,
+        }
+        self._count()
+
+    def _must_make_sense(self) -> None:
+        """Who plays the matches that make the data is known before anything is made."""
+        make, game = self.card.data.make, self.game
+        if game is None or make is None or make.record is None:
+            return
+        call, place = make.record, ("data", "make", "record")
+        if not call.mix and not (call.p0 and call.p1):
+            self._add(place, "p0 and p1 name agents, or mix lists pairings")
+            return
+        from shadowbox.study import specs
+
+        pairings = self._try(place, lambda: source.pairings(self.card))
+        for pairing in pairings or []:
+            for spec in (pairing.p0, pairing.p1):
+                if not spec.startswith(("policy:", "replay:")):
+                    self._try(place, lambda spec=spec: specs.agent(spec, game))
+        self._try(place, lambda: specs.must_be_options(game, call.options))
+
+    def _count(self) -> None:
+        """How much of the store is for what, and how long the run is."""
+        if self.settled is None or self.store is None or self.found:
+            return
+        store, settled = self.store, self.settled
+        counted = self._try(
+            ("data",),
+            lambda: way(self.card.learner).count(store, settled.plan, source.shares(self.card.data), settled.config.batch),
+        )
+        if counted is None:
+            return
+        self.facts |= counted
+        if self.outline and not self.outline.exact and counted.get("train_episodes") and counted.get("val_episodes"):
+            split, plan = source.shares(self.card.data), settled.plan
+            self.outline = self._try(("data",), lambda: way(self.card.learner).outline(store.schema, plan, store, split))
+            self._weigh()
+        for side in ("train", "val"):
+            if not counted.get(f"{side}_episodes"):
+                self._add(("data", "split"), f"no episode is on the side '{side}': make more, or change the split")
+        batches = counted.get("batches_per_epoch", 0)
+        if not batches:
+            self._add(("set", "train", "batch"), f"a batch of {settled.config.batch} is more than an epoch has")
+            return
+        self.facts["steps"] = settled.config.steps or (settled.config.epochs or 0) * batches
+
+    def _facts(self) -> None:
+        for name, said in self.card.facts.items():
+            if name not in TYPED_FACTS:
+                self._add(("facts", name), f"there is no fact '{name}': {did_you_mean(name, TYPED_FACTS)}")
+            elif name in self.facts:
+                if said != self.facts[name]:
+                    whose = "model" if name in ("parameters", "model_bytes") else "run" if name == "steps" else "data"
+                    self._add(("facts", name), f"the card says {said:,.0f} {name}, the {whose} has {self.facts[name]:,}")
+            elif name in OF_DATA and self.store is None and not self.card.data.external:
+                self._add(
+                    ("facts", name),
+                    f"{said:,.0f} cannot be checked: the data is not here; leave the fact out, or make the data",
+                )
+
+    def _targets(self) -> None:
+        card = self.card
+        if not card.targets and "targets" not in self.unread:
+            self._add(("targets",), "a card without a target promises nothing")
+        standing = self._baseline()
+        for at, target in enumerate(card.targets):
+            place: Place = ("targets", at)
+            self._must_be_known(place, target.metric)
+            if isinstance(target.value, str):
+                self._must_be_known(place, target.value)
+                continue
+            grade = self._grade(target.metric)
+            if grade and not _reachable(target, grade):
+                self._add(place, f"{target} can never be met: {target.metric} is in {grade.low:g} .. {grade.high:g}")
+            known = standing.get(target.metric)
+            if known is not None and rules.COMPARISONS[target.op](known, target.value):
+                self._add(place, f"the baseline meets {target} already: it has {known:.4g}")
+
+    def _rules(self) -> None:
+        total, per_epoch = self._length()
+        for at, kill in enumerate(self.card.kill):
+            place: Place = ("kill", at)
+            condition = rules.parse(kill.when)
+            unknown = [name for name in dict.fromkeys(condition.metrics) if not self._must_be_known(place, name)]
+            for name in condition.metrics:
+                if name.startswith("eval/") and name not in unknown:
+                    self._add(place, f"{name} is known only when the run is over: a rule needs train/... or val/...")
+            if not unknown and (why := self._never(kill, condition, total, per_epoch)):
+                self._add(place, f"this rule can never fire: {why}")
+            for name in kill.set:
+                if name.partition(".")[0] not in cards.SECTIONS:
+                    self._add((*place, "set"), f"'{name}' is no setting: train.NAME, model.NAME or learner.NAME")
+            if kill.set and kill.action != "warn":
+                self._add((*place, "set"), f"only a warning proposes settings; this rule is to {kill.action}")
+        self._must_spare_the_baseline(total, per_epoch)
+
+    def _never(self, kill: cards.Kill, condition: rules.Condition, total: float | None, per_epoch: float | None) -> str | None:
+        spans = [rules.Span.of(text) for text in (kill.after, kill.lasting) if text]
+        lengths = [_in_steps(span, total, per_epoch, self.settled) for span in spans]
+        if total and None not in lengths and (needed := sum(length for length in lengths if length)) > total:
+            return f"after {needed:,.0f} steps the run of {total:,.0f} is over"
+        relative = [span for span in spans if span.unit == "%"]
+        if sum(span.number for span in relative) > 100:
+            return "that is more than 100% of the run"
+        epochs = sum(span.number for span in spans if span.unit == "epochs")
+        if self.settled and self.settled.config.epochs and epochs > self.settled.config.epochs:
+            return f"the run has {self.settled.config.epochs} epochs"
+        if not isinstance(condition, rules.Compare):
+            return None
+        left, right = condition.left, condition.right
+        if isinstance(left, rules.Metric | rules.RollingMean) and isinstance(right, rules.Number):
+            grade = self._grade(left.metrics[0])
+            if grade and not _may_hold(condition.sign, right.value, grade):
+                return f"{left.metrics[0]} is in {grade.low:g} .. {grade.high:g}"
+        return None
+
+    def _must_spare_the_baseline(self, total: float | None, per_epoch: float | None) -> None:
+        """A rule that would have ended the run it is compared with, at once, is a mistake more often than a promise."""
+        card, standing = self.card, self._baseline()
+        run = prior.find(card.baseline.run) if card.baseline.run else None
+        lines = run.lines if run else []
+        for at, kill in enumerate(card.kill):
+            if kill.action == "warn":
+                continue
+            condition = rules.parse(kill.when)
+            if lines:
+                ends = max(line["step"] for line in lines)
+                epochs = max((line.get("epoch", 0) for line in lines), default=0) or 1
+                fired = Guard([kill.rule], ends, ends / epochs).replay(lines)
+                first = min((line["step"] for line in lines if _has(line, condition.metrics)), default=None)
+                if fired and fired[0].step == first:
+                    self._add(
+                        ("kill", at), f"this rule would have ended the baseline {card.baseline.run} at once, at step {first:,}"
+                    )
+            elif isinstance(condition, rules.Compare) and set(condition.metrics) <= standing.keys():
+                condition.see(1, standing)
+                if condition.since() is not None:
+                    values = ", ".join(f"{name} is {standing[name]:.4g}" for name in condition.metrics)
+                    self._add(("kill", at), f"this rule would end the baseline itself ({values})")
+
+    def _budget(self) -> None:
+        budget = self.card.budget
+        table = self._try(("budget",), prices.read)
+        if table and self._try(("budget", "machine"), lambda: table.of(budget.machine)) is None:
+            table = None
+        expected = estimates.kept(self.file)
+        if not expected:
+            return
+        worst = expected["pessimistic_s"]
+        limits = {("timeout",): self.card.timeout, ("budget", "wall"): budget.wall}
+        for place, limit in limits.items():
+            if limit is not None and limit < worst:
+                self._add(place, f"{limit:,.0f} s are less than the estimate's pessimistic {worst:,.0f} s")
+        if table and budget.usd is not None and (cost := table.cost(budget.machine, worst)) > budget.usd:
+            self._add(("budget", "usd"), f"{budget.usd:g} are less than the estimate's pessimistic {cost:.2f}")
+
+    def _descent(self) -> None:
+        card = self.card
+        if card.parent:
+            run = card.parent.partition("@")[0]
+            name = Path(run).parts[1] if len(Path(run).parts) > 1 else run
+            if not Path(run).exists() and not self.file.path.with_name(f"{name}.md").exists():
+                self._add(("parent",), f"there is no run {run}, and no card {name} that would make it")
+        base = card.baseline
+        if base.run and not base.values and prior.find(base.run) is None:
+            name = Path(base.run).name
+            if not self.file.path.with_name(f"{name}.md").exists():
+                self._add(("baseline", "run"), f"there is no run {base.run}: train it, or give its values and their source")
+        if base.values and not base.source and not base.run:
+            self._add(("baseline", "values"), "say where these values come from: baseline: {values: ..., source: ...}")
+        for name in base.values:
+            self._must_be_known(("baseline", "values", name), name)
+
+    def _sweep(self) -> None:
+        from shadowbox.study import sweep
+
+        if self.card.sweep is not None and self.game is not None:
+            for name, message in sweep.problems(self.card, self.game):
+                self._add(("sweep", *([name] if name else [])), message)
+
+    def _blocks(self) -> None:
+        for line, name in self.file.edited():
+            self.found.append(
+                Mistake(line, f"card:{name}", "this block was edited by hand, or never ends: delete it, or undo that")
+            )
+        for line, message in signing.problems(self.file):
+            self.found.append(Mistake(line, "card:signatures", message))
+
+    # ---- what they share ---------------------------------------------------------------------------------------
+
+    def _baseline(self) -> dict[str, float]:
+        """Metric -> the baseline's value: of the run on disk, else as the card says."""
+        base = self.card.baseline
+        run = prior.find(base.run) if base.run else None
+        return {**base.values, **(run.figures() if run else {})}
+
+    def _length(self) -> tuple[float | None, float | None]:
+        """Steps of the run and of an epoch, as far as they are known."""
+        steps = self.facts.get("steps") or (self.settled.config.steps if self.settled else None)
+        return steps, self.facts.get("batches_per_epoch")
+
+    def _grade(self, metric: str) -> Grade | None:
+        return self.outline.metrics.get(metric) if self.outline else None
+
+    def _must_be_known(self, place: Place, metric: str) -> bool:
+        if metric.startswith("eval/"):
+            if self.card.eval is None:
+                self._add(place, f"{metric} needs an `eval` block: who plays against whom")
+                return False
+            from shadowbox.study.judge import METRICS
+
+            known: Any = METRICS
+        elif self.outline is None:
+            return True  # what it logs cannot be known, and why has been said
+        else:
+            known = self.outline.metrics
+        if metric in known:
+            return True
+        self._add(place, f"nothing logs '{metric}': {did_you_mean(metric, known)}")
+        return False
+
+    def _place_of(self, setting: str) -> Place:
+        """train.lr stands under set as train: {lr: 1} or as train.lr: 1."""
+        nested: Place = ("set", *setting.split(".", 1))
+        return nested if nested in self.reading.head.lines else ("set", setting)
+
+    def _try(self, place: Place, find: Any) -> Any:
+        """What `find` finds, or None and its complaint as a mistake."""
+        try:
+            return find()
+        except ShadowboxError as error:
+            self._add(place, " ".join(str(error).split()))
+            return None
+
+    def _add(self, place: Place, message: str) -> None:
+        self.found.append(self.reading.mistake(place, message))
+
+
+def _presets(card: Card) -> Mapping[str, Any]:
+    return way(card.learner).presets()
+
+
+def _reachable(target: Target, grade: Grade) -> bool:
+    assert isinstance(target.value, float)
+    return _may_hold(target.op, target.value, grade)
+
+
+def _may_hold(sign: str, value: float, grade: Grade) -> bool:
+    """Whether some value within a metric's bounds compares so."""
+    return rules.COMPARISONS[sign](grade.low if sign.startswith("<") else grade.high, value)
+
+
+def _in_steps(span: rules.Span, total: float | None, per_epoch: float | None, settled: Any) -> float | None:
+    if span.unit == "epochs":
+        return span.number * per_epoch if per_epoch else None
+    return span.in_steps(int(total), 0) if total else span.number if span.unit == "steps" else None
+
+
+def _has(line: Mapping[str, Any], metrics: tuple[str, ...]) -> bool:
+    return any(f"{line['kind']}/{name}" in metrics for name in line)
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None

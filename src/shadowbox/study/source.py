@@ -1,0 +1,117 @@
+"""The data of a card: found, or made by the call that the card names, and told apart from other data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from shadowbox.core.game import Game
+from shadowbox.data.split import Split
+from shadowbox.data.store import Progress, Store
+from shadowbox.errors import CardError, StoreError
+from shadowbox.study.card import Card, Data
+from shadowbox.study.record import Pairing, record
+
+
+def find(card: Card) -> Store | None:
+    """The card's store, if it is on this disk."""
+    path = Path(card.data.store)
+    return Store(path) if card.data.store and (path / "manifest.json").exists() else None
+
+
+def shares(data: Data) -> Split:
+    """Which episodes are for what."""
+    train, val, test = (int(part) / 100 for part in data.split.split("/"))
+    return Split(train, val, test)
+
+
+def obtain(card: Card, game: Game, progress: Progress | None = None) -> Store:
+    """The card's store; one that is missing is made, if the card says how."""
+    store = find(card)
+    if store is None:
+        if card.data.external:
+            raise CardError(f"the data of {card.id} lies elsewhere ({card.data.external}): bring it to {card.data.store}")
+        if card.data.make is None:
+            raise CardError(f"there is no store {card.data.store}, and card {card.id} does not say how to make it (data.make)")
+        _make(card, game, progress)
+        store = Store(Path(card.data.store), game.schema)
+    for problem in problems(card, game, store):
+        raise CardError(f"data of {card.id}: {problem}")
+    return store
+
+
+def fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
+    """What tells this data from other. Data that is made: the call and the fields, for floats differ between machines."""
+    if card.data.make is not None:
+        call = {"facts": game.schema.facts_hash, "call": _call(card, game)}
+        return "made:" + hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()[:32]
+    return store.fingerprint if store else None
+
+
+def problems(card: Card, game: Game, store: Store) -> list[str]:
+    """Why a store on disk is not the one that the card means."""
+    found = []
+    wanted, there = card.data.fingerprint, fingerprint(card, game, store)
+    if wanted and wanted != there:
+        found.append(f"the card's fingerprint is {wanted}, that of {card.data.store} is {there}")
+    if card.data.make and card.data.make.record:
+        made = store.manifest.made.get("record")
+        if made is not None and made != _call(card, game):
+            found.append(
+                f"{card.data.store} was made by another call ({json.dumps(made)}): move it away, or name another store"
+            )
+    if store.schema.name != game.schema.name:
+        found.append(f"{card.data.store} holds {store.schema.name}, the card is about {game.schema.name}")
+    return found
+
+
+def _call(card: Card, game: Game) -> dict[str, Any]:
+    """The call that makes the data, as the store's manifest keeps it."""
+    make = card.data.make
+    assert make is not None
+    if make.record:
+        played = [vars(pairing) for pairing in pairings(card)]
+        return {"game": game.name, "pairings": played, "seed": make.record.seed, "options": dict(make.record.options)}
+    assert make.ingest is not None
+    return {"game": game.name, "paths": list(make.ingest.paths), "options": dict(make.ingest.options)}
+
+
+def pairings(card: Card) -> list[Pairing]:
+    """Who plays whom in the matches that make the data."""
+    from shadowbox.study.record import mixed
+
+    make = card.data.make
+    assert make is not None
+    assert make.record is not None
+    call = make.record
+    if call.mix:
+        return mixed(call.mix, call.matches, f"card {card.id}, data.make.record.mix")
+    return [Pairing(call.p0, call.p1, call.matches)]
+
+
+def _make(card: Card, game: Game, progress: Progress | None) -> None:
+    """Beside its place first, so that an interruption leaves no half of it behind."""
+    out = Path(card.data.store)
+    make = card.data.make
+    assert make is not None
+    temporary = out.with_name(f"{out.name}.{os.getpid()}.making")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if make.record:
+            record(game, pairings(card), temporary, seed=make.record.seed, options=make.record.options, progress=progress)
+        else:
+            _ingest(game, make.ingest, temporary, progress)
+        try:
+            temporary.rename(out)
+        except OSError as error:
+            raise StoreError(f"{out} cannot be put in its place: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _ingest(game: Game, call: Any, out: Path, progress: Progress | None) -> None:
+    raise CardError(f"{game.name}: data.make.ingest has no reader here; make the store by hand")

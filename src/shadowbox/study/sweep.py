@@ -1,0 +1,109 @@
+"""Several settings of one card: all of a grid, or some at random, and which of them was best."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shadowbox.core.game import Game
+from shadowbox.study import card as cards
+from shadowbox.study import settings, verdict
+from shadowbox.study.card import Card
+
+if TYPE_CHECKING:
+    from shadowbox.study.run import Finished
+
+LONGEST_NAME = 100
+
+
+def problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
+    """Part of the sweep and complaint."""
+    assert card.sweep is not None
+    if bool(card.sweep.grid) == bool(card.sweep.random):
+        yield "", "say either grid or random"
+        return
+    if card.sweep.random and not card.sweep.tries:
+        yield "tries", "a random sweep needs a number of tries"
+        return
+    for name, wish in card.sweep.random.items():
+        if not _can_be_drawn(wish):
+            yield "random", f"{name} is {wish!r:.80}: a list, or {{low: NUMBER, high: NUMBER, log: true}} is needed"
+            return
+    for name, values in card.sweep.grid.items():
+        if not values:
+            yield "grid", f"{name} has no values"
+            return
+    count = math.prod(map(len, card.sweep.grid.values())) if card.sweep.grid else card.sweep.tries
+    if count > cards.MOST_SETTINGS:
+        yield "grid", f"these are {count:,} settings, at most {cards.MOST_SETTINGS:,} are run"
+        return
+    said: set[tuple[str, str]] = set()
+    for changes in chosen(card):
+        for complaint in settings.problems(applied(card, changes), game):
+            if complaint not in said:
+                said.add(complaint)
+                yield "grid" if card.sweep.grid else "random", f"{complaint[0]}: {complaint[1]}"
+
+
+def chosen(card: Card) -> list[dict[str, Any]]:
+    """The settings, in the order in which they run; drawn ones depend on the sweep's seed alone."""
+    assert card.sweep is not None
+    if card.sweep.grid:
+        names = list(card.sweep.grid)
+        return [dict(zip(names, values, strict=True)) for values in itertools.product(*card.sweep.grid.values())]
+    draws = np.random.default_rng(card.sweep.seed)
+    return [{name: _drawn(wish, draws) for name, wish in card.sweep.random.items()} for _ in range(card.sweep.tries)]
+
+
+def applied(card: Card, changes: Mapping[str, Any]) -> Card:
+    """The card with one setting; a preset may be swept, too."""
+    own = {name: value for name, value in changes.items() if name in ("preset", "learner")}
+    rest = {name: value for name, value in changes.items() if name not in own}
+    return card.model_copy(update={**own, "set": {**card.settings, **rest}, "sweep": None})
+
+
+def name(changes: Mapping[str, Any]) -> str:
+    """A folder's name for a setting."""
+    words = "_".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in changes.items())
+    return re.sub(r"[^A-Za-z0-9=._+-]", "-", words)[:LONGEST_NAME]
+
+
+def best(found: Sequence[Finished]) -> Finished:
+    """The setting that did best by the primary target, among those that ran to their end."""
+
+    def rank(each: Finished) -> tuple[bool, float]:
+        decisive = next((outcome for outcome in each.outcomes if outcome.target.primary), each.outcomes[0])
+        if decisive.value is None:
+            return (True, math.inf)
+        sign = 1 if decisive.target.op.startswith("<") else -1
+        return (each.verdict not in (verdict.PASSED, verdict.MISSED), sign * decisive.value)
+
+    return min(found, key=rank)
+
+
+def _can_be_drawn(wish: Any) -> bool:
+    if isinstance(wish, list):
+        return bool(wish)
+    if not isinstance(wish, dict) or set(wish) - {"low", "high", "log"} or not {"low", "high"} <= set(wish):
+        return False
+    numbers = [wish["low"], wish["high"]]
+    good = all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers)
+    return good and numbers[0] < numbers[1] and (not wish.get("log") or numbers[0] > 0)
+
+
+def _drawn(wish: Any, draws: np.random.Generator) -> Any:
+    if isinstance(wish, list):
+        return wish[int(draws.integers(len(wish)))]
+    low, high = wish["low"], wish["high"]
+    value = float(np.exp(draws.uniform(np.log(low), np.log(high))) if wish.get("log") else draws.uniform(low, high))
+    whole = isinstance(low, int) and isinstance(high, int)
+    return min(high, max(low, round(value))) if whole else float(f"{value:.4g}")
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else "-".join(map(str, value)) if isinstance(value, list) else str(value)
