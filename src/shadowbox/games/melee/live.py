@@ -140,7 +140,7 @@ class Live:
 
 
 def _next_state(console: Any) -> Any:
-    """libmelee's state of the next frame, None where the connection has ended."""
+    """The next frame's state as libmelee knows it, None where the connection has ended."""
     from melee.slippstream import EnetDisconnected
 
     try:
