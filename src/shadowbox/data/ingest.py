@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import signal
 import threading
 import time
 from collections import deque
@@ -32,10 +33,11 @@ from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer, episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, ShadowboxError, UsageError
 
+SHARD_BYTES = 64 << 20  # smaller than elsewhere: a shard is digested and written while workers go on reading
 COMMIT_SECONDS = 60.0  # between commits: what a killed ingest has to read again
 LEFT_OUT = ("items_left_out", "item_rows_left_out")  # metadata of what a row has no place for, summed in the report
 WORTH_A_FILE = 1 << 16  # bytes
-AHEAD = 3  # recordings that wait for each worker, so that none is ever idle
+AHEAD = 16  # recordings that wait for each worker, so that none is idle while a shard is written
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def ingest(
     before = _Clock()
     made = {"ingest": {"game": game.name, "options": options}}
     report = Report()
-    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer:
+    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES) as writer:
         seen = _seen(out) if writer.episodes else {}
         job = Job(
             game.schema, game.event_kinds, game.reader, options, _sources(out) if resume and writer.episodes else frozenset()
@@ -263,6 +265,7 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
     # a forked child would inherit the locks of other threads; without any it starts at once
     context = get_context("fork" if threading.active_count() == 1 else "spawn")
     waiting: deque[tuple[Recording, Future[list[Read]] | None]] = deque()
+    held = 0  # bytes of archive members among them
     with (
         TemporaryDirectory(prefix="shadowbox-") as desk,
         ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job, Path(desk))) as pool,
@@ -270,12 +273,20 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
         try:
             for recording in tasks:
                 waiting.append((recording, None if _is_large(recording) else pool.submit(_read_in_worker, recording)))
-                while len(waiting) > AHEAD * workers:
+                held += _bytes_in(recording)
+                while len(waiting) > AHEAD * workers or held > LARGEST:
+                    held -= _bytes_in(waiting[0][0])
                     yield from _finished(job, *waiting.popleft())
             while waiting:
                 yield from _finished(job, *waiting.popleft())
         except BrokenProcessPool as error:
             raise ShadowboxError("a worker process died, perhaps of too little memory; --resume goes on from here") from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _bytes_in(recording: Recording) -> int:
+    return len(recording.content) if isinstance(recording.content, bytes) else 0
 
 
 def _finished(job: Job, recording: Recording, read: Future[list[Read]] | None) -> Iterator[Read]:
@@ -289,6 +300,7 @@ _WORKER: tuple[Job, Path] | None = None  # of this worker process: what to do, a
 def _begin(job: Job, desk: Path) -> None:
     global _WORKER
     _WORKER = job, desk
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stores what was read
 
 
 def _read_in_worker(recording: Recording) -> list[Read]:
