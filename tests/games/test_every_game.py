@@ -8,8 +8,10 @@ import json
 import numpy as np
 import pytest
 
+from shadowbox.core.encoding import Encoding
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.game import EVENT, Game
+from shadowbox.core.scene import validate
 from shadowbox.core.schema import Schema
 from shadowbox.core.view import from_seat, mirrored
 from shadowbox.data.store import Store
@@ -23,6 +25,30 @@ MATCHES, FRAMES = 5, 80
 def game(request, paddles) -> Game:
     """Each game in turn."""
     return load(paddles if request.param.endswith(".md") else request.param)
+
+
+def test_what_is_derived_from_rows_is_allowed(game):
+    """Events, attacks, outcome and encodings take any rows that the schema allows, twice with the same result."""
+    from conftest import random_columns
+
+    columns = random_columns(game.schema, 50, seed=1)
+    kept = {key: values.copy() for key, values in columns.items()}
+    if game.events:
+        found = game.events(columns)
+        check(Episode(columns, {}, found), game.schema, game.name, game.event_kinds)
+        np.testing.assert_array_equal(found, game.events(columns))
+        if game.outcome:
+            assert game.outcome(columns, found).winner in (None, *range(game.schema.players))
+    if game.attacks:
+        assert game.attacks(columns).shape == (50, game.schema.players)
+    for encoding in game.encodings.values():
+        if isinstance(encoding, Encoding):
+            encoding.require(game.schema)
+            floats, ints = encoding.encode(columns)
+            assert (floats.shape, ints.shape) == ((50, encoding.floats), (50, encoding.ints))
+        else:
+            assert set(encoding) <= set(game.schema.columns)
+    assert_same_states(kept, columns)
 
 
 @pytest.fixture
@@ -77,6 +103,11 @@ def test_the_record_is_whole(game):
     if game.reader:
         module, _, attribute = game.reader.partition(":")
         assert callable(getattr(importlib.import_module(module), attribute))
+        assert game.reader_endings
+        for options in game.reader_filters.values():
+            assert options.keys() <= game.reader_options.keys()
+    if game.scene:
+        validate(game.scene(), game.schema)
 
 
 def test_views_are_their_own_inverse(game):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
 
 from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.errors import UsageError
 
 
 @click.group()
@@ -61,6 +63,29 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
     from shadowbox.bench.policy import bench_policy
 
     _print("policy", bench_policy(steps, rounds), as_json)
+
+
+@bench.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--scale", is_flag=True, help="Instead: a generated store of 19,442,187 frames (3.8 GB in --folder); minutes.")
+@click.option("--frames", default=None, type=click.IntRange(min=100_000), help="With --scale: another number of frames.")
+@click.option("--folder", default=None, type=click.Path(path_type=Path, exists=True), help="With --scale: where to write.")
+@json_option
+def ingest(paths: tuple[Path, ...], scale: bool, frames: int | None, folder: Path | None, as_json: bool) -> None:
+    """Replays (.slp files, folders) into a committed store, beside other readers of the same files."""
+    if scale == bool(paths):
+        raise UsageError("give replays to read, or --scale for a generated store")
+    if scale:
+        from shadowbox.bench.scale import FRAMES, bench_scale
+
+        with progress("scale") as update:
+            figures = bench_scale(frames or FRAMES, folder, update)
+    else:
+        from shadowbox.bench.ingest import bench_ingest
+
+        with progress("ingest") as update:
+            figures = bench_ingest(paths, update)
+    _print("ingest", figures, as_json)
 
 
 def _print(name: str, figures: dict[str, Any], as_json: bool) -> None:

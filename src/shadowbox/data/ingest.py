@@ -7,17 +7,20 @@ is not wanted, is no failure: it stands in the report with its reason.
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkstemp
 from typing import Any
 
 import numpy as np
@@ -30,9 +33,11 @@ from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer, episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, ShadowboxError, UsageError
 
+SHARD_BYTES = 64 << 20  # smaller than elsewhere: a shard is digested and written while workers go on reading
 COMMIT_SECONDS = 60.0  # between commits: what a killed ingest has to read again
 LEFT_OUT = ("items_left_out", "item_rows_left_out")  # metadata of what a row has no place for, summed in the report
-AHEAD = 3  # recordings that wait for each worker, so that none is ever idle
+WORTH_A_FILE = 1 << 16  # bytes
+AHEAD = 16  # recordings that wait for each worker, so that none is idle while a shard is written
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Read:
     episode: Packed | None = None
     refused: str = ""
     known: bool = False
+    rows_at: str = ""  # on its way from a worker: the file that holds the episode's rows
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def ingest(
     before = _Clock()
     made = {"ingest": {"game": game.name, "options": options}}
     report = Report()
-    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer:
+    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES) as writer:
         seen = _seen(out) if writer.episodes else {}
         job = Job(
             game.schema, game.event_kinds, game.reader, options, _sources(out) if resume and writer.episodes else frozenset()
@@ -259,34 +265,67 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
     # a forked child would inherit the locks of other threads; without any it starts at once
     context = get_context("fork" if threading.active_count() == 1 else "spawn")
     waiting: deque[tuple[Recording, Future[list[Read]] | None]] = deque()
-    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job,)) as pool:
+    held = 0  # bytes of archive members among them
+    with (
+        TemporaryDirectory(prefix="shadowbox-") as desk,
+        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job, Path(desk))) as pool,
+    ):
         try:
             for recording in tasks:
                 waiting.append((recording, None if _is_large(recording) else pool.submit(_read_in_worker, recording)))
-                while len(waiting) > AHEAD * workers:
+                held += _bytes_in(recording)
+                while len(waiting) > AHEAD * workers or held > LARGEST:
+                    held -= _bytes_in(waiting[0][0])
                     yield from _finished(job, *waiting.popleft())
             while waiting:
                 yield from _finished(job, *waiting.popleft())
         except BrokenProcessPool as error:
             raise ShadowboxError("a worker process died, perhaps of too little memory; --resume goes on from here") from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _bytes_in(recording: Recording) -> int:
+    return len(recording.content) if isinstance(recording.content, bytes) else 0
 
 
 def _finished(job: Job, recording: Recording, read: Future[list[Read]] | None) -> Iterator[Read]:
     """What a worker read; a large file is read here, an episode at a time."""
-    return reads(job, recording) if read is None else iter(read.result())
+    return reads(job, recording) if read is None else map(_fetched, read.result())
 
 
-_JOB: Job | None = None  # of this worker process
+_WORKER: tuple[Job, Path] | None = None  # of this worker process: what to do, and where to lay down what was made
 
 
-def _begin(job: Job) -> None:
-    global _JOB
-    _JOB = job
+def _begin(job: Job, desk: Path) -> None:
+    global _WORKER
+    _WORKER = job, desk
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stores what was read
 
 
 def _read_in_worker(recording: Recording) -> list[Read]:
-    assert _JOB is not None
-    return list(reads(_JOB, recording))
+    assert _WORKER is not None
+    job, desk = _WORKER
+    return [_laid_down(read, desk) for read in reads(job, recording)]
+
+
+def _laid_down(read: Read, desk: Path) -> Read:
+    """Rows go through a file that is mapped and not through a pipe, which would copy them five times."""
+    if read.episode is None or read.episode.rows.nbytes < WORTH_A_FILE:
+        return read
+    handle, path = mkstemp(dir=desk)
+    with open(handle, "wb") as file:
+        read.episode.rows.tofile(file)
+    return replace(read, episode=replace(read.episode, rows=read.episode.rows[:0]), rows_at=path)
+
+
+def _fetched(read: Read) -> Read:
+    if not read.rows_at:
+        return read
+    assert read.episode is not None
+    rows = np.memmap(read.rows_at, read.episode.rows.dtype, mode="r")
+    os.unlink(read.rows_at)  # the mapping keeps the content
+    return replace(read, episode=replace(read.episode, rows=rows), rows_at="")
 
 
 def _is_large(recording: Recording) -> bool:

@@ -81,11 +81,12 @@ def _must_be_wanted(replay: Replay, chosen: Options) -> None:
 def _meta(replay: Replay, rows: Rows, chosen: Options) -> dict[str, Any]:
     start = replay.start
     players = [_named(player, replay, chosen.keep_names) for player in start.players]
-    session = start.match_id or ""
+    session = start.match_id or f"seed {start.seed}"  # offline games are sessions of their own
     known: dict[str, Any] = {
         "players": players,
         "p0": players[0],  # to split by one of them
         "p1": players[1],
+        "session": session if chosen.keep_names else pseudonym("session", session),
         "characters": [_character(player) for player in start.players],
         "kinds": [player.kind for player in start.players],
         "ports": [player.port for player in start.players],
@@ -102,7 +103,6 @@ def _meta(replay: Replay, rows: Rows, chosen: Options) -> dict[str, Any]:
     optional = {
         "pal": start.is_pal,
         "played_at": _date(replay),
-        "session": (session if chosen.keep_names else pseudonym("session", session)) if session else None,
         "rolled_back": replay.rolled_back or None,
         "problems": [problem.kind for problem in replay.problems] or None,
         "unusable": rows.unusable or None,

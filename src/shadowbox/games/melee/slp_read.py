@@ -22,7 +22,7 @@ from shadowbox.games.melee.slp_layout import (
     byte_order,
 )
 from shadowbox.games.melee.slp_scan import CUT, UNLISTED, gather, walk
-from shadowbox.games.melee.slp_start import Start
+from shadowbox.games.melee.slp_start import PORTS, Start
 
 Rollbacks = Literal["last", "first", "all"]
 HEAD = b"{U\x03raw[$U#l"
@@ -127,7 +127,7 @@ class _Reading:
         keep[[PIECE, *(event.code for event in EVENTS.values())]] = True
         if self.sizes[PIECE] != PIECE_SIZE:
             keep[PIECE] = False
-        self.offsets, self.passes, stop, why = walk(self.data, begin, end, self.sizes, keep)
+        self.offsets, self.passes, self.frame_of, stop, why = walk(self.data, begin, end, self.sizes, keep)
         if why == CUT and not (self.problems and self.problems[0].kind == "truncated"):
             self.note("truncated", stop, f"an event 0x{self.content[stop]:02x} is cut off by the end of the events")
         if why == UNLISTED and not (self.unfinished and self.content.startswith(METADATA, stop)):
@@ -182,7 +182,7 @@ class _Reading:
         else:
             chosen, ids = usable, np.unique(self.frame_of[usable])
         self.rolled_back = len(usable) - len(ids)
-        self.frames = self.frame_of[chosen].astype(np.int32)
+        self.frames = self.frame_of[chosen]
         if not len(ids):
             self.note("no-frames", None, "the recording has no complete frame")
         elif (missing := int(ids[-1]) - int(ids[0]) + 1 - len(ids)) > 0:
@@ -197,23 +197,24 @@ class _Reading:
 
     def players(self, start: Start) -> tuple[dict[tuple[str, Slot], Array], Array, Array]:
         """Player events by kind and slot; which passes [P] have a whole player, and which have only half of one."""
-        passes = int(self.passes.max(initial=-1)) + 1
-        self.frame_of = np.zeros(passes, np.int64)
+        passes = len(self.frame_of)
         found: dict[tuple[str, Slot], Array] = {}
-        ports = {player.port for player in start.players}
+        playing = np.zeros(256, bool)
+        playing[[player.port for player in start.players]] = True
         stray = 0
         halves: dict[str, dict[Slot, Array]] = {"pre": {}, "post": {}}
         for kind in ("pre", "post"):
             index = self.of(EVENTS[kind].code)
             at = self.offsets[index]
-            self.frame_of[self.passes[index]] = self._big_endian(at + 1)
             port, follower = self.data[at + 5], self.data[at + 6]
-            known = np.isin(port, list(ports)) & (follower < 2)
+            known = playing[port] & (follower < 2)
             stray += len(index) - int(known.sum())
             who = np.where(known, port * 2 + follower, 255)
-            for slot in np.unique(who[known]):
-                mine = index[who == slot]
-                key = (int(slot) // 2, bool(slot % 2))
+            for number in range(2 * PORTS):
+                mine = index[who == number]
+                if not len(mine):
+                    continue
+                key = (number // 2, bool(number % 2))
                 found[kind, key] = mine
                 halves[kind][key] = np.bincount(self.passes[mine], minlength=passes).astype(bool)
         if stray:
@@ -228,12 +229,6 @@ class _Reading:
             if (pre & post).any():
                 self.whole[slot] = pre & post
         return found, complete, partial
-
-    def _big_endian(self, at: Array) -> Array:
-        value = np.zeros(len(at), np.int64)
-        for byte in range(4):
-            value = (value << 8) | self.data[at + byte]
-        return value - ((value >> 31) << 32)
 
     def fill_rows(self, chosen: Array) -> dict[str, Any]:
         """Rows of players and frames, dense; items and stage events as they come."""
@@ -255,7 +250,9 @@ class _Reading:
             if self.sizes[EVENTS[kind].code] >= 0:
                 index = self.of(EVENTS[kind].code)
                 filled[kind] = self.dense(kind, index, row_of, len(chosen))
-                if missing := len(chosen) - len(np.intersect1d(self.passes[index], chosen)):
+                with_one = np.zeros(len(row_of), bool)
+                with_one[self.passes[index]] = True
+                if missing := len(chosen) - int(with_one[chosen].sum()):
                     self.note("incomplete-frame", None, f"{missing:,} frames lack their {EVENTS[kind].name} event")
         for kind in SPARSE:
             if self.sizes[EVENTS[kind].code] >= 0:

@@ -20,11 +20,11 @@ def _compiled(function: Function) -> Function:
 
 
 @_compiled
-def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Array, Array, int, int]:
+def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Array, Array, Array, int, int]:
     """Where the events of `data[at:end]` stand, and to which pass through a frame each belongs.
 
     data u8[N], sizes i32[256] (payload bytes; -1: not listed), keep bool[256] -> offsets i64[E] of the command bytes of the
-    events to keep, rows i32[E], where it stopped, why (0: at the end).
+    events to keep, rows i32[E], the frame of each row i32[P], where it stopped, why (0: at the end).
 
     A pass ("row") begins with a frame start, or with a player's event of another frame or of a player who already had one:
     old recordings have no frame starts, and rollbacks record a frame again. Events without a frame have row -1, as have
@@ -37,14 +37,15 @@ def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Arr
     room = (end - at) // least + 1
     offsets = np.empty(room, np.int64)
     rows = np.empty(room, np.int32)
+    frames = np.empty(room, np.int32)
     count, row, frame, before, after = 0, -1, 0, 0, 0
     while at < end:
         code = data[at]
         size = sizes[code]
         if size < 0:
-            return offsets[:count], rows[:count], at, UNLISTED
+            return offsets[:count], rows[:count], frames[: row + 1], at, UNLISTED
         if at + 1 + size > end:
-            return offsets[:count], rows[:count], at, CUT
+            return offsets[:count], rows[:count], frames[: row + 1], at, CUT
         if keep[code]:
             mine = -1
             if code in (PRE, POST, FRAME_START):
@@ -56,6 +57,7 @@ def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Arr
                     new |= bool((before if code == PRE else after) & who)
                 if new:
                     row, frame, before, after = row + 1, named, 0, 0
+                    frames[row] = frame
                 if code == PRE:
                     before |= who
                 elif code == POST:
@@ -67,7 +69,7 @@ def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Arr
             rows[count] = mine
             count += 1
         at += 1 + size
-    return offsets[:count], rows[:count], at, 0
+    return offsets[:count], rows[:count], frames[: row + 1], at, 0
 
 
 @_compiled

@@ -1,0 +1,114 @@
+"""`shadowbox bench ingest --scale`: a generated store of melee's row, as large as the ones that people train on."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.schema import Choice, Columns, Flag, Real, Schema
+from shadowbox.data.sample import Windows
+from shadowbox.data.store import Progress, Store
+from shadowbox.data.write import Writer
+from shadowbox.errors import UsageError
+from shadowbox.games import load
+
+FRAMES = 19_442_187  # two thousand games
+EPISODE_FRAMES = 9_721
+LARGE_FRAMES = 206_754_081  # twenty-two thousand games; computed from the other
+LENGTH, BATCH = 10, 4096
+
+
+def bench_scale(frames: int = FRAMES, folder: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Write, open, and draw one epoch of windows; memory beyond the page cache is what this process holds for itself."""
+    schema = load("melee").schema
+    with tempfile.TemporaryDirectory(prefix="shadowbox-scale-", dir=folder) as place:
+        path = Path(place) / "store"
+        began = time.process_time()
+        _write(path, schema, frames, progress)
+        write_s = time.process_time() - began
+        opened = sorted(_open_ms(path) for _ in range(5))
+        before = _own_bytes()
+        store = Store(path)
+        sampler = Windows(store, LENGTH, BATCH)
+        batches = iter(sampler)
+        most, windows, began = before, 0, time.process_time()
+        for number in range(len(sampler)):
+            windows += len(next(batches))
+            if number % 16 == 0:
+                most = max(most, _own_bytes())
+                if progress:
+                    progress(number, len(sampler))
+        epoch_s = time.process_time() - began
+        content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
+        return {
+            "frames": store.frames,
+            "episodes": len(store),
+            "row_bytes": schema.row_dtype.itemsize,
+            "bytes": content,
+            "bytes_per_frame": content / store.frames,
+            "write_frames_per_cpu_s": store.frames / write_s,
+            "open_ms": opened[2],
+            "length": LENGTH,
+            "batch": BATCH,
+            "windows": windows,
+            "windows_per_cpu_s": windows / epoch_s,
+            "epoch_rss_growth_bytes": max(most, _own_bytes()) - before,
+            "large_frames": LARGE_FRAMES,
+            "large_bytes": round(content / store.frames * LARGE_FRAMES),
+            "large_epoch_cpu_s": epoch_s / windows * LARGE_FRAMES,
+            "large_sampler_growth_bytes": round((max(most, _own_bytes()) - before) / store.frames * LARGE_FRAMES),
+        }
+
+
+def _write(path: Path, schema: Schema, frames: int, progress: Progress | None) -> None:
+    """One made episode over and over, and a shorter one where the frames end: sizes and times do not depend on content."""
+    made = smooth_episode(schema, EPISODE_FRAMES, 0)
+    rows, events = schema.pack(made.columns), made.events
+    absent = np.packbits(~made.valid(schema), bitorder="little")
+    with Writer(path, schema) as writer:
+        left = frames
+        number = 0
+        while left > 0:
+            count = min(left, EPISODE_FRAMES)
+            writer.add_packed(rows[: count + 1], events, {"seed": number}, absent)
+            left -= count
+            number += 1
+            if progress and number % 50 == 0:
+                progress(frames - left, frames)
+
+
+def smooth_episode(schema: Schema, frames: int, seed: int) -> Episode:
+    """Any schema's rows, changing slowly, within what its fields allow."""
+    draws = np.random.default_rng(seed)
+    columns: Columns = {}
+    for key, column in schema.columns.items():
+        shape, field = (frames + 1, column.slots), column.field
+        if isinstance(field, Real):
+            low, high = (float(np.clip(limit, -1e4, 1e4)) for limit in field.limits)
+            columns[key] = np.clip(np.cumsum(draws.standard_normal(shape, np.float32), axis=0), low, high)
+        elif isinstance(field, Choice):
+            columns[key] = draws.integers(0, field.n, shape).astype(column.dtype)
+        else:
+            assert isinstance(field, Flag)
+            columns[key] = draws.random(shape) < 0.2
+    return Episode(columns, {"seed": seed})
+
+
+def _open_ms(path: Path) -> float:
+    began = time.perf_counter()
+    Store(path)
+    return 1000 * (time.perf_counter() - began)
+
+
+def _own_bytes() -> int:
+    """Resident memory of this process without pages of files: those are the cache's, and go when others need them."""
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise UsageError("--scale needs a kernel that tells anonymous memory apart from the page cache (Linux)")

@@ -1,0 +1,82 @@
+"""The bench of ingest runs small and prints what it promises."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from made_replays import made
+
+from shadowbox.bench import peers
+from shadowbox.bench.ingest import bench_ingest, copies
+from shadowbox.bench.scale import bench_scale
+from shadowbox.errors import UsageError
+from shadowbox.games.melee import slp
+
+RATES = ("frames_per_cpu_s", "read_frames_per_cpu_s", "two_workers_ratio", "bytes_per_frame")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three replays and a file that is none."""
+    for seed in range(3):
+        (tmp_path / f"{seed}.slp").write_bytes(slp.write(sane((3, 16, 0), seed)))
+    (tmp_path / "none.slp").write_bytes(b"none")
+    return tmp_path
+
+
+def sane(version, seed):
+    """A replay whose numbers are such as the game has."""
+    replay = made(version, frames=300, seed=seed)
+    for rows in replay.pre.values():
+        for name in ("main_x", "main_y", "c_x", "c_y", "trigger", "trigger_l", "trigger_r"):
+            rows[name] = 0
+    for rows in replay.post.values():
+        for name in ("percent", "shield", "hitlag", "jumps", "l_cancel", "hurtbox", "stocks", "character"):
+            rows[name] = 1
+    return replay
+
+
+@pytest.mark.slow
+def test_the_ingest_bench_prints_what_it_promises(folder, monkeypatch):
+    """Every promised figure is there, and where no other reader is, the reason in its place."""
+    interpreters = {"peppi": None, "pyslippi": None}
+    monkeypatch.setattr(peers, "interpreter", interpreters.__getitem__)
+    figures = bench_ingest([folder], rounds=1)
+    assert figures["files"] == 4
+    assert figures["frames"] == 3 * (300 - 84 - 1)
+    assert all(figures[name] > 0 for name in RATES)
+    assert figures["bytes_per_frame"] < 500
+    assert figures["peppi_frames_per_cpu_s"] is None
+    assert figures["peppi_reason"] == "no Python here has peppi_py"
+    assert figures["pyslippi_reason"] == "no Python here has slippi"
+
+
+def test_copies_are_no_duplicates(folder, tmp_path):
+    """A small corpus is copied for two workers, each copy with damage of its own."""
+    made = copies(sorted(folder.glob("*.slp")), tmp_path / "copies")
+    assert len(made) == 3 * 8
+    assert len({path.read_bytes() for path in made}) == len(made)
+    assert all(len(slp.read(path).frames) == 300 for path in made)
+
+
+@pytest.mark.slow
+def test_the_scale_bench_prints_what_it_promises():
+    """A small store is written, opened and drawn once, and the figures of the large one are computed from it."""
+    figures = bench_scale(frames=100_000)
+    assert figures["frames"] == 100_000
+    assert figures["windows"] == 100_000 - figures["episodes"] * 8
+    assert figures["large_bytes"] == round(figures["bytes"] / 100_000 * 206_754_081)
+    assert figures["bytes_per_frame"] <= 1.02 * figures["row_bytes"]
+    assert 0 < figures["open_ms"] < 1_000
+
+
+def test_a_reader_that_is_not_there_says_so(tmp_path, monkeypatch):
+    """Asking another reader where no Python has it, or about no file, gives a reason and never a figure."""
+    monkeypatch.setenv(peers.PYTHON, sys.executable)
+    monkeypatch.setattr(peers, "READERS", {"peppi": "no_such_module"})
+    peers.interpreter.cache_clear()
+    assert peers.ask("peppi", "time", str(tmp_path / "out"), "file") == "no Python here has no_such_module"
+    peers.interpreter.cache_clear()
+    with pytest.raises(UsageError, match=r"no \.slp below"):
+        bench_ingest([tmp_path])

@@ -1,0 +1,180 @@
+"""`shadowbox ingest` and `store export --slp`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from made_matches import content
+
+from shadowbox import cli
+from shadowbox.data.store import Store
+from shadowbox.games.melee import slp
+from shadowbox.games.melee.schema import SCHEMA
+
+
+@pytest.fixture
+def run(capsys):
+    """A function that calls the program: status, standard output and standard error."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return stop.value.code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def replays_made(tmp_path):
+    """A folder with three games, of which one was quit, and a file that is none."""
+    folder = tmp_path / "replays"
+    folder.mkdir()
+    for seed in range(3):
+        end = "no contest" if seed == 2 else "game"
+        (folder / f"{seed}.slp").write_bytes(content(frames=200, seed=seed, end=end))
+    (folder / "none.slp").write_bytes(b"This is not a replay")
+    return folder
+
+
+def test_ingest_reports_what_it_did(run, replays_made, tmp_path):
+    """One JSON object with counts, rates, and a file and a reason for each rejected recording; exit 0."""
+    status, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert (facts["files"], facts["accepted"], facts["episodes"], facts["frames"]) == (4, 3, 3, 600)
+    (rejected,) = facts["rejected"]
+    assert rejected["file"].endswith("none.slp")
+    assert "no Slippi replay" in rejected["reason"]
+    assert facts["bytes_per_frame"] < 220  # of so short games; the row alone has 192
+    assert facts["frames_per_cpu_s"] > 0
+    assert facts["seconds"] > 0
+
+
+def test_ingest_in_words(run, replays_made, tmp_path):
+    """A table of reasons and one line with the sum."""
+    status, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "store")
+    assert status == 0
+    assert "this is no Slippi replay" in out
+    assert "3 of 4 recordings came in: 3 episodes, 600 frames" in out
+
+
+def test_filters_and_options(run, replays_made, tmp_path):
+    """A named filter and single options let in what they ask for; the report says what each refused."""
+    _, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "a", "--filter", "train", "--json")
+    facts = json.loads(out)
+    assert facts["accepted"] == 2
+    assert any("no contest" in entry["reason"] for entry in facts["rejected"])
+    _, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "b", "--set", "min_frames=500", "--json")
+    assert json.loads(out)["accepted"] == 0
+    call = (
+        "ingest",
+        "melee",
+        replays_made,
+        "--out",
+        tmp_path / "c",
+        "--set",
+        "characters=fox,marth",
+        "--set",
+        "human=true",
+        "--json",
+    )
+    assert json.loads(run(*call)[1])["accepted"] == 3
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--filter", "trian"], "did you mean 'train'?"),
+        (["--set", "humans=true"], "did you mean 'human'?"),
+        (["--set", "human=maybe"], "true or false"),
+        (["--set", "min_frames=many"], "a number is needed"),
+        (["--set", "human"], "an option and its value"),
+        (["--set", "end=never"], "decided"),
+        (["/nowhere"], "does not exist"),
+    ],
+)
+def test_wrong_calls_are_told(run, replays_made, tmp_path, extra, message):
+    """A wrong option, value, filter or path is exit 2 and one line that helps."""
+    status, _, err = run("ingest", "melee", replays_made, "--out", tmp_path / "store", *extra)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_game_without_recordings(run, replays_made, tmp_path):
+    """A game that reads no recordings says what makes some."""
+    status, _, err = run("ingest", "brawl", replays_made, "--out", tmp_path / "store")
+    assert status == 2
+    assert "shadowbox record brawl" in err
+
+
+def test_an_episode_goes_out_as_a_replay(run, replays_made, tmp_path):
+    """`store export STORE#1 --slp FILE` writes a replay that reads as the same match and ingests as seen before."""
+    run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
+    status, out, _ = run("store", "export", f"{tmp_path / 'store'}#1", "--slp", tmp_path / "out.slp", "--json")
+    assert status == 0
+    assert json.loads(out)["episodes"] == 1
+    replay = slp.read(tmp_path / "out.slp")
+    x = Store(tmp_path / "store", SCHEMA).episode(1).columns["player/x"]
+    np.testing.assert_array_equal(replay.post[0, False]["x"][-len(x) :], x[:, 0])
+    again = json.loads(run("ingest", "melee", tmp_path / "out.slp", "--out", tmp_path / "store", "--json")[1])
+    assert "seen before" in again["rejected"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["#1"], "where to?"),
+        (["#1", "--mp4", "x"], "--slp"),
+        (["", "--slp", "x.slp"], "name it"),
+        (["#1", "--slp"], "takes one FILE"),
+        (["#1", "--slp", "/nowhere/x.slp"], "could not be written"),
+    ],
+)
+def test_exports_that_cannot_be(run, replays_made, tmp_path, arguments, message):
+    """What is missing or unknown in an export is one line."""
+    run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
+    status, _, err = run("store", "export", f"{tmp_path / 'store'}{arguments[0]}", *arguments[1:])
+    assert status in (1, 2)
+    assert message in err
+
+
+def test_audit_and_view_take_what_came_in(run, replays_made, tmp_path):
+    """The store of an ingest has baselines and press rates, and a page of a match shows both pads and its events."""
+    run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
+    status, out, _ = run("audit", tmp_path / "store", "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert facts["game"] == "melee"
+    assert "pad/a" in facts["controls"]
+    status, _, _ = run("view", f"{tmp_path / 'store'}#0", "--out", tmp_path / "match.html")
+    assert status == 0
+    page = (tmp_path / "match.html").read_text()
+    assert "pad/main_x" in page
+    assert "final_destination" in page or "battlefield" in page
+
+
+@pytest.mark.slow
+def test_all_real_replays(run, replays, tmp_path):
+    """Of the real ones every complete game of two, of version 1.0 or later, on a known stage, comes in once; none crashes."""
+    status, out, _ = run("ingest", "melee", replays, "--out", tmp_path / "store", "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert facts["files"] == 90
+    assert facts["accepted"] + len(facts["rejected"]) == 90
+    assert 70 <= facts["accepted"] <= 75
+    assert not [entry for entry in facts["rejected"] if "Shadowbox itself" in entry["reason"]]
+    assert facts["bytes_per_frame"] <= 200
+    expected = (
+        "players, two are needed",
+        "seen before",
+        "known ones",
+        "no Slippi replay",
+        "no frame of a game",
+        "list of event sizes",
+    )
+    for entry in facts["rejected"]:
+        assert any(reason in entry["reason"] for reason in expected), entry

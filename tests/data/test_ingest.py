@@ -1,0 +1,266 @@
+"""Recordings into a store: in order, each content once, whatever lies between them."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from toy_reader import GAME
+
+from shadowbox.data import recordings as places
+from shadowbox.data.ingest import ingest
+from shadowbox.data.recordings import recordings
+from shadowbox.data.store import Store
+from shadowbox.errors import ShadowboxError, StoreError, UsageError
+
+
+def line(frames=20, seed=0):
+    """A recording of one episode."""
+    return f"{frames} frames of seed {seed}"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve recordings in two folders, one of them twice, and what is none."""
+    for seed in range(12):
+        place = tmp_path / "in" / ("a" if seed % 2 else "b")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{seed:02d}.txt").write_text(line(20 + seed, seed))
+    (tmp_path / "in" / "again.TXT").write_text(line(20, 0))
+    (tmp_path / "in" / "broken.txt").write_text("nothing")
+    (tmp_path / "in" / "notes.md").write_text("no recording")
+    return tmp_path / "in"
+
+
+def reasons(facts):
+    """The rejected, by the ends of their names."""
+    return {entry["file"].rpartition("/")[2]: entry["reason"] for entry in facts["rejected"]}
+
+
+def test_a_folder_comes_in(folder, tmp_path):
+    """Recordings of all folders below, in order of their names; what is rejected has a file and a reason."""
+    facts = ingest(GAME, [folder], tmp_path / "store")
+    assert (facts["files"], facts["accepted"], facts["episodes"]) == (14, 12, 12)
+    assert facts["frames"] == sum(20 + seed for seed in range(12))
+    assert facts["left_out"]["items_left_out"] == 12
+    found = reasons(facts)
+    assert found["broken.txt"] == "line 0 is no match"
+    assert found.keys() == {"broken.txt", "00.txt"}  # again.TXT comes first in the order of names
+    assert "again.TXT" in found["00.txt"]
+    store = Store(tmp_path / "store")
+    assert [int(store.meta_of(i)["seed"]) for i in range(12)] == [0, 1, 3, 5, 7, 9, 11, 2, 4, 6, 8, 10]
+    assert facts["bytes_per_frame"] > store.schema.row_dtype.itemsize
+    for key in ("frames_per_cpu_s", "seconds", "cpu_seconds"):
+        assert facts[key] > 0
+
+
+def test_workers_change_nothing(folder, tmp_path):
+    """Two workers make the same store and the same report as one, to the byte."""
+    alone, shared = (ingest(GAME, [folder], tmp_path / f"w{workers}", workers=workers) for workers in (1, 2))
+    assert Store(tmp_path / "w1").fingerprint == Store(tmp_path / "w2").fingerprint
+    for part in ("rows", "meta", "events", "episodes"):
+        one, two = (Store(tmp_path / f"w{workers}").shards[0].path(part).read_bytes() for workers in (1, 2))
+        assert one == two, part
+    for key in ("files", "accepted", "rejected", "episodes", "frames", "left_out"):
+        assert alone[key] == shared[key], key
+
+
+def test_large_episodes_come_from_workers_too(tmp_path):
+    """Rows that go through a file between processes are the rows that one process stores."""
+    for seed in range(4):
+        (tmp_path / f"{seed}.txt").write_text(line(4000, seed))
+    for workers in (1, 2):
+        ingest(GAME, [tmp_path], tmp_path / f"w{workers}", workers=workers)
+    assert Store(tmp_path / "w1").fingerprint == Store(tmp_path / "w2").fingerprint
+    assert len(Store(tmp_path / "w2")) == 4
+
+
+def test_again_adds_nothing(folder, tmp_path):
+    """Read again, everything is rejected as seen; with resume it is not even read."""
+    ingest(GAME, [folder], tmp_path / "store")
+    again = ingest(GAME, [folder], tmp_path / "store")
+    assert (again["accepted"], again["resumed"]) == (0, 0)
+    assert sum("seen before" in entry["reason"] for entry in again["rejected"]) == 13
+    (folder / "new.txt").write_text(line(33, 99))
+    resumed = ingest(GAME, [folder], tmp_path / "store", resume=True)
+    assert (resumed["accepted"], resumed["resumed"], resumed["files"]) == (1, 13, 15)
+    assert [entry["reason"] for entry in resumed["rejected"]] == ["line 0 is no match"]
+    assert len(Store(tmp_path / "store")) == 13
+
+
+def test_an_interrupted_ingest_is_resumed(folder, tmp_path):
+    """What was read when somebody pressed Ctrl-C is stored, and resume adds the rest."""
+
+    def stop(done, total):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(GAME, [folder], tmp_path / "store", progress=stop)
+    assert 4 <= len(Store(tmp_path / "store")) <= 8
+    ingest(GAME, [folder], tmp_path / "store", resume=True)
+    whole = ingest(GAME, [folder], tmp_path / "whole")
+    assert whole["episodes"] == len(Store(tmp_path / "store"))
+    assert Store(tmp_path / "store").fingerprint == Store(tmp_path / "whole").fingerprint
+
+
+def test_recordings_of_many_parts(tmp_path):
+    """Each part is an episode with a name of its own; a part that is wrong does not spoil the others."""
+    (tmp_path / "many.txt").write_text("\n".join(line(20, seed) for seed in (1, 2, 2, 3)))
+    facts = ingest(GAME, [tmp_path / "many.txt"], tmp_path / "store")
+    assert (facts["files"], facts["accepted"], facts["episodes"]) == (1, 1, 3)
+    store = Store(tmp_path / "store")
+    assert [store.meta_of(i)["source"].partition("#")[2] for i in range(3)] == ["0", "1", "3"]
+
+
+def test_large_files_are_read_in_parts(tmp_path, monkeypatch):
+    """A file beyond the limit is handed over as a path and read an episode at a time, by the same rules."""
+    monkeypatch.setattr("shadowbox.data.ingest.LARGEST", 10)
+    (tmp_path / "many.txt").write_text("\n".join(line(20, seed) for seed in (1, 2, 3)))
+    (tmp_path / "other.txt").write_text(line(20, 7))
+    alone = ingest(GAME, [tmp_path], tmp_path / "w1")
+    shared = ingest(GAME, [tmp_path], tmp_path / "w2", workers=2)
+    assert alone["episodes"] == shared["episodes"] == 4
+    assert Store(tmp_path / "w1").fingerprint == Store(tmp_path / "w2").fingerprint
+
+
+def test_values_that_the_schema_refuses_reject_the_recording(tmp_path):
+    """A bad value is a reason with frame and field, never a zero."""
+    (tmp_path / "bad.txt").write_text(line())
+    facts = ingest(GAME, [tmp_path], tmp_path / "store")
+    assert facts["episodes"] == 0
+    assert "frame 3, player/x[1]: 1000.0" in reasons(facts)["bad.txt"]
+
+
+def test_a_mistake_of_the_reader_is_a_reason(tmp_path):
+    """Whatever a reader raises is told for its file, and the others come in."""
+    (tmp_path / "1.txt").write_text("crash")
+    (tmp_path / "2.txt").write_text(line())
+    facts = ingest(GAME, [tmp_path], tmp_path / "store")
+    assert facts["accepted"] == 1
+    assert "an error of Shadowbox itself: ZeroDivisionError" in reasons(facts)["1.txt"]
+
+
+def test_a_worker_that_dies_is_told(folder, tmp_path):
+    """When a worker is killed the job fails with a line that says so, and the store is whole."""
+    (folder / "zz.txt").write_text("die")
+    with pytest.raises(ShadowboxError, match="a worker process died"):
+        ingest(GAME, [folder], tmp_path / "store", workers=2)
+    with pytest.raises(StoreError):
+        Store(tmp_path / "store")
+
+
+def test_wrong_calls(tmp_path):
+    """A path that is not there is refused before anything is written; a file of another kind, or a pipe, is rejected."""
+    with pytest.raises(UsageError, match="does not exist"):
+        ingest(GAME, [tmp_path / "nowhere"], tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    (tmp_path / "a.md").write_text("x")
+    os.mkfifo(tmp_path / "pipe.txt")
+    facts = ingest(GAME, [tmp_path / "a.md", tmp_path / "pipe.txt"], tmp_path / "store")
+    assert "ends with none of .txt" in reasons(facts)["a.md"]
+    assert "no regular file" in reasons(facts)["pipe.txt"]
+
+
+# ---- archives --------------------------------------------------------------------------------------------------
+
+
+def zipped(path, members):
+    """A zip archive of (name, content)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def tarred(path, members, mode="w:gz"):
+    """A tar archive of (name, content), or of ready-made members."""
+    with tarfile.open(path, mode) as archive:
+        for name, content in members:
+            if isinstance(content, tarfile.TarInfo):
+                archive.addfile(content)
+                continue
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content.encode()))
+    return path
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred, lambda p, m: tarred(p.with_suffix(".tar"), m, "w")])
+def test_archives_come_in(tmp_path, pack):
+    """Recordings inside an archive come in like files; other members are passed over."""
+    name = "x.zip" if pack is zipped else "x.tar.gz"
+    path = pack(tmp_path / name, [("a/1.txt", line(20, 1)), ("readme.md", "x"), ("b/2.txt", line(25, 2))])
+    for workers in (1, 2):
+        facts = ingest(GAME, [path], tmp_path / f"w{workers}", workers=workers)
+        assert (facts["files"], facts["accepted"], facts["frames"]) == (2, 2, 45)
+    assert Store(tmp_path / "w1").fingerprint == Store(tmp_path / "w2").fingerprint
+
+
+@pytest.mark.parametrize("name", ["../../etc/1.txt", "/etc/1.txt", "a/../../1.txt", "C:\\1.txt", "..\\1.txt"])
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_members_that_lead_out_are_refused(tmp_path, pack, name):
+    """A member whose name escapes is rejected by name, its neighbours come in, and nothing is written anywhere else."""
+    path = pack(tmp_path / ("x.zip" if pack is zipped else "x.tgz"), [(name, line(20, 1)), ("2.txt", line(20, 2))])
+    facts = ingest(GAME, [path], tmp_path / "store")
+    assert facts["accepted"] == 1
+    assert [entry["reason"] for entry in facts["rejected"]] == ["its name leads out of the archive"]
+
+
+def test_links_in_a_tar_are_refused(tmp_path):
+    """A link or device is rejected and never followed."""
+    link = tarfile.TarInfo("1.txt")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    facts = ingest(GAME, [tarred(tmp_path / "x.tar.gz", [("", link)])], tmp_path / "store")
+    assert "a link or a device" in next(iter(reasons(facts).values()))
+
+
+def test_bombs_cost_no_memory(tmp_path, monkeypatch):
+    """Members that declare, or are, far too much are rejected with little memory: zip, tar, and a tar's own headers."""
+    monkeypatch.setattr(places, "LARGEST", 1 << 20)
+    zeros = "0" * (50 << 20)
+    huge = zipped(tmp_path / "huge.zip", [("1.txt", zeros)])
+    lying = zipped(tmp_path / "lying.zip", [("1.txt", zeros)])
+    content = bytearray(lying.read_bytes())
+    for at in (content.find(b"PK\x03\x04") + 22, content.find(b"PK\x01\x02") + 24):
+        content[at : at + 4] = (1000).to_bytes(4, "little")  # the uncompressed size that it declares
+    lying.write_bytes(content)
+    many = zipped(tmp_path / "many.zip", [(f"{i}.txt", "0" * (1 << 20)) for i in range(200)])
+    tar = tarred(tmp_path / "huge.tar.gz", [("1.txt", zeros)])
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 200 << 20
+    long_name = tmp_path / "name.tar"
+    long_name.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + b"a" * (1 << 20))
+    tracemalloc.start()
+    for path, reason in (
+        (huge, "bytes long"),
+        (lying, "cannot be unpacked"),
+        (many, "times its size"),
+        (tar, "times its size"),
+        (long_name, "a header of"),
+    ):
+        found = [recording for recording in recordings(path, (".txt",)) if recording.refused]
+        assert found, path.name
+        assert reason in found[-1].refused, (path.name, found[-1].refused)
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_damaged_archives_are_told(tmp_path, pack):
+    """Cut or flipped anywhere, an archive gives reasons and what of it is whole; never a traceback."""
+    path = pack(tmp_path / ("x.zip" if pack is zipped else "x.tar.gz"), [(f"{i}.txt", line(20, i)) for i in range(5)])
+    content, draws = path.read_bytes(), np.random.default_rng(0)
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        assert all(found.refused or isinstance(found.content, bytes) for found in recordings(path, (".txt",)))
+    for _ in range(300):
+        flipped = bytearray(content)
+        flipped[draws.integers(len(flipped))] ^= 1 << draws.integers(8)
+        path.write_bytes(flipped)
+        assert all(found.refused or isinstance(found.content, bytes) for found in recordings(path, (".txt",)))

@@ -1,0 +1,76 @@
+"""docs/melee.md: its tables are what the code says. `python tests/games/melee/test_melee_docs.py` prints them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shadowbox.games.melee.accept import DEFAULTS, FILTERS, Options
+from shadowbox.games.melee.encodings import PRESETS, Switches, encoding
+from shadowbox.games.melee.schema import SCHEMA
+
+PAGE = Path(__file__).parents[3] / "docs" / "melee.md"
+
+
+def settings(kind, head):
+    """A table of a settings class: each field with its default, and its comment."""
+    lines = inspect.getsource(kind).splitlines()
+    rows = [f"| {head} | default | meaning |", "|---|---|---|"]
+    for field in dataclasses.fields(kind):
+        (line,) = (line for line in lines if re.match(rf"\s+{field.name}:", line))
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        rows.append(f"| `{field.name}` | {f'`{default}`' if default != '' else ''} | {line.partition('# ')[2]} |")
+    return "\n".join(rows)
+
+
+def filters():
+    """The named sets, in words."""
+    return (
+        "; ".join(f"`{name}` is " + ", ".join(f"`{k}={v}`" for k, v in given.items()) for name, given in FILTERS.items()) + "."
+    )
+
+
+def encodings():
+    """How wide the presets are."""
+    head = ("encoding", "floats a player", "a frame", "ints", "float targets", "category targets", "features", "what is on")
+    rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, on in PRESETS.items():
+        made = encoding(name)
+        switched = [f"`{f.name}={getattr(on, f.name)}`" for f in dataclasses.fields(on) if getattr(on, f.name) != f.default]
+        cells = (len(made.numbers), made.floats, made.ints, made.float_targets, made.int_targets, made.frame_width)
+        rows.append(f"| `{name}` | " + " | ".join(map(str, cells)) + f" | {', '.join(switched)} |")
+    return "\n".join(rows)
+
+
+TABLES = {
+    "OPTIONS": lambda: settings(Options, "option"),
+    "FILTERS": filters,
+    "FIELDS": SCHEMA.table,
+    "ENCODINGS": encodings,
+    "SWITCHES": lambda: settings(Switches, "switch"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_docs_show_what_the_code_says(name):
+    """Options, filters, fields, encodings and switches stand in docs/melee.md as they are."""
+    assert TABLES[name]() in PAGE.read_text()
+    assert DEFAULTS.keys() == {field.name for field in dataclasses.fields(Options)}
+
+
+def test_describing_the_game_is_light():
+    """The record of the game loads without Numba and without torch."""
+    code = "import sys; from shadowbox.games import load; load('melee'); print({'numba', 'torch'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
+
+
+if __name__ == "__main__":
+    for name, table in TABLES.items():
+        print(f"{name}\n{table()}\n")

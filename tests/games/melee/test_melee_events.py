@@ -1,0 +1,148 @@
+"""What happened in a match, out of its states alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_matches import match
+
+from shadowbox.core.game import EVENT
+from shadowbox.games.melee import GAME
+from shadowbox.games.melee.events import LANDINGS, SHIELDS, TECHS, attacks, events, outcome
+from shadowbox.games.melee.names import ACTIONABLE, ACTIONS, DYING, EXTERNAL, TECHING, TO_EXTERNAL, TO_INTERNAL, action
+from shadowbox.games.melee.schema import EVENTS, SCHEMA
+
+
+@pytest.fixture
+def still():
+    """Forty rows in which two stand and nothing happens."""
+    columns = match(40).columns
+    for key in ("player/percent", "player/hitstun"):
+        columns[key][:] = 0
+    columns["player/action"][:] = action("wait")
+    columns["player/on_ground"][:] = True
+    return columns
+
+
+def happened(columns):
+    """(kind, frame, player, other, what, value) of each event."""
+    found = events(columns)
+    return [
+        (EVENTS[e["kind"]], int(e["frame"]), int(e["player"]), int(e["other"]), int(e["what"]), float(e["value"]))
+        for e in found
+    ]
+
+
+def test_nothing_happens_to_those_who_stand(still):
+    """No event without a cause."""
+    assert happened(still) == []
+
+
+def test_damage_is_a_hit_of_who_hit(still):
+    """Damage that rises is a hit of the last hitter with his last attack; without one it is suffered alone."""
+    still["player/percent"][10:, 0] = 12.5
+    still["player/percent"][20:, 1] = 3
+    still["player/last_hit_by"][:, 0] = 1
+    still["player/last_hit_by"][:, 1] = 2
+    still["player/last_attack"][:, 1] = 11
+    assert happened(still) == [("hit", 10, 1, 0, 11, 12.5), ("hit", 20, 1, -1, 0, 3.0)]
+
+
+def test_a_stock_lost_is_a_knock_out(still):
+    """It is worth the damage at which it was lost, and belongs to who hit last."""
+    still["player/stocks"][15:, 0] = 3
+    still["player/percent"][5:15, 0] = 99
+    still["player/last_hit_by"][:, 0] = 1
+    assert happened(still)[-1] == ("ko", 15, 1, 0, 0, 99.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("landing", [("land", 10, 0, -1, LANDINGS.index("landing"), 0.0)]),
+        ("landing_special", [("land", 10, 0, -1, LANDINGS.index("special_landing"), 0.0)]),
+        ("landing_back_air", [("land", 10, 0, -1, LANDINGS.index("aerial_landing"), 0.0)]),
+        ("rebirth_wait", []),
+    ],
+)
+def test_landings(still, state, expected):
+    """From the air to the ground, by how; coming back after a knock-out is none."""
+    still["player/on_ground"][:10, 0] = False
+    still["player/action"][10:, 0] = action(state)
+    assert happened(still) == expected
+
+
+def test_ledge_shield_grab_and_tech(still):
+    """Each is the state that begins; a grab belongs to who holds."""
+    for row, seat, state in (
+        (5, 0, "ledge_catch"),
+        (8, 1, "guard_on"),
+        (9, 1, "guard"),
+        (12, 1, "guard_stun"),
+        (15, 1, "guard_reflect"),
+        (18, 0, "capture_pulled_high"),
+        (19, 0, "capture_wait_high"),
+        (25, 1, "tech_back"),
+    ):
+        still["player/action"][row:, seat] = action(state)
+    assert happened(still) == [
+        ("ledge", 5, 0, -1, 0, 0.0),
+        ("shield", 8, 1, -1, SHIELDS.index("raised"), 0.0),
+        ("shield", 12, 1, -1, SHIELDS.index("hit"), 0.0),
+        ("shield", 15, 1, -1, SHIELDS.index("reflected"), 0.0),
+        ("grab", 18, 1, 0, 0, 0.0),
+        ("tech", 25, 1, -1, TECHS.index("back"), 0.0),
+    ]
+
+
+def test_the_same_rows_give_the_same_events():
+    """Events are a function of the rows, ordered by frame, and fit what the game declares."""
+    columns = match(300, seed=5).columns
+    found = events(columns)
+    np.testing.assert_array_equal(found, events({key: values.copy() for key, values in columns.items()}))
+    assert found.dtype == EVENT
+    assert len(found) > 10
+    assert (np.diff(found["frame"]) >= 0).all()
+    for event in found:
+        names = GAME.event_whats.get(EVENTS[event["kind"]], ("",))
+        assert 0 <= event["what"] < len(names)
+
+
+def test_attacks_are_where_they_begin(still):
+    """An attack that lasts is one attack."""
+    still["player/action"][10:20, 1] = action("neutral_air")
+    begun = attacks(still)
+    assert np.argwhere(begun).tolist() == [[10, 1]]
+
+
+def test_outcome_reads_the_last_row(still):
+    """Whoever has stocks left has won; with both standing nobody has."""
+    assert outcome(still, events(still)).winner is None
+    still["player/stocks"][-1] = 0, 2
+    assert outcome(still, events(still)).winner == 1
+
+
+def test_numbers_of_characters_and_states():
+    """External and internal numbers lead to each other; states stand where recorders put them."""
+    for external, name in enumerate(EXTERNAL):
+        assert TO_EXTERNAL[TO_INTERNAL[external]] == external, name
+    known = {
+        14: "wait",
+        24: "jump_squat",
+        65: "neutral_air",
+        178: "guard_on",
+        212: "grab",
+        236: "air_dodge",
+        252: "ledge_catch",
+    }
+    for number, name in (known | {322: "entry", 340: "barrel_cannon_wait", 341: "special_341"}).items():
+        assert ACTIONS[number] == name
+    assert not ACTIONABLE & DYING
+    assert len(TECHS) == len(TECHING)
+    assert len(SCHEMA.columns["player/action"].field.names) == 1024
+
+
+def test_a_row_fits_into_its_budget():
+    """Both players, both pads, five items and the stage are 192 bytes."""
+    assert SCHEMA.row_dtype.itemsize == SCHEMA.content_bytes == 192
+    assert SCHEMA.columns["item/x"].slots >= 4
