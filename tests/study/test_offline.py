@@ -48,7 +48,9 @@ def test_known_answers() -> None:
     for baseline in ("copy_last", "never_press"):
         assert found["onset_f1"].baselines[baseline].value == 0
         assert found["onset_f1_sampled"].baselines[baseline].value == 0
-    copied = sum((one.down["a"] == one.before["a"])[one.down["a"]].sum() for one in seats) / sum(o.down["a"].sum() for o in seats)
+    copied = sum((one.down["a"] == one.before["a"])[one.down["a"]].sum() for one in seats) / sum(
+        o.down["a"].sum() for o in seats
+    )
     assert found["val/btn_pressed_acc"].baselines["copy_last"].value == pytest.approx(copied)
     assert found["val/btn_pressed_acc"].baselines["never_press"].value == 0
     assert found["stick_change_error"].value.value == found["stick_change_error"].baselines["copy_last"].value == 1
@@ -117,7 +119,10 @@ PAD = Schema(
     fps=30,
     state=(Group("ball", (Real("x", low=-9, high=9),), slots=2, per="player"),),
     controls=Group(
-        "stick", (Flag("a"), Choice("way", 4), Real("main_x", low=-1, high=1), Real("main_y", low=-1, high=1)), slots=2, per="player"
+        "stick",
+        (Flag("a"), Choice("way", 4), Real("main_x", low=-1, high=1), Real("main_y", low=-1, high=1)),
+        slots=2,
+        per="player",
     ),
 )
 
