@@ -52,9 +52,22 @@ def loop(steps: int, batch: int, as_json: bool) -> None:
     _print("loop", bench_loop(steps, batch), as_json)
 
 
+@bench.command()
+@click.option("--steps", default=6, show_default=True, type=click.IntRange(min=1), help="Steps of each kind a round.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+@json_option
+def policy(steps: int, rounds: int, as_json: bool) -> None:
+    """Policies: targets learned a CPU-second beside a plain PyTorch loop, and milliseconds of a decision."""
+    from shadowbox.bench.policy import bench_policy
+
+    _print("policy", bench_policy(steps, rounds), as_json)
+
+
 def _print(name: str, figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit(figures)
         return
-    rows = [[key, value if isinstance(value, str) else number(value)] for key, value in figures.items()]
+    rows = [
+        [key, value if isinstance(value, str) else "-" if value is None else number(value)] for key, value in figures.items()
+    ]
     print(table([name, ""], rows))

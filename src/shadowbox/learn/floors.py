@@ -35,9 +35,9 @@ class Pressed:
     recorded: Array
 
 
-def pressed(store: Store, episodes: Array, seats: Sequence[int], most: int = MOST_ROWS) -> Pressed:
+def pressed(store: Store, episodes: Array, seats: Sequence[int], values: Values, most: int = MOST_ROWS) -> Pressed:
     """What the players in these seats pressed, out of episodes that are evenly spread, up to about `most` rows."""
-    schema, values = store.schema, Values(store.schema)
+    schema = store.schema
     each = max(1.0, float(store.lengths[episodes].mean())) * len(seats) if len(episodes) else 1.0
     chosen = episodes[:: max(1, math.ceil(len(episodes) * each / most))]
     parts: list[tuple[Array, Array]] = []
@@ -46,8 +46,8 @@ def pressed(store: Store, episodes: Array, seats: Sequence[int], most: int = MOS
         gone = store.absent_in(episode)
         for seat in seats:
             own = from_seat(schema, columns, seat)
-            found = np.concatenate([own[key][:, : values.slots].astype(np.float32) for key in values.keys], axis=1)
-            parts.append((found, np.array([key not in gone for key in values.names])))
+            recorded = [not any(key in gone for key in keys) for keys in values.sources for _ in range(values.slots)]
+            parts.append((values.of_arrays(own), np.array(recorded)))
     empty = np.zeros((0, len(values.names)), np.float32)
     before, now = (np.concatenate([empty, *(found[rows] for found, _ in parts)]) for rows in (slice(0, -1), slice(1, None)))
     kept = [np.repeat(recorded[None], max(0, len(found) - 1), axis=0) for found, recorded in parts]
@@ -57,9 +57,9 @@ def pressed(store: Store, episodes: Array, seats: Sequence[int], most: int = MOS
 class Floors:
     """Baselines of a policy, fitted on what was pressed on the training side."""
 
-    def __init__(self, schema: Schema, parts: Sequence[Part], found: Pressed) -> None:
-        self.values, self.parts = Values(schema), tuple(parts)
-        self.table = _look_up(schema, self.values, found)
+    def __init__(self, values: Values, parts: Sequence[Part], found: Pressed) -> None:
+        self.values, self.parts = values, tuple(parts)
+        self.table = _look_up(values.schema, values, found)
         self.names = ("hold", "never_press", *(("look_up",) if self.table else ()))
         self._counted = [_count(part, found) for part in parts]
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Array, Flag, Real, Schema
 from shadowbox.data.sample import Aligned, Batch, Segments, align
 from shadowbox.data.split import Split
@@ -24,7 +25,7 @@ from shadowbox.learn.floors import Floors, pressed
 from shadowbox.learn.learner import Score, Task
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import About
-from shadowbox.model.codec import decode, from_every_seat, has_mirror, mirrored_where, visible
+from shadowbox.model.codec import Values, decode, from_every_seat, has_mirror, mirrored_where, visible
 from shadowbox.model.heads import fit_vocabulary
 from shadowbox.model.policy import Policy, Seen
 
@@ -69,12 +70,23 @@ class Tensors:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What a policy is shown at each position, from every seat, and what was pressed there."""
+
+    view: Mapping[str, Tensor]  # [S, T, slots]
+    targets: Tensor  # [S, T, V]
+    reset: Tensor  # [S, T]
+    counted: Tensor  # [S, T, N] how much each term counts: 0 where there is no decision, or it was not recorded
+    style: Mapping[str, Tensor]  # [S, ...]
+
+
+@dataclass(frozen=True)
 class Asked:
-    """What a policy answered at each position, from every seat, and what was pressed."""
+    """What it answered."""
 
     seen: Seen  # [S, T, ...]
     targets: Tensor  # [S, T, V]
-    counted: Tensor  # [S, T, N] how much each term counts: 0 where there is no decision, or it was not recorded
+    counted: Tensor  # [S, T, N]
 
     @property
     def before(self) -> Tensor:
@@ -86,7 +98,8 @@ class Imitate:
     """The cost of what was pressed, as the policy's head counts it, each term by the weight of its field."""
 
     def __init__(self, model: Policy, store: Store, lessons: Lessons, floors: Floors, train: Array) -> None:
-        self.schema, self.head, self.values, self.lessons, self.floors = model.schema, model.head, model.values, lessons, floors
+        self.policy, self.lessons, self.floors = model, lessons, floors
+        self.schema, self.head, self.values = model.schema, model.head, model.values
         self.seats = lessons.seats or tuple(range(self.schema.players))
         self._columns = _needed(self.schema, (*model.sees, *self.schema.control_keys), lessons)
         self._recorded, self._whose, self._strength = _by_episode(store, model, self.seats, train)
@@ -117,8 +130,8 @@ class Imitate:
 
     def loss(self, model: nn.Module, batch: Tensors) -> tuple[Tensor, dict[str, Tensor]]:
         """Nats a decision, in all and by term."""
-        asked, decisions = self._ask(model, batch, learning=True)
-        costs = (asked.seen.costs(asked.targets) * asked.counted).sum((0, 1)) / decisions  # [N]
+        lesson, decisions = self._lesson(batch, learning=True)
+        costs = (model(lesson.view, lesson.targets, lesson.reset, lesson.style) * lesson.counted).sum((0, 1)) / decisions  # [N]
         total = (costs * self._weights.to(costs.device)).sum()
         found: dict[str, Tensor] = {}
         for name, cost in zip(self.head.names, costs.detach(), strict=True):  # slots of a control share its name
@@ -127,7 +140,9 @@ class Imitate:
 
     def score(self, model: nn.Module, batch: Tensors) -> dict[str, Score]:
         """Each score and its baselines, by example of the batch (all seats together)."""
-        asked, _ = self._ask(model, batch, learning=False)
+        lesson, _ = self._lesson(batch, learning=False)
+        seen, _ = self.policy.seq(lesson.view, lesson.targets, lesson.reset, style=lesson.style)
+        asked = Asked(seen, lesson.targets, lesson.counted)
         counts = (asked.counted @ self._of_part(asked.counted)) > 0  # [S, T, P]
         changed = (asked.before != asked.targets).any(-1) & counts.any(-1)
         found: dict[str, Score] = {}
@@ -146,8 +161,8 @@ class Imitate:
 
     # ---- asking ------------------------------------------------------------------------------------------------
 
-    def _ask(self, model: nn.Module, batch: Tensors, learning: bool) -> tuple[Asked, Tensor]:
-        """Decode, mirror, align, look from every seat, and ask the model; and the decisions of the whole batch."""
+    def _lesson(self, batch: Tensors, learning: bool) -> tuple[Lesson, Tensor]:
+        """Decode, mirror, align, look from every seat; and the decisions of the whole batch."""
         columns = decode(self.schema, batch.rows, self._columns)
         if learning and self.lessons.mirror:
             columns = mirrored_where(self.schema, columns, torch.rand(len(batch.rows), device=batch.rows.device) < 0.5)
@@ -161,10 +176,8 @@ class Imitate:
         counted = self._counted(view, decided, batch.valid.repeat(many, 1))
         decisions = decided.sum().clamp(min=1)
         style = {"player": batch.player.t().flatten(), "strength": batch.strength.transpose(0, 1).flatten(0, 1)}
-        if learning and self.lessons.thin > 1:
-            view, targets, reset, counted, style = self._thinned(view, targets, reset, counted, style)
-        output = model(view, targets, reset, style)
-        return Asked(Seen(self.head, output, self.values.of(view)), targets, counted), decisions
+        lesson = Lesson(view, targets, reset, counted, style)
+        return (self._thinned(lesson) if learning and self.lessons.thin > 1 else lesson), decisions
 
     def _counted(self, view: Mapping[str, Tensor], decided: Tensor, valid: Tensor) -> Tensor:
         """How much each term counts, [S, T, N]."""
@@ -176,13 +189,13 @@ class Imitate:
             counted = counted * torch.where(view[key][..., 0] == int(value), 1.0, self.lessons.elsewhere)[..., None]
         return counted
 
-    def _thinned(self, view: Any, targets: Tensor, reset: Tensor, counted: Tensor, style: Any) -> Any:
+    def _thinned(self, lesson: Lesson) -> Lesson:
         """Fewer of the segments in which nothing changes, each counting more: the same loss on average."""
-        changes = (self.values.of(view) != targets).any(-1).any(-1)
-        kept = changes | (torch.rand(len(targets), device=targets.device) < 1 / self.lessons.thin)
-        counted = counted * torch.where(changes, 1.0, self.lessons.thin)[:, None, None]
-        view, style = ({key: values[kept] for key, values in side.items()} for side in (view, style))
-        return view, targets[kept], reset[kept], counted[kept], style
+        changes = (self.values.of(lesson.view) != lesson.targets).any(-1).any(-1)
+        kept = changes | (torch.rand(len(changes), device=changes.device) < 1 / self.lessons.thin)
+        counted = lesson.counted * torch.where(changes, 1.0, self.lessons.thin)[:, None, None]
+        view, style = ({key: values[kept] for key, values in side.items()} for side in (lesson.view, lesson.style))
+        return Lesson(view, lesson.targets[kept], lesson.reset[kept], counted[kept], style)
 
     # ---- scoring -----------------------------------------------------------------------------------------------
 
@@ -232,6 +245,7 @@ def prepare(
     *,
     preset: str = "default",
     sees: Sequence[str] | None = None,
+    encoding: Encoding | None = None,
     length: int = 64,
     split: Split | None = None,
     lessons: Mapping[str, Any] | None = None,
@@ -241,8 +255,8 @@ def prepare(
 ) -> Task:
     """A store and a preset -> something to train.
 
-    `sees`: the columns that the policy is shown (default: all it can); `length`: decisions a segment; `lessons`: see there;
-    `changes`: of the preset.
+    `sees`: the columns that the policy is shown (default: all it can); `encoding`: made of them, in their place;
+    `length`: decisions a segment; `lessons`: see there; `changes`: of the preset.
     """
     split, schema = split or Split(), store.schema
     sides = _sides(store, split)
@@ -253,11 +267,12 @@ def prepare(
         changes["players"] = tuple(
             sorted({name for episode in sides["train"].tolist() for name in _names(store, episode, seats)})
         )
-    found = pressed(store, sides["train"], seats, MOST_COUNTED)
+    values = Values(schema, changes.get("answers", policy.PRESETS.get(preset, {}).get("answers", ())))
+    found = pressed(store, sides["train"], seats, values, MOST_COUNTED)
     can = [key for key in (visible(schema) if sees is None else sees) if key in schema.state_keys]
-    arguments = policy.arguments(preset, can, fit_vocabulary(schema, found.now), **changes)
-    model = policy.build(schema, arguments, config.seed)
-    floors = Floors(schema, model.head.parts, found)
+    arguments = policy.arguments(preset, can, fit_vocabulary(values, found.now), encoding, **changes)
+    model = policy.build(schema, arguments, config.seed, encoding)
+    floors = Floors(values, model.head.parts, found)
 
     def source(batch: int, rank: int, ranks: int) -> Segments:
         chosen = sides["train"]
@@ -316,7 +331,8 @@ def _by_episode(store: Store, model: Policy, seats: Sequence[int], train: Array)
 
     A control that no training episode has is read as never used; one that some have is no target where it is missing.
     """
-    recorded = np.array([[key not in gone for key in model.values.names] for gone in map(store.absent_in, range(len(store)))])
+    sources = [keys for keys in model.values.sources for _ in range(model.values.slots)]
+    recorded = np.array([[not set(keys) & set(gone) for keys in sources] for gone in map(store.absent_in, range(len(store)))])
     missing = ~recorded & recorded[train].any(axis=0)
     whose = np.zeros((len(store), len(seats)), np.int64)
     strength = np.zeros((len(store), len(seats), 2), np.float32)

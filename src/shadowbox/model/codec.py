@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shadowbox.core.schema import Block, Choice, Column, Flag, Real, Schema
+from shadowbox.core.encoding import CONTROLS, Encoding
+from shadowbox.core.schema import Array, Block, Choice, Column, Flag, Real, Schema
 from shadowbox.core.view import seat_order
-from shadowbox.errors import SchemaError
+from shadowbox.errors import SchemaError, UsageError, did_you_mean
 
 MOST_EMBEDDED = 1 << 16  # values of a choice; a larger one names something (a seed), and nothing is learned from a name
 
@@ -141,8 +142,8 @@ class Embed(nn.Module):
         self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags))
         self.width = self.fixed + sum(int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys)
 
-    def forward(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """Columns [..., slots] -> [..., width]."""
+    def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
+        """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
         parts = []
         if self.reals:
             parts.append(_gathered(columns, self.reals) * self.scale)
@@ -151,7 +152,7 @@ class Embed(nn.Module):
         for width, keys in self.choices.items():
             rows = _gathered(columns, keys) + getattr(self, f"first_{width}")
             parts.append(self.tables[width](rows).flatten(-2))
-        return torch.cat(parts, dim=-1)
+        return torch.cat([*parts, *more], dim=-1)
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The features by name: (column[slot], first, behind the last), in their order."""
@@ -168,6 +169,40 @@ class Embed(nn.Module):
         """The features that the first `slots` slots of these columns have."""
         wanted = {f"{key}[{slot}]" for key in keys for slot in range(slots)}
         return [at for name, first, end in self.describe() if name in wanted for at in range(first, end)]
+
+
+class Encoded(nn.Module):
+    """A named encoding [..., floats], [..., ints] with its categories embedded: the same interface as `Embed`.
+
+    A category has one table for all players, as wide as it declares.
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        super().__init__()
+        self.encoding = encoding
+        self.tables = nn.ModuleDict({c.name: nn.Embedding(c.n, c.embed) for c in (*encoding.categories, *encoding.shared)})
+        self.fixed, self.width = encoding.floats, encoding.frame_width
+
+    def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
+        """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
+        floats, ints = self.encoding.encode(columns, torch)
+        many = len(self.encoding.categories)
+        own = ints[..., : many * self.encoding.players]
+        embedded = [self.tables[c.name](own[..., at::many]).flatten(-2) for at, c in enumerate(self.encoding.categories)]
+        embedded += [self.tables[c.name](ints[..., own.shape[-1] + at]) for at, c in enumerate(self.encoding.shared)]
+        return torch.cat([floats, *embedded, *more], -1)
+
+    def describe(self) -> list[tuple[str, int, int]]:
+        """The features by name: (what, first, behind the last), in their order."""
+        names = [(name, 1) for name in self.encoding.float_names]
+        names += [(f"p{player}.{c.name}", c.embed) for c in self.encoding.categories for player in range(self.encoding.players)]
+        names += [(c.name, c.embed) for c in self.encoding.shared]
+        ends = np.cumsum([0, *(width for _, width in names)]).tolist()
+        return [(name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)]
+
+    def places(self, keys: Iterable[str], slots: int) -> list[int]:
+        """The features that are made of the own controls."""
+        return [at for at, number in enumerate(self.encoding.numbers) if number.block == CONTROLS]
 
 
 def embedded_width(column: Column) -> int:
@@ -189,28 +224,45 @@ def visible(schema: Schema) -> tuple[str, ...]:
 class Values:
     """The own controls of a frame as V numbers: reals, then flags, then choices, each with the slots of one player.
 
-    `names` says which column each is. A control with a mode (`when`) is neutral wherever its mode is off, so that what
-    does nothing is neither learned nor pressed.
+    `names` says which column each is. `answers` chooses some of the controls; all others stay neutral. An answer such as
+    "pad/x|pad/y" stands for several of one kind: it is read as the largest of them and given to the first. A control with a
+    mode (`when`) is neutral wherever its mode is off, so that what does nothing is neither learned nor pressed.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, answers: Sequence[str] = ()) -> None:
         self.schema, self.slots = schema, schema.controls.slots // schema.players
-        order = {kind: [key for key in schema.control_keys if isinstance(schema.columns[key].field, kind)]
-                 for kind in (Real, Flag, Choice)}  # fmt: skip
-        self.keys = [key for keys in order.values() for key in keys]
+        given = [tuple(answer.split("|")) for answer in answers or schema.control_keys]
+        _must_be_controls(schema, given)
+        order = {
+            kind: [keys for keys in given if isinstance(schema.columns[keys[0]].field, kind)] for kind in (Real, Flag, Choice)
+        }
+        self.sources = [keys for chosen in order.values() for keys in chosen]
+        self.keys = [keys[0] for keys in self.sources]
         self.names = [key for key in self.keys for _ in range(self.slots)]
         self.kinds = np.array([schema.columns[key].field.kind for key in self.names])
         self.modes = {at: mode for at, key in enumerate(self.names) if (mode := schema.columns[key].field.when)}
 
     def of(self, columns: Mapping[str, Tensor]) -> Tensor:
         """The own controls among columns [..., slots]: [..., V]."""
-        return torch.cat([columns[key][..., : self.slots].float() for key in self.keys], dim=-1)
+        return torch.cat([self._largest([columns[key][..., : self.slots] for key in keys]) for keys in self.sources], dim=-1)
+
+    def of_arrays(self, columns: Mapping[str, Array]) -> Array:
+        """The same for NumPy: f32 [..., V]."""
+        parts = [np.max([columns[key][..., : self.slots] for key in keys], axis=0) for keys in self.sources]
+        return np.concatenate(parts, axis=-1, dtype=np.float32, casting="unsafe")
 
     def columns(self, values: Tensor) -> dict[str, Tensor]:
-        """Values [..., V] -> {key: [..., slots a player]}: reals f32, flags bool, choices int64."""
+        """Values [..., V] -> every control {key: [..., slots a player]}: reals f32, flags bool, choices int64."""
         parts = dict(zip(self.keys, torch.split(values, self.slots, -1), strict=True))
-        return {key: part if (kind := self.schema.columns[key].field.kind) == "real" else part > 0.5 if kind == "flag"
-                else part.round().long() for key, part in parts.items()}  # fmt: skip
+        nothing = values.new_zeros(*values.shape[:-1], self.slots)
+        return {key: self._typed(key, parts.get(key, nothing)) for key in self.schema.control_keys}
+
+    def _largest(self, parts: Sequence[Tensor]) -> Tensor:
+        return parts[0].float() if len(parts) == 1 else torch.stack([part.float() for part in parts]).amax(0)
+
+    def _typed(self, key: str, values: Tensor) -> Tensor:
+        kind = self.schema.columns[key].field.kind
+        return values if kind == "real" else values > 0.5 if kind == "flag" else values.round().long()
 
     def counts(self, columns: Mapping[str, Tensor]) -> Tensor | None:
         """Where each value counts, given the state: bool [..., V]; None where all of them always do."""
@@ -229,6 +281,15 @@ class Values:
     def _on(self, mode: str, columns: Mapping[str, Tensor]) -> Tensor:
         on = columns[mode.removeprefix("!")][..., 0]
         return ~on if mode.startswith("!") else on
+
+
+def _must_be_controls(schema: Schema, answers: Sequence[tuple[str, ...]]) -> None:
+    for keys in answers:
+        for key in keys:
+            if key not in schema.control_keys:
+                raise UsageError(f"a policy of {schema.name} cannot answer '{key}': {did_you_mean(key, schema.control_keys)}")
+        if len({schema.columns[key].field.kind for key in keys}) > 1:
+            raise UsageError(f"a policy cannot answer {'|'.join(keys)} at once: they are of different kinds")
 
 
 def _gathered(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
+from shadowbox.core.schema import Array, Choice, Flag, Real
 from shadowbox.model.codec import Values
 from shadowbox.model.kinds import LOOKED_UP, Codebook, Flags, Mixture, Options, Part, Regression
 
@@ -58,6 +58,10 @@ class Head(nn.Module):
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
         """What training makes smaller: [..., N]."""
         return torch.cat([part.costs(*each) for part, each in self._each(output, values, previous)], -1)
+
+    def learn(self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """`forward`, then `costs`."""
+        return self.costs(self.forward(h, values, previous, hidden), values, previous)
 
     def log_prob(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
         """[..., P]"""  # noqa: D400, D415
@@ -127,8 +131,8 @@ class Independent(Head):
 class Chain(Head):
     """Parts decided one after another, each knowing those before it and its own value of the last frame.
 
-    All controls stand at points of a codebook. A residual r [..., D] walks through the parts: each reads it through a
-    hidden layer of its own, and adds what it chose.
+    All controls stand at points of a codebook. A residual r [..., D] walks through the parts: it begins with all values
+    of the last frame, each part reads it and adds what it chose.
     """
 
     books: tuple[Codebook, ...]
@@ -139,11 +143,11 @@ class Chain(Head):
         self.books = tuple(books)
         width = design.head_width
         self.begin = nn.Linear(features, width)
-        self.hidden = nn.ModuleList([nn.Linear(width, width) for _ in self.books])
-        self.out = nn.ModuleList([nn.Linear(width, part.width) for part in self.books])
-        self.before = nn.ModuleList([nn.Embedding(part.size + 1, width) for part in self.books])  # the last: hidden
-        self.chosen = nn.ModuleList([nn.Embedding(part.size, width) for part in self.books[:-1]])
-        for table in (*self.before, *self.chosen):
+        self.out = nn.ModuleList([nn.Linear(width, book.width) for book in books])
+        self.last = nn.EmbeddingBag(sum(book.size + 1 for book in books), width, mode="sum")  # a row more each: hidden
+        self.first_of = np.cumsum([0, *(book.size + 1 for book in books)]).tolist()
+        self.chosen = nn.ModuleList([nn.Embedding(book.size, width) for book in books[:-1]])
+        for table in (self.last, *self.chosen):
             nn.init.normal_(table.weight, std=0.1)
         for out in self.out:
             assert isinstance(out, nn.Linear)
@@ -151,30 +155,50 @@ class Chain(Head):
             nn.init.zeros_(out.bias[1:])
 
     def forward(self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None) -> Tensor:  # noqa: D102
-        r, outputs = self.begin(h), []
-        for at, (part, place) in enumerate(zip(self.books, self.places, strict=True)):
-            outputs.append(self._read(at, r, part.index(previous[..., place]), hidden))
-            if at + 1 < len(self.books):
-                r = r + self.chosen[at](part.index(values[..., place]))
-        return torch.cat(outputs, -1).float()
+        index, before = self._indices(values), self._indices(previous)
+        return torch.cat(self._walk(h, index, before, hidden), -1)
+
+    def learn(self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """As in `Head`, with points looked up once."""
+        index, before = self._indices(values), self._indices(previous)
+        outputs = self._walk(h, index, before, hidden)
+        return torch.cat([book.index_costs(*each) for book, *each in zip(self.books, outputs, index, before, strict=True)], -1)
 
     def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
-        r, found, sure, heat = self.begin(h), [], [], self._heat(temperature)
-        noises = torch.split(noise, [part.draws for part in self.books], -1)
-        for at, (part, place) in enumerate(zip(self.books, self.places, strict=True)):
-            before = previous[..., place]
-            output = self._read(at, r, part.index(before), None).float()
-            found.append(part.sample(output, before, noises[at], heat[at]))
-            sure.append(part.log_prob(output, found[-1], before, heat[at]))
+        previous_at = self._indices(previous)
+        r, found, sure, heat = self._begin(h, previous_at, None), [], [], self._heat(temperature)
+        noises = torch.split(noise, [book.draws for book in self.books], -1)
+        for at, (book, before) in enumerate(zip(self.books, previous_at, strict=True)):
+            output = self._read(at, r)
+            index, log_prob = book.sample_index(output, before, noises[at], heat[at])
+            found.append(book.value(index))
+            sure.append(log_prob)
             if at + 1 < len(self.books):
-                r = r + self.chosen[at](part.index(found[-1]))
+                r = r + self.chosen[at](index)
         return self._ordered(found), torch.stack(sure, -1)
 
-    def _read(self, at: int, r: Tensor, before: Tensor, hidden: Tensor | None) -> Tensor:
+    def _indices(self, values: Tensor) -> list[Tensor]:
+        return [book.index(values[..., place]) for book, place in zip(self.books, self.places, strict=True)]
+
+    def _walk(self, h: Tensor, index: list[Tensor], before: list[Tensor], hidden: Tensor | None) -> list[Tensor]:
+        r, outputs = self._begin(h, before, hidden), []
+        for at in range(len(self.books)):
+            outputs.append(self._read(at, r))
+            if at + 1 < len(self.books):
+                r = r + self.chosen[at](index[at])
+        return outputs
+
+    def _begin(self, h: Tensor, before: list[Tensor], hidden: Tensor | None) -> Tensor:
+        """The residual that the parts begin with: what matters now, and the own values of the last frame."""
         if hidden is not None:
-            before = torch.where(hidden, self.books[at].size, before)
-        output: Tensor = self.out[at](functional.gelu(self.hidden[at](r + self.before[at](before)), approximate="tanh"))
-        return output
+            before = [torch.where(hidden, book.size, at) for book, at in zip(self.books, before, strict=True)]
+        rows = torch.stack([at + first for at, first in zip(before, self.first_of, strict=False)], -1)
+        r: Tensor = self.begin(h)
+        return r + self.last(rows.flatten(0, -2)).view(r.shape)
+
+    def _read(self, at: int, r: Tensor) -> Tensor:
+        output: Tensor = self.out[at](functional.relu(r))
+        return output.float()
 
 
 HEADS: dict[str, Callable[[int, Values, Vocabulary, Design], Head]] = {"independent": Independent, "chain": Chain}
@@ -218,13 +242,12 @@ def pieces(values: Values) -> list[Piece]:
     return [Piece(p.name, p.kind, p.at, tuple(names[at] for at in p.at)) for p in _named_once(found)]
 
 
-def fit_vocabulary(schema: Schema, pressed: Array, often: int = SEEN_OFTEN) -> dict[str, list[list[float]]]:
+def fit_vocabulary(values: Values, pressed: Array, often: int = SEEN_OFTEN) -> dict[str, list[list[float]]]:
     """The points of each piece, from values [frames, V] of the training side: combinations seen at least so often.
 
     Neutral is always one of them. Sticks have rings of places around neutral, other reals their quantiles.
     """
-    values = Values(schema)
-    found = usual_vocabulary(schema)
+    found = usual_vocabulary(values)
     for piece in pieces(values):
         mine = pressed[:, list(piece.at)]
         if piece.kind == "flags":
@@ -237,11 +260,11 @@ def fit_vocabulary(schema: Schema, pressed: Array, often: int = SEEN_OFTEN) -> d
     return found
 
 
-def usual_vocabulary(schema: Schema) -> dict[str, list[list[float]]]:
+def usual_vocabulary(values: Values) -> dict[str, list[list[float]]]:
     """The points of each piece where no data says more: nothing and every flag alone, or, of few flags, all combinations."""
     found: dict[str, list[list[float]]] = {}
-    for piece in pieces(Values(schema)):
-        fields = [schema.columns[key].field for key in piece.keys]
+    for piece in pieces(values):
+        fields = [values.schema.columns[key].field for key in piece.keys]
         if piece.kind == "flags":
             many = len(piece.at)
             some = (

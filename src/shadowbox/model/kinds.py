@@ -19,7 +19,8 @@ from torch.nn import functional
 from shadowbox.errors import UsageError
 
 SMALLEST = 1e-6  # of a probability or a spread; what is undone may come out as less than nothing
-LOOKED_UP = 16  # flags whose combinations are found in a table; of more the nearest is searched
+LOOKED_UP = 16  # values whose nearest point is looked up in a table; of more it is searched
+CELLS = {1: 4096, 2: 128}  # of the table along each value; flags and more values have 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +258,9 @@ class Codebook(Part):
     """
 
     points: Tensor
+    low: Tensor
+    steps: Tensor
+    strides: Tensor
     table: Tensor
 
     def __init__(self, name: str, keys: Sequence[str], at: Sequence[int], points: Sequence[Sequence[float]],
@@ -264,15 +268,19 @@ class Codebook(Part):
         super().__init__(name, keys, at, width=1 + len(points), draws=2, names=(f"{name}.change", f"{name}.which"))
         self.options, self.size = options, len(points)
         self.register_buffer("points", torch.tensor(points, dtype=torch.float32).view(-1, len(self.keys)), persistent=False)
-        bits = bool(((self.points == 0) | (self.points == 1)).all()) and len(self.keys) <= LOOKED_UP
-        self.register_buffer("table", self._combinations() if bits else torch.empty(0, dtype=torch.int64), persistent=False)
+        low, high = self.points.amin(0), self.points.amax(0)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("steps", (self._cells() - 1) / (high - low).clamp(min=SMALLEST), persistent=False)
+        self.register_buffer("strides", self._cells() ** torch.arange(len(self.keys)), persistent=False)
+        self.register_buffer("table", self._table(), persistent=False)
 
     def index(self, values: Tensor) -> Tensor:
-        """The nearest point: [..., v] -> [...] int64; of equally near ones the first."""
-        if len(self.table):
-            places = 2 ** torch.arange(len(self.keys), device=values.device)
-            return self.table[((values > 0.5) * places).sum(-1)]
-        return _nearest(values, self.points)
+        """The nearest point: [..., v] -> [...] int64; of equally near ones the first. Looked up by the cell of a fine grid."""
+        if not len(self.table):
+            return _nearest(values, self.points)
+        cells = ((values - self.low) * self.steps + 0.5).long().clamp(0, self._cells() - 1)
+        found: Tensor = self.table[cells[..., 0] if len(self.keys) == 1 else (cells * self.strides).sum(-1)]
+        return found
 
     def value(self, index: Tensor) -> Tensor:
         """The point itself: [...] -> [..., v]."""
@@ -287,45 +295,52 @@ class Codebook(Part):
             return output[..., :2] * 0
         changed = index != before
         change = self.options.cost(output[..., 0], changed.float())
-        others = self._others(output, before)
-        which = -others.gather(-1, torch.where(changed, index, self._another(before))[..., None])[..., 0]
+        which = torch.zeros_like(change)
+        where = changed.nonzero(as_tuple=True)  # few frames change anything: the other points matter in those alone
+        others = self._others(output[where], before[where])
+        cost = -others.gather(-1, index[where][..., None])[..., 0]
         if self.options.smoothing:
             even = -others.masked_fill(others.isneginf(), 0).sum(-1) / (self.size - 1)
-            which = (1 - self.options.smoothing) * which + self.options.smoothing * even
-        return torch.stack([change, which * changed], -1)
+            cost = (1 - self.options.smoothing) * cost + self.options.smoothing * even
+        return torch.stack([change, which.index_put(where, cost)], -1)
 
-    def log_probs(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:
-        """Of every point: [..., K]."""
+    def log_probs(self, output: Tensor, before: Tensor, temperature: float = 1.0) -> Tensor:
+        """Of every point, given the number of the last frame's: [..., width], [...] -> [..., K]."""
         if self.size == 1:
             return torch.zeros_like(output[..., 1:])
-        before = self.index(previous)[..., None]
         logit = self.options.undone(output[..., :1]) / temperature
-        others = self._undone_others(output, before[..., 0], temperature)
-        return (functional.logsigmoid(logit) + others).scatter(-1, before, functional.logsigmoid(-logit))
+        others = self._undone_others(output, before, temperature)
+        return (functional.logsigmoid(logit) + others).scatter(-1, before[..., None], functional.logsigmoid(-logit))
 
     def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
-        return self.log_probs(output, previous, temperature).gather(-1, self.index(values)[..., None])[..., 0]
+        log_p = self.log_probs(output, self.index(previous), temperature)
+        return log_p.gather(-1, self.index(values)[..., None])[..., 0]
 
     def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
-        before = self.index(previous)
-        if self.size == 1:
-            return self.value(before)
-        changes = noise[..., 0] < torch.sigmoid(self.options.undone(output[..., 0]) / temperature)
-        other = _drawn(self._undone_others(output, before, temperature).exp(), noise[..., 1])
-        return self.value(torch.where(changes, other, before))
+        return self.value(self.sample_index(output, self.index(previous), noise, temperature)[0])
+
+    def sample_index(self, output: Tensor, before: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """A point and its log-probability, each [...]."""
+        log_p = self.log_probs(output, before, temperature)
+        stays = log_p.gather(-1, before[..., None])
+        others = log_p.exp().scatter(-1, before[..., None], 0.0)
+        changes = noise[..., 0] >= stays[..., 0].exp()
+        index = torch.where(changes & (self.size > 1), _drawn(others, noise[..., 1]), before)
+        return index, log_p.gather(-1, index[..., None])[..., 0]
 
     def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.log_probs(output, previous).exp() @ self.points
+        return self.log_probs(output, self.index(previous)).exp() @ self.points
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.value(self.log_probs(output, previous).argmax(-1))
+        return self.value(self.log_probs(output, self.index(previous)).argmax(-1))
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        log_p = self.log_probs(output, previous)
+        log_p = self.log_probs(output, self.index(previous))
         return -(log_p.exp() * log_p.clamp(min=-1e4)).sum(-1)
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        ours, theirs = (self.log_probs(which, previous).clamp(min=-1e4) for which in (output, other))
+        before = self.index(previous)
+        ours, theirs = (self.log_probs(which, before).clamp(min=-1e4) for which in (output, other))
         return (ours.exp() * (ours - theirs)).sum(-1)
 
     def _others(self, output: Tensor, before: Tensor) -> Tensor:
@@ -340,14 +355,19 @@ class Codebook(Part):
             others = torch.log(p / p.sum(-1, keepdim=True))
         return others if temperature == 1 else (others / temperature).log_softmax(-1)
 
-    def _another(self, before: Tensor) -> Tensor:
-        """Any other point, where nothing changed and nothing is to be read: a finite number to multiply by zero."""
-        return torch.where(before == 0, 1, 0)
+    def _cells(self) -> int:
+        """Cells along each value."""
+        return CELLS.get(len(self.keys), 2)
 
-    def _combinations(self) -> Tensor:
-        many = 1 << len(self.keys)
-        bits = (torch.arange(many)[:, None] >> torch.arange(len(self.keys))) & 1
-        return _nearest(bits.float(), self.points)
+    def _table(self) -> Tensor:
+        """The nearest point to each cell's middle; empty where cells are too coarse to tell the points apart."""
+        if len(self.keys) > LOOKED_UP:
+            return torch.empty(0, dtype=torch.int64)
+        at = torch.arange(self._cells() ** len(self.keys))[:, None] // self.strides % self._cells()
+        table = torch.cat([_nearest(some, self.points) for some in torch.split(self.low + at / self.steps, 1 << 14)])
+        at_points = (((self.points - self.low) * self.steps + 0.5).long() * self.strides).sum(-1)
+        apart = torch.equal(table[at_points], torch.arange(self.size))
+        return table if apart else torch.empty(0, dtype=torch.int64)
 
 
 def _nearest(values: Tensor, points: Tensor) -> Tensor:

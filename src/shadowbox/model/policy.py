@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model import trunks
-from shadowbox.model.codec import Embed, Values
+from shadowbox.model.codec import Embed, Encoded, Values
 from shadowbox.model.heads import HEADS, Head, Heat, Vocabulary, usual_vocabulary
 from shadowbox.model.kinds import Options
 from shadowbox.model.trunks import TRUNKS, Memory
@@ -49,6 +50,7 @@ class Design:
     bias: float = 0.0
     blank: float = 0.0  # share of training segments in which the own past controls are hidden: against copying
     delay: int = 0  # frames that the game is seen late; the own controls are known at once
+    answers: tuple[str, ...] = ()  # the controls that it decides, such as "pad/x|pad/y" for either; empty: all
     players: tuple[str, ...] = ()  # whose styles it holds, by pseudonym
     strength: bool = False  # whether it is told how strong the player is
 
@@ -60,7 +62,11 @@ class Design:
             if name not in known:
                 raise UsageError(f"a policy has no argument '{name}': {did_you_mean(name, known)}")
             wanted = (
-                (int, float) if isinstance(known[name], float) else (list, tuple) if name == "players" else type(known[name])
+                (int, float)
+                if isinstance(known[name], float)
+                else (list, tuple)
+                if isinstance(known[name], tuple)
+                else type(known[name])
             )
             if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(known[name], bool)):
                 raise UsageError(f"a policy's {name} is {value!r}: something like {known[name]!r} is needed")
@@ -100,8 +106,9 @@ class Design:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64},
-    "small": {"trunk": "gru", "width": 96, "head_width": 64, "blank": 0.1},
-    "default": {"trunk": "gru", "width": 192, "head_width": 128, "blank": 0.1},
+    "small": {"trunk": "gru", "width": 64, "head_width": 64, "blank": 0.1},
+    "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, "blank": 0.1},
+    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 96, "blank": 0.1},
     "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, "blank": 0.1},
     "policy-mlp": {
         "trunk": "window", "head": "independent", "frames": 10, "width": 512, "trunk_width": 256, "depth": 2,
@@ -166,19 +173,27 @@ class Policy(nn.Module):
     `draws`: uniform numbers that a decision takes. `parts`: what is decided, in order.
     """
 
-    def __init__(self, schema: Schema, sees: Iterable[str], design: Design, vocabulary: Vocabulary | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        sees: Iterable[str],
+        design: Design,
+        vocabulary: Vocabulary | None = None,
+        encoding: Encoding | None = None,
+    ) -> None:
+        """`encoding`: what it is shown instead of the columns themselves; it then reads all that `sees` names."""
         super().__init__()
         self.schema, self.design = schema, design
         self.sees = tuple(key for key in sees if key in schema.state_keys)
-        self.values = Values(schema)
-        self.embed = Embed(schema, (*self.sees, *schema.control_keys))
-        own = torch.zeros(self.embed.width, dtype=torch.bool)
-        own[self.embed.places(schema.control_keys, self.values.slots)] = True
-        self.register_buffer("own", own, persistent=False)  # the features of the own past controls
+        self.values = Values(schema, design.answers)
+        self.embed = Encoded(encoding) if encoding else Embed(schema, (*self.sees, *schema.control_keys))
         self.style = _Style(design) if design.players or design.strength else None
         width = self.embed.width + bool(design.blank) + (self.style.width if self.style else 0)
+        own = torch.zeros(width, dtype=torch.bool)
+        own[self.embed.places(schema.control_keys, self.values.slots)] = True
+        self.register_buffer("own", own, persistent=False)  # the features of the own past controls
         self.trunk = trunks.build(design, width, self.embed.fixed)
-        self.head = HEADS[design.head](self.trunk.out, self.values, vocabulary or usual_vocabulary(schema), design)
+        self.head = HEADS[design.head](self.trunk.out, self.values, vocabulary or usual_vocabulary(self.values), design)
         self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
 
     own: Tensor
@@ -189,7 +204,7 @@ class Policy(nn.Module):
         """The memory of matches that have not begun: a dict of tensors [B, ...], to be merged row by row with `torch.where`."""
         where = self.own.device if device is None else torch.device(device)
         delay = self.design.delay
-        queue = {"queue": torch.zeros(batch, delay, self.embed.width, device=where),
+        queue = {"queue": torch.zeros(batch, delay, len(self.own), device=where),
                  "waiting": torch.zeros(batch, dtype=torch.int64, device=where)}  # fmt: skip
         return {**self.trunk.begin(batch, where), **(queue if delay else {})}
 
@@ -243,12 +258,11 @@ class Policy(nn.Module):
         return Seen(self.head, self.head(h, controls, previous, hidden), previous, h, hidden), {**queue, **state}
 
     def forward(self, view: View, controls: Tensor, reset: Tensor, style: View | None = None) -> Tensor:
-        """`seq` of matches of which nothing is known before: the output alone, as learners that share gradients need it."""
-        return self.seq(view, controls, reset, style=style)[0].output
-
-    def seen(self, output: Tensor, view: View) -> Seen:
-        """An output of `forward`, as distributions."""
-        return Seen(self.head, output, self.values.of(view))
+        """The costs of what was pressed, [B, T, names], in matches of which nothing is known before: what training calls."""
+        memory = self.initial(len(reset), reset.device)
+        x, hidden, _ = self._features(view, memory, reset, style)
+        h, _ = self.trunk.seq(x, memory, reset)
+        return self.head.learn(h, controls, self.values.of(view), hidden)
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The input vector of a frame: (what, first, behind the last) of each piece, in order. Columns carry their slot."""
@@ -270,23 +284,23 @@ class Policy(nn.Module):
         self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
     ) -> tuple[Tensor, Tensor | None, Memory]:
         """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
-        x: Tensor = self.embed(view)
         hidden: Tensor | None = None
         queue: Memory = {}
+        some = next(iter(view.values()))
+        lead = (some.shape[0], some.shape[1])
+        more: list[Tensor] = []
+        if self.design.blank:
+            rows = torch.rand(lead[0], device=some.device) < (self.design.blank if self.training else 0.0)
+            more.append(rows[:, None, None].expand(*lead, 1).float())
+            hidden = rows[:, None].expand(lead) if self.training else None
+        if self.style is not None:
+            more.append(self.style(style, lead[0], some.device)[:, None].expand(*lead, -1))
+        x: Tensor = self.embed(view, more)
+        if hidden is not None:
+            x[rows] = x[rows] * ~self.own
         if self.design.delay:
             late, queue = self._late(x, memory, reset)
             x = torch.where(self.own, x, late)
-        if hide:
-            hidden = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        elif self.training and self.design.blank:
-            hidden = (torch.rand(len(x), 1, device=x.device) < self.design.blank).expand(x.shape[:2])
-        if hidden is not None:
-            x = x.masked_fill(hidden[..., None] & self.own, 0.0)
-        if self.design.blank:
-            flag = x.new_zeros(x.shape[:2]) if hidden is None else hidden.to(x.dtype)
-            x = torch.cat([x, flag[..., None]], -1)
-        if self.style is not None:
-            x = torch.cat([x, self.style(style, len(x), x.device)[:, None].expand(-1, x.shape[1], -1).to(x.dtype)], -1)
         return x, hidden, queue
 
     def _late(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
@@ -334,22 +348,37 @@ class _Style(nn.Module):
 # ---- from plain data -------------------------------------------------------------------------------------------
 
 
-def arguments(preset: str, sees: Iterable[str], vocabulary: Vocabulary | None = None, **changes: Any) -> dict[str, Any]:
-    """What `build` needs, as plain data: a preset, changed; `vocabulary` of the head, where data has one."""
+def arguments(
+    preset: str,
+    sees: Iterable[str],
+    vocabulary: Vocabulary | None = None,
+    encoding: Encoding | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """What `build` needs, as plain data: a preset, changed; the head's vocabulary, where data has one; the encoding's name."""
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}': {did_you_mean(preset, PRESETS)}")
     design = {**PRESETS[preset], **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}}
     Design.of(design)
-    return {
-        "sees": list(sees),
-        "design": design,
-        "vocabulary": {name: [list(p) for p in v] for name, v in (vocabulary or {}).items()},
-    }
+    found: dict[str, Any] = {"sees": list(sees), "design": design}
+    if vocabulary:
+        found["vocabulary"] = {name: [list(point) for point in points] for name, points in vocabulary.items()}
+    if encoding:
+        found["encoding"] = {"name": encoding.name, "settings": dict(encoding.settings)}
+    return found
 
 
-def build(schema: Schema, arguments: Mapping[str, Any], seed: int = 0) -> Policy:
-    """A new policy; its weights depend on the seed alone, and nobody else's random numbers move."""
+def build(schema: Schema, arguments: Mapping[str, Any], seed: int = 0, encoding: Encoding | None = None) -> Policy:
+    """A new policy; its weights depend on the seed alone, and nobody else's random numbers move.
+
+    Where the arguments name an encoding, it must be given: a model knows no game that could make it.
+    """
+    wanted = arguments.get("encoding")
+    mine = {"name": encoding.name, "settings": dict(encoding.settings)} if encoding else None
+    if wanted != mine:
+        raise UsageError(f"this policy is shown the encoding {wanted}, given is {mine}")
+    design = Design.of(arguments["design"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        vocabulary = {**usual_vocabulary(schema), **arguments.get("vocabulary", {})}
-        return Policy(schema, arguments["sees"], Design.of(arguments["design"]), vocabulary)
+        vocabulary = {**usual_vocabulary(Values(schema, design.answers)), **arguments.get("vocabulary", {})}
+        return Policy(schema, arguments["sees"], design, vocabulary, encoding)

@@ -115,11 +115,11 @@ class Window(_Stepping):
 class Recurrent(_Stepping):
     """Layers over each frame, then gated recurrent units (GRU); the frame itself goes past them to the answer."""
 
-    def __init__(self, features: int, *, width: int, memory: int, layers: int, depth: int, dropout: float) -> None:
-        """`width` of the `layers` over a frame, `memory` of the `depth` recurrent layers."""
+    def __init__(self, features: int, fixed: int, *, width: int, memory: int, layers: int, depth: int, dropout: float) -> None:
+        """`width` of the `layers` over a frame, `memory` of the `depth` recurrent layers; `fixed` features need no gradient."""
         super().__init__()
         self.width, self.depth, self.out = memory, depth, width + memory
-        self.enter = nn.Sequential(nn.Linear(features, width), nn.LayerNorm(width), nn.GELU(approximate="tanh"))
+        self.fixed, self.enter, self.norm = fixed, nn.Linear(features, width), nn.LayerNorm(width)
         self.frame = nn.ModuleList([_Residual(width) for _ in range(layers - 1)])
         self.inputs = nn.ModuleList([nn.Linear(memory if layer else width, 3 * memory) for layer in range(depth)])
         self.memory = nn.ParameterList([nn.Parameter(torch.empty(3 * memory, memory)) for _ in range(depth)])
@@ -135,18 +135,17 @@ class Recurrent(_Stepping):
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
-        frame = self.enter(x)
+        frame = functional.relu(self.norm(_linear(x, self.fixed, self.enter)))
         for block in self.frame:
             frame = block(frame)
-        h = frame
-        keep = (~reset).to(torch.float32).t()[..., None]  # [T, B, 1]
+        h = frame.transpose(0, 1)  # time first, so that each position lies in one piece
+        keep = (~reset).float().t()[..., None]  # [T, B, 1]
         kept: Memory = {}
         for layer in range(self.depth):
-            gates = self.inputs[layer](self.dropout(h)).transpose(0, 1)
-            out: Tensor = _Gru.apply(gates, memory[f"h{layer}"], keep, self.memory[layer], self.bias[layer])  # type: ignore[no-untyped-call]
-            kept[f"h{layer}"] = out[-1].detach() if not torch.is_grad_enabled() else out[-1]
-            h = out.transpose(0, 1)
-        return torch.cat([self.dropout(h), frame], -1), kept
+            gates = self.inputs[layer](self.dropout(h))
+            h = _Gru.apply(gates, memory[f"h{layer}"], keep, self.memory[layer], self.bias[layer])  # type: ignore[no-untyped-call]
+            kept[f"h{layer}"] = h[-1]
+        return torch.cat([self.dropout(h.transpose(0, 1)), frame], -1), kept
 
 
 class _Residual(nn.Module):
@@ -159,7 +158,8 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> [..., width]"""  # noqa: D400, D415
-        return self.norm(x + self.back(functional.gelu(self.hidden(x), approximate="tanh")))
+        out: Tensor = self.norm(x + self.back(functional.relu(self.hidden(x))))
+        return out
 
 
 class _Gru(torch.autograd.Function):
@@ -302,7 +302,7 @@ TRUNKS: dict[str, Callable[[Design, int, int], Any]] = {
         dropout=design.dropout, plain=design.plain,
     ),
     "gru": lambda design, features, fixed: Recurrent(
-        features, width=design.width, memory=design.memory or design.width, layers=design.layers, depth=design.depth,
+        features, fixed, width=design.width, memory=design.memory or design.width, layers=design.layers, depth=design.depth,
         dropout=design.dropout,
     ),
     "transformer": lambda design, features, fixed: Transformer(
@@ -314,6 +314,15 @@ TRUNKS: dict[str, Callable[[Design, int, int], Any]] = {
 def build(design: Design, features: int, fixed: int) -> Any:
     """The trunk of a design, for so many features, the first `fixed` of which need no gradient."""
     return TRUNKS[design.trunk](design, features, fixed)
+
+
+def _linear(x: Tensor, fixed: int, layer: nn.Linear) -> Tensor:
+    """A layer over features [..., F] of which the first `fixed` need no gradient, so that none is computed for them."""
+    flat = x.flatten(0, -2)
+    found = functional.linear(flat[:, fixed:], layer.weight[:, fixed:], layer.bias)
+    if fixed:
+        found = found + functional.linear(flat[:, :fixed].detach(), layer.weight[:, :fixed])
+    return found.view(*x.shape[:-1], -1)
 
 
 def begun(reset: Tensor) -> Tensor:

@@ -233,7 +233,7 @@ def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure]
             beside = {"real": floor[metric]}
             beside |= {name: values[metric] for name, values in others.items()}
             beside.setdefault("copy_last", EXACTLY_ZERO)  # on its own it begins no press
-            beside = {name: beside[name] for name in BY_NAME[metric].baselines}
+            beside = {name: beside[name] for name in BY_NAME[metric].baselines if name in beside}
             out[f"{metric}.{button}"] = Figure(value, beside)
     for key in found.play.time if states else ():
         beside = {name: state_distance(counts, found.data, key) for name, counts in found.baselines.items()}
