@@ -291,8 +291,12 @@ class Policy(nn.Module):
         more: list[Tensor] = []
         if self.design.blank:
             rows = torch.rand(lead[0], device=some.device) < (self.design.blank if self.training else 0.0)
+            rows = torch.ones_like(rows) if hide else rows
             more.append(rows[:, None, None].expand(*lead, 1).float())
-            hidden = rows[:, None].expand(lead) if self.training else None
+            hidden = rows[:, None].expand(lead) if self.training or hide else None
+        elif hide:
+            rows = torch.ones(lead[0], dtype=torch.bool, device=some.device)
+            hidden = rows[:, None].expand(lead)
         if self.style is not None:
             more.append(self.style(style, lead[0], some.device)[:, None].expand(*lead, -1))
         x: Tensor = self.embed(view, more)

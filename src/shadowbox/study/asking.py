@@ -115,7 +115,7 @@ def _chances(policy: Policy, seen: Seen) -> Tensor:
     for at, part in enumerate(policy.head.parts):
         if isinstance(part, Codebook) and not _is_stick(policy, part.keys[0]):
             output = torch.split(seen.output, policy.head.widths, -1)[at]
-            likely = part.log_probs(output, seen.previous[..., list(part.at)]).exp()
+            likely = part.log_probs(output, part.index(seen.previous[..., list(part.at)])).exp()
             found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
     return found
 
