@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shadowbox.bench.loop import bench_loop
+from shadowbox.bench.policy import bench_policy
 from shadowbox.bench.sim import bench_sim
 from shadowbox.bench.store import SCHEMA, bench_store
 
@@ -45,3 +48,14 @@ def test_the_loop_bench_prints_what_it_promises():
     assert abs(figures["overhead_share"] - overhead) < 1e-9
     assert 0 < figures["overhead_share"] < 0.5
     assert figures["resume_ms"] > 0
+
+
+@pytest.mark.slow
+def test_the_policy_bench_prints_what_it_promises():
+    """A short run gives the ratios to the plain loop and the time of a decision, alone and of 256; bf16 where there is AMX."""
+    figures = bench_policy(steps=1, rounds=1, decisions=20)
+    assert figures["ratio"] > 0.5
+    assert figures["ratio_default"] > 1
+    assert (figures["ratio_bf16"] is None) == (figures["ratio_default_bf16"] is None)
+    assert 0 < figures["act_p50_ms"] <= figures["act_p99_ms"]
+    assert 0 < figures["act_p50_ms_at_256"] <= figures["act_p99_ms_at_256"]

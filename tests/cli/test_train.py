@@ -103,7 +103,7 @@ def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
 @pytest.mark.timeout(120)
 def test_torchrun(path, tmp_path):
     """Two processes under torchrun train one run: one log, one checkpoint, the losses of one process."""
-    command = ["train", str(path), "--steps", "10", *QUICK, "--set", "log_every=1", "--set", "device=cpu"]
+    command = ["train", str(path), "--steps", "10", *QUICK, "--preset", "tiny", "--set", "log_every=1", "--set", "device=cpu"]
     two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
     program = [sys.executable, "-m", "shadowbox"]
     call = [*two, *program, *command, "--out", str(tmp_path / "two"), "--json"]

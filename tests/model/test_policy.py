@@ -5,33 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import TOY, random_columns, schemas
+from conftest import TOY, schemas
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pads import PAD, columns_of, tensors
 
-from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
-from shadowbox.core.view import from_seat
+from shadowbox.bench.policy import ANSWERS
+from shadowbox.core.schema import Choice, Flag, Group, Schema
+from shadowbox.core.view import from_seat, mirrored
 from shadowbox.errors import SchemaError, UsageError
-from shadowbox.model.codec import Coding, Embed, from_every_seat, visible
+from shadowbox.games.melee import GAME as MELEE
+from shadowbox.model.codec import Embed, Values, from_every_seat, mirrored_where, visible
+from shadowbox.model.heads import HEADS, fit_vocabulary
 from shadowbox.model.policy import arguments, build
-from shadowbox.model.trunks import Window
-
-PAD = Schema(
-    "pad",
-    fps=30,
-    state=(Group("ball", (Real("x", scale=0.5),)),),
-    controls=Group("stick", (Flag("a"), Choice("way", 5), Real("push", scale=2.0), Flag("b")), slots=2, per="player"),
-)
-
-
-def tensors(schema: Schema, rows: int, seed: int) -> dict[str, torch.Tensor]:
-    """Random columns as the codec decodes them, [rows, slots]."""
-    columns = random_columns(schema, rows, seed)
-    found = {}
-    for key, values in columns.items():
-        kind = np.float32 if schema.columns[key].field.kind == "real" else bool if values.dtype == bool else np.int64
-        found[key] = torch.from_numpy(np.array(values, kind))
-    return found
+from shadowbox.model.trunks import TRUNKS
 
 
 @given(schemas(), st.integers(0, 99))
@@ -61,78 +48,184 @@ def test_embedding_is_by_field() -> None:
     torch.testing.assert_close(out[:, 7:9], two[4 + columns["player/hit_by"][:, 0]])
 
 
-@pytest.mark.parametrize("cuts", [(12,), (1,) * 12, (5, 7), (3, 1, 8)])
-def test_steps_are_the_sequence(cuts: tuple[int, ...]) -> None:
-    """However a sequence is cut, and wherever it is reset, the window answers the same within 1e-5."""
-    torch.manual_seed(0)
-    trunk = Window(5, length=4, width=16, depth=2)
-    x, reset = torch.randn(3, 12, 5), torch.rand(3, 12) < 0.25
-    whole, _ = trunk.seq(x, trunk.begin(3, x.device), reset)
-    state, at, parts = trunk.begin(3, x.device), 0, []
-    for size in cuts:
-        if size == 1:
-            h, state = trunk.step(x[:, at], state, reset[:, at])
-            parts.append(h[:, None])
-        else:
-            h, state = trunk.seq(x[:, at : at + size], state, reset[:, at : at + size])
-            parts.append(h)
-        at += size
-    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
+@given(schemas(), st.integers(0, 99))
+@settings(max_examples=40)
+def test_the_mirror_of_tensors_is_the_mirror(schema: Schema, seed: int) -> None:
+    """For any schema, chosen examples are what `core.view.mirrored` gives, and the others stay as they are."""
+    columns = tensors(schema, 6, seed)
+    chosen = torch.tensor([True, False] * 3)
+    found = mirrored_where(schema, columns, chosen)
+    expected = mirrored(schema, {key: values.numpy() for key, values in columns.items()})
+    for key, values in expected.items():
+        np.testing.assert_array_equal(found[key][chosen].numpy(), values[::2])
+        np.testing.assert_array_equal(found[key][~chosen].numpy(), columns[key][1::2].numpy())
 
 
-def test_a_reset_forgets() -> None:
-    """What came before a reset changes nothing after it, and what lies further back than the window does not either."""
-    trunk = Window(2, length=3, width=8)
-    x, reset = torch.randn(1, 10, 2), torch.zeros(1, 10, dtype=torch.bool)
-    reset[0, 5] = True
-    other = x.clone()
-    other[0, :5] += 1
-    ours, theirs = (trunk.seq(values, trunk.begin(1, x.device), reset)[0] for values in (x, other))
-    assert torch.equal(ours[0, 5:], theirs[0, 5:])
-    ours, theirs = (trunk.seq(values, trunk.begin(1, x.device), torch.zeros_like(reset))[0] for values in (x, other))
-    assert torch.equal(ours[0, 7:], theirs[0, 7:])
-    assert not torch.equal(ours[0, 6], theirs[0, 6])
-
-
-def test_costs_are_those_of_the_definition() -> None:
-    """A flag costs its Bernoulli, a choice its softmax, a real half its squared scaled error; each where its name says."""
-    coding = Coding(PAD, PAD.control_keys, 1)
-    assert coding.names == ["stick/push", "stick/a", "stick/b", "stick/way"]
-    assert coding.width == 1 + 2 + 5
-    output = torch.randn(7, 3, coding.width)
-    columns = {key: values.view(7, 3, -1) for key, values in tensors(PAD, 21, 2).items()}
-    targets = coding.targets(columns)
-    cost = coding.nll(output, targets)
-    push = (output[..., 0] - columns["stick/push"][..., 0] * 2) ** 2 / 2
-    torch.testing.assert_close(cost[..., 0], push)
-    pressed = torch.distributions.Bernoulli(logits=output[..., 2]).log_prob(columns["stick/b"][..., 0].float())
-    torch.testing.assert_close(cost[..., 2], -pressed)
-    chosen = torch.distributions.Categorical(logits=output[..., 3:]).log_prob(columns["stick/way"][..., 0])
-    torch.testing.assert_close(cost[..., 3], -chosen)
-    likely = coding.likely(output)
-    torch.testing.assert_close(likely[..., 0], output[..., 0] / 2)
-    assert torch.equal(likely[..., 3], output[..., 3:].argmax(-1).float())
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_no_output_knows_its_target(trunk: str, head: str) -> None:
+    """Other controls at a frame move no part of it that was decided before them, and nothing of any earlier frame."""
+    policy = build(PAD, arguments("tiny", PAD.state_keys, trunk=trunk, head=head, width=16)).eval()
+    view, reset = columns_of(PAD, 2, 8), torch.zeros(2, 8, dtype=torch.bool)
+    values = policy.values.of(columns_of(PAD, 2, 8, seed=9))
+    ours = policy.seq(view, values, reset)[0].output
+    widths = policy.head.widths
+    for at, part in enumerate(policy.head.parts):
+        other = values.clone()
+        for later in policy.head.parts[at:]:
+            other[..., list(later.at)] = torch.flip(other[..., list(later.at)], [0])
+        theirs = policy.seq(view, other, reset)[0].output
+        upto = sum(widths[: at + 1])
+        assert torch.equal(theirs[..., :upto], ours[..., :upto]), part.name
 
 
 def test_a_policy_is_shown_only_what_it_may_see() -> None:
-    """Columns outside `sees`, and the controls of this frame, change nothing."""
-    policy = build(TOY, arguments("tiny", ["player/x"], width=8))
-    columns = {key: values.view(2, 5, -1) for key, values in tensors(TOY, 10, 3).items()}
-    previous = {key: columns[key] for key in TOY.control_keys}
-    reset = torch.zeros(2, 5, dtype=torch.bool)
-    before = policy(columns, previous, reset)
-    hidden = {key: torch.zeros_like(values) if key != "player/x" else values for key, values in columns.items()}
-    assert torch.equal(policy(hidden, previous, reset), before)
-    h, memory = policy.step({"player/x": columns["player/x"][:, 0]}, {k: v[:, 0] for k, v in previous.items()},
-                            policy.begin(2), reset[:, 0])  # fmt: skip
-    torch.testing.assert_close(h, before[:, 0])
-    assert memory.shape == (2, 7, policy.embed.width)
+    """Columns outside `sees` change nothing; those in it, and the controls of the last frame, do."""
+    policy = build(TOY, arguments("tiny", ["player/x"], width=8)).eval()
+    view, reset = columns_of(TOY, 2, 5), torch.zeros(2, 5, dtype=torch.bool)
+    values = policy.values.of(view)
+    before = policy.seq(view, values, reset)[0].output
+    shown = ("player/x", *TOY.control_keys)
+    hidden = {key: torch.zeros_like(v) if key not in shown else v for key, v in view.items()}
+    assert torch.equal(policy.seq(hidden, values, reset)[0].output, before)
+    for key in shown:
+        changed = {**view, key: view[key].roll(1, 0)}
+        assert not torch.equal(policy.seq(changed, values, reset)[0].output, before)
+
+
+def test_from_the_other_seat_it_is_the_same() -> None:
+    """Seats of the recording and of the view swapped together: the same view, and so the same answer."""
+    policy = build(TOY, arguments("tiny", visible(TOY), width=8)).eval()
+    columns, reset = columns_of(TOY, 2, 5), torch.zeros(4, 5, dtype=torch.bool)
+    swapped = {
+        key: torch.from_numpy(v.copy()) for key, v in from_seat(TOY, {k: x.numpy() for k, x in columns.items()}, 1).items()
+    }
+    ours, theirs = (from_every_seat(TOY, side) for side in (columns, swapped))
+    one, two = (policy.seq(side, policy.values.of(side), reset)[0].output for side in (ours, theirs))
+    assert torch.equal(one[:2], two[2:])
+    assert torch.equal(one[2:], two[:2])
+
+
+def test_history_is_hidden_in_training_alone() -> None:
+    """Where the own past is hidden the own past changes nothing, and in play nothing is ever hidden."""
+    policy = build(PAD, arguments("small", PAD.state_keys, width=8, blank=0.99))
+    view, reset = columns_of(PAD, 1, 6), torch.zeros(1, 6, dtype=torch.bool)
+    reset[:, 0] = True
+    x = policy._features(view, policy.initial(1), reset, None)
+    assert bool(x[1].all())
+    assert not x[0][..., policy.own].any()
+    assert (x[0][..., policy.embed.width] == 1).all()
+    play = policy.eval()._features(view, policy.initial(1), reset, None)
+    assert play[1] is None
+    assert (play[0][..., policy.embed.width] == 0).all()
+
+
+def test_what_is_late_is_the_game_and_not_the_own_hand() -> None:
+    """With a delay the state of `delay` frames ago counts, from a match's first frame on, and the own controls of the last."""
+    policy = build(PAD, arguments("tiny", PAD.state_keys, width=8, delay=2)).eval()
+    view, reset = columns_of(PAD, 1, 8), torch.zeros(1, 8, dtype=torch.bool)
+    reset[0, 4] = True
+    now = policy.embed(view)
+    found = policy._features(view, policy.initial(1), reset, None)[0]
+    own = policy.own
+    assert torch.equal(found[..., own], now[..., own])
+    seen = [0, 0, 0, 1, 4, 4, 4, 5]
+    assert torch.equal(found[0][:, ~own], now[0, seen][:, ~own])
+
+
+def test_players_and_strength_change_the_style() -> None:
+    """A policy told another name or strength answers otherwise; nobody in particular is the default; strangers are refused."""
+    policy = build(PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True)).eval()
+    view, noise = {key: values[:, 0] for key, values in columns_of(PAD, 2, 1).items()}, torch.rand(2, policy.draws)
+
+    def sure(style):
+        return policy.step(view, policy.initial(2), noise * 0 + 0.5, style=style)[1]
+
+    assert not torch.equal(sure(policy.style_of(["ann", "ann"])), sure(policy.style_of(["bob", "bob"])))
+    assert not torch.equal(sure(policy.style_of(["ann", "ann"], [2.0, 2.0])), sure(policy.style_of(["ann", "ann"])))
+    assert torch.equal(sure(policy.style_of(["", ""])), sure(None))
+    with pytest.raises(UsageError, match="no style of 'bop': did you mean 'bob'"):
+        policy.style_of(["bop", "ann"])
+
+
+def test_a_control_counts_only_in_its_mode() -> None:
+    """A control whose mode is off is never pressed, and is neutral among the targets."""
+    group = Group("stick", (Flag("a", when="ball/held"), Flag("b", when="!ball/held")), slots=2, per="player")
+    schema = Schema("modes", 30, (Group("ball", (Flag("held"),)),), group)
+    policy = build(schema, arguments("tiny", ["ball/held"], width=8, bias=50.0, head="independent")).eval()
+    view = {"ball/held": torch.tensor([[True], [False]]), "stick/a": torch.zeros(2, 2, dtype=torch.bool),
+            "stick/b": torch.zeros(2, 2, dtype=torch.bool)}  # fmt: skip
+    controls, _, _ = policy.step(view, policy.initial(2), torch.rand(2, policy.draws))
+    assert controls["stick/a"].tolist() == [[True], [False]]
+    assert controls["stick/b"].tolist() == [[False], [True]]
+    with pytest.raises(SchemaError, match="when='ball/hold'"):
+        Schema("modes", 30, schema.state, Group("stick", (Flag("a", when="ball/hold"),), slots=2, per="player"))
+
+
+def test_answers_choose_and_join_controls() -> None:
+    """Chosen controls alone are pressed, joined ones are read as either and given to the first, and others are refused."""
+    values = Values(PAD, ("stick/a|stick/b", "stick/push"))
+    assert values.names == ["stick/push", "stick/a"]
+    columns = {key: v[:, 0] for key, v in columns_of(PAD, 20, 1).items()}
+    found = values.of(columns)
+    assert torch.equal(found[:, 1] > 0.5, columns["stick/a"][:, 0] | columns["stick/b"][:, 0])
+    back = values.columns(found)
+    assert list(back) == list(PAD.control_keys)
+    assert not back["stick/b"].any()
+    np.testing.assert_array_equal(values.of_arrays({k: v.numpy() for k, v in columns.items()}), found.numpy())
+    for wrong, message in ((("stick/c",), "cannot answer 'stick/c'"), (("stick/a|stick/push",), "different kinds")):
+        with pytest.raises(UsageError, match=message):
+            Values(PAD, wrong)
+
+
+def test_the_vocabulary_is_what_the_data_often_does() -> None:
+    """Combinations seen often enough are points, frequent ones first, neutral before all; sticks are rings."""
+    values = Values(PAD)
+    rows = np.zeros((700, len(values.names)), np.float32)
+    a, b, push = (values.names.index(f"stick/{name}") for name in ("a", "b", "push"))
+    rows[:300, a] = 1
+    rows[250:349, b] = 1
+    rows[:, push] = np.repeat([0.0, 0.25, 1.0, -3.0], 175)
+    found = fit_vocabulary(values, rows)
+    assert found["flags"] == [[0.0, 0.0], [1.0, 0.0]]
+    assert found["push"] == [[-3.0], [0.0], [0.25], [1.0]]
+    assert [len(found[name]) for name in ("m", "way")] == [57, 5]
+    assert found["m"][0] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("v2-embed", 1_153_781), ("v3", 1_573_621)])
+def test_the_older_policy_has_its_older_size(name: str, parameters: int) -> None:
+    """Ten frames of an older encoding through 512 and 256 to thirteen controls: the parameters are those it always had."""
+    encoding = MELEE.encodings[name]
+    made = arguments("policy-mlp", MELEE.schema.state_keys, None, encoding, answers=ANSWERS)
+    policy = build(MELEE.schema, made, 0, encoding)
+    assert sum(p.numel() for p in policy.parameters()) == parameters
+    assert policy.head.width == 13
+    assert policy.describe()[-1][2] == encoding.frame_width
+    columns = {key: values.view(1, 3, -1) for key, values in tensors(MELEE.schema, 3, 1).items()}
+    assert policy.embed(columns).shape == (1, 3, encoding.frame_width)
+    with pytest.raises(UsageError, match="is shown the encoding"):
+        build(MELEE.schema, made)
+
+
+def test_the_seeds_loss_is_what_it_was() -> None:
+    """Mean squared error of squashed sticks in shares of their range, plus the mean cross-entropy of the buttons."""
+    policy = build(
+        PAD, arguments("policy-mlp", PAD.state_keys, width=8, answers=("stick/m_x", "stick/m_y", "stick/a", "stick/b"))
+    )
+    output = torch.randn(6, policy.head.width)
+    columns = {key: v[:, 0] for key, v in columns_of(PAD, 6, 1).items()}
+    values = policy.values.of(columns)
+    found = policy.head.costs(output, values, values).sum(-1).mean()
+    sticks = ((torch.sigmoid(output[:, :2]) - (values[:, :2] + 1) / 2) ** 2).mean()
+    buttons = torch.nn.functional.binary_cross_entropy_with_logits(output[:, 2:], values[:, 2:])
+    torch.testing.assert_close(found, sticks + buttons)
 
 
 def test_seeds_of_weights() -> None:
     """The same seed gives the same weights, and building moves nobody's random numbers."""
     state = torch.get_rng_state()
-    one, two, three = (build(TOY, arguments("tiny", []), seed).head.linear.weight for seed in (1, 1, 2))
+    one, two, three = (build(TOY, arguments("tiny", []), seed).head.begin.weight for seed in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, three)
     assert torch.equal(state, torch.get_rng_state())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, share, table
 from shadowbox.data.store import Store
-from shadowbox.errors import UsageError
+from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import GAMES, load
 from shadowbox.learn.config import Config
 from shadowbox.learn.console import Console
@@ -36,7 +37,9 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @click.option("--lr", type=float, help="Learning rate after the warm-up.")
 @click.option("--seed", type=int, help="Of weights, order and dropout.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the loop; may be repeated.")
-@click.option("--preset", help="Size of the policy: tiny (the default) or small.")
+@click.option("--preset", help="tiny, small, default, large, transformer, or policy-mlp: what older systems had.")
+@click.option("--with", "shape", multiple=True, metavar="NAME=VALUE", help="Any argument of the policy, or of its lessons.")
+@click.option("--encoding", help="Show it a named encoding of the game in place of the fields themselves.")
 @click.option("--length", type=click.IntRange(min=1), help="Decisions a segment.  [default: 64]")
 @click.option("--shares", help="Per cent for train/val/test.  [default: 80/10/10]")
 @click.option("--parent", help="Begin with the weights of another run: RUN@best, RUN@latest or RUN@step=N.")
@@ -46,7 +49,7 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @json_option
 def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     """Learn from STORE what its players pressed. Ctrl-C saves and says how to go on; so does SIGTERM."""
-    from shadowbox.learn.imitate import prepare
+    from shadowbox.learn.imitate import Lessons, prepare
     from shadowbox.learn.learner import Parent
     from shadowbox.learn.loop import train as run_loop
 
@@ -54,15 +57,21 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     kept = read_facts(out) if options["resume"] else {}
     chosen: dict[str, Any] = {name: options[name] or kept.get("task", {}).get(name) or usual for name, usual in USUAL.items()}
     config = Config.of(_settings(options, kept.get("config", {})))
+    chosen["encoding"] = options["encoding"] or kept.get("task", {}).get("encoding")
+    chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
+    lessons = {field.name for field in dataclasses.fields(Lessons)}
     task = prepare(
         store,
         config,
         preset=chosen["preset"],
-        sees=_sees(store),
+        sees=_sees(store) if chosen["encoding"] is None else None,
+        encoding=_encoding(store, chosen["encoding"]),
+        lessons={name: value for name, value in chosen["with"].items() if name in lessons},
         length=chosen["length"],
         split=parse_shares(chosen["shares"], None, 0),
         facts={"store": path, "task": chosen},
         resume=f"shadowbox train {shlex.quote(path)} --out {shlex.quote(str(out))} --resume",
+        **{name: value for name, value in chosen["with"].items() if name not in lessons},
     )
     parent = Parent(options["parent"], options["parent_optimiser"]) if options["parent"] else None
     result = run_loop(task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr))
@@ -80,17 +89,35 @@ def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     asked = {name: options[name] for name in ("steps", "epochs", "batch", "lr", "seed") if options[name] is not None}
     if options["sinks"]:
         asked["sinks"] = list(options["sinks"])
-    for change in options["changes"]:
-        name, mark, text = change.partition("=")
-        if not mark:
-            raise UsageError(f"--set {change}: a name and a value are needed, as in --set clip=0.5")
-        try:
-            asked[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {change}: {' '.join(str(error).split())}") from error
+    asked |= _pairs("--set", options["changes"])
     if not kept and "steps" not in asked and "epochs" not in asked:
         asked["epochs"] = EPOCHS
     return {**kept, **asked}
+
+
+def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE, the values read as YAML."""
+    found = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark:
+            raise UsageError(f"{option} {text}: a name and a value are needed, as in {option} clip=0.5")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"{option} {text}: {' '.join(str(error).split())}") from error
+    return found
+
+
+def _encoding(store: Store, name: str | None) -> Any:
+    """A named encoding of the store's game."""
+    if name is None:
+        return None
+    known = load(store.schema.name).encodings if store.schema.name in GAMES else {}
+    made = {key: value for key, value in known.items() if not isinstance(value, tuple)}
+    if name not in made:
+        raise UsageError(f"{store.schema.name} has no encoding '{name}': {did_you_mean(name, made)}")
+    return made[name]
 
 
 def _sees(store: Store) -> tuple[str, ...] | None:

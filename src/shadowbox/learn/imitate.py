@@ -184,9 +184,10 @@ class Imitate:
         counted = (decided[..., None] & valid[:, None]).float()
         if (modes := self.values.counts(view)) is not None:
             counted = counted * (modes.float() @ self.head.members.to(counted).t() > 0)
-        for condition in self.lessons.actionable:
-            key, _, value = condition.partition("=")
-            counted = counted * torch.where(view[key][..., 0] == int(value), 1.0, self.lessons.elsewhere)[..., None]
+        if self.lessons.actionable:
+            conditions = [condition.partition("=") for condition in self.lessons.actionable]
+            on = torch.stack([view[key][..., 0] == int(value) for key, _, value in conditions]).all(0)
+            counted = counted * torch.where(on, 1.0, self.lessons.elsewhere)[..., None]
         return counted
 
     def _thinned(self, lesson: Lesson) -> Lesson:
