@@ -100,3 +100,21 @@ def test_formats_lists_what_the_index_holds():
     keys = [*index_dtype(TOY).names, *EVENT.names, *manifest._to_json(manifest.Manifest(TOY)), "seal"]
     missing = [name for name in keys if f"`{name}`" not in text]
     assert not missing
+
+
+def test_the_metrics_of_the_docs_are_those_of_the_code():
+    """docs/metrics.md has a line for every metric and baseline of the code, with its baselines and its words, and no other."""
+    from shadowbox.study.metrics import BASELINES, METRICS
+
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")]
+    metrics = {row[0].strip("`"): row for row in rows if len(row) == 6}
+    assert list(metrics) == [metric.name for metric in METRICS]
+    for metric in METRICS:
+        _, where, better, per, baselines, meaning = metrics[metric.name]
+        assert (where.replace(" ", "_"), better, per) == (metric.part, metric.better, metric.per or "-")
+        assert tuple(name.strip("` ") for name in baselines.split(",")) == metric.baselines
+        assert meaning == metric.meaning
+    assert {row[0].strip("`"): row[1] for row in rows if len(row) == 2} == BASELINES
+    used = {name for metric in METRICS for name in metric.baselines}
+    assert used == set(BASELINES)

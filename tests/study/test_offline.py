@@ -10,6 +10,7 @@ from judging import BRAWL, SEES, seat
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.core.stats import bootstrap_ratio
 from shadowbox.model import policy
+from shadowbox.play.policy import tensor
 from shadowbox.study.asking import ask
 from shadowbox.study.metrics import BY_NAME
 from shadowbox.study.offline import Asked, best_threshold, figures, onset_timing, reliability_curves
@@ -176,10 +177,9 @@ def test_asking_many_is_asking_one() -> None:
 
 
 def test_hiding_the_history_hides_it() -> None:
-    """With its history hidden a policy answers the same whatever its own last controls were, up to how changes are read."""
+    """With its history hidden a policy answers the same whatever its own last controls were, up to how it reads a change."""
     model = policy.build(BRAWL.schema, policy.arguments("policy-mlp", SEES)).eval()
-    types = {"flag": torch.bool, "choice": torch.int64, "real": torch.float32}
-    view = {key: torch.zeros(1, 3, c.slots, dtype=types[c.field.kind]) for key, c in BRAWL.schema.columns.items()}
+    view = {key: tensor(values)[None] for key, values in BRAWL.schema.neutral(3).items()}
     held = {**view, "keys/j": torch.tensor([[[True, False]] * 3])}
     own, reset = torch.zeros(1, 3, 10), torch.zeros(1, 3, dtype=torch.bool)
     with torch.inference_mode():

@@ -31,6 +31,7 @@ class Options:
     focal: float = 0.0  # gamma: what is predicted well counts less; the minimiser is inverted in closed form
     smoothing: float = 0.0  # this share of the target is spread evenly
     bias: float = 0.0  # added to the event's logit at sampling time: a distortion on purpose, as the first cure was
+    raw: bool = False  # nothing is undone: as those do it who bend a loss and stop there
 
     def __post_init__(self) -> None:
         if not (self.pos_weight > 0 and self.focal >= 0 and 0 <= self.smoothing < 1 and math.isfinite(self.bias)):
@@ -46,6 +47,8 @@ class Options:
 
     def undone(self, logit: Tensor) -> Tensor:
         """The logit of the event itself, from the one that minimises the bent loss; then the bias."""
+        if self.raw:
+            return logit + self.bias
         if self.focal:
             # where p f'(q) + (1 - p) g'(q) = 0, for f = -(1-q)^y log q and g = -q^y log (1-q)
             log_q, log_rest = functional.logsigmoid(logit), functional.logsigmoid(-logit)

@@ -44,7 +44,8 @@ class Design:
     head_width: int = 128
     loss: str = "nll"  # seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
     reals: str = "regression"  # of an independent head; or mixture
-    pos_weight: float = 1.0  # these four: see model/kinds.py
+    raw: bool = False  # these five: see model/kinds.py
+    pos_weight: float = 1.0
     focal: float = 0.0
     smoothing: float = 0.0
     bias: float = 0.0
@@ -101,7 +102,7 @@ class Design:
     @property
     def options(self) -> Options:
         """How its loss is bent."""
-        return Options(pos_weight=self.pos_weight, focal=self.focal, smoothing=self.smoothing, bias=self.bias)
+        return Options(pos_weight=self.pos_weight, focal=self.focal, smoothing=self.smoothing, bias=self.bias, raw=self.raw)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

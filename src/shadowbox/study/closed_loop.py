@@ -19,7 +19,7 @@ from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
 from shadowbox.play.match import SIDE_BY_SIDE, Played, play
 from shadowbox.study import specs
-from shadowbox.study.metrics import EXACTLY_ZERO, Figure
+from shadowbox.study.metrics import BY_NAME, EXACTLY_ZERO, Figure
 from shadowbox.study.offline import Asked
 from shadowbox.study.recorded import DRAW, Seat, Table, seat_of
 from shadowbox.study.tally import Tally, halves, ratios, state_distance, tally
@@ -214,9 +214,10 @@ def behaviour_in_play(schema: Schema, data: Sequence[Seat], everybody: Mapping[s
 
 def behaviour_one_frame_ahead(schema: Schema, everybody: Mapping[str, Asked]) -> Behaviour:
     """Count what everybody would have pressed at each recorded frame, given the truth up to there."""
-    asked = {name: tally(schema, everybody[name].seats, everybody[name].answers) for name in ("", "look_up")}
+    names = ("", "copy_last", "never_press", "look_up")
+    asked = {name: tally(schema, everybody[name].seats, everybody[name].answers) for name in names}
     how = "no simulator: drawn one frame ahead, on recorded contexts"
-    return Behaviour(how, asked[""], tally(schema, everybody[""].seats), {"look_up": asked["look_up"]})
+    return Behaviour(how, asked.pop(""), tally(schema, everybody[""].seats), asked)
 
 
 def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure], dict[str, dict[str, Interval]]]:
@@ -227,11 +228,12 @@ def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure]
     for button in found.data.buttons:
         by_button[button] = own = ratios(found.play, found.data, button)
         floor = ratios(*real, button)
-        others = {name: ratios(counts, found.data, button) for name, counts in found.baselines.items() if name == "look_up"}
+        others = {name: ratios(counts, found.data, button) for name, counts in found.baselines.items()}
         for metric, value in own.items():
-            beside = {name: values[metric] for name, values in others.items()} | {"real": floor[metric]}
-            if metric != "hold_ratio":
-                beside = {"copy_last": EXACTLY_ZERO, "never_press": EXACTLY_ZERO, **beside}
+            beside = {"real": floor[metric]}
+            beside |= {name: values[metric] for name, values in others.items()}
+            beside.setdefault("copy_last", EXACTLY_ZERO)  # on its own it begins no press
+            beside = {name: beside[name] for name in BY_NAME[metric].baselines if name in beside}
             out[f"{metric}.{button}"] = Figure(value, beside)
     for key in found.play.time if states else ():
         beside = {name: state_distance(counts, found.data, key) for name, counts in found.baselines.items()}

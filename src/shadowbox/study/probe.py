@@ -77,6 +77,7 @@ class Probe:
 def probe(checkpoint: str | Path, where: str, *, data: str | Path | None = None, player: int = 0) -> Probe:
     """Look at `STORE#EPISODE:FRAME`, or at the made-up frame `zeros`; `data`: the recordings to compare with."""
     from shadowbox.model import checkpoint as checkpoints
+    from shadowbox.model.codec import visible
     from shadowbox.play.policy import built
 
     place, _, which = str(checkpoint).partition("@")
@@ -85,7 +86,7 @@ def probe(checkpoint: str | Path, where: str, *, data: str | Path | None = None,
     path, episode, frame = _parsed(where, data)
     store = Store(data or path, found.about.schema)
     seat = _zeros(found.about.schema) if where == ZEROS else _recorded(Store(path, found.about.schema), episode, frame, player)
-    keys = (*policy.sees, *found.about.schema.control_keys)
+    keys = visible(found.about.schema)  # of what a frame is, not only of what this policy is shown
     outside = None if data and Path(data) != Path(path) else episode
     return _looked(policy, seat, frame, where, compared(found.about.schema, seat, frame, keys, store, outside))
 
