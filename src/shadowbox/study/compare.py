@@ -66,13 +66,13 @@ def _line(path: Path, runs: Path) -> dict[str, Any]:
     known = results.kept(file) or {}
     spent: Mapping[str, Any] = known.get("cost") or {}
     ratio = spent.get("actual_over_estimate")
-    target = next((each for each in card.targets if each.primary), card.targets[0])
-    reached = _reached(file).get(target.metric)
+    target = next((each for each in card.targets if each.primary), card.targets[0] if card.targets else None)
+    reached = _reached(file).get(target.metric) if target else None
     return line | {
         "game": card.game,
         "status": status(file, card, runs),
         "verdict": known.get("verdict"),
-        "target": f"{target}" + (f": {reached}" if reached else ""),
+        "target": f"{target or '-'}" + (f": {reached}" if reached else ""),
         "seconds": f"{spent['wall_s']:,.0f}" if "wall_s" in spent else "-",
         "accuracy": f"{ratio:.2f}" if ratio else "-",
         "ratio": ratio,
