@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shadowbox.core.scene import Scene, validate
 from shadowbox.core.schema import Array, Choice, Column, Real, Schema
-from shadowbox.page.document import Html, part, shell
+from shadowbox.page.document import Html, data_block, part, shell
 
 MODULES = ("rows", "scene", "motion", "paint", "parts", "side", "pads", "timeline", "viewer")  # each after what it imports
 STYLES = ("style.css", "viewer.css")
@@ -63,19 +62,18 @@ def match_page(
     blocks: Iterable[Html] = (),
 ) -> str:
     """The file. `greeting` is what `hello` made, `rows` are packed, `blocks` (of page/document.py) stand below the viewer."""
-    packed = gzip.compress(rows.tobytes(), mtime=0)  # no time inside: the same match gives the same file
-    data = {
-        "hello": dict(greeting),
-        "events": event_list(events),
-        "result": result,
-        "rows": base64.b64encode(packed).decode(),
-    }
-    body = (
-        '<match-viewer keys="page"></match-viewer>'
-        f"<main>{''.join(blocks)}</main>"
-        f'<script type="application/json" id="match">{_inside_markup(data)}</script>'
-    )
+    data = match_data(greeting, rows, events, result)
+    body = f'<match-viewer keys="page"></match-viewer><main>{"".join(blocks)}</main>{data_block("match", data)}'
     return shell(title, Html(body), styles=STYLES, script=bundle([*MODULES, "saved"]))
+
+
+def match_data(
+    greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What saved.js opens: the block `match` of a page."""
+    packed = gzip.compress(rows.tobytes(), mtime=0)  # no time inside: the same match gives the same file
+    rows_text = base64.b64encode(packed).decode()
+    return {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": rows_text}
 
 
 def bundle(names: Sequence[str]) -> str:
@@ -103,9 +101,3 @@ def _column(schema: Schema, column: Column) -> dict[str, Any]:
     if isinstance(field, Real):
         out |= {name: limit for name, limit in (("low", field.low), ("high", field.high)) if limit is not None}
     return out
-
-
-def _inside_markup(data: Any) -> str:
-    """JSON that no text in it can end early."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -215,7 +215,7 @@ def outcomes(targets: Sequence[Mapping[str, Any]]) -> Html:
                 words(baselines or "-"),
             ]
         )
-    return table(["target", "verdict", "reached, 95 %", "baselines"], rows, left=2)
+    return table(["target", "verdict", "reached, 95 %", "without learning"], rows, left=2)
 
 
 def bars(target: Mapping[str, Any], wanted: float | None) -> Html:

@@ -83,7 +83,8 @@ def _reached(file: CardFile) -> dict[str, str]:
     known = results.kept(file)
     if not known:
         return {}
-    return {str(target["metric"]): f"{results.number(target['value'])} ({target['verdict']})" for target in known["targets"]}
+    targets = sorted(known["targets"], key=lambda target: bool(target["primary"]))  # of two on a metric the decisive one
+    return {str(target["metric"]): f"{results.number(target['value'])} ({target['verdict']})" for target in targets}
 
 
 def _flat(data: Any, before: str = "") -> dict[str, Any]:

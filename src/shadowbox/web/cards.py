@@ -60,7 +60,6 @@ def one_card(site: Site, name: str) -> str:
         return framed(name, "/cards", [element("h1", name), element("p", badge("wrong", "bad"), f" {error}")], module="web")
     file, card = checked.file, checked.card
     known = results.kept(file)
-    lines = {mistake.line for mistake in checked.mistakes}
     blocks: list[str] = [
         element("h1", name),
         *_status(site, checked),
@@ -76,7 +75,7 @@ def one_card(site: Site, name: str) -> str:
         heading("What its author says"),
         card_page.text(file),
         *([folded("Comparable runs", [card_page.block(file, "prior")])] if file.block("prior") else []),
-        folded("The head as it stands in the file", [card_page.numbered(file, lines)]),
+        *([] if checked.mistakes else [folded("The head as it stands in the file", [card_page.numbered(file)])]),
         folded("File", [facts([("path", code(str(path))), ("contract", code(file.hash))])]),
     ]
     return framed(name, "/cards", blocks, module="web")
@@ -143,6 +142,7 @@ def _summary(summary: dict[str, object]) -> str:
 def _status(site: Site, checked: Checked) -> Iterator[Html]:
     if checked.mistakes:
         yield from card_page.wrong(checked.mistakes)
+        yield card_page.numbered(checked.file, {mistake.line for mistake in checked.mistakes})
         return
     word = compare.status(checked.file, checked.card, site.runs)
     yield sentence(badge(word, card_page.tone(word)), " The card is right: everything in it that can be checked was.")
