@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Html(str):
@@ -44,13 +43,6 @@ def shell(title: str, body: Html, *, styles: Sequence[str] = ("style.css",), scr
         f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{style}</style></head>\n'
         f"<body>{body}</body></html>\n"
     )
-
-
-def data_block(name: str, data: Any) -> Html:
-    """Data for a script of the page, as JSON that no text in it can end early."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return Html(f'<script type="application/json" id="{escape(name)}">{text}</script>')
 
 
 def part(name: str) -> str:

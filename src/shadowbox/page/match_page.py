@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shadowbox.core.scene import Scene, validate
 from shadowbox.core.schema import Array, Choice, Column, Real, Schema
-from shadowbox.page.document import Html, data_block, part, shell
+from shadowbox.page.document import Html, part, shell
 
 MODULES = ("rows", "scene", "motion", "paint", "parts", "side", "pads", "timeline", "viewer")  # each after what it imports
 STYLES = ("style.css", "viewer.css")
@@ -62,18 +63,19 @@ def match_page(
     blocks: Iterable[Html] = (),
 ) -> str:
     """The file. `greeting` is what `hello` made, `rows` are packed, `blocks` (of page/document.py) stand below the viewer."""
-    data = match_data(greeting, rows, events, result)
-    body = f'<match-viewer keys="page"></match-viewer><main>{"".join(blocks)}</main>{data_block("match", data)}'
-    return shell(title, Html(body), styles=STYLES, script=bundle([*MODULES, "saved"]))
-
-
-def match_data(
-    greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """What saved.js opens: the block `match` of a page."""
     packed = gzip.compress(rows.tobytes(), mtime=0)  # no time inside: the same match gives the same file
-    rows_text = base64.b64encode(packed).decode()
-    return {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": rows_text}
+    data = {
+        "hello": dict(greeting),
+        "events": event_list(events),
+        "result": result,
+        "rows": base64.b64encode(packed).decode(),
+    }
+    body = (
+        '<match-viewer keys="page"></match-viewer>'
+        f"<main>{''.join(blocks)}</main>"
+        f'<script type="application/json" id="match">{_inside_markup(data)}</script>'
+    )
+    return shell(title, Html(body), styles=STYLES, script=bundle([*MODULES, "saved"]))
 
 
 def bundle(names: Sequence[str]) -> str:
@@ -101,3 +103,20 @@ def _column(schema: Schema, column: Column) -> dict[str, Any]:
     if isinstance(field, Real):
         out |= {name: limit for name, limit in (("low", field.low), ("high", field.high)) if limit is not None}
     return out
+
+
+def _inside_markup(data: Any) -> str:
+    """JSON that no text in it can end early."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def data_block(name: str, data: Any) -> Html:
+    """Data for a script of a page."""
+    return Html(f'<script type="application/json" id="{name}">{_inside_markup(data)}</script>')
+
+
+def match_block(greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None = None) -> Html:
+    """The data of the one match inside a page of another kind, for saved.js and its `<match-viewer>`."""
+    packed = base64.b64encode(gzip.compress(rows.tobytes(), mtime=0)).decode()
+    return data_block("match", {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": packed})

@@ -182,7 +182,7 @@ def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
         rows.append(
             [words(name, mono=True), badge(each["verdict"], tone(each["verdict"])), *cells, f"{each['cost']['wall_s']:,.1f}"]
         )
-    return table(["setting", "verdict", *(promised(target) for target in found[0]["targets"]), "s"], _even(rows), left=2)
+    return table(["setting", "verdict", *(words(promised(target)) for target in found[0]["targets"]), "s"], _even(rows), left=2)
 
 
 def _best(found: Sequence[Mapping[str, Any]]) -> int | None:
@@ -234,7 +234,7 @@ def in_words(target: Mapping[str, Any], wanted: float | None) -> str:
         said += f" ({wanted:.4g})"
     said += f"; {results.number(target['value'])} was reached" if target["value"] is not None else "; nothing was measured"
     if target["passed"] and target["met_for_free_by"]:
-        return f"{said}, which {', '.join(target['met_for_free_by'])} reaches, too, without learning."
+        return f"{said}, but {', '.join(target['met_for_free_by'])} would do, too, without learning."
     compare = rules.COMPARISONS.get(target["op"])
     ends = (target["low"], target["high"])
     if compare and wanted is not None and None not in ends and len({compare(end, wanted) for end in ends}) > 1:

@@ -92,13 +92,12 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
     told = "Training and validation" if alone else "Every seed's " + ("validation" if not folded else "training")
     words = [told + (" with its 95 % interval" if any(curve and curve.get("low") for curve in curves) else "")]
     words += ["dashed is what needs no learning"] if floors else []
-    words += ["green was promised, red ends it"] if (lines := levels.of_run(logs[0].run.facts).get(metric)) else []
     return {
         "name": metric,
         "folded": folded,
         "told": f"{'; '.join(words)}.",
         "curves": [curve for curve in curves if curve],
-        "levels": lines or [],
+        "levels": levels.of_run(logs[0].run.facts).get(metric, []),
         "marks": [mark for each in logs for mark in each.marks(metric)],
     }
 

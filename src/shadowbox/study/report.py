@@ -22,7 +22,6 @@ from shadowbox.page.document import (
     badge,
     beside,
     code,
-    data_block,
     facts,
     folded,
     heading,
@@ -30,7 +29,7 @@ from shadowbox.page.document import (
     shell,
     table,
 )  # fmt: skip
-from shadowbox.page.match_page import MODULES, bundle, match_data
+from shadowbox.page.match_page import MODULES, bundle, data_block, match_block
 from shadowbox.study import card as cards
 from shadowbox.study import card_page, figures, learnt, prior, results, sweep, verdict
 from shadowbox.study.card import Card
@@ -98,7 +97,7 @@ def report(subject: Subject, games: Games, *, match: bool = True) -> str:
     ]
     modules = ["parts", "chart", "report"]
     if sample:
-        blocks.append(data_block("match", match_data(sample.hello, sample.rows, sample.events, sample.result)))
+        blocks.append(match_block(sample.hello, sample.rows, sample.events, sample.result))
         modules = [*MODULES, "chart", "report", "saved"]
     return shell(f"Report of {subject.name}", Html(f"<main>{''.join(blocks)}</main>"), styles=STYLES, script=bundle(modules))
 
