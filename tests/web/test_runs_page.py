@@ -286,7 +286,8 @@ def test_promises_cross_the_curves(server, browse):
         {"when": "val/", "action": "stop"},
     ]
     warned = {"event": "rule", "step": 20, "wall": BEGAN + 20, "text": "kill[7]", "action": "warn", "figures": {"val/loss": 1}}
-    kept = {"targets": targets, "kill": kill}
+    lines = [train_line(10), train_line(20), val_line(20, 1.2), train_line(30), train_line(40), val_line(40)]
+    kept = {"targets": targets, "kill": kill, "lines": lines}
     make_run(site.folder / "runs" / "toy" / "0", events=[{"event": "begin", "step": 0, "wall": BEGAN}, warned], **kept)
     make_run(site.folder / "runs" / "toy" / "1", **kept)
     page = browse(site.url + "runs/toy/0", width=1280)

@@ -39,7 +39,7 @@ def promise(card: Card) -> Iterator[Html]:
     yield heading("Targets")
     if card.targets:
         marks = {True: badge("decides"), False: Html("")}
-        rows = [[code(str(each)), each.at, marks[each.primary]] for each in card.targets]
+        rows = [[words(str(each), mono=True), each.at, marks[each.primary]] for each in card.targets]
         yield table(["promised", "at its", ""], rows, left=3)
     else:
         yield sentence("It has none.")
@@ -178,7 +178,7 @@ def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
     rows: list[list[Text]] = []
     for at, each in enumerate(found):
         name = ", ".join(f"{key}={_word(value)}" for key, value in each["set"].items())
-        cells = [reached(target, best=at == best) for target in each["targets"]]
+        cells = [Html(f'<span class="stacked">{reached(target, best=at == best)}</span>') for target in each["targets"]]
         rows.append(
             [words(name, mono=True), badge(each["verdict"], tone(each["verdict"])), *cells, f"{each['cost']['wall_s']:,.1f}"]
         )
