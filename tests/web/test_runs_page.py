@@ -277,6 +277,39 @@ def test_a_curve_grows(server, browse):
     until(page, "() => document.getElementById('state').textContent.includes('finished')")
 
 
+def test_promises_cross_the_curves(server, browse):
+    """Targets and kill rules are lines in the curves, far ones are named at the edge, and rules that fired are marked."""
+    site = server()
+    targets = [{"metric": "val/loss", "op": "<", "value": 1.5, "at": "best", "primary": True}]
+    kill = [
+        {"when": "val/loss > 400 or rolling_mean(train/loss, 3) >= 2", "action": "stop"},
+        {"when": "val/", "action": "stop"},
+    ]
+    warned = {"event": "rule", "step": 20, "wall": BEGAN + 20, "text": "kill[7]", "action": "warn", "figures": {"val/loss": 1}}
+    lines = [train_line(10), train_line(20), val_line(20, 1.2), train_line(30), train_line(40), val_line(40)]
+    kept = {"targets": targets, "kill": kill, "lines": lines}
+    make_run(site.folder / "runs" / "toy" / "0", events=[{"event": "begin", "step": 0, "wall": BEGAN}, warned], **kept)
+    make_run(site.folder / "runs" / "toy" / "1", **kept)
+    page = browse(site.url + "runs/toy/0", width=1280)
+    until(page, "() => document.querySelector('.chart svg .level')")
+    loss = page.locator(".chart svg").first
+    assert loss.locator(".level.target title").text_content() == "target: val/loss < 1.5"
+    assert loss.locator(".level.kill").count() == 1, "400 is far from the curves and does not stretch their axis"
+    assert "↑ stop > 400" in loss.text_content()
+    assert "stop >= 2" in loss.text_content()
+    heights = {name: float(loss.locator(f".level.{name}").get_attribute("y1")) for name in ("target", "kill")}
+    assert heights["kill"] < heights["target"]
+    floor = loss.locator(".curve.baseline").get_attribute("d")
+    assert f" {heights['target']:.1f}" in floor, "the baseline is 1.5, too"
+    assert loss.locator(".event title").text_content() == "kill[7]"
+    at = float(loss.locator(".event").get_attribute("x1"))
+    page.get_by_text("Wall time").click()
+    assert float(page.locator(".chart .event").first.get_attribute("x1")) == pytest.approx(at, abs=1), "a step took a second"
+    page.goto(site.url + "runs/compare?run=toy/0&run=toy/1")
+    until(page, "() => document.querySelector('.chart svg .level')")
+    assert page.locator(".chart svg").first.locator(".level.target").count() == 1, "both promise the same"
+
+
 def test_unkind_names_are_text(server, browse):
     """A run whose name, facts, figures and events are markup is shown as text, alone and compared, on a phone, too."""
     site = server()

@@ -13,8 +13,6 @@ from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
 from shadowbox.games import GAMES, load
 
-RUNS = Path("runs")
-
 
 @click.command()
 @click.argument("stores", nargs=-1, metavar="[STORE]...", type=click.Path(path_type=Path))
@@ -24,6 +22,9 @@ RUNS = Path("runs")
 )
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 takes any that is free.")
 @click.option("--out", default="data/played", show_default=True, type=click.Path(path_type=Path), help="What people play.")
+@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="What was trained.")
+@click.option("--tournaments", type=click.Path(path_type=Path), help="What was played.  [default: tournaments, in --runs]")
+@click.option("--cards", default="cards", show_default=True, type=click.Path(path_type=Path), help="What was promised.")
 @click.option("--token", help="Ask everybody for this; made by itself where the address is not this machine.")
 @click.option("--open", "open_it", is_flag=True, help="Open the browser.")
 @json_option
@@ -33,11 +34,14 @@ def serve(
     host: str,
     port: int,
     out: Path,
+    runs: Path,
+    tournaments: Path | None,
+    cards: Path,
     token: str | None,
     open_it: bool,
     as_json: bool,
 ) -> None:
-    """Watch live matches, play, and look at stored matches, tournaments and runs, in a browser."""
+    """Watch live matches, play, and look at stored matches, tournaments, runs and cards, in a browser."""
     from shadowbox.data.store import Store
     from shadowbox.web import server
     from shadowbox.web.app import application
@@ -49,7 +53,15 @@ def serve(
     for path in stores:
         Store(path)  # a name that is none is refused now, not on a page
     token = server.token_for(host, token)
-    site = Site(game=game, known=_known(game), stores=stores, out=out, tournaments=RUNS / "tournaments", runs=RUNS)
+    site = Site(
+        game=game,
+        known=_known(game),
+        stores=stores,
+        out=out,
+        tournaments=tournaments or runs / "tournaments",
+        runs=runs,
+        cards=cards,
+    )
     socket = server.listen(host, port)
     where = server.address(socket, token)
     if as_json:

@@ -60,6 +60,15 @@ def audit(store: Store, split: Split | None = None, progress: Progress | None = 
     }
 
 
+def pressed(store: Store, episodes: Any) -> dict[str, list[dict[str, Any]]]:
+    """Of some episodes: for each slot of every key how often it is down, how often a press begins, and how long it lasts."""
+    presses = {key: _Presses() for key in store.schema.control_keys if _is_flag(store.schema, key)}
+    for block in blocks(store, episodes):
+        for key, press in presses.items():
+            press.add(key, block)
+    return {key: press.result() for key, press in presses.items()}
+
+
 def duplicates(store: Store) -> list[list[int]]:
     """Groups of episodes whose content is the same, by number."""
     digests = np.ascontiguousarray(store.index["digest"]).view(f"V{store.index['digest'].shape[-1]}").ravel()

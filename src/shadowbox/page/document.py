@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from typing import NamedTuple
 
 
 class Html(str):
@@ -104,6 +105,38 @@ def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
             f'<text class="label" x="{166 + width:.1f}" y="{y + 16}">{escape(label)}</text>'
         )
     return Html(f'<svg role="img" viewBox="0 0 720 {24 * len(rows)}">{"".join(lines)}</svg>')
+
+
+class Bar(NamedTuple):
+    """One row of `beside`; `low` and `high` are its interval, where it has one."""
+
+    name: str
+    value: float
+    label: Text
+    tone: str = "baseline"
+    low: float | None = None
+    high: float | None = None
+
+
+def beside(rows: Sequence[Bar], wanted: float | None = None) -> Html:
+    """Bars from zero under each other with their intervals, and a green line through all of them at what was wanted."""
+    known = [value for bar in rows for value in (bar.value, bar.low, bar.high) if value is not None]
+    known += [0.0] if wanted is None else [0.0, wanted]
+    low, high = min(known), max(known)
+
+    def x(value: float) -> float:
+        return 1 + 98 * (value - low) / ((high - low) or 1.0)
+
+    def picture(bar: Bar) -> Html:
+        left, right = sorted((x(0.0), x(bar.value)))
+        parts = [f'<rect class="{escape(bar.tone)}" x="{left:.2f}%" y="6" width="{right - left:.2f}%" height="12"></rect>']
+        if bar.low is not None and bar.high is not None:
+            parts.append(f'<line class="span" x1="{x(bar.low):.2f}%" x2="{x(bar.high):.2f}%" y1="12" y2="12"></line>')
+        if wanted is not None:
+            parts.append(f'<line class="wanted" x1="{x(wanted):.2f}%" x2="{x(wanted):.2f}%" y1="0" y2="24"></line>')
+        return Html(f'<svg class="beside" aria-hidden="true">{"".join(parts)}</svg>')
+
+    return table(["", "", ""], [[bar.name, picture(bar), bar.label] for bar in rows], left=2)
 
 
 def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> Html:

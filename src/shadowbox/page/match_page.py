@@ -130,3 +130,14 @@ def _inside_markup(data: Any) -> str:
     """JSON that no text in it can end early."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def data_block(name: str, data: Any) -> Html:
+    """Data for a script of a page."""
+    return Html(f'<script type="application/json" id="{name}">{_inside_markup(data)}</script>')
+
+
+def match_block(greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None = None) -> Html:
+    """The data of the one match inside a page of another kind, for saved.js and its `<match-viewer>`."""
+    packed = base64.b64encode(gzip.compress(rows.tobytes(), mtime=0)).decode()
+    return data_block("match", {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": packed})

@@ -66,13 +66,13 @@ def _line(path: Path, runs: Path) -> dict[str, Any]:
     known = results.kept(file) or {}
     spent: Mapping[str, Any] = known.get("cost") or {}
     ratio = spent.get("actual_over_estimate")
-    target = next((each for each in card.targets if each.primary), card.targets[0])
-    reached = _reached(file).get(target.metric)
+    target = next((each for each in card.targets if each.primary), card.targets[0] if card.targets else None)
+    reached = _reached(file).get(target.metric) if target else None
     return line | {
         "game": card.game,
         "status": status(file, card, runs),
         "verdict": known.get("verdict"),
-        "target": f"{target}" + (f": {reached}" if reached else ""),
+        "target": f"{target or '-'}" + (f": {reached}" if reached else ""),
         "seconds": f"{spent['wall_s']:,.0f}" if "wall_s" in spent else "-",
         "accuracy": f"{ratio:.2f}" if ratio else "-",
         "ratio": ratio,
@@ -83,7 +83,8 @@ def _reached(file: CardFile) -> dict[str, str]:
     known = results.kept(file)
     if not known:
         return {}
-    return {str(target["metric"]): f"{results.number(target['value'])} ({target['verdict']})" for target in known["targets"]}
+    targets = sorted(known["targets"], key=lambda target: bool(target["primary"]))  # of two on a metric the decisive one
+    return {str(target["metric"]): f"{results.number(target['value'])} ({target['verdict']})" for target in targets}
 
 
 def _flat(data: Any, before: str = "") -> dict[str, Any]:

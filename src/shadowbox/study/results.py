@@ -6,7 +6,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,46 @@ def kept(file: CardFile) -> dict[str, Any] | None:
         data = json.loads(found[1]) if found else None
     except ValueError:
         return None
-    return data if isinstance(data, dict) and {"verdict", "targets", "cost"} <= data.keys() else None
+    return data if _whole(data) else None
+
+
+def _whole(data: Any) -> bool:
+    """Whether this is what `write` wrote, as far as anything here relies on it."""
+    if not isinstance(data, dict) or not isinstance(data.get("verdict"), str):
+        return False
+    targets, settings, spent = data.get("targets"), data.get("settings", []), data.get("cost")
+    return _are(targets, _TARGET) and _are(settings, _SETTING) and isinstance(spent, dict) and all(map(_number, spent.values()))
+
+
+def _are(found: Any, shape: Mapping[str, Callable[[Any], bool]]) -> bool:
+    if not isinstance(found, list):
+        return False
+    return all(isinstance(each, dict) and all(fits(each.get(name)) for name, fits in shape.items()) for each in found)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_TARGET: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("metric", "op", "verdict"), _text),
+    **dict.fromkeys(("value", "low", "high"), lambda value: value is None or _number(value)),
+    "wanted": lambda value: _text(value) or _number(value),
+    "baselines": lambda value: isinstance(value, dict) and all(map(_number, value.values())),
+    "met_for_free_by": lambda value: isinstance(value, list) and all(map(_text, value)),
+    "passed": lambda value: isinstance(value, bool),
+    "primary": lambda value: isinstance(value, bool),
+}
+_SETTING: Mapping[str, Callable[[Any], bool]] = {
+    "set": lambda value: isinstance(value, dict),
+    "verdict": _text,
+    "targets": lambda value: _are(value, _TARGET),
+    "cost": lambda value: isinstance(value, dict) and all(map(_number, value.values())) and "wall_s" in value,
+}
 
 
 def block(found: Mapping[str, Any]) -> str:

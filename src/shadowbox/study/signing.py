@@ -75,9 +75,17 @@ def add(
 def read(file: CardFile) -> list[Signature]:
     """The signatures in a card; a block that cannot be read is refused."""
     try:
-        return [Signature(**entry) for entry in _data(file).get("signatures", [])]
+        return [_signature(entry) for entry in _data(file).get("signatures", [])]
     except (TypeError, ValueError) as error:
         raise CardError(f"{file.path}: the block of signatures cannot be read; delete it and sign again") from error
+
+
+def _signature(entry: dict[str, Any]) -> Signature:
+    found = Signature(**entry)
+    for name, value in asdict(found).items():
+        if not isinstance(value, str) and not (value is None and name in ("data", "commit")):
+            raise TypeError(f"{name} is no text")
+    return found
 
 
 def problems(file: CardFile) -> Iterator[tuple[int, str]]:

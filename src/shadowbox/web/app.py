@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.web import pages, runs, stored, tournaments
+from shadowbox.web import cards, pages, runs, stored, tournaments
 from shadowbox.web.guard import Guard
 from shadowbox.web.hall import Hall, Wish
 from shadowbox.web.runlog import Logs
@@ -70,6 +70,9 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/runs/compare", compared_runs),
             Route("/runs/{name:path}/metrics.json", run_news),
             Route("/runs/{name:path}", one_run),
+            Route("/cards", all_cards),
+            Route("/cards/compare", two_cards),
+            Route("/cards/{name}", one_card),
             Route("/static/{name}", static),
         ],
         middleware=[Middleware(Guard, token=token, refuse=_said)],
@@ -213,6 +216,21 @@ async def run_news(request: Request) -> Response:
     after, events = (_whole(request, name) for name in ("after", "events"))
     state = request.app.state
     return JSONResponse(await run_in_threadpool(runs.news, state.site, state.logs, request.path_params["name"], after, events))
+
+
+async def all_cards(request: Request) -> Response:
+    """A list."""
+    return await _html(cards.all_cards, request)
+
+
+async def one_card(request: Request) -> Response:
+    """What it promises, who stands behind it, what came of it."""
+    return await _html(cards.one_card, request, **request.path_params)
+
+
+async def two_cards(request: Request) -> Response:
+    """What they say otherwise."""
+    return await _html(cards.two_cards, request, request.query_params.getlist("card"))
 
 
 def _whole(request: Request, name: str) -> int:

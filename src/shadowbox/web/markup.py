@@ -13,7 +13,9 @@ NAVIGATION = (
     ("/matches", "Matches"),
     ("/tournaments", "Tournaments"),
     ("/runs", "Runs"),
+    ("/cards", "Cards"),
 )
+STYLES = ("style.css", "viewer.css", "chart.css", "card.css", "web.css")
 VOID = ("input", "link", "meta")
 
 
@@ -42,7 +44,7 @@ def framed(title: str, current: str, blocks: Iterable[str], *, module: str = "",
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{title} · Shadowbox"),
         element("link", rel="icon", href="data:,"),
-        *(element("link", rel="stylesheet", href=f"/static/{name}") for name in ("style.css", "viewer.css", "web.css")),
+        *(element("link", rel="stylesheet", href=f"/static/{name}") for name in STYLES),
         *([element("script", type="module", src=f"/static/{module}.js")] if module else []),
     )
     body = element(

@@ -208,9 +208,7 @@ class RunLog:
             self._forget_events()
         for line in self._events.lines():
             self.happened += 1
-            self.events.append(
-                {"step": number(line.get("step"))} | {key: str(line.get(key, ""))[:500] for key in ("event", "text")}
-            )
+            self.events.append(_event(line))
             wall = number(line.get("wall"))
             if wall is not None and line.get("event") in BEGINNINGS:
                 self.begun.append(wall)
@@ -297,6 +295,15 @@ def _parsed(text: bytes) -> Line | None:
 def _sendable(data: Any) -> None:
     """Raise ValueError where a text has half of a surrogate pair: no page could be made of it."""
     json.dumps(data, ensure_ascii=False).encode()
+
+
+def _event(line: Line) -> Line:
+    """What a page needs of an event; of a rule that fired also what it did, and the figures that it looked at."""
+    found: Line = {"step": number(line.get("step"))} | {key: str(line.get(key, ""))[:500] for key in ("event", "text")}
+    figures = line.get("figures")
+    if line.get("event") == "rule" and isinstance(figures, dict):
+        found |= {"action": str(line.get("action", ""))[:20], "metrics": [str(name)[:200] for name in list(figures)[:20]]}
+    return found
 
 
 def _columns(points: list[Point]) -> dict[str, Any]:

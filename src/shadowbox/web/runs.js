@@ -9,7 +9,7 @@ const BACKGROUND = ["lr", "norm", "examples_per_s"]; // figures that explain, fo
 const MEANS = { loss: "what is made smaller", lr: "learning rate", norm: "of the gradient", examples_per_s: "speed" };
 const UNITS = { loss: "nats a decision" };
 
-const sources = JSON.parse(document.body.dataset.runs).map(({ name, source }) => ({ name, source, ...fresh() }));
+const sources = JSON.parse(document.body.dataset.runs).map(({ name, source, levels }) => ({ name, source, levels, ...fresh() }));
 const common = shared(sources.map(({ name }) => name)); // letters that tell no run from another
 const alone = sources.length === 1;
 const floors = alone || document.body.dataset.floors === "1";
@@ -107,7 +107,25 @@ function show(name, into, told) {
   }
   const curves = told.flatMap((run, at) => (alone ? single(run, name) : [one(run, name, at)].filter(Boolean)));
   const grey = floors ? baselines(longest(told), name) : [];
-  charts.get(name).draw([...grey, ...curves], sentence(name, curves, grey), axis === "step" ? steps : duration);
+  charts.get(name).draw([...grey, ...curves], sentence(name, curves, grey), axis === "step" ? steps : duration, promised(told, name));
+}
+
+/** The lines of the cards behind these runs, each once; of a single run also where its rules fired. */
+function promised(told, name) {
+  const levels = new Map(told.flatMap((run) => (run.levels[name] ?? []).map((level) => [level.name, level])));
+  const fired = alone ? told[0].news.events.filter(({ event, metrics }) => event === "rule" && metrics?.some((metric) => figure(metric) === name)) : [];
+  const marks = fired.map(({ step, action, text }) => ({ x: place(told[0], step), name: action, tone: "kill", title: text }));
+  return { levels: [...levels.values()], marks: marks.filter(({ x }) => x !== null) };
+}
+
+/** `val/onset_f1` is drawn in the figure `onset_f1`. */
+const figure = (metric) => metric.slice(metric.indexOf("/") + 1);
+
+/** Where a step lies on the axis that is chosen. */
+function place({ curves }, step) {
+  if (axis === "step") return step;
+  const known = Object.values(curves).flatMap(({ step: steps, seconds }) => steps.map((at, n) => [at, seconds[n]]));
+  return known.sort(([one], [other]) => Math.abs(one - step) - Math.abs(other - step))[0]?.[1] ?? null;
 }
 
 function heading(name) {

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.learn.log import EVENTS, FACTS, METRICS
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table
-from shadowbox.web import runlog
+from shadowbox.study import levels
+from shadowbox.web import cards, runlog
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.runlog import Logs, number
 from shadowbox.web.site import Site
@@ -30,7 +31,7 @@ TONES = {
 HASHES = ("commit", "fingerprint", "facts_hash", "coding_hash", "card_hash")
 NAMES = {
     "commit": "commit", "store": "data", "fingerprint": "data fingerprint", "game": "game", "preset": "preset",
-    "parameters": "parameters", "facts_hash": "schema: facts", "coding_hash": "schema: coding", "card_hash": "card",
+    "parameters": "parameters", "facts_hash": "schema: facts", "coding_hash": "schema: coding", "card_hash": "contract",
 }  # fmt: skip
 
 
@@ -64,11 +65,11 @@ def run(site: Site, name: str) -> str:
         heading("What happened"),
         element("div", id="events"),
         heading("What it was made with"),
-        facts(_facts(known)),
+        facts([*_promise(site, known), *_facts(known)]),
         folded("Settings", [facts(_flat(_part(known, "config")))]),
         folded("Files", [facts([("folder", code(str(path)))])]),
     ]
-    return framed(name, "/runs", blocks, module="runs", runs=json.dumps([_sources(name)]))
+    return framed(name, "/runs", blocks, module="runs", runs=json.dumps([_sources(name, known)]))
 
 
 def compare(site: Site, names: list[str]) -> str:
@@ -93,7 +94,7 @@ def compare(site: Site, names: list[str]) -> str:
         warning = "They were trained and validated on different data: what they score says little about which is better."
         blocks.append(element("p", badge("different data", "bad"), " ", warning))
     blocks += [table(["run", "best", "data", "its settings", "parameters"], rows, left=4), *_figures()]
-    sources = json.dumps([_sources(name) for name in names])
+    sources = json.dumps([_sources(name, facts) for name, facts in known.items()])
     return framed("Runs compared", "/runs", blocks, module="runs", runs=sources, floors=int(same))
 
 
@@ -118,8 +119,9 @@ def _address(name: str) -> str:
     return f"/runs/{quote(name)}"
 
 
-def _sources(name: str) -> dict[str, str]:
-    return {"name": name, "source": f"{_address(name)}/metrics.json"}
+def _sources(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What the script follows, and the lines that the run's card draws across its curves."""
+    return {"name": name, "source": f"{_address(name)}/metrics.json", "levels": levels.of_run(known)}
 
 
 def _train(site: Site) -> str:
@@ -209,6 +211,14 @@ def _facts(known: Mapping[str, Any]) -> list[tuple[str, str]]:
     if isinstance(lineage, list) and len(lineage) > 1:
         rows.append(("lineage", code(" > ".join(str(one.get("spec")) for one in lineage if isinstance(one, dict)))))
     return rows
+
+
+def _promise(site: Site, known: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The card that it keeps, where that is here."""
+    name = known.get("card")
+    if not isinstance(name, str):
+        return []
+    return [("card", link(cards.address(name), code(name)) if name in cards.found(site.cards) else code(name))]
 
 
 def _flat(data: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What one server shows: its game, its stores, its tournaments, its runs."""
+"""What one server shows: its game, its stores, its tournaments, its runs, its cards."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Site:
     out: Path = Path("data/played")  # where matches of people go
     tournaments: Path = Path("runs/tournaments")
     runs: Path = Path("runs")  # what was trained
+    cards: Path = Path("cards")  # what was promised of it
 
     def shelves(self) -> Iterator[tuple[int, Path]]:
         """The stores by number: those that were named, and the one of people's matches once there is one."""

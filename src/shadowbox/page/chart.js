@@ -1,4 +1,7 @@
-/** Curves over one axis each way, with the name of each at its end. What it draws is an SVG in real pixels. */
+/**
+ * Curves over one axis each way, with the name of each at its end; lines that are promised or forbidden across them, and
+ * marks where something happened. What it draws is an SVG in real pixels.
+ */
 import { el } from "./parts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -8,6 +11,8 @@ const BOTTOM = 24;
 const LETTER = 7; // px, of a label in 13 px
 const APART = 16; // px between two labels
 const MARGIN = 25; // px, for the mark before a label
+const NEAR = 0.5; // of the curves' height: a line that is farther from them does not stretch the axis, and is named at its edge
+const WORD = 44; // px that the word of a mark needs beside the next one
 
 /** An element of a picture. */
 export function shape(tag, attributes, ...children) {
@@ -20,6 +25,8 @@ export function shape(tag, attributes, ...children) {
 /**
  * A figure: a sentence, and curves that `draw` draws anew.
  * @typedef {{name: string, tone: string, x: number[], y: (number | null)[], low?: (number | null)[], high?: (number | null)[]}} Curve
+ * @typedef {{value: number, name: string, tone: string, title: string}} Level  a line from side to side
+ * @typedef {{x: number, name: string, tone: string, title: string}} Mark  something that happened
  * @param {string} title
  */
 export function chart(title) {
@@ -27,17 +34,19 @@ export function chart(title) {
   const stage = el("div", { class: "chart" });
   const root = el("section", { class: "figure" }, el("h2", {}, title), told, stage);
   let curves = [];
+  let levels = [];
+  let marks = [];
   let sentence = "";
   let say = String;
 
   function paint() {
     const width = Math.floor(stage.clientWidth);
-    const scale = curves.length && width ? scaled(curves, width) : null;
+    const scale = curves.length && width ? scaled(curves, levels, width) : null;
     told.textContent = sentence;
     if (!scale) return;
-    const picture = shape("svg", { width, height: TALL, role: "img", "aria-label": spoken(title, curves) });
-    picture.append(...axes(scale, say), ...curves.map((curve) => band(curve, scale)), ...curves.map((curve) => line(curve, scale)));
-    picture.append(...labels(curves, scale));
+    const picture = shape("svg", { width, height: TALL, role: "img", "aria-label": spoken(title, curves, levels, marks) });
+    picture.append(...axes(scale, say), ...curves.map((curve) => band(curve, scale)), ...levels.flatMap((level) => across(level, scale)));
+    picture.append(...curves.map((curve) => line(curve, scale)), ...happened(marks, scale), ...labels(curves, levels, scale));
     picture.addEventListener("pointermove", (event) => point(event, picture, scale));
     picture.addEventListener("pointerleave", () => unpoint(picture));
     stage.replaceChildren(picture);
@@ -61,8 +70,9 @@ export function chart(title) {
   new ResizeObserver(paint).observe(stage);
   return {
     root,
-    /** @param {Curve[]} given  @param {string} words  @param {(x: number) => string} sayX */
-    draw(given, words, sayX) {
+    /** @param {Curve[]} given  @param {string} words  @param {(x: number) => string} sayX  @param {{levels?: Level[], marks?: Mark[]}} more */
+    draw(given, words, sayX, more = {}) {
+      [levels, marks] = [more.levels ?? [], more.marks ?? []];
       [curves, sentence, say] = [given.filter((curve) => curve.y.some((y) => y !== null)), words, sayX];
       paint();
     },
@@ -78,16 +88,20 @@ export function short(value) {
 
 // ---- where things are --------------------------------------------------------------------------------------------
 
-function scaled(curves, width) {
-  const right = Math.min(width * 0.36, Math.max(...curves.map(({ name }) => name.length * LETTER)) + MARGIN);
+function scaled(curves, levels, width) {
+  const names = [...curves, ...levels].map(({ name }) => name.length * LETTER);
+  const right = Math.min(width * 0.36, Math.max(...names) + MARGIN + 2 * LETTER);
   const [xs, ys] = [curves.flatMap(({ x }) => [x[0], x.at(-1)]), curves.flatMap(heights)];
   const [first, last] = [Math.min(0, ...xs), Math.max(...xs)];
-  const ticks = steps(Math.min(0, min(ys)), max(ys), 4);
+  const [least, most] = [Math.min(0, min(ys)), max(ys)];
+  const reach = NEAR * (most - least || Math.abs(most) || 1);
+  const near = levels.map(({ value }) => value).filter((value) => least - reach <= value && value <= most + reach);
+  const ticks = steps(Math.min(least, min(near)), Math.max(most, max(near)), 4);
   const [low, high] = [ticks[0], ticks.at(-1)];
   const left = Math.max(...ticks.map((tick) => short(tick).length)) * LETTER + 12;
   const [wide, tall] = [width - left - right, TALL - TOP - BOTTOM];
   return {
-    left, right: width - right, ticks, first, last, room: right - MARGIN,
+    left, right: width - right, ticks, first, last, low, high, room: right - MARGIN,
     x: (x) => left + (wide * (x - first)) / (last - first || 1),
     y: (y) => TOP + (tall * (high - y)) / (high - low || 1),
   };
@@ -152,12 +166,38 @@ function band({ tone, x, low, high }, scale) {
   return shape("polygon", { class: `band ${tone}`, points: around.join(" ") });
 }
 
-/** The names at the ends of their curves, moved apart where they would lie on each other. */
-function labels(curves, scale) {
+/** A line from side to side; one that is beyond the axis is only named, at the edge. */
+function across({ value, tone, title }, scale) {
+  if (value < scale.low || value > scale.high) return [];
+  const y = scale.y(value);
+  return [shape("line", { class: `level ${tone}`, x1: scale.left, x2: scale.right, y1: y, y2: y }, shape("title", {}, title))];
+}
+
+/** What happened, as lines from top to bottom; a word stands where there is room for it. */
+function happened(marks, scale) {
+  let free = -Infinity;
+  return marks.toSorted((one, other) => one.x - other.x).flatMap(({ x, name, tone, title }) => {
+    const px = scale.x(x);
+    if (!(px >= scale.left - 1 && px <= scale.right + 1)) return [];
+    const drawn = [shape("line", { class: `event ${tone}`, x1: px, x2: px, y1: TOP, y2: TALL - BOTTOM }, shape("title", {}, title))];
+    if (px < free) return drawn;
+    free = px + WORD;
+    const anchor = px > scale.right - WORD ? "end" : "start";
+    return [...drawn, shape("text", { class: "label", x: px + (anchor === "end" ? -4 : 4), y: TOP + 8, "text-anchor": anchor }, name)];
+  });
+}
+
+/** The names at the ends of their curves and lines, moved apart where they would lie on each other. */
+function labels(curves, levels, scale) {
   const ends = curves.map((curve) => {
     const at = curve.y.findLastIndex((value) => value !== null);
     return { curve, x: scale.x(curve.x[at]), y: scale.y(curve.y[at]) };
   });
+  for (const level of levels) {
+    const beyond = level.value > scale.high ? "↑ " : level.value < scale.low ? "↓ " : "";
+    const y = Math.min(Math.max(scale.y(level.value), TOP), TALL - BOTTOM);
+    ends.push({ curve: { ...level, name: beyond + level.name, line: true }, y });
+  }
   ends.sort((one, other) => one.y - other.y);
   const spots = ends.map(({ y }) => y);
   for (let at = 1; at < spots.length; at += 1) spots[at] = Math.max(spots[at], spots[at - 1] + APART);
@@ -167,10 +207,10 @@ function labels(curves, scale) {
     limit = spots[at] - APART;
   }
   return ends.flatMap(({ curve, x, y }, at) => [
-    shape("circle", { class: `dot ${curve.tone}`, cx: x, cy: y, r: 2.5 }),
+    ...(curve.line ? [] : [shape("circle", { class: `dot ${curve.tone}`, cx: x, cy: y, r: 2.5 })]),
     shape("line", { class: `mark ${curve.tone}`, x1: scale.right + 8, x2: scale.right + 16, y1: spots[at], y2: spots[at] }),
     shape("text", { class: `name ${curve.tone}`, x: scale.right + 21, y: spots[at] + 4 },
-      fitted(curve.name, Math.floor(scale.room / LETTER)), shape("title", {}, curve.name)),
+      fitted(curve.name, Math.floor(scale.room / LETTER)), shape("title", {}, curve.title ?? curve.name)),
   ]);
 }
 
@@ -179,6 +219,7 @@ function fitted(name, letters) {
   return name.length <= letters + 1 ? name : `…${name.slice(-Math.max(letters - 1, 3))}`;
 }
 
-function spoken(title, curves) {
-  return `${title}: ${curves.map(({ name, y }) => `${name} ${short(y.findLast((value) => value !== null))}`).join(", ")}`;
+function spoken(title, curves, levels, marks) {
+  const ends = curves.map(({ name, y }) => `${name} ${short(y.findLast((value) => value !== null))}`);
+  return `${title}: ${[...ends, ...levels.map(({ name }) => name), ...marks.map(({ title: words }) => words)].join(", ")}`;
 }

@@ -1,0 +1,37 @@
+"""`shadowbox report`: what came of a run, as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shadowbox.cli.terminal import emit, json_option, size
+from shadowbox.core.files import write_whole
+from shadowbox.errors import UsageError
+from shadowbox.games import load
+
+
+@click.command()
+@click.argument("what", metavar="RUN")
+@click.option("--out", type=click.Path(path_type=Path), help="The page.  [default: report.html in the run's folder]")
+@click.option("--cards", default="cards", show_default=True, type=click.Path(path_type=Path), help="Where cards lie.")
+@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Where runs are kept.")
+@click.option("--match/--no-match", default=True, show_default=True, help="Let the policy play one match to look at.")
+@json_option
+def report(what: str, out: Path | None, cards: Path, runs: Path, match: bool, as_json: bool) -> None:
+    """Write one page about RUN: a run's folder, a card's folder of runs, or a card. It needs nothing else, also offline."""
+    from shadowbox.study import report as reports
+
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"--out {out}: {out.parent} is no folder")
+    subject = reports.find(what, cards, runs)
+    path = out or subject.folder / "report.html"
+    write_whole(path, reports.report(subject, load, match=match).encode())
+    if as_json:
+        emit(reports.to_json(subject) | {"out": str(path)})
+        return
+    done = subject.finished
+    for outcome in done.outcomes:
+        print(f"{outcome.target}: {outcome.verdict}")
+    print(f"{path}: {done.verdict}, {size(path.stat().st_size)}")

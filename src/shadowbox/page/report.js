@@ -1,0 +1,37 @@
+/** The curves inside a report: drawn from the data that lies in the page, by steps or by wall time. */
+import { chart } from "./chart.js";
+import { el, plain } from "./parts.js";
+
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const spot = document.getElementById("curves");
+const folded = el("details", {}, el("summary", {}, "How it was trained: rate, gradient, speed, parts of the loss"));
+const charts = figures.map((figure) => ({ figure, made: chart(plain(figure.name)) }));
+let axis = "step";
+
+spot.replaceChildren(...charts.filter(({ figure }) => !figure.folded).map(({ made }) => made.root), folded);
+folded.append(...charts.filter(({ figure }) => figure.folded).map(({ made }) => made.root));
+folded.hidden = folded.children.length === 1;
+
+function draw() {
+  for (const { figure, made } of charts) {
+    const curves = figure.curves.map(({ name, ...curve }) => ({ ...curve, name: plain(name), x: curve[axis] }));
+    const marks = figure.marks.map((mark) => ({ ...mark, x: mark[axis] }));
+    made.draw(curves, figure.told, axis === "step" ? steps : seconds, { levels: figure.levels, marks });
+  }
+}
+
+function steps(x) {
+  return `step ${Math.round(x).toLocaleString("en")}`;
+}
+
+function seconds(x) {
+  return x < 120 ? `${Number(x.toFixed(1))} s` : `${(x / 60).toFixed(1)} min`;
+}
+
+for (const choice of document.querySelectorAll("[name=axis]")) {
+  choice.addEventListener("change", () => {
+    axis = choice.value;
+    draw();
+  });
+}
+draw();
