@@ -49,7 +49,7 @@ def bench_ingest(paths: Sequence[Path], progress: Progress | None = None, rounds
             done = {"whole": [report["frames_per_cpu_s"]], "read": [read_rate(files)]}
             _tell(progress, 4 * turn + 1, steps)
             for reader in peers.READERS:
-                if turn and not (reader == "pyslippi" and turn > 1):  # once: it takes minutes where others take seconds
+                if turn and not (reader == "pyslippi" and turn > 1):  # once: it is the slow one
                     done[reader] = _peer(reader, files, place, reasons)
             _tell(progress, 4 * turn + 2, steps)
             alone, shared = (_cost(game, many, place / f"{workers}-{turn}", workers) for workers in (1, 2))
