@@ -109,7 +109,8 @@ class Record(Part):
 class Ingest(Part):
     """A call of `shadowbox ingest` that makes the data out of recordings of one's own."""
 
-    paths: list[str] = Field(min_length=1, max_length=1000)
+    paths: list[Inside] = Field(min_length=1, max_length=1000)
+    filter: Word = ""  # a named set of the game's options
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -162,6 +162,8 @@ class _Case:
     def _must_make_sense(self) -> None:
         """Who plays the matches that make the data is known before anything is made."""
         make, game = self.card.data.make, self.game
+        if game is not None and make is not None and make.ingest is not None:
+            self._must_be_readable(game, make.ingest)
         if game is None or make is None or make.record is None:
             return
         call, place = make.record, ("data", "make", "record")
@@ -176,6 +178,18 @@ class _Case:
                 if not spec.startswith(("policy:", "replay:")):
                     self._try(place, lambda spec=spec: specs.agent(spec, game))
         self._try(place, lambda: specs.must_be_options(game, call.options))
+
+    def _must_be_readable(self, game: Game, call: cards.Ingest) -> None:
+        place = ("data", "make", "ingest")
+        if game.reader is None:
+            self._add(place, f"{game.name} reads no recordings")
+        elif call.filter and call.filter not in game.reader_filters:
+            self._add(
+                (*place, "filter"), f"there is no filter '{call.filter}': {did_you_mean(call.filter, game.reader_filters)}"
+            )
+        for name in call.options:
+            if name not in game.reader_options:
+                self._add((*place, "options"), f"there is no option '{name}': {did_you_mean(name, game.reader_options)}")
 
     def _count(self) -> None:
         """How much of the store is for what, and how long the run is."""

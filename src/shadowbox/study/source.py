@@ -13,7 +13,7 @@ from shadowbox.core.game import Game
 from shadowbox.data.split import Split
 from shadowbox.data.store import Progress, Store
 from shadowbox.errors import CardError, StoreError
-from shadowbox.study.card import Card, Data
+from shadowbox.study.card import Card, Data, Ingest
 from shadowbox.study.record import Pairing, record
 
 
@@ -77,7 +77,7 @@ def _call(card: Card, game: Game) -> dict[str, Any]:
         played = [vars(pairing) for pairing in pairings(card)]
         return {"game": game.name, "pairings": played, "seed": make.record.seed, "options": dict(make.record.options)}
     assert make.ingest is not None
-    return {"game": game.name, "paths": list(make.ingest.paths), "options": dict(make.ingest.options)}
+    return {"game": game.name, **make.ingest.model_dump()}
 
 
 def pairings(card: Card) -> list[Pairing]:
@@ -103,7 +103,7 @@ def _make(card: Card, game: Game, progress: Progress | None) -> None:
     try:
         if make.record:
             record(game, pairings(card), temporary, seed=make.record.seed, options=make.record.options, progress=progress)
-        else:
+        elif make.ingest:
             _ingest(game, make.ingest, temporary, progress)
         try:
             temporary.rename(out)
@@ -113,5 +113,12 @@ def _make(card: Card, game: Game, progress: Progress | None) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _ingest(game: Game, call: Any, out: Path, progress: Progress | None) -> None:
-    raise CardError(f"{game.name}: data.make.ingest has no reader here; make the store by hand")
+def _ingest(game: Game, call: Ingest, out: Path, progress: Progress | None) -> None:
+    from shadowbox.data.ingest import ingest
+
+    named = dict(game.reader_filters[call.filter]) if call.filter else {}
+    facts = ingest(game, [Path(path) for path in call.paths], out, options={**named, **call.options}, progress=progress)
+    if not facts["episodes"]:
+        raise CardError(
+            f"none of {facts['files']:,} files in {', '.join(call.paths)} was accepted: `shadowbox ingest` says why"
+        )
