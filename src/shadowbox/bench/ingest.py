@@ -31,12 +31,13 @@ def bench_ingest(paths: Sequence[Path], progress: Progress | None = None, rounds
 
     `frames_per_cpu_s` is the whole way: read, check, align, find events, pack, write, sync. `read_frames_per_cpu_s` and those
     of the other readers are the reading alone, in rows of the file (frames that were rolled back count each time).
+    `two_workers_ratio` compares wall times and needs two idle cores; `two_workers_bound` is what the CPU-seconds of both allow.
     """
     files = [path for path in find(paths, (ENDING,)) if path.name.lower().endswith(ENDING)]
     if not files:
         raise UsageError(f"no {ENDING} below {', '.join(map(str, paths))}")
     game = load("melee")
-    figures: dict[str, list[float]] = {"whole": [], "read": [], "peppi": [], "pyslippi": [], "ratio": []}
+    figures: dict[str, list[float]] = {"whole": [], "read": [], "peppi": [], "pyslippi": [], "ratio": [], "bound": []}
     reasons: dict[str, str] = {}
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="shadowbox-bench-") as folder:
@@ -51,8 +52,8 @@ def bench_ingest(paths: Sequence[Path], progress: Progress | None = None, rounds
                 if turn and not (reader == "pyslippi" and turn > 1):  # once: it takes minutes where others take seconds
                     done[reader] = _peer(reader, files, place, reasons)
             _tell(progress, 4 * turn + 2, steps)
-            alone, shared = (_seconds(game, many, place / f"{workers}-{turn}", workers) for workers in (1, 2))
-            done["ratio"] = [alone / shared]
+            alone, shared = (_cost(game, many, place / f"{workers}-{turn}", workers) for workers in (1, 2))
+            done["ratio"], done["bound"] = [alone[0] / shared[0]], [2 * alone[1] / shared[1]]
             _tell(progress, 4 * turn + 4, steps)
             if turn:
                 for name, values in done.items():
@@ -65,6 +66,7 @@ def bench_ingest(paths: Sequence[Path], progress: Progress | None = None, rounds
         "peppi_frames_per_cpu_s": statistics.median(figures["peppi"]) if figures["peppi"] else None,
         "pyslippi_frames_per_cpu_s": statistics.median(figures["pyslippi"]) if figures["pyslippi"] else None,
         "two_workers_ratio": statistics.median(figures["ratio"]),
+        "two_workers_bound": statistics.median(figures["bound"]),
         "two_workers_files": len(many),
         "bytes_per_frame": report["bytes_per_frame"],
         **{f"{reader}_reason": reason for reader, reason in reasons.items()},
@@ -113,13 +115,11 @@ def _peer(reader: str, files: Sequence[Path], folder: Path, reasons: dict[str, s
     return [json.loads(out.read_text())["frames_per_cpu_s"]]
 
 
-def _seconds(game: Game, files: Sequence[Path], out: Path, workers: int) -> float:
-    """Wall time of an ingest; the store is gone afterwards."""
-    began = time.perf_counter()
-    ingest(game, files, out, workers=workers)
-    seconds = time.perf_counter() - began
+def _cost(game: Game, files: Sequence[Path], out: Path, workers: int) -> tuple[float, float]:
+    """Wall seconds, and CPU-seconds of all processes, of an ingest; the store is gone afterwards."""
+    report = ingest(game, files, out, workers=workers)
     shutil.rmtree(out)
-    return seconds
+    return report["seconds"], report["cpu_seconds"]
 
 
 def _tell(progress: Progress | None, done: int, steps: int) -> None:

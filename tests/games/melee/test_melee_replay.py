@@ -162,7 +162,7 @@ def test_slots_are_stable_and_never_shared(lives):
     frame = np.concatenate([np.arange(a, a + n) for a, n, _ in lives] or [np.zeros(0, np.int64)])
     spawn = np.repeat(np.arange(len(lives)), [n for _, n, _ in lives])
     kind = np.repeat([k for _, _, k in lives], [n for _, n, _ in lives]).astype(np.int64)
-    placed = place(frame, spawn, kind, 64)
+    placed = place(frame, spawn, kind)
     taken = np.full((5, 66), -1)
     for item, (first, length, _) in enumerate(lives):
         slots = set(placed.slot[spawn == item].tolist())
@@ -180,7 +180,7 @@ def test_what_fighters_send_out_is_served_first():
     """With too many items at once the props of a hand are left out, and counted."""
     kinds = [74, 74, 74, 54, 54, 54, 210]
     frame, spawn = np.tile(np.arange(10), 7), np.repeat(np.arange(7), 10)
-    placed = place(frame, spawn, np.repeat(kinds, 10), 10)
+    placed = place(frame, spawn, np.repeat(kinds, 10))
     kept = {int(i) for i in spawn[placed.slot >= 0]}
     assert kept >= {3, 4, 5, 6}
     assert len(kept) == 5

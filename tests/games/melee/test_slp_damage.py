@@ -37,7 +37,7 @@ def read_or_refused(content, which="last"):
     return replay
 
 
-@pytest.mark.parametrize("version", [(1, 7, 0), (3, 18, 0)])
+@pytest.mark.parametrize("version", [(1, 7, 0), pytest.param((3, 18, 0), marks=pytest.mark.slow)])
 def test_truncated_at_every_byte(version):
     """A file cut anywhere is refused or gives the frames before the cut, exactly, and says that it is cut."""
     replay = made(version, frames=12, followers=(1,), rollbacks=2)

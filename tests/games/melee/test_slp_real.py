@@ -115,6 +115,7 @@ def test_hitstun_is_gated_by_its_flag(games):
     assert plausible / flagged > 0.999
 
 
+@pytest.mark.slow
 def test_written_as_they_were(replays, listed):
     """All complete files but the named odd ones are written byte for byte as they were recorded."""
     same = 0

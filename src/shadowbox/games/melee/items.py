@@ -1,4 +1,4 @@
-"""Items into slots: an item keeps its slot for life, and what matters most is served first."""
+"""Items into slots: an item keeps its slot for life; of those that appear together, what matters most is served first."""
 
 from __future__ import annotations
 
@@ -24,25 +24,24 @@ class Placed:
     rows_left_out: int
 
 
-def place(frame: Array, spawn: Array, kind: Array, frames: int, slots: int = ITEM_SLOTS) -> Placed:
+def place(frame: Array, spawn: Array, kind: Array, slots: int = ITEM_SLOTS) -> Placed:
     """Rows of items (the frame each stands in, spawn id, type; [I]) -> slots.
 
-    Items are served by rank, then by age, each the first slot that is free from the frame before its life to the one after.
-    That frame of rest tells two items in one slot apart.
+    Items are served as they appear, those of one frame by rank, each the first slot that rested for a frame: that tells two
+    items in one slot apart. Nothing later than an item's first frame decides its slot, so a live game gives the same slots.
     """
     if not len(frame):
         return Placed(np.zeros(0, np.int64), 0, 0)
     ids, first, of = np.unique(spawn, return_index=True, return_inverse=True)
-    begins, ends = np.full(len(ids), frames), np.zeros(len(ids), np.int64)
+    begins, ends = np.full(len(ids), frame.max()), np.full(len(ids), frame.min())
     np.minimum.at(begins, of, frame)
     np.maximum.at(ends, of, frame)
-    taken = np.zeros((slots, frames + 2), bool)  # shifted by one: the frame before the first exists
+    free = [int(frame.min())] * slots  # from which frame on
     slot_of = np.full(len(ids), -1)
-    for item in np.lexsort((begins, _RANK[kind[first]])).tolist():
-        life = slice(int(begins[item]), int(ends[item]) + 3)
+    for item in np.lexsort((_RANK[kind[first]], begins)).tolist():
         for slot in range(slots):
-            if not taken[slot, life].any():
-                taken[slot, life.start + 1 : life.stop - 1] = True
+            if free[slot] <= begins[item]:
+                free[slot] = int(ends[item]) + 2
                 slot_of[item] = slot
                 break
     placed = slot_of[of]

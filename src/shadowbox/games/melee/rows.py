@@ -171,12 +171,10 @@ def _add_items(made: Rows, replay: Replay, part: slice, players: tuple[Slot, ...
     if not replay.has("item", "owner"):
         made.absent.add("item/owner")
     row = replay.rows["item"] - part.start
-    inside = (row >= 0) & (row < shape[0])
-    row, item = row[inside], replay.item[inside]
-    placed = place(row, item["spawn"], item["type"], shape[0])
+    placed = place(row, replay.item["spawn"], replay.item["type"])  # with those of earlier frames: they hold slots, too
     made.items_left_out, made.item_rows_left_out = placed.items_left_out, placed.rows_left_out
-    kept = placed.slot >= 0
-    row, slot, item = row[kept], placed.slot[kept], item[kept]
+    kept = (placed.slot >= 0) & (row >= 0) & (row < shape[0])
+    row, slot, item = row[kept], placed.slot[kept], replay.item[kept]
     columns["item/alive"][row, slot] = True
     columns["item/facing_right"][row, slot] = item["facing"] > 0
     for name in ("x", "y", "vx", "vy"):

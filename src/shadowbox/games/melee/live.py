@@ -1,0 +1,258 @@
+"""Melee itself as a World: Slippi Dolphin, started and pressed through libmelee, seen through the reader of replays.
+
+libmelee connects, walks the menus and holds the controllers. What an agent sees is not libmelee's game state but the events
+that Dolphin sends, read by the reader of files: live columns are the columns of the replay that the game leaves behind.
+
+    world = live.world(dolphin="/path/to/slippi", iso="/path/to/melee.iso", characters="fox,marth", stage="battlefield")
+
+Needs the extra `live`, Slippi Dolphin and the user's own copy of the game (NTSC 1.02). Never in unranked games online.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import EVENT
+from shadowbox.core.schema import Array, Columns
+from shadowbox.errors import RecordingError, ShadowboxError, UsageError, did_you_mean
+from shadowbox.games.melee.events import events
+from shadowbox.games.melee.names import CHARACTERS, FIGHTERS
+from shadowbox.games.melee.rows import rows_of
+from shadowbox.games.melee.schema import FIRST_FRAME, SCHEMA
+from shadowbox.games.melee.slp_stream import Stream
+
+STAGES = {  # libmelee's names; its numbers are its own
+    "battlefield": "BATTLEFIELD",
+    "dream_land": "DREAMLAND",
+    "final_destination": "FINAL_DESTINATION",
+    "fountain_of_dreams": "FOUNTAIN_OF_DREAMS",
+    "pokemon_stadium": "POKEMON_STADIUM",
+    "yoshis_story": "YOSHIS_STORY",
+}
+BUTTONS = {  # column of the pad -> libmelee's name
+    **{name: f"BUTTON_{name.upper()}" for name in ("a", "b", "x", "y", "z", "l", "r", "start")},
+    **{name: f"BUTTON_{name.upper()}" for name in ("d_up", "d_down", "d_left", "d_right")},
+}
+MENU_FRAMES = 60 * 120  # two minutes of menus are not getting anywhere
+IN_GAME = ("IN_GAME", "SUDDEN_DEATH")
+FIRST_SEEN = FIRST_FRAME + 1  # a row needs the frame before it
+
+
+class Live:
+    """One match at a time on a console that is connected, with a controller for each player.
+
+    `menus` presses what leads to the next game (console state, controllers); None: the game begins by itself.
+    """
+
+    schema = SCHEMA
+    matches = 1
+
+    def __init__(self, console: Any, controllers: Sequence[Any], menus: Any = None, name: str = "melee:live") -> None:
+        self.name = name
+        self._console, self._controllers, self._menus = console, list(controllers), menus
+        self._stream = Stream()
+        _listen(console, self._stream)
+        self._columns: Columns = SCHEMA.neutral(1)
+        self._done = np.zeros(1, bool)
+        self._row = 0
+        self._played = False  # whether the game that goes on has been somebody's match
+
+    def reset(self, seeds: Array, where: Array | None = None) -> Columns:
+        """Leave what is going on, walk the menus, and wait for the first frame in which both can act.
+
+        The game draws its own random numbers, so `seeds` cannot choose them.
+        """
+        if np.asarray(seeds).shape != (1,):
+            raise UsageError("a live game is one match: seeds of shape (1,) are needed")
+        if where is not None and not where[0]:
+            return self._columns
+        for controller in self._controllers:
+            controller.release_all()
+        while self._played and self._stream.begun and not self._stream.over:
+            self._wait()  # a console plays a game to its end; nobody presses anything
+        for _ in range(MENU_FRAMES):
+            if self._stream.begun and not self._stream.over and (self._stream.frame or 0) >= FIRST_SEEN:
+                break
+            self._wait()
+        else:
+            raise ShadowboxError(f"no game began within {MENU_FRAMES} frames; look at the window of Dolphin")
+        self._played = True
+        self._row = 0
+        self._done = np.zeros(1, bool)
+        self._columns = self._latest()
+        return self._columns
+
+    def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
+        """One frame: what is pressed now is read in the next one, whose state comes back."""
+        if self._done[0]:
+            return self._columns, np.zeros(0, EVENT), self._done
+        for seat, controller in enumerate(self._controllers):
+            press(controller, {key: controls[key][0, seat] for key in SCHEMA.control_keys})
+        before = self._stream.frame
+        while self._stream.frame == before and not self._stream.over:
+            self._wait()
+        self._row += 1
+        earlier = self._columns
+        self._done = np.array([self._stream.over])
+        if self._stream.frame != before:
+            self._columns = self._latest()
+        return self._columns, self._happened(earlier), self._done
+
+    def snapshot(self, where: Array | None = None) -> Any:
+        """A console cannot be copied."""
+        raise UsageError("a live game has no snapshots; a dream or a simulator has")
+
+    def restore(self, snapshot: Any, where: Array | None = None) -> Columns:
+        """A console cannot be set back."""
+        raise UsageError("a live game cannot be set back; a dream or a simulator can")
+
+    def close(self) -> None:
+        """Let go of the controllers and stop what was started."""
+        for controller in self._controllers:
+            controller.disconnect()
+        self._console._slippstream.shutdown()  # `stop` leaves it running where libmelee did not start Dolphin itself
+        self._console.stop()
+
+    def _wait(self) -> None:
+        """Until the console has something new: a frame of the game, or of the menus, in which the way is pressed."""
+        state = _next_state(self._console)
+        if state is None:
+            if not self._stream.over:
+                raise RecordingError("the game is gone: its connection has ended")
+        elif self._menus is not None and state.menu_state.name not in IN_GAME:
+            self._menus(state, self._controllers)
+
+    def _latest(self) -> Columns:
+        """The last frame's state, [1, slots]; controls are not known yet and stand at zero."""
+        rows = rows_of(self._stream.replay(2)).columns
+        latest = {key: np.array(rows[key][-1:], SCHEMA.columns[key].dtype) for key in SCHEMA.state_keys}
+        return SCHEMA.neutral(1) | latest
+
+    def _happened(self, earlier: Columns) -> Array:
+        found = events({key: np.concatenate([earlier[key], self._columns[key]]) for key in SCHEMA.state_keys})
+        found["frame"] = self._row
+        return found
+
+
+def _next_state(console: Any) -> Any:
+    """The next frame's state as libmelee knows it, None where the connection has ended."""
+    from melee.slippstream import EnetDisconnected
+
+    try:
+        return console.step()
+    except EnetDisconnected:
+        return None
+
+
+def press(controller: Any, pad: dict[str, Any]) -> None:
+    """One player's pad, all of it: buttons that are not pressed are released."""
+    from melee import Button
+
+    values = {key.partition("/")[2]: value for key, value in pad.items()}
+    for stick, button in (("main", Button.BUTTON_MAIN), ("c", Button.BUTTON_C)):
+        x, y = (float(np.clip(values[f"{stick}_{axis}"], -1, 1)) for axis in ("x", "y"))
+        controller.tilt_analog(button, (x + 1) / 2, (y + 1) / 2)
+    for side, button in (("l", Button.BUTTON_L), ("r", Button.BUTTON_R)):
+        controller.press_shoulder(button, float(np.clip(values[f"{side}_push"], 0, 1)))
+    for name, known in BUTTONS.items():
+        (controller.press_button if values[name] else controller.release_button)(Button[known])
+
+
+class _Tap:
+    """libmelee's connection; every game event that passes is fed to a stream, too."""
+
+    def __init__(self, inner: Any, stream: Stream) -> None:
+        self._inner, self._stream = inner, stream
+
+    def dispatch(self, *arguments: Any, **options: Any) -> Any:
+        message = self._inner.dispatch(*arguments, **options)
+        if message and message["type"] == "game_event" and message["payload"]:
+            payload = message["payload"]
+            self._stream.feed(payload if isinstance(payload, bytes) else base64.b64decode(payload))
+        return message
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _listen(console: Any, stream: Stream) -> None:
+    console._slippstream = _Tap(console._slippstream, stream)
+
+
+# ---- starting Dolphin --------------------------------------------------------------------------------------------
+
+
+def world(
+    matches: int = 1,
+    *,
+    dolphin: str,
+    iso: str,
+    characters: str = "fox,fox",
+    stage: str = "final_destination",
+    cpu: int = 0,
+    port: int = 51441,
+) -> Live:
+    """Start Dolphin, plug in two controllers, and get ready to walk the menus. `cpu` 1 to 9: the second is the game's own."""
+    if matches != 1:
+        raise UsageError(f"{matches} live matches: a console plays one at a time")
+    for what, path in (("dolphin", dolphin), ("iso", iso)):
+        if not Path(path).exists():
+            raise UsageError(f"{what}={path}: there is nothing")
+    menus = Menus(characters, stage, cpu)
+    melee = libmelee()
+    console = melee.Console(path=dolphin, slippi_port=port, blocking_input=True, tmp_home_directory=True, fullscreen=False)
+    controllers = [melee.Controller(console, number) for number in (1, 2)]
+    console.run(iso_path=iso)
+    if not console.connect():
+        console.stop()
+        raise ShadowboxError(f"Dolphin was started but does not answer on port {port}")
+    for controller in controllers:
+        controller.connect()
+    return Live(console, controllers, menus, f"melee:live {characters} {stage}")
+
+
+def libmelee() -> Any:
+    """The library, or what to install."""
+    try:
+        import melee
+    except ImportError as error:
+        raise UsageError("live games need libmelee: pip install 'shadowbox[live]'") from error
+    return melee
+
+
+class Menus:
+    """Presses the way to a game with these characters on this stage."""
+
+    def __init__(self, characters: str, stage: str, cpu: int = 0) -> None:
+        self.characters = characters.split(",")
+        known = [CHARACTERS[number] for number in sorted(FIGHTERS)]
+        if len(self.characters) != 2:
+            raise UsageError(f"characters={characters}: two are needed, such as fox,marth")
+        for name in self.characters:
+            if name not in known:
+                raise UsageError(f"there is no character '{name}': {did_you_mean(name, known)}")
+        if stage not in STAGES:
+            raise UsageError(f"there is no stage '{stage}' to choose: {did_you_mean(stage, STAGES)}")
+        self.stage, self.cpu = stage, cpu
+        self._helpers: list[Any] = []
+
+    def __call__(self, state: Any, controllers: Sequence[Any]) -> None:
+        """One frame of the way; the last player to be ready starts the game."""
+        melee = libmelee()
+        if not self._helpers:
+            self._helpers = [melee.MenuHelper() for _ in controllers]
+        for number, (helper, controller) in enumerate(zip(self._helpers, controllers, strict=True)):
+            helper.menu_helper_simple(
+                state,
+                controller,
+                melee.Character(CHARACTERS.index(self.characters[number])),
+                melee.Stage[STAGES[self.stage]],
+                cpu_level=self.cpu if number else 0,
+                costume=number,
+                autostart=number == len(controllers) - 1,
+            )

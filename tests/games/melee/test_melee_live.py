@@ -1,0 +1,303 @@
+"""Live games: what is seen is what the replay of the game says, and what is pressed arrives, without Dolphin."""
+
+from __future__ import annotations
+
+import configparser
+
+import numpy as np
+import pytest
+from made_matches import match
+from made_replays import made
+
+from shadowbox.errors import RecordingError, ShadowboxError, UsageError
+from shadowbox.games.melee import slp
+from shadowbox.games.melee.export import replay_of
+from shadowbox.games.melee.live import STAGES, Live, Menus, press, world
+from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN
+from shadowbox.games.melee.rows import rows_of
+from shadowbox.games.melee.schema import SCHEMA
+from shadowbox.games.melee.slp_read import HEAD
+from shadowbox.games.melee.slp_stream import Stream
+
+ITEMS = [(0, 5, 60, 54, 0), (1, 20, 10, 79, 1), (1, 40, 30, 210, 2), (2, 22, 70, 74, 0)]
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+def frames_of(content):
+    """The events of a file: list and start together, then one portion a frame (by frame start), then the end."""
+    raw = content[15 : 15 + int.from_bytes(content[11:15], "big")]
+    sizes = {raw[i]: int.from_bytes(raw[i + 1 : i + 3], "big") for i in range(2, raw[1] + 1, 3)} | {0x35: raw[1]}
+    at, portions = 0, [b""]
+    while at < len(raw):
+        size = 1 + sizes[raw[at]]
+        if raw[at] in (0x3A, 0x39):
+            portions.append(b"")
+        portions[-1] += raw[at : at + size]
+        at += size
+    return portions
+
+
+def same_as_offline(columns, offline, row):
+    """Every column of state, bit for bit."""
+    for key in SCHEMA.state_keys:
+        there = offline[key][row : row + 1]
+        np.testing.assert_array_equal(columns[key], there.astype(columns[key].dtype), err_msg=f"{key}, row {row}")
+
+
+@pytest.mark.parametrize("stage", [31, FOUNTAIN, DREAM_LAND])
+def test_a_stream_shows_what_the_file_will_say(stage):
+    """Each frame, seen as it comes, has the columns of that frame of the finished replay, items and platforms included."""
+    content = slp.write(replay_of(match(frames=150, stage=stage, items=ITEMS)))
+    offline = rows_of(slp.read(content)).columns
+    stream, row = Stream(), 0
+    for portion in frames_of(content):
+        stream.feed(portion)
+        if stream.frame is None or stream.frame < -38 or stream.over:
+            continue
+        row += 1
+        live = rows_of(stream.replay(2)).columns
+        same_as_offline({key: live[key][-1:] for key in SCHEMA.state_keys}, offline, row)
+    assert row == len(offline["stage/clock"]) - 1
+    assert stream.over
+
+
+def test_a_stream_follows_rollbacks():
+    """Where the game goes back, the frames that it left are forgotten."""
+    content = slp.write(made((3, 12, 0), frames=120, rollbacks=30, items=1))
+    last = slp.read(content)
+    stream = Stream()
+    for portion in frames_of(content):
+        stream.feed(portion)
+        if stream.frame is not None:
+            replay = stream.replay(8)
+            assert replay.frames.tolist() == list(range(int(replay.frames[0]), stream.frame + 1))
+    assert replay.post[1, False].tobytes() == last.post[1, False][-8:].tobytes()
+    assert sorted(replay.item["spawn"]) == sorted(last.item["spawn"])
+
+
+def test_a_stream_begins_anew_with_each_game():
+    """A second game knows nothing of the first."""
+    first, second = (slp.write(made((3, 12, 0), frames=frames, seed=frames)) for frames in (40, 20))
+    stream = Stream()
+    for content in (first, second):
+        for portion in frames_of(content):
+            stream.feed(portion)
+    assert stream.over
+    assert stream.frame == slp.FIRST_FRAME + 19
+    assert len(stream.replay(16).item) == len(slp.read(second).item)
+
+
+def test_a_stream_refuses_what_it_cannot_follow():
+    """Events that were not announced, half events and games of before version 3 are refused by name."""
+    with pytest.raises(RecordingError, match="0x99 that is cut or was not announced"):
+        Stream().feed(b"\x99abc")
+    stream = Stream()
+    portions = frames_of(slp.write(made((3, 12, 0), frames=3)))
+    stream.feed(portions[0])
+    with pytest.raises(RecordingError, match="cut or was not announced"):
+        stream.feed(portions[1][:-1])
+    with pytest.raises(RecordingError, match=r"version 2\.0\.0, 3\.0 or later is needed"):
+        Stream().feed(frames_of(slp.write(made((2, 0, 0), frames=3)))[0])
+
+
+class Pad:
+    """A controller that notes what it is told."""
+
+    def __init__(self):
+        self.held, self.sticks, self.shoulders = {}, {}, {}
+
+    def tilt_analog(self, stick, x, y):
+        self.sticks[stick.name] = (x, y)
+
+    def press_shoulder(self, side, amount):
+        self.shoulders[side.name] = amount
+
+    def press_button(self, button):
+        self.held[button.name] = True
+
+    def release_button(self, button):
+        self.held[button.name] = False
+
+
+def test_a_whole_pad_is_pressed():
+    """Every button is pressed or released each frame, sticks go from -1..1 to 0..1, shoulders and their clicks are apart."""
+    pytest.importorskip("melee")
+    pad = {key: np.zeros(1)[0] for key in SCHEMA.control_keys}
+    pad |= {"pad/main_x": -1.0, "pad/main_y": 0.5, "pad/l_push": 0.35, "pad/r": True, "pad/d_up": True, "pad/start": True}
+    controller = Pad()
+    press(controller, pad)
+    assert controller.sticks == {"BUTTON_MAIN": (0.0, 0.75), "BUTTON_C": (0.5, 0.5)}
+    assert controller.shoulders == {"BUTTON_L": 0.35, "BUTTON_R": 0.0}
+    assert {name for name, held in controller.held.items() if held} == {"BUTTON_R", "BUTTON_D_UP", "BUTTON_START"}
+    assert len(controller.held) == 12
+
+
+def file_console(path):
+    """libmelee, reading a file as if it were a game."""
+    melee = pytest.importorskip("melee")
+    console = melee.Console(path=str(path), is_dolphin=False, allow_old_version=True)
+    assert console.connect()
+    return console
+
+
+def played(console):
+    """A live world over a file, from its first row to its last: columns of each row, and libmelee's state beside it."""
+    live = Live(console, [])
+    states = []
+    step = console.step
+    console.step = lambda: states.append(step()) or states[-1]
+    rows = [{key: values.copy() for key, values in live.reset(np.zeros(1, int)).items()}]
+    seen = [states[-1]]
+    while True:
+        columns, _, done = live.step(SCHEMA.neutral(1))
+        if done[0]:
+            return rows, seen
+        rows.append({key: values.copy() for key, values in columns.items()})
+        seen.append(states[-1])
+
+
+def compare_with_offline(path):
+    """Live columns are the file's columns, and libmelee agrees about what it knows; the number of rows."""
+    offline = rows_of(slp.read(path)).columns
+    rows, states = played(file_console(path))
+    for row, (columns, state) in enumerate(zip(rows, states, strict=True)):
+        same_as_offline(columns, offline, row + 1)
+        for seat, (_, player) in enumerate(sorted(state.players.items())):
+            assert player.position.x == columns["player/x"][0, seat]
+            assert player.position.y == columns["player/y"][0, seat]
+            assert int(player.percent) == int(columns["player/percent"][0, seat])
+            assert player.stock == columns["player/stocks"][0, seat]
+            assert player.action.value in (columns["player/action"][0, seat], 0xFFFF)
+            assert player.facing == columns["player/facing_right"][0, seat]
+    return len(rows)
+
+
+def test_live_columns_are_the_columns_of_the_file(tmp_path):
+    """A replay of ours through libmelee, frame by frame, has the columns that ingest gives it, and libmelee's own values."""
+    path = tmp_path / "made.slp"
+    path.write_bytes(slp.write(replay_of(match(frames=100, items=ITEMS))))
+    assert compare_with_offline(path) >= 99
+
+
+@pytest.mark.slow
+def test_a_real_game_live_is_the_real_game(replays):
+    """The same for a real game."""
+    assert compare_with_offline(replays / "hohav+peppi/tests/data/v3.18.slp") > 700
+
+
+@pytest.fixture
+def dolphin(tmp_path):
+    """A console and two controllers that believe they are connected to Dolphin, and the fake that they talk to."""
+    melee = pytest.importorskip("melee")
+    from fake_dolphin import FakeDolphin, free_port
+
+    (tmp_path / "Config").mkdir()
+    config = configparser.ConfigParser()
+    config.add_section("Core")
+    with open(tmp_path / "Config" / "Dolphin.ini", "w") as file:
+        config.write(file)
+    port = free_port()
+    console = melee.Console(is_dolphin=True, is_remote=True, slippi_port=port, dolphin_home_path=str(tmp_path))
+    controllers = [melee.Controller(console, number) for number in (1, 2)]
+    fake = FakeDolphin([controller.pipe_path for controller in controllers], port, frames=86 + 40)
+    fake.start()
+    assert console.connect()
+    for controller in controllers:
+        controller.connect()
+    live = Live(console, controllers)
+    yield live, fake
+    live.close()
+    fake.join(5)
+    assert fake.problem is None
+
+
+def test_what_is_pressed_arrives_in_the_next_frame(dolphin):
+    """In lock-step through libmelee's own pipes, each decision moves the next state, and is the next frame's input."""
+    live, fake = dolphin
+    draws = np.random.default_rng(0)
+    columns = live.reset(np.zeros(1, int))
+    xs, pressed = [columns["player/x"][0].copy()], []
+    done = np.zeros(1, bool)
+    while True:
+        controls = SCHEMA.neutral(1)
+        for axis in ("main_x", "main_y", "c_x", "c_y"):
+            controls[f"pad/{axis}"][0] = draws.integers(-80, 81, 2) / 80
+        controls["pad/l_push"][0] = draws.integers(43, 141, 2) / 140
+        for button in ("a", "b", "z", "l", "start", "d_left"):
+            controls[f"pad/{button}"][0] = draws.random(2) < 0.5
+        columns, _, done = live.step(controls)
+        if done[0]:
+            break
+        pressed.append({key: controls[key].copy() for key in SCHEMA.control_keys})
+        xs.append(columns["player/x"][0].copy())
+    assert len(pressed) == 40
+    moved = np.diff(np.array(xs), axis=0)
+    np.testing.assert_allclose(moved, [controls["pad/main_x"][0] for controls in pressed], atol=1e-4)
+    recorded = rows_of(slp.read(HEAD + bytes(4) + bytes(fake.recorded))).columns
+    for key in SCHEMA.control_keys:
+        there = recorded[key][1:-1]
+        np.testing.assert_allclose(there.astype(float), [controls[key][0] for controls in pressed], atol=1e-6, err_msg=key)
+    assert fake.pipes[0].lines.count("FLUSH") == fake.pipes[1].lines.count("FLUSH")
+    assert live.step(SCHEMA.neutral(1))[2][0]
+
+
+def test_a_live_game_cannot_be_copied(dolphin):
+    """Snapshots, several matches and other seeds than one are refused in words."""
+    live, _ = dolphin
+    with pytest.raises(UsageError, match="no snapshots"):
+        live.snapshot()
+    with pytest.raises(UsageError, match="cannot be set back"):
+        live.restore(None)
+    with pytest.raises(UsageError, match="one match"):
+        live.reset(np.zeros(2, int))
+
+
+def test_wrong_calls_are_refused(tmp_path):
+    """Missing files, unknown characters and stages, and more than one match are named before anything starts."""
+    iso = tmp_path / "melee.iso"
+    iso.touch()
+    with pytest.raises(UsageError, match="there is nothing"):
+        world(dolphin=str(tmp_path / "none"), iso=str(iso))
+    with pytest.raises(UsageError, match="2 live matches"):
+        world(2, dolphin=str(iso), iso=str(iso))
+    with pytest.raises(UsageError, match="did you mean 'marth'"):
+        Menus("fox,mart", "battlefield")
+    with pytest.raises(UsageError, match="did you mean 'battlefield'"):
+        Menus("fox,marth", "batlefield")
+    with pytest.raises(UsageError, match="two are needed"):
+        Menus("fox", "battlefield")
+
+
+def test_menus_press_for_both():
+    """At the character screen each controller moves its hand; names and stages are libmelee's."""
+    melee = pytest.importorskip("melee")
+    told = []
+
+    class Helper:
+        def menu_helper_simple(self, state, controller, character, stage, **options):
+            told.append((controller, character.name, stage.name, options["cpu_level"], options["autostart"]))
+
+    menus = Menus("fox,marth", "yoshis_story", cpu=9)
+    menus._helpers = [Helper(), Helper()]
+    menus(None, ["one", "two"])
+    assert told == [("one", "FOX", "YOSHIS_STORY", 0, False), ("two", "MARTH", "YOSHIS_STORY", 9, True)]
+    assert all(name in melee.Stage.__members__ for name in STAGES.values())
+
+
+def test_menus_that_lead_nowhere_end(monkeypatch):
+    """A console that stays in its menus is given up with a hint."""
+    pytest.importorskip("melee")
+
+    class Stuck:
+        class _slippstream:
+            pass
+
+        def step(self):
+            return type("State", (), {"menu_state": type("Menu", (), {"name": "CHARACTER_SELECT"})})
+
+    monkeypatch.setattr("shadowbox.games.melee.live.MENU_FRAMES", 5)
+    seen = []
+    live = Live(Stuck(), [], lambda state, _: seen.append(state))
+    with pytest.raises(ShadowboxError, match="no game began within 5 frames"):
+        live.reset(np.zeros(1, int))
+    assert len(seen) == 5
