@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,6 +157,26 @@ def test_a_worker_that_dies_is_told(folder, tmp_path):
         ingest(GAME, [folder], tmp_path / "store", workers=2)
     with pytest.raises(StoreError):
         Store(tmp_path / "store")
+
+
+def test_workers_leave_with_a_killed_parent(tmp_path):
+    """After a kill of the ingest no worker is left, and the store is whole or not there."""
+    for seed in range(400):
+        (tmp_path / f"{seed}.txt").write_text(line(3000, seed))
+    code = (
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]; from toy_reader import GAME\n"
+        "from shadowbox.data.ingest import ingest\n"
+        "say = lambda done, total: print(done, flush=True)\n"
+        "ingest(GAME, [Path(sys.argv[1])], Path(sys.argv[1]) / 'store', workers=2, progress=say)"
+    )
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-c", code, str(tmp_path), str(tests), str(tests / "data"), *sys.path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+        for _ in range(5):
+            assert parent.stdout.readline()
+        parent.kill()
+        parent.stdout.read()  # ends when nobody holds the pipe any more: no worker is left
+    assert parent.returncode == -signal.SIGKILL
 
 
 def test_wrong_calls(tmp_path):
