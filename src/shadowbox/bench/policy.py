@@ -44,11 +44,11 @@ def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[
         runs = {
             "peer": _peer(store, GAME.encodings["v3"]),
             "ours": _ours(store, "policy-mlp", EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS),
-            "default": _ours(store, "default", 4 * EXAMPLES // LENGTH, "fp32"),
+            "default": _ours(store, "default", 4 * EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS),
         }
         if bf16:
             runs["bf16"] = _ours(store, "policy-mlp", EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS)
-            runs["default_bf16"] = _ours(store, "default", 4 * EXAMPLES // LENGTH, "bf16")
+            runs["default_bf16"] = _ours(store, "default", 4 * EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS)
         rates: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(rounds + 1):
             for name, run in runs.items():
