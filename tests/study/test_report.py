@@ -81,9 +81,13 @@ def test_what_is_no_run_is_refused(here):
     write_run(here / "runs" / "other" / "0", card="other")
     with pytest.raises(UsageError, match="several cards"):
         report.find("runs")
-    (here / "runs" / "toy" / "0" / "metrics.jsonl").write_text("nonsense\n")
-    with pytest.raises(TrainingError, match=r"toy/0/metrics.jsonl is damaged"):
-        report.find("toy")
+    for name in ("metrics.jsonl", "events.jsonl"):
+        path = here / "runs" / "toy" / "0" / name
+        text = path.read_text()
+        path.write_text("nonsense\n")
+        with pytest.raises(TrainingError, match=f"toy/0/{name} is damaged"):
+            report.find("toy")
+        path.write_text(text)
 
 
 def test_lines_of_a_card():

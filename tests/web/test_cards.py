@@ -150,6 +150,19 @@ def test_signatures_of_any_shape_break_no_page(client, here, entry):
     assert "delete it and sign again" in answer.text
 
 
+def test_halves_of_letters_break_no_page(client, here):
+    """What YAML, JSON and file names can hold and no page can, half a surrogate pair, is written out."""
+    path = here / "cards" / "toy.md"
+    path.write_text(path.read_text().replace("They do.", '"\\uD800"'))
+    with_results(CardFile.read(path), RESULTS | {"reason": "\udfff"})
+    (here / "cards" / "odd\udcff.md").write_text(path.read_text())
+    assert client.get("/cards").status_code == 200
+    answer = client.get("/cards/toy")
+    assert answer.status_code == 200
+    assert "\\ud800" in answer.text
+    assert "\\udfff" in answer.text
+
+
 def test_no_cards_say_what_to_do(tmp_path):
     """Without a card the page gives the command that writes one."""
     site = Site(game=GAME, known=lambda name: None, out=tmp_path / "none", cards=tmp_path / "none")

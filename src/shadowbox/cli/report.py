@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -27,7 +28,9 @@ def report(what: str, out: Path | None, cards: Path, runs: Path, match: bool, as
         raise UsageError(f"--out {out}: {out.parent} is no folder")
     subject = reports.find(what, cards, runs)
     path = out or subject.folder / "report.html"
-    write_whole(path, reports.report(subject, load, match=match).encode())
+    if match:
+        print("the policy plays a match to look at; --no-match leaves it out", file=sys.stderr, flush=True)
+    write_whole(path, reports.report(subject, load, match=match).encode(errors="backslashreplace"))
     if as_json:
         emit(reports.to_json(subject) | {"out": str(path)})
         return

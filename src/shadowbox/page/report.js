@@ -4,7 +4,7 @@ import { el, plain } from "./parts.js";
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const spot = document.getElementById("curves");
-const folded = el("details", {}, el("summary", {}, "How it was trained: rate, gradient, speed, parts of the loss"));
+const folded = el("details", {}, el("summary", {}, "Everything else that was measured"));
 const charts = figures.map((figure) => ({ figure, made: chart(plain(figure.name)) }));
 let axis = "step";
 

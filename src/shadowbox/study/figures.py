@@ -25,7 +25,10 @@ def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
     first = list(dict.fromkeys([*(name for name in trained if name == "loss"), *scored]))
     rest = [name for name in trained if name not in first]
     rest.sort(key=lambda name: (name not in BACKGROUND, BACKGROUND.index(name) if name in BACKGROUND else 0))
-    return [figure for name in [*first, *rest] if (figure := _figure(logs, name, folded=name in rest))["curves"]]
+    asked = {"loss", *_promised(runs[0].facts)} if runs and _promised(runs[0].facts) else set(first)
+    shown = [name for name in first if name in asked]
+    later = [name for name in [*first, *rest] if name not in shown]
+    return [figure for name in [*shown, *later] if (figure := _figure(logs, name, folded=name in later))["curves"]]
 
 
 class _Log:
@@ -77,6 +80,7 @@ class _Log:
 
 def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any]:
     alone = len(logs) == 1
+    kind = "val" if metric in logs[0].names("val") else "train"
     floors = [name for name in logs[0].names("val") if name.startswith(f"{metric}/") and not name.endswith(FLOORS)]
     curves = [logs[0].curve("val", name, name.partition("/")[2], "baseline") for name in floors]
     for curve in curves:
@@ -85,11 +89,10 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
     if alone:
         curves += [logs[0].curve("train", metric, "training", "p1"), logs[0].curve("val", metric, "validation", "p2")]
     else:
-        kind = "val" if metric in logs[0].names("val") else "train"
         curves += [
             each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLOURS + 1}") for at, each in enumerate(logs)
         ]
-    told = "Training and validation" if alone else "Every seed's " + ("validation" if not folded else "training")
+    told = "Training and validation" if alone else f"Every seed's {'validation' if kind == 'val' else 'training'}"
     words = [told + (" with its 95 % interval" if any(curve and curve.get("low") for curve in curves) else "")]
     words += ["dashed is what needs no learning"] if floors else []
     return {
@@ -100,6 +103,13 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
         "levels": levels.of_run(logs[0].run.facts).get(metric, []),
         "marks": [mark for each in logs for mark in each.marks(metric)],
     }
+
+
+def _promised(facts: Mapping[str, Any]) -> set[str]:
+    """The figures that a card's targets are about: of many curves those that answer its question."""
+    targets = facts.get("targets")
+    metrics = [each.get("metric") for each in targets if isinstance(each, dict)] if isinstance(targets, list) else []
+    return {metric.partition("/")[2] for metric in metrics if isinstance(metric, str)}
 
 
 def _seconds(lines: Sequence[log.Line], events: Sequence[log.Line]) -> list[float]:

@@ -132,10 +132,7 @@ def _promised(run: Run, card: Card | None, *, whole: bool) -> Card:
 
 def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, Any]) -> Finished:
     for run in runs:
-        try:
-            _ = run.lines
-        except ValueError as error:
-            raise TrainingError(f"{run.path}/metrics.jsonl is damaged: {error}") from None
+        _must_be_readable(run)
     if card.targets:
         word, outcomes = verdict.judge(card, runs)
     else:
@@ -143,6 +140,14 @@ def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, A
         word, outcomes = (sorted(states)[0] if states else "finished"), []
     reason = next((str(run.facts["reason"]) for run in runs if run.facts.get("reason")), "")
     return Finished(card, path, word, outcomes, results.cost(card, runs), results.stamped(runs), (), changes, reason)
+
+
+def _must_be_readable(run: Run) -> None:
+    for name in (log.METRICS, log.EVENTS):
+        try:
+            log.read_lines(run.path / name)
+        except ValueError as error:
+            raise TrainingError(f"{run.path / name} is damaged: {error}") from None
 
 
 def _changes(run: Run, every: Sequence[Run]) -> dict[str, Any]:

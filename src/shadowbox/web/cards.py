@@ -25,7 +25,8 @@ from shadowbox.web.stored import NotHere
 def all_cards(site: Site) -> str:
     """Every card of the folder: how it stands, what it promises, what it took."""
     blocks: list[str] = [element("h1", "Cards")]
-    if found(site.cards):
+    known = found(site.cards)
+    if known:
         lines = compare.index(site.cards, site.runs)
         rows = [
             [
@@ -38,6 +39,7 @@ def all_cards(site: Site) -> str:
                 line["accuracy"],
             ]
             for line in lines["cards"]
+            if line["card"] in known
         ]
         listed = table(["", "card", "status", "game", "decides", "s", "took / estimate"], rows, left=5)
         go = element("button", "Compare", type="submit")

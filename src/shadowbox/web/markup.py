@@ -53,7 +53,8 @@ def framed(title: str, current: str, blocks: Iterable[str], *, module: str = "",
         element("main", *blocks, class_="wide-page" if wide else None),
         **{f"data_{name}": value for name, value in data.items()},
     )
-    return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
+    text = "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
+    return text.encode(errors="backslashreplace").decode()  # half a surrogate pair, which JSON and YAML can name, is no text
 
 
 def link(address: str, *words: str) -> Html:
