@@ -75,7 +75,7 @@ class Window(_Stepping):
             wide = self.out if at + 1 == depth else width
             layers += [nn.Linear(width, wide)] if at else []
             layers += [nn.ReLU()] if plain else [nn.LayerNorm(wide), nn.GELU()]
-            layers += [nn.Dropout(dropout)] if dropout else []
+            layers += [Dropout(dropout)] if dropout else []
         self.layers = nn.Sequential(*layers)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
@@ -133,7 +133,7 @@ class Recurrent(_Stepping):
         for weight in self.memory:
             for gate in weight.data.split(memory):
                 nn.init.orthogonal_(gate)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
         """Zeros."""
@@ -284,7 +284,7 @@ class _Layer(nn.Module):
         self.norm, self.norm_after = nn.LayerNorm(width), nn.LayerNorm(width)
         self.ask, self.answer = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.bias = nn.Parameter(torch.zeros(heads, frames))
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(dropout))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), Dropout(dropout))
         self.dropout = dropout
 
     def forward(self, h: Tensor, keys: Tensor, values: Tensor, seen: Tensor, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -298,6 +298,25 @@ class _Layer(nn.Module):
         found = functional.scaled_dot_product_attention(asked, offered, told, attn_mask=mask, dropout_p=dropout)
         h = h + self.answer(found.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_after(h)), keys, values
+
+
+# ---- parts of them ---------------------------------------------------------------------------------------------
+
+
+class Dropout(nn.Module):
+    """Drops values in steps of 1/256: a byte a value is drawn instead of a number, which on a CPU is most of its cost."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.cut = round(share * 256)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Some values zero, the others that much larger; in play as it is."""
+        if not self.training or not self.cut:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(1 << 63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.cut
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.cut))
 
 
 # ---- which there are -------------------------------------------------------------------------------------------
