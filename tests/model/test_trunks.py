@@ -106,6 +106,19 @@ def test_the_recurrent_gradient_is_the_one_of_the_definition():
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(share):
+    """As many values as asked for are zero, the mean stays, a seed repeats it, and in play nothing is dropped."""
+    layer, x = trunks.Dropout(share), torch.ones(1001, 99)
+    torch.manual_seed(4)
+    found = layer(x)
+    assert abs(float((found == 0).float().mean()) - share) < 0.01
+    assert abs(float(found.mean()) - 1) < 0.01
+    torch.manual_seed(4)
+    assert torch.equal(layer(x), found)
+    assert torch.equal(layer.eval()(x), x)
+
+
 @pytest.mark.parametrize("schema", [TOY, PAD], ids=["toy", "pad"])
 @pytest.mark.parametrize("changes", [{}, {"delay": 3, "blank": 0.3, "reals": "mixture"}], ids=["plain", "late"])
 @pytest.mark.parametrize("head", HEADS)

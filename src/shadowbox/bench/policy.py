@@ -44,11 +44,11 @@ def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[
         runs = {
             "peer": _peer(store, GAME.encodings["v3"]),
             "ours": _ours(store, "policy-mlp", EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS),
-            "default": _ours(store, "default", 4 * EXAMPLES // LENGTH, "fp32"),
+            "default": _ours(store, "default", 4 * EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS),
         }
         if bf16:
             runs["bf16"] = _ours(store, "policy-mlp", EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS)
-            runs["default_bf16"] = _ours(store, "default", 4 * EXAMPLES // LENGTH, "bf16")
+            runs["default_bf16"] = _ours(store, "default", 4 * EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS)
         rates: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(rounds + 1):
             for name, run in runs.items():
@@ -98,7 +98,7 @@ def _columns(rows: int, seed: int) -> Columns:
     columns: Columns = {}
     for key, column in GAME.schema.columns.items():
         field, slots = column.field, column.slots
-        at = np.cumsum(draws.random((rows, slots)) < 1 / HELD, axis=0)
+        at = np.cumsum(draws.random((rows, slots)) < 1 / HELD, axis=0, dtype=np.int64)
         if isinstance(field, Flag):
             values: Array = draws.random((rows + 1, slots)) < 0.1
         elif isinstance(field, Choice):
@@ -120,7 +120,7 @@ def _task(store: Store, preset: str, batch: int, encoding: Encoding | None, answ
     from shadowbox.learn.imitate import prepare
 
     config = Config(steps=1, batch=batch, device="cpu")
-    changes = {"answers": answers} if answers else {}
+    changes: dict[str, Any] = {"answers": answers} if answers else {}
     sees = GAME.schema.state_keys if encoding else GAME.encodings["default"]
     return config, prepare(store, config, preset=preset, sees=sees, encoding=encoding, length=LENGTH,
                            split=Split(0.9, 0.1, 0.0), **changes)  # fmt: skip
@@ -168,7 +168,7 @@ def _peer(store: Store, encoding: Encoding) -> Iterator[int]:
             sticks = functional.mse_loss(torch.sigmoid(output[:, :5]), truth[:, :5])
             loss = sticks + functional.binary_cross_entropy_with_logits(output[:, 5:], truth[:, 5:])
             adam.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
             yield len(chosen)
 

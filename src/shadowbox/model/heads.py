@@ -194,7 +194,8 @@ class Chain(Head):
             before = [torch.where(hidden, book.size, at) for book, at in zip(self.books, before, strict=True)]
         rows = torch.stack([at + first for at, first in zip(before, self.first_of, strict=False)], -1)
         r: Tensor = self.begin(h)
-        return r + self.last(rows.flatten(0, -2)).view(r.shape)
+        last: Tensor = self.last(rows.flatten(0, -2))
+        return r + last.view(r.shape)
 
     def _read(self, at: int, r: Tensor) -> Tensor:
         output: Tensor = self.out[at](functional.relu(r))

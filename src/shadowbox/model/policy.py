@@ -109,7 +109,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64},
     "small": {"trunk": "gru", "width": 64, "head_width": 64, "blank": 0.1},
     "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, "blank": 0.1},
-    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 96, "blank": 0.1},
+    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 64, "blank": 0.1},
     "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, "blank": 0.1},
     "policy-mlp": {
         "trunk": "window", "head": "independent", "frames": 10, "width": 512, "trunk_width": 256, "depth": 2,

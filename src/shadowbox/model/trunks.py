@@ -64,13 +64,18 @@ class Window(_Stepping):
         """`fixed`: so many features come first and need no gradient."""
         super().__init__()
         self.features, self.fixed, self.frames, self.out = features, fixed, frames, last or width
-        self.first = nn.Linear(features * frames, width if depth > 1 else self.out)
+        self.fixed = fixed = fixed if fixed < features else 0  # where nothing is learned, there is nothing to keep apart
+        wide = width if depth > 1 else self.out
+        self.facts = nn.Linear(fixed * frames, wide, bias=False) if fixed else None
+        self.first = nn.Linear((features - fixed) * frames, wide)
+        for weight in (*self.first.parameters(), *(self.facts.parameters() if self.facts else ())):
+            nn.init.uniform_(weight, -((features * frames) ** -0.5), (features * frames) ** -0.5)  # as one layer over all
         layers: list[nn.Module] = []
         for at in range(depth):
             wide = self.out if at + 1 == depth else width
             layers += [nn.Linear(width, wide)] if at else []
             layers += [nn.ReLU()] if plain else [nn.LayerNorm(wide), nn.GELU()]
-            layers += [nn.Dropout(dropout)] if dropout else []
+            layers += [Dropout(dropout)] if dropout else []
         self.layers = nn.Sequential(*layers)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
@@ -90,23 +95,24 @@ class Window(_Stepping):
     def _over_windows(self, frames: Tensor, known: Tensor) -> Tensor:
         """The first layer on every window: frames [B, K - 1 + T, F], known [B, T, K] -> [B, T, width].
 
-        Windows are cut from fixed and learned features apart, so that the gradient, of which windows make K times as much
+        Facts and learned features have weights of their own, so that the gradient, of which windows make K times as much
         work as frames, is computed for the learned ones alone.
         """
-        weight = self.first.weight.view(-1, self.frames, self.features)
-        mask = None if bool(known.all()) else known[..., None]
-        total: Tensor | None = None
-        for part in (slice(0, self.fixed), slice(self.fixed, self.features)):
-            if part.start == part.stop:
-                continue
-            some = frames[..., part].detach() if part.start == 0 and self.fixed else frames[..., part]
-            windows = some.unfold(1, self.frames, 1).transpose(2, 3)  # [B, T, K, f], a view
-            windows = windows.contiguous() if mask is None else windows * mask
-            bias = self.first.bias if total is None else None
-            found = functional.linear(windows.flatten(2), weight[..., part].flatten(1), bias)
-            total = found if total is None else total + found
-        assert total is not None
-        return total
+        if torch.is_autocast_enabled(frames.device.type):  # before the windows are cut, which makes K frames of each
+            frames = frames.to(torch.get_autocast_dtype(frames.device.type))
+        mask = None if bool(known.all()) else known
+        found: Tensor = self.first(self._windows(frames[..., self.fixed :], mask))
+        if self.facts is not None:
+            found = found + self.facts(self._windows(frames[..., : self.fixed].detach(), mask))
+        return found
+
+    def _windows(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, K - 1 + T, f] -> [B, T, K * f], zeros where a frame is not known."""
+        steps = frames.shape[1] - self.frames + 1
+        parts = [frames[:, at : at + steps] for at in range(self.frames)]
+        if mask is not None:
+            parts = [part * mask[..., at, None] for at, part in enumerate(parts)]
+        return torch.cat(parts, -1)
 
 
 # ---- a recurrent net -------------------------------------------------------------------------------------------
@@ -127,7 +133,7 @@ class Recurrent(_Stepping):
         for weight in self.memory:
             for gate in weight.data.split(memory):
                 nn.init.orthogonal_(gate)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
         """Zeros."""
@@ -278,7 +284,7 @@ class _Layer(nn.Module):
         self.norm, self.norm_after = nn.LayerNorm(width), nn.LayerNorm(width)
         self.ask, self.answer = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.bias = nn.Parameter(torch.zeros(heads, frames))
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(dropout))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), Dropout(dropout))
         self.dropout = dropout
 
     def forward(self, h: Tensor, keys: Tensor, values: Tensor, seen: Tensor, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -292,6 +298,25 @@ class _Layer(nn.Module):
         found = functional.scaled_dot_product_attention(asked, offered, told, attn_mask=mask, dropout_p=dropout)
         h = h + self.answer(found.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_after(h)), keys, values
+
+
+# ---- parts of them ---------------------------------------------------------------------------------------------
+
+
+class Dropout(nn.Module):
+    """Drops values in steps of 1/256: a byte a value is drawn instead of a number, which on a CPU is most of its cost."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.cut = round(share * 256)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Some values zero, the others that much larger; in play as it is."""
+        if not self.training or not self.cut:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(1 << 63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.cut
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.cut))
 
 
 # ---- which there are -------------------------------------------------------------------------------------------
