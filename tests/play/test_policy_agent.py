@@ -34,6 +34,7 @@ def matches(agents, seeds, places):
     return list(play(BRAWL, world(places), agents, ("one", "two"), np.asarray(seeds, np.int64)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", "small", "policy-mlp"])
 def test_a_match_is_the_same_bit_for_bit_whatever_is_beside_it(preset):
     """One at a time, five and forty at once (two blocks) give the same matches, though float arithmetic is in between."""

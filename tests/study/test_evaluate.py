@@ -76,6 +76,7 @@ def test_the_verdict_lies_beside_the_checkpoint(judged, still):
     assert Figure.from_json(data["offline"]["nll"]).to_json() == data["offline"]["nll"]
 
 
+@pytest.mark.slow
 def test_judging_again_says_the_same(judged, data, still):
     """The same checkpoint, store and settings give the same numbers to the last bit."""
     assert evaluate(still, data, QUICK, game=SHORT).to_json() == judged.to_json()
@@ -128,6 +129,7 @@ def test_stores_that_cannot_judge(data, still, settings, message):
         evaluate(still, data, settings, game=SHORT)
 
 
+@pytest.mark.slow
 def test_recordings_of_people_need_an_opponent(tmp_path, still):
     """Opponents that cannot be called by name are not guessed: one must be named."""
     from shadowbox.core.episode import Episode
@@ -206,6 +208,7 @@ def shown(capsys, *arguments):
     return capsys.readouterr().out, stop.value.code
 
 
+@pytest.mark.slow
 def test_the_command(data, still, tmp_path, capsys):
     """`eval` prints one object with the gate, both parts and intervals; as a table it ends with the verdict."""
     options = ["--game", "judging:SHORT", "--shares", "50/50/0", "--matches", "4", "--episodes", "3"]

@@ -103,6 +103,7 @@ def test_runs_are_found(card):
     assert learned.runs_of(card, "melee") == []
 
 
+@pytest.mark.slow
 def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
     """A checkpoint with a failed evaluation beside it is named by `match` and `tournament`, and on the match's page."""
     folder = run(tmp_path / "r", 3) / "checkpoints" / "00000003"

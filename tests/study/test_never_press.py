@@ -51,8 +51,8 @@ def test_the_failure_and_its_cure(tmp_path):
         tmp_path / "s",
         tmp_path / "runs",
         ["seed", "bias", "chain"],
-        Config(steps=160, batch=24, lr=3e-3, warmup=20, seed=1, device="cpu", precision="fp32"),
-        Settings(matches=40, most=12, split=Split(0.8, 0.2, 0.0)),
+        Config(steps=240, batch=24, lr=4e-3, warmup=20, seed=1, device="cpu", precision="fp32"),
+        Settings(matches=60, most=12, split=Split(0.8, 0.2, 0.0)),
         game=GAME,
         changes={"policy-mlp": {"width": 96, "trunk_width": 64}, "default": {"width": 64, "head_width": 64, "memory": 48}},
     )

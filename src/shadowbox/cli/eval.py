@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, progress, size, table
 from shadowbox.core.files import write_whole
+from shadowbox.core.stats import Interval
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.games import load
 
@@ -107,13 +109,13 @@ def _as_text(result: Evaluation) -> str:
     """The gate by control, then every figure beside its baselines."""
     gate = result.gate
     rows = [
-        [c.button, f"{c.onsets:,}", *(f"{r.value:.2f} ({r.low:.2f} .. {r.high:.2f})" for r in (c.press, c.onset)),
+        [c.button, f"{c.onsets:,}", *(map(_ratio, (c.press, c.onset))),
          ("passed" if c.passed else "FAILED") if c.used else "hardly used"]
         for c in gate.controls
     ]  # fmt: skip
     parts = [table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)]
     for title, figures in (("offline", result.offline), (f"closed loop: {result.how}", result.closed_loop)):
-        lines = [_line(name, figure) for name, figure in figures.items()]
+        lines = [_line(name, figure) for name, figure in figures.items() if math.isfinite(figure.value.value)]
         parts.append(table([title, "value", "95 %", "baselines"], lines))
     parts.append("\n".join(gate.why) if gate.why else "Every used control is pressed about as often as in the data.")
     parts.append(f"{result.checkpoint}: the behaviour gate is {'passed' if gate.passed else 'FAILED'}")
@@ -161,6 +163,10 @@ def _probe_as_text(found: Probe) -> str:
     parts.append(f"warning: {found.warning}" if found.warning else near)
     parts.append(f"{found.where}, frame {found.frame}, player {found.player}")
     return "\n\n".join(parts)
+
+
+def _ratio(found: Interval) -> str:
+    return f"{found.value:.2f} ({found.low:.2f} .. {found.high:.2f})" if math.isfinite(found.value) else "-"
 
 
 def _line(name: str, figure: Figure) -> list[str]:

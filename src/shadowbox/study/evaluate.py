@@ -82,7 +82,7 @@ class Evaluation:
         for name, figure in (*self.offline.items(), *self.closed_loop.items()):
             flat = {"": figure.value.value, ".low": figure.value.low, ".high": figure.value.high}
             flat |= {f"/{baseline}": interval.value for baseline, interval in figure.baselines.items()}
-            found |= {f"eval/{name}{suffix}": value for suffix, value in flat.items() if math.isfinite(value)}
+            found |= {f"eval/{name}{suffix}": float(value) for suffix, value in flat.items() if math.isfinite(value)}
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def report(subject: Subject, games: Games, *, match: bool = True) -> str:
     modules = ["parts", "chart", "report"]
     if sample:
         blocks.append(match_block(sample.hello, sample.rows, sample.events, sample.result))
-        modules = [*MODULES, "chart", "report", "saved"]
+        modules = [*MODULES, "chart", "report", "unpack", "saved"]
     return shell(f"Report of {subject.name}", Html(f"<main>{''.join(blocks)}</main>"), styles=STYLES, script=bundle(modules))
 
 
