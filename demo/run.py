@@ -1,4 +1,4 @@
-"""The whole way, in half a minute: matches of the built-in game, then a game of one's own; stored, audited, looked at."""
+"""The whole way, in two minutes: matches of the built-in game, a game of one's own, and a policy that a run card promises."""
 
 from __future__ import annotations
 
@@ -20,6 +20,37 @@ MIX = """\
 - {p0: aggressive, p1: defensive}
 - {p0: aerial, p1: kiter, share: 2}
 """
+CARD = """\
+---
+card: 1
+id: clone
+goal: a policy that presses as the aggressive bot does, in a minute
+question: does a small policy press at all, when it is drawn from and not rounded?
+prediction: onsets within a factor of 1.5 of the recordings
+game: brawl
+learner: imitate
+preset: small
+set:
+  train: {steps: 300, batch: 16, lr: 3e-3, validate_every: 100, threads: 1}
+data:
+  store: clone-store
+  make: {record: {p0: aggressive, p1: based, matches: 100, seed: 7}}
+  split: 80/20/0
+targets:
+  - {metric: val/onset_f1, op: ">", value: val/onset_f1/look_up, primary: true}
+  - {metric: val/onset_ratio, op: ">", value: 0.67, at: last}
+kill:
+  - {when: "nonfinite(train/loss)", action: stop}
+  - {when: "no_decrease(val/loss)", for: "50%", action: stop}
+budget: {wall: 10 min}
+seeds: [0]
+reviewers: {min: 1}
+---
+
+# A clone in a minute
+
+Too little of everything, so that it fits into a demonstration. `cards/brawl-clone.md` is the serious one.
+"""
 
 
 def main() -> None:
@@ -29,10 +60,10 @@ def main() -> None:
     OUT.mkdir(parents=True)
     brawl()
     paddles()
-    page = OUT / "brawl.html"
-    say(
-        f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, match.html and paddles.html beside it"
-    )
+    clone()
+    page = OUT / "clone.html"
+    others = "clone-match.html, brawl.html, match.html and paddles.html"
+    say(f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, beside it {others}")
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
         webbrowser.open(page.as_uri())
 
@@ -55,6 +86,20 @@ def paddles() -> None:
     call("shadowbox record paddles:GAME --p0 follower --p1 idle --matches 100 --out paddles-store")
     call("shadowbox audit paddles-store --verify --html paddles.html")
     call("python paddles/look.py paddles-store")
+
+
+def clone() -> None:
+    """A promise about an experiment, kept: a small policy learns to press as a scripted fighter does, and plays."""
+    (OUT / "cards").mkdir()
+    say("a run card: what is promised is checked, signed, enforced while it runs, and judged")
+    call("shadowbox card new blank")
+    (OUT / "cards" / "clone.md").write_text(CARD)
+    call("shadowbox card check clone")
+    call("shadowbox card sign clone --as demo")
+    call("shadowbox run clone")
+    call('shadowbox card close clone --note "a first look"')
+    call("shadowbox report clone --out clone.html")
+    call("shadowbox match brawl --p0 policy:runs/clone --p1 based --seed 7 --out clone-match.html")
 
 
 def call(command: str) -> None:
