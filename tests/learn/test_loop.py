@@ -206,7 +206,7 @@ class Liar(Wrapped):
         if self.lie == "more":
             found["extra"] = loss
         elif self.lie == "less":
-            del found["right"]
+            del found["flags.which"]
         return (loss * 2 if self.lie == "weights" else loss), found
 
 
@@ -214,7 +214,7 @@ class Liar(Wrapped):
     ("lie", "message"),
     [
         ("more", "returned and not declared: extra"),
-        ("less", "declared and not returned: right"),
+        ("less", "declared and not returned: flags.which"),
         ("weights", "its declared losses times their weights are"),
     ],
 )
