@@ -145,19 +145,22 @@ def policy_agent(
     *,
     device: str = "cpu",
     mark: str = "",
+    encodings: Mapping[str, Any] | None = None,
 ) -> PolicyAgent:
     """The policy of a checkpoint's folder, for a game whose fields are those that it learned on."""
     from shadowbox.model import checkpoint
 
     found = checkpoint.load(folder, kind="policy", device=device)
-    return PolicyAgent(built(found, schema, device), manner, calibration=found.calibration, mark=mark)
+    return PolicyAgent(built(found, schema, device, encodings), manner, calibration=found.calibration, mark=mark)
 
 
-def built(found: Checkpoint, schema: Schema, device: str = "cpu") -> Policy:
+def built(found: Checkpoint, schema: Schema, device: str = "cpu", encodings: Mapping[str, Any] | None = None) -> Policy:
     """A policy with its weights. Of the game's schema only the fields that it reads and answers must be the same."""
     from shadowbox.model import checkpoint, policy
 
-    model = policy.build(found.about.schema, found.about.arguments)
+    wanted = found.about.arguments.get("encoding")
+    encoding = (encodings or {}).get(wanted["name"]) if wanted else None
+    model = policy.build(found.about.schema, found.about.arguments, encoding=encoding)
     must_read(found.about.schema, schema, (*model.sees, *found.about.schema.control_keys), f"checkpoint {found.path}")
     checkpoint.fit(model, found.weights, str(found.path))
     return model.to(device).eval()

@@ -112,7 +112,7 @@ def evaluate(
     folder, opened = learned.find(where, which), Store(store)
     game = game or _game(opened)
     found = checkpoints.load(folder, kind="policy", device=settings.device)
-    policy = built(found, opened.schema, settings.device)
+    policy = built(found, opened.schema, settings.device, game.encodings)
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
     material = _material(opened, settings, players)
     table = Table(opened.schema, material.counted)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shadowbox.core.game import Agent, Game
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
@@ -58,7 +58,14 @@ def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent
         else:
             raise UsageError(f"agent '{spec}': there is no option '{option}'; a policy has {', '.join(OPTIONS)}")
     folder = find(game.policies.get(argument, argument), which, seed, spec, game)
-    return policy_agent(folder, game.schema, Manner(temperature, threshold), device=_device(device, spec), mark=mark_of(folder))
+    return policy_agent(
+        folder,
+        game.schema,
+        Manner(temperature, threshold),
+        device=_device(device, spec),
+        mark=mark_of(folder),
+        encodings=game.encodings,
+    )
 
 
 def find(where: str, which: str = "", seed: str = "", spec: str = "", game: Game | None = None) -> Path:
@@ -104,6 +111,13 @@ def seats(checkpoint: Path, about: About) -> tuple[int, ...]:
         lessons = {}
     given = lessons.get("seats") if isinstance(lessons, dict) else None
     return tuple(int(seat) for seat in given) if given else SEATS.get(about.preset, ())
+
+
+def encodings(name: str) -> Mapping[str, Any]:
+    """What the policies of a game may be shown, by name; nothing of a game that is not one of ours."""
+    from shadowbox.games import GAMES, load
+
+    return load(name).encodings if name in GAMES else {}
 
 
 def runs_of(folder: Path, game: str) -> list[Path]:

@@ -82,7 +82,7 @@ def probe(checkpoint: str | Path, where: str, *, data: str | Path | None = None,
 
     place, _, which = str(checkpoint).partition("@")
     found = checkpoints.load(learned.find(place, which), kind="policy")
-    policy = built(found, found.about.schema)
+    policy = built(found, found.about.schema, encodings=learned.encodings(found.about.schema.name))
     path, episode, frame = _parsed(where, data)
     store = Store(data or path, found.about.schema)
     seat = _zeros(found.about.schema) if where == ZEROS else _recorded(Store(path, found.about.schema), episode, frame, player)

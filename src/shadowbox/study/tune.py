@@ -27,7 +27,7 @@ def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calib
     where, _, which = str(checkpoint).partition("@")
     folder, opened = learned.find(where, which), Store(store)
     found = checkpoints.load(folder, kind="policy", device=settings.device)
-    policy = built(found, opened.schema, settings.device)
+    policy = built(found, opened.schema, settings.device, learned.encodings(opened.schema.name))
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
     chosen = settings.split.episodes(opened, settings.side).tolist()[: settings.most]
     seats = list(recorded.seats(opened, chosen, players))
