@@ -193,8 +193,12 @@ class Reviewers(Part):
 
 
 class Sweep(Part):
-    """Several settings of one card: all of a grid, or `tries` drawn at random, until the budget is spent."""
+    """Several settings of one card: those of a list, all of a grid, or `tries` drawn at random, until the time is over.
 
+    What is set are train.NAME, model.NAME and learner.NAME, preset, learner, and eval.NAME; in a list `name` names one.
+    """
+
+    cases: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_SETTINGS)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     random: dict[str, Any] = Field(default_factory=dict)
     tries: int = Field(default=0, ge=0, le=MOST_SETTINGS)

@@ -1,4 +1,4 @@
-"""Several settings of one card: all of a grid, or some at random, and which of them was best."""
+"""Several settings of one card: a list, all of a grid, or some at random, and which of them was best."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from shadowbox.core.game import Game
 from shadowbox.study import card as cards
 from shadowbox.study import settings, verdict
-from shadowbox.study.card import Card
+from shadowbox.study.card import Card, Eval
+from shadowbox.study.ways import way
 
 if TYPE_CHECKING:
     from shadowbox.study.run import Finished
@@ -24,35 +26,49 @@ LONGEST_NAME = 100
 def problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
     """Part of the sweep and complaint."""
     assert card.sweep is not None
-    if bool(card.sweep.grid) == bool(card.sweep.random):
-        yield "", "say either grid or random"
+    if sum(map(bool, (card.sweep.cases, card.sweep.grid, card.sweep.random))) != 1:
+        yield "", "say one of cases, grid and random"
         return
     if card.sweep.random and not card.sweep.tries:
         yield "tries", "a random sweep needs a number of tries"
         return
-    for name, wish in card.sweep.random.items():
+    for key, wish in card.sweep.random.items():
         if not _can_be_drawn(wish):
-            yield "random", f"{name} is {wish!r:.80}: a list, or {{low: NUMBER, high: NUMBER, log: true}} is needed"
+            yield "random", f"{key} is {wish!r:.80}: a list, or {{low: NUMBER, high: NUMBER, log: true}} is needed"
             return
-    for name, values in card.sweep.grid.items():
+    for key, values in card.sweep.grid.items():
         if not values:
-            yield "grid", f"{name} has no values"
+            yield "grid", f"{key} has no values"
             return
     count = math.prod(map(len, card.sweep.grid.values())) if card.sweep.grid else card.sweep.tries
+    part = next(part for part in ("cases", "grid", "random") if getattr(card.sweep, part))
     if count > cards.MOST_SETTINGS:
         yield "grid", f"these are {count:,} settings, at most {cards.MOST_SETTINGS:,} are run"
         return
     said: set[tuple[str, str]] = set()
+    names = [name(changes) for changes in chosen(card)]
+    if len(set(names)) < len(names):
+        yield part, "two settings have the same name, and would be the same run"
     for changes in chosen(card):
-        for complaint in settings.problems(applied(card, changes), game):
+        try:
+            swept = applied(card, changes)
+        except ValidationError as error:
+            yield part, f"{error.errors()[0]['loc'][-1]}: {error.errors()[0]['msg']}"
+            return
+        if swept.preset not in way(swept.learner).presets():
+            yield part, f"{swept.learner} has no preset '{swept.preset}'"
+            return
+        for complaint in settings.problems(swept, game):
             if complaint not in said:
                 said.add(complaint)
-                yield "grid" if card.sweep.grid else "random", f"{complaint[0]}: {complaint[1]}"
+                yield part, f"{complaint[0]}: {complaint[1]}"
 
 
 def chosen(card: Card) -> list[dict[str, Any]]:
     """The settings, in the order in which they run; drawn ones depend on the sweep's seed alone."""
     assert card.sweep is not None
+    if card.sweep.cases:
+        return [dict(case) for case in card.sweep.cases]
     if card.sweep.grid:
         names = list(card.sweep.grid)
         return [dict(zip(names, values, strict=True)) for values in itertools.product(*card.sweep.grid.values())]
@@ -61,16 +77,19 @@ def chosen(card: Card) -> list[dict[str, Any]]:
 
 
 def applied(card: Card, changes: Mapping[str, Any]) -> Card:
-    """The card with one setting; a preset may be swept, too."""
-    own = {name: value for name, value in changes.items() if name in ("preset", "learner")}
-    rest = {name: value for name, value in changes.items() if name not in own}
+    """The card with one setting."""
+    own = {key: value for key, value in changes.items() if key in ("preset", "learner")}
+    judged = {key.removeprefix("eval."): value for key, value in changes.items() if key.startswith("eval.")}
+    rest = {key: value for key, value in changes.items() if key not in (*own, "name") and not key.startswith("eval.")}
+    if judged:
+        own["eval"] = Eval.model_validate({**(card.eval.model_dump() if card.eval else {}), **judged})
     return card.model_copy(update={**own, "set": {**card.settings, **rest}, "sweep": None})
 
 
 def name(changes: Mapping[str, Any]) -> str:
     """A folder's name for a setting."""
-    words = "_".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in changes.items())
-    return re.sub(r"[^A-Za-z0-9=._+-]", "-", words)[:LONGEST_NAME]
+    words = str(changes.get("name") or "_".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in changes.items()))
+    return re.sub(r"[^A-Za-z0-9=._+-]", "-", words)[:LONGEST_NAME].lstrip(".") or "setting"
 
 
 def best(found: Sequence[Finished]) -> Finished:

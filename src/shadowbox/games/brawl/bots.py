@@ -16,7 +16,7 @@ from shadowbox.games.brawl.schema import KEYS
 from shadowbox.games.brawl.styles import STYLES, SWITCH_FRAMES, SWITCHES, Style
 
 PACING = "a*15,a+j*5,-*10,d*15,d+j*5,-*10"  # a script for those who give none
-SWITCH_DRAW, RANDOM_DRAW = 40, 50  # far from the draws that the brain makes
+SWITCH_DRAW, RANDOM_DRAW, TAPPER_DRAW = 40, 50, 60  # far from the draws that the brain makes
 
 
 class _Seeded:
@@ -57,6 +57,28 @@ class Clockwork(_Seeded):
         """One decision a match."""
         frame = view["match/frame"][:, 0].astype(np.int64)
         return brain.as_controls(self.bits[frame % len(self.bits)]), state
+
+
+class Tapper(_Seeded):
+    """Walks to and fro, jumps now and then, taps `j`, more near its opponent: every press by chance, as people's seem to be.
+
+    Nobody can say when it presses next, only how often: what a policy must get right, and a rounded one cannot.
+    """
+
+    TAPS = (("a", 0.05, 0.06), ("d", 0.05, 0.06), ("space", 0.03, 0.6), ("j", 0.03, 0.35))  # chances to begin and to end
+    NEAR, BEGINS_NEAR = 3.0, 0.15  # metres; of `j`
+
+    def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
+        """One decision a match."""
+        frame = view["match/frame"][:, 0].astype(np.int64)
+        near = np.abs(view["player/x"][:, 0] - view["player/x"][:, 1]) < self.NEAR
+        keys = np.zeros(len(frame), np.int64)
+        for at, (key, usual, ends) in enumerate(self.TAPS):
+            begins = np.where(near & (key == "j"), self.BEGINS_NEAR, usual)
+            chance = np.where(view[f"keys/{key}"][:, 0], 1 - ends, begins)
+            down = noise(state["seeds"], frame, state["players"], TAPPER_DRAW + at) < chance
+            keys |= down.astype(np.int64) << KEYS.index(key)
+        return brain.as_controls(keys), state
 
 
 class Fighter(_Seeded):
@@ -117,6 +139,7 @@ BOTS: dict[str, Callable[..., Agent]] = {
     "constant": _plain("constant", Constant),
     "random": _plain("random", Random),
     "clockwork": Clockwork,
+    "tapper": _plain("tapper", Tapper),
     **{name: _plain(name, partial(Fighter, [style])) for name, style in STYLES.items()},
     "switcher": _plain("switcher", partial(Fighter, [STYLES[name] for name in SWITCHES], SWITCH_FRAMES)),
 }
