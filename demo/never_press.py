@@ -24,26 +24,26 @@ WORDS = {
 TEXT = """\
 # The policy that never presses
 
-An older policy reported 98 % on its metric, and pressed nothing. Four cures were proposed for it: weigh presses ten times, add four to
-the logits, use a focal loss, learn only from frames in which the fighter can act. None asks whether the policy, *played*, presses as
-often as its demonstrator did.
+An older policy reported 98 % on its metric, and pressed nothing. Four cures were proposed for it: weigh presses ten times,
+add four to the logits, use a focal loss, learn only from frames in which the fighter can act. None asks whether the policy,
+*played*, presses as often as its demonstrator did.
 
 {table}
 
-The demonstrator is the bot `tapper`, who walks, jumps and taps by chance, more often near its opponent: nobody can say when it presses
-next, only how often. `accuracy` is the older metric, `val/btn_pressed_acc`: right answers in frames in which any button is down. Copying
-the last frame scores {copy}. Press and onset ratios are counted in play, over those of the recordings: the lowest and the highest of all
-buttons in use. The gate passes where they are in 0.8 .. 1.25 and 0.67 .. 1.5.
+The demonstrator is the bot `tapper`, who walks, jumps and taps by chance, more often near its opponent: nobody can say when
+it presses next, only how often. `accuracy` is the older metric, `val/btn_pressed_acc`: right answers in frames in which any
+button is down. Copying the last frame scores {copy}. Press and onset ratios are counted in play, over those of the
+recordings: the lowest and the highest of all buttons in use. The gate passes where they are in 0.8 .. 1.25 and 0.67 .. 1.5.
 
-![Press ratios in play of each recipe, on a logarithmic scale, beside the band in which the gate passes](never-press.svg)
+![Press ratios in play of each recipe, beside the band in which the gate passes](never-press.svg)
 
 What one sees:
 
 {story}
 
-`shadowbox run never-press` trains and judges all of it again ([the card](../cards/never-press.md): {cost}), and `python demo/never_press.py`
-writes this page from its results. A test does the same, smaller, each time. [Metrics](metrics.md) explains the numbers, and
-`shadowbox eval RUN STORE` asks the same of any policy.
+`shadowbox run never-press` trains and judges all of it again ([the card](../cards/never-press.md): {cost}), and
+`python demo/never_press.py` writes this page from its results. A test does the same, smaller, each time.
+[Metrics](metrics.md) explains the numbers, and `shadowbox eval RUN STORE` asks the same of any policy.
 """
 
 
