@@ -135,9 +135,8 @@ def _picture(rows: Sequence[Mapping[str, Any]]) -> str:
         label = "none" if value == 0.05 else f"{value:g}"
         parts.append(f'<line x1="{at(value)}" x2="{at(value)}" y1="{bottom}" y2="{bottom + 5}" stroke="#666"/>')
         parts.append(f'<text x="{at(value)}" y="{bottom + 20}" text-anchor="middle" fill="#444">{label}</text>')
-    parts.append(
-        f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle" fill="#444">presses in play, over those recorded</text>'
-    )
+    middle, words = (left + right) / 2, "presses in play, over those recorded"
+    parts.append(f'<text x="{middle}" y="{bottom + 36}" text-anchor="middle" fill="#444">{words}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
