@@ -9,6 +9,7 @@ from kept_promises import UNKIND, write_card, write_run
 from quick_brawl import GAME
 from starlette.testclient import TestClient
 
+from shadowbox.games import load
 from shadowbox.study import check, signing
 from shadowbox.study.cardfile import CardFile
 from shadowbox.web.app import application
@@ -58,12 +59,14 @@ def test_cards_are_listed(client, here):
         assert part in text, part
 
 
-def test_a_card_shows_what_it_promises(client):
+def test_a_card_shows_what_it_promises(client, here):
     """The page has the goal, targets, kill rules, settings, facts, prose as markup, and links to its runs."""
     text = client.get("/cards/toy").text
+    facts = check.check(here / "cards" / "toy.md", load).facts
+    (parameters,) = (value for name, value in facts.items() if name.startswith("parameters"))
     for part in (
         "Learn what they press", "val/loss &lt; 1.1", "decides", "train/norm &gt; 0.5", "train.lr: 0.0001", "on a shelf",
-        "359,306", "<b>nobody</b>", "<li>second</li>", "shadowbox card estimate toy", 'href="/runs/toy/1"',
+        f"{parameters:,}", "<b>nobody</b>", "<li>second</li>", "shadowbox card estimate toy", 'href="/runs/toy/1"',
         "/runs/compare?run=toy%2F0&amp;run=toy%2F1", "The card is right",
     ):  # fmt: skip
         assert part in text, part
