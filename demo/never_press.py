@@ -41,6 +41,9 @@ What one sees:
 
 {story}
 
+Against a demonstrator without habits drawing alone is a cure: the older head is right about how often, button by button. It says
+nothing of buttons that go together, nor of how long one has been held; [brawl-clone](../cards/brawl-clone.md) needs both.
+
 `shadowbox run never-press` trains and judges all of it again ([the card](../cards/never-press.md): {cost}), and
 `python demo/never_press.py` writes this page from its results. A test does the same, smaller, each time.
 [Metrics](metrics.md) explains the numbers, and `shadowbox eval RUN STORE` asks the same of any policy.
@@ -97,17 +100,15 @@ def _story(rows: Sequence[Mapping[str, Any]]) -> str:
     """Said of each recipe, out of its numbers."""
     lines = []
     for row in rows:
-        low, high = row["press_ratio_min"], row["press_ratio_max"]
-        presses = (
-            "presses next to nothing of some button" if low < 0.1 else "presses too little of some button" if low < 0.8 else ""
-        )
-        more = f"presses some button {high:.1f} times as often as it should" if high > 1.25 else ""
-        onsets = row["onset_ratio_max"] > 1.5 or row["onset_ratio_min"] < 0.67
-        both = " and ".join(filter(None, (presses, more))) or (
-            "presses as much as it should" + (", but too often anew" if onsets else "")
-        )
+        low, high, onsets = row["press_ratio_min"], row["press_ratio_max"], row["onset_ratio_max"]
+        if high < 0.1:
+            what = "presses nothing"
+        elif high > 1.25:
+            what = f"holds some button {high:.1f} times as often as it was shown, and begins to {onsets:.1f} times as often"
+        else:
+            what = "presses as it was shown" if row["gate"] == 1 else "presses some button too little"
         verdict = "passes" if row["gate"] == 1 else "fails"
-        lines.append(f"- `{row['name']}` {both}; its accuracy is {row['accuracy']:.3f}, and it {verdict}.")
+        lines.append(f"- `{row['name']}` {what}; its accuracy is {row['accuracy']:.3f}, and it {verdict}.")
     return "\n".join(lines)
 
 

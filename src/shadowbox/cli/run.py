@@ -66,7 +66,7 @@ def _report(finished: list[Finished]) -> None:
     for each in finished:
         parts = each.settings or (each,)
         for part in parts:
-            words = ", ".join(f"{name}={value}" for name, value in part.changes.items())
+            words = str(part.changes.get("name") or ", ".join(f"{name}={value}" for name, value in part.changes.items()))
             rows += [[each.card.id, words, *_target(outcome)] for outcome in part.outcomes]
     print(table(["card", "setting", "target", "value", "95 %", "baselines", "verdict"], rows, left=3))
     for each in finished:

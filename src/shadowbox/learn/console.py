@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-WIDTH = 9  # of a column
+WIDTH = 12  # of a column
 PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 
 

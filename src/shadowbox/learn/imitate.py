@@ -31,7 +31,7 @@ from shadowbox.model.heads import Head, fit_vocabulary
 from shadowbox.model.policy import Policy, Seen
 
 GUESSES = ("hold", "never_press", "look_up")  # baselines that guess values
-PRESSING = ("onset_f1", "press_f1", "press_ratio", "onset_ratio", "btn_pressed_acc")
+PRESSING = ("onset_f1", "onset_ratio", "press_f1", "press_ratio", "btn_pressed_acc")
 MOST_COUNTED = 1 << 21  # rows in which combinations of controls are counted
 
 
@@ -112,10 +112,12 @@ def declared(head: Head, values: Values, guesses: tuple[str, ...] = GUESSES) -> 
     fields = [values.schema.columns[name].field for name in values.names]
     weights = [[fields[at].weight for at in np.flatnonzero(row)] for row in head.members.numpy()]
     kinds = set(map(type, fields))
-    scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate"), "change": ("hold", "rate")}
-    scores |= dict.fromkeys(PRESSING, guesses) if Flag in kinds else {}
-    scores |= {"right": guesses} if kinds - {Real} else {}
+    scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate")}  # the first ones stand in the table of the terminal
+    scores |= dict.fromkeys(PRESSING[:2], guesses) if Flag in kinds else {}
     scores |= {"stick_mae": ("hold", "never_press")} if Real in kinds else {}
+    scores |= {"right": guesses} if kinds - {Real} else {}
+    scores |= dict.fromkeys(PRESSING, guesses) if Flag in kinds else {}
+    scores["change"] = ("hold", "rate")
     return Declared(
         losses={name: max(weight) for name, weight in zip(head.names, weights, strict=True)},
         metrics=(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from shadowbox.errors import TrainingError
 from shadowbox.learn.learner import Learner
 from shadowbox.learn.parallel import Ranks
 
+MOST_SHOWN = 4  # scores in a line of the table; the log has all of them
 TRIES = 500  # of the bootstrap: enough for two digits, and a fraction of a second
 
 
@@ -58,9 +60,9 @@ def must_add_up(loss: Tensor, found: Mapping[str, Tensor], weights: Mapping[str,
 
 
 def as_row(learner: Learner, scores: Mapping[str, Interval]) -> dict[str, float]:
-    """For the table: each score, and beside it the best of its baselines."""
+    """For the table: the first scores that a learner declares, and beside each the best of its baselines."""
     row: dict[str, float] = {}
-    for name, floors in learner.scores.items():
+    for name, floors in islice(learner.scores.items(), MOST_SHOWN):
         row[name] = scores[name].value
         values = [scores[f"{name}/{floor}"].value for floor in floors]
         if values:

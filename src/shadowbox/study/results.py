@@ -146,7 +146,7 @@ def _settings(found: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| setting | verdict | " + " | ".join(metrics) + " | seconds |", "|---" * (len(metrics) + 3) + "|"]
     for each in found:
         values = [f"{number(target['value'])} ({_range(target)})" for target in each["targets"]]
-        words = ", ".join(f"{name}={value}" for name, value in each["set"].items())
+        words = each["set"].get("name") or ", ".join(f"{name}={value}" for name, value in each["set"].items())
         lines.append(f"| {_cell(words)} | {each['verdict']} | {' | '.join(values)} | {each['cost']['wall_s']:,.1f} |")
     return lines
 
