@@ -41,8 +41,8 @@ What one sees:
 
 {story}
 
-Against a demonstrator without habits drawing alone is a cure: the older head is right about how often, button by button. It says
-nothing of buttons that go together, nor of how long one has been held; [brawl-clone](../cards/brawl-clone.md) needs both.
+Against a demonstrator without habits drawing alone is a cure: the older head is right about how often, button by button. It
+says nothing of buttons that go together, nor of how long one is held; [brawl-clone](../cards/brawl-clone.md) needs both.
 
 `shadowbox run never-press` trains and judges all of it again ([the card](../cards/never-press.md): {cost}), and
 `python demo/never_press.py` writes this page from its results. A test does the same, smaller, each time.
