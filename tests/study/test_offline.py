@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from shadowbox.play.policy import tensor
 from shadowbox.study.asking import ask
 from shadowbox.study.metrics import BY_NAME
 from shadowbox.study.offline import Asked, best_threshold, figures, onset_timing, reliability_curves
-from shadowbox.study.recorded import Answer, Table, never_press, seat_of
+from shadowbox.study.recorded import Answer, Table, as_answered, never_press, seat_of
 
 TEXTS = ("..###....##..", "....#..####..", "##.....###...", ".#.#.#.......")
 
@@ -187,3 +189,13 @@ def test_hiding_the_history_hides_it() -> None:
         shown = [model.seq(v, own, reset)[0].output for v in (view, held)]
     assert torch.equal(*hidden)
     assert not torch.equal(*shown)
+
+
+def test_a_policy_is_asked_what_it_answers_for() -> None:
+    """Where a policy answers for two buttons together they are one button, down when either is; others are left out."""
+    one, other = seat(".##...#."), seat("...##...")
+    both = dataclasses.replace(one, down={**one.down, "b": other.down["a"], "c": other.down["a"]}, before={}, stick={})
+    found = as_answered(both, [("a", "b")])
+    assert "".join(".#"[down] for down in found.down["a"].astype(int)) == ".####.#."
+    assert found.down.keys() == found.before.keys() == {"a"}
+    assert found.before["a"].tolist() == [False, *found.down["a"][:-1].tolist()]

@@ -200,6 +200,32 @@ def test_seeds(project):
     assert before == [(project / f"runs/toy/{seed}/run.json").stat().st_mtime_ns for seed in (3, 5, 7)]
 
 
+def test_finished_runs_are_the_cards_own(project):
+    """A finished run does not count for a card that was changed since; one that must be played otherwise is judged again."""
+    path = write()
+    ran(path)
+    path.write_text(path.read_text().replace("lr: 0.003", "lr: 0.002"))
+    with pytest.raises(UsageError, match=r"was trained with other settings \(train.lr 0.003 -> 0.002\)"):
+        ran(path, resume=True)
+
+
+@pytest.mark.slow
+def test_judged_by_playing(project):
+    """Targets named eval/ come from matches after training, which are played again only where the card asks for others."""
+    data = {"store": "data/made", "split": "70/30/0",
+            "make": {"record": {"p0": "based", "p1": "random", "matches": 20, "seed": 3, "options": {"time_limit": 120}}}}  # fmt: skip
+    model = {"width": 16, "head_width": 16, "memory": 16}
+    settings = {**trained(steps=4, validate_every=0, log_every=2), "model": model}
+    more = {"game": "brawl", "preset": "default", "data": data, "set": settings,
+            "targets": [{"metric": "eval/win_rate.random", "op": ">=", "value": 0.0}]}  # fmt: skip
+    found, said = ran(write(**more, eval={"against": "random", "matches": 4, "episodes": 4}))
+    assert (found.verdict, said[-1]) == ("passed", "runs/toy/0: judged by playing")
+    assert 0 <= found.outcomes[0].value <= 1
+    path = write(**more, eval={"against": "random", "matches": 6, "episodes": 4})
+    assert ran(path, resume=True)[1] == ["runs/toy/0: judged by playing"]
+    assert ran(path, resume=True)[1] == []
+
+
 def test_budget(project):
     """A card's seeds share its budget; when it is spent the run is killed, and a timeout pauses one run."""
     path = write(budget={"wall": 0.001}, seeds=[1, 2])

@@ -77,7 +77,9 @@ def walk(policy: Policy, seats: Sequence[Seat]) -> Iterator[Step]:
         rows = slice(first, min(first + STEPS, longest))
         view = {key: _stacked([seat.view[key] for seat in seats], rows).to(device)
                 for key in (*policy.sees, *policy.schema.control_keys)}  # fmt: skip
-        own = {key: _stacked([seat.own[key] for seat in seats], rows).to(device) for key in policy.values.keys}
+        own = {
+            key: _stacked([seat.own[key] for seat in seats], rows).to(device) for keys in policy.values.sources for key in keys
+        }
         controls = policy.values.counting(policy.values.of(own), view)
         reset = torch.zeros(controls.shape[:2], dtype=torch.bool, device=device)
         reset[:, 0] = first == 0

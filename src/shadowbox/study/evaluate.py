@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,8 @@ def evaluate(
     policy = built(found, opened.schema, settings.device, game.encodings)
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
     material = _material(opened, settings, players)
+    if policy.design.answers:
+        material = material.as_answered(policy.values.sources)
     table = Table(opened.schema, material.counted)
 
     def told(what: str) -> Callable[[int, int], None] | None:
@@ -169,6 +171,11 @@ class _Material:
     episodes: list[int]
     seats: list[Seat]
     counted: list[Seat]
+
+    def as_answered(self, sources: Sequence[Sequence[str]]) -> _Material:
+        """The same for a policy that answers for some controls only, or for several together."""
+        seats, counted = ([recorded.as_answered(seat, sources) for seat in some] for some in (self.seats, self.counted))
+        return replace(self, seats=seats, counted=counted)
 
 
 def _material(store: Store, settings: Settings, players: Sequence[int]) -> _Material:

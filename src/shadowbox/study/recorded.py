@@ -6,7 +6,7 @@ T: decisions of an episode. A seat sees the world with its own slot first, as a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +72,19 @@ def seat_of(
     before = {name: presses.held_before(values) for name, values in down.items()}
     moved = {name: _shifted(values) for name, values in stick.items()}
     return Seat(episode, player, view, own, down, before, stick, moved)
+
+
+def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:
+    """The seat as a policy is asked that answers for these controls only, and for some of them together (X or Y) as the first."""
+
+    def joined(found: dict[str, Array]) -> dict[str, Array]:
+        some = {keys[0]: [found[key] for key in keys if key in found] for keys in sources}
+        return {name: np.max(parts, axis=0) for name, parts in some.items() if parts}
+
+    down, stick = joined(seat.down), joined(seat.stick)
+    before = {name: presses.held_before(values) for name, values in down.items()}
+    moved = {name: _shifted(values) for name, values in stick.items()}
+    return replace(seat, down=down, before=before, stick=stick, stick_before=moved)
 
 
 def state_keys(schema: Schema) -> tuple[str, ...]:

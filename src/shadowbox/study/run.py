@@ -174,6 +174,8 @@ def _setting(case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] |
         place = folder / str(seed)
         found = prior.find(place) if case.wish.resume and (place / log.FACTS).exists() else None
         if found and verdict.state(found) == "finished":
+            _must_be_as_the_card_says(case, card, seed, found)
+            _judge_by_playing(case, card, place)
             continue
         if len(card.seeds) > 1:
             case.say(f"seed {seed} ({number + 1} of {len(card.seeds)})")
@@ -231,16 +233,27 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
     train(task, place, settled.config, parent=parent, resume=resume, console=console, observer=watcher)
 
 
+def _must_be_as_the_card_says(case: _Case, card: Card, seed: int, found: prior.Run) -> None:
+    """A finished run counts for the card only if it was trained as the card says now."""
+    settled = settings.settle(card, case.game, seed, case.wish.changes)
+    mine = {name: value for name, (value, _) in settled.origins.items()}
+    if other := prior.deltas(mine, found.settings):
+        raise UsageError(
+            f"{found.path} was trained with other settings ({', '.join(other[:5])}): run without --resume to replace it"
+        )
+
+
 def _judge_by_playing(case: _Case, card: Card, place: Path) -> None:
     """What only playing shows is added to the run's facts."""
-    if card.eval is None or not case.first:
+    facts = log.read_facts(place)
+    wish = card.eval.model_dump() if card.eval else None
+    if wish is None or not case.first or facts.get("judged") == wish:
         return
     from shadowbox.study import judge
 
     assert case.store is not None
     case.say(f"{place}: judged by playing")
-    facts = log.read_facts(place)
-    log.write_facts(place, facts | {"eval": judge.judge(place, case.store, case.game, card)})
+    log.write_facts(place, facts | {"eval": judge.judge(place, case.store, case.game, card), "judged": wish})
 
 
 def _sweep(case: _Case) -> Finished:
