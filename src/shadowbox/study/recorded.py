@@ -75,7 +75,7 @@ def seat_of(
 
 
 def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:
-    """The seat as a policy is asked that answers for these controls only, and for some (X or Y) together as the first of them."""
+    """The seat as a policy is asked that answers for these controls only, some (X or Y) together as the first of them."""
 
     def joined(found: dict[str, Array]) -> dict[str, Array]:
         some = {keys[0]: [found[key] for key in keys if key in found] for keys in sources}
