@@ -62,12 +62,13 @@ def _say(text: str) -> None:
 
 
 def _report(finished: list[Finished]) -> None:
+    from shadowbox.study.results import setting_words
+
     rows = []
     for each in finished:
         parts = each.settings or (each,)
         for part in parts:
-            words = str(part.changes.get("name") or ", ".join(f"{name}={value}" for name, value in part.changes.items()))
-            rows += [[each.card.id, words, *_target(outcome)] for outcome in part.outcomes]
+            rows += [[each.card.id, setting_words(part.changes), *_target(outcome)] for outcome in part.outcomes]
     print(table(["card", "setting", "target", "value", "95 %", "baselines", "verdict"], rows, left=3))
     for each in finished:
         reason = f": {each.reason}" if each.reason else ""

@@ -177,7 +177,7 @@ def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
     best = _best(found)
     rows: list[list[Text]] = []
     for at, each in enumerate(found):
-        name = ", ".join(f"{key}={_word(value)}" for key, value in each["set"].items())
+        name = results.setting_words(each["set"])
         cells = [Html(f'<span class="stacked">{reached(target, best=at == best)}</span>') for target in each["targets"]]
         rows.append(
             [words(name, mono=True), badge(each["verdict"], tone(each["verdict"])), *cells, f"{each['cost']['wall_s']:,.1f}"]

@@ -146,7 +146,7 @@ def _settings(found: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| setting | verdict | " + " | ".join(metrics) + " | seconds |", "|---" * (len(metrics) + 3) + "|"]
     for each in found:
         values = [f"{number(target['value'])} ({_range(target)})" for target in each["targets"]]
-        words = each["set"].get("name") or ", ".join(f"{name}={value}" for name, value in each["set"].items())
+        words = setting_words(each["set"])
         lines.append(f"| {_cell(words)} | {each['verdict']} | {' | '.join(values)} | {each['cost']['wall_s']:,.1f} |")
     return lines
 
@@ -158,6 +158,11 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
         words += f"; estimated were {spent['estimated_s']:,.1f} s (took {spent['actual_over_estimate']:.2f} times that)"
     lines = [f"Run `{found['run']}`, {found['when']}: {words}."]
     return lines + [f"Not as the card says: {_cell(', '.join(found['stamps']))}."] * bool(found["stamps"])
+
+
+def setting_words(changes: Mapping[str, Any]) -> str:
+    """A setting of a sweep: its name, or what it sets."""
+    return str(changes.get("name") or ", ".join(f"{name}={value}" for name, value in changes.items()))
 
 
 def number(value: float | None) -> str:
