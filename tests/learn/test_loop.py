@@ -278,6 +278,7 @@ def test_one_process_at_a_time(store, tmp_path):
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler on a CPU")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, when its compiler loads
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # and when it looks at what it compiles
 def test_compiled(store, tmp_path):
     """A compiled model learns what one that is not does, but for rounding, and goes on from a checkpoint of either."""
     settings = config()

@@ -19,6 +19,7 @@ from shadowbox.model import checkpoint
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 PROGRAM = str(Path(__file__).parent / "rank.py")
+CALM = ("--preset", "tiny")  # others hide histories at random, by rank
 QUICK = ["--shares", "50/50/0", "--length", "8", "--batch", "16", "--set", "log_every=1", "--set", "device=cpu"]
 NOBODY = 9  # a rank that there is not
 
@@ -34,7 +35,7 @@ def store(tmp_path_factory):
 def begin(store, folder, *changes, steps=12, hungry=NOBODY, at=5, most=2):
     """Start two processes that train a run in `folder`/run."""
     folder.mkdir(exist_ok=True)
-    command = ["train", str(store.path), "--out", str(folder / "run"), "--steps", str(steps), *QUICK, "--json", *changes]
+    command = ["train", str(store.path), "--out", str(folder / "run"), "--steps", str(steps), *QUICK, *CALM, "--json", *changes]
     call = [*TORCHRUN, PROGRAM, str(folder), str(hungry), str(at), str(most), *command]
     sees = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # what this process can import
     return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=sees)
