@@ -42,7 +42,7 @@ def judged(data, still):
 
 
 def test_a_policy_that_never_presses_fails_where_it_does(judged):
-    """Every used button is named with a ratio of 0, and no onset is scored; the seeds' metric calls it good."""
+    """Every used button is named with a ratio of 0, and no onset is scored; older systems' metric calls it good."""
     assert not judged.gate.passed
     assert {c.button for c in judged.gate.controls if c.used} >= {"keys/j", "keys/a", "keys/d"}
     assert all("0.00 times as often" in why for why in judged.gate.why)

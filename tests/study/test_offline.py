@@ -62,7 +62,7 @@ def test_known_answers() -> None:
 
 
 def test_copying_scores_nothing_on_onsets() -> None:
-    """A policy that copies the last frame scores 0 on onsets, however well it looks by the seeds' metric."""
+    """A policy that copies the last frame scores 0 on onsets, however well it looks by older systems' metric."""
     seats = [seat("....########....######....", at) for at in range(4)]
     found = figures(everybody(lambda one: one.before["a"], seats), 2)
     assert found["onset_f1"].value.value == found["onset_f1_sampled"].value.value == 0
