@@ -42,10 +42,10 @@ def estimate(card: Card, game: Game, settings: Settings, store: Store, table: Pr
     learned = len(ratios) >= RECORDS_NEEDED
     factors = tuple(np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()) if learned else FACTORS
     runs = len(card.seeds)
-    found: dict[str, Any] = {"probe": probed, "runs": runs, "per_run_s": round(per_run, 2), "records": len(ratios)}
+    found: dict[str, Any] = {"probe": probed, "runs": runs, "per_run_s": round(per_run, 3), "records": len(ratios)}
     for name, factor in zip(("optimistic", "expected", "pessimistic"), factors, strict=True):
         total = per_run * factor * runs
-        found |= {f"{name}_s": round(total, 1), f"{name}_usd": round(table.cost(card.budget.machine, total), 4)}
+        found |= {f"{name}_s": round(total, 3), f"{name}_usd": round(table.cost(card.budget.machine, total), 4)}
     return found | {"machine": machine(), "priced_as": card.budget.machine, "prices": table.date, "factors": list(factors)}
 
 
