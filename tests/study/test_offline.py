@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 from judging import BRAWL, SEES, seat
+from judging import store as recorded_store
 
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.core.stats import bootstrap_ratio
+from shadowbox.data.store import Store
 from shadowbox.model import policy
 from shadowbox.play.policy import tensor
 from shadowbox.study.asking import ask
 from shadowbox.study.metrics import BY_NAME
 from shadowbox.study.offline import Asked, best_threshold, figures, onset_timing, reliability_curves
 from shadowbox.study.recorded import Answer, Table, as_answered, never_press, seat_of
+from shadowbox.study.recorded import seats as seats_of
 
 TEXTS = ("..###....##..", "....#..####..", "##.....###...", ".#.#.#.......")
 
@@ -189,6 +192,19 @@ def test_hiding_the_history_hides_it() -> None:
         shown = [model.seq(v, own, reset)[0].output for v in (view, held)]
     assert torch.equal(*hidden)
     assert not torch.equal(*shown)
+
+
+def test_a_policy_is_asked_as_it_plays(tmp_path) -> None:
+    """By a threshold it presses where its probability reaches it and nowhere else, and drawn it presses by chance."""
+    shown = Store(recorded_store(tmp_path / "s", 4))
+    seats = list(seats_of(shown, range(4)))
+    model = policy.build(BRAWL.schema, policy.arguments("policy-mlp", SEES)).eval()
+    drawn, pressed, never = (ask(model, seats, threshold=limit) for limit in (None, 0.5, 1.1))
+    for by_chance, by_limit, none in zip(drawn.answers, pressed.answers, never.answers, strict=True):
+        for name, chance in by_limit.chance.items():
+            assert (by_limit.drawn[name] == (chance >= 0.5)).all()
+            assert not none.drawn[name].any()
+        assert any((by_chance.drawn[name] != by_limit.drawn[name]).any() for name in by_chance.drawn)
 
 
 def test_a_policy_is_asked_what_it_answers_for() -> None:

@@ -246,3 +246,4 @@ def test_a_card_leads_to_its_runs_and_back(server, browse, tmp_path):
     page.wait_for_url("**/runs/toy/0")
     page.get_by_role("link", name="toy", exact=True).click()
     page.wait_for_url("**/cards/toy")
+    assert page.inner_text("h1") == "toy"

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shadowbox.cli.store import parse_shares
-from shadowbox.cli.terminal import emit, json_option, number, progress, size, table
-from shadowbox.core.files import write_whole
+from shadowbox.cli.terminal import emit, json_option, number, progress, size, table, write_page
 from shadowbox.core.stats import Interval
-from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
@@ -85,7 +84,7 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
     if out:
         from shadowbox.study.evaluation_page import document
 
-        _write(out, document(result))
+        write_page(out, document(result))
         facts["out"] = str(out)
     if as_json:
         emit(facts)
@@ -95,14 +94,6 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
         print(_as_text(result))
         if out:
             print(f"report: {out}, {size(out.stat().st_size)}")
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode())
-    except OSError as error:
-        raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
 
 
 def _as_text(result: Evaluation) -> str:

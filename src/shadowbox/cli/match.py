@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, number, size, table
-from shadowbox.core.files import write_whole
-from shadowbox.errors import ShadowboxError
+from shadowbox.cli.terminal import emit, json_option, number, size, table, write_page
 from shadowbox.games import load
 
 
@@ -47,20 +45,12 @@ def match(
     if out:
         from shadowbox.study.show import match_document
 
-        _write(out, match_document(found, played.episode))
+        write_page(out, match_document(found, played.episode))
         facts["out"] = str(out)
     if as_json:
         emit(facts)
     else:
         print(_as_text(facts))
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode())
-    except OSError as error:
-        raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
 
 
 def _as_text(facts: dict[str, Any]) -> str:

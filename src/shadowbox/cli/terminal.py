@@ -7,9 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+
+from shadowbox.core.files import write_whole
+from shadowbox.errors import ShadowboxError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -17,6 +21,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def emit(data: Any) -> None:
     """The one object of `--json`, on standard output."""
     print(json.dumps(data, allow_nan=False))
+
+
+def write_page(path: Path, page: str) -> None:
+    """A page where the user wants it, whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page.encode())
+    except OSError as error:
+        raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,23 +34,30 @@ Report = Callable[[int, int], None]
 
 
 @torch.inference_mode()
-def ask(policy: Policy, seats: Sequence[Seat], progress: Report | None = None) -> Asked:
-    """Its answers at all frames of the seats."""
+def ask(
+    policy: Policy,
+    seats: Sequence[Seat],
+    progress: Report | None = None,
+    *,
+    temperature: float = 1.0,
+    threshold: float | None = None,
+) -> Asked:
+    """Its answers at all frames of the seats; what it presses there is drawn, or pressed by a threshold, as it plays."""
     policy.eval()
     order = sorted(range(len(seats)), key=lambda at: seats[at].frames)  # alike lengths together: little is filled up
     answers: dict[int, Answer] = {}
     for first in range(0, len(order), SEATS):
         chosen = order[first : first + SEATS]
-        for at, answer in zip(chosen, _ask(policy, [seats[at] for at in chosen]), strict=True):
-            answers[at] = answer
+        for at, answer in zip(chosen, _ask(policy, [seats[at] for at in chosen], temperature), strict=True):
+            answers[at] = answer if threshold is None else _pressed_above(answer, threshold)
         if progress:
             progress(len(answers), len(seats))
     return Asked(seats, [answers[at] for at in range(len(seats))])
 
 
-def _ask(policy: Policy, seats: Sequence[Seat]) -> list[Answer]:
+def _ask(policy: Policy, seats: Sequence[Seat], temperature: float) -> list[Answer]:
     """Seats side by side, from their first frame to their last."""
-    parts = [_read(policy, step) for step in walk(policy, seats)]
+    parts = [_read(policy, step, temperature) for step in walk(policy, seats)]
     joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
     return [_answer(policy, seat, {name: values[at, : seat.frames] for name, values in joined.items()})
             for at, seat in enumerate(seats)]  # fmt: skip
@@ -90,7 +97,7 @@ def walk(policy: Policy, seats: Sequence[Seat]) -> Iterator[Step]:
         yield Step(view, controls, inside, seen, blind, draws)
 
 
-def _read(policy: Policy, step: Step) -> dict[str, Tensor]:
+def _read(policy: Policy, step: Step, temperature: float) -> dict[str, Tensor]:
     """Chances of buttons and means of sticks [B, T, V], drawn values [B, T, V], nats of the buttons [B, T]."""
     seen, draws = step.seen, step.draws
     last = draws[..., -policy.draws :]
@@ -107,7 +114,7 @@ def _read(policy: Policy, step: Step) -> dict[str, Tensor]:
         for name, one in each.items():
             costs[name].append(one.log_prob(step.controls)[..., _button_parts(policy)].sum(-1))
     found = {name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()}
-    drawn = policy.values.counting(seen.drawn(last), step.view)
+    drawn = policy.values.counting(seen.drawn(last, temperature), step.view)
     return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
 
 
@@ -120,6 +127,10 @@ def _chances(policy: Policy, seen: Seen) -> Tensor:
             likely = part.log_probs(output, part.index(seen.previous[..., list(part.at)])).exp()
             found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
     return found
+
+
+def _pressed_above(answer: Answer, threshold: float) -> Answer:
+    return replace(answer, drawn={name: chance >= threshold for name, chance in answer.chance.items()})
 
 
 def _button_parts(policy: Policy) -> list[int]:

@@ -243,7 +243,6 @@ class Card(Part):
     sweep: Sweep | None = None
     eval: Eval | None = None
     fallback: Sentence = ""
-    tags: list[Name] = Field(default_factory=list, max_length=20)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shadowbox.core.files import write_whole
 from shadowbox.errors import CardError
@@ -34,6 +36,7 @@ TITLES = {
     "results": "Results",
 }
 OPENING = re.compile(r"^<!-- card:([a-z]+)(?: ([0-9a-f]+))? -->[ \t]*$", re.M)
+DATA = re.compile(r"<!-- data (\{.*\}) -->")
 CLOSING = "<!-- /card -->"
 
 
@@ -101,6 +104,11 @@ class CardFile:
         place = _find(self.text, name)
         return None if place is None else self.text[place[1] : place[2]].strip("\n")
 
+    def data(self, name: str) -> Any:
+        """What the program keeps in a block; None where there is nothing, ValueError where it is damaged."""
+        found = DATA.search(self.block(name) or "")
+        return json.loads(found[1]) if found else None
+
     def edited(self) -> list[tuple[int, str]]:
         """Line and name of blocks that were edited by hand, or that never end."""
         found = []
@@ -129,6 +137,12 @@ class CardFile:
             return None
         end = re.compile(r"^---[ \t]*$", re.M).search(self.text, 4)
         return (4, end.start()) if end else None
+
+
+def data_line(data: Any) -> str:
+    """Data as the last line of a block, for the program; nothing in it ends the comment."""
+    text = json.dumps(data, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e")
+    return f"<!-- data {text} -->"
 
 
 def hash_of(head: str) -> str:

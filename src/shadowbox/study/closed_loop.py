@@ -212,11 +212,11 @@ def behaviour_in_play(schema: Schema, data: Sequence[Seat], everybody: Mapping[s
     return Behaviour(how, counted.pop(""), tally(schema, data), counted)
 
 
-def behaviour_one_frame_ahead(schema: Schema, everybody: Mapping[str, Asked]) -> Behaviour:
+def behaviour_one_frame_ahead(schema: Schema, everybody: Mapping[str, Asked], manner: str) -> Behaviour:
     """Count what everybody would have pressed at each recorded frame, given the truth up to there."""
     names = ("", "copy_last", "never_press", "look_up")
     asked = {name: tally(schema, everybody[name].seats, everybody[name].answers) for name in names}
-    how = "no simulator: drawn one frame ahead, on recorded contexts"
+    how = f"no simulator: {manner}, one frame ahead, on recorded contexts"
     return Behaviour(how, asked.pop(""), tally(schema, everybody[""].seats), asked)
 
 

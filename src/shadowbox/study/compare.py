@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.errors import CardError, ShadowboxError
+from shadowbox.errors import ShadowboxError
 from shadowbox.study import card as cards
 from shadowbox.study import prior, results, verdict
 from shadowbox.study.card import Card
 from shadowbox.study.cardfile import CardFile
 
-DRAFT, READY, RUNNING, CLOSED, WRONG = "to be signed", "ready", "running", "closed", "wrong"
+DRAFT, READY, CLOSED, WRONG = "to be signed", "ready", "closed", "wrong"
 
 
 def compare(one: Path, other: Path) -> dict[str, Any]:
@@ -101,11 +101,3 @@ def _flat(data: Any, before: str = "") -> dict[str, Any]:
 
 def _word(value: Any) -> str:
     return "-" if value in (None, {}, []) else str(value)[:80]
-
-
-def must_be_cards(folder: Path) -> list[Path]:
-    """The cards of a folder; a folder without one is refused."""
-    found = sorted(folder.glob("*.md"))
-    if not found:
-        raise CardError(f"there is no card in {folder}: `shadowbox card new NAME` writes one")
-    return found

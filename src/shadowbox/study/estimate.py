@@ -8,7 +8,6 @@ such records, fixed factors stand in for them.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import platform
 import re
@@ -23,12 +22,11 @@ from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.study import prior
 from shadowbox.study.card import Card
-from shadowbox.study.cardfile import CardFile
+from shadowbox.study.cardfile import CardFile, data_line
 from shadowbox.study.prices import Prices
 from shadowbox.study.settings import Settings
 
 BLOCK = "estimate"
-DATA = re.compile(r"<!-- data (\{.*\}) -->")
 WARM, TIMED = 10, 40  # steps of the probe: the first ones are slower, and are not counted
 FACTORS = (0.85, 1.0, 1.5)  # of actual over estimated, where there are no records: optimistic, expected, pessimistic
 RECORDS_NEEDED = 3
@@ -102,9 +100,8 @@ def records(folder: Path) -> list[float]:
 
 def kept(file: CardFile) -> dict[str, Any] | None:
     """The estimate that stands in a card, if it is of the contract as it stands now."""
-    found = DATA.search(file.block(BLOCK) or "")
     try:
-        data = json.loads(found[1]) if found else None
+        data = file.data(BLOCK)
     except ValueError:
         return None
     if not isinstance(data, dict) or data.get("contract") != file.hash:
@@ -132,7 +129,7 @@ def keep(file: CardFile, found: dict[str, Any]) -> CardFile:
         "",
         f"{runs} on `{found['machine']}`, priced as {found['priced_as']} ({found['prices']}); spread from {basis}.",
         "",
-        f"<!-- data {json.dumps({**found, 'contract': file.hash})} -->",
+        data_line({**found, "contract": file.hash}),
     ]
     return file.with_block(BLOCK, "\n".join(lines))
 

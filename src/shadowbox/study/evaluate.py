@@ -104,7 +104,7 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store; the verdict is left beside the checkpoint."""
     from shadowbox.model import checkpoint as checkpoints
-    from shadowbox.play.policy import Manner, PolicyAgent, built
+    from shadowbox.play.policy import TUNED, Manner, PolicyAgent, built
     from shadowbox.study.asking import ask
 
     settings = settings or Settings()
@@ -122,15 +122,19 @@ def evaluate(
     def told(what: str) -> Callable[[int, int], None] | None:
         return (lambda done, total: progress(what, done, total)) if progress else None
 
-    everybody = _asked(ask(policy, material.seats, told("asking")), table)
     agent = PolicyAgent(policy, Manner(settings.temperature, settings.threshold), calibration=found.calibration)
     sitting = _chairs(game, opened, material.episodes, players, settings)
+    if settings.threshold == TUNED and not sitting:
+        raise UsageError(f"{game.name} has no simulator to play in by tuned thresholds: give a number")
+    limit = None if settings.threshold == TUNED else settings.threshold
+    asked = ask(policy, material.seats, told("asking"), temperature=settings.temperature, threshold=limit)
+    everybody = _asked(asked, table)
     games: dict[str, closed_loop.Games] = {}
     if sitting:
         games = _played(game, sitting, agent, f"policy:{checkpoint}", table, _world_options(opened), told)
         behaviour = closed_loop.behaviour_in_play(opened.schema, [*material.seats, *material.counted], games)
     else:
-        behaviour = closed_loop.behaviour_one_frame_ahead(opened.schema, everybody)
+        behaviour = closed_loop.behaviour_one_frame_ahead(opened.schema, everybody, _manner(settings))
     closed, ratios = closed_loop.figures(behaviour, states=bool(sitting))
     result = Evaluation(
         folder,

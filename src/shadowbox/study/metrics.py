@@ -9,7 +9,6 @@ from typing import Any
 
 from shadowbox.core.stats import Interval
 
-NOTHING = Interval(math.nan, math.nan, math.nan)
 EXACTLY_ZERO = Interval(0.0, 0.0, 0.0)  # a score that follows from the definition
 
 

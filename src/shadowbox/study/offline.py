@@ -65,17 +65,24 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
     return found
 
 
+def _matched(
+    seat: Seat, answer: Answer, names: Sequence[str], thresholds: Mapping[int, Mapping[str, float]], tolerance: int
+) -> list[presses.Matching]:
+    """Proposed onsets of each button beside the real ones; by thresholds that were chosen on the other half of the episodes."""
+    found = []
+    for name in names:
+        if name in seat.down:
+            wanted = answer.chance[name] >= thresholds[1 - seat.episode % 2][name]
+            found.append(presses.match(presses.onsets(seat.down[name]), presses.proposed(wanted, seat.before[name]), tolerance))
+    return found
+
+
 def onset_f1(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
     """F1 of proposed onsets of these buttons together; thresholds come from the other half of the episodes."""
 
     def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
-        top = bottom = 0.0
-        for name in names:
-            if name in seat.down:
-                wanted = answer.chance[name] >= thresholds[1 - seat.episode % 2][name]
-                pairs = presses.match(presses.onsets(seat.down[name]), presses.proposed(wanted, seat.before[name]), tolerance)
-                top, bottom = top + 2 * pairs.hits, bottom + pairs.truths + pairs.guesses
-        return top, bottom
+        found = _matched(seat, answer, names, thresholds, tolerance)
+        return sum(2.0 * pairs.hits for pairs in found), sum(float(pairs.truths + pairs.guesses) for pairs in found)
 
     thresholds = {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
     return _ratio_of(asked, counts)
@@ -198,13 +205,8 @@ def _mean_of(asked: Asked, values: Callable[[Seat, Answer], Array]) -> Interval:
 
 def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
     def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
-        top = bottom = 0.0
-        for name in names:
-            if name in seat.down:
-                wanted = answer.chance[name] >= thresholds[1 - seat.episode % 2][name]
-                pairs = presses.match(presses.onsets(seat.down[name]), presses.proposed(wanted, seat.before[name]), tolerance)
-                top, bottom = top + float(pairs.offsets.sum()), bottom + pairs.hits
-        return top, bottom
+        found = _matched(seat, answer, names, thresholds, tolerance)
+        return sum(float(pairs.offsets.sum()) for pairs in found), sum(float(pairs.hits) for pairs in found)
 
     thresholds = {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
     return _ratio_of(asked, counts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from shadowbox.core.files import write_whole
 from shadowbox.learn import log
 from shadowbox.study import prices, verdict
 from shadowbox.study.card import Card
-from shadowbox.study.cardfile import CardFile
+from shadowbox.study.cardfile import CardFile, data_line
 from shadowbox.study.prior import Run
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 BLOCK = "results"
 NAME = "verdict.json"
-DATA = re.compile(r"<!-- data (\{.*\}) -->")
 
 
 def write(file: CardFile, finished: Finished, folder: Path, *, keep_card: bool = False) -> None:
@@ -36,9 +34,8 @@ def write(file: CardFile, finished: Finished, folder: Path, *, keep_card: bool =
 
 def kept(file: CardFile) -> dict[str, Any] | None:
     """The results that stand in a card."""
-    found = DATA.search(file.block(BLOCK) or "")
     try:
-        data = json.loads(found[1]) if found else None
+        data = file.data(BLOCK)
     except ValueError:
         return None
     return data if _whole(data) else None
@@ -91,8 +88,7 @@ def block(found: Mapping[str, Any]) -> str:
     if found.get("settings"):
         lines += ["", *_settings(found["settings"])]
     lines += ["", *_cost(found)]
-    data = json.dumps(_plain(found)).replace("<", "\\u003c").replace(">", "\\u003e")
-    return "\n".join([*lines, "", f"<!-- data {data} -->"])
+    return "\n".join([*lines, "", data_line(_plain(found))])
 
 
 def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import difflib
 import getpass
-import json
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,10 +16,9 @@ from typing import Any, Literal
 from shadowbox.errors import CardError, UsageError
 from shadowbox.study import cardfile
 from shadowbox.study.card import NAME, Card
-from shadowbox.study.cardfile import CardFile
+from shadowbox.study.cardfile import CardFile, data_line
 
 BLOCK = "signatures"
-DATA = re.compile(r"<!-- data (\{.*\}) -->")
 Deed = Literal["signed", "approved", "asked for changes"]
 LONGEST_NOTE = 2000
 
@@ -163,17 +160,13 @@ def _block(found: list[Signature], texts: dict[str, str]) -> str:
         bound += [f"commit `{entry.commit[:12]}`"] if entry.commit else []
         note = f": {entry.note}" if entry.note else ""
         lines.append(f"- **{entry.who}** {entry.did} on {entry.when}{note} ({', '.join(bound)})")
-    data = json.dumps({"signatures": [asdict(entry) for entry in found], "contracts": texts}, ensure_ascii=True)
-    data = data.replace("<", "\\u003c").replace(">", "\\u003e")  # no text of a note ends the comment
-    return "\n".join([*lines, "", f"<!-- data {data} -->"])
+    return "\n".join([*lines, "", data_line({"signatures": [asdict(entry) for entry in found], "contracts": texts})])
 
 
 def _data(file: CardFile) -> dict[str, Any]:
-    block = file.block(BLOCK)
-    found = DATA.search(block or "")
-    if block is None:
+    if file.block(BLOCK) is None:
         return {}
-    data = json.loads(found[1]) if found else None
+    data = file.data(BLOCK)
     if not isinstance(data, dict):
         raise ValueError("no data")
     return data

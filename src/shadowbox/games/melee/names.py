@@ -127,14 +127,11 @@ SHIELDING = _actions((178, 180), (182, 182))
 ACTIONABLE = GROUNDED_FREE | AIRBORNE_FREE | SHIELDING | _actions((216, 216), (253, 253))
 CANCELLABLE = _actions((24, 24), (42, 42), (65, 69))  # committed, and still decided within
 ATTACKING = _actions((44, 69), (212, 212), (214, 214), (256, 257))
-AERIALS = _actions((65, 69))
 AERIAL_LANDING = _actions((70, 74))
 DAMAGED = _actions((75, 91), (38, 38), (185, 185), (193, 193))
 GRABBED = _actions((223, 232))
 THROWN = _actions((239, 243))
-DOWN = _actions((183, 198))
 TECHING = _actions((199, 204))
-ON_LEDGE = _actions((252, 263))
 
 # ---- items -----------------------------------------------------------------------------------------------------
 
