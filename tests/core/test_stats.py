@@ -157,6 +157,21 @@ def test_quotients_of_two_samples_cover() -> None:
     assert 0.92 <= np.mean(held) <= 0.98
 
 
+def test_quotients_of_pairs_cover() -> None:
+    """A ratio of two rates over the same episodes, which differ much, lies in a narrow interval about as often as it says."""
+    draws = np.random.default_rng(8)
+    held, wide = [], []
+    for trial in range(500):
+        frames = draws.integers(500, 3000, 60)
+        rate = np.clip(draws.gamma(2, 0.02 / 2, 60), 0, 1)
+        real, play = (np.stack([draws.binomial(frames, np.minimum(times * rate, 1)), frames], 1) for times in (1, 1.2))
+        found, apart = (bootstrap_quotient(play, real, paired=paired, tries=400, seed=trial) for paired in (True, False))
+        held.append(found.low <= 1.2 <= found.high)
+        wide.append((found.high - found.low) / (apart.high - apart.low))
+    assert 0.92 <= np.mean(held) <= 0.98
+    assert np.mean(wide) < 0.5
+
+
 def test_a_reflected_interval_lies_around_its_distance() -> None:
     """Drawing again makes a distance larger; turned round its value, the interval holds the value, and never below 0."""
 

@@ -123,9 +123,27 @@ def test_halves_are_episodes():
     """Both seats of an episode stay on one side, and nothing is lost."""
     seats = [seat_of(BRAWL.schema, BRAWL.schema.neutral(10), number, player) for number in range(5) for player in (0, 1)]
     one, other = halves(tally(BRAWL.schema, seats))
-    assert set(one.episodes) == {0, 2, 4}
-    assert set(other.episodes) == {1, 3}
-    assert len(one) + len(other) == 10
+    assert one.episodes.tolist() == [0, 2, 4]
+    assert other.episodes.tolist() == [1, 3]
+    assert one.frames.sum() + other.frames.sum() == tally(BRAWL.schema, seats).frames.sum()
+
+
+def test_seats_of_an_episode_count_together():
+    """Only episodes are independent: what both players of one did is one row, and intervals are as wide as for episodes."""
+    seats = [played(number) for number in range(6)]
+    twice = tally(BRAWL.schema, [*seats, *seats])
+    once = tally(BRAWL.schema, seats)
+    assert len(twice) == 6
+    assert (twice.down == 2 * once.down).all()
+    assert ratios(twice, twice, "keys/j") == ratios(once, once, "keys/j")
+
+
+def test_the_same_episodes_are_compared_in_pairs():
+    """One frame ahead both sides share their episodes: a copy has a ratio of 1 and no doubt, however much they differ."""
+    data = tally(BRAWL.schema, [played(number, share=1 + number % 3) for number in range(9)])
+    alike, apart = (ratios(data, data, "keys/j", paired=paired)["press_ratio"] for paired in (True, False))
+    assert alike == (1, 1, 1)
+    assert apart.high - apart.low > 0.3
 
 
 def test_distances_of_states():

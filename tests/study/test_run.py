@@ -254,6 +254,22 @@ def test_sweep(project):
     assert path.read_text().count("model.width=16") == 2 + path.read_text().count('"set": ') * 0
 
 
+def test_the_best_of_a_sweep():
+    """The target that decides ranks settings, of equals what met most stands first; what never finished comes last."""
+
+    def setting(gate, error, verdict="passed"):
+        wanted = [("gate", ">=", gate, gate == 1, True), ("error", "<", error, error < 2, False)]
+        parts = ("metric", "op", "value", "passed", "primary")
+        return {"verdict": verdict, "targets": [dict(zip(parts, each, strict=True)) for each in wanted]}
+
+    assert results.best_setting([setting(0, 1), setting(1, 3)]) == 1
+    assert results.best_setting([setting(1, 3), setting(1, 1)]) == 1
+    assert results.best_setting([setting(1, 1), setting(1, 1)]) == 0
+    assert results.best_setting([setting(1, 1, "unfinished"), setting(0, 3, "missed")]) == 1
+    assert results.best_setting([setting(None, 1, "killed"), setting(0, 3, "missed")]) == 1
+    assert results.best_setting([{"verdict": "passed", "targets": []}]) == 0
+
+
 def test_random_sweep(project):
     """Drawn settings depend on the sweep's seed alone and stay within their bounds; time that is over ends the sweep."""
     from shadowbox.study import card as cards

@@ -109,12 +109,17 @@ def bootstrap(
     return Interval(value, max(0.0, 2 * value - high), 2 * value - low) if reflect else Interval(value, low, high)
 
 
-def bootstrap_quotient(first: Array, second: Array, **options: Any) -> Interval:
-    """(a / b) of one sample over (c / d) of another: [E, 2] and [F, 2] of numerators and denominators."""
+def bootstrap_quotient(first: Array, second: Array, *, paired: bool = False, **options: Any) -> Interval:
+    """(a / b) of one sample over (c / d) of another: [E, 2] and [F, 2] of numerators and denominators.
+
+    `paired`: row by row of the same episode, which is drawn once for both.
+    """
 
     def quotient(one: Array, other: Array) -> Array:
         return np.asarray(_ratio(_ratio(one[:, 0], one[:, 1]), _ratio(other[:, 0], other[:, 1])))
 
+    if paired:
+        return bootstrap(lambda both: quotient(both[:, :2], both[:, 2:]), np.concatenate([first, second], 1), **options)
     return bootstrap(quotient, first, second, **options)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -174,7 +173,7 @@ def result(found: Mapping[str, Any]) -> Iterator[Html]:
 
 def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
     """A sweep: a line for each setting; the best by the target that decides is in bold."""
-    best = _best(found)
+    best = results.best_setting(found)
     rows: list[list[Text]] = []
     for at, each in enumerate(found):
         name = results.setting_words(each["set"])
@@ -182,18 +181,8 @@ def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
         rows.append(
             [words(name, mono=True), badge(each["verdict"], tone(each["verdict"])), *cells, f"{each['cost']['wall_s']:,.1f}"]
         )
-    return table(["setting", "verdict", *(words(promised(target)) for target in found[0]["targets"]), "s"], _even(rows), left=2)
-
-
-def _best(found: Sequence[Mapping[str, Any]]) -> int | None:
-    def rank(each: Mapping[str, Any]) -> float:
-        decisive = next((target for target in each["targets"] if target["primary"]), None) or next(iter(each["targets"]), None)
-        if decisive is None or decisive["value"] is None:
-            return math.inf
-        return float(decisive["value"]) * (1 if str(decisive["op"]).startswith("<") else -1)
-
-    ranks = [rank(each) for each in found]
-    return ranks.index(min(ranks)) if ranks and min(ranks) < math.inf else None
+    wanted = [words(_promised_briefly(target)) for target in found[0]["targets"]]
+    return table(["setting", "verdict", *wanted, "s"], _even(rows), left=2)
 
 
 def _even(rows: list[list[Text]]) -> list[list[Text]]:
@@ -246,6 +235,11 @@ def promised(target: Mapping[str, Any]) -> str:
     """As in `val/onset_f1 > 0.3`."""
     wanted = target["wanted"]
     return f"{target['metric']} {target['op']} {wanted if isinstance(wanted, str) else f'{wanted:g}'}"
+
+
+def _promised_briefly(target: Mapping[str, Any]) -> str:
+    """As in `onset_f1 > its look_up`, for the narrow head of a column."""
+    return promised(target).replace(f" {target['metric']}/", " its ").removeprefix("eval/")
 
 
 def reached(target: Mapping[str, Any], *, best: bool = False) -> Html:

@@ -203,6 +203,7 @@ class Behaviour:
     play: Tally
     data: Tally
     baselines: Mapping[str, Tally]
+    paired: bool = False  # all were counted on the episodes of the data
 
 
 def behaviour_in_play(schema: Schema, data: Sequence[Seat], everybody: Mapping[str, Games]) -> Behaviour:
@@ -217,7 +218,7 @@ def behaviour_one_frame_ahead(schema: Schema, everybody: Mapping[str, Asked], ma
     names = ("", "copy_last", "never_press", "look_up")
     asked = {name: tally(schema, everybody[name].seats, everybody[name].answers) for name in names}
     how = f"no simulator: {manner}, one frame ahead, on recorded contexts"
-    return Behaviour(how, asked.pop(""), tally(schema, everybody[""].seats), asked)
+    return Behaviour(how, asked.pop(""), tally(schema, everybody[""].seats), asked, paired=True)
 
 
 def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure], dict[str, dict[str, Interval]]]:
@@ -226,9 +227,9 @@ def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure]
     out: dict[str, Figure] = {}
     by_button = {}
     for button in found.data.buttons:
-        by_button[button] = own = ratios(found.play, found.data, button)
+        by_button[button] = own = ratios(found.play, found.data, button, paired=found.paired)
         floor = ratios(*real, button)
-        others = {name: ratios(counts, found.data, button) for name, counts in found.baselines.items()}
+        others = {name: ratios(counts, found.data, button, paired=found.paired) for name, counts in found.baselines.items()}
         for metric, value in own.items():
             beside = {"real": floor[metric]}
             beside |= {name: values[metric] for name, values in others.items()}

@@ -31,7 +31,7 @@ from shadowbox.page.document import (
 )  # fmt: skip
 from shadowbox.page.match_page import MODULES, bundle, data_block, match_block
 from shadowbox.study import card as cards
-from shadowbox.study import card_page, figures, learnt, prior, results, sweep, verdict
+from shadowbox.study import card_page, figures, learnt, prior, results, verdict
 from shadowbox.study.card import Card
 from shadowbox.study.cardfile import CardFile
 from shadowbox.study.prior import Run
@@ -73,7 +73,9 @@ def find(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Subject:
     judged = [_judged(promised, path, group, _changes(group[0], every)) for path, group in groups.items()]
     finished = judged[0]
     if len(judged) > 1:
-        finished = replace(sweep.best(judged), cost=results.total(each.cost for each in judged), settings=tuple(judged))
+        finished = replace(
+            judged[results.best_of(judged)], cost=results.total(each.cost for each in judged), settings=tuple(judged)
+        )
     best = next(group for path, group in groups.items() if path == finished.run)
     name = place.relative_to(runs).as_posix() if place.is_relative_to(runs) else place.name
     return Subject(name, place, best, finished, file, card)

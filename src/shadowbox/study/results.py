@@ -140,10 +140,12 @@ def _target(target: Mapping[str, Any]) -> str:
 def _settings(found: Sequence[Mapping[str, Any]]) -> list[str]:
     metrics = [target["metric"] for target in found[0]["targets"]]
     lines = ["| setting | verdict | " + " | ".join(metrics) + " | seconds |", "|---" * (len(metrics) + 3) + "|"]
-    for each in found:
+    best = best_setting(found)
+    for at, each in enumerate(found):
         values = [f"{number(target['value'])} ({_range(target)})" for target in each["targets"]]
-        words = setting_words(each["set"])
-        lines.append(f"| {_cell(words)} | {each['verdict']} | {' | '.join(values)} | {each['cost']['wall_s']:,.1f} |")
+        name = _cell(setting_words(each["set"]))
+        cells = [f"**{name}**" if at == best else name, each["verdict"], *values, f"{each['cost']['wall_s']:,.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -154,6 +156,24 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
         words += f"; estimated were {spent['estimated_s']:,.1f} s (took {spent['actual_over_estimate']:.2f} times that)"
     lines = [f"Run `{found['run']}`, {found['when']}: {words}."]
     return lines + [f"Not as the card says: {_cell(', '.join(found['stamps']))}."] * bool(found["stamps"])
+
+
+def best_setting(found: Sequence[Mapping[str, Any]]) -> int:
+    """Which setting of a sweep, run to its end, did best by the target that decides; of equals that which met most targets."""
+
+    def rank(each: Mapping[str, Any]) -> tuple[bool, float, int]:
+        targets = sorted(each["targets"], key=lambda target: not target["primary"])
+        if not targets or targets[0]["value"] is None:
+            return True, math.inf, 0
+        worth = targets[0]["value"] * (1 if targets[0]["op"].startswith("<") else -1)
+        return each["verdict"] not in (verdict.PASSED, verdict.MISSED), worth, -sum(target["passed"] for target in targets)
+
+    return min(range(len(found)), key=lambda at: rank(found[at]))
+
+
+def best_of(found: Sequence[Finished]) -> int:
+    """The same of settings that have just run."""
+    return best_setting([each.to_json() for each in found])
 
 
 def setting_words(changes: Mapping[str, Any]) -> str:

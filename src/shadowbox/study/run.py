@@ -272,9 +272,8 @@ def _sweep(case: _Case) -> Finished:
         found.append(_setting(case, card, case.folder / name, changes))
         if found[-1].verdict == verdict.UNFINISHED:
             break
-    best = sweep.best(found)
     cost = results.total(each.cost for each in found)
-    return replace(best, card=case.card, run=case.folder, cost=cost, settings=tuple(found))
+    return replace(found[results.best_of(found)], card=case.card, run=case.folder, cost=cost, settings=tuple(found))
 
 
 def _stamps(case: _Case, done: Sequence[prior.Run]) -> list[str]:

@@ -1,24 +1,21 @@
-"""Several settings of one card: a list, all of a grid, or some at random, and which of them was best."""
+"""Several settings of one card: a list, all of a grid, or some at random."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from shadowbox.core.game import Game
 from shadowbox.study import card as cards
-from shadowbox.study import settings, verdict
+from shadowbox.study import settings
 from shadowbox.study.card import Card, Eval
 from shadowbox.study.ways import way
-
-if TYPE_CHECKING:
-    from shadowbox.study.run import Finished
 
 LONGEST_NAME = 100
 
@@ -90,19 +87,6 @@ def name(changes: Mapping[str, Any]) -> str:
     """A folder's name for a setting."""
     words = str(changes.get("name") or "_".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in changes.items()))
     return re.sub(r"[^A-Za-z0-9=._+-]", "-", words)[:LONGEST_NAME].lstrip(".") or "setting"
-
-
-def best(found: Sequence[Finished]) -> Finished:
-    """The setting that did best by the primary target, among those that ran to their end."""
-
-    def rank(each: Finished) -> tuple[bool, float]:
-        decisive = next((outcome for outcome in each.outcomes if outcome.target.primary), each.outcomes[0])
-        if decisive.value is None:
-            return (True, math.inf)
-        sign = 1 if decisive.target.op.startswith("<") else -1
-        return (each.verdict not in (verdict.PASSED, verdict.MISSED), sign * decisive.value)
-
-    return min(found, key=rank)
 
 
 def _can_be_drawn(wish: Any) -> bool:

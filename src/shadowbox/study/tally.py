@@ -1,6 +1,7 @@
 """How much was pressed, begun and held, and where time was spent: counted alike for recordings and for play.
 
-E: seats (of recorded episodes or played matches), B: buttons, S: states of the first named choice of a player.
+E: recorded episodes or played matches, B: buttons, S: states of the first named choice of a player. Seats of one episode are
+counted together: what two players of a match do depends on each other, and only episodes are drawn again for intervals.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from shadowbox.study.recorded import Answer, Seat, state_keys
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of seats."""
+    """Counts of episodes."""
 
     buttons: tuple[str, ...]
-    episodes: Array  # [E] the episode of each seat
+    episodes: Array  # [E] their numbers, rising
     frames: Array  # [E, B] frames in which the button was recorded
     down: Array  # [E, B] of them, frames down
     begun: Array  # [E, B] presses begun
@@ -32,7 +33,7 @@ class Tally:
         return len(self.frames)
 
     def part(self, chosen: Array) -> Tally:
-        """Some of the seats."""
+        """Some of the episodes."""
         time = {key: counts[chosen] for key, counts in self.time.items()}
         counts = (self.frames[chosen], self.down[chosen], self.begun[chosen])
         return Tally(self.buttons, self.episodes[chosen], *counts, time, self.in_state[chosen])
@@ -65,19 +66,29 @@ def tally(schema: Schema, seats: Iterable[Seat], answers: Sequence[Answer] | Non
         placed.append(where)
         for key in keys:
             times[key].append(np.bincount(seat.view[key][:, 0], minlength=sizes[key]))
-    whole = np.array(counts).reshape(-1, 3, len(buttons))
-    time = {key: np.array(parts).reshape(-1, sizes[key]) for key, parts in times.items()}
-    in_state = np.array(placed).reshape(-1, len(buttons), states, 3)
-    return Tally(buttons, np.array(numbers, np.int64), whole[:, 0], whole[:, 1], whole[:, 2], time, in_state)
+    episodes, owner = np.unique(np.array(numbers, np.int64), return_inverse=True)
+
+    def together(parts: Sequence[Array], *shape: int) -> Array:
+        found = np.zeros((len(episodes), *shape))
+        np.add.at(found, owner, np.array(parts).reshape(-1, *shape))
+        return found
+
+    whole = together(counts, 3, len(buttons))
+    time = {key: together(parts, sizes[key]) for key, parts in times.items()}
+    in_state = together(placed, len(buttons), states, 3)
+    return Tally(buttons, episodes, whole[:, 0], whole[:, 1], whole[:, 2], time, in_state)
 
 
-def ratios(play: Tally, data: Tally, button: str) -> dict[str, Interval]:
-    """Press, onset and hold ratio of a button: rates of play over rates of the data."""
+def ratios(play: Tally, data: Tally, button: str, *, paired: bool = False) -> dict[str, Interval]:
+    """Press, onset and hold ratio of a button: rates of play over rates of the data.
+
+    `paired`: both were counted on the same episodes, and are drawn again together.
+    """
     at = play.buttons.index(button)
 
     def of(top: str, bottom: str) -> Interval:
         sides = [np.stack([getattr(side, top)[:, at], getattr(side, bottom)[:, at]], 1) for side in (play, data)]
-        return bootstrap_quotient(*sides)
+        return bootstrap_quotient(*sides, paired=paired)
 
     return {"press_ratio": of("down", "frames"), "onset_ratio": of("begun", "frames"), "hold_ratio": of("down", "begun")}
 
@@ -89,7 +100,7 @@ def state_distance(play: Tally, data: Tally, key: str) -> Interval:
 
 def halves(data: Tally) -> tuple[Tally, Tally]:
     """Every second episode and the others: how far real is from real."""
-    odd = np.searchsorted(np.unique(data.episodes), data.episodes) % 2 == 1
+    odd = np.arange(len(data)) % 2 == 1
     return data.part(~odd), data.part(odd)
 
 
