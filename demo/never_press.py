@@ -1,9 +1,9 @@
-"""Writes docs/never-press.md and its picture out of the results in cards/never-press.md: `python demo/never_press.py`."""
+"""Writes docs/never-press.md and its picture out of the results of two cards: `python demo/never_press.py`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from shadowbox.study import results
 from shadowbox.study.cardfile import CardFile
 
 ROOT = Path(__file__).resolve().parent.parent
-CARD, PAGE, PICTURE = ROOT / "cards" / "never-press.md", ROOT / "docs" / "never-press.md", ROOT / "docs" / "never-press.svg"
+PLAYED, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-melee.md"
+PAGE, PICTURE = ROOT / "docs" / "never-press.md", ROOT / "docs" / "never-press.svg"
 WORDS = {
     "seed": "the older recipe: each button on its own, pressed above .5",
     "seed-drawn": "the same, drawn instead of rounded",
@@ -21,6 +22,7 @@ WORDS = {
     "actionable": "learned only where the fighter can act, pressed above .5",
     "chain": "whether something changes, then what; a proper likelihood, drawn",
 }
+GATE = {"press": (0.8, 1.25), "onset": (0.67, 1.5)}
 TEXT = """\
 # The policy that never presses
 
@@ -28,46 +30,72 @@ An older policy reported 98 % on its metric, and pressed nothing. Four cures wer
 add four to the logits, use a focal loss, learn only from frames in which the fighter can act. None asks whether the policy,
 *played*, presses as often as its demonstrator did.
 
-{table}
+![Press and onset ratios of each recipe, beside the bands in which the gate passes](never-press.svg)
+
+`accuracy` is the older metric, `val/btn_pressed_acc`: right answers in frames in which any button is down. Press ratios are
+frames with a button down, onset ratios presses that begin, each over those of the recordings: the lowest and the highest of
+all buttons in use. The gate passes where they are in 0.8 .. 1.25 and 0.67 .. 1.5.
+
+## Played
+
+{played}
 
 The demonstrator is the bot `tapper`, who walks, jumps and taps by chance, more often near its opponent: nobody can say when
-it presses next, only how often. `accuracy` is the older metric, `val/btn_pressed_acc`: right answers in frames in which any
-button is down. Copying the last frame scores {copy}. Press and onset ratios are counted in play, over those of the
-recordings: the lowest and the highest of all buttons in use. The gate passes where they are in 0.8 .. 1.25 and 0.67 .. 1.5.
+it presses next, only how often. Copying the last frame scores an accuracy of {played_copy}.
 
-![Press ratios in play of each recipe, beside the band in which the gate passes](never-press.svg)
-
-What one sees:
-
-{story}
+{played_story}
 
 Against a demonstrator without habits drawing alone is a cure: the older head is right about how often, button by button. It
 says nothing of buttons that go together, nor of how long one is held; [brawl-clone](../cards/brawl-clone.md) needs both.
 
-`shadowbox run never-press` trains and judges all of it again ([the card](../cards/never-press.md): {cost}), and
-`python demo/never_press.py` writes this page from its results. A test does the same, smaller, each time.
-[Metrics](metrics.md) explains the numbers, and `shadowbox eval RUN STORE` asks the same of any policy.
+## What people pressed
+
+{people}
+
+These are replays of two people, split by file. The game has no simulator, so a policy is asked one frame ahead: at every frame
+it is told what was really pressed before, and its ratios say what it would begin and hold there, not where its own play would
+lead it. Copying the last frame scores an accuracy of {people_copy}.
+
+{people_story}
+
+## Again
+
+`shadowbox run never-press` trains and judges the first table ([the card](../cards/never-press.md): {played_cost}),
+`shadowbox run never-press-melee` the second, with replays in the folder `replays/`
+([the card](../cards/never-press-melee.md): {people_cost}), and `python demo/never_press.py` writes this page from their
+results. A test does the first, smaller, each time. [Metrics](metrics.md) explains the numbers, and
+`shadowbox eval RUN STORE` asks the same of any policy.
 """
+
+Row = Mapping[str, Any]
 
 
 def main() -> None:
     """Write both files."""
-    found = results.kept(CardFile.read(CARD))
-    if found is None:
-        raise SystemExit("the card has no results: shadowbox run never-press")
-    for path, text in written(found).items():
+    for path, text in written(_found(PLAYED), _found(PEOPLE)).items():
         path.write_text(text)
 
 
-def written(found: Mapping[str, Any]) -> dict[Path, str]:
-    """Each file and what stands in it."""
-    rows = [_row(setting) for setting in found["settings"]]
-    cost = f"{found['cost']['wall_s'] / 60:.0f} minutes on one core"
-    page = TEXT.format(table=_table(rows), copy=f"{rows[0]['copy']:.3f}", story=_story(rows), cost=cost)
-    return {PAGE: page, PICTURE: _picture(rows)}
+def written(played: Mapping[str, Any], people: Mapping[str, Any]) -> dict[Path, str]:
+    """Each file and what stands in it, from the results of both cards."""
+    words, panels = {}, {}
+    for name, title, found in (("played", "played", played), ("people", "people's replays, one frame ahead", people)):
+        rows = panels[title] = [_row(setting) for setting in found["settings"]]
+        words[name] = _table(rows)
+        words[f"{name}_copy"] = f"{rows[0]['copy']:.3f}"
+        words[f"{name}_story"] = "\n".join(_story(rows))
+        words[f"{name}_cost"] = f"{found['cost']['wall_s'] / 60:.0f} minutes on one core"
+    return {PAGE: TEXT.format(**words), PICTURE: _picture(panels)}
 
 
-def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
+def _found(card: Path) -> dict[str, Any]:
+    found = results.kept(CardFile.read(card))
+    if found is None:
+        raise SystemExit(f"the card has no results: shadowbox run {card.stem}")
+    return found
+
+
+def _row(setting: Mapping[str, Any]) -> Row:
     """One recipe's figures."""
     by_name = {target["metric"].removeprefix("eval/"): target for target in setting["targets"]}
     accuracy = by_name["val/btn_pressed_acc"]
@@ -80,65 +108,88 @@ def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = ["| recipe | accuracy | press ratios | onset ratios | onset F1, drawn | gate |", "|---|---|---|---|---|---|"]
+# ---- in words --------------------------------------------------------------------------------------------------
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = ["| recipe | accuracy | press ratios | onset ratios | onset F1, as played | gate |", "|---|---|---|---|---|---|"]
     for row in rows:
-        spans = [f"{row[f'{kind}_ratio_min']:.2f} .. {row[f'{kind}_ratio_max']:.2f}" for kind in ("press", "onset")]
-        gate = "passed" if row["gate"] == 1 else "failed"
+        spans = [f"{row[f'{kind}_ratio_min']:.2f} .. {row[f'{kind}_ratio_max']:.2f}" for kind in GATE]
         cells = [
             f"`{row['name']}`: {WORDS[row['name']]}",
             f"{row['accuracy']:.3f}",
             *spans,
             f"{row['onset_f1_sampled']:.3f}",
-            gate,
+            "passed" if row["gate"] == 1 else "failed",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _story(rows: Sequence[Mapping[str, Any]]) -> str:
+def _story(rows: Sequence[Row]) -> Iterator[str]:
     """Said of each recipe, out of its numbers."""
-    lines = []
     for row in rows:
-        high, onsets = row["press_ratio_max"], row["onset_ratio_max"]
-        if high < 0.1:
-            what = "presses nothing"
-        elif high > 1.25:
-            what = f"holds some button {high:.1f} times as often as it was shown, begins some {onsets:.1f} times as often"
-        else:
-            what = "presses as it was shown" if row["gate"] == 1 else "presses some button too little"
+        said = "presses nothing" if row["press_ratio_max"] == 0 else _and([*_said(row, "press"), *_said(row, "onset")])
         verdict = "passes" if row["gate"] == 1 else "fails"
-        lines.append(f"- `{row['name']}` {what}; its accuracy is {row['accuracy']:.3f}, and it {verdict}.")
-    return "\n".join(lines)
+        yield f"- `{row['name']}` {said or 'presses as it was shown'}; its accuracy is {row['accuracy']:.3f}, and it {verdict}."
 
 
-def _picture(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A bar from the lowest to the highest press ratio of each recipe; the gate's band behind them."""
-    left, right, top, step = 110, 690, 30, 30
-    low, high = math.log10(0.05), math.log10(20)
+def _said(row: Row, kind: str) -> Iterator[str]:
+    """What leaves the gate's band."""
+    does = {"press": "holds", "onset": "begins"}[kind]
+    low, high = row[f"{kind}_ratio_min"], row[f"{kind}_ratio_max"]
+    if low < GATE[kind][0]:
+        yield f"{does} some button {low:.2f} times"
+    if high > GATE[kind][1]:
+        yield f"{does} some button {high:.1f} times"
 
-    def at(value: float) -> float:
-        return round(left + (right - left) * (min(max(math.log10(max(value, 1e-9)), low), high) - low) / (high - low), 1)
 
-    bottom = top + step * len(rows)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {bottom + 40}" font-family="sans-serif" font-size="13">',
-        f'<rect width="720" height="{bottom + 40}" fill="#fff"/>',
-        f'<rect x="{at(0.8)}" y="{top - 8}" width="{at(1.25) - at(0.8):.1f}" height="{bottom - top + 8}" fill="#cfe8d5"/>',
-    ]
+def _and(said: Sequence[str]) -> str:
+    return ", ".join(said) + (" as often as it was shown" if said else "")
+
+
+# ---- in a picture ----------------------------------------------------------------------------------------------
+
+NAMES, WIDE, GAP, STEP = 100, 290, 20, 26  # units of the picture: room for names, a panel, between panels, between rows
+MARKS = (0.05, 0.2, 1, 5, 20)  # the axis is logarithmic; what is below its first mark lies on it
+
+
+def _picture(panels: Mapping[str, Sequence[Row]]) -> str:
+    """Bars from the lowest to the highest ratio of each recipe: presses left, onsets right, one data set below the other."""
+    parts: list[str] = []
+    top = 0
+    for title, rows in panels.items():
+        for column, kind in enumerate(GATE):
+            parts += _panel(NAMES + column * (WIDE + GAP), top, f"{kind} ratios, {title}", kind, rows, named=column == 0)
+        top += 44 + STEP * len(rows) + 36
+    wide = NAMES + 2 * WIDE + 2 * GAP
+    size = f'viewBox="0 0 {wide} {top}" font-family="system-ui, sans-serif" font-size="12"'
+    paper = f'<rect width="{wide}" height="{top}" fill="#FAFAF7"/>'
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="#1C1F23">', paper, *parts, "</svg>"]) + "\n"
+
+
+def _panel(left: int, top: int, title: str, kind: str, rows: Sequence[Row], *, named: bool) -> Iterator[str]:
+    first, bottom = top + 44, top + 44 + STEP * len(rows)
+    low, high = (left + _along(end) for end in GATE[kind])
+    yield f'<text x="{left}" y="{top + 24}" font-weight="600">{title}</text>'
+    yield f'<rect x="{low:.1f}" y="{first - 8}" width="{high - low:.1f}" height="{bottom - first + 8}" fill="#CFE8D5"/>'
     for number, row in enumerate(rows):
-        y = top + step * number
-        colour = "#2d7d46" if row["gate"] == 1 else "#b03a2e"
-        first, last = at(row["press_ratio_min"]), at(row["press_ratio_max"])
-        parts.append(f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{row["name"]}</text>')
-        parts.append(f'<rect x="{first}" y="{y}" width="{max(last - first, 3):.1f}" height="14" rx="3" fill="{colour}"/>')
-    for value in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20):
-        label = "none" if value == 0.05 else f"{value:g}"
-        parts.append(f'<line x1="{at(value)}" x2="{at(value)}" y1="{bottom}" y2="{bottom + 5}" stroke="#666"/>')
-        parts.append(f'<text x="{at(value)}" y="{bottom + 20}" text-anchor="middle" fill="#444">{label}</text>')
-    middle, words = (left + right) / 2, "presses in play, over those recorded"
-    parts.append(f'<text x="{middle}" y="{bottom + 36}" text-anchor="middle" fill="#444">{words}</text>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        y = first + STEP * number
+        start, end = (left + _along(row[f"{kind}_ratio_{which}"]) for which in ("min", "max"))
+        fill = 'fill="#2D7D46"' if row["gate"] == 1 else 'fill="#FAFAF7" stroke="#B03A2E" stroke-width="1.5"'
+        if named:
+            yield f'<text x="{left - 10}" y="{y + 11}" text-anchor="end">{row["name"]}</text>'
+        yield f'<rect x="{start:.1f}" y="{y}" width="{max(end - start, 4):.1f}" height="14" rx="3" {fill}/>'
+    yield f'<line x1="{left}" x2="{left + WIDE}" y1="{bottom}" y2="{bottom}" stroke="#DEDCD5"/>'
+    for mark in MARKS:
+        label = "none" if mark == MARKS[0] else f"{mark:g}"
+        yield f'<text x="{left + _along(mark):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#5B5F64">{label}</text>'
+
+
+def _along(ratio: float) -> float:
+    """Where a ratio lies on the axis."""
+    low, high = math.log(MARKS[0]), math.log(MARKS[-1])
+    return 8 + (WIDE - 16) * (min(max(math.log(max(ratio, 1e-9)), low), high) - low) / (high - low)
 
 
 if __name__ == "__main__":

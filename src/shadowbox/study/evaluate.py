@@ -28,10 +28,13 @@ from shadowbox.study.offline import Asked, figures, onset_timing, reliability_cu
 from shadowbox.study.recorded import Seat, Table
 
 if TYPE_CHECKING:
-    from shadowbox.core.schema import Array
+    from shadowbox.core.schema import Array, Schema
+    from shadowbox.model.checkpoint import Checkpoint
+    from shadowbox.model.policy import Policy
     from shadowbox.play.match import Played
 
 Report = Callable[[str, int, int], None]  # what, done, total
+Teller = Callable[[str], Callable[[int, int], None] | None]  # of what is done -> its progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,69 +106,64 @@ def evaluate(
     progress: Report | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store; the verdict is left beside the checkpoint."""
-    from shadowbox.model import checkpoint as checkpoints
-    from shadowbox.play.policy import TUNED, Manner, PolicyAgent, built
-    from shadowbox.study.asking import ask
-
-    settings = settings or Settings()
-    where, _, which = str(checkpoint).partition("@")
-    folder, opened = learned.find(where, which), Store(store)
-    game = game or _game(opened)
-    found = checkpoints.load(folder, kind="policy", device=settings.device)
-    policy = built(found, opened.schema, settings.device, game.encodings)
-    players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
-    material = _material(opened, settings, players)
-    if policy.design.answers:
-        material = material.as_answered(policy.values.sources)
-    table = Table(opened.schema, material.counted)
-
-    def told(what: str) -> Callable[[int, int], None] | None:
-        return (lambda done, total: progress(what, done, total)) if progress else None
-
-    agent = PolicyAgent(policy, Manner(settings.temperature, settings.threshold), calibration=found.calibration)
-    sitting = _chairs(game, opened, material.episodes, players, settings)
-    if settings.threshold == TUNED and not sitting:
-        raise UsageError(f"{game.name} has no simulator to play in by tuned thresholds: give a number")
-    limit = None if settings.threshold == TUNED else settings.threshold
-    asked = ask(policy, material.seats, told("asking"), temperature=settings.temperature, threshold=limit)
-    everybody = _asked(asked, table)
-    games: dict[str, closed_loop.Games] = {}
-    if sitting:
-        games = _played(game, sitting, agent, f"policy:{checkpoint}", table, _world_options(opened), told)
-        behaviour = closed_loop.behaviour_in_play(opened.schema, [*material.seats, *material.counted], games)
-    else:
-        behaviour = closed_loop.behaviour_one_frame_ahead(opened.schema, everybody, _manner(settings))
-    closed, ratios = closed_loop.figures(behaviour, states=bool(sitting))
+    settings, told = settings or Settings(), _teller(progress)
+    subject = _subject(str(checkpoint), Store(store), settings, game)
+    material = _material(subject, settings)
+    table = Table(subject.schema, material.counted)
+    sitting = _chairs(subject, material.episodes, settings)
+    everybody = _asked(subject, material.seats, table, settings, told)
+    games = _played(subject, sitting, table, settings, told) if sitting else {}
+    behaviour = _behaved(subject.schema, material, everybody, games, settings)
+    closed, ratios = closed_loop.figures(behaviour, states=bool(games))
     result = Evaluation(
-        folder,
+        subject.folder,
         Path(store),
-        game,
+        subject.game,
         behaviour.how,
         figures(everybody, settings.tolerance),
         {**closed, **(closed_loop.strength(games) if games else {})},
-        gate.judge(opened.schema, behaviour.play, behaviour.data, ratios),
+        gate.judge(subject.schema, behaviour.play, behaviour.data, ratios),
         reliability_curves(everybody[""]),
         {name: onset_timing(everybody[name]) for name in ("", "look_up")},
         games[""].shown if games else (),
         material.episodes[:4],
-        {
-            "step": found.step,
-            "episodes": len(material.episodes),
-            "episodes_of_data": len(material.episodes) + len({seat.episode for seat in material.counted}),
-            "side": settings.side,
-            "seats": list(players),
-            "matches": sum(len(chair.seeds) for chair in sitting),
-            "opponents": sorted({chair.opponent for chair in sitting}),
-            "tolerance": settings.tolerance,
-            "manner": _manner(settings),
-            "fingerprint": opened.fingerprint,
-        },
+        _facts(subject, material, sitting, settings),
     )
-    write_whole(folder / gate.FILE, (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode())
+    write_whole(subject.folder / gate.FILE, (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode())
     return result
 
 
 # ---- inside ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """Who is judged, and on what."""
+
+    name: str  # as it was given
+    folder: Path  # of the checkpoint
+    found: Checkpoint
+    policy: Policy
+    game: Game
+    store: Store
+    players: tuple[int, ...]  # whose chairs it takes
+
+    @property
+    def schema(self) -> Schema:
+        return self.store.schema
+
+
+def _subject(name: str, store: Store, settings: Settings, game: Game | None) -> _Subject:
+    from shadowbox.model import checkpoint as checkpoints
+    from shadowbox.play.policy import built
+
+    where, _, which = name.partition("@")
+    folder = learned.find(where, which)
+    game = game or _game(store)
+    found = checkpoints.load(folder, kind="policy", device=settings.device)
+    policy = built(found, store.schema, settings.device, game.encodings)
+    players = settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
+    return _Subject(name, folder, found, policy, game, store, players)
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,8 @@ class _Material:
         return replace(self, seats=seats, counted=counted)
 
 
-def _material(store: Store, settings: Settings, players: Sequence[int]) -> _Material:
+def _material(subject: _Subject, settings: Settings) -> _Material:
+    store, policy = subject.store, subject.policy
     chosen = settings.split.episodes(store, settings.side).tolist()[: settings.most]
     if len(chosen) < 2:
         raise UsageError(f"{store.path}: {len(chosen)} of its {len(store)} episodes are on the side '{settings.side}'; "
@@ -190,12 +189,32 @@ def _material(store: Store, settings: Settings, players: Sequence[int]) -> _Mate
     others = sorted(set(range(len(store))) - set(chosen))[: 2 * settings.most]
     if not others:
         raise UsageError(f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on")
-    return _Material(chosen, list(recorded.seats(store, chosen, players)), list(recorded.seats(store, others, players)))
+    seats, counted = (list(recorded.seats(store, some, subject.players)) for some in (chosen, others))
+    found = _Material(chosen, seats, counted)
+    return found.as_answered(policy.values.sources) if policy.design.answers else found
 
 
-def _asked(answers: Asked, table: Table) -> dict[str, Asked]:
+def _chairs(subject: _Subject, episodes: Sequence[int], settings: Settings) -> list[closed_loop.Chair]:
+    game, store = subject.game, subject.store
+    if game.world is None:
+        return []
+    found = closed_loop.chairs(game, store, episodes, subject.players, settings.matches, settings.against)
+    if not found:
+        raise UsageError(f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC")
+    return found
+
+
+def _asked(subject: _Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller) -> dict[str, Asked]:
     """The policy, called "", and what the baselines say to the same frames."""
-    seats = answers.seats
+    from shadowbox.play.policy import TUNED
+    from shadowbox.study.asking import ask
+
+    limit, tuned = settings.threshold, settings.threshold == TUNED
+    if tuned and subject.game.world is None:
+        raise UsageError(f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number")
+    answers = ask(
+        subject.policy, seats, told("asking"), temperature=settings.temperature, threshold=None if tuned else limit
+    )  # fmt: skip
     others = {
         "copy_last": table.copy_last,
         "never_press": recorded.never_press,
@@ -205,28 +224,16 @@ def _asked(answers: Asked, table: Table) -> dict[str, Asked]:
     return {"": answers} | {name: Asked(seats, [say(seat) for seat in seats]) for name, say in others.items()}
 
 
-def _chairs(
-    game: Game, store: Store, episodes: Sequence[int], players: Sequence[int], settings: Settings
-) -> list[closed_loop.Chair]:
-    if game.world is None:
-        return []
-    found = closed_loop.chairs(game, store, episodes, players, settings.matches, settings.against)
-    if not found:
-        raise UsageError(f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC")
-    return found
-
-
 def _played(
-    game: Game,
-    sitting: Sequence[closed_loop.Chair],
-    agent: Any,
-    name: str,
-    table: Table,
-    options: Mapping[str, Any],
-    told: Callable[[str], Callable[[int, int], None] | None],
+    subject: _Subject, sitting: Sequence[closed_loop.Chair], table: Table, settings: Settings, told: Teller
 ) -> dict[str, closed_loop.Games]:
     """The same matches by the policy, by its demonstrator where known, and by two baselines."""
-    games = {"": closed_loop.play_in(game, sitting, agent, name, options, told("playing"))}
+    from shadowbox.play.policy import Manner, PolicyAgent
+
+    game, options = subject.game, _world_options(subject.store)
+    manner = Manner(settings.temperature, settings.threshold)
+    agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
+    games = {"": closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", options, told("playing"))}
     players: dict[str, Any] = {
         "never_press": closed_loop.Nothing(game.schema),
         "look_up": closed_loop.LookUp(game.schema, table),
@@ -236,6 +243,42 @@ def _played(
     if all(chair.demonstrator and closed_loop.callable_name(game, chair.demonstrator) for chair in sitting):
         games["demonstrator"] = closed_loop.play_demonstrators(game, sitting, options, told("playing its demonstrator"))
     return games
+
+
+def _behaved(
+    schema: Schema,
+    material: _Material,
+    everybody: Mapping[str, Asked],
+    games: Mapping[str, closed_loop.Games],
+    settings: Settings,
+) -> closed_loop.Behaviour:
+    """What was pressed in play, or where nobody can play, one frame ahead."""
+    if games:
+        return closed_loop.behaviour_in_play(schema, [*material.seats, *material.counted], games)
+    return closed_loop.behaviour_one_frame_ahead(schema, everybody, _manner(settings))
+
+
+def _facts(subject: _Subject, material: _Material, sitting: Sequence[closed_loop.Chair], settings: Settings) -> dict[str, Any]:
+    """How it was judged."""
+    return {
+        "step": subject.found.step,
+        "episodes": len(material.episodes),
+        "episodes_of_data": len(material.episodes) + len({seat.episode for seat in material.counted}),
+        "side": settings.side,
+        "seats": list(subject.players),
+        "matches": sum(len(chair.seeds) for chair in sitting),
+        "opponents": sorted({chair.opponent for chair in sitting}),
+        "tolerance": settings.tolerance,
+        "manner": _manner(settings),
+        "fingerprint": subject.store.fingerprint,
+    }
+
+
+def _teller(progress: Report | None) -> Teller:
+    def told(what: str) -> Callable[[int, int], None] | None:
+        return (lambda done, total: progress(what, done, total)) if progress else None
+
+    return told
 
 
 def _game(store: Store) -> Game:
@@ -255,6 +298,10 @@ def _world_options(store: Store) -> dict[str, Any]:
 
 
 def _manner(settings: Settings) -> str:
+    from shadowbox.play.policy import TUNED
+
+    if settings.threshold == TUNED:
+        return "by thresholds of its own"
     if settings.threshold is not None:
         return f"by the threshold {settings.threshold:g}"
     return f"drawn at temperature {settings.temperature:g}"
