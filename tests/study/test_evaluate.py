@@ -11,6 +11,7 @@ from judging import BRAWL, SHORT, run, store
 
 from shadowbox import cli
 from shadowbox.data.split import Split
+from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
 from shadowbox.study import gate, learned, specs
@@ -127,6 +128,24 @@ def test_stores_that_cannot_judge(data, still, settings, message):
     """Too few episodes are refused before anything is played."""
     with pytest.raises(UsageError, match=message):
         evaluate(still, data, settings, game=SHORT)
+
+
+def test_nothing_is_judged_on_what_it_learned_from(data, tmp_path):
+    """A run is judged on the episodes that it held back, as its own split says; shares that mix them up are refused."""
+    trained, split = run(tmp_path / "r"), Split(0.5, 0.5, 0.0)
+    facts = {"fingerprint": Store(data).fingerprint, "split": split.to_json()}
+    (trained / "run.json").write_text(json.dumps(facts))
+    held = split.episodes(Store(data), "val")
+    found = evaluate(trained, data, dataclasses.replace(QUICK, split=None, most=20), game=SHORT).to_json()
+    assert (found["episodes"], found["split"]) == (len(held), "50/50/0")
+    other = dataclasses.replace(QUICK, split=Split(0.5, 0.5, 0.0, seed=1))
+    with pytest.raises(
+        UsageError, match=r"on the side 'val' of 50/50/0, seed 1 were learned from: its run divided .* 50/50/0; "
+    ):
+        evaluate(trained, data, other, game=SHORT)
+    with pytest.raises(UsageError, match="were learned from"):
+        tune(trained, data, other)
+    assert evaluate(trained, data, dataclasses.replace(other, side="train"), game=SHORT).facts["side"] == "train"
 
 
 @pytest.mark.slow

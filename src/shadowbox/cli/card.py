@@ -139,7 +139,7 @@ def estimate(name: str, make: bool, as_json: bool) -> None:
     if store is None:
         with progress("making data") as update:
             store = source.obtain(checked.card, game, update)
-    split = source.shares(checked.card.data)
+    split = source.shares(checked.card.data, checked.card.seeds[0])
     found = estimates.estimate(checked.card, game, settings.settle(checked.card, game), store, prices.read(), split)
     estimates.keep(checked.file, found).write()
     if as_json:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # it needs torch, which help does not
 @click.option("--matches", default=200, show_default=True, type=click.IntRange(min=2), help="Matches that it plays.")
 @click.option("--against", metavar="SPEC", help="An opponent, instead of those in the data.")
 @click.option("--side", default="val", show_default=True, help="Whose episodes: train, val, test or all.")
-@click.option("--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test, as in training.")
+@click.option("--shares", help="Per cent for train/val/test.  [default: as in training]")
 @click.option("--episodes", default=100, show_default=True, type=click.IntRange(min=2), help="At most so many are asked about.")
 @click.option("--tolerance", default=2, show_default=True, type=click.IntRange(min=0), help="Frames between equal onsets.")
 @click.option(
@@ -66,7 +66,7 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
         matches=options["matches"],
         against=options["against"],
         side=options["side"],
-        split=parse_shares(options["shares"], None, 0),
+        split=parse_shares(options["shares"], None, 0) if options["shares"] else None,
         most=options["episodes"],
         tolerance=options["tolerance"],
         temperature=options["temperature"],

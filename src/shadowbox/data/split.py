@@ -5,7 +5,9 @@ An episode's side depends on its own content (or on a named metadata value), so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,23 @@ class Split:
         shares = (self.train, self.val, self.test)
         if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-9):  # so written, a NaN is refused too
             raise UsageError(f"split {self.train}/{self.val}/{self.test}: shares are at least 0 and add up to 1")
+
+    def to_json(self) -> dict[str, Any]:
+        """For the facts of a run."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Split:
+        """Back from `to_json`."""
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise UsageError(f"{dict(data)!r:.200} is no split: {error}") from error
+
+    def __str__(self) -> str:
+        """As in 75/25/0, by player, seed 3."""
+        shares = "/".join(f"{100 * share:g}" for share in (self.train, self.val, self.test))
+        return shares + (f", by {self.key}" if self.key else "") + (f", seed {self.seed}" if self.seed else "")
 
     def sides(self, store: Store) -> Array:
         """The side of each episode: 0 train, 1 val, 2 test; u1 [E]."""

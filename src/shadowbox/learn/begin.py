@@ -87,11 +87,13 @@ def _latest(session: Session) -> Path:
 
 
 def _must_be_the_same_data(session: Session) -> None:
-    known, mine = log.read_facts(session.run).get("fingerprint"), session.task.facts.get("fingerprint")
-    if known != mine:
-        raise UsageError(
-            f"{session.run} was trained on data {known}, this is {mine}: take --parent {session.run}@latest into a new run"
-        )
+    before, now = log.read_facts(session.run), session.task.facts
+    for name, what in (("fingerprint", "data"), ("split", "the split")):
+        if name in before and before[name] != now.get(name):
+            raise UsageError(
+                f"{session.run} was trained on {what} {before.get(name)}, this is {now.get(name)}: "
+                f"take --parent {session.run}@latest into a new run"
+            )
 
 
 def _continue(session: Session, parent: Parent) -> dict[str, Any]:

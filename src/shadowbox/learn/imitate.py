@@ -295,7 +295,8 @@ def prepare(
         chosen = sides["train"]
         return Segments(store, length, batch, episodes=chosen, seed=config.seed, rank=rank, ranks=ranks, drop_last=True)
 
-    known = {"fingerprint": store.fingerprint, "episodes": {side: len(chosen) for side, chosen in sides.items()}}
+    counts = {side: len(chosen) for side, chosen in sides.items()}
+    known = {"fingerprint": store.fingerprint, "split": split.to_json(), "episodes": counts}
     return Task(
         learner=Imitate(model, store, taught, floors, sides["train"]),
         model=model,

@@ -126,6 +126,7 @@ class Data(Part):
 
     store: Inside = ""
     split: Annotated[str, AfterValidator(_a_share)] = "80/10/10"
+    resplit: bool = False  # every seed draws its own split, so that their interval is one over data, too
     fingerprint: str | None = Field(default=None, max_length=200)
     make: Make | None = None
     external: str | None = Field(default=None, max_length=500)

@@ -196,20 +196,22 @@ class _Case:
         if self.settled is None or self.store is None or self.found:
             return
         store, settled = self.store, self.settled
-        counted = self._try(
-            ("data",),
-            lambda: way(self.card.learner).count(store, settled.plan, source.shares(self.card.data), settled.config.batch),
-        )
-        if counted is None:
+        data, chosen = self.card.data, way(self.card.learner)
+        splits = [source.shares(data, seed) for seed in self.card.seeds[: None if data.resplit else 1]]
+        found = self._try(
+            ("data",), lambda: [chosen.count(store, settled.plan, split, settled.config.batch) for split in splits]
+        )  # fmt: skip
+        if not found:
             return
+        counted = found[0]
         self.facts |= counted
-        if self.outline and not self.outline.exact and counted.get("train_episodes") and counted.get("val_episodes"):
-            split, plan = source.shares(self.card.data), settled.plan
-            self.outline = self._try(("data",), lambda: way(self.card.learner).outline(store.schema, plan, store, split))
+        if self.outline and not self.outline.exact and counted["train_episodes"] and counted["val_episodes"]:
+            self.outline = self._try(("data",), lambda: chosen.outline(store.schema, settled.plan, store, splits[0]))
             self._weigh()
-        for side in ("train", "val"):
-            if not counted.get(f"{side}_episodes"):
-                self._add(("data", "split"), f"no episode is on the side '{side}': make more, or change the split")
+        empty = [(side, split) for split, counts in zip(splits, found, strict=True) for side in ("train", "val")
+                 if not counts[f"{side}_episodes"]]  # fmt: skip
+        for side, split in empty:
+            self._add(("data", "split"), f"no episode is on the side '{side}' of {split}: make more, or change the split")
         batches = counted.get("batches_per_epoch", 0)
         if not batches:
             self._add(("set", "train", "batch"), f"a batch of {settled.config.batch} is more than an epoch has")

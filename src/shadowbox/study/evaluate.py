@@ -44,7 +44,7 @@ class Settings:
     matches: int = 200  # that it plays
     against: str | None = None  # instead of the opponents in the data
     side: str = "val"  # of the split; the look-up table is counted on the others
-    split: Split = field(default_factory=Split)
+    split: Split | None = None  # None: as in training, where that is known
     seats: tuple[int, ...] | None = None  # whose players it is compared with; None: those that it learned from
     most: int = 100  # episodes that are asked about
     tolerance: int = 2  # frames between onsets that count as the same press
@@ -147,6 +147,7 @@ class _Subject:
     game: Game
     store: Store
     players: tuple[int, ...]  # whose chairs it takes
+    split: Split
 
     @property
     def schema(self) -> Schema:
@@ -163,7 +164,7 @@ def _subject(name: str, store: Store, settings: Settings, game: Game | None) -> 
     found = checkpoints.load(folder, kind="policy", device=settings.device)
     policy = built(found, store.schema, settings.device, game.encodings)
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
-    return _Subject(name, folder, found, policy, game, store, players)
+    return _Subject(name, folder, found, policy, game, store, players, settings.split or learned.split(folder)[0] or Split())
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class _Material:
 
 def _material(subject: _Subject, settings: Settings) -> _Material:
     store, policy = subject.store, subject.policy
-    chosen = settings.split.episodes(store, settings.side).tolist()[: settings.most]
+    chosen = unseen(subject.folder, store, subject.split, settings.side)[: settings.most]
     if len(chosen) < 2:
         raise UsageError(f"{store.path}: {len(chosen)} of its {len(store)} episodes are on the side '{settings.side}'; "
                          "two at least are needed, for intervals draw episodes: record more, or name another side")  # fmt: skip
@@ -192,6 +193,18 @@ def _material(subject: _Subject, settings: Settings) -> _Material:
     seats, counted = (list(recorded.seats(store, some, subject.players)) for some in (chosen, others))
     found = _Material(chosen, seats, counted)
     return found.as_answered(policy.values.sources) if policy.design.answers else found
+
+
+def unseen(checkpoint: Path, store: Store, split: Split, side: str) -> list[int]:
+    """The episodes of one side; refused where the run learned from some of them, unless that is what was asked for."""
+    chosen: list[int] = split.episodes(store, side).tolist()
+    known, fingerprint = learned.split(checkpoint)
+    learnt = known.episodes(store, "train").tolist() if known and fingerprint == store.fingerprint else []
+    both = set(chosen) & set(learnt)
+    if both and side in ("val", "test"):
+        raise UsageError(f"{len(both)} of the {len(chosen)} episodes on the side '{side}' of {split} were learned from: "
+                         f"its run divided {store.path} {known}; leave the shares out to judge as it was trained")  # fmt: skip
+    return chosen
 
 
 def _chairs(subject: _Subject, episodes: Sequence[int], settings: Settings) -> list[closed_loop.Chair]:
@@ -265,6 +278,7 @@ def _facts(subject: _Subject, material: _Material, sitting: Sequence[closed_loop
         "episodes": len(material.episodes),
         "episodes_of_data": len(material.episodes) + len({seat.episode for seat in material.counted}),
         "side": settings.side,
+        "split": str(subject.split),
         "seats": list(subject.players),
         "matches": sum(len(chair.seeds) for chair in sitting),
         "opponents": sorted({chair.opponent for chair in sitting}),

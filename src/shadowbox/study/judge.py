@@ -6,7 +6,6 @@ from pathlib import Path
 
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
-from shadowbox.study import source
 from shadowbox.study.card import Card
 from shadowbox.study.metrics import METRICS
 
@@ -28,7 +27,6 @@ def judge(run: Path, store: Store, game: Game, card: Card) -> dict[str, float]:
     settings = Settings(
         matches=wish.matches,
         against=wish.against or None,
-        split=source.shares(card.data),
         temperature=wish.temperature,
         threshold=wish.threshold,
         most=wish.episodes,

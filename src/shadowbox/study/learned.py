@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowbox.core.game import Agent, Game
+from shadowbox.data.split import Split
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
 
 if TYPE_CHECKING:  # it needs torch
@@ -105,12 +106,16 @@ def seats(checkpoint: Path, about: About) -> tuple[int, ...]:
     """The seats that it learned from, as its run says or its preset means; empty: all."""
     from shadowbox.model.policy import SEATS
 
-    try:
-        lessons = json.loads((checkpoint.parent.parent / "run.json").read_bytes()).get("lessons", {})
-    except (OSError, ValueError, AttributeError):  # a checkpoint may lie alone
-        lessons = {}
+    lessons = _facts(checkpoint).get("lessons")
     given = lessons.get("seats") if isinstance(lessons, dict) else None
     return tuple(int(seat) for seat in given) if given else SEATS.get(about.preset, ())
+
+
+def split(checkpoint: Path) -> tuple[Split | None, str | None]:
+    """How its run divided which data (the store's fingerprint); nothing is known of a checkpoint that lies alone."""
+    facts = _facts(checkpoint)
+    known, fingerprint = facts.get("split"), facts.get("fingerprint")
+    return Split.of(known) if isinstance(known, dict) else None, fingerprint if isinstance(fingerprint, str) else None
 
 
 def encodings(name: str) -> Mapping[str, Any]:
@@ -132,6 +137,15 @@ def runs_of(folder: Path, game: str) -> list[Path]:
             except (OSError, ValueError, LookupError, TypeError):  # not finished, or none: `policy:` says what is wrong with it
                 continue
     return found
+
+
+def _facts(checkpoint: Path) -> dict[str, Any]:
+    """Its run's; empty of a checkpoint that lies alone."""
+    try:
+        found = json.loads((checkpoint.parent.parent / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _number(option: str, text: str, low: float, high: float, spec: str) -> float:

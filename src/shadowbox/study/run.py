@@ -200,7 +200,7 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
     assert case.store is not None
     settled = settings.settle(card, case.game, seed, case.wish.changes)
     expected = estimate.kept(case.file)
-    split = source.shares(card.data)
+    split = source.shares(card.data, seed)
     facts = {
         "card": card.id,
         "card_hash": case.file.hash,

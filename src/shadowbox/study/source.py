@@ -23,10 +23,10 @@ def find(card: Card) -> Store | None:
     return Store(path) if card.data.store and (path / "manifest.json").exists() else None
 
 
-def shares(data: Data) -> Split:
-    """Which episodes are for what."""
+def shares(data: Data, seed: int) -> Split:
+    """Which episodes are for what, in the run of this seed."""
     train, val, test = (int(part) / 100 for part in data.split.split("/"))
-    return Split(train, val, test)
+    return Split(train, val, test, seed=seed if data.resplit else 0)
 
 
 def obtain(card: Card, game: Game, progress: Progress | None = None) -> Store:

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from shadowbox.core.schema import Array
+from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.learn.calibrate import TEMPERATURES, Calibration, fit_heat, fit_threshold
 from shadowbox.model import checkpoint as checkpoints
 from shadowbox.play.policy import built
 from shadowbox.study import learned, recorded
 from shadowbox.study.asking import SEATS, ask, walk
+from shadowbox.study.evaluate import unseen
 
 if TYPE_CHECKING:
     from shadowbox.model.policy import Policy
@@ -29,7 +31,8 @@ def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calib
     found = checkpoints.load(folder, kind="policy", device=settings.device)
     policy = built(found, opened.schema, settings.device, learned.encodings(opened.schema.name))
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
-    chosen = settings.split.episodes(opened, settings.side).tolist()[: settings.most]
+    split = settings.split or learned.split(folder)[0] or Split()
+    chosen = unseen(folder, opened, split, settings.side)[: settings.most]
     seats = list(recorded.seats(opened, chosen, players))
     costs, frames = _costs(policy, seats)
     heat = fit_heat([part.name for part in policy.head.parts], costs, frames)
