@@ -9,7 +9,7 @@ from promises import HEAD, checked, write
 
 from shadowbox.errors import CardError, ShadowboxError
 from shadowbox.study import card as cards
-from shadowbox.study.cardfile import CardFile
+from shadowbox.study.cardfile import TITLES, CardFile
 
 
 def test_right(project):
@@ -204,6 +204,19 @@ def test_blocks(project):
     assert third.text.startswith(again.text.rstrip())
     tampered = CardFile(path, third.text.replace("a result", "a better result"))
     assert [name for _, name in tampered.edited()] == ["results"]
+
+
+def test_a_heading_whose_block_was_taken_out_is_filled(project):
+    """Who deletes results to run again keeps one heading, wherever it stands."""
+    file = CardFile.read(write()).with_block("facts", "some").with_block("results", "old")
+    for name, other in (("facts", "results"), ("results", "facts")):
+        text = file.text
+        start = text.index(f"<!-- card:{name}")
+        end = text.index("<!-- /card -->", start) + len("<!-- /card -->")
+        again = CardFile(file.path, text[:start].rstrip() + "\n" + text[end:]).with_block(name, "new")
+        assert again.text.count("\n## ") == file.text.count("\n## ")
+        assert (again.block(name), again.block(other)) == ("new", file.block(other))
+        assert again.text.index(f"<!-- card:{name}") > again.text.index(f"## {TITLES[name]}")
 
 
 @given(st.text(max_size=100).filter(lambda text: "\r" not in text), st.text(max_size=100).filter(lambda text: "\r" not in text))

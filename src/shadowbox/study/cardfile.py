@@ -129,6 +129,12 @@ class CardFile:
         place = _find(self.text, name)
         if place:
             return CardFile(self.path, self.text[: place[0]] + block + self.text[place[3] :])
+        empty = re.search(
+            rf"^## {re.escape(TITLES[name])}[ \t]*\n(?=\s*(?:^## |\Z))", self.text, re.M
+        )  # its block was taken out
+        if empty:
+            rest = self.text[empty.end() :].lstrip()
+            return CardFile(self.path, f"{self.text[: empty.end()]}\n{block}\n" + (f"\n{rest}" if rest else ""))
         return CardFile(self.path, f"{self.text.rstrip()}\n\n## {TITLES[name]}\n\n{block}\n")
 
     @property

@@ -36,7 +36,7 @@ METRICS = (
            "F1 of presses that begin, within the tolerance, one to one; thresholds are chosen on one half of the episodes and "
            "scored on the other"),
     Metric("onset_f1_sampled", "offline", "high", "control", ("copy_last", "never_press", "look_up"),
-           "the same for controls that are drawn, as in play"),
+           "the same for what is pressed as in play: drawn, or by the threshold"),
     Metric("onset_offset", "offline", "0", "", ("look_up",),
            "frames by which the matched presses of onset_f1 begin too late, on average"),
     Metric("onset_nll", "offline", "low", "control", ("rate", "look_up"),
