@@ -66,15 +66,17 @@ def test_copying_the_last_frame_begins_no_press(held: np.ndarray) -> None:
         ("#...#...", ".#...#..", 0, 0, []),
         ("#...#...", ".#...#..", 1, 2, [1, 1]),
         ("..#.....", "#...#...", 2, 1, [-2]),  # one to one: the second guess stays alone
-        ("#.#.....", ".#......", 1, 1, [1]),
+        ("#.#.....", ".#......", 1, 1, [-1]),  # of two equally near it is the earlier guess
         (".#.#....", "#.#.....", 1, 2, [-1, -1]),  # the greedy pair (3, 2) would leave (1, 0): both must be found
         ("........", "#.......", 3, 0, []),
+        ("....#...", ".#######", 3, 1, [0]),  # a run of guesses is right where it is right, not where it begins
     ],
 )
 def test_matching_is_one_to_one(truth: str, guess: str, tolerance: int, hits: int, offsets: list[int]) -> None:
     """Each press is paired at most once, and as many are paired as can be."""
     found = presses.match(down(truth), down(guess), tolerance)
-    assert (found.hits, found.offsets.tolist()) == (hits, offsets)
+    assert found.hits == hits
+    assert presses.nearest(down(truth), down(guess), tolerance).tolist() == offsets
     assert (found.truths, found.guesses) == (truth.count("#"), guess.count("#"))
 
 
@@ -95,6 +97,10 @@ def test_matching_pairs_as_many_as_possible(truth: np.ndarray, guess: np.ndarray
 
     best = sum(augment(int(row), set()) for row in rows)
     assert presses.match(truth, guess, tolerance).hits == best
+    offsets = presses.nearest(truth, guess, tolerance)
+    assert len(offsets) <= best
+    assert sorted(offsets, key=abs) == offsets.tolist(), "the nearest come first"
+    assert np.count_nonzero(offsets == 0) == np.count_nonzero(truth & guess), "what is right is paired with itself"
 
 
 def held_at_times(seed: int, frames: int = 60_000) -> np.ndarray:
@@ -140,7 +146,7 @@ def test_playing_policies_are_told_apart() -> None:
         figures[name] = [round(float(x), 1) for x in (held.sum() / truth.sum(), own.sum() / begins.sum(), *found)]
     assert figures.pop("always")[0] > 10
     assert figures == {"right": [1, 1, 1, 1], "never": [0, 0, 0, 0], "random": [1, 1, 0, 0], "late": [1, 1, 0, 1]}
-    assert presses.match(begins, presses.onsets(alone["late"]), 2).offsets.mean() == 1
+    assert presses.nearest(begins, presses.onsets(alone["late"]), 2).mean() == 1
 
 
 def test_choices_are_pressed_away_from_neutral() -> None:

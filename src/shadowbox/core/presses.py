@@ -65,16 +65,11 @@ def holds(down: Array) -> Array:
 
 
 class Matching(NamedTuple):
-    """Presses of two sequences that are the same: `offsets` int [hits] (guessed minus true frame); and how many each had."""
+    """How many presses of two sequences are the same, and how many each has."""
 
-    offsets: Array
+    hits: int
     truths: int
     guesses: int
-
-    @property
-    def hits(self) -> int:
-        """Pairs."""
-        return len(self.offsets)
 
     @property
     def f1(self) -> float:
@@ -90,19 +85,33 @@ def match(truth: Array, guess: Array, tolerance: int = 0) -> Matching:
     """
     true_at, guess_at = np.flatnonzero(truth), np.flatnonzero(guess)
     if tolerance == 0:
-        hits = int(np.count_nonzero(truth & guess))
-        return Matching(np.zeros(hits, np.int64), len(true_at), len(guess_at))
-    offsets, at, other = [], 0, 0
+        return Matching(int(np.count_nonzero(truth & guess)), len(true_at), len(guess_at))
+    hits, at, other = 0, 0, 0
     while at < len(true_at) and other < len(guess_at):
         offset = int(guess_at[other] - true_at[at])
         if abs(offset) <= tolerance:
-            offsets.append(offset)
-            at, other = at + 1, other + 1
+            hits, at, other = hits + 1, at + 1, other + 1
         elif offset < 0:
             other += 1
         else:
             at += 1
-    return Matching(np.array(offsets, np.int64), len(true_at), len(guess_at))
+    return Matching(hits, len(true_at), len(guess_at))
+
+
+def nearest(truth: Array, guess: Array, reach: int) -> Array:
+    """By how many frames presses are guessed too late, one to one, the nearest pairs first: bool [T], bool [T] -> int [n].
+
+    Fewer may be paired than by `match`, which would pair a run of guesses where it begins rather than where it is right.
+    """
+    truth, guess = truth.copy(), guess.copy()
+    found = []
+    for offset in sorted(range(-reach, reach + 1), key=abs):
+        frames = max(len(truth) - abs(offset), 0)
+        own, other = truth[max(-offset, 0) :][:frames], guess[max(offset, 0) :][:frames]
+        both = own & other
+        own[both] = other[both] = False
+        found.append(np.full(np.count_nonzero(both), offset))
+    return np.concatenate(found)
 
 
 def change_error(guess: Array, truth: Array, before: Array) -> tuple[float, int]:

@@ -160,6 +160,7 @@ def result(found: Mapping[str, Any]) -> Iterator[Html]:
     yield sentence(badge(word, tone(word)), f" {reason}" if reason else "", f" {found.get('when', '')}")
     yield outcomes(found["targets"])
     if found.get("settings"):
+        yield sentence("Every setting with what it reached; the best by the target that decides is in bold.")
         yield settings_table(found["settings"])
     yield sentence(cost(found["cost"]))
     if found.get("closed"):
@@ -181,7 +182,7 @@ def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
         rows.append(
             [words(name, mono=True), badge(each["verdict"], tone(each["verdict"])), *cells, f"{each['cost']['wall_s']:,.1f}"]
         )
-    wanted = [words(_promised_briefly(target)) for target in found[0]["targets"]]
+    wanted = [_promised_briefly(target) for target in found[0]["targets"]]
     return table(["setting", "verdict", *wanted, "s"], _even(rows), left=2)
 
 
@@ -237,9 +238,10 @@ def promised(target: Mapping[str, Any]) -> str:
     return f"{target['metric']} {target['op']} {wanted if isinstance(wanted, str) else f'{wanted:g}'}"
 
 
-def _promised_briefly(target: Mapping[str, Any]) -> str:
-    """As in `onset_f1 > its look_up`, for the narrow head of a column."""
-    return promised(target).replace(f" {target['metric']}/", " its ").removeprefix("eval/")
+def _promised_briefly(target: Mapping[str, Any]) -> Html:
+    """As in `onset_f1` over `> its look_up`, for the narrow head of a column."""
+    metric, bound = target["metric"].removeprefix("eval/"), promised(target).removeprefix(f"{target['metric']} ")
+    return Html(f"{escape(metric)}<br>{escape(bound.replace(target['metric'] + '/', 'its '))}")
 
 
 def reached(target: Mapping[str, Any], *, best: bool = False) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,17 @@ from shadowbox.page.match_page import clip, clips_page, side_by_side
 from shadowbox.study.evaluate import Evaluation
 from shadowbox.study.gate import ONSET, PRESS
 from shadowbox.study.metrics import BASELINES, Figure, metric_of
+from shadowbox.study.prior import RUNS
 from shadowbox.study.show import greeting
 
 CLIP = 900  # frames of each clip
+NEAR = 3  # frames too early or late that have a bar of their own
 CLIPS = 2  # of the policy, each beside one of the data
 
 
 def document(result: Evaluation) -> str:
     """The HTML file."""
-    return clips_page(f"Does it play as it was shown? {result.checkpoint.parent.parent.name}", _blocks(result))
+    return clips_page(f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result))
 
 
 def _blocks(result: Evaluation) -> Iterator[Html]:
@@ -67,6 +70,13 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
     yield folded("By control", [_figures({name: f for name, f in result.offline.items() if "." in name})])
     yield folded("What the baselines are", [facts([(name, text) for name, text in BASELINES.items()])])
     yield folded("Where this comes from", [facts(_origin(result))])
+
+
+def _called(checkpoint: Path) -> str:
+    """A run, or CARD/SEED, or CARD/SETTING/SEED."""
+    run = checkpoint.parent.parent
+    above = [at for at, part in enumerate(run.parts) if part == RUNS.name]
+    return "/".join(run.parts[above[-1] + 1 :]) if above else run.name
 
 
 def _verdict(result: Evaluation) -> Iterator[Html]:
@@ -155,11 +165,12 @@ def _timing(result: Evaluation) -> Iterator[Html]:
     for name, tone in (("", "p1"), ("look_up", "baseline")):
         counts = result.timing[name]
         reach, truths = (len(counts) - 3) // 2, max(int(counts[:-1].sum()), 1)
-        near = range(-4, 5) if not name else (0,)
-        label = "look-up table: right" if name else "right"
-        rows = [(f"{offset:+d}" if offset else label, counts[offset + reach] / truths, tone) for offset in near]
-        rows.append(("look-up table: never" if name else "never", counts[-2] / truths, tone if name else "p2"))
-        bars_of += [(what, share, _share(share), color) for what, share, color in rows]
+        rows = [(f"{offset:+d}" if offset else "right", counts[offset + reach], tone) for offset in range(-NEAR, NEAR + 1)]
+        early, late = counts[: reach - NEAR].sum(), counts[reach + NEAR + 1 : -2].sum()
+        rows = [("earlier", early, tone), *rows, ("later", late, tone), ("never", counts[-2], "p2")]
+        if name:
+            rows = [(f"look-up table: {what}", count, tone) for what, count, _ in rows if what in ("right", "never")]
+        bars_of += [(what, count / truths, _share(count / truths), color) for what, count, color in rows]
     yield bars(bars_of)
 
 

@@ -5,7 +5,7 @@ All are ratios or other functions of sums over episodes, so each is computed fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,26 +65,14 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
     return found
 
 
-def _matched(
-    seat: Seat, answer: Answer, names: Sequence[str], thresholds: Mapping[int, Mapping[str, float]], tolerance: int
-) -> list[presses.Matching]:
-    """Proposed onsets of each button beside the real ones; by thresholds that were chosen on the other half of the episodes."""
-    found = []
-    for name in names:
-        if name in seat.down:
-            wanted = answer.chance[name] >= thresholds[1 - seat.episode % 2][name]
-            found.append(presses.match(presses.onsets(seat.down[name]), presses.proposed(wanted, seat.before[name]), tolerance))
-    return found
-
-
 def onset_f1(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
     """F1 of proposed onsets of these buttons together; thresholds come from the other half of the episodes."""
+    thresholds = _thresholds(asked, names)
 
     def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
-        found = _matched(seat, answer, names, thresholds, tolerance)
+        found = [presses.match(real, proposed, tolerance) for real, proposed in _onsets(seat, answer, thresholds)]
         return sum(2.0 * pairs.hits for pairs in found), sum(float(pairs.truths + pairs.guesses) for pairs in found)
 
-    thresholds = {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
     return _ratio_of(asked, counts)
 
 
@@ -115,15 +103,13 @@ def onset_timing(asked: Asked, reach: int = 8) -> Array:
 
     Place `reach` is the right frame; then come presses of the data without a partner, and proposals without one.
     """
-    names = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
-    thresholds = {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
+    thresholds = _thresholds(asked, list(dict.fromkeys(name for seat in asked.seats for name in seat.down)))
     counts = np.zeros(2 * reach + 3, np.int64)
     for seat, answer in asked.pairs:
-        for name, down in seat.down.items():
-            wanted = answer.chance[name] >= thresholds[1 - seat.episode % 2][name]
-            pairs = presses.match(presses.onsets(down), presses.proposed(wanted, seat.before[name]), reach)
-            counts[:-2] += np.bincount(pairs.offsets + reach, minlength=2 * reach + 1)
-            counts[-2:] += pairs.truths - pairs.hits, pairs.guesses - pairs.hits
+        for real, proposed in _onsets(seat, answer, thresholds):
+            offsets = presses.nearest(real, proposed, reach)
+            counts[:-2] += np.bincount(offsets + reach, minlength=2 * reach + 1)
+            counts[-2:] += np.count_nonzero(real) - len(offsets), np.count_nonzero(proposed) - len(offsets)
     return counts
 
 
@@ -204,12 +190,25 @@ def _mean_of(asked: Asked, values: Callable[[Seat, Answer], Array]) -> Interval:
 
 
 def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
-    def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
-        found = _matched(seat, answer, names, thresholds, tolerance)
-        return sum(float(pairs.offsets.sum()) for pairs in found), sum(float(pairs.hits) for pairs in found)
+    thresholds = _thresholds(asked, names)
 
-    thresholds = {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
+    def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
+        found = [presses.nearest(real, proposed, tolerance) for real, proposed in _onsets(seat, answer, thresholds)]
+        return sum(float(offsets.sum()) for offsets in found), sum(float(len(offsets)) for offsets in found)
+
     return _ratio_of(asked, counts)
+
+
+def _onsets(seat: Seat, answer: Answer, thresholds: Mapping[int, Mapping[str, float]]) -> Iterator[tuple[Array, Array]]:
+    """Real and proposed onsets of each button, by thresholds that were chosen on the other half of the episodes."""
+    for name, threshold in thresholds[1 - seat.episode % 2].items():
+        if name in seat.down:
+            yield presses.onsets(seat.down[name]), presses.proposed(answer.chance[name] >= threshold, seat.before[name])
+
+
+def _thresholds(asked: Asked, names: Sequence[str]) -> dict[int, dict[str, float]]:
+    """The best of each button, in the even (0) and in the odd (1) episodes."""
+    return {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
 
 
 def _threshold(asked: Asked, name: str, half: int) -> float:
