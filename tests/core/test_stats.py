@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowbox.core.stats import bootstrap, bootstrap_mean, bootstrap_quotient, bootstrap_ratio, wilson
+from shadowbox.core.stats import bootstrap, bootstrap_mean, bootstrap_quotient, bootstrap_ratio, halves, wilson
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,12 @@ def test_wilson_stays_inside_and_around_its_value(tries: int, share: float) -> N
     found = wilson(round(share * tries * 2) / 2, tries)
     assert 0 <= found.low <= found.value + 1e-12
     assert found.value - 1e-12 <= found.high <= 1
+
+
+def test_halves() -> None:
+    """Every second episode, whatever their numbers; seats of one episode stay together."""
+    assert halves([3, 3, 8, 1, 8]).tolist() == [1, 1, 0, 0, 0]
+    assert halves([0, 2, 4, 6]).tolist() == [0, 1, 0, 1]
 
 
 def test_wilson_covers() -> None:

@@ -93,6 +93,18 @@ def test_half_the_sessions_choose_and_the_other_half_reports() -> None:
     assert crossed < 0.6
 
 
+def test_both_players_of_a_session_are_in_one_half() -> None:
+    """What one player of a match chose is never reported on the other player of the same match."""
+    low, high = sessions(2, 4, high=0.25), sessions(3, 4, high=0.9)
+    downs = [*low[1], *high[1]]
+    chances = [*low[0], *(np.where(down, chance, 0.4) for chance, down in zip(*high, strict=True))]
+    together = fit_threshold(chances, downs, sessions=[7, 7, 7, 7, 9, 9, 9, 9]).f1
+    apart = fit_threshold(chances, downs, sessions=[1, 2, 1, 2, 1, 2, 1, 2]).f1
+    assert together is not None
+    assert apart is not None
+    assert together < 0.6 < apart
+
+
 def test_too_few_presses_choose_nothing() -> None:
     """A button that hardly begins a press gets a high threshold, and is said to be untuned."""
     down = np.zeros(5000, bool)

@@ -10,6 +10,7 @@ import torch
 from judging import BRAWL, SEES, seat
 from judging import store as recorded_store
 
+from shadowbox.core import presses
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.core.stats import bootstrap_ratio
 from shadowbox.data.store import Store
@@ -17,7 +18,7 @@ from shadowbox.model import policy
 from shadowbox.play.policy import tensor
 from shadowbox.study.asking import ask
 from shadowbox.study.metrics import BY_NAME
-from shadowbox.study.offline import Asked, best_threshold, figures, onset_timing, reliability_curves
+from shadowbox.study.offline import Asked, best_threshold, figures, onset_f1, onset_timing, reliability_curves
 from shadowbox.study.recorded import Answer, Table, as_answered, never_press, seat_of
 from shadowbox.study.recorded import seats as seats_of
 
@@ -179,6 +180,15 @@ def test_asking_many_is_asking_one() -> None:
         assert len(answer.cost) == one.frames
         np.testing.assert_allclose(alone.cost, answer.cost, atol=1e-4)
         np.testing.assert_allclose(alone.blank, answer.blank, atol=1e-4)
+
+
+def test_halves_do_not_hang_on_the_numbers_of_episodes() -> None:
+    """Held-out episodes that happen to have even numbers are halved, too, and a policy that is right stays so."""
+    for numbers in ((0, 1, 2, 3), (0, 2, 4, 6), (5, 5, 9, 9)):
+        seats = [seat(text, number) for text, number in zip(TEXTS, numbers, strict=True)]
+        right = Asked(seats, [Answer({"a": s.down["a"] * 0.3}, {"a": s.down["a"]}, {}, np.zeros(s.frames)) for s in seats])
+        assert onset_f1(right, ["a"], 0).value == 1
+        assert onset_timing(right, 1).tolist()[:3] == [0, sum(int(presses.onsets(s.down["a"]).sum()) for s in seats), 0]
 
 
 def test_hiding_the_history_hides_it() -> None:

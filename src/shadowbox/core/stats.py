@@ -59,6 +59,12 @@ def bootstrap_ratio(
     return Interval(value, float(low), float(high))
 
 
+def halves(episodes: Sequence[int] | Array) -> Array:
+    """The half that each is in, 0 or 1: every second episode, whatever their numbers; what is of one episode stays together."""
+    ranks: Array = np.unique(np.asarray(episodes), return_inverse=True)[1]
+    return ranks % 2
+
+
 def bootstrap_mean(values: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
     """The mean over episodes [E] with its bootstrap interval."""
     return bootstrap_ratio(values, np.ones(len(values)), tries=tries, level=level, seed=seed)

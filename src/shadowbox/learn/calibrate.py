@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.schema import Array
+from shadowbox.core.stats import halves
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(2.0), 29))  # the middle one is 1
 USUAL = (0.9, 1.1)  # outside, the model should be mended rather than its temperature
@@ -78,15 +79,15 @@ class Calibration:
 
 def fit_heat(names: Sequence[str], costs: Array, frames: Array) -> dict[str, Heat]:
     """The temperature of each group with the least cost: summed nats [sessions, H, P], frames [sessions]."""
-    halves = np.arange(len(costs)) % 2
+    half_of = halves(np.arange(len(costs)))
     one = int(np.argmin(np.abs(TEMPERATURES - 1)))
     found = {}
     for at, name in enumerate(names):
         cost = costs[:, :, at]
         before = after = 0.0
         for half in (0, 1):
-            chosen = int(cost[halves == half].sum(0).argmin()) if (halves == half).any() else one
-            other = cost[halves != half].sum(0)
+            chosen = int(cost[half_of == half].sum(0).argmin()) if (half_of == half).any() else one
+            other = cost[half_of != half].sum(0)
             before, after = before + float(other[one]), after + float(other[chosen])
         every = max(float(frames.sum()), 1.0)
         found[name] = Heat(round(float(TEMPERATURES[cost.sum(0).argmin()]), 4), before / every, after / every)
@@ -103,8 +104,10 @@ def with_hysteresis(chance: Array, on: float, off: float) -> Array:
     return np.asarray((last >= 0) & (change[last] == 1))
 
 
-def fit_threshold(chances: Sequence[Array], downs: Sequence[Array], tolerance: int = 2) -> Threshold:
-    """The threshold of one button from its chances and what was pressed, [T] each session.
+def fit_threshold(
+    chances: Sequence[Array], downs: Sequence[Array], tolerance: int = 2, sessions: Sequence[int] | None = None
+) -> Threshold:
+    """The threshold of one button from its chances and what was pressed, [T] each; `sessions`: what belongs to the same one.
 
     Of equally good ones in a row the middle: the edge of a plateau is where luck put it.
     """
@@ -114,17 +117,17 @@ def fit_threshold(chances: Sequence[Array], downs: Sequence[Array], tolerance: i
     if begun < ENOUGH:
         return Threshold(SAFE, SAFE + MARGIN, SAFE - MARGIN, begun, None)
     counts = np.zeros((len(chances), len(CANDIDATES), 2))
-    for session, (chance, down) in enumerate(zip(chances, downs, strict=True)):
+    for row, (chance, down) in enumerate(zip(chances, downs, strict=True)):
         truth = presses.onsets(down)
         for at, threshold in enumerate(CANDIDATES):
             guess = presses.onsets(with_hysteresis(chance, threshold + MARGIN, threshold - MARGIN))
             found = presses.match(truth, guess, tolerance)
-            counts[session, at] = 2 * found.hits, found.truths + found.guesses
-    halves = np.arange(len(chances)) % 2
+            counts[row, at] = 2 * found.hits, found.truths + found.guesses
+    half_of = halves(np.arange(len(chances)) if sessions is None else sessions)
     top = bottom = 0.0
     for half in (0, 1):
-        chosen = _middle_of_best(counts[halves == half].sum(0))
-        hits, both = counts[halves != half].sum(0)[chosen]
+        chosen = _middle_of_best(counts[half_of == half].sum(0))
+        hits, both = counts[half_of != half].sum(0)[chosen]
         top, bottom = top + hits, bottom + both
     threshold = CANDIDATES[_middle_of_best(counts.sum(0))]
     return Threshold(threshold, round(threshold + MARGIN, 3), round(threshold - MARGIN, 3), begun, top / max(bottom, 1.0))

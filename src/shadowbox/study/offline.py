@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from shadowbox.core import presses, reliability
 from shadowbox.core.schema import Array
-from shadowbox.core.stats import Interval, bootstrap, bootstrap_ratio
+from shadowbox.core.stats import Interval, bootstrap, bootstrap_ratio, halves
 from shadowbox.study.metrics import BY_NAME, Figure
 from shadowbox.study.recorded import SMALLEST, Answer, Seat
 
@@ -30,6 +31,12 @@ class Asked:
     def pairs(self) -> list[tuple[Seat, Answer]]:
         """Each seat with its answer."""
         return list(zip(self.seats, self.answers, strict=True))
+
+    @cached_property
+    def half(self) -> Mapping[int, int]:
+        """The half that each episode is in: what is chosen on one is scored on the other."""
+        numbers = [seat.episode for seat in self.seats]
+        return dict(zip(numbers, halves(numbers).tolist(), strict=True))
 
 
 def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]:
@@ -70,7 +77,8 @@ def onset_f1(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
     thresholds = _thresholds(asked, names)
 
     def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
-        found = [presses.match(real, proposed, tolerance) for real, proposed in _onsets(seat, answer, thresholds)]
+        chosen = thresholds[1 - asked.half[seat.episode]]
+        found = [presses.match(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
         return sum(2.0 * pairs.hits for pairs in found), sum(float(pairs.truths + pairs.guesses) for pairs in found)
 
     return _ratio_of(asked, counts)
@@ -106,7 +114,7 @@ def onset_timing(asked: Asked, reach: int = 8) -> Array:
     thresholds = _thresholds(asked, list(dict.fromkeys(name for seat in asked.seats for name in seat.down)))
     counts = np.zeros(2 * reach + 3, np.int64)
     for seat, answer in asked.pairs:
-        for real, proposed in _onsets(seat, answer, thresholds):
+        for real, proposed in _onsets(seat, answer, thresholds[1 - asked.half[seat.episode]]):
             offsets = presses.nearest(real, proposed, reach)
             counts[:-2] += np.bincount(offsets + reach, minlength=2 * reach + 1)
             counts[-2:] += np.count_nonzero(real) - len(offsets), np.count_nonzero(proposed) - len(offsets)
@@ -193,27 +201,28 @@ def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
     thresholds = _thresholds(asked, names)
 
     def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
-        found = [presses.nearest(real, proposed, tolerance) for real, proposed in _onsets(seat, answer, thresholds)]
+        chosen = thresholds[1 - asked.half[seat.episode]]
+        found = [presses.nearest(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
         return sum(float(offsets.sum()) for offsets in found), sum(float(len(offsets)) for offsets in found)
 
     return _ratio_of(asked, counts)
 
 
-def _onsets(seat: Seat, answer: Answer, thresholds: Mapping[int, Mapping[str, float]]) -> Iterator[tuple[Array, Array]]:
-    """Real and proposed onsets of each button, by thresholds that were chosen on the other half of the episodes."""
-    for name, threshold in thresholds[1 - seat.episode % 2].items():
+def _onsets(seat: Seat, answer: Answer, thresholds: Mapping[str, float]) -> Iterator[tuple[Array, Array]]:
+    """Real and proposed onsets of each button."""
+    for name, threshold in thresholds.items():
         if name in seat.down:
             yield presses.onsets(seat.down[name]), presses.proposed(answer.chance[name] >= threshold, seat.before[name])
 
 
 def _thresholds(asked: Asked, names: Sequence[str]) -> dict[int, dict[str, float]]:
-    """The best of each button, in the even (0) and in the odd (1) episodes."""
+    """The best of each button, in each half of the episodes."""
     return {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
 
 
 def _threshold(asked: Asked, name: str, half: int) -> float:
-    """The best threshold of a button in the even (0) or odd (1) episodes, over frames in which it was up."""
-    chosen = [(s, a) for s, a in asked.pairs if s.episode % 2 == half and name in s.down]
+    """The best threshold of a button in a half of the episodes, over frames in which it was up."""
+    chosen = [(s, a) for s, a in asked.pairs if asked.half[s.episode] == half and name in s.down]
     chance = [a.chance[name][~s.before[name]] for s, a in chosen]
     truth = [s.down[name][~s.before[name]] for s, a in chosen]
     return best_threshold(np.concatenate(chance), np.concatenate(truth)) if chosen else np.inf

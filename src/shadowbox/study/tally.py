@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shadowbox.core import presses
+from shadowbox.core import presses, stats
 from shadowbox.core.schema import Array, Choice, Schema
 from shadowbox.core.stats import Interval, bootstrap, bootstrap_quotient
 from shadowbox.study.recorded import Answer, Seat, state_keys
@@ -100,7 +100,7 @@ def state_distance(play: Tally, data: Tally, key: str) -> Interval:
 
 def halves(data: Tally) -> tuple[Tally, Tally]:
     """Every second episode and the others: how far real is from real."""
-    odd = np.arange(len(data)) % 2 == 1
+    odd = stats.halves(data.episodes) == 1
     return data.part(~odd), data.part(odd)
 
 

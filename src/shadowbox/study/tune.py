@@ -40,8 +40,9 @@ def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calib
     if policy.design.head == "independent":  # others decide buttons together, by what changes: there is no chance to cut
         answers = ask(policy, seats).answers
         for name in answers[0].chance:
-            pairs = [(a.chance[name], s.down[name]) for s, a in zip(seats, answers, strict=True) if name in s.down]
-            thresholds[name] = fit_threshold([p for p, _ in pairs], [down for _, down in pairs], settings.tolerance)
+            rows = [(a.chance[name], s.down[name], s.episode) for s, a in zip(seats, answers, strict=True) if name in s.down]
+            chances, downs, episodes = zip(*rows, strict=True)
+            thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
     made = Calibration(heat, thresholds)
     checkpoints.calibrate(folder, made.to_json())
     return made
