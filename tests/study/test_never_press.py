@@ -12,7 +12,7 @@ from shadowbox.study.cardfile import CardFile
 from shadowbox.study.run import Wish, run
 
 ROOT = Path(__file__).parents[2]
-CARD = ROOT / "cards" / "never-press.md"
+CARD, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-melee.md"
 
 
 @pytest.mark.slow
@@ -42,12 +42,12 @@ def test_the_failure_and_its_cure(tmp_path, monkeypatch):
 
 
 def test_the_page_is_what_the_card_found():
-    """docs/never-press.md and its picture are those that the results in the card give, and there `chain` passes."""
+    """docs/never-press.md and its picture are those that the results in both cards give; in play `chain` passes."""
     sys.path.insert(0, str(ROOT / "demo"))
     from never_press import written
 
-    found = results.kept(CardFile.read(CARD))
+    found, people = (results.kept(CardFile.read(card)) for card in (CARD, PEOPLE))
     assert found["verdict"] in ("passed", "missed")
     assert {each["set"]["name"]: each["targets"][0]["passed"] for each in found["settings"]}["chain"]
-    for path, text in written(found).items():
+    for path, text in written(found, people).items():
         assert path.read_text() == text
