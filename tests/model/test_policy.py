@@ -146,6 +146,20 @@ def test_players_and_strength_change_the_style() -> None:
     assert torch.equal(sure(policy.style_of(["", ""])), sure(None))
     with pytest.raises(UsageError, match="no style of 'bop': did you mean 'bob'"):
         policy.style_of(["bop", "ann"])
+    weak = build(PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann",)))
+    with pytest.raises(UsageError, match="trained without strength"):
+        weak.style_of(["ann"], [1.0])
+
+
+def test_nobody_in_particular_is_learned_too() -> None:
+    """While it learns, a tenth of the matches is not told whose they are, so that a policy without a name is trained."""
+    policy = build(PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True))
+    style = policy.style_of(["ann"] * 4000, [2.0] * 4000)
+    told = policy.train().style(style, 4000, torch.device("cpu"))
+    nameless = (told[:, :8] == policy.style.table.weight[0]).all(1)
+    assert 0.08 < nameless.float().mean() < 0.12
+    assert 0.08 < (told[:, 8:] == 0).all(1).float().mean() < 0.12
+    assert (policy.eval().style(style, 4000, torch.device("cpu"))[:, 9] == 1).all()
 
 
 def test_a_control_counts_only_in_its_mode() -> None:

@@ -70,6 +70,9 @@ def test_which_checkpoint_is_meant(card, where, which, seed, step):
         ("policy:{}/x@99", "at most 10"),
         ("policy:{}/x@threshold=2", "at most 1"),
         ("policy:{}/x@device=abacus", "device 'abacus' cannot be used here"),
+        ("policy:{}/x@player=ann", "it was trained without players and strength"),
+        ("policy:{}/x@strength=much", "must be a number above"),
+        ("based@player=ann", "there is no option 'player=ann'"),
         ("based@0.7", "'0.7' is for learned policies"),
         ("based@threshold=.5", "is for learned policies"),
     ],
@@ -87,6 +90,25 @@ def test_options_combine(card):
     assert made.agent.manner.temperature == 0.5
     with pytest.raises(UsageError, match=r"this one \(chain\) draws"):
         specs.agent(f"policy:{card}/x@threshold=.5", BRAWL)
+
+
+def test_a_style_is_called_by_name(tmp_path):
+    """A policy that was told who plays, and how strong, plays as either one; strangers are refused."""
+    made = policy.arguments("tiny", ["player/x", "player/state"], width=16, players=("ann", "bob"), strength=True)
+    model = policy.build(BRAWL.schema, made, 0)
+    save(tmp_path / "r", 1, About("policy", BRAWL.schema, "tiny", made), model.state_dict(), {})
+
+    def pressed(style):
+        agent = specs.agent(f"policy:{tmp_path / 'r'}{style}", BRAWL)
+        state, view = agent.start(np.arange(200), np.zeros(200, np.int64)), BRAWL.schema.neutral(200)
+        return np.concatenate([values.ravel() for values in agent.act(view, state)[0].values()])
+
+    styles = ("", "@player=ann", "@player=bob", "@strength=9", "@player=ann@strength=9")
+    found = [pressed(style) for style in styles]
+    assert all((one != other).any() for at, one in enumerate(found) for other in found[:at])
+    assert (pressed("@player=ann") == found[1]).all()
+    with pytest.raises(UsageError, match="no style of 'an': did you mean 'ann'"):
+        specs.agent(f"policy:{tmp_path / 'r'}@player=an", BRAWL)
 
 
 def test_shipped_policies_have_names(card):

@@ -36,11 +36,14 @@ class Manner:
 
     `temperature` multiplies what was calibrated. `threshold`: no draws; a button is pressed where its probability is above
     this, as the originals do; TUNED: where it is above its own calibrated one, with hysteresis. Only a policy that decides
-    each button on its own can play by thresholds.
+    each button on its own can play by thresholds. `player` and `strength`: in whose style and how strong, where it was told
+    while it learned; nobody in particular otherwise.
     """
 
     temperature: float = 1.0
     threshold: float | None = None
+    player: str = ""
+    strength: float | None = None
 
 
 class PolicyAgent:
@@ -65,6 +68,10 @@ class PolicyAgent:
 
         self.policy, self.manner, self.mark, self.block = policy.eval(), manner, mark, block
         self.device = next(policy.parameters()).device
+        self.style: Mapping[str, Tensor] | None = None
+        if manner.player or manner.strength is not None:
+            style = policy.style_of([manner.player] * block, [manner.strength] * block)
+            self.style = {key: values.to(self.device) for key, values in style.items()}
         self.reads = (*policy.sees, *policy.schema.control_keys)
         self.buttons = [key for key in policy.values.keys if policy.schema.columns[key].field.kind == "flag"]
         self._torch = torch
@@ -115,6 +122,7 @@ class PolicyAgent:
             self._on_device(_filled(draws, self.block)),
             reset=self._on_device(_filled(fresh, self.block)),
             temperature=self.heat,
+            style=self.style,
         )
         return answer, after
 

@@ -30,9 +30,12 @@ OPTIONS = (
     "delay=N",
     "threshold",
     "threshold=P",
+    "player=NAME",
+    "strength=X",
     "device=NAME",
 )
 HOTTEST = 10.0
+FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 
 def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
@@ -40,8 +43,9 @@ def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent
     from shadowbox.play.policy import TUNED, Manner, policy_agent
     from shadowbox.study.gate import mark_of
 
-    which, seed, temperature, device = "", "", 1.0, "cpu"
+    which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
     threshold: float | None = None
+    strength: float | None = None
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or name == "step":
@@ -52,6 +56,10 @@ def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent
             threshold = TUNED
         elif name == "threshold":
             threshold = _number(option, value, 0, 1, spec)
+        elif name == "player" and value:
+            player = value
+        elif name == "strength":
+            strength = _number(option, value, -FARTHEST, FARTHEST, spec)
         elif name == "device" and value:
             device = value
         elif name[:1].isdigit() or name[:1] == ".":
@@ -62,7 +70,7 @@ def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent
     return policy_agent(
         folder,
         game.schema,
-        Manner(temperature, threshold),
+        Manner(temperature, threshold, player, strength),
         device=_device(device, spec),
         mark=mark_of(folder),
         encodings=game.encodings,
