@@ -87,10 +87,13 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    keeper = asyncio.create_task(app.state.hall.look_after())
-    keeper.add_done_callback(_report)
+    keeper = asyncio.create_task(app.state.hall.look_after(), name="looking after the matches")
+    ready = asyncio.create_task(run_in_threadpool(cards.make_ready, app.state.site), name="getting ready for cards")
+    for task in (keeper, ready):
+        task.add_done_callback(_report)
     yield
     keeper.cancel()
+    ready.cancel()
     app.state.hall.close()
 
 
@@ -293,4 +296,4 @@ async def _mistake(request: Request, error: Exception) -> Response:
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.error("nobody looks after the matches any more", exc_info=task.exception())
+        log.error("%s has ended", task.get_name(), exc_info=task.exception())

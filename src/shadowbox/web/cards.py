@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,13 @@ def all_cards(site: Site) -> str:
         then = "A card says what a run is for, what it must reach and what ends it. This writes one to fill in:"
         blocks.append(empty(f"No card is in {site.cards}.", then, f"shadowbox card new NAME --game {site.game.name}"))
     return framed("Cards", "/cards", blocks, module="web")
+
+
+def make_ready(site: Site) -> None:
+    """Check a card while nobody waits for it: what builds its model takes seconds to load, the first time only."""
+    for name in sorted(found(site.cards))[:1]:
+        with contextlib.suppress(ShadowboxError):  # its own page says what is wrong with it
+            checking.check(_path(site, name), _games(site))
 
 
 def one_card(site: Site, name: str) -> str:
