@@ -67,6 +67,7 @@ def test_one_match_of_many_can_be_reset():
     """A reset mask begins those matches and leaves the others as they are."""
     env = GameVectorEnv("brawl", 3, **SHORT)
     env.reset(seed=0)
+    env.action_space.seed(0)
     for _ in range(10):
         before, *_ = env.step(env.action_space.sample())
     after, info = env.reset(options={"reset_mask": np.array([False, True, False])})
@@ -79,6 +80,7 @@ def test_observations_are_the_callers():
     """What a step returned does not change with the next one."""
     env = GameVectorEnv("brawl", 2, reward="dense")
     seen, _ = env.reset(seed=0)
+    env.action_space.seed(0)
     kept = seen.copy()
     for _ in range(5):
         env.step(env.action_space.sample())
@@ -121,6 +123,7 @@ def test_all_seats_are_two_single_seats():
     single = GameEnv("brawl", opponent="constant", reward="dense", time_limit=150)
     both = GameParallelEnv("brawl", reward="dense", time_limit=150)
     seen, _ = single.reset(seed=4)
+    single.action_space.seed(4)
     all_seen, infos = both.reset(seed=4)
     np.testing.assert_array_equal(seen, all_seen["player_0"])
     assert set(infos) == set(both.agents) == {"player_0", "player_1"}

@@ -183,6 +183,7 @@ def test_a_picture_shows_both_fighters():
     """A rendered frame is RGB, and each fighter's colour is where he stands; without a render mode there is none."""
     env = make(render_mode="rgb_array")
     env.reset(seed=0)
+    env.action_space.seed(0)
     for _ in range(20):
         env.step(env.action_space.sample())
     picture = env.render()

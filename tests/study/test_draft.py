@@ -79,7 +79,7 @@ def estimated(path):
     """The estimate of a card, kept in it."""
     found = checked(path)
     store = source.obtain(found.card, games(found.card.game))
-    split = source.shares(found.card.data)
+    split = source.shares(found.card.data, found.card.seeds[0])
     settled = settings.settle(found.card, games(found.card.game))
     said = estimate.estimate(found.card, games(found.card.game), settled, store, prices.read(), split)
     estimate.keep(CardFile.read(path), said).write()
