@@ -74,6 +74,14 @@ def test_a_sweep_is_one_table(here):
     assert "train.lr=0.3" in text
 
 
+def test_named_settings_keep_their_names(here):
+    """Where a sweep names its cases, they are called so, however much they differ."""
+    for name, lr, batch in (("older", 0.1, 8), ("newer", 0.2, 16)):
+        settings = {"train.lr": {"value": lr, "from": "card"}, "train.batch": {"value": batch, "from": "card"}}
+        write_run(here / "runs" / "cases" / name / "0", onset_f1=lr, card="cases", settings=settings)
+    assert [each.changes for each in report.find("cases").finished.settings] == [{"name": "newer"}, {"name": "older"}]
+
+
 def test_what_is_no_run_is_refused(here):
     """An empty place, several cards at once and a damaged log are named."""
     with pytest.raises(UsageError, match="there is no run in none"):

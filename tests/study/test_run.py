@@ -228,7 +228,13 @@ def test_judged_by_playing(project):
 
 def test_every_seed_may_draw_its_own_split(project):
     """With `resplit` each seed holds other episodes back, is judged on those, and the interval is one over all of it."""
-    wish = {"seeds": [0, 1], "eval": {"matches": 2, "episodes": 5}, "set": {**HEAD["set"], "train.steps": 2}}
+    targets = [*HEAD["targets"], {"metric": "eval/onset_f1", "op": ">=", "value": 0.0}]
+    wish = {
+        "seeds": [0, 1],
+        "eval": {"matches": 2, "episodes": 5},
+        "set": {**HEAD["set"], "train.steps": 2},
+        "targets": targets,
+    }
     ran(write("same", **wish))
     found, _ = ran(write("anew", data={**HEAD["data"], "resplit": True}, **wish))
     splits = {name: [prior.find(project / f"runs/{name}/{seed}").facts["split"]["seed"] for seed in (0, 1)]
@@ -236,7 +242,9 @@ def test_every_seed_may_draw_its_own_split(project):
     assert splits == {"same": [0, 0], "anew": [0, 1]}
     judged = [json.loads(next((project / f"runs/anew/{seed}").glob("**/evaluation.json")).read_bytes()) for seed in (0, 1)]
     assert [each["split"].partition(", ")[2] for each in judged] == ["", "seed 1"]
-    assert found.outcomes[0].low < found.outcomes[0].value < found.outcomes[0].high
+    loss, onsets = found.outcomes
+    assert loss.low < loss.value < loss.high
+    assert 0 <= onsets.low <= onsets.value <= onsets.high <= 1, "no interval leaves what a figure can be"
 
 
 def test_budget(project):

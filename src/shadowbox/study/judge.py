@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.study.card import Card
-from shadowbox.study.metrics import METRICS
+from shadowbox.study.metrics import ANY, METRICS, SHARE
 
-WHOLE = ("gate", "press_ratio_min", "press_ratio_max", "onset_ratio_min", "onset_ratio_max")  # of all used controls together
-NAMES = tuple(f"eval/{name}" for name in (*WHOLE, *(metric.name for metric in METRICS)))
+RATIO = (0.0, math.inf)
+WHOLE = {"gate": SHARE} | dict.fromkeys(("press_ratio_min", "press_ratio_max", "onset_ratio_min", "onset_ratio_max"), RATIO)
+NAMES = {f"eval/{name}": limits for name, limits in (WHOLE | {metric.name: metric.limits for metric in METRICS}).items()}
 
 
 def known(metric: str) -> bool:
     """Whether an evaluation may find such a figure: eval/win_rate.based, eval/onset_f1, eval/nll/copy_last."""
-    return any(metric == name or (metric.startswith((f"{name}.", f"{name}/"))) for name in NAMES)
+    return any(_is(metric, name) for name in NAMES)
+
+
+def limits(metric: str) -> tuple[float, float]:
+    """What a figure can be at least and at most, as far as that is known."""
+    return next((found for name, found in NAMES.items() if _is(metric, name)), ANY)
+
+
+def _is(metric: str, name: str) -> bool:
+    return metric == name or metric.startswith((f"{name}.", f"{name}/"))
 
 
 def judge(run: Path, store: Store, game: Game, card: Card) -> dict[str, float]:

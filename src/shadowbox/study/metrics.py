@@ -25,32 +25,35 @@ class Metric:
     per: str
     baselines: tuple[str, ...]
     meaning: str
+    limits: tuple[float, float] = (0.0, math.inf)  # it is never outside
 
 
+SHARE, ANY = (0.0, 1.0), (-math.inf, math.inf)
 METRICS = (
     Metric("nll", "offline", "low", "", ("copy_last", "rate", "look_up"),
            "nats that the pressed buttons of a decision cost, given everything recorded before"),
     Metric("press_f1", "offline", "high", "control", ("copy_last", "never_press", "look_up"),
-           "F1 over frames: down with more than even chance, against down"),
+           "F1 over frames: down with more than even chance, against down", SHARE),
     Metric("onset_f1", "offline", "high", "control", ("copy_last", "never_press", "look_up"),
            "F1 of presses that begin, within the tolerance, one to one; thresholds are chosen on one half of the episodes and "
-           "scored on the other"),
+           "scored on the other", SHARE),
     Metric("onset_f1_sampled", "offline", "high", "control", ("copy_last", "never_press", "look_up"),
-           "the same for what is pressed as in play: drawn, or by the threshold"),
+           "the same for what is pressed as in play: drawn, or by the threshold", SHARE),
     Metric("onset_offset", "offline", "0", "", ("look_up",),
-           "frames by which the matched presses of onset_f1 begin too late, on average"),
+           "frames by which the matched presses of onset_f1 begin too late, on average", ANY),
     Metric("onset_nll", "offline", "low", "control", ("rate", "look_up"),
            "nats that `begins or not` costs in a frame that could begin a press"),
     Metric("onset_ece", "offline", "low", "control", ("rate", "look_up"),
-           "expected calibration error of the chance that a press begins; bins of equally many presses, each weighted by them"),
+           "expected calibration error of the chance that a press begins; bins of equally many presses, each weighted by them",
+           SHARE),
     Metric("stick_change_error", "offline", "low", "control", ("copy_last", "look_up"),
            "mean error of a stick's position in the frames in which it moves"),
     Metric("copycat_gap", "offline", "low", "", ("copy_last",),
-           "nats a decision that are lost when the own last controls are blanked: how much of the likelihood is copying"),
+           "nats a decision that are lost when the own last controls are blanked: how much of the likelihood is copying", ANY),
     Metric("val/stick_mae", "offline", "low", "", ("copy_last", "never_press", "look_up"),
            "older systems' metric: mean error of all sticks and triggers in all frames"),
     Metric("val/btn_pressed_acc", "offline", "high", "", ("copy_last", "never_press", "look_up"),
-           "older systems' metric: share of right answers over all buttons, in frames in which any is down"),
+           "older systems' metric: share of right answers over all buttons, in frames in which any is down", SHARE),
     Metric("press_ratio", "closed_loop", "1", "control", ("copy_last", "never_press", "look_up", "real"),
            "frames down a frame of play, over those of the data"),
     Metric("onset_ratio", "closed_loop", "1", "control", ("copy_last", "never_press", "look_up", "real"),
@@ -58,11 +61,11 @@ METRICS = (
     Metric("hold_ratio", "closed_loop", "1", "control", ("look_up", "real"),
            "mean length of a press, over that of the data"),
     Metric("state_distance", "closed_loop", "low", "state", ("demonstrator", "never_press", "look_up", "real"),
-           "Jensen-Shannon divergence in bits between the time spent in each state in play and in the data"),
+           "Jensen-Shannon divergence in bits between the time spent in each state in play and in the data", SHARE),
     Metric("win_rate", "closed_loop", "high", "opponent", ("demonstrator", "never_press", "look_up"),
-           "wins (draws half) against an opponent, each seed from both seats"),
+           "wins (draws half) against an opponent, each seed from both seats", SHARE),
     Metric("win_rate_gap", "closed_loop", "0", "", ("never_press", "look_up"),
-           "its win rate less that of its demonstrator, same opponent, same seeds"),
+           "its win rate less that of its demonstrator, same opponent, same seeds", (-1.0, 1.0)),
 )  # fmt: skip
 
 BASELINES = {

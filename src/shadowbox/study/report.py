@@ -70,7 +70,7 @@ def find(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Subject:
         raise UsageError(f"{place} holds runs of several cards; name one: {', '.join(sorted(map(str, groups))[:5])}")
     file, card = _card(names.pop(), folder)
     promised = _promised(every[0], card, whole=place == runs / str(every[0].facts.get("card")))
-    judged = [_judged(promised, path, group, _changes(group[0], every)) for path, group in groups.items()]
+    judged = [_judged(promised, path, group, _changes(path, group[0], every)) for path, group in groups.items()]
     finished = judged[0]
     if len(judged) > 1:
         finished = replace(
@@ -152,9 +152,11 @@ def _must_be_readable(run: Run) -> None:
             raise TrainingError(f"{run.path / name} is damaged: {error}") from None
 
 
-def _changes(run: Run, every: Sequence[Run]) -> dict[str, Any]:
-    """In which settings this run differs from others of its sweep; seeds are none."""
+def _changes(path: Path, run: Run, every: Sequence[Run]) -> dict[str, Any]:
+    """What its sweep calls this setting, or in which settings it differs from others; seeds are none."""
     mine = run.settings
+    if path != run.path and "=" not in path.name and len({other.path.parent for other in every}) > 1:
+        return {"name": path.name}
     names = [name for name in mine if name not in ("train.seed", "train.device", "train.sinks")]
     return {name: mine[name] for name in names if any(other.settings.get(name) != mine[name] for other in every)}
 

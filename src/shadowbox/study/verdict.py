@@ -10,6 +10,7 @@ from typing import Any
 from shadowbox.core.stats import Interval, mean_interval
 from shadowbox.study import rules
 from shadowbox.study.card import Card, Target
+from shadowbox.study.judge import limits
 from shadowbox.study.prior import Run
 
 PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = "passed", "missed", "killed", "paused", "void", "unfinished"
@@ -101,7 +102,8 @@ def _interval(metric: str, known: list[float], figures: Sequence[Mapping[str, fl
     if not known:
         return None, None, None
     if len(known) > 1:
-        return mean_interval(known)
+        found, (least, most) = mean_interval(known), limits(metric)
+        return Interval(found.value, max(found.low, least), min(found.high, most))
     low, high = (figures[0].get(f"{metric}.{end}") for end in ("low", "high"))
     return known[0], low, high  # type: ignore[return-value]
 
