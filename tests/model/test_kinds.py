@@ -67,6 +67,8 @@ def test_samples_come_as_often_as_they_are_likely(which):
         share = (found == torch.tensor(values)).all(-1).float().mean()
         expected = part.log_prob(output[:1], torch.tensor([values]), previous[:1], 1.5).exp()[0]
         assert abs(share - expected) < 4 * math.sqrt(float(expected) / 40000) + 1e-3
+    mean = part.mean(output[:1], previous[:1], 1.5)[0]
+    assert torch.allclose(found.mean(0), mean, atol=0.015), "the expected value is that of what is drawn at this temperature"
 
 
 def minimiser(options: Options, p: float) -> torch.Tensor:

@@ -217,6 +217,21 @@ def test_a_policy_is_asked_as_it_plays(tmp_path) -> None:
         assert any((by_chance.drawn[name] != by_limit.drawn[name]).any() for name in by_chance.drawn)
 
 
+def test_chances_are_those_that_it_plays_with(tmp_path) -> None:
+    """Asked at a temperature, a policy says how likely it presses there: far from a half when cold, near to it when hot."""
+    shown = Store(recorded_store(tmp_path / "s", 4))
+    seats = list(seats_of(shown, range(4)))
+    model = policy.build(BRAWL.schema, policy.arguments("policy-mlp", SEES)).eval()
+    sure = {}
+    for heat in (0.25, 1.0, 4.0):
+        answers = ask(model, seats, temperature=[heat] * len(model.head.parts)).answers
+        chance = np.concatenate([a.chance["keys/j"] for a in answers])
+        drawn = np.concatenate([a.drawn["keys/j"] for a in answers])
+        sure[heat] = np.abs(chance - 0.5).mean()
+        assert abs(drawn.mean() - chance.mean()) < 4 * 0.5 / np.sqrt(len(chance))
+    assert sure[0.25] > sure[1.0] > sure[4.0]
+
+
 def test_a_policy_is_asked_what_it_answers_for() -> None:
     """Where a policy answers for two buttons together they are one button, down when either is; others are left out."""
     one, other = seat(".##...#."), seat("...##...")

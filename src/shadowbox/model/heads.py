@@ -63,9 +63,10 @@ class Head(nn.Module):
         """`forward`, then `costs`."""
         return self.costs(self.forward(h, values, previous, hidden), values, previous)
 
-    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
+    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: Heat = 1.0) -> Tensor:
         """[..., P]"""  # noqa: D400, D415
-        return torch.stack([part.log_prob(*each) for part, each in self._each(output, values, previous)], -1)
+        parts = zip(self._each(output, values, previous), self.by_part(temperature), strict=True)
+        return torch.stack([part.log_prob(*each, heat) for (part, each), heat in parts], -1)
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
         """[..., P]"""  # noqa: D400, D415
@@ -77,15 +78,17 @@ class Head(nn.Module):
         return torch.stack([part.kl(ours, theirs[at], before)
                             for at, (part, (ours, before)) in enumerate(self._each(output, previous))], -1)  # fmt: skip
 
-    def mean(self, output: Tensor, previous: Tensor) -> Tensor:
+    def mean(self, output: Tensor, previous: Tensor, temperature: Heat = 1.0) -> Tensor:
         """[..., V]"""  # noqa: D400, D415
-        return self._ordered([part.mean(*each) for part, each in self._each(output, previous)])
+        parts = zip(self._each(output, previous), self.by_part(temperature), strict=True)
+        return self._ordered([part.mean(*each, heat) for (part, each), heat in parts])
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:
         """[..., V]"""  # noqa: D400, D415
         return self._ordered([part.likely(*each) for part, each in self._each(output, previous)])
 
-    def _heat(self, temperature: Heat) -> Sequence[float]:
+    def by_part(self, temperature: Heat) -> Sequence[float]:
+        """A temperature for each part."""
         return [temperature] * len(self.parts) if isinstance(temperature, int | float) else temperature
 
     def _members(self) -> Tensor:
@@ -123,7 +126,7 @@ class Independent(Head):
     def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
         output = self.forward(h, previous, previous)
         noises = torch.split(noise, [part.draws for part in self.parts], -1)
-        found, sure, heat = [], [], self._heat(temperature)
+        found, sure, heat = [], [], self.by_part(temperature)
         for at, (part, (mine, before)) in enumerate(self._each(output, previous)):
             found.append(part.sample(mine, before, noises[at], heat[at]))
             sure.append(part.log_prob(mine, found[-1], before, heat[at]))
@@ -167,7 +170,7 @@ class Chain(Head):
         return torch.cat([book.index_costs(*each) for book, *each in zip(self.books, outputs, index, before, strict=True)], -1)
 
     def sample(self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0) -> tuple[Tensor, Tensor]:  # noqa: D102
-        previous_at, heat = self._indices(previous), self._heat(temperature)
+        previous_at, heat = self._indices(previous), self.by_part(temperature)
         r, found, sure = self._begin(h, previous_at, None), [], []
         noises = torch.split(noise, [book.draws for book in self.books], -1)
         for at, (book, before) in enumerate(zip(self.books, previous_at, strict=True)):

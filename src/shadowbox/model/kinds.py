@@ -88,7 +88,7 @@ class Part(nn.Module):
         """Uniform noise [..., draws] -> values [..., v]."""
         raise NotImplementedError
 
-    def mean(self, output: Tensor, previous: Tensor) -> Tensor:
+    def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:
         """Expected values [..., v]: of a flag, its probability."""
         raise NotImplementedError
 
@@ -123,8 +123,8 @@ class Flags(Part):
     def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
         return (noise < torch.sigmoid(self.options.undone(output) / temperature)).float()
 
-    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return torch.sigmoid(self.options.undone(output))
+    def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        return torch.sigmoid(self.options.undone(output) / temperature)
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return (self.options.undone(output) > 0).float()
@@ -174,7 +174,7 @@ class Regression(Part):
     def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
         return self.mean(output, previous)
 
-    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+    def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
         return self.low + self._share(output) * self.spread
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
@@ -215,8 +215,8 @@ class Mixture(Part):
         value: Tensor = means.gather(-1, chosen)[..., 0] + spreads.gather(-1, chosen)[..., 0] * normal
         return value / self.scale
 
-    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        weights, means, _ = self._read(output, 1.0)
+    def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        weights, means, _ = self._read(output, temperature)
         return (weights.exp() * means).sum(-1) / self.scale
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
@@ -332,8 +332,8 @@ class Codebook(Part):
         index = torch.where(changes & (self.size > 1), _drawn(others, noise[..., 1]), before)
         return index, log_p.gather(-1, index[..., None])[..., 0]
 
-    def mean(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.log_probs(output, self.index(previous)).exp() @ self.points
+    def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+        return self.log_probs(output, self.index(previous), temperature).exp() @ self.points
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.value(self.log_probs(output, self.index(previous)).argmax(-1))

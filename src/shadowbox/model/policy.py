@@ -144,9 +144,9 @@ class Seen:
         assert self.h is not None, "only `seq` knows what the head was given"
         return self.head.sample(self.h, self.previous, noise, temperature)[0]
 
-    def log_prob(self, values: Tensor) -> Tensor:
+    def log_prob(self, values: Tensor, temperature: Heat = 1.0) -> Tensor:
         """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P]. Sum for the frame's."""
-        return self.head.log_prob(self.output, values, self.previous)
+        return self.head.log_prob(self.output, values, self.previous, temperature)
 
     def costs(self, values: Tensor) -> Tensor:
         """What training makes smaller, by the head's `names`: [B, T, names]."""
@@ -160,9 +160,9 @@ class Seen:
         """From this to another policy's distributions, by part: [B, T, P]. Both need the same vocabulary."""
         return self.head.kl(self.output, other.output, self.previous)
 
-    def mean(self) -> Tensor:
+    def mean(self, temperature: Heat = 1.0) -> Tensor:
         """Expected values; of a flag, the probability that it is pressed: [B, T, V]."""
-        return self.head.mean(self.output, self.previous)
+        return self.head.mean(self.output, self.previous, temperature)
 
     def likely(self) -> Tensor:
         """The most likely values of each part; for measuring, not for playing: [B, T, V]."""

@@ -62,8 +62,7 @@ class PolicyAgent:
         import torch
 
         tuned = calibration or {}
-        heat = tuned.get("temperature", {})
-        self.heat = [manner.temperature * (heat[p.name]["temperature"] if p.name in heat else 1.0) for p in policy.head.parts]
+        self.heat = heat_of(policy, manner.temperature, tuned)
         self.limits = _limits(policy, manner, tuned.get("thresholds", {}))  # [draws, 2]: up and held; None: it draws
 
         self.policy, self.manner, self.mark, self.block = policy.eval(), manner, mark, block
@@ -184,6 +183,12 @@ def must_read(learned: Schema, schema: Schema, keys: Sequence[str], where: str) 
     lines += [f"{key}: not expected, found" for key in schema.control_keys if key not in learned.columns]
     if lines:
         raise SchemaMismatch(f"{where} learned on another schema ('{learned.name}', here '{schema.name}'): " + "; ".join(lines))
+
+
+def heat_of(policy: Policy, temperature: float, calibration: Mapping[str, Any]) -> list[float]:
+    """What each part's distribution is played at: its calibrated temperature, where it has one, times this."""
+    found = calibration.get("temperature", {})
+    return [temperature * (found[part.name]["temperature"] if part.name in found else 1.0) for part in policy.head.parts]
 
 
 def value_names(policy: Policy) -> list[str]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Real
+from shadowbox.model.heads import Heat
 from shadowbox.model.kinds import Codebook
 from shadowbox.play.policy import tensor, value_names
 from shadowbox.study.offline import Asked
@@ -39,10 +40,10 @@ def ask(
     seats: Sequence[Seat],
     progress: Report | None = None,
     *,
-    temperature: float = 1.0,
+    temperature: Heat = 1.0,
     threshold: float | None = None,
 ) -> Asked:
-    """Its answers at all frames of the seats; what it presses there is drawn, or pressed by a threshold, as it plays."""
+    """Its answers at all frames of the seats, at the temperature it plays at; what it presses is drawn, or by a threshold."""
     policy.eval()
     order = sorted(range(len(seats)), key=lambda at: seats[at].frames)  # alike lengths together: little is filled up
     answers: dict[int, Answer] = {}
@@ -55,7 +56,7 @@ def ask(
     return Asked(seats, [answers[at] for at in range(len(seats))])
 
 
-def _ask(policy: Policy, seats: Sequence[Seat], temperature: float) -> list[Answer]:
+def _ask(policy: Policy, seats: Sequence[Seat], temperature: Heat) -> list[Answer]:
     """Seats side by side, from their first frame to their last."""
     parts = [_read(policy, step, temperature) for step in walk(policy, seats)]
     joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
@@ -97,7 +98,7 @@ def walk(policy: Policy, seats: Sequence[Seat]) -> Iterator[Step]:
         yield Step(view, controls, inside, seen, blind, draws)
 
 
-def _read(policy: Policy, step: Step, temperature: float) -> dict[str, Tensor]:
+def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
     """Chances of buttons and means of sticks [B, T, V], drawn values [B, T, V], nats of the buttons [B, T]."""
     seen, draws = step.seen, step.draws
     last = draws[..., -policy.draws :]
@@ -109,22 +110,23 @@ def _read(policy: Policy, step: Step, temperature: float) -> dict[str, Tensor]:
     for noises in ancestors:
         each = {"cost": seen, "blank": step.blind}
         if len(policy.head.parts) > 1:
-            each = {name: one.given(one.drawn(noises)) for name, one in each.items()}
-        values.append(_chances(policy, each["cost"]))
+            each = {name: one.given(one.drawn(noises, temperature)) for name, one in each.items()}
+        values.append(_chances(policy, each["cost"], temperature))
         for name, one in each.items():
-            costs[name].append(one.log_prob(step.controls)[..., _button_parts(policy)].sum(-1))
+            costs[name].append(one.log_prob(step.controls, temperature)[..., _button_parts(policy)].sum(-1))
     found = {name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()}
     drawn = policy.values.counting(seen.drawn(last, temperature), step.view)
     return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
 
 
-def _chances(policy: Policy, seen: Seen) -> Tensor:
+def _chances(policy: Policy, seen: Seen, temperature: Heat) -> Tensor:
     """Of a button the probability that it is down, of a stick its expected position: [B, T, V]."""
-    found = seen.mean().clone()
+    found = seen.mean(temperature).clone()
+    heat = policy.head.by_part(temperature)
     for at, part in enumerate(policy.head.parts):
         if isinstance(part, Codebook) and not _is_stick(policy, part.keys[0]):
             output = torch.split(seen.output, policy.head.widths, -1)[at]
-            likely = part.log_probs(output, part.index(seen.previous[..., list(part.at)])).exp()
+            likely = part.log_probs(output, part.index(seen.previous[..., list(part.at)]), heat[at]).exp()
             found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
     return found
 

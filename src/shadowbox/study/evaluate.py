@@ -219,15 +219,14 @@ def _chairs(subject: _Subject, episodes: Sequence[int], settings: Settings) -> l
 
 def _asked(subject: _Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller) -> dict[str, Asked]:
     """The policy, called "", and what the baselines say to the same frames."""
-    from shadowbox.play.policy import TUNED
+    from shadowbox.play.policy import TUNED, heat_of
     from shadowbox.study.asking import ask
 
     limit, tuned = settings.threshold, settings.threshold == TUNED
     if tuned and subject.game.world is None:
         raise UsageError(f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number")
-    answers = ask(
-        subject.policy, seats, told("asking"), temperature=settings.temperature, threshold=None if tuned else limit
-    )  # fmt: skip
+    heat = heat_of(subject.policy, settings.temperature, subject.found.calibration)
+    answers = ask(subject.policy, seats, told("asking"), temperature=heat, threshold=None if tuned else limit)
     others = {
         "copy_last": table.copy_last,
         "never_press": recorded.never_press,

@@ -38,7 +38,7 @@ def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calib
     heat = fit_heat([part.name for part in policy.head.parts], costs, frames)
     thresholds = {}
     if policy.design.head == "independent":  # others decide buttons together, by what changes: there is no chance to cut
-        answers = ask(policy, seats).answers
+        answers = ask(policy, seats, temperature=[heat[part.name].temperature for part in policy.head.parts]).answers
         for name in answers[0].chance:
             rows = [(a.chance[name], s.down[name], s.episode) for s, a in zip(seats, answers, strict=True) if name in s.down]
             chances, downs, episodes = zip(*rows, strict=True)
