@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
+from shadowbox.study import source
 from shadowbox.study.card import Card
 from shadowbox.study.metrics import ANY, METRICS, SHARE
 
@@ -29,8 +30,8 @@ def _is(metric: str, name: str) -> bool:
     return metric == name or metric.startswith((f"{name}.", f"{name}/"))
 
 
-def judge(run: Path, store: Store, game: Game, card: Card) -> dict[str, float]:
-    """Let the best checkpoint of a run play, as the card's `eval` says: metric -> value, its `.low` and `.high`, baselines."""
+def judge(run: Path, store: Store, game: Game, card: Card, seed: int) -> dict[str, float]:
+    """Let the best checkpoint of a seed's run play, as the card's `eval` says: metric -> value, `.low`, `.high`, baselines."""
     from shadowbox.study.evaluate import Settings, evaluate
 
     assert card.eval is not None
@@ -38,6 +39,7 @@ def judge(run: Path, store: Store, game: Game, card: Card) -> dict[str, float]:
     settings = Settings(
         matches=wish.matches,
         against=wish.against or None,
+        split=source.shares(card.data, seed),
         temperature=wish.temperature,
         threshold=wish.threshold,
         most=wish.episodes,

@@ -175,7 +175,7 @@ def _setting(case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] |
         found = prior.find(place) if case.wish.resume and (place / log.FACTS).exists() else None
         if found and verdict.state(found) == "finished":
             _must_be_as_the_card_says(case, card, seed, found)
-            _judge_by_playing(case, card, place)
+            _judge_by_playing(case, card, place, seed)
             continue
         if len(card.seeds) > 1:
             case.say(f"seed {seed} ({number + 1} of {len(card.seeds)})")
@@ -183,7 +183,7 @@ def _setting(case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] |
         trained = prior.find(place)
         if trained is None or verdict.state(trained) != "finished":
             break
-        _judge_by_playing(case, card, place)
+        _judge_by_playing(case, card, place, seed)
     done = [found for seed in card.seeds if (found := prior.find(folder / str(seed)))]
     word, outcomes = verdict.judge(card, done)
     reason = next((str(each.facts["reason"]) for each in done if each.facts.get("reason")), "")
@@ -243,7 +243,7 @@ def _must_be_as_the_card_says(case: _Case, card: Card, seed: int, found: prior.R
         )
 
 
-def _judge_by_playing(case: _Case, card: Card, place: Path) -> None:
+def _judge_by_playing(case: _Case, card: Card, place: Path, seed: int) -> None:
     """What only playing shows is added to the run's facts."""
     facts = log.read_facts(place)
     wish = card.eval.model_dump() if card.eval else None
@@ -253,7 +253,7 @@ def _judge_by_playing(case: _Case, card: Card, place: Path) -> None:
 
     assert case.store is not None
     case.say(f"{place}: judged by playing")
-    log.write_facts(place, facts | {"eval": judge.judge(place, case.store, case.game, card), "judged": wish})
+    log.write_facts(place, facts | {"eval": judge.judge(place, case.store, case.game, card, seed), "judged": wish})
 
 
 def _sweep(case: _Case) -> Finished:
