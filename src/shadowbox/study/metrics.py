@@ -63,7 +63,7 @@ METRICS = (
     Metric("state_distance", "closed_loop", "low", "state", ("demonstrator", "never_press", "look_up", "real"),
            "Jensen-Shannon divergence in bits between the time spent in each state in play and in the data", SHARE),
     Metric("win_rate", "closed_loop", "high", "opponent", ("demonstrator", "never_press", "look_up"),
-           "wins (draws half) against an opponent, each seed from both seats", SHARE),
+           "wins (draws half) against an opponent, from the seats that it learned from", SHARE),
     Metric("win_rate_gap", "closed_loop", "0", "", ("never_press", "look_up"),
            "its win rate less that of its demonstrator, same opponent, same seeds", (-1.0, 1.0)),
 )  # fmt: skip
