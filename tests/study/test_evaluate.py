@@ -130,6 +130,24 @@ def test_stores_that_cannot_judge(data, still, settings, message):
         evaluate(still, data, settings, game=SHORT)
 
 
+def test_a_style_is_judged_on_its_own_player(data, tmp_path):
+    """Told whose style, it is asked and played in that one, in that player's chairs; who never sat there cannot be judged."""
+    told = run(tmp_path / "r", players=("based", "aggressive"))
+    found = {name: evaluate(told, data, dataclasses.replace(QUICK, player=name), game=SHORT).to_json()
+             for name in ("", "based", "aggressive")}  # fmt: skip
+    assert [each["player"] for each in found.values()] == [None, "based", "aggressive"]
+    assert [each["opponents"] for each in found.values()] == [["aggressive", "based"], ["aggressive"], ["based"]]
+    onsets = {name: each["gate"]["controls"]["keys/j"]["onsets_in_data"] for name, each in found.items()}
+    assert onsets[""] == onsets["based"] + onsets["aggressive"]
+    assert len({each["offline"]["nll"]["value"] for each in found.values()}) == 3
+    with pytest.raises(UsageError, match="0 of its 0 episodes of 'kiter' are on the side 'val'"):
+        evaluate(told, data, dataclasses.replace(QUICK, player="kiter"), game=SHORT)
+    with pytest.raises(UsageError, match="nothing on the side 'val' to choose temperatures from"):
+        tune(told, data, dataclasses.replace(QUICK, player="kiter"))
+    with pytest.raises(UsageError, match="trained without players"):
+        evaluate(run(tmp_path / "s"), data, dataclasses.replace(QUICK, player="based"), game=SHORT)
+
+
 def test_nothing_is_judged_on_what_it_learned_from(data, tmp_path):
     """A run is judged on the episodes that it held back, as its own split says; shares that mix them up are refused."""
     trained, split = run(tmp_path / "r"), Split(0.5, 0.5, 0.0)

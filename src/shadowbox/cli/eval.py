@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="It plays at this temperature.",
 )
 @click.option("--threshold", type=click.FloatRange(0, 1), help="It plays by this threshold instead of drawing.")
+@click.option("--as", "style", default="", metavar="NAME", help="In this player's style, on this player's seats.")
 @click.option("--calibrate", is_flag=True, help="First choose temperatures and thresholds, and store them with CHECKPOINT.")
 @click.option("--game", help="MODULE:NAME, where the store's game is not one of ours.")
 @click.option("--device", default="cpu", show_default=True)
@@ -71,6 +72,7 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
         tolerance=options["tolerance"],
         temperature=options["temperature"],
         threshold=options["threshold"],
+        player=options["style"],
         device=options["device"],
     )
     tuned = None

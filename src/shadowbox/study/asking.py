@@ -42,23 +42,24 @@ def ask(
     *,
     temperature: Heat = 1.0,
     threshold: float | None = None,
+    player: str = "",
 ) -> Asked:
-    """Its answers at all frames of the seats, at the temperature it plays at; what it presses is drawn, or by a threshold."""
+    """Its answers at all frames of the seats as it plays: at a temperature, drawn or by a threshold, in a player's style."""
     policy.eval()
     order = sorted(range(len(seats)), key=lambda at: seats[at].frames)  # alike lengths together: little is filled up
     answers: dict[int, Answer] = {}
     for first in range(0, len(order), SEATS):
         chosen = order[first : first + SEATS]
-        for at, answer in zip(chosen, _ask(policy, [seats[at] for at in chosen], temperature), strict=True):
+        for at, answer in zip(chosen, _ask(policy, [seats[at] for at in chosen], temperature, player), strict=True):
             answers[at] = answer if threshold is None else _pressed_above(answer, threshold)
         if progress:
             progress(len(answers), len(seats))
     return Asked(seats, [answers[at] for at in range(len(seats))])
 
 
-def _ask(policy: Policy, seats: Sequence[Seat], temperature: Heat) -> list[Answer]:
+def _ask(policy: Policy, seats: Sequence[Seat], temperature: Heat, player: str) -> list[Answer]:
     """Seats side by side, from their first frame to their last."""
-    parts = [_read(policy, step, temperature) for step in walk(policy, seats)]
+    parts = [_read(policy, step, temperature) for step in walk(policy, seats, player)]
     joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
     return [_answer(policy, seat, {name: values[at, : seat.frames] for name, values in joined.items()})
             for at, seat in enumerate(seats)]  # fmt: skip
@@ -76,9 +77,11 @@ class Step:
     draws: Tensor  # uniform [B, T, (ANCESTORS + 1) * draws]
 
 
-def walk(policy: Policy, seats: Sequence[Seat]) -> Iterator[Step]:
+def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[Step]:
     """All frames of the seats, in order, the memory carried along."""
     longest, device = max(seat.frames for seat in seats), next(policy.parameters()).device
+    told = policy.style_of([player] * len(seats)) if player else {}
+    style = {key: values.to(device) for key, values in told.items()}
     memory, forgetful = policy.initial(len(seats)), policy.initial(len(seats))
     ends = torch.tensor([seat.frames for seat in seats], device=device)
     for first in range(0, longest, STEPS):
@@ -92,8 +95,8 @@ def walk(policy: Policy, seats: Sequence[Seat]) -> Iterator[Step]:
         reset = torch.zeros(controls.shape[:2], dtype=torch.bool, device=device)
         reset[:, 0] = first == 0
         draws = torch.from_numpy(_noise(seats, rows, policy.draws * (ANCESTORS + 1))).to(device)
-        seen, memory = policy.seq(view, controls, reset, memory)
-        blind, forgetful = policy.seq(view, controls, reset, forgetful, hide=True)
+        seen, memory = policy.seq(view, controls, reset, memory, style)
+        blind, forgetful = policy.seq(view, controls, reset, forgetful, style, hide=True)
         inside = torch.arange(rows.start, rows.stop, device=device) < ends[:, None]
         yield Step(view, controls, inside, seen, blind, draws)
 

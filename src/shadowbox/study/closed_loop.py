@@ -104,15 +104,16 @@ class LookUp:
 
 
 def chairs(
-    game: Game, store: Store, episodes: Sequence[int], players: Sequence[int], matches: int, against: str | None
+    game: Game, store: Store, episodes: Sequence[int], players: Sequence[int], matches: int, against: str | None, name: str = ""
 ) -> list[Chair]:
     """The chairs of recorded players whose opponents can be called by name; with `against`, against that agent from each seat.
 
-    `matches` of them: those of the data first, then new seeds. Empty where no opponent is known.
+    `matches` of them: those of the data first, then new seeds. With a name those chairs only in which that player sat. Empty
+    where no opponent is known.
     """
     found: dict[tuple[str, int, str | None], list[int]] = {}
     known: dict[str, bool] = {}
-    sat = list(_who_sat(store, episodes, players))
+    sat = [each for each in _who_sat(store, episodes, players) if not name or each[2] == name]
     if against:
         usual = _most_frequent([name for _, _, name, _ in sat])
         for match in range(max(1, matches // len(players))):

@@ -50,6 +50,7 @@ class Settings:
     tolerance: int = 2  # frames between onsets that count as the same press
     temperature: float = 1.0
     threshold: float | None = None  # play by it instead of drawing
+    player: str = ""  # in whose style, where it was told who plays; on the seats of that player
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -183,16 +184,23 @@ class _Material:
 
 def _material(subject: _Subject, settings: Settings) -> _Material:
     store, policy = subject.store, subject.policy
-    chosen = unseen(subject.folder, store, subject.split, settings.side)[: settings.most]
+    everyone = [episode for episode in range(len(store)) if _sat(subject, settings.player, episode)]
+    chosen = sorted(set(everyone) & set(unseen(subject.folder, store, subject.split, settings.side)))[: settings.most]
     if len(chosen) < 2:
-        raise UsageError(f"{store.path}: {len(chosen)} of its {len(store)} episodes are on the side '{settings.side}'; "
+        whose = f"{len(everyone)} episodes" + (f" of '{settings.player}'" if settings.player else "")
+        raise UsageError(f"{store.path}: {len(chosen)} of its {whose} are on the side '{settings.side}'; "
                          "two at least are needed, for intervals draw episodes: record more, or name another side")  # fmt: skip
-    others = sorted(set(range(len(store))) - set(chosen))[: 2 * settings.most]
+    others = sorted(set(everyone) - set(chosen))[: 2 * settings.most]
     if not others:
         raise UsageError(f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on")
-    seats, counted = (list(recorded.seats(store, some, subject.players)) for some in (chosen, others))
+    seats, counted = (list(recorded.seats(store, some, subject.players, settings.player)) for some in (chosen, others))
     found = _Material(chosen, seats, counted)
     return found.as_answered(policy.values.sources) if policy.design.answers else found
+
+
+def _sat(subject: _Subject, player: str, episode: int) -> bool:
+    """Whether that player has a seat of this episode; without a name anybody does."""
+    return not player or any(recorded.who_sat(subject.store, episode, seat) == player for seat in subject.players)
 
 
 def unseen(checkpoint: Path, store: Store, split: Split, side: str) -> list[int]:
@@ -211,7 +219,7 @@ def _chairs(subject: _Subject, episodes: Sequence[int], settings: Settings) -> l
     game, store = subject.game, subject.store
     if game.world is None:
         return []
-    found = closed_loop.chairs(game, store, episodes, subject.players, settings.matches, settings.against)
+    found = closed_loop.chairs(game, store, episodes, subject.players, settings.matches, settings.against, settings.player)
     if not found:
         raise UsageError(f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC")
     return found
@@ -222,11 +230,14 @@ def _asked(subject: _Subject, seats: Sequence[Seat], table: Table, settings: Set
     from shadowbox.play.policy import TUNED, heat_of
     from shadowbox.study.asking import ask
 
-    limit, tuned = settings.threshold, settings.threshold == TUNED
+    tuned = settings.threshold == TUNED
     if tuned and subject.game.world is None:
         raise UsageError(f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number")
     heat = heat_of(subject.policy, settings.temperature, subject.found.calibration)
-    answers = ask(subject.policy, seats, told("asking"), temperature=heat, threshold=None if tuned else limit)
+    limit = None if tuned else settings.threshold
+    answers = ask(
+        subject.policy, seats, told("asking"), temperature=heat, threshold=limit, player=settings.player
+    )  # fmt: skip
     others = {
         "copy_last": table.copy_last,
         "never_press": recorded.never_press,
@@ -243,7 +254,7 @@ def _played(
     from shadowbox.play.policy import Manner, PolicyAgent
 
     game, options = subject.game, _world_options(subject.store)
-    manner = Manner(settings.temperature, settings.threshold)
+    manner = Manner(settings.temperature, settings.threshold, settings.player)
     agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
     games = {"": closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", options, told("playing"))}
     players: dict[str, Any] = {
@@ -279,6 +290,7 @@ def _facts(subject: _Subject, material: _Material, sitting: Sequence[closed_loop
         "side": settings.side,
         "split": str(subject.split),
         "seats": list(subject.players),
+        "player": settings.player or None,
         "matches": sum(len(chair.seeds) for chair in sitting),
         "opponents": sorted({chair.opponent for chair in sitting}),
         "tolerance": settings.tolerance,

@@ -50,11 +50,15 @@ class Answer:
     blank: Array | None = None  # the same with the own last controls hidden
 
 
-def seats(store: Store, episodes: Sequence[int], players: Sequence[int] | None = None) -> Iterator[Seat]:
-    """Each wanted seat of each episode."""
+def seats(store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = "") -> Iterator[Seat]:
+    """Each wanted seat of each episode; with a name only those in which that player sat."""
     for number in episodes:
+        chosen = [player for player in (range(store.schema.players) if players is None else players)
+                  if not name or who_sat(store, int(number), player) == name]  # fmt: skip
+        if not chosen:
+            continue
         columns, absent = store.schema.unpack(store.rows_of(int(number))), store.absent_in(int(number))
-        for player in range(store.schema.players) if players is None else players:
+        for player in chosen:
             yield seat_of(store.schema, columns, int(number), player, absent)
 
 
@@ -72,6 +76,12 @@ def seat_of(
     before = {name: presses.held_before(values) for name, values in down.items()}
     moved = {name: _shifted(values) for name, values in stick.items()}
     return Seat(episode, player, view, own, down, before, stick, moved)
+
+
+def who_sat(store: Store, episode: int, player: int) -> str:
+    """The name of a seat's player, where the metadata have one."""
+    names = store.meta_of(episode).get("players")
+    return str(names[player]) if isinstance(names, list) and player < len(names) else ""
 
 
 def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:

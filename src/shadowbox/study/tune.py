@@ -11,6 +11,7 @@ import torch
 from shadowbox.core.schema import Array
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
+from shadowbox.errors import UsageError
 from shadowbox.learn.calibrate import TEMPERATURES, Calibration, fit_heat, fit_threshold
 from shadowbox.model import checkpoint as checkpoints
 from shadowbox.play.policy import built
@@ -33,12 +34,16 @@ def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calib
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
     split = settings.split or learned.split(folder)[0] or Split()
     chosen = unseen(folder, opened, split, settings.side)[: settings.most]
-    seats = list(recorded.seats(opened, chosen, players))
-    costs, frames = _costs(policy, seats)
+    seats = list(recorded.seats(opened, chosen, players, settings.player))
+    if not seats:
+        raise UsageError(f"{opened.path}: nothing on the side '{settings.side}' to choose temperatures from: name another side")
+    costs, frames = _costs(policy, seats, settings.player)
     heat = fit_heat([part.name for part in policy.head.parts], costs, frames)
     thresholds = {}
     if policy.design.head == "independent":  # others decide buttons together, by what changes: there is no chance to cut
-        answers = ask(policy, seats, temperature=[heat[part.name].temperature for part in policy.head.parts]).answers
+        answers = ask(
+            policy, seats, temperature=[heat[part.name].temperature for part in policy.head.parts], player=settings.player
+        ).answers
         for name in answers[0].chance:
             rows = [(a.chance[name], s.down[name], s.episode) for s, a in zip(seats, answers, strict=True) if name in s.down]
             chances, downs, episodes = zip(*rows, strict=True)
@@ -49,7 +54,7 @@ def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calib
 
 
 @torch.inference_mode()
-def _costs(policy: Policy, seats: list[Seat]) -> tuple[Array, Array]:
+def _costs(policy: Policy, seats: list[Seat], player: str) -> tuple[Array, Array]:
     """Nats of each session at each temperature by part of the head: [sessions, H, P]; and its frames."""
     episodes = sorted({seat.episode for seat in seats})
     costs = np.zeros((len(episodes), len(TEMPERATURES), len(policy.head.parts)))
@@ -59,7 +64,7 @@ def _costs(policy: Policy, seats: list[Seat]) -> tuple[Array, Array]:
         some = order[first : first + SEATS]
         rows = [episodes.index(seat.episode) for seat in some]
         np.add.at(frames, rows, [seat.frames for seat in some])
-        for step in walk(policy, some):
+        for step in walk(policy, some, player):
             outputs = torch.split(step.seen.output, policy.head.widths, -1)
             for at, (part, output) in enumerate(zip(policy.head.parts, outputs, strict=True)):
                 place = list(part.at)
