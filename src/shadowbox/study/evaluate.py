@@ -96,9 +96,10 @@ class Evaluation:
             "store": str(self.store),
             "game": self.game.name,
             **self.facts,
+            "closed_loop_is": self.how,
             "gate": self.gate.to_json(),
             "offline": {name: figure.to_json() for name, figure in self.offline.items()},
-            "closed_loop": {"how": self.how, **{name: figure.to_json() for name, figure in self.closed_loop.items()}},
+            "closed_loop": {name: figure.to_json() for name, figure in self.closed_loop.items()},
         }
 
 
