@@ -132,7 +132,7 @@ def test_stores_that_cannot_judge(data, still, settings, message):
 
 def test_a_style_is_judged_on_its_own_player(data, tmp_path):
     """Told whose style, it is asked and played in that one, in that player's chairs; who never sat there cannot be judged."""
-    told = run(tmp_path / "r", players=("based", "aggressive"))
+    told = run(tmp_path / "r", players=("based", "aggressive", "kiter"))
     found = {name: evaluate(told, data, dataclasses.replace(QUICK, player=name), game=SHORT).to_json()
              for name in ("", "based", "aggressive")}  # fmt: skip
     assert [each["player"] for each in found.values()] == [None, "based", "aggressive"]
@@ -144,6 +144,8 @@ def test_a_style_is_judged_on_its_own_player(data, tmp_path):
         evaluate(told, data, dataclasses.replace(QUICK, player="kiter"), game=SHORT)
     with pytest.raises(UsageError, match="nothing on the side 'val' to choose temperatures from"):
         tune(told, data, dataclasses.replace(QUICK, player="kiter"))
+    with pytest.raises(UsageError, match="no style of 'kite': did you mean 'kiter'"):
+        evaluate(told, data, dataclasses.replace(QUICK, player="kite"), game=SHORT)
     with pytest.raises(UsageError, match="trained without players"):
         evaluate(run(tmp_path / "s"), data, dataclasses.replace(QUICK, player="based"), game=SHORT)
 

@@ -165,6 +165,8 @@ def _subject(name: str, store: Store, settings: Settings, game: Game | None) -> 
     game = game or _game(store)
     found = checkpoints.load(folder, kind="policy", device=settings.device)
     policy = built(found, store.schema, settings.device, game.encodings)
+    if settings.player:
+        policy.style_of([settings.player])  # who is a stranger is refused before anything is asked
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
     return _Subject(name, folder, found, policy, game, store, players, settings.split or learned.split(folder)[0] or Split())
 

@@ -31,6 +31,8 @@ def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calib
     folder, opened = learned.find(where, which), Store(store)
     found = checkpoints.load(folder, kind="policy", device=settings.device)
     policy = built(found, opened.schema, settings.device, learned.encodings(opened.schema.name))
+    if settings.player:
+        policy.style_of([settings.player])
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
     split = settings.split or learned.split(folder)[0] or Split()
     chosen = unseen(folder, opened, split, settings.side)[: settings.most]
