@@ -12,7 +12,16 @@ from hypothesis.extra import numpy as arrays
 
 from shadowbox.core.presses import onsets
 from shadowbox.learn import calibrate
-from shadowbox.learn.calibrate import TEMPERATURES, Calibration, fit_heat, fit_threshold, with_hysteresis
+from shadowbox.learn.calibrate import (
+    PLAYED_AT,
+    TEMPERATURES,
+    Calibration,
+    Play,
+    fit_heat,
+    fit_play,
+    fit_threshold,
+    with_hysteresis,
+)
 
 
 def bent(temperature: float, sessions: int = 12, frames: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -93,6 +102,18 @@ def test_half_the_sessions_choose_and_the_other_half_reports() -> None:
     assert crossed < 0.6
 
 
+def test_the_temperature_of_play_is_the_bottom_of_a_rough_bowl() -> None:
+    """Strains that are lowest at .9, with noise, choose about .9, and what they were like on matches that did not choose it."""
+    tried, draws = np.log(PLAYED_AT), np.random.default_rng(3)
+    bowl = np.sqrt(0.1 + 30 * (tried - np.log(0.9)) ** 2)
+    found = [fit_play(bowl + draws.normal(0, 0.05, (3, len(PLAYED_AT)))) for _ in range(50)]
+    assert np.mean([play.temperature for play in found]) == pytest.approx(0.9, abs=0.01)
+    assert max(abs(play.temperature - 0.9) for play in found) < 0.06
+    assert np.mean([play.before for play in found]) == pytest.approx(bowl[PLAYED_AT.index(1.0)], abs=0.03)
+    assert np.mean([play.after for play in found]) == pytest.approx(bowl.min(), abs=0.03)
+    assert fit_play(np.full((3, len(PLAYED_AT)), 9.0)).temperature == 1, "who never presses is not helped"
+
+
 def test_both_players_of_a_session_are_in_one_half() -> None:
     """What one player of a match chose is never reported on the other player of the same match."""
     low, high = sessions(2, 4, high=0.25), sessions(3, 4, high=0.9)
@@ -117,6 +138,6 @@ def test_too_few_presses_choose_nothing() -> None:
 def test_calibrations_are_plain_data() -> None:
     """It survives JSON, and an empty one means nothing was calibrated."""
     costs, frames = bent(1.5)
-    made = Calibration(fit_heat(["keys"], costs, frames), {"keys/j": fit_threshold(*sessions(1, 4))})
+    made = Calibration(fit_heat(["keys"], costs, frames), {"keys/j": fit_threshold(*sessions(1, 4))}, Play(0.9, 1.2, 0.4))
     assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert Calibration.from_json({}) == Calibration({}, {})

@@ -207,7 +207,9 @@ def test_calibration_is_stored_and_played(data, tmp_path):
     assert made.thresholds["keys/g"].f1 is None
     agent = specs.agent(f"policy:{where}@threshold", BRAWL)
     assert agent.limits.shape == (10, 2)
-    assert specs.agent(f"policy:{where}@0.5", BRAWL).heat[0] == pytest.approx(0.5 * made.heat["flags"].temperature)
+    assert specs.agent(f"policy:{where}@0.5", BRAWL).heat[0] == pytest.approx(
+        0.5 * made.heat["flags"].temperature * made.play.temperature
+    )
     assert not list(folder.parent.glob(".*")), "nothing is left behind"
 
 

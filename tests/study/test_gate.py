@@ -45,6 +45,14 @@ def judged(play, data):
     return gate.judge(BRAWL.schema, play, data, by_button), found
 
 
+def test_strain_is_where_the_gate_ends():
+    """As in the data it is next to 0, at a press ratio of 1.25 alone between, beyond the gate above 1, and never pressing 9."""
+    data = counted(range(20, 60))
+    close, far, never = (gate.strain(counted(range(40), **changes), data) for changes in ({}, {"share": 2.5}, {"share": 0}))
+    assert close < 0.3 < 1 < far < 9
+    assert never == 9
+
+
 def test_counts_by_hand():
     """Frames, frames down and presses begun of a seat, and the same by state, are those of its columns."""
     one = played(0)

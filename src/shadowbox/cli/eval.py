@@ -79,7 +79,10 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
     if options["calibrate"]:
         from shadowbox.study.tune import tune
 
-        tuned = tune(checkpoint, store, settings)
+        with progress("choosing temperatures") as update:
+            tuned = tune(
+                checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total)
+            )  # fmt: skip
     with progress("judging") as update:
         result = judge(checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total))
     facts = result.to_json() | ({"calibration": tuned.to_json()} if tuned else {})
@@ -120,6 +123,11 @@ def _tuned_as_text(tuned: Calibration) -> str:
     heat = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.usual else "far from 1: mend the model"]
             for name, h in tuned.heat.items()]  # fmt: skip
     parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], heat)]
+    if tuned.play:
+        away = [f"{tuned.play.temperature:g}", number(tuned.play.before), number(tuned.play.after)]
+        parts.append(
+            table(["in play", "temperature", "away from the data at 1", "at it", "(the gate ends at 1)"], [["all", *away, ""]])
+        )
     if tuned.thresholds:
         rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), _tuned(t)]
                 for name, t in tuned.thresholds.items()]  # fmt: skip

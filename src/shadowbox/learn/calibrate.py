@@ -1,6 +1,7 @@
 """After training: temperatures by group of controls, and thresholds for those who play by them. Stored with the checkpoint.
 
-Everything is chosen on one half of the sessions and reported on the other; what is stored was then chosen on all of them.
+Everything is chosen on one half of the sessions and reported on the other; what is stored was then chosen on all of them. Being
+right about recorded frames is not yet playing like them, so the temperature of play is chosen in play.
 T: frames of a session, H: temperatures that are tried, P: groups (the parts of a policy's head).
 """
 
@@ -16,6 +17,7 @@ from shadowbox.core.schema import Array
 from shadowbox.core.stats import halves
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(2.0), 29))  # the middle one is 1
+PLAYED_AT = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1)  # temperatures that are tried in play
 USUAL = (0.9, 1.1)  # outside, the model should be mended rather than its temperature
 CANDIDATES = tuple(k / 20 for k in range(2, 19))  # exact decimals, .10 to .90
 MARGIN = 0.05  # of the hysteresis: on above threshold + margin, off below threshold - margin
@@ -54,24 +56,39 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Play:
+    """The temperature of play, which multiplies all others.
+
+    `before` and `after`: how far buttons are from the data at 1 and at it, in matches that did not choose it (`gate.strain`).
+    """
+
+    temperature: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What is stored with a checkpoint."""
 
     heat: Mapping[str, Heat]
     thresholds: Mapping[str, Threshold]
+    play: Play | None = None  # of games without a simulator there is none
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
             "temperature": {name: asdict(heat) for name, heat in self.heat.items()},
             "thresholds": {name: asdict(threshold) for name, threshold in self.thresholds.items()},
+            "play": asdict(self.play) if self.play else None,
         }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Calibration:
         """The inverse; nothing stored is nothing calibrated."""
         heat = {name: Heat(**values) for name, values in data.get("temperature", {}).items()}
-        return Calibration(heat, {name: Threshold(**values) for name, values in data.get("thresholds", {}).items()})
+        thresholds = {name: Threshold(**values) for name, values in data.get("thresholds", {}).items()}
+        return Calibration(heat, thresholds, Play(**data["play"]) if data.get("play") else None)
 
 
 # ---- temperatures ------------------------------------------------------------------------------------------------
@@ -92,6 +109,27 @@ def fit_heat(names: Sequence[str], costs: Array, frames: Array) -> dict[str, Hea
         every = max(float(frames.sum()), 1.0)
         found[name] = Heat(round(float(TEMPERATURES[cost.sum(0).argmin()]), 4), before / every, after / every)
     return found
+
+
+# ---- the temperature of play -------------------------------------------------------------------------------------
+
+
+def fit_play(strains: Array) -> Play:
+    """The temperature with the least strain in play: [3, candidates], in all matches, in one half of them, in the other."""
+    every, one, other = (_bottom(row) for row in strains)
+    nearest = [int(np.abs(np.array(PLAYED_AT) - chosen).argmin()) for chosen in (one, other)]
+    before = strains[1:, PLAYED_AT.index(1.0)].mean()
+    after = (strains[2, nearest[0]] + strains[1, nearest[1]]) / 2  # each half is judged by what the other chose
+    return Play(every, float(before), float(after))
+
+
+def _bottom(strains: Array) -> float:
+    """Where the parabola through the squares is lowest: the strain of single temperatures is too rough to choose by."""
+    if np.ptp(strains) == 0:
+        return 1.0
+    tried = np.log(PLAYED_AT)
+    steps = np.round(np.arange(PLAYED_AT[0], PLAYED_AT[-1] + 0.005, 0.01), 2)
+    return float(steps[np.polyval(np.polyfit(tried, strains**2, 2), np.log(steps)).argmin()])
 
 
 # ---- thresholds --------------------------------------------------------------------------------------------------

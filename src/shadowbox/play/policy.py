@@ -186,8 +186,9 @@ def must_read(learned: Schema, schema: Schema, keys: Sequence[str], where: str) 
 
 
 def heat_of(policy: Policy, temperature: float, calibration: Mapping[str, Any]) -> list[float]:
-    """What each part's distribution is played at: its calibrated temperature, where it has one, times this."""
-    found = calibration.get("temperature", {})
+    """What each part's distribution is played at: its calibrated temperature and that of play, where there are, times this."""
+    found, play = calibration.get("temperature", {}), calibration.get("play") or {}
+    temperature *= play.get("temperature", 1.0)
     return [temperature * (found[part.name]["temperature"] if part.name in found else 1.0) for part in policy.head.parts]
 
 

@@ -214,6 +214,7 @@ class Eval(Part):
     matches: int = Field(default=200, ge=2, le=100_000)
     episodes: int = Field(default=100, ge=2, le=100_000)  # recorded ones that it is asked about
     temperature: float = Field(default=1.0, gt=0, le=10)
+    calibrate: bool = False  # first temperatures are chosen, that of play in matches that it is not judged by
     threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
 
 

@@ -104,12 +104,19 @@ class LookUp:
 
 
 def chairs(
-    game: Game, store: Store, episodes: Sequence[int], players: Sequence[int], matches: int, against: str | None, name: str = ""
+    game: Game,
+    store: Store,
+    episodes: Sequence[int],
+    players: Sequence[int],
+    matches: int,
+    against: str | None,
+    name: str = "",
+    purpose: str = "eval",
 ) -> list[Chair]:
     """The chairs of recorded players whose opponents can be called by name; with `against`, against that agent from each seat.
 
     `matches` of them: those of the data first, then new seeds. With a name those chairs only in which that player sat. Empty
-    where no opponent is known.
+    where no opponent is known. Another `purpose` has other new seeds.
     """
     found: dict[tuple[str, int, str | None], list[int]] = {}
     known: dict[str, bool] = {}
@@ -118,13 +125,13 @@ def chairs(
         usual = _most_frequent([name for _, _, name, _ in sat])
         for match in range(max(1, matches // len(players))):
             for seat in players:
-                found.setdefault((against, seat, usual), []).append(stable_hash("eval", against, match) >> 1)
+                found.setdefault((against, seat, usual), []).append(stable_hash(purpose, against, match) >> 1)
         return [Chair(opponent, seat, tuple(seeds), who) for (opponent, seat, who), seeds in found.items()]
     chosen = [(seed, seat, who, other) for seed, seat, who, other in sat if callable_name(game, other, known)]
     for match in range(matches if chosen else 0):
         seed, seat, who, other = chosen[match % len(chosen)]
         again = match // len(chosen)
-        found.setdefault((other, seat, who), []).append(seed if not again else stable_hash("eval", seed, again) >> 1)
+        found.setdefault((other, seat, who), []).append(seed if not again else stable_hash(purpose, seed, again) >> 1)
     return [Chair(opponent, seat, tuple(seeds), who) for (opponent, seat, who), seeds in found.items()]
 
 

@@ -109,7 +109,7 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store; the verdict is left beside the checkpoint."""
     settings, told = settings or Settings(), _teller(progress)
-    subject = _subject(str(checkpoint), Store(store), settings, game)
+    subject = subject_of(str(checkpoint), Store(store), settings, game)
     material = _material(subject, settings)
     table = Table(subject.schema, material.counted)
     sitting = _chairs(subject, material.episodes, settings)
@@ -139,7 +139,7 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class _Subject:
+class Subject:
     """Who is judged, and on what."""
 
     name: str  # as it was given
@@ -153,10 +153,18 @@ class _Subject:
 
     @property
     def schema(self) -> Schema:
+        """The store's."""
         return self.store.schema
 
+    def heat(self, settings: Settings) -> list[float]:
+        """The temperature of each part at which it plays."""
+        from shadowbox.play.policy import heat_of
 
-def _subject(name: str, store: Store, settings: Settings, game: Game | None) -> _Subject:
+        return heat_of(self.policy, settings.temperature, self.found.calibration)
+
+
+def subject_of(name: str, store: Store, settings: Settings, game: Game | None) -> Subject:
+    """Load it, and find out whose chairs it takes and which episodes it never saw."""
     from shadowbox.model import checkpoint as checkpoints
     from shadowbox.play.policy import built
 
@@ -168,7 +176,7 @@ def _subject(name: str, store: Store, settings: Settings, game: Game | None) -> 
     if settings.player:
         policy.style_of([settings.player])  # who is a stranger is refused before anything is asked
     players = settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
-    return _Subject(name, folder, found, policy, game, store, players, settings.split or learned.split(folder)[0] or Split())
+    return Subject(name, folder, found, policy, game, store, players, settings.split or learned.split(folder)[0] or Split())
 
 
 @dataclass(frozen=True)
@@ -185,10 +193,10 @@ class _Material:
         return replace(self, seats=seats, counted=counted)
 
 
-def _material(subject: _Subject, settings: Settings) -> _Material:
+def _material(subject: Subject, settings: Settings) -> _Material:
     store, policy = subject.store, subject.policy
     everyone = [episode for episode in range(len(store)) if _sat(subject, settings.player, episode)]
-    chosen = sorted(set(everyone) & set(unseen(subject.folder, store, subject.split, settings.side)))[: settings.most]
+    chosen = sorted(set(everyone) & set(unseen(subject, settings.side)))[: settings.most]
     if len(chosen) < 2:
         whose = f"{len(everyone)} episodes" + (f" of '{settings.player}'" if settings.player else "")
         raise UsageError(f"{store.path}: {len(chosen)} of its {whose} are on the side '{settings.side}'; "
@@ -201,15 +209,16 @@ def _material(subject: _Subject, settings: Settings) -> _Material:
     return found.as_answered(policy.values.sources) if policy.design.answers else found
 
 
-def _sat(subject: _Subject, player: str, episode: int) -> bool:
+def _sat(subject: Subject, player: str, episode: int) -> bool:
     """Whether that player has a seat of this episode; without a name anybody does."""
     return not player or any(recorded.who_sat(subject.store, episode, seat) == player for seat in subject.players)
 
 
-def unseen(checkpoint: Path, store: Store, split: Split, side: str) -> list[int]:
+def unseen(subject: Subject, side: str) -> list[int]:
     """The episodes of one side; refused where the run learned from some of them, unless that is what was asked for."""
+    store, split = subject.store, subject.split
     chosen: list[int] = split.episodes(store, side).tolist()
-    known, fingerprint = learned.split(checkpoint)
+    known, fingerprint = learned.split(subject.folder)
     learnt = known.episodes(store, "train").tolist() if known and fingerprint == store.fingerprint else []
     both = set(chosen) & set(learnt)
     if both and side in ("val", "test"):
@@ -218,7 +227,7 @@ def unseen(checkpoint: Path, store: Store, split: Split, side: str) -> list[int]
     return chosen
 
 
-def _chairs(subject: _Subject, episodes: Sequence[int], settings: Settings) -> list[closed_loop.Chair]:
+def _chairs(subject: Subject, episodes: Sequence[int], settings: Settings) -> list[closed_loop.Chair]:
     game, store = subject.game, subject.store
     if game.world is None:
         return []
@@ -228,15 +237,15 @@ def _chairs(subject: _Subject, episodes: Sequence[int], settings: Settings) -> l
     return found
 
 
-def _asked(subject: _Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller) -> dict[str, Asked]:
+def _asked(subject: Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller) -> dict[str, Asked]:
     """The policy, called "", and what the baselines say to the same frames."""
-    from shadowbox.play.policy import TUNED, heat_of
+    from shadowbox.play.policy import TUNED
     from shadowbox.study.asking import ask
 
     tuned = settings.threshold == TUNED
     if tuned and subject.game.world is None:
         raise UsageError(f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number")
-    heat = heat_of(subject.policy, settings.temperature, subject.found.calibration)
+    heat = subject.heat(settings)
     limit = None if tuned else settings.threshold
     answers = ask(
         subject.policy, seats, told("asking"), temperature=heat, threshold=limit, player=settings.player
@@ -251,12 +260,12 @@ def _asked(subject: _Subject, seats: Sequence[Seat], table: Table, settings: Set
 
 
 def _played(
-    subject: _Subject, sitting: Sequence[closed_loop.Chair], table: Table, settings: Settings, told: Teller
+    subject: Subject, sitting: Sequence[closed_loop.Chair], table: Table, settings: Settings, told: Teller
 ) -> dict[str, closed_loop.Games]:
     """The same matches by the policy, by its demonstrator where known, and by two baselines."""
     from shadowbox.play.policy import Manner, PolicyAgent
 
-    game, options = subject.game, _world_options(subject.store)
+    game, options = subject.game, world_options(subject.store)
     manner = Manner(settings.temperature, settings.threshold, settings.player)
     agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
     games = {"": closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", options, told("playing"))}
@@ -284,7 +293,7 @@ def _behaved(
     return closed_loop.behaviour_one_frame_ahead(schema, everybody, _manner(settings))
 
 
-def _facts(subject: _Subject, material: _Material, sitting: Sequence[closed_loop.Chair], settings: Settings) -> dict[str, Any]:
+def _facts(subject: Subject, material: _Material, sitting: Sequence[closed_loop.Chair], settings: Settings) -> dict[str, Any]:
     """How it was judged."""
     return {
         "step": subject.found.step,
@@ -298,6 +307,7 @@ def _facts(subject: _Subject, material: _Material, sitting: Sequence[closed_loop
         "opponents": sorted({chair.opponent for chair in sitting}),
         "tolerance": settings.tolerance,
         "manner": _manner(settings),
+        "heat": dict(zip((part.name for part in subject.policy.head.parts), subject.heat(settings), strict=True)),
         "fingerprint": subject.store.fingerprint,
     }
 
@@ -318,7 +328,7 @@ def _game(store: Store) -> Game:
     return load(name)
 
 
-def _world_options(store: Store) -> dict[str, Any]:
+def world_options(store: Store) -> dict[str, Any]:
     """Those that the recordings were made with, where they were made here."""
     call = store.manifest.made.get("record")
     options = call.get("options") if isinstance(call, Mapping) else None

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shadowbox.core.schema import Choice, Schema
 from shadowbox.core.stats import Interval
 from shadowbox.study import tally as counting
@@ -20,6 +22,7 @@ from shadowbox.study.recorded import state_keys
 from shadowbox.study.tally import Tally
 
 ENOUGH = 50  # presses begun in the data; of a rarer button a ratio says nothing
+FARTHEST = 9.0
 PRESS = (0.8, 1.25)
 ONSET = (0.67, 1.5)
 
@@ -93,6 +96,21 @@ def judge(schema: Schema, play: Tally, data: Tally, ratios: Mapping[str, Mapping
         failed = _failures(button, found, states) if used else ()
         controls.append(Control(button, onsets, used, found["press_ratio"], found["onset_ratio"], failed, tuple(states)))
     return Gate(tuple(controls))
+
+
+def strain(play: Tally, data: Tally) -> float:
+    """How far used buttons are from the data in frames down and presses begun: 0 is the same, 1 where the gate ends.
+
+    The root mean square of logarithms, so that twice is as far as half; a button that is never pressed is FARTHEST away.
+    """
+    used = data.begun.sum(0) >= ENOUGH
+    away = []
+    for kind, (_, most) in (("down", PRESS), ("begun", ONSET)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rates = [getattr(side, kind).sum(0)[used] / side.frames.sum(0)[used] for side in (play, data)]
+            away.append(np.abs(np.log(rates[0] / rates[1])) / np.log(most))
+    known = np.minimum(np.nan_to_num(np.concatenate(away), nan=FARTHEST, posinf=FARTHEST), FARTHEST)
+    return float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
 
 
 def _failures(button: str, found: Mapping[str, Interval], states: Sequence[Mapping[str, float | str]]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ def _is(metric: str, name: str) -> bool:
 def judge(run: Path, store: Store, game: Game, card: Card, seed: int) -> dict[str, float]:
     """Let the best checkpoint of a seed's run play, as the card's `eval` says: metric -> value, `.low`, `.high`, baselines."""
     from shadowbox.study.evaluate import Settings, evaluate
+    from shadowbox.study.tune import tune
 
     assert card.eval is not None
     wish = card.eval
@@ -44,4 +45,6 @@ def judge(run: Path, store: Store, game: Game, card: Card, seed: int) -> dict[st
         threshold=wish.threshold,
         most=wish.episodes,
     )
+    if wish.calibrate:
+        tune(f"{run}@best", store.path, settings, game=game)
     return evaluate(f"{run}@best", store.path, settings, game=game).metrics()

@@ -1,58 +1,84 @@
-"""Temperatures and thresholds of a checkpoint from recorded sessions, stored in its config; learn/calibrate.py chooses them."""
+"""Temperatures and thresholds of a checkpoint, stored in its config; learn/calibrate.py chooses them.
+
+From recorded sessions, but for the temperature of play, which is found in play.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
-from shadowbox.data.split import Split
+from shadowbox.core.stats import halves
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
-from shadowbox.learn.calibrate import TEMPERATURES, Calibration, fit_heat, fit_threshold
+from shadowbox.learn.calibrate import PLAYED_AT, TEMPERATURES, Calibration, Heat, Play, fit_heat, fit_play, fit_threshold
 from shadowbox.model import checkpoint as checkpoints
-from shadowbox.play.policy import built
-from shadowbox.study import learned, recorded
+from shadowbox.play.policy import Manner, PolicyAgent
+from shadowbox.study import closed_loop, gate, recorded
 from shadowbox.study.asking import SEATS, ask, walk
-from shadowbox.study.evaluate import unseen
+from shadowbox.study.evaluate import Report, Settings, Subject, subject_of, unseen, world_options
+from shadowbox.study.tally import tally
 
 if TYPE_CHECKING:
     from shadowbox.model.policy import Policy
-    from shadowbox.study.evaluate import Settings
     from shadowbox.study.recorded import Seat
 
+MATCHES = 80  # at each temperature of play
 
-def tune(checkpoint: str | Path, store: str | Path, settings: Settings) -> Calibration:
+
+def tune(
+    checkpoint: str | Path, store: str | Path, settings: Settings, *, game: Game | None = None, progress: Report | None = None
+) -> Calibration:
     """Choose on the settings' side of the store, and write it into the checkpoint's config. A session is an episode."""
-    where, _, which = str(checkpoint).partition("@")
-    folder, opened = learned.find(where, which), Store(store)
-    found = checkpoints.load(folder, kind="policy", device=settings.device)
-    policy = built(found, opened.schema, settings.device, learned.encodings(opened.schema.name))
-    if settings.player:
-        policy.style_of([settings.player])
-    players = settings.seats or learned.seats(folder, found.about) or tuple(range(opened.schema.players))
-    split = settings.split or learned.split(folder)[0] or Split()
-    chosen = unseen(folder, opened, split, settings.side)[: settings.most]
-    seats = list(recorded.seats(opened, chosen, players, settings.player))
+    subject = subject_of(str(checkpoint), Store(store), settings, game)
+    chosen = unseen(subject, settings.side)[: settings.most]
+    seats = list(recorded.seats(subject.store, chosen, subject.players, settings.player))
     if not seats:
-        raise UsageError(f"{opened.path}: nothing on the side '{settings.side}' to choose temperatures from: name another side")
-    costs, frames = _costs(policy, seats, settings.player)
-    heat = fit_heat([part.name for part in policy.head.parts], costs, frames)
+        raise UsageError(f"{store}: nothing on the side '{settings.side}' to choose temperatures from: name another side")
+    costs, frames = _costs(subject.policy, seats, settings.player)
+    heat = fit_heat([part.name for part in subject.policy.head.parts], costs, frames)
     thresholds = {}
-    if policy.design.head == "independent":  # others decide buttons together, by what changes: there is no chance to cut
-        answers = ask(
-            policy, seats, temperature=[heat[part.name].temperature for part in policy.head.parts], player=settings.player
-        ).answers
+    if subject.policy.design.head == "independent":  # others decide buttons together, by what changes: no chance to cut
+        sure = [heat[part.name].temperature for part in subject.policy.head.parts]
+        answers = ask(subject.policy, seats, temperature=sure, player=settings.player).answers
         for name in answers[0].chance:
             rows = [(a.chance[name], s.down[name], s.episode) for s, a in zip(seats, answers, strict=True) if name in s.down]
             chances, downs, episodes = zip(*rows, strict=True)
             thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
-    made = Calibration(heat, thresholds)
-    checkpoints.calibrate(folder, made.to_json())
+    made = Calibration(heat, thresholds, _in_play(subject, heat, set(chosen), settings, progress))
+    checkpoints.calibrate(subject.folder, made.to_json())
     return made
+
+
+def _in_play(
+    subject: Subject, heat: Mapping[str, Heat], judged_on: set[int], settings: Settings, progress: Report | None
+) -> Play | None:
+    """The temperature at which it presses as was recorded; in chairs of episodes that it is not judged on."""
+    game, store = subject.game, subject.store
+    others = [episode for episode in range(len(store)) if episode not in judged_on]
+    data = tally(store.schema, recorded.seats(store, others[: 2 * settings.most], subject.players, settings.player))
+    wanted = (game, store, others, subject.players, min(MATCHES, settings.matches), settings.against, settings.player, "tune")
+    sitting = closed_loop.chairs(*wanted) if game.world else []
+    if not sitting or not len(data):
+        return None
+    calibrated = Calibration(heat, {}).to_json()
+    strains = np.zeros((3, len(PLAYED_AT)))
+    for at, temperature in enumerate(PLAYED_AT):
+        agent = PolicyAgent(subject.policy, Manner(temperature, player=settings.player), calibration=calibrated)
+        games = closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", world_options(store))
+        played = tally(store.schema, games.seats)
+        half = halves(played.episodes)
+        parts = (played, played.part(half == 0), played.part(half == 1))
+        strains[:, at] = [gate.strain(part, data) for part in parts]
+        if progress:
+            progress("playing at temperatures", at + 1, len(PLAYED_AT))
+    return fit_play(strains)
 
 
 @torch.inference_mode()
