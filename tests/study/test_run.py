@@ -221,8 +221,12 @@ def test_judged_by_playing(project):
     found, said = ran(write(**more, eval={"against": "random", "matches": 4, "episodes": 4}))
     assert (found.verdict, said[-1]) == ("passed", "runs/toy/0: judged by playing")
     assert 0 <= found.outcomes[0].value <= 1
-    path = write(**more, eval={"against": "random", "matches": 6, "episodes": 4})
+    path = write(**more, eval={"against": "random", "matches": 6, "episodes": 4, "calibrate": True})
     assert ran(path, resume=True)[1] == ["runs/toy/0: judged by playing"]
+    (judged,) = (project / "runs/toy/0").glob("checkpoints/*/evaluation.json")
+    chosen = json.loads((judged.parent / "config.json").read_bytes())["calibration"]
+    heat = chosen["temperature"]["flags"]["temperature"] * chosen["play"]["temperature"]
+    assert json.loads(judged.read_bytes())["heat"]["flags"] == pytest.approx(heat)
     assert ran(path, resume=True)[1] == []
 
 
