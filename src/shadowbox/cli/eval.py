@@ -126,7 +126,7 @@ def _tuned_as_text(tuned: Calibration) -> str:
     if tuned.play:
         away = [f"{tuned.play.temperature:g}", number(tuned.play.before), number(tuned.play.after)]
         parts.append(
-            table(["in play", "temperature", "away from the data at 1", "at it", "(the gate ends at 1)"], [["all", *away, ""]])
+            table(["in play", "temperature", "strain at 1", "at it", ""], [["all", *away, "the gate ends at strain 1"]])
         )
     if tuned.thresholds:
         rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), _tuned(t)]
