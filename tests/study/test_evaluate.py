@@ -195,6 +195,11 @@ def test_the_page_shows_it(judged, visit, tmp_path):
     viewers = "[...document.querySelectorAll('match-viewer')]"
     page.wait_for_function(f"{viewers}.every(v => v.querySelector('canvas'))")
     assert page.locator(".broken").count() == 0
+    page.get_by_text("Where this comes from").click()
+    origin = page.locator("details", has_text="Where this comes from").inner_text()
+    assert "drawn at temperature 1" in origin
+    assert "flags 1" in origin
+    assert "None" not in origin
 
 
 def test_calibration_is_stored_and_played(data, tmp_path):

@@ -204,11 +204,15 @@ def _figures(figures: Mapping[str, Figure]) -> Html:
 
 def _origin(result: Evaluation) -> list[tuple[Text, Text]]:
     known: list[tuple[Text, Text]] = [("checkpoint", code(str(result.checkpoint))), ("store", code(str(result.store)))]
-    return known + [(name, code(_as_text(value))) for name, value in result.facts.items()]
+    return known + [(name, code(_as_text(value))) for name, value in result.facts.items() if value is not None]
 
 
 def _as_text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_as_text(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _number(interval: Interval) -> Text:
