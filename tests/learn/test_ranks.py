@@ -120,6 +120,24 @@ def test_a_rank_that_dies_is_said(store, tmp_path):
     assert "SIGABRT" not in err
 
 
+@pytest.mark.parametrize(("others", "said"), [(True, "why"), (False, "")])
+def test_who_fails_beside_others_says_why_first(others, said):
+    """SIGTERM between an error and its message ends who trains alone, and not one whose others are ended with it."""
+    code = f"""
+import os, signal
+from shadowbox.learn.guardrails import Stop
+try:
+    with Stop(others={others}):
+        raise RuntimeError("why")
+except RuntimeError as error:
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.stdout.strip() == said
+    assert found.returncode == (0 if others else -signal.SIGTERM)
+
+
 def _rank(process):
     pairs = (pair.partition("=") for pair in Path(f"/proc/{process}/environ").read_text().split("\0"))
     return {name: value for name, _, value in pairs}.get("RANK")

@@ -25,10 +25,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Remembers that someone wants the run to end. A second signal is not waited for: it acts as it would without us."""
+    """Remembers that someone wants the run to end. A second signal is not waited for: it acts as it would without us.
 
-    def __init__(self) -> None:
-        self.signal = 0
+    `others`: processes train beside this one. When one of them fails, whoever started them ends the rest at once, so one that
+    is leaving with an error no longer heeds SIGTERM: it would go before it has said why.
+    """
+
+    def __init__(self, *, others: bool = False) -> None:
+        self.signal, self.others = 0, others
         self._before: dict[int, Any] = {}
 
     @property
@@ -41,9 +45,10 @@ class Stop:
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            leaving = self.others and kind is not None and number == signal.SIGTERM
+            signal.signal(number, signal.SIG_IGN if leaving else handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number

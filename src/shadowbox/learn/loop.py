@@ -38,7 +38,7 @@ def train(
     with ExitStack() as stack:
         session = _open(task, run, config, parent, resume, console, stack)
         session.observer = observer
-        stop = stack.enter_context(guardrails.Stop())
+        stop = stack.enter_context(guardrails.Stop(others=session.ranks.count > 1))
         while not session.ended and session.step < session.total:
             _step(session, next(session.batches), console)
             _log(session)
