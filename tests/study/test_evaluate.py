@@ -14,7 +14,7 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
-from shadowbox.study import gate, learned, specs
+from shadowbox.study import closed_loop, gate, learned, specs
 from shadowbox.study.evaluate import Settings, evaluate
 from shadowbox.study.evaluation_page import document
 from shadowbox.study.metrics import BY_NAME, METRICS, Figure
@@ -216,6 +216,19 @@ def test_calibration_is_stored_and_played(data, tmp_path):
         0.5 * made.heat["flags"].temperature * made.play.temperature
     )
     assert not list(folder.parent.glob(".*")), "nothing is left behind"
+
+
+def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch):
+    """No chair of an episode on the judged side is played in to choose it, however few of that side are asked about."""
+    sat = []
+    chairs = closed_loop.chairs
+    monkeypatch.setattr(
+        closed_loop, "chairs", lambda game, store, episodes, *more: sat.extend(episodes) or chairs(game, store, episodes, *more)
+    )
+    tune(run(tmp_path / "r"), data, dataclasses.replace(QUICK, most=2), game=SHORT)
+    held = QUICK.split.episodes(Store(data), "val").tolist()
+    assert len(held) > 2
+    assert sat == sorted(set(range(12)) - set(held))
 
 
 def test_a_frame_under_the_glass(data, tmp_path):

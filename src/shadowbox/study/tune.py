@@ -37,8 +37,8 @@ def tune(
 ) -> Calibration:
     """Choose on the settings' side of the store, and write it into the checkpoint's config. A session is an episode."""
     subject = subject_of(str(checkpoint), Store(store), settings, game)
-    chosen = unseen(subject, settings.side)[: settings.most]
-    seats = list(recorded.seats(subject.store, chosen, subject.players, settings.player))
+    side = unseen(subject, settings.side)
+    seats = list(recorded.seats(subject.store, side[: settings.most], subject.players, settings.player))
     if not seats:
         raise UsageError(f"{store}: nothing on the side '{settings.side}' to choose temperatures from: name another side")
     costs, frames = _costs(subject.policy, seats, settings.player)
@@ -51,7 +51,7 @@ def tune(
             rows = [(a.chance[name], s.down[name], s.episode) for s, a in zip(seats, answers, strict=True) if name in s.down]
             chances, downs, episodes = zip(*rows, strict=True)
             thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
-    made = Calibration(heat, thresholds, _in_play(subject, heat, set(chosen), settings, progress))
+    made = Calibration(heat, thresholds, _in_play(subject, heat, set(side), settings, progress))
     checkpoints.calibrate(subject.folder, made.to_json())
     return made
 
