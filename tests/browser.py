@@ -59,6 +59,22 @@ def visit(chromium):
 def until(page, condition, seconds=15):
     """Wait until a JavaScript condition holds; Playwright's own way needs eval, which a page's policy forbids."""
     end = time.monotonic() + seconds
-    while not page.evaluate(condition):
+    while not _holds(page, condition):
         assert time.monotonic() < end, f"never: {condition}"
         page.wait_for_timeout(20)
+
+
+def follow(page, link):
+    """Click what leads to another page, and wait until that one is there: a click alone comes back while the old one stands."""
+    with page.expect_navigation():
+        link.click()
+
+
+def _holds(page, condition):
+    """Whether it does; in the moment in which one page gives way to another it does not."""
+    try:
+        return page.evaluate(condition)
+    except Exception as error:
+        if "context was destroyed" not in str(error):
+            raise
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from browser import follow
 from kept_promises import UNKIND, write_card, write_run
 from quick_brawl import GAME
 from starlette.testclient import TestClient
@@ -219,7 +220,7 @@ def test_unkind_cards_are_text(server, browse, tmp_path, width, scheme):
         assert "<img src=x onerror=alert(1)>" in page.inner_text("main"), name
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
     page.goto(base)
-    page.get_by_role("link", name=named).click()
+    follow(page, page.get_by_role("link", name=named))
     assert page.evaluate(until_counted) == 0
     assert page.inner_text("h1") == named
 
@@ -231,7 +232,7 @@ def test_two_cards_are_chosen_in_the_list(server, browse, tmp_path):
     page = browse(server("--cards", tmp_path / "mine").url + "cards")
     for box in page.get_by_role("checkbox").all():
         box.check()
-    page.get_by_role("button", name="Compare").click()
+    follow(page, page.get_by_role("button", name="Compare"))
     page.wait_for_url("**/cards/compare?card=one&card=two")
     assert page.inner_text("pre .gone >> nth=-1") == "-seeds: [0]"
     assert page.inner_text("pre .come >> nth=-1") == "+seeds: [5]"
@@ -242,8 +243,8 @@ def test_a_card_leads_to_its_runs_and_back(server, browse, tmp_path):
     write_card(tmp_path / "mine")
     write_run(tmp_path / "trained" / "toy" / "0")
     page = browse(server("--cards", tmp_path / "mine", "--runs", tmp_path / "trained").url + "cards/toy")
-    page.click("text=toy/0")
+    follow(page, page.get_by_text("toy/0"))
     page.wait_for_url("**/runs/toy/0")
-    page.get_by_role("link", name="toy", exact=True).click()
+    follow(page, page.get_by_role("link", name="toy", exact=True))
     page.wait_for_url("**/cards/toy")
     assert page.inner_text("h1") == "toy"

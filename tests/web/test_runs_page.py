@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from browser import until
+from browser import follow, until
 from quick_brawl import GAME
 from starlette.testclient import TestClient
 
@@ -319,13 +319,13 @@ def test_unkind_names_are_text(server, browse):
     make_run(site.folder / "runs" / name, lines=lines, events=events, commit=UNKIND, store=UNKIND)
     make_run(site.folder / "runs" / "other")
     page = browse(site.url + "runs", width=390, height=844)
-    page.get_by_role("link", name=name).click()
+    follow(page, page.get_by_role("link", name=name))
     until(page, "() => document.querySelectorAll('.chart svg').length > 0")
     assert page.evaluate("document.querySelectorAll('img').length") == 0
     page.goto(site.url + "runs")
     for box in page.get_by_role("checkbox").all():
         box.check()
-    page.get_by_role("button", name="Compare").click()
+    follow(page, page.get_by_role("button", name="Compare"))
     until(page, "() => document.querySelectorAll('.chart .run1, .chart .run2').length > 1")
     assert page.evaluate("document.querySelectorAll('img').length") == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import until
+from browser import follow, until
 from quick_brawl import GAME, LENGTH
 
 from shadowbox.data.store import Store
@@ -187,7 +187,7 @@ def test_a_stored_match_opens_in_the_viewer(server, browse, tmp_path):
     """From the list to the match: its frames are those of the store; the copy of it is one file that works offline."""
     record(GAME, [Pairing("based", "random", 2)], tmp_path / "fights")
     page = browse(server(tmp_path / "fights").url + "matches")
-    page.click("text=#1")
+    follow(page, page.get_by_text("#1"))
     until(page, "window.__viewer?.drawn?.length > 0")
     page.evaluate("__viewer.seek(100)")
     episode = Store(tmp_path / "fights").episode(1)
@@ -205,7 +205,7 @@ def test_a_forfeit_is_said_on_the_stage(server, browse):
     until(page, "window.__viewer?.ended && __viewer.frame === __viewer.last", 90)
     assert page.locator(".verdict").inner_text() == "constant wins · forfeit"
     assert "raises forfeits: failed with RuntimeError." in page.locator("#told").inner_text()
-    page.click("text=in numbers")
+    follow(page, page.get_by_text("in numbers"))
     assert page.get_by_text("What happened", exact=True).is_visible()
     assert "secret" not in page.content()
 
