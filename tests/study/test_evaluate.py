@@ -64,7 +64,9 @@ def test_every_figure_has_its_baselines(judged):
             assert metric.part == part
             assert set(figure.baselines) == set(metric.baselines), name
     found = {name.partition(".")[0] for name in (*judged.offline, *judged.closed_loop)}
-    assert found == {metric.name for metric in METRICS} - {"stick_change_error", "val/stick_mae"}  # brawl has no sticks
+    assert found == {metric.name for metric in METRICS} - {"stick_nll", "stick_change_error", "val/stick_mae"}  # no sticks here
+    for baseline in ("copy_last", "never_press"):
+        assert judged.closed_loop["press_ratio.keys/j"].baselines[baseline] == (0, 0, 0)
 
 
 def test_the_verdict_lies_beside_the_checkpoint(judged, still):

@@ -21,6 +21,7 @@ from shadowbox.model.heads import Heat
 from shadowbox.model.kinds import Codebook
 from shadowbox.play.policy import tensor, value_names
 from shadowbox.study.offline import Asked
+from shadowbox.study.places import Standing
 from shadowbox.study.recorded import Answer, Seat
 
 if TYPE_CHECKING:
@@ -55,6 +56,24 @@ def ask(
         if progress:
             progress(len(answers), len(seats))
     return Asked(seats, [answers[at] for at in range(len(seats))])
+
+
+@torch.inference_mode()
+def placed(policy: Policy, seats: Sequence[Seat]) -> list[Seat]:
+    """The seats with the places of their sticks, where the policy puts sticks at places and the recording has them."""
+    device, names = next(policy.parameters()).device, value_names(policy)
+    found = []
+    for seat in seats:
+        rows = slice(0, seat.frames)
+        books = [book for _, book in _sticks(policy) if all(names[at] in seat.stick for at in book.at)]
+        keys = policy.schema.control_keys if books else ()
+        view, own = ({key: _stacked([side[key]], rows).to(device) for key in keys} for side in (seat.view, seat.own))
+        standing = {}
+        for book in books:
+            now, before = (book.index(policy.values.of(side)[0][:, list(book.at)]).cpu().numpy() for side in (own, view))
+            standing[_called(book)] = Standing(now, before, book.size)
+        found.append(replace(seat, standing=standing))
+    return found
 
 
 def _ask(policy: Policy, seats: Sequence[Seat], temperature: Heat, player: str) -> list[Answer]:
@@ -102,21 +121,25 @@ def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[St
 
 
 def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
-    """Chances of buttons and means of sticks [B, T, V], drawn values [B, T, V], nats of the buttons [B, T]."""
+    """Chances of buttons and means of sticks, drawn values [B, T, V]; nats of the buttons, and of each stick's place [B, T]."""
     seen, draws = step.seen, step.draws
     last = draws[..., -policy.draws :]
     ancestors = [draws[..., at * policy.draws : (at + 1) * policy.draws] for at in range(ANCESTORS)]
     if len(policy.head.parts) == 1:
         ancestors = ancestors[:1]  # nothing depends on anything
     values = []
-    costs: dict[str, list[Tensor]] = {"cost": [], "blank": []}
+    sticks = _sticks(policy)
+    costs: dict[str, list[Tensor]] = {"cost": [], "blank": [], **{_called(book): [] for _, book in sticks}}
     for noises in ancestors:
         each = {"cost": seen, "blank": step.blind}
         if len(policy.head.parts) > 1:
             each = {name: one.given(one.drawn(noises, temperature)) for name, one in each.items()}
         values.append(_chances(policy, each["cost"], temperature))
         for name, one in each.items():
-            costs[name].append(one.log_prob(step.controls, temperature)[..., _button_parts(policy)].sum(-1))
+            by_part = one.log_prob(step.controls, temperature)
+            costs[name].append(by_part[..., _button_parts(policy)].sum(-1))
+            for at, book in sticks if one is each["cost"] else ():
+                costs[_called(book)].append(by_part[..., at])
     found = {name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()}
     drawn = policy.values.counting(seen.drawn(last, temperature), step.view)
     return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
@@ -142,6 +165,17 @@ def _button_parts(policy: Policy) -> list[int]:
     return [at for at, part in enumerate(policy.head.parts) if not _is_stick(policy, part.keys[0])]
 
 
+def _sticks(policy: Policy) -> list[tuple[int, Codebook]]:
+    """The parts, with their place in the order, that put a stick (or a trigger) at places."""
+    parts = enumerate(policy.head.parts)
+    return [(at, part) for at, part in parts if isinstance(part, Codebook) and _is_stick(policy, part.keys[0])]
+
+
+def _called(book: Codebook) -> str:
+    """Its name beside those of buttons."""
+    return f"{book.keys[0].split('/')[0]}/{book.name}"
+
+
 def _is_stick(policy: Policy, key: str) -> bool:
     return isinstance(policy.schema.columns[key].field, Real)
 
@@ -154,7 +188,8 @@ def _answer(policy: Policy, seat: Seat, found: dict[str, Array]) -> Answer:
             chance[name], drawn[name] = found["values"][:, at].astype(np.float64), found["drawn"][:, at] > 0.5
         elif name in seat.stick:
             position[name] = found["values"][:, at]
-    return Answer(chance, drawn, position, found["cost"].astype(np.float64), found["blank"].astype(np.float64))
+    cost, blank = (found[name].astype(np.float64) for name in ("cost", "blank"))
+    return Answer(chance, drawn, position, cost, blank, {name: found[name].astype(np.float64) for name in seat.standing})
 
 
 def _stacked(values: Sequence[Array], rows: slice) -> Tensor:

@@ -19,7 +19,7 @@ from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
 from shadowbox.play.match import SIDE_BY_SIDE, Played, play
 from shadowbox.study import specs
-from shadowbox.study.metrics import BY_NAME, EXACTLY_ZERO, Figure
+from shadowbox.study.metrics import BY_NAME, Figure
 from shadowbox.study.offline import Asked
 from shadowbox.study.recorded import DRAW, Seat, Table, seat_of
 from shadowbox.study.tally import Tally, halves, ratios, state_distance, tally
@@ -241,7 +241,6 @@ def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure]
         for metric, value in own.items():
             beside = {"real": floor[metric]}
             beside |= {name: values[metric] for name, values in others.items()}
-            beside.setdefault("copy_last", EXACTLY_ZERO)  # on its own it begins no press
             beside = {name: beside[name] for name in BY_NAME[metric].baselines if name in beside}
             out[f"{metric}.{button}"] = Figure(value, beside)
     for key in found.play.time if states else ():

@@ -187,10 +187,14 @@ class _Material:
     seats: list[Seat]
     counted: list[Seat]
 
-    def as_answered(self, sources: Sequence[Sequence[str]]) -> _Material:
-        """The same for a policy that answers for some controls only, or for several together."""
-        seats, counted = ([recorded.as_answered(seat, sources) for seat in some] for some in (self.seats, self.counted))
-        return replace(self, seats=seats, counted=counted)
+    def shown_to(self, policy: Policy) -> _Material:
+        """The same as that policy takes it: it may answer for some controls only, and has its own places for sticks."""
+        from shadowbox.study.asking import placed
+
+        seats, counted = self.seats, self.counted
+        if policy.design.answers:
+            seats, counted = ([recorded.as_answered(seat, policy.values.sources) for seat in some] for some in (seats, counted))
+        return replace(self, seats=placed(policy, seats), counted=placed(policy, counted))
 
 
 def _material(subject: Subject, settings: Settings) -> _Material:
@@ -205,8 +209,7 @@ def _material(subject: Subject, settings: Settings) -> _Material:
     if not others:
         raise UsageError(f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on")
     seats, counted = (list(recorded.seats(store, some, subject.players, settings.player)) for some in (chosen, others))
-    found = _Material(chosen, seats, counted)
-    return found.as_answered(policy.values.sources) if policy.design.answers else found
+    return _Material(chosen, seats, counted).shown_to(policy)
 
 
 def _sat(subject: Subject, player: str, episode: int) -> bool:
@@ -275,6 +278,7 @@ def _played(
     }
     for who, player in players.items():
         games[who] = closed_loop.play_in(game, sitting, player, who, options, told(f"playing {who}"))
+    games["copy_last"] = games["never_press"]  # it begins no press, so there is never one to repeat
     if all(chair.demonstrator and closed_loop.callable_name(game, chair.demonstrator) for chair in sitting):
         games["demonstrator"] = closed_loop.play_demonstrators(game, sitting, options, told("playing its demonstrator"))
     return games

@@ -9,8 +9,6 @@ from typing import Any
 
 from shadowbox.core.stats import Interval
 
-EXACTLY_ZERO = Interval(0.0, 0.0, 0.0)  # a score that follows from the definition
-
 
 @dataclass(frozen=True)
 class Metric:
@@ -46,6 +44,9 @@ METRICS = (
     Metric("onset_ece", "offline", "low", "control", ("rate", "look_up"),
            "expected calibration error of the chance that a press begins; bins of equally many presses, each weighted by them",
            SHARE),
+    Metric("stick_nll", "offline", "low", "control", ("copy_last", "rate", "look_up"),
+           "nats that the places of the sticks and triggers of a decision cost: at which of those that the policy knows each "
+           "stands"),
     Metric("stick_change_error", "offline", "low", "control", ("copy_last", "look_up"),
            "mean error of a stick's position in the frames in which it moves"),
     Metric("copycat_gap", "offline", "low", "", ("copy_last",),
@@ -60,19 +61,21 @@ METRICS = (
            "presses begun a frame of play, over those of the data"),
     Metric("hold_ratio", "closed_loop", "1", "control", ("look_up", "real"),
            "mean length of a press, over that of the data"),
-    Metric("state_distance", "closed_loop", "low", "state", ("demonstrator", "never_press", "look_up", "real"),
+    Metric("state_distance", "closed_loop", "low", "state", ("demonstrator", "copy_last", "never_press", "look_up", "real"),
            "Jensen-Shannon divergence in bits between the time spent in each state in play and in the data", SHARE),
-    Metric("win_rate", "closed_loop", "high", "opponent", ("demonstrator", "never_press", "look_up"),
+    Metric("win_rate", "closed_loop", "high", "opponent", ("demonstrator", "copy_last", "never_press", "look_up"),
            "wins (draws half) against an opponent, from the seats that it learned from", SHARE),
-    Metric("win_rate_gap", "closed_loop", "0", "", ("never_press", "look_up"),
+    Metric("win_rate_gap", "closed_loop", "0", "", ("copy_last", "never_press", "look_up"),
            "its win rate less that of its demonstrator, same opponent, same seeds", (-1.0, 1.0)),
 )  # fmt: skip
 
 BASELINES = {
-    "copy_last": "does what was done in the last frame; of likelihoods: how often each button usually stays as it is",
+    "copy_last": "does what was done in the last frame, and so in play nothing, ever; of likelihoods: how often each button or "
+    "stick usually stays as it is",
     "never_press": "presses nothing, sticks at rest",
-    "rate": "each button as often as it is down (or begins) on average, whatever happens",
-    "look_up": "each button as often as it is down in this state of the own player, held or not before; drawn, where drawn",
+    "rate": "each button as often as it is down (or begins) on average, each stick where it is on average, whatever happens",
+    "look_up": "each button as often as it is down in this state of the own player, held or not before; drawn, where drawn; "
+    "each stick as often as it stays in this state, and goes where it then goes",
     "real": "one half of the recordings against the other",
     "demonstrator": "who was recorded, playing the same matches",
 }

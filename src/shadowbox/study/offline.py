@@ -15,7 +15,8 @@ from shadowbox.core import presses, reliability
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval, bootstrap, bootstrap_ratio, halves
 from shadowbox.study.metrics import BY_NAME, Figure
-from shadowbox.study.recorded import SMALLEST, Answer, Seat
+from shadowbox.study.places import SMALLEST
+from shadowbox.study.recorded import Answer, Seat
 
 CANDIDATES = 200  # thresholds that are tried
 
@@ -65,8 +66,13 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
     if sticks:
         add("stick_change_error", lambda asked: _ratio_of(asked, lambda s, a: _change_error(s, a, sticks)))
         add("val/stick_mae", lambda asked: _ratio_of(asked, lambda s, a: _stick_error(s, a, sticks)))
+    standing = list(dict.fromkeys(name for answer in everybody[""].answers for name in answer.stick_cost))
+    if standing:
+        add("stick_nll", lambda asked: _ratio_of(asked, lambda s, a: _place_cost(s, a, standing)))
     for name in names:
         of_buttons([name], name)
+    for name in standing:
+        add("stick_nll", lambda asked, name=name: _ratio_of(asked, lambda s, a: _place_cost(s, a, [name])), name)  # type: ignore[misc]
     for name in sticks:
         add("stick_change_error", lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])), name)  # type: ignore[misc]
     return found
@@ -174,6 +180,12 @@ def _change_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[flo
             error, moved = presses.change_error(answer.position[name], seat.stick[name], seat.stick_before[name])
             top, bottom = top + error, bottom + moved
     return top, bottom
+
+
+def _place_cost(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+    """Nats, and decisions in which these sticks are known."""
+    known = [answer.stick_cost[name] for name in names if name in answer.stick_cost]
+    return float(sum(cost.sum() for cost in known)), float(seat.frames if known else 0)
 
 
 def _gap(seat: Seat, answer: Answer) -> Array:

@@ -6,7 +6,7 @@ T: decisions of an episode. A seat sees the world with its own slot first, as a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Choice, Columns, Schema
 from shadowbox.core.view import from_seat
 from shadowbox.data.store import Store
+from shadowbox.study import places
+from shadowbox.study.places import SMALLEST, Standing
 
 DRAW = 900  # of the baselines' noise, far from those that bots and policies make
-SMALLEST = 1e-6  # of a chance, where its logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Seat:
     before: dict[str, Array]
     stick: dict[str, Array]  # stick -> f32 [T]
     stick_before: dict[str, Array]
+    standing: dict[str, Standing] = field(default_factory=dict)  # stick -> its places, those of whom is judged
 
     @property
     def frames(self) -> int:
@@ -48,6 +50,7 @@ class Answer:
     position: dict[str, Array]  # stick -> expected [T]
     cost: Array  # nats of the pressed buttons [T]
     blank: Array | None = None  # the same with the own last controls hidden
+    stick_cost: dict[str, Array] = field(default_factory=dict)  # stick -> nats of its place [T]
 
 
 def seats(store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = "") -> Iterator[Seat]:
@@ -113,14 +116,15 @@ def state_keys(schema: Schema) -> tuple[str, ...]:
 class Table:
     """For each state of the own player and each button, held or not: how often it is down, and where the sticks are.
 
-    Counted on seats, smoothed by one frame at the overall rate. The state is the first of `state_keys`.
+    Counted on seats, smoothed by one frame at the overall rate. The state is the first of `state_keys`. Where a stick goes
+    from its place is counted, too (`places.Moves`), where the seats know places.
     """
 
     def __init__(self, schema: Schema, counted: Sequence[Seat]) -> None:
         keys = state_keys(schema)
         self.by = keys[0] if keys else None
-        field = schema.columns[self.by].field if self.by else None
-        self.states = field.n if isinstance(field, Choice) else 1
+        what = schema.columns[self.by].field if self.by else None
+        self.states = what.n if isinstance(what, Choice) else 1
         names = list(dict.fromkeys(name for seat in counted for name in seat.down))
         count = {name: np.zeros((self.states, 2, 2)) for name in names}  # [state, before, now]
         sticks = {name: np.zeros((self.states, 2)) for seat in counted for name in seat.stick}
@@ -136,6 +140,7 @@ class Table:
         self.chance = {
             name: (table[..., 1] + self.after[name]) / (table.sum(-1) + 1) for name, table in count.items()
         }  # [state, before]
+        self.moves = {name: self._moves(name, counted) for name in dict.fromkeys(n for seat in counted for n in seat.standing)}
         mean = {name: float(table[:, 0].sum() / max(table[:, 1].sum(), 1)) for name, table in sticks.items()}
         self.position = {name: (table[:, 0] + mean[name]) / (table[:, 1] + 1) for name, table in sticks.items()}
 
@@ -149,20 +154,28 @@ class Table:
         """How often each button is down in this state, held or not before."""
         state = self.situation(seat.view)
         chance = {name: self.chance[name][state, before.astype(int)] for name, before in seat.before.items()}
-        return _answer(seat, chance, {name: self.position[name][state] for name in seat.stick})
+        position = {name: self.position[name][state] for name in seat.stick}
+        costs = {name: self.moves[name].staying(standing, 1 + state) for name, standing in seat.standing.items()}
+        return Answer(chance, drawn(seat, chance), position, _cost(seat, chance), None, costs)
 
     def copy_last(self, seat: Seat) -> Answer:
         """What was held before; its likelihood is that of a button which usually stays as it is."""
         usual = {name: self.after[name][before.astype(int)] for name, before in seat.before.items()}
         chance = {name: before.astype(np.float64) for name, before in seat.before.items()}
         blank = _cost(seat, {name: np.full(seat.frames, self.rate[name]) for name in seat.down})
-        return Answer(chance, dict(seat.before), dict(seat.stick_before), _cost(seat, usual), blank)
+        stays = {name: self.moves[name].staying(standing) for name, standing in seat.standing.items()}
+        return Answer(chance, dict(seat.before), dict(seat.stick_before), _cost(seat, usual), blank, stays)
 
     def usual(self, seat: Seat) -> Answer:
         """Each button as often as ever; where it is up, it begins as often as ever."""
         chance = {name: np.where(before, self.rate[name], self.begins[name]) for name, before in seat.before.items()}
         alone = {name: np.full(seat.frames, self.rate[name]) for name in seat.down}
-        return Answer(chance, {}, {}, _cost(seat, alone))
+        anywhere = {name: self.moves[name].anywhere(standing) for name, standing in seat.standing.items()}
+        return Answer(chance, {}, {}, _cost(seat, alone), None, anywhere)
+
+    def _moves(self, name: str, counted: Sequence[Seat]) -> places.Moves:
+        known = [seat for seat in counted if name in seat.standing]
+        return places.count([seat.standing[name] for seat in known], [self.situation(seat.view) for seat in known], self.states)
 
 
 def never_press(seat: Seat) -> Answer:
@@ -177,10 +190,6 @@ def drawn(seat: Seat, chance: Mapping[str, Array], draw: int = DRAW) -> dict[str
     frames = np.arange(seat.frames)
     seeds = np.full(seat.frames, stable_hash("recorded", seat.episode) >> 1, np.int64)
     return {name: noise(seeds, frames, seat.player, draw + at) < p for at, (name, p) in enumerate(chance.items())}
-
-
-def _answer(seat: Seat, chance: dict[str, Array], position: dict[str, Array]) -> Answer:
-    return Answer(chance, drawn(seat, chance), position, _cost(seat, chance))
 
 
 def _cost(seat: Seat, chance: Mapping[str, Array]) -> Array:

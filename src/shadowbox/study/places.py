@@ -1,0 +1,72 @@
+"""Where sticks stand, at one of the places that a policy knows: whether they stay, and if not, where they go.
+
+T: decisions, K: places, S: states of the own player. The counts are baselines of a stick's likelihood; they know the same
+places as the policy that is judged, so that nats can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from shadowbox.core.schema import Array
+
+SMALLEST = 1e-6  # of a chance, where its logarithm is taken
+
+
+class Standing(NamedTuple):
+    """The places of a stick in a seat: of `size` places the numbers [T] now and in the frame before."""
+
+    now: Array
+    before: Array
+    size: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What was counted of a stick, smoothed: by state by one frame at the overall rate."""
+
+    at: Array  # [K] how often it is there
+    stays: Array  # [1 + S] how often it stays where it is: overall, then in each state
+    goes: Array  # [1 + S, K] where it goes if it does not stay
+
+    def staying(self, standing: Standing, row: Array | int = 0) -> Array:
+        """Nats of each place [T], told where the stick was: by rows of the counts [T], 0 for those of all states together."""
+        now, before, _ = standing
+        elsewhere = self.goes[row, now] / np.maximum(1 - self.goes[row, before], SMALLEST)
+        chance = np.where(now == before, self.stays[row], (1 - self.stays[row]) * elsewhere)
+        return _nats(chance)
+
+    def anywhere(self, standing: Standing) -> Array:
+        """Nats of each place [T], told nothing."""
+        return _nats(self.at[standing.now])
+
+
+def count(standings: Sequence[Standing], states: Sequence[Array], number: int) -> Moves:
+    """Count a stick in seats, each with the own player's state [T], one of `number`."""
+    size = standings[0].size
+    at, stayed, gone = np.zeros(size), np.zeros((number, 2)), np.zeros((number, size))
+    for (now, before, _), state in zip(standings, states, strict=True):
+        moved = now != before
+        at += np.bincount(now, minlength=size)
+        np.add.at(stayed, (state, (~moved).astype(int)), 1)
+        np.add.at(gone, (state[moved], now[moved]), 1)
+    usual = _shares(stayed.sum(0))[1]
+    usually = _shares(gone.sum(0))
+    stays = (stayed[:, 1] + usual) / (stayed.sum(1) + 1)
+    goes = (gone + usually) / (gone.sum(1, keepdims=True) + 1)
+    return Moves(_shares(at), np.concatenate([[usual], stays]), np.concatenate([usually[None], goes]))
+
+
+def _shares(counts: Array) -> Array:
+    """A half-count each keeps them off 0."""
+    found: Array = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
+    return found
+
+
+def _nats(chance: Array) -> Array:
+    found: Array = -np.log(np.clip(chance, SMALLEST, 1))
+    return found
