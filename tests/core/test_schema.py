@@ -439,7 +439,7 @@ def test_each_mistake_of_a_declaration_is_named(declare: object, said: list[str]
 
 def test_what_is_just_allowed_is_allowed() -> None:
     """Limits themselves are inside: the largest f2, both forms of a seat, a mirrored symmetric range, a single choice."""
-    small(
+    schema = small(
         Real("x", high=65504, store="f2"),
         Real("y", low=-3, high=3, mirror="negate"),
         Choice("one", 1),
@@ -447,6 +447,7 @@ def test_what_is_just_allowed_is_allowed() -> None:
         Choice("whom", 3, seat=True),
         Choice("all", 1 << 32),
     )
+    assert [key.partition("/")[2] for key in schema.state_keys] == ["x", "y", "one", "who", "whom", "all"]
 
 
 # ---- comparing -------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ TRIO = Schema(
 any_schema = st.one_of(st.just(TOY), st.just(TRIO), schemas())
 
 
-def same(a: Columns, b: Columns) -> None:
+def assert_same(a: Columns, b: Columns) -> None:
     """The same keys, types and values."""
     assert a.keys() == b.keys()
     for key in a:
@@ -49,8 +49,8 @@ def test_twice_from_a_seat_is_the_identity(schema: Schema, seed: int, data: st.D
     player = data.draw(st.integers(0, schema.players - 1))
     columns = random_columns(schema, 4, seed)
     before = copied(columns)
-    same(from_seat(schema, from_seat(schema, columns, player), player), before)
-    same(columns, before)
+    assert_same(from_seat(schema, from_seat(schema, columns, player), player), before)
+    assert_same(columns, before)
 
 
 @given(any_schema, st.integers(0, 99))
@@ -59,8 +59,8 @@ def test_twice_mirrored_is_the_identity(schema: Schema, seed: int) -> None:
     """A mirror of a mirror shows the frame itself, and the input is never touched."""
     columns = random_columns(schema, 4, seed)
     before = copied(columns)
-    same(mirrored(schema, mirrored(schema, columns)), before)
-    same(columns, before)
+    assert_same(mirrored(schema, mirrored(schema, columns)), before)
+    assert_same(columns, before)
 
 
 @given(any_schema, st.integers(0, 99), st.data())
@@ -69,7 +69,7 @@ def test_seat_and_mirror_commute(schema: Schema, seed: int, data: st.DataObject)
     """It does not matter which of the two comes first."""
     player = data.draw(st.integers(0, schema.players - 1))
     columns = random_columns(schema, 3, seed)
-    same(mirrored(schema, from_seat(schema, columns, player)), from_seat(schema, mirrored(schema, columns), player))
+    assert_same(mirrored(schema, from_seat(schema, columns, player)), from_seat(schema, mirrored(schema, columns), player))
 
 
 @given(any_schema, st.integers(0, 99), st.data())
@@ -112,7 +112,7 @@ def test_a_seat_choice_of_a_player_moves_and_is_renamed() -> None:
 def test_one_players_view_is_as_it_stands() -> None:
     """Player 0 sees the frame unchanged."""
     columns = random_columns(TOY, 3, 1)
-    same(from_seat(TOY, columns, 0), columns)
+    assert_same(from_seat(TOY, columns, 0), columns)
 
 
 @pytest.mark.parametrize("player", [-1, 2, 7])
@@ -153,7 +153,7 @@ def test_any_leading_axes(schema: Schema, seed: int, lead: tuple[int, ...]) -> N
     player = schema.players - 1
     for look in (lambda c: from_seat(schema, c, player), lambda c: mirrored(schema, c)):
         expected = {key: values.reshape(*lead, values.shape[-1]) for key, values in look(flat).items()}
-        same(look(shaped), expected)
+        assert_same(look(shaped), expected)
 
 
 def test_what_is_not_given_is_not_made_up() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
-from pettingzoo.test import parallel_api_test, parallel_seed_test
+from pettingzoo.test import parallel_api_test as check_interface
+from pettingzoo.test import parallel_seed_test as check_seeds
 
 import shadowbox.envs  # noqa: F401  (registers the environments)
 from shadowbox.envs.parallel import GameParallelEnv
@@ -114,8 +115,8 @@ def test_wrong_calls_of_many():
 
 def test_pettingzoo_finds_nothing_wrong():
     """PettingZoo's test of the interface and of seeds pass."""
-    parallel_api_test(GameParallelEnv("brawl", reward="dense", time_limit=200), num_cycles=500)
-    parallel_seed_test(lambda: GameParallelEnv("brawl", reward="dense", actions="combos"))
+    check_interface(GameParallelEnv("brawl", reward="dense", time_limit=200), num_cycles=500)
+    check_seeds(lambda: GameParallelEnv("brawl", reward="dense", actions="combos"))
 
 
 def test_all_seats_are_two_single_seats():

@@ -15,7 +15,8 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
-from shadowbox.learn.imitate import Lessons, prepare
+from shadowbox.learn.imitate import prepare
+from shadowbox.learn.lessons import Lessons
 from shadowbox.model.policy import PRESETS
 
 CPU = torch.device("cpu")

@@ -47,6 +47,11 @@ def test_seven_mistakes(project):
         assert word in lines[mistake.line - 1] or mistake.field.startswith(("targets", "kill")), mistake
 
 
+def made(**call):
+    """Data that is made by this call."""
+    return {"store": "data/x", "make": call}
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "complaint"),
     [
@@ -86,6 +91,20 @@ def test_seven_mistakes(project):
         ({"data": {"store": "data/toy", "split": "80/10"}}, "data.split", "is no split"),
         ({"data": {"store": "data/toy", "split": "100/0/0"}}, "data.split", "no episode is on the side 'val'"),
         ({"data": {"store": "data/x", "make": {}}}, "data.make", "say either record or ingest"),
+        ({"data": made(record={"matches": 2})}, "data.make.record", "p0 and p1 name agents"),
+        ({"data": made(record={"p0": "nobody", "p1": "based"}), "game": "brawl"}, "data.make.record", "no bot 'nobody'"),
+        ({"data": made(record={"mix": [{"p0": "based"}]}), "game": "brawl"}, "data.make.record", "data.make.record.mix"),
+        ({"data": made(ingest={"paths": ["x"]}), "game": "brawl"}, "data.make.ingest", "brawl reads no recordings"),
+        (
+            {"data": made(ingest={"paths": ["x"], "filter": "trian"}), "game": "melee"},
+            "data.make.ingest.filter",
+            "there is no filter 'trian'",
+        ),
+        (
+            {"data": made(ingest={"paths": ["x"], "options": {"huamn": True}}), "game": "melee"},
+            "data.make.ingest.options",
+            "did you mean 'human'",
+        ),
         ({"facts": {"parameters": 7}}, "facts.parameters", "the card says 7 parameters, the model has"),
         ({"facts": {"frames": "1,000"}}, "facts.frames", "the card says 1,000 frames, the data has 720"),
         ({"facts": {"colour": 7}}, "facts.colour", "there is no fact 'colour'"),

@@ -49,8 +49,9 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @json_option
 def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     """Learn from STORE what its players pressed. Ctrl-C saves and says how to go on; so does SIGTERM."""
-    from shadowbox.learn.imitate import Lessons, prepare
+    from shadowbox.learn.imitate import prepare
     from shadowbox.learn.learner import Parent
+    from shadowbox.learn.lessons import Lessons
     from shadowbox.learn.loop import train as run_loop
 
     store = Store(path)

@@ -22,10 +22,10 @@ from shadowbox.model import trunks
 from shadowbox.model.codec import Embed, Encoded, Values
 from shadowbox.model.heads import HEADS, Head, Heat, Vocabulary, usual_vocabulary
 from shadowbox.model.kinds import Options
+from shadowbox.model.style import Style
 from shadowbox.model.trunks import TRUNKS, Memory
 
 View = Mapping[str, Tensor]
-NAMELESS = 0.1  # of the matches that are learned from: whose style it is is not told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,7 @@ class Policy(nn.Module):
         self.sees = tuple(key for key in sees if key in schema.state_keys)
         self.values = Values(schema, design.answers)
         self.embed = Encoded(encoding) if encoding else Embed(schema, (*self.sees, *schema.control_keys))
-        self.style = _Style(design) if design.players or design.strength else None
+        self.style = Style(design) if design.players or design.strength else None
         width = self.embed.width + bool(design.blank) + (self.style.width if self.style else 0)
         own = torch.zeros(width, dtype=torch.bool)
         own[self.embed.places(schema.control_keys, self.values.slots)] = True
@@ -318,47 +318,6 @@ class Policy(nn.Module):
         late = torch.maximum(at - delay, first) + delay
         found = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))
         return found, {"queue": past[:, steps:].float(), "waiting": (steps - first[:, -1]).clamp(max=delay)}
-
-
-class _Style(nn.Module):
-    """Whose style, and how strong: a vector a match. Number 0 is nobody in particular."""
-
-    def __init__(self, design: Design) -> None:
-        super().__init__()
-        self.players = design.players
-        self.table = nn.Embedding(len(design.players) + 1, 8) if design.players else None
-        self.width = (8 if design.players else 0) + (2 if design.strength else 0)
-        self.strength = design.strength
-
-    def forward(self, style: View | None, batch: int, device: torch.device) -> Tensor:
-        """{"player": [B], "strength": [B, 2]} -> [B, width]; without them, nobody in particular."""
-        parts = []
-        if self.table is not None:
-            nobody = torch.zeros(batch, dtype=torch.int64, device=device)
-            parts.append(self.table(self._told(style["player"]) if style and "player" in style else nobody))
-        if self.strength:
-            unknown = torch.zeros(batch, 2, device=device)
-            parts.append(self._told(style["strength"]) if style and "strength" in style else unknown)
-        return torch.cat(parts, -1)
-
-    def _told(self, values: Tensor) -> Tensor:
-        """While it learns, some matches are nobody's in particular: otherwise it would not know how nobody plays."""
-        if not self.training:
-            return values
-        kept = torch.rand(len(values), device=values.device) >= NAMELESS
-        return values * (kept if values.dim() == 1 else kept[:, None])
-
-    def of(self, players: Sequence[str], strengths: Sequence[float | None] | None) -> dict[str, Tensor]:
-        """Names and strengths as tensors; strength is (value, known)."""
-        for name in players:
-            if name and name not in self.players:
-                known_ones = did_you_mean(name, self.players) if self.players else "it was trained without players"
-                raise UsageError(f"this policy has no style of '{name}': {known_ones}")
-        if not self.strength and any(value is not None for value in strengths or ()):
-            raise UsageError("this policy was trained without strength, and can be told none")
-        numbers = [self.players.index(name) + 1 if name else 0 for name in players]
-        known = [(0.0, 0.0) if value is None else (float(value), 1.0) for value in strengths or [None] * len(numbers)]
-        return {"player": torch.tensor(numbers), "strength": torch.tensor(known)}
 
 
 # ---- from plain data -------------------------------------------------------------------------------------------

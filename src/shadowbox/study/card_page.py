@@ -8,9 +8,10 @@ from typing import Any
 
 from shadowbox.page.document import Bar, Html, Text, badge, beside, code, facts, heading, sentence, table, with_interval
 from shadowbox.page.prose import prose
-from shadowbox.study import cardfile, results, rules, verdict
+from shadowbox.study import cardfile, results, verdict
 from shadowbox.study.card import Card, Kill
 from shadowbox.study.cardfile import CardFile
+from shadowbox.study.conditions import COMPARISONS
 from shadowbox.study.head import Mistake
 from shadowbox.study.signing import Signature, Standing
 
@@ -225,7 +226,7 @@ def in_words(target: Mapping[str, Any], wanted: float | None) -> str:
     said += f"; {results.number(target['value'])} was reached" if target["value"] is not None else "; nothing was measured"
     if target["passed"] and target["met_for_free_by"]:
         return f"{said}, but {', '.join(target['met_for_free_by'])} would do, too, without learning."
-    compare = rules.COMPARISONS.get(target["op"])
+    compare = COMPARISONS.get(target["op"])
     ends = (target["low"], target["high"])
     if compare and wanted is not None and None not in ends and len({compare(end, wanted) for end in ends}) > 1:
         return f"{said}; the interval holds the promised value, so this may be chance."

@@ -13,9 +13,10 @@ from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError, did_you_mean
 from shadowbox.study import card as cards
 from shadowbox.study import estimate as estimates
-from shadowbox.study import prices, prior, rules, settings, signing, source
-from shadowbox.study.card import Card, Reading, Target
+from shadowbox.study import prices, prior, reach, rules, settings, signing, source
+from shadowbox.study.card import Card, Reading
 from shadowbox.study.cardfile import CardFile
+from shadowbox.study.conditions import COMPARISONS, Compare
 from shadowbox.study.guard import Guard
 from shadowbox.study.head import Mistake
 from shadowbox.study.head import Path as Place
@@ -140,7 +141,9 @@ class _Case:
         if ways is not None and ways and (ways[0] is None) == (ways[1] is None):
             self._add(("data", "make"), "say either record or ingest")
             return
-        self._must_make_sense()
+        if self.game is not None:
+            for place, message in source.doubts(self.card, self.game):
+                self._add(("data", "make", *place), message)
         self.store = self._try(("data", "store"), lambda: source.find(self.card))
         if self.store is None:
             if not data.make and not data.external and not any(found.field == "data.store" for found in self.found):
@@ -158,38 +161,6 @@ class _Case:
             "fingerprint": source.fingerprint(self.card, self.game, self.store) if self.game else self.store.fingerprint,
         }
         self._count()
-
-    def _must_make_sense(self) -> None:
-        """Who plays the matches that make the data is known before anything is made."""
-        make, game = self.card.data.make, self.game
-        if game is not None and make is not None and make.ingest is not None:
-            self._must_be_readable(game, make.ingest)
-        if game is None or make is None or make.record is None:
-            return
-        call, place = make.record, ("data", "make", "record")
-        if not call.mix and not (call.p0 and call.p1):
-            self._add(place, "p0 and p1 name agents, or mix lists pairings")
-            return
-        from shadowbox.study import specs
-
-        pairings = self._try(place, lambda: source.pairings(self.card))
-        for pairing in pairings or []:
-            for spec in (pairing.p0, pairing.p1):
-                if not spec.startswith(("policy:", "replay:")):
-                    self._try(place, lambda spec=spec: specs.agent(spec, game))
-        self._try(place, lambda: specs.must_be_options(game, call.options))
-
-    def _must_be_readable(self, game: Game, call: cards.Ingest) -> None:
-        place = ("data", "make", "ingest")
-        if game.reader is None:
-            self._add(place, f"{game.name} reads no recordings")
-        elif call.filter and call.filter not in game.reader_filters:
-            self._add(
-                (*place, "filter"), f"there is no filter '{call.filter}': {did_you_mean(call.filter, game.reader_filters)}"
-            )
-        for name in call.options:
-            if name not in game.reader_options:
-                self._add((*place, "options"), f"there is no option '{name}': {did_you_mean(name, game.reader_options)}")
 
     def _count(self) -> None:
         """How much of the store is for what, and how long the run is."""
@@ -243,11 +214,11 @@ class _Case:
             if isinstance(target.value, str):
                 self._must_be_known(place, target.value)
                 continue
-            grade = self._grade(target.metric)
-            if grade and not _reachable(target, grade):
+            grade = self._grades().get(target.metric)
+            if grade and not reach.reachable(target, grade):
                 self._add(place, f"{target} can never be met: {target.metric} is in {grade.low:g} .. {grade.high:g}")
             known = standing.get(target.metric)
-            if known is not None and rules.COMPARISONS[target.op](known, target.value):
+            if known is not None and COMPARISONS[target.op](known, target.value):
                 self._add(place, f"the baseline meets {target} already: it has {known:.4g}")
 
     def _rules(self) -> None:
@@ -259,7 +230,7 @@ class _Case:
             for name in condition.metrics:
                 if name.startswith("eval/") and name not in unknown:
                     self._add(place, f"{name} is known only when the run is over: a rule needs train/... or val/...")
-            if not unknown and (why := self._never(kill, condition, total, per_epoch)):
+            if not unknown and (why := reach.never(kill, self._grades(), total, per_epoch, self._epochs())):
                 self._add(place, f"this rule can never fire: {why}")
             for name in kill.set:
                 if name.partition(".")[0] not in cards.SECTIONS:
@@ -267,26 +238,6 @@ class _Case:
             if kill.set and kill.action != "warn":
                 self._add((*place, "set"), f"only a warning proposes settings; this rule is to {kill.action}")
         self._must_spare_the_baseline(total, per_epoch)
-
-    def _never(self, kill: cards.Kill, condition: rules.Condition, total: float | None, per_epoch: float | None) -> str | None:
-        spans = [rules.Span.of(text) for text in (kill.after, kill.lasting) if text]
-        lengths = [_in_steps(span, total, per_epoch, self.settled) for span in spans]
-        if total and None not in lengths and (needed := sum(length for length in lengths if length)) > total:
-            return f"after {needed:,.0f} steps the run of {total:,.0f} is over"
-        relative = [span for span in spans if span.unit == "%"]
-        if sum(span.number for span in relative) > 100:
-            return "that is more than 100% of the run"
-        epochs = sum(span.number for span in spans if span.unit == "epochs")
-        if self.settled and self.settled.config.epochs and epochs > self.settled.config.epochs:
-            return f"the run has {self.settled.config.epochs} epochs"
-        if not isinstance(condition, rules.Compare):
-            return None
-        left, right = condition.left, condition.right
-        if isinstance(left, rules.Metric | rules.RollingMean) and isinstance(right, rules.Number):
-            grade = self._grade(left.metrics[0])
-            if grade and not _may_hold(condition.sign, right.value, grade):
-                return f"{left.metrics[0]} is in {grade.low:g} .. {grade.high:g}"
-        return None
 
     def _must_spare_the_baseline(self, total: float | None, per_epoch: float | None) -> None:
         """A rule that would have ended the run it is compared with, at once, is a mistake more often than a promise."""
@@ -306,7 +257,7 @@ class _Case:
                     self._add(
                         ("kill", at), f"this rule would have ended the baseline {card.baseline.run} at once, at step {first:,}"
                     )
-            elif isinstance(condition, rules.Compare) and set(condition.metrics) <= standing.keys():
+            elif isinstance(condition, Compare) and set(condition.metrics) <= standing.keys():
                 condition.see(1, standing)
                 if condition.since() is not None:
                     values = ", ".join(f"{name} is {standing[name]:.4g}" for name in condition.metrics)
@@ -373,8 +324,12 @@ class _Case:
         steps = self.facts.get("steps") or (self.settled.config.steps if self.settled else None)
         return steps, self.facts.get("batches_per_epoch")
 
-    def _grade(self, metric: str) -> Grade | None:
-        return self.outline.metrics.get(metric) if self.outline else None
+    def _epochs(self) -> int | None:
+        return self.settled.config.epochs if self.settled else None
+
+    def _grades(self) -> Mapping[str, Grade]:
+        """What will be logged, and within which bounds, as far as that is known."""
+        return self.outline.metrics if self.outline else {}
 
     def _must_be_known(self, place: Place, metric: str) -> bool:
         if metric.startswith("eval/"):
@@ -405,31 +360,15 @@ class _Case:
         try:
             return find()
         except ShadowboxError as error:
-            self._add(place, " ".join(str(error).split()))
+            self._add(place, str(error))
             return None
 
     def _add(self, place: Place, message: str) -> None:
-        self.found.append(self.reading.mistake(place, message))
+        self.found.append(self.reading.mistake(place, " ".join(message.split())))
 
 
 def _presets(card: Card) -> Mapping[str, Any]:
     return way(card.learner).presets()
-
-
-def _reachable(target: Target, grade: Grade) -> bool:
-    assert isinstance(target.value, float)
-    return _may_hold(target.op, target.value, grade)
-
-
-def _may_hold(sign: str, value: float, grade: Grade) -> bool:
-    """Whether some value within a metric's bounds compares so."""
-    return rules.COMPARISONS[sign](grade.low if sign.startswith("<") else grade.high, value)
-
-
-def _in_steps(span: rules.Span, total: float | None, per_epoch: float | None, settled: Any) -> float | None:
-    if span.unit == "epochs":
-        return span.number * per_epoch if per_epoch else None
-    return span.in_steps(int(total), 0) if total else span.number if span.unit == "steps" else None
 
 
 def _has(line: Mapping[str, Any], metrics: tuple[str, ...]) -> bool:

@@ -12,9 +12,11 @@ import yaml
 from shadowbox.errors import CardError, UsageError
 from shadowbox.learn.config import Config
 from shadowbox.study import card as cards
-from shadowbox.study import prior, results, rules, settings
+from shadowbox.study import prior, results, settings
 from shadowbox.study.card import Card
 from shadowbox.study.cardfile import CardFile
+from shadowbox.study.conditions import COMPARISONS
+from shadowbox.study.words import NAME
 
 FOLDER = Path("cards")
 PROSE = """
@@ -127,7 +129,7 @@ def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
 def write(head: Mapping[str, Any], folder: Path = FOLDER) -> CardFile:
     """A new card on disk; one that is there is left alone."""
     name = str(head["id"])
-    if not cards.NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UsageError(f"'{name[:80]}' is no name for a card: letters, digits, dots, - and _")
     path = folder / f"{name}.md"
     if path.exists():
@@ -156,7 +158,7 @@ def with_prior(file: CardFile, card: Card, settled: settings.Settings) -> CardFi
 def _beyond(target: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
     """A target that a run meets already becomes: better than that run."""
     reached, wanted = figures.get(target["metric"]), target["value"]
-    if reached is None or isinstance(wanted, str) or not rules.COMPARISONS[target["op"]](reached, wanted):
+    if reached is None or isinstance(wanted, str) or not COMPARISONS[target["op"]](reached, wanted):
         return dict(target)
     return {**target, "op": target["op"][0], "value": reached}
 

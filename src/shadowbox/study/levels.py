@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeGuard
 
 from shadowbox.study import rules
+from shadowbox.study.conditions import Condition, Metric, Number, RollingMean, comparisons
 
 KINDS = ("train", "val")  # of metrics that are drawn
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -60,14 +61,14 @@ def _kills(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Level]]:
                 yield metric, Level(value, f"{action} {sign} {value:g}", "kill", f"kill[{number}], {action}: {when}"[:LONGEST])
 
 
-def _plain(condition: rules.Condition) -> Iterator[tuple[str, str, float]]:
+def _plain(condition: Condition) -> Iterator[tuple[str, str, float]]:
     """Metric, sign and number of each comparison that has one of both."""
-    for each in rules.comparisons(condition):
+    for each in comparisons(condition):
         sides, sign = (each.left, each.right), each.sign
-        if isinstance(sides[0], rules.Number):
+        if isinstance(sides[0], Number):
             sides, sign = (each.right, each.left), FLIPPED[each.sign]
         left, right = sides
-        if isinstance(left, rules.Metric | rules.RollingMean) and isinstance(right, rules.Number):
+        if isinstance(left, Metric | RollingMean) and isinstance(right, Number):
             yield left.metrics[0], sign, right.value
 
 

@@ -37,6 +37,7 @@ from shadowbox.study.cardfile import CardFile
 from shadowbox.study.prior import Run
 from shadowbox.study.run import Finished
 from shadowbox.study.settings import Games
+from shadowbox.study.words import NAME
 
 STYLES = ("style.css", "viewer.css", "chart.css", "card.css")
 CARDS = Path("cards")
@@ -115,7 +116,7 @@ def _place(where: str, runs: Path) -> Path:
 
 def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
     """The card of that name, if one that can be read is here."""
-    if not isinstance(name, str) or not cards.NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         return None, None
     try:
         return cards.must_read(folder / f"{name}.md")

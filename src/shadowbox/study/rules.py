@@ -1,25 +1,33 @@
 """The language of kill rules, with a parser of its own: a rule is text from a file, and is never executed.
 
-    rule     := both ("or" both)*            both := single ("and" single)*
-    single   := "(" rule ")" | no_decrease(METRIC) | no_increase(METRIC) | nonfinite(METRIC) | value OP value
-    value    := NUMBER | NUMBER% | METRIC | ratio(METRIC, METRIC) | rolling_mean(METRIC, COUNT)
-    OP       := < | <= | > | >=              METRIC := KIND/NAME, such as val/onset_f1 or train/loss
-    span     := NUMBER (steps | epochs | %)  per cent of the run
-
-Conditions answer `since` when they hold: the step from which on they have held without a break, or nothing.
+rule     := both ("or" both)*            both := single ("and" single)*
+single   := "(" rule ")" | no_decrease(METRIC) | no_increase(METRIC) | nonfinite(METRIC) | value OP value
+value    := NUMBER | NUMBER% | METRIC | ratio(METRIC, METRIC) | rolling_mean(METRIC, COUNT)
+OP       := < | <= | > | >=              METRIC := KIND/NAME, such as val/onset_f1 or train/loss
+span     := NUMBER (steps | epochs | %)  per cent of the run
 """
 
 from __future__ import annotations
 
-import math
-import operator
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from shadowbox.errors import UsageError
+from shadowbox.study.conditions import (
+    COMPARISONS,
+    Compare,
+    Condition,
+    Joined,
+    Metric,
+    NonFinite,
+    Number,
+    Ratio,
+    RollingMean,
+    Stuck,
+    Value,
+)
 
 LONGEST = 400  # letters of a rule
 DEEPEST = 20  # parentheses
@@ -30,9 +38,6 @@ TOKEN = re.compile(
     r"|(?P<metric>[A-Za-z_][\w]*(?:/[\w.+~-]+)+)|(?P<word>[A-Za-z_]\w*)|(?P<mark><=|>=|<|>|\(|\)|,))"
 )
 SPAN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(steps?|epochs?|%)\s*")
-COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 Unit = Literal["steps", "epochs", "%"]
 
 
@@ -66,231 +71,6 @@ class Span:
         return f"{self.number:g} {self.unit.removesuffix('s') if self.number == 1 else self.unit}"
 
 
-class Value(Protocol):
-    """Something that has a number after each line of the log."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]: ...  # noqa: D102
-
-    def see(self, line: Mapping[str, float]) -> None: ...  # noqa: D102
-
-    def now(self) -> float: ...  # noqa: D102  NaN while it has none
-
-    def __str__(self) -> str: ...
-
-
-class Condition(Protocol):
-    """Something that holds or does not after each line of the log."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]: ...  # noqa: D102
-
-    def see(self, step: int, line: Mapping[str, float]) -> None: ...  # noqa: D102
-
-    def since(self) -> int | None: ...  # noqa: D102
-
-    def __str__(self) -> str: ...
-
-
-# ---- values ----------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Number:
-    """A constant."""
-
-    value: float
-    metrics: tuple[str, ...] = ()
-
-    def see(self, line: Mapping[str, float]) -> None:  # noqa: D102
-        pass
-
-    def now(self) -> float:  # noqa: D102
-        return self.value
-
-    def __str__(self) -> str:
-        return f"{self.value:g}"
-
-
-@dataclass
-class Metric:
-    """The last logged value."""
-
-    name: str
-    last: float = math.nan
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
-        return (self.name,)
-
-    def see(self, line: Mapping[str, float]) -> None:  # noqa: D102
-        self.last = line.get(self.name, self.last)
-
-    def now(self) -> float:  # noqa: D102
-        return self.last
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass
-class Ratio:
-    """One metric over another."""
-
-    top: Metric
-    bottom: Metric
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
-        return (self.top.name, self.bottom.name)
-
-    def see(self, line: Mapping[str, float]) -> None:  # noqa: D102
-        self.top.see(line)
-        self.bottom.see(line)
-
-    def now(self) -> float:  # noqa: D102
-        top, bottom = self.top.now(), self.bottom.now()
-        if bottom == 0:
-            return math.nan if top == 0 or math.isnan(top) else math.copysign(math.inf, top)
-        return top / bottom
-
-    def __str__(self) -> str:
-        return f"ratio({self.top}, {self.bottom})"
-
-
-@dataclass
-class RollingMean:
-    """The mean of the last values; none before there are so many."""
-
-    metric: str
-    count: int
-    values: deque[float] = field(default_factory=deque)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
-        return (self.metric,)
-
-    def see(self, line: Mapping[str, float]) -> None:  # noqa: D102
-        if self.metric in line:
-            self.values.append(line[self.metric])
-            if len(self.values) > self.count:
-                self.values.popleft()
-
-    def now(self) -> float:  # noqa: D102
-        return sum(self.values) / self.count if len(self.values) == self.count else math.nan
-
-    def __str__(self) -> str:
-        return f"rolling_mean({self.metric}, {self.count})"
-
-
-# ---- conditions ------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Compare:
-    """Two values; a value that is not there or not finite compares as false."""
-
-    left: Value
-    sign: str
-    right: Value
-    held: int | None = None
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
-        return (*self.left.metrics, *self.right.metrics)
-
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
-        self.left.see(line)
-        self.right.see(line)
-        if any(name in line for name in self.metrics):
-            holds = COMPARISONS[self.sign](self.left.now(), self.right.now())
-            self.held = (step if self.held is None else self.held) if holds else None
-
-    def since(self) -> int | None:  # noqa: D102
-        return self.held
-
-    def __str__(self) -> str:
-        return f"{self.left} {self.sign} {self.right}"
-
-
-@dataclass
-class Stuck:
-    """A metric that has not got better: it holds from the best value on, as soon as one came that is no better."""
-
-    metric: str
-    better: Literal["lower", "higher"]
-    best: float = math.nan
-    best_at: int = 0
-    stuck: bool = False
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
-        return (self.metric,)
-
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
-        if self.metric not in line:
-            return
-        value = line[self.metric]
-        if math.isnan(self.best) or (value < self.best if self.better == "lower" else value > self.best):
-            self.best, self.best_at, self.stuck = value, step, False
-        else:
-            self.stuck = True
-
-    def since(self) -> int | None:  # noqa: D102
-        return self.best_at if self.stuck else None
-
-    def __str__(self) -> str:
-        return f"no_{'decrease' if self.better == 'lower' else 'increase'}({self.metric})"
-
-
-@dataclass
-class NonFinite:
-    """A metric that was infinite or no number, or steps that were left out because their gradient was."""
-
-    metric: str
-    held: int | None = None
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
-        return (self.metric,)
-
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
-        if self.metric in line:
-            bad = not math.isfinite(line[self.metric]) or line.get("train/skipped", 0) > 0
-            self.held = (step if self.held is None else self.held) if bad else None
-
-    def since(self) -> int | None:  # noqa: D102
-        return self.held
-
-    def __str__(self) -> str:
-        return f"nonfinite({self.metric})"
-
-
-@dataclass
-class Joined:
-    """Several conditions, all or any of them."""
-
-    word: Literal["and", "or"]
-    parts: tuple[Condition, ...]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
-        return tuple(name for part in self.parts for name in part.metrics)
-
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
-        for part in self.parts:
-            part.see(step, line)
-
-    def since(self) -> int | None:  # noqa: D102
-        held = [since for part in self.parts if (since := part.since()) is not None]
-        if self.word == "and":
-            return max(held) if len(held) == len(self.parts) else None
-        return min(held) if held else None
-
-    def __str__(self) -> str:
-        return f" {self.word} ".join(f"({part})" if isinstance(part, Joined) else str(part) for part in self.parts)
-
-
 # ---- the parser ------------------------------------------------------------------------------------------------
 
 
@@ -302,15 +82,6 @@ def parse(text: str) -> Condition:
     found = reader.rule(0)
     reader.must_end()
     return found
-
-
-def comparisons(condition: Condition) -> Iterator[Compare]:
-    """Every comparison in a condition."""
-    if isinstance(condition, Compare):
-        yield condition
-    elif isinstance(condition, Joined):
-        for part in condition.parts:
-            yield from comparisons(part)
 
 
 class _Reader:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from shadowbox.errors import CardError, UsageError
 from shadowbox.study import cardfile
-from shadowbox.study.card import NAME, Card
+from shadowbox.study.card import Card
 from shadowbox.study.cardfile import CardFile, data_line
+from shadowbox.study.words import NAME
 
 BLOCK = "signatures"
 Deed = Literal["signed", "approved", "asked for changes"]

@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shadowbox.core.game import Game
 from shadowbox.data.split import Split
 from shadowbox.data.store import Progress, Store
-from shadowbox.errors import CardError, StoreError
-from shadowbox.study.card import Card, Data, Ingest
+from shadowbox.errors import CardError, ShadowboxError, StoreError, did_you_mean
+from shadowbox.study.card import Card, Data, Ingest, Record
 from shadowbox.study.record import Pairing, record
 
 
@@ -67,6 +69,47 @@ def problems(card: Card, game: Game, store: Store) -> list[str]:
     if store.schema.name != game.schema.name:
         found.append(f"{card.data.store} holds {store.schema.name}, the card is about {game.schema.name}")
     return found
+
+
+def doubts(card: Card, game: Game) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with the call that makes the data, before anything is made: where under `data.make`, and what."""
+    make = card.data.make
+    if make is not None and make.ingest is not None:
+        yield from _doubts_of_reading(game, make.ingest)
+    if make is not None and make.record is not None:
+        for message in _doubts_of_matches(card, game, make.record):
+            yield ("record",), message
+
+
+def _doubts_of_matches(card: Card, game: Game, call: Record) -> Iterator[str]:
+    from shadowbox.study import specs
+
+    if not call.mix and not (call.p0 and call.p1):
+        yield "p0 and p1 name agents, or mix lists pairings"
+        return
+    named: list[Pairing] = []
+    yield from _complaints(lambda: named.extend(pairings(card)))
+    for spec in [spec for pairing in named for spec in (pairing.p0, pairing.p1)]:
+        if not spec.startswith(("policy:", "replay:")):
+            yield from _complaints(partial(specs.agent, spec, game))
+    yield from _complaints(partial(specs.must_be_options, game, call.options))
+
+
+def _complaints(attempt: Callable[[], object]) -> Iterator[str]:
+    try:
+        attempt()
+    except ShadowboxError as error:
+        yield str(error)
+
+
+def _doubts_of_reading(game: Game, call: Ingest) -> Iterator[tuple[tuple[str, ...], str]]:
+    if game.reader is None:
+        yield ("ingest",), f"{game.name} reads no recordings"
+    elif call.filter and call.filter not in game.reader_filters:
+        yield ("ingest", "filter"), f"there is no filter '{call.filter}': {did_you_mean(call.filter, game.reader_filters)}"
+    for name in call.options:
+        if name not in game.reader_options:
+            yield ("ingest", "options"), f"there is no option '{name}': {did_you_mean(name, game.reader_options)}"
 
 
 def _call(card: Card, game: Game) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowbox.core.stats import Interval, mean_interval
-from shadowbox.study import rules
 from shadowbox.study.card import Card, Target
+from shadowbox.study.conditions import COMPARISONS
 from shadowbox.study.judge import limits
 from shadowbox.study.prior import Run
 
@@ -33,7 +33,7 @@ class Outcome:
     @property
     def for_free(self) -> list[str]:
         """Baselines that meet the target, too."""
-        compare, wanted = rules.COMPARISONS[self.target.op], self.wanted
+        compare, wanted = COMPARISONS[self.target.op], self.wanted
         return [] if wanted is None else [name for name, value in self.baselines.items() if compare(value, wanted)]
 
     def to_json(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str)
     elif len(known) < len(figures) or not known or wanted is None:
         verdict = VOID
     else:
-        verdict = PASSED if rules.COMPARISONS[target.op](sum(known) / len(known), wanted) else MISSED
+        verdict = PASSED if COMPARISONS[target.op](sum(known) / len(known), wanted) else MISSED
     value, low, high = _interval(target.metric, known, figures)
     return Outcome(target, value, low, high, verdict, wanted, _baselines(target.metric, figures), tuple(values))
 

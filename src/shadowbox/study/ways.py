@@ -67,7 +67,7 @@ class Imitation:
 
     @property
     def usual(self) -> Mapping[str, Any]:  # noqa: D102
-        from shadowbox.learn.imitate import Lessons
+        from shadowbox.learn.lessons import Lessons
 
         return {"length": 64, "encoding": "default", **asdict(Lessons())}
 

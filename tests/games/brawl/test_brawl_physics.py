@@ -42,7 +42,7 @@ def run(world: BrawlWorld, frames: range, matches: int | None = None) -> tuple[l
     return states, np.concatenate(events)
 
 
-def same(ours: dict, theirs: dict) -> None:
+def assert_same(ours: dict, theirs: dict) -> None:
     """All columns, bit for bit."""
     for key, values in ours.items():
         assert values.tobytes() == theirs[key].tobytes(), key
@@ -95,7 +95,7 @@ def test_a_restored_match_goes_on_as_if_never_stopped():
     other.restore(snapshot, where)
     again, events_again = run(other, range(250, 500))
     for ours, theirs in zip(straight, again, strict=True):
-        same({k: v[where] for k, v in ours.items()}, {k: v[where] for k, v in theirs.items()})
+        assert_same({k: v[where] for k, v in ours.items()}, {k: v[where] for k, v in theirs.items()})
     assert np.array_equal(events[where[events["match"]]], events_again[where[events_again["match"]]])
 
 
@@ -108,7 +108,7 @@ def test_columns_alone_resume_a_match():
     other.load({**keys, **last})
     ours, theirs = run(world, range(333, 600)), run(other, range(333, 600))
     for a, b in zip(ours[0], theirs[0], strict=True):
-        same(a, b)
+        assert_same(a, b)
 
 
 def test_one_match_is_the_same_among_many():
@@ -124,7 +124,7 @@ def test_one_match_is_the_same_among_many():
         many = {key: np.where(np.arange(1024)[:, None] == 0, values, noise) for key, values in keys.items()}
         a, events_a, _ = alone.step(keys)
         b, events_b, _ = crowd.step(many)
-        same({k: a[k][0] for k in SCHEMA.state_keys}, {k: b[k][0] for k in SCHEMA.state_keys})
+        assert_same({k: a[k][0] for k in SCHEMA.state_keys}, {k: b[k][0] for k in SCHEMA.state_keys})
         assert np.array_equal(events_a, events_b[events_b["match"] == 0])
 
 
@@ -149,7 +149,7 @@ def test_a_finished_match_stays_as_it_is():
     assert done.all()
     frozen = {key: values.copy() for key, values in columns.items()}
     columns, events, done = world.step(keys_at(99, 2))
-    same(frozen, columns)
+    assert_same(frozen, columns)
     assert len(events) == 0
     assert done.all()
 
