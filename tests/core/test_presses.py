@@ -176,3 +176,15 @@ def test_divergence_of_known_histograms() -> None:
     assert presses.divergence(np.array([1, 0]), np.array([5, 5])) == pytest.approx(0.31128, abs=1e-5)
     assert np.isnan(presses.divergence(np.array([0, 0]), np.array([5, 5])))
     assert presses.divergence(np.ones((4, 3)), np.ones((4, 3))).tolist() == [0, 0, 0, 0]
+
+
+@given(arrays.arrays(bool, st.integers(0, 40)))
+def test_stretches_are_the_presses(held: np.ndarray) -> None:
+    """Each press is one stretch, from its first frame to the one behind its last; together they are all frames down."""
+    found = np.zeros(len(held), bool)
+    for first, last in presses.stretches(held):
+        assert 0 <= first < last <= len(held)
+        assert not found[first:last].any()
+        found[first:last] = True
+    assert (found == held).all()
+    assert len(presses.stretches(held)) == presses.onsets(held).sum()

@@ -14,7 +14,7 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
-from shadowbox.study import closed_loop, gate, learned, specs
+from shadowbox.study import closed_loop, gate, learned, recorded, specs
 from shadowbox.study.evaluate import Settings, evaluate
 from shadowbox.study.evaluation_page import document
 from shadowbox.study.metrics import BY_NAME, METRICS, Figure
@@ -202,6 +202,39 @@ def test_the_page_shows_it(judged, visit, tmp_path):
     assert "drawn at temperature 1" in origin
     assert "flags 1" in origin
     assert "None" not in origin
+
+
+def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_path, visit):
+    """Where it cannot play, clips show recordings in its hands beside the recordings, and a roll what it would press when."""
+    pressing = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16)
+    path = tmp_path / "report.html"
+    path.write_text(document(evaluate(pressing, data, QUICK, game=dataclasses.replace(BRAWL, world=None))))
+    page = visit(path)
+    page.wait_for_selector("figure.clip canvas")
+    assert page.locator("figure.clip").count() == 4
+    assert "the policy's controls: s#" in page.locator("figure.clip").first.inner_text()
+    assert "The rest of the play" not in page.content()
+    assert "begins nothing, never pressing scores 0" in page.content()
+    roll = page.locator("svg.rolls")
+    assert "keys/j" in roll.text_content()
+    for tone in ("baseline", "p1"):
+        assert roll.locator(f"rect.{tone}").count() > 10
+
+
+def test_answers_take_the_place_of_controls(data):
+    """An episode in somebody's hands has that seat's controls as answered and everything else as recorded."""
+    shown = Store(data)
+    seat = next(iter(recorded.seats(shown, [3], [1])))
+    flipped = {name: ~down for name, down in seat.down.items()}
+    answer = recorded.Answer({}, flipped, {}, np.zeros(seat.frames))
+    columns = shown.episode(3).columns
+    found = recorded.as_pressed(shown.schema, columns, seat, answer)
+    for key, values in found.items():
+        if key in flipped:
+            assert (values[:-1, 1] == ~columns[key][:-1, 1]).all()
+            assert (values[:, 0] == columns[key][:, 0]).all()
+        else:
+            assert (values == columns[key]).all()
 
 
 def test_calibration_is_stored_and_played(data, tmp_path):

@@ -64,6 +64,12 @@ def holds(down: Array) -> Array:
     return np.append(end, len(down))[: len(begin)] - begin
 
 
+def stretches(down: Array) -> list[tuple[int, int]]:
+    """The first frame of each press and the one behind its last: bool [T] -> pairs, in order."""
+    begin = np.flatnonzero(onsets(down))
+    return list(zip(begin.tolist(), (begin + holds(down)).tolist(), strict=True))
+
+
 class Matching(NamedTuple):
     """How many presses of two sequences are the same, and how many each has."""
 

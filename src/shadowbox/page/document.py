@@ -183,6 +183,30 @@ def dots(points: Sequence[tuple[float, float, str, str]], across: str, up: str) 
     return Html(f'<svg role="img" viewBox="0 0 720 380">{"".join(drawn)}</svg>')
 
 
+class Roll(NamedTuple):
+    """One row of `rolls`: when something holds, twice under each other, as (first, behind the last) of each stretch."""
+
+    name: str
+    upper: Sequence[tuple[int, int]]  # grey: what is compared with
+    lower: Sequence[tuple[int, int]]  # in the first player's colour
+
+
+def rolls(rows: Sequence[Roll], length: int, ends: tuple[str, str]) -> Html:
+    """Rows of stretches over one axis of `length`, as of a piano roll; `ends`: what stands below its first and last place."""
+    drawn = []
+    for at, (name, *both) in enumerate(rows):
+        y = at * 28
+        drawn.append(f'<text x="100" y="{y + 17}" text-anchor="end">{escape(name)}</text>')
+        for top, tone, spans in zip((y + 2, y + 13), ("baseline", "p1"), both, strict=True):
+            for first, last in spans:
+                x, width = 110 + 600 * first / length, 600 * (last - first) / length
+                drawn.append(f'<rect class="{tone}" x="{x:.1f}" y="{top}" width="{width:.1f}" height="9"></rect>')
+    below = 28 * len(rows) + 14
+    drawn.append(f'<text class="label" x="110" y="{below}">{escape(ends[0])}</text>')
+    drawn.append(f'<text class="label" x="710" y="{below}" text-anchor="end">{escape(ends[1])}</text>')
+    return Html(f'<svg class="rolls" role="img" viewBox="0 0 720 {below + 6}">{"".join(drawn)}</svg>')
+
+
 def folded(title: Text, blocks: Iterable[Html]) -> Html:
     """What only some readers want, behind its title."""
     return Html(f"<details><summary>{_safe(title)}</summary>{''.join(map(_safe, blocks))}</details>")

@@ -241,13 +241,11 @@ def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure]
         for metric, value in own.items():
             beside = {"real": floor[metric]}
             beside |= {name: values[metric] for name, values in others.items()}
-            beside = {name: beside[name] for name in BY_NAME[metric].baselines if name in beside}
-            out[f"{metric}.{button}"] = Figure(value, beside)
+            out[f"{metric}.{button}"] = Figure(value, _in_order(metric, beside))
     for key in found.play.time if states else ():
         beside = {name: state_distance(counts, found.data, key) for name, counts in found.baselines.items()}
-        out[f"state_distance.{key}"] = Figure(
-            state_distance(found.play, found.data, key), {**beside, "real": state_distance(*real, key)}
-        )
+        beside = _in_order("state_distance", beside | {"real": state_distance(*real, key)})
+        out[f"state_distance.{key}"] = Figure(state_distance(found.play, found.data, key), beside)
     return out, by_button
 
 
@@ -256,13 +254,18 @@ def strength(everybody: Mapping[str, Games]) -> dict[str, Figure]:
     found = {}
     for opponent in everybody[""].score:
         rates = {name: bootstrap_mean(np.array(games.score[opponent])) for name, games in everybody.items()}
-        found[f"win_rate.{opponent}"] = Figure(rates.pop(""), rates)
+        found[f"win_rate.{opponent}"] = Figure(rates[""], _in_order("win_rate", rates))
     if "demonstrator" in everybody:
         shown = _all_scores(everybody["demonstrator"])
         gaps = {name: _all_scores(games) - shown for name, games in everybody.items() if name != "demonstrator"}
         rates = {name: bootstrap_ratio(gap, np.ones(len(gap))) for name, gap in gaps.items()}
-        found["win_rate_gap"] = Figure(rates.pop(""), rates)
+        found["win_rate_gap"] = Figure(rates[""], _in_order("win_rate_gap", rates))
     return found
+
+
+def _in_order(metric: str, beside: Mapping[str, Interval]) -> dict[str, Interval]:
+    """The metric's baselines, as its definition lists them."""
+    return {name: beside[name] for name in BY_NAME[metric].baselines if name in beside}
 
 
 def _all_scores(games: Games) -> Array:

@@ -69,6 +69,7 @@ class Evaluation:
     offline: Mapping[str, Figure]
     closed_loop: Mapping[str, Figure]
     gate: Gate
+    asked: Asked  # what it answered at recorded frames
     curves: Mapping[str, Array]  # button -> reliability, sums in bins [3, bins]
     timing: Mapping[str, Array]  # of the policy ("") and the look-up table: `offline.onset_timing`
     shown: Sequence[Played] = ()
@@ -125,6 +126,7 @@ def evaluate(
         figures(everybody, settings.tolerance),
         {**closed, **(closed_loop.strength(games) if games else {})},
         gate.judge(subject.schema, behaviour.play, behaviour.data, ratios),
+        everybody[""],
         reliability_curves(everybody[""]),
         {name: onset_timing(everybody[name]) for name in ("", "look_up")},
         games[""].shown if games else (),

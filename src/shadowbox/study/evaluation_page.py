@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.core import reliability
+from shadowbox.core import presses, reliability
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
@@ -17,6 +17,7 @@ from shadowbox.core.stats import Interval
 from shadowbox.data.store import Store
 from shadowbox.page.document import (
     Html,
+    Roll,
     Text,
     badge,
     bars,
@@ -25,6 +26,7 @@ from shadowbox.page.document import (
     facts,
     folded,
     heading,
+    rolls,
     sentence,
     table,
     with_interval,
@@ -34,11 +36,13 @@ from shadowbox.study.evaluate import Evaluation
 from shadowbox.study.gate import ONSET, PRESS
 from shadowbox.study.metrics import BASELINES, Figure, metric_of
 from shadowbox.study.prior import RUNS
+from shadowbox.study.recorded import Answer, Seat, as_pressed
 from shadowbox.study.show import greeting
 
 CLIP = 900  # frames of each clip
 NEAR = 3  # frames too early or late that have a bar of their own
 CLIPS = 2  # of the policy, each beside one of the data
+ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used controls
 
 
 def document(result: Evaluation) -> str:
@@ -51,19 +55,22 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
     yield heading("What it presses, and what the data presses")
     yield sentence(
         f"Frames down and presses begun, a frame of play over a frame of the data; 1 is the same. Allowed is {PRESS[0]:g} to "
-        f"{PRESS[1]:g} and {ONSET[0]:g} to {ONSET[1]:g}. Never pressing and copying the last frame both score 0."
+        f"{PRESS[1]:g} and {ONSET[0]:g} to {ONSET[1]:g}. {_for_free(result)}"
     )
     yield table(["control", "onsets in data", "press ratio", "onset ratio", "look-up table", "gate"], _gate_rows(result))
     yield bars(_press_bars(result))
+    yield from _roll(result)
     yield from _clips(result)
     yield heading("When")
     yield sentence("Where each control differs most from the data: how often it is down, and begins, in that state.")
     yield table(["control", "while", "down", "in data", "begins", "in data"], _state_rows(result), left=2)
     yield from _timing(result)
     yield from _reliability(result)
-    yield heading("The rest of the play")
-    yield sentence(f"{result.how}. {BASELINES['real'].capitalize()} is as near as one can come.")
-    yield _figures({name: f for name, f in result.closed_loop.items() if metric_of(name).per in ("state", "opponent", "")})
+    rest = {name: f for name, f in result.closed_loop.items() if metric_of(name).per in ("state", "opponent", "")}
+    if rest:
+        yield heading("The rest of the play")
+        yield sentence(f"{result.how}. {BASELINES['real'].capitalize()} is as near as one can come.")
+        yield _figures(rest)
     yield heading("Asked at recorded frames")
     yield sentence("It knows everything recorded up to each frame. Copying the last frame never begins a press.")
     yield _figures({name: f for name, f in result.offline.items() if "." not in name})
@@ -118,26 +125,84 @@ def _gate_rows(result: Evaluation) -> list[list[Text]]:
 
 
 def _press_bars(result: Evaluation) -> list[tuple[str, float, str, str]]:
-    """Press ratios as bars; the longest is twice the data, or the largest there is."""
+    """Press and onset ratios as bars; the longest is twice the data, or the largest there is."""
     used = [control for control in result.gate.controls if control.used]
-    longest = max([2.0, *(control.press.value for control in used if math.isfinite(control.press.value))])
-    rows = [("data", 1 / longest, "1", "baseline")]
-    return rows + [
-        (c.button, _finite(c.press.value) / longest, f"{c.press.value:.2f}", "p1" if c.passed else "p2") for c in used
+    rows = [("data", 1.0, "1", "baseline")]
+    for control in used:
+        for name, ratio, said, allowed in (
+            (control.button, control.press.value, "down", PRESS),
+            ("", control.onset.value, "begun", ONSET),
+        ):
+            tone = "p1" if allowed[0] <= ratio <= allowed[1] else "p2"
+            rows.append((name, _finite(ratio), f"{ratio:.2f} {said}", tone))
+    longest = max([2.0, *(ratio for _, ratio, _, _ in rows)])
+    return [(name, ratio / longest, label, tone) for name, ratio, label, tone in rows]
+
+
+def _for_free(result: Evaluation) -> str:
+    if result.shown:
+        return "Never pressing and copying the last frame both score 0."
+    return (
+        f"It cannot play here ({result.how}): copying the last frame is down as often as the data and begins nothing, "
+        "never pressing scores 0."
+    )
+
+
+def _roll(result: Evaluation) -> Iterator[Html]:
+    """The busiest seconds of the first seat that it was asked about."""
+    seat, answer = result.asked.pairs[0]
+    busiest = sorted(result.gate.controls, key=lambda control: -control.onsets)[:ROWS]
+    shown = [control.button for control in result.gate.controls if control in busiest and control.onsets]
+    shown = [name for name in shown if name in seat.down]
+    if not shown:
+        return
+    fps = result.game.schema.fps
+    length = min(round(ROLL * fps), seat.frames)
+    begun = np.cumsum(sum(presses.onsets(seat.down[name]).astype(int) for name in shown))
+    first = int(np.argmax(begun[length - 1 :] - np.append(0, begun)[: len(begun) - length + 1]))
+    rows = slice(first, first + length)
+    yield sentence(
+        f"{length / fps:.0f} seconds of {result.store.name}#{seat.episode} as player {seat.player + 1}: above in grey what was "
+        "pressed, below in blue what the policy would press at each frame, knowing all that came before."
+    )
+    found = [
+        Roll(name, presses.stretches(seat.down[name][rows]), presses.stretches(answer.drawn[name][rows])) for name in shown
     ]
+    yield rolls(found, length, (f"{first / fps:.1f} s", f"{(first + length) / fps:.1f} s"))
 
 
 def _clips(result: Evaluation) -> Iterator[Html]:
-    if result.game.scene is None or not result.shown:
+    if result.game.scene is None:
         return
-    yield heading("Clips")
-    yield sentence("The policy in the chair of a recorded player, and recordings beside it. Press play in a clip.")
     store = Store(result.store, result.game.schema)
-    pairs = []
-    for played, number in list(zip(result.shown, result.real, strict=False))[:CLIPS]:
-        pairs.append(_clip(result.game, "the policy: " + " against ".join(played.episode.meta["players"]), played.episode))
-        pairs.append(_clip(result.game, f"recorded: {store.path.name}#{number}", store.episode(number)))
-    yield side_by_side(pairs)
+    yield heading("Clips")
+    if result.shown:
+        yield sentence("The policy in the chair of a recorded player, and recordings beside it. Press play in a clip.")
+        pairs = [
+            ("the policy: " + " against ".join(played.episode.meta["players"]), played.episode, number)
+            for played, number in zip(result.shown, result.real, strict=False)
+        ]
+    else:
+        yield sentence(
+            "Recordings, and the same frames with one player's controls as the policy would press them there, sticks where it "
+            "expects them. Press play in a clip, and watch the controllers."
+        )
+        pairs = [_in_its_hands(store, seat, answer) for seat, answer in result.asked.pairs[:: result.game.schema.players]]
+    yield side_by_side(
+        each
+        for caption, episode, number in pairs[:CLIPS]
+        for each in (
+            _clip(result.game, caption, episode),
+            _clip(result.game, f"recorded: {store.path.name}#{number}", store.episode(number)),
+        )
+    )
+
+
+def _in_its_hands(store: Store, seat: Seat, answer: Answer) -> tuple[str, Episode, int]:
+    recorded = store.episode(seat.episode)
+    pressed = as_pressed(store.schema, recorded.columns, seat, answer)
+    caption = f"the policy's controls: {store.path.name}#{seat.episode}, player {seat.player + 1}"
+    return caption, Episode(pressed, recorded.meta, recorded.events), seat.episode
 
 
 def _clip(game: Game, caption: str, episode: Episode) -> Html:

@@ -100,6 +100,18 @@ def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:
     return replace(seat, down=down, before=before, stick=stick, stick_before=moved)
 
 
+def as_pressed(schema: Schema, columns: Mapping[str, Array], seat: Seat, answer: Answer) -> Columns:
+    """An episode's columns [T + 1, slots] with the seat's controls as answered; what nobody was asked for is neutral."""
+    each = schema.controls.slots // schema.players
+    found = {key: values.copy() for key, values in columns.items()}
+    for key in schema.control_keys:
+        found[key][:, seat.player * each : (seat.player + 1) * each] = 0
+    for name, values in (*answer.drawn.items(), *answer.position.items()):
+        key, _, slot = name.partition("[")
+        found[key][: seat.frames, seat.player * each + int(slot.rstrip("]") or 0)] = values
+    return found
+
+
 def state_keys(schema: Schema) -> tuple[str, ...]:
     """What a player is doing, in words: the named choices of each player's state."""
     found = [
