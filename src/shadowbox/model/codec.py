@@ -16,6 +16,7 @@ from shadowbox.core.encoding import CONTROLS, Encoding
 from shadowbox.core.schema import Array, Block, Choice, Column, Flag, Real, Schema
 from shadowbox.core.view import seat_order
 from shadowbox.errors import SchemaError, UsageError, did_you_mean
+from shadowbox.model.distances import Distances
 
 MOST_EMBEDDED = 1 << 16  # values of a choice; a larger one names something (a seed), and nothing is learned from a name
 
@@ -117,13 +118,15 @@ def has_mirror(schema: Schema) -> bool:
 class Embed(nn.Module):
     """Columns [..., slots] -> features [..., width]: reals times their scale, flags as 0 and 1, choices out of tables.
 
+    With `distances`, also how far everything is from the own slot (`model/distances.py`).
+
     All slots of a column share its part of a table; columns whose embeddings are equally wide share a table. The first
     `fixed` features are facts that nothing is learned about: no gradient needs to reach them.
     """
 
     scale: Tensor
 
-    def __init__(self, schema: Schema, keys: Iterable[str]) -> None:
+    def __init__(self, schema: Schema, keys: Iterable[str], *, distances: bool = False) -> None:
         super().__init__()
         chosen = [schema.columns[key] for key in keys]
         self.reals = [column.key for column in chosen if isinstance(column.field, Real)]
@@ -139,16 +142,22 @@ class Embed(nn.Module):
             self.tables[str(width)] = nn.Embedding(int(ends[-1]), width)
             self.register_buffer(f"first_{width}", torch.from_numpy(first), persistent=False)
         self._slots = {column.key: column.slots for column in chosen}
-        self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags))
+        found = Distances(schema, self.reals, self.flags)
+        self.distances = found if distances and found.width else None
+        self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (found.width if self.distances else 0)
         self.width = self.fixed + sum(int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys)
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
         """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
         parts = []
-        if self.reals:
-            parts.append(_gathered(columns, self.reals) * self.scale)
-        if self.flags:
-            parts.append(_gathered(columns, self.flags).float())
+        reals = _gathered(columns, self.reals) if self.reals else None
+        flags = _gathered(columns, self.flags) if self.flags else None
+        if reals is not None:
+            parts.append(reals * self.scale)
+        if flags is not None:
+            parts.append(flags.float())
+        if reals is not None and self.distances is not None:
+            parts.append(self.distances(reals, flags))
         for width, keys in self.choices.items():
             rows = _gathered(columns, keys) + getattr(self, f"first_{width}")
             parts.append(self.tables[width](rows).flatten(-2))
@@ -156,14 +165,12 @@ class Embed(nn.Module):
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The features by name: (column[slot], first, behind the last), in their order."""
-        found, at = [], 0
-        groups = [(1, self.reals), (1, self.flags), *((int(width), keys) for width, keys in self.choices.items())]
-        for width, keys in groups:
-            for key in keys:
-                for slot in range(self._slots[key]):
-                    found.append((f"{key}[{slot}]", at, at + width))
-                    at += width
-        return found
+        facts = [f"{key}[{slot}]" for key in (*self.reals, *self.flags) for slot in range(self._slots[key])]
+        facts += self.distances.describe() if self.distances else []
+        names = [(name, 1) for name in facts]
+        names += [(f"{key}[{slot}]", int(width)) for width, keys in self.choices.items()
+                  for key in keys for slot in range(self._slots[key])]  # fmt: skip
+        return _in_a_row(names)
 
     def places(self, keys: Iterable[str], slots: int) -> list[int]:
         """The features that the first `slots` slots of these columns have."""
@@ -197,12 +204,17 @@ class Encoded(nn.Module):
         names = [(name, 1) for name in self.encoding.float_names]
         names += [(f"p{player}.{c.name}", c.embed) for c in self.encoding.categories for player in range(self.encoding.players)]
         names += [(c.name, c.embed) for c in self.encoding.shared]
-        ends = np.cumsum([0, *(width for _, width in names)]).tolist()
-        return [(name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)]
+        return _in_a_row(names)
 
     def places(self, keys: Iterable[str], slots: int) -> list[int]:
         """The features that are made of the own controls."""
         return [at for at, number in enumerate(self.encoding.numbers) if number.block == CONTROLS]
+
+
+def _in_a_row(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Names and widths -> names, first and behind the last of each."""
+    ends = np.cumsum([0, *(width for _, width in names)]).tolist()
+    return [(name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)]
 
 
 def embedded_width(column: Column) -> int:

@@ -51,6 +51,7 @@ class Design:
     smoothing: float = 0.0
     bias: float = 0.0
     blank: float = 0.0  # share of training segments in which the own past controls are hidden: against copying
+    distances: bool = False  # it is shown how far everything is from the own slot, too
     delay: int = 0  # frames that the game is seen late; the own controls are known at once
     answers: tuple[str, ...] = ()  # the controls that it decides, such as "pad/x|pad/y" for either; empty: all
     players: tuple[str, ...] = ()  # whose styles it holds, by pseudonym
@@ -107,11 +108,11 @@ class Design:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64},
-    "small": {"trunk": "gru", "width": 64, "head_width": 64, "blank": 0.1},
-    "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, "blank": 0.1},
-    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 64, "blank": 0.1},
-    "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, "blank": 0.1},
+    "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64, "distances": True},
+    "small": {"trunk": "gru", "width": 64, "head_width": 64, "blank": 0.1, "distances": True},
+    "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, "blank": 0.1, "distances": True},
+    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 64, "blank": 0.1, "distances": True},
+    "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, "blank": 0.1, "distances": True},
     "policy-mlp": {
         "trunk": "window", "head": "independent", "frames": 10, "width": 512, "trunk_width": 256, "depth": 2,
         "dropout": 0.1, "plain": True, "loss": "seed",
@@ -188,7 +189,9 @@ class Policy(nn.Module):
         self.schema, self.design = schema, design
         self.sees = tuple(key for key in sees if key in schema.state_keys)
         self.values = Values(schema, design.answers)
-        self.embed = Encoded(encoding) if encoding else Embed(schema, (*self.sees, *schema.control_keys))
+        self.embed = (
+            Encoded(encoding) if encoding else Embed(schema, (*self.sees, *schema.control_keys), distances=design.distances)
+        )
         self.style = Style(design) if design.players or design.strength else None
         width = self.embed.width + bool(design.blank) + (self.style.width if self.style else 0)
         own = torch.zeros(width, dtype=torch.bool)
