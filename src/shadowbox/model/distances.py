@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from shadowbox.core.schema import Column, Real, Schema
 
-LOOKS = {"away": 0.0, "near": 4.0, "close": 16.0}  # each distance is shown as it is, and squashed: steeply, more steeply
+LOOKS = {
+    "away": 0.0,
+    "near": 4.0,
+    "close": 16.0,
+    "touching": 64.0,
+}  # as it is, and squashed more and more steeply
 
 
 class Pair(NamedTuple):
