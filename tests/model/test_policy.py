@@ -255,3 +255,28 @@ def test_refusals_of_policies() -> None:
     assert "match/seed" not in visible(large)
     with pytest.raises(SchemaError, match="cannot be embedded"):
         build(large, arguments("tiny", ["match/seed"]))
+
+
+@pytest.mark.parametrize(
+    ("head", "reals"), [("chain", "regression"), ("independent", "regression"), ("independent", "mixture")]
+)
+def test_slips_change_a_few_own_controls_and_nothing_else(head, reals):
+    """So many frames have any other own controls in the past; what others did is untouched, and so is a policy that plays."""
+    policy = build(PAD, arguments("small", PAD.state_keys, slips=0.25, blank=0.0, head=head, reals=reals))
+    view, each = columns_of(PAD, 20, 30), policy.values.slots
+    torch.manual_seed(0)
+    slipped = policy.slipped(view)
+    changed = torch.zeros(20, 30, dtype=torch.bool)
+    for key, values in view.items():
+        assert slipped[key].dtype == values.dtype
+        assert torch.equal(slipped[key][..., each:], values[..., each:]) or key not in PAD.control_keys
+        assert key in PAD.control_keys or slipped[key] is values
+        if key in PAD.control_keys:
+            changed |= (slipped[key][..., :each] != values[..., :each]).any(-1)
+            low, high = PAD.columns[key].field.limits
+            assert slipped[key].float().min() >= low - 1e-6
+            assert slipped[key].float().max() <= high + 1e-6
+    assert 0.15 < changed.float().mean() < 0.31
+    pressed, reset = policy.values.of(columns_of(PAD, 20, 30, seed=9)), torch.zeros(20, 30, dtype=torch.bool)
+    assert torch.equal(policy.eval()(view, pressed, reset), policy(view, pressed, reset))
+    assert not torch.equal(policy.train()(view, pressed, reset), policy(view, pressed, reset))

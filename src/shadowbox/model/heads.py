@@ -87,6 +87,10 @@ class Head(nn.Module):
         """[..., V]"""  # noqa: D400, D415
         return self._ordered([part.likely(*each) for part, each in self._each(output, previous)])
 
+    def anything(self, lead: Sequence[int]) -> Tensor:
+        """Values [*lead, V] that mean nothing, for who must learn to leave them."""
+        return self._ordered([part.anything(lead) for part in self.parts])
+
     def by_part(self, temperature: Heat) -> Sequence[float]:
         """A temperature for each part."""
         return [temperature] * len(self.parts) if isinstance(temperature, int | float) else temperature

@@ -96,6 +96,10 @@ class Part(nn.Module):
         """The most likely values [..., v]; for measuring, not for playing."""
         raise NotImplementedError
 
+    def anything(self, lead: Sequence[int]) -> Tensor:
+        """Values [*lead, v] drawn evenly from all that there are."""
+        raise NotImplementedError
+
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
         """[...]"""  # noqa: D400, D415
         raise NotImplementedError
@@ -128,6 +132,9 @@ class Flags(Part):
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return (self.options.undone(output) > 0).float()
+
+    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+        return torch.rand(*lead, len(self.keys)).round()
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         logit = self.options.undone(output)
@@ -180,6 +187,9 @@ class Regression(Part):
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.mean(output, previous)
 
+    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+        return self.low + torch.rand(*lead, len(self.keys), device=self.low.device) * self.spread
+
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         each = torch.log(self.spread) + (1 + math.log(2 * math.pi)) / 2
         return each.sum().expand(output.shape[:-1])
@@ -223,6 +233,9 @@ class Mixture(Part):
         weights, means, spreads = self._read(output, 1.0)  # the highest of the peaks, near enough
         peak = (weights - spreads.log()).argmax(-1, keepdim=True)
         return means.gather(-1, peak)[..., 0] / self.scale
+
+    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+        return (2 * torch.rand(*lead, len(self.keys), device=self.scale.device) - 1) / self.scale
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
         """There is no closed form: estimated at fixed quantiles of every component."""
@@ -337,6 +350,9 @@ class Codebook(Part):
 
     def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.value(self.log_probs(output, self.index(previous)).argmax(-1))
+
+    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+        return self.value(torch.randint(self.size, lead, device=self.points.device))
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         log_p = self.log_probs(output, self.index(previous))

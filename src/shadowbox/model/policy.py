@@ -51,6 +51,7 @@ class Design:
     smoothing: float = 0.0
     bias: float = 0.0
     blank: float = 0.0  # share of training segments in which the own past controls are hidden: against copying
+    slips: float = 0.0  # share of training frames in which the own past controls are replaced by any others
     distances: bool = False  # it is shown how far everything is from the own slot, too
     delay: int = 0  # frames that the game is seen late; the own controls are known at once
     answers: tuple[str, ...] = ()  # the controls that it decides, such as "pad/x|pad/y" for either; empty: all
@@ -97,7 +98,7 @@ class Design:
         ):
             if getattr(self, name) < least:
                 raise UsageError(f"a policy's {name} is {getattr(self, name)}, at least {least} is needed")
-        for name in ("dropout", "blank"):
+        for name in ("dropout", "blank", "slips"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"a policy's {name} is {getattr(self, name)}, 0 <= {name} < 1 is needed")
 
@@ -107,12 +108,13 @@ class Design:
         return Options(pos_weight=self.pos_weight, focal=self.focal, smoothing=self.smoothing, bias=self.bias, raw=self.raw)
 
 
+CAREFUL = {"blank": 0.1, "slips": 0.002, "distances": True}  # what all have that are meant to play
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64, "distances": True},
-    "small": {"trunk": "gru", "width": 64, "head_width": 64, "blank": 0.1, "distances": True},
-    "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, "blank": 0.1, "distances": True},
-    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 64, "blank": 0.1, "distances": True},
-    "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, "blank": 0.1, "distances": True},
+    "small": {"trunk": "gru", "width": 64, "head_width": 64, **CAREFUL},
+    "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, **CAREFUL},
+    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 64, **CAREFUL},
+    "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, **CAREFUL},
     "policy-mlp": {
         "trunk": "window", "head": "independent", "frames": 10, "width": 512, "trunk_width": 256, "depth": 2,
         "dropout": 0.1, "plain": True, "loss": "seed",
@@ -265,9 +267,24 @@ class Policy(nn.Module):
     def forward(self, view: View, controls: Tensor, reset: Tensor, style: View | None = None) -> Tensor:
         """The costs of what was pressed, [B, T, names], in matches of which nothing is known before: what training calls."""
         memory = self.initial(len(reset), reset.device)
+        view = self.slipped(view) if self.training and self.design.slips else view
         x, hidden, _ = self._features(view, memory, reset, style)
         h, _ = self.trunk.seq(x, memory, reset)
         return self.head.learn(h, controls, self.values.of(view), hidden)
+
+    def slipped(self, view: View) -> View:
+        """The same with the own past controls of a few frames drawn evenly from all that there are.
+
+        In recordings nothing is held where that makes no sense; who never saw it would go on holding there for ever.
+        """
+        some = next(iter(view.values()))
+        chosen = torch.rand(some.shape[:2], device=some.device) < self.design.slips
+        drawn, slots = self.values.columns(self.head.anything(chosen.shape).to(some.device)), self.values.slots
+        found = dict(view)
+        for key in (key for keys in self.values.sources for key in keys):
+            own, others = view[key][..., :slots], view[key][..., slots:]
+            found[key] = torch.cat([torch.where(chosen[..., None], drawn[key].to(own.dtype), own), others], -1)
+        return found
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The input vector of a frame: (what, first, behind the last) of each piece, in order. Columns carry their slot."""
