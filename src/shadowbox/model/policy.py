@@ -108,7 +108,7 @@ class Design:
         return Options(pos_weight=self.pos_weight, focal=self.focal, smoothing=self.smoothing, bias=self.bias, raw=self.raw)
 
 
-CAREFUL = {"blank": 0.1, "slips": 0.002, "distances": True}  # what all have that are meant to play
+CAREFUL = {"blank": 0.1, "distances": True}  # what all have that are meant to play
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64, "distances": True},
     "small": {"trunk": "gru", "width": 64, "head_width": 64, **CAREFUL},
