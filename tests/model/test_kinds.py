@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowbox.errors import UsageError
-from shadowbox.model.kinds import Codebook, Flags, Mixture, Options, Part, Regression
+from shadowbox.model.bending import Options
+from shadowbox.model.kinds import Codebook, Flags, Mixture, Part, Regression
 
 COMBOS = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
 RING = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]

@@ -19,9 +19,9 @@ from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model import trunks
+from shadowbox.model.bending import Options
 from shadowbox.model.codec import Embed, Encoded, Values
 from shadowbox.model.heads import HEADS, Head, Heat, Vocabulary, usual_vocabulary
-from shadowbox.model.kinds import Options
 from shadowbox.model.style import Style
 from shadowbox.model.trunks import TRUNKS, Memory
 
