@@ -89,17 +89,17 @@ def estimated(path):
 
 @pytest.mark.slow
 def test_estimate(project):
-    """The estimate of a tiny run is within a factor of 1.5 of what it takes: in CPU seconds, the least of four tries each."""
+    """The estimate of a tiny run is within a factor of 1.5 of what it takes, both in CPU seconds."""
     longer = {**HEAD["set"], "train": {**HEAD["set"]["train"], "steps": 400, "validate_every": 100}}
     path = write(set=longer, data={**HEAD["data"]})
-    expected, took = [], []
-    for _ in range(4):  # other work comes and goes on a machine: it adds to both, and never takes away
+    ratios = []
+    for _ in range(3):  # other work comes and goes on a machine: it is not counted, and the middle one of three is
         wall, cpu = time.perf_counter(), time.process_time()
         seconds = estimated(path)["per_run_s"]
-        expected.append(seconds * (time.process_time() - cpu) / (time.perf_counter() - wall))
+        seconds *= (time.process_time() - cpu) / (time.perf_counter() - wall)
         ran(path)
-        took.append(close.close(path, games)["cost"]["cpu_s"])
-    assert 1 / 1.5 < min(took) / min(expected) < 1.5, (took, expected)
+        ratios.append(close.close(path, games)["cost"]["cpu_s"] / seconds)
+    assert 1 / 1.5 < sorted(ratios)[1] < 1.5, ratios
     assert "times that" in close.close(path, games)["text"]
 
 

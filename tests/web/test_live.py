@@ -53,7 +53,7 @@ def test_it_is_the_match_that_play_gives(names, seed):
 
 
 def test_it_keeps_the_pace():
-    """At its own speed the match makes 30 frames a second, within 5 % in the best of three spans: other work comes."""
+    """At its own speed the match makes 30 frames a second, within 5 %: the middle one of three spans."""
     match = begin("constant", "constant", speed=1)
     until(lambda: match.length > 5)
     rates = []
@@ -62,7 +62,7 @@ def test_it_keeps_the_pace():
         time.sleep(2)
         rates.append((match.length - first) / (time.monotonic() - began))
     match.break_off("the test is over")
-    assert min(rates, key=lambda rate: abs(rate - GAME.schema.fps)) == pytest.approx(GAME.schema.fps, rel=0.05), rates
+    assert sorted(rates)[1] == pytest.approx(GAME.schema.fps, rel=0.05), rates
 
 
 def test_pause_step_and_speed():

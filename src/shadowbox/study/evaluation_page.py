@@ -187,7 +187,8 @@ def _clips(result: Evaluation) -> Iterator[Html]:
             "Recordings, and the same frames with one player's controls as the policy would press them there, sticks where it "
             "expects them. Press play in a clip, and watch the controllers."
         )
-        pairs = [_in_its_hands(store, seat, answer) for seat, answer in result.asked.pairs[:: result.game.schema.players]]
+        first = {seat.episode: (seat, answer) for seat, answer in reversed(result.asked.pairs)}
+        pairs = [_in_its_hands(store, *first[number]) for number in sorted(first)[:CLIPS]]
     yield side_by_side(
         each
         for caption, episode, number in pairs[:CLIPS]
