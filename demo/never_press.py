@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shadowbox.study import results
-from shadowbox.study.cardfile import CardFile
+from shadowbox.cards.file import CardFile
+from shadowbox.experiment import results
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAYED, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-melee.md"

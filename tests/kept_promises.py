@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from shadowbox.study.cardfile import CardFile
+from shadowbox.cards.file import CardFile
 
 BEGAN = 1_000_000.0  # seconds since the epoch
 UNKIND = "<img src=x onerror=alert(1)>'\"&#?</script><script>alert(2)</script>"

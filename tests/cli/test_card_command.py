@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from shadowbox.study.cardfile import CardFile
+from shadowbox.cards.file import CardFile
 
 QUICK = """---
 card: 1

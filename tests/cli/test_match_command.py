@@ -11,7 +11,7 @@ from shadowbox import cli
 from shadowbox.core.game import EVENT
 from shadowbox.data.store import Store
 from shadowbox.games import load
-from shadowbox.study.show import match_document, outcome_of
+from shadowbox.report.match import match_document, outcome_of
 
 
 def call(capsys, *arguments):

@@ -12,7 +12,7 @@ import pytest
 from apprentice import make_store, same, weights
 from test_cli import run
 
-from shadowbox.learn.log import read_lines
+from shadowbox.train.log import read_lines
 
 
 @pytest.fixture(scope="module")

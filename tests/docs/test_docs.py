@@ -104,7 +104,7 @@ def test_formats_lists_what_the_index_holds():
 
 def test_the_metrics_of_the_docs_are_those_of_the_code():
     """docs/metrics.md has a line for every metric and baseline of the code, with its baselines and its words, and no other."""
-    from shadowbox.study.metrics import BASELINES, METRICS
+    from shadowbox.evaluate.metrics import BASELINES, METRICS
 
     text = (ROOT / "docs" / "metrics.md").read_text()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")]

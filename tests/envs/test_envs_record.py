@@ -13,9 +13,9 @@ import pytest
 from gymnasium import spaces
 
 from shadowbox import cli
+from shadowbox.collect.gym import Recorder, record
 from shadowbox.data.store import Store
 from shadowbox.errors import EpisodeError, UsageError
-from shadowbox.study.gym import Recorder, record
 
 NESTED = spaces.Dict(
     {

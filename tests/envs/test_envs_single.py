@@ -19,8 +19,8 @@ from shadowbox.envs import spaces
 from shadowbox.envs.single import GameEnv
 from shadowbox.errors import UsageError
 from shadowbox.games import load
+from shadowbox.play import specs
 from shadowbox.play.match import play
-from shadowbox.study import specs
 
 BRAWL = load("brawl")
 ACTIONS = ("multibinary", "keys", *BRAWL.actions)

@@ -18,7 +18,7 @@ from shadowbox.games.melee import GAME as MELEE
 from shadowbox.model.codec import Embed, Values, from_every_seat, mirrored_where, visible
 from shadowbox.model.heads import HEADS, fit_vocabulary
 from shadowbox.model.policy import arguments, build
-from shadowbox.model.trunks import TRUNKS
+from shadowbox.model.trunks.base import TRUNKS
 
 
 @given(schemas(), st.integers(0, 99))

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pads import PAD, columns_of
 
-from shadowbox.model import trunks
 from shadowbox.model.heads import HEADS
 from shadowbox.model.policy import Design, arguments, build
-from shadowbox.model.trunks import TRUNKS
+from shadowbox.model.trunks import base as trunks
+from shadowbox.model.trunks.base import TRUNKS
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 

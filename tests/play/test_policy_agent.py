@@ -17,7 +17,7 @@ from shadowbox.model import policy
 from shadowbox.model.checkpoint import About, save
 from shadowbox.play.agent import Delayed
 from shadowbox.play.match import play
-from shadowbox.play.policy import DRAW, Manner, PolicyAgent, policy_agent, tensor
+from shadowbox.play.policy_agent import DRAW, Manner, PolicyAgent, policy_agent, tensor
 
 BRAWL = load("brawl")
 SEES = BRAWL.encodings["default"]
@@ -112,7 +112,7 @@ def test_a_threshold_draws_nothing():
 
 def test_calibrated_thresholds_hold_what_is_held():
     """A button goes down above its own upper threshold and stays down above the lower one; each group has its temperature."""
-    from shadowbox.play.policy import TUNED
+    from shadowbox.play.policy_agent import TUNED
 
     model = untrained("policy-mlp")
     chance = 0.5  # of an untrained policy, nearly

@@ -12,10 +12,10 @@ from quick_brawl import GAME, LENGTH
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from shadowbox.collect.matches import Pairing, record
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
-from shadowbox.study.record import Pairing, record
 from shadowbox.web import hall, server
 from shadowbox.web.app import application
 from shadowbox.web.guard import cookie_name

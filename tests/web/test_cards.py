@@ -10,9 +10,10 @@ from kept_promises import UNKIND, write_card, write_run
 from quick_brawl import GAME
 from starlette.testclient import TestClient
 
+from shadowbox.cards import signatures as signing
+from shadowbox.cards.file import CardFile
+from shadowbox.experiment import check
 from shadowbox.games import load
-from shadowbox.study import check, signing
-from shadowbox.study.cardfile import CardFile
 from shadowbox.web.app import application
 from shadowbox.web.site import Site
 

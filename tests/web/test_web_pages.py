@@ -9,10 +9,10 @@ import pytest
 from browser import follow, until
 from quick_brawl import GAME, LENGTH
 
+from shadowbox.collect.matches import Pairing, record
 from shadowbox.data.store import Store
+from shadowbox.play import specs
 from shadowbox.play.match import play
-from shadowbox.study import specs
-from shadowbox.study.record import Pairing, record
 
 pytestmark = pytest.mark.slow
 

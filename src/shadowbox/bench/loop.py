@@ -51,8 +51,8 @@ def _store(path: Path) -> Store:
 
 
 def _task(store: Store, steps: int, batch: int, width: int) -> Any:
-    from shadowbox.learn.config import Config
-    from shadowbox.learn.imitate import prepare
+    from shadowbox.learners.imitation import prepare
+    from shadowbox.train.config import Config
 
     config = Config(steps=steps, batch=batch, log_every=10, save_every=steps, ema=0.99, device="cpu")
     side = int(np.ceil(EPISODES / 2))
@@ -66,7 +66,7 @@ def _even_split(store: Store, episodes: int) -> int:
 
 
 def _round(store: Store, run: Path, steps: int, batch: int, width: int) -> dict[str, float]:
-    from shadowbox.learn.loop import train
+    from shadowbox.train.loop import train
 
     task, config = _task(store, steps, batch, width)
     return dict(train(task, run, config).table)
@@ -74,7 +74,7 @@ def _round(store: Store, run: Path, steps: int, batch: int, width: int) -> dict[
 
 def _resume_ms(store: Store, run: Path, steps: int, batch: int, width: int) -> float:
     """From the call to being back where the run ended: the checkpoint is found, checked by digest and loaded."""
-    from shadowbox.learn.loop import train
+    from shadowbox.train.loop import train
 
     task, config = _task(store, steps, batch, width)
     began = time.perf_counter()

@@ -35,7 +35,7 @@ def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[
     """Targets per CPU-second of ours and of the peer, taken in turns; milliseconds of a decision; medians of `rounds`."""
     import torch
 
-    from shadowbox.learn.parallel import computes_bf16
+    from shadowbox.train.distributed import computes_bf16
 
     torch.set_num_threads(1)
     bf16 = computes_bf16(torch.device("cpu")) and _has_amx()
@@ -77,7 +77,7 @@ def _rate(run: Iterator[int], steps: int) -> float:
 
 
 def _has_amx() -> bool:
-    from shadowbox.learn.parallel import cpu_flags
+    from shadowbox.train.distributed import cpu_flags
 
     return "amx_bf16" in cpu_flags()
 
@@ -117,8 +117,8 @@ def _columns(rows: int, seed: int) -> Columns:
 
 
 def _task(store: Store, preset: str, batch: int, encoding: Encoding | None, answers: tuple[str, ...]) -> Any:
-    from shadowbox.learn.config import Config
-    from shadowbox.learn.imitate import prepare
+    from shadowbox.learners.imitation import prepare
+    from shadowbox.train.config import Config
 
     config = Config(steps=1, batch=batch, device="cpu")
     changes: dict[str, Any] = {"answers": answers} if answers else {}
@@ -133,7 +133,7 @@ def _ours(
     """One step of the loop's work after another; yields its targets."""
     import torch
 
-    from shadowbox.learn.schedule import optimiser
+    from shadowbox.train.schedule import optimiser
 
     config, task = _task(store, preset, batch, encoding, answers)
     device = torch.device("cpu")

@@ -51,7 +51,7 @@ def _refuse_damage(path: str) -> None:
 
 
 def _write_page(path: Path, facts: dict[str, Any]) -> None:
-    from shadowbox.data.audit_page import audit_page
+    from shadowbox.report.audit import audit_page
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

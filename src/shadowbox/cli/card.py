@@ -13,7 +13,7 @@ from shadowbox.errors import CardError, UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:
-    from shadowbox.study.check import Checked
+    from shadowbox.experiment.check import Checked
 
 FOLDER = Path("cards")
 
@@ -31,7 +31,7 @@ def located(name: str) -> Path:
 
 def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
     """--set train.lr=1e-4 and its like; values are read as in a card."""
-    from shadowbox.study import head
+    from shadowbox.cards import front_matter as head
 
     found: dict[str, Any] = {}
     for change in changes:
@@ -52,7 +52,8 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
 @json_option
 def new(name: str, game: str, source: str | None, switches: tuple[str, ...], follows: str | None, as_json: bool) -> None:
     """Write a card to fill in, with comparable runs on this disk beside it."""
-    from shadowbox.study import check, draft, settings
+    from shadowbox.experiment import check, settings
+    from shadowbox.experiment import templates as draft
 
     if source and follows:
         raise UsageError("give either --from or --follow-up")
@@ -60,7 +61,7 @@ def new(name: str, game: str, source: str | None, switches: tuple[str, ...], fol
     head = draft.follow_up(name, follows) if follows else draft.from_run(name, source) if source else draft.blank(name, game)
     heads = [head]
     if switches:
-        from shadowbox.study import card as cards
+        from shadowbox.cards import card as cards
 
         known = cards.typed(head)
         usual = {each: value for each, (value, _) in settings.settle(known, load(known.game)).origins.items()}
@@ -88,7 +89,8 @@ def new(name: str, game: str, source: str | None, switches: tuple[str, ...], fol
 @json_option
 def check_cards(names: tuple[str, ...], changes: tuple[str, ...], write: bool, as_json: bool) -> None:
     """Say everything that is wrong with a card, with its lines, and compute its facts."""
-    from shadowbox.study import check, facts
+    from shadowbox.experiment import check
+    from shadowbox.experiment import facts_table as facts
 
     found = [check.check(located(name), load, parsed(changes)) for name in names]
     for each in found:
@@ -110,8 +112,8 @@ def _checked(found: Checked) -> dict[str, Any]:
 
 
 def _say_checked(found: Checked) -> None:
-    from shadowbox.study import card as cards
-    from shadowbox.study import facts
+    from shadowbox.cards import card as cards
+    from shadowbox.experiment import facts_table as facts
 
     if found.mistakes:
         print(cards.listed(found.file.path, found.mistakes))
@@ -128,8 +130,9 @@ def _say_checked(found: Checked) -> None:
 @json_option
 def estimate(name: str, make: bool, as_json: bool) -> None:
     """Time some real steps, and say how long the whole card will take and what it will cost."""
-    from shadowbox.study import estimate as estimates
-    from shadowbox.study import prices, settings, source
+    from shadowbox.experiment import dataset as source
+    from shadowbox.experiment import estimate as estimates
+    from shadowbox.experiment import prices, settings
 
     checked = _right(name)
     game = load(checked.card.game)
@@ -174,8 +177,10 @@ def review(name: str, verdict: str, note: str, who: str | None, as_json: bool) -
 
 
 def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None:
-    from shadowbox.learn.facts import commit
-    from shadowbox.study import settings, signing, source
+    from shadowbox.cards import signatures as signing
+    from shadowbox.experiment import dataset as source
+    from shadowbox.experiment import settings
+    from shadowbox.train.provenance import commit
 
     checked = _right(name)
     game = load(checked.card.game)
@@ -199,7 +204,7 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
 @json_option
 def make(name: str, as_json: bool) -> None:
     """Make the card's data, if it is not here."""
-    from shadowbox.study import source
+    from shadowbox.experiment import dataset as source
 
     checked = _right(name)
     with progress("making data") as update:
@@ -216,7 +221,7 @@ def make(name: str, as_json: bool) -> None:
 @json_option
 def compare(names: tuple[str, str], as_json: bool) -> None:
     """What two cards say otherwise, and what came of them."""
-    from shadowbox.study import compare as comparing
+    from shadowbox.experiment import compare as comparing
 
     found = comparing.compare(*(located(name) for name in names))
     if as_json:
@@ -234,7 +239,7 @@ def compare(names: tuple[str, str], as_json: bool) -> None:
 @json_option
 def index(folder: Path, as_json: bool) -> None:
     """All cards of a folder: how they stand, what they reached, and how good their estimates were."""
-    from shadowbox.study import compare as comparing
+    from shadowbox.experiment import compare as comparing
 
     found = comparing.index(folder)
     if as_json:
@@ -262,7 +267,7 @@ def index(folder: Path, as_json: bool) -> None:
 @json_option
 def close(name: str, note: str, as_json: bool) -> None:
     """Judge what is on disk, write it into the card for good, and compare the time with its estimate."""
-    from shadowbox.study import close as closing
+    from shadowbox.experiment import close as closing
 
     found = closing.close(located(name), load, note)
     if as_json:
@@ -273,8 +278,8 @@ def close(name: str, note: str, as_json: bool) -> None:
 
 def _right(name: str) -> Checked:
     """A card without mistakes."""
-    from shadowbox.study import card as cards
-    from shadowbox.study import check
+    from shadowbox.cards import card as cards
+    from shadowbox.experiment import check
 
     checked = check.check(located(name), load)
     if checked.mistakes:

@@ -15,10 +15,10 @@ from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
-    from shadowbox.learn.calibrate import Calibration, Threshold
-    from shadowbox.study.evaluate import Evaluation
-    from shadowbox.study.metrics import Figure
-    from shadowbox.study.probe import Probe
+    from shadowbox.evaluate.calibration import Calibration, Threshold
+    from shadowbox.evaluate.metrics import Figure
+    from shadowbox.evaluate.policy import Evaluation
+    from shadowbox.evaluate.probe import Probe
 
 
 @click.command("eval")
@@ -50,7 +50,7 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
     """Judge CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE. The verdict is left beside the checkpoint."""
     game = load(options["game"]) if options["game"] else None
     if probe:
-        from shadowbox.study.probe import probe as look
+        from shadowbox.evaluate.probe import probe as look
 
         found = look(checkpoint, probe, data=store, player=options["player"])
         if as_json:
@@ -60,8 +60,8 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
         return
     if store is None:
         raise UsageError("name a store to judge it on, or a frame: --probe STORE#EPISODE:FRAME")
-    from shadowbox.study.evaluate import Settings
-    from shadowbox.study.evaluate import evaluate as judge
+    from shadowbox.evaluate.policy import Settings
+    from shadowbox.evaluate.policy import evaluate as judge
 
     settings = Settings(
         matches=options["matches"],
@@ -77,7 +77,7 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
     )
     tuned = None
     if options["calibrate"]:
-        from shadowbox.study.tune import tune
+        from shadowbox.evaluate.calibrate import tune
 
         with progress("choosing temperatures") as update:
             tuned = tune(
@@ -87,7 +87,7 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
         result = judge(checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total))
     facts = result.to_json() | ({"calibration": tuned.to_json()} if tuned else {})
     if out:
-        from shadowbox.study.evaluation_page import document
+        from shadowbox.report.evaluation import document
 
         write_page(out, document(result))
         facts["out"] = str(out)

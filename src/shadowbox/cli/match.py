@@ -26,9 +26,9 @@ def match(
     """Play one match of GAME between two agents. The same call gives the same match, bit for bit."""
     import numpy as np
 
+    from shadowbox.play import specs
     from shadowbox.play.facts import match_facts
     from shadowbox.play.match import play
-    from shadowbox.study import specs
 
     found = load(game)
     options = {} if stage is None else {"stage": stage}
@@ -43,7 +43,7 @@ def match(
         with Writer(store, found.schema, event_kinds=found.event_kinds) as writer:
             facts["stored"] = f"{store}#{writer.add(played.episode)}"
     if out:
-        from shadowbox.study.show import match_document
+        from shadowbox.report.match import match_document
 
         write_page(out, match_document(found, played.episode))
         facts["out"] = str(out)

@@ -43,8 +43,8 @@ def record(
             raise UsageError(f"{game} is played by --p0 module:function, or by chance; it takes no --p1, --mix or --stage")
         _record_gym(game.removeprefix("gym:"), p0, matches, out, seed, as_json)
         return
-    from shadowbox.study.record import Pairing, read_mix
-    from shadowbox.study.record import record as play_and_store
+    from shadowbox.collect.matches import Pairing, read_mix
+    from shadowbox.collect.matches import record as play_and_store
 
     played = load(game)
     if mix is not None:
@@ -67,7 +67,7 @@ def record(
 
 
 def _record_gym(env_id: str, policy: str | None, episodes: int, out: Path, seed: int, as_json: bool) -> None:
-    from shadowbox.study.gym import record as play_and_store
+    from shadowbox.collect.gym import record as play_and_store
 
     began = time.process_time()
     with progress("playing") as update:

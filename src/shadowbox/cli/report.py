@@ -22,7 +22,7 @@ from shadowbox.games import load
 @json_option
 def report(what: str, out: Path | None, cards: Path, runs: Path, match: bool, as_json: bool) -> None:
     """Write one page about RUN: a run's folder, a card's folder of runs, or a card. It needs nothing else, also offline."""
-    from shadowbox.study import report as reports
+    from shadowbox.report import run as reports
 
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: {out.parent} is no folder")

@@ -13,7 +13,7 @@ from shadowbox.cli.terminal import emit, json_option, number, progress, table
 from shadowbox.games import load
 
 if TYPE_CHECKING:
-    from shadowbox.study.run import Finished
+    from shadowbox.experiment.run import Finished
 
 
 @click.command()
@@ -39,9 +39,9 @@ def run(
 
     Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1 when it was interrupted.
     """
-    from shadowbox.learn.console import Console
-    from shadowbox.study.run import Wish
-    from shadowbox.study.run import run as run_card
+    from shadowbox.experiment.run import Wish
+    from shadowbox.experiment.run import run as run_card
+    from shadowbox.train.console import Console
 
     wish = Wish(resume, parsed(changes), unsigned, runs, keep_card)
     finished = []
@@ -62,7 +62,7 @@ def _say(text: str) -> None:
 
 
 def _report(finished: list[Finished]) -> None:
-    from shadowbox.study.results import setting_words
+    from shadowbox.experiment.results import setting_words
 
     rows = []
     for each in finished:

@@ -41,8 +41,8 @@ def tournament(
     as_json: bool,
 ) -> None:
     """Let AGENTS of GAME meet in pairs and rate them; the first one is the anchor at 1000."""
-    from shadowbox.study.tournament import Plan
-    from shadowbox.study.tournament import tournament as play_and_rate
+    from shadowbox.evaluate.tournament import Plan
+    from shadowbox.evaluate.tournament import tournament as play_and_rate
 
     played = load(game)
     options = {} if stage is None else {"stage": stage}

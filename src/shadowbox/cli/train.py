@@ -16,13 +16,13 @@ from shadowbox.cli.terminal import emit, json_option, number, share, table
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import GAMES, load
-from shadowbox.learn.config import Config
-from shadowbox.learn.console import Console
-from shadowbox.learn.curves import PAGE, draw
-from shadowbox.learn.log import METRICS, read_facts, read_lines
+from shadowbox.report.training import PAGE, draw
+from shadowbox.train.config import Config
+from shadowbox.train.console import Console
+from shadowbox.train.log import METRICS, read_facts, read_lines
 
 if TYPE_CHECKING:  # it needs torch, which help does not
-    from shadowbox.learn.learner import Result
+    from shadowbox.train.protocols import Result
 
 USUAL = {"preset": "default", "length": 64, "shares": "80/10/10"}
 EPOCHS = 10  # where neither steps nor epochs are asked for
@@ -49,10 +49,10 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @json_option
 def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     """Learn from STORE what its players pressed. Ctrl-C saves and says how to go on; so does SIGTERM."""
-    from shadowbox.learn.imitate import prepare
-    from shadowbox.learn.learner import Parent
-    from shadowbox.learn.lessons import Lessons
-    from shadowbox.learn.loop import train as run_loop
+    from shadowbox.learners.imitation import prepare
+    from shadowbox.learners.imitation_options import Lessons
+    from shadowbox.train.loop import train as run_loop
+    from shadowbox.train.protocols import Parent
 
     store = Store(path)
     kept = read_facts(out) if options["resume"] else {}

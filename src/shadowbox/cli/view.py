@@ -73,7 +73,7 @@ def _game(found: Store, named: str | None) -> Game:
 
 
 def _page(found: Store, number: int, game: Game, path: Path) -> Path:
-    from shadowbox.study.show import match_document
+    from shadowbox.report.match import match_document
 
     write_whole(path, match_document(game, found.episode(number), [("store", f"{found.path}#{number}")]).encode())
     return path

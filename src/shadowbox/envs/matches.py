@@ -15,7 +15,7 @@ from shadowbox.envs import spaces
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import load
 from shadowbox.page.paint import paint
-from shadowbox.study import specs
+from shadowbox.play import specs
 
 RENDER_MODES = ("rgb_array",)
 SEEDS = 1 << 62  # seeds of matches lie below

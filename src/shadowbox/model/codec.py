@@ -1,7 +1,7 @@
 """What each kind of field means to a model: how it is decoded, seen from a seat, mirrored, and embedded.
 
 Fields are stored one by one and computed by kind: whatever has one kind goes through one call. What comes out again
-(likelihood, sampling) stands in `model/kinds.py`.
+(likelihood, sampling) stands in `model/distributions.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shadowbox.core.encoding import CONTROLS, Encoding
 from shadowbox.core.schema import Array, Block, Choice, Column, Flag, Real, Schema
 from shadowbox.core.view import seat_order
 from shadowbox.errors import SchemaError, UsageError, did_you_mean
-from shadowbox.model.distances import Distances
+from shadowbox.model.relative_positions import Distances
 
 MOST_EMBEDDED = 1 << 16  # values of a choice; a larger one names something (a seed), and nothing is learned from a name
 
@@ -118,7 +118,7 @@ def has_mirror(schema: Schema) -> bool:
 class Embed(nn.Module):
     """Columns [..., slots] -> features [..., width]: reals times their scale, flags as 0 and 1, choices out of tables.
 
-    With `distances`, also how far everything is from the own slot (`model/distances.py`).
+    With `distances`, also how far everything is from the own slot (`model/relative_positions.py`).
 
     All slots of a column share its part of a table; columns whose embeddings are equally wide share a table. The first
     `fixed` features are facts that nothing is learned about: no gradient needs to reach them.

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shadowbox.core.schema import Array, Choice, Flag, Real
-from shadowbox.model.bending import Options
 from shadowbox.model.codec import Values
-from shadowbox.model.kinds import LOOKED_UP, Codebook, Flags, Mixture, Part, Regression
+from shadowbox.model.distributions import LOOKED_UP, Codebook, Flags, Mixture, Part, Regression
+from shadowbox.model.loss_options import Options
 
 if TYPE_CHECKING:
     from shadowbox.model.policy import Design

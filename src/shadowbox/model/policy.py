@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.model import trunks
-from shadowbox.model.bending import Options
 from shadowbox.model.codec import Embed, Encoded, Values
 from shadowbox.model.heads import HEADS, Head, Heat, Vocabulary, usual_vocabulary
+from shadowbox.model.loss_options import Options
 from shadowbox.model.style import Style
-from shadowbox.model.trunks import TRUNKS, Memory
+from shadowbox.model.trunks import base as trunks
+from shadowbox.model.trunks.base import TRUNKS, Memory
 
 View = Mapping[str, Tensor]
 
@@ -45,7 +45,7 @@ class Design:
     head_width: int = 128
     loss: str = "nll"  # seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
     reals: str = "regression"  # of an independent head; or mixture
-    raw: bool = False  # these five: see model/kinds.py
+    raw: bool = False  # these five: see model/distributions.py
     pos_weight: float = 1.0
     focal: float = 0.0
     smoothing: float = 0.0

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from shadowbox.cards import signatures as signing
+from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.experiment import check as checking
+from shadowbox.experiment import compare, estimate, results
+from shadowbox.experiment import facts_table as computed
+from shadowbox.experiment.check import Checked
+from shadowbox.experiment.settings import Games
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, sentence, table
-from shadowbox.study import card_page, compare, estimate, results, signing
-from shadowbox.study import check as checking
-from shadowbox.study import facts as computed
-from shadowbox.study.cardfile import CardFile
-from shadowbox.study.check import Checked
-from shadowbox.study.settings import Games
+from shadowbox.report import card as card_page
 from shadowbox.web import runlog
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.site import Site

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shadowbox.web.live import Live
+from shadowbox.play.live import Live
 from shadowbox.web.wire import Want, packed, say
 
 BEHIND = 90  # frames

@@ -13,8 +13,8 @@ from typing import Any
 from shadowbox.core.game import Agent, Game, stable_hash
 from shadowbox.data.write import Writer
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.study import specs
-from shadowbox.web.live import Live
+from shadowbox.play import specs
+from shadowbox.play.live import Live
 from shadowbox.web.person import Person, person_name
 
 MOST_RUNNING = 8

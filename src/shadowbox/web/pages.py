@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from shadowbox.page.document import Html, badge, code, heading, sentence
 from shadowbox.play.match import mark_of
-from shadowbox.study.show import below_the_viewer
+from shadowbox.report.match import below_the_viewer
 from shadowbox.web.hall import Table
 from shadowbox.web.markup import element, framed, link
 from shadowbox.web.person import LONGEST_NAME

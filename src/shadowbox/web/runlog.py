@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from shadowbox.errors import ShadowboxError
-from shadowbox.learn.log import EVENTS, FACTS, METRICS, Line, read_facts
+from shadowbox.train.log import EVENTS, FACTS, METRICS, Line, read_facts
 
 DEPTH = 3  # folders between the runs' folder and a run.json: a card, a setting, a seed
 LARGEST = 1 << 20  # bytes of a run.json, and of a line

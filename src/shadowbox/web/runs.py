@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.learn.log import EVENTS, FACTS, METRICS
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table
-from shadowbox.study import levels
+from shadowbox.report import levels
+from shadowbox.train.log import EVENTS, FACTS, METRICS
 from shadowbox.web import cards, runlog
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.runlog import Logs, number

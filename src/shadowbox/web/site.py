@@ -10,7 +10,7 @@ from pathlib import Path
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Choice
 from shadowbox.data.manifest import NAME
-from shadowbox.study.learned import runs_of
+from shadowbox.play.checkpoints import runs_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, heading, table
 from shadowbox.page.match_page import event_list
-from shadowbox.study.show import below_the_viewer, greeting, match_document
+from shadowbox.report.match import below_the_viewer, greeting, match_document
 from shadowbox.web.markup import command, element, empty, framed, link
 from shadowbox.web.site import Site
 

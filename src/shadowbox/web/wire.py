@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from shadowbox.errors import UsageError
-from shadowbox.web.live import SPEEDS
+from shadowbox.play.live import SPEEDS
 
 LONGEST = 4096  # characters
 MOST_KEYS = 64

@@ -16,8 +16,8 @@ from shadowbox.games.melee.live import STAGES, Live, Menus, press, world
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN
 from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import SCHEMA
-from shadowbox.games.melee.slp_read import HEAD
-from shadowbox.games.melee.slp_stream import Stream
+from shadowbox.games.melee.slp.read import HEAD
+from shadowbox.games.melee.slp.stream import Stream
 
 ITEMS = [(0, 5, 60, 54, 0), (1, 20, 10, 79, 1), (1, 40, 30, 210, 2), (2, 22, 70, 74, 0)]
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

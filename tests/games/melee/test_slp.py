@@ -6,7 +6,7 @@ from made_replays import BATTLEFIELD, FOX, ICE_CLIMBERS, MARTH, VERSIONS, made, 
 
 from shadowbox.errors import RecordingError, UsageError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.slp_layout import EVENTS, sizes
+from shadowbox.games.melee.slp.layout import EVENTS, sizes
 
 PAYLOADS = {  # version -> bytes of 36 37 38 39 3A 3B 3C, as recorders of that version write them; 0: no such event
     (0, 1, 0): (320, 58, 33, 1, 0, 0, 0),

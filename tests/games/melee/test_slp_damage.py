@@ -8,7 +8,7 @@ from made_replays import made
 
 from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.slp_read import HEAD
+from shadowbox.games.melee.slp.read import HEAD
 
 
 def read_or_refused(content, which="last"):

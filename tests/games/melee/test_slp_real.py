@@ -8,7 +8,7 @@ import pytest
 
 from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.slp_layout import EVENTS
+from shadowbox.games.melee.slp.layout import EVENTS
 
 NO_REPLAYS = ("corrupt_game_1.slp", "corrupt_game_2.slp", "corrupt_game_3.slp")
 DYING = 10  # the last action state of those who are off the stage; they are moved between frames

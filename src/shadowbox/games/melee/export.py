@@ -21,7 +21,7 @@ from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, STAGES, TO_EXTERNA
 from shadowbox.games.melee.rows import BUTTONS, NO_GROUND, NOBODY, STATE
 from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, ITEM_SLOTS
 from shadowbox.games.melee.slp import Replay
-from shadowbox.games.melee.slp_data import END_METHODS
+from shadowbox.games.melee.slp.data import END_METHODS
 
 RECORDED_NOBODY = 6
 LEAD = FIRST_FRAME - slp.FIRST_FRAME  # frames before anybody can act

@@ -24,7 +24,7 @@ from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, FIGHTERS
 from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import FIRST_FRAME, SCHEMA
-from shadowbox.games.melee.slp_stream import Stream
+from shadowbox.games.melee.slp.stream import Stream
 
 STAGES = {  # libmelee's names; its numbers are its own
     "battlefield": "BATTLEFIELD",

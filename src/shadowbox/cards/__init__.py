@@ -1,0 +1,1 @@
+"""Run cards: what an experiment promises."""

@@ -1,0 +1,341 @@
+"""What a card says, typed: a promise about an experiment, and the configuration it runs with.
+
+Reading never stops at the first mistake: what can be understood is, and everything else is listed with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shadowbox.cards import front_matter as heads
+from shadowbox.cards.field_types import Count, Inside, MetricName, Name, RuleText, Seconds, Sentence, Shares, SpanText, Word
+from shadowbox.cards.file import CardFile
+from shadowbox.cards.front_matter import Head, Mistake
+from shadowbox.cards.rules.guard import Rule
+from shadowbox.errors import CardError, UsageError
+
+SECTIONS = ("train", "model", "learner")  # what `set` can change: the loop, the model, and what the learner does
+MOST_SEEDS, MOST_SETTINGS = 100, 1000
+
+
+class Part(BaseModel):
+    """A part of a head. Unknown names are refused, and so are values of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Record(Part):
+    """A call of `shadowbox record` that makes the data; `mix` names several pairings."""
+
+    p0: str = Field(default="", max_length=200)
+    p1: str = Field(default="", max_length=200)
+    mix: list[dict[str, Any]] = Field(default_factory=list, max_length=100)
+    matches: int = Field(default=100, ge=1, le=10_000_000)
+    seed: int = Field(default=0, ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Ingest(Part):
+    """A call of `shadowbox ingest` that makes the data out of recordings of one's own."""
+
+    paths: list[Inside] = Field(min_length=1, max_length=1000)
+    filter: Word = ""  # a named set of the game's options
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Make(Part):
+    """How a missing store is made."""
+
+    record: Record | None = None
+    ingest: Ingest | None = None
+
+
+class Data(Part):
+    """What is learned from. Data is here, or can be made, or is said to lie elsewhere (`external`: where, in words)."""
+
+    store: Inside = ""
+    split: Shares = "80/10/10"
+    resplit: bool = False  # every seed draws its own split, so that their interval is one over data, too
+    fingerprint: str | None = Field(default=None, max_length=200)
+    make: Make | None = None
+    external: str | None = Field(default=None, max_length=500)
+
+
+class Baseline(Part):
+    """What the targets are compared with: a run on disk, and values that stand elsewhere, with their source."""
+
+    run: Inside | None = None
+    values: dict[MetricName, float] = Field(default_factory=dict)
+    source: Sentence = ""
+
+
+class Target(Part):
+    """A number that is promised. `value` may be another metric, such as val/onset_f1/look_up: better than the table."""
+
+    metric: MetricName
+    op: Literal["<", "<=", ">", ">="]
+    value: float | MetricName
+    at: Literal["best", "last"] = "best"
+    primary: bool = False
+
+    def __str__(self) -> str:
+        wanted = self.value if isinstance(self.value, str) else f"{self.value:g}"
+        return f"{self.metric} {self.op} {wanted}"
+
+
+class Kill(Part):
+    """A rule that ends, pauses or comments on the run while it is going."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    when: RuleText
+    after: SpanText = ""
+    lasting: SpanText = Field(default="", alias="for")
+    action: Literal["stop", "pause", "warn"] = "stop"
+    set: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def rule(self) -> Rule:
+        """As the guard wants it."""
+        return Rule(self.when, self.action, self.after, self.lasting, flat(self.set))
+
+
+class OnOom(Part):
+    """What happens when memory runs out: the batch is computed in parts, down to `batch` examples, so many times halved."""
+
+    batch: int | None = Field(default=None, ge=1)
+    retries: int | None = Field(default=None, ge=0, le=20)
+
+
+class Budget(Part):
+    """What a run may cost, all its seeds together. It stops where it would cost more."""
+
+    wall: Seconds | None = None
+    usd: float | None = Field(default=None, gt=0)
+    machine: Word = "local"
+
+
+class Reviewers(Part):
+    """Who must have signed before it runs."""
+
+    min: int = Field(default=0, ge=0, le=20)
+    required: list[Name] = Field(default_factory=list, max_length=20)
+
+
+class Sweep(Part):
+    """Several settings of one card: those of a list, all of a grid, or `tries` drawn at random, until the time is over.
+
+    What is set are train.NAME, model.NAME and learner.NAME, preset, learner, and eval.NAME; in a list `name` names one.
+    """
+
+    cases: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_SETTINGS)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    random: dict[str, Any] = Field(default_factory=dict)
+    tries: int = Field(default=0, ge=0, le=MOST_SETTINGS)
+    seed: int = Field(default=0, ge=0)
+    wall: Seconds | None = None
+
+
+class Eval(Part):
+    """How the trained policy is judged by playing, for targets named eval/..., such as eval/gate."""
+
+    against: Word = ""  # an agent; empty: the opponents in the data
+    matches: int = Field(default=200, ge=2, le=100_000)
+    episodes: int = Field(default=100, ge=2, le=100_000)  # recorded ones that it is asked about
+    temperature: float = Field(default=1.0, gt=0, le=10)
+    calibrate: bool = False  # first temperatures are chosen, that of play in matches that it is not judged by
+    threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
+
+
+class Card(Part):
+    """The contract."""
+
+    card: Literal[1] = 1
+    id: Name = "card"
+    goal: Sentence = ""
+    question: Sentence = ""
+    prediction: Sentence = ""
+    game: Word = ""
+    learner: Word = "imitate"
+    preset: Word = ""
+    set: dict[str, Any] = Field(default_factory=dict)
+    data: Data = Data()
+    facts: dict[str, Count] = Field(default_factory=dict)
+    baseline: Baseline = Baseline()
+    targets: list[Target] = Field(default_factory=list, max_length=50)
+    kill: list[Kill] = Field(default_factory=list, max_length=50)
+    on_oom: OnOom = OnOom()
+    budget: Budget = Budget()
+    timeout: Seconds | None = None
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default_factory=lambda: [0], max_length=MOST_SEEDS)
+    parent: Inside | None = None
+    parent_optimiser: bool = False
+    reviewers: Reviewers = Reviewers()
+    sweep: Sweep | None = None
+    eval: Eval | None = None
+    fallback: Sentence = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `set` changes, by dotted name."""
+        return flat(self.set)
+
+
+NEEDED = ("card", "id", "goal", "game", "preset", "targets")  # a card without one of these promises nothing
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a card says, as far as it can be understood, and everything that cannot."""
+
+    card: Card
+    head: Head
+    mistakes: list[Mistake]
+    kept: Mapping[heads.Path, list[int]]  # list -> where its items stood before mistaken ones were left out
+
+    def mistake(self, path: heads.Path, message: str) -> Mistake:
+        """A mistake at a part of the card."""
+        place = tuple(
+            self.kept[path[:at]][part] if isinstance(part, int) and path[:at] in self.kept else part
+            for at, part in enumerate(path)
+        )
+        return Mistake(self.head.line(place), heads.in_words(place), message)
+
+
+def read(file: CardFile, changes: Mapping[str, Any] | None = None) -> Reading:
+    """The card in a file. `changes` come from --set."""
+    head = heads.read(file.head, first_line=2)
+    data = with_changes(head.data, changes or {})
+    card, mistakes, kept = _typed(data, head)
+    if not head.mistakes or head.data:
+        mistakes += [Mistake(2, name, f"'{name}' is missing") for name in NEEDED if name not in data]
+    return Reading(card, head, sorted({*head.mistakes, *mistakes}), kept)
+
+
+def typed(data: Mapping[str, Any]) -> Card:
+    """A card out of plain data; it must be right."""
+    try:
+        return Card.model_validate(dict(data))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise CardError(f"{heads.in_words(problem['loc'])}: {_message(problem)}") from None
+
+
+def must_read(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[CardFile, Card]:
+    """A card that can be understood; else an error with all that cannot."""
+    file = CardFile.read(path)
+    found = read(file, changes)
+    if found.mistakes:
+        raise CardError(listed(path, found.mistakes))
+    return file, found.card
+
+
+def listed(path: Path, mistakes: list[Mistake]) -> str:
+    """All mistakes of a card, a line each, as compilers do."""
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    lines = [f"{path}:{line}: {field + ': ' if field else ''}{message}" for line, field, message in mistakes]
+    return "\n".join([f"{path} has {count}", *lines])
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """{"train": {"lr": 1}} and {"train.lr": 1} are both train.lr: 1."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and (before + name).count(".") < 1:
+            found |= flat(value, f"{before}{name}.")
+        else:
+            found[before + name] = value
+    return found
+
+
+def with_changes(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A head's data with --set applied: train.lr=..., model.width=..., or a path of the head such as seeds or data.store."""
+    changed = dict(data)
+    for name, value in changes.items():
+        first, _, rest = name.partition(".")
+        if first in SECTIONS:
+            changed["set"] = {**flat(_mapping(changed.get("set"))), name: value}
+        elif first not in Card.model_fields:
+            known = ", ".join([*(f"{section}.NAME" for section in SECTIONS), *Card.model_fields])
+            raise UsageError(f"--set {name}: a card has no '{first}'; it has {known}")
+        elif rest:
+            changed[first] = _deep(_mapping(changed.get(first)), rest.split("."), value)
+        else:
+            changed[first] = value
+    return changed
+
+
+def _deep(data: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**data, path[0]: value}
+    return {**data, path[0]: _deep(_mapping(data.get(path[0])), path[1:], value)}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _typed(data: dict[str, Any], head: Head) -> tuple[Card, list[Mistake], dict[heads.Path, list[int]]]:
+    """A card out of what is well-typed; the rest is a list of mistakes."""
+    mistakes: list[Mistake] = []
+    kept: dict[heads.Path, list[int]] = {}
+    for _ in range(10):  # leaving out one thing can bring up another; it soon ends, for all errors of a pass go at once
+        try:
+            return Card.model_validate(data), mistakes, kept
+        except ValidationError as error:
+            found = [(_path_in(data, problem["loc"]), problem) for problem in error.errors(include_url=False)]
+            data = _without(data, list(told := dict(found)), (), kept)  # of a choice's branches the last one speaks
+            mistakes += [Mistake(head.line(path), heads.in_words(path), _message(told[path])) for path in told]
+    return Card(), mistakes, kept
+
+
+def _path_in(data: Any, location: tuple[int | str, ...]) -> heads.Path:
+    """Where in the data an error lies: pydantic also names the branches of its types, which nobody wrote."""
+    path: list[int | str] = []
+    for part in location:
+        if isinstance(data, dict):
+            path.append(part)
+            if part not in data:
+                break  # it is missing here
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            path.append(part)
+            data = data[part]
+    return tuple(path)
+
+
+def _without(data: Any, paths: list[heads.Path], here: heads.Path, kept: dict[heads.Path, list[int]]) -> Any:
+    """The data without the parts at `paths`. An item of a list goes as a whole; where its place was is kept in mind."""
+    below = {path[len(here)] for path in paths if path[: len(here)] == here and len(path) > len(here)}
+    if isinstance(data, list):
+        places = [at for at in range(len(data)) if at not in below]
+        before = kept.get(here, list(range(len(data))))
+        kept[here] = [before[at] for at in places]
+        return [data[at] for at in places]
+    if not isinstance(data, dict):
+        return data
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        path = (*here, name)
+        if path in paths or (not isinstance(value, dict | list) and name in below):
+            continue
+        found[name] = _without(value, paths, path, kept) if name in below else value
+    return found
+
+
+def _message(problem: Any) -> str:
+    """Pydantic's words in ours."""
+    kind, given = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
+        return f"there is no '{problem['loc'][-1]}' here"[:200]
+    if kind == "missing":
+        return f"'{problem['loc'][-1]}' is missing"
+    if kind == "value_error":
+        return str(problem["ctx"]["error"])
+    text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{given!r:.60} is given, {text} is needed".replace("a valid ", "a ")

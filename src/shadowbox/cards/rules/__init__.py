@@ -1,0 +1,1 @@
+"""Kill rules: their grammar, their conditions, and when they fire."""

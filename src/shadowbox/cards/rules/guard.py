@@ -1,0 +1,103 @@
+"""Kill rules at work: every line of the log is shown to the guard, and it says what to do.
+
+It is a pure function of the log: shown the same lines again, it stands where it stood. That is how a resumed run goes on,
+and how a new rule is tried on an old run before it may stop a new one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from shadowbox.cards.rules import grammar as rules
+
+Action = Literal["stop", "pause", "warn"]
+SEVERITY: tuple[Action, ...] = ("warn", "pause", "stop")
+KINDS = ("train", "val")  # of lines that rules see
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a card says: when, not before, for how long, and what then."""
+
+    when: str
+    action: Action = "stop"
+    after: str = ""
+    lasting: str = ""
+    proposes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        words = f"{self.when}" + (f" for {self.lasting}" if self.lasting else "")
+        return f"{words} after {self.after}" if self.after else words
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A rule that holds now."""
+
+    number: int  # of the rule, from 0
+    rule: Rule
+    step: int
+    figures: Mapping[str, float]  # of the rule's metrics
+
+    @property
+    def text(self) -> str:
+        """What happened, in a sentence."""
+        values = ", ".join(f"{name} is {value:.4g}" for name, value in self.figures.items())
+        return f"kill[{self.number}]: {self.rule} ({values})"
+
+
+class Watch:
+    """One rule and what it has seen."""
+
+    def __init__(self, number: int, rule: Rule, total: int, per_epoch: float) -> None:
+        self.number, self.rule = number, rule
+        self.condition = rules.parse(rule.when)
+        self.after = rules.Span.of(rule.after).in_steps(total, per_epoch) if rule.after else 0.0
+        self.lasting = rules.Span.of(rule.lasting).in_steps(total, per_epoch) if rule.lasting else 0.0
+        self.fired = False  # and has held since: said once, until it stops holding
+        self.latest: dict[str, float] = {}
+
+    def see(self, step: int, line: Mapping[str, float]) -> Firing | None:
+        """Whether the rule fires at this line; only lines that have one of its metrics count."""
+        mine = {name: line[name] for name in self.condition.metrics if name in line}
+        if not mine:
+            return None
+        self.latest |= mine
+        self.condition.see(step, line)
+        since = self.condition.since()
+        if since is None:
+            self.fired = False
+            return None
+        long_enough = step - since >= self.lasting - 1e-6
+        if step < self.after - 1e-6 or not long_enough or self.fired:
+            return None
+        self.fired = True
+        return Firing(self.number, self.rule, step, dict(self.latest))
+
+
+class Guard:
+    """All rules of a run."""
+
+    def __init__(self, given: Sequence[Rule], total: int, per_epoch: float) -> None:
+        """`total`: steps of the run; `per_epoch`: steps of an epoch."""
+        self.watches = [Watch(number, rule, total, per_epoch) for number, rule in enumerate(given)]
+
+    def see(self, kind: str, step: int, figures: Mapping[str, Any]) -> list[Firing]:
+        """What fires at a line of the log, the gravest first. None stands for a number that is not finite."""
+        if kind not in KINDS:
+            return []
+        line = {f"{kind}/{name}": math.nan if value is None else float(value) for name, value in figures.items()
+                if value is None or isinstance(value, int | float)}  # fmt: skip
+        found = [firing for watch in self.watches if (firing := watch.see(step, line))]
+        return sorted(found, key=lambda firing: -SEVERITY.index(firing.rule.action))
+
+    def replay(self, lines: Iterable[Mapping[str, Any]]) -> list[Firing]:
+        """The firings of a whole log, in its order."""
+        return [firing for line in lines for firing in self.see(str(line.get("kind")), int(line["step"]), _figures(line))]
+
+
+def _figures(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in line.items() if name not in ("kind", "step", "epoch", "wall")}

@@ -1,0 +1,186 @@
+"""Who stands behind a card. A signature is bound to the contract's text, to the settings that follow from it, and to the data.
+
+The contract as it was signed is kept, packed, beside the signatures: after an edit the lines that changed are shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import getpass
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from shadowbox.cards import file as cardfile
+from shadowbox.cards.card import Card
+from shadowbox.cards.field_types import NAME
+from shadowbox.cards.file import CardFile, data_line
+from shadowbox.errors import CardError, UsageError
+
+BLOCK = "signatures"
+Deed = Literal["signed", "approved", "asked for changes"]
+LONGEST_NOTE = 2000
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Somebody has read a card, and says so."""
+
+    who: str
+    did: Deed
+    when: str
+    contract: str  # hash of the head's text
+    settings: str  # hash of all settings, defaults too
+    data: str | None  # fingerprint, where the data was here
+    commit: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How things are with a card's signatures."""
+
+    valid: list[Signature]
+    void: list[tuple[Signature, str]]  # and why
+    missing: list[str]  # what is still needed, in words
+
+    @property
+    def enough(self) -> bool:
+        """It may run."""
+        return not self.missing
+
+
+def add(
+    file: CardFile, who: str, did: Deed, *, settings: str, data: str | None, commit: str | None, note: str = ""
+) -> CardFile:
+    """The card with one signature more; an earlier one by the same person is replaced."""
+    if not NAME.fullmatch(who):
+        raise UsageError(f"'{who[:80]}' cannot sign: letters, digits, dots, - and _; give a name with --as")
+    if len(note) > LONGEST_NOTE:
+        raise UsageError(f"the note has {len(note):,} letters, at most {LONGEST_NOTE:,} are kept")
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    mine = Signature(who, did, when, file.hash, settings, data, commit, " ".join(note.split()))
+    found = [entry for entry in read(file) if entry.who != who] + [mine]
+    texts = {
+        contract: text for contract, text in _contracts(file).items() if any(entry.contract == contract for entry in found)
+    }
+    texts[file.hash] = cardfile.packed(file.head)
+    return file.with_block(BLOCK, _block(found, texts))
+
+
+def read(file: CardFile) -> list[Signature]:
+    """The signatures in a card; a block that cannot be read is refused."""
+    try:
+        return [_signature(entry) for entry in _data(file).get("signatures", [])]
+    except (TypeError, ValueError) as error:
+        raise CardError(f"{file.path}: the block of signatures cannot be read; delete it and sign again") from error
+
+
+def _signature(entry: dict[str, Any]) -> Signature:
+    found = Signature(**entry)
+    for name, value in asdict(found).items():
+        if not isinstance(value, str) and not (value is None and name in ("data", "commit")):
+            raise TypeError(f"{name} is no text")
+    return found
+
+
+def problems(file: CardFile) -> Iterator[tuple[int, str]]:
+    """Line and complaint where the block is damaged."""
+    try:
+        read(file)
+    except CardError as error:
+        yield file.text.count("\n", 0, file.text.find(f"<!-- card:{BLOCK}")) + 1, str(error).partition(": ")[2]
+
+
+def standing(file: CardFile, card: Card, settings: str, data: str | None) -> Standing:
+    """Which signatures hold, which do not and why, and what is missing."""
+    valid, void = [], []
+    for entry in read(file):
+        reason = _why_void(entry, file, settings, data)
+        if reason:
+            void.append((entry, reason))
+        else:
+            valid.append(entry)
+    for_it = {entry.who for entry in valid if entry.did != "asked for changes"}
+    missing = [
+        f"{entry.who} asked for changes: {entry.note or 'no note'}" for entry in valid if entry.did == "asked for changes"
+    ]
+    missing += [f"{name} must sign" for name in card.reviewers.required if name not in for_it]
+    if len(for_it) < card.reviewers.min:
+        missing.append(f"{card.reviewers.min} must sign, {len(for_it)} did")
+    return Standing(valid, void, missing)
+
+
+def changed_lines(file: CardFile, contract: str) -> list[str]:
+    """What is otherwise than when it was signed: `line 12: - old` and `line 12: + new`."""
+    packed = _contracts(file).get(contract)
+    before = cardfile.unpacked(packed) if isinstance(packed, str) else None
+    if before is None or cardfile.hash_of(before) != contract:
+        return ["what was signed is not kept here any more"]
+    old, new = before.splitlines(), file.head.splitlines()
+    lines = []
+    for what, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if what != "equal":  # the head begins in line 2 of the file
+            lines += [f"line {c + 2}: - {text}" for text in old[a:b]]
+            lines += [f"line {at + 2}: + {new[at]}" for at in range(c, d)]
+    return lines
+
+
+def me() -> str:
+    """Who signs, where nobody says: git's user, or this machine's."""
+    try:
+        name = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S607
+    except (OSError, subprocess.SubprocessError):
+        name = ""
+    name = name.strip().lower().replace(" ", "-")
+    if NAME.fullmatch(name):
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def _why_void(entry: Signature, file: CardFile, settings: str, data: str | None) -> str | None:
+    if entry.contract != file.hash:
+        return "the contract was edited since:\n  " + "\n  ".join(changed_lines(file, entry.contract))
+    if entry.settings != settings:
+        return "the same contract now means other settings: defaults or the preset have changed"
+    if entry.data is not None and data is not None and entry.data != data:
+        return f"the data is another: {entry.data} was signed, {data} is here"
+    return None
+
+
+def _block(found: list[Signature], texts: dict[str, str]) -> str:
+    lines = []
+    for entry in found:
+        bound = [f"contract `{_short(entry.contract)}`", f"settings `{_short(entry.settings)}`"]
+        bound += [f"data `{_short(entry.data)}`"] if entry.data else []
+        bound += [f"commit `{entry.commit[:12]}`"] if entry.commit else []
+        note = f": {entry.note}" if entry.note else ""
+        lines.append(f"- **{entry.who}** {entry.did} on {entry.when}{note} ({', '.join(bound)})")
+    return "\n".join([*lines, "", data_line({"signatures": [asdict(entry) for entry in found], "contracts": texts})])
+
+
+def _data(file: CardFile) -> dict[str, Any]:
+    if file.block(BLOCK) is None:
+        return {}
+    data = file.data(BLOCK)
+    if not isinstance(data, dict):
+        raise ValueError("no data")
+    return data
+
+
+def _contracts(file: CardFile) -> dict[str, str]:
+    try:
+        found = _data(file).get("contracts", {})
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _short(text: str) -> str:
+    kind, colon, number = text.partition(":")
+    return f"{kind}{colon}{number[:12]}" if colon else text[:12]

@@ -1,0 +1,1 @@
+"""Where recordings come from: matches between agents, and other environments."""

@@ -1,0 +1,1 @@
+"""Is an agent any good? Figures beside baselines, with intervals."""

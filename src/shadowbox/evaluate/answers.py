@@ -1,0 +1,213 @@
+"""A policy is asked at every frame of recorded seats what it would press, given everything recorded up to there.
+
+It walks each recording once, many seats at a time, carrying its memory; nothing is encoded twice.
+B: seats, T: positions, V: control values, A: draws of what was decided before in the same frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shadowbox.core.game import noise, stable_hash
+from shadowbox.core.schema import Array, Real
+from shadowbox.evaluate.offline import Asked
+from shadowbox.evaluate.recorded import Answer, Seat
+from shadowbox.evaluate.sticks import Standing
+from shadowbox.model.distributions import Codebook
+from shadowbox.model.heads import Heat
+from shadowbox.play.policy_agent import tensor, value_names
+
+if TYPE_CHECKING:
+    from shadowbox.model.policy import Policy, Seen
+
+SEATS = 32  # at a time
+STEPS = 256  # positions at a time
+DRAW = 2000  # the first draw of what would be pressed
+ANCESTORS = 4  # draws of what a part depends on in its own frame: it must not know what was pressed there
+
+Report = Callable[[int, int], None]
+
+
+@torch.inference_mode()
+def ask(
+    policy: Policy,
+    seats: Sequence[Seat],
+    progress: Report | None = None,
+    *,
+    temperature: Heat = 1.0,
+    threshold: float | None = None,
+    player: str = "",
+) -> Asked:
+    """Its answers at all frames of the seats as it plays: at a temperature, drawn or by a threshold, in a player's style."""
+    policy.eval()
+    order = sorted(range(len(seats)), key=lambda at: seats[at].frames)  # alike lengths together: little is filled up
+    answers: dict[int, Answer] = {}
+    for first in range(0, len(order), SEATS):
+        chosen = order[first : first + SEATS]
+        for at, answer in zip(chosen, _ask(policy, [seats[at] for at in chosen], temperature, player), strict=True):
+            answers[at] = answer if threshold is None else _pressed_above(answer, threshold)
+        if progress:
+            progress(len(answers), len(seats))
+    return Asked(seats, [answers[at] for at in range(len(seats))])
+
+
+@torch.inference_mode()
+def placed(policy: Policy, seats: Sequence[Seat]) -> list[Seat]:
+    """The seats with the places of their sticks, where the policy puts sticks at places and the recording has them."""
+    device, names = next(policy.parameters()).device, value_names(policy)
+    found = []
+    for seat in seats:
+        rows = slice(0, seat.frames)
+        books = [book for _, book in _sticks(policy) if all(names[at] in seat.stick for at in book.at)]
+        keys = policy.schema.control_keys if books else ()
+        view, own = ({key: _stacked([side[key]], rows).to(device) for key in keys} for side in (seat.view, seat.own))
+        standing = {}
+        for book in books:
+            now, before = (book.index(policy.values.of(side)[0][:, list(book.at)]).cpu().numpy() for side in (own, view))
+            standing[_called(book)] = Standing(now, before, book.size)
+        found.append(replace(seat, standing=standing))
+    return found
+
+
+def _ask(policy: Policy, seats: Sequence[Seat], temperature: Heat, player: str) -> list[Answer]:
+    """Seats side by side, from their first frame to their last."""
+    parts = [_read(policy, step, temperature) for step in walk(policy, seats, player)]
+    joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
+    return [_answer(policy, seat, {name: values[at, : seat.frames] for name, values in joined.items()})
+            for at, seat in enumerate(seats)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some positions of some seats [B, T]: what was pressed, what the policy sees, and what it sees with its history hidden."""
+
+    view: dict[str, Tensor]
+    controls: Tensor  # [B, T, V]
+    inside: Tensor  # bool [B, T]: frames of the seat
+    seen: Seen
+    blind: Seen
+    draws: Tensor  # uniform [B, T, (ANCESTORS + 1) * draws]
+
+
+def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[Step]:
+    """All frames of the seats, in order, the memory carried along."""
+    longest, device = max(seat.frames for seat in seats), next(policy.parameters()).device
+    told = policy.style_of([player] * len(seats)) if player else {}
+    style = {key: values.to(device) for key, values in told.items()}
+    memory, forgetful = policy.initial(len(seats)), policy.initial(len(seats))
+    ends = torch.tensor([seat.frames for seat in seats], device=device)
+    for first in range(0, longest, STEPS):
+        rows = slice(first, min(first + STEPS, longest))
+        view = {key: _stacked([seat.view[key] for seat in seats], rows).to(device)
+                for key in (*policy.sees, *policy.schema.control_keys)}  # fmt: skip
+        own = {
+            key: _stacked([seat.own[key] for seat in seats], rows).to(device) for keys in policy.values.sources for key in keys
+        }
+        controls = policy.values.counting(policy.values.of(own), view)
+        reset = torch.zeros(controls.shape[:2], dtype=torch.bool, device=device)
+        reset[:, 0] = first == 0
+        draws = torch.from_numpy(_noise(seats, rows, policy.draws * (ANCESTORS + 1))).to(device)
+        seen, memory = policy.seq(view, controls, reset, memory, style)
+        blind, forgetful = policy.seq(view, controls, reset, forgetful, style, hide=True)
+        inside = torch.arange(rows.start, rows.stop, device=device) < ends[:, None]
+        yield Step(view, controls, inside, seen, blind, draws)
+
+
+def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
+    """Chances of buttons and means of sticks, drawn values [B, T, V]; nats of the buttons, and of each stick's place [B, T]."""
+    seen, draws = step.seen, step.draws
+    last = draws[..., -policy.draws :]
+    ancestors = [draws[..., at * policy.draws : (at + 1) * policy.draws] for at in range(ANCESTORS)]
+    if len(policy.head.parts) == 1:
+        ancestors = ancestors[:1]  # nothing depends on anything
+    values = []
+    sticks = _sticks(policy)
+    costs: dict[str, list[Tensor]] = {"cost": [], "blank": [], **{_called(book): [] for _, book in sticks}}
+    for noises in ancestors:
+        each = {"cost": seen, "blank": step.blind}
+        if len(policy.head.parts) > 1:
+            each = {name: one.given(one.drawn(noises, temperature)) for name, one in each.items()}
+        values.append(_chances(policy, each["cost"], temperature))
+        for name, one in each.items():
+            by_part = one.log_prob(step.controls, temperature)
+            costs[name].append(by_part[..., _button_parts(policy)].sum(-1))
+            for at, book in sticks if one is each["cost"] else ():
+                costs[_called(book)].append(by_part[..., at])
+    found = {name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()}
+    drawn = policy.values.counting(seen.drawn(last, temperature), step.view)
+    return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
+
+
+def _chances(policy: Policy, seen: Seen, temperature: Heat) -> Tensor:
+    """Of a button the probability that it is down, of a stick its expected position: [B, T, V]."""
+    found = seen.mean(temperature).clone()
+    heat = policy.head.by_part(temperature)
+    for at, part in enumerate(policy.head.parts):
+        if isinstance(part, Codebook) and not _is_stick(policy, part.keys[0]):
+            output = torch.split(seen.output, policy.head.widths, -1)[at]
+            likely = part.log_probs(output, part.index(seen.previous[..., list(part.at)]), heat[at]).exp()
+            found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
+    return found
+
+
+def _pressed_above(answer: Answer, threshold: float) -> Answer:
+    return replace(answer, drawn={name: chance >= threshold for name, chance in answer.chance.items()})
+
+
+def _button_parts(policy: Policy) -> list[int]:
+    return [at for at, part in enumerate(policy.head.parts) if not _is_stick(policy, part.keys[0])]
+
+
+def _sticks(policy: Policy) -> list[tuple[int, Codebook]]:
+    """The parts, with their place in the order, that put a stick (or a trigger) at places."""
+    parts = enumerate(policy.head.parts)
+    return [(at, part) for at, part in parts if isinstance(part, Codebook) and _is_stick(policy, part.keys[0])]
+
+
+def _called(book: Codebook) -> str:
+    """Its name beside those of buttons."""
+    return f"{book.keys[0].split('/')[0]}/{book.name}"
+
+
+def _is_stick(policy: Policy, key: str) -> bool:
+    return isinstance(policy.schema.columns[key].field, Real)
+
+
+def _answer(policy: Policy, seat: Seat, found: dict[str, Array]) -> Answer:
+    """One seat's part, by the names of its buttons and sticks."""
+    chance, drawn, position = {}, {}, {}
+    for at, name in enumerate(value_names(policy)):
+        if name in seat.down:
+            chance[name], drawn[name] = found["values"][:, at].astype(np.float64), found["drawn"][:, at] > 0.5
+        elif name in seat.stick:
+            position[name] = found["values"][:, at]
+    cost, blank = (found[name].astype(np.float64) for name in ("cost", "blank"))
+    return Answer(chance, drawn, position, cost, blank, {name: found[name].astype(np.float64) for name in seat.standing})
+
+
+def _stacked(values: Sequence[Array], rows: slice) -> Tensor:
+    """[T, slots] of each seat -> [B, rows, slots]; behind the end of a seat zeros."""
+    width = rows.stop - rows.start
+    out = np.zeros((len(values), width, *values[0].shape[1:]), values[0].dtype)
+    for at, each in enumerate(values):
+        part = each[rows]
+        out[at, : len(part)] = part
+    return tensor(out)
+
+
+def _noise(seats: Sequence[Seat], rows: slice, draws: int) -> Array:
+    """Uniform numbers of each episode, seat, frame and draw: f32 [B, T, draws] in [0, 1)."""
+    frames = np.arange(rows.start, rows.stop)
+    parts = [
+        noise(np.full((len(frames), 1), stable_hash("asked", seat.episode) >> 1), frames[:, None], seat.player,
+              DRAW + np.arange(draws))  # type: ignore[arg-type]
+        for seat in seats
+    ]  # fmt: skip
+    return np.asarray(np.floor(np.stack(parts) * 2**24) * 2.0**-24, np.float32)

@@ -1,0 +1,102 @@
+"""Temperatures and thresholds of a checkpoint, stored in its config; evaluate/calibration.py chooses them.
+
+From recorded sessions, but for the temperature of play, which is found in play.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import halves
+from shadowbox.data.store import Store
+from shadowbox.errors import UsageError
+from shadowbox.evaluate import closed_loop, gate, recorded
+from shadowbox.evaluate.answers import SEATS, ask, walk
+from shadowbox.evaluate.calibration import PLAYED_AT, TEMPERATURES, Calibration, Heat, Play, fit_heat, fit_play, fit_threshold
+from shadowbox.evaluate.policy import Report, Settings, Subject, subject_of, unseen, world_options
+from shadowbox.evaluate.press_counts import tally
+from shadowbox.model import checkpoint as checkpoints
+from shadowbox.play.policy_agent import Manner, PolicyAgent
+
+if TYPE_CHECKING:
+    from shadowbox.evaluate.recorded import Seat
+    from shadowbox.model.policy import Policy
+
+MATCHES = 80  # at each temperature of play
+
+
+def tune(
+    checkpoint: str | Path, store: str | Path, settings: Settings, *, game: Game | None = None, progress: Report | None = None
+) -> Calibration:
+    """Choose on the settings' side of the store, and write it into the checkpoint's config. A session is an episode."""
+    subject = subject_of(str(checkpoint), Store(store), settings, game)
+    side = unseen(subject, settings.side)
+    seats = list(recorded.seats(subject.store, side[: settings.most], subject.players, settings.player))
+    if not seats:
+        raise UsageError(f"{store}: nothing on the side '{settings.side}' to choose temperatures from: name another side")
+    costs, frames = _costs(subject.policy, seats, settings.player)
+    heat = fit_heat([part.name for part in subject.policy.head.parts], costs, frames)
+    thresholds = {}
+    if subject.policy.design.head == "independent":  # others decide buttons together, by what changes: no chance to cut
+        sure = [heat[part.name].temperature for part in subject.policy.head.parts]
+        answers = ask(subject.policy, seats, temperature=sure, player=settings.player).answers
+        for name in answers[0].chance:
+            rows = [(a.chance[name], s.down[name], s.episode) for s, a in zip(seats, answers, strict=True) if name in s.down]
+            chances, downs, episodes = zip(*rows, strict=True)
+            thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
+    made = Calibration(heat, thresholds, _in_play(subject, heat, set(side), settings, progress))
+    checkpoints.calibrate(subject.folder, made.to_json())
+    return made
+
+
+def _in_play(
+    subject: Subject, heat: Mapping[str, Heat], judged_on: set[int], settings: Settings, progress: Report | None
+) -> Play | None:
+    """The temperature at which it presses as was recorded; in chairs of episodes that it is not judged on."""
+    game, store = subject.game, subject.store
+    others = [episode for episode in range(len(store)) if episode not in judged_on]
+    data = tally(store.schema, recorded.seats(store, others[: 2 * settings.most], subject.players, settings.player))
+    wanted = (game, store, others, subject.players, min(MATCHES, settings.matches), settings.against, settings.player, "tune")
+    sitting = closed_loop.chairs(*wanted) if game.world else []
+    if not sitting or not len(data):
+        return None
+    calibrated = Calibration(heat, {}).to_json()
+    strains = np.zeros((3, len(PLAYED_AT)))
+    for at, temperature in enumerate(PLAYED_AT):
+        agent = PolicyAgent(subject.policy, Manner(temperature, player=settings.player), calibration=calibrated)
+        games = closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", world_options(store))
+        played = tally(store.schema, games.seats)
+        half = halves(played.episodes)
+        parts = (played, played.part(half == 0), played.part(half == 1))
+        strains[:, at] = [gate.strain(part, data) for part in parts]
+        if progress:
+            progress("playing at temperatures", at + 1, len(PLAYED_AT))
+    return fit_play(strains)
+
+
+@torch.inference_mode()
+def _costs(policy: Policy, seats: list[Seat], player: str) -> tuple[Array, Array]:
+    """Nats of each session at each temperature by part of the head: [sessions, H, P]; and its frames."""
+    episodes = sorted({seat.episode for seat in seats})
+    costs = np.zeros((len(episodes), len(TEMPERATURES), len(policy.head.parts)))
+    frames = np.zeros(len(episodes))
+    order = sorted(seats, key=lambda seat: seat.frames)
+    for first in range(0, len(order), SEATS):
+        some = order[first : first + SEATS]
+        rows = [episodes.index(seat.episode) for seat in some]
+        np.add.at(frames, rows, [seat.frames for seat in some])
+        for step in walk(policy, some, player):
+            outputs = torch.split(step.seen.output, policy.head.widths, -1)
+            for at, (part, output) in enumerate(zip(policy.head.parts, outputs, strict=True)):
+                place = list(part.at)
+                for tried, temperature in enumerate(TEMPERATURES.tolist()):
+                    nats = -part.log_prob(output, step.controls[..., place], step.seen.previous[..., place], temperature)
+                    np.add.at(costs[:, tried, at], rows, (nats * step.inside).sum(1).cpu().numpy())
+    return costs, frames

@@ -1,0 +1,153 @@
+"""The behaviour gate: nothing is called good that does not press as its demonstrators press.
+
+Every used button (at least 50 presses begun in the data) must be down, and begin to be down, about as often in play as in
+the data. What failed is written beside the checkpoint, and whoever plays with it carries the mark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.schema import Choice, Schema
+from shadowbox.core.stats import Interval
+from shadowbox.evaluate import press_counts as counting
+from shadowbox.evaluate.metrics import Figure
+from shadowbox.evaluate.press_counts import Tally
+from shadowbox.evaluate.recorded import state_keys
+
+ENOUGH = 50  # presses begun in the data; of a rarer button a ratio says nothing
+FARTHEST = 9.0
+PRESS = (0.8, 1.25)
+ONSET = (0.67, 1.5)
+
+
+@dataclass(frozen=True)
+class Control:
+    """How one button fares: its figures, and where it fails."""
+
+    button: str
+    onsets: int  # presses begun in the data
+    used: bool
+    press: Interval
+    onset: Interval
+    failed: tuple[str, ...]  # sentences
+    states: tuple[Mapping[str, float | str], ...] = ()  # where it differs most from the data
+
+    @property
+    def passed(self) -> bool:
+        """A button that is hardly used cannot fail."""
+        return not self.failed
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The verdict."""
+
+    controls: tuple[Control, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every used button passes, and there is one."""
+        return all(control.passed for control in self.controls) and any(control.used for control in self.controls)
+
+    @property
+    def why(self) -> list[str]:
+        """What failed, in sentences."""
+        if not any(control.used for control in self.controls):
+            return [f"no button begins {ENOUGH} presses in the data, so nothing can be said"]
+        return [sentence for control in self.controls for sentence in control.failed]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "passed": self.passed,
+            "why": self.why,
+            "controls": {
+                control.button: {
+                    "passed": control.passed if control.used else None,
+                    "used": control.used,
+                    "onsets_in_data": control.onsets,
+                    "press_ratio": Figure(control.press).to_json(),
+                    "onset_ratio": Figure(control.onset).to_json(),
+                    "failed": list(control.failed),
+                    "states": [dict(state) for state in control.states],
+                }
+                for control in self.controls
+            },
+        }
+
+
+def judge(schema: Schema, play: Tally, data: Tally, ratios: Mapping[str, Mapping[str, Interval]]) -> Gate:
+    """Look at every button's ratios (`tally.ratios`), and where a bad one goes wrong."""
+    keys = state_keys(schema)
+    field = schema.columns[keys[0]].field if keys else None
+    names: Sequence[str] = field.names if isinstance(field, Choice) else ()
+    controls = []
+    for at, button in enumerate(data.buttons):
+        onsets, found = int(data.begun[:, at].sum()), ratios[button]
+        used = onsets >= ENOUGH
+        states = counting.worst_states(play, data, button, names) if used and keys else []
+        failed = _failures(button, found, states) if used else ()
+        controls.append(Control(button, onsets, used, found["press_ratio"], found["onset_ratio"], failed, tuple(states)))
+    return Gate(tuple(controls))
+
+
+def strain(play: Tally, data: Tally) -> float:
+    """How far used buttons are from the data in frames down and presses begun: 0 is the same, 1 where the gate ends.
+
+    The root mean square of logarithms, so that twice is as far as half; a button that is never pressed is FARTHEST away.
+    """
+    used = data.begun.sum(0) >= ENOUGH
+    away = []
+    for kind, (_, most) in (("down", PRESS), ("begun", ONSET)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rates = [getattr(side, kind).sum(0)[used] / side.frames.sum(0)[used] for side in (play, data)]
+            away.append(np.abs(np.log(rates[0] / rates[1])) / np.log(most))
+    known = np.minimum(np.nan_to_num(np.concatenate(away), nan=FARTHEST, posinf=FARTHEST), FARTHEST)
+    return float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
+
+
+def _failures(button: str, found: Mapping[str, Interval], states: Sequence[Mapping[str, float | str]]) -> tuple[str, ...]:
+    where = _where(states)
+    failed = []
+    for what, verb, (low, high) in (("press_ratio", "is down", PRESS), ("onset_ratio", "begins", ONSET)):
+        ratio = found[what].value
+        if not low <= ratio <= high:  # so written, a NaN fails
+            failed.append(f"{button} {verb} {ratio:.2f} times as often as in the data, allowed is {low:g} .. {high:g}{where}")
+    return tuple(failed)
+
+
+def _where(states: Sequence[Mapping[str, float | str]]) -> str:
+    if not states:
+        return ""
+    first = states[0]
+    shares = _share(first["press"]), _share(first["press_data"])
+    return f"; most of it while {first['state']}: down {shares[0]} of frames, in the data {shares[1]}"
+
+
+def _share(value: float | str) -> str:
+    return f"{100 * float(value):.1f} %"
+
+
+# ---- beside the checkpoint -------------------------------------------------------------------------------------
+
+FILE = "evaluation.json"  # in the checkpoint's folder: it goes where the checkpoint goes
+
+
+def mark_of(checkpoint: Path) -> str:
+    """What whoever plays with this checkpoint must carry: empty if it passed the gate, or was never judged."""
+    try:
+        found = json.loads((checkpoint / FILE).read_bytes())
+        passed, why = bool(found["gate"]["passed"]), [str(sentence) for sentence in found["gate"]["why"]]
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its evaluation cannot be read"
+    more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
+    return "" if passed else f"failed the behaviour gate: {why[0] if why else 'no reason given'}{more}"

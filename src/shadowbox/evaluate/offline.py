@@ -1,0 +1,265 @@
+"""Figures of answers to recorded frames: every one an interval over episodes, beside what the baselines score.
+
+All are ratios or other functions of sums over episodes, so each is computed from parts [E, ...], one an episode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from shadowbox.core import presses, reliability
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import Interval, bootstrap, bootstrap_ratio, halves
+from shadowbox.evaluate.metrics import BY_NAME, Figure
+from shadowbox.evaluate.recorded import Answer, Seat
+from shadowbox.evaluate.sticks import SMALLEST
+
+CANDIDATES = 200  # thresholds that are tried
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Somebody's answers to each of the seats."""
+
+    seats: Sequence[Seat]
+    answers: Sequence[Answer]
+
+    @property
+    def pairs(self) -> list[tuple[Seat, Answer]]:
+        """Each seat with its answer."""
+        return list(zip(self.seats, self.answers, strict=True))
+
+    @cached_property
+    def half(self) -> Mapping[int, int]:
+        """The half that each episode is in: what is chosen on one is scored on the other."""
+        numbers = [seat.episode for seat in self.seats]
+        return dict(zip(numbers, halves(numbers).tolist(), strict=True))
+
+
+def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]:
+    """The offline metrics of the one called "" beside those of the baselines."""
+    names = list(dict.fromkeys(name for seat in everybody[""].seats for name in seat.down))
+    sticks = list(dict.fromkeys(name for seat in everybody[""].seats for name in seat.stick))
+    found: dict[str, Figure] = {}
+
+    def add(metric: str, of: Callable[[Asked], Interval], suffix: str = "") -> None:
+        others = {name: of(everybody[name]) for name in BY_NAME[metric].baselines if name in everybody}
+        found[f"{metric}.{suffix}" if suffix else metric] = Figure(of(everybody[""]), others)
+
+    def of_buttons(group: Sequence[str], suffix: str = "") -> None:
+        add("onset_f1", lambda asked: onset_f1(asked, group, tolerance), suffix)
+        add("onset_f1_sampled", lambda asked: _ratio_of(asked, lambda s, a: _drawn_counts(s, a, group, tolerance)), suffix)
+        add("press_f1", lambda asked: _ratio_of(asked, lambda s, a: _press_counts(s, a, group)), suffix)
+        add("onset_nll", lambda asked: _ratio_of(asked, lambda s, a: _onset_cost(s, a, group)), suffix)
+        add("onset_ece", lambda asked: _calibration(asked, group), suffix)
+
+    if names:
+        of_buttons(names)
+        add("onset_offset", lambda asked: _offset(asked, names, tolerance))
+        add("nll", lambda asked: _mean_of(asked, lambda seat, answer: answer.cost))
+        add("copycat_gap", lambda asked: _mean_of(asked, _gap))
+        add("val/btn_pressed_acc", lambda asked: _ratio_of(asked, _pressed_right))
+    if sticks:
+        add("stick_change_error", lambda asked: _ratio_of(asked, lambda s, a: _change_error(s, a, sticks)))
+        add("val/stick_mae", lambda asked: _ratio_of(asked, lambda s, a: _stick_error(s, a, sticks)))
+    standing = list(dict.fromkeys(name for answer in everybody[""].answers for name in answer.stick_cost))
+    if standing:
+        add("stick_nll", lambda asked: _ratio_of(asked, lambda s, a: _place_cost(s, a, standing)))
+    for name in names:
+        of_buttons([name], name)
+    for name in standing:
+        add("stick_nll", lambda asked, name=name: _ratio_of(asked, lambda s, a: _place_cost(s, a, [name])), name)  # type: ignore[misc]
+    for name in sticks:
+        add("stick_change_error", lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])), name)  # type: ignore[misc]
+    return found
+
+
+def onset_f1(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
+    """F1 of proposed onsets of these buttons together; thresholds come from the other half of the episodes."""
+    thresholds = _thresholds(asked, names)
+
+    def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
+        chosen = thresholds[1 - asked.half[seat.episode]]
+        found = [presses.match(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
+        return sum(2.0 * pairs.hits for pairs in found), sum(float(pairs.truths + pairs.guesses) for pairs in found)
+
+    return _ratio_of(asked, counts)
+
+
+def best_threshold(chance: Array, happened: Array) -> float:
+    """The threshold with the best F1, of equals the highest: [N], bool [N]. Above all chances where nothing happened."""
+    if not happened.any():
+        return np.inf
+    tried = np.unique(np.quantile(chance[happened], np.linspace(0, 1, CANDIDATES)))
+    tried = tried[tried > 0]  # a chance of 0 is no guess
+    if not len(tried):
+        return np.inf
+    order = np.sort(chance)
+    guesses = len(order) - np.searchsorted(order, tried, side="left")
+    sorted_hits = np.sort(chance[happened])
+    hits = len(sorted_hits) - np.searchsorted(sorted_hits, tried, side="left")
+    f1 = 2 * hits / (guesses + len(sorted_hits))
+    return float(tried[len(f1) - 1 - int(np.argmax(f1[::-1]))])
+
+
+def reliability_curves(asked: Asked) -> dict[str, Array]:
+    """Of each button: sums in bins [3, bins] (frames, chance, presses that begin) over all seats."""
+    names = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
+    return {name: _binned(asked, [name], {name: _bounds(asked, name)}).sum(0) for name in names}
+
+
+def onset_timing(asked: Asked, reach: int = 8) -> Array:
+    """How many presses are proposed so many frames too early or late, how many never, and how many in vain: [2 reach + 3].
+
+    Place `reach` is the right frame; then come presses of the data without a partner, and proposals without one.
+    """
+    thresholds = _thresholds(asked, list(dict.fromkeys(name for seat in asked.seats for name in seat.down)))
+    counts = np.zeros(2 * reach + 3, np.int64)
+    for seat, answer in asked.pairs:
+        for real, proposed in _onsets(seat, answer, thresholds[1 - asked.half[seat.episode]]):
+            offsets = presses.nearest(real, proposed, reach)
+            counts[:-2] += np.bincount(offsets + reach, minlength=2 * reach + 1)
+            counts[-2:] += np.count_nonzero(real) - len(offsets), np.count_nonzero(proposed) - len(offsets)
+    return counts
+
+
+# ---- one seat at a time: numerator and denominator ---------------------------------------------------------------
+
+
+def _press_counts(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+    top = bottom = 0.0
+    for name in names:
+        if name in seat.down:
+            guess, truth = answer.chance[name] > 0.5, seat.down[name]
+            top, bottom = top + 2 * float((guess & truth).sum()), bottom + float(guess.sum() + truth.sum())
+    return top, bottom
+
+
+def _drawn_counts(seat: Seat, answer: Answer, names: Sequence[str], tolerance: int) -> tuple[float, float]:
+    top = bottom = 0.0
+    for name in names:
+        if name in seat.down:
+            guess = presses.proposed(answer.drawn[name], seat.before[name])
+            pairs = presses.match(presses.onsets(seat.down[name]), guess, tolerance)
+            top, bottom = top + 2 * pairs.hits, bottom + pairs.truths + pairs.guesses
+    return top, bottom
+
+
+def _onset_cost(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+    """Over frames in which the button was up: nats, and how many frames."""
+    top = bottom = 0.0
+    for name in names:
+        if name in seat.down:
+            free = ~seat.before[name]
+            p, truth = answer.chance[name][free], seat.down[name][free]
+            top -= float(np.log(np.clip(np.where(truth, p, 1 - p), SMALLEST, 1)).sum())
+            bottom += float(free.sum())
+    return top, bottom
+
+
+def _pressed_right(seat: Seat, answer: Answer) -> tuple[float, float]:
+    truth = np.stack(list(seat.down.values()))
+    guess = np.stack([answer.chance[name] > 0.5 for name in seat.down])
+    some = truth.any(0)
+    return float((truth == guess)[:, some].sum()), float(len(truth) * some.sum())
+
+
+def _stick_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+    errors = [np.abs(answer.position[name] - seat.stick[name]) for name in names if name in seat.stick]
+    return float(sum(error.sum() for error in errors)), float(sum(len(error) for error in errors))
+
+
+def _change_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+    top = bottom = 0.0
+    for name in names:
+        if name in seat.stick:
+            error, moved = presses.change_error(answer.position[name], seat.stick[name], seat.stick_before[name])
+            top, bottom = top + error, bottom + moved
+    return top, bottom
+
+
+def _place_cost(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+    """Nats, and decisions in which these sticks are known."""
+    known = [answer.stick_cost[name] for name in names if name in answer.stick_cost]
+    return float(sum(cost.sum() for cost in known)), float(seat.frames if known else 0)
+
+
+def _gap(seat: Seat, answer: Answer) -> Array:
+    assert answer.blank is not None
+    return answer.blank - answer.cost
+
+
+# ---- all seats ---------------------------------------------------------------------------------------------------
+
+
+def _ratio_of(asked: Asked, counts: Callable[[Seat, Answer], tuple[float, float]]) -> Interval:
+    """Sums of numerators over sums of denominators, episodes drawn again."""
+    found: dict[int, Array] = {}
+    for seat, answer in asked.pairs:
+        found[seat.episode] = found.get(seat.episode, np.zeros(2)) + np.array(counts(seat, answer))
+    parts = np.array([found[episode] for episode in sorted(found)]).reshape(-1, 2)
+    return bootstrap_ratio(parts[:, 0], parts[:, 1], tries=1000)
+
+
+def _mean_of(asked: Asked, values: Callable[[Seat, Answer], Array]) -> Interval:
+    return _ratio_of(asked, lambda seat, answer: (float(values(seat, answer).sum()), float(seat.frames)))
+
+
+def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
+    thresholds = _thresholds(asked, names)
+
+    def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
+        chosen = thresholds[1 - asked.half[seat.episode]]
+        found = [presses.nearest(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
+        return sum(float(offsets.sum()) for offsets in found), sum(float(len(offsets)) for offsets in found)
+
+    return _ratio_of(asked, counts)
+
+
+def _onsets(seat: Seat, answer: Answer, thresholds: Mapping[str, float]) -> Iterator[tuple[Array, Array]]:
+    """Real and proposed onsets of each button."""
+    for name, threshold in thresholds.items():
+        if name in seat.down:
+            yield presses.onsets(seat.down[name]), presses.proposed(answer.chance[name] >= threshold, seat.before[name])
+
+
+def _thresholds(asked: Asked, names: Sequence[str]) -> dict[int, dict[str, float]]:
+    """The best of each button, in each half of the episodes."""
+    return {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
+
+
+def _threshold(asked: Asked, name: str, half: int) -> float:
+    """The best threshold of a button in a half of the episodes, over frames in which it was up."""
+    chosen = [(s, a) for s, a in asked.pairs if asked.half[s.episode] == half and name in s.down]
+    chance = [a.chance[name][~s.before[name]] for s, a in chosen]
+    truth = [s.down[name][~s.before[name]] for s, a in chosen]
+    return best_threshold(np.concatenate(chance), np.concatenate(truth)) if chosen else np.inf
+
+
+def _bounds(asked: Asked, name: str) -> Array:
+    """Bins of the chance that a press of this button begins."""
+    chosen = [(s, a) for s, a in asked.pairs if name in s.down]
+    chance = np.concatenate([a.chance[name][~s.before[name]] for s, a in chosen])
+    return reliability.edges(chance, np.concatenate([s.down[name][~s.before[name]] for s, a in chosen]))
+
+
+def _binned(asked: Asked, names: Sequence[str], bounds: Mapping[str, Array]) -> Array:
+    """Sums in bins of all these buttons, one after another: [E, 3, bins]."""
+    found: dict[int, Array] = {}
+    for seat, answer in asked.pairs:
+        parts = []
+        for name in names:
+            free = ~seat.before[name] if name in seat.down else np.zeros(0, bool)
+            p = answer.chance[name][free] if len(free) else np.zeros(0)
+            parts.append(reliability.binned(p, seat.down[name][free] if len(free) else np.zeros(0, bool), bounds[name]))
+        found[seat.episode] = found.get(seat.episode, 0) + np.concatenate(parts, -1)
+    return np.array([found[episode] for episode in sorted(found)])
+
+
+def _calibration(asked: Asked, names: Sequence[str]) -> Interval:
+    own = {name: _bounds(asked, name) for name in names}  # of a baseline: its own chances, its own bins
+    return bootstrap(reliability.error, _binned(asked, names, own), reflect=True)

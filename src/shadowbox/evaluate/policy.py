@@ -1,0 +1,352 @@
+"""A policy judged: asked at recorded frames, and played; every number beside its baselines, and one verdict.
+
+evaluate("runs/x", "data/brawl") -> Evaluation
+    .offline, .closed_loop    name -> Figure (evaluate/metrics.py lists them)
+    .gate                     does it press as its demonstrators do?
+    .metrics()                flat `eval/...` numbers, for the targets of run cards
+    .to_json()                what `shadowbox eval --json` prints, and what lies beside the checkpoint
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.core.files import write_whole
+from shadowbox.core.game import Game
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.errors import UsageError
+from shadowbox.evaluate import closed_loop, gate, recorded
+from shadowbox.evaluate.gate import Gate
+from shadowbox.evaluate.metrics import Figure
+from shadowbox.evaluate.offline import Asked, figures, onset_timing, reliability_curves
+from shadowbox.evaluate.recorded import Seat, Table
+from shadowbox.play import checkpoints as learned
+
+if TYPE_CHECKING:
+    from shadowbox.core.schema import Array, Schema
+    from shadowbox.model.checkpoint import Checkpoint
+    from shadowbox.model.policy import Policy
+    from shadowbox.play.match import Played
+
+Report = Callable[[str, int, int], None]  # what, done, total
+Teller = Callable[[str], Callable[[int, int], None] | None]  # of what is done -> its progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to judge. The defaults suit a store of some hundred matches and two CPU cores."""
+
+    matches: int = 200  # that it plays
+    against: str | None = None  # instead of the opponents in the data
+    side: str = "val"  # of the split; the look-up table is counted on the others
+    split: Split | None = None  # None: as in training, where that is known
+    seats: tuple[int, ...] | None = None  # whose players it is compared with; None: those that it learned from
+    most: int = 100  # episodes that are asked about
+    tolerance: int = 2  # frames between onsets that count as the same press
+    temperature: float = 1.0
+    threshold: float | None = None  # play by it instead of drawing
+    player: str = ""  # in whose style, where it was told who plays; on the seats of that player
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.matches < 2 or self.most < 2 or self.tolerance < 0:
+            raise UsageError(f"{self.matches} matches, {self.most} episodes, tolerance {self.tolerance}: at least 2, 2 and 0")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was found out about one checkpoint."""
+
+    checkpoint: Path
+    store: Path
+    game: Game
+    how: str  # the closed loop
+    offline: Mapping[str, Figure]
+    closed_loop: Mapping[str, Figure]
+    gate: Gate
+    asked: Asked  # what it answered at recorded frames
+    curves: Mapping[str, Array]  # button -> reliability, sums in bins [3, bins]
+    timing: Mapping[str, Array]  # of the policy ("") and the look-up table: `offline.onset_timing`
+    shown: Sequence[Played] = ()
+    real: Sequence[int] = ()  # episodes to show beside them
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """Flat numbers by name; those that are no number are left out."""
+        used = [control for control in self.gate.controls if control.used]
+        found: dict[str, float] = {"eval/gate": float(self.gate.passed)}
+        for name, values in (("press", [c.press.value for c in used]), ("onset", [c.onset.value for c in used])):
+            finite = [value if math.isfinite(value) else 0.0 for value in values]
+            if finite:
+                found |= {f"eval/{name}_ratio_min": min(finite), f"eval/{name}_ratio_max": max(finite)}
+        for name, figure in (*self.offline.items(), *self.closed_loop.items()):
+            flat = {"": figure.value.value, ".low": figure.value.low, ".high": figure.value.high}
+            flat |= {f"/{baseline}": interval.value for baseline, interval in figure.baselines.items()}
+            found |= {f"eval/{name}{suffix}": float(value) for suffix, value in flat.items() if math.isfinite(value)}
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "store": str(self.store),
+            "game": self.game.name,
+            **self.facts,
+            "closed_loop_is": self.how,
+            "gate": self.gate.to_json(),
+            "offline": {name: figure.to_json() for name, figure in self.offline.items()},
+            "closed_loop": {name: figure.to_json() for name, figure in self.closed_loop.items()},
+        }
+
+
+def evaluate(
+    checkpoint: str | Path, store: str | Path, settings: Settings | None = None, *, game: Game | None = None,
+    progress: Report | None = None,
+) -> Evaluation:  # fmt: skip
+    """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store; the verdict is left beside the checkpoint."""
+    settings, told = settings or Settings(), _teller(progress)
+    subject = subject_of(str(checkpoint), Store(store), settings, game)
+    material = _material(subject, settings)
+    table = Table(subject.schema, material.counted)
+    sitting = _chairs(subject, material.episodes, settings)
+    everybody = _asked(subject, material.seats, table, settings, told)
+    games = _played(subject, sitting, table, settings, told) if sitting else {}
+    behaviour = _behaved(subject.schema, material, everybody, games, settings)
+    closed, ratios = closed_loop.figures(behaviour, states=bool(games))
+    result = Evaluation(
+        subject.folder,
+        Path(store),
+        subject.game,
+        behaviour.how,
+        figures(everybody, settings.tolerance),
+        {**closed, **(closed_loop.strength(games) if games else {})},
+        gate.judge(subject.schema, behaviour.play, behaviour.data, ratios),
+        everybody[""],
+        reliability_curves(everybody[""]),
+        {name: onset_timing(everybody[name]) for name in ("", "look_up")},
+        games[""].shown if games else (),
+        material.episodes[:4],
+        _facts(subject, material, sitting, settings),
+    )
+    write_whole(subject.folder / gate.FILE, (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode())
+    return result
+
+
+# ---- inside ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is judged, and on what."""
+
+    name: str  # as it was given
+    folder: Path  # of the checkpoint
+    found: Checkpoint
+    policy: Policy
+    game: Game
+    store: Store
+    players: tuple[int, ...]  # whose chairs it takes
+    split: Split
+
+    @property
+    def schema(self) -> Schema:
+        """The store's."""
+        return self.store.schema
+
+    def heat(self, settings: Settings) -> list[float]:
+        """The temperature of each part at which it plays."""
+        from shadowbox.play.policy_agent import heat_of
+
+        return heat_of(self.policy, settings.temperature, self.found.calibration)
+
+
+def subject_of(name: str, store: Store, settings: Settings, game: Game | None) -> Subject:
+    """Load it, and find out whose chairs it takes and which episodes it never saw."""
+    from shadowbox.model import checkpoint as checkpoints
+    from shadowbox.play.policy_agent import built
+
+    where, _, which = name.partition("@")
+    folder = learned.find(where, which)
+    game = game or _game(store)
+    found = checkpoints.load(folder, kind="policy", device=settings.device)
+    policy = built(found, store.schema, settings.device, game.encodings)
+    if settings.player:
+        policy.style_of([settings.player])  # who is a stranger is refused before anything is asked
+    players = settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
+    return Subject(name, folder, found, policy, game, store, players, settings.split or learned.split(folder)[0] or Split())
+
+
+@dataclass(frozen=True)
+class _Material:
+    """Seats to judge on, and seats that the look-up table is counted on."""
+
+    episodes: list[int]
+    seats: list[Seat]
+    counted: list[Seat]
+
+    def shown_to(self, policy: Policy) -> _Material:
+        """The same as that policy takes it: it may answer for some controls only, and has its own places for sticks."""
+        from shadowbox.evaluate.answers import placed
+
+        seats, counted = self.seats, self.counted
+        if policy.design.answers:
+            seats, counted = ([recorded.as_answered(seat, policy.values.sources) for seat in some] for some in (seats, counted))
+        return replace(self, seats=placed(policy, seats), counted=placed(policy, counted))
+
+
+def _material(subject: Subject, settings: Settings) -> _Material:
+    store, policy = subject.store, subject.policy
+    everyone = [episode for episode in range(len(store)) if _sat(subject, settings.player, episode)]
+    chosen = sorted(set(everyone) & set(unseen(subject, settings.side)))[: settings.most]
+    if len(chosen) < 2:
+        whose = f"{len(everyone)} episodes" + (f" of '{settings.player}'" if settings.player else "")
+        raise UsageError(f"{store.path}: {len(chosen)} of its {whose} are on the side '{settings.side}'; "
+                         "two at least are needed, for intervals draw episodes: record more, or name another side")  # fmt: skip
+    others = sorted(set(everyone) - set(chosen))[: 2 * settings.most]
+    if not others:
+        raise UsageError(f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on")
+    seats, counted = (list(recorded.seats(store, some, subject.players, settings.player)) for some in (chosen, others))
+    return _Material(chosen, seats, counted).shown_to(policy)
+
+
+def _sat(subject: Subject, player: str, episode: int) -> bool:
+    """Whether that player has a seat of this episode; without a name anybody does."""
+    return not player or any(recorded.who_sat(subject.store, episode, seat) == player for seat in subject.players)
+
+
+def unseen(subject: Subject, side: str) -> list[int]:
+    """The episodes of one side; refused where the run learned from some of them, unless that is what was asked for."""
+    store, split = subject.store, subject.split
+    chosen: list[int] = split.episodes(store, side).tolist()
+    known, fingerprint = learned.split(subject.folder)
+    learnt = known.episodes(store, "train").tolist() if known and fingerprint == store.fingerprint else []
+    both = set(chosen) & set(learnt)
+    if both and side in ("val", "test"):
+        raise UsageError(f"{len(both)} of the {len(chosen)} episodes on the side '{side}' of {split} were learned from: "
+                         f"its run divided {store.path} {known}; leave the shares out to judge as it was trained")  # fmt: skip
+    return chosen
+
+
+def _chairs(subject: Subject, episodes: Sequence[int], settings: Settings) -> list[closed_loop.Chair]:
+    game, store = subject.game, subject.store
+    if game.world is None:
+        return []
+    found = closed_loop.chairs(game, store, episodes, subject.players, settings.matches, settings.against, settings.player)
+    if not found:
+        raise UsageError(f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC")
+    return found
+
+
+def _asked(subject: Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller) -> dict[str, Asked]:
+    """The policy, called "", and what the baselines say to the same frames."""
+    from shadowbox.evaluate.answers import ask
+    from shadowbox.play.policy_agent import TUNED
+
+    tuned = settings.threshold == TUNED
+    if tuned and subject.game.world is None:
+        raise UsageError(f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number")
+    heat = subject.heat(settings)
+    limit = None if tuned else settings.threshold
+    answers = ask(
+        subject.policy, seats, told("asking"), temperature=heat, threshold=limit, player=settings.player
+    )  # fmt: skip
+    others = {
+        "copy_last": table.copy_last,
+        "never_press": recorded.never_press,
+        "rate": table.usual,
+        "look_up": table.look_up,
+    }
+    return {"": answers} | {name: Asked(seats, [say(seat) for seat in seats]) for name, say in others.items()}
+
+
+def _played(
+    subject: Subject, sitting: Sequence[closed_loop.Chair], table: Table, settings: Settings, told: Teller
+) -> dict[str, closed_loop.Games]:
+    """The same matches by the policy, by its demonstrator where known, and by two baselines."""
+    from shadowbox.play.policy_agent import Manner, PolicyAgent
+
+    game, options = subject.game, world_options(subject.store)
+    manner = Manner(settings.temperature, settings.threshold, settings.player)
+    agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
+    games = {"": closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", options, told("playing"))}
+    players: dict[str, Any] = {
+        "never_press": closed_loop.Nothing(game.schema),
+        "look_up": closed_loop.LookUp(game.schema, table),
+    }
+    for who, player in players.items():
+        games[who] = closed_loop.play_in(game, sitting, player, who, options, told(f"playing {who}"))
+    games["copy_last"] = games["never_press"]  # it begins no press, so there is never one to repeat
+    if all(chair.demonstrator and closed_loop.callable_name(game, chair.demonstrator) for chair in sitting):
+        games["demonstrator"] = closed_loop.play_demonstrators(game, sitting, options, told("playing its demonstrator"))
+    return games
+
+
+def _behaved(
+    schema: Schema,
+    material: _Material,
+    everybody: Mapping[str, Asked],
+    games: Mapping[str, closed_loop.Games],
+    settings: Settings,
+) -> closed_loop.Behaviour:
+    """What was pressed in play, or where nobody can play, one frame ahead."""
+    if games:
+        return closed_loop.behaviour_in_play(schema, [*material.seats, *material.counted], games)
+    return closed_loop.behaviour_one_frame_ahead(schema, everybody, _manner(settings))
+
+
+def _facts(subject: Subject, material: _Material, sitting: Sequence[closed_loop.Chair], settings: Settings) -> dict[str, Any]:
+    """How it was judged."""
+    return {
+        "step": subject.found.step,
+        "episodes": len(material.episodes),
+        "episodes_of_data": len(material.episodes) + len({seat.episode for seat in material.counted}),
+        "side": settings.side,
+        "split": str(subject.split),
+        "seats": list(subject.players),
+        "player": settings.player or None,
+        "matches": sum(len(chair.seeds) for chair in sitting),
+        "opponents": sorted({chair.opponent for chair in sitting}),
+        "tolerance": settings.tolerance,
+        "manner": _manner(settings),
+        "heat": dict(zip((part.name for part in subject.policy.head.parts), subject.heat(settings), strict=True)),
+        "fingerprint": subject.store.fingerprint,
+    }
+
+
+def _teller(progress: Report | None) -> Teller:
+    def told(what: str) -> Callable[[int, int], None] | None:
+        return (lambda done, total: progress(what, done, total)) if progress else None
+
+    return told
+
+
+def _game(store: Store) -> Game:
+    from shadowbox.games import GAMES, load
+
+    name = store.schema.name
+    if name not in GAMES:
+        raise UsageError(f"{store.path} is of '{name}', which no game here is called; give its game: --game MODULE:NAME")
+    return load(name)
+
+
+def world_options(store: Store) -> dict[str, Any]:
+    """Those that the recordings were made with, where they were made here."""
+    call = store.manifest.made.get("record")
+    options = call.get("options") if isinstance(call, Mapping) else None
+    return dict(options) if isinstance(options, Mapping) else {}
+
+
+def _manner(settings: Settings) -> str:
+    from shadowbox.play.policy_agent import TUNED
+
+    if settings.threshold == TUNED:
+        return "by thresholds of its own"
+    if settings.threshold is not None:
+        return f"by the threshold {settings.threshold:g}"
+    return f"drawn at temperature {settings.temperature:g}"

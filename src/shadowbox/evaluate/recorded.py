@@ -1,0 +1,228 @@
+"""Recorded seats, and what somebody who is asked at each of their frames answers: the material of all offline figures.
+
+T: decisions of an episode. A seat sees the world with its own slot first, as a player does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from shadowbox.core import presses
+from shadowbox.core.game import noise, stable_hash
+from shadowbox.core.schema import Array, Choice, Columns, Schema
+from shadowbox.core.view import from_seat
+from shadowbox.data.store import Store
+from shadowbox.evaluate import sticks as places
+from shadowbox.evaluate.sticks import SMALLEST, Standing
+
+DRAW = 900  # of the baselines' noise, far from those that bots and policies make
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One player of one episode: columns [T, slots] from there, and the own controls with those of the frame before."""
+
+    episode: int
+    player: int
+    view: Columns  # state_t and everybody's controls_{t-1}, own slot first: what an agent is shown
+    own: Columns  # the controls that answered it [T, slots a player]
+    down: dict[str, Array]  # button -> bool [T]
+    before: dict[str, Array]
+    stick: dict[str, Array]  # stick -> f32 [T]
+    stick_before: dict[str, Array]
+    standing: dict[str, Standing] = field(default_factory=dict)  # stick -> its places, those of whom is judged
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return len(next(iter((self.down or self.stick).values())))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody says at each frame of a seat, given everything recorded up to there."""
+
+    chance: dict[str, Array]  # button -> P(down) [T]
+    drawn: dict[str, Array]  # button -> bool [T], as in play
+    position: dict[str, Array]  # stick -> expected [T]
+    cost: Array  # nats of the pressed buttons [T]
+    blank: Array | None = None  # the same with the own last controls hidden
+    stick_cost: dict[str, Array] = field(default_factory=dict)  # stick -> nats of its place [T]
+
+
+def seats(store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = "") -> Iterator[Seat]:
+    """Each wanted seat of each episode; with a name only those in which that player sat."""
+    for number in episodes:
+        chosen = [player for player in (range(store.schema.players) if players is None else players)
+                  if not name or who_sat(store, int(number), player) == name]  # fmt: skip
+        if not chosen:
+            continue
+        columns, absent = store.schema.unpack(store.rows_of(int(number))), store.absent_in(int(number))
+        for player in chosen:
+            yield seat_of(store.schema, columns, int(number), player, absent)
+
+
+def seat_of(
+    schema: Schema, columns: Mapping[str, Array], episode: int, player: int, absent: frozenset[str] = frozenset()
+) -> Seat:
+    """One seat of an episode's columns [T + 1, slots]. Controls that the recording did not have are left out."""
+    each = schema.controls.slots // schema.players
+    seen = from_seat(schema, columns, player)
+    view = {key: seen[key][:-1] if key in schema.state_keys else _shifted(seen[key][:-1]) for key in schema.columns}
+    own = {key: seen[key][:-1, :each] for key in schema.control_keys}
+    known = {key: values for key, values in own.items() if key not in absent}
+    down = _by_slot(presses.buttons(schema, known), each)
+    stick = _by_slot({key: known[key] for key in presses.stick_keys(schema) if key in known}, each)
+    before = {name: presses.held_before(values) for name, values in down.items()}
+    moved = {name: _shifted(values) for name, values in stick.items()}
+    return Seat(episode, player, view, own, down, before, stick, moved)
+
+
+def who_sat(store: Store, episode: int, player: int) -> str:
+    """The name of a seat's player, where the metadata have one."""
+    names = store.meta_of(episode).get("players")
+    return str(names[player]) if isinstance(names, list) and player < len(names) else ""
+
+
+def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:
+    """The seat as a policy is asked that answers for these controls only, some (X or Y) together as the first of them."""
+
+    def joined(found: dict[str, Array]) -> dict[str, Array]:
+        some = {keys[0]: [found[key] for key in keys if key in found] for keys in sources}
+        return {name: np.max(parts, axis=0) for name, parts in some.items() if parts}
+
+    down, stick = joined(seat.down), joined(seat.stick)
+    before = {name: presses.held_before(values) for name, values in down.items()}
+    moved = {name: _shifted(values) for name, values in stick.items()}
+    return replace(seat, down=down, before=before, stick=stick, stick_before=moved)
+
+
+def as_pressed(schema: Schema, columns: Mapping[str, Array], seat: Seat, answer: Answer) -> Columns:
+    """An episode's columns [T + 1, slots] with the seat's controls as answered; what nobody was asked for is neutral."""
+    each = schema.controls.slots // schema.players
+    found = {key: values.copy() for key, values in columns.items()}
+    for key in schema.control_keys:
+        found[key][:, seat.player * each : (seat.player + 1) * each] = 0
+    for name, values in (*answer.drawn.items(), *answer.position.items()):
+        key, _, slot = name.partition("[")
+        found[key][: seat.frames, seat.player * each + int(slot.rstrip("]") or 0)] = values
+    return found
+
+
+def state_keys(schema: Schema) -> tuple[str, ...]:
+    """What a player is doing, in words: the named choices of each player's state."""
+    found = [
+        key
+        for key in schema.state_keys
+        if (column := schema.columns[key]).group.per and isinstance(column.field, Choice) and column.field.names
+    ]
+    return tuple(found)
+
+
+# ---- the baselines ---------------------------------------------------------------------------------------------
+
+
+class Table:
+    """For each state of the own player and each button, held or not: how often it is down, and where the sticks are.
+
+    Counted on seats, smoothed by one frame at the overall rate. The state is the first of `state_keys`. Where a stick goes
+    from its place is counted, too (`places.Moves`), where the seats know places.
+    """
+
+    def __init__(self, schema: Schema, counted: Sequence[Seat]) -> None:
+        keys = state_keys(schema)
+        self.by = keys[0] if keys else None
+        what = schema.columns[self.by].field if self.by else None
+        self.states = what.n if isinstance(what, Choice) else 1
+        names = list(dict.fromkeys(name for seat in counted for name in seat.down))
+        count = {name: np.zeros((self.states, 2, 2)) for name in names}  # [state, before, now]
+        sticks = {name: np.zeros((self.states, 2)) for seat in counted for name in seat.stick}
+        for seat in counted:
+            state = self.situation(seat.view)
+            for name, now in seat.down.items():
+                np.add.at(count[name], (state, seat.before[name].astype(int), now.astype(int)), 1)
+            for name, values in seat.stick.items():
+                np.add.at(sticks[name], state, np.stack([values, np.ones_like(values)], 1))
+        self.rate = {name: _share(table.sum((0, 1))) for name, table in count.items()}
+        self.after = {name: np.array([_share(row) for row in table.sum(0)]) for name, table in count.items()}  # [before]
+        self.begins = {name: float(after[0]) for name, after in self.after.items()}
+        self.chance = {
+            name: (table[..., 1] + self.after[name]) / (table.sum(-1) + 1) for name, table in count.items()
+        }  # [state, before]
+        self.moves = {name: self._moves(name, counted) for name in dict.fromkeys(n for seat in counted for n in seat.standing)}
+        mean = {name: float(table[:, 0].sum() / max(table[:, 1].sum(), 1)) for name, table in sticks.items()}
+        self.position = {name: (table[:, 0] + mean[name]) / (table[:, 1] + 1) for name, table in sticks.items()}
+
+    def situation(self, view: Mapping[str, Array]) -> Array:
+        """The own player's state: columns [T, slots] -> [T]."""
+        if self.by is None:
+            return np.zeros(len(next(iter(view.values()))), np.int64)
+        return view[self.by][:, 0].astype(np.int64)
+
+    def look_up(self, seat: Seat) -> Answer:
+        """How often each button is down in this state, held or not before."""
+        state = self.situation(seat.view)
+        chance = {name: self.chance[name][state, before.astype(int)] for name, before in seat.before.items()}
+        position = {name: self.position[name][state] for name in seat.stick}
+        costs = {name: self.moves[name].staying(standing, 1 + state) for name, standing in seat.standing.items()}
+        return Answer(chance, drawn(seat, chance), position, _cost(seat, chance), None, costs)
+
+    def copy_last(self, seat: Seat) -> Answer:
+        """What was held before; its likelihood is that of a button which usually stays as it is."""
+        usual = {name: self.after[name][before.astype(int)] for name, before in seat.before.items()}
+        chance = {name: before.astype(np.float64) for name, before in seat.before.items()}
+        blank = _cost(seat, {name: np.full(seat.frames, self.rate[name]) for name in seat.down})
+        stays = {name: self.moves[name].staying(standing) for name, standing in seat.standing.items()}
+        return Answer(chance, dict(seat.before), dict(seat.stick_before), _cost(seat, usual), blank, stays)
+
+    def usual(self, seat: Seat) -> Answer:
+        """Each button as often as ever; where it is up, it begins as often as ever."""
+        chance = {name: np.where(before, self.rate[name], self.begins[name]) for name, before in seat.before.items()}
+        alone = {name: np.full(seat.frames, self.rate[name]) for name in seat.down}
+        anywhere = {name: self.moves[name].anywhere(standing) for name, standing in seat.standing.items()}
+        return Answer(chance, {}, {}, _cost(seat, alone), None, anywhere)
+
+    def _moves(self, name: str, counted: Sequence[Seat]) -> places.Moves:
+        known = [seat for seat in counted if name in seat.standing]
+        return places.count([seat.standing[name] for seat in known], [self.situation(seat.view) for seat in known], self.states)
+
+
+def never_press(seat: Seat) -> Answer:
+    """Nothing, ever. Its likelihood is none: one press would have cost everything."""
+    zeros = np.zeros(seat.frames)
+    nothing = {name: zeros.astype(bool) for name in seat.down}
+    return Answer(dict.fromkeys(seat.down, zeros), nothing, dict.fromkeys(seat.stick, zeros), np.full(len(zeros), np.nan))
+
+
+def drawn(seat: Seat, chance: Mapping[str, Array], draw: int = DRAW) -> dict[str, Array]:
+    """Buttons drawn by their chances; a function of episode, frame, seat and button."""
+    frames = np.arange(seat.frames)
+    seeds = np.full(seat.frames, stable_hash("recorded", seat.episode) >> 1, np.int64)
+    return {name: noise(seeds, frames, seat.player, draw + at) < p for at, (name, p) in enumerate(chance.items())}
+
+
+def _cost(seat: Seat, chance: Mapping[str, Array]) -> Array:
+    """Nats of all buttons together, each on its own: [T]."""
+    total = np.zeros(seat.frames)
+    for name, p in chance.items():
+        total -= np.log(np.clip(np.where(seat.down[name], p, 1 - p), SMALLEST, 1))
+    return total
+
+
+def _share(counts: Array) -> float:
+    """Of (no, yes): the share of yes; a half-count each keeps it off 0 and 1."""
+    return float((counts[1] + 0.5) / (counts.sum() + 1))
+
+
+def _shifted(values: Array) -> Array:
+    before = np.zeros_like(values)
+    before[1:] = values[:-1]
+    return before
+
+
+def _by_slot(columns: Mapping[str, Array], each: int) -> dict[str, Array]:
+    """Columns [T, each] -> one array [T] for each slot; where a player has one alone, by the column's own name."""
+    return {f"{key}[{at}]" if each > 1 else key: values[:, at] for key, values in columns.items() for at in range(each)}

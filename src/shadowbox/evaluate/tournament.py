@@ -1,0 +1,262 @@
+"""A tournament: every pair of agents meets, each seed from both seats; strengths with intervals come out.
+
+Work is cut into blocks of one seating and at most `BLOCK` seeds. A finished block is one line of the ledger; resuming reads
+the lines that are there and plays the rest, so an interrupted tournament ends as an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import Game, stable_hash
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import Interval
+from shadowbox.data.store import Progress
+from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.play import rating, specs
+from shadowbox.play.match import SIDE_BY_SIDE, Played, mark_of, play
+
+BLOCK = 256  # seeds
+
+Block = tuple[str, str, int]  # agent in seat 0, agent in seat 1, first seed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who meets whom, how often and where. `gauntlet`: the first agent against each of the others."""
+
+    game: str
+    agents: tuple[str, ...]
+    matches: int  # of each pair: half as many seeds, each from both seats
+    gauntlet: bool = False
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.agents) < 2:
+            raise UsageError("a tournament needs at least two agents")
+        if twice := [name for name in set(self.agents) if self.agents.count(name) > 1]:
+            raise UsageError(f"'{twice[0]}' is named twice; against itself an agent wins half")
+        if self.matches < 2 or self.matches % 2:
+            raise UsageError(f"{self.matches} matches: an even number is needed, half of them from each seat")
+
+    def name(self) -> str:
+        """A file name that another plan would not have."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return f"{self.game.partition(':')[0]}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every pair that meets."""
+        if self.gauntlet:
+            return [(self.agents[0], other) for other in self.agents[1:]]
+        return list(itertools.combinations(self.agents, 2))
+
+    def blocks(self) -> Iterator[Block]:
+        """The work, in pieces of fixed size."""
+        for a, b in self.pairs():
+            for first in range(0, self.matches // 2, BLOCK):
+                yield a, b, first
+                yield b, a, first
+
+
+def tournament(
+    game: Game, plan: Plan, ledger: Path | None = None, *, workers: int = 1, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Play what is not in the ledger yet, and rate. How many worker processes share the blocks changes no result."""
+    # a name that means nothing is refused before the first match
+    marks = {name: mark for name in plan.agents if (mark := mark_of(specs.agent(name, game)))}
+    done = _read(ledger, plan) if ledger else {}
+    blocks = list(plan.blocks())
+    missing = [block for block in blocks if block not in done]
+    for block, matches in _play_all(game, plan, missing, workers):
+        done[block] = matches
+        if ledger:
+            _append(ledger, plan, block, matches)
+        if progress:
+            progress(len(done), len(blocks))
+    return {**_table(plan, {block: done[block] for block in blocks}), "marks": marks}
+
+
+def _play_all(game: Game, plan: Plan, blocks: Sequence[Block], workers: int) -> Iterator[tuple[Block, list[dict[str, Any]]]]:
+    """Each block as it is finished."""
+    if workers <= 1 or len(blocks) < 2:
+        yield from ((block, _play(game, plan, block)) for block in blocks)
+        return
+    # spawn: a forked child would inherit the locks of whatever threads the caller has
+    with ProcessPoolExecutor(min(workers, len(blocks)), get_context("spawn")) as pool:
+        running = {pool.submit(_play_named, plan, block): block for block in blocks}
+        for finished in as_completed(running):
+            yield running[finished], finished.result()
+
+
+def _play_named(plan: Plan, block: Block) -> list[dict[str, Any]]:
+    from shadowbox.games import load
+
+    return _play(load(plan.game), plan, block)
+
+
+def _play(game: Game, plan: Plan, block: Block) -> list[dict[str, Any]]:
+    """One seating: a line for each match."""
+    first, second, start = block
+    seeds = _seeds(plan, first, second)[start : start + BLOCK]
+    agents = [specs.agent(name, game) for name in (first, second)]
+    world = specs.world(game.name, game, min(SIDE_BY_SIDE, len(seeds)), **plan.options)
+    return [_line(game, played) for played in play(game, world, agents, (first, second), seeds)]
+
+
+def _line(game: Game, played: Played) -> dict[str, Any]:
+    places = game.places(played.episode.columns) if game.places else ()
+    return {
+        "winner": played.outcome.winner,
+        "reason": played.outcome.reason,
+        "forfeit": played.outcome.facts.get("forfeit"),
+        "frames": played.episode.frames,
+        "places": list(places),
+        "identity": _identity(game, played.episode),
+    }
+
+
+def _identity(game: Game, episode: Episode) -> str:
+    """What the players did and where they were. The seed's other traces (where nobody went) make no match another one."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key, column in game.schema.columns.items():
+        if column.group.per and column.field.predict != "no":
+            digest.update(np.ascontiguousarray(episode.columns[key]).data)
+    return digest.hexdigest()
+
+
+def _seeds(plan: Plan, a: str, b: str) -> Array:
+    """The same for both seatings of a pair, so that each seed is played from both."""
+    low, high = sorted((a, b))
+    numbers = (stable_hash(plan.seed, low, high, match) >> 1 for match in range(plan.matches // 2))
+    return np.fromiter(numbers, np.int64, plan.matches // 2)
+
+
+# ---- the ledger ------------------------------------------------------------------------------------------------
+
+
+def _read(ledger: Path, plan: Plan) -> dict[Block, list[dict[str, Any]]]:
+    """The finished blocks of this very plan; a last line that was cut off counts as not written."""
+    try:
+        text = ledger.read_text()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ShadowboxError(f"{ledger} cannot be read: {error.strerror}") from error
+    lines = text.split("\n")
+    try:
+        if lines and lines[0] and json.loads(lines[0]) != json.loads(json.dumps(asdict(plan))):
+            raise UsageError(f"{ledger} is of another tournament; name another file, or remove it")
+        found = [json.loads(line) for line in lines[1:-1] if line]
+        done = {(line["block"][0], line["block"][1], line["block"][2]): line["matches"] for line in found}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ShadowboxError(f"{ledger} is damaged: {error}; remove it to begin anew") from error
+    if lines[-1]:  # cut off by a kill
+        with open(ledger, "r+b") as file:
+            file.truncate(len(text.encode()) - len(lines[-1].encode()))
+    return done
+
+
+def _append(ledger: Path, plan: Plan, block: Block, matches: list[dict[str, Any]]) -> None:
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        with open(ledger, "a") as file:
+            if file.tell() == 0:
+                file.write(json.dumps(asdict(plan)) + "\n")
+            file.write(json.dumps({"block": block, "matches": matches}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ShadowboxError(f"{ledger} could not be written: {error.strerror}") from error
+
+
+# ---- the table -------------------------------------------------------------------------------------------------
+
+
+def _table(plan: Plan, done: Mapping[Block, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Ratings and payoffs, keyed by the specs as typed."""
+    n = len(plan.agents)
+    counts = np.zeros((n, n, 3))
+    payoff: dict[str, dict[str, Any]] = {name: {} for name in plan.agents}
+    rates: list[list[Interval | None]] = [[None] * n for _ in range(n)]
+    forfeits: dict[str, int] = {}
+    for i, j in ((plan.agents.index(a), plan.agents.index(b)) for a, b in plan.pairs()):
+        for at, other in ((i, j), (j, i)):
+            a, b = plan.agents[at], plan.agents[other]
+            payoff[a][b], rates[at][other], counts[at, other] = _cell(_matches_of(a, b, done))
+    for (first, second, _), matches in done.items():
+        for loss in itertools.chain.from_iterable(match["forfeit"] or () for match in matches):
+            name = (first, second)[loss["player"]]
+            forfeits[name] = forfeits.get(name, 0) + 1
+    ratings = [
+        {"agent": name, "elo": rate.value, "low": rate.low, "high": rate.high}
+        for name, rate in zip(plan.agents, rating.elo(counts), strict=True)
+    ]
+    return {
+        "game": plan.game,
+        "world": plan.game,
+        **dict(plan.options),
+        "kind": "gauntlet" if plan.gauntlet else "round robin",
+        "agents": list(plan.agents),
+        "matches": plan.matches,
+        "seed": plan.seed,
+        "anchor": plan.agents[0],
+        "ratings": sorted(ratings, key=lambda row: -row["elo"]),
+        "payoff": payoff,
+        "cycles": [[plan.agents[i] for i in cycle] for cycle in rating.cycles(rates)],
+        "forfeits": forfeits,
+    }
+
+
+def _matches_of(a: str, b: str, done: Mapping[Block, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The matches of a against b as a sees them: score, seat, place, identity."""
+    found = []
+    for (first, second, _), matches in done.items():
+        if {first, second} == {a, b}:
+            seat = 0 if first == a else 1
+            for match in matches:
+                winner = match["winner"]
+                found.append(
+                    {
+                        "score": 0.5 if winner is None else float(winner == seat),
+                        "seat": seat,
+                        "place": match["places"][seat] if match["places"] else None,
+                        "identity": (seat, match["identity"]),
+                    }
+                )
+    return found
+
+
+def _cell(matches: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], Interval, list[float]]:
+    """One entry of the payoff, its rate, and the wins, draws and losses of the distinct matches."""
+    whole = _score(matches)
+    places = sorted({match["place"] for match in matches} - {None})
+    entry = {
+        **_as_data(whole),
+        "by_seat": {str(seat): _as_data(_score([m for m in matches if m["seat"] == seat])) for seat in (0, 1)},
+        "by_spawn": {place: _as_data(_score([m for m in matches if m["place"] == place])) for place in places},
+    }
+    once = list({match["identity"]: match["score"] for match in matches}.values())
+    return entry, whole.rate, [float(once.count(value)) for value in (1.0, 0.5, 0.0)]
+
+
+def _score(matches: Sequence[Mapping[str, Any]]) -> rating.Score:
+    return rating.score([match["score"] for match in matches], [match["identity"] for match in matches])
+
+
+def _as_data(found: rating.Score) -> dict[str, Any]:
+    counts = {"wins": found.wins, "losses": found.losses, "draws": found.draws, "distinct": found.distinct}
+    value = None if found.distinct == 0 else found.rate.value
+    return {**counts, "win_rate": value, "low": found.rate.low, "high": found.rate.high}

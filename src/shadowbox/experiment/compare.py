@@ -1,0 +1,105 @@
+"""Cards side by side: what two of them say otherwise, and how all of a folder stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.cards import card as cards
+from shadowbox.cards.card import Card
+from shadowbox.cards.file import CardFile
+from shadowbox.errors import ShadowboxError
+from shadowbox.experiment import results
+from shadowbox.experiment import targets as verdict
+from shadowbox.train import runs as prior
+
+DRAFT, READY, CLOSED, WRONG = "to be signed", "ready", "closed", "wrong"
+
+
+def compare(one: Path, other: Path) -> dict[str, Any]:
+    """The fields in which two cards differ, and their targets side by side."""
+    found = [cards.must_read(path) for path in (one, other)]
+    said = [_flat(card.model_dump(by_alias=True)) for _, card in found]
+    names = [name for name in dict.fromkeys([*said[0], *said[1]]) if said[0].get(name) != said[1].get(name)]
+    differences = [{"field": name, "values": [_word(each.get(name)) for each in said]} for name in names if name != "id"]
+    reached = [_reached(file) for file, _ in found]
+    metrics = list(dict.fromkeys([*reached[0], *reached[1]]))
+    targets = [{"metric": metric, "values": [each.get(metric, "-") for each in reached]} for metric in metrics]
+    return {"cards": [file.name for file, _ in found], "differences": differences, "targets": targets}
+
+
+def index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
+    """Every card of a folder in a line, and how well estimates and predictions did."""
+    lines = [_line(path, runs) for path in sorted(folder.glob("*.md"))]
+    finished = [line for line in lines if line["verdict"] in (verdict.PASSED, verdict.MISSED)]
+    ratios = [line["ratio"] for line in lines if line["ratio"]]
+    summary = {
+        "cards": len(lines),
+        "finished": len(finished),
+        "passed": sum(line["verdict"] == verdict.PASSED for line in finished),
+        "median_actual_over_estimate": float(np.median(ratios)) if ratios else None,
+    }
+    return {"cards": lines, "summary": summary}
+
+
+def status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
+    """One word for how a card stands."""
+    known = results.kept(file)
+    if known and known.get("closed"):
+        return f"{CLOSED}: {known['verdict']}"
+    states = [verdict.state(run) for run in prior.runs_in(runs / card.id)]
+    if states and set(states) != {"finished"}:
+        return next(state for state in (verdict.KILLED, verdict.PAUSED, verdict.UNFINISHED) if state in states)
+    if known:
+        return str(known["verdict"])
+    return DRAFT if card.reviewers.min or card.reviewers.required else READY
+
+
+def _line(path: Path, runs: Path) -> dict[str, Any]:
+    line: dict[str, Any] = {"card": path.stem, "game": "-", "status": WRONG, "verdict": None, "target": "-", "seconds": "-",
+                            "accuracy": "-", "ratio": None}  # fmt: skip
+    try:
+        file, card = cards.must_read(path)
+    except ShadowboxError as error:
+        return line | {"target": str(error).splitlines()[0]}
+    known = results.kept(file) or {}
+    spent: Mapping[str, Any] = known.get("cost") or {}
+    ratio = spent.get("actual_over_estimate")
+    target = next((each for each in card.targets if each.primary), card.targets[0] if card.targets else None)
+    reached = _reached(file).get(target.metric) if target else None
+    return line | {
+        "game": card.game,
+        "status": status(file, card, runs),
+        "verdict": known.get("verdict"),
+        "target": f"{target or '-'}" + (f": {reached}" if reached else ""),
+        "seconds": f"{spent['wall_s']:,.0f}" if "wall_s" in spent else "-",
+        "accuracy": f"{ratio:.2f}" if ratio else "-",
+        "ratio": ratio,
+    }
+
+
+def _reached(file: CardFile) -> dict[str, str]:
+    known = results.kept(file)
+    if not known:
+        return {}
+    targets = sorted(known["targets"], key=lambda target: bool(target["primary"]))  # of two on a metric the decisive one
+    return {str(target["metric"]): f"{results.number(target['value'])} ({target['verdict']})" for target in targets}
+
+
+def _flat(data: Any, before: str = "") -> dict[str, Any]:
+    if isinstance(data, dict) and data:
+        return {
+            name: value
+            for key, part in data.items()
+            for name, value in _flat(part, f"{before}.{key}" if before else key).items()
+        }
+    if isinstance(data, list) and data and isinstance(data[0], dict):
+        return {name: value for at, part in enumerate(data) for name, value in _flat(part, f"{before}[{at}]").items()}
+    return {before: data}
+
+
+def _word(value: Any) -> str:
+    return "-" if value in (None, {}, []) else str(value)[:80]

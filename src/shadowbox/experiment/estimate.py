@@ -1,0 +1,156 @@
+"""How long a run will take and what it will cost: a short timed probe of the real loop, corrected by what runs took before.
+
+The probe trains some steps of the card's own task in a folder that is thrown away. Each finished run keeps how its time
+compared with its estimate; the quantiles of these make the optimistic, expected and pessimistic figures. Before there are
+such records, fixed factors stand in for them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.cards.card import Card
+from shadowbox.cards.file import CardFile, data_line
+from shadowbox.core.game import Game
+from shadowbox.data.store import Store
+from shadowbox.experiment.prices import Prices
+from shadowbox.experiment.settings import Settings
+from shadowbox.train import runs as prior
+
+BLOCK = "estimate"
+WARM, TIMED = 10, 40  # steps of the probe: the first ones are slower, and are not counted
+FACTORS = (0.85, 1.0, 1.5)  # of actual over estimated, where there are no records: optimistic, expected, pessimistic
+RECORDS_NEEDED = 3
+
+
+def estimate(card: Card, game: Game, settings: Settings, store: Store, table: Prices, split: Any) -> dict[str, Any]:
+    """Seconds and dollars of all seeds of a card (one setting), and where they come from."""
+    probed = probe(card, settings, store, split)
+    per_run = _seconds(probed)
+    ratios = records(prior.RUNS)
+    learned = len(ratios) >= RECORDS_NEEDED
+    factors = tuple(np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()) if learned else FACTORS
+    runs = len(card.seeds)
+    found: dict[str, Any] = {"probe": probed, "runs": runs, "per_run_s": round(per_run, 3), "records": len(ratios)}
+    for name, factor in zip(("optimistic", "expected", "pessimistic"), factors, strict=True):
+        total = per_run * factor * runs
+        found |= {f"{name}_s": round(total, 3), f"{name}_usd": round(table.cost(card.budget.machine, total), 4)}
+    return found | {"machine": machine(), "priced_as": card.budget.machine, "prices": table.date, "factors": list(factors)}
+
+
+def probe(card: Card, settings: Settings, store: Store, split: Any) -> dict[str, float]:
+    """Time some steps and a validation of the card's own task; what is left is arithmetic."""
+    from shadowbox.learners.registry import way
+    from shadowbox.train.log import METRICS, read_lines
+    from shadowbox.train.loop import train
+
+    chosen = way(card.learner)
+    began = time.perf_counter()
+    task = chosen.prepare(store, settings.plan, split, settings.config)
+    per_epoch = task.source(settings.config.batch, 0, 1).batches_in(0)
+    prepared = time.perf_counter() - began
+    total = settings.config.steps or (settings.config.epochs or 0) * per_epoch
+    count = min(WARM + TIMED, total)
+    config = dataclasses.replace(
+        settings.config,
+        steps=count,
+        epochs=None,
+        log_every=WARM,
+        patience=0,
+        validate_every=0,
+        save_every=0,
+        keep_every=0,
+        sinks=(),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        result = train(task, Path(folder) / "probe", config)
+        lines = read_lines(Path(folder) / "probe" / METRICS)
+    steps = [_of_steps(line) / WARM for line in lines if line["kind"] == "train" and not line["step"] % WARM]
+    passes = sum(line["kind"] == "val" for line in lines) or 1  # each is followed by a checkpoint
+    every, saved = (wish or per_epoch for wish in (settings.config.validate_every, settings.config.save_every))
+    return {
+        "prepare_s": round(prepared, 4),
+        "step_s": round(float(np.median(steps[1:] or steps)) if steps else result.table["backward"] / count, 6),
+        "validate_s": round(result.table["validate"] / passes, 4),
+        "save_s": round(result.table["save"] / passes, 4),
+        "steps": total,
+        "validations": -(-total // every),
+        "saves": 1 + -(-total // saved),
+    }
+
+
+def records(folder: Path) -> list[float]:
+    """Actual over estimated seconds of the finished runs below a folder that were made on such a machine."""
+    found = []
+    for run in prior.runs_in(folder):
+        said = run.facts.get("estimate") or {}
+        if said.get("machine") == machine() and run.facts.get("status") == "finished" and said.get("per_run_s"):
+            found.append(float(run.facts["cost"]["wall_s"]) / float(said["per_run_s"]))
+    return found
+
+
+def kept(file: CardFile) -> dict[str, Any] | None:
+    """The estimate that stands in a card, if it is of the contract as it stands now."""
+    try:
+        data = file.data(BLOCK)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or data.get("contract") != file.hash:
+        return None
+    names = ("per_run_s", "optimistic_s", "expected_s", "pessimistic_s")
+    return data if all(isinstance(data.get(name), int | float) for name in names) else None
+
+
+def keep(file: CardFile, found: dict[str, Any]) -> CardFile:
+    """The card with this estimate in it."""
+    rows = [
+        f"| {name} | {found[f'{name}_s']:,.1f} | {found[f'{name}_usd']:,.2f} |"
+        for name in ("optimistic", "expected", "pessimistic")
+    ]
+    runs = "1 run" if found["runs"] == 1 else f"{found['runs']} runs"
+    basis = (
+        f"{found['records']} runs on this machine"
+        if found["records"] >= RECORDS_NEEDED
+        else "fixed factors, for want of records"
+    )
+    lines = [
+        "| | seconds | US dollars |",
+        "|---|---|---|",
+        *rows,
+        "",
+        f"{runs} on `{found['machine']}`, priced as {found['priced_as']} ({found['prices']}); spread from {basis}.",
+        "",
+        data_line({**found, "contract": file.hash}),
+    ]
+    return file.with_block(BLOCK, "\n".join(lines))
+
+
+def machine() -> str:
+    """What runs are compared on: the processor's name and count."""
+    return f"{_processor()} x{os.cpu_count()}"
+
+
+def _of_steps(line: dict[str, Any]) -> float:
+    """Seconds of a line of the log that belong to its steps."""
+    apart = ("time/validate", "time/save")
+    return float(sum(value for name, value in line.items() if name.startswith("time/") and name not in apart))
+
+
+def _seconds(probed: dict[str, float]) -> float:
+    parts = (("step_s", "steps"), ("validate_s", "validations"), ("save_s", "saves"))
+    return probed["prepare_s"] + sum(probed[length] * probed[count] for length, count in parts)
+
+
+def _processor() -> str:
+    from shadowbox.train.provenance import processor
+
+    return re.sub(r"[^A-Za-z0-9 ().@-]", "", processor())[:60] or platform.machine()

@@ -1,0 +1,52 @@
+"""A card's facts for people: computed, and written between its markers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from shadowbox.cards import signatures as signing
+
+if TYPE_CHECKING:
+    from shadowbox.experiment.check import Checked
+
+
+def rows(checked: Checked) -> list[list[str]]:
+    """Fact, value, and where it comes from."""
+    found = [[name.replace("_", " "), _word(value), "computed"] for name, value in checked.facts.items() if value is not None]
+    for name, said in checked.card.facts.items():
+        if name not in checked.facts:
+            found.append(
+                [
+                    name.replace("_", " "),
+                    _word(said),
+                    f"external, not checked here: {checked.card.data.external or ''}".rstrip(": "),
+                ]
+            )
+    return found
+
+
+def write(checked: Checked) -> None:
+    """Bring the block of facts up to date, if it is not."""
+    lines = ["| fact | value | |", "|---|---|---|"]
+    lines += [f"| {name} | {value} | {origin} |".replace("<", "&lt;") for name, value, origin in rows(checked)]
+    content = "\n".join(lines)
+    if checked.file.block("facts") != content:
+        checked.file = checked.file.with_block("facts", content)
+        checked.file.write()
+
+
+def signatures(checked: Checked) -> Iterator[str]:
+    """How the card's signatures stand, in words."""
+    if checked.settled is None:
+        return
+    standing = signing.standing(checked.file, checked.card, checked.settled.hash, checked.facts.get("fingerprint"))
+    yield from (f"{entry.who} {entry.did} on {entry.when}" for entry in standing.valid)
+    yield from (f"the signature of {entry.who} is void: {why}" for entry, why in standing.void)
+    yield from (f"before it runs: {missing}" for missing in standing.missing)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,143 @@
+"""From a card to the settings that hold: defaults < preset < card < --set, and where each came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shadowbox.cards.card import SECTIONS, Card
+from shadowbox.core.game import Game
+from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
+from shadowbox.learners.registry import Plan, way
+from shadowbox.train.config import Config
+
+Games = Callable[[str], Game]  # a game's record by name
+USUAL_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
+CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on_oom"}  # settings that stand elsewhere
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a card's run is configured with."""
+
+    config: Config
+    plan: Plan
+    origins: Mapping[str, tuple[Any, str]]  # train.lr -> (0.001, "default")
+
+    @property
+    def hash(self) -> str:
+        """Changes with any setting, also where only a default of this program has changed."""
+        text = json.dumps({name: value for name, (value, _) in self.origins.items()}, sort_keys=True)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Each setting with its value and where it came from."""
+        return {name: {"value": value, "from": origin} for name, (value, origin) in self.origins.items()}
+
+
+def settle(card: Card, game: Game, seed: int | None = None, changed: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of one seed's run. `changed`: names that came from --set."""
+    for problem in problems(card, game):
+        raise UsageError(f"{problem[0]}: {problem[1]}")
+    parts = split(card.settings)
+    plan = Plan(game, card.preset, parts["model"], parts["learner"])
+    config = Config.of(_training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed))
+    return Settings(config, plan, dict(_origins(card, config, plan, parts, set(changed or ()))))
+
+
+def split(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """train.lr -> ["train"]["lr"]; what belongs nowhere is left out."""
+    parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, value in settings.items():
+        section, _, rest = name.partition(".")
+        if section in parts and rest:
+            parts[section][rest] = value
+    return parts
+
+
+def problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]:
+    """Name and complaint of each setting that cannot be."""
+    for name in card.settings:
+        section, _, rest = name.partition(".")
+        if section not in SECTIONS or not rest:
+            yield name, f"'{name}' is no setting: {', '.join(f'{each}.NAME' for each in SECTIONS)}"
+        elif section == "train" and rest in CARD_SAYS:
+            yield name, f"say it as {CARD_SAYS[rest]}"
+    parts = split(card.settings)
+    yield from _problems_of_training(card, parts["train"])
+    try:
+        chosen = way(card.learner)
+    except UsageError:
+        return
+    known = {"learner": chosen.usual, "model": chosen.presets().get(card.preset, {})}
+    for section, names in known.items():
+        if section == "model" and not names:
+            continue  # the preset is unknown, which is said elsewhere
+        for name, value in parts[section].items():
+            if name not in names:
+                yield f"{section}.{name}", f"there is no such setting of {card.learner}: {did_you_mean(name, names)}"
+            elif (problem := _unlike(value, names[name])) is not None:
+                yield f"{section}.{name}", problem
+
+
+def _problems_of_training(card: Card, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    good: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in CARD_SAYS:
+            continue
+        alone = {} if name in ("steps", "epochs") else {"steps": 1}
+        try:
+            Config.of({**alone, name: value})
+            good[name] = value
+        except ShadowboxError as error:
+            yield f"train.{name}", str(error).removeprefix("training settings: ")
+    try:
+        Config.of(_training(card, good, 0))
+    except ShadowboxError as error:
+        yield "train", str(error).removeprefix("training settings: ")
+
+
+def _training(card: Card, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    values = {**({} if {"steps", "epochs"} & set(given) else USUAL_TRAINING), **given, "seed": seed}
+    oom = card.on_oom
+    if oom.retries is not None or oom.batch is not None:
+        batch = values.get("batch", Config(steps=1).batch)
+        halvings = oom.retries
+        if halvings is None:
+            assert oom.batch is not None
+            halvings = max(0, (batch // oom.batch).bit_length() - 1)
+        values["halvings"] = halvings
+    return values
+
+
+def _origins(
+    card: Card, config: Config, plan: Plan, parts: Mapping[str, Mapping[str, Any]], changed: set[str]
+) -> Iterator[tuple[str, tuple[Any, str]]]:
+    chosen = way(card.learner)
+    usual = Config(steps=1).to_json()
+    for name, value in config.to_json().items():
+        said = name in parts["train"] or (name == "seed") or (name == "halvings" and value != usual[name])
+        origin = "card" if said else "default"
+        yield f"train.{name}", (value, "--set" if f"train.{name}" in changed else origin)
+    for section, base, origin in (("model", chosen.presets()[card.preset], "preset"), ("learner", chosen.usual, "default")):
+        for name, value in {**base, **parts[section]}.items():
+            where = "card" if name in parts[section] else origin
+            yield f"{section}.{name}", (value, "--set" if f"{section}.{name}" in changed else where)
+
+
+def _unlike(value: Any, usual: Any) -> str | None:
+    """Why a value is of another type than the usual one."""
+    if usual is None or isinstance(usual, dict):
+        return None
+    if isinstance(usual, bool) or isinstance(value, bool):
+        good = isinstance(usual, bool) and isinstance(value, bool)
+    elif isinstance(usual, float):
+        good = isinstance(value, int | float)
+    elif isinstance(usual, list | tuple):
+        good = isinstance(value, list | tuple)
+    else:
+        good = isinstance(value, type(usual))
+    return None if good else f"{value!r:.60} is given, something like {usual!r:.60} is needed"

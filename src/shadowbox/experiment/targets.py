@@ -1,0 +1,123 @@
+"""What became of a promise: each target over all seeds, and one word for the whole card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shadowbox.cards.card import Card, Target
+from shadowbox.cards.rules.conditions import COMPARISONS
+from shadowbox.core.stats import Interval, mean_interval
+from shadowbox.experiment.evaluation import limits
+from shadowbox.train.runs import Run
+
+PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = "passed", "missed", "killed", "paused", "void", "unfinished"
+EXIT_KILLED = 75  # of a run that its card ended or paused
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A target and what was reached."""
+
+    target: Target
+    value: float | None  # mean over the seeds
+    low: float | None  # of its 95 % interval: over seeds, or over episodes where there is one seed
+    high: float | None
+    verdict: str
+    wanted: float | None  # the target's number; of a target that is another metric, that metric's value
+    baselines: Mapping[str, float]  # what predicting nothing scores
+    seeds: tuple[float | None, ...]
+
+    @property
+    def for_free(self) -> list[str]:
+        """Baselines that meet the target, too."""
+        compare, wanted = COMPARISONS[self.target.op], self.wanted
+        return [] if wanted is None else [name for name, value in self.baselines.items() if compare(value, wanted)]
+
+    def to_json(self) -> dict[str, Any]:
+        """For `run --json`."""
+        return {
+            "metric": self.target.metric,
+            "op": self.target.op,
+            "wanted": self.target.value,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "passed": self.verdict == PASSED,
+            "verdict": self.verdict,
+            "primary": self.target.primary,
+            "baselines": dict(self.baselines),
+            "met_for_free_by": self.for_free,
+            "seeds": list(self.seeds),
+        }
+
+
+def state(run: Run) -> str:
+    """How one seed's run stands: finished, killed, paused or unfinished."""
+    status = str(run.facts.get("status"))
+    if status in ("finished", "early stop"):
+        return "finished"
+    if status == "called off":
+        return KILLED
+    return PAUSED if status == "stopped" and run.facts.get("reason") else UNFINISHED
+
+
+def judge(card: Card, runs: Sequence[Run]) -> tuple[str, list[Outcome]]:
+    """The card's verdict, and that of each target."""
+    states = [state(run) for run in runs]
+    for grave in (KILLED, PAUSED, UNFINISHED):
+        if grave in states or (grave == UNFINISHED and len(runs) < len(card.seeds)):
+            whole = grave
+            break
+    else:
+        whole = ""
+    figures = {at: [run.figures(at) for run in runs] for at in {target.at for target in card.targets}}
+    outcomes = [_outcome(target, figures[target.at], whole) for target in card.targets]
+    decide = [outcome for outcome in outcomes if outcome.target.primary] or outcomes
+    if whole:
+        return whole, outcomes
+    if any(outcome.verdict == VOID for outcome in decide):
+        return VOID, outcomes
+    return PASSED if all(outcome.verdict == PASSED for outcome in decide) else MISSED, outcomes
+
+
+def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str) -> Outcome:
+    values = [found.get(target.metric) for found in figures]
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    wanted = _mean([found.get(target.value) for found in figures]) if isinstance(target.value, str) else target.value
+    if whole in (KILLED, PAUSED, UNFINISHED):
+        verdict = KILLED if whole == KILLED else VOID
+    elif len(known) < len(figures) or not known or wanted is None:
+        verdict = VOID
+    else:
+        verdict = PASSED if COMPARISONS[target.op](sum(known) / len(known), wanted) else MISSED
+    value, low, high = _interval(target.metric, known, figures)
+    return Outcome(target, value, low, high, verdict, wanted, _baselines(target.metric, figures), tuple(values))
+
+
+def _interval(metric: str, known: list[float], figures: Sequence[Mapping[str, float]]) -> Interval | tuple[None, None, None]:
+    """Over seeds; of a single one over its episodes, as validation found it."""
+    if not known:
+        return None, None, None
+    if len(known) > 1:
+        found, (least, most) = mean_interval(known), limits(metric)
+        return Interval(found.value, max(found.low, least), min(found.high, most))
+    low, high = (figures[0].get(f"{metric}.{end}") for end in ("low", "high"))
+    return known[0], low, high  # type: ignore[return-value]
+
+
+def _baselines(metric: str, figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = (
+        [name for name in figures[0] if name.startswith(f"{metric}/") and not name.endswith((".low", ".high"))]
+        if figures
+        else []
+    )
+    found = {name.removeprefix(f"{metric}/"): _mean([each.get(name) for each in figures]) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,57 @@
+"""What a card has to say while its run is going: its kill rules, its budget and its timeout, at every line of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shadowbox.cards.rules.guard import Firing, Guard, Rule
+from shadowbox.experiment.prices import Prices
+from shadowbox.train import log
+from shadowbox.train.observer import GO_ON, Decision, Progress, stronger
+
+
+@dataclass
+class Watcher:
+    """The loop's observer for one run of a card."""
+
+    run: Path
+    rules: Sequence[Rule]
+    per_epoch: float  # steps
+    wall: float | None = None  # seconds that all runs of the card may take together
+    usd: float | None = None
+    machine: str = "local"
+    table: Prices | None = None
+    timeout: float | None = None  # seconds that one run may take, until it is paused
+    before_s: float = 0.0  # seconds that the card's other runs have taken
+    guard: Guard | None = field(default=None, init=False)
+
+    def __call__(self, progress: Progress) -> Decision:
+        """Go on, pause or stop."""
+        if self.guard is None:
+            self.guard = Guard(self.rules, progress.total, self.per_epoch)
+            self.guard.replay(log.read_lines(self.run / log.METRICS)[:-1])  # the last one is this line
+        decision = self._budget(progress)
+        for firing in self.guard.see(progress.kind, progress.step, progress.metrics):
+            self._note(progress, firing)
+            if firing.rule.action != "warn":
+                decision = stronger(decision, Decision(firing.rule.action, firing.text))
+        return decision
+
+    def _note(self, progress: Progress, firing: Firing) -> None:
+        words = f"step {firing.step:,}: {firing.rule.action}: {firing.text}"
+        if firing.rule.proposes:
+            words += "; it proposes " + ", ".join(f"{name}: {value}" for name, value in firing.rule.proposes.items())
+        proposes = dict(firing.rule.proposes)
+        progress.note("rule", words, rule=firing.number, action=firing.rule.action, figures=dict(firing.figures), set=proposes)
+
+    def _budget(self, progress: Progress) -> Decision:
+        spent = self.before_s + progress.wall_s
+        if self.wall is not None and spent > self.wall:
+            return Decision("stop", f"budget: {spent:,.0f} s of {self.wall:,.0f} s are spent")
+        if self.usd is not None and self.table is not None and (cost := self.table.cost(self.machine, spent)) > self.usd:
+            return Decision("stop", f"budget: {cost:.2f} of {self.usd:.2f} US dollars are spent ({self.machine})")
+        if self.timeout is not None and progress.wall_s > self.timeout:
+            return Decision("pause", f"timeout: {progress.wall_s:,.0f} s of {self.timeout:,.0f} s are over")
+        return GO_ON

@@ -1,0 +1,101 @@
+"""A replay in memory: what `slp.read` returns and `slp.write` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shadowbox.games.melee.slp.layout import PIECE_SIZE, Array, Version
+from shadowbox.games.melee.slp.start import Start
+
+Slot = tuple[int, bool]  # port 0..3; whether it is the follower of that port's leader (the second Ice Climber)
+
+END_METHODS = {0: "unresolved", 1: "time", 2: "game", 3: "resolved", 6: "targets", 7: "no contest", 9: "home run"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as it should be in a file that could be read all the same.
+
+    `kind`: truncated (the file ends within an event), unfinished (its length was never filled in), no-end (no game end),
+    no-frames, unlisted (an event of unknown size; what follows cannot be read), incomplete-frame, gap (frames are missing),
+    stray (events of players or frames that are not there), no-metadata, bad-metadata, trailing (bytes after the end).
+    """
+
+    kind: str
+    where: int | None  # byte of the file, or None where it concerns no single place
+    what: str
+
+    def __str__(self) -> str:
+        return self.what if self.where is None else f"byte {self.where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class End:
+    """How the game ended. `None`: this version does not say."""
+
+    method: int
+    lras: int | None = None  # port of who quit; -1: nobody
+    placements: tuple[int, ...] | None = None  # of each port, 0 the winner; -1: not in the game
+
+    @property
+    def name(self) -> str:
+        """The method in words."""
+        return END_METHODS.get(self.method, f"method {self.method}")
+
+
+@dataclass
+class Replay:
+    """A game as recorded, with rollbacks resolved. F frames.
+
+    Rows are structured arrays whose fields are named in `slp_layout.EVENTS`; a field that the file's version lacks is not
+    in the dtype (`has`). Row f of `pre` are the inputs read in `frames[f]`, row f of `post` the state after them. Where
+    `present` is False (a player who has no stocks left, a follower who is dead) a row holds zeros that mean nothing.
+    """
+
+    start: Start
+    frames: Array  # i32[F], ascending; with rollbacks="all" in the order of the file
+    pre: dict[Slot, Array]  # structured [F]
+    post: dict[Slot, Array]  # structured [F]
+    present: dict[Slot, Array]  # bool [F]
+    frame_start: Array | None = None  # structured [F]; None: the version has none
+    frame_end: Array | None = None
+    item: Array | None = None  # structured [I], in order of frame; None: the version has none
+    fountain: Array | None = None
+    whispy: Array | None = None
+    stadium: Array | None = None
+    rows: dict[str, Array] = field(default_factory=dict)  # "item", "fountain", ... -> i64[I], the row of `frames` of each
+    end: End | None = None
+    metadata: dict[str, Any] | None = None
+    problems: list[Problem] = field(default_factory=list)
+    pieces: bytes = b""  # the game codes that were loaded, as recorded: pieces of `slp_layout.PIECE_SIZE` bytes
+    rolled_back: int = 0  # passes through a frame that a later pass replaced
+
+    @property
+    def version(self) -> Version:
+        """The version of Slippi that recorded the game."""
+        return self.start.version
+
+    @property
+    def gecko(self) -> bytes:
+        """The list of game codes that were loaded, put together from its pieces."""
+        pieces = (self.pieces[at : at + PIECE_SIZE] for at in range(0, len(self.pieces), PIECE_SIZE))
+        return b"".join(piece[: min(int.from_bytes(piece[512:514], "big"), 512)] for piece in pieces)
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Who has frames: leaders and followers, by port."""
+        return tuple(sorted(self.pre))
+
+    def has(self, event: str, name: str) -> bool:
+        """Whether the file records a field: `has("post", "hitlag")`."""
+        rows = next(iter(getattr(self, event).values()), None) if event in ("pre", "post") else getattr(self, event)
+        return rows is not None and name in rows.dtype.names
+
+    @property
+    def complete(self) -> bool:
+        """Whether the recording has its game end and no problem that touches its frames."""
+        return self.end is not None and not any(problem.kind not in HARMLESS for problem in self.problems)
+
+
+HARMLESS = ("no-metadata", "bad-metadata", "trailing")

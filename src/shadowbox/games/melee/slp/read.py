@@ -1,0 +1,301 @@
+"""From the bytes of a `.slp` to a `Replay`: container, events, passes through frames, rows, what lies beside the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from shadowbox.errors import RecordingError, UsageError
+from shadowbox.games.melee.slp import ubjson
+from shadowbox.games.melee.slp.data import End, Problem, Replay, Slot
+from shadowbox.games.melee.slp.layout import (
+    EVENT_SIZES,
+    EVENTS,
+    GAME_END,
+    GAME_START,
+    PIECE,
+    PIECE_SIZE,
+    SPARSE,
+    Array,
+    byte_order,
+)
+from shadowbox.games.melee.slp.scan import CUT, UNLISTED, gather, walk
+from shadowbox.games.melee.slp.start import PORTS, Start
+
+Rollbacks = Literal["last", "first", "all"]
+HEAD = b"{U\x03raw[$U#l"
+METADATA = b"U\x08metadata"
+MAX_BYTES = 1 << 28  # an hour of four players is 140 MB
+MAX_METADATA = 1 << 20
+MAX_GROWTH = 4  # rows may take this many times the file's bytes: honest ones take at most 2, absent players included
+
+
+def read(source: str | Path | bytes, rollbacks: Rollbacks = "last", *, name: str | None = None) -> Replay:
+    """The replay in a file or in bytes.
+
+    Where the game went back in time, `rollbacks` says which pass through a frame counts: the `last` (what happened), the
+    `first` (what was shown, with guessed inputs), or `all` in the order of the file. What is no replay at all raises
+    `RecordingError`; what is a damaged one comes as far as it goes, with `problems` that say what is wrong and where.
+    """
+    if rollbacks not in ("last", "first", "all"):
+        raise UsageError(f"rollbacks='{rollbacks}': last, first or all")
+    name = name or (str(source) if not isinstance(source, bytes) else "the replay")
+    content = source if isinstance(source, bytes) else _content(Path(source))
+    if len(content) > MAX_BYTES:
+        raise RecordingError(f"{name}: {len(content):,} bytes; a replay has at most {MAX_BYTES:,}")
+    try:
+        return _Reading(content, rollbacks).replay()
+    except RecordingError as error:
+        raise RecordingError(f"{name}: {error}") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecordingError(f"{path}: {path.stat().st_size:,} bytes; a replay has at most {MAX_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+
+
+class _Reading:
+    """One pass over one file; every step leaves its findings for the next."""
+
+    def __init__(self, content: bytes, rollbacks: Rollbacks) -> None:
+        self.content, self.rollbacks = content, rollbacks
+        self.data = np.frombuffer(content, np.uint8)
+        self.problems: list[Problem] = []
+
+    def replay(self) -> Replay:
+        begin, end = self.container()
+        self.event_sizes(begin, end)
+        stop = self.find_events(begin, end)
+        metadata = self.metadata(stop if self.unfinished else end)
+        start = self.start()
+        chosen = self.choose_passes(start)
+        replay = Replay(start, self.frames, metadata=metadata, problems=self.problems, **self.fill_rows(chosen))
+        replay.end, replay.rolled_back = self.end(), self.rolled_back
+        replay.pieces = b"".join(self.payload(int(offset)) for offset in self.offsets[self.of(PIECE)])
+        return replay
+
+    def note(self, kind: str, where: int | None, what: str) -> None:
+        self.problems.append(Problem(kind, where, what))
+
+    def container(self) -> tuple[int, int]:
+        """Where the events lie, by the length that the file claims and the bytes that it has."""
+        head = len(HEAD)
+        if not self.content:
+            raise RecordingError("the file is empty")
+        if self.content[:head] != HEAD[: len(self.content)] or len(self.content) < head + 4:
+            raise RecordingError(f"this is no Slippi replay: it begins with {self.content[:head]!r}, not with {HEAD!r}")
+        begin, claimed = head + 4, int.from_bytes(self.content[head : head + 4], "big")
+        self.unfinished = claimed == 0
+        if self.unfinished:
+            self.note("unfinished", head, "the recording was never finished: its length is 0")
+            return begin, len(self.content)
+        if begin + claimed > len(self.content):
+            self.note("truncated", head, f"{claimed:,} bytes of events are announced, {len(self.content) - begin:,} are there")
+        return begin, min(begin + claimed, len(self.content))
+
+    def event_sizes(self, begin: int, end: int) -> None:
+        """The list of events and their sizes; those that we know must be at least as long as in the first version."""
+        if end - begin < 2 or self.content[begin] != EVENT_SIZES:
+            raise RecordingError(f"byte {begin}: the list of event sizes should stand here; nothing can be read without it")
+        size = self.content[begin + 1]
+        if size < 1 or (size - 1) % 3 or begin + 1 + size > end:
+            raise RecordingError(
+                f"byte {begin + 1}: a list of event sizes of {size} bytes cannot be; the file is damaged or cut"
+            )
+        self.sizes = np.full(256, -1, np.int32)
+        self.sizes[EVENT_SIZES] = size
+        for at in range(begin + 2, begin + 1 + size, 3):
+            self.sizes[self.content[at]] = int.from_bytes(self.content[at + 1 : at + 3], "big")
+        for event in EVENTS.values():
+            if 0 <= self.sizes[event.code] < event.least:
+                raise RecordingError(
+                    f"byte {begin}: {event.name} events of {self.sizes[event.code]} bytes are announced; "
+                    f"every version has at least {event.least}"
+                )
+        if self.sizes[GAME_START] < 0:
+            raise RecordingError(f"byte {begin}: the list of event sizes names no game start (0x{GAME_START:02x})")
+
+    def find_events(self, begin: int, end: int) -> int:
+        """Offsets and passes of all events that we know; where the walk ended."""
+        keep = np.zeros(256, bool)
+        keep[[PIECE, *(event.code for event in EVENTS.values())]] = True
+        if self.sizes[PIECE] != PIECE_SIZE:
+            keep[PIECE] = False
+        self.offsets, self.passes, self.frame_of, stop, why = walk(self.data, begin, end, self.sizes, keep)
+        if why == CUT and not (self.problems and self.problems[0].kind == "truncated"):
+            self.note("truncated", stop, f"an event 0x{self.content[stop]:02x} is cut off by the end of the events")
+        if why == UNLISTED and not (self.unfinished and self.content.startswith(METADATA, stop)):
+            self.note("unlisted", stop, f"an event 0x{self.content[stop]:02x} of unknown size; nothing after it can be read")
+        self.kinds = self.data[self.offsets]
+        return stop
+
+    def of(self, code: int) -> Array:
+        """Indices of the events of one kind."""
+        return np.flatnonzero(self.kinds == code)
+
+    def payload(self, offset: int) -> bytes:
+        return self.content[offset + 1 : offset + 1 + int(self.sizes[self.content[offset]])]
+
+    def start(self) -> Start:
+        found = self.of(GAME_START)
+        if not len(found):
+            raise RecordingError("the file has no game start; it is cut before it or damaged")
+        return Start(self.payload(int(self.offsets[found[0]])))
+
+    def end(self) -> End | None:
+        found = self.of(GAME_END)
+        if not len(found):
+            self.note("no-end", None, "the recording has no game end")
+            return None
+        payload = self.payload(int(self.offsets[found[-1]]))
+        record = np.frombuffer(payload, EVENTS["end"].dtype(len(payload), ">"), count=1)[0]
+        names = record.dtype.names
+        return End(
+            int(record["method"]),
+            int(record["lras"]) if "lras" in names else None,
+            tuple(int(place) for place in record["placements"]) if "placements" in names else None,
+        )
+
+    def choose_passes(self, start: Start) -> Array:
+        """Which passes through frames become rows; sets `frames`; i64[F]."""
+        self.events, complete, partial = self.players(start)
+        cut = self.unfinished or any(problem.kind in ("truncated", "unlisted") for problem in self.problems)
+        if len(complete) and cut and (partial[-1] or not self.ended(len(complete) - 1)):
+            complete[-1] = partial[-1] = False  # the file ends within this pass: what is there of it is not the frame
+        if partial.any():
+            at = self.frame_of[partial][0]
+            self.note("incomplete-frame", None, f"{partial.sum():,} frames lack a player's inputs or state, first frame {at}")
+        usable = np.flatnonzero(complete)
+        self.rolled_back = 0
+        if self.rollbacks == "last":
+            ids, back = np.unique(self.frame_of[usable][::-1], return_index=True)
+            chosen = usable[len(usable) - 1 - back]
+        elif self.rollbacks == "first":
+            ids, at = np.unique(self.frame_of[usable], return_index=True)
+            chosen = usable[at]
+        else:
+            chosen, ids = usable, np.unique(self.frame_of[usable])
+        self.rolled_back = len(usable) - len(ids)
+        self.frames = self.frame_of[chosen]
+        if not len(ids):
+            self.note("no-frames", None, "the recording has no complete frame")
+        elif (missing := int(ids[-1]) - int(ids[0]) + 1 - len(ids)) > 0:
+            at = int(ids[np.flatnonzero(np.diff(ids) > 1)[0]])
+            self.note("gap", None, f"{missing:,} frames are missing, the first after frame {at}")
+        return chosen
+
+    def ended(self, number: int) -> bool:
+        """Whether a pass has its frame end, or the version has none."""
+        ends = self.of(EVENTS["frame_end"].code)
+        return self.sizes[EVENTS["frame_end"].code] < 0 or bool((self.passes[ends] == number).any())
+
+    def players(self, start: Start) -> tuple[dict[tuple[str, Slot], Array], Array, Array]:
+        """Player events by kind and slot; which passes [P] have a whole player, and which have only half of one."""
+        passes = len(self.frame_of)
+        found: dict[tuple[str, Slot], Array] = {}
+        playing = np.zeros(256, bool)
+        playing[[player.port for player in start.players]] = True
+        stray = 0
+        halves: dict[str, dict[Slot, Array]] = {"pre": {}, "post": {}}
+        for kind in ("pre", "post"):
+            index = self.of(EVENTS[kind].code)
+            at = self.offsets[index]
+            port, follower = self.data[at + 5], self.data[at + 6]
+            known = playing[port] & (follower < 2)
+            stray += len(index) - int(known.sum())
+            who = np.where(known, port * 2 + follower, 255)
+            for number in range(2 * PORTS):
+                mine = index[who == number]
+                if not len(mine):
+                    continue
+                key = (number // 2, bool(number % 2))
+                found[kind, key] = mine
+                halves[kind][key] = np.bincount(self.passes[mine], minlength=passes).astype(bool)
+        if stray:
+            self.note("stray", None, f"{stray:,} events of players who are not in the game's settings")
+        complete, partial = np.zeros(passes, bool), np.zeros(passes, bool)
+        none = np.zeros(passes, bool)
+        self.whole: dict[Slot, Array] = {}
+        for slot in sorted({*halves["pre"], *halves["post"]}):
+            pre, post = halves["pre"].get(slot, none), halves["post"].get(slot, none)
+            complete |= pre & post
+            partial |= pre ^ post
+            if (pre & post).any():
+                self.whole[slot] = pre & post
+        return found, complete, partial
+
+    def fill_rows(self, chosen: Array) -> dict[str, Any]:
+        """Rows of players and frames, dense; items and stage events as they come."""
+        row_of = np.full(len(self.frame_of) + 1, -1, np.int64)  # the last: events without a pass
+        row_of[chosen] = np.arange(len(chosen))
+        sizes = {kind: max(int(self.sizes[EVENTS[kind].code]), 0) for kind in EVENTS}
+        needed = len(chosen) * len(self.whole) * (sizes["pre"] + sizes["post"])
+        if needed > MAX_GROWTH * len(self.content) + (1 << 20):
+            raise RecordingError(
+                f"{len(chosen):,} frames of {len(self.whole)} players would take {needed:,} bytes; it is damaged"
+            )
+        filled: dict[str, Any] = {"pre": {}, "post": {}, "present": {}, "rows": {}}
+        for slot, whole in self.whole.items():
+            filled["present"][slot] = whole[chosen]
+            for kind in ("pre", "post"):
+                filled[kind][slot] = self.dense(kind, self.events[kind, slot], row_of, len(chosen))
+                filled[kind][slot][~filled["present"][slot]] = 0
+        for kind in ("frame_start", "frame_end"):
+            if self.sizes[EVENTS[kind].code] >= 0:
+                index = self.of(EVENTS[kind].code)
+                filled[kind] = self.dense(kind, index, row_of, len(chosen))
+                with_one = np.zeros(len(row_of), bool)
+                with_one[self.passes[index]] = True
+                if missing := len(chosen) - int(with_one[chosen].sum()):
+                    self.note("incomplete-frame", None, f"{missing:,} frames lack their {EVENTS[kind].name} event")
+        for kind in SPARSE:
+            if self.sizes[EVENTS[kind].code] >= 0:
+                filled[kind], filled["rows"][kind] = self.sparse(kind, row_of)
+        return filled
+
+    def dense(self, kind: str, index: Array, row_of: Array, rows: int) -> Array:
+        """One row a frame; the last event of a pass counts."""
+        into = row_of[self.passes[index]]
+        kept = into >= 0
+        return self.move(kind, self.offsets[index[kept]], into[kept], rows)
+
+    def sparse(self, kind: str, row_of: Array) -> tuple[Array, Array]:
+        """Every event of a kind in order of its frame, and the row of that frame."""
+        index = self.of(EVENTS[kind].code)
+        into = row_of[self.passes[index]]
+        if stray := int((self.passes[index] < 0).sum()):
+            self.note("stray", None, f"{stray:,} {kind} events name another frame than the one they stand in")
+        order = np.argsort(into, kind="stable")
+        order = order[into[order] >= 0]
+        return self.move(kind, self.offsets[index[order]], np.arange(len(order)), len(order)), into[order]
+
+    def move(self, kind: str, offsets: Array, into: Array, rows: int) -> Array:
+        event = EVENTS[kind]
+        dtype = event.dtype(int(self.sizes[event.code]))
+        out = np.zeros((rows, dtype.itemsize), np.uint8)
+        gather(self.data, offsets, into, byte_order(dtype), out)
+        return out.view(dtype)[:, 0] if rows else np.zeros(0, dtype)
+
+    def metadata(self, at: int) -> dict[str, Any] | None:
+        if not self.content.startswith(METADATA, at):
+            self.note("no-metadata", at, "no metadata follow the events")
+            return None
+        try:
+            begin = at + len(METADATA)
+            value, used = ubjson.decode(self.content[begin : begin + MAX_METADATA])
+            at = begin + used
+        except RecordingError as error:
+            self.note("bad-metadata", None, f"the metadata cannot be read: {error}")
+            return None
+        if self.content[at:] != b"}":
+            self.note("trailing", at, f"{len(self.content) - at} bytes after the metadata, one is expected")
+        if not isinstance(value, dict):
+            self.note("bad-metadata", at, "the metadata are no map")
+            return None
+        return value

@@ -1,0 +1,125 @@
+"""Replay events as they come, of a game that is going on: the frames that it has, read by the reader of files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shadowbox.errors import RecordingError
+from shadowbox.games.melee.slp.data import Replay
+from shadowbox.games.melee.slp.layout import (
+    EVENT_SIZES,
+    FRAME_END,
+    FRAME_START,
+    GAME_END,
+    GAME_START,
+    PIECE,
+    SPARSE,
+    Array,
+)
+from shadowbox.games.melee.slp.read import HEAD, read
+
+KEPT = 16  # frames that may still be played again: online games go back seven
+OLDEST = (3, 0, 0)  # the first version that marks where a frame ends
+_FRAMELESS = (EVENT_SIZES, GAME_START, GAME_END, PIECE)
+
+
+class Stream:
+    """Feeds on bytes of events, whole ones in any portions; `replay()` is a replay of the latest frames.
+
+    Items and stage events of all earlier frames come with it (in rows below 0), because what they began goes on.
+    A game start forgets the game before. Costs of a frame do not grow with the length of the game's frames.
+    """
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._sizes: dict[int, int] = {}
+        self._head = b""
+        self._frames: dict[int, bytearray] = {}  # by id, in order
+        self._earlier: dict[str, list[Array]] = {kind: [] for kind in SPARSE}
+        self._end = b""
+        self.frame: int | None = None  # the last whole frame
+
+    @property
+    def over(self) -> bool:
+        """Whether the game has ended."""
+        return bool(self._end)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a game."""
+        return self.frame is not None
+
+    def feed(self, events: bytes) -> None:
+        """Take in whole events."""
+        at = 0
+        while at < len(events):
+            code = events[at]
+            if code == EVENT_SIZES:
+                self._forget()
+                size = events[at + 1]
+                self._sizes = {
+                    events[i]: int.from_bytes(events[i + 1 : i + 3], "big") for i in range(at + 2, at + 1 + size, 3)
+                } | {EVENT_SIZES: size}
+            if code not in self._sizes or at + 1 + self._sizes[code] > len(events):
+                raise RecordingError(f"the live game sent an event 0x{code:02x} that is cut or was not announced")
+            self._take(code, events[at : at + 1 + self._sizes[code]])
+            at += 1 + self._sizes[code]
+
+    def _take(self, code: int, event: bytes) -> None:
+        if code == GAME_START and tuple(event[1:4]) < OLDEST:
+            raise RecordingError(f"the live game is of version {'.'.join(map(str, event[1:4]))}, 3.0 or later is needed")
+        if code in (EVENT_SIZES, GAME_START):
+            self._head += event
+        elif code == GAME_END:
+            self._end = event
+        elif code not in _FRAMELESS:
+            frame = int.from_bytes(event[1:5], "big", signed=True)
+            if code == FRAME_START:
+                for later in [known for known in self._frames if known >= frame]:  # the game went back
+                    del self._frames[later]
+            self._frames.setdefault(frame, bytearray()).extend(event)
+            if code == FRAME_END:
+                self.frame = frame
+                if len(self._frames) >= 2 * KEPT:
+                    self._retire()
+
+    def _read(self, frames: list[int]) -> Replay:
+        return read(
+            HEAD + bytes(4) + self._head + b"".join(bytes(self._frames[frame]) for frame in frames), name="the live game"
+        )
+
+    def _retire(self) -> None:
+        """Keep of the older frames only what may go on."""
+        oldest = list(self._frames)[:-KEPT]
+        replay = self._read(oldest)
+        for kind in SPARSE:
+            rows = getattr(replay, kind)
+            if rows is not None:
+                self._earlier[kind].append(rows)
+        for frame in oldest:
+            del self._frames[frame]
+
+    def replay(self, frames: int = 2) -> Replay:
+        """The latest whole frames, at most so many and `KEPT`, with all items and stage events until now."""
+        whole = [frame for frame in self._frames if self.frame is not None and frame <= self.frame]
+        latest = whole[-min(frames, KEPT) :]
+        replay = self._read(whole)
+        first = int(np.searchsorted(replay.frames, latest[0])) if latest else 0
+        cut = slice(first, None)
+        for kind in SPARSE:
+            rows = getattr(replay, kind)
+            if rows is None:
+                continue
+            together = np.concatenate([*self._earlier[kind], rows])
+            setattr(replay, kind, together)
+            replay.rows[kind] = together["frame"].astype(np.int64) - (latest[0] if latest else 0)
+        replay.frames = replay.frames[cut]
+        for slot in replay.slots:
+            replay.pre[slot], replay.post[slot] = replay.pre[slot][cut], replay.post[slot][cut]
+            replay.present[slot] = replay.present[slot][cut]
+        for kind in ("frame_start", "frame_end"):
+            values = getattr(replay, kind)
+            setattr(replay, kind, None if values is None else values[cut])
+        return replay

@@ -1,0 +1,187 @@
+"""What the controls of the last frame alone say about this one's: the floor under every policy.
+
+`core/baselines.py` guesses values; costs in nats need probabilities, which are counted here on the training side.
+V: control values of a frame, P: parts of a head, K: points of a part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shadowbox.core import baselines
+from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
+from shadowbox.core.view import from_seat
+from shadowbox.data.store import Store
+from shadowbox.model.codec import Values
+from shadowbox.model.distributions import Codebook, Flags, Part, Regression
+
+MOST_ROWS = 1 << 18  # of the training side that they are fitted on
+MOST_SITUATIONS = 1 << 16
+MOST_PAIRS = 1 << 20  # of points, before and now, that are counted each
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """Controls as values [rows, V] of a sample of decisions: of the frame before, and of this one; which were recorded."""
+
+    before: Array
+    now: Array
+    recorded: Array
+
+
+def pressed(store: Store, episodes: Array, seats: Sequence[int], values: Values, most: int = MOST_ROWS) -> Pressed:
+    """What the players in these seats pressed, out of episodes that are evenly spread, up to about `most` rows."""
+    schema = store.schema
+    each = max(1.0, float(store.lengths[episodes].mean())) * len(seats) if len(episodes) else 1.0
+    chosen = episodes[:: max(1, math.ceil(len(episodes) * each / most))]
+    parts: list[tuple[Array, Array]] = []
+    for episode in chosen.tolist():
+        columns = schema.unpack(store.rows_of(episode)[:-1], schema.control_keys)  # the last row's controls led nowhere
+        gone = store.absent_in(episode)
+        for seat in seats:
+            own = from_seat(schema, columns, seat)
+            recorded = [not any(key in gone for key in keys) for keys in values.sources for _ in range(values.slots)]
+            parts.append((values.of_arrays(own), np.array(recorded)))
+    empty = np.zeros((0, len(values.names)), np.float32)
+    before, now = (np.concatenate([empty, *(found[rows] for found, _ in parts)]) for rows in (slice(0, -1), slice(1, None)))
+    kept = [np.repeat(recorded[None], max(0, len(found) - 1), axis=0) for found, recorded in parts]
+    return Pressed(before, now, np.concatenate([empty.astype(bool), *kept]))
+
+
+class Floors:
+    """Baselines of a policy, fitted on what was pressed on the training side."""
+
+    def __init__(self, values: Values, parts: Sequence[Part], found: Pressed) -> None:
+        self.values, self.parts = values, tuple(parts)
+        self.table = _look_up(values.schema, values, found)
+        self.names = ("hold", "never_press", *(("look_up",) if self.table else ()))
+        self._counted = [_count(part, found) for part in parts]
+
+    def guesses(self, before: Tensor) -> dict[str, Tensor]:
+        """Each baseline's guess at the controls, given those of the last frame: [..., V]."""
+        values = before.cpu().numpy()
+        guessed = {"hold": baselines.hold(values), "never_press": baselines.never_press(values)}
+        if self.table:
+            columns = _as_columns(self.values, values)
+            parts = [self.table.predict(columns, key) if key in self.table.usual else columns[key] for key in columns]
+            guessed["look_up"] = np.concatenate([part.astype(np.float32) for part in parts], axis=-1)
+        return {name: torch.from_numpy(np.ascontiguousarray(guess)).to(before.device) for name, guess in guessed.items()}
+
+    def costs(self, before: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Nats of each part for `hold` (as often as it usually stays) and `rate` (as often as it usually is): [..., P]."""
+        found: dict[str, list[Tensor]] = {"hold": [], "rate": []}
+        for part, counted in zip(self.parts, self._counted, strict=True):
+            last, now = before[..., list(part.at)], targets[..., list(part.at)]
+            for name, cost in counted.costs(last, now).items():
+                found[name].append(cost)
+        return {name: torch.stack(costs, -1) for name, costs in found.items()}
+
+
+# ---- by kind of part -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Points:
+    """How often each point follows each; `alone` [K] and `after` [K, K] are log-probabilities."""
+
+    part: Codebook
+    alone: Tensor
+    after: Tensor
+
+    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+        before, here = self.part.index(last), self.part.index(now)
+        return {"hold": -self.after.to(now.device)[before, here], "rate": -self.alone.to(now.device)[here]}
+
+
+@dataclass(frozen=True)
+class _Bits:
+    """The same for flags that are independent: `alone` [v, 2], `after` [v, 2, 2]."""
+
+    alone: Tensor
+    after: Tensor
+
+    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+        which = torch.arange(len(self.alone), device=now.device)
+        here = now.long()
+        return {
+            "hold": -self.after.to(now.device)[which, last.long(), here].sum(-1),
+            "rate": -self.alone.to(now.device)[which, here].sum(-1),
+        }
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """Reals: normal around the last value, or around the mean. Each [v]."""
+
+    mean: Tensor
+    spread: Tensor
+    step: Tensor
+
+    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+        def cost(around: Tensor, spread: Tensor) -> Tensor:
+            return (((now - around) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2).sum(-1)
+
+        mean, spread, step = (x.to(now.device) for x in (self.mean, self.spread, self.step))
+        return {"hold": cost(last, step), "rate": cost(mean, spread)}
+
+
+def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
+    at = list(part.at)
+    rows = found.recorded[:, at].all(axis=1)
+    before, now = (torch.from_numpy(np.ascontiguousarray(side[rows][:, at])) for side in (found.before, found.now))
+    if isinstance(part, Codebook):
+        k = part.size
+        last, here = part.index(before), part.index(now)
+        alone = torch.bincount(here, minlength=k).float() + 0.5
+        if k * k <= MOST_PAIRS:
+            pairs = torch.bincount(last * k + here, minlength=k * k).view(k, k).float() + 0.5 / k
+        else:  # too many to count each: the last one stays, or anything comes as often as it does
+            pairs = torch.diag(torch.bincount(last[last == here], minlength=k).float() + 0.5)
+            pairs = pairs + (alone - alone * 0.5) / alone.sum()
+        return _Points(part, (alone / alone.sum()).log(), (pairs / pairs.sum(1, keepdim=True)).log())
+    if isinstance(part, Flags):
+        pairs = torch.stack(
+            [torch.bincount(a.long() * 2 + b.long(), minlength=4).view(2, 2) for a, b in zip(before.T, now.T, strict=True)]
+        )
+        pairs = pairs.float() + 0.5
+        alone = pairs.sum(1)
+        return _Bits((alone / alone.sum(1, keepdim=True)).log(), (pairs / pairs.sum(2, keepdim=True)).log())
+    many = max(1, len(now))
+    mean = now.sum(0) / many
+    if isinstance(part, Regression):  # its likelihood has a fixed spread; so has its floor, or they would not compare
+        return _Normal(mean, part.spread, part.spread)
+    spread, step = ((x.square().sum(0) / many).sqrt().clamp(min=1e-3) for x in (now - mean, now - before))
+    return _Normal(mean, spread, step)
+
+
+def _look_up(schema: Schema, values: Values, found: Pressed) -> baselines.LookupTable | None:
+    rows = found.recorded.all(axis=1)
+    before, now = (_as_columns(values, side[rows]) for side in (found.before, found.now))
+    by, situations = [], 1
+    for key in values.keys:
+        if (n := _size(schema, key)) and situations * n <= MOST_SITUATIONS:
+            by.append(key)
+            situations *= n
+    usual = {key: side for key, side in now.items() if _size(schema, key)}
+    return baselines.LookupTable.fit(schema, before, usual, tuple(by)) if by and rows.any() else None
+
+
+def _as_columns(values: Values, array: Array) -> Columns:
+    """Values [..., V] as columns [..., slots a player]; flags and choices are whole numbers."""
+    parts = np.split(array, len(values.keys), axis=-1)
+    return {key: part if isinstance(values.schema.columns[key].field, Real) else part.astype(np.int64)
+            for key, part in zip(values.keys, parts, strict=True)}  # fmt: skip
+
+
+def _size(schema: Schema, key: str) -> int:
+    """Values of a flag or choice; 0 for a real, or for a choice too large to count pairs of."""
+    field = schema.columns[key].field
+    if isinstance(field, Real):
+        return 0
+    return field.n if isinstance(field, Choice) else 2

@@ -1,0 +1,1 @@
+"""Sequence models: history in, features out."""

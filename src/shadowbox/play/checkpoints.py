@@ -1,0 +1,177 @@
+"""`policy:RUN@OPTION...` -> the checkpoint that it means, and the agent that plays it. Torch is imported when it is called.
+
+RUN is a run (`checkpoints/` lies in it), the folder of a card's runs by seed (the lowest, or `seed=N`), a checkpoint's own
+folder, or the name of a policy that the game ships. Without `best`, `latest` or `step=N` it is the best, or the latest where
+none was validated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.core.game import Agent, Game
+from shadowbox.data.split import Split
+from shadowbox.errors import CheckpointError, UsageError, did_you_mean
+
+if TYPE_CHECKING:  # it needs torch
+    from shadowbox.model.checkpoint import About
+
+FOLDER = "checkpoints"
+OPTIONS = (
+    "a temperature such as 0.9",
+    "best",
+    "latest",
+    "step=N",
+    "seed=N",
+    "delay=N",
+    "threshold",
+    "threshold=P",
+    "player=NAME",
+    "strength=X",
+    "device=NAME",
+)
+HOTTEST = 10.0
+FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
+
+
+def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
+    """The agent that `policy:ARGUMENT@OPTIONS` names."""
+    from shadowbox.evaluate.gate import mark_of
+    from shadowbox.play.policy_agent import TUNED, Manner, policy_agent
+
+    which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
+    threshold: float | None = None
+    strength: float | None = None
+    for option in options:
+        name, _, value = option.partition("=")
+        if option in ("best", "latest") or name == "step":
+            which = option
+        elif name == "seed":
+            seed = value
+        elif option == "threshold":
+            threshold = TUNED
+        elif name == "threshold":
+            threshold = _number(option, value, 0, 1, spec)
+        elif name == "player" and value:
+            player = value
+        elif name == "strength":
+            strength = _number(option, value, -FARTHEST, FARTHEST, spec)
+        elif name == "device" and value:
+            device = value
+        elif name[:1].isdigit() or name[:1] == ".":
+            temperature = _number(option, option, 0, HOTTEST, spec)
+        else:
+            raise UsageError(f"agent '{spec}': there is no option '{option}'; a policy has {', '.join(OPTIONS)}")
+    folder = find(game.policies.get(argument, argument), which, seed, spec, game)
+    return policy_agent(
+        folder,
+        game.schema,
+        Manner(temperature, threshold, player, strength),
+        device=_device(device, spec),
+        mark=mark_of(folder),
+        encodings=game.encodings,
+    )
+
+
+def find(where: str, which: str = "", seed: str = "", spec: str = "", game: Game | None = None) -> Path:
+    """The folder of the checkpoint that is meant."""
+    from shadowbox.model import checkpoint
+
+    run = of_seed(Path(where), seed, spec or where, game) if where else None
+    if run is None:
+        raise UsageError(f"agent '{spec}': name a run, as in policy:runs/x")
+    return checkpoint.find(f"{run}@{which}" if which else run)
+
+
+def of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
+    """A run is itself; of a card's folder it is the run of that seed, or of the lowest."""
+    if (path / FOLDER).is_dir() or (path / "config.json").is_file():
+        if seed:
+            raise UsageError(f"'{spec}': {path} is one run; seed=N chooses among the runs of a card")
+        return path
+    if not path.is_dir():
+        shipped = f"; {game.name} ships {', '.join(sorted(game.policies)) or 'no policy'}" if game else ""
+        raise CheckpointError(f"'{spec}': {path} is no folder of a run{shipped}")
+    runs = sorted((int(entry.name), entry) for entry in path.iterdir() if entry.name.isdecimal() and (entry / FOLDER).is_dir())
+    if not runs:
+        below = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and any(entry.glob(f"*/{FOLDER}")))
+        hint = f"; its settings are {', '.join(below)}: name one, as in {path / below[0]}" if below else ""
+        raise CheckpointError(f"'{spec}': {path} holds no run: neither {FOLDER} nor a folder for each seed{hint}")
+    if not seed:
+        return runs[0][1]
+    chosen = [run for number, run in runs if number == int(seed)] if seed.isdecimal() else []
+    if not chosen:
+        known = [str(number) for number, _ in runs]
+        raise UsageError(f"'{spec}': {path} has no seed '{seed}': {did_you_mean(seed, known)}")
+    return chosen[0]
+
+
+def seats(checkpoint: Path, about: About) -> tuple[int, ...]:
+    """The seats that it learned from, as its run says or its preset means; empty: all."""
+    from shadowbox.model.policy import SEATS
+
+    lessons = _facts(checkpoint).get("lessons")
+    given = lessons.get("seats") if isinstance(lessons, dict) else None
+    return tuple(int(seat) for seat in given) if given else SEATS.get(about.preset, ())
+
+
+def split(checkpoint: Path) -> tuple[Split | None, str | None]:
+    """How its run divided which data (the store's fingerprint); nothing is known of a checkpoint that lies alone."""
+    facts = _facts(checkpoint)
+    known, fingerprint = facts.get("split"), facts.get("fingerprint")
+    return Split.of(known) if isinstance(known, dict) else None, fingerprint if isinstance(fingerprint, str) else None
+
+
+def encodings(name: str) -> Mapping[str, Any]:
+    """What the policies of a game may be shown, by name; nothing of a game that is not one of ours."""
+    from shadowbox.games import GAMES, load
+
+    return load(name).encodings if name in GAMES else {}
+
+
+def runs_of(folder: Path, game: str) -> list[Path]:
+    """The runs below a folder whose last checkpoint is a policy of this game: `RUN`, `CARD/SEED` and `CARD/SETTING/SEED`."""
+    found = []
+    for depth in ("*", "*/*", "*/*/*"):
+        for entry in sorted(folder.glob(f"{depth}/{FOLDER}")):
+            try:
+                about = json.loads((sorted(entry.glob("[0-9]*"))[-1] / "config.json").read_bytes())
+                if about["game"] == game and about["kind"] == "policy":
+                    found.append(entry.parent)
+            except (OSError, ValueError, LookupError, TypeError):  # not finished, or none: `policy:` says what is wrong with it
+                continue
+    return found
+
+
+def _facts(checkpoint: Path) -> dict[str, Any]:
+    """Its run's; empty of a checkpoint that lies alone."""
+    try:
+        found = json.loads((checkpoint.parent.parent / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(option: str, text: str, low: float, high: float, spec: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low < value <= high:
+        raise UsageError(f"agent '{spec}': '{option}' must be a number above {low:g} and at most {high:g}")
+    return value
+
+
+def _device(name: str, spec: str) -> str:
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"agent '{spec}': device '{name}' cannot be used here: {first}") from error
+    return name

@@ -1,0 +1,134 @@
+"""Runs as figures for `page/chart.js`: curves, the lines of their card, and where its rules fired."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shadowbox.experiment import results
+from shadowbox.report import levels
+from shadowbox.train import log
+from shadowbox.train.runs import Run
+
+POINTS = 600  # of a curve: about one for each pixel of its width
+COLOURS = 6  # of runs over each other; further ones begin anew, and are told apart by their names
+BACKGROUND = ("lr", "norm", "examples_per_s")  # figures that explain, folded
+FLOORS = (".low", ".high")
+APART = ("kind", "step", "epoch", "wall")
+
+
+def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """A figure for each metric: of one run training and validation, of several each run's validation."""
+    logs = [_Log(run) for run in runs]
+    scored = [name for name in logs[0].names("val") if "/" not in name and not name.endswith(FLOORS)] if logs else []
+    trained = [name for name in logs[0].names("train") if not name.startswith("time/")] if logs else []
+    first = list(dict.fromkeys([*(name for name in trained if name == "loss"), *scored]))
+    rest = [name for name in trained if name not in first]
+    rest.sort(key=lambda name: (name not in BACKGROUND, BACKGROUND.index(name) if name in BACKGROUND else 0))
+    asked = {"loss", *_promised(runs[0].facts)} if runs and _promised(runs[0].facts) else set(first)
+    shown = [name for name in first if name in asked]
+    later = [name for name in [*first, *rest] if name not in shown]
+    return [figure for name in [*shown, *later] if (figure := _figure(logs, name, folded=name in later))["curves"]]
+
+
+class _Log:
+    """The lines of a run by kind, with the seconds of training until each."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.lines = run, run.lines
+        self.fired = results.firings(run)
+        self.seconds = _seconds(self.lines, log.read_lines(run.path / log.EVENTS))
+
+    def names(self, kind: str) -> list[str]:
+        """The figures of a kind of line."""
+        return [name for name in dict.fromkeys(key for line in self._of(kind) for key in line) if name not in APART]
+
+    def curve(self, kind: str, metric: str, name: str, tone: str) -> dict[str, Any] | None:
+        """A curve as the script takes it; none where nothing finite was logged."""
+        found = [(line, at) for line, at in zip(self.lines, self.seconds, strict=True) if line.get("kind") == kind]
+        thin = found[:: max(1, len(found) // POINTS)]
+        thin += found[-1:] if found and thin[-1] is not found[-1] else []
+        values = [_finite(line.get(metric)) for line, _ in thin]
+        if all(value is None for value in values):
+            return None
+        curve = {
+            "name": name,
+            "tone": tone,
+            "step": [line["step"] for line, _ in thin],
+            "seconds": [at for _, at in thin],
+            "y": values,
+        }
+        if any(f"{metric}.low" in line for line, _ in thin):
+            curve |= {end: [_finite(line.get(f"{metric}.{end}")) for line, _ in thin] for end in ("low", "high")}
+        return curve
+
+    def marks(self, metric: str) -> list[dict[str, Any]]:
+        """Where rules fired that look at this figure."""
+        found = []
+        for each in self.fired:
+            seen = each.get("figures")
+            if isinstance(seen, Mapping) and any(str(name).partition("/")[2] == metric for name in seen):
+                step = each.get("step", 0)
+                at = min(range(len(self.lines)), key=lambda n: abs(self.lines[n]["step"] - step), default=None)
+                words = {"name": str(each.get("action", "")), "tone": "kill", "title": str(each.get("text", ""))[:500]}
+                found.append({"step": step, "seconds": 0.0 if at is None else self.seconds[at], **words})
+        return found
+
+    def _of(self, kind: str) -> list[log.Line]:
+        return [line for line in self.lines if line.get("kind") == kind]
+
+
+def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any]:
+    alone = len(logs) == 1
+    kind = "val" if metric in logs[0].names("val") else "train"
+    floors = [name for name in logs[0].names("val") if name.startswith(f"{metric}/") and not name.endswith(FLOORS)]
+    curves = [logs[0].curve("val", name, name.partition("/")[2], "baseline") for name in floors]
+    for curve in curves:
+        if curve:
+            curve |= {"low": None, "high": None}
+    if alone:
+        curves += [logs[0].curve("train", metric, "training", "p1"), logs[0].curve("val", metric, "validation", "p2")]
+    else:
+        curves += [
+            each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLOURS + 1}") for at, each in enumerate(logs)
+        ]
+    told = "Training and validation" if alone else f"Every seed's {'validation' if kind == 'val' else 'training'}"
+    words = [told + (" with its 95 % interval" if any(curve and curve.get("low") for curve in curves) else "")]
+    words += ["dashed is what needs no learning"] if floors else []
+    return {
+        "name": metric,
+        "folded": folded,
+        "told": f"{'; '.join(words)}.",
+        "curves": [curve for curve in curves if curve],
+        "levels": levels.of_run(logs[0].run.facts).get(metric, []),
+        "marks": [mark for each in logs for mark in each.marks(metric)],
+    }
+
+
+def _promised(facts: Mapping[str, Any]) -> set[str]:
+    """The figures that a card's targets are about: of many curves those that answer its question."""
+    targets = facts.get("targets")
+    metrics = [each.get("metric") for each in targets if isinstance(each, dict)] if isinstance(targets, list) else []
+    return {metric.partition("/")[2] for metric in metrics if isinstance(metric, str)}
+
+
+def _seconds(lines: Sequence[log.Line], events: Sequence[log.Line]) -> list[float]:
+    """Seconds of training until each line; the pause before a resume does not count."""
+    begun = sorted(
+        float(each["wall"]) for each in events if each.get("event") in ("begin", "parent", "resume") and "wall" in each
+    )
+    found: list[float] = []
+    spent, before = 0.0, -math.inf
+    for line in lines:
+        wall = float(line.get("wall", 0.0))
+        start = max([before, *(at for at in begun if at <= wall)])
+        spent += max(0.0, wall - start) if math.isfinite(start) else 0.0
+        before = wall
+        found.append(round(spent, 2))
+    return found
+
+
+def _finite(value: Any) -> float | None:
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(f"{value:.6g}") if fits else None

@@ -1,0 +1,299 @@
+"""An evaluation as one page that works offline: the verdict, what it presses beside what the data presses, clips of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core import presses, reliability
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import Interval
+from shadowbox.data.store import Store
+from shadowbox.evaluate.gate import ONSET, PRESS
+from shadowbox.evaluate.metrics import BASELINES, Figure, metric_of
+from shadowbox.evaluate.policy import Evaluation
+from shadowbox.evaluate.recorded import Answer, Seat, as_pressed
+from shadowbox.page.document import (
+    Html,
+    Roll,
+    Text,
+    badge,
+    bars,
+    code,
+    dots,
+    facts,
+    folded,
+    heading,
+    rolls,
+    sentence,
+    table,
+    with_interval,
+)
+from shadowbox.page.match_page import clip, clips_page, side_by_side
+from shadowbox.report.match import greeting
+from shadowbox.train.runs import RUNS
+
+CLIP = 900  # frames of each clip
+NEAR = 3  # frames too early or late that have a bar of their own
+CLIPS = 2  # of the policy, each beside one of the data
+ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used controls
+
+
+def document(result: Evaluation) -> str:
+    """The HTML file."""
+    return clips_page(f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result))
+
+
+def _blocks(result: Evaluation) -> Iterator[Html]:
+    yield from _verdict(result)
+    yield heading("What it presses, and what the data presses")
+    yield sentence(
+        f"Frames down and presses begun, a frame of play over a frame of the data; 1 is the same. Allowed is {PRESS[0]:g} to "
+        f"{PRESS[1]:g} and {ONSET[0]:g} to {ONSET[1]:g}. {_for_free(result)}"
+    )
+    yield table(["control", "onsets in data", "press ratio", "onset ratio", "look-up table", "gate"], _gate_rows(result))
+    yield bars(_press_bars(result))
+    yield from _roll(result)
+    yield from _clips(result)
+    yield heading("When")
+    yield sentence("Where each control differs most from the data: how often it is down, and begins, in that state.")
+    yield table(["control", "while", "down", "in data", "begins", "in data"], _state_rows(result), left=2)
+    yield from _timing(result)
+    yield from _reliability(result)
+    rest = {name: f for name, f in result.closed_loop.items() if metric_of(name).per in ("state", "opponent", "")}
+    if rest:
+        yield heading("The rest of the play")
+        yield sentence(f"{result.how}. {BASELINES['real'].capitalize()} is as near as one can come.")
+        yield _figures(rest)
+    yield heading("Asked at recorded frames")
+    yield sentence("It knows everything recorded up to each frame. Copying the last frame never begins a press.")
+    yield _figures({name: f for name, f in result.offline.items() if "." not in name})
+    yield folded("By control", [_figures({name: f for name, f in result.offline.items() if "." in name})])
+    yield folded("What the baselines are", [facts([(name, text) for name, text in BASELINES.items()])])
+    yield folded("Where this comes from", [facts(_origin(result))])
+
+
+def _called(checkpoint: Path) -> str:
+    """A run, or CARD/SEED, or CARD/SETTING/SEED."""
+    run = checkpoint.parent.parent
+    above = [at for at, part in enumerate(run.parts) if part == RUNS.name]
+    return "/".join(run.parts[above[-1] + 1 :]) if above else run.name
+
+
+def _verdict(result: Evaluation) -> Iterator[Html]:
+    gate = result.gate
+    used = [control for control in gate.controls if control.used]
+    if gate.passed:
+        yield sentence(
+            badge("gate passed", "good"), f" All {len(used)} used controls are pressed about as often as in the data."
+        )
+    else:
+        failed = [control for control in used if not control.passed]
+        yield sentence(
+            badge("gate failed", "bad"), f" {len(failed)} of {len(used)} used controls are not pressed as in the data."
+        )
+        for why in gate.why:
+            yield sentence(why, ".")
+    hardly = [control.button for control in gate.controls if not control.used]
+    if hardly:
+        yield sentence(f"Hardly used in the data, and not judged: {', '.join(hardly)}.")
+
+
+def _gate_rows(result: Evaluation) -> list[list[Text]]:
+    rows: list[list[Text]] = []
+    for control in result.gate.controls:
+        if control.used:
+            beside = result.closed_loop[f"press_ratio.{control.button}"].baselines["look_up"].value
+            verdict = badge("passed", "good") if control.passed else badge("failed", "bad")
+            rows.append(
+                [
+                    control.button,
+                    f"{control.onsets:,}",
+                    _number(control.press),
+                    _number(control.onset),
+                    f"{beside:.2f}",
+                    verdict,
+                ]
+            )
+    return rows
+
+
+def _press_bars(result: Evaluation) -> list[tuple[str, float, str, str]]:
+    """Press and onset ratios as bars; the longest is twice the data, or the largest there is."""
+    used = [control for control in result.gate.controls if control.used]
+    rows = [("data", 1.0, "1", "baseline")]
+    for control in used:
+        for name, ratio, said, allowed in (
+            (control.button, control.press.value, "down", PRESS),
+            ("", control.onset.value, "begun", ONSET),
+        ):
+            tone = "p1" if allowed[0] <= ratio <= allowed[1] else "p2"
+            rows.append((name, _finite(ratio), f"{ratio:.2f} {said}", tone))
+    longest = max([2.0, *(ratio for _, ratio, _, _ in rows)])
+    return [(name, ratio / longest, label, tone) for name, ratio, label, tone in rows]
+
+
+def _for_free(result: Evaluation) -> str:
+    if result.shown:
+        return "Never pressing and copying the last frame both score 0."
+    return (
+        f"It cannot play here ({result.how}): copying the last frame is down as often as the data and begins nothing, "
+        "never pressing scores 0."
+    )
+
+
+def _roll(result: Evaluation) -> Iterator[Html]:
+    """The busiest seconds of the first seat that it was asked about."""
+    seat, answer = result.asked.pairs[0]
+    busiest = sorted(result.gate.controls, key=lambda control: -control.onsets)[:ROWS]
+    shown = [control.button for control in result.gate.controls if control in busiest and control.onsets]
+    shown = [name for name in shown if name in seat.down]
+    if not shown:
+        return
+    fps = result.game.schema.fps
+    length = min(round(ROLL * fps), seat.frames)
+    begun = np.cumsum(sum(presses.onsets(seat.down[name]).astype(int) for name in shown))
+    first = int(np.argmax(begun[length - 1 :] - np.append(0, begun)[: len(begun) - length + 1]))
+    rows = slice(first, first + length)
+    yield sentence(
+        f"{length / fps:.0f} seconds of {result.store.name}#{seat.episode} as player {seat.player + 1}: above in grey what was "
+        "pressed, below in blue what the policy would press at each frame, knowing all that came before."
+    )
+    found = [
+        Roll(name, presses.stretches(seat.down[name][rows]), presses.stretches(answer.drawn[name][rows])) for name in shown
+    ]
+    yield rolls(found, length, (f"{first / fps:.1f} s", f"{(first + length) / fps:.1f} s"))
+
+
+def _clips(result: Evaluation) -> Iterator[Html]:
+    if result.game.scene is None:
+        return
+    store = Store(result.store, result.game.schema)
+    yield heading("Clips")
+    if result.shown:
+        yield sentence("The policy in the chair of a recorded player, and recordings beside it. Press play in a clip.")
+        pairs = [
+            ("the policy: " + " against ".join(played.episode.meta["players"]), played.episode, number)
+            for played, number in zip(result.shown, result.real, strict=False)
+        ]
+    else:
+        yield sentence(
+            "Recordings, and the same frames with one player's controls as the policy would press them there, sticks where it "
+            "expects them. Press play in a clip, and watch the controllers."
+        )
+        first = {seat.episode: (seat, answer) for seat, answer in reversed(result.asked.pairs)}
+        pairs = [_in_its_hands(store, *first[number]) for number in sorted(first)[:CLIPS]]
+    yield side_by_side(
+        each
+        for caption, episode, number in pairs[:CLIPS]
+        for each in (
+            _clip(result.game, caption, episode),
+            _clip(result.game, f"recorded: {store.path.name}#{number}", store.episode(number)),
+        )
+    )
+
+
+def _in_its_hands(store: Store, seat: Seat, answer: Answer) -> tuple[str, Episode, int]:
+    recorded = store.episode(seat.episode)
+    pressed = as_pressed(store.schema, recorded.columns, seat, answer)
+    caption = f"the policy's controls: {store.path.name}#{seat.episode}, player {seat.player + 1}"
+    return caption, Episode(pressed, recorded.meta, recorded.events), seat.episode
+
+
+def _clip(game: Game, caption: str, episode: Episode) -> Html:
+    rows = game.schema.pack({key: values[:CLIP] for key, values in episode.columns.items()})
+    return clip(caption, greeting(game, episode.meta), rows, episode.events[episode.events["frame"] < CLIP])
+
+
+def _state_rows(result: Evaluation) -> list[list[Text]]:
+    rows: list[list[Text]] = []
+    for control in result.gate.controls:
+        for state in control.states[:2]:
+            shares = (_share(state[name]) for name in ("press", "press_data", "onset", "onset_data"))
+            rows.append([control.button, str(state["state"]), *shares])
+    return rows
+
+
+def _timing(result: Evaluation) -> Iterator[Html]:
+    yield heading("Onset timing")
+    yield sentence(
+        "How many frames too late the presses of the data are proposed, as shares of them, by thresholds chosen on other "
+        f"episodes. In vain it proposes {_in_vain(result.timing[''])} presses for each of the data, the look-up table "
+        f"{_in_vain(result.timing['look_up'])}."
+    )
+    bars_of = []
+    for name, tone in (("", "p1"), ("look_up", "baseline")):
+        counts = result.timing[name]
+        reach, truths = (len(counts) - 3) // 2, max(int(counts[:-1].sum()), 1)
+        rows = [(f"{offset:+d}" if offset else "right", counts[offset + reach], tone) for offset in range(-NEAR, NEAR + 1)]
+        early, late = counts[: reach - NEAR].sum(), counts[reach + NEAR + 1 : -2].sum()
+        rows = [("earlier", early, tone), *rows, ("later", late, tone), ("never", counts[-2], "p2")]
+        if name:
+            rows = [(f"look-up table: {what}", count, tone) for what, count, _ in rows if what in ("right", "never")]
+        bars_of += [(what, count / truths, _share(count / truths), color) for what, count, color in rows]
+    yield bars(bars_of)
+
+
+def _in_vain(counts: Array) -> str:
+    return f"{counts[-1] / max(int(counts[:-1].sum()), 1):.1f}"
+
+
+def _reliability(result: Evaluation) -> Iterator[Html]:
+    points = []
+    for button, sums in result.curves.items():
+        for said, happened in reliability.curve(sums).T.tolist():
+            points.append((said, happened, f"{button}: said {said:.3g}, happened {happened:.3g}", "p1"))
+    yield heading("Reliability of presses that begin")
+    yield sentence(
+        "Each dot holds equally many presses of one control: how often it said that a press begins, and how often one did. "
+        "On the dashed line both are the same."
+    )
+    yield dots([p for p in points if np.isfinite(p[:2]).all()], "said", "happened (upward)")
+
+
+def _figures(figures: Mapping[str, Figure]) -> Html:
+    """A row a metric, a column a baseline."""
+    known = {name: figure for name, figure in figures.items() if math.isfinite(figure.value.value)}
+    columns = list(dict.fromkeys(baseline for figure in known.values() for baseline in figure.baselines))
+    rows: list[Sequence[Text]] = [
+        [name, _number(figure.value), *(_plain(figure.baselines[b].value) if b in figure.baselines else "" for b in columns)]
+        for name, figure in known.items()
+    ]
+    return table(["metric", "this policy", *(column.replace("_", " ") for column in columns)], rows)
+
+
+def _origin(result: Evaluation) -> list[tuple[Text, Text]]:
+    known: list[tuple[Text, Text]] = [("checkpoint", code(str(result.checkpoint))), ("store", code(str(result.store)))]
+    return known + [(name, code(_as_text(value))) for name, value in result.facts.items() if value is not None]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_as_text(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _number(interval: Interval) -> Text:
+    if not math.isfinite(interval.value):
+        return "-"
+    return with_interval(_plain(interval.value), f"{_plain(interval.low)} .. {_plain(interval.high)}")
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "-"
+
+
+def _share(value: float | str) -> str:
+    return f"{100 * float(value):.1f} %"
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0

@@ -1,0 +1,81 @@
+"""What a card promises and forbids, as lines across the curves of its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeGuard
+
+from shadowbox.cards.rules import grammar as rules
+from shadowbox.cards.rules.conditions import Condition, Metric, Number, RollingMean, comparisons
+
+KINDS = ("train", "val")  # of metrics that are drawn
+FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+MOST = 8  # lines of one figure: more would hide its curves
+LONGEST = 300  # letters of a line's title
+
+
+@dataclass(frozen=True)
+class Level:
+    """A line from side to side."""
+
+    value: float
+    name: str  # as in `target > 0.3`
+    tone: str  # target or kill: a colour class of the style
+    title: str  # all of it
+
+
+def of_run(facts: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Figure (the metric's name without its kind) -> lines. `facts` are those of a run.json, whatever stands in it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for metric, level in (*_targets(_listed(facts, "targets")), *_kills(_listed(facts, "kill"))):
+        kind, _, name = metric.partition("/")
+        figure = found.setdefault(name, [])
+        if kind in KINDS and len(figure) < MOST and asdict(level) not in figure:
+            figure.append(asdict(level))
+    return {name: figure for name, figure in found.items() if figure}
+
+
+def _targets(targets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Level]]:
+    """Targets that are numbers; one that is another metric has a curve of its own."""
+    for target in targets:
+        metric, sign, value = target.get("metric"), target.get("op"), target.get("value")
+        if isinstance(metric, str) and sign in FLIPPED and _finite(value):
+            words = f"target: {metric} {sign} {value:g}"[:LONGEST]
+            yield metric, Level(float(value), f"target {sign} {value:g}", "target", words)
+
+
+def _kills(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Level]]:
+    """Every comparison of a metric with a number in the kill rules."""
+    for number, kill in enumerate(kills):
+        when, action = kill.get("when"), kill.get("action")
+        if not isinstance(when, str) or action not in ("stop", "pause", "warn"):
+            continue
+        try:
+            condition = rules.parse(when)
+        except rules.RuleError:
+            continue  # `card check` says so
+        for metric, sign, value in _plain(condition):
+            if _finite(value):
+                yield metric, Level(value, f"{action} {sign} {value:g}", "kill", f"kill[{number}], {action}: {when}"[:LONGEST])
+
+
+def _plain(condition: Condition) -> Iterator[tuple[str, str, float]]:
+    """Metric, sign and number of each comparison that has one of both."""
+    for each in comparisons(condition):
+        sides, sign = (each.left, each.right), each.sign
+        if isinstance(sides[0], Number):
+            sides, sign = (each.right, each.left), FLIPPED[each.sign]
+        left, right = sides
+        if isinstance(left, Metric | RollingMean) and isinstance(right, Number):
+            yield left.metrics[0], sign, right.value
+
+
+def _finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+
+
+def _listed(facts: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = facts.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []

@@ -1,0 +1,331 @@
+"""`shadowbox report RUN`: what came of a run as one page that needs nothing else. First the verdict, then why, then the rest.
+
+What is on the disk is judged anew: the page says what is so now, also of a run that goes on or of a single seed of a card.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from shadowbox.cards import card as cards
+from shadowbox.cards.card import Card
+from shadowbox.cards.field_types import NAME
+from shadowbox.cards.file import CardFile
+from shadowbox.core.game import Game
+from shadowbox.errors import ShadowboxError, TrainingError, UsageError
+from shadowbox.experiment import results
+from shadowbox.experiment import targets as verdict
+from shadowbox.experiment.run import Finished
+from shadowbox.experiment.settings import Games
+from shadowbox.page.document import (
+    Bar,
+    Html,
+    Text,
+    badge,
+    beside,
+    code,
+    facts,
+    folded,
+    heading,
+    sentence,
+    shell,
+    table,
+)  # fmt: skip
+from shadowbox.page.match_page import MODULES, bundle, data_block, match_block
+from shadowbox.report import card as card_page
+from shadowbox.report import curves as figures
+from shadowbox.report import sample_match as learnt
+from shadowbox.train import log
+from shadowbox.train import runs as prior
+from shadowbox.train.runs import Run
+
+STYLES = ("style.css", "viewer.css", "chart.css", "card.css")
+CARDS = Path("cards")
+MOST_EVENTS = 200
+MADE_WITH = ("game", "preset", "parameters", "commit", "fingerprint", "facts_hash", "coding_hash", "card_hash")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is of: the runs of a card, of one of its seeds, or of no card."""
+
+    name: str
+    folder: Path
+    runs: Sequence[Run]  # of a sweep those of its best setting
+    finished: Finished  # judged now; a sweep has its settings in it
+    file: CardFile | None  # the card, where it is here and can be read
+    card: Card | None
+
+
+def find(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Subject:
+    """A run's folder, a card's folder of runs, or a card by name or path."""
+    place = _place(where, runs)
+    groups: dict[Path, list[Run]] = {}
+    for run in prior.runs_in(place):
+        groups.setdefault(place if run.path == place else run.path.parent, []).append(run)
+    if not groups:
+        raise UsageError(f"there is no run in {place}: name a run's folder, or a card that has run (`shadowbox run CARD`)")
+    every = [run for group in groups.values() for run in group]
+    names = {run.facts.get("card") for run in every}
+    if len(names) > 1 or (None in names and len(groups) > 1):
+        raise UsageError(f"{place} holds runs of several cards; name one: {', '.join(sorted(map(str, groups))[:5])}")
+    file, card = _card(names.pop(), folder)
+    promised = _promised(every[0], card, whole=place == runs / str(every[0].facts.get("card")))
+    judged = [_judged(promised, path, group, _changes(path, group[0], every)) for path, group in groups.items()]
+    finished = judged[0]
+    if len(judged) > 1:
+        finished = replace(
+            judged[results.best_of(judged)], cost=results.total(each.cost for each in judged), settings=tuple(judged)
+        )
+    best = next(group for path, group in groups.items() if path == finished.run)
+    name = place.relative_to(runs).as_posix() if place.is_relative_to(runs) else place.name
+    return Subject(name, place, best, finished, file, card)
+
+
+def report(subject: Subject, games: Games, *, match: bool = True) -> str:
+    """The page."""
+    game = _game(subject, games)
+    sample, why = learnt.sample(subject.runs[0], game, subject.card) if match else (None, "It was not asked for.")
+    drawn = figures.of_runs(subject.runs)
+    blocks: list[Html] = [
+        Html(f"<h1>{escape(subject.name)}</h1>"),
+        *_verdict(subject),
+        *_promise(subject),
+        *_curves(subject, drawn),
+        *_happened(subject),
+        *_cost(subject),
+        *_learnt(subject, game, sample, why),
+        *_the_rest(subject),
+        data_block("figures", drawn),
+    ]
+    modules = ["parts", "chart", "report"]
+    if sample:
+        blocks.append(match_block(sample.hello, sample.rows, sample.events, sample.result))
+        modules = [*MODULES, "chart", "report", "unpack", "saved"]
+    return shell(f"Report of {subject.name}", Html(f"<main>{''.join(blocks)}</main>"), styles=STYLES, script=bundle(modules))
+
+
+# ---- what is on the disk ---------------------------------------------------------------------------------------
+
+
+def _place(where: str, runs: Path) -> Path:
+    if where.endswith(".md"):
+        return runs / cards.read(CardFile.read(Path(where))).card.id
+    return next((path for path in (Path(where), runs / where) if path.is_dir()), Path(where))
+
+
+def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
+    """The card of that name, if one that can be read is here."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        return None, None
+    try:
+        return cards.must_read(folder / f"{name}.md")
+    except ShadowboxError:
+        return None, None
+
+
+def _promised(run: Run, card: Card | None, *, whole: bool) -> Card:
+    """What the run was begun with: its own copy of the targets, whatever the card says by now."""
+    said = {"id": "run", "targets": run.facts.get("targets") or []}
+    found = cards.typed(said)
+    if card and whole:
+        found = found.model_copy(update={"seeds": card.seeds, "budget": card.budget})
+    return found
+
+
+def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, Any]) -> Finished:
+    for run in runs:
+        _must_be_readable(run)
+    if card.targets:
+        word, outcomes = verdict.judge(card, runs)
+    else:
+        states = {verdict.state(run) for run in runs} - {"finished"}
+        word, outcomes = (sorted(states)[0] if states else "finished"), []
+    reason = next((str(run.facts["reason"]) for run in runs if run.facts.get("reason")), "")
+    return Finished(card, path, word, outcomes, results.cost(card, runs), results.stamped(runs), (), changes, reason)
+
+
+def _must_be_readable(run: Run) -> None:
+    for name in (log.METRICS, log.EVENTS):
+        try:
+            log.read_lines(run.path / name)
+        except ValueError as error:
+            raise TrainingError(f"{run.path / name} is damaged: {error}") from None
+
+
+def _changes(path: Path, run: Run, every: Sequence[Run]) -> dict[str, Any]:
+    """What its sweep calls this setting, or in which settings it differs from others; seeds are none."""
+    mine = run.settings
+    if path != run.path and "=" not in path.name and len({other.path.parent for other in every}) > 1:
+        return {"name": path.name}
+    names = [name for name in mine if name not in ("train.seed", "train.device", "train.sinks")]
+    return {name: mine[name] for name in names if any(other.settings.get(name) != mine[name] for other in every)}
+
+
+def _game(subject: Subject, games: Games) -> Game | None:
+    name = subject.runs[0].facts.get("game")
+    try:
+        return games(name) if isinstance(name, str) else None
+    except ShadowboxError:
+        return None
+
+
+# ---- the page, from the top ------------------------------------------------------------------------------------
+
+
+def _verdict(subject: Subject) -> Iterator[Html]:
+    done = subject.finished
+    yield sentence(badge(done.verdict, card_page.tone(done.verdict)), f" {_headline(subject)}")
+    if done.reason:
+        yield sentence(f"Why it ended: {done.reason}")
+    if done.stamps:
+        yield sentence(badge("not as the card says"), f" {', '.join(done.stamps)}")
+    if subject.card:
+        yield card_page.purpose(subject.card)
+    asked = subject.runs[0].facts.get("card_hash")
+    if subject.file and asked and asked != subject.file.hash:
+        yield sentence(badge("edited"), " The card was edited after this run; the targets below are those it ran with.")
+
+
+def _headline(subject: Subject) -> str:
+    done = subject.finished
+    decisive = [each for each in done.outcomes if each.target.primary] or list(done.outcomes)
+    count = "1 seed" if len(subject.runs) == 1 else f"{len(subject.runs)} seeds"
+    if not decisive:
+        best = subject.runs[0].facts.get("best")
+        if isinstance(best, dict) and isinstance(best.get("value"), int | float):
+            return f"The best checkpoint has {best.get('score')} {best['value']:.4g}, at step {best.get('step')}."
+        return "It was not validated yet."
+    first = decisive[0]
+    said = f"{first.target}: {results.number(first.value)}"
+    if first.low is not None and first.high is not None:
+        said += f" ({results.number(first.low)} .. {results.number(first.high)})"
+    return f"{said}, {count}" + (f", the best of {len(done.settings)} settings." if done.settings else ".")
+
+
+def _promise(subject: Subject) -> Iterator[Html]:
+    """Each target beside its baselines; without a card what validation found beside its own."""
+    done = subject.finished
+    for outcome in done.outcomes:
+        found = outcome.to_json()
+        yield heading(Html(f"{code(str(outcome.target))} {badge(outcome.verdict, card_page.tone(outcome.verdict))}"))
+        yield sentence(card_page.in_words(found, outcome.wanted))
+        yield card_page.bars(found, outcome.wanted)
+    if not done.outcomes:
+        yield from _best(subject.runs[0])
+    if done.settings:
+        yield heading("Settings of the sweep")
+        yield sentence("Every setting with what it reached; the best by the target that decides is in bold.")
+        yield card_page.settings_table([each.to_json() | {"set": dict(each.changes)} for each in done.settings])
+
+
+def _best(run: Run) -> Iterator[Html]:
+    best = run.facts.get("best")
+    if not isinstance(best, dict) or not isinstance(best.get("value"), int | float):
+        return
+    floors = best.get("baselines")
+    rows = [Bar(str(best.get("score")), float(best["value"]), results.number(best["value"]), "p1")]
+    known = floors.items() if isinstance(floors, dict) else ()
+    rows += [Bar(name, float(value), results.number(value)) for name, value in known if isinstance(value, int | float)]
+    yield heading("The best checkpoint")
+    yield sentence("What the score is beside what needs no learning.")
+    yield beside(rows)
+
+
+def _curves(subject: Subject, drawn: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
+    if not drawn:
+        yield sentence("Nothing was logged yet.")
+        return
+    yield heading("Curves" + (" of the best setting" if subject.finished.settings else ""))
+    choices = (("step", "Steps", " checked"), ("seconds", "Wall time", ""))
+    options = "".join(
+        f'<label><input type="radio" name="axis" value="{value}"{on}><span>{word}</span></label>' for value, word, on in choices
+    )
+    yield Html(f'<fieldset class="switch"><legend class="hidden">Along the axis</legend>{options}</fieldset>')
+    yield Html('<div id="curves"></div><noscript><p>The curves are drawn by a script, which is off here.</p></noscript>')
+
+
+def _happened(subject: Subject) -> Iterator[Html]:
+    rows = [_event(run, each) for run in subject.runs for each in log.read_lines(run.path / log.EVENTS)]
+    yield heading("What happened")
+    yield table(["run", "event", "", "step"], rows[:MOST_EVENTS], left=3) if rows else sentence("Nothing.")
+    if len(rows) > MOST_EVENTS:
+        yield sentence(f"{len(rows) - MOST_EVENTS:,} further events stand in events.jsonl.")
+
+
+def _event(run: Run, event: Mapping[str, Any]) -> list[Text]:
+    step = event.get("step")
+    words = card_page.words(str(event.get("text")))
+    return [run.path.name, str(event.get("event")), words, f"{step:,}" if isinstance(step, int) else ""]
+
+
+def _cost(subject: Subject) -> Iterator[Html]:
+    spent = subject.finished.cost
+    yield heading("What it took")
+    yield sentence(card_page.cost(spent))
+    if "estimated_s" in spent:
+        rows = [Bar("took", spent["wall_s"], f"{spent['wall_s']:,.1f} s", "p1"),
+                Bar("estimated", spent["estimated_s"], f"{spent['estimated_s']:,.1f} s")]  # fmt: skip
+        yield beside(rows)
+
+
+def _learnt(subject: Subject, game: Game | None, sample: learnt.Sample | None, why: str) -> Iterator[Html]:
+    yield heading("What was learnt")
+    if sample:
+        yield sentence(f"One match of the policy, {sample.told}.")
+        yield Html("<match-viewer></match-viewer>")
+    else:
+        yield sentence(f"There is no match to watch: {why}")
+    rates, told = learnt.rates(subject.runs[0], game)
+    if rates:
+        yield heading("How often each control is down")
+        yield sentence(told + (" Below each the policy in the match above." if sample else ""))
+        yield beside(learnt.rows(rates, sample.rates if sample else {}))
+    else:
+        yield sentence(told)
+
+
+def _the_rest(subject: Subject) -> Iterator[Html]:
+    """What only some readers want."""
+    run = subject.runs[0]
+    settings = run.facts.get("settings")
+    if isinstance(settings, dict):
+        rows: list[list[Text]] = [
+            [name, card_page.words(_text(each.get("value")), mono=True), str(each.get("from"))]
+            for name, each in settings.items() if isinstance(each, dict)
+        ]  # fmt: skip
+        rows.sort(key=lambda row: row[2] == "default")
+        yield folded("Settings, and where each came from", [table(["setting", "value", "from"], rows, left=3)])
+    else:
+        yield folded("Settings", [facts((name, code(_text(value))) for name, value in run.settings.items())])
+    if subject.card and subject.file:
+        yield folded("The card", [*card_page.promise(subject.card), heading("What it runs"), card_page.settings(subject.card),
+                                  card_page.text(subject.file)])  # fmt: skip
+        for name, title in (("facts", "Facts"), ("signatures", "Signatures and reviews"), ("prior", "Comparable runs")):
+            if subject.file.block(name):
+                yield folded(title, [card_page.block(subject.file, name)])
+    made = [(name.replace("_", " "), code(_text(run.facts[name]))) for name in MADE_WITH if run.facts.get(name) is not None]
+    for part in ("versions", "machine", "episodes"):
+        found = run.facts.get(part)
+        made += (
+            [(name.replace("_", " "), code(_text(value))) for name, value in (found or {}).items()]
+            if isinstance(found, dict)
+            else []
+        )
+    yield folded("What it was made with", [facts([*made, ("folder", code(str(subject.folder)))])])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value, default=str)[:2000]
+
+
+def to_json(subject: Subject) -> dict[str, Any]:
+    """For `report --json`: what was judged."""
+    return {"report": subject.name, **subject.finished.to_json(), "run": str(subject.folder)}

@@ -1,0 +1,98 @@
+"""Pictures of what was learnt: one match of the policy, and how often it presses what the players of its data press."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.cards.card import Card
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
+from shadowbox.data import audit
+from shadowbox.data.store import Store
+from shadowbox.errors import ShadowboxError
+from shadowbox.page.document import Bar
+from shadowbox.play import specs
+from shadowbox.play.facts import match_facts
+from shadowbox.play.match import play
+from shadowbox.report import match as show
+from shadowbox.train.runs import Run
+
+SEED = 1  # of the match
+MOST_EPISODES = 100  # of the data, whose presses are counted
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A match as the viewer takes it, and how often its first player held each control."""
+
+    hello: Mapping[str, Any]
+    rows: Array
+    events: Array
+    result: Mapping[str, Any] | None
+    told: str
+    rates: Mapping[str, float]
+
+
+def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sample | None, str]:
+    """One match of the run's policy in its game's world; without one the reason, in words."""
+    if run.facts.get("kind") != "policy":
+        return None, "this run learns no policy."
+    if game is None or game.world is None or game.scene is None:
+        return None, "its game has no simulator, or no scene to draw."
+    names = [f"policy:{run.path}", *_opponents(run, game, card)]
+    try:
+        agents = [specs.agent(name, game) for name in names]
+        world = specs.world(game.name, game, 1)
+        (played,) = play(game, world, agents, names, np.array([SEED]))
+    except ShadowboxError as error:
+        return None, f"{error}."
+    episode, outcome = played.episode, played.outcome
+    facts = match_facts(game, episode, outcome)
+    rates = {key: found["presses"] / max(episode.frames, 1) for key, found in facts["players"][0]["controls"].items()}
+    ended = f"player {outcome.winner + 1} wins" if outcome.winner is not None else "nobody wins"
+    told = f"{names[0]} against {', '.join(names[1:]) or 'nobody'} with seed {SEED}: {ended} ({outcome.reason})"
+    hello, rows = show.greeting(game, episode.meta), game.schema.pack(episode.columns)
+    return Sample(hello, rows, episode.events, episode.meta.get("result"), told, rates), ""
+
+
+def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
+    """How often each control is down in the data that was learned from, over all slots; and what these numbers are."""
+    data = run.facts.get("data")
+    path = data.get("store") if isinstance(data, Mapping) else run.facts.get("store")
+    if not isinstance(path, str) or not path:
+        return {}, "The run does not say which data it learned from."
+    try:
+        store = Store(Path(path), game.schema if game else None)
+    except ShadowboxError as error:
+        return {}, f"What the players of the data press cannot be shown: {error}."
+    count = min(len(store), MOST_EPISODES)
+    found = {key: _mean([slot["press_rate"] for slot in slots]) for key, slots in audit.pressed(store, range(count)).items()}
+    known = {key: value for key, value in found.items() if value is not None}
+    return known, f"The share of frames in which it is down in {path}, {count:,} of {len(store):,} episodes."
+
+
+def rows(data: Mapping[str, float], policy: Mapping[str, float]) -> list[Bar]:
+    """A bar for each control in the data, and below it one of the policy where it has played."""
+    bars = []
+    for key, value in data.items():
+        bars.append(Bar(key, value, f"{100 * value:.1f} %"))
+        if key in policy:
+            bars.append(Bar("policy", policy[key], f"{100 * policy[key]:.1f} %", "p1"))
+    return bars
+
+
+def _opponents(run: Run, game: Game, card: Card | None) -> list[str]:
+    """Who made the data, if it is a bot of the game; else the policy itself."""
+    made = card.data.make.record if card and card.data.make else None
+    name = made.p1 if made and made.p1.partition("@")[0].partition(":")[0] in game.bots else f"policy:{run.path}"
+    return [name] * (game.schema.players - 1)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

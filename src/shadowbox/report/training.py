@@ -1,0 +1,49 @@
+"""Curves of a run out of `metrics.jsonl`: a table for other programs, and a page that needs none."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from shadowbox.core.files import write_whole
+from shadowbox.page.document import Html, facts, heading, lines, page
+from shadowbox.train.log import METRICS, Line, numbers, read_lines
+
+TABLE, PAGE = "curves.csv", "curves.html"
+TONES = {"train": "p1", "val": "p2"}
+
+
+def draw(run: Path) -> None:
+    """Write `curves.csv` and `curves.html` into the run's folder."""
+    found = read_lines(run / METRICS)
+    write_whole(run / TABLE, as_csv(found).encode())
+    write_whole(run / PAGE, as_page(str(run), found).encode())
+
+
+def as_csv(found: Sequence[Line]) -> str:
+    """A line for each of the log's, a column for each figure that any of them has."""
+    names = list(dict.fromkeys(name for line in found for name in line))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue()
+
+
+def as_page(title: str, found: Sequence[Line]) -> str:
+    """A picture for each figure: training in one colour, validation in another, baselines in grey."""
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for line in found:
+        for name, value in numbers(line):
+            if name in ("step", "epoch") or name.endswith((".low", ".high")):
+                continue
+            score, _, floor = name.partition("/") if line["kind"] == "val" else (name, "", "")
+            curves.setdefault(score, {}).setdefault(floor or str(line["kind"]), []).append((line["step"], value))
+    blocks: list[Html] = []
+    for name, named in curves.items():
+        blocks.append(heading(name))
+        blocks.append(lines([(kind, points, TONES.get(kind, "baseline")) for kind, points in named.items()]))
+        blocks.append(facts((kind, f"{points[-1][1]:.5g} at step {points[-1][0]:,}") for kind, points in named.items()))
+    return page(f"Curves of {title}", blocks)

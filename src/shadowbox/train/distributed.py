@@ -1,0 +1,184 @@
+"""Where it computes: the device, its precision, and the other ranks of a run under torchrun."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+from shadowbox.errors import TrainingError, UsageError
+from shadowbox.train.config import Config
+
+
+class Ranks:
+    """The processes that share a run. torchrun says in the environment who they are; without it there is one.
+
+    They talk in calls that all of them make in the same order. What the host knows goes over gloo, so that no GPU is waited
+    for; gradients go over what the device has.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        self.device = device
+
+    def __enter__(self) -> Ranks:
+        if self.count > 1:
+            # A thread of the group that lives on while Python ends can abort the process, so the group must be gone by then.
+            # This module keeps the group that is there when it is imported, for good, and making an optimiser imports it.
+            importlib.import_module("torch.distributed.nn.functional")
+            with self._together():
+                torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Leave: together, or at once where this one fails and the others may never come."""
+        if self.count == 1:
+            return
+        try:
+            if kind is None:
+                self.wait()
+            elif self.device.type == "cuda":  # else NCCL would wait for a sum that never ends
+                torch.distributed.distributed_c10d._abort_process_group()
+                return
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+
+    @property
+    def first(self) -> bool:
+        """It is the one that writes."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> int:
+        """Examples of a batch that one rank computes."""
+        if batch % self.count:
+            raise UsageError(f"a batch of {batch} cannot be shared by {self.count} processes: choose a multiple")
+        return batch // self.count
+
+    def add(self, values: Sequence[float]) -> list[float]:
+        """The sum of each value over all ranks."""
+        if self.count == 1:
+            return list(values)
+        together = torch.tensor(values, dtype=torch.float64)
+        with self._together():
+            torch.distributed.all_reduce(together)
+        return list(map(float, together.tolist()))
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """Whether any rank says so, for each flag."""
+        if self.count == 1:
+            return list(flags)
+        together = torch.tensor(flags, dtype=torch.uint8)
+        with self._together():
+            torch.distributed.all_reduce(together, op=torch.distributed.ReduceOp.MAX)
+        return list(map(bool, together.tolist()))
+
+    def collect(self, value: Any) -> list[Any]:
+        """The plain values of all ranks, in their order."""
+        if self.count == 1:
+            return [value]
+        found: list[Any] = [None] * self.count
+        with self._together():
+            torch.distributed.all_gather_object(found, value)
+        return found
+
+    def sum(self, row: Tensor) -> None:
+        """Put the sum over all ranks in the place of a tensor on the device; all get the same bits."""
+        if self.count > 1:
+            with self._together():
+                torch.distributed.all_reduce(row)
+
+    def follow(self, tensors: Iterable[Tensor]) -> None:
+        """Take the first rank's values in the place of these tensors."""
+        if self.count > 1:
+            with self._together(), torch.no_grad():
+                for tensor in tensors:
+                    torch.distributed.broadcast(tensor, 0)
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            with self._together():
+                torch.distributed.barrier()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Say in one line that another one is gone; it has said why, if it could."""
+        try:
+            yield
+        except RuntimeError as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise TrainingError(
+                f"another of the run's {self.count} processes is gone: its own message says why ({reason}); "
+                f"the last checkpoint is intact: --resume goes on from there"
+            ) from error
+
+
+def pack(parameters: Sequence[Tensor]) -> Tensor:
+    """The gradients of parameters one after the other, [numbers]; zeros where there is none."""
+    return torch.cat([(torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1) for each in parameters])
+
+
+def unpack(row: Tensor, parameters: Sequence[Tensor], there: Sequence[bool]) -> None:
+    """Gradients from their row, [numbers]; none where none was `there`."""
+    for parameter, part, used in zip(parameters, torch.split(row, [each.numel() for each in parameters]), there, strict=True):
+        parameter.grad = part.view_as(parameter) if used else None
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; auto: cuda, then mps, then cpu."""
+    there = [kind for kind in ("cuda", "mps") if _there(kind)] + ["cpu"]
+    if name == "auto":
+        name = there[0]
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"there is no device '{name}': cuda, mps, cpu or auto") from error
+    if device.type not in there:
+        raise UsageError(f"the device '{name}' is not on this machine; auto takes what is there")
+    if name == "cuda":  # torchrun says which of them is this rank's
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    return device
+
+
+def _there(kind: str) -> bool:
+    return torch.cuda.is_available() if kind == "cuda" else bool(torch.backends.mps.is_available())
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has it in hardware; elsewhere it is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & cpu_flags())
+
+
+def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
+    """What the processor can do, where the system says so."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+
+
+def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:
+    """Mixed precision where it is asked for and worth it. `auto` means it on a GPU; on a CPU it must be asked for."""
+    can = computes_bf16(device)
+    if config.precision == "bf16" and not can:
+        raise UsageError(f"precision bf16: {device} does not compute it in hardware, and would be slower than in fp32")
+    wanted = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda" and can)
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def compiled(model: nn.Module, config: Config) -> nn.Module:
+    """The model as the learner calls it."""
+    called: Any = torch.compile(model) if config.compile else model
+    return called  # type: ignore[no-any-return]

@@ -1,0 +1,98 @@
+"""Runs that are on this disk: what they scored, what they cost, and which of them a card can be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shadowbox.errors import ShadowboxError
+from shadowbox.train import log
+
+RUNS = Path("runs")
+DEEPEST = 3  # runs/<card>/<setting>/<seed>
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, and what it wrote down."""
+
+    path: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def lines(self) -> list[log.Line]:
+        """Its figures, in the order in which they were written."""
+        return log.read_lines(self.path / log.METRICS)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Setting -> value."""
+        said = self.facts.get("settings") or {}
+        known = {name: entry.get("value") for name, entry in said.items() if isinstance(entry, dict)}
+        return known or {f"train.{name}": value for name, value in (self.facts.get("config") or {}).items()}
+
+    def figures(self, at: str = "best") -> dict[str, float]:
+        """Metrics as in val/loss: of the best validation, or of the last one; of training the last ones."""
+        found: dict[str, float] = {}
+        best = (self.facts.get("best") or {}).get("step")
+        for line in self.lines:
+            if line["kind"] == "train" or at == "last" or line["step"] == best:
+                found |= {f"{line['kind']}/{name}": float(value) for name, value in log.numbers(line)}
+        judged = self.facts.get("eval") or {}
+        return found | {name: float(value) for name, value in judged.items()}
+
+
+def runs_in(folder: Path = RUNS) -> Iterator[Run]:
+    """Every run below a folder, in the order of names; what cannot be read is no run."""
+    yield from _below(folder, DEEPEST)
+
+
+def find(where: str | Path) -> Run | None:
+    """The run of a name such as runs/x, runs/x/0 or x: the first of its seeds."""
+    for path in (Path(where), RUNS / where):
+        found = next(_below(path, DEEPEST), None)
+        if found:
+            return found
+    return None
+
+
+def comparable(card: Any, settings: Mapping[str, Any], folder: Path = RUNS, most: int = 5) -> list[tuple[Run, list[str]]]:
+    """Runs of the same game and way of learning, those with the fewest other settings first; and what is other."""
+    found = []
+    for run in runs_in(folder):
+        same = run.facts.get("game") == card.game and run.facts.get("learner", "imitate") == card.learner
+        if same and run.facts.get("card") != card.id:
+            found.append((run, deltas(settings, run.settings)))
+    return sorted(found, key=lambda entry: (len(entry[1]), str(entry[0].path)))[:most]
+
+
+def deltas(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """What is set otherwise there, in words; seeds are no difference."""
+    words = []
+    for name in sorted({*mine, *theirs} - {"train.seed", "train.device", "train.sinks"}):
+        if name in theirs and _plain(mine.get(name)) != _plain(theirs[name]):
+            words.append(f"{name} {_word(theirs[name])} -> {_word(mine.get(name))}")
+    return words
+
+
+def _below(folder: Path, depth: int) -> Iterator[Run]:
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    if (folder / log.FACTS).is_file():
+        try:
+            yield Run(folder, log.read_facts(folder))
+        except ShadowboxError:
+            return
+    elif depth:
+        for below in sorted(folder.iterdir(), key=lambda path: (len(path.name), path.name)):
+            yield from _below(below, depth - 1)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)[:60]

@@ -1,0 +1,104 @@
+"""How far a step goes: the learning rate of each step, which weights decay, and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shadowbox.train.config import Config
+
+
+def rate(config: Config, step: int, total: int) -> float:
+    """The learning rate of step `step` (from 0) of `total`: linear warm-up, then a cosine down to `final_lr`."""
+    warmup = min(config.warmup, max(0, total - 1))
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    done = (step - warmup) / max(1, total - 1 - warmup)
+    share = config.final_lr + (1 - config.final_lr) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+    return config.lr * share
+
+
+def in_words(config: Config, total: int) -> str:
+    """The schedule as a sentence."""
+    final = config.lr * config.final_lr
+    warmup = min(config.warmup, max(0, total - 1))
+    return f"warm-up of {warmup} steps to {config.lr:g}, then a cosine to {final:g} at step {total}"
+
+
+def optimiser(model: nn.Module, config: Config, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW; norms, biases and embeddings do not decay."""
+    still = {
+        id(p) for module in model.modules() if isinstance(module, nn.Embedding | nn.LayerNorm) for p in module.parameters()
+    }
+    decays: list[nn.Parameter] = []
+    stays: list[nn.Parameter] = []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            (stays if id(parameter) in still or parameter.ndim < 2 else decays).append(parameter)
+    groups = [{"params": decays, "weight_decay": config.weight_decay}, {"params": stays, "weight_decay": 0.0}]
+    fused = True if device.type in ("cuda", "cpu") else None  # one call for all weights; the loop is then almost free
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.lr, betas=(config.beta1, config.beta2), fused=fused
+    )
+
+
+class Average:
+    """Exponentially averaged weights; buffers are taken as they are."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.seen = decay, 0
+        self._live: list[Tensor] = list(model.parameters())
+        self._slow = [parameter.detach().clone() for parameter in self._live]
+        self._names = [name for name, _ in model.named_parameters()]
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """One step on. In the first steps the average is shorter, or it would remember the random beginning."""
+        self.seen += 1
+        decay = min(self.decay, self.seen / (self.seen + 9))
+        torch._foreach_lerp_(self._slow, self._live, 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the model's weights and the average; twice is as before."""
+        for slow, live in zip(self._slow, self._live, strict=True):
+            held = live.detach().clone()
+            live.copy_(slow)
+            slow.copy_(held)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The average by name."""
+        return dict(zip(self._names, self._slow, strict=True))
+
+    def state(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"seen": self.seen, "weights": self.weights()}
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.seen = int(state["seen"])
+        for slow, name in zip(self._slow, self._names, strict=True):
+            slow.copy_(state["weights"][name])
+
+
+@contextmanager
+def averaged(average: Average | None) -> Iterator[None]:
+    """Inside, the model has its averaged weights, where there are any."""
+    if average:
+        average.swap()
+    try:
+        yield
+    finally:
+        if average:
+            average.swap()
+
+
+def count(parameters: Iterable[Tensor]) -> int:
+    """Numbers in all of them."""
+    return sum(parameter.numel() for parameter in parameters)

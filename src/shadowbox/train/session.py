@@ -1,0 +1,197 @@
+"""A run in memory: everything that moves while it is trained, and how that becomes a checkpoint and back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shadowbox.core.game import stable_hash
+from shadowbox.errors import CheckpointError, UsageError
+from shadowbox.model import checkpoint
+from shadowbox.train import schedule
+from shadowbox.train.config import Config
+from shadowbox.train.distributed import Ranks, compiled
+from shadowbox.train.guardrails import Finite
+from shadowbox.train.log import Log
+from shadowbox.train.observer import CALLED_OFF, GO_ON, Observer
+from shadowbox.train.protocols import Source, Task, Updater
+from shadowbox.train.provenance import Meter
+from shadowbox.train.timing import Clock
+
+
+class Means:
+    """Running weighted means of figures, on the device, so that no step waits for a number."""
+
+    def __init__(self, names: Sequence[str], device: torch.device) -> None:
+        self.names, self.weight, self.norm = list(names), 0.0, 0.0
+        self.sums = torch.zeros(len(self.names), device=device)
+
+    def add(self, values: Tensor, weight: float, norm: float) -> None:
+        """`values` [figures] of a step, times their weight already; the gradient's norm is a number of all ranks."""
+        self.sums += values
+        self.weight += weight
+        self.norm += norm * weight
+
+    def take(self, ranks: Ranks) -> dict[str, float]:
+        """The means over all ranks, and begin again."""
+        *sums, weight = ranks.add([*self.sums.tolist(), self.norm, self.weight])
+        self.sums.zero_()
+        self.weight = self.norm = 0.0
+        names = (*self.names, "norm")
+        return {name: total / weight if weight else float("nan") for name, total in zip(names, sums, strict=True)}
+
+    def state(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"sums": self.sums.clone(), "weight": self.weight, "norm": self.norm}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.sums.copy_(state["sums"])
+        self.weight, self.norm = float(state["weight"]), float(state["norm"])
+
+
+class Session:
+    """The moving parts of a run."""
+
+    def __init__(self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log, meter: Meter) -> None:
+        self.task, self.run, self.config, self.ranks, self.log = task, run, config, ranks, log
+        _seed(config.seed, ranks.rank)
+        self.updater = task.learner if isinstance(task.learner, Updater) else None  # asked once: the question is slow
+        self.model = task.model.to(ranks.device)
+        ranks.follow(self.model.state_dict().values())
+        kept = self.model.state_dict().keys()
+        self.buffers = [buffer for name, buffer in self.model.named_buffers() if name in kept]  # that training may change
+        self.called = compiled(self.model, config)
+        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimiser = schedule.optimiser(self.model, config, ranks.device)
+        self.average = schedule.Average(self.model, config.ema) if config.ema else None
+        self.source: Source = task.source(ranks.share(config.batch), ranks.rank, ranks.count)
+        self.batches: Iterator[Any] = iter(self.source)
+        self.total = config.steps or sum(self.source.batches_in(epoch) for epoch in range(config.epochs or 0))
+        if not self.source.batches_in(0):
+            raise UsageError(f"a batch of {config.batch} examples is more than an epoch has: choose a smaller one")
+        names = ("loss", *task.learner.losses, *task.learner.metrics)
+        self.recent, self.since = Means(names, ranks.device), Means(names, ranks.device)
+        self.finite = Finite(config.skips, config.rollbacks)
+        self.clock, self.meter = Clock(), meter
+        self.observer: Observer | None = None
+        self.told = GO_ON  # by the observer, in this step
+        self.step = self.saved = self.validated = 0
+        self.accumulate, self.halvings = config.accumulate, 0
+        self.best: dict[str, Any] = {}
+        self.stale = 0  # validations since the best one
+        self.ended = self.reason = ""  # how the run ended, and why where it was called off
+        self.checked = False  # that the learner returns what it declares
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+        return self.source.epoch + (0 if self.source.left else 1)
+
+    # ---- to and from checkpoints -------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """A checkpoint of this step; the first rank writes, all wait."""
+        states = self.ranks.collect({"random": random_state(), "recent": self.recent.state(), "since": self.since.state()})
+        if self.ranks.first:
+            self.log.sync()
+            weights = self.model.state_dict()
+            trainer = self._state() | {"ranks": states}
+            if self.average:
+                trainer["raw"] = {name: value.cpu() for name, value in weights.items()}
+                weights = weights | self.average.weights()
+            checkpoint.save(self.run, self.step, self.task.about, weights, trainer)
+            self.point()
+            checkpoint.prune(self.run, self.config.keep_every)
+        self.saved = self.step
+        self.ranks.wait()
+
+    def point(self) -> None:
+        """`best` names what the state says is best."""
+        if self.best and self.best["step"] in checkpoint.steps(self.run):
+            checkpoint.point(self.run, "best", self.best["step"])
+
+    def load(self, found: checkpoint.Checkpoint) -> None:
+        """Be exactly where the checkpoint was taken."""
+        state = found.trainer()
+        if len(state["ranks"]) != self.ranks.count:
+            raise UsageError(f"{found.path} was trained by {len(state['ranks'])} processes, here are {self.ranks.count}")
+        self.load_weights(found, state)
+        self.source.load(state["source"])
+        self.batches = iter(self.source)
+        mine = state["ranks"][self.ranks.rank]
+        self.recent.load(mine["recent"])
+        self.since.load(mine["since"])
+        self.finite.load(state["finite"])
+        self.step = self.saved = int(state["step"])
+        self.accumulate, self.halvings = int(state["accumulate"]), int(state["halvings"])
+        self.best, self.stale, self.ended = dict(state["best"]), int(state["stale"]), str(state["ended"])
+        if self.ended == CALLED_OFF:  # who resumes it wants it to go on
+            self.ended = ""
+        self.validated = int(state["validated"])
+        restore_random(mine["random"])
+
+    def load_weights(self, found: checkpoint.Checkpoint, state: Mapping[str, Any], *, optimiser: bool = True) -> None:
+        """Weights, and what the optimiser remembers of them; rates and decays stay those of this run."""
+        checkpoint.fit(self.model, state.get("raw", found.weights), str(found.path))
+        if optimiser:
+            if "optimiser" not in state:
+                raise CheckpointError(f"{found.path} holds no state of an optimiser")
+            options = [{k: v for k, v in group.items() if k != "params"} for group in self.optimiser.param_groups]
+            self.optimiser.load_state_dict(state["optimiser"])
+            for group, given in zip(self.optimiser.param_groups, options, strict=True):
+                group.update(given)
+        if self.average and "average" in state:
+            self.average.load(state["average"])
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "optimiser": self.optimiser.state_dict(),
+            "source": self.source.state(),
+            "finite": self.finite.state(),
+            "accumulate": self.accumulate,
+            "halvings": self.halvings,
+            "best": self.best,
+            "stale": self.stale,
+            "validated": self.validated,
+            "ended": self.ended,
+            "reason": self.reason,
+        } | ({"average": self.average.state()} if self.average else {})
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every generator that a learner may draw from, as plain data."""
+    name, keys, *rest = np.random.get_state()  # the global one: a learner's libraries may use it
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys, np.int64)), *rest],
+        "python": list(random.getstate()),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore_random(state: Mapping[str, Any]) -> None:
+    """Go on drawing where `random_state` was taken."""
+    torch.set_rng_state(state["torch"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    version, inner, following = state["python"]
+    random.setstate((version, tuple(inner), following))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _seed(seed: int, rank: int) -> None:
+    mixed = stable_hash(seed, rank, "training")
+    torch.manual_seed(mixed >> 1)
+    np.random.seed(mixed & 0xFFFFFFFF)
+    random.seed(mixed)

@@ -1,0 +1,135 @@
+"""How a run begins: new, from another run's checkpoint, or where it was left; and what it writes down about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from shadowbox.errors import UsageError
+from shadowbox.model import checkpoint
+from shadowbox.train import log, schedule
+from shadowbox.train import provenance as facts
+from shadowbox.train.config import MAY_CHANGE, Config
+from shadowbox.train.protocols import Parent
+from shadowbox.train.session import Session
+
+
+def settled(run: Path, config: Config, resume: bool) -> Config:
+    """The settings that hold: a resumed run keeps its own, and other wishes are refused with what differs."""
+    if not resume:
+        if checkpoint.steps(run):
+            raise UsageError(f"{run} has checkpoints already: --resume goes on with it, another --out begins another run")
+        return config
+    kept = Config.of(log.read_facts(run)["config"])
+    lines = [
+        f"{name}: {value!r} in the run, {getattr(config, name)!r} asked for"
+        for name, value in vars(kept).items()
+        if value != getattr(config, name) and name not in MAY_CHANGE
+    ]
+    if lines:
+        raise UsageError(
+            f"{run} cannot go on with other settings ({'; '.join(lines)}): take --parent {run}@latest into a new run"
+        )
+    return config
+
+
+def begin(session: Session, parent: Parent | None, resume: bool) -> None:
+    """Bring a session to where its run begins."""
+    if session.ranks.first:
+        checkpoint.sweep(session.run)
+    if resume:
+        _resume(session)
+        return
+    facts_of = _facts(session)
+    if parent:
+        facts_of |= _continue(session, parent)
+    if session.ranks.first:
+        log.write_facts(session.run, facts_of)
+    session.log.event("begin", 0, f"{facts_of['parameters']:,} parameters; {schedule.in_words(session.config, session.total)}")
+    session.save()  # something to go back to, from the first step on
+
+
+def note(session: Session, status: str) -> None:
+    """Bring `run.json` up to date: where the run is, and what it has cost over all its sessions."""
+    if not session.ranks.first:
+        return
+    known = log.read_facts(session.run)
+    known |= {"status": status, "step": session.step, "epoch": session.epoch, "best": session.best}
+    log.write_facts(session.run, known | {"reason": session.reason, "cost": session.meter.cost()})
+
+
+def _resume(session: Session) -> None:
+    folder = _latest(session)
+    found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
+    _must_be_the_same_data(session)
+    session.load(found)
+    if session.ranks.first:
+        session.point()
+        again = log.truncate(session.run, session.step)
+        session.log.reopen()
+        session.log.event("resume", session.step, f"resumed at step {session.step:,}", lines_taken_back=again)
+
+
+def _latest(session: Session) -> Path:
+    """The checkpoint that `latest` names; where a kill came between two renames, the newest whole one."""
+    there = checkpoint.steps(session.run)
+    pointed = checkpoint.pointed(session.run, "latest")
+    if pointed is None and there:
+        return checkpoint.find(f"{session.run}@step={there[-1]}")
+    if (
+        pointed is not None
+        and pointed not in there
+        and not (session.run / checkpoint.FOLDER / f"{pointed:08d}").exists()
+        and there
+    ):
+        session.log.event("resume", there[-1], f"the checkpoint of step {pointed} is gone; step {there[-1]} is taken")
+        return checkpoint.find(f"{session.run}@step={there[-1]}")
+    return checkpoint.find(f"{session.run}@latest")
+
+
+def _must_be_the_same_data(session: Session) -> None:
+    before, now = log.read_facts(session.run), session.task.facts
+    for name, what in (("fingerprint", "data"), ("split", "the split")):
+        if name in before and before[name] != now.get(name):
+            raise UsageError(
+                f"{session.run} was trained on {what} {before.get(name)}, this is {now.get(name)}: "
+                f"take --parent {session.run}@latest into a new run"
+            )
+
+
+def _continue(session: Session, parent: Parent) -> dict[str, Any]:
+    """Weights of another run; its place in the line of descent."""
+    folder = checkpoint.find(parent.spec)
+    found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
+    state = found.trainer() if parent.optimiser else {}
+    session.load_weights(found, {key: state[key] for key in ("optimiser", "raw") if key in state}, optimiser=parent.optimiser)
+    if session.average:
+        session.average = schedule.Average(session.model, session.config.ema)
+    before = log.read_facts(folder.parent.parent) if (folder.parent.parent / log.FACTS).exists() else {}
+    lineage = [*before.get("lineage", []), {"run": str(folder.parent.parent), "step": found.step, "spec": parent.spec}]
+    kept = "weights and optimiser" if parent.optimiser else "weights; the optimiser begins anew"
+    session.log.event("parent", 0, f"continues {parent.spec} (step {found.step:,}): {kept}, and so does the schedule")
+    return {"parent": {"spec": parent.spec, "step": found.step, "optimiser": parent.optimiser}, "lineage": lineage}
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    about, config = session.task.about, session.config
+    return {
+        "format": "shadowbox run",
+        "version": 1,
+        "status": "running",
+        "step": 0,
+        "total": session.total,
+        "config": config.to_json(),
+        "game": about.schema.name,
+        "kind": about.kind,
+        "preset": about.preset,
+        "parameters": schedule.count(session.model.parameters()),
+        "facts_hash": about.schema.facts_hash,
+        "coding_hash": about.schema.coding_hash,
+        "card_hash": None,
+        "fingerprint": None,
+        "lineage": [],
+        **session.task.facts,
+        **facts.made_with(session.ranks.device, session.ranks.count),
+    }

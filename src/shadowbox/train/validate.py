@@ -1,0 +1,102 @@
+"""Validation: every score beside its baselines, each with an interval over episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shadowbox.core.stats import Interval, bootstrap_ratio
+from shadowbox.errors import TrainingError
+from shadowbox.train.distributed import Ranks
+from shadowbox.train.protocols import Learner
+
+MOST_SHOWN = 4  # scores in a line of the table; the log has all of them
+TRIES = 500  # of the bootstrap: enough for two digits, and a fraction of a second
+
+
+@torch.no_grad()
+def validate(learner: Learner, model: nn.Module, batches: Iterable[Any], ranks: Ranks) -> dict[str, Interval]:
+    """Each score and each "score/baseline" of it, over all batches. Ranks share the batches and get the same answer."""
+    training = model.training
+    model.eval()
+    sums: dict[str, dict[int, tuple[float, float]]] = {}
+    try:
+        for batch in batches:
+            found = learner.score(model, learner.put(batch, ranks.device))
+            must_be_declared("scores", found, wanted_scores(learner))
+            for name, score in found.items():
+                figures = torch.stack([score.top.double(), score.bottom.double()]).cpu().numpy()
+                _add(sums.setdefault(name, {}), np.asarray(batch.episode), figures)
+    finally:
+        model.train(training)
+    return {name: _interval(per_episode) for name, per_episode in _merged(sums, ranks).items()}
+
+
+def wanted_scores(learner: Learner) -> set[str]:
+    """The names that `score` must return."""
+    return {*learner.scores, *(f"{name}/{floor}" for name, floors in learner.scores.items() for floor in floors)}
+
+
+def must_be_declared(what: str, found: Iterable[str], declared: Iterable[str]) -> None:
+    """Assert that names are those that were declared, in words."""
+    more, less = set(found) - set(declared), set(declared) - set(found)
+    if more or less:
+        parts = [f"returned and not declared: {', '.join(sorted(more))}"] * bool(more)
+        parts += [f"declared and not returned: {', '.join(sorted(less))}"] * bool(less)
+        raise TrainingError(f"the learner's {what} are not those that it declares; " + "; ".join(parts))
+
+
+def must_add_up(loss: Tensor, found: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
+    """Assert that the scalar is the weighted sum of the declared losses."""
+    total = sum(weight * float(found[name].detach()) for name, weight in weights.items())
+    scalar = float(loss.detach())
+    if abs(scalar - total) > 1e-2 * max(1.0, abs(total)):  # bf16 has three digits; a NaN is dealt with elsewhere
+        raise TrainingError(f"the learner's loss is {scalar:.6g}, its declared losses times their weights are {total:.6g}")
+
+
+def as_row(learner: Learner, scores: Mapping[str, Interval]) -> dict[str, float]:
+    """For the table: the first scores that a learner declares, and beside each the best of its baselines."""
+    row: dict[str, float] = {}
+    for name, floors in islice(learner.scores.items(), MOST_SHOWN):
+        row[name] = scores[name].value
+        values = [scores[f"{name}/{floor}"].value for floor in floors]
+        if values:
+            row[f"~{name}"] = (min if learner.better[name] == "low" else max)(values)
+    return row
+
+
+def as_figures(scores: dict[str, Interval]) -> dict[str, float]:
+    """Flat names for a line of the log: the value, and `.low` and `.high` of its interval."""
+    flat: dict[str, float] = {}
+    for name, (value, low, high) in scores.items():
+        flat |= {name: value, f"{name}.low": low, f"{name}.high": high}
+    return flat
+
+
+def _add(sums: dict[int, tuple[float, float]], episodes: np.ndarray[Any, Any], figures: np.ndarray[Any, Any]) -> None:
+    numbers, at = np.unique(episodes, return_inverse=True)
+    tops, bottoms = (np.bincount(at, weights=row, minlength=len(numbers)) for row in figures)
+    for number, top, bottom in zip(numbers.tolist(), tops.tolist(), bottoms.tolist(), strict=True):
+        before = sums.get(number, (0.0, 0.0))
+        sums[number] = before[0] + top, before[1] + bottom
+
+
+def _merged(sums: dict[str, dict[int, tuple[float, float]]], ranks: Ranks) -> dict[str, dict[int, tuple[float, float]]]:
+    merged: dict[str, dict[int, tuple[float, float]]] = {}
+    for part in ranks.collect(sums):
+        for name, per_episode in part.items():
+            into = merged.setdefault(name, {})
+            for number, (top, bottom) in per_episode.items():
+                before = into.get(number, (0.0, 0.0))
+                into[number] = before[0] + top, before[1] + bottom
+    return merged
+
+
+def _interval(per_episode: dict[int, tuple[float, float]]) -> Interval:
+    tops, bottoms = zip(*(per_episode[number] for number in sorted(per_episode)), strict=True)
+    return Interval(*map(float, bootstrap_ratio(np.array(tops), np.array(bottoms), tries=TRIES)))

@@ -1,0 +1,173 @@
+"""The behaviour gate: what is counted, what fails, where, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from judging import BRAWL
+
+from shadowbox.evaluate import gate
+from shadowbox.evaluate.closed_loop import Behaviour
+from shadowbox.evaluate.closed_loop import figures as closed_figures
+from shadowbox.evaluate.metrics import BY_NAME
+from shadowbox.evaluate.press_counts import halves, ratios, state_distance, tally, worst_states
+from shadowbox.evaluate.recorded import seat_of
+
+STATES = BRAWL.schema.columns["player/state"].field.names
+RUN = STATES.index("attack")
+
+
+def played(seed, share=1.0, hold=5, rate=0.02, frames=1500):
+    """A seat in which `j` begins to be held for `hold` frames at a rate, twice as often in the second half, an attack."""
+    draws = np.random.default_rng(seed)
+    columns = BRAWL.schema.neutral(frames + 1)
+    attacking = np.arange(frames + 1) >= frames // 2
+    columns["player/state"][attacking] = RUN
+    for start in np.flatnonzero(draws.random(frames) < rate * share * np.where(attacking[:-1], 2, 1)):
+        columns["keys/j"][start : start + hold, 0] = True
+    columns["keys/g"][:3, 0] = True
+    return seat_of(BRAWL.schema, columns, seed, 0)
+
+
+def counted(numbers, **changes):
+    """Such seats, counted."""
+    return tally(BRAWL.schema, [played(number, **changes) for number in numbers])
+
+
+def judged(play, data):
+    """The verdict, and the figures, each with baselines that its metric declares."""
+    found, by_button = closed_figures(Behaviour("by hand", play, data, {"look_up": data}))
+    for name, figure in found.items():
+        assert set(figure.baselines) <= set(BY_NAME[name.partition(".")[0]].baselines), name
+    return gate.judge(BRAWL.schema, play, data, by_button), found
+
+
+def test_strain_is_where_the_gate_ends():
+    """As in the data it is next to 0, at a press ratio of 1.25 alone between, beyond the gate above 1, and never pressing 9."""
+    data = counted(range(20, 60))
+    close, far, never = (gate.strain(counted(range(40), **changes), data) for changes in ({}, {"share": 2.5}, {"share": 0}))
+    assert close < 0.3 < 1 < far < 9
+    assert never == 9
+
+
+def test_counts_by_hand():
+    """Frames, frames down and presses begun of a seat, and the same by state, are those of its columns."""
+    one = played(0)
+    found, j = tally(BRAWL.schema, [one]), list(BRAWL.schema.control_keys).index("keys/j")
+    down = one.down["keys/j"]
+    assert found.frames[0, j] == 1500
+    assert found.down[0, j] == down.sum()
+    assert found.begun[0, j] == (down & ~one.before["keys/j"]).sum()
+    assert found.in_state[0, j, RUN].tolist() == [750, down[750:].sum(), (down & ~one.before["keys/j"])[750:].sum()]
+    assert found.time["player/state"][0, RUN] == 750
+    assert found.in_state[0, j].sum(0).tolist() == [1500, down.sum(), found.begun[0, j]]
+
+
+def test_the_same_behaviour_passes():
+    """Other matches of the same player pass, with ratios near 1 and the real floor beside them."""
+    verdict, found = judged(counted(range(20)), counted(range(100, 140)))
+    assert verdict.passed
+    assert verdict.why == []
+    (used,) = [control for control in verdict.controls if control.used]
+    assert used.button == "keys/j"
+    ratio = found["press_ratio.keys/j"]
+    assert ratio.value.value == pytest.approx(1, abs=0.15)
+    assert ratio.value.low < ratio.value.value < ratio.value.high
+    assert ratio.baselines["real"].value == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"share": 0.0}, [r"is down 0\.00 times", r"begins 0\.00 times"]),
+        ({"share": 0.5}, [r"is down 0\.[4-7]", r"begins 0\.[4-6]"]),
+        ({"hold": 12}, [r"is down 2\."]),  # presses as often, and holds too long
+        ({"hold": 2, "share": 2.5}, [r"begins 2\."]),  # down as long, in many short presses
+    ],
+)
+def test_other_behaviour_fails_in_words(change, words):
+    """Too few, too many, too long and too short presses fail, each by what is wrong, how much, and where."""
+    verdict, _ = judged(counted(range(20), **change), counted(range(100, 140)))
+    assert not verdict.passed
+    assert len(verdict.why) == len(words)
+    for sentence, word in zip(verdict.why, words, strict=True):
+        assert re.match(f"keys/j {word}", sentence), sentence
+        assert "allowed is" in sentence
+        assert "most of it while attack" in sentence
+
+
+def test_a_rare_button_is_listed_and_not_judged():
+    """A button with fewer than 50 presses in the data cannot fail, and one without any is no number; both are listed."""
+    verdict, _ = judged(counted(range(20)), counted(range(100, 140)))
+    data = verdict.to_json()["controls"]
+    assert data["keys/g"] | {"states": 0} == data["keys/g"] | {"passed": None, "used": False, "onsets_in_data": 40, "states": 0}
+    assert data["keys/w"]["press_ratio"]["value"] is None
+    assert set(data) == set(BRAWL.schema.control_keys)
+    json.dumps(verdict.to_json(), allow_nan=False)
+
+
+def test_nothing_used_is_not_passed():
+    """Where no button is used nothing can be called good."""
+    rare = counted([1], rate=0.001)
+    verdict, _ = judged(rare, rare)
+    assert not verdict.passed
+    assert "no button begins 50 presses" in verdict.why[0]
+
+
+def test_states_are_ordered_by_their_share_of_the_difference():
+    """Twice the rate in attacks makes attacks the first state named, with the shares of both sides."""
+    play, data = counted(range(20), share=2.0), counted(range(100, 120))
+    first = worst_states(play, data, "keys/j", STATES)[0]
+    assert first["state"] == "attack"
+    assert first["press"] > 1.5 * first["press_data"]
+    assert first["onset"] > 1.5 * first["onset_data"]
+
+
+def test_halves_are_episodes():
+    """Both seats of an episode stay on one side, and nothing is lost."""
+    seats = [seat_of(BRAWL.schema, BRAWL.schema.neutral(10), number, player) for number in range(5) for player in (0, 1)]
+    one, other = halves(tally(BRAWL.schema, seats))
+    assert one.episodes.tolist() == [0, 2, 4]
+    assert other.episodes.tolist() == [1, 3]
+    assert one.frames.sum() + other.frames.sum() == tally(BRAWL.schema, seats).frames.sum()
+
+
+def test_seats_of_an_episode_count_together():
+    """Only episodes are independent: what both players of one did is one row, and intervals are as wide as for episodes."""
+    seats = [played(number) for number in range(6)]
+    twice = tally(BRAWL.schema, [*seats, *seats])
+    once = tally(BRAWL.schema, seats)
+    assert len(twice) == 6
+    assert (twice.down == 2 * once.down).all()
+    assert ratios(twice, twice, "keys/j") == ratios(once, once, "keys/j")
+
+
+def test_the_same_episodes_are_compared_in_pairs():
+    """One frame ahead both sides share their episodes: a copy has a ratio of 1 and no doubt, however much they differ."""
+    data = tally(BRAWL.schema, [played(number, share=1 + number % 3) for number in range(9)])
+    alike, apart = (ratios(data, data, "keys/j", paired=paired)["press_ratio"] for paired in (True, False))
+    assert alike == (1, 1, 1)
+    assert apart.high - apart.low > 0.3
+
+
+def test_distances_of_states():
+    """The same time in each state is no distance; only attacking is one, and its interval excludes 0."""
+    data = counted(range(10))
+    assert state_distance(counted(range(10)), data, "player/state").value == 0
+    columns = BRAWL.schema.neutral(200)
+    columns["player/state"][:] = RUN
+    always = tally(BRAWL.schema, [seat_of(BRAWL.schema, columns, at, 0) for at in range(5)])
+    found = state_distance(always, data, "player/state")
+    assert found.value == pytest.approx(0.311, abs=0.01)
+    assert found.low > 0.2
+
+
+def test_quotients_of_rates_are_the_ratio():
+    """The press ratio is frames down a frame of play over frames down a frame of data."""
+    play, data = counted(range(8), share=0.5), counted(range(20, 40))
+    j = play.buttons.index("keys/j")
+    rate = [side.down[:, j].sum() / side.frames[:, j].sum() for side in (play, data)]
+    assert ratios(play, data, "keys/j")["press_ratio"].value == pytest.approx(rate[0] / rate[1])

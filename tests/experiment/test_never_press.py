@@ -1,0 +1,53 @@
+"""The originals' failure, small: their recipe does not press, adding to logits presses without end, `chain` plays as shown."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from shadowbox.cards import card as cards
+from shadowbox.cards.file import CardFile
+from shadowbox.experiment import results
+from shadowbox.experiment.run import Wish, run
+from shadowbox.games import load
+
+ROOT = Path(__file__).parents[2]
+CARD, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-melee.md"
+
+
+@pytest.mark.slow
+def test_the_failure_and_its_cure(tmp_path, monkeypatch):
+    """The committed card, smaller: the older recipe fails the gate though its metric looks good, and `chain` passes it."""
+    monkeypatch.chdir(tmp_path)
+    cases = {case["name"]: case for case in cards.must_read(CARD)[1].sweep.cases}
+    less = {
+        "sweep.cases": [cases[name] for name in ("seed", "bias", "chain")],
+        "train.steps": 240,
+        "train.validate_every": 240,
+        "data.store": "data/small",
+        "data.make.record.matches": 80,
+        "eval.matches": 60,
+        "eval.episodes": 12,
+    }
+    found = run(CARD, load, Wish(changes=less, keep_card=True))
+    figures = {
+        each.changes["name"]: {outcome.target.metric.removeprefix("eval/"): outcome.value for outcome in each.outcomes}
+        for each in found.settings
+    }
+    assert {name: row["gate"] for name, row in figures.items()} == {"seed": 0, "bias": 0, "chain": 1}, figures
+    assert figures["seed"]["val/btn_pressed_acc"] > 0.85, "it looks good by the metric of its authors"
+    assert figures["seed"]["press_ratio_max"] < 0.5
+    assert figures["bias"]["press_ratio_max"] > 1.5
+    assert found.to_json()["settings"][2]["targets"][0]["passed"]
+
+
+def test_the_page_is_what_the_card_found():
+    """docs/never-press.md and its picture are those that the results in both cards give; in play `chain` passes."""
+    sys.path.insert(0, str(ROOT / "demo"))
+    from never_press import written
+
+    found, people = (results.kept(CardFile.read(card)) for card in (CARD, PEOPLE))
+    assert found["verdict"] in ("passed", "missed")
+    assert {each["set"]["name"]: each["targets"][0]["passed"] for each in found["settings"]}["chain"]
+    for path, text in written(found, people).items():
+        assert path.read_text() == text

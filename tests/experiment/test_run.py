@@ -1,0 +1,367 @@
+"""Cards that run: their rules are obeyed on time, their verdicts are written back, and what was killed goes on."""
+
+import json
+import os
+import re
+
+import pytest
+from apprentice import figures, same, weights
+from promises import GAME, HEAD, games, ran, write
+from ranks import together
+
+from shadowbox.cards.file import CardFile
+from shadowbox.errors import CardError, UsageError
+from shadowbox.experiment import results
+from shadowbox.experiment.run import Wish, run
+from shadowbox.train import runs as prior
+
+ALWAYS = "train/loss > 0.0001"  # holds at every line of the log: steps 5, 10, ... 30
+
+
+def trained(**changes):
+    """HEAD's settings of the loop, changed."""
+    return {**HEAD["set"], "train": {**HEAD["set"]["train"], **changes}}
+
+
+def test_passed(project):
+    """A run to the end says for each target what was reached, with an interval and baselines, in the card and beside it."""
+    path = write(targets=[*HEAD["targets"], {"metric": "val/onset_f1", "op": ">", "value": 0.9999, "at": "last"}])
+    found, _ = ran(path)
+    answer = json.loads(json.dumps(found.to_json()))
+    assert (answer["verdict"], answer["run"], found.exit_code) == ("passed", "runs/toy", 0)
+    first, second = answer["targets"]
+    assert first["passed"]
+    assert first["low"] <= first["value"] <= first["high"]
+    assert first["baselines"].keys() == {"hold", "rate"}
+    assert (second["passed"], second["verdict"]) == (False, "missed")
+    text = path.read_text()
+    assert "| **val/loss** | &lt; 50 |" in text
+    assert results.kept(CardFile.read(path))["verdict"] == "passed"
+    assert json.loads((project / "runs/toy/verdict.json").read_text())["targets"] == answer["targets"]
+    facts = json.loads((project / "runs/toy/0/run.json").read_text())
+    assert facts["settings"]["train.lr"] == {"value": 0.003, "from": "card"}
+    assert facts["settings"]["model.depth"]["from"] == "preset"
+    assert facts["settings"]["train.clip"]["from"] == "default"
+    assert facts["card_hash"] == CardFile.read(path).hash
+
+
+def test_missed_exits_0(project):
+    """A run that reached nothing still ran as promised; without a primary target every one decides."""
+    path = write(targets=[{"metric": "val/loss", "op": "<", "value": 0.001}, {"metric": "val/loss", "op": "<", "value": 50}])
+    found, _ = ran(path)
+    assert (found.verdict, found.exit_code) == ("missed", 0)
+
+
+def test_for_free(project):
+    """A target that a baseline meets, too, is said to be so."""
+    found, _ = ran(write(targets=[{"metric": "val/press_f1", "op": ">", "value": 0.05}]))
+    assert "hold" in found.outcomes[0].for_free
+    assert "but so do hold" in (project / "cards/toy.md").read_text()
+
+
+def test_replaced(project):
+    """Running again replaces the results, and its runs."""
+    path = write()
+    ran(path)
+    first = json.loads((project / "runs/toy/verdict.json").read_text())
+    ran(path, changes={"train.steps": 20})
+    again = json.loads((project / "runs/toy/verdict.json").read_text())
+    assert (first["stamps"], again["stamps"]) == ([], ["--set train.steps=20"])
+    assert path.read_text().count("card:results") == 1
+
+
+RULES = [
+    ({"when": "train/loss > 0.0001"}, 5),
+    ({"when": "train/loss > 0.0001", "after": "12 steps"}, 15),
+    ({"when": "train/loss > 0.0001", "after": "50%"}, 15),
+    ({"when": "train/loss > 0.0001", "for": "10 steps"}, 15),
+    ({"when": "val/loss > 0.0001"}, 10),
+    ({"when": "no_increase(train/lr)", "for": "10 steps"}, 15),  # the rate is highest at the end of the warm-up, in step 5
+    ({"when": "ratio(train/loss, train/norm) > 0.0001", "after": "7 steps"}, 10),
+    ({"when": "rolling_mean(train/loss, 3) > 0.0001"}, 15),
+    ({"when": "train/loss > 1000 or val/loss > 0.0001"}, 10),
+    ({"when": "val/loss > val/loss.low", "after": "1 epoch"}, None),
+]
+
+
+@pytest.mark.parametrize(("rule", "step"), RULES, ids=[rule["when"] + str(step) for rule, step in RULES])
+@pytest.mark.parametrize("action", ["stop", "pause", "warn"])
+def test_rules(project, rule, step, action):
+    """Each kind of rule stops, pauses or warns a real run at its step; a stop and a pause exit 75 with a checkpoint."""
+    if step is None:
+        step = -(-prior_epoch() // 10) * 10
+    path = write(kill=[{**rule, "action": action}])
+    found, _said = ran(path)
+    facts = prior.find("runs/toy").facts
+    (fired, *_) = results.firings(prior.find("runs/toy"))
+    assert (fired["step"], fired["action"]) == (step, action)
+    if action == "warn":
+        assert (found.verdict, found.exit_code, facts["step"]) == ("passed", 0, 30)
+        return
+    assert (found.verdict, found.exit_code) == ({"stop": "killed", "pause": "paused"}[action], 75)
+    assert facts["step"] == step
+    assert rule["when"].split(" ")[0].split("(")[-1].rstrip(",") in found.reason
+    assert (project / "runs/toy/0/latest").read_text().strip() == f"{step:08d}"
+    assert not any(outcome.verdict == "passed" for outcome in found.outcomes)
+
+
+def prior_epoch():
+    """Steps of an epoch of the toy card."""
+    from promises import checked
+
+    return checked(write()).facts["batches_per_epoch"]
+
+
+@pytest.mark.parametrize("action", ["stop", "pause"])
+def test_resumes(project, action):
+    """What its card ended goes on with --resume, bit for bit as if it had not been; running it anew by accident is refused."""
+    path = write(kill=[{"when": ALWAYS, "after": "12 steps", "action": action}])
+    ran(path)
+    with pytest.raises(UsageError, match=r"runs/toy/0 is (killed|paused) at step 15: go on with --resume"):
+        ran(path)
+    found, _ = ran(path, resume=True)
+    assert (found.verdict, found.exit_code) == ("passed", 0)
+    ran(write("straight", kill=[]))
+    assert same(weights("runs/toy/0"), weights("runs/straight/0"))
+    assert figures(project / "runs/toy/0") == figures(project / "runs/straight/0")
+
+
+def test_nonfinite(project, monkeypatch):
+    """Steps whose gradient is no number are told to the rule that watches for them."""
+    from apprentice import Poisoned
+
+    from shadowbox.learners import registry as ways
+
+    class Bad(Poisoned):
+        bad = (7,)
+
+    prepare = ways.Imitation.prepare
+
+    def poisoned(self, *arguments, **options):
+        import dataclasses
+
+        task = prepare(self, *arguments, **options)
+        return dataclasses.replace(task, learner=Bad(task.learner))
+
+    monkeypatch.setattr(ways.Imitation, "prepare", poisoned)
+    found, _ = ran(write(kill=[{"when": "nonfinite(train/loss)"}]))
+    assert (found.verdict, prior.find("runs/toy").facts["step"]) == ("killed", 10)
+
+
+def test_proposal(project):
+    """A warning may propose settings; a follow-up card takes them, and the old run as its baseline."""
+    from shadowbox.experiment import templates as draft
+
+    ran(write(kill=[{"when": ALWAYS, "action": "warn", "set": {"train.lr": 0.001, "model": {"width": 16}}}]))
+    head = draft.follow_up("again", "runs/toy")
+    assert head["targets"][0]["value"] == pytest.approx(prior.find("runs/toy").figures()["val/loss"])  # more than was reached
+    assert (head["id"], head["baseline"]) == ("again", {"run": "runs/toy/0"})
+    assert {name: head["set"][name] for name in ("train.lr", "model.width", "train.steps")} == {
+        "train.lr": 0.001,
+        "model.width": 16,
+        "train.steps": 30,
+    }
+    draft.write(head)
+    _found, _ = ran(project / "cards" / "again.md")
+    assert prior.find("runs/again").facts["settings"]["model.width"] == {"value": 16, "from": "card"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ["stop", "pause", "warn"])
+def test_two_processes(project, action):
+    """Two processes obey a rule at the same step, leave one set of results, and go on together."""
+    path = write(kill=[{"when": ALWAYS, "after": "12 steps", "action": action}])
+    expected = 0 if action == "warn" else 75
+
+    def work(rank, resume=False):
+        code = run(path, games, Wish(resume=resume)).exit_code
+        os._exit(code)
+
+    assert together(work) == [expected, expected]
+    facts = prior.find("runs/toy").facts
+    assert facts["step"] == (30 if action == "warn" else 15)
+    assert facts["machine"]["ranks"] == 2
+    assert results.kept(CardFile.read(path))["verdict"] == {"stop": "killed", "pause": "paused", "warn": "passed"}[action]
+    if action != "warn":
+        assert together(lambda rank: work(rank, resume=True)) == [0, 0]
+        assert prior.find("runs/toy").facts["step"] == 30
+
+
+def test_seeds(project):
+    """Seeds are repeats: the value is their mean, the interval Student's; one that is finished is not trained again."""
+    path = write(seeds=[3, 5, 7])
+    found, said = ran(path)
+    (outcome,) = found.outcomes
+    assert len(set(outcome.seeds)) == 3
+    assert outcome.value == pytest.approx(sum(outcome.seeds) / 3)
+    assert outcome.low < min(outcome.seeds) or outcome.high > max(outcome.seeds)
+    assert said == [f"seed {seed} ({at} of 3)" for at, seed in enumerate((3, 5, 7), 1)]
+    before = [(project / f"runs/toy/{seed}/run.json").stat().st_mtime_ns for seed in (3, 5, 7)]
+    ran(path, resume=True)
+    assert before == [(project / f"runs/toy/{seed}/run.json").stat().st_mtime_ns for seed in (3, 5, 7)]
+
+
+def test_finished_runs_are_the_cards_own(project):
+    """A finished run does not count for a card that was changed since; one that must be played otherwise is judged again."""
+    path = write()
+    ran(path)
+    path.write_text(path.read_text().replace("lr: 0.003", "lr: 0.002"))
+    with pytest.raises(UsageError, match=r"was trained with other settings \(train.lr 0.003 -> 0.002\)"):
+        ran(path, resume=True)
+
+
+@pytest.mark.slow
+def test_judged_by_playing(project):
+    """Targets named eval/ come from matches after training, which are played again only where the card asks for others."""
+    call = {"p0": "based", "p1": "random", "matches": 20, "seed": 3, "options": {"time_limit": 120}}
+    data = {"store": "data/made", "split": "70/30/0", "make": {"record": call}}
+    model = {"width": 16, "head_width": 16, "memory": 16}
+    settings = {**trained(steps=4, validate_every=0, log_every=2), "model": model}
+    more = {"game": "brawl", "preset": "default", "data": data, "set": settings,
+            "targets": [{"metric": "eval/win_rate.random", "op": ">=", "value": 0.0}]}  # fmt: skip
+    found, said = ran(write(**more, eval={"against": "random", "matches": 4, "episodes": 4}))
+    assert (found.verdict, said[-1]) == ("passed", "runs/toy/0: judged by playing")
+    assert 0 <= found.outcomes[0].value <= 1
+    path = write(**more, eval={"against": "random", "matches": 6, "episodes": 4, "calibrate": True})
+    assert ran(path, resume=True)[1] == ["runs/toy/0: judged by playing"]
+    (judged,) = (project / "runs/toy/0").glob("checkpoints/*/evaluation.json")
+    chosen = json.loads((judged.parent / "config.json").read_bytes())["calibration"]
+    heat = chosen["temperature"]["flags"]["temperature"] * chosen["play"]["temperature"]
+    assert json.loads(judged.read_bytes())["heat"]["flags"] == pytest.approx(heat)
+    assert ran(path, resume=True)[1] == []
+
+
+def test_every_seed_may_draw_its_own_split(project):
+    """With `resplit` each seed holds other episodes back, is judged on those, and the interval is one over all of it."""
+    targets = [*HEAD["targets"], {"metric": "eval/onset_f1", "op": ">=", "value": 0.0}]
+    wish = {
+        "seeds": [0, 1],
+        "eval": {"matches": 2, "episodes": 5},
+        "set": {**HEAD["set"], "train.steps": 2},
+        "targets": targets,
+    }
+    ran(write("same", **wish))
+    found, _ = ran(write("anew", data={**HEAD["data"], "resplit": True}, **wish))
+    splits = {name: [prior.find(project / f"runs/{name}/{seed}").facts["split"]["seed"] for seed in (0, 1)]
+              for name in ("same", "anew")}  # fmt: skip
+    assert splits == {"same": [0, 0], "anew": [0, 1]}
+    judged = [json.loads(next((project / f"runs/anew/{seed}").glob("**/evaluation.json")).read_bytes()) for seed in (0, 1)]
+    assert [each["split"].partition(", ")[2] for each in judged] == ["", "seed 1"]
+    loss, onsets = found.outcomes
+    assert loss.low < loss.value < loss.high
+    assert 0 <= onsets.low <= onsets.value <= onsets.high <= 1, "no interval leaves what a figure can be"
+
+
+def test_budget(project):
+    """A card's seeds share its budget; when it is spent the run is killed, and a timeout pauses one run."""
+    path = write(budget={"wall": 0.001}, seeds=[1, 2])
+    found, _ = ran(path)
+    assert (found.verdict, found.exit_code) == ("killed", 75)
+    assert re.match(r"budget: .* of 0 s are spent", found.reason)
+    assert not (project / "runs/toy/2").exists()
+    found, _ = ran(write("slow", timeout=0.001))
+    assert (found.verdict, found.reason.split(":")[0]) == ("paused", "timeout")
+    (project / "prices.yaml").write_text("date: 2026-01-01\nusd_per_hour: {abacus: 3600}\n")
+    found, _ = ran(write("dear", budget={"usd": 0.001, "machine": "abacus"}))
+    assert (found.verdict, "US dollars are spent (abacus)" in found.reason) == ("killed", True)
+
+
+def test_sweep(project):
+    """Every setting of a grid runs; the table has them all, and the best by the primary target stands for the card."""
+    path = write(sweep={"grid": {"train.lr": [0.00001, 0.003], "model.width": [16]}})
+    found, _ = ran(path)
+    assert [dict(each.changes) for each in found.settings] == [
+        {"train.lr": 0.00001, "model.width": 16},
+        {"train.lr": 0.003, "model.width": 16},
+    ]
+    values = [each.outcomes[0].value for each in found.settings]
+    assert found.outcomes[0].value == min(values)
+    assert (project / "runs/toy/lr=0.003_width=16/0/run.json").exists()
+    assert path.read_text().count("model.width=16") == 2
+
+
+def test_the_best_of_a_sweep():
+    """The target that decides ranks settings, of equals what met most stands first; what never finished comes last."""
+
+    def setting(gate, error, verdict="passed"):
+        wanted = [("gate", ">=", gate, gate == 1, True), ("error", "<", error, error < 2, False)]
+        parts = ("metric", "op", "value", "passed", "primary")
+        return {"verdict": verdict, "targets": [dict(zip(parts, each, strict=True)) for each in wanted]}
+
+    assert results.best_setting([setting(0, 1), setting(1, 3)]) == 1
+    assert results.best_setting([setting(1, 3), setting(1, 1)]) == 1
+    assert results.best_setting([setting(1, 1), setting(1, 1)]) == 0
+    assert results.best_setting([setting(1, 1, "unfinished"), setting(0, 3, "missed")]) == 1
+    assert results.best_setting([setting(None, 1, "killed"), setting(0, 3, "missed")]) == 1
+    assert results.best_setting([{"verdict": "passed", "targets": []}]) == 0
+
+
+def test_random_sweep(project):
+    """Drawn settings depend on the sweep's seed alone and stay within their bounds; time that is over ends the sweep."""
+    from shadowbox.cards import card as cards
+    from shadowbox.experiment import sweep
+
+    wish = {"random": {"train.lr": {"low": 0.0001, "high": 0.01, "log": True}, "model.width": [16, 32]}, "tries": 3}
+    path = write(sweep={**wish, "wall": 0.001})
+    card = cards.must_read(path)[1]
+    assert sweep.chosen(card) == sweep.chosen(card)
+    assert all(0.0001 <= each["train.lr"] <= 0.01 for each in sweep.chosen(card))
+    found, said = ran(path)
+    assert len(found.settings) == 1
+    assert "the sweep's 0 s are over after 1 of 3 settings" in said
+
+
+def test_parent(project):
+    """A card may begin with another run's weights; its run keeps the lineage."""
+    ran(write("base"))
+    _found, _ = ran(write(parent="runs/base/0@best"))
+    assert prior.find("runs/toy").facts["lineage"][0]["run"].endswith("runs/base/0")
+
+
+def test_on_oom(project):
+    """on_oom says how small the parts of a batch may become."""
+    from promises import checked
+
+    for wish, halvings in ({"retries": 1}, 1), ({"batch": 2}, 2), ({"batch": 8}, 0):
+        assert checked(write(on_oom=wish)).settled.config.halvings == halvings
+
+
+def test_data_is_made(project, monkeypatch):
+    """A store that is missing is made by the call in the card, whole or not at all, and known by that call ever after."""
+    data = {
+        "store": "data/made",
+        "split": "40/40/20",
+        "make": {"record": {"p0": "based", "p1": "random", "matches": 10, "seed": 3}},
+    }
+    model = {"sees" if False else "width": 16, "head_width": 16}
+    path = write(
+        game="brawl",
+        data=data,
+        set={**trained(steps=4, validate_every=0, log_every=2), "model": model},
+        targets=[{"metric": "val/loss", "op": ">", "value": 0}],
+    )
+    _found, said = ran(path)
+    assert said[0] == "data/made is not here: it is made as the card says"
+    facts = prior.find("runs/toy").facts
+    assert facts["data"]["fingerprint"].startswith("made:")
+    assert [entry.name for entry in (project / "data").iterdir() if "making" in entry.name] == []
+    path.write_text(path.read_text().replace("seed: 3", "seed: 4"))
+    with pytest.raises(CardError, match="was made by another call"):
+        ran(path)
+
+
+def test_external(project):
+    """Data that lies elsewhere is not made up: the card is right, and running it says where the data is."""
+    path = write(data={"store": "data/far", "external": "a disk in the attic"}, facts={"frames": 206754081})
+    from promises import checked
+
+    assert checked(path).good
+    with pytest.raises(CardError, match=r"lies elsewhere \(a disk in the attic\): bring it to data/far"):
+        ran(path)
+
+
+def test_games_are_asked_for(project):
+    """The toy game's record is what the tests hand in; a card about a game that is not there is refused."""
+    with pytest.raises(CardError, match="unknown game 'chess'"):
+        ran(write(game="chess"))
+    assert GAME.name == "toy"

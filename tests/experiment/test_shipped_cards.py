@@ -1,0 +1,49 @@
+"""The cards that come with the project."""
+
+from pathlib import Path
+
+import pytest
+
+from shadowbox.cards.file import CardFile
+from shadowbox.experiment import check, results
+from shadowbox.games import load
+
+FOLDER = Path(__file__).parents[2] / "cards"
+CARDS = sorted(FOLDER.glob("*.md"))
+
+
+def test_cards_alone():
+    """The folder holds cards and nothing else, among them those that the documentation names."""
+    assert sorted(FOLDER.iterdir()) == CARDS
+    assert {"brawl-clone", "melee-onsets", "never-press", "never-press-melee", "policy-22k", "policy-melee"} <= {
+        path.stem for path in CARDS
+    }
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_right_without_data(path, tmp_path, monkeypatch):
+    """Every card is right where neither its data nor any run is, needs no signature, and no block was edited by hand."""
+    monkeypatch.chdir(tmp_path)
+    found = check.check(path, load)
+    assert found.mistakes == []
+    assert found.card.reviewers.min == 0
+    assert not CardFile.read(path).edited()
+
+
+def test_an_older_card_in_our_form(tmp_path, monkeypatch):
+    """policy-22k is computed to have the parameters that people had typed, and its data is said to be elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    found = check.check(FOLDER / "policy-22k.md", load)
+    assert found.facts["parameters"] == found.card.facts["parameters"] == 1_153_781
+    assert found.card.data.external
+    assert "frames" not in found.facts
+    assert found.settled.config.halvings == 1
+
+
+@pytest.mark.parametrize("name", ["brawl-clone", "melee-onsets", "never-press", "never-press-melee", "policy-melee"])
+def test_results_are_of_the_contract(name):
+    """What a card's results say was reached under the contract as it stands, without changes from outside."""
+    file = CardFile.read(FOLDER / f"{name}.md")
+    known = results.kept(file)
+    assert known["contract"] == file.hash
+    assert known["stamps"] == []

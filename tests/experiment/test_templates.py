@@ -1,0 +1,188 @@
+"""New cards, estimates, comparisons: what is filled in from what is on disk."""
+
+import json
+import time
+
+import pytest
+from promises import HEAD, checked, games, ran, write
+
+from shadowbox.cards import card as cards
+from shadowbox.cards.file import CardFile
+from shadowbox.errors import CardError, UsageError
+from shadowbox.experiment import close, compare, estimate, prices, settings
+from shadowbox.experiment import dataset as source
+from shadowbox.experiment import templates as draft
+
+
+def test_blank(project):
+    """A new card for brawl is right as it stands, and one that is there is not overwritten."""
+    file = draft.write(draft.blank("mine", "brawl"))
+    assert checked(file.path).mistakes == []
+    with pytest.raises(CardError, match="is there already"):
+        draft.write(draft.blank("mine", "brawl"))
+    with pytest.raises(UsageError, match="is no name"):
+        draft.write(draft.blank("../mine", "brawl"))
+
+
+def test_round_trip(project):
+    """What a head says is what its text says when it is read again, whatever letters it has."""
+    head = {**HEAD, "goal": 'a "quoted": #1 {word} é \\', "question": "null", "prediction": "1e-3", "fallback": " on "}
+    file = draft.write(head)
+    assert cards.must_read(file.path)[1] == cards.typed(head)
+
+
+def test_from_run(project):
+    """A card from a run has its settings and data, the run as baseline, and wants more than it reached."""
+    ran(write())
+    file = draft.write(draft.from_run("next", "runs/toy"))
+    found = checked(file.path)
+    assert found.mistakes == []
+    assert found.card.settings["train.lr"] == 0.003
+    assert found.card.baseline.run == "runs/toy/0"
+    assert isinstance(found.card.targets[0].value, float)
+    with pytest.raises(UsageError, match="there is no run runs/none"):
+        draft.from_run("next", "runs/none")
+
+
+def test_prior(project):
+    """Comparable runs stand in a new card, those with the fewest other settings first, each with what is other."""
+    ran(write("near", set={**HEAD["set"], "train.lr": 0.001}))
+    ran(write("far", set={**HEAD["set"], "train.lr": 0.001, "model.width": 16}))
+    path = write()
+    found = checked(path)
+    block = draft.with_prior(found.file, found.card, found.settled).block("prior")
+    near, far = block.index("runs/near/0"), block.index("runs/far/0")
+    assert near < far
+    assert "train.lr 0.001 -> 0.003" in block[near:far]
+    assert "model.width 16 -> 32" in block[far:]
+
+
+def test_ablations(project):
+    """One card for each switch: a flag turned over, or a value; what is no setting is refused."""
+    usual = {name: value for name, (value, _) in checked(write()).settled.origins.items()}
+    heads = list(draft.ablations("toy", HEAD, ["train.compile", "model.width=16"], usual))
+    assert [head["id"] for head in heads] == ["toy-compile-true", "toy-width-16"]
+    assert heads[1]["set"]["model.width"] == 16
+    for head in heads:
+        assert checked(draft.write(head).path).mistakes == []
+    with pytest.raises(UsageError, match="is no flag"):
+        list(draft.ablations("toy", HEAD, ["train.lr"], usual))
+    with pytest.raises(UsageError, match="is no setting"):
+        list(draft.ablations("toy", HEAD, ["train.wings"], usual))
+
+
+def test_follow_up_needs_a_warning(project):
+    """Without a warning that proposed something there is nothing to follow."""
+    ran(write())
+    with pytest.raises(UsageError, match="proposed anything"):
+        draft.follow_up("again", "runs/toy")
+
+
+def estimated(path):
+    """The estimate of a card, kept in it."""
+    found = checked(path)
+    store = source.obtain(found.card, games(found.card.game))
+    split = source.shares(found.card.data, found.card.seeds[0])
+    settled = settings.settle(found.card, games(found.card.game))
+    said = estimate.estimate(found.card, games(found.card.game), settled, store, prices.read(), split)
+    estimate.keep(CardFile.read(path), said).write()
+    return said
+
+
+@pytest.mark.slow
+def test_estimate(project):
+    """The estimate of a tiny run is within a factor of 1.5 of what it takes, both in CPU seconds."""
+    longer = {**HEAD["set"], "train": {**HEAD["set"]["train"], "steps": 400, "validate_every": 100}}
+    path = write(set=longer, data={**HEAD["data"]})
+    ratios = []
+    for _ in range(3):  # other work comes and goes on a machine: it is not counted, and the middle one of three is
+        wall, cpu = time.perf_counter(), time.process_time()
+        seconds = estimated(path)["per_run_s"]
+        seconds *= (time.process_time() - cpu) / (time.perf_counter() - wall)
+        ran(path)
+        ratios.append(close.close(path, games)["cost"]["cpu_s"] / seconds)
+    assert 1 / 1.5 < sorted(ratios)[1] < 1.5, ratios
+    assert "times that" in close.close(path, games)["text"]
+
+
+def test_estimate_is_held_against_limits(project):
+    """A timeout or a budget below the pessimistic estimate is a mistake; an edited contract needs a new estimate."""
+    path = write(timeout=1000, budget={"wall": 1000})
+    said = estimated(path)
+    assert said["optimistic_s"] < said["expected_s"] < said["pessimistic_s"]
+    assert checked(path).mistakes == []
+    text = path.read_text()
+    for limit in ("timeout: 1000", "wall: 1000"):
+        short = text.replace(limit, limit.replace("1000", "0.001"))
+        path.write_text(short)
+        assert estimate.kept(CardFile.read(path)) is None
+        found = {**said, "contract": CardFile.read(path).hash}
+        estimate.keep(CardFile.read(path), found).write()
+        assert ["less than" in mistake.message for mistake in checked(path).mistakes] == [True]
+
+
+def test_records(project):
+    """With runs that took longer than they were estimated to the next estimate grows."""
+    path = write()
+    first = estimated(path)
+    assert (first["records"], first["factors"]) == (0, list(estimate.FACTORS))
+    for name in ("a", "b", "c"):
+        ran(write(name))
+        facts = project / f"runs/{name}/0/run.json"
+        known = json.loads(facts.read_text())
+        known["estimate"] = {"machine": estimate.machine(), "per_run_s": known["cost"]["wall_s"] / 3}
+        facts.write_text(json.dumps(known))
+    again = estimated(path)
+    assert (again["records"], again["factors"]) == (3, pytest.approx([3, 3, 3]))
+
+
+def test_compare(project):
+    """Two cards side by side: the fields that differ, and what came of both."""
+    one, other = write("one"), write("two", set={**HEAD["set"], "train.lr": 0.001}, seeds=[1])
+    ran(one)
+    found = compare.compare(one, other)
+    assert [each["field"] for each in found["differences"]] == ["set.train.lr", "seeds"]
+    assert found["targets"][0]["values"][1] == "-"
+    assert "passed" in found["targets"][0]["values"][0]
+
+
+def test_index(project):
+    """The index has every card in a line: wrong ones, ready ones, those to be signed, and what became of the rest."""
+    ran(write("done"))
+    ran(write("ended", kill=[{"when": "train/loss > 0.0001"}]))
+    write("fresh")
+    write("review", reviewers={"min": 1})
+    write("wrong", preset="tinny", colour=3)
+    close.close(project / "cards/done.md", games, "it works")
+    found = compare.index(project / "cards")
+    status = {line["card"]: line["status"] for line in found["cards"]}
+    assert status == {"done": "closed: passed", "ended": "killed", "fresh": "ready", "review": "to be signed", "wrong": "wrong"}
+    assert (found["summary"]["finished"], found["summary"]["passed"]) == (1, 1)
+
+
+def test_close(project):
+    """Closing writes what was learned, and every way in which the run was not as the card says now."""
+    path = write(kill=[{"when": "train/loss > 0.0001", "action": "warn"}])
+    with pytest.raises(CardError, match="has no results"):
+        close.close(path, games)
+    ran(path, changes={"train.steps": 20})
+    path.write_text(path.read_text().replace("promises are kept", "promises were kept"))
+    found = close.close(path, games, "it <works> | well")
+    assert found["deviations"][:2] == ["--set train.steps=20", "the contract was edited after the run"]
+    assert "kill[0]" in found["deviations"][2]
+    assert "Closed on " in path.read_text()
+    assert "it &lt;works>" in path.read_text()
+    assert CardFile.read(path).edited() == []
+
+
+def test_prices(project):
+    """Prices are dated, one's own replace them, and a machine without a price is refused."""
+    assert prices.read().of("local") == 0
+    assert prices.read().cost("T4", 7200) == pytest.approx(1.18)
+    with pytest.raises(UsageError, match="did you mean 'T4'"):
+        prices.read().of("T5")
+    (project / "prices.yaml").write_text("date: 2026-10-01\nusd_per_hour: {mine: 2}\n")
+    assert (prices.read().of("mine"), prices.read().date) == (2, "2026-10-01")
+    (project / "prices.yaml").write_text("usd_per_hour: {mine: free}\ndate: x\n")
+    with pytest.raises(UsageError, match="the price of mine is 'free'"):
+        prices.read()

@@ -1,0 +1,252 @@
+"""Imitation: every decision is a target, from any seats, and each way of weighing leaves the probabilities what they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from apprentice import HALF, SEES, config, make_store
+from conftest import TOY, random_episode
+from pads import PAD
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.view import from_seat
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.data.write import Writer
+from shadowbox.errors import UsageError
+from shadowbox.learners.imitation import prepare
+from shadowbox.learners.imitation_options import Lessons
+from shadowbox.model.policy import PRESETS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Twelve short matches."""
+    return make_store(tmp_path_factory.mktemp("toy") / "s")
+
+
+def task_of(store, **changes):
+    """A tiny policy without chance in it."""
+    return prepare(store, config(batch=6), split=HALF, **{"preset": "tiny", "sees": SEES, "length": 16, "width": 16, **changes})
+
+
+def batch_of(task):
+    """A batch of its source, and the same on the device."""
+    batch = next(iter(task.source(6, 0, 1)))
+    return batch, task.learner.put(batch, CPU)
+
+
+def test_every_decision_is_a_target_once(store):
+    """The decisions of an epoch's lessons are those of the training episodes, times the seats; count says how many."""
+    task = task_of(store)
+    decisions = counted = 0
+    for batch in task.source(6, 0, 1).rest_of_epoch():
+        lesson, many = task.learner._lesson(task.learner.put(batch, CPU), learning=False)
+        assert int((lesson.counted > 0).any(-1).sum()) == int(many) == task.learner.count(batch)
+        counted += int(many)
+        decisions += len(batch)
+    source = task.source(6, 0, 1)
+    left_out = 2 * 16 * (source.examples % 6)
+    whole = 2 * sum(int(store.lengths[e]) - 1 for e in HALF.episodes(store, "train"))
+    assert whole - left_out <= counted <= whole
+
+
+def test_lessons_are_the_episodes_rows(store):
+    """At each position the view is state_t and controls_{t-1} from the own seat, and the target the own controls_t."""
+    task = task_of(store)
+    batch, tensors = batch_of(task)
+    lesson, _ = task.learner._lesson(tensors, learning=False)
+    for seat in (0, 1):
+        for row in range(len(batch)):
+            columns = from_seat(TOY, store.episode(int(batch.episode[row])).columns, seat)
+            for t in range(16):
+                at, example = int(batch.first[row]) + 1 + t, seat * len(batch) + row
+                if not bool((lesson.counted[example, t] > 0).any()):
+                    continue
+                pressed = [columns[f"pad/{name}"][at, 0] for name in ("left", "right", "a")]
+                assert lesson.targets[example, t].tolist() == pressed
+                assert lesson.view["player/hit_by"][example, t].tolist() == columns["player/hit_by"][at].tolist()
+                before = columns["pad/a"][at - 1] if at else np.zeros(2, bool)
+                assert lesson.view["pad/a"][example, t].tolist() == before.tolist()
+                assert bool(lesson.reset[example, t]) == (at == 0)
+
+
+def test_a_policy_never_sees_what_it_is_asked(store):
+    """Other controls at a position move no cost of a part that was decided before, nor of any position until then."""
+    task = task_of(store, preset="small")
+    model = task.model.eval()
+    lesson, _ = task.learner._lesson(batch_of(task)[1], learning=False)
+    costs = model(lesson.view, lesson.targets, lesson.reset)
+    for t in (3, 9):
+        targets = lesson.targets.clone()
+        targets[:, t] = 1 - targets[:, t]
+        view = {key: values.clone() for key, values in lesson.view.items()}
+        for at, key in enumerate(model.values.keys):  # the next frame sees them
+            view[key][:, t + 1, 0] = targets[:, t, at] > 0.5
+        found = model(view, targets, lesson.reset)
+        assert torch.equal(found[:, :t], costs[:, :t])
+        assert not torch.equal(found[:, t], costs[:, t])
+
+
+@pytest.mark.parametrize("seats", [(0,), (1,), (1, 0)])
+def test_any_seats(store, seats):
+    """The cost of some seats is the mean of the costs of each of them."""
+    alone = []
+    for seat in seats:
+        task = task_of(store, head="independent", lessons={"seats": (seat,)})
+        alone.append(task.learner.loss(task.model.eval(), batch_of(task)[1])[0].item())
+    task = task_of(store, head="independent", lessons={"seats": seats})
+    together = task.learner.loss(task.model.eval(), batch_of(task)[1])[0].item()
+    assert together == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+def test_the_mirror_shows_the_other_side(store):
+    """About every second segment is mirrored while learning, targets and all, and none while scoring."""
+    task = task_of(store, lessons={"mirror": True})
+    _, tensors = batch_of(task)
+    straight, _ = task.learner._lesson(tensors, learning=False)
+    torch.manual_seed(0)
+    lesson, _ = task.learner._lesson(tensors, learning=True)
+    left, right = (task.model.values.names.index(f"pad/{name}") for name in ("left", "right"))
+    swapped = straight.targets.clone()
+    swapped[..., [left, right]] = straight.targets[..., [right, left]]
+    mirrored = [row for row in range(12) if not torch.equal(lesson.targets[row], straight.targets[row])]
+    assert 0 < len(mirrored) < 12
+    for row in range(12):
+        assert torch.equal(lesson.targets[row], (swapped if row in mirrored else straight.targets)[row])
+
+
+def test_weights_by_state(store):
+    """`actionable` counts frames by the own state: in full where all conditions hold, `elsewhere` as much as it says."""
+    task = task_of(store, lessons={"actionable": ["player/hit_by=1", "player/on_ground=1"], "elsewhere": 0.25})
+    lesson, _ = task.learner._lesson(batch_of(task)[1], learning=False)
+    on = (lesson.view["player/hit_by"][..., 0] == 1) & lesson.view["player/on_ground"][..., 0]
+    decided = (lesson.counted > 0).any(-1)
+    expected = torch.where(on, 1.0, 0.25)[..., None].expand_as(lesson.counted)
+    assert torch.equal(lesson.counted[decided], expected[decided])
+
+
+def test_thinned_segments_cost_the_same_on_average(tmp_path):
+    """Leaving out segments in which nothing changes, and counting the others more, leaves the mean loss where it was."""
+    with Writer(tmp_path / "s", TOY) as writer:
+        for seed in range(8):
+            made = random_episode(TOY, 120, seed=seed)
+            columns = dict(made.columns)
+            for key in TOY.control_keys:
+                columns[key] = np.zeros_like(columns[key])
+            if seed % 4 == 0:
+                columns["pad/a"][50:60] = True
+            writer.add(Episode(columns, made.meta, made.events))
+    quiet = Store(tmp_path / "s")
+    plain, thin = (task_of(quiet, head="independent", lessons={"thin": rate}) for rate in (1.0, 4.0))
+    batch = next(iter(thin.source(24, 0, 1)))
+    tensors = thin.learner.put(batch, CPU)
+    torch.manual_seed(0)
+    sizes = [len(thin.learner._lesson(tensors, learning=True)[0].targets) for _ in range(100)]
+    losses = [thin.learner.loss(thin.model.eval(), tensors)[0].item() for _ in range(400)]
+    assert max(sizes) < 48
+    exact = plain.learner.loss(thin.model, tensors)[0].item()
+    assert abs(np.mean(losses) - exact) < 4 * np.std(losses) / 20
+
+
+def test_whose_decisions_they_are(tmp_path):
+    """With `by_player` each seat's lessons carry its player's number, and a player's strength where the metadata has one."""
+    with Writer(tmp_path / "s", TOY) as writer:
+        for seed, players in enumerate((("ann", "bob"), ("bob", "ann"), ("bob", "cid"), ("ann", "cid"))):
+            writer.add(random_episode(TOY, 40, seed=seed, players=list(players), strength=[1.5, None]))
+    store = Store(tmp_path / "s")
+    everything = Split(
+        0.5, 0.5, 0.0, seed=next(s for s in range(99) if len(Split(0.5, 0.5, 0.0, seed=s).episodes(store, "train")) == 2)
+    )
+    task = prepare(
+        store, config(batch=2), split=everything, preset="tiny", length=16, lessons={"by_player": True}, strength=True
+    )
+    batch, tensors = next(iter(task.source(2, 0, 1))), None
+    tensors = task.learner.put(batch, CPU)
+    lesson, _ = task.learner._lesson(tensors, learning=False)
+    names = ("", *task.model.design.players)
+    for seat in (0, 1):
+        for row, episode in enumerate(batch.episode.tolist()):
+            at = seat * len(batch) + row
+            player = store.meta_of(episode)["players"][seat]
+            assert names[int(lesson.style["player"][at])] in (player, "")
+            assert lesson.style["strength"][at].tolist() == ([1.5, 1.0] if seat == 0 else [0.0, 0.0])
+
+
+def test_what_was_not_recorded_is_no_target(tmp_path):
+    """A control that some training episodes lack is no target there; the terms that need it do not count."""
+    with Writer(tmp_path / "s", PAD) as writer:
+        for seed in range(8):
+            made = random_episode(PAD, 40, seed=seed)
+            columns = dict(made.columns)
+            gone = frozenset({"stick/push"}) if seed % 2 else frozenset()
+            for key in gone:
+                columns[key] = np.zeros_like(columns[key])
+            writer.add(Episode(columns, made.meta, made.events, gone))
+    store = Store(tmp_path / "s")
+    task = prepare(store, config(batch=6), split=HALF, preset="tiny", length=16)
+    batch, tensors = batch_of(task)
+    lesson, _ = task.learner._lesson(tensors, learning=False)
+    term = task.model.head.names.index("push.change")
+    for row, episode in enumerate(batch.episode.tolist()):
+        there = "stick/push" not in store.absent_in(episode)
+        assert bool(lesson.counted[row, :, term].any()) == there
+        assert lesson.counted[row, :, 0].any()
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "policy-mlp"])
+def test_every_preset_learns(store, preset):
+    """Some steps on one batch make its loss smaller, and each score comes with its baselines."""
+    task = task_of(store, preset=preset)
+    _, tensors = batch_of(task)
+    adam = torch.optim.Adam(task.model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(15):
+        loss, terms = task.learner.loss(task.model, tensors)
+        assert set(terms) == set(task.learner.losses)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    scores = task.learner.score(task.model.eval(), tensors)
+    assert {"loss/hold", "change/rate", "onset_f1/hold", "press_ratio/never_press", "btn_pressed_acc/hold"} <= set(scores)
+    assert float(scores["onset_f1/hold"].top.sum()) == 0
+    assert float(scores["press_ratio/never_press"].top.sum()) == 0
+
+
+def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
+    """The older policy is scored by `stick_mae` (shares of the range) and `btn_pressed_acc`, with what copying scores."""
+    with Writer(tmp_path / "s", PAD) as writer:
+        for seed in range(8):
+            writer.add(random_episode(PAD, 40, seed=seed))
+    store = Store(tmp_path / "s")
+    task = prepare(store, config(batch=6), split=HALF, preset="policy-mlp", length=16, width=16, trunk_width=8)
+    assert task.learner.seats == (0,)
+    _, tensors = batch_of(task)
+    scores = task.learner.score(task.model.eval(), tensors)
+    assert {"stick_mae", "stick_mae/hold", "btn_pressed_acc", "btn_pressed_acc/never_press"} <= set(scores)
+    assert float(scores["stick_mae/hold"].top.sum() / scores["stick_mae/hold"].bottom.sum()) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("lessons", "message"),
+    [
+        ({"seat": (0,)}, "no setting 'seat': did you mean 'seats'"),
+        ({"seats": (2,)}, "there is no seat 2 in toy"),
+        ({"thin": 0.5}, "thin is at least 1"),
+        ({"actionable": ["player/stun=0"]}, "actionable 'player/stun=0' is no condition"),
+    ],
+)
+def test_lessons_that_cannot_be_are_refused(store, lessons, message):
+    """Unknown settings, seats and conditions, in words."""
+    with pytest.raises(UsageError, match=message):
+        task_of(store, lessons=lessons)
+
+
+def test_lessons_are_plain_data():
+    """Lists from a card become what the settings hold."""
+    assert Lessons.of({"seats": [1], "mirror": True}) == Lessons(seats=(1,), mirror=True)

@@ -1,0 +1,133 @@
+"""What the tests of the loop share: a small store, the tiny learner on it, and learners that misbehave on purpose."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+from conftest import TOY, random_episode
+from torch import nn
+
+from shadowbox.core.episode import Episode
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.data.write import Writer
+from shadowbox.learners.imitation import prepare
+from shadowbox.model import checkpoint
+from shadowbox.train.config import Config
+from shadowbox.train.console import Console
+from shadowbox.train.log import read_lines
+from shadowbox.train.loop import train
+
+HALF = Split(0.5, 0.5, 0.0)
+SEES = ("player/on_ground", "player/hit_by")
+FAST = {"batch": 8, "lr": 3e-3, "warmup": 5, "log_every": 5, "seed": 7, "device": "cpu"}
+
+
+def make_store(path: Path, episodes: int = 12, frames: int = 60) -> Store:
+    """Matches in which `a` follows `on_ground`, and the other keys are held for a while."""
+    with Writer(path, TOY) as writer:
+        for seed in range(episodes):
+            made = random_episode(TOY, frames, seed=seed)
+            draws = np.random.default_rng(seed)
+            columns = dict(made.columns)
+            columns["pad/a"] = columns["player/on_ground"].copy()
+            for key in ("pad/left", "pad/right"):
+                columns[key] = np.repeat(draws.random((frames // 6 + 1, 2)) < 0.4, 6, axis=0)[: frames + 1]
+            writer.add(Episode(columns, made.meta, made.events))
+    return Store(path)
+
+
+def make_task(store, config, **changes):
+    """The tiny policy, with dropout so that random numbers matter."""
+    changes = {"length": 8, "preset": "tiny", "dropout": 0.1, "width": 32, "resume": "again", "sees": SEES, **changes}
+    return prepare(store, config, split=HALF, **changes)
+
+
+def config(**changes) -> Config:
+    """Quick settings, changed."""
+    changes = FAST | changes
+    if "epochs" not in changes:
+        changes.setdefault("steps", 30)
+    return Config.of(changes)
+
+
+def run(store, out, *, wrap=None, resume=False, parent=None, observer=None, **changes):
+    """Train; what came of it, and what was said."""
+    settings, said = config(**changes), io.StringIO()
+    task = make_task(store, settings)
+    if wrap:
+        task = wrap(task)
+    result = train(task, out, settings, resume=resume, parent=parent, console=Console(said), observer=observer)
+    return result, said.getvalue()
+
+
+def weights(out, which="latest"):
+    """The weights of a run's checkpoint."""
+    return checkpoint.load(checkpoint.find(f"{out}@{which}")).weights
+
+
+def same(one, other):
+    """Bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+FIGURES = ("kind", "step", "epoch", "loss", "lr", "norm", "right", "onset_f1", "onset_f1/hold")
+
+
+def figures(out):
+    """The lines of the log without clocks."""
+    return [{name: line[name] for name in FIGURES if name in line} for line in read_lines(out / "metrics.jsonl")]
+
+
+class Wrapped:
+    """A learner that passes everything on; tests override what should go wrong."""
+
+    def __init__(self, learner):
+        self.inner = learner
+        self.calls = 0
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def loss(self, model, batch):
+        self.calls += 1
+        return self.inner.loss(model, batch)
+
+
+class Poisoned(Wrapped):
+    """Losses that are not finite, at the calls that `bad` names."""
+
+    bad = ()
+
+    def loss(self, model, batch):
+        loss, found = super().loss(model, batch)
+        return (loss * float("nan"), found) if self.calls in self.bad else (loss, found)
+
+
+class Hungry(Wrapped):
+    """Runs out of memory above so many examples."""
+
+    most = 2
+
+    def loss(self, model: nn.Module, batch):
+        if len(batch.rows) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4.00 GiB")
+        return super().loss(model, batch)
+
+
+def stop_at(step):
+    """A learner that is sent SIGTERM during this step."""
+
+    class Stopped(Wrapped):
+        def loss(self, model, batch):
+            if self.calls + 1 == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().loss(model, batch)
+
+    return lambda task: dataclasses.replace(task, learner=Stopped(task.learner))

@@ -1,0 +1,173 @@
+"""Other dashboards get every line, and can never stop a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import struct
+from html.parser import HTMLParser
+
+import pytest
+from apprentice import make_store, run
+
+from shadowbox.report.training import as_csv, as_page, draw
+from shadowbox.train import sinks
+from shadowbox.train.log import numbers, read_lines
+
+BLOCK, HEADER = 32 * 1024, 7
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Twelve short matches."""
+    return make_store(tmp_path_factory.mktemp("toy") / "s")
+
+
+def records(data: bytes, start: int = HEADER):
+    """The records of a log framed as LevelDB does: blocks of 32 KiB, each piece with checksum, length and kind before it."""
+    at, pieces = start, []
+    while at + HEADER <= len(data):
+        room = BLOCK - at % BLOCK
+        if room < HEADER:
+            at += room
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, at)
+        if kind == 0:
+            break
+        pieces.append(data[at + HEADER : at + HEADER + size])
+        at += HEADER + size
+        if kind in (FULL, LAST):
+            yield b"".join(pieces)
+            pieces = []
+
+
+def expected(out):
+    """What every sink must have: (kind, step, figure, value) of each line."""
+    lines = read_lines(out / "metrics.jsonl")
+    return {(line["kind"], line["step"], name): value for line in lines for name, value in numbers(line)}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_has_every_row(store, tmp_path):
+    """Every figure of every line is a scalar in the event files, at its step."""
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.event_file_writer import EventsWriter  # noqa: F401  it brings the format
+    from tensorboardX.proto.event_pb2 import Event
+
+    run(store, tmp_path / "r", sinks=["tensorboard"], validate_every=10)
+    found = {}
+    for path in (tmp_path / "r" / "tensorboard").iterdir():
+        data, at = path.read_bytes(), 0
+        while at < len(data):  # length, its checksum, the event, its checksum
+            (size,) = struct.unpack_from("<Q", data, at)
+            event = Event.FromString(data[at + 12 : at + 12 + size])
+            at += 16 + size
+            for value in event.summary.value:
+                kind, _, name = value.tag.partition("/")
+                found[kind, event.step, name] = value.simple_value
+    wanted = expected(tmp_path / "r")
+    assert found.keys() == wanted.keys()
+    assert all(found[key] == pytest.approx(value, rel=1e-5) for key, value in wanted.items())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_wandb_has_every_row(store, tmp_path, monkeypatch):
+    """The offline file of wandb holds a row of history for each line, with every figure; nothing needs a network."""
+    pytest.importorskip("wandb")
+    import json
+
+    from wandb.proto import wandb_internal_pb2
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run(store, tmp_path / "r", sinks=["wandb"], validate_every=10)
+    events = [event for event in read_lines(tmp_path / "r" / "events.jsonl") if event["event"] == "sink"]
+    assert not events
+    (path,) = (tmp_path / "r" / "wandb").glob("offline-run-*/*.wandb")
+    found = {}
+    for data in records(path.read_bytes()):
+        record = wandb_internal_pb2.Record.FromString(data)
+        if record.WhichOneof("record_type") == "history":
+            row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            for name, value in row.items():
+                kind, _, figure = name.partition("/")
+                if kind in ("train", "val"):
+                    found[kind, row["step"], figure] = value
+    wanted = expected(tmp_path / "r")
+    assert found.keys() == wanted.keys()
+    assert all(found[key] == pytest.approx(value) for key, value in wanted.items())
+
+
+class Broken:
+    """A sink that fails at its second line, and again when it is closed."""
+
+    lines = 0
+
+    def write(self, line):
+        self.lines += 1
+        if self.lines > 1:
+            raise ConnectionError("the dashboard is away")
+
+    def close(self):
+        raise OSError("and stays away")
+
+
+@pytest.mark.parametrize("when", ["missing", "building", "writing"])
+def test_a_sink_never_stops_a_run(store, tmp_path, monkeypatch, when):
+    """A sink that is not installed, cannot start or fails later is left out with one line, and the run finishes."""
+
+    def builder(name, out, facts, step):
+        def build():
+            if when == "missing":
+                raise ModuleNotFoundError("No module named 'wandb'")
+            if when == "building":
+                raise SystemError("no")
+            return Broken()
+
+        return build
+
+    monkeypatch.setattr(sinks, "builder", builder)
+    result, said = run(store, tmp_path / "r", sinks=["wandb"])
+    assert result.ended == "finished"
+    assert said.count("wandb failed and is left out; the run goes on") == 1
+    assert len([line for line in read_lines(tmp_path / "r" / "metrics.jsonl") if line["kind"] == "train"]) == 6
+
+
+class Page(HTMLParser):
+    """Counts what a page draws."""
+
+    def __init__(self):
+        super().__init__()
+        self.curves, self.text = 0, []
+
+    def handle_starttag(self, tag, attributes):
+        self.curves += tag == "polyline"
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_curves_come_from_the_log(store, tmp_path):
+    """The table has every line and figure of the log; the page draws each figure, and baselines beside their score."""
+    run(store, tmp_path / "r", validate_every=10)
+    draw(tmp_path / "r")
+    lines = read_lines(tmp_path / "r" / "metrics.jsonl")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "r" / "curves.csv").read_text())))
+    assert [row["step"] for row in rows] == [str(line["step"]) for line in lines]
+    assert [float(row["loss"]) for row in rows] == [line["loss"] for line in lines]
+    page = Page()
+    page.feed((tmp_path / "r" / "curves.html").read_text())
+    names = {name for line in lines for name in line} - {"kind", "step", "epoch", "wall"}
+    assert page.curves >= len([name for name in names if not name.endswith((".low", ".high"))])
+    assert "onset_f1" in page.text
+    assert "look_up" in page.text
+    assert as_csv([]) == "\n"
+    assert as_page("nothing", []).startswith("<!doctype html>")
+
+
+def test_a_line_that_was_cut_is_not_there(tmp_path):
+    """A log whose last line was cut off by a kill is read up to it; a log that is not there is empty."""
+    (tmp_path / "m.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert read_lines(tmp_path / "m.jsonl") == [{"step": 1}, {"step": 2}]
+    assert read_lines(tmp_path / "none.jsonl") == []
