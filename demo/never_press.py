@@ -80,7 +80,10 @@ def main() -> None:
 def written(played: Mapping[str, Any], people: Mapping[str, Any]) -> dict[Path, str]:
     """Each file and what stands in it, from the results of both cards."""
     words, panels = {}, {}
-    for name, title, found in (("played", "played", played), ("people", "people's replays", people)):
+    for name, title, found in (
+        ("played", "played", played),
+        ("people", "people's replays", people),
+    ):
         rows = panels[title] = [_row(setting) for setting in found["settings"]]
         words[name] = _table(rows)
         words[f"{name}_copy"] = f"{rows[0]['copy']:.3f}"
@@ -100,7 +103,14 @@ def _row(setting: Mapping[str, Any]) -> Row:
     """One recipe's figures."""
     by_name = {target["metric"].removeprefix("eval/"): target for target in setting["targets"]}
     accuracy = by_name["val/btn_pressed_acc"]
-    names = ("press_ratio_min", "press_ratio_max", "onset_ratio_min", "onset_ratio_max", "onset_f1_sampled", "gate")
+    names = (
+        "press_ratio_min",
+        "press_ratio_max",
+        "onset_ratio_min",
+        "onset_ratio_max",
+        "onset_f1_sampled",
+        "gate",
+    )
     return {
         "name": setting["set"]["name"],
         "accuracy": accuracy["value"],
@@ -113,9 +123,14 @@ def _row(setting: Mapping[str, Any]) -> Row:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = ["| recipe | accuracy | press ratios | onset ratios | onset F1, as played | gate |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| recipe | accuracy | press ratios | onset ratios | onset F1, as played | gate |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        spans = [f"{row[f'{kind}_ratio_min']:.2f} .. {row[f'{kind}_ratio_max']:.2f}" for kind in GATE]
+        spans = [
+            f"{row[f'{kind}_ratio_min']:.2f} .. {row[f'{kind}_ratio_max']:.2f}" for kind in GATE
+        ]
         cells = [
             f"`{row['name']}`: {WORDS[row['name']]}",
             f"{row['accuracy']:.3f}",
@@ -130,7 +145,11 @@ def _table(rows: Sequence[Row]) -> str:
 def _story(rows: Sequence[Row]) -> Iterator[str]:
     """Said of each recipe, out of its numbers."""
     for row in rows:
-        said = "presses nothing" if row["press_ratio_max"] == 0 else _and([*_said(row, "press"), *_said(row, "onset")])
+        said = (
+            "presses nothing"
+            if row["press_ratio_max"] == 0
+            else _and([*_said(row, "press"), *_said(row, "onset")])
+        )
         verdict = "passes" if row["gate"] == 1 else "fails"
         yield f"- `{row['name']}` {said or 'presses as it was shown'}; its accuracy is {row['accuracy']:.3f}, and it {verdict}."
 
@@ -150,7 +169,8 @@ def _and(said: Sequence[str]) -> str:
 
 # ---- in a picture ----------------------------------------------------------------------------------------------
 
-NAMES, WIDE, GAP, STEP = 100, 290, 20, 26  # units of the picture: room for names, a panel, between panels, between rows
+# units of the picture: room for names, a panel, between panels, between rows
+NAMES, WIDE, GAP, STEP = 100, 290, 20, 26
 MARKS = (0.05, 0.2, 1, 5, 20)  # the axis is logarithmic; what is below its first mark lies on it
 
 
@@ -160,15 +180,34 @@ def _picture(panels: Mapping[str, Sequence[Row]]) -> str:
     top = 0
     for title, rows in panels.items():
         for column, kind in enumerate(GATE):
-            parts += _panel(NAMES + column * (WIDE + GAP), top, f"{kind} ratios, {title}", kind, rows, named=column == 0)
+            parts += _panel(
+                NAMES + column * (WIDE + GAP),
+                top,
+                f"{kind} ratios, {title}",
+                kind,
+                rows,
+                named=column == 0,
+            )
         top += 44 + STEP * len(rows) + 36
     wide = NAMES + 2 * WIDE + 2 * GAP
     size = f'viewBox="0 0 {wide} {top}" font-family="system-ui, sans-serif" font-size="12"'
     paper = f'<rect width="{wide}" height="{top}" fill="#FAFAF7"/>'
-    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="#1C1F23">', paper, *parts, "</svg>"]) + "\n"
+    return (
+        "\n".join(
+            [
+                f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="#1C1F23">',
+                paper,
+                *parts,
+                "</svg>",
+            ]
+        )
+        + "\n"
+    )
 
 
-def _panel(left: int, top: int, title: str, kind: str, rows: Sequence[Row], *, named: bool) -> Iterator[str]:
+def _panel(
+    left: int, top: int, title: str, kind: str, rows: Sequence[Row], *, named: bool
+) -> Iterator[str]:
     first, bottom = top + 44, top + 44 + STEP * len(rows)
     low, high = (left + _along(end) for end in GATE[kind])
     yield f'<text x="{left}" y="{top + 24}" font-weight="600">{title}</text>'
@@ -176,7 +215,11 @@ def _panel(left: int, top: int, title: str, kind: str, rows: Sequence[Row], *, n
     for number, row in enumerate(rows):
         y = first + STEP * number
         start, end = (left + _along(row[f"{kind}_ratio_{which}"]) for which in ("min", "max"))
-        fill = 'fill="#2D7D46"' if row["gate"] == 1 else 'fill="#FAFAF7" stroke="#B03A2E" stroke-width="1.5"'
+        fill = (
+            'fill="#2D7D46"'
+            if row["gate"] == 1
+            else 'fill="#FAFAF7" stroke="#B03A2E" stroke-width="1.5"'
+        )
         if named:
             yield f'<text x="{left - 10}" y="{y + 11}" text-anchor="end">{row["name"]}</text>'
         yield f'<rect x="{start:.1f}" y="{y}" width="{max(end - start, 4):.1f}" height="14" rx="3" {fill}/>'

@@ -63,7 +63,9 @@ def main() -> None:
     clone()
     page = OUT / "clone.html"
     others = "clone-match.html, brawl.html, match.html and paddles.html"
-    say(f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, beside it {others}")
+    say(
+        f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, beside it {others}"
+    )
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
         webbrowser.open(page.as_uri())
 
@@ -82,7 +84,9 @@ def paddles() -> None:
     files = write_files(OUT)
     say(f"paddles, the game of docs/add-a-game.md: {len(files)} files in runs/demo/paddles")
     call("shadowbox games paddles:GAME")
-    call("shadowbox record paddles:GAME --p0 follower --p1 follower --matches 100 --out paddles-store")
+    call(
+        "shadowbox record paddles:GAME --p0 follower --p1 follower --matches 100 --out paddles-store"
+    )
     call("shadowbox record paddles:GAME --p0 follower --p1 idle --matches 100 --out paddles-store")
     call("shadowbox audit paddles-store --verify --html paddles.html")
     call("python paddles/look.py paddles-store")

@@ -25,7 +25,9 @@ def chromium():
     """The browser; where there is none the tests that need it are skipped, and say so loudly."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
-        pytest.skip("NO CHROMIUM: the pages were not tested. Install it (Debian: apt-get install chromium) and run again.")
+        pytest.skip(
+            "NO CHROMIUM: the pages were not tested. Install it (Debian: apt-get install chromium) and run again."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Playwright's own start, which is not ours
         from playwright.sync_api import sync_playwright
@@ -42,10 +44,17 @@ def visit(chromium):
     contexts, complaints = [], []
 
     def open_file(path, *, width=1366, height=768, part="", **options):
-        context = chromium.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, offline=True, **options
+        )
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"file://{path}{part}")
         return page
@@ -57,7 +66,10 @@ def visit(chromium):
 
 
 def until(page, condition, seconds=15):
-    """Wait until a JavaScript condition holds; Playwright's own way needs eval, which a page's policy forbids."""
+    """Wait until a JavaScript condition holds.
+
+    Playwright's own way needs eval, which a page's policy forbids.
+    """
     end = time.monotonic() + seconds
     while not _holds(page, condition):
         assert time.monotonic() < end, f"never: {condition}"

@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch load: their threads fight on two cores
+# before NumPy and torch load: their threads fight on two cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from shadowbox.core.schema import Choice, Columns, Field, Flag, Group, Real, Sch
 
 pytest_plugins = ["promises"]  # the fixtures of tests about cards
 
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile(
+    "house", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 settings.load_profile("house")
 
 
@@ -38,7 +41,10 @@ def paddles(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def replays():
-    """The folder of real replays, in none of which anything may fail; they are not part of the project."""
+    """The folder of real replays, in none of which anything may fail.
+
+    They are not part of the project.
+    """
     root = Path(__file__).parents[1]
     folder = root / os.environ.get("SHADOWBOX_REPLAYS", "../shared/replays")
     if not (folder / "replays.csv").exists():
@@ -50,7 +56,9 @@ TOY = Schema(
     "toy",
     fps=60,
     state=(
-        Group("stage", (Choice("id", 4, predict="no"), Real("wind", low=-2, high=2, mirror="negate"))),
+        Group(
+            "stage", (Choice("id", 4, predict="no"), Real("wind", low=-2, high=2, mirror="negate"))
+        ),
         Group(
             "player",
             (
@@ -64,9 +72,19 @@ TOY = Schema(
             slots=2,
             per="player",
         ),
-        Group("item", (Flag("alive"), Real("x", low=1, high=9), Choice("kind", 5)), slots=3, mask="alive"),
+        Group(
+            "item",
+            (Flag("alive"), Real("x", low=1, high=9), Choice("kind", 5)),
+            slots=3,
+            mask="alive",
+        ),
     ),
-    controls=Group("pad", (Flag("left", mirror="right"), Flag("right", mirror="left"), Flag("a")), slots=2, per="player"),
+    controls=Group(
+        "pad",
+        (Flag("left", mirror="right"), Flag("right", mirror="left"), Flag("a")),
+        slots=2,
+        per="player",
+    ),
 )
 
 
@@ -84,7 +102,8 @@ def random_columns(schema: Schema, rows: int, seed: int) -> Columns:
         field, shape = column.field, (rows, column.slots)
         low, high = field.limits
         if isinstance(field, Real):
-            values = draws.uniform(max(low, -1000), min(high, 1000), shape).astype(field.store)  # survives its storage
+            # survives its storage
+            values = draws.uniform(max(low, -1000), min(high, 1000), shape).astype(field.store)
             columns[key] = np.clip(values.astype(np.float32), low, high)
         elif isinstance(field, Flag):
             columns[key] = draws.random(shape) < 0.4
@@ -117,7 +136,9 @@ def fields(draw: st.DrawFn, name: str) -> Field:
         bound = draw(st.sampled_from([None, 0.5, 100.0]))
         low = None if bound is None else -bound
         mirror = draw(st.sampled_from(["keep", "negate"]))
-        return Real(name, low=low, high=bound, store=draw(st.sampled_from(["f2", "f4"])), mirror=mirror)
+        return Real(
+            name, low=low, high=bound, store=draw(st.sampled_from(["f2", "f4"])), mirror=mirror
+        )
     if kind == "flag":
         return Flag(name, mirror=draw(st.sampled_from(["keep", "invert"])))
     return Choice(name, draw(st.sampled_from([1, 2, 255, 256, 257, 65536, 65537])))
@@ -130,7 +151,13 @@ def groups(draw: st.DrawFn, name: str, players: int, *, controls: bool = False) 
     slots = players * draw(st.integers(1, 2)) if per else draw(st.integers(1, 4))
     members = [draw(fields(n)) for n in draw(st.lists(names, min_size=1, max_size=6, unique=True))]
     mask = next((f.name for f in members if isinstance(f, Flag) and f.mirror == "keep"), None)
-    return Group(name, tuple(members), slots=slots, per=per, mask=mask if draw(st.booleans()) and not controls else None)
+    return Group(
+        name,
+        tuple(members),
+        slots=slots,
+        per=per,
+        mask=mask if draw(st.booleans()) and not controls else None,
+    )
 
 
 @st.composite

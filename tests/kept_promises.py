@@ -15,7 +15,13 @@ TARGETS = [
 ]
 KILL = [
     {"when": "val/loss > 400", "after": "", "for": "", "action": "stop", "set": {}},
-    {"when": "train/norm > 0.5 and 3 < train/loss", "after": "", "for": "", "action": "warn", "set": {}},
+    {
+        "when": "train/norm > 0.5 and 3 < train/loss",
+        "after": "",
+        "for": "",
+        "action": "warn",
+        "set": {},
+    },
 ]
 CARD = """---
 card: 1
@@ -59,19 +65,34 @@ def write_card(folder: Path, name: str = "toy", *, seeds: str = "0, 1", more: st
 def write_run(folder: Path, *, onset_f1: float = 0.2, **facts: object) -> Path:
     """A run's folder: four lines of training, two of validation, a rule that fired."""
     folder.mkdir(parents=True)
-    floors = {"loss/hold": 1.5, "onset_f1/hold": 0.1, "onset_f1/hold.low": 0.05, "onset_f1/hold.high": 0.15}
+    floors = {
+        "loss/hold": 1.5,
+        "onset_f1/hold": 0.1,
+        "onset_f1/hold.low": 0.05,
+        "onset_f1/hold.high": 0.15,
+    }
     lines: list[dict[str, object]] = []
     for step in (10, 20, 30, 40):
         train = {"loss": 2 / (1 + step / 20), "norm": 1.0, "lr": 1e-3, "time/forward": 0.3}
         lines.append({"kind": "train", "step": step, "epoch": 0, "wall": BEGAN + step, **train})
         if step % 20 == 0:
             val = {"loss": 1.0, "loss.low": 0.9, "loss.high": 1.1, **floors}
-            val |= {"onset_f1": onset_f1, "onset_f1.low": onset_f1 - 0.15, "onset_f1.high": onset_f1 + 0.15}
+            val |= {
+                "onset_f1": onset_f1,
+                "onset_f1.low": onset_f1 - 0.15,
+                "onset_f1.high": onset_f1 + 0.15,
+            }
             lines.append({"kind": "val", "step": step, "epoch": 0, "wall": BEGAN + step + 1, **val})
     warned = {"rule": 1, "action": "warn", "figures": {"train/norm": 1.0}, "set": {}}
     events = [
         {"event": "begin", "step": 0, "wall": BEGAN, "text": "4,393 parameters"},
-        {"event": "rule", "step": 20, "wall": BEGAN + 20, "text": "step 20: warn: kill[1]: norm", **warned},
+        {
+            "event": "rule",
+            "step": 20,
+            "wall": BEGAN + 20,
+            "text": "step 20: warn: kill[1]: norm",
+            **warned,
+        },
     ]
     known = {
         "status": "finished", "step": 40, "total": 40, "game": "brawl", "kind": "policy", "card": "toy", "targets": TARGETS,

@@ -33,11 +33,20 @@ def tensors(schema: Schema, rows: int, seed: int) -> dict[str, torch.Tensor]:
     columns = random_columns(schema, rows, seed)
     found = {}
     for key, values in columns.items():
-        kind = np.float32 if schema.columns[key].field.kind == "real" else bool if values.dtype == bool else np.int64
+        kind = (
+            np.float32
+            if schema.columns[key].field.kind == "real"
+            else bool
+            if values.dtype == bool
+            else np.int64
+        )
         found[key] = torch.from_numpy(np.array(values, kind))
     return found
 
 
 def columns_of(schema: Schema, batch: int, steps: int, seed: int = 1) -> dict[str, torch.Tensor]:
     """Random columns [batch, steps, slots]."""
-    return {key: values.view(batch, steps, -1) for key, values in tensors(schema, batch * steps, seed).items()}
+    return {
+        key: values.view(batch, steps, -1)
+        for key, values in tensors(schema, batch * steps, seed).items()
+    }

@@ -1,4 +1,7 @@
-"""Brawl whose matches last eight seconds, for servers that tests start: `--game quick_brawl:GAME`. Some agents misbehave."""
+"""Brawl whose matches last eight seconds, for servers that tests start: `--game quick_brawl:GAME`.
+
+Some agents misbehave.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,13 @@ def _dreams(answer):
     return {key: values.astype(np.float32) * np.nan for key, values in answer.items()}
 
 
-HOW = {"raises": _raises, "sleeps": _sleeps, "dawdles": _dawdles, "forgets": _forgets, "dreams": _dreams}
+HOW = {
+    "raises": _raises,
+    "sleeps": _sleeps,
+    "dawdles": _dawdles,
+    "forgets": _forgets,
+    "dreams": _dreams,
+}
 GAME = dataclasses.replace(
     BRAWL,
     world=partial(BRAWL.world, time_limit=LENGTH),

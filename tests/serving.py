@@ -21,9 +21,23 @@ class Server:
         self.folder = folder
         paths = os.pathsep.join([str(TESTS), *sys.path])
         self.errors = (folder / "errors.log").open("w+")
-        command = [sys.executable, "-m", "shadowbox", "serve", "--port", "0", "--json", *map(str, arguments)]
+        command = [
+            sys.executable,
+            "-m",
+            "shadowbox",
+            "serve",
+            "--port",
+            "0",
+            "--json",
+            *map(str, arguments),
+        ]
         self.process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, stderr=self.errors, text=True
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": paths},
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
         )
         self.said = json.loads(self.process.stdout.readline() or "{}")
         assert "url" in self.said, self.complaints()
@@ -32,7 +46,9 @@ class Server:
     def begin(self, **wish):
         """Ask for a match: its number and key."""
         body = json.dumps(wish).encode()
-        request = urllib.request.Request(self.url + "live", body, {"content-type": "application/json"})
+        request = urllib.request.Request(
+            self.url + "live", body, {"content-type": "application/json"}
+        )
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
@@ -44,7 +60,10 @@ class Server:
     def memory(self):
         """Resident, in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1000
+        return (
+            int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+            / 1000
+        )
 
     def cpu(self):
         """Seconds of CPU that it has taken."""
@@ -87,7 +106,12 @@ def browse(chromium):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         return page

@@ -13,7 +13,8 @@
     │   └── SaidElsewhere   as another process of the same run says
     └── CardError           a run card cannot be read, is wrong, or is not signed
 
-A message is one paragraph: where (file, episode, frame, field), what was found, what was expected, what to do.
+A message is one paragraph: where (file, episode, frame, field), what was found, what was expected,
+what to do.
 """
 
 from __future__ import annotations

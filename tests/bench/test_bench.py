@@ -1,4 +1,7 @@
-"""The benches run small and print what they promise; their targets are checked by `make bench`, on a quiet machine."""
+"""The benches run small and print what they promise.
+
+Their targets are checked by `make bench`, on a quiet machine.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ PROMISED = {
 
 
 def test_the_store_bench_prints_what_it_promises():
-    """A small run gives every promised figure; sizes are exact whatever the machine, and ours beats the naive way."""
+    """A small run gives every promised figure.
+
+    Sizes are exact whatever the machine, and ours beats the naive way.
+    """
     figures = bench_store(frames=100_000)
     assert set(figures) >= PROMISED
     assert all(figures[name] > 0 for name in PROMISED)
@@ -52,7 +58,10 @@ def test_the_loop_bench_prints_what_it_promises():
 
 @pytest.mark.slow
 def test_the_policy_bench_prints_what_it_promises():
-    """A short run gives the ratios to the plain loop and the time of a decision, alone and of 256; bf16 where there is AMX."""
+    """A short run gives the ratios to the plain loop and the time of a decision, alone and of 256.
+
+    Bf16 where there is AMX.
+    """
     figures = bench_policy(steps=1, rounds=1, decisions=20)
     assert figures["ratio"] > 0.5
     assert figures["ratio_default"] > 1

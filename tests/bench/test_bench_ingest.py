@@ -32,7 +32,16 @@ def sane(version, seed):
         for name in ("main_x", "main_y", "c_x", "c_y", "trigger", "trigger_l", "trigger_r"):
             rows[name] = 0
     for rows in replay.post.values():
-        for name in ("percent", "shield", "hitlag", "jumps", "l_cancel", "hurtbox", "stocks", "character"):
+        for name in (
+            "percent",
+            "shield",
+            "hitlag",
+            "jumps",
+            "l_cancel",
+            "hurtbox",
+            "stocks",
+            "character",
+        ):
             rows[name] = 1
     return replay
 
@@ -76,7 +85,10 @@ def test_a_reader_that_is_not_there_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv(peers.PYTHON, sys.executable)
     monkeypatch.setattr(peers, "READERS", {"peppi": "no_such_module"})
     peers.interpreter.cache_clear()
-    assert peers.ask("peppi", "time", str(tmp_path / "out"), "file") == "no Python here has no_such_module"
+    assert (
+        peers.ask("peppi", "time", str(tmp_path / "out"), "file")
+        == "no Python here has no_such_module"
+    )
     peers.interpreter.cache_clear()
     with pytest.raises(UsageError, match=r"no \.slp below"):
         bench_ingest([tmp_path])

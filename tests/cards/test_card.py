@@ -39,12 +39,21 @@ def test_seven_mistakes(project):
     found = checked(path)
     said = {(mistake.field, mistake.message.split(":")[0][:40]) for mistake in found.mistakes}
     fields = {field for field, _ in said}
-    assert {"colour", "preset", "facts.frames", "kill[0].when", "seeds", "set.train.stepps"} <= fields, said
+    assert {
+        "colour",
+        "preset",
+        "facts.frames",
+        "kill[0].when",
+        "seeds",
+        "set.train.stepps",
+    } <= fields, said
     assert len(found.mistakes) >= 7
     lines = path.read_text().splitlines()
     for mistake in found.mistakes:  # each stands on the line that it is about
         word = mistake.field.rpartition(".")[2].partition("[")[0]
-        assert word in lines[mistake.line - 1] or mistake.field.startswith(("targets", "kill")), mistake
+        assert word in lines[mistake.line - 1] or mistake.field.startswith(("targets", "kill")), (
+            mistake
+        )
 
 
 def made(**call):
@@ -60,41 +69,97 @@ def made(**call):
             "targets[0]",
             "nothing logs 'val/onset_f2': did you mean",
         ),
-        ({"targets": [{"metric": "val/onset_f1", "op": ">", "value": 1.5}]}, "targets[0]", "can never be met"),
-        ({"targets": [{"metric": "val/onset_f1", "op": ">", "value": "val/x"}]}, "targets[0]", "nothing logs 'val/x'"),
+        (
+            {"targets": [{"metric": "val/onset_f1", "op": ">", "value": 1.5}]},
+            "targets[0]",
+            "can never be met",
+        ),
+        (
+            {"targets": [{"metric": "val/onset_f1", "op": ">", "value": "val/x"}]},
+            "targets[0]",
+            "nothing logs 'val/x'",
+        ),
         ({"targets": []}, "targets", "promises nothing"),
         ({"targets": None}, "targets", "'targets' is missing"),
-        ({"targets": [{"metric": "eval/win_rate", "op": ">", "value": 0.5}]}, "targets[0]", "needs an `eval` block"),
+        (
+            {"targets": [{"metric": "eval/win_rate", "op": ">", "value": 0.5}]},
+            "targets[0]",
+            "needs an `eval` block",
+        ),
         (
             {"baseline": {"values": {"val/loss": 3.0}, "source": "a book"}},
             "targets[0]",
             "meets val/loss < 50 already: it has 3",
         ),
-        ({"baseline": {"values": {"val/loss": 60.0}}}, "baseline.values", "say where these values come from"),
+        (
+            {"baseline": {"values": {"val/loss": 60.0}}},
+            "baseline.values",
+            "say where these values come from",
+        ),
         ({"baseline": {"run": "runs/none"}}, "baseline.run", "there is no run runs/none"),
         (
             {"kill": [{"when": "val/loss > 3", "after": "31 steps"}]},
             "kill[0]",
             "can never fire: after 31 steps the run of 30 is over",
         ),
-        ({"kill": [{"when": "val/loss > 3", "after": "60%", "for": "50%"}]}, "kill[0]", "can never fire"),
-        ({"kill": [{"when": "val/onset_f1 > 1"}]}, "kill[0]", "can never fire: val/onset_f1 is in 0 .. 1"),
+        (
+            {"kill": [{"when": "val/loss > 3", "after": "60%", "for": "50%"}]},
+            "kill[0]",
+            "can never fire",
+        ),
+        (
+            {"kill": [{"when": "val/onset_f1 > 1"}]},
+            "kill[0]",
+            "can never fire: val/onset_f1 is in 0 .. 1",
+        ),
         ({"kill": [{"when": "val/onset_f1 < 0"}]}, "kill[0]", "can never fire"),
         ({"kill": [{"when": "eval/win_rate < 0.5"}]}, "kill[0]", "needs an `eval` block"),
-        ({"kill": [{"when": "val/loss > 3", "set": {"train.lr": 1}}]}, "kill[0].set", "only a warning proposes"),
-        ({"kill": [{"when": "val/loss > 3", "action": "explode"}]}, "kill[0].action", "'stop', 'pause' or 'warn' is needed"),
-        ({"kill": [{"when": "val/stick < 3", "for": "2 eons"}]}, "kill[0].for", "is no length of a run"),
+        (
+            {"kill": [{"when": "val/loss > 3", "set": {"train.lr": 1}}]},
+            "kill[0].set",
+            "only a warning proposes",
+        ),
+        (
+            {"kill": [{"when": "val/loss > 3", "action": "explode"}]},
+            "kill[0].action",
+            "'stop', 'pause' or 'warn' is needed",
+        ),
+        (
+            {"kill": [{"when": "val/stick < 3", "for": "2 eons"}]},
+            "kill[0].for",
+            "is no length of a run",
+        ),
         ({"data": {"store": "data/none"}}, "data.store", "is not here, and neither"),
         ({"data": {"store": "../secrets"}}, "data.store", "leads out of the project"),
         ({"data": {"store": "/etc"}}, "data.store", "leads out of the project"),
-        ({"data": {"store": "data/toy", "fingerprint": "abc"}}, "data.store", "the card's fingerprint is abc"),
+        (
+            {"data": {"store": "data/toy", "fingerprint": "abc"}},
+            "data.store",
+            "the card's fingerprint is abc",
+        ),
         ({"data": {"store": "data/toy", "split": "80/10"}}, "data.split", "is no split"),
-        ({"data": {"store": "data/toy", "split": "100/0/0"}}, "data.split", "no episode is on the side 'val'"),
+        (
+            {"data": {"store": "data/toy", "split": "100/0/0"}},
+            "data.split",
+            "no episode is on the side 'val'",
+        ),
         ({"data": {"store": "data/x", "make": {}}}, "data.make", "say either record or ingest"),
         ({"data": made(record={"matches": 2})}, "data.make.record", "p0 and p1 name agents"),
-        ({"data": made(record={"p0": "nobody", "p1": "based"}), "game": "brawl"}, "data.make.record", "no bot 'nobody'"),
-        ({"data": made(record={"mix": [{"p0": "based"}]}), "game": "brawl"}, "data.make.record", "data.make.record.mix"),
-        ({"data": made(ingest={"paths": ["x"]}), "game": "brawl"}, "data.make.ingest", "brawl reads no recordings"),
+        (
+            {"data": made(record={"p0": "nobody", "p1": "based"}), "game": "brawl"},
+            "data.make.record",
+            "no bot 'nobody'",
+        ),
+        (
+            {"data": made(record={"mix": [{"p0": "based"}]}), "game": "brawl"},
+            "data.make.record",
+            "data.make.record.mix",
+        ),
+        (
+            {"data": made(ingest={"paths": ["x"]}), "game": "brawl"},
+            "data.make.ingest",
+            "brawl reads no recordings",
+        ),
         (
             {"data": made(ingest={"paths": ["x"], "filter": "trian"}), "game": "melee"},
             "data.make.ingest.filter",
@@ -105,13 +170,25 @@ def made(**call):
             "data.make.ingest.options",
             "did you mean 'human'",
         ),
-        ({"facts": {"parameters": 7}}, "facts.parameters", "the card says 7 parameters, the model has"),
-        ({"facts": {"frames": "1,000"}}, "facts.frames", "the card says 1,000 frames, the data has 720"),
+        (
+            {"facts": {"parameters": 7}},
+            "facts.parameters",
+            "the card says 7 parameters, the model has",
+        ),
+        (
+            {"facts": {"frames": "1,000"}},
+            "facts.frames",
+            "the card says 1,000 frames, the data has 720",
+        ),
         ({"facts": {"colour": 7}}, "facts.colour", "there is no fact 'colour'"),
         ({"learner": "guess"}, "learner", "there is no learner 'guess'"),
         ({"preset": "tinny"}, "preset", "did you mean 'tiny'"),
         ({"game": "toi"}, "game", "unknown game 'toi'"),
-        ({"set": {"train": {"steps": 30, "batch": 800}}}, "set.train.batch", "a batch of 800 is more than an epoch has"),
+        (
+            {"set": {"train": {"steps": 30, "batch": 800}}},
+            "set.train.batch",
+            "a batch of 800 is more than an epoch has",
+        ),
         ({"set": {"train.lr": -1}}, "set.train.lr", "a positive number is needed"),
         ({"set": {"train.seed": 3}}, "set.train.seed", "the card's seeds"),
         ({"set": {"train": {"steps": 3, "epochs": 3}}}, "set.train", "either epochs or steps"),
@@ -123,7 +200,11 @@ def made(**call):
         ({"budget": {"wall": "soon"}}, "budget.wall", "is no length of time"),
         ({"budget": {"usd": 5, "machine": "abacus"}}, "budget.machine", "has no price of 'abacus'"),
         ({"parent": "runs/none@best"}, "parent", "there is no run runs/none"),
-        ({"reviewers": {"min": 1, "required": ["a", "b"]}}, "reviewers.min", "2 are required, and 1 suffice"),
+        (
+            {"reviewers": {"min": 1, "required": ["a", "b"]}},
+            "reviewers.min",
+            "2 are required, and 1 suffice",
+        ),
         ({"sweep": {"grid": {"train.lr": []}}}, "sweep.grid", "has no values"),
         ({"sweep": {"grid": {"train.speed": [1]}}}, "sweep.grid", "there is no 'speed'"),
         ({"sweep": {"random": {"train.lr": {"low": 1}}, "tries": 3}}, "sweep.random", "is needed"),
@@ -146,12 +227,20 @@ def test_spares_the_baseline(project):
     """A rule that would have ended the baseline at once is a mistake, by its values as well as by its curve."""
     base = {"values": {"val/loss": 2.0, "val/onset_f1": 0.001}, "source": "a book"}
     targets = [{"metric": "val/onset_f1", "op": ">", "value": 0.999}]
-    path = write(baseline=base, targets=targets, kill=[{"when": "val/loss > 1.5"}, {"when": "val/loss > 2.5"}])
+    path = write(
+        baseline=base,
+        targets=targets,
+        kill=[{"when": "val/loss > 1.5"}, {"when": "val/loss > 2.5"}],
+    )
     assert [mistake.field for mistake in checked(path).mistakes] == ["kill[0]"]
     from promises import ran
 
     ran(write("base", kill=None))
-    kill = [{"when": "val/loss > 0.0001"}, {"when": "val/loss > 1000"}, {"when": "val/loss > 0.0001", "after": "20 steps"}]
+    kill = [
+        {"when": "val/loss > 0.0001"},
+        {"when": "val/loss > 1000"},
+        {"when": "val/loss > 0.0001", "after": "20 steps"},
+    ]
     path = write(baseline={"run": "runs/base"}, targets=targets, kill=kill)
     (mistake,) = checked(path).mistakes
     assert mistake.field == "kill[0]"
@@ -161,16 +250,23 @@ def test_spares_the_baseline(project):
 NAMES = ["metric", "when", "store", "make", "record", "grid", "train", "op", "value", "min", "a"]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-HEADS = st.dictionaries(st.sampled_from([*cards.Card.model_fields, "colour", "x.y"]), VALUES, max_size=8)
+HEADS = st.dictionaries(
+    st.sampled_from([*cards.Card.model_fields, "colour", "x.y"]), VALUES, max_size=8
+)
 
 
 @settings(max_examples=150)
 @given(HEADS)
 def test_any_head(project, head):
-    """Whatever is written under whatever name, a card is checked and its mistakes are named; nothing breaks."""
+    """Whatever is written under whatever name, a card is checked and its mistakes are named.
+
+    Nothing breaks.
+    """
     found = checked(write(**{**head, "card": head.get("card", 1)})) if "id" not in head else None
     assert found is None or all(mistake.message and mistake.line >= 1 for mistake in found.mistakes)
 
@@ -232,13 +328,18 @@ def test_a_heading_whose_block_was_taken_out_is_filled(project):
         text = file.text
         start = text.index(f"<!-- card:{name}")
         end = text.index("<!-- /card -->", start) + len("<!-- /card -->")
-        again = CardFile(file.path, text[:start].rstrip() + "\n" + text[end:]).with_block(name, "new")
+        again = CardFile(file.path, text[:start].rstrip() + "\n" + text[end:]).with_block(
+            name, "new"
+        )
         assert again.text.count("\n## ") == file.text.count("\n## ")
         assert (again.block(name), again.block(other)) == ("new", file.block(other))
         assert again.text.index(f"<!-- card:{name}") > again.text.index(f"## {TITLES[name]}")
 
 
-@given(st.text(max_size=100).filter(lambda text: "\r" not in text), st.text(max_size=100).filter(lambda text: "\r" not in text))
+@given(
+    st.text(max_size=100).filter(lambda text: "\r" not in text),
+    st.text(max_size=100).filter(lambda text: "\r" not in text),
+)
 def test_hash(prose, content):
     """The hash is that of the head alone: prose and blocks do not move it, and any letter of the head does."""
     head = "goal: x\nseeds: [0]\n"
@@ -251,8 +352,13 @@ def test_hash(prose, content):
 def test_changes():
     """--set changes settings and any part of the head, and nothing that a card does not have."""
     data = cards.with_changes(
-        {"set": {"train": {"lr": 1, "steps": 2}}, "data": {"store": "a"}}, {"train.lr": 3, "data.split": "s", "seeds": [1]}
+        {"set": {"train": {"lr": 1, "steps": 2}}, "data": {"store": "a"}},
+        {"train.lr": 3, "data.split": "s", "seeds": [1]},
     )
-    assert data == {"set": {"train.lr": 3, "train.steps": 2}, "data": {"store": "a", "split": "s"}, "seeds": [1]}
+    assert data == {
+        "set": {"train.lr": 3, "train.steps": 2},
+        "data": {"store": "a", "split": "s"},
+        "seeds": [1],
+    }
     with pytest.raises(ShadowboxError, match="a card has no 'lr'"):
         cards.with_changes({}, {"lr": 1})

@@ -9,7 +9,9 @@ from shadowbox.cards import front_matter as head
 
 def test_values():
     """Plain words are texts, numbers are numbers also in the form 1e-3, and YAML's surprises do not happen."""
-    found = head.read("a: 1e-3\nb: on\nc: 12:30\nd: 1_000\ne: 0x10\nf: 2026-01-01\ng: .5\nh: true\ni:\nj: '7'\nk: -3\nl: no\n")
+    found = head.read(
+        "a: 1e-3\nb: on\nc: 12:30\nd: 1_000\ne: 0x10\nf: 2026-01-01\ng: .5\nh: true\ni:\nj: '7'\nk: -3\nl: no\n"
+    )
     assert found.data == {"a": 0.001, "b": "on", "c": "12:30", "d": "1_000", "e": "0x10", "f": "2026-01-01", "g": 0.5,
                           "h": True, "i": None, "j": "7", "k": -3, "l": "no"}  # fmt: skip
     assert not found.mistakes
@@ -18,7 +20,9 @@ def test_values():
 def test_lines():
     """Every part knows its line; a part that is missing is where it would be."""
     found = head.read("a: 1\nb:\n  - {c: 1,\n     d: 2}\n  - e: 3\n", first_line=2)
-    assert [found.line(path) for path in [("a",), ("b", 0, "d"), ("b", 1, "e"), ("b", 1, "x"), ("z",)]] == [2, 5, 6, 6, 2]
+    assert [
+        found.line(path) for path in [("a",), ("b", 0, "d"), ("b", 1, "e"), ("b", 1, "x"), ("z",)]
+    ] == [2, 5, 6, 6, 2]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,9 @@ def test_refuses(text, line, complaint):
 def test_bomb():
     """A text that would grow without bounds is refused at once."""
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"{name}: &{name} [{', '.join(['*' + chr(ord(name) - 1)] * 9)}]" for name in "bcdefghi"]
+    lines += [
+        f"{name}: &{name} [{', '.join(['*' + chr(ord(name) - 1)] * 9)}]" for name in "bcdefghi"
+    ]
     assert "anchors" in head.read("\n".join(lines)).mistakes[0].message
 
 

@@ -28,7 +28,10 @@ def fired(rule, values, *, metric="val/loss", every=10, total=None, per_epoch=20
         ("ratio(train/a,train/b)>=3", "ratio(train/a, train/b) >= 3"),
         ("rolling_mean(train/loss, 5) > 1e3", "rolling_mean(train/loss, 5) > 1000"),
         ("no_decrease(val/loss)", "no_decrease(val/loss)"),
-        ("nonfinite(train/loss) or no_increase(val/f1)", "nonfinite(train/loss) or no_increase(val/f1)"),
+        (
+            "nonfinite(train/loss) or no_increase(val/f1)",
+            "nonfinite(train/loss) or no_increase(val/f1)",
+        ),
         ("(val/a > 1 or val/b > 2) and val/c < -3", "(val/a > 1 or val/b > 2) and val/c < -3"),
         ("val/x/pad/a > val/x/hold", "val/x/pad/a > val/x/hold"),
     ],
@@ -62,7 +65,10 @@ def test_refuses(rule, complaint):
         rules.parse(rule)
 
 
-@given(st.text(alphabet="val/loss no_decrease()<>=.,%0123456789andor ratio", max_size=60) | st.text(max_size=60))
+@given(
+    st.text(alphabet="val/loss no_decrease()<>=.,%0123456789andor ratio", max_size=60)
+    | st.text(max_size=60)
+)
 def test_any_text_is_a_rule_or_refused(text):
     """No text makes the parser do anything but answer or refuse."""
     try:
@@ -94,8 +100,16 @@ def test_lasting():
 
 
 def test_no_decrease():
-    """Two epochs without a new lowest value, counted from the best one, fire; a new lowest one begins anew."""
-    assert fired("no_decrease(val/loss)", [5, 4, 4.5, 4.2, 3, 3.1, 3.2, 3.3, 3.4], every=20, lasting="2 epochs") == [80, 140]
+    """Two epochs without a new lowest value, counted from the best one, fire.
+
+    A new lowest one begins anew.
+    """
+    assert fired(
+        "no_decrease(val/loss)",
+        [5, 4, 4.5, 4.2, 3, 3.1, 3.2, 3.3, 3.4],
+        every=20,
+        lasting="2 epochs",
+    ) == [80, 140]
     assert fired("no_increase(val/loss)", [5, 4, 6, 7], every=20, lasting="1 epoch") == [40]
 
 
@@ -114,8 +128,13 @@ def test_rolling_mean():
 
 
 def test_nonfinite():
-    """A figure that is no number, or a step that was left out, is told; a later good line ends it."""
-    assert fired("nonfinite(train/loss)", [1, None, math.inf, 1, math.nan], metric="train/loss") == [20, 50]
+    """A figure that is no number, or a step that was left out, is told.
+
+    A later good line ends it.
+    """
+    assert fired(
+        "nonfinite(train/loss)", [1, None, math.inf, 1, math.nan], metric="train/loss"
+    ) == [20, 50]
     guard = Guard([Rule("nonfinite(train/loss)")], 100, 10)
     assert guard.see("train", 5, {"loss": 1.0, "skipped": 2})
 
@@ -123,7 +142,11 @@ def test_nonfinite():
 def test_gravest_first():
     """Of rules that fire together the gravest speaks first."""
     wishes = [Rule("val/a > 0", "warn"), Rule("val/a > 0", "stop"), Rule("val/a > 0", "pause")]
-    assert [firing.rule.action for firing in Guard(wishes, 10, 1).see("val", 1, {"a": 1})] == ["stop", "pause", "warn"]
+    assert [firing.rule.action for firing in Guard(wishes, 10, 1).see("val", 1, {"a": 1})] == [
+        "stop",
+        "pause",
+        "warn",
+    ]
 
 
 @given(st.lists(st.floats(-5, 5) | st.none(), min_size=1, max_size=30), st.integers(0, 29))
@@ -131,7 +154,10 @@ def test_replay(values, cut):
     """A guard that is shown the beginning of a log again stands where the one stood that saw it being written."""
     wishes = [Rule("val/loss > 1"), Rule("no_decrease(val/loss)", lasting="30 steps"), Rule("rolling_mean(val/loss, 3) < 0"),
               Rule("nonfinite(val/loss) or val/loss < -4", lasting="10 steps")]  # fmt: skip
-    lines = [{"kind": "val", "step": 10 * at, "epoch": 0, "wall": 1.0, "loss": value} for at, value in enumerate(values, 1)]
+    lines = [
+        {"kind": "val", "step": 10 * at, "epoch": 0, "wall": 1.0, "loss": value}
+        for at, value in enumerate(values, 1)
+    ]
     straight = Guard(wishes, 300, 20).replay(lines)
     again = Guard(wishes, 300, 20)
     before = again.replay(lines[:cut])

@@ -16,7 +16,13 @@ def signed(path, who, did="signed", note="", data=None):
     """The card with one signature more."""
     found = checked(path)
     signing.add(
-        found.file, who, did, settings=found.settled.hash, data=data or found.facts["fingerprint"], commit=None, note=note
+        found.file,
+        who,
+        did,
+        settings=found.settled.hash,
+        data=data or found.facts["fingerprint"],
+        commit=None,
+        note=note,
     ).write()
 
 
@@ -57,7 +63,11 @@ def test_one_letter(project, old):
     signed(path, "ada")
     text = path.read_text()
     at = text.index(old, 4)
-    path.write_text(text[: at + len(old) - 1] + ("1" if text[at + len(old) - 1] != "1" else "2") + text[at + len(old) :])
+    path.write_text(
+        text[: at + len(old) - 1]
+        + ("1" if text[at + len(old) - 1] != "1" else "2")
+        + text[at + len(old) :]
+    )
     line = text.count("\n", 0, at) + 1
     (entry, why) = signing_void(path)
     assert entry.who == "ada"
@@ -91,7 +101,9 @@ def test_other_settings(project, monkeypatch):
     path = write(reviewers={"min": 1})
     signed(path, "ada")
     usual = ways.Imitation.usual.fget
-    monkeypatch.setattr(ways.Imitation, "usual", property(lambda self: {**usual(self), "thin": 2.0}))
+    monkeypatch.setattr(
+        ways.Imitation, "usual", property(lambda self: {**usual(self), "thin": 2.0})
+    )
     (found,) = standing(path).void
     assert "now means other settings" in found[1]
 
@@ -137,7 +149,9 @@ def test_any_note(text):
     from pathlib import Path
 
     file = CardFile(Path("x.md"), "---\ngoal: x\n---\n")
-    signed_file = signing.add(file, "ada", "signed", settings="s", data=None, commit=None, note=text)
+    signed_file = signing.add(
+        file, "ada", "signed", settings="s", data=None, commit=None, note=text
+    )
     again = CardFile(Path("x.md"), signed_file.text)
     assert [entry.note for entry in signing.read(again)] == [" ".join(text.split())]
     assert again.edited() == []

@@ -45,7 +45,13 @@ def call(tmp_path, paddles):
         command = [sys.executable, "-m", "shadowbox", *words]
         environment = {**os.environ, "PYTHONPATH": path}
         answer = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, env=environment
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=environment,
         )
         assert answer.returncode == rc, answer.stdout + answer.stderr
         assert "Traceback" not in answer.stderr
@@ -77,7 +83,9 @@ def test_the_whole_way(call):
     assert "small: passed" in call("card", "close", "small", "--note", "done").stdout
     index = json.loads(call("card", "index", "--json").stdout)
     assert index["cards"][0]["status"] == "closed: passed"
-    again = call("run", "small", "--set", "kill=[{when: train/loss > 0.0001}]", "--unsigned", "--json", rc=75)
+    again = call(
+        "run", "small", "--set", "kill=[{when: train/loss > 0.0001}]", "--unsigned", "--json", rc=75
+    )
     assert json.loads(again.stdout)["verdict"] == "killed"
     assert CardFile.read(call.folder / "cards/small.md").edited() == []
 
@@ -90,13 +98,19 @@ def test_mistakes(call):
     assert "cards/small.md:6: preset: imitate has no preset 'tinny': did you mean 'tiny'?" in text
     assert "cards/small.md:7: colour: there is no 'colour' here" in text
     found = json.loads(call("card", "check", "small", "--json", rc=1).stdout)
-    assert [(error["line"], error["field"]) for error in found["errors"]] == [(6, "preset"), (7, "colour")]
+    assert [(error["line"], error["field"]) for error in found["errors"]] == [
+        (6, "preset"),
+        (7, "colour"),
+    ]
     assert json.loads(call("run", "small", "--json", rc=1).stdout)["exit"] == 1
 
 
 def test_wrong_calls(call):
     """What cannot be is refused in a line that says what to do."""
-    assert "there is no card cards/none.md: `shadowbox card new none` writes one" in call("card", "check", "none", rc=1).stderr
+    assert (
+        "there is no card cards/none.md: `shadowbox card new none` writes one"
+        in call("card", "check", "none", rc=1).stderr
+    )
     assert "as in --set train.lr=1e-4" in call("run", "small", "--set", "lr", rc=2).stderr
     assert "a card has no 'lr'" in call("run", "small", "--set", "lr=3", rc=2).stderr
     assert "unknown game 'chess'" in call("card", "new", "x", "--game", "chess", rc=2).stderr

@@ -30,7 +30,9 @@ def path(tmp_path):
 
 def call(*arguments):
     """Run the program as a user does."""
-    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def run(capsys, *arguments):
@@ -53,7 +55,15 @@ def test_help_is_quick():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["audit", "--help"], ["games"], ["store", "--help"], ["bench", "--help"], ["train", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["audit", "--help"],
+        ["games"],
+        ["store", "--help"],
+        ["bench", "--help"],
+        ["train", "--help"],
+    ],
 )
 def test_help_needs_no_torch(arguments):
     """Asking for help or for the list of games imports neither torch nor any other heavy library."""
@@ -62,7 +72,9 @@ def test_help_needs_no_torch(arguments):
         "    loaded = {'torch', 'numba', 'pyarrow', 'pandas', 'matplotlib'} & set(sys.modules)\n"
         "    print(stop.code, loaded, file=sys.stderr)\n"
     )
-    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
     assert answer.stderr.splitlines()[-1] == "0 set()"
 
 
@@ -107,7 +119,10 @@ def test_errors_with_json(capsys):
 
 
 def test_a_traceback_only_with_debug(capsys, monkeypatch, path):
-    """An error of the program itself is one line that names --debug; with it the traceback is shown."""
+    """An error of the program itself is one line that names --debug.
+
+    With it the traceback is shown.
+    """
 
     def broken(self):
         raise ZeroDivisionError("a bug")
@@ -115,13 +130,19 @@ def test_a_traceback_only_with_debug(capsys, monkeypatch, path):
     monkeypatch.setattr(Store, "__len__", broken)
     code, _, err = run(capsys, "store", "info", path)
     assert code == 1
-    assert err == "shadowbox: an error of Shadowbox itself: ZeroDivisionError: a bug; --debug shows where\n"
+    assert (
+        err
+        == "shadowbox: an error of Shadowbox itself: ZeroDivisionError: a bug; --debug shows where\n"
+    )
     _, _, err = run(capsys, "--debug", "store", "info", path)
     assert "Traceback" in err
 
 
 def test_audit_in_words_as_json_and_as_a_page(capsys, path, tmp_path):
-    """`audit` prints a table, one JSON object with --json, and with --html writes a page; all say the same numbers."""
+    """`audit` prints a table, one JSON object with --json, and with --html writes a page.
+
+    All say the same numbers.
+    """
     code, out, _ = run(capsys, "audit", path, "--verify", "--html", tmp_path / "deep" / "a.html")
     assert code == 0
     assert "8 episodes, 240 frames of toy" in out.splitlines()[-2]
@@ -132,7 +153,11 @@ def test_audit_in_words_as_json_and_as_a_page(capsys, path, tmp_path):
     assert short.splitlines()[-1] in out.replace(", every file verified", "")
     code, out, _ = run(capsys, "audit", path, "--json")
     facts = json.loads(out)
-    assert (facts["episodes"], facts["frames"], facts["row_bytes"]) == (8, 240, TOY.row_dtype.itemsize)
+    assert (facts["episodes"], facts["frames"], facts["row_bytes"]) == (
+        8,
+        240,
+        TOY.row_dtype.itemsize,
+    )
     assert facts["events"] == {"hit": 40}
     page = (tmp_path / "deep" / "a.html").read_text()
     assert facts["fingerprint"] in page
@@ -163,10 +188,22 @@ def test_store_info(capsys, path):
 
 def test_store_merge_split_drop_export(capsys, path, tmp_path):
     """The store commands do on the command line what they say, and report what they did."""
-    code, out, _ = run(capsys, "store", "merge", path, path, "--out", tmp_path / "m", "--unique", "--json")
+    code, out, _ = run(
+        capsys, "store", "merge", path, path, "--out", tmp_path / "m", "--unique", "--json"
+    )
     assert (code, json.loads(out)["episodes"], json.loads(out)["left_out"]) == (0, 8, 8)
     code, out, _ = run(
-        capsys, "store", "split", path, "--out", tmp_path / "sides", "--by", "player", "--shares", "50/50/0", "--json"
+        capsys,
+        "store",
+        "split",
+        path,
+        "--out",
+        tmp_path / "sides",
+        "--by",
+        "player",
+        "--shares",
+        "50/50/0",
+        "--json",
     )
     counts = json.loads(out)
     assert counts["train"] + counts["val"] == 8
@@ -175,13 +212,19 @@ def test_store_merge_split_drop_export(capsys, path, tmp_path):
     assert (code, len(Store(tmp_path / "m"))) == (0, 6)
     code, out, _ = run(capsys, "store", "export", f"{path}#3", "--out", tmp_path / "e.npz")
     assert code == 0
-    np.testing.assert_array_equal(np.load(tmp_path / "e.npz")["player/x"], Store(path).episode(3).columns["player/x"])
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "e.npz")["player/x"], Store(path).episode(3).columns["player/x"]
+    )
 
 
 def test_a_pipe_that_closes_is_no_error(path):
     """`shadowbox audit STORE | head -1` ends quietly."""
     answer = subprocess.run(
-        f"{sys.executable} -m shadowbox audit {path} | head -1", shell=True, capture_output=True, text=True, check=False
+        f"{sys.executable} -m shadowbox audit {path} | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert answer.returncode == 0
     assert answer.stderr == ""
@@ -195,7 +238,13 @@ def test_a_game_of_ones_own(path, tmp_path):
         "Group('keys', (Flag('go', doc='forward'),), per='player')))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    answer = subprocess.run([*PROGRAM, "games", "mine:GAME"], env=environment, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [*PROGRAM, "games", "mine:GAME"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert answer.returncode == 0
     assert "keys/go" in answer.stdout
     assert "forward" in answer.stdout

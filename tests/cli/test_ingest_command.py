@@ -40,7 +40,10 @@ def replays_made(tmp_path):
 
 
 def test_ingest_reports_what_it_did(run, replays_made, tmp_path):
-    """One JSON object with counts, rates, and a file and a reason for each rejected recording; exit 0."""
+    """One JSON object with counts, rates, and a file and a reason for each rejected recording.
+
+    Exit 0.
+    """
     status, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
     facts = json.loads(out)
     assert status == 0
@@ -62,12 +65,26 @@ def test_ingest_in_words(run, replays_made, tmp_path):
 
 
 def test_filters_and_options(run, replays_made, tmp_path):
-    """A named filter and single options let in what they ask for; the report says what each refused."""
-    _, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "a", "--filter", "train", "--json")
+    """A named filter and single options let in what they ask for.
+
+    The report says what each refused.
+    """
+    _, out, _ = run(
+        "ingest", "melee", replays_made, "--out", tmp_path / "a", "--filter", "train", "--json"
+    )
     facts = json.loads(out)
     assert facts["accepted"] == 2
     assert any("no contest" in entry["reason"] for entry in facts["rejected"])
-    _, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "b", "--set", "min_frames=500", "--json")
+    _, out, _ = run(
+        "ingest",
+        "melee",
+        replays_made,
+        "--out",
+        tmp_path / "b",
+        "--set",
+        "min_frames=500",
+        "--json",
+    )
     assert json.loads(out)["accepted"] == 0
     call = (
         "ingest",
@@ -114,13 +131,17 @@ def test_a_game_without_recordings(run, replays_made, tmp_path):
 def test_an_episode_goes_out_as_a_replay(run, replays_made, tmp_path):
     """`store export STORE#1 --slp FILE` writes a replay that reads as the same match and ingests as seen before."""
     run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
-    status, out, _ = run("store", "export", f"{tmp_path / 'store'}#1", "--slp", tmp_path / "out.slp", "--json")
+    status, out, _ = run(
+        "store", "export", f"{tmp_path / 'store'}#1", "--slp", tmp_path / "out.slp", "--json"
+    )
     assert status == 0
     assert json.loads(out)["episodes"] == 1
     replay = slp.read(tmp_path / "out.slp")
     x = Store(tmp_path / "store", SCHEMA).episode(1).columns["player/x"]
     np.testing.assert_array_equal(replay.post[0, False]["x"][-len(x) :], x[:, 0])
-    again = json.loads(run("ingest", "melee", tmp_path / "out.slp", "--out", tmp_path / "store", "--json")[1])
+    again = json.loads(
+        run("ingest", "melee", tmp_path / "out.slp", "--out", tmp_path / "store", "--json")[1]
+    )
     assert "seen before" in again["rejected"][0]["reason"]
 
 

@@ -41,7 +41,19 @@ def test_the_same_call_is_the_same_match(capsys):
 
 def test_facts_agree_with_the_match(capsys, tmp_path):
     """What the facts say of damage, stocks, hits and presses is what the stored rows and events say."""
-    facts = facts_of(capsys, "match", "brawl", "--p0", "based", "--p1", "aggressive", "--seed", 3, "--store", tmp_path / "s")
+    facts = facts_of(
+        capsys,
+        "match",
+        "brawl",
+        "--p0",
+        "based",
+        "--p1",
+        "aggressive",
+        "--seed",
+        3,
+        "--store",
+        tmp_path / "s",
+    )
     assert facts["stored"] == f"{tmp_path / 's'}#0"
     episode = Store(tmp_path / "s").episode(0)
     assert facts["frames"] == episode.frames
@@ -51,7 +63,9 @@ def test_facts_agree_with_the_match(capsys, tmp_path):
         mine = hits[hits["player"] == player]
         assert found["damage_dealt"] == pytest.approx(float(mine["value"].sum()), rel=1e-5)
         assert sum(found["hits"].values()) == len(mine)
-        assert found["controls"]["keys/j"]["presses"] == episode.columns["keys/j"][:-1, player].sum()
+        assert (
+            found["controls"]["keys/j"]["presses"] == episode.columns["keys/j"][:-1, player].sum()
+        )
         assert sum(found["states"]["player/state"].values()) == pytest.approx(1)
         assert 0 < found["attacks"] >= len(np.unique(mine["frame"])) / 4
 
@@ -65,8 +79,21 @@ def test_who_does_not_attack_is_named(capsys):
 
 
 def test_a_match_as_a_page(capsys, tmp_path):
-    """`--out` writes one page with the rows and the facts inside, and says where; names on it are text."""
-    code, out, _ = call(capsys, "match", "brawl", "--p0", "based", "--p1", "random", "--out", tmp_path / "deep" / "m.html")
+    """`--out` writes one page with the rows and the facts inside, and says where.
+
+    Names on it are text.
+    """
+    code, out, _ = call(
+        capsys,
+        "match",
+        "brawl",
+        "--p0",
+        "based",
+        "--p1",
+        "random",
+        "--out",
+        tmp_path / "deep" / "m.html",
+    )
     assert code == 0
     page = (tmp_path / "deep" / "m.html").read_text()
     assert "Hits by what hit" in page
@@ -80,15 +107,22 @@ def test_names_on_the_page_are_text(capsys, tmp_path):
     call(capsys, "match", "brawl", "--p0", "based", "--p1", "random", "--store", tmp_path / "s")
     episode = Store(tmp_path / "s").episode(0)
     hostile = "<img src=x onerror=alert(1)>"
-    named = type(episode)(episode.columns, {**episode.meta, "players": [hostile, "b"]}, episode.events)
+    named = type(episode)(
+        episode.columns, {**episode.meta, "players": [hostile, "b"]}, episode.events
+    )
     page = match_document(load("brawl"), named)
     assert hostile not in page
     assert "&lt;img src=x" in page
 
 
 def test_an_outcome_is_read_from_the_rows_where_nobody_wrote_it(capsys, tmp_path):
-    """An episode without a result in its metadata ends as its rows say; one of a game that cannot tell ends unknown."""
-    facts = facts_of(capsys, "match", "brawl", "--p0", "expert", "--p1", "constant", "--store", tmp_path / "s")
+    """An episode without a result in its metadata ends as its rows say.
+
+    One of a game that cannot tell ends unknown.
+    """
+    facts = facts_of(
+        capsys, "match", "brawl", "--p0", "expert", "--p1", "constant", "--store", tmp_path / "s"
+    )
     episode = Store(tmp_path / "s").episode(0)
     bare = type(episode)(episode.columns, {}, episode.events)
     assert outcome_of(load("brawl"), bare).winner == facts["winner"] == 0

@@ -41,13 +41,18 @@ def test_json_is_one_object(here, capsys):
     status, out, _ = ran(capsys, "toy", "--no-match", "--json")
     found = json.loads(out)
     assert status == 0
-    assert (found["verdict"], found["run"], found["out"]) == ("missed", "runs/toy", "runs/toy/report.html")
+    assert (found["verdict"], found["run"], found["out"]) == (
+        "missed",
+        "runs/toy",
+        "runs/toy/report.html",
+    )
     assert found["targets"][0]["value"] == 0.2
     assert (here / found["out"]).is_file()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), [(["none"], "there is no run in none"), (["toy", "--out", "no/x.html"], "no is no folder")]
+    ("arguments", "words"),
+    [(["none"], "there is no run in none"), (["toy", "--out", "no/x.html"], "no is no folder")],
 )
 def test_wrong_calls_are_refused(here, capsys, arguments, words):
     """Exit status 2, and what to do."""

@@ -26,17 +26,23 @@ QUICK = ["--shares", "50/50/0", "--length", "8", "--batch", "8"]
 
 def test_train_prints_one_object(capsys, path, tmp_path):
     """`--json` puts the run, its best and its scores with baselines on standard output, and nothing else."""
-    status, out, err = run(capsys, "train", path, "--out", tmp_path / "r", "--steps", 12, *QUICK, "--json")
+    status, out, err = run(
+        capsys, "train", path, "--out", tmp_path / "r", "--steps", 12, *QUICK, "--json"
+    )
     assert status == 0
     facts = json.loads(out)
     assert (facts["step"], facts["ended"]) == (12, "finished")
-    assert {"loss", "loss/hold", "onset_f1", "onset_f1/look_up", "onset_f1.low"} <= facts["scores"].keys()
+    assert {"loss", "loss/hold", "onset_f1", "onset_f1/look_up", "onset_f1.low"} <= facts[
+        "scores"
+    ].keys()
     assert "parameters; warm-up of" in err
 
 
 def test_train_prints_tables(capsys, path, tmp_path):
     """People get every score beside its baselines with its interval, and where the time went."""
-    status, out, _ = run(capsys, "train", path, "--out", tmp_path / "r", "--steps", 5, *QUICK, "--set", "ema=0.9")
+    status, out, _ = run(
+        capsys, "train", path, "--out", tmp_path / "r", "--steps", 5, *QUICK, "--set", "ema=0.9"
+    )
     assert status == 0
     rows = [line.split() for line in out.splitlines()]
     assert ["validation", "of", "value", "95", "%"] in rows
@@ -55,7 +61,9 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
     assert status == 2
     assert "lr: 0.01 in the run, 0.02 asked for" in err
     child = tmp_path / "child"
-    status, _, err = run(capsys, "train", path, "--out", child, "--parent", f"{out}@best", "--steps", 3, *QUICK)
+    status, _, err = run(
+        capsys, "train", path, "--out", child, "--parent", f"{out}@best", "--steps", 3, *QUICK
+    )
     assert status == 0
     assert "continues" in err
     assert json.loads((child / "run.json").read_text())["lineage"][0]["run"] == str(out)
@@ -85,16 +93,34 @@ def test_wrong_calls(capsys, path, tmp_path, arguments, status, message):
 @pytest.mark.slow
 def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
     """SIGINT to the program: it finishes its step, saves, names the command that goes on, and that command ends the run."""
-    command = [sys.executable, "-m", "shadowbox", "train", str(path), "--steps", "200", "--set", "validate_every=50", *QUICK]
+    command = [
+        sys.executable,
+        "-m",
+        "shadowbox",
+        "train",
+        str(path),
+        "--steps",
+        "200",
+        "--set",
+        "validate_every=50",
+        *QUICK,
+    ]
     out = tmp_path / "r"
-    process = subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     while len(read_lines(out / "metrics.jsonl")) < 4 and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0
     resume = err.split("go on with: shadowbox ")[1].splitlines()[0].split()
-    assert subprocess.run([sys.executable, "-m", "shadowbox", *resume], capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "shadowbox", *resume], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
     subprocess.run([*command, "--out", str(tmp_path / "straight")], capture_output=True, check=True)
     assert same(weights(out), weights(tmp_path / "straight"))
 
@@ -103,14 +129,39 @@ def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
 @pytest.mark.timeout(120)
 def test_torchrun(path, tmp_path):
     """Two processes under torchrun train one run: one log, one checkpoint, the losses of one process."""
-    command = ["train", str(path), "--steps", "10", *QUICK, "--preset", "tiny", "--set", "log_every=1", "--set", "device=cpu"]
-    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    command = [
+        "train",
+        str(path),
+        "--steps",
+        "10",
+        *QUICK,
+        "--preset",
+        "tiny",
+        "--set",
+        "log_every=1",
+        "--set",
+        "device=cpu",
+    ]
+    two = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--no-python",
+    ]
     program = [sys.executable, "-m", "shadowbox"]
     call = [*two, *program, *command, "--out", str(tmp_path / "two"), "--json"]
     answer = subprocess.run(call, capture_output=True, text=True, check=False, timeout=100)
     assert answer.returncode == 0, answer.stderr[-2000:]
     assert json.loads(answer.stdout)["step"] == 10
-    subprocess.run([*program, *command, "--out", str(tmp_path / "one")], capture_output=True, check=True)
-    losses = [[line["loss"] for line in read_lines(tmp_path / name / "metrics.jsonl")] for name in ("one", "two")]
+    subprocess.run(
+        [*program, *command, "--out", str(tmp_path / "one")], capture_output=True, check=True
+    )
+    losses = [
+        [line["loss"] for line in read_lines(tmp_path / name / "metrics.jsonl")]
+        for name in ("one", "two")
+    ]
     assert len(losses[0]) == len(losses[1]) > 9
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -35,7 +35,11 @@ def here(tmp_path, monkeypatch):
     for name, schema, count in (("brawl", brawl.schema, 3), ("toy", TOY, 1)):
         with Writer(tmp_path / name, schema) as writer:
             for seed in range(count):
-                about = {"players": ["ann", "<b>bob</b>"], "world": name, "result": {"winner": 0, "reason": "time-out"}}
+                about = {
+                    "players": ["ann", "<b>bob</b>"],
+                    "world": name,
+                    "result": {"winner": 0, "reason": "time-out"},
+                }
                 writer.add(random_episode(schema, 40, seed=seed, **about))
     yield tmp_path
     sys.modules.pop("toygame", None)
@@ -56,7 +60,8 @@ def test_a_page_in_the_working_folder(here, capsys):
     page = (here / "match-2.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "<b>bob" not in page
-    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")  # a namespace's name, nothing that is fetched
+    # a namespace's name, nothing that is fetched
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
 def test_the_facts_as_json(here, capsys):
@@ -65,13 +70,21 @@ def test_the_facts_as_json(here, capsys):
     facts = json.loads(out)
     assert status == 0
     assert facts["out"] == "m.html"
-    assert (facts["episode"], facts["frames"], facts["game"], facts["world"]) == (0, 40, "brawl", "brawl")
+    assert (facts["episode"], facts["frames"], facts["game"], facts["world"]) == (
+        0,
+        40,
+        "brawl",
+        "brawl",
+    )
     assert facts["players"] == ["ann", "<b>bob</b>"]
     assert facts["result"] == {"winner": 0, "reason": "time-out"}
 
 
 def test_pictures_alone(here, capsys):
-    """--png and --gif write pictures and no page; the film has a picture for every second frame of the span."""
+    """--png and --gif write pictures and no page.
+
+    The film has a picture for every second frame of the span.
+    """
     status, out, _ = run(capsys, "brawl#1", "--png", "20", "--gif", "10:20")
     assert status == 0
     assert out.split()[::3] == ["match-1-20.png:", "match-1.gif:"]
@@ -84,7 +97,9 @@ def test_pictures_alone(here, capsys):
 
 def test_pictures_beside_a_named_page(here, capsys):
     """With --out pictures take its name, and the page is written too."""
-    status, out, _ = run(capsys, "brawl#1", "--out", "a.html", "--png", "3", "--theme", "dark", "--json")
+    status, out, _ = run(
+        capsys, "brawl#1", "--out", "a.html", "--png", "3", "--theme", "dark", "--json"
+    )
     facts = json.loads(out)
     assert (status, facts["out"], facts["png"]) == (0, "a.html", "a-3.png")
     assert (here / "a.html").exists()

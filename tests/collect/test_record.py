@@ -23,7 +23,10 @@ def game(paddles):
 
 
 def test_the_same_call_records_the_same_matches(game, tmp_path):
-    """The same pairings and seed give the same fingerprint; another seed or pairing gives another."""
+    """The same pairings and seed give the same fingerprint.
+
+    Another seed or pairing gives another.
+    """
     pairings = [Pairing("follower", "idle", 6)]
     one = record(game, pairings, tmp_path / "a", seed=3)
     record(game, pairings, tmp_path / "b", seed=3)
@@ -38,10 +41,15 @@ def test_the_same_call_records_the_same_matches(game, tmp_path):
 def test_recording_appends(game, tmp_path):
     """Recording into a store that exists appends, and the winners add up."""
     record(game, [Pairing("follower", "follower", 3)], tmp_path / "s")
-    facts = record(game, [Pairing("follower", "idle", 4), Pairing("idle", "follower", 2)], tmp_path / "s")
+    facts = record(
+        game, [Pairing("follower", "idle", 4), Pairing("idle", "follower", 2)], tmp_path / "s"
+    )
     assert len(Store(tmp_path / "s")) == 9
     for pairing in facts["pairings"]:
-        assert pairing["won"]["p0"] + pairing["won"]["p1"] + pairing["won"]["draws"] == pairing["matches"]
+        assert (
+            pairing["won"]["p0"] + pairing["won"]["p1"] + pairing["won"]["draws"]
+            == pairing["matches"]
+        )
     assert Store(tmp_path / "s").meta_of(8)["players"] == ["idle", "follower"]
 
 
@@ -105,7 +113,9 @@ def test_a_worlds_name_is_its_spec():
 
 def test_a_mix_divides_the_matches(tmp_path):
     """Shares divide all matches exactly, also where they do not divide evenly."""
-    (tmp_path / "mix.yaml").write_text("- {p0: a, p1: b, share: 2}\n- {p0: b, p1: c}\n- {p0: c, p1: a, share: 0.5}\n")
+    (tmp_path / "mix.yaml").write_text(
+        "- {p0: a, p1: b, share: 2}\n- {p0: b, p1: c}\n- {p0: c, p1: a, share: 0.5}\n"
+    )
     pairings = read_mix(tmp_path / "mix.yaml", 101)
     assert [pairing.p0 for pairing in pairings] == ["a", "b", "c"]
     assert sum(pairing.matches for pairing in pairings) == 101
@@ -119,7 +129,10 @@ def test_a_mix_divides_the_matches(tmp_path):
         ("p0: a", "a list is needed"),
         ("- a", "entry 1: p0 and p1 must be names"),
         ("- {p0: a, p1: 3}", "entry 1: p0 and p1 must be names"),
-        ("- {p0: a, p1: b}\n- {p0: a, p1: b, shares: 2}", "entry 2: unknown key 'shares': did you mean 'share'"),
+        (
+            "- {p0: a, p1: b}\n- {p0: a, p1: b, shares: 2}",
+            "entry 2: unknown key 'shares': did you mean 'share'",
+        ),
         ("- {p0: a, p1: b, share: -1}", "share is -1"),
         ("- {p0: a, p1: b, share: .inf}", "share is inf"),
         ("- {p0: [", "is not YAML"),
@@ -127,7 +140,10 @@ def test_a_mix_divides_the_matches(tmp_path):
     ],
 )
 def test_a_mix_that_is_none(tmp_path, text, message):
-    """A mix file with a mistake is one line that names the file, the entry and what is expected; it never runs anything."""
+    """A mix file with a mistake is one line that names the file, the entry and what is expected.
+
+    It never runs anything.
+    """
     (tmp_path / "mix.yaml").write_text(text)
     with pytest.raises(UsageError, match=message) as caught:
         read_mix(tmp_path / "mix.yaml", 10)

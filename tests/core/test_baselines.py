@@ -28,12 +28,16 @@ def test_hold_is_copy_last() -> None:
 
 def test_constant_velocity_goes_on_with_the_last_change() -> None:
     """The first frame holds, then the last change is added once more."""
-    np.testing.assert_array_equal(constant_velocity(column(1, 2, 4, 7, 7), -99, 99), column(1, 3, 6, 10, 7))
+    np.testing.assert_array_equal(
+        constant_velocity(column(1, 2, 4, 7, 7), -99, 99), column(1, 3, 6, 10, 7)
+    )
 
 
 def test_constant_velocity_stays_in_range() -> None:
     """A prediction outside what is possible would be an unfair opponent."""
-    np.testing.assert_array_equal(constant_velocity(column(0, 6, 9, 1), 0, 10), column(0, 10, 10, 0))
+    np.testing.assert_array_equal(
+        constant_velocity(column(0, 6, 9, 1), 0, 10), column(0, 10, 10, 0)
+    )
 
 
 def test_constant_velocity_runs_along_time() -> None:
@@ -65,7 +69,9 @@ def test_the_table_knows_a_deterministic_machine() -> None:
     phase = column(*(np.arange(200) * 2 % 5), dtype=np.uint8)
     lit = phase > 2
     given = {"m/phase": phase[:-1], "m/lit": lit[:-1]}
-    table = LookupTable.fit(MACHINE, given, {"m/phase": following(phase), "m/lit": following(lit)}, ("m/phase",))
+    table = LookupTable.fit(
+        MACHINE, given, {"m/phase": following(phase), "m/lit": following(lit)}, ("m/phase",)
+    )
     np.testing.assert_array_equal(table.predict(given, "m/phase"), following(phase))
     np.testing.assert_array_equal(table.predict(given, "m/lit"), following(lit))
     assert (hold(phase[:-1]) == following(phase)).mean() < 0.5
@@ -114,8 +120,12 @@ def test_unseen_situations_fall_back_to_the_usual() -> None:
 def test_slots_share_one_table() -> None:
     """What one slot shows is known of the other."""
     given = {"m/phase": np.array([[0, 1], [0, 1]], np.uint8)}
-    table = LookupTable.fit(MACHINE, given, {"m/x": np.array([[1, 10], [3, 30]], np.float32)}, ("m/phase",))
-    np.testing.assert_array_equal(table.predict({"m/phase": np.array([[1, 0]], np.uint8)}, "m/x"), [[20, 2]])
+    table = LookupTable.fit(
+        MACHINE, given, {"m/x": np.array([[1, 10], [3, 30]], np.float32)}, ("m/phase",)
+    )
+    np.testing.assert_array_equal(
+        table.predict({"m/phase": np.array([[1, 0]], np.uint8)}, "m/x"), [[20, 2]]
+    )
 
 
 def test_a_table_is_not_keyed_by_numbers() -> None:

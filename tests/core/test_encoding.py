@@ -32,7 +32,10 @@ MADE = Encoding(
     ),
     shared=(Category("stage", "stage/id", n=4, embed=1),),
     order=("flags", "core"),
-    conditions=(Number("a", "pad/a", block=CONTROLS), Number("press_a", "pad/a", block=CONTROLS, edge=True)),
+    conditions=(
+        Number("a", "pad/a", block=CONTROLS),
+        Number("press_a", "pad/a", block=CONTROLS, edge=True),
+    ),
 )
 
 
@@ -42,7 +45,13 @@ def test_widths_are_counted_from_the_declaration():
     assert (MADE.float_targets, MADE.int_targets) == (4, 2)
     assert MADE.float_names[:5] == ("p0.x", "p0.height", "p0.ground", "p0.a", "p1.x")
     assert MADE.target_names == ("p0.ground", "p1.ground", "p0.x", "p1.x")
-    assert [category.name for category in MADE.vocabularies] == ["action", "hit_by", "action", "hit_by", "stage"]
+    assert [category.name for category in MADE.vocabularies] == [
+        "action",
+        "hit_by",
+        "action",
+        "hit_by",
+        "stage",
+    ]
 
 
 @given(st.lists(st.integers(1, 4), max_size=2), st.integers(0, 99))
@@ -61,13 +70,26 @@ def test_what_is_declared_is_delivered(lead, seed):
     back = MADE.read_back(floats, ints)
     np.testing.assert_allclose(back["player/x"], columns["player/x"], rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(back["stage/id"], columns["stage/id"])
-    assert back.keys() == {"player/x", "player/on_ground", "pad/a", "player/action", "player/hit_by", "stage/id"}
+    assert back.keys() == {
+        "player/x",
+        "player/on_ground",
+        "pad/a",
+        "player/action",
+        "player/hit_by",
+        "stage/id",
+    }
 
 
 def test_an_edge_needs_the_row_before():
-    """A press that begins is true where it was not a row earlier; without that row it is refused, not guessed."""
+    """A press that begins is true where it was not a row earlier.
+
+    Without that row it is refused, not guessed.
+    """
     columns = random_columns(TOY, 30, 0)
-    now, before = ({key: values[part] for key, values in columns.items()} for part in (slice(1, None), slice(0, -1)))
+    now, before = (
+        {key: values[part] for key, values in columns.items()}
+        for part in (slice(1, None), slice(0, -1))
+    )
     told = MADE.condition(now, before)
     np.testing.assert_array_equal(told[:, 3], columns["pad/a"][1:, 1] & ~columns["pad/a"][:-1, 1])
     with pytest.raises(ValueError, match="the row before"):

@@ -56,9 +56,13 @@ def test_a_valid_episode_passes(schema: Schema, frames: int, seed: int) -> None:
 
 @given(schemas(), st.integers(1, 8), st.integers(0, 999), st.data())
 @settings(max_examples=200)
-def test_a_single_bad_value_is_named_exactly(schema: Schema, frames: int, seed: int, data: st.DataObject) -> None:
+def test_a_single_bad_value_is_named_exactly(
+    schema: Schema, frames: int, seed: int, data: st.DataObject
+) -> None:
     """One value outside the range, wherever it is, is named with episode, frame, field, slot, value and range."""
-    candidates = [key for key, column in schema.columns.items() if not isinstance(column.field, Flag)]
+    candidates = [
+        key for key, column in schema.columns.items() if not isinstance(column.field, Flag)
+    ]
     assume(candidates)
     key = data.draw(st.sampled_from(candidates))
     column = schema.columns[key]
@@ -70,7 +74,11 @@ def test_a_single_bad_value_is_named_exactly(schema: Schema, frames: int, seed: 
         episode.columns[key] = episode.columns[key].astype(np.int64)
         allowed = f"allowed {low} .. {high} for a choice of {column.field.n}"
     else:
-        bad = data.draw(st.sampled_from([np.nan, np.inf, -np.inf, np.nextafter(high, np.inf), np.nextafter(low, -np.inf)]))
+        bad = data.draw(
+            st.sampled_from(
+                [np.nan, np.inf, -np.inf, np.nextafter(high, np.inf), np.nextafter(low, -np.inf)]
+            )
+        )
         episode.columns[key] = episode.columns[key].astype(np.float64)
         allowed = f"allowed {low:g} .. {high:g}"
     episode.columns[key][frame, slot] = bad
@@ -89,11 +97,18 @@ def test_a_single_bad_value_is_named_exactly(schema: Schema, frames: int, seed: 
         ("player/x", np.inf, None, "player/x[1]: inf, allowed -100 .. 100"),
         ("player/x", 101, np.int32, "player/x[1]: 101, allowed -100 .. 100"),
         ("player/action", 300, None, "player/action[1]: 300, allowed 0 .. 299 for a choice of 300"),
-        ("player/action", -1, np.int64, "player/action[1]: -1, allowed 0 .. 299 for a choice of 300"),
+        (
+            "player/action",
+            -1,
+            np.int64,
+            "player/action[1]: -1, allowed 0 .. 299 for a choice of 300",
+        ),
         ("player/hit_by", 3, None, "player/hit_by[1]: 3, allowed 0 .. 2 for a choice of 3"),
     ],
 )
-def test_a_value_outside_its_range_is_named(key: str, value: float, dtype: object, said: str) -> None:
+def test_a_value_outside_its_range_is_named(
+    key: str, value: float, dtype: object, said: str
+) -> None:
     """The sentence has the value as it is in the recording."""
     assert refusal(with_value(key, 4, 1, value, dtype)) == f"replay.slp, frame 4, {said}"
 
@@ -107,20 +122,33 @@ def test_limits_themselves_are_allowed() -> None:
 
 def test_a_half_that_would_overflow_is_refused() -> None:
     """65504 fits into two bytes; more would silently become infinite on disk."""
-    schema = Schema("s", 60, (Group("g", (Real("x", store="f2"),)),), Group("pad", (Flag("a"),), slots=2, per="player"))
+    schema = Schema(
+        "s",
+        60,
+        (Group("g", (Real("x", store="f2"),)),),
+        Group("pad", (Flag("a"),), slots=2, per="player"),
+    )
     columns = schema.neutral(3)
     columns["g/x"][1] = 65504
     check(Episode(columns), schema)
     assert np.isfinite(schema.unpack(schema.pack(columns))["g/x"]).all()
     columns["g/x"][1] = 65536
-    assert refusal(Episode(columns), schema) == "replay.slp, frame 1, g/x[0]: 65536.0, allowed -65504 .. 65504"
+    assert (
+        refusal(Episode(columns), schema)
+        == "replay.slp, frame 1, g/x[0]: 65536.0, allowed -65504 .. 65504"
+    )
 
 
 def test_several_bad_values_are_counted() -> None:
     """The first bad value in time is named and the others are counted."""
     episode = random_episode(TOY, FRAMES)
-    episode.columns["player/x"][3, 0] = episode.columns["player/x"][2, 1] = episode.columns["player/x"][5] = 1000
-    assert refusal(episode) == "replay.slp, frame 2, player/x[1]: 1000.0, allowed -100 .. 100 (4 such values)"
+    episode.columns["player/x"][3, 0] = episode.columns["player/x"][2, 1] = episode.columns[
+        "player/x"
+    ][5] = 1000
+    assert (
+        refusal(episode)
+        == "replay.slp, frame 2, player/x[1]: 1000.0, allowed -100 .. 100 (4 such values)"
+    )
 
 
 def test_an_unused_slot_holds_nothing() -> None:
@@ -181,7 +209,14 @@ def test_an_unknown_column_is_named_with_the_nearest_known(absent: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("key", "shape"), [("player/x", (7, 3)), ("player/x", (7,)), ("pad/a", (6, 2)), ("item/x", (8, 3)), ("item/x", (7, 3, 1))]
+    ("key", "shape"),
+    [
+        ("player/x", (7, 3)),
+        ("player/x", (7,)),
+        ("pad/a", (6, 2)),
+        ("item/x", (8, 3)),
+        ("item/x", (7, 3, 1)),
+    ],
 )
 def test_a_wrong_shape_is_named(key: str, shape: tuple[int, ...]) -> None:
     """Too few slots, rows or axes: found and expected shape are said."""
@@ -208,12 +243,20 @@ def test_a_wrong_type_is_named(key: str, dtype: object, kind: str) -> None:
     """Values of a type that cannot be meant are refused, not converted."""
     episode = random_episode(TOY, FRAMES)
     episode.columns[key] = episode.columns[key].astype(dtype)
-    assert refusal(episode) == f"replay.slp, {key}: values of type {np.dtype(dtype)}, a {kind} is needed"
+    assert (
+        refusal(episode)
+        == f"replay.slp, {key}: values of type {np.dtype(dtype)}, a {kind} is needed"
+    )
 
 
 def test_reals_may_come_as_integers_and_doubles() -> None:
     """What converts without a change of meaning is accepted."""
-    check(with_columns(player__x=np.full((7, 2), 5, np.int16), player__action=np.full((7, 2), 5, np.int64)), TOY)
+    check(
+        with_columns(
+            player__x=np.full((7, 2), 5, np.int16), player__action=np.full((7, 2), 5, np.int64)
+        ),
+        TOY,
+    )
     check(with_columns(player__x=np.full((7, 2), 5.5, np.float64)), TOY)
 
 
@@ -224,7 +267,9 @@ def test_an_absent_column_holds_zeros(value: float) -> None:
     episode.columns["stage/wind"][:] = 0
     check(episode, TOY)
     episode.columns["stage/wind"][3] = value
-    assert refusal(episode).startswith("replay.slp, stage/wind: it is marked absent and holds values")
+    assert refusal(episode).startswith(
+        "replay.slp, stage/wind: it is marked absent and holds values"
+    )
 
 
 def test_absent_zeros_may_be_outside_the_range() -> None:
@@ -276,7 +321,9 @@ def test_events_in_disorder_are_refused() -> None:
     """Readers count on the order of events."""
     events = np.zeros(3, EVENT)
     events["frame"] = [1, 3, 2]
-    assert "ordered by frame" in refusal(dataclasses.replace(random_episode(TOY, FRAMES), events=events))
+    assert "ordered by frame" in refusal(
+        dataclasses.replace(random_episode(TOY, FRAMES), events=events)
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -287,10 +334,14 @@ def test_an_event_carries_a_finite_value(value: float) -> None:
     assert "finite" in refusal(dataclasses.replace(random_episode(TOY, FRAMES), events=events))
 
 
-@pytest.mark.parametrize("events", [np.zeros(2), np.zeros((1, 1), EVENT), np.zeros(1, [("frame", "<i4")])])
+@pytest.mark.parametrize(
+    "events", [np.zeros(2), np.zeros((1, 1), EVENT), np.zeros(1, [("frame", "<i4")])]
+)
 def test_events_of_another_form_are_refused(events: object) -> None:
     """Events are one row each of the one dtype."""
-    assert "core.game.EVENT" in refusal(dataclasses.replace(random_episode(TOY, FRAMES), events=events))
+    assert "core.game.EVENT" in refusal(
+        dataclasses.replace(random_episode(TOY, FRAMES), events=events)
+    )
 
 
 @pytest.mark.parametrize("value", [{1, 2}, np.float32(1), float("nan"), b"x", {(1, 2): 3}])
@@ -311,4 +362,6 @@ def test_an_episode_counts_its_decisions() -> None:
     episode = Episode(TOY.neutral(5), absent=frozenset({"player/x"}))
     assert (episode.rows, episode.frames) == (5, 4)
     np.testing.assert_array_equal(episode.events, no_events())
-    assert [key for key, valid in zip(TOY.columns, episode.valid(TOY), strict=True) if not valid] == ["player/x"]
+    assert [
+        key for key, valid in zip(TOY.columns, episode.valid(TOY), strict=True) if not valid
+    ] == ["player/x"]

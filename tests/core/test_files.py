@@ -15,7 +15,11 @@ def test_chunks_become_one_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "a", b"one")
     write_whole(tmp_path / "b", [b"one", bytearray(b"two"), memoryview(b"three")])
     write_whole(tmp_path / "c", memoryview(b"four"))
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"one", "b": b"onetwothree", "c": b"four"}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a": b"one",
+        "b": b"onetwothree",
+        "c": b"four",
+    }
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:

@@ -18,7 +18,12 @@ MANY = np.arange(100_000)
 def test_golden_noise() -> None:
     """The values themselves never change: recorded matches are replayed with them."""
     found = noise(np.array([0, 1, -5, 2**62]), 7, 1, 3)
-    assert found.tolist() == [0.3184912084308358, 0.5516765747137728, 0.6694662990689761, 0.1655613062587612]
+    assert found.tolist() == [
+        0.3184912084308358,
+        0.5516765747137728,
+        0.6694662990689761,
+        0.1655613062587612,
+    ]
     assert found.dtype == np.float64
 
 
@@ -39,16 +44,29 @@ def test_the_hash_is_the_same_in_another_process() -> None:
 def test_parts_of_a_hash_do_not_run_together() -> None:
     """Where one part ends and the next begins counts."""
     assert (
-        len({stable_hash("ab"), stable_hash("a", "b"), stable_hash("", "ab"), stable_hash("ab", ""), stable_hash("b", "a")})
+        len(
+            {
+                stable_hash("ab"),
+                stable_hash("a", "b"),
+                stable_hash("", "ab"),
+                stable_hash("ab", ""),
+                stable_hash("b", "a"),
+            }
+        )
         == 5
     )
 
 
 @given(
-    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20), st.integers(0, 10**6), st.integers(0, 7), st.randoms()
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20),
+    st.integers(0, 10**6),
+    st.integers(0, 7),
+    st.randoms(),
 )
 @settings(max_examples=100)
-def test_noise_knows_neither_batch_nor_order(seeds: list[int], frame: int, player: int, random: object) -> None:
+def test_noise_knows_neither_batch_nor_order(
+    seeds: list[int], frame: int, player: int, random: object
+) -> None:
     """A match gets the same number alone, in a crowd, and in another place of the crowd."""
     array = np.array(seeds, np.int64)
     together = noise(array, frame, player, 2)
@@ -96,7 +114,8 @@ def test_frame_player_and_draw_are_no_sum() -> None:
     """Words that add up to the same are different counters."""
     one = np.array([1])
     values = [
-        noise(one, f, p, d)[0] for f, p, d in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 0), (0, 1, 1), (1, 0, 1)]
+        noise(one, f, p, d)[0]
+        for f, p, d in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 0), (0, 1, 1), (1, 0, 1)]
     ]
     assert len(set(values)) == len(values)
 

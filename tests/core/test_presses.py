@@ -35,7 +35,9 @@ def down(text: str) -> np.ndarray:
         ("#.#.#.", [0, 2, 4], [1, 3, 5], [1, 1, 1]),
     ],
 )
-def test_events_of_sequences_made_by_hand(text: str, begins: list[int], ends: list[int], lengths: list[int]) -> None:
+def test_events_of_sequences_made_by_hand(
+    text: str, begins: list[int], ends: list[int], lengths: list[int]
+) -> None:
     """Onsets, releases and holds are those that one counts by eye."""
     held = down(text)
     assert np.flatnonzero(presses.onsets(held)).tolist() == begins
@@ -55,7 +57,9 @@ def test_copying_the_last_frame_begins_no_press(held: np.ndarray) -> None:
     """Asked at each recorded frame, copy-last proposes no onset, so it hits none at any tolerance."""
     before = presses.held_before(held)
     for seat in range(2):
-        found = presses.match(presses.onsets(held)[:, seat], presses.proposed(before, before)[:, seat], 40)
+        found = presses.match(
+            presses.onsets(held)[:, seat], presses.proposed(before, before)[:, seat], 40
+        )
         assert (found.hits, found.guesses) == (0, 0)
 
 
@@ -67,12 +71,16 @@ def test_copying_the_last_frame_begins_no_press(held: np.ndarray) -> None:
         ("#...#...", ".#...#..", 1, 2, [1, 1]),
         ("..#.....", "#...#...", 2, 1, [-2]),  # one to one: the second guess stays alone
         ("#.#.....", ".#......", 1, 1, [-1]),  # of two equally near it is the earlier guess
-        (".#.#....", "#.#.....", 1, 2, [-1, -1]),  # the greedy pair (3, 2) would leave (1, 0): both must be found
+        # the greedy pair (3, 2) would leave (1, 0): both must be found
+        (".#.#....", "#.#.....", 1, 2, [-1, -1]),
         ("........", "#.......", 3, 0, []),
-        ("....#...", ".#######", 3, 1, [0]),  # a run of guesses is right where it is right, not where it begins
+        # a run of guesses is right where it is right, not where it begins
+        ("....#...", ".#######", 3, 1, [0]),
     ],
 )
-def test_matching_is_one_to_one(truth: str, guess: str, tolerance: int, hits: int, offsets: list[int]) -> None:
+def test_matching_is_one_to_one(
+    truth: str, guess: str, tolerance: int, hits: int, offsets: list[int]
+) -> None:
     """Each press is paired at most once, and as many are paired as can be."""
     found = presses.match(down(truth), down(guess), tolerance)
     assert found.hits == hits
@@ -81,7 +89,9 @@ def test_matching_is_one_to_one(truth: str, guess: str, tolerance: int, hits: in
 
 
 @given(arrays.arrays(bool, 14), arrays.arrays(bool, 14), st.integers(1, 4))
-def test_matching_pairs_as_many_as_possible(truth: np.ndarray, guess: np.ndarray, tolerance: int) -> None:
+def test_matching_pairs_as_many_as_possible(
+    truth: np.ndarray, guess: np.ndarray, tolerance: int
+) -> None:
     """No assignment, found by trying all augmenting paths, has more pairs."""
     rows, columns = np.flatnonzero(truth), np.flatnonzero(guess)
     partner: dict[int, int] = {}
@@ -100,7 +110,9 @@ def test_matching_pairs_as_many_as_possible(truth: np.ndarray, guess: np.ndarray
     offsets = presses.nearest(truth, guess, tolerance)
     assert len(offsets) <= best
     assert sorted(offsets, key=abs) == offsets.tolist(), "the nearest come first"
-    assert np.count_nonzero(offsets == 0) == np.count_nonzero(truth & guess), "what is right is paired with itself"
+    assert np.count_nonzero(offsets == 0) == np.count_nonzero(truth & guess), (
+        "what is right is paired with itself"
+    )
 
 
 def held_at_times(seed: int, frames: int = 60_000) -> np.ndarray:
@@ -123,7 +135,10 @@ def test_asked_policies_are_told_apart() -> None:
         "random": np.where(before, truth, np.random.default_rng(1).random(len(truth)) < rate),
         "late": np.append(False, begins[:-1]) | before,
     }
-    f1 = {name: presses.match(begins, presses.proposed(wanted, before)).f1 for name, wanted in asked.items()}
+    f1 = {
+        name: presses.match(begins, presses.proposed(wanted, before)).f1
+        for name, wanted in asked.items()
+    }
     assert (f1["right"], f1["never"], f1["late"]) == (1, 0, 0)
     assert 0.01 < f1["always"] < 0.03
     assert 0 < f1["random"] < 0.03
@@ -143,15 +158,26 @@ def test_playing_policies_are_told_apart() -> None:
     for name, held in alone.items():
         own = presses.onsets(held)
         found = [presses.match(begins, own, tolerance).f1 for tolerance in (0, 2)]
-        figures[name] = [round(float(x), 1) for x in (held.sum() / truth.sum(), own.sum() / begins.sum(), *found)]
+        figures[name] = [
+            round(float(x), 1) for x in (held.sum() / truth.sum(), own.sum() / begins.sum(), *found)
+        ]
     assert figures.pop("always")[0] > 10
-    assert figures == {"right": [1, 1, 1, 1], "never": [0, 0, 0, 0], "random": [1, 1, 0, 0], "late": [1, 1, 0, 1]}
+    assert figures == {
+        "right": [1, 1, 1, 1],
+        "never": [0, 0, 0, 0],
+        "random": [1, 1, 0, 0],
+        "late": [1, 1, 0, 1],
+    }
     assert presses.nearest(begins, presses.onsets(alone["late"]), 2).mean() == 1
 
 
 def test_choices_are_pressed_away_from_neutral() -> None:
     """A button is a flag, or a choice that is not 0; a real is a stick."""
-    columns = {"pad/a": np.array([[True, False]]), "pad/way": np.array([[0, 2]]), "pad/x": np.zeros((1, 2))}
+    columns = {
+        "pad/a": np.array([[True, False]]),
+        "pad/way": np.array([[0, 2]]),
+        "pad/x": np.zeros((1, 2)),
+    }
     assert presses.button_keys(STICK) == ("pad/a", "pad/way")
     assert presses.stick_keys(STICK) == ("pad/x",)
     found = presses.buttons(STICK, columns)
@@ -170,17 +196,25 @@ def test_stick_changes_count_where_the_stick_moves() -> None:
 
 
 def test_divergence_of_known_histograms() -> None:
-    """0 for proportional counts, 1 for disjoint ones, 0.311 bits for (1, 0) against (1/2, 1/2); nothing is no number."""
+    """0 for proportional counts, 1 for disjoint ones, 0.311 bits for (1, 0) against (1/2, 1/2).
+
+    Nothing is no number.
+    """
     assert presses.divergence(np.array([1, 3]), np.array([10, 30])) == 0
     assert presses.divergence(np.array([1, 0]), np.array([0, 7])) == 1
-    assert presses.divergence(np.array([1, 0]), np.array([5, 5])) == pytest.approx(0.31128, abs=1e-5)
+    assert presses.divergence(np.array([1, 0]), np.array([5, 5])) == pytest.approx(
+        0.31128, abs=1e-5
+    )
     assert np.isnan(presses.divergence(np.array([0, 0]), np.array([5, 5])))
     assert presses.divergence(np.ones((4, 3)), np.ones((4, 3))).tolist() == [0, 0, 0, 0]
 
 
 @given(arrays.arrays(bool, st.integers(0, 40)))
 def test_stretches_are_the_presses(held: np.ndarray) -> None:
-    """Each press is one stretch, from its first frame to the one behind its last; together they are all frames down."""
+    """Each press is one stretch, from its first frame to the one behind its last.
+
+    Together they are all frames down.
+    """
     found = np.zeros(len(held), bool)
     for first, last in presses.stretches(held):
         assert 0 <= first < last <= len(held)

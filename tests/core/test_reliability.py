@@ -24,11 +24,16 @@ def test_the_truth_is_calibrated() -> None:
         sums = reliability.binned(said, happened, reliability.edges(said, happened))
         by_hand = abs(bend - 1) * (sums[2] * sums[2] / sums[0]).sum() / sums[2].sum()
         assert reliability.error(sums) == pytest.approx(by_hand, abs=0.004)
-        assert reliability.error(sums, "frames") == pytest.approx(abs(bend - 1) * happened.mean(), abs=0.002)
+        assert reliability.error(sums, "frames") == pytest.approx(
+            abs(bend - 1) * happened.mean(), abs=0.002
+        )
 
 
 def test_saying_a_tenth_looks_calibrated_by_frames() -> None:
-    """Who says a tenth of the truth is wrong about most of each press; weighted by frames it looks far better."""
+    """Who says a tenth of the truth is wrong about most of each press.
+
+    Weighted by frames it looks far better.
+    """
     said, happened = experiment(100_000, 0.1)
     sums = reliability.binned(said, happened, reliability.edges(said, happened))
     assert reliability.error(sums, "frames") == pytest.approx(0.9 * happened.mean(), abs=0.002)
@@ -52,6 +57,9 @@ def test_bins_add_up_over_episodes() -> None:
     """The curve of two episodes' sums is the curve of all their frames."""
     said, happened = experiment(20_000, 1.3)
     bounds = reliability.edges(said, happened)
-    parts = [reliability.binned(said[part], happened[part], bounds) for part in (slice(0, 7000), slice(7000, None))]
+    parts = [
+        reliability.binned(said[part], happened[part], bounds)
+        for part in (slice(0, 7000), slice(7000, None))
+    ]
     np.testing.assert_allclose(parts[0] + parts[1], reliability.binned(said, happened, bounds))
     assert np.isfinite(reliability.curve(parts[0] + parts[1])).all()

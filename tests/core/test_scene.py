@@ -46,7 +46,9 @@ def xs(one, **options):
 
 def test_a_shape_is_drawn_once_for_each_slot_that_shows():
     """`each` walks over the slots of a group, `if` leaves some out, a slot may be named."""
-    assert xs(scene(circle(each="ball", x={"field": "ball/x"}, **{"if": {"field": "ball/alive"}}))) == [7.0, 9.0]
+    assert xs(
+        scene(circle(each="ball", x={"field": "ball/x"}, **{"if": {"field": "ball/alive"}}))
+    ) == [7.0, 9.0]
     assert xs(scene(circle(x={"field": "player/x"}))) == [1.0]
     assert xs(scene(circle(x={"field": "player/x", "slot": 1}))) == [2.0]
     assert xs(scene(circle(each="ball", x={"slot": True}))) == [0, 1, 2]
@@ -64,14 +66,21 @@ def test_values_are_looked_up_added_and_multiplied():
 def test_a_list_is_drawn_element_by_element():
     """`for` repeats a shape for each element of a looked-up list, an empty list draws nothing."""
     tables = {"tables": {"boxes": [[[1, 2], [3, 4]], []]}}
-    shape = circle(each="player", **{"for": {"table": "boxes", "at": [{"field": "player/kind"}]}}, x={"item": 0}, y={"item": 1})
+    shape = circle(
+        each="player",
+        **{"for": {"table": "boxes", "at": [{"field": "player/kind"}]}},
+        x={"item": 0},
+        y={"item": 1},
+    )
     assert xs(scene(shape, **tables)) == [1, 3]
 
 
 def test_an_event_draws_where_it_befell():
     """`on` draws for each event of its kind, at the slot of whom it befell, with the event's own numbers."""
     events = np.array([(0, 1, 4.0, 2, 1, 0, 1), (0, 1, 9.0, 2, 0, 0, 1)], EVENT)
-    one = scene(circle(on="hit", x={"field": "player/x"}, r={"event": "value"}), event_kinds=["miss", "hit"])
+    one = scene(
+        circle(on="hit", x={"field": "player/x"}, r={"event": "value"}), event_kinds=["miss", "hit"]
+    )
     assert xs(one, events=events) == [2.0]
     assert evaluate(one, ROW, events)[0]["r"] == 4.0
     assert xs(one) == []

@@ -41,16 +41,24 @@ def changed(schema: Schema, key: str, **attributes: object) -> Schema:
     """The same schema with some attributes of one field replaced."""
 
     def of(group: Group) -> Group:
-        fields = (dataclasses.replace(f, **attributes) if f"{group.name}/{f.name}" == key else f for f in group.fields)
+        fields = (
+            dataclasses.replace(f, **attributes) if f"{group.name}/{f.name}" == key else f
+            for f in group.fields
+        )
         return dataclasses.replace(group, fields=tuple(fields))
 
-    return dataclasses.replace(schema, state=tuple(map(of, schema.state)), controls=of(schema.controls))
+    return dataclasses.replace(
+        schema, state=tuple(map(of, schema.state)), controls=of(schema.controls)
+    )
 
 
 def regrouped(schema: Schema, group: str, /, **attributes: object) -> Schema:
     """The same schema with some attributes of one state group replaced."""
     return dataclasses.replace(
-        schema, state=tuple(dataclasses.replace(g, **attributes) if g.name == group else g for g in schema.state)
+        schema,
+        state=tuple(
+            dataclasses.replace(g, **attributes) if g.name == group else g for g in schema.state
+        ),
     )
 
 
@@ -79,7 +87,8 @@ def test_memory_types_follow_kinds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "store"), [(1, "u1"), (256, "u1"), (257, "u2"), (1 << 16, "u2"), ((1 << 16) + 1, "u4"), (1 << 32, "u4")]
+    ("n", "store"),
+    [(1, "u1"), (256, "u1"), (257, "u2"), (1 << 16, "u2"), ((1 << 16) + 1, "u4"), (1 << 32, "u4")],
 )
 def test_a_choice_takes_the_smallest_type_that_holds_its_last_value(n: int, store: str) -> None:
     """The step to a wider type comes exactly when n - 1 no longer fits."""
@@ -110,7 +119,9 @@ def test_neutral_is_zero_everywhere() -> None:
 
 @given(schemas(), st.lists(st.integers(0, 3), max_size=3), st.integers(0, 99), st.data())
 @settings(max_examples=150)
-def test_what_is_packed_comes_back(schema: Schema, lead: list[int], seed: int, data: st.DataObject) -> None:
+def test_what_is_packed_comes_back(
+    schema: Schema, lead: list[int], seed: int, data: st.DataObject
+) -> None:
     """Pack and unpack are inverse for any schema, any leading axes, rows or their bytes, and any selection of keys."""
     flat = random_columns(schema, max(1, math.prod(lead)), seed)
     columns = {
@@ -142,7 +153,11 @@ def test_a_row_holds_its_values_and_less_than_eight_bytes_more(schema: Schema) -
     """A row is as long as its values, with flags as bits, rounded up to a multiple of eight bytes."""
     widths = {"f4": 4, "u4": 4, "f2": 2, "u2": 2, "u1": 1}
     flags = sum(c.slots for c in schema.columns.values() if isinstance(c.field, Flag))
-    values = sum(c.slots * widths[c.field.store] for c in schema.columns.values() if not isinstance(c.field, Flag))
+    values = sum(
+        c.slots * widths[c.field.store]
+        for c in schema.columns.values()
+        if not isinstance(c.field, Flag)
+    )
     content = values + math.ceil(flags / 8)
     assert schema.content_bytes == content
     assert schema.row_dtype.itemsize % ROW_ALIGNMENT == 0
@@ -284,7 +299,14 @@ def test_json_holds_the_whole_declaration(schema: Schema) -> None:
 def test_json_holds_every_attribute_of_the_toy() -> None:
     """Units, seats, partners, docs and weights survive too."""
     full = NEW_CODING["parents"]
-    full = changed(full, "player/action", embed=8, doc="what it does", weight=0.5, names=tuple(f"a{i}" for i in range(300)))
+    full = changed(
+        full,
+        "player/action",
+        embed=8,
+        doc="what it does",
+        weight=0.5,
+        names=tuple(f"a{i}" for i in range(300)),
+    )
     full = regrouped(full, "item", doc="what lies around")
     again = Schema.from_json(json.loads(json.dumps(full.to_json())))
     assert again == full
@@ -293,7 +315,10 @@ def test_json_holds_every_attribute_of_the_toy() -> None:
 
 def test_equal_declarations_have_one_identity() -> None:
     """`scale=1` and `scale=1.0` declare the same field, also after a way through JSON."""
-    whole, point = small(Real("x", scale=1, low=0, high=2)), small(Real("x", scale=1.0, low=0.0, high=2.0))
+    whole, point = (
+        small(Real("x", scale=1, low=0, high=2)),
+        small(Real("x", scale=1.0, low=0.0, high=2.0)),
+    )
     assert whole == point
     assert whole.facts_hash == point.facts_hash
     assert whole.coding_hash == point.coding_hash
@@ -324,11 +349,18 @@ WRONG = st.one_of(
 @given(st.data())
 @settings(max_examples=200)
 def test_from_json_lets_only_schema_errors_out(data: st.DataObject) -> None:
-    """Damaged plain data is a SchemaError; what is accepted all the same can be used to pack, hash and describe."""
+    """Damaged plain data is a SchemaError.
+
+    What is accepted all the same can be used to pack, hash and describe.
+    """
     plain = json.loads(json.dumps(TOY.to_json()))
     for _ in range(data.draw(st.integers(1, 2))):
         paths = list(places(plain))
-        sizes = [path for path in paths if path and path[-1] in ("players", "fps", "slots", "n", "low", "high", "scale")]
+        sizes = [
+            path
+            for path in paths
+            if path and path[-1] in ("players", "fps", "slots", "n", "low", "high", "scale")
+        ]
         path = data.draw(st.sampled_from(paths) | st.sampled_from(sizes or paths))
         if not path:
             plain = data.draw(WRONG)
@@ -356,7 +388,9 @@ def test_from_json_lets_only_schema_errors_out(data: st.DataObject) -> None:
 def test_from_json_refuses_what_it_does_not_know(where: str) -> None:
     """An unknown word is refused at every depth: a newer Shadowbox may mean something by it."""
     plain = TOY.to_json()
-    {"top": plain, "group": plain["state"][0], "field": plain["state"][0]["fields"][0]}[where]["colour"] = 1
+    {"top": plain, "group": plain["state"][0], "field": plain["state"][0]["fields"][0]}[where][
+        "colour"
+    ] = 1
     with pytest.raises(SchemaError):
         Schema.from_json(plain)
 
@@ -390,28 +424,55 @@ def test_from_json_refuses_values_of_another_type(where: tuple[object, ...], val
 
 MISTAKES = {
     "fps": (lambda: Schema("s", 0, (), PAD), ["fps is 0"]),
-    "controls": (lambda: Schema("s", 60, (), Group("pad", (Flag("a"),))), ["'pad' must be declared per='player'"]),
+    "controls": (
+        lambda: Schema("s", 60, (), Group("pad", (Flag("a"),))),
+        ["'pad' must be declared per='player'"],
+    ),
     "group twice": (lambda: Schema("s", 60, (PAD,), PAD), ["group 'pad' is declared twice"]),
     "field twice": (lambda: small(Flag("f"), Flag("f")), ["field of 'g' 'f' is declared twice"]),
-    "group name": (lambda: Schema("s", 60, (Group("G g", (Flag("f"),)),), PAD), ["group 'G g': a name is lower-case"]),
+    "group name": (
+        lambda: Schema("s", 60, (Group("G g", (Flag("f"),)),), PAD),
+        ["group 'G g': a name is lower-case"],
+    ),
     "field name": (lambda: small(Flag("1st")), ["g/1st: a name is lower-case"]),
     "no fields": (lambda: small(), ["group 'g' has no fields"]),
     "no slots": (lambda: small(Flag("f"), slots=0), ["group 'g': 0 slots"]),
     "per": (lambda: small(Flag("f"), per="team"), ["per='team', it is None or 'player'"]),
-    "unequal shares": (lambda: small(Flag("f"), slots=3, per="player"), ["3 slots cannot be shared equally by 2 players"]),
+    "unequal shares": (
+        lambda: small(Flag("f"), slots=3, per="player"),
+        ["3 slots cannot be shared equally by 2 players"],
+    ),
     "mask": (lambda: small(Flag("f"), mask="alive"), ["its mask 'alive' is no flag"]),
     "mask is no flag": (lambda: small(Choice("c", 2), mask="c"), ["its mask 'c' is no flag"]),
-    "predict": (lambda: small(Flag("f", predict="delta")), ["g/f: predict='delta', a flag has value, no"]),
+    "predict": (
+        lambda: small(Flag("f", predict="delta")),
+        ["g/f: predict='delta', a flag has value, no"],
+    ),
     "parent": (lambda: small(Flag("f", parents=("g/z",))), ["g/f: parent 'g/z' is no column"]),
-    "mirror word": (lambda: small(Flag("f", mirror="negate")), ["g/f: mirror='negate', a flag has keep, invert"]),
+    "mirror word": (
+        lambda: small(Flag("f", mirror="negate")),
+        ["g/f: mirror='negate', a flag has keep, invert"],
+    ),
     "mirror one way": (lambda: small(Flag("f", mirror="h"), Flag("h")), ["g/f: mirror='h'"]),
-    "mirror other kind": (lambda: small(Flag("f", mirror="h"), Real("h", mirror="f")), ["g/f: mirror='h'", "g/h: mirror='f'"]),
-    "mirror other n": (lambda: small(Choice("f", 2, mirror="h"), Choice("h", 3, mirror="f")), ["g/f: mirror='h'"]),
+    "mirror other kind": (
+        lambda: small(Flag("f", mirror="h"), Real("h", mirror="f")),
+        ["g/f: mirror='h'", "g/h: mirror='f'"],
+    ),
+    "mirror other n": (
+        lambda: small(Choice("f", 2, mirror="h"), Choice("h", 3, mirror="f")),
+        ["g/f: mirror='h'"],
+    ),
     "store": (lambda: small(Real("x", store="f8")), ["g/x: store='f8', it is f2 or f4"]),
     "empty range": (lambda: small(Real("x", low=2, high=1)), ["g/x: range 2 .. 1 is empty"]),
     "point range": (lambda: small(Real("x", low=1, high=1)), ["g/x: range 1 .. 1 is empty"]),
-    "range beyond f2": (lambda: small(Real("x", high=70000, store="f2")), ["70000", "does not fit into f2"]),
-    "nan range": (lambda: small(Real("x", low=math.nan, high=1)), ["g/x: low=nan, it is None or a number"]),
+    "range beyond f2": (
+        lambda: small(Real("x", high=70000, store="f2")),
+        ["70000", "does not fit into f2"],
+    ),
+    "nan range": (
+        lambda: small(Real("x", low=math.nan, high=1)),
+        ["g/x: low=nan, it is None or a number"],
+    ),
     "lopsided negate": (
         lambda: small(Real("x", low=-1, high=2, mirror="negate")),
         ["g/x: mirror='negate' leaves the range -1 .. 2"],
@@ -420,9 +481,14 @@ MISTAKES = {
     "no choice": (lambda: small(Choice("c", 0)), ["g/c: a choice of 0"]),
     "huge choice": (lambda: small(Choice("c", (1 << 32) + 1)), ["g/c: a choice of 4294967297"]),
     "names": (lambda: small(Choice("c", 3, names=("a", "b"))), ["g/c: 2 names for a choice of 3"]),
-    "seat": (lambda: small(Choice("c", 4, seat=True)), ["g/c: seat=True needs n=2 or n=3", "not 4"]),
+    "seat": (
+        lambda: small(Choice("c", 4, seat=True)),
+        ["g/c: seat=True needs n=2 or n=3", "not 4"],
+    ),
     "all at once": (
-        lambda: Schema("s", -1, (Group("g", (Flag("F"), Choice("c", 0), Real("x", scale=-1))),), PAD),
+        lambda: Schema(
+            "s", -1, (Group("g", (Flag("F"), Choice("c", 0), Real("x", scale=-1))),), PAD
+        ),
         ["fps is -1", "g/F:", "g/c: a choice of 0", "g/x: scale is -1"],
     ),
 }
@@ -447,7 +513,14 @@ def test_what_is_just_allowed_is_allowed() -> None:
         Choice("whom", 3, seat=True),
         Choice("all", 1 << 32),
     )
-    assert [key.partition("/")[2] for key in schema.state_keys] == ["x", "y", "one", "who", "whom", "all"]
+    assert [key.partition("/")[2] for key in schema.state_keys] == [
+        "x",
+        "y",
+        "one",
+        "who",
+        "whom",
+        "all",
+    ]
 
 
 # ---- comparing -------------------------------------------------------------------------------------------------
@@ -490,7 +563,10 @@ def test_a_difference_is_said_in_words(found: Schema, line: str) -> None:
 
 @pytest.mark.parametrize("found", NEW_CODING.values(), ids=NEW_CODING)
 def test_coding_is_compared_only_for_weights(found: Schema) -> None:
-    """A reader of recordings accepts other scales and rules; a reader of weights refuses them by name."""
+    """A reader of recordings accepts other scales and rules.
+
+    A reader of weights refuses them by name.
+    """
     require(TOY, found, "here")
     require_same(TOY, found, "here")
     lines = differences(TOY, found, coding=True)
@@ -515,7 +591,10 @@ def test_additional_fields_are_ignored_by_readers_and_refused_by_writers() -> No
 
 @pytest.mark.parametrize("what", ["order of groups", "order of fields", "schema name"])
 def test_the_same_fields_in_another_order_are_other_rows(what: str) -> None:
-    """Readers find fields by name; a writer whose rows would lie otherwise is refused, and told that it is the order."""
+    """Readers find fields by name.
+
+    A writer whose rows would lie otherwise is refused, and told that it is the order.
+    """
     found = NEW_FACTS[what]
     require(TOY, found, "here")
     with pytest.raises(SchemaMismatch, match="another order, or the name differs"):
@@ -535,9 +614,21 @@ def test_the_table_describes_every_column() -> None:
     head, rule, *lines = TOY.table().splitlines()
     assert len(lines) == len(TOY.columns)
     assert {line.count("|") for line in (head, rule, *lines)} == {10}
-    by_key = {line.split("`")[1]: [cell.strip() for cell in line.split("|")[2:-1]] for line in lines}
+    by_key = {
+        line.split("`")[1]: [cell.strip() for cell in line.split("|")[2:-1]] for line in lines
+    }
     assert list(by_key) == list(TOY.columns)
-    assert by_key["player/percent"] == ["real", "2 (per player)", "f2", "%", "0 .. 999", "delta", "keep", ""]
+    assert by_key["player/percent"] == [
+        "real",
+        "2 (per player)",
+        "f2",
+        "%",
+        "0 .. 999",
+        "delta",
+        "keep",
+        "",
+    ]
     assert by_key["stage/id"] == ["choice of 4", "1", "u1", "", "0 .. 3", "no", "keep", ""]
     assert by_key["pad/left"] == ["flag", "2 (per player)", "bit", "", "", "value", "right", ""]
-    assert small(Real("x")).table().splitlines()[2].split("|")[6].strip() == ""  # unbounded: no range is claimed
+    # unbounded: no range is claimed
+    assert small(Real("x")).table().splitlines()[2].split("|")[6].strip() == ""

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowbox.core.stats import bootstrap, bootstrap_mean, bootstrap_quotient, bootstrap_ratio, halves, wilson
+from shadowbox.core.stats import (
+    bootstrap,
+    bootstrap_mean,
+    bootstrap_quotient,
+    bootstrap_ratio,
+    halves,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +30,9 @@ from shadowbox.core.stats import bootstrap, bootstrap_mean, bootstrap_quotient, 
         (20, 20, 1 - 0.1611, 1.0),
     ],
 )
-def test_wilson_gives_the_textbook_values(successes: int, tries: int, low: float, high: float) -> None:
+def test_wilson_gives_the_textbook_values(
+    successes: int, tries: int, low: float, high: float
+) -> None:
     """The bounds are those of Newcombe's table."""
     found = wilson(successes, tries)
     assert found.value == successes / tries
@@ -76,7 +85,8 @@ def test_bootstrap_covers_the_truth_of_episodes() -> None:
     held = []
     for trial in range(400):
         lengths = draws.integers(50, 500, 60)
-        own = draws.beta(2, 6, 60)  # each episode has its own rate, with mean 1/4: frames alone would be far too sure
+        # each episode has its own rate, with mean 1/4: frames alone would be far too sure
+        own = draws.beta(2, 6, 60)
         found = bootstrap_ratio(draws.binomial(lengths, own), lengths, tries=300, seed=trial)
         held.append(found.low <= 0.25 <= found.high)
     assert 0.90 <= np.mean(held) <= 0.98
@@ -96,7 +106,10 @@ def test_bootstrap_is_a_ratio_of_sums() -> None:
 
 
 def test_bootstrap_repeats_itself() -> None:
-    """The same numbers and seed give the same interval to the last bit; another seed gives another one."""
+    """The same numbers and seed give the same interval to the last bit.
+
+    Another seed gives another one.
+    """
     top, bottom = np.random.default_rng(2).random((2, 30))
     assert bootstrap_ratio(top, bottom) == bootstrap_ratio(top, bottom)
     assert bootstrap_ratio(top, bottom) != bootstrap_ratio(top, bottom, seed=1)
@@ -126,7 +139,10 @@ def test_one_episode_allows_no_interval() -> None:
 
 
 def test_nothing_to_divide_by_is_no_number() -> None:
-    """Denominators of zero give no value and no warning; single ones are left out of the resampling."""
+    """Denominators of zero give no value and no warning.
+
+    Single ones are left out of the resampling.
+    """
     assert all(math.isnan(x) for x in bootstrap_ratio(np.zeros(5), np.zeros(5)))
     some = bootstrap_ratio(np.array([1, 0, 0]), np.array([2, 0, 0]))
     assert tuple(some) == (0.5, 0.5, 0.5)
@@ -170,8 +186,14 @@ def test_quotients_of_pairs_cover() -> None:
     for trial in range(500):
         frames = draws.integers(500, 3000, 60)
         rate = np.clip(draws.gamma(2, 0.02 / 2, 60), 0, 1)
-        real, play = (np.stack([draws.binomial(frames, np.minimum(times * rate, 1)), frames], 1) for times in (1, 1.2))
-        found, apart = (bootstrap_quotient(play, real, paired=paired, tries=400, seed=trial) for paired in (True, False))
+        real, play = (
+            np.stack([draws.binomial(frames, np.minimum(times * rate, 1)), frames], 1)
+            for times in (1, 1.2)
+        )
+        found, apart = (
+            bootstrap_quotient(play, real, paired=paired, tries=400, seed=trial)
+            for paired in (True, False)
+        )
         held.append(found.low <= 1.2 <= found.high)
         wide.append((found.high - found.low) / (apart.high - apart.low))
     assert 0.92 <= np.mean(held) <= 0.98
@@ -179,14 +201,19 @@ def test_quotients_of_pairs_cover() -> None:
 
 
 def test_a_reflected_interval_lies_around_its_distance() -> None:
-    """Drawing again makes a distance larger; turned round its value, the interval holds the value, and never below 0."""
+    """Drawing again makes a distance larger.
+
+    Turned round its value, the interval holds the value, and never below 0.
+    """
 
     def distance(a, b):
         return np.abs(a / a.sum(-1, keepdims=True) - b / b.sum(-1, keepdims=True)).sum(-1)
 
     draws = np.random.default_rng(7)
     first, second = draws.poisson(3, (2, 30, 40)).astype(float)
-    plain, turned = (bootstrap(distance, first, second, reflect=reflect) for reflect in (False, True))
+    plain, turned = (
+        bootstrap(distance, first, second, reflect=reflect) for reflect in (False, True)
+    )
     assert plain.low > plain.value
     assert 0 <= turned.low < turned.value
     assert turned.high < plain.high

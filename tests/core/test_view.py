@@ -16,15 +16,26 @@ TRIO = Schema(
     "trio",
     fps=60,
     state=(
-        Group("ball", (Real("x", mirror="negate", low=-5, high=5), Choice("owner", 4, seat=True)), slots=2),
+        Group(
+            "ball",
+            (Real("x", mirror="negate", low=-5, high=5), Choice("owner", 4, seat=True)),
+            slots=2,
+        ),
         Group(
             "limb",
-            (Real("l", mirror="r"), Real("r", mirror="l"), Choice("near", 3, seat=True), Flag("up")),
+            (
+                Real("l", mirror="r"),
+                Real("r", mirror="l"),
+                Choice("near", 3, seat=True),
+                Flag("up"),
+            ),
             slots=6,
             per="player",
         ),
     ),
-    controls=Group("pad", (Flag("west", mirror="east"), Flag("east", mirror="west")), slots=3, per="player"),
+    controls=Group(
+        "pad", (Flag("west", mirror="east"), Flag("east", mirror="west")), slots=3, per="player"
+    ),
 )
 any_schema = st.one_of(st.just(TOY), st.just(TRIO), schemas())
 
@@ -69,7 +80,10 @@ def test_seat_and_mirror_commute(schema: Schema, seed: int, data: st.DataObject)
     """It does not matter which of the two comes first."""
     player = data.draw(st.integers(0, schema.players - 1))
     columns = random_columns(schema, 3, seed)
-    assert_same(mirrored(schema, from_seat(schema, columns, player)), from_seat(schema, mirrored(schema, columns), player))
+    assert_same(
+        mirrored(schema, from_seat(schema, columns, player)),
+        from_seat(schema, mirrored(schema, columns), player),
+    )
 
 
 @given(any_schema, st.integers(0, 99), st.data())
@@ -90,12 +104,16 @@ def test_a_players_slots_come_first(schema: Schema, seed: int, data: st.DataObje
         who[0], who[player] = who[player], who[0]
         for place, owner in enumerate(who):
             np.testing.assert_array_equal(
-                seen[key][:, place * each : (place + 1) * each], columns[key][:, owner * each : (owner + 1) * each]
+                seen[key][:, place * each : (place + 1) * each],
+                columns[key][:, owner * each : (owner + 1) * each],
             )
 
 
 def test_values_that_name_a_seat_are_renamed() -> None:
-    """Whoever was player 2 is now player 0 and the reverse; player 1 and nobody (3) keep their names."""
+    """Whoever was player 2 is now player 0 and the reverse.
+
+    Player 1 and nobody (3) keep their names.
+    """
     columns = {"ball/owner": np.array([[0, 1], [2, 3]], np.uint8)}
     np.testing.assert_array_equal(from_seat(TRIO, columns, 2)["ball/owner"], [[2, 1], [0, 3]])
     np.testing.assert_array_equal(from_seat(TRIO, columns, 1)["ball/owner"], [[1, 0], [2, 3]])
@@ -104,9 +122,13 @@ def test_values_that_name_a_seat_are_renamed() -> None:
 def test_a_seat_choice_of_a_player_moves_and_is_renamed() -> None:
     """In a per-player group the slots change places and their values follow."""
     near = np.array([[0, 0, 1, 1, 2, 2]], np.uint8)
-    np.testing.assert_array_equal(from_seat(TRIO, {"limb/near": near}, 2)["limb/near"], [[0, 0, 1, 1, 2, 2]])
+    np.testing.assert_array_equal(
+        from_seat(TRIO, {"limb/near": near}, 2)["limb/near"], [[0, 0, 1, 1, 2, 2]]
+    )
     near = np.array([[1, 0, 2, 2, 0, 1]], np.uint8)
-    np.testing.assert_array_equal(from_seat(TRIO, {"limb/near": near}, 2)["limb/near"], [[2, 1, 0, 0, 1, 2]])
+    np.testing.assert_array_equal(
+        from_seat(TRIO, {"limb/near": near}, 2)["limb/near"], [[2, 1, 0, 0, 1, 2]]
+    )
 
 
 def test_one_players_view_is_as_it_stands() -> None:
@@ -124,7 +146,13 @@ def test_a_player_that_is_not_there_is_refused(player: int) -> None:
 
 @pytest.mark.parametrize(
     ("slots", "player", "players", "order"),
-    [(2, 1, 2, [1, 0]), (4, 1, 2, [2, 3, 0, 1]), (6, 2, 3, [4, 5, 2, 3, 0, 1]), (3, 1, 3, [1, 0, 2]), (3, 0, 3, [0, 1, 2])],
+    [
+        (2, 1, 2, [1, 0]),
+        (4, 1, 2, [2, 3, 0, 1]),
+        (6, 2, 3, [4, 5, 2, 3, 0, 1]),
+        (3, 1, 3, [1, 0, 2]),
+        (3, 0, 3, [0, 1, 2]),
+    ],
 )
 def test_seat_order(slots: int, player: int, players: int, order: list[int]) -> None:
     """Two players change places with all their slots."""
@@ -140,7 +168,15 @@ def test_the_mirror_negates_inverts_and_swaps() -> None:
     np.testing.assert_array_equal(seen["player/facing_right"], ~columns["player/facing_right"])
     np.testing.assert_array_equal(seen["pad/left"], columns["pad/right"])
     np.testing.assert_array_equal(seen["pad/right"], columns["pad/left"])
-    for key in ("stage/id", "player/percent", "player/on_ground", "player/action", "player/hit_by", "item/x", "pad/a"):
+    for key in (
+        "stage/id",
+        "player/percent",
+        "player/on_ground",
+        "player/action",
+        "player/hit_by",
+        "item/x",
+        "pad/a",
+    ):
         np.testing.assert_array_equal(seen[key], columns[key])
 
 
@@ -148,11 +184,15 @@ def test_the_mirror_negates_inverts_and_swaps() -> None:
 @settings(max_examples=40)
 def test_any_leading_axes(schema: Schema, seed: int, lead: tuple[int, ...]) -> None:
     """A batch of windows is looked at like a single frame."""
-    flat = {key: values[: int(np.prod(lead))] for key, values in random_columns(schema, 4, seed).items()}
+    flat = {
+        key: values[: int(np.prod(lead))] for key, values in random_columns(schema, 4, seed).items()
+    }
     shaped = {key: values.reshape(*lead, values.shape[-1]) for key, values in flat.items()}
     player = schema.players - 1
     for look in (lambda c: from_seat(schema, c, player), lambda c: mirrored(schema, c)):
-        expected = {key: values.reshape(*lead, values.shape[-1]) for key, values in look(flat).items()}
+        expected = {
+            key: values.reshape(*lead, values.shape[-1]) for key, values in look(flat).items()
+        }
         assert_same(look(shaped), expected)
 
 

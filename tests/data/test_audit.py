@@ -59,7 +59,12 @@ def score(store: Store, key: str, name: str) -> float:
 
 def test_sizes_are_counted(tmp_path: Path) -> None:
     """Frames are decisions, seconds follow from fps, and events are counted by kind."""
-    store = stored(tmp_path / "s", episode(11, events=4), episode(31, events=1), event_kinds=("hit", "fall", "win"))
+    store = stored(
+        tmp_path / "s",
+        episode(11, events=4),
+        episode(31, events=1),
+        event_kinds=("hit", "fall", "win"),
+    )
     found = audit(store, Split(1, 0, 0))
     assert (found["episodes"], found["frames"], found["seconds"]) == (2, 40, 4.0)
     assert (found["shortest"], found["longest"], found["shards"]) == (10, 30, 1)
@@ -78,13 +83,22 @@ def test_sizes_are_counted(tmp_path: Path) -> None:
 
 def test_events_without_names_are_counted_by_number(tmp_path: Path) -> None:
     """A store that does not name its events still says how many of each there are."""
-    assert audit(stored(tmp_path / "s", episode(11, events=4)))["events"] == {"0": 2, "1": 1, "2": 1}
+    assert audit(stored(tmp_path / "s", episode(11, events=4)))["events"] == {
+        "0": 2,
+        "1": 1,
+        "2": 1,
+    }
 
 
 def test_an_empty_store_has_an_audit(tmp_path: Path) -> None:
     """Nothing to count is no error, and nothing is claimed about it."""
     found = audit(stored(tmp_path / "s"))
-    assert (found["episodes"], found["frames"], found["longest"], found["bytes_per_frame"]) == (0, 0, 0, None)
+    assert (found["episodes"], found["frames"], found["longest"], found["bytes_per_frame"]) == (
+        0,
+        0,
+        0,
+        None,
+    )
     assert found["columns"]["g/x"]["mean"] is None
     json.dumps(found, allow_nan=False)
 
@@ -92,13 +106,18 @@ def test_an_empty_store_has_an_audit(tmp_path: Path) -> None:
 def test_progress_ends_at_the_end(tmp_path: Path) -> None:
     """The last report says that all rows are done."""
     seen: list[tuple[int, int]] = []
-    audit(stored(tmp_path / "s", episode(11), episode(5)), progress=lambda done, total: seen.append((done, total)))
+    audit(
+        stored(tmp_path / "s", episode(11), episode(5)),
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert seen[-1] == (16, 16)
 
 
 def test_blocks_are_whole_episodes(tmp_path: Path) -> None:
     """However few rows a block may have, it holds whole episodes, and together they are the store."""
-    store = stored(tmp_path / "s", *(episode(5 + i, g__x=np.arange(5 + i) + 10 * i) for i in range(6)))
+    store = stored(
+        tmp_path / "s", *(episode(5 + i, g__x=np.arange(5 + i) + 10 * i) for i in range(6))
+    )
     for rows in (1, 12, 1000):
         parts = list(blocks(store, range(6), rows))
         joined = np.concatenate([part.columns["g/x"] for part in parts])
@@ -112,27 +131,53 @@ def test_blocks_are_whole_episodes(tmp_path: Path) -> None:
 
 def test_columns_by_hand(tmp_path: Path) -> None:
     """Smallest, mean, largest and share of zeros are those of all rows together, over episodes."""
-    found = audit(stored(tmp_path / "s", episode(4, g__x=[0, -2, 6, 0], g__mode=[1, 2, 3, 0]), episode(2, g__x=[8, 6])))
+    found = audit(
+        stored(
+            tmp_path / "s",
+            episode(4, g__x=[0, -2, 6, 0], g__mode=[1, 2, 3, 0]),
+            episode(2, g__x=[8, 6]),
+        )
+    )
     x = found["columns"]["g/x"]
     assert (x["min"], x["max"], x["mean"], x["zeros"]) == (-2, 8, 3.0, pytest.approx(2 / 6))
-    assert (x["kind"], x["unit"], x["constant"], x["dead"], x["invalid"]) == ("real", "m", False, False, 0)
+    assert (x["kind"], x["unit"], x["constant"], x["dead"], x["invalid"]) == (
+        "real",
+        "m",
+        False,
+        False,
+        0,
+    )
     mode = found["columns"]["g/mode"]
-    assert (mode["min"], mode["max"], mode["mean"]) == (0, 3, None)  # the mean of names means nothing
+    # the mean of names means nothing
+    assert (mode["min"], mode["max"], mode["mean"]) == (0, 3, None)
 
 
 def test_unused_slots_are_not_counted(tmp_path: Path) -> None:
     """Where no item is alive its column says nothing; the mask itself always does."""
     alive = np.array([[1, 0], [1, 0], [0, 0], [0, 1]])
-    found = audit(stored(tmp_path / "s", episode(4, item__alive=alive, item__y=alive * [[3, 0], [5, 0], [0, 0], [0, 4]])))
+    found = audit(
+        stored(
+            tmp_path / "s",
+            episode(4, item__alive=alive, item__y=alive * [[3, 0], [5, 0], [0, 0], [0, 4]]),
+        )
+    )
     y = found["columns"]["item/y"]
-    assert (y["min"], y["max"], y["mean"], y["zeros"], y["invalid"]) == (3, 5, 4, 0, pytest.approx(5 / 8))
+    assert (y["min"], y["max"], y["mean"], y["zeros"], y["invalid"]) == (
+        3,
+        5,
+        4,
+        0,
+        pytest.approx(5 / 8),
+    )
     assert found["columns"]["item/alive"]["mean"] == pytest.approx(3 / 8)
     assert found["columns"]["item/alive"]["invalid"] == 0
 
 
 def test_absent_columns_are_not_counted(tmp_path: Path) -> None:
     """Zeros of a recording that did not have the column are no values; the others count."""
-    found = audit(stored(tmp_path / "s", episode(4, g__x=[2, 4, 2, 4]), episode(12, absent=("g/x", "g/lit"))))
+    found = audit(
+        stored(tmp_path / "s", episode(4, g__x=[2, 4, 2, 4]), episode(12, absent=("g/x", "g/lit")))
+    )
     x = found["columns"]["g/x"]
     assert (x["min"], x["mean"], x["zeros"], x["invalid"]) == (2, 3, 0, pytest.approx(12 / 16))
     assert not x["constant"]
@@ -156,7 +201,9 @@ def test_a_column_that_no_recording_had_is_absent(tmp_path: Path) -> None:
 
 def test_dead_and_constant_columns_are_named(tmp_path: Path) -> None:
     """Always zero is dead, always the same is constant, and what changes is neither."""
-    columns = audit(stored(tmp_path / "s", episode(4, g__x=[7, 7, 7, 7], g__mode=[0, 0, 0, 1])))["columns"]
+    columns = audit(stored(tmp_path / "s", episode(4, g__x=[7, 7, 7, 7], g__mode=[0, 0, 0, 1])))[
+        "columns"
+    ]
     assert note(columns["g/x"]) == "constant"
     assert note(columns["g/lit"]) == "dead: always 0"
     assert note(columns["g/mode"]) == ""
@@ -167,9 +214,12 @@ def test_dead_and_constant_columns_are_named(tmp_path: Path) -> None:
 
 def test_presses_by_hand(tmp_path: Path) -> None:
     """Press rate, onset rate, onsets and hold length are per player, over decisions, and know where episodes begin."""
-    first = np.array([[0, 1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]]).T  # the last row decides nothing
+    # the last row decides nothing
+    first = np.array([[0, 1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]]).T
     second = np.array([[1, 1, 0, 0, 1], [0, 0, 1, 0, 0]]).T  # begins pressed: an onset
-    found = audit(stored(tmp_path / "s", episode(7, pad__a=first), episode(5, pad__a=second)))["controls"]
+    found = audit(stored(tmp_path / "s", episode(7, pad__a=first), episode(5, pad__a=second)))[
+        "controls"
+    ]
     assert list(found) == ["pad/a"]  # reals are no presses
     one, two = found["pad/a"]
     assert one == {"press_rate": 6 / 10, "onset_rate": 3 / 10, "onsets": 3, "hold_frames": 2.0}
@@ -184,7 +234,9 @@ def test_a_press_on_the_last_row_is_none(tmp_path: Path) -> None:
 
 def test_a_press_does_not_go_on_in_the_next_episode(tmp_path: Path) -> None:
     """A key held at one episode's end and the next one's beginning was pressed twice."""
-    one, _ = audit(stored(tmp_path / "s", episode(3, pad__a=[1, 1, 1]), episode(3, pad__a=[1, 1, 1])))["controls"]["pad/a"]
+    one, _ = audit(
+        stored(tmp_path / "s", episode(3, pad__a=[1, 1, 1]), episode(3, pad__a=[1, 1, 1]))
+    )["controls"]["pad/a"]
     assert (one["onsets"], one["hold_frames"], one["press_rate"]) == (2, 2, 1)
 
 
@@ -199,7 +251,10 @@ def test_absent_controls_are_not_counted(tmp_path: Path) -> None:
 
 
 def test_duplicates_are_found(tmp_path: Path) -> None:
-    """Equal content is a group whatever the metadata says; other events or absent marks are other content."""
+    """Equal content is a group whatever the metadata says.
+
+    Other events or absent marks are other content.
+    """
     plain, other = episode(5, g__x=[1, 2, 3, 4, 5]), episode(5, g__x=[1, 2, 3, 4, 6])
     renamed = dataclasses.replace(plain, meta={"name": "again"})
     eventful = dataclasses.replace(plain, events=np.zeros(1, EVENT))
@@ -215,17 +270,32 @@ def test_duplicates_are_found(tmp_path: Path) -> None:
 
 def test_holding_is_perfect_where_nothing_changes(tmp_path: Path) -> None:
     """A constant real has no error; constant flags and choices are always right."""
-    store = stored(tmp_path / "s", *(episode(9, g__x=[7] * 9, g__mode=[2] * 9, g__lit=[1] * 9) for _ in range(2)))
-    assert score(store, "g/x", "hold") == score(store, "g/x", "constant_velocity") == score(store, "g/x", "look_up") == 0
+    store = stored(
+        tmp_path / "s",
+        *(episode(9, g__x=[7] * 9, g__mode=[2] * 9, g__lit=[1] * 9) for _ in range(2)),
+    )
+    assert (
+        score(store, "g/x", "hold")
+        == score(store, "g/x", "constant_velocity")
+        == score(store, "g/x", "look_up")
+        == 0
+    )
     for key in ("g/mode", "g/lit"):
         assert score(store, key, "hold") == score(store, key, "look_up") == 1
 
 
 def test_constant_velocity_is_exact_on_a_ramp(tmp_path: Path) -> None:
-    """After the first frame, where it holds, it makes no error; holding is always one step behind."""
+    """After the first frame, where it holds, it makes no error.
+
+    Holding is always one step behind.
+    """
     ramp = np.arange(11) * 2.0
     store = stored(
-        tmp_path / "s", episode(11, g__x=ramp), episode(11, g__x=ramp), episode(11, g__x=-ramp), episode(11, g__x=-ramp)
+        tmp_path / "s",
+        episode(11, g__x=ramp),
+        episode(11, g__x=ramp),
+        episode(11, g__x=-ramp),
+        episode(11, g__x=-ramp),
     )
     assert score(store, "g/x", "hold") == 2
     assert score(store, "g/x", "constant_velocity") == pytest.approx(2 / 10)
@@ -233,7 +303,9 @@ def test_constant_velocity_is_exact_on_a_ramp(tmp_path: Path) -> None:
 
 def test_scores_do_not_cross_episodes(tmp_path: Path) -> None:
     """Two constant episodes of other height are constant: no error at the seam."""
-    store = stored(tmp_path / "s", *(episode(5, g__x=[10 * i] * 5, g__mode=[i] * 5) for i in (0, 1, 2, 3)))
+    store = stored(
+        tmp_path / "s", *(episode(5, g__x=[10 * i] * 5, g__mode=[i] * 5) for i in (0, 1, 2, 3))
+    )
     for name in ("hold", "constant_velocity"):
         assert score(store, "g/x", name) == 0
     assert score(store, "g/mode", "hold") == 1
@@ -289,7 +361,9 @@ def test_given_columns_are_not_scored(tmp_path: Path) -> None:
 def test_a_value_that_its_mask_hides_is_not_scored(tmp_path: Path) -> None:
     """An item that disappears had no error: there is no y to be right or wrong about."""
     alive = np.array([1, 1, 1, 1, 0, 0, 0, 1, 1])
-    store = stored(tmp_path / "s", *(episode(9, item__alive=alive, item__y=5 * alive) for _ in range(2)))
+    store = stored(
+        tmp_path / "s", *(episode(9, item__alive=alive, item__y=5 * alive) for _ in range(2))
+    )
     assert score(store, "item/y", "hold") == 0
 
 
@@ -297,7 +371,11 @@ def test_absent_columns_are_not_scored(tmp_path: Path) -> None:
     """Zeros of recordings without the column make no baseline look good."""
     ramp = np.arange(9)
     store = stored(
-        tmp_path / "s", episode(9, g__x=ramp), episode(9, g__x=ramp), episode(9, g__x=ramp), episode(9, absent=("g/x",))
+        tmp_path / "s",
+        episode(9, g__x=ramp),
+        episode(9, g__x=ramp),
+        episode(9, g__x=ramp),
+        episode(9, absent=("g/x",)),
     )
     assert score(store, "g/x", "hold") == 1
 

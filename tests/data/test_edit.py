@@ -27,7 +27,9 @@ def stored(path: Path, seeds: Sequence[int], schema: Schema = TOY, **options: ob
     """A store of random episodes, several shards of it; every third lacks a column."""
     with Writer(path, schema, **{"shard_bytes": 2000, "event_kinds": KINDS, **options}) as writer:
         for seed in seeds:
-            one = random_episode(schema, 5 + seed % 7, seed, name=f"match {seed}", player=f"p{seed % 3}")
+            one = random_episode(
+                schema, 5 + seed % 7, seed, name=f"match {seed}", player=f"p{seed % 3}"
+            )
             if seed % 3 == 0:
                 one.columns["stage/wind"][:] = 0
                 one = dataclasses.replace(one, absent=frozenset({"stage/wind"}))
@@ -61,7 +63,9 @@ def test_a_merge_holds_all_in_order(tmp_path: Path) -> None:
     """Episodes of the first store come first, byte for byte, with events under their new numbers."""
     one, two = stored(tmp_path / "a", range(9)), stored(tmp_path / "b", range(20, 26))
     seen: list[tuple[int, int]] = []
-    counts = edit.merge([one, two], tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
+    counts = edit.merge(
+        [one, two], tmp_path / "out", progress=lambda done, total: seen.append((done, total))
+    )
     assert counts == {"episodes": 15, "left_out": 0}
     merged = whole(tmp_path / "out")
     assert contents(merged) == contents(one) + contents(two)
@@ -69,11 +73,17 @@ def test_a_merge_holds_all_in_order(tmp_path: Path) -> None:
     assert merged.manifest.event_kinds == KINDS
     assert merged.manifest.made["merged"] == [one.fingerprint, two.fingerprint]
     assert seen[-1] == (15, 15)
-    assert [store.fingerprint for store in map(Store, (tmp_path / "a", tmp_path / "b"))] == [one.fingerprint, two.fingerprint]
+    assert [store.fingerprint for store in map(Store, (tmp_path / "a", tmp_path / "b"))] == [
+        one.fingerprint,
+        two.fingerprint,
+    ]
 
 
 def test_a_unique_merge_leaves_copies_out(tmp_path: Path) -> None:
-    """Content that came before is left out, within a store and across them; the first of each stays."""
+    """Content that came before is left out, within a store and across them.
+
+    The first of each stays.
+    """
     one, two = stored(tmp_path / "a", [1, 2, 1]), stored(tmp_path / "b", [3, 2, 4])
     assert edit.merge([one, two], tmp_path / "u", unique=True) == {"episodes": 4, "left_out": 2}
     assert [meta["seed"] for meta in map(whole(tmp_path / "u").meta_of, range(4))] == [1, 2, 3, 4]
@@ -81,8 +91,14 @@ def test_a_unique_merge_leaves_copies_out(tmp_path: Path) -> None:
 
 
 def test_other_schemas_do_not_merge(tmp_path: Path) -> None:
-    """A store with other rows is refused by name; afterwards the place is free, and the sources are as they were."""
-    one, other = stored(tmp_path / "a", [1]), stored(tmp_path / "b", [1], dataclasses.replace(TOY, name="other"))
+    """A store with other rows is refused by name.
+
+    Afterwards the place is free, and the sources are as they were.
+    """
+    one, other = (
+        stored(tmp_path / "a", [1]),
+        stored(tmp_path / "b", [1], dataclasses.replace(TOY, name="other")),
+    )
     with pytest.raises(SchemaMismatch, match=str(tmp_path / "b")):
         edit.merge([one, other], tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.json").exists()
@@ -123,7 +139,10 @@ def test_a_side_without_episodes_is_no_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["merge", "split"])
 def test_what_exists_is_not_written_over(how: str, tmp_path: Path) -> None:
-    """A target that holds something is refused before anything is written; an empty folder is none."""
+    """A target that holds something is refused before anything is written.
+
+    An empty folder is none.
+    """
     source = stored(tmp_path / "s", range(6))
     act = {
         "merge": lambda out: edit.merge([source], out),
@@ -143,17 +162,24 @@ def test_what_exists_is_not_written_over(how: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dropped", [[0], [11], [3, 4, 9], [9, 3, 3], range(12), []])
-def test_a_drop_moves_numbers_up_and_changes_nothing_else(dropped: Sequence[int], tmp_path: Path) -> None:
+def test_a_drop_moves_numbers_up_and_changes_nothing_else(
+    dropped: Sequence[int], tmp_path: Path
+) -> None:
     """The others are byte for byte what they were, in order, and the whole store verifies."""
     source = stored(tmp_path / "s", range(12))
     before, made = contents(source), source.manifest.made
     assert edit.drop(source, dropped) == 12 - len(set(dropped))
     found = whole(tmp_path / "s")
-    assert contents(found) == [one for number, one in enumerate(before) if number not in set(dropped)]
+    assert contents(found) == [
+        one for number, one in enumerate(before) if number not in set(dropped)
+    ]
     assert found.manifest.made == made
     assert found.manifest.event_kinds == KINDS
     named = {entry.name for shard in found.manifest.shards for entry in shard.files.values()}
-    assert {path.name for path in (tmp_path / "s").iterdir()} == named | {"manifest.json", "writer.lock"}
+    assert {path.name for path in (tmp_path / "s").iterdir()} == named | {
+        "manifest.json",
+        "writer.lock",
+    }
 
 
 @pytest.mark.parametrize("number", [-1, 12])
@@ -184,10 +210,14 @@ def test_npz_opens_in_plain_numpy(tmp_path: Path) -> None:
         assert set(found) == {*TOY.columns, "episode", "frame", "events", "meta"}
         for key, column in TOY.columns.items():
             assert found[key].dtype == column.dtype
-            np.testing.assert_array_equal(found[key], np.concatenate([part.columns[key] for part in parts]))
+            np.testing.assert_array_equal(
+                found[key], np.concatenate([part.columns[key] for part in parts])
+            )
         assert found["episode"].tolist() == [1] * parts[0].rows + [3] * parts[1].rows
         assert found["frame"].tolist() == [*range(parts[0].rows), *range(parts[1].rows)]
-        np.testing.assert_array_equal(found["events"], np.concatenate([part.events for part in parts]))
+        np.testing.assert_array_equal(
+            found["events"], np.concatenate([part.events for part in parts])
+        )
         assert json.loads(str(found["meta"])) == [part.meta for part in parts]
 
 
@@ -197,7 +227,9 @@ def test_parquet_opens_in_arrow(tmp_path: Path) -> None:
     edit.export(source, [0, 4], tmp_path / "out.parquet")
     found = pyarrow.parquet.read_table(tmp_path / "out.parquet")
     parts = [source.episode(0), source.episode(4)]
-    slots = [f"{key}[{slot}]" for key, column in TOY.columns.items() for slot in range(column.slots)]
+    slots = [
+        f"{key}[{slot}]" for key, column in TOY.columns.items() for slot in range(column.slots)
+    ]
     assert found.column_names == ["episode", "frame", *slots]
     assert found.num_rows == sum(part.rows for part in parts)
     for key, column in TOY.columns.items():

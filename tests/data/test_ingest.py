@@ -47,7 +47,10 @@ def reasons(facts):
 
 
 def test_a_folder_comes_in(folder, tmp_path):
-    """Recordings of all folders below, in order of their names; what is rejected has a file and a reason."""
+    """Recordings of all folders below, in order of their names.
+
+    What is rejected has a file and a reason.
+    """
     facts = ingest(GAME, [folder], tmp_path / "store")
     assert (facts["files"], facts["accepted"], facts["episodes"]) == (14, 12, 12)
     assert facts["frames"] == sum(20 + seed for seed in range(12))
@@ -57,7 +60,20 @@ def test_a_folder_comes_in(folder, tmp_path):
     assert found.keys() == {"broken.txt", "00.txt"}  # again.TXT comes first in the order of names
     assert "again.TXT" in found["00.txt"]
     store = Store(tmp_path / "store")
-    assert [int(store.meta_of(i)["seed"]) for i in range(12)] == [0, 1, 3, 5, 7, 9, 11, 2, 4, 6, 8, 10]
+    assert [int(store.meta_of(i)["seed"]) for i in range(12)] == [
+        0,
+        1,
+        3,
+        5,
+        7,
+        9,
+        11,
+        2,
+        4,
+        6,
+        8,
+        10,
+    ]
     assert facts["bytes_per_frame"] > store.schema.row_dtype.itemsize
     for key in ("frames_per_cpu_s", "seconds", "cpu_seconds"):
         assert facts[key] > 0
@@ -65,10 +81,14 @@ def test_a_folder_comes_in(folder, tmp_path):
 
 def test_workers_change_nothing(folder, tmp_path):
     """Two workers make the same store and the same report as one, to the byte."""
-    alone, shared = (ingest(GAME, [folder], tmp_path / f"w{workers}", workers=workers) for workers in (1, 2))
+    alone, shared = (
+        ingest(GAME, [folder], tmp_path / f"w{workers}", workers=workers) for workers in (1, 2)
+    )
     assert Store(tmp_path / "w1").fingerprint == Store(tmp_path / "w2").fingerprint
     for part in ("rows", "meta", "events", "episodes"):
-        one, two = (Store(tmp_path / f"w{workers}").shards[0].path(part).read_bytes() for workers in (1, 2))
+        one, two = (
+            Store(tmp_path / f"w{workers}").shards[0].path(part).read_bytes() for workers in (1, 2)
+        )
         assert one == two, part
     for key in ("files", "accepted", "rejected", "episodes", "frames", "left_out"):
         assert alone[key] == shared[key], key
@@ -114,7 +134,10 @@ def test_an_interrupted_ingest_is_resumed(folder, tmp_path):
 
 
 def test_recordings_of_many_parts(tmp_path):
-    """Each part is an episode with a name of its own; a part that is wrong does not spoil the others."""
+    """Each part is an episode with a name of its own.
+
+    A part that is wrong does not spoil the others.
+    """
     (tmp_path / "many.txt").write_text("\n".join(line(20, seed) for seed in (1, 2, 2, 3)))
     facts = ingest(GAME, [tmp_path / "many.txt"], tmp_path / "store")
     assert (facts["files"], facts["accepted"], facts["episodes"]) == (1, 1, 3)
@@ -170,8 +193,18 @@ def test_workers_leave_with_a_killed_parent(tmp_path):
         "ingest(GAME, [Path(sys.argv[1])], Path(sys.argv[1]) / 'store', workers=2, progress=say)"
     )
     tests = Path(__file__).parents[1]
-    command = [sys.executable, "-c", code, str(tmp_path), str(tests), str(tests / "data"), *sys.path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        str(tmp_path),
+        str(tests),
+        str(tests / "data"),
+        *sys.path,
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
         for _ in range(5):
             assert parent.stdout.readline()
         parent.kill()
@@ -180,7 +213,10 @@ def test_workers_leave_with_a_killed_parent(tmp_path):
 
 
 def test_wrong_calls(tmp_path):
-    """A path that is not there is refused before anything is written; a file of another kind, or a pipe, is rejected."""
+    """A path that is not there is refused before anything is written.
+
+    A file of another kind, or a pipe, is rejected.
+    """
     with pytest.raises(UsageError, match="does not exist"):
         ingest(GAME, [tmp_path / "nowhere"], tmp_path / "store")
     assert not (tmp_path / "store").exists()
@@ -215,22 +251,31 @@ def tarred(path, members, mode="w:gz"):
     return path
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred, lambda p, m: tarred(p.with_suffix(".tar"), m, "w")])
+@pytest.mark.parametrize(
+    "pack", [zipped, tarred, lambda p, m: tarred(p.with_suffix(".tar"), m, "w")]
+)
 def test_archives_come_in(tmp_path, pack):
     """Recordings inside an archive come in like files; other members are passed over."""
     name = "x.zip" if pack is zipped else "x.tar.gz"
-    path = pack(tmp_path / name, [("a/1.txt", line(20, 1)), ("readme.md", "x"), ("b/2.txt", line(25, 2))])
+    path = pack(
+        tmp_path / name, [("a/1.txt", line(20, 1)), ("readme.md", "x"), ("b/2.txt", line(25, 2))]
+    )
     for workers in (1, 2):
         facts = ingest(GAME, [path], tmp_path / f"w{workers}", workers=workers)
         assert (facts["files"], facts["accepted"], facts["frames"]) == (2, 2, 45)
     assert Store(tmp_path / "w1").fingerprint == Store(tmp_path / "w2").fingerprint
 
 
-@pytest.mark.parametrize("name", ["../../etc/1.txt", "/etc/1.txt", "a/../../1.txt", "C:\\1.txt", "..\\1.txt"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/1.txt", "/etc/1.txt", "a/../../1.txt", "C:\\1.txt", "..\\1.txt"]
+)
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_members_that_lead_out_are_refused(tmp_path, pack, name):
     """A member whose name escapes is rejected by name, its neighbours come in, and nothing is written anywhere else."""
-    path = pack(tmp_path / ("x.zip" if pack is zipped else "x.tgz"), [(name, line(20, 1)), ("2.txt", line(20, 2))])
+    path = pack(
+        tmp_path / ("x.zip" if pack is zipped else "x.tgz"),
+        [(name, line(20, 1)), ("2.txt", line(20, 2))],
+    )
     facts = ingest(GAME, [path], tmp_path / "store")
     assert facts["accepted"] == 1
     assert [entry["reason"] for entry in facts["rejected"]] == ["its name leads out of the archive"]
@@ -252,7 +297,8 @@ def test_bombs_cost_no_memory(tmp_path, monkeypatch):
     lying = zipped(tmp_path / "lying.zip", [("1.txt", zeros)])
     content = bytearray(lying.read_bytes())
     for at in (content.find(b"PK\x03\x04") + 22, content.find(b"PK\x01\x02") + 24):
-        content[at : at + 4] = (1000).to_bytes(4, "little")  # the uncompressed size that it declares
+        # the uncompressed size that it declares
+        content[at : at + 4] = (1000).to_bytes(4, "little")
     lying.write_bytes(content)
     many = zipped(tmp_path / "many.zip", [(f"{i}.txt", "0" * (1 << 20)) for i in range(200)])
     tar = tarred(tmp_path / "huge.tar.gz", [("1.txt", zeros)])
@@ -277,14 +323,26 @@ def test_bombs_cost_no_memory(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_damaged_archives_are_told(tmp_path, pack):
-    """Cut or flipped anywhere, an archive gives reasons and what of it is whole; never a traceback."""
-    path = pack(tmp_path / ("x.zip" if pack is zipped else "x.tar.gz"), [(f"{i}.txt", line(20, i)) for i in range(5)])
+    """Cut or flipped anywhere, an archive gives reasons and what of it is whole.
+
+    Never a traceback.
+    """
+    path = pack(
+        tmp_path / ("x.zip" if pack is zipped else "x.tar.gz"),
+        [(f"{i}.txt", line(20, i)) for i in range(5)],
+    )
     content, draws = path.read_bytes(), np.random.default_rng(0)
     for length in range(0, len(content), 7):
         path.write_bytes(content[:length])
-        assert all(found.refused or isinstance(found.content, bytes) for found in recordings(path, (".txt",)))
+        assert all(
+            found.refused or isinstance(found.content, bytes)
+            for found in recordings(path, (".txt",))
+        )
     for _ in range(300):
         flipped = bytearray(content)
         flipped[draws.integers(len(flipped))] ^= 1 << draws.integers(8)
         path.write_bytes(flipped)
-        assert all(found.refused or isinstance(found.content, bytes) for found in recordings(path, (".txt",)))
+        assert all(
+            found.refused or isinstance(found.content, bytes)
+            for found in recordings(path, (".txt",))
+        )

@@ -23,7 +23,9 @@ FOLDERS = itertools.count()
 ROW = TOY.row_dtype.itemsize
 
 
-def stored(folder: Path, decisions: Sequence[int], shard_bytes: int = 1 << 20, schema: Schema = TOY) -> Store:
+def stored(
+    folder: Path, decisions: Sequence[int], shard_bytes: int = 1 << 20, schema: Schema = TOY
+) -> Store:
     """A new store whose episodes have so many decisions each."""
     path = folder / f"store{next(FOLDERS)}"
     with Writer(path, schema, shard_bytes=shard_bytes) as writer:
@@ -39,7 +41,11 @@ def epoch(sampler: Sampler) -> list[Batch]:
 
 def places(batches: Sequence[Batch]) -> list[tuple[int, int]]:
     """Episode and first row of each example, in the order drawn."""
-    return [(int(e), int(f)) for batch in batches for e, f in zip(batch.episode, batch.first, strict=True)]
+    return [
+        (int(e), int(f))
+        for batch in batches
+        for e, f in zip(batch.episode, batch.first, strict=True)
+    ]
 
 
 def decisions(batches: Sequence[Batch]) -> list[tuple[int, int]]:
@@ -55,7 +61,9 @@ def decisions(batches: Sequence[Batch]) -> list[tuple[int, int]]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Eight episodes of 1 to 20 decisions in several shards."""
-    found = stored(tmp_path_factory.mktemp("sample"), [9, 1, 20, 4, 13, 2, 7, 16], shard_bytes=ROW * 25)
+    found = stored(
+        tmp_path_factory.mktemp("sample"), [9, 1, 20, 4, 13, 2, 7, 16], shard_bytes=ROW * 25
+    )
     assert len(found.shards) > 2
     return found
 
@@ -66,8 +74,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("length", [1, 2, 5, 11])
 @pytest.mark.parametrize("many_shards", [True, False])
-def test_windows_are_what_the_store_holds(shape: type[Sampler], length: int, many_shards: bool, tmp_path: Path) -> None:
-    """Row for row the window is the episode; rows that lie outside are zeros and said to be outside."""
+def test_windows_are_what_the_store_holds(
+    shape: type[Sampler], length: int, many_shards: bool, tmp_path: Path
+) -> None:
+    """Row for row the window is the episode.
+
+    Rows that lie outside are zeros and said to be outside.
+    """
     data = stored(tmp_path, [9, 1, 20, 4, 13, 2, 7, 16], ROW * 25 if many_shards else 1 << 20)
     assert (len(data.shards) > 2) == many_shards
     width = length + sum(shape.extra)
@@ -76,15 +89,22 @@ def test_windows_are_what_the_store_holds(shape: type[Sampler], length: int, man
         for batch in epoch(sampler):
             assert batch.rows.shape == (len(batch), width, ROW)
             assert batch.rows.dtype == np.uint8
-            for rows, inside, episode, first in zip(batch.rows, batch.inside, batch.episode, batch.first, strict=True):
+            for rows, inside, episode, first in zip(
+                batch.rows, batch.inside, batch.episode, batch.first, strict=True
+            ):
                 whole = np.array(data.rows_of(int(episode)))[:, None].view(np.uint8)
                 for place, at in enumerate(range(int(first), int(first) + width)):
                     assert inside[place] == (0 <= at < len(whole))
-                    np.testing.assert_array_equal(rows[place], whole[at] if inside[place] else np.zeros(ROW, np.uint8))
+                    np.testing.assert_array_equal(
+                        rows[place], whole[at] if inside[place] else np.zeros(ROW, np.uint8)
+                    )
 
 
 def test_windows_stay_inside_their_episode_and_come_once(store: Store) -> None:
-    """An epoch is every window that fits, each exactly once; episodes that are too short have none."""
+    """An epoch is every window that fits, each exactly once.
+
+    Episodes that are too short have none.
+    """
     batches = epoch(Windows(store, 6, 4, seed=1))
     expected = [(e, first) for e, rows in enumerate(store.lengths) for first in range(rows - 5)]
     assert sorted(places(batches)) == expected
@@ -135,13 +155,19 @@ def test_each_example_once_however_it_is_cut(
         if shape is Segments:
             expected = [(e, row) for e, frames in enumerate(lengths) for row in range(frames)]
             assert sorted(decisions(whole)) == expected
-            assert all(align(TOY, {}, part.inside).decided.any(axis=1).all() for part in whole)  # none is empty
+            # none is empty
+            assert all(align(TOY, {}, part.inside).decided.any(axis=1).all() for part in whole)
         else:
-            assert sorted(places(whole)) == [(e, f) for e, n in enumerate(lengths) for f in range(n + 2 - length)]
+            assert sorted(places(whole)) == [
+                (e, f) for e, n in enumerate(lengths) for f in range(n + 2 - length)
+            ]
 
 
 def test_an_interrupted_iteration_goes_on_for_ever(store: Store) -> None:
-    """`for batch in sampler` runs through epochs; a state taken anywhere continues with the very next batch."""
+    """`for batch in sampler` runs through epochs.
+
+    A state taken anywhere continues with the very next batch.
+    """
     sampler = Segments(store, 5, 3, seed=4)
     drawn = []
     for batch in itertools.islice(sampler, 40):
@@ -161,7 +187,11 @@ def test_an_interrupted_iteration_goes_on_for_ever(store: Store) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_order_depends_on_seed_and_epoch_alone(shape: type[Sampler], store: Store) -> None:
     """The same seed repeats, another seed and the next epoch do not."""
-    one, two, other = shape(store, 4, 5, seed=1), shape(store, 4, 5, seed=1), shape(store, 4, 5, seed=2)
+    one, two, other = (
+        shape(store, 4, 5, seed=1),
+        shape(store, 4, 5, seed=1),
+        shape(store, 4, 5, seed=2),
+    )
     first = places(epoch(one))
     assert places(epoch(two)) == first
     assert places(epoch(other)) != first
@@ -188,8 +218,13 @@ def test_segments_begin_elsewhere_in_another_epoch(store: Store) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_drop_last_leaves_out_the_smaller_batch(shape: type[Sampler], ranks: int, store: Store) -> None:
-    """With it all batches are full, without it only the last is smaller; `len` says how many come."""
+def test_drop_last_leaves_out_the_smaller_batch(
+    shape: type[Sampler], ranks: int, store: Store
+) -> None:
+    """With it all batches are full, without it only the last is smaller.
+
+    `len` says how many come.
+    """
     kept = shape(store, 3, 5, seed=1, ranks=ranks)
     dropped = shape(store, 3, 5, seed=1, ranks=ranks, drop_last=True)
     assert kept.examples % (5 * ranks)
@@ -214,7 +249,9 @@ def test_len_counts_whole_batches_too(store: Store) -> None:
 def test_only_the_chosen_episodes_are_drawn(store: Store) -> None:
     """A side of a split is sampled alone, by the numbers of the store."""
     batches = epoch(Segments(store, 5, 4, episodes=np.array([6, 2]), seed=1))
-    assert sorted(decisions(batches)) == [(2, row) for row in range(20)] + [(6, row) for row in range(7)]
+    assert sorted(decisions(batches)) == [(2, row) for row in range(20)] + [
+        (6, row) for row in range(7)
+    ]
 
 
 # ---- going on --------------------------------------------------------------------------------------------------
@@ -274,7 +311,9 @@ def test_a_state_is_plain_data(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"length": 0}, {"batch": 0}, {"rank": -1}, {"rank": 2, "ranks": 2}, {"ranks": 0}], ids=lambda w: "-".join(w)
+    "wrong",
+    [{"length": 0}, {"batch": 0}, {"rank": -1}, {"rank": 2, "ranks": 2}, {"ranks": 0}],
+    ids=lambda w: "-".join(w),
 )
 def test_impossible_ways_to_sample_are_refused(wrong: dict[str, int], store: Store) -> None:
     """Lengths, batches and ranks that cannot be are a wrong call."""
@@ -300,7 +339,9 @@ def test_a_permutation_is_a_bijection(n: int, seed: int) -> None:
     order = Permutation(n, seed)
     numbers = order(np.arange(n))
     np.testing.assert_array_equal(np.sort(numbers), np.arange(n))
-    np.testing.assert_array_equal(np.concatenate([order(np.arange(n // 3)), order(np.arange(n // 3, n))]), numbers)
+    np.testing.assert_array_equal(
+        np.concatenate([order(np.arange(n // 3)), order(np.arange(n // 3, n))]), numbers
+    )
 
 
 @pytest.mark.parametrize("n", [1000, 1024, 5000])
@@ -330,7 +371,9 @@ def test_every_order_of_a_few_occurs() -> None:
 
 @given(schemas(), st.integers(3, 8), st.integers(0, 99), st.data())
 @settings(max_examples=80)
-def test_no_input_contains_its_target(schema: Schema, rows: int, seed: int, data: st.DataObject) -> None:
+def test_no_input_contains_its_target(
+    schema: Schema, rows: int, seed: int, data: st.DataObject
+) -> None:
     """Other controls at t, or another state at t + 1, change targets and never an input at or before t."""
     position = data.draw(st.integers(0, rows - 3))
     row = position + 1  # the row that stands at this position
@@ -357,22 +400,32 @@ def test_no_input_contains_its_target(schema: Schema, rows: int, seed: int, data
         for name, columns in inputs.items():
             # a world is given the controls at t itself: they are no target of its own
             last = position if (name == "controls" and not policy) else position + 1
-            assert columns.keys() == set(schema.control_keys if name in ("previous", "controls") else schema.state_keys)
+            assert columns.keys() == set(
+                schema.control_keys if name in ("previous", "controls") else schema.state_keys
+            )
             for key, values in columns.items():
-                np.testing.assert_array_equal(values[:, :last], inputs_after[name][key][:, :last], err_msg=f"{name} {key}")
+                np.testing.assert_array_equal(
+                    values[:, :last], inputs_after[name][key][:, :last], err_msg=f"{name} {key}"
+                )
         assert targets.keys() == set(schema.control_keys if policy else schema.state_keys)
         for key, values in targets.items():
             source = others[key][:, row : row + 1] if policy else others[key][:, row + 1 : row + 2]
             np.testing.assert_array_equal(targets_after[key][:, position : position + 1], source)
             field = schema.columns[key].field
-            if not (isinstance(field, Choice) and field.n % 2):  # the middle of an odd choice is its own opposite
+            # the middle of an odd choice is its own opposite
+            if not (isinstance(field, Choice) and field.n % 2):
                 assert (values[:, position] != targets_after[key][:, position]).any()
 
 
 def test_rows_stand_where_the_rule_says() -> None:
     """At row t: state t, controls t - 1 before, controls t now, state t + 1 next."""
-    schema = Schema("s", 60, (Group("g", (Real("x"),)),), Group("pad", (Real("stick"),), per="player"))
-    columns = {"g/x": np.arange(6.0)[None, :, None], "pad/stick": np.arange(10.0, 16.0)[None, :, None]}
+    schema = Schema(
+        "s", 60, (Group("g", (Real("x"),)),), Group("pad", (Real("stick"),), per="player")
+    )
+    columns = {
+        "g/x": np.arange(6.0)[None, :, None],
+        "pad/stick": np.arange(10.0, 16.0)[None, :, None],
+    }
     found = align(schema, columns, np.ones((1, 6), bool))
     assert found.state["g/x"].ravel().tolist() == [1, 2, 3, 4]
     assert found.previous["pad/stick"].ravel().tolist() == [10, 11, 12, 13]
@@ -397,7 +450,12 @@ def test_masks_are_right_at_both_ends(tmp_path: Path) -> None:
 
 def test_alignment_takes_what_it_is_given() -> None:
     """With a selection of columns only those are cut."""
-    schema = Schema("s", 60, (Group("g", (Real("x"), Flag("f"))),), Group("pad", (Flag("a"), Flag("b")), per="player"))
+    schema = Schema(
+        "s",
+        60,
+        (Group("g", (Real("x"), Flag("f"))),),
+        Group("pad", (Flag("a"), Flag("b")), per="player"),
+    )
     columns = {"g/f": np.zeros((2, 4, 1), bool), "pad/b": np.zeros((2, 4, 1), bool)}
     found = align(schema, columns, np.ones((2, 4), bool))
     assert (list(found.state), list(found.previous), list(found.controls), list(found.following)) == (

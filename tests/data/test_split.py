@@ -15,14 +15,26 @@ from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
 
-TINY = Schema("tiny", 60, (Group("g", tuple(Flag(f"f{i}") for i in range(30))),), Group("pad", (Flag("a"),), per="player"))
+TINY = Schema(
+    "tiny",
+    60,
+    (Group("g", tuple(Flag(f"f{i}") for i in range(30))),),
+    Group("pad", (Flag("a"),), per="player"),
+)
 
 
 def append(path: Path, seeds: Sequence[int], **meta: object) -> Store:
     """A store with more episodes."""
     with Writer(path, TINY) as writer:
         for seed in seeds:
-            writer.add(random_episode(TINY, 3, seed, **{name: of(seed) if callable(of) else of for name, of in meta.items()}))
+            writer.add(
+                random_episode(
+                    TINY,
+                    3,
+                    seed,
+                    **{name: of(seed) if callable(of) else of for name, of in meta.items()},
+                )
+            )
     return Store(path)
 
 
@@ -30,7 +42,10 @@ def append(path: Path, seeds: Sequence[int], **meta: object) -> Store:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A thousand small episodes of forty players."""
     return append(
-        tmp_path_factory.mktemp("split") / "s", range(1000), player=lambda seed: f"p{seed % 40}", number=lambda s: s % 7
+        tmp_path_factory.mktemp("split") / "s",
+        range(1000),
+        player=lambda seed: f"p{seed % 40}",
+        number=lambda s: s % 7,
     )
 
 
@@ -69,7 +84,9 @@ def test_nothing_moves_when_data_is_added(tmp_path: Path) -> None:
     """An episode keeps its side when others come before or after it, in whatever store it stands."""
     first = append(tmp_path / "a", range(50))
     before = Split().sides(first)
-    np.testing.assert_array_equal(Split().sides(append(tmp_path / "a", range(100, 150)))[:50], before)
+    np.testing.assert_array_equal(
+        Split().sides(append(tmp_path / "a", range(100, 150)))[:50], before
+    )
     turned = append(tmp_path / "b", [*range(200, 210), *reversed(range(50))])
     np.testing.assert_array_equal(Split().sides(turned)[10:][::-1], before)
 
@@ -92,9 +109,16 @@ def test_a_key_keeps_its_episodes_together(store: Store, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("meta", "said"), [({}, "is missing"), ({"session": ["a", "b"]}, r"is \['a', 'b'\]"), ({"session": 1.5}, "is 1.5")]
+    ("meta", "said"),
+    [
+        ({}, "is missing"),
+        ({"session": ["a", "b"]}, r"is \['a', 'b'\]"),
+        ({"session": 1.5}, "is 1.5"),
+    ],
 )
-def test_a_key_without_one_value_is_refused(meta: dict[str, object], said: str, tmp_path: Path) -> None:
+def test_a_key_without_one_value_is_refused(
+    meta: dict[str, object], said: str, tmp_path: Path
+) -> None:
     """A missing or list-valued key names the episode, the key and what was found, instead of guessing a group."""
     append(tmp_path / "s", range(2), session="x")
     store = append(tmp_path / "s", range(2, 4), **meta)
@@ -102,7 +126,9 @@ def test_a_key_without_one_value_is_refused(meta: dict[str, object], said: str, 
         Split(key="session").sides(store)
 
 
-@pytest.mark.parametrize("shares", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1), (0.5, 0.2, 0.2), (float("nan"), 0.5, 0.5)])
+@pytest.mark.parametrize(
+    "shares", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1), (0.5, 0.2, 0.2), (float("nan"), 0.5, 0.5)]
+)
 def test_shares_that_are_none_are_refused(shares: tuple[float, float, float]) -> None:
     """Shares are at least 0 and add up to 1."""
     with pytest.raises(UsageError, match="add up to 1"):

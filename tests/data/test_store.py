@@ -37,7 +37,10 @@ def assert_same(found: Episode, given: Episode) -> None:
 
 def test_episodes_come_back(tmp_path):
     """Columns, events, metadata and absent columns of every episode come back as they went in, from several shards."""
-    given = [random_episode(TOY, frames, seed=frames, player=f"p{frames}") for frames in (1, 7, 300, 50, 1000)]
+    given = [
+        random_episode(TOY, frames, seed=frames, player=f"p{frames}")
+        for frames in (1, 7, 300, 50, 1000)
+    ]
     columns = random_columns(TOY, 9, seed=1)
     columns["player/percent"][:] = 0
     given.append(Episode(columns, {}, absent=frozenset({"player/percent"})))
@@ -82,7 +85,10 @@ def test_appending_goes_on(tmp_path):
     for number, episode in enumerate(given):
         assert_same(store.episode(number), episode)
     assert verify(store) == []
-    assert sorted(path.name.partition(".")[0] for path in (tmp_path / "s").glob("*.npy")) == ["00011"] * 3
+    assert (
+        sorted(path.name.partition(".")[0] for path in (tmp_path / "s").glob("*.npy"))
+        == ["00011"] * 3
+    )
 
 
 def test_a_large_last_shard_is_left_alone(tmp_path):
@@ -118,7 +124,8 @@ def test_a_bad_episode_is_refused_and_the_good_ones_stay(tmp_path):
     with Writer(tmp_path / "s", TOY) as writer:
         writer.add(random_episode(TOY, 10, seed=1))
         with pytest.raises(
-            EpisodeError, match=r"episode 1 \(match-7.slp\), frame 3, player/x\[1\]: 1000000.0, allowed -100 .. 100"
+            EpisodeError,
+            match=r"episode 1 \(match-7.slp\), frame 3, player/x\[1\]: 1000000.0, allowed -100 .. 100",
         ):
             writer.add(bad)
         writer.add(random_episode(TOY, 10, seed=2))
@@ -135,9 +142,17 @@ def test_event_kinds_are_named_and_checked(tmp_path):
 
 
 def test_another_schema_is_explained(tmp_path):
-    """Opening with a schema whose fields differ says which and how; additional fields in the store do not matter."""
+    """Opening with a schema whose fields differ says which and how.
+
+    Additional fields in the store do not matter.
+    """
     write(tmp_path / "s", [random_episode(TOY, 5)])
-    player = (Real("x", unit="cm"), Real("percent", unit="%", store="f4"), Choice("action", 400), Flag("shield"))
+    player = (
+        Real("x", unit="cm"),
+        Real("percent", unit="%", store="f4"),
+        Choice("action", 400),
+        Flag("shield"),
+    )
     wanted = Schema("toy", 60, (Group("player", player, slots=2, per="player"),), TOY.controls)
     with pytest.raises(SchemaMismatch) as caught:
         Store(tmp_path / "s", wanted)
@@ -146,14 +161,19 @@ def test_another_schema_is_explained(tmp_path):
     assert "player/percent: store 'f4' expected, 'f2' found" in message
     assert "player/action: n 400 expected, 300 found" in message
     assert "player/shield: expected, not found" in message
-    fewer = Schema("toy", 60, (Group("player", (Flag("on_ground"),), slots=2, per="player"),), TOY.controls)
+    fewer = Schema(
+        "toy", 60, (Group("player", (Flag("on_ground"),), slots=2, per="player"),), TOY.controls
+    )
     assert len(Store(tmp_path / "s", fewer)) == 1
     with pytest.raises(SchemaMismatch, match="item/alive: not expected, found"):
         Writer(tmp_path / "s", fewer)
 
 
 def test_one_writer_at_a_time(tmp_path):
-    """A second writer is refused with the first one's pid and host; when the first is done it may write."""
+    """A second writer is refused with the first one's pid and host.
+
+    When the first is done it may write.
+    """
     with Writer(tmp_path / "s", TOY) as first:
         first.add(random_episode(TOY, 5))
         with pytest.raises(StoreLocked, match=f"pid {os.getpid()} on host {os.uname().nodename}"):
@@ -162,7 +182,10 @@ def test_one_writer_at_a_time(tmp_path):
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path):
-    """The same episodes have the same fingerprint wherever, whenever and in how many shards; another order has another."""
+    """The same episodes have the same fingerprint wherever, whenever and in how many shards.
+
+    Another order has another.
+    """
     given = [random_episode(TOY, 50, seed=seed) for seed in range(4)]
     one = write(tmp_path / "a", given, made={"how": "this way"})
     two = write(tmp_path / "b", given, shard_bytes=2000, made={"how": "that way"})

@@ -90,11 +90,16 @@ def test_kill_at_any_moment_loses_nothing_committed(tmp_path):
             assert verify(found) == []
             for number in range(max(0, len(found) - 3), len(found)):
                 np.testing.assert_array_equal(
-                    found.episode(number).columns["player/x"], episodes[number % len(episodes)].columns["player/x"]
+                    found.episode(number).columns["player/x"],
+                    episodes[number % len(episodes)].columns["player/x"],
                 )
             committed = len(found)
-            named = {entry.name for shard in found.manifest.shards for entry in shard.files.values()}
-            interrupted += bool({p.name for p in path.iterdir()} - named - {"manifest.json", "writer.lock"})
+            named = {
+                entry.name for shard in found.manifest.shards for entry in shard.files.values()
+            }
+            interrupted += bool(
+                {p.name for p in path.iterdir()} - named - {"manifest.json", "writer.lock"}
+            )
     assert committed > KILLS
     assert interrupted > 0, "no kill fell into a write: the test tried nothing"
     with Writer(path, TOY) as writer:
@@ -148,17 +153,26 @@ def test_a_flipped_byte_is_found(store):
 
 
 def test_missing_and_truncated_shards_are_named(store):
-    """Opening a store with a missing or shortened shard is one line with the file and its episodes; verify lists all."""
+    """Opening a store with a missing or shortened shard is one line with the file and its episodes.
+
+    Verify lists all.
+    """
     gone, short = store.shards[0].path("rows"), store.shards[2].path("rows")
     whole = short.read_bytes()
     short.write_bytes(whole[:-100])
-    with pytest.raises(StoreError, match=rf"{short.name} is [\d,]+ bytes long, [\d,]+ were written; it holds episodes 4 to 5"):
+    with pytest.raises(
+        StoreError,
+        match=rf"{short.name} is [\d,]+ bytes long, [\d,]+ were written; it holds episodes 4 to 5",
+    ):
         Store(store.path)
     gone.unlink()
     with pytest.raises(StoreError, match=f"{gone.name} is missing; it holds episodes 0 to 1"):
         Store(store.path)
     lines = verify(Store(store.path, whole=False))
-    assert [name in line for name, line in zip((gone.name, short.name), lines, strict=True)] == [True, True]
+    assert [name in line for name, line in zip((gone.name, short.name), lines, strict=True)] == [
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +198,9 @@ def test_a_manifest_edited_by_hand_is_refused(store, change, message):
     assert snapshot(store.path) == before
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff\xfe", '{"format": "shadowbox store", "version": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "\xff\xfe", '{"format": "shadowbox store", "version": 1}']
+)
 def test_a_manifest_that_is_no_manifest_is_refused(store, text):
     """Garbage in place of the manifest is one clear line."""
     (store.path / manifests.NAME).write_bytes(text.encode("latin-1"))
@@ -245,7 +261,10 @@ def append_large(path):
 
 
 def test_no_room_for_a_shard_leaves_the_store_intact(store):
-    """A file that cannot grow (a size limit of the system) stops the writer in one line; the store stays as it was."""
+    """A file that cannot grow (a size limit of the system) stops the writer in one line.
+
+    The store stays as it was.
+    """
     before = snapshot(store.path)
 
     def limited():
@@ -264,9 +283,15 @@ def test_a_full_disk_leaves_the_store_intact(tmp_path):
     """A disk without space stops the writer in one line, and what was committed before stays whole."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
-        pytest.skip("mounting a small disk needs root; the size-limit test above covers the same path")
+        pytest.skip(
+            "mounting a small disk needs root; the size-limit test above covers the same path"
+        )
     try:
         with Writer(disk / "s", TOY) as writer:
             writer.add(random_episode(TOY, 100))

@@ -30,7 +30,11 @@ def read(source, name, **options):
         found = random_episode(TOY, frames, seed=seed, items_left_out=1)
         if "bad" in name:
             found.columns["player/x"][3, 1] = 1000
-        yield found if len(lines) == 1 else dataclasses.replace(found, meta={**found.meta, "part": part})
+        yield (
+            found
+            if len(lines) == 1
+            else dataclasses.replace(found, meta={**found.meta, "part": part})
+        )
 
 
 GAME = Game(

@@ -45,7 +45,9 @@ def test_the_example_of_the_front_page_runs(tmp_path):
         for seed in range(10):
             writer.add(random_episode(TOY, 400, seed=seed))
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    answer = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith(f"4000 (32, 66, {TOY.row_dtype.itemsize})")
 
@@ -53,7 +55,9 @@ def test_the_example_of_the_front_page_runs(tmp_path):
 def test_the_walkthrough_names_its_files():
     """Every file that the page lists has its code on the page."""
     listed = re.findall(r"^  (\w+\.py) ", PAGE.read_text(), re.MULTILINE)
-    assert {f"paddles/{name}" for name in listed} <= {name for name, _ in BLOCK.findall(PAGE.read_text())}
+    assert {f"paddles/{name}" for name in listed} <= {
+        name for name, _ in BLOCK.findall(PAGE.read_text())
+    }
     assert len(listed) == 5
 
 
@@ -76,8 +80,14 @@ def test_the_tree_of_the_front_page_is_the_tree():
             folder = found[1] + "/"
         if found := re.match(r"  (  )?(\w+\.(?:py|css|js))\s+\S", line):
             listed.add((folder if found[1] else "") + found[2])
-    there = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.*") if path.suffix in (".py", ".css", ".js")}
-    there = {name for name in there if not name.endswith("__init__.py") and not name.startswith("games/")}
+    there = {
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.*")
+        if path.suffix in (".py", ".css", ".js")
+    }
+    there = {
+        name for name in there if not name.endswith("__init__.py") and not name.startswith("games/")
+    }
     assert listed == there
 
 
@@ -97,7 +107,12 @@ def test_formats_lists_what_the_index_holds():
     from shadowbox.data.store import index_dtype
 
     text = (ROOT / "docs" / "formats.md").read_text()
-    keys = [*index_dtype(TOY).names, *EVENT.names, *manifest._to_json(manifest.Manifest(TOY)), "seal"]
+    keys = [
+        *index_dtype(TOY).names,
+        *EVENT.names,
+        *manifest._to_json(manifest.Manifest(TOY)),
+        "seal",
+    ]
     missing = [name for name in keys if f"`{name}`" not in text]
     assert not missing
 
@@ -107,12 +122,20 @@ def test_the_metrics_of_the_docs_are_those_of_the_code():
     from shadowbox.evaluate.metrics import BASELINES, METRICS
 
     text = (ROOT / "docs" / "metrics.md").read_text()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
     metrics = {row[0].strip("`"): row for row in rows if len(row) == 6}
     assert list(metrics) == [metric.name for metric in METRICS]
     for metric in METRICS:
         _, where, better, per, baselines, meaning = metrics[metric.name]
-        assert (where.replace(" ", "_"), better, per) == (metric.part, metric.better, metric.per or "-")
+        assert (where.replace(" ", "_"), better, per) == (
+            metric.part,
+            metric.better,
+            metric.per or "-",
+        )
         assert tuple(name.strip("` ") for name in baselines.split(",")) == metric.baselines
         assert meaning == metric.meaning
     assert {row[0].strip("`"): row[1] for row in rows if len(row) == 2} == BASELINES

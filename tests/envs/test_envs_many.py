@@ -21,17 +21,27 @@ SHORT = {"time_limit": 25, "opponent": "aggressive"}
 
 @pytest.mark.parametrize(
     ("actions", "seat", "opponent"),
-    [("multibinary", 0, "aggressive"), ("keys", 1, "switcher"), ("combos", 0, "random"), ("discrete", 1, "expert@delay=4")],
+    [
+        ("multibinary", 0, "aggressive"),
+        ("keys", 1, "switcher"),
+        ("combos", 0, "random"),
+        ("discrete", 1, "expert@delay=4"),
+    ],
 )
 def test_many_matches_are_the_single_ones(actions, seat, opponent):
     """N matches in one world are N environments side by side, step for step and bit for bit, resets and infos included."""
     options = {"time_limit": 25, "actions": actions, "seat": seat, "opponent": opponent}
     ours = gymnasium.make_vec("shadowbox/Brawl-v0", num_envs=4, **options)
-    theirs = gymnasium.make_vec("shadowbox/Brawl-v0", num_envs=4, vectorization_mode="sync", **options)
+    theirs = gymnasium.make_vec(
+        "shadowbox/Brawl-v0", num_envs=4, vectorization_mode="sync", **options
+    )
     assert isinstance(ours, GameVectorEnv)
     assert ours.single_action_space == theirs.single_action_space
     assert ours.single_observation_space == theirs.single_observation_space
-    assert (ours.action_space, ours.observation_space) == (theirs.action_space, theirs.observation_space)
+    assert (ours.action_space, ours.observation_space) == (
+        theirs.action_space,
+        theirs.observation_space,
+    )
     for seed in (7, None, [3, None, 5, 1]):
         assert data_equivalence(ours.reset(seed=seed), theirs.reset(seed=seed), exact=True)
         ours.action_space.seed(1)
@@ -131,7 +141,9 @@ def test_all_seats_are_two_single_seats():
     while both.agents:
         action = single.action_space.sample()
         seen, reward, *ended, info = single.step(action)
-        all_seen, rewards, *all_ended, infos = both.step({"player_0": action, "player_1": np.zeros(10, np.int8)})
+        all_seen, rewards, *all_ended, infos = both.step(
+            {"player_0": action, "player_1": np.zeros(10, np.int8)}
+        )
         np.testing.assert_array_equal(seen, all_seen["player_0"])
         assert reward == rewards["player_0"]
         assert ended == [end["player_0"] for end in all_ended]

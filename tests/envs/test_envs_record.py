@@ -27,12 +27,19 @@ NESTED = spaces.Dict(
     }
 )
 MOVES = spaces.Dict(
-    {"aim": spaces.Box(0.5, 2.0, (2,), np.float32), "jump": spaces.Discrete(2), "tool": spaces.Discrete(3, start=7)}
+    {
+        "aim": spaces.Box(0.5, 2.0, (2,), np.float32),
+        "jump": spaces.Discrete(2),
+        "tool": spaces.Discrete(3, start=7),
+    }
 )
 
 
 class Nested(gymnasium.Env):
-    """Shows anything, takes anything, and ends after 12 steps; remembers what it showed and took."""
+    """Shows anything, takes anything, and ends after 12 steps.
+
+    Remembers what it showed and took.
+    """
 
     metadata = {"render_modes": [], "render_fps": 20}  # noqa: RUF012
     shown: ClassVar[list] = []
@@ -86,11 +93,26 @@ def run(capsys, *arguments):
 
 def test_cartpole_comes_back(capsys, tmp_path):
     """Every recorded episode of CartPole, played again from its seed and actions, shows and earns what the store holds."""
-    code, out, _ = run(capsys, "record", "gym:CartPole-v1", "--matches", 6, "--out", tmp_path / "s", "--seed", 3, "--json")
+    code, out, _ = run(
+        capsys,
+        "record",
+        "gym:CartPole-v1",
+        "--matches",
+        6,
+        "--out",
+        tmp_path / "s",
+        "--seed",
+        3,
+        "--json",
+    )
     assert code == 0
     facts = json.loads(out)
     store = Store(tmp_path / "s")
-    assert (facts["episodes"], facts["frames"], facts["game"]) == (6, store.frames, "gym:CartPole-v1")
+    assert (facts["episodes"], facts["frames"], facts["game"]) == (
+        6,
+        store.frames,
+        "gym:CartPole-v1",
+    )
     assert store.schema.fps == 50
     assert store.schema.columns["obs/value_0"].field.limits == pytest.approx((-4.8, 4.8))
     env = gymnasium.make("CartPole-v1")
@@ -121,15 +143,25 @@ def test_nested_spaces_come_back(tmp_path):
     shown, taken = Nested.shown, Nested.taken
     assert len(columns["step/reward"]) == 13
     at = lambda *keys: np.array([reduce(getitem, keys, value) for value in shown])  # noqa: E731
-    np.testing.assert_array_equal(columns["obs_pose/value"], at("Pose").reshape(13, 6).astype(np.float32))
+    np.testing.assert_array_equal(
+        columns["obs_pose/value"], at("Pose").reshape(13, 6).astype(np.float32)
+    )
     np.testing.assert_array_equal(columns["obs_speed/value_1"][:, 0], at("speed")[:, 1])
     np.testing.assert_array_equal(columns["obs_picture/value"], at("picture").reshape(13, 16))
     np.testing.assert_array_equal(columns["obs_bag_part_0/value"], at("bag", 0).astype(bool))
-    np.testing.assert_array_equal(columns["obs_bag_part_1/value"][:, 0].astype(int) - 1, at("bag", 1))
+    np.testing.assert_array_equal(
+        columns["obs_bag_part_1/value"][:, 0].astype(int) - 1, at("bag", 1)
+    )
     np.testing.assert_array_equal(columns["obs_counts/value_1"][:, 0], at("counts")[:, 1])
-    np.testing.assert_array_equal(columns["action/aim_1"][:12, 0], [action["aim"][1] for action in taken])
-    np.testing.assert_array_equal(columns["action/jump"][:12, 0], [action["jump"] for action in taken])
-    np.testing.assert_array_equal(columns["action/tool"][:12, 0] + 7, [action["tool"] for action in taken])
+    np.testing.assert_array_equal(
+        columns["action/aim_1"][:12, 0], [action["aim"][1] for action in taken]
+    )
+    np.testing.assert_array_equal(
+        columns["action/jump"][:12, 0], [action["jump"] for action in taken]
+    )
+    np.testing.assert_array_equal(
+        columns["action/tool"][:12, 0] + 7, [action["tool"] for action in taken]
+    )
     np.testing.assert_array_equal(columns["step/reward"][1:, 0], np.float32(Nested.rewards))
     assert not any(columns[key][12].any() for key in Store(tmp_path / "s").schema.control_keys)
     result = Store(tmp_path / "s").episode(0).meta["result"]
@@ -153,7 +185,9 @@ def test_the_same_call_gives_the_same_store(tmp_path):
 def test_a_function_plays(capsys, tmp_path):
     """`--p0 module:function` acts on what it sees, and the episodes carry its name."""
     name = f"{__name__}:always_right"
-    code, out, _ = run(capsys, "record", "gym:CartPole-v1", "--matches", 2, "--out", tmp_path / "s", "--p0", name)
+    code, out, _ = run(
+        capsys, "record", "gym:CartPole-v1", "--matches", 2, "--out", tmp_path / "s", "--p0", name
+    )
     assert code == 0
     assert "2 matches" in out
     episode = Store(tmp_path / "s").episode(0)
@@ -181,8 +215,13 @@ def test_what_cannot_be_stored_is_refused_by_name(shows, message):
 
 def test_what_lies_outside_its_space_is_refused(tmp_path):
     """An observation or an action outside the declared space stops the recording with its frame, and nothing is stored."""
-    gymnasium.register("test/Wrong-v0", entry_point=lambda: Nested(spaces.Discrete(3), spaces.Discrete(2), wrong=True))
-    with pytest.raises(EpisodeError, match=r"gym:test/Wrong-v0, seed \d+, frame 1: it shows what is not in"):
+    gymnasium.register(
+        "test/Wrong-v0",
+        entry_point=lambda: Nested(spaces.Discrete(3), spaces.Discrete(2), wrong=True),
+    )
+    with pytest.raises(
+        EpisodeError, match=r"gym:test/Wrong-v0, seed \d+, frame 1: it shows what is not in"
+    ):
         record("test/Wrong-v0", tmp_path / "s", episodes=1)
     del gymnasium.registry["test/Wrong-v0"]
     with pytest.raises(EpisodeError, match=r"frame 0: 2 was played, which is not in Discrete\(2\)"):
@@ -195,9 +234,15 @@ def test_what_lies_outside_its_space_is_refused(tmp_path):
     [
         (["gym:CartPol-v1"], "gym:CartPol-v1 cannot be made: NameNotFound"),
         (["gym:no_such_module:X-v0"], "gym:no_such_module:X-v0 cannot be made"),
-        (["gym:CartPole-v1", "--p0", "based"], "policy 'based': a function of an observation is needed"),
+        (
+            ["gym:CartPole-v1", "--p0", "based"],
+            "policy 'based': a function of an observation is needed",
+        ),
         (["gym:CartPole-v1", "--p0", "json:nothing"], "policy 'json:nothing' cannot be imported"),
-        (["gym:CartPole-v1", "--p0", "json:__name__"], "is a str, a function of an observation is needed"),
+        (
+            ["gym:CartPole-v1", "--p0", "json:__name__"],
+            "is a str, a function of an observation is needed",
+        ),
         (["gym:CartPole-v1", "--p1", "based"], "it takes no --p1, --mix or --stage"),
         (["gym:CartPole-v1", "--stage", "mirror"], "it takes no --p1, --mix or --stage"),
     ],

@@ -58,12 +58,17 @@ def test_gymnasium_finds_nothing_wrong(actions, observation):
 def test_it_can_be_made_without_importing_shadowbox_first():
     """The module:id form of Gymnasium makes the environment in a fresh process, and loads no torch for it."""
     code = "import gymnasium, sys; gymnasium.make('shadowbox.envs:shadowbox/Brawl-v0'); print('torch' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert answer.stdout == "False\n"
 
 
 def test_a_seed_gives_the_same_match():
-    """The same seed gives the same match, another one another; without a seed the next match differs from the last."""
+    """The same seed gives the same match, another one another.
+
+    Without a seed the next match differs from the last.
+    """
     ours, theirs = played(make(), seed=5), played(make(), seed=5)
     np.testing.assert_array_equal(ours[0], theirs[0])
     np.testing.assert_array_equal(ours[1], theirs[1])
@@ -93,18 +98,25 @@ def test_it_is_the_match_that_play_plays(seat):
         events["match"] = 0
         expected, terms = reward(reward.before(at(frame)), now, events)
         assert earned == pytest.approx(expected[0, seat])
-        assert info["reward_terms"] == pytest.approx({name: values[0, seat] for name, values in terms.items()})
+        assert info["reward_terms"] == pytest.approx(
+            {name: values[0, seat] for name, values in terms.items()}
+        )
         assert earned == pytest.approx(sum(info["reward_terms"].values()))
         view = from_seat(BRAWL.schema, now, seat)
         np.testing.assert_array_equal(seen, BRAWL.observations["default"].observe(view)[0])
         assert (terminated or truncated) == (frame == record.frames - 1)
-    assert info["outcome"]["winner"] == (-1 if record.meta["result"]["winner"] is None else record.meta["result"]["winner"])
+    assert info["outcome"]["winner"] == (
+        -1 if record.meta["result"]["winner"] is None else record.meta["result"]["winner"]
+    )
     assert info["outcome"]["reason"] == record.meta["result"]["reason"]
     assert info["outcome"]["stocks"] == record.meta["result"]["stocks"]
 
 
 def test_the_clock_truncates_and_a_knock_out_terminates():
-    """A match that runs out of time is truncated; one that is won is terminated; the outcome says which and for whom."""
+    """A match that runs out of time is truncated.
+
+    One that is won is terminated; the outcome says which and for whom.
+    """
     *_, infos, ended = played(make(opponent="constant", time_limit=30, actions="discrete"))
     assert ended == (False, True)
     assert infos[-1]["outcome"]["reason"] == "time-out"
@@ -143,7 +155,10 @@ def test_a_result_alone_can_be_the_reward():
 
 
 def test_rewards_by_weights_and_by_learning_step():
-    """Weights by term are a reward; weights that change while learning are those at the learning step that was set."""
+    """Weights by term are a reward.
+
+    Weights that change while learning are those at the learning step that was set.
+    """
     env = make(reward={"many_keys": 30.0}, opponent="constant")
     env.reset(seed=0)
     rewards = [env.step(np.ones(10, np.int8))[1] for _ in range(3)]
@@ -170,7 +185,11 @@ def test_kinds_of_actions_press_the_same_keys():
 
 
 @settings(max_examples=10)
-@given(st.integers(0, 2**31), st.sampled_from(sorted(BRAWL.observations)), st.sampled_from(["expert", "weapon_seeker"]))
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from(sorted(BRAWL.observations)),
+    st.sampled_from(["expert", "weapon_seeker"]),
+)
 def test_what_is_shown_lies_within_what_is_declared(seed, observation, opponent):
     """Every observation of a match lies inside the declared space."""
     env = make(observation=observation, opponent=opponent, actions="combos")
@@ -180,7 +199,10 @@ def test_what_is_shown_lies_within_what_is_declared(seed, observation, opponent)
 
 
 def test_a_picture_shows_both_fighters():
-    """A rendered frame is RGB, and each fighter's colour is where he stands; without a render mode there is none."""
+    """A rendered frame is RGB, and each fighter's colour is where he stands.
+
+    Without a render mode there is none.
+    """
     env = make(render_mode="rgb_array")
     env.reset(seed=0)
     env.action_space.seed(0)
@@ -194,7 +216,9 @@ def test_a_picture_shows_both_fighters():
         x, y = (view[f"player/{axis}"][0, player] for axis in "xy")
         column = int((x - bounds[0]) / (bounds[2] - bounds[0]) * width)
         row = int((y - bounds[1]) / (bounds[3] - bounds[1]) * height)
-        near = picture[max(0, row - 15) : row + 15, max(0, column - 15) : column + 15].reshape(-1, 3)
+        near = picture[max(0, row - 15) : row + 15, max(0, column - 15) : column + 15].reshape(
+            -1, 3
+        )
         assert (near == colour).all(axis=1).sum() > 20, player
     assert make().render() is None
 
@@ -284,7 +308,11 @@ def test_a_learner_that_is_not_ours_learns_in_it():
     from stable_baselines3.common.env_util import make_vec_env
 
     check_for_sb3(make(), warn=False)
-    several = make_vec_env(lambda: gymnasium.make("shadowbox/Brawl-v0", actions="combos", time_limit=300), n_envs=2, seed=1)
+    several = make_vec_env(
+        lambda: gymnasium.make("shadowbox/Brawl-v0", actions="combos", time_limit=300),
+        n_envs=2,
+        seed=1,
+    )
     model = PPO("MlpPolicy", several, n_steps=256, batch_size=128, n_epochs=2, device="cpu", seed=0)
     model.learn(3000)
     assert model.num_timesteps >= 3000

@@ -41,10 +41,17 @@ def run(path, preset="tiny", *, still=False, **changes):
 
 
 def seat(held, episode=0, stick=None, state=None):
-    """A recorded seat of which a text such as `..##.` says when button `a` is down; `state` which state the player is in."""
+    """A recorded seat of which a text such as `..##.` says when button `a` is down.
+
+    `state` which state the player is in.
+    """
     down = np.array([letter == "#" for letter in held])
     before = np.append(False, down[:-1])
     moved = {} if stick is None else {"x": np.asarray(stick, np.float32)}
     earlier = {name: np.append(np.float32(0), values[:-1]) for name, values in moved.items()}
-    view = {"player/state": np.zeros((len(down), 2), np.int64) if state is None else np.stack([state, state], 1)}
+    view = {
+        "player/state": np.zeros((len(down), 2), np.int64)
+        if state is None
+        else np.stack([state, state], 1)
+    }
     return Seat(episode, 0, view, {}, {"a": down}, {"a": before}, moved, earlier)

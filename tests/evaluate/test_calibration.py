@@ -24,7 +24,9 @@ from shadowbox.evaluate.calibration import (
 )
 
 
-def bent(temperature: float, sessions: int = 12, frames: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+def bent(
+    temperature: float, sessions: int = 12, frames: int = 4000
+) -> tuple[np.ndarray, np.ndarray]:
     """Costs of a model whose logits are `temperature` times too large, at every temperature that is tried."""
     draws = np.random.default_rng(0)
     costs = np.zeros((sessions, len(TEMPERATURES), 1))
@@ -52,7 +54,15 @@ def test_the_temperature_that_bent_a_model_is_found(temperature: float) -> None:
 def test_hysteresis_by_hand() -> None:
     """Down above `on`, up below `off`, and in between as it was; it begins up."""
     chance = np.array([0.5, 0.7, 0.5, 0.45, 0.3, 0.5, 0.61])
-    assert with_hysteresis(chance, 0.6, 0.4).tolist() == [False, True, True, True, False, False, True]
+    assert with_hysteresis(chance, 0.6, 0.4).tolist() == [
+        False,
+        True,
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 @given(arrays.arrays(float, st.integers(1, 40), elements=st.floats(0, 1)), st.floats(0.1, 0.9))
@@ -65,7 +75,9 @@ def test_hysteresis_is_the_loop_that_runs(chance: np.ndarray, threshold: float) 
     assert with_hysteresis(chance, threshold + 0.05, threshold - 0.05).tolist() == expected
 
 
-def sessions(seed: int, count: int = 8, frames: int = 3000, high: float = 0.6) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def sessions(
+    seed: int, count: int = 8, frames: int = 3000, high: float = 0.6
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Presses of six frames whose chance rises to `high` while they last and is low otherwise, with noise."""
     draws = np.random.default_rng(seed)
     chances, downs = [], []
@@ -82,7 +94,10 @@ def test_a_threshold_lies_in_the_middle_of_its_plateau() -> None:
     """Between chances around .05 and around .6 every threshold from .15 to .45 is as good: about .3 is taken."""
     found = fit_threshold(*sessions(1))
     assert found.threshold == pytest.approx(0.3, abs=0.051)
-    assert (found.on, found.off) == (pytest.approx(found.threshold + 0.05), pytest.approx(found.threshold - 0.05))
+    assert (found.on, found.off) == (
+        pytest.approx(found.threshold + 0.05),
+        pytest.approx(found.threshold - 0.05),
+    )
     assert found.f1 is not None
     assert found.f1 > 0.98
 
@@ -93,7 +108,8 @@ def test_half_the_sessions_choose_and_the_other_half_reports() -> None:
     chances = [c for pair in zip(low[0], high[0], strict=True) for c in pair]
     downs = [d for pair in zip(low[1], high[1], strict=True) for d in pair]
     mixed = [
-        np.where(down, chance, 0.4) if at % 2 else chance for at, (chance, down) in enumerate(zip(chances, downs, strict=True))
+        np.where(down, chance, 0.4) if at % 2 else chance
+        for at, (chance, down) in enumerate(zip(chances, downs, strict=True))
     ]
     crossed = fit_threshold(mixed, downs).f1
     own = np.mean([fit_threshold(mixed[half::2], downs[half::2]).f1 for half in (0, 1)])
@@ -109,9 +125,13 @@ def test_the_temperature_of_play_is_the_bottom_of_a_rough_bowl() -> None:
     found = [fit_play(bowl + draws.normal(0, 0.05, (3, len(PLAYED_AT)))) for _ in range(50)]
     assert np.mean([play.temperature for play in found]) == pytest.approx(0.9, abs=0.01)
     assert max(abs(play.temperature - 0.9) for play in found) < 0.06
-    assert np.mean([play.before for play in found]) == pytest.approx(bowl[PLAYED_AT.index(1.0)], abs=0.03)
+    assert np.mean([play.before for play in found]) == pytest.approx(
+        bowl[PLAYED_AT.index(1.0)], abs=0.03
+    )
     assert np.mean([play.after for play in found]) == pytest.approx(bowl.min(), abs=0.03)
-    assert fit_play(np.full((3, len(PLAYED_AT)), 9.0)).temperature == 1, "who never presses is not helped"
+    assert fit_play(np.full((3, len(PLAYED_AT)), 9.0)).temperature == 1, (
+        "who never presses is not helped"
+    )
 
 
 def test_both_players_of_a_session_are_in_one_half() -> None:
@@ -138,6 +158,10 @@ def test_too_few_presses_choose_nothing() -> None:
 def test_calibrations_are_plain_data() -> None:
     """It survives JSON, and an empty one means nothing was calibrated."""
     costs, frames = bent(1.5)
-    made = Calibration(fit_heat(["keys"], costs, frames), {"keys/j": fit_threshold(*sessions(1, 4))}, Play(0.9, 1.2, 0.4))
+    made = Calibration(
+        fit_heat(["keys"], costs, frames),
+        {"keys/j": fit_threshold(*sessions(1, 4))},
+        Play(0.9, 1.2, 0.4),
+    )
     assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert Calibration.from_json({}) == Calibration({}, {})

@@ -45,14 +45,21 @@ def judged(data, still):
 
 
 def test_a_policy_that_never_presses_fails_where_it_does(judged):
-    """Every used button is named with a ratio of 0, and no onset is scored; older systems' metric calls it good."""
+    """Every used button is named with a ratio of 0, and no onset is scored.
+
+    Older systems' metric calls it good.
+    """
     assert not judged.gate.passed
     assert {c.button for c in judged.gate.controls if c.used} >= {"keys/j", "keys/a", "keys/d"}
     assert all("0.00 times as often" in why for why in judged.gate.why)
     assert judged.offline["onset_f1_sampled"].value.value == 0
     assert judged.offline["val/btn_pressed_acc"].value.value > 0.8
     flat = judged.metrics()
-    assert (flat["eval/gate"], flat["eval/press_ratio_max"], flat["eval/onset_ratio_min"]) == (0, 0, 0)
+    assert (flat["eval/gate"], flat["eval/press_ratio_max"], flat["eval/onset_ratio_min"]) == (
+        0,
+        0,
+        0,
+    )
     assert flat["eval/win_rate_gap"] <= 0
     assert flat["eval/press_ratio.keys/j/look_up"] > 0.3
     assert all(np.isfinite(value) for value in flat.values())
@@ -66,7 +73,12 @@ def test_every_figure_has_its_baselines(judged):
             assert metric.part == part
             assert set(figure.baselines) == set(metric.baselines), name
     found = {name.partition(".")[0] for name in (*judged.offline, *judged.closed_loop)}
-    assert found == {metric.name for metric in METRICS} - {"stick_nll", "stick_change_error", "val/stick_mae"}  # no sticks here
+    # no sticks here
+    assert found == {metric.name for metric in METRICS} - {
+        "stick_nll",
+        "stick_change_error",
+        "val/stick_mae",
+    }
     for baseline in ("copy_last", "never_press"):
         assert judged.closed_loop["press_ratio.keys/j"].baselines[baseline] == (0, 0, 0)
 
@@ -116,7 +128,9 @@ def test_a_game_without_a_simulator_is_judged_one_frame_ahead(data, still):
 
 def test_policies_learned_from_one_seat_are_judged_there(data, tmp_path):
     """The legacy preset learned from the first seat, so that is whose play it is compared with."""
-    found = evaluate(run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16), data, QUICK, game=SHORT)
+    found = evaluate(
+        run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16), data, QUICK, game=SHORT
+    )
     assert found.to_json()["seats"] == [0]
     assert found.to_json()["opponents"] == ["aggressive"]
 
@@ -135,13 +149,22 @@ def test_stores_that_cannot_judge(data, still, settings, message):
 
 
 def test_a_style_is_judged_on_its_own_player(data, tmp_path):
-    """Told whose style, it is asked and played in that one, in that player's chairs; who never sat there cannot be judged."""
+    """Told whose style, it is asked and played in that one, in that player's chairs.
+
+    Who never sat there cannot be judged.
+    """
     told = run(tmp_path / "r", players=("based", "aggressive", "kiter"))
     found = {name: evaluate(told, data, dataclasses.replace(QUICK, player=name), game=SHORT).to_json()
              for name in ("", "based", "aggressive")}  # fmt: skip
     assert [each["player"] for each in found.values()] == [None, "based", "aggressive"]
-    assert [each["opponents"] for each in found.values()] == [["aggressive", "based"], ["aggressive"], ["based"]]
-    onsets = {name: each["gate"]["controls"]["keys/j"]["onsets_in_data"] for name, each in found.items()}
+    assert [each["opponents"] for each in found.values()] == [
+        ["aggressive", "based"],
+        ["aggressive"],
+        ["based"],
+    ]
+    onsets = {
+        name: each["gate"]["controls"]["keys/j"]["onsets_in_data"] for name, each in found.items()
+    }
     assert onsets[""] == onsets["based"] + onsets["aggressive"]
     assert len({each["offline"]["nll"]["value"] for each in found.values()}) == 3
     with pytest.raises(UsageError, match="0 of its 0 episodes of 'kiter' are on the side 'val'"):
@@ -155,21 +178,30 @@ def test_a_style_is_judged_on_its_own_player(data, tmp_path):
 
 
 def test_nothing_is_judged_on_what_it_learned_from(data, tmp_path):
-    """A run is judged on the episodes that it held back, as its own split says; shares that mix them up are refused."""
+    """A run is judged on the episodes that it held back, as its own split says.
+
+    Shares that mix them up are refused.
+    """
     trained, split = run(tmp_path / "r"), Split(0.5, 0.5, 0.0)
     facts = {"fingerprint": Store(data).fingerprint, "split": split.to_json()}
     (trained / "run.json").write_text(json.dumps(facts))
     held = split.episodes(Store(data), "val")
-    found = evaluate(trained, data, dataclasses.replace(QUICK, split=None, most=20), game=SHORT).to_json()
+    found = evaluate(
+        trained, data, dataclasses.replace(QUICK, split=None, most=20), game=SHORT
+    ).to_json()
     assert (found["episodes"], found["split"]) == (len(held), "50/50/0")
     other = dataclasses.replace(QUICK, split=Split(0.5, 0.5, 0.0, seed=1))
     with pytest.raises(
-        UsageError, match=r"on the side 'val' of 50/50/0, seed 1 were learned from: its run divided .* 50/50/0; "
+        UsageError,
+        match=r"on the side 'val' of 50/50/0, seed 1 were learned from: its run divided .* 50/50/0; ",
     ):
         evaluate(trained, data, other, game=SHORT)
     with pytest.raises(UsageError, match="were learned from"):
         tune(trained, data, other)
-    assert evaluate(trained, data, dataclasses.replace(other, side="train"), game=SHORT).facts["side"] == "train"
+    assert (
+        evaluate(trained, data, dataclasses.replace(other, side="train"), game=SHORT).facts["side"]
+        == "train"
+    )
 
 
 @pytest.mark.slow
@@ -181,8 +213,12 @@ def test_recordings_of_people_need_an_opponent(tmp_path, still):
 
     with Writer(tmp_path / "s", BRAWL.schema, event_kinds=BRAWL.event_kinds) as writer:
         for episode in Store(store(tmp_path / "bots", 8)):
-            writer.add(Episode(episode.columns, {**episode.meta, "players": ["Ann", "Bo"]}, episode.events))
-    with pytest.raises(UsageError, match="no opponent in its episodes can be called by name; name one: --against"):
+            writer.add(
+                Episode(episode.columns, {**episode.meta, "players": ["Ann", "Bo"]}, episode.events)
+            )
+    with pytest.raises(
+        UsageError, match="no opponent in its episodes can be called by name; name one: --against"
+    ):
         evaluate(still, tmp_path / "s", QUICK, game=SHORT)
     found = evaluate(still, tmp_path / "s", dataclasses.replace(QUICK, against="based"), game=SHORT)
     assert "win_rate_gap" not in found.closed_loop
@@ -210,7 +246,9 @@ def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_pat
     """Where it cannot play, clips show recordings in its hands beside the recordings, and a roll what it would press when."""
     pressing = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16)
     path = tmp_path / "report.html"
-    path.write_text(document(evaluate(pressing, data, QUICK, game=dataclasses.replace(BRAWL, world=None))))
+    path.write_text(
+        document(evaluate(pressing, data, QUICK, game=dataclasses.replace(BRAWL, world=None)))
+    )
     page = visit(path)
     page.wait_for_selector("figure.clip canvas")
     assert page.locator("figure.clip").count() == 4
@@ -240,7 +278,10 @@ def test_answers_take_the_place_of_controls(data):
 
 
 def test_calibration_is_stored_and_played(data, tmp_path):
-    """Temperatures of each group and thresholds of each button are in the checkpoint's config; an agent plays by them."""
+    """Temperatures of each group and thresholds of each button are in the checkpoint's config.
+
+    An agent plays by them.
+    """
     where = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16)
     made = tune(where, data, QUICK)
     folder = learned.find(str(where))
@@ -260,7 +301,11 @@ def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch
     sat = []
     chairs = closed_loop.chairs
     monkeypatch.setattr(
-        closed_loop, "chairs", lambda game, store, episodes, *more: sat.extend(episodes) or chairs(game, store, episodes, *more)
+        closed_loop,
+        "chairs",
+        lambda game, store, episodes, *more: (
+            sat.extend(episodes) or chairs(game, store, episodes, *more)
+        ),
     )
     tune(run(tmp_path / "r"), data, dataclasses.replace(QUICK, most=2), game=SHORT)
     held = QUICK.split.episodes(Store(data), "val").tolist()
@@ -273,7 +318,9 @@ def test_a_frame_under_the_glass(data, tmp_path):
     found = probe(run(tmp_path / "r"), f"{data}#3:40", player=1)
     assert set(found.buttons) == set(BRAWL.schema.control_keys)
     button = found.buttons["keys/j"]
-    assert button["logit"] == pytest.approx(np.log(button["probability"] / (1 - button["probability"])), rel=1e-3)
+    assert button["logit"] == pytest.approx(
+        np.log(button["probability"] / (1 - button["probability"])), rel=1e-3
+    )
     assert {"player/x[0]", "player/x[1]"} <= set(found.inputs)
     assert found.warning == ""
     json.dumps(found.to_json(), allow_nan=False)
@@ -306,9 +353,23 @@ def shown(capsys, *arguments):
 
 @pytest.mark.slow
 def test_the_command(data, still, tmp_path, capsys):
-    """`eval` prints one object with the gate, both parts and intervals; as a table it ends with the verdict."""
-    options = ["--game", "judging:SHORT", "--shares", "50/50/0", "--matches", "4", "--episodes", "3"]
-    out, status = shown(capsys, "eval", still, data, *options, "--out", tmp_path / "r.html", "--json")
+    """`eval` prints one object with the gate, both parts and intervals.
+
+    As a table it ends with the verdict.
+    """
+    options = [
+        "--game",
+        "judging:SHORT",
+        "--shares",
+        "50/50/0",
+        "--matches",
+        "4",
+        "--episodes",
+        "3",
+    ]
+    out, status = shown(
+        capsys, "eval", still, data, *options, "--out", tmp_path / "r.html", "--json"
+    )
     found = json.loads(out)
     assert status == 0
     assert found["gate"]["passed"] is False

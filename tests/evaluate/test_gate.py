@@ -26,7 +26,9 @@ def played(seed, share=1.0, hold=5, rate=0.02, frames=1500):
     columns = BRAWL.schema.neutral(frames + 1)
     attacking = np.arange(frames + 1) >= frames // 2
     columns["player/state"][attacking] = RUN
-    for start in np.flatnonzero(draws.random(frames) < rate * share * np.where(attacking[:-1], 2, 1)):
+    for start in np.flatnonzero(
+        draws.random(frames) < rate * share * np.where(attacking[:-1], 2, 1)
+    ):
         columns["keys/j"][start : start + hold, 0] = True
     columns["keys/g"][:3, 0] = True
     return seat_of(BRAWL.schema, columns, seed, 0)
@@ -48,7 +50,10 @@ def judged(play, data):
 def test_strain_is_where_the_gate_ends():
     """As in the data it is next to 0, at a press ratio of 1.25 alone between, beyond the gate above 1, and never pressing 9."""
     data = counted(range(20, 60))
-    close, far, never = (gate.strain(counted(range(40), **changes), data) for changes in ({}, {"share": 2.5}, {"share": 0}))
+    close, far, never = (
+        gate.strain(counted(range(40), **changes), data)
+        for changes in ({}, {"share": 2.5}, {"share": 0})
+    )
     assert close < 0.3 < 1 < far < 9
     assert never == 9
 
@@ -61,7 +66,11 @@ def test_counts_by_hand():
     assert found.frames[0, j] == 1500
     assert found.down[0, j] == down.sum()
     assert found.begun[0, j] == (down & ~one.before["keys/j"]).sum()
-    assert found.in_state[0, j, RUN].tolist() == [750, down[750:].sum(), (down & ~one.before["keys/j"])[750:].sum()]
+    assert found.in_state[0, j, RUN].tolist() == [
+        750,
+        down[750:].sum(),
+        (down & ~one.before["keys/j"])[750:].sum(),
+    ]
     assert found.time["player/state"][0, RUN] == 750
     assert found.in_state[0, j].sum(0).tolist() == [1500, down.sum(), found.begun[0, j]]
 
@@ -103,7 +112,12 @@ def test_a_rare_button_is_listed_and_not_judged():
     """A button with fewer than 50 presses in the data cannot fail, and one without any is no number; both are listed."""
     verdict, _ = judged(counted(range(20)), counted(range(100, 140)))
     data = verdict.to_json()["controls"]
-    assert data["keys/g"] | {"states": 0} == data["keys/g"] | {"passed": None, "used": False, "onsets_in_data": 40, "states": 0}
+    assert data["keys/g"] | {"states": 0} == data["keys/g"] | {
+        "passed": None,
+        "used": False,
+        "onsets_in_data": 40,
+        "states": 0,
+    }
     assert data["keys/w"]["press_ratio"]["value"] is None
     assert set(data) == set(BRAWL.schema.control_keys)
     json.dumps(verdict.to_json(), allow_nan=False)
@@ -128,7 +142,11 @@ def test_states_are_ordered_by_their_share_of_the_difference():
 
 def test_halves_are_episodes():
     """Both seats of an episode stay on one side, and nothing is lost."""
-    seats = [seat_of(BRAWL.schema, BRAWL.schema.neutral(10), number, player) for number in range(5) for player in (0, 1)]
+    seats = [
+        seat_of(BRAWL.schema, BRAWL.schema.neutral(10), number, player)
+        for number in range(5)
+        for player in (0, 1)
+    ]
     one, other = halves(tally(BRAWL.schema, seats))
     assert one.episodes.tolist() == [0, 2, 4]
     assert other.episodes.tolist() == [1, 3]
@@ -148,13 +166,18 @@ def test_seats_of_an_episode_count_together():
 def test_the_same_episodes_are_compared_in_pairs():
     """One frame ahead both sides share their episodes: a copy has a ratio of 1 and no doubt, however much they differ."""
     data = tally(BRAWL.schema, [played(number, share=1 + number % 3) for number in range(9)])
-    alike, apart = (ratios(data, data, "keys/j", paired=paired)["press_ratio"] for paired in (True, False))
+    alike, apart = (
+        ratios(data, data, "keys/j", paired=paired)["press_ratio"] for paired in (True, False)
+    )
     assert alike == (1, 1, 1)
     assert apart.high - apart.low > 0.3
 
 
 def test_distances_of_states():
-    """The same time in each state is no distance; only attacking is one, and its interval excludes 0."""
+    """The same time in each state is no distance.
+
+    Only attacking is one, and its interval excludes 0.
+    """
     data = counted(range(10))
     assert state_distance(counted(range(10)), data, "player/state").value == 0
     columns = BRAWL.schema.neutral(200)

@@ -16,7 +16,14 @@ from shadowbox.core.stats import bootstrap_ratio
 from shadowbox.data.store import Store
 from shadowbox.evaluate.answers import ask
 from shadowbox.evaluate.metrics import BY_NAME
-from shadowbox.evaluate.offline import Asked, best_threshold, figures, onset_f1, onset_timing, reliability_curves
+from shadowbox.evaluate.offline import (
+    Asked,
+    best_threshold,
+    figures,
+    onset_f1,
+    onset_timing,
+    reliability_curves,
+)
 from shadowbox.evaluate.recorded import Answer, Table, as_answered, never_press, seat_of
 from shadowbox.evaluate.recorded import seats as seats_of
 from shadowbox.model import policy
@@ -38,17 +45,32 @@ def saying(chance, seats) -> Asked:
 def everybody(chance, seats):
     """The one who is judged, and the baselines."""
     table = Table(BRAWL.schema, seats)
-    others = {"copy_last": table.copy_last, "never_press": never_press, "rate": table.usual, "look_up": table.look_up}
-    return {"": saying(chance, seats)} | {name: Asked(seats, [say(s) for s in seats]) for name, say in others.items()}
+    others = {
+        "copy_last": table.copy_last,
+        "never_press": never_press,
+        "rate": table.usual,
+        "look_up": table.look_up,
+    }
+    return {"": saying(chance, seats)} | {
+        name: Asked(seats, [say(s) for s in seats]) for name, say in others.items()
+    }
 
 
 def test_known_answers() -> None:
-    """Who is always right scores 1 and costs nothing; who copies has no onsets; each figure has its declared baselines."""
+    """Who is always right scores 1 and costs nothing.
+
+    Who copies has no onsets; each figure has its declared baselines.
+    """
     seats = [seat(text, at, stick=np.arange(13)) for at, text in enumerate(TEXTS)]
     found = figures(everybody(lambda one: one.down["a"], seats), 2)
     for name, figure in found.items():
         assert tuple(figure.baselines) == BY_NAME[name.partition(".")[0]].baselines, name
-    assert found["onset_f1"].value.value == found["press_f1.a"].value.value == found["val/btn_pressed_acc"].value.value == 1
+    assert (
+        found["onset_f1"].value.value
+        == found["press_f1.a"].value.value
+        == found["val/btn_pressed_acc"].value.value
+        == 1
+    )
     assert found["nll"].value.value == pytest.approx(0, abs=1e-5)
     assert found["onset_ece"].value.value == pytest.approx(0, abs=1e-9)
     assert found["copycat_gap"].value.value == pytest.approx(0.25)
@@ -60,7 +82,11 @@ def test_known_answers() -> None:
     )
     assert found["val/btn_pressed_acc"].baselines["copy_last"].value == pytest.approx(copied)
     assert found["val/btn_pressed_acc"].baselines["never_press"].value == 0
-    assert found["stick_change_error"].value.value == found["stick_change_error"].baselines["copy_last"].value == 1
+    assert (
+        found["stick_change_error"].value.value
+        == found["stick_change_error"].baselines["copy_last"].value
+        == 1
+    )
     assert found["val/stick_mae"].baselines["copy_last"].value == pytest.approx(12 / 13)
     assert found["val/stick_mae"].baselines["never_press"].value == 6
 
@@ -77,15 +103,22 @@ def test_copying_scores_nothing_on_onsets() -> None:
 def test_thresholds_come_from_the_other_episodes() -> None:
     """Chances that single out onsets in even episodes at .3 and in odd ones at .8 are scored with each other's thresholds."""
     seats = [seat("..#..#..#..#..", at) for at in range(8)]
-    high = lambda one: np.where(one.down["a"], 0.9, 0.5) if one.episode % 2 else np.where(one.down["a"], 0.4, 0.1)  # noqa: E731
+    high = lambda one: (  # noqa: E731
+        np.where(one.down["a"], 0.9, 0.5) if one.episode % 2 else np.where(one.down["a"], 0.4, 0.1)
+    )
     found = figures(everybody(high, seats), 0)["onset_f1"].value.value
     assert found < 0.6  # by thresholds of its own each half would score 1
-    alike = figures(everybody(lambda one: np.where(one.down["a"], 0.4, 0.1), seats), 0)["onset_f1"].value.value
+    alike = figures(everybody(lambda one: np.where(one.down["a"], 0.4, 0.1), seats), 0)[
+        "onset_f1"
+    ].value.value
     assert alike == 1
 
 
 def test_best_thresholds() -> None:
-    """The best F1 decides, of equals the highest; without a press nothing is guessed, and neither is at chance 0."""
+    """The best F1 decides, of equals the highest.
+
+    Without a press nothing is guessed, and neither is at chance 0.
+    """
     chance, truth = np.array([0.1, 0.2, 0.6, 0.7]), np.array([False, False, True, True])
     assert best_threshold(chance, truth) == pytest.approx(0.6)
     assert best_threshold(chance, np.zeros(4, bool)) == np.inf
@@ -95,7 +128,9 @@ def test_best_thresholds() -> None:
 def test_timing_counts_frames_too_late() -> None:
     """Presses proposed one frame early, presses never proposed and proposals in vain are counted apart."""
     seats = [seat("....#.......#.......", at) for at in range(2)]
-    early = lambda one: np.where(np.isin(np.arange(20), [3, 17]), 0.9, np.where(one.down["a"], 0.05, 0.1))  # noqa: E731
+    early = lambda one: np.where(  # noqa: E731
+        np.isin(np.arange(20), [3, 17]), 0.9, np.where(one.down["a"], 0.05, 0.1)
+    )
     asked = saying(early, seats)
     counts = onset_timing(asked, 2)
     assert counts[:5].sum() + counts[-2] == 4  # every press of the data is matched or not
@@ -127,7 +162,12 @@ PAD = Schema(
     state=(Group("ball", (Real("x", low=-9, high=9),), slots=2, per="player"),),
     controls=Group(
         "stick",
-        (Flag("a"), Choice("way", 4), Real("main_x", low=-1, high=1), Real("main_y", low=-1, high=1)),
+        (
+            Flag("a"),
+            Choice("way", 4),
+            Real("main_x", low=-1, high=1),
+            Real("main_y", low=-1, high=1),
+        ),
         slots=2,
         per="player",
     ),
@@ -159,7 +199,9 @@ def test_no_chance_knows_what_was_pressed_in_its_frame(head: str) -> None:
     for name in ("stick/a", "stick/way"):
         np.testing.assert_array_equal(one.chance[name][:21], two.chance[name][:21])
         assert not np.array_equal(one.chance[name][21:], two.chance[name][21:])
-    np.testing.assert_array_equal(one.position["stick/main_x"][:21], two.position["stick/main_x"][:21])
+    np.testing.assert_array_equal(
+        one.position["stick/main_x"][:21], two.position["stick/main_x"][:21]
+    )
 
 
 def test_chances_are_those_of_the_draws() -> None:
@@ -173,7 +215,11 @@ def test_chances_are_those_of_the_draws() -> None:
 def test_asking_many_is_asking_one() -> None:
     """Seats of different lengths, asked together, answer as each alone."""
     model = policy.build(PAD, policy.arguments("tiny", ["ball/x"]))
-    seats = [seat_of(PAD, recorded_pad(frames, frames), frames, player) for frames in (30, 300) for player in (0, 1)]
+    seats = [
+        seat_of(PAD, recorded_pad(frames, frames), frames, player)
+        for frames in (30, 300)
+        for player in (0, 1)
+    ]
     together = ask(model, seats).answers
     for one, answer in zip(seats, together, strict=True):
         alone = ask(model, [one]).answers[0]
@@ -186,9 +232,19 @@ def test_halves_do_not_hang_on_the_numbers_of_episodes() -> None:
     """Held-out episodes that happen to have even numbers are halved, too, and a policy that is right stays so."""
     for numbers in ((0, 1, 2, 3), (0, 2, 4, 6), (5, 5, 9, 9)):
         seats = [seat(text, number) for text, number in zip(TEXTS, numbers, strict=True)]
-        right = Asked(seats, [Answer({"a": s.down["a"] * 0.3}, {"a": s.down["a"]}, {}, np.zeros(s.frames)) for s in seats])
+        right = Asked(
+            seats,
+            [
+                Answer({"a": s.down["a"] * 0.3}, {"a": s.down["a"]}, {}, np.zeros(s.frames))
+                for s in seats
+            ],
+        )
         assert onset_f1(right, ["a"], 0).value == 1
-        assert onset_timing(right, 1).tolist()[:3] == [0, sum(int(presses.onsets(s.down["a"]).sum()) for s in seats), 0]
+        assert onset_timing(right, 1).tolist()[:3] == [
+            0,
+            sum(int(presses.onsets(s.down["a"]).sum()) for s in seats),
+            0,
+        ]
 
 
 def test_hiding_the_history_hides_it() -> None:
@@ -210,11 +266,15 @@ def test_a_policy_is_asked_as_it_plays(tmp_path) -> None:
     seats = list(seats_of(shown, range(4)))
     model = policy.build(BRAWL.schema, policy.arguments("policy-mlp", SEES)).eval()
     drawn, pressed, never = (ask(model, seats, threshold=limit) for limit in (None, 0.5, 1.1))
-    for by_chance, by_limit, none in zip(drawn.answers, pressed.answers, never.answers, strict=True):
+    for by_chance, by_limit, none in zip(
+        drawn.answers, pressed.answers, never.answers, strict=True
+    ):
         for name, chance in by_limit.chance.items():
             assert (by_limit.drawn[name] == (chance >= 0.5)).all()
             assert not none.drawn[name].any()
-        assert any((by_chance.drawn[name] != by_limit.drawn[name]).any() for name in by_chance.drawn)
+        assert any(
+            (by_chance.drawn[name] != by_limit.drawn[name]).any() for name in by_chance.drawn
+        )
 
 
 def test_chances_are_those_that_it_plays_with(tmp_path) -> None:
@@ -233,9 +293,14 @@ def test_chances_are_those_that_it_plays_with(tmp_path) -> None:
 
 
 def test_a_policy_is_asked_what_it_answers_for() -> None:
-    """Where a policy answers for two buttons together they are one button, down when either is; others are left out."""
+    """Where a policy answers for two buttons together they are one button, down when either is.
+
+    Others are left out.
+    """
     one, other = seat(".##...#."), seat("...##...")
-    both = dataclasses.replace(one, down={**one.down, "b": other.down["a"], "c": other.down["a"]}, before={}, stick={})
+    both = dataclasses.replace(
+        one, down={**one.down, "b": other.down["a"], "c": other.down["a"]}, before={}, stick={}
+    )
     found = as_answered(both, [("a", "b")])
     assert "".join(".#"[down] for down in found.down["a"].astype(int)) == ".####.#."
     assert found.down.keys() == found.before.keys() == {"a"}

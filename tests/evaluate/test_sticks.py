@@ -41,16 +41,25 @@ def test_known_answers():
     standing = Standing(now, np.append(0, now[:-1]), 4)
     moves = count([standing], [state], 2)
     told, usual, nothing = (
-        cost.mean() for cost in (moves.staying(standing, 1 + state), moves.staying(standing), moves.anywhere(standing))
+        cost.mean()
+        for cost in (
+            moves.staying(standing, 1 + state),
+            moves.staying(standing),
+            moves.anywhere(standing),
+        )
     )
     assert told < min(usual, nothing)
-    assert told == pytest.approx(0.5 * np.log(2), abs=0.1)  # half of the frames: which of the two others
+    # half of the frames: which of the two others
+    assert told == pytest.approx(0.5 * np.log(2), abs=0.1)
     assert moves.stays[1] > 0.95
     assert moves.stays[2] < 0.05
 
 
 def test_a_policy_is_asked_for_places():
-    """What the first stick costs a policy is its own likelihood of it; a stick that was not recorded costs nobody anything."""
+    """What the first stick costs a policy is its own likelihood of it.
+
+    A stick that was not recorded costs nobody anything.
+    """
     model = policy.build(PAD, policy.arguments("small", ["ball/x"])).eval()
     seat = seat_of(PAD, recorded_pad(), 0, 0)
     (shown,) = placed(model, [seat])
@@ -60,26 +69,47 @@ def test_a_policy_is_asked_for_places():
     with torch.inference_mode():
         seen, _ = model.seq(view, values, torch.arange(seat.frames)[None] == 0)
     assert model.parts[0] == "main"
-    np.testing.assert_allclose(answer.stick_cost["stick/main"], -seen.log_prob(values)[0, :, 0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(
+        answer.stick_cost["stick/main"], -seen.log_prob(values)[0, :, 0].numpy(), atol=1e-5
+    )
     book = model.head.parts[0]
-    nearest = np.abs(book.points.numpy() - values[0, :, list(book.at)].numpy()[:, None]).sum(-1).argmin(-1)
-    assert (shown.standing["stick/main"].now == nearest).mean() > 0.8  # by another distance, so not always the same
+    nearest = (
+        np.abs(book.points.numpy() - values[0, :, list(book.at)].numpy()[:, None])
+        .sum(-1)
+        .argmin(-1)
+    )
+    # by another distance, so not always the same
+    assert (shown.standing["stick/main"].now == nearest).mean() > 0.8
     (blind,) = placed(model, [dataclasses.replace(seat, stick={})])
     assert blind.standing == {}
     assert ask(model, [blind]).answers[0].stick_cost == {}
 
 
 def test_places_have_figures():
-    """A policy that puts sticks at places is judged on them beside the counts; one without sticks is not."""
-    for schema, sees, wanted in ((PAD, ["ball/x"], ["stick_nll", "stick_nll.stick/main"]), (BRAWL.schema, ["player/x"], [])):
+    """A policy that puts sticks at places is judged on them beside the counts.
+
+    One without sticks is not.
+    """
+    for schema, sees, wanted in (
+        (PAD, ["ball/x"], ["stick_nll", "stick_nll.stick/main"]),
+        (BRAWL.schema, ["player/x"], []),
+    ):
         model = policy.build(schema, policy.arguments("small", sees))
         columns = recorded_pad() if schema is PAD else schema.neutral(41)
         seats = placed(model, [seat_of(schema, columns, episode, 0) for episode in range(3)])
         table = Table(schema, seats)
-        others = {"copy_last": table.copy_last, "never_press": never_press, "rate": table.usual, "look_up": table.look_up}
+        others = {
+            "copy_last": table.copy_last,
+            "never_press": never_press,
+            "rate": table.usual,
+            "look_up": table.look_up,
+        }
         asked = {name: Asked(seats, [say(seat) for seat in seats]) for name, say in others.items()}
         found = figures({"": ask(model, seats), **asked}, 2)
         assert [name for name in found if name.startswith("stick_nll")] == wanted
         for name in wanted:
             assert list(found[name].baselines) == ["copy_last", "rate", "look_up"]
-            assert all(np.isfinite(beside.value) for beside in (found[name].value, *found[name].baselines.values()))
+            assert all(
+                np.isfinite(beside.value)
+                for beside in (found[name].value, *found[name].baselines.values())
+            )

@@ -47,18 +47,25 @@ def test_every_pair_meets_from_both_seats(table):
 
 
 def test_the_order_is_right(table):
-    """The one who looks beats the one who mostly looks away, who beats nobody's hands; the anchor has 1000."""
+    """The one who looks beats the one who mostly looks away, who beats nobody's hands.
+
+    The anchor has 1000.
+    """
     ratings = {row["agent"]: row for row in table["ratings"]}
     assert ratings["follower"]["elo"] == 1000
     assert ratings["follower"]["elo"] > ratings["idle"]["elo"]
-    assert [row["elo"] for row in table["ratings"]] == sorted((row["elo"] for row in table["ratings"]), reverse=True)
+    assert [row["elo"] for row in table["ratings"]] == sorted(
+        (row["elo"] for row in table["ratings"]), reverse=True
+    )
     assert table["world"] == table["game"]
     assert table["agents"] == list(AGENTS)
 
 
 def test_copies_are_counted_once(game, paddles):
     """Between two players of whom nothing depends on the seed but the serve, few matches are distinct, and it says so."""
-    found = tournament(game, Plan(paddles, ("idle", "follower:1"), 40))["payoff"]["idle"]["follower:1"]
+    found = tournament(game, Plan(paddles, ("idle", "follower:1"), 40))["payoff"]["idle"][
+        "follower:1"
+    ]
     assert found["wins"] + found["losses"] + found["draws"] == 40
     assert found["distinct"] < 40
     assert found["high"] - found["low"] > 0.2
@@ -106,7 +113,9 @@ def test_killed_and_resumed_on_the_command_line(paddles, tmp_path):
 
     def run(out, *more):
         command = [*arguments, "--out", str(out), *more]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout
 
     straight = run(tmp_path / "straight.jsonl")
     killed = subprocess.Popen(
@@ -117,7 +126,9 @@ def test_killed_and_resumed_on_the_command_line(paddles, tmp_path):
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and killed.poll() is None:
-        if (tmp_path / "cut.jsonl").exists() and (tmp_path / "cut.jsonl").read_bytes().count(b"\n") >= 3:
+        if (tmp_path / "cut.jsonl").exists() and (tmp_path / "cut.jsonl").read_bytes().count(
+            b"\n"
+        ) >= 3:
             break
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
@@ -161,9 +172,23 @@ def test_ledgers_of_others(game, paddles, tmp_path):
 
 
 def test_tournament_on_the_command_line(capsys, paddles, tmp_path):
-    """`tournament` prints ratings and a cross table, or one JSON object; an existing ledger is not overwritten unasked."""
+    """`tournament` prints ratings and a cross table, or one JSON object.
+
+    An existing ledger is not overwritten unasked.
+    """
     out = tmp_path / "t.jsonl"
-    command = ["tournament", paddles, "follower", "idle", "--matches", "4", "--out", str(out), "--workers", "1"]
+    command = [
+        "tournament",
+        paddles,
+        "follower",
+        "idle",
+        "--matches",
+        "4",
+        "--out",
+        str(out),
+        "--workers",
+        "1",
+    ]
     with pytest.raises(SystemExit) as stop:
         cli.main(command)
     assert stop.value.code == 0

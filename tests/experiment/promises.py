@@ -11,7 +11,12 @@ from conftest import TOY
 
 from shadowbox.core.game import Game
 
-GAME = Game(name="toy", title="A toy", schema=TOY, encodings={"default": ("player/on_ground", "player/hit_by")})
+GAME = Game(
+    name="toy",
+    title="A toy",
+    schema=TOY,
+    encodings={"default": ("player/on_ground", "player/hit_by")},
+)
 HEAD = {
     "card": 1,
     "id": "toy",
@@ -19,7 +24,15 @@ HEAD = {
     "game": "toy",
     "preset": "tiny",
     "set": {
-        "train": {"steps": 30, "batch": 8, "lr": 0.003, "warmup": 5, "log_every": 5, "validate_every": 10, "device": "cpu"},
+        "train": {
+            "steps": 30,
+            "batch": 8,
+            "lr": 0.003,
+            "warmup": 5,
+            "log_every": 5,
+            "validate_every": 10,
+            "device": "cpu",
+        },
         "model": {"width": 32, "head_width": 16},
         "learner": {"length": 8},
     },
@@ -55,7 +68,9 @@ def project(tmp_path, monkeypatch, toy_store):
 
 def write(name="toy", *, prose="Some prose.\n", **changes):
     """A card in cards/, changed; None takes a part away."""
-    head = {key: value for key, value in {**HEAD, "id": name, **changes}.items() if value is not None}
+    head = {
+        key: value for key, value in {**HEAD, "id": name, **changes}.items() if value is not None
+    }
     path = Path("cards") / f"{name}.md"
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n{prose}")

@@ -31,23 +31,36 @@ def test_the_failure_and_its_cure(tmp_path, monkeypatch):
     }
     found = run(CARD, load, Wish(changes=less, keep_card=True))
     figures = {
-        each.changes["name"]: {outcome.target.metric.removeprefix("eval/"): outcome.value for outcome in each.outcomes}
+        each.changes["name"]: {
+            outcome.target.metric.removeprefix("eval/"): outcome.value for outcome in each.outcomes
+        }
         for each in found.settings
     }
-    assert {name: row["gate"] for name, row in figures.items()} == {"seed": 0, "bias": 0, "chain": 1}, figures
-    assert figures["seed"]["val/btn_pressed_acc"] > 0.85, "it looks good by the metric of its authors"
+    assert {name: row["gate"] for name, row in figures.items()} == {
+        "seed": 0,
+        "bias": 0,
+        "chain": 1,
+    }, figures
+    assert figures["seed"]["val/btn_pressed_acc"] > 0.85, (
+        "it looks good by the metric of its authors"
+    )
     assert figures["seed"]["press_ratio_max"] < 0.5
     assert figures["bias"]["press_ratio_max"] > 1.5
     assert found.to_json()["settings"][2]["targets"][0]["passed"]
 
 
 def test_the_page_is_what_the_card_found():
-    """docs/never-press.md and its picture are those that the results in both cards give; in play `chain` passes."""
+    """docs/never-press.md and its picture are those that the results in both cards give.
+
+    In play `chain` passes.
+    """
     sys.path.insert(0, str(ROOT / "demo"))
     from never_press import written
 
     found, people = (results.kept(CardFile.read(card)) for card in (CARD, PEOPLE))
     assert found["verdict"] in ("passed", "missed")
-    assert {each["set"]["name"]: each["targets"][0]["passed"] for each in found["settings"]}["chain"]
+    assert {each["set"]["name"]: each["targets"][0]["passed"] for each in found["settings"]}[
+        "chain"
+    ]
     for path, text in written(found, people).items():
         assert path.read_text() == text

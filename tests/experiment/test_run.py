@@ -25,7 +25,12 @@ def trained(**changes):
 
 def test_passed(project):
     """A run to the end says for each target what was reached, with an interval and baselines, in the card and beside it."""
-    path = write(targets=[*HEAD["targets"], {"metric": "val/onset_f1", "op": ">", "value": 0.9999, "at": "last"}])
+    path = write(
+        targets=[
+            *HEAD["targets"],
+            {"metric": "val/onset_f1", "op": ">", "value": 0.9999, "at": "last"},
+        ]
+    )
     found, _ = ran(path)
     answer = json.loads(json.dumps(found.to_json()))
     assert (answer["verdict"], answer["run"], found.exit_code) == ("passed", "runs/toy", 0)
@@ -37,7 +42,9 @@ def test_passed(project):
     text = path.read_text()
     assert "| **val/loss** | &lt; 50 |" in text
     assert results.kept(CardFile.read(path))["verdict"] == "passed"
-    assert json.loads((project / "runs/toy/verdict.json").read_text())["targets"] == answer["targets"]
+    assert (
+        json.loads((project / "runs/toy/verdict.json").read_text())["targets"] == answer["targets"]
+    )
     facts = json.loads((project / "runs/toy/0/run.json").read_text())
     assert facts["settings"]["train.lr"] == {"value": 0.003, "from": "card"}
     assert facts["settings"]["model.depth"]["from"] == "preset"
@@ -46,8 +53,16 @@ def test_passed(project):
 
 
 def test_missed_exits_0(project):
-    """A run that reached nothing still ran as promised; without a primary target every one decides."""
-    path = write(targets=[{"metric": "val/loss", "op": "<", "value": 0.001}, {"metric": "val/loss", "op": "<", "value": 50}])
+    """A run that reached nothing still ran as promised.
+
+    Without a primary target every one decides.
+    """
+    path = write(
+        targets=[
+            {"metric": "val/loss", "op": "<", "value": 0.001},
+            {"metric": "val/loss", "op": "<", "value": 50},
+        ]
+    )
     found, _ = ran(path)
     assert (found.verdict, found.exit_code) == ("missed", 0)
 
@@ -76,7 +91,8 @@ RULES = [
     ({"when": "train/loss > 0.0001", "after": "50%"}, 15),
     ({"when": "train/loss > 0.0001", "for": "10 steps"}, 15),
     ({"when": "val/loss > 0.0001"}, 10),
-    ({"when": "no_increase(train/lr)", "for": "10 steps"}, 15),  # the rate is highest at the end of the warm-up, in step 5
+    # the rate is highest at the end of the warm-up, in step 5
+    ({"when": "no_increase(train/lr)", "for": "10 steps"}, 15),
     ({"when": "ratio(train/loss, train/norm) > 0.0001", "after": "7 steps"}, 10),
     ({"when": "rolling_mean(train/loss, 3) > 0.0001"}, 15),
     ({"when": "train/loss > 1000 or val/loss > 0.0001"}, 10),
@@ -84,10 +100,15 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "step"), RULES, ids=[rule["when"] + str(step) for rule, step in RULES])
+@pytest.mark.parametrize(
+    ("rule", "step"), RULES, ids=[rule["when"] + str(step) for rule, step in RULES]
+)
 @pytest.mark.parametrize("action", ["stop", "pause", "warn"])
 def test_rules(project, rule, step, action):
-    """Each kind of rule stops, pauses or warns a real run at its step; a stop and a pause exit 75 with a checkpoint."""
+    """Each kind of rule stops, pauses or warns a real run at its step.
+
+    A stop and a pause exit 75 with a checkpoint.
+    """
     if step is None:
         step = -(-prior_epoch() // 10) * 10
     path = write(kill=[{**rule, "action": action}])
@@ -114,10 +135,15 @@ def prior_epoch():
 
 @pytest.mark.parametrize("action", ["stop", "pause"])
 def test_resumes(project, action):
-    """What its card ended goes on with --resume, bit for bit as if it had not been; running it anew by accident is refused."""
+    """What its card ended goes on with --resume, bit for bit as if it had not been.
+
+    Running it anew by accident is refused.
+    """
     path = write(kill=[{"when": ALWAYS, "after": "12 steps", "action": action}])
     ran(path)
-    with pytest.raises(UsageError, match=r"runs/toy/0 is (killed|paused) at step 15: go on with --resume"):
+    with pytest.raises(
+        UsageError, match=r"runs/toy/0 is (killed|paused) at step 15: go on with --resume"
+    ):
         ran(path)
     found, _ = ran(path, resume=True)
     assert (found.verdict, found.exit_code) == ("passed", 0)
@@ -149,12 +175,28 @@ def test_nonfinite(project, monkeypatch):
 
 
 def test_proposal(project):
-    """A warning may propose settings; a follow-up card takes them, and the old run as its baseline."""
+    """A warning may propose settings.
+
+    A follow-up card takes them, and the old run as its baseline.
+    """
     from shadowbox.experiment import templates as draft
 
-    ran(write(kill=[{"when": ALWAYS, "action": "warn", "set": {"train.lr": 0.001, "model": {"width": 16}}}]))
+    ran(
+        write(
+            kill=[
+                {
+                    "when": ALWAYS,
+                    "action": "warn",
+                    "set": {"train.lr": 0.001, "model": {"width": 16}},
+                }
+            ]
+        )
+    )
     head = draft.follow_up("again", "runs/toy")
-    assert head["targets"][0]["value"] == pytest.approx(prior.find("runs/toy").figures()["val/loss"])  # more than was reached
+    # more than was reached
+    assert head["targets"][0]["value"] == pytest.approx(
+        prior.find("runs/toy").figures()["val/loss"]
+    )
     assert (head["id"], head["baseline"]) == ("again", {"run": "runs/toy/0"})
     assert {name: head["set"][name] for name in ("train.lr", "model.width", "train.steps")} == {
         "train.lr": 0.001,
@@ -163,7 +205,10 @@ def test_proposal(project):
     }
     draft.write(head)
     _found, _ = ran(project / "cards" / "again.md")
-    assert prior.find("runs/again").facts["settings"]["model.width"] == {"value": 16, "from": "card"}
+    assert prior.find("runs/again").facts["settings"]["model.width"] == {
+        "value": 16,
+        "from": "card",
+    }
 
 
 @pytest.mark.slow
@@ -181,7 +226,10 @@ def test_two_processes(project, action):
     facts = prior.find("runs/toy").facts
     assert facts["step"] == (30 if action == "warn" else 15)
     assert facts["machine"]["ranks"] == 2
-    assert results.kept(CardFile.read(path))["verdict"] == {"stop": "killed", "pause": "paused", "warn": "passed"}[action]
+    assert (
+        results.kept(CardFile.read(path))["verdict"]
+        == {"stop": "killed", "pause": "paused", "warn": "passed"}[action]
+    )
     if action != "warn":
         assert together(lambda rank: work(rank, resume=True)) == [0, 0]
         assert prior.find("runs/toy").facts["step"] == 30
@@ -198,15 +246,22 @@ def test_seeds(project):
     assert said == [f"seed {seed} ({at} of 3)" for at, seed in enumerate((3, 5, 7), 1)]
     before = [(project / f"runs/toy/{seed}/run.json").stat().st_mtime_ns for seed in (3, 5, 7)]
     ran(path, resume=True)
-    assert before == [(project / f"runs/toy/{seed}/run.json").stat().st_mtime_ns for seed in (3, 5, 7)]
+    assert before == [
+        (project / f"runs/toy/{seed}/run.json").stat().st_mtime_ns for seed in (3, 5, 7)
+    ]
 
 
 def test_finished_runs_are_the_cards_own(project):
-    """A finished run does not count for a card that was changed since; one that must be played otherwise is judged again."""
+    """A finished run does not count for a card that was changed since.
+
+    One that must be played otherwise is judged again.
+    """
     path = write()
     ran(path)
     path.write_text(path.read_text().replace("lr: 0.003", "lr: 0.002"))
-    with pytest.raises(UsageError, match=r"was trained with other settings \(train.lr 0.003 -> 0.002\)"):
+    with pytest.raises(
+        UsageError, match=r"was trained with other settings \(train.lr 0.003 -> 0.002\)"
+    ):
         ran(path, resume=True)
 
 
@@ -245,15 +300,23 @@ def test_every_seed_may_draw_its_own_split(project):
     splits = {name: [prior.find(project / f"runs/{name}/{seed}").facts["split"]["seed"] for seed in (0, 1)]
               for name in ("same", "anew")}  # fmt: skip
     assert splits == {"same": [0, 0], "anew": [0, 1]}
-    judged = [json.loads(next((project / f"runs/anew/{seed}").glob("**/evaluation.json")).read_bytes()) for seed in (0, 1)]
+    judged = [
+        json.loads(next((project / f"runs/anew/{seed}").glob("**/evaluation.json")).read_bytes())
+        for seed in (0, 1)
+    ]
     assert [each["split"].partition(", ")[2] for each in judged] == ["", "seed 1"]
     loss, onsets = found.outcomes
     assert loss.low < loss.value < loss.high
-    assert 0 <= onsets.low <= onsets.value <= onsets.high <= 1, "no interval leaves what a figure can be"
+    assert 0 <= onsets.low <= onsets.value <= onsets.high <= 1, (
+        "no interval leaves what a figure can be"
+    )
 
 
 def test_budget(project):
-    """A card's seeds share its budget; when it is spent the run is killed, and a timeout pauses one run."""
+    """A card's seeds share its budget.
+
+    When it is spent the run is killed, and a timeout pauses one run.
+    """
     path = write(budget={"wall": 0.001}, seeds=[1, 2])
     found, _ = ran(path)
     assert (found.verdict, found.exit_code) == ("killed", 75)
@@ -267,7 +330,10 @@ def test_budget(project):
 
 
 def test_sweep(project):
-    """Every setting of a grid runs; the table has them all, and the best by the primary target stands for the card."""
+    """Every setting of a grid runs.
+
+    The table has them all, and the best by the primary target stands for the card.
+    """
     path = write(sweep={"grid": {"train.lr": [0.00001, 0.003], "model.width": [16]}})
     found, _ = ran(path)
     assert [dict(each.changes) for each in found.settings] == [
@@ -281,12 +347,18 @@ def test_sweep(project):
 
 
 def test_the_best_of_a_sweep():
-    """The target that decides ranks settings, of equals what met most stands first; what never finished comes last."""
+    """The target that decides ranks settings, of equals what met most stands first.
+
+    What never finished comes last.
+    """
 
     def setting(gate, error, verdict="passed"):
         wanted = [("gate", ">=", gate, gate == 1, True), ("error", "<", error, error < 2, False)]
         parts = ("metric", "op", "value", "passed", "primary")
-        return {"verdict": verdict, "targets": [dict(zip(parts, each, strict=True)) for each in wanted]}
+        return {
+            "verdict": verdict,
+            "targets": [dict(zip(parts, each, strict=True)) for each in wanted],
+        }
 
     assert results.best_setting([setting(0, 1), setting(1, 3)]) == 1
     assert results.best_setting([setting(1, 3), setting(1, 1)]) == 1
@@ -297,11 +369,17 @@ def test_the_best_of_a_sweep():
 
 
 def test_random_sweep(project):
-    """Drawn settings depend on the sweep's seed alone and stay within their bounds; time that is over ends the sweep."""
+    """Drawn settings depend on the sweep's seed alone and stay within their bounds.
+
+    Time that is over ends the sweep.
+    """
     from shadowbox.cards import card as cards
     from shadowbox.experiment import sweep
 
-    wish = {"random": {"train.lr": {"low": 0.0001, "high": 0.01, "log": True}, "model.width": [16, 32]}, "tries": 3}
+    wish = {
+        "random": {"train.lr": {"low": 0.0001, "high": 0.01, "log": True}, "model.width": [16, 32]},
+        "tries": 3,
+    }
     path = write(sweep={**wish, "wall": 0.001})
     card = cards.must_read(path)[1]
     assert sweep.chosen(card) == sweep.chosen(card)
@@ -352,16 +430,23 @@ def test_data_is_made(project, monkeypatch):
 
 def test_external(project):
     """Data that lies elsewhere is not made up: the card is right, and running it says where the data is."""
-    path = write(data={"store": "data/far", "external": "a disk in the attic"}, facts={"frames": 206754081})
+    path = write(
+        data={"store": "data/far", "external": "a disk in the attic"}, facts={"frames": 206754081}
+    )
     from promises import checked
 
     assert checked(path).good
-    with pytest.raises(CardError, match=r"lies elsewhere \(a disk in the attic\): bring it to data/far"):
+    with pytest.raises(
+        CardError, match=r"lies elsewhere \(a disk in the attic\): bring it to data/far"
+    ):
         ran(path)
 
 
 def test_games_are_asked_for(project):
-    """The toy game's record is what the tests hand in; a card about a game that is not there is refused."""
+    """The toy game's record is what the tests hand in.
+
+    A card about a game that is not there is refused.
+    """
     with pytest.raises(CardError, match="unknown game 'chess'"):
         ran(write(game="chess"))
     assert GAME.name == "toy"

@@ -15,9 +15,14 @@ CARDS = sorted(FOLDER.glob("*.md"))
 def test_cards_alone():
     """The folder holds cards and nothing else, among them those that the documentation names."""
     assert sorted(FOLDER.iterdir()) == CARDS
-    assert {"brawl-clone", "melee-onsets", "never-press", "never-press-melee", "policy-22k", "policy-melee"} <= {
-        path.stem for path in CARDS
-    }
+    assert {
+        "brawl-clone",
+        "melee-onsets",
+        "never-press",
+        "never-press-melee",
+        "policy-22k",
+        "policy-melee",
+    } <= {path.stem for path in CARDS}
 
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
@@ -40,7 +45,9 @@ def test_an_older_card_in_our_form(tmp_path, monkeypatch):
     assert found.settled.config.halvings == 1
 
 
-@pytest.mark.parametrize("name", ["brawl-clone", "melee-onsets", "never-press", "never-press-melee", "policy-melee"])
+@pytest.mark.parametrize(
+    "name", ["brawl-clone", "melee-onsets", "never-press", "never-press-melee", "policy-melee"]
+)
 def test_results_are_of_the_contract(name):
     """What a card's results say was reached under the contract as it stands, without changes from outside."""
     file = CardFile.read(FOLDER / f"{name}.md")

@@ -26,7 +26,13 @@ def test_blank(project):
 
 def test_round_trip(project):
     """What a head says is what its text says when it is read again, whatever letters it has."""
-    head = {**HEAD, "goal": 'a "quoted": #1 {word} é \\', "question": "null", "prediction": "1e-3", "fallback": " on "}
+    head = {
+        **HEAD,
+        "goal": 'a "quoted": #1 {word} é \\',
+        "question": "null",
+        "prediction": "1e-3",
+        "fallback": " on ",
+    }
     file = draft.write(head)
     assert cards.must_read(file.path)[1] == cards.typed(head)
 
@@ -84,7 +90,9 @@ def estimated(path):
     store = source.obtain(found.card, games(found.card.game))
     split = source.shares(found.card.data, found.card.seeds[0])
     settled = settings.settle(found.card, games(found.card.game))
-    said = estimate.estimate(found.card, games(found.card.game), settled, store, prices.read(), split)
+    said = estimate.estimate(
+        found.card, games(found.card.game), settled, store, prices.read(), split
+    )
     estimate.keep(CardFile.read(path), said).write()
     return said
 
@@ -95,7 +103,8 @@ def test_estimate(project):
     longer = {**HEAD["set"], "train": {**HEAD["set"]["train"], "steps": 400, "validate_every": 100}}
     path = write(set=longer, data={**HEAD["data"]})
     ratios = []
-    for _ in range(3):  # other work comes and goes on a machine: it is not counted, and the middle one of three is
+    # other work comes and goes on a machine: it is not counted, and the middle one of three is
+    for _ in range(3):
         wall, cpu = time.perf_counter(), time.process_time()
         seconds = estimated(path)["per_run_s"]
         seconds *= (time.process_time() - cpu) / (time.perf_counter() - wall)
@@ -106,7 +115,10 @@ def test_estimate(project):
 
 
 def test_estimate_is_held_against_limits(project):
-    """A timeout or a budget below the pessimistic estimate is a mistake; an edited contract needs a new estimate."""
+    """A timeout or a budget below the pessimistic estimate is a mistake.
+
+    An edited contract needs a new estimate.
+    """
     path = write(timeout=1000, budget={"wall": 1000})
     said = estimated(path)
     assert said["optimistic_s"] < said["expected_s"] < said["pessimistic_s"]
@@ -130,7 +142,10 @@ def test_records(project):
         ran(write(name))
         facts = project / f"runs/{name}/0/run.json"
         known = json.loads(facts.read_text())
-        known["estimate"] = {"machine": estimate.machine(), "per_run_s": known["cost"]["wall_s"] / 3}
+        known["estimate"] = {
+            "machine": estimate.machine(),
+            "per_run_s": known["cost"]["wall_s"] / 3,
+        }
         facts.write_text(json.dumps(known))
     again = estimated(path)
     assert (again["records"], again["factors"]) == (3, pytest.approx([3, 3, 3]))
@@ -156,7 +171,13 @@ def test_index(project):
     close.close(project / "cards/done.md", games, "it works")
     found = compare.index(project / "cards")
     status = {line["card"]: line["status"] for line in found["cards"]}
-    assert status == {"done": "closed: passed", "ended": "killed", "fresh": "ready", "review": "to be signed", "wrong": "wrong"}
+    assert status == {
+        "done": "closed: passed",
+        "ended": "killed",
+        "fresh": "ready",
+        "review": "to be signed",
+        "wrong": "wrong",
+    }
     assert (found["summary"]["finished"], found["summary"]["passed"]) == (1, 1)
 
 
@@ -168,7 +189,10 @@ def test_close(project):
     ran(path, changes={"train.steps": 20})
     path.write_text(path.read_text().replace("promises are kept", "promises were kept"))
     found = close.close(path, games, "it <works> | well")
-    assert found["deviations"][:2] == ["--set train.steps=20", "the contract was edited after the run"]
+    assert found["deviations"][:2] == [
+        "--set train.steps=20",
+        "the contract was edited after the run",
+    ]
     assert "kill[0]" in found["deviations"][2]
     assert "Closed on " in path.read_text()
     assert "it &lt;works>" in path.read_text()

@@ -72,7 +72,11 @@ def random_controls(schema, matches, frame):
         column, field = schema.columns[key], schema.columns[key].field
         low, high = field.limits
         drawn = draws.random((matches, column.slots))
-        controls[key] = drawn < 0.3 if field.kind == "flag" else (low + drawn * (high - low)).astype(column.dtype)
+        controls[key] = (
+            drawn < 0.3
+            if field.kind == "flag"
+            else (low + drawn * (high - low)).astype(column.dtype)
+        )
     return controls
 
 
@@ -83,7 +87,11 @@ def played(world, frames=FRAMES, start=0):
         columns, events, done = world.step(random_controls(world.schema, world.matches, frame))
         states.append({key: columns[key].copy() for key in world.schema.state_keys})
         happened.append(events.copy())
-    return {key: np.stack([state[key] for state in states]) for key in world.schema.state_keys}, np.concatenate(happened), done
+    return (
+        {key: np.stack([state[key] for state in states]) for key in world.schema.state_keys},
+        np.concatenate(happened),
+        done,
+    )
 
 
 def assert_same_states(ours, theirs):
@@ -139,14 +147,21 @@ def test_a_match_does_not_see_its_neighbours(world, game):
     one = game.world(1)
     one.reset(seeds()[2:3])
     for frame in range(FRAMES):
-        controls = {key: values[2:3] for key, values in random_controls(game.schema, MATCHES, frame).items()}
+        controls = {
+            key: values[2:3] for key, values in random_controls(game.schema, MATCHES, frame).items()
+        }
         columns, _, _ = one.step(controls)
         for key in game.schema.state_keys:
-            np.testing.assert_array_equal(columns[key][0], states[key][frame, 2], err_msg=f"{key} at {frame}")
+            np.testing.assert_array_equal(
+                columns[key][0], states[key][frame, 2], err_msg=f"{key} at {frame}"
+            )
 
 
 def test_snapshot_restore_and_go_on(world):
-    """Going on from a restored snapshot is the same as never having stopped; other matches are left alone."""
+    """Going on from a restored snapshot is the same as never having stopped.
+
+    Other matches are left alone.
+    """
     world.reset(seeds())
     played(world, 30)
     where = np.array([True, False, True, False, False])
@@ -179,12 +194,17 @@ def test_every_state_is_allowed_and_can_be_stored(world, game, tmp_path):
     states, events, _ = played(world)
     with Writer(tmp_path / "s", game.schema, event_kinds=game.event_kinds) as writer:
         for match in range(MATCHES):
-            columns = {k: np.concatenate([first[k][match : match + 1], states[k][:, match]]) for k in game.schema.state_keys}
+            columns = {
+                k: np.concatenate([first[k][match : match + 1], states[k][:, match]])
+                for k in game.schema.state_keys
+            }
             pressed = [random_controls(game.schema, MATCHES, frame) for frame in range(FRAMES)]
             for key in game.schema.control_keys:
                 kept = np.stack([controls[key][match] for controls in pressed])
                 columns[key] = np.concatenate([kept, np.zeros_like(kept[:1])])
-            episode = Episode(columns, {"seed": int(seeds()[match])}, events[events["match"] == match])
+            episode = Episode(
+                columns, {"seed": int(seeds()[match])}, events[events["match"] == match]
+            )
             check(episode, game.schema, "random play", game.event_kinds)
             writer.add(episode)
     assert len(Store(tmp_path / "s", game.schema)) == MATCHES
@@ -221,7 +241,11 @@ def test_bots_do_not_depend_on_the_batch(game, world):
             alone = bot.start(seeds()[3:4], players[3:4])
             for _ in range(20):
                 keys, state = bot.act(view, state)
-                keys_alone, alone = bot.act({key: values[3:4] for key, values in view.items()}, alone)
+                keys_alone, alone = bot.act(
+                    {key: values[3:4] for key, values in view.items()}, alone
+                )
                 for key in game.schema.control_keys:
                     assert keys[key].shape == (MATCHES, 1), name
-                    np.testing.assert_array_equal(keys[key][3:4], keys_alone[key], err_msg=f"{name} {key}")
+                    np.testing.assert_array_equal(
+                        keys[key][3:4], keys_alone[key], err_msg=f"{name} {key}"
+                    )

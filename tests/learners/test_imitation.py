@@ -30,7 +30,12 @@ def store(tmp_path_factory):
 
 def task_of(store, **changes):
     """A tiny policy without chance in it."""
-    return prepare(store, config(batch=6), split=HALF, **{"preset": "tiny", "sees": SEES, "length": 16, "width": 16, **changes})
+    return prepare(
+        store,
+        config(batch=6),
+        split=HALF,
+        **{"preset": "tiny", "sees": SEES, "length": 16, "width": 16, **changes},
+    )
 
 
 def batch_of(task):
@@ -40,7 +45,10 @@ def batch_of(task):
 
 
 def test_every_decision_is_a_target_once(store):
-    """The decisions of an epoch's lessons are those of the training episodes, times the seats; count says how many."""
+    """The decisions of an epoch's lessons are those of the training episodes, times the seats.
+
+    Count says how many.
+    """
     task = task_of(store)
     decisions = counted = 0
     for batch in task.source(6, 0, 1).rest_of_epoch():
@@ -68,7 +76,10 @@ def test_lessons_are_the_episodes_rows(store):
                     continue
                 pressed = [columns[f"pad/{name}"][at, 0] for name in ("left", "right", "a")]
                 assert lesson.targets[example, t].tolist() == pressed
-                assert lesson.view["player/hit_by"][example, t].tolist() == columns["player/hit_by"][at].tolist()
+                assert (
+                    lesson.view["player/hit_by"][example, t].tolist()
+                    == columns["player/hit_by"][at].tolist()
+                )
                 before = columns["pad/a"][at - 1] if at else np.zeros(2, bool)
                 assert lesson.view["pad/a"][example, t].tolist() == before.tolist()
                 assert bool(lesson.reset[example, t]) == (at == 0)
@@ -113,15 +124,21 @@ def test_the_mirror_shows_the_other_side(store):
     left, right = (task.model.values.names.index(f"pad/{name}") for name in ("left", "right"))
     swapped = straight.targets.clone()
     swapped[..., [left, right]] = straight.targets[..., [right, left]]
-    mirrored = [row for row in range(12) if not torch.equal(lesson.targets[row], straight.targets[row])]
+    mirrored = [
+        row for row in range(12) if not torch.equal(lesson.targets[row], straight.targets[row])
+    ]
     assert 0 < len(mirrored) < 12
     for row in range(12):
-        assert torch.equal(lesson.targets[row], (swapped if row in mirrored else straight.targets)[row])
+        assert torch.equal(
+            lesson.targets[row], (swapped if row in mirrored else straight.targets)[row]
+        )
 
 
 def test_weights_by_state(store):
     """`actionable` counts frames by the own state: in full where all conditions hold, `elsewhere` as much as it says."""
-    task = task_of(store, lessons={"actionable": ["player/hit_by=1", "player/on_ground=1"], "elsewhere": 0.25})
+    task = task_of(
+        store, lessons={"actionable": ["player/hit_by=1", "player/on_ground=1"], "elsewhere": 0.25}
+    )
     lesson, _ = task.learner._lesson(batch_of(task)[1], learning=False)
     on = (lesson.view["player/hit_by"][..., 0] == 1) & lesson.view["player/on_ground"][..., 0]
     decided = (lesson.counted > 0).any(-1)
@@ -141,7 +158,9 @@ def test_thinned_segments_cost_the_same_on_average(tmp_path):
                 columns["pad/a"][50:60] = True
             writer.add(Episode(columns, made.meta, made.events))
     quiet = Store(tmp_path / "s")
-    plain, thin = (task_of(quiet, head="independent", lessons={"thin": rate}) for rate in (1.0, 4.0))
+    plain, thin = (
+        task_of(quiet, head="independent", lessons={"thin": rate}) for rate in (1.0, 4.0)
+    )
     batch = next(iter(thin.source(24, 0, 1)))
     tensors = thin.learner.put(batch, CPU)
     torch.manual_seed(0)
@@ -155,14 +174,29 @@ def test_thinned_segments_cost_the_same_on_average(tmp_path):
 def test_whose_decisions_they_are(tmp_path):
     """With `by_player` each seat's lessons carry its player's number, and a player's strength where the metadata has one."""
     with Writer(tmp_path / "s", TOY) as writer:
-        for seed, players in enumerate((("ann", "bob"), ("bob", "ann"), ("bob", "cid"), ("ann", "cid"))):
-            writer.add(random_episode(TOY, 40, seed=seed, players=list(players), strength=[1.5, None]))
+        for seed, players in enumerate(
+            (("ann", "bob"), ("bob", "ann"), ("bob", "cid"), ("ann", "cid"))
+        ):
+            writer.add(
+                random_episode(TOY, 40, seed=seed, players=list(players), strength=[1.5, None])
+            )
     store = Store(tmp_path / "s")
     everything = Split(
-        0.5, 0.5, 0.0, seed=next(s for s in range(99) if len(Split(0.5, 0.5, 0.0, seed=s).episodes(store, "train")) == 2)
+        0.5,
+        0.5,
+        0.0,
+        seed=next(
+            s for s in range(99) if len(Split(0.5, 0.5, 0.0, seed=s).episodes(store, "train")) == 2
+        ),
     )
     task = prepare(
-        store, config(batch=2), split=everything, preset="tiny", length=16, lessons={"by_player": True}, strength=True
+        store,
+        config(batch=2),
+        split=everything,
+        preset="tiny",
+        length=16,
+        lessons={"by_player": True},
+        strength=True,
     )
     batch, tensors = next(iter(task.source(2, 0, 1))), None
     tensors = task.learner.put(batch, CPU)
@@ -173,11 +207,16 @@ def test_whose_decisions_they_are(tmp_path):
             at = seat * len(batch) + row
             player = store.meta_of(episode)["players"][seat]
             assert names[int(lesson.style["player"][at])] in (player, "")
-            assert lesson.style["strength"][at].tolist() == ([1.5, 1.0] if seat == 0 else [0.0, 0.0])
+            assert lesson.style["strength"][at].tolist() == (
+                [1.5, 1.0] if seat == 0 else [0.0, 0.0]
+            )
 
 
 def test_what_was_not_recorded_is_no_target(tmp_path):
-    """A control that some training episodes lack is no target there; the terms that need it do not count."""
+    """A control that some training episodes lack is no target there.
+
+    The terms that need it do not count.
+    """
     with Writer(tmp_path / "s", PAD) as writer:
         for seed in range(8):
             made = random_episode(PAD, 40, seed=seed)
@@ -213,7 +252,13 @@ def test_every_preset_learns(store, preset):
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
     scores = task.learner.score(task.model.eval(), tensors)
-    assert {"loss/hold", "change/rate", "onset_f1/hold", "press_ratio/never_press", "btn_pressed_acc/hold"} <= set(scores)
+    assert {
+        "loss/hold",
+        "change/rate",
+        "onset_f1/hold",
+        "press_ratio/never_press",
+        "btn_pressed_acc/hold",
+    } <= set(scores)
     assert float(scores["onset_f1/hold"].top.sum()) == 0
     assert float(scores["press_ratio/never_press"].top.sum()) == 0
 
@@ -224,11 +269,15 @@ def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
         for seed in range(8):
             writer.add(random_episode(PAD, 40, seed=seed))
     store = Store(tmp_path / "s")
-    task = prepare(store, config(batch=6), split=HALF, preset="policy-mlp", length=16, width=16, trunk_width=8)
+    task = prepare(
+        store, config(batch=6), split=HALF, preset="policy-mlp", length=16, width=16, trunk_width=8
+    )
     assert task.learner.seats == (0,)
     _, tensors = batch_of(task)
     scores = task.learner.score(task.model.eval(), tensors)
-    assert {"stick_mae", "stick_mae/hold", "btn_pressed_acc", "btn_pressed_acc/never_press"} <= set(scores)
+    assert {"stick_mae", "stick_mae/hold", "btn_pressed_acc", "btn_pressed_acc/never_press"} <= set(
+        scores
+    )
     assert float(scores["stick_mae/hold"].top.sum() / scores["stick_mae/hold"].bottom.sum()) > 0.2
 
 

@@ -25,7 +25,13 @@ def run(tmp_path):
     """A run with checkpoints of steps 5 and 10; the better one is 5."""
     model = build(TOY, ABOUT.arguments)
     for step in (5, 10):
-        save(tmp_path / "r", step, ABOUT, model.state_dict(), {"step": step, "list": [1, 2.5, None, "text", torch.ones(3)]})
+        save(
+            tmp_path / "r",
+            step,
+            ABOUT,
+            model.state_dict(),
+            {"step": step, "list": [1, 2.5, None, "text", torch.ones(3)]},
+        )
     checkpoint.point(tmp_path / "r", "best", 5)
     return tmp_path / "r"
 
@@ -134,8 +140,12 @@ def test_nothing_leads_out_of_a_run(run, tmp_path, target):
 
 def _changed(**attributes) -> Schema:
     group = TOY.state[1]
-    fields = tuple(dataclasses.replace(f, **attributes) if f.name == "x" else f for f in group.fields)
-    return dataclasses.replace(TOY, state=(TOY.state[0], dataclasses.replace(group, fields=fields), TOY.state[2]))
+    fields = tuple(
+        dataclasses.replace(f, **attributes) if f.name == "x" else f for f in group.fields
+    )
+    return dataclasses.replace(
+        TOY, state=(TOY.state[0], dataclasses.replace(group, fields=fields), TOY.state[2])
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,10 @@ def _changed(**attributes) -> Schema:
         (_changed(scale=0.1), "player/x: scale 0.1 expected, 0.05 found"),
         (_changed(unit="km"), "player/x: unit 'km' expected, 'm' found"),
         (dataclasses.replace(TOY, fps=30), "fps: 30 expected, 60 found"),
-        (dataclasses.replace(TOY, state=(*TOY.state, Group("sky", (Choice("cloud", 3),)))), "sky/cloud: expected, not found"),
+        (
+            dataclasses.replace(TOY, state=(*TOY.state, Group("sky", (Choice("cloud", 3),)))),
+            "sky/cloud: expected, not found",
+        ),
         (dataclasses.replace(TOY, state=TOY.state[:2]), "item/alive: expected, not found"),
     ],
 )
@@ -161,7 +174,10 @@ def test_other_refusals(run, tmp_path):
         (lambda: find(f"{run}@step=7"), "no checkpoint of step 7; its finished ones: 5, 10"),
         (lambda: find(tmp_path), "is no run"),
         (lambda: load(tmp_path / "nothing"), "is no checkpoint"),
-        (lambda: save(run, 20, ABOUT, {}, {"a": [object()]}), r"trainer state\['a'\]\[0\] is a object"),
+        (
+            lambda: save(run, 20, ABOUT, {}, {"a": [object()]}),
+            r"trainer state\['a'\]\[0\] is a object",
+        ),
     ]
     for call, message in cases:
         with pytest.raises(CheckpointError, match=message):

@@ -22,9 +22,16 @@ def packed_bytes(schema: Schema, lead: tuple[int, ...], seed: int) -> np.ndarray
     return rows.reshape(-1, 1).view(np.uint8).reshape(*lead, schema.row_dtype.itemsize)
 
 
-@given(schemas(), st.sampled_from([(3,), (2, 3), (1,), (), (0,), (2, 0)]), st.integers(0, 99), st.data())
+@given(
+    schemas(),
+    st.sampled_from([(3,), (2, 3), (1,), (), (0,), (2, 0)]),
+    st.integers(0, 99),
+    st.data(),
+)
 @settings(max_examples=150)
-def test_decode_is_unpack(schema: Schema, lead: tuple[int, ...], seed: int, data: st.DataObject) -> None:
+def test_decode_is_unpack(
+    schema: Schema, lead: tuple[int, ...], seed: int, data: st.DataObject
+) -> None:
     """For any schema, leading axes and selection, the tensors hold what NumPy unpacks: f32, bool and int64."""
     packed = packed_bytes(schema, lead, seed)
     keys = data.draw(st.none() | st.lists(st.sampled_from(list(schema.columns)), unique=True))
@@ -33,7 +40,13 @@ def test_decode_is_unpack(schema: Schema, lead: tuple[int, ...], seed: int, data
     assert found.keys() == expected.keys()
     for key, values in expected.items():
         field = schema.columns[key].field
-        kind = torch.float32 if isinstance(field, Real) else torch.bool if isinstance(field, Flag) else torch.int64
+        kind = (
+            torch.float32
+            if isinstance(field, Real)
+            else torch.bool
+            if isinstance(field, Flag)
+            else torch.int64
+        )
         assert found[key].dtype == kind
         assert tuple(found[key].shape) == values.shape
         np.testing.assert_array_equal(found[key].numpy(), values.astype(found[key].numpy().dtype))
@@ -43,7 +56,12 @@ def test_decode_is_unpack(schema: Schema, lead: tuple[int, ...], seed: int, data
 def test_bytes_need_not_lie_together(cut: str) -> None:
     """A slice of a batch is decoded like a copy of it, wherever in memory it begins."""
     packed = torch.from_numpy(packed_bytes(TOY, (4, 6), 1))
-    part = {"time": packed[:, 1:-1], "batch": packed[2], "stride": packed[::2, ::3], "row": packed[1, 2]}[cut]
+    part = {
+        "time": packed[:, 1:-1],
+        "batch": packed[2],
+        "stride": packed[::2, ::3],
+        "row": packed[1, 2],
+    }[cut]
     expected = TOY.unpack(part.numpy().copy())
     for key, values in decode(TOY, part).items():
         np.testing.assert_array_equal(values.numpy(), expected[key])
@@ -80,5 +98,7 @@ def test_a_key_that_is_not_there_is_refused() -> None:
 )
 def test_other_bytes_are_refused(packed: torch.Tensor) -> None:
     """Nothing guesses a layout: another width or type is an error that says what is needed and what came."""
-    with pytest.raises(ValueError, match=r"packed rows are uint8 \[\.\.\., 40\], not torch\.\w+ \("):
+    with pytest.raises(
+        ValueError, match=r"packed rows are uint8 \[\.\.\., 40\], not torch\.\w+ \("
+    ):
         decode(TOY, packed)

@@ -25,7 +25,12 @@ def book(points=COMBOS, **options) -> Codebook:
 
 def discrete() -> list[tuple[Part, list[list[float]]]]:
     """Parts over a few values, with all that these can be."""
-    return [(book(), COMBOS), (book(COMBOS[:3]), COMBOS[:3]), (book(RING), RING), (Flags(["p/a", "p/b"], [0, 1]), COMBOS)]
+    return [
+        (book(), COMBOS),
+        (book(COMBOS[:3]), COMBOS[:3]),
+        (book(RING), RING),
+        (Flags(["p/a", "p/b"], [0, 1]), COMBOS),
+    ]
 
 
 @pytest.mark.parametrize("which", range(4))
@@ -35,7 +40,10 @@ def test_probabilities_sum_to_one(which, temperature):
     part, possible = discrete()[which]
     output = torch.randn(50, part.width) * 3
     previous = torch.tensor(possible)[torch.randint(len(possible), (50,))]
-    total = sum(part.log_prob(output, torch.tensor(v).expand(50, 2), previous, temperature).exp() for v in possible)
+    total = sum(
+        part.log_prob(output, torch.tensor(v).expand(50, 2), previous, temperature).exp()
+        for v in possible
+    )
     torch.testing.assert_close(total, torch.ones(50))
 
 
@@ -46,11 +54,21 @@ def test_costs_entropy_and_divergence_are_those_of_the_likelihood(which):
     ours, theirs = torch.randn(2, 40, part.width)
     previous = torch.tensor(possible)[torch.randint(len(possible), (40,))]
     values = torch.tensor(possible)[torch.randint(len(possible), (40,))]
-    torch.testing.assert_close(part.costs(ours, values, previous).sum(-1), -part.log_prob(ours, values, previous))
+    torch.testing.assert_close(
+        part.costs(ours, values, previous).sum(-1), -part.log_prob(ours, values, previous)
+    )
     all_values = [torch.tensor(v).expand(40, 2) for v in possible]
-    log_p, log_q = (torch.stack([part.log_prob(output, v, previous) for v in all_values]) for output in (ours, theirs))
+    log_p, log_q = (
+        torch.stack([part.log_prob(output, v, previous) for v in all_values])
+        for output in (ours, theirs)
+    )
     torch.testing.assert_close(part.entropy(ours, previous), -(log_p.exp() * log_p).sum(0))
-    torch.testing.assert_close(part.kl(ours, theirs, previous), (log_p.exp() * (log_p - log_q)).sum(0), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        part.kl(ours, theirs, previous),
+        (log_p.exp() * (log_p - log_q)).sum(0),
+        atol=1e-5,
+        rtol=1e-4,
+    )
     expected = (log_p.exp()[..., None] * torch.stack(all_values)).sum(0)
     torch.testing.assert_close(part.mean(ours, previous), expected)
     likely = torch.tensor(possible)[log_p.argmax(0)]
@@ -62,14 +80,19 @@ def test_samples_come_as_often_as_they_are_likely(which):
     """Of many draws each combination has its share."""
     part, possible = discrete()[which]
     torch.manual_seed(1)
-    output, previous = torch.randn(1, part.width).expand(40000, -1), torch.tensor(possible[:1]).expand(40000, -1)
+    output, previous = (
+        torch.randn(1, part.width).expand(40000, -1),
+        torch.tensor(possible[:1]).expand(40000, -1),
+    )
     found = part.sample(output, previous, torch.rand(40000, part.draws), 1.5)
     for values in possible:
         share = (found == torch.tensor(values)).all(-1).float().mean()
         expected = part.log_prob(output[:1], torch.tensor([values]), previous[:1], 1.5).exp()[0]
         assert abs(share - expected) < 4 * math.sqrt(float(expected) / 40000) + 1e-3
     mean = part.mean(output[:1], previous[:1], 1.5)[0]
-    assert torch.allclose(found.mean(0), mean, atol=0.015), "the expected value is that of what is drawn at this temperature"
+    assert torch.allclose(found.mean(0), mean, atol=0.015), (
+        "the expected value is that of what is drawn at this temperature"
+    )
 
 
 def minimiser(options: Options, p: float) -> torch.Tensor:
@@ -77,13 +100,20 @@ def minimiser(options: Options, p: float) -> torch.Tensor:
     low, high = torch.tensor(-25.0, dtype=torch.float64), torch.tensor(25.0, dtype=torch.float64)
     for _ in range(80):
         logit = ((low + high) / 2).requires_grad_()
-        cost = p * options.cost(logit, torch.tensor(1.0)) + (1 - p) * options.cost(logit, torch.tensor(0.0))
+        cost = p * options.cost(logit, torch.tensor(1.0)) + (1 - p) * options.cost(
+            logit, torch.tensor(0.0)
+        )
         (slope,) = torch.autograd.grad(cost, logit)
         low, high = (low, logit.detach()) if slope > 0 else (logit.detach(), high)
     return (low + high) / 2
 
 
-@given(st.floats(0.002, 0.95), st.floats(0.2, 30), st.sampled_from([0.0, 1.0, 2.0]), st.sampled_from([0.0, 0.05]))
+@given(
+    st.floats(0.002, 0.95),
+    st.floats(0.2, 30),
+    st.sampled_from([0.0, 1.0, 2.0]),
+    st.sampled_from([0.0, 0.05]),
+)
 @settings(max_examples=60)
 def test_bent_losses_are_undone(p, weight, gamma, smoothing):
     """Whatever the weight, the focus and the smoothing, sampling has the probability of the data and not of the bent loss."""

@@ -28,14 +28,23 @@ def test_every_seat_is_from_seat(schema: Schema, seed: int) -> None:
     columns = tensors(schema, 4, seed)
     found = from_every_seat(schema, columns)
     for player in range(schema.players):
-        expected = from_seat(schema, {key: values.numpy() for key, values in columns.items()}, player)
+        expected = from_seat(
+            schema, {key: values.numpy() for key, values in columns.items()}, player
+        )
         for key, values in expected.items():
             np.testing.assert_array_equal(found[key][4 * player : 4 * player + 4].numpy(), values)
 
 
 def test_embedding_is_by_field() -> None:
     """Reals are scaled, flags are 0 and 1, and each choice reads its own rows of the table."""
-    keys = ["stage/id", "stage/wind", "player/x", "player/on_ground", "player/action", "player/hit_by"]
+    keys = [
+        "stage/id",
+        "stage/wind",
+        "player/x",
+        "player/on_ground",
+        "player/action",
+        "player/hit_by",
+    ]
     embed, columns = Embed(TOY, keys), tensors(TOY, 6, 1)
     out = embed(columns)
     assert out.shape == (6, embed.width)
@@ -80,7 +89,10 @@ def test_no_output_knows_its_target(trunk: str, head: str) -> None:
 
 
 def test_a_policy_is_shown_only_what_it_may_see() -> None:
-    """Columns outside `sees` change nothing; those in it, and the controls of the last frame, do."""
+    """Columns outside `sees` change nothing.
+
+    Those in it, and the controls of the last frame, do.
+    """
     policy = build(TOY, arguments("tiny", ["player/x"], width=8)).eval()
     view, reset = columns_of(TOY, 2, 5), torch.zeros(2, 5, dtype=torch.bool)
     values = policy.values.of(view)
@@ -98,10 +110,13 @@ def test_from_the_other_seat_it_is_the_same() -> None:
     policy = build(TOY, arguments("tiny", visible(TOY), width=8)).eval()
     columns, reset = columns_of(TOY, 2, 5), torch.zeros(4, 5, dtype=torch.bool)
     swapped = {
-        key: torch.from_numpy(v.copy()) for key, v in from_seat(TOY, {k: x.numpy() for k, x in columns.items()}, 1).items()
+        key: torch.from_numpy(v.copy())
+        for key, v in from_seat(TOY, {k: x.numpy() for k, x in columns.items()}, 1).items()
     }
     ours, theirs = (from_every_seat(TOY, side) for side in (columns, swapped))
-    one, two = (policy.seq(side, policy.values.of(side), reset)[0].output for side in (ours, theirs))
+    one, two = (
+        policy.seq(side, policy.values.of(side), reset)[0].output for side in (ours, theirs)
+    )
     assert torch.equal(one[:2], two[2:])
     assert torch.equal(one[2:], two[:2])
 
@@ -134,15 +149,27 @@ def test_what_is_late_is_the_game_and_not_the_own_hand() -> None:
 
 
 def test_players_and_strength_change_the_style() -> None:
-    """A policy told another name or strength answers otherwise; nobody in particular is the default; strangers are refused."""
-    policy = build(PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True)).eval()
-    view, noise = {key: values[:, 0] for key, values in columns_of(PAD, 2, 1).items()}, torch.rand(2, policy.draws)
+    """A policy told another name or strength answers otherwise.
+
+    Nobody in particular is the default; strangers are refused.
+    """
+    policy = build(
+        PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True)
+    ).eval()
+    view, noise = (
+        {key: values[:, 0] for key, values in columns_of(PAD, 2, 1).items()},
+        torch.rand(2, policy.draws),
+    )
 
     def sure(style):
         return policy.step(view, policy.initial(2), noise * 0 + 0.5, style=style)[1]
 
-    assert not torch.equal(sure(policy.style_of(["ann", "ann"])), sure(policy.style_of(["bob", "bob"])))
-    assert not torch.equal(sure(policy.style_of(["ann", "ann"], [2.0, 2.0])), sure(policy.style_of(["ann", "ann"])))
+    assert not torch.equal(
+        sure(policy.style_of(["ann", "ann"])), sure(policy.style_of(["bob", "bob"]))
+    )
+    assert not torch.equal(
+        sure(policy.style_of(["ann", "ann"], [2.0, 2.0])), sure(policy.style_of(["ann", "ann"]))
+    )
     assert torch.equal(sure(policy.style_of(["", ""])), sure(None))
     with pytest.raises(UsageError, match="no style of 'bop': did you mean 'bob'"):
         policy.style_of(["bop", "ann"])
@@ -153,7 +180,9 @@ def test_players_and_strength_change_the_style() -> None:
 
 def test_nobody_in_particular_is_learned_too() -> None:
     """While it learns, a tenth of the matches is not told whose they are, so that a policy without a name is trained."""
-    policy = build(PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True))
+    policy = build(
+        PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True)
+    )
     style = policy.style_of(["ann"] * 4000, [2.0] * 4000)
     told = policy.train().style(style, 4000, torch.device("cpu"))
     nameless = (told[:, :8] == policy.style.table.weight[0]).all(1)
@@ -164,16 +193,25 @@ def test_nobody_in_particular_is_learned_too() -> None:
 
 def test_a_control_counts_only_in_its_mode() -> None:
     """A control whose mode is off is never pressed, and is neutral among the targets."""
-    group = Group("stick", (Flag("a", when="ball/held"), Flag("b", when="!ball/held")), slots=2, per="player")
+    group = Group(
+        "stick", (Flag("a", when="ball/held"), Flag("b", when="!ball/held")), slots=2, per="player"
+    )
     schema = Schema("modes", 30, (Group("ball", (Flag("held"),)),), group)
-    policy = build(schema, arguments("tiny", ["ball/held"], width=8, bias=50.0, head="independent")).eval()
+    policy = build(
+        schema, arguments("tiny", ["ball/held"], width=8, bias=50.0, head="independent")
+    ).eval()
     view = {"ball/held": torch.tensor([[True], [False]]), "stick/a": torch.zeros(2, 2, dtype=torch.bool),
             "stick/b": torch.zeros(2, 2, dtype=torch.bool)}  # fmt: skip
     controls, _, _ = policy.step(view, policy.initial(2), torch.rand(2, policy.draws))
     assert controls["stick/a"].tolist() == [[True], [False]]
     assert controls["stick/b"].tolist() == [[False], [True]]
     with pytest.raises(SchemaError, match="when='ball/hold'"):
-        Schema("modes", 30, schema.state, Group("stick", (Flag("a", when="ball/hold"),), slots=2, per="player"))
+        Schema(
+            "modes",
+            30,
+            schema.state,
+            Group("stick", (Flag("a", when="ball/hold"),), slots=2, per="player"),
+        )
 
 
 def test_answers_choose_and_join_controls() -> None:
@@ -186,14 +224,22 @@ def test_answers_choose_and_join_controls() -> None:
     back = values.columns(found)
     assert list(back) == list(PAD.control_keys)
     assert not back["stick/b"].any()
-    np.testing.assert_array_equal(values.of_arrays({k: v.numpy() for k, v in columns.items()}), found.numpy())
-    for wrong, message in ((("stick/c",), "cannot answer 'stick/c'"), (("stick/a|stick/push",), "different kinds")):
+    np.testing.assert_array_equal(
+        values.of_arrays({k: v.numpy() for k, v in columns.items()}), found.numpy()
+    )
+    for wrong, message in (
+        (("stick/c",), "cannot answer 'stick/c'"),
+        (("stick/a|stick/push",), "different kinds"),
+    ):
         with pytest.raises(UsageError, match=message):
             Values(PAD, wrong)
 
 
 def test_the_vocabulary_is_what_the_data_often_does() -> None:
-    """Combinations seen often enough are points, frequent ones first, neutral before all; sticks are rings."""
+    """Combinations seen often enough are points, frequent ones first, neutral before all.
+
+    Sticks are rings.
+    """
     values = Values(PAD)
     rows = np.zeros((700, len(values.names)), np.float32)
     a, b, push = (values.names.index(f"stick/{name}") for name in ("a", "b", "push"))
@@ -225,7 +271,13 @@ def test_the_older_policy_has_its_older_size(name: str, parameters: int) -> None
 def test_the_seeds_loss_is_what_it_was() -> None:
     """Mean squared error of squashed sticks in shares of their range, plus the mean cross-entropy of the buttons."""
     policy = build(
-        PAD, arguments("policy-mlp", PAD.state_keys, width=8, answers=("stick/m_x", "stick/m_y", "stick/a", "stick/b"))
+        PAD,
+        arguments(
+            "policy-mlp",
+            PAD.state_keys,
+            width=8,
+            answers=("stick/m_x", "stick/m_y", "stick/a", "stick/b"),
+        ),
     )
     output = torch.randn(6, policy.head.width)
     columns = {key: v[:, 0] for key, v in columns_of(PAD, 6, 1).items()}
@@ -239,7 +291,9 @@ def test_the_seeds_loss_is_what_it_was() -> None:
 def test_seeds_of_weights() -> None:
     """The same seed gives the same weights, and building moves nobody's random numbers."""
     state = torch.get_rng_state()
-    one, two, three = (build(TOY, arguments("tiny", []), seed).head.begin.weight for seed in (1, 1, 2))
+    one, two, three = (
+        build(TOY, arguments("tiny", []), seed).head.begin.weight for seed in (1, 1, 2)
+    )
     assert torch.equal(one, two)
     assert not torch.equal(one, three)
     assert torch.equal(state, torch.get_rng_state())
@@ -251,25 +305,35 @@ def test_refusals_of_policies() -> None:
         arguments("tinny", [])
     with pytest.raises(UsageError, match="no argument 'widht': did you mean 'width'"):
         arguments("tiny", [], widht=3)
-    large = Schema("large", 30, (Group("match", (Choice("seed", 1 << 32), Flag("over"))),), PAD.controls)
+    large = Schema(
+        "large", 30, (Group("match", (Choice("seed", 1 << 32), Flag("over"))),), PAD.controls
+    )
     assert "match/seed" not in visible(large)
     with pytest.raises(SchemaError, match="cannot be embedded"):
         build(large, arguments("tiny", ["match/seed"]))
 
 
 @pytest.mark.parametrize(
-    ("head", "reals"), [("chain", "regression"), ("independent", "regression"), ("independent", "mixture")]
+    ("head", "reals"),
+    [("chain", "regression"), ("independent", "regression"), ("independent", "mixture")],
 )
 def test_slips_change_a_few_own_controls_and_nothing_else(head, reals):
-    """So many frames have any other own controls in the past; what others did is untouched, and so is a policy that plays."""
-    policy = build(PAD, arguments("small", PAD.state_keys, slips=0.25, blank=0.0, head=head, reals=reals))
+    """So many frames have any other own controls in the past.
+
+    What others did is untouched, and so is a policy that plays.
+    """
+    policy = build(
+        PAD, arguments("small", PAD.state_keys, slips=0.25, blank=0.0, head=head, reals=reals)
+    )
     view, each = columns_of(PAD, 20, 30), policy.values.slots
     torch.manual_seed(0)
     slipped = policy.slipped(view)
     changed = torch.zeros(20, 30, dtype=torch.bool)
     for key, values in view.items():
         assert slipped[key].dtype == values.dtype
-        assert torch.equal(slipped[key][..., each:], values[..., each:]) or key not in PAD.control_keys
+        assert (
+            torch.equal(slipped[key][..., each:], values[..., each:]) or key not in PAD.control_keys
+        )
         assert key in PAD.control_keys or slipped[key] is values
         if key in PAD.control_keys:
             changed |= (slipped[key][..., :each] != values[..., :each]).any(-1)
@@ -277,6 +341,9 @@ def test_slips_change_a_few_own_controls_and_nothing_else(head, reals):
             assert slipped[key].float().min() >= low - 1e-6
             assert slipped[key].float().max() <= high + 1e-6
     assert 0.15 < changed.float().mean() < 0.31
-    pressed, reset = policy.values.of(columns_of(PAD, 20, 30, seed=9)), torch.zeros(20, 30, dtype=torch.bool)
+    pressed, reset = (
+        policy.values.of(columns_of(PAD, 20, 30, seed=9)),
+        torch.zeros(20, 30, dtype=torch.bool),
+    )
     assert torch.equal(policy.eval()(view, pressed, reset), policy(view, pressed, reset))
     assert not torch.equal(policy.train()(view, pressed, reset), policy(view, pressed, reset))

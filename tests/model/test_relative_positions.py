@@ -26,7 +26,12 @@ FIELD = Schema(
             slots=2,
             per="player",
         ),
-        Group("ball", (Flag("there"), Real("x", scale=0.1, unit="m", mirror="negate"), Real("luck")), slots=2, mask="there"),
+        Group(
+            "ball",
+            (Flag("there"), Real("x", scale=0.1, unit="m", mirror="negate"), Real("luck")),
+            slots=2,
+            mask="there",
+        ),
         Group("wall", (Real("x", unit="ft"),)),
     ),
     controls=Group("pad", (Flag("a"), Real("x", unit="m")), slots=2, per="player"),
@@ -46,7 +51,10 @@ def distances(embed, columns):
 
 
 def test_what_has_one_name_and_unit_is_compared():
-    """Own slot against all others of the same name and unit; other units, no unit and controls are left alone."""
+    """Own slot against all others of the same name and unit.
+
+    Other units, no unit and controls are left alone.
+    """
     assert [tuple(pair) for pair in pairs(FIELD, KEYS)] == [
         ("player/x", "player/x", 1),
         ("player/x", "ball/x", 0),
@@ -54,15 +62,23 @@ def test_what_has_one_name_and_unit_is_compared():
         ("player/age", "player/age", 1),
     ]
     unseen = [key for key in KEYS if key != "ball/there"]
-    assert {pair.other for pair in pairs(FIELD, unseen)} == {"player/x", "player/age"}, "nobody knows whether there is a ball"
+    assert {pair.other for pair in pairs(FIELD, unseen)} == {"player/x", "player/age"}, (
+        "nobody knows whether there is a ball"
+    )
     assert pairs(TOY, ["stage/wind"]) == []
 
 
 def test_distances_by_hand():
-    """The other's place less the own, in the own field's scale, as it is and squashed; what is not there is at 0."""
+    """The other's place less the own, in the own field's scale, as it is and squashed.
+
+    What is not there is at 0.
+    """
     columns = {key: tensor(values) for key, values in FIELD.neutral(1).items()}
     columns["player/x"] = torch.tensor([[1.0, 4.0]])
-    columns["ball/x"], columns["ball/there"] = torch.tensor([[0.0, 0.5]]), torch.tensor([[False, True]])
+    columns["ball/x"], columns["ball/there"] = (
+        torch.tensor([[0.0, 0.5]]),
+        torch.tensor([[False, True]]),
+    )
     found = distances(Embed(FIELD, KEYS, distances=True), columns)
     steep = list(LOOKS.values())
     for name, away in (("player/x[1]", 1.5), ("ball/x[0]", 0.0), ("ball/x[1]", -0.25)):
@@ -76,9 +92,14 @@ def test_they_do_not_depend_on_where_everything_stands(seed, shift):
     """A scene moved as a whole has the same distances, and a mirrored one has those along x with the other sign."""
     columns = tensors(FIELD, 4, seed)
     embed = Embed(FIELD, KEYS, distances=True)
-    moved = {key: values + shift if key.endswith("r/x") else values for key, values in columns.items()}
+    moved = {
+        key: values + shift if key.endswith("r/x") else values for key, values in columns.items()
+    }
     moved["ball/x"] = columns["ball/x"] + shift
-    other = {key: tensor(values) for key, values in mirrored(FIELD, random_columns(FIELD, 4, seed)).items()}
+    other = {
+        key: tensor(values)
+        for key, values in mirrored(FIELD, random_columns(FIELD, 4, seed)).items()
+    }
     here, there, turned = (distances(embed, each) for each in (columns, moved, other))
     for name, values in here.items():
         torch.testing.assert_close(there[name], values, atol=1e-2, rtol=1e-3)
@@ -94,9 +115,14 @@ def test_features_are_named_and_counted():
             features = embed(tensors(schema, 2, 0))
             named = embed.describe()
             assert features.shape == (2, embed.width) == (2, named[-1][2])
-            assert any(" from " in name for name, _, _ in named) == (wanted and bool(pairs(schema, keys)))
+            assert any(" from " in name for name, _, _ in named) == (
+                wanted and bool(pairs(schema, keys))
+            )
             assert all(first < embed.fixed for name, first, _ in named if " from " in name)
     assert Distances(FIELD, ["wall/x"], []).width == 0
     assert "distances" not in PRESETS["policy-mlp"]
-    shown = {preset: build(FIELD, arguments(preset, FIELD.state_keys)).embed.distances for preset in ("policy-mlp", "default")}
+    shown = {
+        preset: build(FIELD, arguments(preset, FIELD.state_keys)).embed.distances
+        for preset in ("policy-mlp", "default")
+    }
     assert (shown["policy-mlp"], shown["default"] is None) == (None, False)

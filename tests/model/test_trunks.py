@@ -19,7 +19,9 @@ CLOSE = {"atol": 1e-5, "rtol": 0}
 
 def trunk(name: str, **changes):
     """A small one, two layers deep; the first two of its five features are facts."""
-    return trunks.build(Design(trunk=name, width=16, depth=2, frames=4, layers=2, **changes), 5, 2).eval()
+    return trunks.build(
+        Design(trunk=name, width=16, depth=2, frames=4, layers=2, **changes), 5, 2
+    ).eval()
 
 
 @pytest.mark.parametrize("name", TRUNKS)
@@ -53,7 +55,9 @@ def test_a_reset_forgets_and_nothing_sees_ahead(name):
     earlier, later = x.clone(), x.clone()
     earlier[0, :5] += 1
     later[0, 9:] += 1
-    ours, before, after = (made.seq(values, made.begin(1, x.device), reset)[0] for values in (x, earlier, later))
+    ours, before, after = (
+        made.seq(values, made.begin(1, x.device), reset)[0] for values in (x, earlier, later)
+    )
     torch.testing.assert_close(before[0, 5:], ours[0, 5:], **CLOSE)
     torch.testing.assert_close(after[0, :9], ours[0, :9], **CLOSE)
     assert not torch.allclose(before[0, :5], ours[0, :5])
@@ -68,7 +72,10 @@ def test_rows_of_a_memory_belong_to_their_match(name):
     _, one = made.seq(x[:, :4], made.begin(2, x.device), none[:, :4])
     _, two = made.seq(x[:, :6], made.begin(2, x.device), none[:, :6])
     chosen = torch.tensor([True, False])
-    merged = {key: torch.where(chosen.view(-1, *[1] * (one[key].ndim - 1)), one[key], two[key]) for key in one}
+    merged = {
+        key: torch.where(chosen.view(-1, *[1] * (one[key].ndim - 1)), one[key], two[key])
+        for key in one
+    }
     found, _ = made.step(x[:, 8], merged, none[:, 8])
     torch.testing.assert_close(found[0], made.step(x[:, 8], one, none[:, 8])[0][0], **CLOSE)
     torch.testing.assert_close(found[1], made.step(x[:, 8], two, none[:, 8])[0][1], **CLOSE)
@@ -79,7 +86,11 @@ def test_the_recurrent_gradient_is_the_one_of_the_definition():
     torch.manual_seed(0)
     steps, batch, width = 7, 3, 4
     gates, h = torch.randn(steps, batch, 3 * width, dtype=torch.float32), torch.randn(batch, width)
-    weight, bias, keep = torch.randn(3 * width, width), torch.randn(width), (torch.rand(steps, batch, 1) > 0.3).float()
+    weight, bias, keep = (
+        torch.randn(3 * width, width),
+        torch.randn(width),
+        (torch.rand(steps, batch, 1) > 0.3).float(),
+    )
     weights_of_out = torch.randn(steps, batch, width)
 
     def plain(gates, h, weight, bias):
@@ -87,7 +98,9 @@ def test_the_recurrent_gradient_is_the_one_of_the_definition():
         for t in range(steps):
             h = h * keep[t]
             recalled = h @ weight.t()
-            reset, update = torch.sigmoid(gates[t, :, : 2 * width] + recalled[:, : 2 * width]).chunk(2, -1)
+            reset, update = torch.sigmoid(
+                gates[t, :, : 2 * width] + recalled[:, : 2 * width]
+            ).chunk(2, -1)
             fresh = torch.tanh(gates[t, :, 2 * width :] + reset * (recalled[:, 2 * width :] + bias))
             h = (1 - update) * fresh + update * h
             out.append(h)
@@ -120,18 +133,27 @@ def test_dropout_drops_its_share_and_keeps_the_mean(share):
 
 
 @pytest.mark.parametrize("schema", [TOY, PAD], ids=["toy", "pad"])
-@pytest.mark.parametrize("changes", [{}, {"delay": 3, "blank": 0.3, "reals": "mixture"}], ids=["plain", "late"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"delay": 3, "blank": 0.3, "reals": "mixture"}], ids=["plain", "late"]
+)
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("name", TRUNKS)
 def test_a_policy_steps_as_it_was_trained(name, head, changes, schema):
     """Stepped over an episode with resets, a policy gives its samples the log-probabilities that training computes on them."""
     torch.manual_seed(2)
-    made = build(schema, arguments("default", schema.state_keys, trunk=name, head=head, width=16, frames=4, **changes)).eval()
+    made = build(
+        schema,
+        arguments(
+            "default", schema.state_keys, trunk=name, head=head, width=16, frames=4, **changes
+        ),
+    ).eval()
     view, reset = columns_of(schema, 2, 15), torch.rand(2, 15) < 0.2
     memory, played, sure = made.initial(2), [], []
     for t in range(15):
         frame = {key: values[:, t] for key, values in view.items()}
-        controls, log_prob, memory = made.step(frame, memory, torch.rand(2, made.draws), reset=reset[:, t])
+        controls, log_prob, memory = made.step(
+            frame, memory, torch.rand(2, made.draws), reset=reset[:, t]
+        )
         played.append(made.values.of(controls))
         sure.append(log_prob)
     actions = torch.stack(played, 1)

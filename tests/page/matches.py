@@ -74,7 +74,12 @@ def random_match(schema, frames=60, seed=0, *, kinds=2, **meta):
     events["what"] = draws.integers(0, 3, frames)
     events["player"] = draws.integers(0, 2, frames)
     events["other"] = np.where(draws.random(frames) < 0.3, -1, 1 - events["player"])
-    meta = {"players": ["ann", "bob"], "world": schema.name, "result": {"winner": 1, "reason": "knock-out"}, **meta}
+    meta = {
+        "players": ["ann", "bob"],
+        "world": schema.name,
+        "result": {"winner": 1, "reason": "knock-out"},
+        **meta,
+    }
     return Episode(random_columns(schema, frames + 1, seed), meta, events)
 
 

@@ -7,7 +7,19 @@ from html.parser import HTMLParser
 
 import pytest
 
-from shadowbox.page.document import Html, badge, bars, code, facts, folded, heading, page, sentence, table, with_interval
+from shadowbox.page.document import (
+    Html,
+    badge,
+    bars,
+    code,
+    facts,
+    folded,
+    heading,
+    page,
+    sentence,
+    table,
+    with_interval,
+)
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=\"alert('2')\">&amp;'"
 
@@ -84,7 +96,9 @@ def test_a_page_fetches_nothing() -> None:
         assert sign not in text
     seen = Tags(text.replace("<!doctype html>", ""))
     assert "style" in seen.tags
-    assert all(value.startswith("data:") for name, value in seen.attributes if name in ("href", "src"))
+    assert all(
+        value.startswith("data:") for name, value in seen.attributes if name in ("href", "src")
+    )
     assert text.count("A title") == 2  # in the window's title and on the page
 
 
@@ -104,6 +118,17 @@ def test_the_best_of_several_is_bold() -> None:
 
 def test_bars_are_as_long_as_their_share() -> None:
     """A share of 1 is the full length, 0 none; what lies outside is cut."""
-    text = bars([(name, share, "label", "p1") for name, share in zip("abcde", (1.0, 0.25, 0.0, 7.0, -1.0), strict=True)])
-    assert [part.split('"')[0] for part in text.split('width="')[1:]] == ["400.0", "100.0", "0.0", "400.0", "0.0"]
+    text = bars(
+        [
+            (name, share, "label", "p1")
+            for name, share in zip("abcde", (1.0, 0.25, 0.0, 7.0, -1.0), strict=True)
+        ]
+    )
+    assert [part.split('"')[0] for part in text.split('width="')[1:]] == [
+        "400.0",
+        "100.0",
+        "0.0",
+        "400.0",
+        "0.0",
+    ]
     assert 'viewBox="0 0 720 120"' in text

@@ -18,7 +18,10 @@ from shadowbox.page import paint
 from shadowbox.page.document import Html, shell
 from shadowbox.page.match_page import MODULES, _column, bundle, event_list, hello
 
-SCENES = {"brawl": (BRAWL.schema, BRAWL.scene(), len(BRAWL.event_kinds)), "everything": (ZOO, EVERYTHING, 2)}
+SCENES = {
+    "brawl": (BRAWL.schema, BRAWL.scene(), len(BRAWL.event_kinds)),
+    "everything": (ZOO, EVERYTHING, 2),
+}
 
 OPEN = """([hello, text, events]) => {
   const rows = new modules.$rows.Rows(hello);
@@ -34,7 +37,9 @@ def modules(chromium, tmp_path_factory):
     """A page that holds the viewer's modules and nothing else."""
     names = ", ".join(f"${name}" for name in MODULES)
     path = tmp_path_factory.mktemp("modules") / "modules.html"
-    path.write_text(shell("modules", Html(""), script=f"{bundle(MODULES)}\nwindow.modules = {{ {names} }};"))
+    path.write_text(
+        shell("modules", Html(""), script=f"{bundle(MODULES)}\nwindow.modules = {{ {names} }};")
+    )
     page = chromium.new_page()
     page.goto(f"file://{path}")
     until(page, "window.modules")
@@ -79,7 +84,9 @@ def test_the_camera_holds_every_body(film):
     bounds = film.scene["bounds"]
     for frame in range(film.length):
         left, top, right, bottom = film.camera(frame)
-        assert np.isclose((right - left) / (bottom - top), (bounds[2] - bounds[0]) / (bounds[3] - bounds[1]))
+        assert np.isclose(
+            (right - left) / (bottom - top), (bounds[2] - bounds[0]) / (bounds[3] - bounds[1])
+        )
         for body in film._bodies(frame):
             assert left <= np.clip(body["x"], bounds[0], bounds[2]) <= right
             assert top <= np.clip(body["y"], bounds[1], bounds[3]) <= bottom
@@ -106,8 +113,12 @@ def test_every_column_of_any_schema(modules, schema):
 def test_every_half_precision_number(modules):
     """All 65,536 of them are decoded as NumPy decodes them."""
     bits = np.arange(1 << 16, dtype=np.uint16)
-    theirs = modules.evaluate("Array.from({ length: 65536 }, (_, bits) => String(modules.$rows.half(bits)))")
-    np.testing.assert_array_equal([float(text) for text in theirs], bits.view(np.float16).astype(float))
+    theirs = modules.evaluate(
+        "Array.from({ length: 65536 }, (_, bits) => String(modules.$rows.half(bits)))"
+    )
+    np.testing.assert_array_equal(
+        [float(text) for text in theirs], bits.view(np.float16).astype(float)
+    )
 
 
 def test_the_painters_share_their_colours(modules):

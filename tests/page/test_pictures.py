@@ -34,7 +34,9 @@ def test_a_picture_has_the_proportions_of_the_world(film, theme):
 
 def test_a_picture_of_a_dream_says_so(film):
     """The picture of a dream differs from the same picture of a true world at the top, where DREAM stands."""
-    true, dream = (paint_frame(film, 30, width=400, world=world) for world in ("zoo", "dream:runs/w"))
+    true, dream = (
+        paint_frame(film, 30, width=400, world=world) for world in ("zoo", "dream:runs/w")
+    )
     assert (true[:40, 120:280] != dream[:40, 120:280]).any()
 
 
@@ -52,12 +54,18 @@ def test_a_film_plays_at_its_pace(film, tmp_path):
 def test_the_same_match_is_the_same_page():
     """A page holds no time and no chance: writing it twice gives the same bytes."""
     match = random_match(ZOO)
-    pages = {match_page("m", hello(ZOO, EVERYTHING, players=[]), ZOO.pack(match.columns), match.events) for _ in range(2)}
+    pages = {
+        match_page("m", hello(ZOO, EVERYTHING, players=[]), ZOO.pack(match.columns), match.events)
+        for _ in range(2)
+    }
     assert len(pages) == 1
 
 
 def test_hello_names_everybody_and_checks_the_scene():
-    """Seats without a name are called P1 and P2; a scene that does not fit the schema is refused."""
+    """Seats without a name are called P1 and P2.
+
+    A scene that does not fit the schema is refused.
+    """
     assert hello(ZOO, EVERYTHING, players=["ann"])["players"] == ["ann", "P2"]
     with pytest.raises(SchemaError, match="no column"):
         hello(ZOO, BRAWL.scene(), players=[])

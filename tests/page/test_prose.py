@@ -10,7 +10,25 @@ from hypothesis import strategies as st
 
 from shadowbox.page.prose import prose
 
-TAGS = {"p", "h2", "h3", "ul", "ol", "li", "pre", "code", "b", "em", "div", "table", "thead", "tbody", "tr", "th", "td"}
+TAGS = {
+    "p",
+    "h2",
+    "h3",
+    "ul",
+    "ol",
+    "li",
+    "pre",
+    "code",
+    "b",
+    "em",
+    "div",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
 
 
 class Tags(HTMLParser):

@@ -40,7 +40,11 @@ def saved(tmp_path, match):
         path = tmp_path / "match.html"
         schema = BRAWL.schema if shown is match else ZOO
         rows = schema.pack(shown.columns)
-        path.write_text(match_page("a match", greeting or greet(), rows, shown.events, result=shown.meta["result"]))
+        path.write_text(
+            match_page(
+                "a match", greeting or greet(), rows, shown.events, result=shown.meta["result"]
+            )
+        )
         return path
 
     return write
@@ -73,7 +77,11 @@ def test_a_file_shows_the_frame_that_was_scrubbed_to(saved, visit, match):
     damage = match.columns["player/damage"][shown["frame"]]
     assert shown["numbers"] == [[f"{value:.0f}"] for value in damage]
     pressed = page.locator(".pad.p1 .key.down").all_inner_texts()
-    expected = [key.split("/")[1] for key in BRAWL.schema.control_keys if match.columns[key][shown["frame"], 0]]
+    expected = [
+        key.split("/")[1]
+        for key in BRAWL.schema.control_keys
+        if match.columns[key][shown["frame"], 0]
+    ]
     assert [key.lower() for key in pressed] == expected
     assert int(page.locator(".strip").get_attribute("aria-valuenow")) == shown["frame"]
     assert painted(page) > 1000
@@ -93,7 +101,10 @@ def painted(page):
 
 
 def test_it_plays_to_the_end_and_says_who_won(saved, visit):
-    """Opened without a frame it plays; at the end it stops and the result stands on the stage; play begins again."""
+    """Opened without a frame it plays.
+
+    At the end it stops and the result stands on the stage; play begins again.
+    """
     page = ready(visit(saved()))
     assert state(page)["playing"]
     until(page, "!__viewer.playing && __viewer.frame === 90")
@@ -107,7 +118,13 @@ def test_keys(saved, visit):
     """Space, arrows, seconds, home and end, speed, hit boxes, trails, the list of keys: each does what the list says."""
     page = ready(visit(saved(), part="#40"))
     press = page.keyboard.press
-    for key, frame in (("ArrowRight", 41), ("ArrowLeft", 40), ("Shift+ArrowRight", 70), ("Shift+ArrowLeft", 40), ("End", 90)):
+    for key, frame in (
+        ("ArrowRight", 41),
+        ("ArrowLeft", 40),
+        ("Shift+ArrowRight", 70),
+        ("Shift+ArrowLeft", 40),
+        ("End", 90),
+    ):
         press(key)
         assert state(page)["frame"] == frame, key
     press("Home")
@@ -196,11 +213,19 @@ def test_a_dream_says_so(saved, visit, world, dreams):
 
 
 def test_events_by_name(saved, visit, match):
-    """The legend counts every kind that happened; a press takes a kind off the timeline or puts it on."""
+    """The legend counts every kind that happened.
+
+    A press takes a kind off the timeline or puts it on.
+    """
     page = ready(visit(saved(), part="#0"))
-    counts = {kind: int((match.events["kind"] == number).sum()) for number, kind in enumerate(BRAWL.event_kinds)}
+    counts = {
+        kind: int((match.events["kind"] == number).sum())
+        for number, kind in enumerate(BRAWL.event_kinds)
+    }
     expected = [f"{kind} {count}" for kind, count in counts.items() if count]
-    assert [" ".join(text.split()) for text in page.locator(".legend button").all_inner_texts()] == expected
+    assert [
+        " ".join(text.split()) for text in page.locator(".legend button").all_inner_texts()
+    ] == expected
     chip = page.get_by_role("button", name="land on the timeline")
     before = page.evaluate("document.querySelector('.strip canvas').toDataURL()")
     assert chip.get_attribute("aria-pressed") == "false"
@@ -218,7 +243,9 @@ def test_sticks_bars_and_words(saved, visit):
     assert page.locator(".pad.p2 .level").inner_text() == "trigger"
     word = ("calm", "wild")[zoo.columns["pad/mode"][7, 1]]
     assert page.locator(".pad.p2 .word").inner_text() == f"mode {word}"
-    share = page.evaluate("document.querySelector('.pad.p2 .level i').style.getPropertyValue('--share')")
+    share = page.evaluate(
+        "document.querySelector('.pad.p2 .level i').style.getPropertyValue('--share')"
+    )
     assert float(share) == pytest.approx(float(zoo.columns["pad/trigger"][7, 1]))
 
 
@@ -262,7 +289,10 @@ def test_a_live_match_is_followed_to_its_end(live):
 
 
 def test_who_plays_sees_the_newest_row(live):
-    """The first row is drawn at once; with behind="0" the picture is the newest row as soon as it is there."""
+    """The first row is drawn at once.
+
+    With behind="0" the picture is the newest row as soon as it is there.
+    """
     live.page.evaluate("__viewer.setAttribute('behind', '0')")
     live.send(0, 1)
     assert state(live.page)["shapes"] > 0
@@ -272,7 +302,10 @@ def test_who_plays_sees_the_newest_row(live):
 
 
 def test_who_scrubs_back_stays_there(live):
-    """After scrubbing back new rows do not move the picture; the button named live brings the newest one back."""
+    """After scrubbing back new rows do not move the picture.
+
+    The button named live brings the newest one back.
+    """
     live.send(0, 60)
     live.page.evaluate("__viewer.seek(5)")
     live.page.keyboard.press("ArrowRight")
@@ -287,13 +320,20 @@ def test_who_scrubs_back_stays_there(live):
 
 
 def test_left_out_rows_stand_still(live):
-    """Rows that a slow client did not get show the last one before them, and are counted; late ones still find their place."""
+    """Rows that a slow client did not get show the last one before them, and are counted.
+
+    Late ones still find their place.
+    """
     live.send(0, 20)
     live.send(30, 40)
     assert state(live.page)["skipped"] == 10
     damage = "(frame) => __viewer.rows.at(frame)['player/damage'][0]"
     ours = live.match.columns["player/damage"][:, 0]
-    assert [live.page.evaluate(damage, frame) for frame in (19, 25, 30)] == [ours[19], ours[19], ours[30]]
+    assert [live.page.evaluate(damage, frame) for frame in (19, 25, 30)] == [
+        ours[19],
+        ours[19],
+        ours[30],
+    ]
     live.page.evaluate("__viewer.film.shapes(30)")  # its trail comes from the rows that stood still
     live.send(20, 30)
     assert live.page.evaluate(damage, 25) == ours[25]

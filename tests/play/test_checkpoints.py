@@ -95,14 +95,22 @@ def test_options_combine(card):
 
 
 def test_a_style_is_called_by_name(tmp_path):
-    """A policy that was told who plays, and how strong, plays as either one; strangers are refused."""
-    made = policy.arguments("tiny", ["player/x", "player/state"], width=16, players=("ann", "bob"), strength=True)
+    """A policy that was told who plays, and how strong, plays as either one.
+
+    Strangers are refused.
+    """
+    made = policy.arguments(
+        "tiny", ["player/x", "player/state"], width=16, players=("ann", "bob"), strength=True
+    )
     model = policy.build(BRAWL.schema, made, 0)
     save(tmp_path / "r", 1, About("policy", BRAWL.schema, "tiny", made), model.state_dict(), {})
 
     def pressed(style):
         agent = specs.agent(f"policy:{tmp_path / 'r'}{style}", BRAWL)
-        state, view = agent.start(np.arange(200), np.zeros(200, np.int64)), BRAWL.schema.neutral(200)
+        state, view = (
+            agent.start(np.arange(200), np.zeros(200, np.int64)),
+            BRAWL.schema.neutral(200),
+        )
         return np.concatenate([values.ravel() for values in agent.act(view, state)[0].values()])
 
     styles = ("", "@player=ann", "@player=bob", "@strength=9", "@player=ann@strength=9")
@@ -123,7 +131,11 @@ def test_shipped_policies_have_names(card):
 
 def test_runs_are_found(card):
     """The policies among the runs, at every depth, of this game alone."""
-    assert [str(path.relative_to(card)) for path in learned.runs_of(card, "brawl")] == ["x/10", "x/2", "sweep/wide/0"]
+    assert [str(path.relative_to(card)) for path in learned.runs_of(card, "brawl")] == [
+        "x/10",
+        "x/2",
+        "sweep/wide/0",
+    ]
     assert learned.runs_of(card, "melee") == []
 
 
@@ -133,14 +145,39 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
     folder = run(tmp_path / "r", 3) / "checkpoints" / "00000003"
     spec = f"policy:{tmp_path / 'r'}"
     assert specs.agent(spec, BRAWL).mark == ""
-    (folder / gate.FILE).write_text(json.dumps({"gate": {"passed": False, "why": ["keys/j begins 0.00 times", "and k"]}}))
-    assert specs.agent(spec, BRAWL).mark == "failed the behaviour gate: keys/j begins 0.00 times (and 1 more)"
-    assert shown(capsys, "match", "brawl", "--p0", spec, "--p1", "constant", "--out", str(tmp_path / "m.html"))["marks"] == [
+    (folder / gate.FILE).write_text(
+        json.dumps({"gate": {"passed": False, "why": ["keys/j begins 0.00 times", "and k"]}})
+    )
+    assert (
+        specs.agent(spec, BRAWL).mark
+        == "failed the behaviour gate: keys/j begins 0.00 times (and 1 more)"
+    )
+    assert shown(
+        capsys,
+        "match",
+        "brawl",
+        "--p0",
+        spec,
+        "--p1",
+        "constant",
+        "--out",
+        str(tmp_path / "m.html"),
+    )["marks"] == [
         {"player": spec, "mark": "failed the behaviour gate: keys/j begins 0.00 times (and 1 more)"}
     ]
     assert "gate failed" in (tmp_path / "m.html").read_text()
     table = shown(
-        capsys, "tournament", "brawl", spec, "constant", "--matches", "2", "--workers", "1", "--out", str(tmp_path / "t")
+        capsys,
+        "tournament",
+        "brawl",
+        spec,
+        "constant",
+        "--matches",
+        "2",
+        "--workers",
+        "1",
+        "--out",
+        str(tmp_path / "t"),
     )
     assert list(table["marks"]) == [spec]
     (folder / gate.FILE).write_text(json.dumps({"gate": {"passed": True, "why": []}}))

@@ -36,7 +36,9 @@ def until(condition, seconds=90):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("names", "seed"), [(("based", "random"), 7), (("aggressive@delay=6", "expert"), 11)])
+@pytest.mark.parametrize(
+    ("names", "seed"), [(("based", "random"), 7), (("aggressive@delay=6", "expert"), 11)]
+)
 def test_it_is_the_match_that_play_gives(names, seed):
     """The same agents and seed give the rows, events and result of `play`, bit for bit, and an episode that a store takes."""
     match = begin(*names, seed=seed)
@@ -66,7 +68,10 @@ def test_it_keeps_the_pace():
 
 
 def test_pause_step_and_speed():
-    """Paused it shows its first frame and stands; a step is as many frames as were asked for; then it goes on, faster."""
+    """Paused it shows its first frame and stands.
+
+    A step is as many frames as were asked for; then it goes on, faster.
+    """
     match = begin("based", "random", speed=1, paused=True)
     until(lambda: match.length == 1)
     time.sleep(0.2)
@@ -87,15 +92,26 @@ def test_pause_step_and_speed():
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("raises", "failed with RuntimeError"), ("forgets", "failed with KeyError"), ("dreams", "failed with ValueError")],
+    [
+        ("raises", "failed with RuntimeError"),
+        ("forgets", "failed with KeyError"),
+        ("dreams", "failed with ValueError"),
+    ],
 )
 @pytest.mark.parametrize("seat", [0, 1])
 def test_who_breaks_the_rules_forfeits(name, why, seat):
-    """An agent that raises or presses nonsense loses, at the frame at which `play` ends it; what it said stays in the log."""
+    """An agent that raises or presses nonsense loses, at the frame at which `play` ends it.
+
+    What it said stays in the log.
+    """
     names = (name, "constant") if seat == 0 else ("constant", name)
     match = begin(*names)
     until(lambda: match.over)
-    assert match.result == {"winner": 1 - seat, "reason": "forfeit", "forfeit": [{"player": seat, "reason": why}]}
+    assert match.result == {
+        "winner": 1 - seat,
+        "reason": "forfeit",
+        "forfeit": [{"player": seat, "reason": why}],
+    }
     agents = [specs.agent(one, GAME) for one in names]
     (expected,) = play(GAME, specs.world("brawl", GAME, 1), agents, names, np.array([7]))
     assert match.rows(0, match.length) == GAME.schema.pack(expected.episode.columns).tobytes()
@@ -105,7 +121,10 @@ def test_who_breaks_the_rules_forfeits(name, why, seat):
 
 @pytest.mark.parametrize("name", ["sleeps", "dawdles"])
 def test_who_is_too_slow_forfeits(name, monkeypatch):
-    """One answer that does not come, or many that come late, cost the match; nobody waits for the agent to come back."""
+    """One answer that does not come, or many that come late, cost the match.
+
+    Nobody waits for the agent to come back.
+    """
     monkeypatch.setattr(module, "ALLOWANCE", 0.5)
     match = begin("constant", name, speed=1)
     until(lambda: match.length > 1)
@@ -131,7 +150,9 @@ def test_an_agent_may_be_slow_now_and_then():
                 time.sleep(1)
             return super().act(view, state)
 
-    match = begin("thinker", "constant", agents=[Thinker(GAME.schema), specs.agent("constant", GAME)])
+    match = begin(
+        "thinker", "constant", agents=[Thinker(GAME.schema), specs.agent("constant", GAME)]
+    )
     until(lambda: match.over or match.overdue())
     assert match.result["reason"] == "time-out"
 
@@ -151,7 +172,9 @@ def test_a_match_without_an_end_is_broken_off(monkeypatch):
     """A world that never ends a match does not fill the memory."""
     monkeypatch.setattr(module, "LONGEST", 50)
     game = dataclasses.replace(GAME, outcome=None)
-    match = Live(game, specs.world("brawl", GAME, 1), [specs.agent("constant", GAME)] * 2, ("a", "b"), 1)
+    match = Live(
+        game, specs.world("brawl", GAME, 1), [specs.agent("constant", GAME)] * 2, ("a", "b"), 1
+    )
     match.speed = AT_ONCE
     match.start()
     until(lambda: match.over)

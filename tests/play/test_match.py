@@ -52,9 +52,13 @@ def test_rows_are_aligned(game):
     state = world.reset(np.array([7]))
     for frame in range(frames + 1):
         for key in game.schema.state_keys:
-            np.testing.assert_array_equal(columns[key][frame], state[key][0], err_msg=f"{key} at {frame}")
+            np.testing.assert_array_equal(
+                columns[key][frame], state[key][0], err_msg=f"{key} at {frame}"
+            )
         if frame < frames:
-            state, _, done = world.step({key: columns[key][frame : frame + 1] for key in game.schema.control_keys})
+            state, _, done = world.step(
+                {key: columns[key][frame : frame + 1] for key in game.schema.control_keys}
+            )
             assert done[0] == (frame == frames - 1)
     for key in game.schema.control_keys:
         assert not columns[key][-1].any(), "the last row decides nothing"
@@ -108,7 +112,10 @@ def test_a_world_without_an_end_is_refused(game, monkeypatch):
 
 
 def test_delay_is_exactly_so_many_frames(game):
-    """A delayed agent decides on the view of N frames ago; a match that begins later starts with its own present."""
+    """A delayed agent decides on the view of N frames ago.
+
+    A match that begins later starts with its own present.
+    """
 
     class Echo:
         def start(self, seeds, players, state=None, where=None):

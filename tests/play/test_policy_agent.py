@@ -50,8 +50,14 @@ def test_a_match_is_the_same_bit_for_bit_whatever_is_beside_it(preset):
 
 def test_presets_and_lengths_of_history_meet_in_one_match():
     """A window of eight frames meets a recurrent policy, and a fast one a policy that sees the game four frames late."""
-    for pair in (("tiny", {}), ("small", {})), (("small", {"delay": 4}), ("transformer", {"frames": 12})):
-        agents = [PolicyAgent(untrained(preset, seed=at, **changes)) for at, (preset, changes) in enumerate(pair)]
+    for pair in (
+        (("tiny", {}), ("small", {})),
+        (("small", {"delay": 4}), ("transformer", {"frames": 12})),
+    ):
+        agents = [
+            PolicyAgent(untrained(preset, seed=at, **changes))
+            for at, (preset, changes) in enumerate(pair)
+        ]
         (played,) = matches(agents, [3], 1)
         assert played.episode.frames == 90
         assert not played.outcome.facts.get("forfeit")
@@ -61,7 +67,10 @@ def test_one_policy_sits_in_both_seats():
     """One agent plays both seats, and what it decides in each is what a second copy of it would have decided there."""
     model = untrained("small")
     shared = PolicyAgent(model)
-    both, apart = matches([shared, shared], range(3), 3), matches([PolicyAgent(model), PolicyAgent(model)], range(3), 3)
+    both, apart = (
+        matches([shared, shared], range(3), 3),
+        matches([PolicyAgent(model), PolicyAgent(model)], range(3), 3),
+    )
     for one, two in zip(both, apart, strict=True):
         for key, values in one.episode.columns.items():
             np.testing.assert_array_equal(values, two.episode.columns[key])
@@ -77,11 +86,19 @@ def test_it_decides_as_training_sees_it(seat):
     frames = played.episode.frames
     view = {key: tensor(columns[key][:-1])[None] for key in model.sees}
     for key in BRAWL.schema.control_keys:
-        view[key] = torch.cat([torch.zeros(1, 1, 2, dtype=torch.bool), tensor(columns[key][: frames - 1])[None]], 1)
-    own = model.values.of({key: tensor(columns[key][:-1])[None] for key in BRAWL.schema.control_keys})
+        view[key] = torch.cat(
+            [torch.zeros(1, 1, 2, dtype=torch.bool), tensor(columns[key][: frames - 1])[None]], 1
+        )
+    own = model.values.of(
+        {key: tensor(columns[key][:-1])[None] for key in BRAWL.schema.control_keys}
+    )
     reset = torch.zeros(1, frames, dtype=torch.bool)
     reset[0, 0] = True
-    state = {"seeds": np.full(frames, 11), "frame": np.arange(frames), "players": np.full(frames, seat)}
+    state = {
+        "seeds": np.full(frames, 11),
+        "frame": np.arange(frames),
+        "players": np.full(frames, seat),
+    }
     draws = torch.from_numpy(agents[0]._draws(state, {}))[None]
     with torch.inference_mode():
         seen, _ = model.seq(view, own, reset)
@@ -101,7 +118,10 @@ def test_draws_depend_on_match_frame_and_seat_alone():
 
 
 def test_a_threshold_draws_nothing():
-    """By a threshold a policy presses the same whatever the seed; drawn at a high temperature it presses other things."""
+    """By a threshold a policy presses the same whatever the seed.
+
+    Drawn at a high temperature it presses other things.
+    """
     model = untrained("policy-mlp")
     for manner, equal in ((Manner(threshold=0.5), True), (Manner(temperature=2.0), False)):
         agent = PolicyAgent(model, manner)
@@ -111,14 +131,19 @@ def test_a_threshold_draws_nothing():
 
 
 def test_calibrated_thresholds_hold_what_is_held():
-    """A button goes down above its own upper threshold and stays down above the lower one; each group has its temperature."""
+    """A button goes down above its own upper threshold and stays down above the lower one.
+
+    Each group has its temperature.
+    """
     from shadowbox.play.policy_agent import TUNED
 
     model = untrained("policy-mlp")
     chance = 0.5  # of an untrained policy, nearly
     tuned = {key: {"on": chance + 0.2, "off": chance - 0.2} for key in BRAWL.schema.control_keys}
     agent = PolicyAgent(
-        model, Manner(threshold=TUNED), calibration={"thresholds": tuned, "temperature": {"flags": {"temperature": 2.0}}}
+        model,
+        Manner(threshold=TUNED),
+        calibration={"thresholds": tuned, "temperature": {"flags": {"temperature": 2.0}}},
     )
     view = {key: np.zeros((1, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
     state = agent.start(np.array([1]), np.array([0]))
@@ -138,18 +163,30 @@ def other_brawl(**change) -> Schema:
         dataclasses.replace(
             group,
             fields=tuple(
-                dataclasses.replace(f, **change) if f.name == "x" and group.name == "player" else f for f in group.fields
+                dataclasses.replace(f, **change) if f.name == "x" and group.name == "player" else f
+                for f in group.fields
             ),
         )
         for group in BRAWL.schema.state
     ]
-    return Schema("brawl", fps=BRAWL.schema.fps, state=tuple(groups), controls=BRAWL.schema.controls)
+    return Schema(
+        "brawl", fps=BRAWL.schema.fps, state=tuple(groups), controls=BRAWL.schema.controls
+    )
 
 
 def test_another_games_fields_are_refused_by_name(tmp_path):
-    """Fields that it reads and that are declared otherwise are named; a field that it does not read may come in addition."""
+    """Fields that it reads and that are declared otherwise are named.
+
+    A field that it does not read may come in addition.
+    """
     model = untrained("tiny")
-    folder = save(tmp_path, 1, About("policy", BRAWL.schema, "tiny", policy.arguments("tiny", SEES)), model.state_dict(), {})
+    folder = save(
+        tmp_path,
+        1,
+        About("policy", BRAWL.schema, "tiny", policy.arguments("tiny", SEES)),
+        model.state_dict(),
+        {},
+    )
     with pytest.raises(SchemaMismatch, match=r"player/x: scale 0\.1 expected, 0\.5 found"):
         policy_agent(folder, other_brawl(scale=0.5))
     more = Schema(
@@ -159,7 +196,9 @@ def test_another_games_fields_are_refused_by_name(tmp_path):
         controls=BRAWL.schema.controls,
     )
     assert policy_agent(folder, more).policy.sees == model.sees
-    keys = dataclasses.replace(BRAWL.schema.controls, fields=(*BRAWL.schema.controls.fields, Flag("q")))
+    keys = dataclasses.replace(
+        BRAWL.schema.controls, fields=(*BRAWL.schema.controls.fields, Flag("q"))
+    )
     extended = Schema("brawl", fps=BRAWL.schema.fps, state=BRAWL.schema.state, controls=keys)
     with pytest.raises(SchemaMismatch, match="keys/q: not expected, found"):
         policy_agent(folder, extended)
@@ -167,7 +206,9 @@ def test_another_games_fields_are_refused_by_name(tmp_path):
 
 def test_a_mark_is_carried_into_the_match():
     """What is known against a policy stands in the metadata of its matches, also behind a delay."""
-    marked = Delayed(PolicyAgent(untrained("tiny"), mark="failed the behaviour gate: it never presses"), 2)
+    marked = Delayed(
+        PolicyAgent(untrained("tiny"), mark="failed the behaviour gate: it never presses"), 2
+    )
     (played,) = matches([BRAWL.bots["based"](), marked], [1], 1)
     assert played.episode.meta["marks"] == ["", "failed the behaviour gate: it never presses"]
     (clean,) = matches([BRAWL.bots["based"](), BRAWL.bots["based"]()], [1], 1)

@@ -63,7 +63,10 @@ def test_intervals_cover_the_truth():
     held = []
     for trial in range(150):
         ratings = rating.elo(league(STRENGTHS, 0.4, 100, draws), seed=trial, tries=300)
-        held += [r.low <= rating.START + rating.ELO * s <= r.high for r, s in zip(ratings[1:], STRENGTHS[1:], strict=True)]
+        held += [
+            r.low <= rating.START + rating.ELO * s <= r.high
+            for r, s in zip(ratings[1:], STRENGTHS[1:], strict=True)
+        ]
     assert 0.91 <= np.mean(held) <= 0.98
 
 
@@ -85,7 +88,10 @@ def test_the_anchor_stays_and_order_does_not_matter():
     """The anchor has 1000 whoever it is, and renaming agents renames ratings."""
     counts = league(STRENGTHS, 0.4, 200, np.random.default_rng(4))
     order = [3, 1, 4, 0, 2]
-    straight, shuffled = rating.bradley_terry(counts), rating.bradley_terry(counts[order][:, order], anchor=order.index(0))
+    straight, shuffled = (
+        rating.bradley_terry(counts),
+        rating.bradley_terry(counts[order][:, order], anchor=order.index(0)),
+    )
     assert straight[order] == pytest.approx(shuffled, abs=1e-6)
     assert rating.elo(counts, anchor=2)[2] == (1000.0, 1000.0, 1000.0)
 

@@ -1,4 +1,7 @@
-"""An agent that crashes or answers with nonsense loses its matches, with the reason; the others go on."""
+"""An agent that crashes or answers with nonsense loses its matches, with the reason.
+
+The others go on.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,14 @@ FAULTS = [
     (crash, "ZeroDivisionError: division by zero"),
     (lambda answer: {"keys/up": answer["keys/up"]}, "KeyError: 'keys/down'"),
     (lambda answer: None, "TypeError"),
-    (lambda answer: {**answer, "keys/up": answer["keys/up"][:, 0]}, r"keys/up: shape \(4,\) in place of \(4, 1\)"),
-    (lambda answer: {**answer, "keys/up": answer["keys/up"].astype(float)}, "values of type float64, a flag is needed"),
+    (
+        lambda answer: {**answer, "keys/up": answer["keys/up"][:, 0]},
+        r"keys/up: shape \(4,\) in place of \(4, 1\)",
+    ),
+    (
+        lambda answer: {**answer, "keys/up": answer["keys/up"].astype(float)},
+        "values of type float64, a flag is needed",
+    ),
 ]
 
 
@@ -71,7 +80,9 @@ def test_a_broken_agent_forfeits(game, fault, reason, seat):
 
 def test_two_broken_agents_have_no_winner(game):
     """Where both forfeit in the same frame nobody wins."""
-    matches = list(play(game, game.world(2), [Faulty(crash), Faulty(crash)], ("a", "b"), np.arange(2)))
+    matches = list(
+        play(game, game.world(2), [Faulty(crash), Faulty(crash)], ("a", "b"), np.arange(2))
+    )
     assert [match.outcome.winner for match in matches] == [None, None]
     assert len(matches[0].outcome.facts["forfeit"]) == 2
 
@@ -83,13 +94,22 @@ def test_an_agent_that_cannot_start_forfeits(game):
         def start(self, seeds, players, state=None, where=None):
             raise RuntimeError("weights missing")
 
-    (match,) = play(game, game.world(1), [NoStart(crash), game.bots["idle"]()], ("a", "b"), np.arange(1))
-    assert match.outcome.facts["forfeit"] == [{"player": 0, "reason": "RuntimeError: weights missing"}]
+    (match,) = play(
+        game, game.world(1), [NoStart(crash), game.bots["idle"]()], ("a", "b"), np.arange(1)
+    )
+    assert match.outcome.facts["forfeit"] == [
+        {"player": 0, "reason": "RuntimeError: weights missing"}
+    ]
 
 
 def test_a_bad_value_concerns_its_match_alone():
-    """Of several matches only the one with a value out of range, or not a number, is lost; the agent plays on in the others."""
-    pad = Group("pad", (Real("x", low=-1, high=1), Choice("c", 3), Flag("a")), slots=2, per="player")
+    """Of several matches only the one with a value out of range, or not a number, is lost.
+
+    The agent plays on in the others.
+    """
+    pad = Group(
+        "pad", (Real("x", low=-1, high=1), Choice("c", 3), Flag("a")), slots=2, per="player"
+    )
     schema = Schema("s", 60, (Group("g", (Flag("f"),)),), pad)
 
     class Agent:
@@ -116,11 +136,21 @@ def test_a_bad_value_concerns_its_match_alone():
 
 def test_a_replay_plays_the_match_again(game):
     """Two replays of the seats of a match, from the same seed, give that match bit for bit."""
-    (match,) = play(game, game.world(1), [game.bots["follower"](), game.bots["idle"]()], ("a", "b"), np.array([5]))
+    (match,) = play(
+        game,
+        game.world(1),
+        [game.bots["follower"](), game.bots["idle"]()],
+        ("a", "b"),
+        np.array([5]),
+    )
     pressed = {key: match.episode.columns[key][:-1] for key in game.schema.control_keys}
-    (again,) = play(game, game.world(1), [Replay(pressed), Replay(pressed)], ("r", "r"), np.array([5]))
+    (again,) = play(
+        game, game.world(1), [Replay(pressed), Replay(pressed)], ("r", "r"), np.array([5])
+    )
     assert fingerprint(game, again.episode) == fingerprint(game, match.episode)
-    (other,) = play(game, game.world(1), [Replay(pressed), Replay(pressed)], ("r", "r"), np.array([6]))
+    (other,) = play(
+        game, game.world(1), [Replay(pressed), Replay(pressed)], ("r", "r"), np.array([6])
+    )
     assert fingerprint(game, other.episode) != fingerprint(game, match.episode)
 
 
@@ -139,7 +169,9 @@ def test_facts_of_a_hand_made_match():
         schema=schema,
         event_kinds=("hit", "jump"),
         event_whats={"hit": ("jab", "kick")},
-        attacks=lambda columns: (columns["player/state"] == 1) & (np.roll(columns["player/state"], 1, 0) == 0),
+        attacks=lambda columns: (
+            (columns["player/state"] == 1) & (np.roll(columns["player/state"], 1, 0) == 0)
+        ),
     )
     columns = random_columns(schema, 301, 0)
     for values in columns.values():
@@ -148,10 +180,17 @@ def test_facts_of_a_hand_made_match():
     columns["player/state"][10:13, 0] = 1
     events = np.zeros(4, EVENT)
     for at, row in enumerate(
-        [(0, 3, 7.0, 1, 0, 0, 1), (0, 4, 2.5, 0, 0, 1, 0), (0, 5, 7.0, 1, 0, 0, 1), (0, 9, 0, 0, 1, 1, -1)]
+        [
+            (0, 3, 7.0, 1, 0, 0, 1),
+            (0, 4, 2.5, 0, 0, 1, 0),
+            (0, 5, 7.0, 1, 0, 0, 1),
+            (0, 9, 0, 0, 1, 1, -1),
+        ]
     ):
         events[at] = row
-    facts = match_facts(game, Episode(columns, {"players": ["x", "y"], "world": "s"}, events), Outcome(0, "points"))
+    facts = match_facts(
+        game, Episode(columns, {"players": ["x", "y"], "world": "s"}, events), Outcome(0, "points")
+    )
     x, y = facts["players"]
     assert (x["damage_dealt"], x["damage_taken"], x["hits"]) == (14.0, 2.5, {"kick": 2})
     assert (y["damage_dealt"], y["hits"], y["events"]) == (2.5, {"jab": 1}, {"hit": 1, "jump": 1})

@@ -87,7 +87,9 @@ def test_verdicts_are_said(tmp_path: Path) -> None:
     assert "1 columns never change" in text
     assert "byte for byte" in text
     assert "byte for byte" not in audit_page(found)
-    assert "do not fit into this machine" in audit_page({**found, "memory": {**found["memory"], "fits": False}})
+    assert "do not fit into this machine" in audit_page(
+        {**found, "memory": {**found["memory"], "fits": False}}
+    )
 
 
 @pytest.mark.parametrize("episodes", [0, 1])
@@ -104,7 +106,9 @@ def test_a_column_that_no_recording_had_is_said_to_be_absent(tmp_path: Path) -> 
     with Writer(tmp_path / "s", TOY) as writer:
         writer.add(dataclasses.replace(episode, absent=frozenset({"stage/wind"})))
     text = audit_page(audit(Store(tmp_path / "s")))
-    (line,) = [part for part in text.split("<tr>") if part.startswith("<td>stage/wind</td><td>real")]
+    (line,) = [
+        part for part in text.split("<tr>") if part.startswith("<td>stage/wind</td><td>real")
+    ]
     assert line.count(">-<") == 4
     assert "100.0 %" in line
     assert "absent" in line

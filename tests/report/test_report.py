@@ -45,7 +45,9 @@ def test_the_verdict_is_that_of_the_disk(here):
     """A report judges the runs as they lie there: a missed target, a killed seed and a seed that is missing are said."""
     path = here / "runs" / "toy" / "1" / "run.json"
     facts = json.loads(path.read_text())
-    path.write_text(json.dumps(facts | {"status": "called off", "reason": "kill[0]: val/loss > 400"}))
+    path.write_text(
+        json.dumps(facts | {"status": "called off", "reason": "kill[0]: val/loss > 400"})
+    )
     assert "Why it ended: kill[0]: val/loss &gt; 400" in made(match=False)
     assert report.find("toy").finished.verdict == "killed"
     path.unlink()
@@ -57,7 +59,9 @@ def test_the_verdict_is_that_of_the_disk(here):
 
 def test_a_run_without_a_card_has_a_report(here):
     """What `shadowbox train` made is shown with its score beside what needs no learning."""
-    write_run(here / "runs" / "bare", card=None, targets=None, kill=None, estimate=None, settings=None)
+    write_run(
+        here / "runs" / "bare", card=None, targets=None, kill=None, estimate=None, settings=None
+    )
     text = made("bare", match=False)
     assert "The best checkpoint has loss 1, at step 40." in text
     assert "there was no estimate" in text
@@ -66,10 +70,20 @@ def test_a_run_without_a_card_has_a_report(here):
 def test_a_sweep_is_one_table(here):
     """Every setting has a line with what it reached, and the best by the target that decides stands for the card."""
     for value, lr in ((0.35, 0.1), (0.6, 0.2), (0.2, 0.3)):
-        settings = {"train.lr": {"value": lr, "from": "card"}, "train.batch": {"value": 8, "from": "card"}}
-        write_run(here / "runs" / "swept" / f"lr={lr}" / "0", onset_f1=value, card="swept", settings=settings)
+        settings = {
+            "train.lr": {"value": lr, "from": "card"},
+            "train.batch": {"value": 8, "from": "card"},
+        }
+        write_run(
+            here / "runs" / "swept" / f"lr={lr}" / "0",
+            onset_f1=value,
+            card="swept",
+            settings=settings,
+        )
     subject = report.find("swept")
-    assert [each.changes for each in subject.finished.settings] == [{"train.lr": lr} for lr in (0.1, 0.2, 0.3)]
+    assert [each.changes for each in subject.finished.settings] == [
+        {"train.lr": lr} for lr in (0.1, 0.2, 0.3)
+    ]
     text = made("swept", match=False)
     assert "the best of 3 settings" in text
     assert "<b>0.6</b>" in text
@@ -79,9 +93,17 @@ def test_a_sweep_is_one_table(here):
 def test_named_settings_keep_their_names(here):
     """Where a sweep names its cases, they are called so, however much they differ."""
     for name, lr, batch in (("older", 0.1, 8), ("newer", 0.2, 16)):
-        settings = {"train.lr": {"value": lr, "from": "card"}, "train.batch": {"value": batch, "from": "card"}}
-        write_run(here / "runs" / "cases" / name / "0", onset_f1=lr, card="cases", settings=settings)
-    assert [each.changes for each in report.find("cases").finished.settings] == [{"name": "newer"}, {"name": "older"}]
+        settings = {
+            "train.lr": {"value": lr, "from": "card"},
+            "train.batch": {"value": batch, "from": "card"},
+        }
+        write_run(
+            here / "runs" / "cases" / name / "0", onset_f1=lr, card="cases", settings=settings
+        )
+    assert [each.changes for each in report.find("cases").finished.settings] == [
+        {"name": "newer"},
+        {"name": "older"},
+    ]
 
 
 def test_what_is_no_run_is_refused(here):
@@ -108,9 +130,14 @@ def test_lines_of_a_card():
         {"when": "val/loss >", "action": "stop"}, {"when": 5, "action": "stop"}, "x", {"when": "val/loss > 1", "action": "x"},
     ]  # fmt: skip
     found = levels.of_run(
-        {"targets": [*TARGETS, {"metric": "val/loss", "op": "<", "value": "val/loss/hold"}, 5], "kill": kills}
+        {
+            "targets": [*TARGETS, {"metric": "val/loss", "op": "<", "value": "val/loss/hold"}, 5],
+            "kill": kills,
+        }
     )
-    assert {name: [(each["name"], each["value"]) for each in lines] for name, lines in found.items()} == {
+    assert {
+        name: [(each["name"], each["value"]) for each in lines] for name, lines in found.items()
+    } == {
         "onset_f1": [("target > 0.3", 0.3)],
         "loss": [("target < 1.1", 1.1), ("pause >= 7", 7.0)],
         "norm": [("warn > 0.5", 0.5)],
@@ -138,7 +165,10 @@ def test_the_curves_of_a_report(here, visit, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("#curves summary").click()
     norm = page.locator(".figure", has=page.get_by_role("heading", name="norm"))
-    until(page, "[...document.querySelectorAll('.chart svg')].some((each) => each.querySelector('.event'))")
+    until(
+        page,
+        "[...document.querySelectorAll('.chart svg')].some((each) => each.querySelector('.event'))",
+    )
     assert norm.locator(".event").count() == 2
     assert norm.locator(".level.kill").count() == 1
     page.get_by_text("Wall time").click()
@@ -148,9 +178,18 @@ def test_the_curves_of_a_report(here, visit, width, scheme):
 def test_unkind_runs_are_text(here, visit):
     """Whatever a run and its card hold is shown as text."""
     card = here / "cards" / "toy.md"
-    card.write_text(card.read_text().replace("They do.", json.dumps(UNKIND)).replace("Because", UNKIND))
+    card.write_text(
+        card.read_text().replace("They do.", json.dumps(UNKIND)).replace("Because", UNKIND)
+    )
     event = {"event": UNKIND, "step": 5, "wall": 1.0, "text": UNKIND}
-    rule = {"event": "rule", "step": 20, "wall": 1.0, "text": UNKIND, "action": UNKIND, "figures": {"val/loss": 1}}
+    rule = {
+        "event": "rule",
+        "step": 20,
+        "wall": 1.0,
+        "text": UNKIND,
+        "action": UNKIND,
+        "figures": {"val/loss": 1},
+    }
     for seed in ("0", "1"):
         folder = here / "runs" / "toy" / seed
         facts = json.loads((folder / "run.json").read_text())
@@ -158,7 +197,11 @@ def test_unkind_runs_are_text(here, visit):
                 "versions": {UNKIND: UNKIND}, "data": {"store": UNKIND}, "card_hash": UNKIND}  # fmt: skip
         (folder / "run.json").write_text(json.dumps(facts | more))
         (folder / "events.jsonl").write_text(json.dumps(event) + "\n" + json.dumps(rule) + "\n")
-        lines = (folder / "metrics.jsonl").read_text().replace('"loss/hold"', json.dumps(f"loss/{UNKIND}"))
+        lines = (
+            (folder / "metrics.jsonl")
+            .read_text()
+            .replace('"loss/hold"', json.dumps(f"loss/{UNKIND}"))
+        )
         (folder / "metrics.jsonl").write_text(lines)
     (here / "page.html").write_text(made(match=False))
     page = visit(here / "page.html", width=400)
@@ -172,7 +215,11 @@ def test_unkind_runs_are_text(here, visit):
 def test_a_match_of_the_policy_is_shown(here, visit, monkeypatch):
     """Where the policy can play, one match lies in the page, with its presses beside those of the data."""
     agent = specs.agent
-    monkeypatch.setattr(specs, "agent", lambda spec, game: agent("based" if spec.startswith("policy:") else spec, game))
+    monkeypatch.setattr(
+        specs,
+        "agent",
+        lambda spec, game: agent("based" if spec.startswith("policy:") else spec, game),
+    )
     record(GAME, [Pairing("based", "random", 2)], here / "data" / "seen")
     path = here / "runs" / "toy" / "0" / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data": {"store": "data/seen"}}))
@@ -195,4 +242,7 @@ def test_a_policy_that_cannot_play_is_said(here, monkeypatch):
     monkeypatch.setattr(specs, "agent", refuse)
     text = made()
     assert "There is no match to watch: it cannot play." in text
-    assert "match-viewer>" not in text.replace("match-viewer {", "").split("<main>")[1].split("<script")[0]
+    assert (
+        "match-viewer>"
+        not in text.replace("match-viewer {", "").split("<main>")[1].split("<script")[0]
+    )

@@ -38,14 +38,24 @@ def make_store(path: Path, episodes: int = 12, frames: int = 60) -> Store:
             columns = dict(made.columns)
             columns["pad/a"] = columns["player/on_ground"].copy()
             for key in ("pad/left", "pad/right"):
-                columns[key] = np.repeat(draws.random((frames // 6 + 1, 2)) < 0.4, 6, axis=0)[: frames + 1]
+                columns[key] = np.repeat(draws.random((frames // 6 + 1, 2)) < 0.4, 6, axis=0)[
+                    : frames + 1
+                ]
             writer.add(Episode(columns, made.meta, made.events))
     return Store(path)
 
 
 def make_task(store, config, **changes):
     """The tiny policy, with dropout so that random numbers matter."""
-    changes = {"length": 8, "preset": "tiny", "dropout": 0.1, "width": 32, "resume": "again", "sees": SEES, **changes}
+    changes = {
+        "length": 8,
+        "preset": "tiny",
+        "dropout": 0.1,
+        "width": 32,
+        "resume": "again",
+        "sees": SEES,
+        **changes,
+    }
     return prepare(store, config, split=HALF, **changes)
 
 
@@ -63,7 +73,9 @@ def run(store, out, *, wrap=None, resume=False, parent=None, observer=None, **ch
     task = make_task(store, settings)
     if wrap:
         task = wrap(task)
-    result = train(task, out, settings, resume=resume, parent=parent, console=Console(said), observer=observer)
+    result = train(
+        task, out, settings, resume=resume, parent=parent, console=Console(said), observer=observer
+    )
     return result, said.getvalue()
 
 
@@ -82,7 +94,10 @@ FIGURES = ("kind", "step", "epoch", "loss", "lr", "norm", "right", "onset_f1", "
 
 def figures(out):
     """The lines of the log without clocks."""
-    return [{name: line[name] for name in FIGURES if name in line} for line in read_lines(out / "metrics.jsonl")]
+    return [
+        {name: line[name] for name in FIGURES if name in line}
+        for line in read_lines(out / "metrics.jsonl")
+    ]
 
 
 class Wrapped:

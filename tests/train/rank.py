@@ -1,7 +1,7 @@
 """One process of a run under torchrun: `shadowbox train` with a learner that runs out of memory on one rank.
 
-rank.py FOLDER RANK STEP MOST ARGUMENTS: from that step on, rank RANK has no room for more than MOST examples.
-Leaves FOLDER/threads-RANK: the threads that are there when the program is about to end.
+rank.py FOLDER RANK STEP MOST ARGUMENTS: from that step on, rank RANK has no room for more than MOST
+examples. Leaves FOLDER/threads-RANK: the threads that are there when the program is about to end.
 """
 
 from __future__ import annotations
@@ -44,5 +44,8 @@ imitate.prepare = tight
 try:
     main(sys.argv[5:])
 finally:
-    names = [Path(f"/proc/self/task/{task}/comm").read_text().strip() for task in os.listdir("/proc/self/task")]
+    names = [
+        Path(f"/proc/self/task/{task}/comm").read_text().strip()
+        for task in os.listdir("/proc/self/task")
+    ]
     (FOLDER / f"threads-{os.environ['RANK']}").write_text("\n".join(names))

@@ -32,7 +32,9 @@ def together(work, count=2):
     port = _free_port()
 
     def rank(number):
-        os.environ.update(RANK=str(number), WORLD_SIZE=str(count), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        os.environ.update(
+            RANK=str(number), WORLD_SIZE=str(count), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+        )
         work(number)
 
     children = [in_child(lambda number=number: rank(number)) for number in range(count)]

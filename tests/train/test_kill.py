@@ -40,14 +40,19 @@ def test_kill_minus_nine_changes_nothing(store, tmp_path):
         child = in_child(lambda out=out: run(store, out, **SETTINGS))
         time.sleep(length * draws.uniform(0.05, 0.95))
         os.kill(child, signal.SIGKILL)
-        if ended(child) == 0:  # it was quicker than the straight run was, on a machine with other work: that is no kill
+        # it was quicker than the straight run was, on a machine with other work: that is no kill
+        if ended(child) == 0:
             length *= 0.8
             continue
         killed += 1
         there = checkpoint.steps(out)
         steps.add(max(there, default=-1))
-        begun = bool(there)  # before its first checkpoint there is nothing to go on with: it begins again
-        assert ended(in_child(lambda out=out, begun=begun: run(store, out, resume=begun, **SETTINGS))) == 0
+        # before its first checkpoint there is nothing to go on with: it begins again
+        begun = bool(there)
+        assert (
+            ended(in_child(lambda out=out, begun=begun: run(store, out, resume=begun, **SETTINGS)))
+            == 0
+        )
         assert same(weights(tmp_path / "straight"), weights(out)), out
         assert same(weights(tmp_path / "straight", "best"), weights(out, "best")), out
         assert figures(tmp_path / "straight") == figures(out), out
@@ -69,7 +74,11 @@ def test_two_processes_are_one(store, tmp_path):
     assert len(one) == len(two) > 5
     for ours, theirs in zip(one, two, strict=True):
         assert ours.keys() == theirs.keys()
-        assert all(ours[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-4) for key in ours if key != "kind")
+        assert all(
+            ours[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-4)
+            for key in ours
+            if key != "kind"
+        )
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.allclose(ours[key], theirs[key], atol=1e-4) for key in ours)
 
@@ -77,4 +86,9 @@ def test_two_processes_are_one(store, tmp_path):
 def test_one_rank_says_nothing():
     """Without torchrun there is one rank, and adding over ranks is the identity."""
     ranks = Ranks(torch.device("cpu"))
-    assert (ranks.count, ranks.first, ranks.add([1.5, 2.0]), ranks.collect("x")) == (1, True, [1.5, 2.0], ["x"])
+    assert (ranks.count, ranks.first, ranks.add([1.5, 2.0]), ranks.collect("x")) == (
+        1,
+        True,
+        [1.5, 2.0],
+        ["x"],
+    )

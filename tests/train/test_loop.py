@@ -11,7 +11,19 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from apprentice import Hungry, Poisoned, Wrapped, config, figures, make_store, make_task, run, same, stop_at, weights
+from apprentice import (
+    Hungry,
+    Poisoned,
+    Wrapped,
+    config,
+    figures,
+    make_store,
+    make_task,
+    run,
+    same,
+    stop_at,
+    weights,
+)
 
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.model import checkpoint
@@ -39,25 +51,38 @@ def wrapped(kind, **attributes):
 
 
 def test_it_learns_and_says_so(store, tmp_path):
-    """A few epochs beat every baseline of a key that follows the state; the table marks the best line."""
+    """A few epochs beat every baseline of a key that follows the state.
+
+    The table marks the best line.
+    """
     result, said = run(store, tmp_path / "r", epochs=25, ema=0.9)
-    line = [line for line in read_lines(tmp_path / "r" / "metrics.jsonl") if line["kind"] == "val"][-1]
+    line = [line for line in read_lines(tmp_path / "r" / "metrics.jsonl") if line["kind"] == "val"][
+        -1
+    ]
     assert line["right"] > max(line["right/hold"], line["right/never_press"], line["right/look_up"])
     assert line["right.low"] <= line["right"] <= line["right.high"]
     assert result.ended == "finished"
     assert result.epoch == 25
     rows = [row for row in said.splitlines() if row.endswith(" *")]
     assert rows
-    assert len({len(row.removesuffix(" *")) for row in said.splitlines() if row[:4].strip().isdigit()}) == 1
+    assert (
+        len({len(row.removesuffix(" *")) for row in said.splitlines() if row[:4].strip().isdigit()})
+        == 1
+    )
     assert (tmp_path / "r" / "best").read_text().strip() == f"{result.best['step']:08d}"
 
 
 @pytest.mark.parametrize("at", [1, 6, 7, 17, 29])
-@pytest.mark.parametrize("changes", [{"ema": 0.95, "accumulate": 2, "patience": 50}, {"validate_every": 4, "save_every": 3}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"ema": 0.95, "accumulate": 2, "patience": 50}, {"validate_every": 4, "save_every": 3}],
+)
 def test_resumed_is_straight(store, tmp_path, at, changes):
     """A run that is stopped at any step and resumed has the same weights, averages, log and best as one that is not."""
     straight, _ = run(store, tmp_path / "a", **changes)
-    stopped, said = run(store, tmp_path / "b", wrap=stop_at(at * changes.get("accumulate", 1)), **changes)
+    stopped, said = run(
+        store, tmp_path / "b", wrap=stop_at(at * changes.get("accumulate", 1)), **changes
+    )
     assert stopped.ended == "SIGTERM"
     assert stopped.step == at
     assert "go on with: again" in said
@@ -77,7 +102,11 @@ def test_the_log_is_never_doubled(store, tmp_path):
     with open(tmp_path / "a" / "metrics.jsonl", "a") as file:
         file.write(json.dumps({"kind": "train", "step": 15, "loss": 1.0}) + '\n{"kind": "tra')
     run(store, tmp_path / "a", resume=True, save_every=50)
-    steps = [line["step"] for line in read_lines(tmp_path / "a" / "metrics.jsonl") if line["kind"] == "train"]
+    steps = [
+        line["step"]
+        for line in read_lines(tmp_path / "a" / "metrics.jsonl")
+        if line["kind"] == "train"
+    ]
     assert steps == [5, 10, 15, 20, 25, 30]
 
 
@@ -91,9 +120,21 @@ def test_steps_that_are_not_finite_are_left_out(store, tmp_path):
 
 
 def test_too_many_bad_steps_go_back_and_then_stop(store, tmp_path):
-    """After `skips` bad steps in a row the weights go back; after `rollbacks` of that the run stops and keeps the batch."""
-    with pytest.raises(TrainingError, match=r"still not finite after going back 1 times.*batch is kept in"):
-        run(store, tmp_path / "r", wrap=wrapped(Poisoned, bad=range(8, 99)), skips=2, rollbacks=1, save_every=5)
+    """After `skips` bad steps in a row the weights go back.
+
+    After `rollbacks` of that the run stops and keeps the batch.
+    """
+    with pytest.raises(
+        TrainingError, match=r"still not finite after going back 1 times.*batch is kept in"
+    ):
+        run(
+            store,
+            tmp_path / "r",
+            wrap=wrapped(Poisoned, bad=range(8, 99)),
+            skips=2,
+            rollbacks=1,
+            save_every=5,
+        )
     events = [event["event"] for event in read_lines(tmp_path / "r" / "events.jsonl")]
     assert events == ["begin", "skip", "skip", "back", "skip", "skip"]
     (kept,) = (tmp_path / "r").glob("bad-batch-*.npz")
@@ -103,9 +144,14 @@ def test_too_many_bad_steps_go_back_and_then_stop(store, tmp_path):
 
 
 def test_out_of_memory_halves_the_batch(store, tmp_path):
-    """The batch is computed in parts until it fits; its size stays, and so do the weights, but for rounding."""
+    """The batch is computed in parts until it fits.
+
+    Its size stays, and so do the weights, but for rounding.
+    """
     settings = config()
-    result, said = run(store, tmp_path / "a", wrap=lambda task: _plain(store, settings, Hungry, most=2))
+    result, said = run(
+        store, tmp_path / "a", wrap=lambda task: _plain(store, settings, Hungry, most=2)
+    )
     straight, _ = run(store, tmp_path / "b", wrap=lambda task: _plain(store, settings, Wrapped))
     assert said.count("out of memory: from now on") == 2
     ours, theirs = weights(tmp_path / "a"), weights(tmp_path / "b")
@@ -143,7 +189,9 @@ def test_early_stop(store, tmp_path):
     """A run whose score stops getting better ends by itself, and does not go on when it is resumed."""
     result, _ = run(store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1")
     assert result.ended == "early stop"
-    again, _ = run(store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1", resume=True)
+    again, _ = run(
+        store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1", resume=True
+    )
     assert (again.ended, again.step) == ("early stop", result.step)
 
 
@@ -152,12 +200,19 @@ def test_continue_under_a_new_name(store, tmp_path, optimiser):
     """A child begins with its parent's weights, has its own schedule, says so, and keeps the lineage."""
     run(store, tmp_path / "a")
     result, said = run(
-        store, tmp_path / "b", parent=Parent(f"{tmp_path / 'a'}@latest", optimiser), steps=10, batch=4, keep_every=100
+        store,
+        tmp_path / "b",
+        parent=Parent(f"{tmp_path / 'a'}@latest", optimiser),
+        steps=10,
+        batch=4,
+        keep_every=100,
     )
     assert "continues" in said
     assert "a cosine to 3e-05 at step 10" in said
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b", "step=0"))
-    moments = checkpoint.load(checkpoint.find(f"{tmp_path / 'b'}@step=0")).trainer()["optimiser"]["state"]
+    moments = checkpoint.load(checkpoint.find(f"{tmp_path / 'b'}@step=0")).trainer()["optimiser"][
+        "state"
+    ]
     assert bool(moments) == optimiser
     run(store, tmp_path / "c", parent=Parent(f"{tmp_path / 'b'}@best"), steps=5)
     lineage = json.loads((tmp_path / "c" / "run.json").read_text())["lineage"]
@@ -180,7 +235,10 @@ def test_run_json_says_what_it_was(store, tmp_path):
     run(store, tmp_path / "r", resume=True)
     facts = json.loads((tmp_path / "r" / "run.json").read_text())
     assert facts["fingerprint"] == store.fingerprint
-    assert (facts["facts_hash"], facts["coding_hash"]) == (store.schema.facts_hash, store.schema.coding_hash)
+    assert (facts["facts_hash"], facts["coding_hash"]) == (
+        store.schema.facts_hash,
+        store.schema.coding_hash,
+    )
     assert facts["versions"]["torch"] == torch.__version__
     assert facts["machine"]["ranks"] == 1
     assert facts["cost"]["wall_s"] > first["cost"]["wall_s"] > 0
@@ -191,7 +249,17 @@ def test_run_json_says_what_it_was(store, tmp_path):
 def test_the_time_table_covers_the_loop(store, tmp_path):
     """The parts of the time table are all there, none is negative, and forward and backward took some."""
     result, _ = run(store, tmp_path / "r", validate_every=10)
-    assert list(result.table) == ["data", "transfer", "forward", "backward", "optimiser", "log", "wait", "validate", "save"]
+    assert list(result.table) == [
+        "data",
+        "transfer",
+        "forward",
+        "backward",
+        "optimiser",
+        "log",
+        "wait",
+        "validate",
+        "save",
+    ]
     assert min(result.table.values()) >= 0
     assert min(result.table[part] for part in ("forward", "backward", "validate", "save")) > 0
     line = read_lines(tmp_path / "r" / "metrics.jsonl")[0]
@@ -276,7 +344,10 @@ def test_one_process_at_a_time(store, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler on a CPU")
+@pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")),
+    reason="torch.compile needs a C++ compiler on a CPU",
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, when its compiler loads
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # and when it looks at what it compiles
 def test_compiled(store, tmp_path):

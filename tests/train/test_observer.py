@@ -41,7 +41,9 @@ def test_it_hears_the_log(store, tmp_path):
         (line["kind"], line["step"], line["epoch"]) for line in lines
     ]
     for told, line in zip(watcher.told, lines, strict=True):
-        assert {name: value if math.isfinite(value) else None for name, value in told.metrics.items()}.items() <= line.items()
+        assert {
+            name: value if math.isfinite(value) else None for name, value in told.metrics.items()
+        }.items() <= line.items()
     assert {told.total for told in watcher.told} == {30}
     seconds = [told.wall_s for told in watcher.told]
     assert seconds == sorted(seconds)
@@ -53,7 +55,12 @@ def test_called_off(store, tmp_path, kind):
     """A run that is told to stop has a checkpoint of that step, says why everywhere, and goes on exactly when resumed."""
     watcher = Watcher(Decision("stop", "loss > 9"), kind=kind)
     result, said = run(store, tmp_path / "r", observer=watcher, validate_every=15)
-    assert (result.ended, result.reason, result.step, result.whole) == ("called off", "loss > 9", 15, True)
+    assert (result.ended, result.reason, result.step, result.whole) == (
+        "called off",
+        "loss > 9",
+        15,
+        True,
+    )
     assert checkpoint.load(checkpoint.find(f"{tmp_path / 'r'}@latest")).step == 15
     assert "called off at step 15: loss > 9" in said
     facts = json.loads((tmp_path / "r" / "run.json").read_text())
@@ -65,10 +72,18 @@ def test_called_off(store, tmp_path, kind):
 
 
 def test_paused(store, tmp_path):
-    """A run that is told to pause saves, says how to go on, and resumed is the straight one; its time adds up."""
+    """A run that is told to pause saves, says how to go on, and resumed is the straight one.
+
+    Its time adds up.
+    """
     watcher = Watcher(Decision("pause", "a person should look"))
     result, said = run(store, tmp_path / "a", observer=watcher)
-    assert (result.ended, result.reason, result.step, result.whole) == ("paused", "a person should look", 15, False)
+    assert (result.ended, result.reason, result.step, result.whole) == (
+        "paused",
+        "a person should look",
+        15,
+        False,
+    )
     assert "paused (a person should look): saved at step 15; go on with: again" in said
     assert json.loads((tmp_path / "a" / "run.json").read_text())["status"] == "stopped"
     after = Watcher()
@@ -97,10 +112,14 @@ def test_ranks_obey_together(store, tmp_path, do, ended):
         watcher = Watcher(Decision(do, "enough"))
         result, _ = run(store, tmp_path / "r", observer=watcher)
         assert bool(watcher.told) == (rank == 0)
-        (tmp_path / f"{rank}.json").write_text(json.dumps([result.ended, result.reason, result.step]))
+        (tmp_path / f"{rank}.json").write_text(
+            json.dumps([result.ended, result.reason, result.step])
+        )
 
     assert together(work) == [0, 0]
-    assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)] == [[ended, "enough", 15]] * 2
+    assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)] == [
+        [ended, "enough", 15]
+    ] * 2
     assert checkpoint.load(checkpoint.find(f"{tmp_path / 'r'}@latest")).step == 15
 
 

@@ -28,7 +28,10 @@ def store(tmp_path_factory):
 
 
 def test_rates():
-    """The rate rises in equal steps to `lr`, falls along a cosine, and ends at `final_lr` of it; short runs warm up less."""
+    """The rate rises in equal steps to `lr`, falls along a cosine, and ends at `final_lr` of it.
+
+    Short runs warm up less.
+    """
     settings = config(steps=100, warmup=10, lr=1.0, final_lr=0.1)
     rates = [schedule.rate(settings, step, 100) for step in range(100)]
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
@@ -42,15 +45,22 @@ def test_rates():
 
 def test_what_does_not_decay():
     """Norms, biases and embeddings are in the group without decay, every other weight in the one with it."""
-    model = nn.ModuleDict({"table": nn.Embedding(5, 4), "map": nn.Linear(4, 4), "norm": nn.LayerNorm(4)})
-    decays, stays = schedule.optimiser(model, config(weight_decay=0.3), torch.device("cpu")).param_groups
+    model = nn.ModuleDict(
+        {"table": nn.Embedding(5, 4), "map": nn.Linear(4, 4), "norm": nn.LayerNorm(4)}
+    )
+    decays, stays = schedule.optimiser(
+        model, config(weight_decay=0.3), torch.device("cpu")
+    ).param_groups
     assert [id(p) for p in decays["params"]] == [id(model["map"].weight)]
     assert (decays["weight_decay"], stays["weight_decay"]) == (0.3, 0.0)
     assert len(stays["params"]) == 4
 
 
 def test_the_average_follows():
-    """The average is the weighted mean of the weights that it saw; swapping twice changes nothing."""
+    """The average is the weighted mean of the weights that it saw.
+
+    Swapping twice changes nothing.
+    """
     model = nn.Linear(1, 1, bias=False)
     average = schedule.Average(model, 0.5)
     nn.init.constant_(model.weight, 4.0)
@@ -66,9 +76,17 @@ def test_the_average_follows():
 
 
 def test_bf16_is_for_hardware_that_has_it(monkeypatch):
-    """Without amx_bf16 or avx512_bf16 asking for bf16 on a CPU is refused; auto never takes it there."""
+    """Without amx_bf16 or avx512_bf16 asking for bf16 on a CPU is refused.
+
+    Auto never takes it there.
+    """
     device = torch.device("cpu")
-    for flags, able in ((set(), False), ({"avx2"}, False), ({"amx_bf16"}, True), ({"avx512_bf16"}, True)):
+    for flags, able in (
+        (set(), False),
+        ({"avx2"}, False),
+        ({"amx_bf16"}, True),
+        ({"avx512_bf16"}, True),
+    ):
         monkeypatch.setattr(parallel, "cpu_flags", lambda flags=flags: flags)
         assert parallel.computes_bf16(device) == able
         assert not isinstance(parallel.autocast(config(), device), torch.autocast)
@@ -81,12 +99,16 @@ def test_bf16_is_for_hardware_that_has_it(monkeypatch):
 
 def test_flags_of_a_processor(tmp_path):
     """The flags are read where the system tells them; elsewhere there are none."""
-    (tmp_path / "cpuinfo").write_text("model name\t: x\nflags\t\t: fpu avx2 amx_bf16\n\nflags\t\t: other\n")
+    (tmp_path / "cpuinfo").write_text(
+        "model name\t: x\nflags\t\t: fpu avx2 amx_bf16\n\nflags\t\t: other\n"
+    )
     assert parallel.cpu_flags(tmp_path / "cpuinfo") == {"fpu", "avx2", "amx_bf16"}
     assert parallel.cpu_flags(tmp_path / "nothing") == set()
 
 
-@pytest.mark.skipif(not parallel.computes_bf16(torch.device("cpu")), reason="this processor has no bf16")
+@pytest.mark.skipif(
+    not parallel.computes_bf16(torch.device("cpu")), reason="this processor has no bf16"
+)
 def test_a_run_in_bf16(store, tmp_path):
     """Where the hardware has it, a run in bf16 learns and keeps its weights in f32."""
     result, _ = run(store, tmp_path / "r", precision="bf16")
@@ -110,7 +132,9 @@ def test_a_learner_that_steps_alone(store, tmp_path):
     task = alone(make_task(store, config()))
     assert isinstance(task.learner, Updater)
     run(store, tmp_path / "a", wrap=alone)
-    lines = [line for line in read_lines(tmp_path / "a" / "metrics.jsonl") if line["kind"] == "train"]
+    lines = [
+        line for line in read_lines(tmp_path / "a" / "metrics.jsonl") if line["kind"] == "train"
+    ]
     assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30]
     assert lines[-1]["loss"] < lines[0]["loss"]
     run(store, tmp_path / "once")
@@ -128,7 +152,10 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("stream", "shown"), [(io.StringIO(), "step 90 of 100, loss 0.5, about"), (Terminal(), "90/100")])
+@pytest.mark.parametrize(
+    ("stream", "shown"),
+    [(io.StringIO(), "step 90 of 100, loss 0.5, about"), (Terminal(), "90/100")],
+)
 def test_progress(monkeypatch, stream, shown):
     """After two seconds a terminal shows a bar with what is left, and anything else a plain line now and then."""
     clock = iter(range(0, 10_000, 12))

@@ -20,7 +20,18 @@ from shadowbox.train.log import read_lines
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 PROGRAM = str(Path(__file__).parent / "rank.py")
 CALM = ("--preset", "tiny")  # others hide histories at random, by rank
-QUICK = ["--shares", "50/50/0", "--length", "8", "--batch", "16", "--set", "log_every=1", "--set", "device=cpu"]
+QUICK = [
+    "--shares",
+    "50/50/0",
+    "--length",
+    "8",
+    "--batch",
+    "16",
+    "--set",
+    "log_every=1",
+    "--set",
+    "device=cpu",
+]
 NOBODY = 9  # a rank that there is not
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -35,10 +46,23 @@ def store(tmp_path_factory):
 def begin(store, folder, *changes, steps=12, hungry=NOBODY, at=5, most=2):
     """Start two processes that train a run in `folder`/run."""
     folder.mkdir(exist_ok=True)
-    command = ["train", str(store.path), "--out", str(folder / "run"), "--steps", str(steps), *QUICK, *CALM, "--json", *changes]
+    command = [
+        "train",
+        str(store.path),
+        "--out",
+        str(folder / "run"),
+        "--steps",
+        str(steps),
+        *QUICK,
+        *CALM,
+        "--json",
+        *changes,
+    ]
     call = [*TORCHRUN, PROGRAM, str(folder), str(hungry), str(at), str(most), *command]
     sees = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # what this process can import
-    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=sees)
+    return subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=sees
+    )
 
 
 def finish(process):
@@ -60,7 +84,11 @@ def test_memory_of_one_rank_halves_the_batch_of_all(store, tmp_path):
     status, out, err = finish(begin(store, tmp_path / "tight", hungry=1))
     assert status == 0, err[-2000:]
     assert json.loads(out)["step"] == 12
-    halved = [event for event in read_lines(tmp_path / "tight" / "run" / "events.jsonl") if event["event"] == "halve"]
+    halved = [
+        event
+        for event in read_lines(tmp_path / "tight" / "run" / "events.jsonl")
+        if event["event"] == "halve"
+    ]
     assert [(event["step"], event["parts"]) for event in halved] == [(5, 2), (5, 4)]
     assert "on rank 1 of 2" in halved[0]["reason"]
     assert finish(begin(store, tmp_path / "roomy"))[0] == 0
@@ -82,7 +110,10 @@ def test_memory_that_never_suffices_ends_all(store, tmp_path):
     assert time.monotonic() - began < 60
     assert json.loads(out)["exit"] == 1
     assert err.count("shadowbox: ") == 1
-    assert "out of memory with 8 examples in 2 parts (CUDA out of memory. Tried to allocate 4.00 GiB; on rank 1 of 2)" in err
+    assert (
+        "out of memory with 8 examples in 2 parts (CUDA out of memory. Tried to allocate 4.00 GiB; on rank 1 of 2)"
+        in err
+    )
     assert "SIGABRT" not in err
     assert all(len(each) == 1 for each in threads(tmp_path / "tight"))
     again, _, err = finish(begin(store, tmp_path / "tight", "--resume", "--set", "halvings=1"))
@@ -133,11 +164,15 @@ except RuntimeError as error:
     os.kill(os.getpid(), signal.SIGTERM)
     print(error)
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert found.stdout.strip() == said
     assert found.returncode == (0 if others else -signal.SIGTERM)
 
 
 def _rank(process):
-    pairs = (pair.partition("=") for pair in Path(f"/proc/{process}/environ").read_text().split("\0"))
+    pairs = (
+        pair.partition("=") for pair in Path(f"/proc/{process}/environ").read_text().split("\0")
+    )
     return {name: value for name, _, value in pairs}.get("RANK")

@@ -45,7 +45,9 @@ def records(data: bytes, start: int = HEADER):
 def expected(out):
     """What every sink must have: (kind, step, figure, value) of each line."""
     lines = read_lines(out / "metrics.jsonl")
-    return {(line["kind"], line["step"], name): value for line in lines for name, value in numbers(line)}
+    return {
+        (line["kind"], line["step"], name): value for line in lines for name, value in numbers(line)
+    }
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -74,7 +76,10 @@ def test_tensorboard_has_every_row(store, tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_wandb_has_every_row(store, tmp_path, monkeypatch):
-    """The offline file of wandb holds a row of history for each line, with every figure; nothing needs a network."""
+    """The offline file of wandb holds a row of history for each line, with every figure.
+
+    Nothing needs a network.
+    """
     pytest.importorskip("wandb")
     import json
 
@@ -82,14 +87,19 @@ def test_wandb_has_every_row(store, tmp_path, monkeypatch):
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     run(store, tmp_path / "r", sinks=["wandb"], validate_every=10)
-    events = [event for event in read_lines(tmp_path / "r" / "events.jsonl") if event["event"] == "sink"]
+    events = [
+        event for event in read_lines(tmp_path / "r" / "events.jsonl") if event["event"] == "sink"
+    ]
     assert not events
     (path,) = (tmp_path / "r" / "wandb").glob("offline-run-*/*.wandb")
     found = {}
     for data in records(path.read_bytes()):
         record = wandb_internal_pb2.Record.FromString(data)
         if record.WhichOneof("record_type") == "history":
-            row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            row = {
+                item.key or "/".join(item.nested_key): json.loads(item.value_json)
+                for item in record.history.item
+            }
             for name, value in row.items():
                 kind, _, figure = name.partition("/")
                 if kind in ("train", "val"):
@@ -131,7 +141,16 @@ def test_a_sink_never_stops_a_run(store, tmp_path, monkeypatch, when):
     result, said = run(store, tmp_path / "r", sinks=["wandb"])
     assert result.ended == "finished"
     assert said.count("wandb failed and is left out; the run goes on") == 1
-    assert len([line for line in read_lines(tmp_path / "r" / "metrics.jsonl") if line["kind"] == "train"]) == 6
+    assert (
+        len(
+            [
+                line
+                for line in read_lines(tmp_path / "r" / "metrics.jsonl")
+                if line["kind"] == "train"
+            ]
+        )
+        == 6
+    )
 
 
 class Page(HTMLParser):
@@ -149,7 +168,10 @@ class Page(HTMLParser):
 
 
 def test_curves_come_from_the_log(store, tmp_path):
-    """The table has every line and figure of the log; the page draws each figure, and baselines beside their score."""
+    """The table has every line and figure of the log.
+
+    The page draws each figure, and baselines beside their score.
+    """
     run(store, tmp_path / "r", validate_every=10)
     draw(tmp_path / "r")
     lines = read_lines(tmp_path / "r" / "metrics.jsonl")
@@ -167,7 +189,10 @@ def test_curves_come_from_the_log(store, tmp_path):
 
 
 def test_a_line_that_was_cut_is_not_there(tmp_path):
-    """A log whose last line was cut off by a kill is read up to it; a log that is not there is empty."""
+    """A log whose last line was cut off by a kill is read up to it.
+
+    A log that is not there is empty.
+    """
     (tmp_path / "m.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert read_lines(tmp_path / "m.jsonl") == [{"step": 1}, {"step": 2}]
     assert read_lines(tmp_path / "none.jsonl") == []

@@ -73,7 +73,10 @@ def messages(socket):
         if (data := message.get("bytes")) is not None:
             first, count = HEAD.unpack_from(data)
             width = (len(data) - HEAD.size) // count
-            rows |= {first + n: data[HEAD.size + n * width : HEAD.size + (n + 1) * width] for n in range(count)}
+            rows |= {
+                first + n: data[HEAD.size + n * width : HEAD.size + (n + 1) * width]
+                for n in range(count)
+            }
             continue
         others.append(json.loads(message["text"]))
         if others[-1]["kind"] in ("end", "refused"):
@@ -96,7 +99,10 @@ def test_pages(client, path):
 
 
 def test_a_match_from_hello_to_end(client, site):
-    """A page gets a hello, every row once, the events, and the result; another one that comes later gets the same."""
+    """A page gets a hello, every row once, the events, and the result.
+
+    Another one that comes later gets the same.
+    """
     begun = begin(client, p0="based", p1="random", seed=7)
     seen = []
     for _ in range(2):
@@ -112,7 +118,10 @@ def test_a_match_from_hello_to_end(client, site):
     assert sorted(rows) == list(range(LENGTH + 1))
     assert rows == again
     assert others[-1] == more[-1]
-    events = [[event for one in said if one["kind"] == "events" for event in one["events"]] for said in (others, more)]
+    events = [
+        [event for one in said if one["kind"] == "events" for event in one["events"]]
+        for said in (others, more)
+    ]
     assert events[0] == events[1] != []
     live = client.get("/live").json()
     assert live[0]["result"] == others[-1]["result"]
@@ -123,7 +132,11 @@ def test_who_only_watches_cannot_lead(client):
     begun = begin(client, p0="constant", p1="constant")
     address = f"/live/{begun['match']}/socket"
     with connect(client, address) as socket:
-        for message in ({"kind": "pause", "on": True}, {"kind": "step", "frames": 1}, {"kind": "own", "key": "\ud800"}):
+        for message in (
+            {"kind": "pause", "on": True},
+            {"kind": "step", "frames": 1},
+            {"kind": "own", "key": "\ud800"},
+        ):
             socket.send_text(json.dumps(message))
             assert messages(socket)[1][-1]["kind"] == "refused"
         assert client.get("/live").json()[0]["paused"] is False
@@ -132,14 +145,23 @@ def test_who_only_watches_cannot_lead(client):
         state = None
         while not (state and state["paused"]):
             message = socket.receive()
-            state = json.loads(message["text"]) if "text" in message and "paused" in message["text"] else state
+            state = (
+                json.loads(message["text"])
+                if "text" in message and "paused" in message["text"]
+                else state
+            )
         socket.send_json({"kind": "keys", "held": []})
         assert messages(socket)[1][-1]["why"] == "nobody plays in this match"
 
 
-@pytest.mark.parametrize("bad", ["nonsense", "[]", '{"kind": "die"}', b"\x00\xff" * 50, "x" * 5000], ids=range(5))
+@pytest.mark.parametrize(
+    "bad", ["nonsense", "[]", '{"kind": "die"}', b"\x00\xff" * 50, "x" * 5000], ids=range(5)
+)
 def test_bad_messages_end_their_connection_only(client, bad, caplog):
-    """Whoever sends what is no message is told so, logged and let go; the match and the others go on."""
+    """Whoever sends what is no message is told so, logged and let go.
+
+    The match and the others go on.
+    """
     begun = begin(client, p0="constant", p1="constant")
     address = f"/live/{begun['match']}/socket"
     with connect(client, address) as good, caplog.at_level(logging.WARNING):
@@ -190,10 +212,17 @@ def test_wishes_that_cannot_be(client, wish, why):
 def test_requests_that_are_none(client):
     """What is no JSON, too long or no form of ours is refused."""
     json_type = {"content-type": "application/json"}
-    assert client.post("/live", content=b"p0=based", headers={"content-type": "text/plain"}).status_code == 400
+    assert (
+        client.post(
+            "/live", content=b"p0=based", headers={"content-type": "text/plain"}
+        ).status_code
+        == 400
+    )
     assert client.post("/live", content=b"\xff{", headers=json_type).status_code == 400
     assert client.post("/live", content=b"[" * 4000, headers=json_type).status_code == 400
-    assert "4096" in client.post("/live", content=b" " * 10_000_000, headers=json_type).json()["error"]
+    assert (
+        "4096" in client.post("/live", content=b" " * 10_000_000, headers=json_type).json()["error"]
+    )
     assert client.put("/live").status_code == 405
 
 
@@ -226,7 +255,15 @@ def test_an_unknown_match_has_no_socket(client):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8765", "", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "[::"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8765",
+        "",
+        "127.0.0.1.evil.example",
+        "127.0.0.1@evil.example",
+        "[::",
+    ],
 )
 def test_foreign_names_are_refused(client, host, caplog):
     """A name that was pointed at this machine reads nothing."""
@@ -243,7 +280,8 @@ def test_addresses_and_this_machine_are_known(client, host):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://127.0.0.1:8765.evil.example"]
+    "origin",
+    ["http://evil.example", "null", "http://127.0.0.1:9999", "http://127.0.0.1:8765.evil.example"],
 )
 def test_foreign_pages_are_refused(client, origin):
     """A page of another server can neither begin a match nor open a socket; our own can."""
@@ -261,12 +299,16 @@ def test_foreign_pages_are_refused(client, origin):
 @pytest.fixture
 def guarded(site):
     """The same behind a token."""
-    with TestClient(application(site, token=TOKEN), base_url=HERE, follow_redirects=False) as client:
+    with TestClient(
+        application(site, token=TOKEN), base_url=HERE, follow_redirects=False
+    ) as client:
         yield client
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere", "/matches/0/0.json"])
-@pytest.mark.parametrize("query", ["", "?token=", "?token=wrong", "?token=" + TOKEN[:-1], "?token=%ff"])
+@pytest.mark.parametrize(
+    "query", ["", "?token=", "?token=wrong", "?token=" + TOKEN[:-1], "?token=%ff"]
+)
 def test_without_the_token_there_is_nothing(guarded, path, query):
     """A missing or wrong token sees the same page everywhere, and a wrong cookie does not help."""
     guarded.cookies.set(cookie_name(TOKEN), "wrong")
@@ -286,7 +328,12 @@ def test_the_token_becomes_a_cookie(guarded):
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert guarded.get("/matches").status_code == 200
-    assert guarded.get(f"//evil.example/?token={TOKEN}", headers={"cookie": ""}).headers.get("location", "/x")[:2] != "//"
+    assert (
+        guarded.get(f"//evil.example/?token={TOKEN}", headers={"cookie": ""}).headers.get(
+            "location", "/x"
+        )[:2]
+        != "//"
+    )
 
 
 def test_sockets_and_posts_need_the_token(guarded):
@@ -349,7 +396,10 @@ def test_what_a_person_plays_is_stored(client, site, seat):
 
 
 def test_a_person_who_leaves_lets_go(client, monkeypatch):
-    """When the page is gone its keys are up; a match that nobody comes back to is broken off and not stored."""
+    """When the page is gone its keys are up.
+
+    A match that nobody comes back to is broken off and not stored.
+    """
     monkeypatch.setattr(hall, "LONELY", 0.3)
     begun = begin(client, p0="ann", p1="constant", seat=0)
     with connect(client, f"/live/{begun['match']}/socket") as socket:
@@ -389,8 +439,21 @@ def test_names_are_text(client, site):
     with Writer(site.stores[0], GAME.schema, event_kinds=GAME.event_kinds) as writer:
         number = writer.add(episode)
     rating = {"agent": UNKIND, "elo": 1, "low": 0, "high": 2}
-    cell = {"wins": UNKIND, "losses": 1, "draws": 0, "win_rate": 0.5, "low": 0, "high": 1, "by_seat": {UNKIND: 0.5}}
-    good = {"ratings": [rating], "payoff": {UNKIND: {"b": {**cell, "wins": 1}}}, "game": UNKIND, "world": UNKIND}
+    cell = {
+        "wins": UNKIND,
+        "losses": 1,
+        "draws": 0,
+        "win_rate": 0.5,
+        "low": 0,
+        "high": 1,
+        "by_seat": {UNKIND: 0.5},
+    }
+    good = {
+        "ratings": [rating],
+        "payoff": {UNKIND: {"b": {**cell, "wins": 1}}},
+        "game": UNKIND,
+        "world": UNKIND,
+    }
     (site.tournaments / "t.json").write_text(json.dumps(good))
     (site.tournaments / "u.json").write_text(json.dumps({**good, "payoff": {UNKIND: {"b": cell}}}))
     (site.tournaments / "<img src=x>.json").write_text(json.dumps(good))
@@ -431,8 +494,19 @@ def test_long_lists_have_pages(client, site):
 
 
 def test_tournaments(client, site):
-    """Ratings and the cross-table with their intervals; a file that is none says why and hides no other."""
-    payoff = {"wins": 70, "losses": 30, "draws": 0, "win_rate": 0.7, "low": 0.6, "high": 0.78, "distinct": 99}
+    """Ratings and the cross-table with their intervals.
+
+    A file that is none says why and hides no other.
+    """
+    payoff = {
+        "wins": 70,
+        "losses": 30,
+        "draws": 0,
+        "win_rate": 0.7,
+        "low": 0.6,
+        "high": 0.78,
+        "distinct": 99,
+    }
     data = {
         "agents": ["based", "random"],
         "ratings": [
@@ -449,14 +523,22 @@ def test_tournaments(client, site):
     assert "ratings[0] has no elo" in text
     assert "is not JSON" in text
     text = client.get("/tournaments/first").text
-    for part in ("based is the strongest of 2.", "1101 .. 1200", "60 .. 78", "<b>70</b>", "22 .. 40"):
+    for part in (
+        "based is the strongest of 2.",
+        "1101 .. 1200",
+        "60 .. 78",
+        "<b>70</b>",
+        "22 .. 40",
+    ):
         assert part in text
     assert client.get("/tournaments/broken").status_code == 400
 
 
 def test_empty_pages_say_what_to_do(tmp_path):
     """Without stores and tournaments the pages give the command that makes some."""
-    site = Site(game=GAME, known=lambda name: None, out=tmp_path / "none", tournaments=tmp_path / "none")
+    site = Site(
+        game=GAME, known=lambda name: None, out=tmp_path / "none", tournaments=tmp_path / "none"
+    )
     with TestClient(application(site), base_url=HERE) as client:
         assert "shadowbox record brawl" in client.get("/matches").text
         assert "shadowbox tournament brawl" in client.get("/tournaments").text

@@ -53,11 +53,20 @@ def with_results(file, data):
 
 
 def test_cards_are_listed(client, here):
-    """Each card has its status, what decides, and how good its estimate was; one that is wrong hides no other."""
+    """Each card has its status, what decides, and how good its estimate was.
+
+    One that is wrong hides no other.
+    """
     with_results(CardFile.read(here / "cards" / "toy.md"), RESULTS)
     (here / "cards" / "bad.md").write_text("---\nid: bad\n---\n")
     text = client.get("/cards").text
-    for part in ("missed", "val/onset_f1 &gt; 0.3: 0.2 (missed)", "1.25", 'href="/cards/toy"', "cards/bad.md has 5 mistakes"):
+    for part in (
+        "missed",
+        "val/onset_f1 &gt; 0.3: 0.2 (missed)",
+        "1.25",
+        'href="/cards/toy"',
+        "cards/bad.md has 5 mistakes",
+    ):
         assert part in text, part
 
 
@@ -78,14 +87,23 @@ def test_results_are_shown(client, here):
     """The verdict, each target with its interval and what needs no learning, and the time beside its estimate."""
     with_results(CardFile.read(here / "cards" / "toy.md"), RESULTS)
     text = client.get("/cards/toy").text
-    for part in ("missed", "0.1 .. 0.25", "hold 0.1", "estimated were 64.0 s, it took 1.25 times that"):
+    for part in (
+        "missed",
+        "0.1 .. 0.25",
+        "hold 0.1",
+        "estimated were 64.0 s, it took 1.25 times that",
+    ):
         assert part in text, part
 
 
 def test_mistakes_have_their_lines(client, here):
     """A card that is wrong shows every mistake with its line, and the lines themselves, marked."""
     path = here / "cards" / "toy.md"
-    path.write_text(path.read_text().replace("preset: tiny", "preset: tinny").replace("seeds: [0, 1]", "seeds: [0, x]"))
+    path.write_text(
+        path.read_text()
+        .replace("preset: tiny", "preset: tinny")
+        .replace("seeds: [0, 1]", "seeds: [0, x]")
+    )
     text = client.get("/cards/toy").text
     assert "2 mistakes" in text
     assert "no preset &#x27;tinny&#x27;: did you mean &#x27;tiny&#x27;?" in text
@@ -93,10 +111,21 @@ def test_mistakes_have_their_lines(client, here):
 
 
 def test_signatures_hold_until_the_contract_is_edited(client, here):
-    """A signature is valid; after an edit it is void, and the lines that were changed stand beside it."""
+    """A signature is valid.
+
+    After an edit it is void, and the lines that were changed stand beside it.
+    """
     path = here / "cards" / "toy.md"
     checked = check.check(path, lambda name: GAME)
-    signed = signing.add(checked.file, "ann", "signed", settings=checked.settled.hash, data=None, commit=None, note="fine")
+    signed = signing.add(
+        checked.file,
+        "ann",
+        "signed",
+        settings=checked.settled.hash,
+        data=None,
+        commit=None,
+        note="fine",
+    )
     signed.write()
     assert "<b>ann</b> signed" in (text := client.get("/cards/toy").text)
     assert ">valid<" in text
@@ -108,18 +137,29 @@ def test_signatures_hold_until_the_contract_is_edited(client, here):
 
 
 def test_two_cards_are_compared(client, here):
-    """Two cards are compared field by field and line by line; another number of cards is refused, a wrong one is named."""
+    """Two cards are compared field by field and line by line.
+
+    Another number of cards is refused, a wrong one is named.
+    """
     write_card(here / "cards", "other", seeds="7")
     text = client.get("/cards/compare?card=toy&card=other").text
     assert "[0, 1]" in text
     assert '<span class="gone">-seeds: [0, 1]</span><span class="come">+seeds: [7]</span>' in text
-    for query, status in (("", 400), ("card=toy", 400), ("card=toy&card=none", 404), ("card=toy&card=../cards/toy", 404)):
+    for query, status in (
+        ("", 400),
+        ("card=toy", 400),
+        ("card=toy&card=none", 404),
+        ("card=toy&card=../cards/toy", 404),
+    ):
         assert client.get(f"/cards/compare?{query}").status_code == status, query
     (here / "cards" / "bad.md").write_text("---\nid: bad\n---\n")
     assert "bad.md has 5 mistakes" in client.get("/cards/compare?card=toy&card=bad").text
 
 
-@pytest.mark.parametrize("name", ["%2e%2e", "%2e%2e%2fsecret", "..%2fsecret", "%2fetc%2fpasswd", "toy.md", "%00", "%ff", "no"])
+@pytest.mark.parametrize(
+    "name",
+    ["%2e%2e", "%2e%2e%2fsecret", "..%2fsecret", "%2fetc%2fpasswd", "toy.md", "%00", "%ff", "no"],
+)
 def test_other_files_are_no_cards(client, here, name):
     """Only what is listed has a page: no way leads out of the folder of cards."""
     (here / "secret.md").write_text("---\nid: hidden\n---\n")
@@ -134,7 +174,10 @@ def test_other_files_are_no_cards(client, here, name):
      RESULTS | {"settings": [{"set": {}, "verdict": "x", "targets": [], "cost": {}}]}, RESULTS | {"verdict": None}],
 )  # fmt: skip
 def test_results_of_any_shape_break_no_page(client, here, data):
-    """A block of results that is not as it was written is named as such; neither the list nor the card fails."""
+    """A block of results that is not as it was written is named as such.
+
+    Neither the list nor the card fails.
+    """
     with_results(CardFile.read(here / "cards" / "toy.md"), data)
     assert client.get("/cards").status_code == 200
     answer = client.get("/cards/toy")
@@ -142,14 +185,19 @@ def test_results_of_any_shape_break_no_page(client, here, data):
     assert "edited by hand" in answer.text
 
 
-ODD = dict.fromkeys(("did", "when", "contract", "settings", "data", "commit"), "") | {"who": ["x"], "note": {}}
+ODD = dict.fromkeys(("did", "when", "contract", "settings", "data", "commit"), "") | {
+    "who": ["x"],
+    "note": {},
+}
 
 
 @pytest.mark.parametrize("entry", [5, {}, {"who": 5}, ODD, ODD | {"who": "x"}])
 def test_signatures_of_any_shape_break_no_page(client, here, entry):
     """A block of signatures that is not as it was written is a mistake of the card, not one of the page."""
     file = CardFile.read(here / "cards" / "toy.md")
-    file.with_block("signatures", f"<!-- data {json.dumps({'signatures': [entry], 'contracts': {}})} -->").write()
+    file.with_block(
+        "signatures", f"<!-- data {json.dumps({'signatures': [entry], 'contracts': {}})} -->"
+    ).write()
     answer = client.get("/cards/toy")
     assert answer.status_code == 200
     assert "delete it and sign again" in answer.text
@@ -186,31 +234,65 @@ def unkind_cards(folder):
     for part in ("Learn what they press", "Do 40 steps suffice?", "They do.", "on a shelf"):
         text = text.replace(part, f'{quoted[:-1]} {"long" * 40}"')
     text = text.replace(
-        "Because", f"{UNKIND}\n\n# {UNKIND}\n\n- {UNKIND}\n\n| {UNKIND} |\n\n`{UNKIND}` **{UNKIND}**\n\n```\n{UNKIND}\n```\n"
+        "Because",
+        f"{UNKIND}\n\n# {UNKIND}\n\n- {UNKIND}\n\n| {UNKIND} |\n\n`{UNKIND}` **{UNKIND}**\n\n```\n{UNKIND}\n```\n",
     )
     more = f"fallback: {quoted}\nbaseline: {{source: {quoted}}}\n"
     (folder / "fine.md").write_text(text.replace("seeds:", f"{more}seeds:"))
     checked = check.check(folder / "fine.md", lambda name: GAME)
     assert checked.good, checked.mistakes
-    file = signing.add(checked.file, "ann", "signed", settings="", data=None, commit=None, note=UNKIND)
+    file = signing.add(
+        checked.file, "ann", "signed", settings="", data=None, commit=None, note=UNKIND
+    )
     file = file.with_block("prior", f"| {UNKIND} |\n|---|\n| {UNKIND} |")
-    target = RESULTS["targets"][0] | {"metric": UNKIND, "verdict": UNKIND, "wanted": UNKIND, "baselines": {UNKIND: 1.0}}
-    closed = {"closed": UNKIND, "note": UNKIND, "deviations": [UNKIND], "stamps": [UNKIND], "reason": UNKIND, "when": UNKIND}
-    setting = {"set": {UNKIND: UNKIND}, "verdict": UNKIND, "targets": [target], "cost": {"wall_s": 1.0}}
-    with_results(file, RESULTS | closed | {"verdict": UNKIND, "targets": [target], "settings": [setting]})
+    target = RESULTS["targets"][0] | {
+        "metric": UNKIND,
+        "verdict": UNKIND,
+        "wanted": UNKIND,
+        "baselines": {UNKIND: 1.0},
+    }
+    closed = {
+        "closed": UNKIND,
+        "note": UNKIND,
+        "deviations": [UNKIND],
+        "stamps": [UNKIND],
+        "reason": UNKIND,
+        "when": UNKIND,
+    }
+    setting = {
+        "set": {UNKIND: UNKIND},
+        "verdict": UNKIND,
+        "targets": [target],
+        "cost": {"wall_s": 1.0},
+    }
+    with_results(
+        file, RESULTS | closed | {"verdict": UNKIND, "targets": [target], "settings": [setting]}
+    )
     named = UNKIND.replace("/", "")
     (folder / f"{named}.md").write_text((folder / "fine.md").read_text())
     lines = [f"{name}: {quoted}" for name in ("id", "game", "preset", quoted)]
-    lines += [f"set: {{{quoted}: 1}}", f"kill: [{{when: {quoted}}}]", f"targets: [{{metric: {quoted}}}]"]
+    lines += [
+        f"set: {{{quoted}: 1}}",
+        f"kill: [{{when: {quoted}}}]",
+        f"targets: [{{metric: {quoted}}}]",
+    ]
     (folder / "wrong.md").write_text("\n".join(["---", *lines, "---", UNKIND, ""]))
     return named
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_unkind_cards_are_text(server, browse, tmp_path, width, scheme):
-    """Whatever a card holds, and whatever it is called, is shown as text; no page is wider than the screen."""
+    """Whatever a card holds, and whatever it is called, is shown as text.
+
+    No page is wider than the screen.
+    """
     named = unkind_cards(tmp_path / "mine")
-    page = browse(server("--cards", tmp_path / "mine").url + "cards", width=width, height=900, color_scheme=scheme)
+    page = browse(
+        server("--cards", tmp_path / "mine").url + "cards",
+        width=width,
+        height=900,
+        color_scheme=scheme,
+    )
     until_counted = "document.querySelectorAll('main img, main script').length"
     assert page.evaluate(until_counted) == 0
     assert page.get_by_role("link", name=named).count() == 1
@@ -243,7 +325,9 @@ def test_a_card_leads_to_its_runs_and_back(server, browse, tmp_path):
     """The page of a card links to the pages of its runs, and these to the card."""
     write_card(tmp_path / "mine")
     write_run(tmp_path / "trained" / "toy" / "0")
-    page = browse(server("--cards", tmp_path / "mine", "--runs", tmp_path / "trained").url + "cards/toy")
+    page = browse(
+        server("--cards", tmp_path / "mine", "--runs", tmp_path / "trained").url + "cards/toy"
+    )
     follow(page, page.get_by_text("toy/0"))
     page.wait_for_url("**/runs/toy/0")
     follow(page, page.get_by_role("link", name="toy", exact=True))

@@ -22,7 +22,13 @@ BEGAN = 1_000_000.0  # seconds since the epoch
 
 def train_line(step, **more):
     """A line of training, one second a step."""
-    figures = {"loss": 2 / (1 + step / 20), "norm": 1.0, "lr": 1e-3, "time/data": 0.1, "time/forward": 0.3}
+    figures = {
+        "loss": 2 / (1 + step / 20),
+        "norm": 1.0,
+        "lr": 1e-3,
+        "time/data": 0.1,
+        "time/forward": 0.3,
+    }
     return {"kind": "train", "step": step, "epoch": 0, "wall": BEGAN + step, **figures, **more}
 
 
@@ -51,7 +57,9 @@ def make_run(folder, *, status="running", lines=None, events=None, **facts):
     begin = {"event": "begin", "step": 0, "wall": BEGAN, "text": "4,393 parameters"}
     write(folder / "events.jsonl", events or [begin])
     write(
-        folder / "metrics.jsonl", lines or [*(train_line(step) for step in range(10, 50, 10)), val_line(20, 1.2), val_line(40)]
+        folder / "metrics.jsonl",
+        lines
+        or [*(train_line(step) for step in range(10, 50, 10)), val_line(20, 1.2), val_line(40)],
     )
     return folder
 
@@ -80,7 +88,10 @@ def news(client, name="first/0", query=""):
 
 
 def test_runs_are_listed(client, runs):
-    """The newest run comes first, with its state, step, best figure, wall time and data; what is unreadable hides no other."""
+    """The newest run comes first, with its state, step, best figure, wall time and data.
+
+    What is unreadable hides no other.
+    """
     (runs / "broken").mkdir()
     (runs / "broken" / "run.json").write_text("[" * 100_000)
     os.utime(runs / "broken" / "run.json", (1, 1))
@@ -145,7 +156,10 @@ def test_a_half_written_line_waits(client, runs):
     assert news(client)["step"] == 50
 
 
-@pytest.mark.parametrize("bad", ["nonsense", "[1]", "{}", '{"kind": "train", "step": "1", "wall": 1}', '{"kind": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "bad",
+    ["nonsense", "[1]", "{}", '{"kind": "train", "step": "1", "wall": 1}', '{"kind": "\\ud800"}'],
+)
 def test_damage_is_said(client, runs, bad):
     """A line that is none is named, and those around it are drawn."""
     with (runs / "first" / "0" / "metrics.jsonl").open("a") as file:
@@ -172,7 +186,11 @@ def test_a_resumed_run_takes_back(client, runs):
     before = news(client)
     write(folder / "cut", [train_line(10), train_line(20)])
     os.replace(folder / "cut", folder / "metrics.jsonl")
-    write(folder / "events.jsonl", [{"event": "resume", "step": 20, "wall": BEGAN + 5000, "text": "resumed"}], "a")
+    write(
+        folder / "events.jsonl",
+        [{"event": "resume", "step": 20, "wall": BEGAN + 5000, "text": "resumed"}],
+        "a",
+    )
     write(folder / "metrics.jsonl", [train_line(30, wall=BEGAN + 5010)], "a")
     found = news(client)
     assert found["part"] != before["part"]
@@ -210,7 +228,12 @@ def test_runs_are_compared(client, runs):
     make_run(runs / "third", fingerprint="other")
     assert "different data" in client.get("/runs/compare?run=first/0&run=third").text
     many = "&".join(f"run={n}" for n in range(7))
-    for query, status in (("", 400), (many, 400), ("run=first/0&run=none", 404), ("run=../runs/first/0", 404)):
+    for query, status in (
+        ("", 400),
+        (many, 400),
+        ("run=first/0&run=none", 404),
+        ("run=../runs/first/0", 404),
+    ):
         assert client.get(f"/runs/compare?{query}").status_code == status, query
 
 
@@ -263,11 +286,17 @@ def test_a_curve_grows(server, browse):
     page = browse(site.url + "runs/live")
     until(page, "() => document.querySelector('.chart svg')?.ariaLabel.includes('hold 1.5')")
     assert page.evaluate("document.querySelectorAll('.chart .curve.baseline').length") == 1
-    assert page.evaluate("document.querySelector('.band.p2').getAttribute('points').split(' ').length") == 4
+    assert (
+        page.evaluate("document.querySelector('.band.p2').getAttribute('points').split(' ').length")
+        == 4
+    )
     corners = "document.querySelector('.curve.p1').getAttribute('d').split('L').length"
     before = page.evaluate(corners)
     write(folder / "metrics.jsonl", [train_line(50)], "a")
-    until(page, f"() => {corners} === {before + 1} && document.getElementById('state').textContent.includes('step 50 of 100')")
+    until(
+        page,
+        f"() => {corners} === {before + 1} && document.getElementById('state').textContent.includes('step 50 of 100')",
+    )
     page.hover(".chart svg")
     assert "training" in page.inner_text(".figure .told")
     page.get_by_text("Wall time").click()
@@ -285,29 +314,56 @@ def test_promises_cross_the_curves(server, browse):
         {"when": "val/loss > 400 or rolling_mean(train/loss, 3) >= 2", "action": "stop"},
         {"when": "val/", "action": "stop"},
     ]
-    warned = {"event": "rule", "step": 20, "wall": BEGAN + 20, "text": "kill[7]", "action": "warn", "figures": {"val/loss": 1}}
-    lines = [train_line(10), train_line(20), val_line(20, 1.2), train_line(30), train_line(40), val_line(40)]
+    warned = {
+        "event": "rule",
+        "step": 20,
+        "wall": BEGAN + 20,
+        "text": "kill[7]",
+        "action": "warn",
+        "figures": {"val/loss": 1},
+    }
+    lines = [
+        train_line(10),
+        train_line(20),
+        val_line(20, 1.2),
+        train_line(30),
+        train_line(40),
+        val_line(40),
+    ]
     kept = {"targets": targets, "kill": kill, "lines": lines}
-    make_run(site.folder / "runs" / "toy" / "0", events=[{"event": "begin", "step": 0, "wall": BEGAN}, warned], **kept)
+    make_run(
+        site.folder / "runs" / "toy" / "0",
+        events=[{"event": "begin", "step": 0, "wall": BEGAN}, warned],
+        **kept,
+    )
     make_run(site.folder / "runs" / "toy" / "1", **kept)
     page = browse(site.url + "runs/toy/0", width=1280)
     until(page, "() => document.querySelector('.chart svg .level')")
     loss = page.locator(".chart svg").first
     assert loss.locator(".level.target title").text_content() == "target: val/loss < 1.5"
-    assert loss.locator(".level.kill").count() == 1, "400 is far from the curves and does not stretch their axis"
+    assert loss.locator(".level.kill").count() == 1, (
+        "400 is far from the curves and does not stretch their axis"
+    )
     assert "↑ stop > 400" in loss.text_content()
     assert "stop >= 2" in loss.text_content()
-    heights = {name: float(loss.locator(f".level.{name}").get_attribute("y1")) for name in ("target", "kill")}
+    heights = {
+        name: float(loss.locator(f".level.{name}").get_attribute("y1"))
+        for name in ("target", "kill")
+    }
     assert heights["kill"] < heights["target"]
     floor = loss.locator(".curve.baseline").get_attribute("d")
     assert f" {heights['target']:.1f}" in floor, "the baseline is 1.5, too"
     assert loss.locator(".event title").text_content() == "kill[7]"
     at = float(loss.locator(".event").get_attribute("x1"))
     page.get_by_text("Wall time").click()
-    assert float(page.locator(".chart .event").first.get_attribute("x1")) == pytest.approx(at, abs=1), "a step took a second"
+    assert float(page.locator(".chart .event").first.get_attribute("x1")) == pytest.approx(
+        at, abs=1
+    ), "a step took a second"
     page.goto(site.url + "runs/compare?run=toy/0&run=toy/1")
     until(page, "() => document.querySelector('.chart svg .level')")
-    assert page.locator(".chart svg").first.locator(".level.target").count() == 1, "both promise the same"
+    assert page.locator(".chart svg").first.locator(".level.target").count() == 1, (
+        "both promise the same"
+    )
 
 
 def test_unkind_names_are_text(server, browse):

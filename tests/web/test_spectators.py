@@ -39,7 +39,12 @@ def stalled(address):
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     made.connect((host, int(port)))
     path = "/" + address.removeprefix("ws://").split("/", 1)[1]
-    lines = (f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Upgrade: websocket", "Connection: Upgrade")
+    lines = (
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}:{port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+    )
     key = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "", "")
     made.sendall("\r\n".join((*lines, *key)).encode())
     return made
@@ -54,7 +59,10 @@ async def everybody(address, pages):
 
 
 def run(coroutine):
-    """Its result; in a thread of its own, for a browser of other tests may have a loop in this one."""
+    """Its result.
+
+    In a thread of its own, for a browser of other tests may have a loop in this one.
+    """
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
 
@@ -80,7 +88,13 @@ def test_fifty_pages_and_one_that_stalls(server, record_property):
     grown = running.memory() - before
     taking_nothing.close()
     rates = sorted(rate(one) for one in seen)
-    found = {"slowest": rates[0], "median": rates[len(rates) // 2], "before_mb": before, "grown_mb": grown, "cpu": share}
+    found = {
+        "slowest": rates[0],
+        "median": rates[len(rates) // 2],
+        "before_mb": before,
+        "grown_mb": grown,
+        "cpu": share,
+    }
     print({name: round(value, 2) for name, value in found.items()})
     assert rates[0] >= 0.95 * FPS
     assert not any(first == "gap" for one in seen for _, first, _ in one)
@@ -113,7 +127,9 @@ def test_a_stalled_page_is_told_what_it_missed(server):
                     gaps.append((said["first"], said["end"]))
                 elif said["kind"] == "end":
                     newest = set(rows)
-                    await page.send(json.dumps({"kind": "want", "first": gaps[0][0], "end": gaps[0][1]}))
+                    await page.send(
+                        json.dumps({"kind": "want", "first": gaps[0][0], "end": gaps[0][1]})
+                    )
                 if gaps and newest and set(range(*gaps[0])) <= rows:
                     return newest, rows, gaps, said["frames"]
 

@@ -48,7 +48,10 @@ def test_a_live_match_draws_and_ends_with_the_right_result(server, browse):
 
 
 def test_who_comes_late_sees_it_from_the_start_and_scrubs(server, browse):
-    """A second page in the middle of a match has every row from the first; scrubbing shows the frame that was asked for."""
+    """A second page in the middle of a match has every row from the first.
+
+    Scrubbing shows the frame that was asked for.
+    """
     running = server()
     begun = running.begin(p0="expert", p1="random", seed=5)
     first = browse(f"{running.url}live/{begun['match']}")
@@ -59,12 +62,18 @@ def test_who_comes_late_sees_it_from_the_start_and_scrubs(server, browse):
     episode = expected("expert", "random", 5).episode
     damage = "(frame) => __viewer.rows.at(frame)['player/x']"
     for frame in (0, 1, 45, 90):
-        np.testing.assert_array_equal(late.evaluate(damage, frame), episode.columns["player/x"][frame])
+        np.testing.assert_array_equal(
+            late.evaluate(damage, frame), episode.columns["player/x"][frame]
+        )
     strip = late.locator(".strip").bounding_box()
     late.mouse.click(strip["x"] + 0.5 * strip["width"], strip["y"] + 20)
-    shown = late.evaluate("({ frame: __viewer.frame, numbers: __viewer.state.numbers, following: __viewer.following })")
+    shown = late.evaluate(
+        "({ frame: __viewer.frame, numbers: __viewer.state.numbers, following: __viewer.following })"
+    )
     assert not shown["following"]
-    assert shown["numbers"] == [[f"{value:.0f}"] for value in episode.columns["player/damage"][shown["frame"]]]
+    assert shown["numbers"] == [
+        [f"{value:.0f}"] for value in episode.columns["player/damage"][shown["frame"]]
+    ]
     assert "2 are watching" in late.locator("#told").inner_text()
     assert not late.locator(".lead").is_visible(), "only who began the match leads it"
     until(late, "__viewer.ended", 20)
@@ -117,7 +126,11 @@ def test_a_person_plays(server, browse, seat):
     page.keyboard.press("ArrowUp")
     assert "Up" in page.locator("[data-control='keys/j']").inner_text()
     page.click(".go")
-    until(page, "window.__viewer?.rows?.length === 1 && document.getElementById('prompt').textContent !== ''", 90)
+    until(
+        page,
+        "window.__viewer?.rows?.length === 1 && document.getElementById('prompt').textContent !== ''",
+        90,
+    )
     key = "d" if seat == 0 else "a"
     page.keyboard.down(key)
     until(page, "__viewer.rows.length > 20")
@@ -127,7 +140,9 @@ def test_a_person_plays(server, browse, seat):
     x = page.evaluate(f"[5, 20].map((row) => __viewer.rows.at(row)['player/x'][{seat}])")
     assert (x[1] > x[0] + 1) if seat == 0 else (x[1] < x[0] - 1)
     page.select_option(".lead select", "8")
-    until(page, "__viewer.ended && document.getElementById('told').textContent.includes('mine#0')", 40)
+    until(
+        page, "__viewer.ended && document.getElementById('told').textContent.includes('mine#0')", 40
+    )
     episode = Store(running.folder / "mine").episode(0)
     assert episode.meta["players"][seat] == "person:<b>ann</b>"
     held = episode.columns[f"keys/{key}"][:, seat]
@@ -155,7 +170,11 @@ def test_a_gamepad_plays(server, browse):
     )
     page.fill("[name=opponent]", "constant")
     page.click(".go")
-    until(page, "window.__viewer?.rows?.length === 1 && document.getElementById('prompt').textContent !== ''", 90)
+    until(
+        page,
+        "window.__viewer?.rows?.length === 1 && document.getElementById('prompt').textContent !== ''",
+        90,
+    )
     assert "test pad" in page.locator("#gamepad").inner_text()
     page.evaluate("pad.axes = [1, 0]")
     until(page, "__viewer.rows.length > 15")
@@ -179,7 +198,9 @@ def test_every_page_fits(server, browse, tmp_path, width, height, scheme):
         page.goto(running.url + path)
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        for button in page.locator("button:not(.legend *):visible, input:visible, select:visible").all():
+        for button in page.locator(
+            "button:not(.legend *):visible, input:visible, select:visible"
+        ).all():
             assert button.bounding_box()["height"] >= 44, (path, button.inner_text())
 
 
@@ -191,7 +212,9 @@ def test_a_stored_match_opens_in_the_viewer(server, browse, tmp_path):
     until(page, "window.__viewer?.drawn?.length > 0")
     page.evaluate("__viewer.seek(100)")
     episode = Store(tmp_path / "fights").episode(1)
-    assert page.evaluate("__viewer.state.numbers") == [[f"{value:.0f}"] for value in episode.columns["player/damage"][100]]
+    assert page.evaluate("__viewer.state.numbers") == [
+        [f"{value:.0f}"] for value in episode.columns["player/damage"][100]
+    ]
     with page.expect_download() as download:
         page.click("text=as one file")
     assert "match-viewer" in download.value.path().read_text()

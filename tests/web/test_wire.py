@@ -22,7 +22,13 @@ class Match:
     width = WIDTH
 
     def __init__(self, length=0):
-        self.length, self.events, self.paused, self.speed, self.result = length, [], False, 1.0, None
+        self.length, self.events, self.paused, self.speed, self.result = (
+            length,
+            [],
+            False,
+            1.0,
+            None,
+        )
 
     @property
     def over(self):
@@ -74,14 +80,20 @@ def test_who_is_slow_skips_and_may_ask():
     match.events = [{"frame": 500}]
     rows, others = taken(cursor)
     assert rows == [1999]
-    assert others == [{"kind": "gap", "first": 10 + BEHIND, "end": 1999}, {"kind": "events", "events": match.events}]
+    assert others == [
+        {"kind": "gap", "first": 10 + BEHIND, "end": 1999},
+        {"kind": "events", "events": match.events},
+    ]
     cursor.wanted = Want(10 + BEHIND, 1999)
     match.length = 2001
     assert taken(cursor)[0] == [2000, *range(10 + BEHIND, 1999)]
 
 
 def test_a_broken_connection_is_taken_up():
-    """A page that has rows and events already gets the others only; a claim that cannot be is cut to what there is."""
+    """A page that has rows and events already gets the others only.
+
+    A claim that cannot be is cut to what there is.
+    """
     match = Match(50)
     match.events = [{"frame": 1}, {"frame": 2}, {"frame": 3}]
     rows, others = taken(Cursor(match, row=30, event=2))
@@ -153,7 +165,9 @@ def test_what_is_no_message_is_refused(text):
 
 @given(
     st.text(max_size=200)
-    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=9), st.lists).map(json.dumps)
+    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=9), st.lists).map(
+        json.dumps
+    )
 )
 def test_nothing_else_is_raised(text):
     """Whatever comes, it is a message or a refusal."""

@@ -22,22 +22,33 @@ from shadowbox.games.melee import slp
 
 ENDING = ".slp"
 ROUNDS = 3
-ENOUGH = 1_000_000  # frames that two workers share; a smaller corpus is copied, each copy with damage of its own
+# frames that two workers share; a smaller corpus is copied, each copy with damage of its own
+ENOUGH = 1_000_000
 MOST_COPIES = 8
 
 
-def bench_ingest(paths: Sequence[Path], progress: Progress | None = None, rounds: int = ROUNDS) -> dict[str, Any]:
+def bench_ingest(
+    paths: Sequence[Path], progress: Progress | None = None, rounds: int = ROUNDS
+) -> dict[str, Any]:
     """All figures of one run, medians of `rounds` in which everybody takes a turn. Rates are per CPU-second of one process.
 
-    `frames_per_cpu_s` is the whole way: read, check, align, find events, pack, write, sync. `read_frames_per_cpu_s` and those
-    of the other readers are the reading alone, in rows of the file (frames that were rolled back count each time).
-    `two_workers_ratio` compares wall times and needs two idle cores; `two_workers_bound` is what the CPU-seconds of both allow.
+    `frames_per_cpu_s` is the whole way: read, check, align, find events, pack, write, sync.
+    `read_frames_per_cpu_s` and those of the other readers are the reading alone, in rows of the
+    file (frames that were rolled back count each time). `two_workers_ratio` compares wall times and
+    needs two idle cores; `two_workers_bound` is what the CPU-seconds of both allow.
     """
     files = [path for path in find(paths, (ENDING,)) if path.name.lower().endswith(ENDING)]
     if not files:
         raise UsageError(f"no {ENDING} below {', '.join(map(str, paths))}")
     game = load("melee")
-    figures: dict[str, list[float]] = {"whole": [], "read": [], "peppi": [], "pyslippi": [], "ratio": [], "bound": []}
+    figures: dict[str, list[float]] = {
+        "whole": [],
+        "read": [],
+        "peppi": [],
+        "pyslippi": [],
+        "ratio": [],
+        "bound": [],
+    }
     reasons: dict[str, str] = {}
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="shadowbox-bench-") as folder:
@@ -52,7 +63,9 @@ def bench_ingest(paths: Sequence[Path], progress: Progress | None = None, rounds
                 if turn and not (reader == "pyslippi" and turn > 1):  # once: it is the slow one
                     done[reader] = _peer(reader, files, place, reasons)
             _tell(progress, 4 * turn + 2, steps)
-            alone, shared = (_cost(game, many, place / f"{workers}-{turn}", workers) for workers in (1, 2))
+            alone, shared = (
+                _cost(game, many, place / f"{workers}-{turn}", workers) for workers in (1, 2)
+            )
             done["ratio"], done["bound"] = [alone[0] / shared[0]], [2 * alone[1] / shared[1]]
             _tell(progress, 4 * turn + 4, steps)
             if turn:
@@ -64,7 +77,9 @@ def bench_ingest(paths: Sequence[Path], progress: Progress | None = None, rounds
         "frames_per_cpu_s": statistics.median(figures["whole"]),
         "read_frames_per_cpu_s": statistics.median(figures["read"]),
         "peppi_frames_per_cpu_s": statistics.median(figures["peppi"]) if figures["peppi"] else None,
-        "pyslippi_frames_per_cpu_s": statistics.median(figures["pyslippi"]) if figures["pyslippi"] else None,
+        "pyslippi_frames_per_cpu_s": statistics.median(figures["pyslippi"])
+        if figures["pyslippi"]
+        else None,
         "two_workers_ratio": statistics.median(figures["ratio"]),
         "two_workers_bound": statistics.median(figures["bound"]),
         "two_workers_files": len(many),
@@ -85,7 +100,10 @@ def read_rate(files: Sequence[Path]) -> float:
 
 
 def copies(files: Sequence[Path], folder: Path) -> list[Path]:
-    """The files, or so many copies of them that two workers have something to share; no two alike, or they would be refused."""
+    """The files, or so many copies of them that two workers have something to share.
+
+    No two alike, or they would be refused.
+    """
     replays = []
     for path in files:
         try:
@@ -116,7 +134,10 @@ def _peer(reader: str, files: Sequence[Path], folder: Path, reasons: dict[str, s
 
 
 def _cost(game: Game, files: Sequence[Path], out: Path, workers: int) -> tuple[float, float]:
-    """Wall seconds, and CPU-seconds of all processes, of an ingest; the store is gone afterwards."""
+    """Wall seconds, and CPU-seconds of all processes, of an ingest.
+
+    The store is gone afterwards.
+    """
     report = ingest(game, files, out, workers=workers)
     shutil.rmtree(out)
     return report["seconds"], report["cpu_seconds"]

@@ -16,21 +16,36 @@ from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 
 EPISODES = 4
-LENGTH = 16  # decisions a segment: with the sizes below a step takes about 10 ms, where overhead shows
+# decisions a segment: with the sizes below a step takes about 10 ms, where overhead shows
+LENGTH = 16
 LEARNING = ("forward", "backward", "optimiser")
-MEASURED = ("data", "transfer", *LEARNING, "log", "wait")  # validation and checkpoints are as rare as one makes them
+# validation and checkpoints are as rare as one makes them
+MEASURED = ("data", "transfer", *LEARNING, "log", "wait")
 
 
-def bench_loop(steps: int = 300, batch: int = 4, width: int = 64, rounds: int = 3) -> dict[str, Any]:
-    """Shares of a step's time and the milliseconds until a resumed run takes its first step; medians of several rounds."""
+def bench_loop(
+    steps: int = 300, batch: int = 4, width: int = 64, rounds: int = 3
+) -> dict[str, Any]:
+    """Shares of a step's time and the milliseconds until a resumed run takes its first step.
+
+    Medians of several rounds.
+    """
     import torch
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="shadowbox-bench-") as folder:
         store = _store(Path(folder) / "store")
-        tables = [_round(store, Path(folder) / f"run-{at}", steps, batch, width) for at in range(rounds)]
-        resumed = [_resume_ms(store, Path(folder) / f"run-{at}", steps, batch, width) for at in range(rounds)]
-    shares = [1 - sum(table[part] for part in LEARNING) / sum(table[part] for part in MEASURED) for table in tables]
+        tables = [
+            _round(store, Path(folder) / f"run-{at}", steps, batch, width) for at in range(rounds)
+        ]
+        resumed = [
+            _resume_ms(store, Path(folder) / f"run-{at}", steps, batch, width)
+            for at in range(rounds)
+        ]
+    shares = [
+        1 - sum(table[part] for part in LEARNING) / sum(table[part] for part in MEASURED)
+        for table in tables
+    ]
     middle = sorted(range(rounds), key=lambda at: shares[at])[rounds // 2]
     whole = sum(tables[middle][part] for part in MEASURED)
     return {
@@ -54,15 +69,27 @@ def _task(store: Store, steps: int, batch: int, width: int) -> Any:
     from shadowbox.learners.imitation import prepare
     from shadowbox.train.config import Config
 
-    config = Config(steps=steps, batch=batch, log_every=10, save_every=steps, ema=0.99, device="cpu")
+    config = Config(
+        steps=steps, batch=batch, log_every=10, save_every=steps, ema=0.99, device="cpu"
+    )
     side = int(np.ceil(EPISODES / 2))
-    task = prepare(store, config, split=Split(0.5, 0.5, 0.0, seed=_even_split(store, side)), width=width, length=LENGTH)
+    task = prepare(
+        store,
+        config,
+        split=Split(0.5, 0.5, 0.0, seed=_even_split(store, side)),
+        width=width,
+        length=LENGTH,
+    )
     return task, config
 
 
 def _even_split(store: Store, episodes: int) -> int:
     """A seed that puts so many episodes on the training side."""
-    return next(seed for seed in range(1000) if len(Split(0.5, 0.5, 0.0, seed=seed).episodes(store, "train")) == episodes)
+    return next(
+        seed
+        for seed in range(1000)
+        if len(Split(0.5, 0.5, 0.0, seed=seed).episodes(store, "train")) == episodes
+    )
 
 
 def _round(store: Store, run: Path, steps: int, batch: int, width: int) -> dict[str, float]:

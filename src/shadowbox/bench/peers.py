@@ -3,8 +3,9 @@
     python peers.py dump peppi FOLDER FILE...        every column by its dotted name: FOLDER/0.npz, ...; refusals in 0.txt
     python peers.py time pyslippi OUT.json FILE...   rows read per CPU-second of this process
 
-Runs under any Python that has peppi-py or py-slippi; it needs nothing of Shadowbox. A process of its own, because
-peppi-py wants its own pyarrow, and because a file that makes it panic takes the process along.
+Runs under any Python that has peppi-py or py-slippi; it needs nothing of Shadowbox. A process of
+its own, because peppi-py wants its own pyarrow, and because a file that makes it panic takes the
+process along.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Any
 import numpy as np
 
 READERS = {"peppi": "peppi_py", "pyslippi": "slippi"}  # -> the module to import
-PYTHON = "SHADOWBOX_PEERS"  # the interpreter that has them; else `.venv-peers` of the folder we are in, else this one
+# the interpreter that has them; else `.venv-peers` of the folder we are in, else this one
+PYTHON = "SHADOWBOX_PEERS"
 ROUNDS = 3
 
 
@@ -34,7 +36,10 @@ def interpreter(reader: str) -> str | None:
     own = Path(".venv-peers/bin/python")
     named = os.environ.get(PYTHON)
     for python in [named] if named else [str(own), sys.executable]:
-        if shutil.which(python) and not _run([python, "-c", f"import {READERS[reader]}"]).returncode:
+        if (
+            shutil.which(python)
+            and not _run([python, "-c", f"import {READERS[reader]}"]).returncode
+        ):
             return python
     return None
 
@@ -57,7 +62,11 @@ def peppi_columns(path: str) -> dict[str, Any]:
     from peppi_py._peppi import read_slippi
 
     game = read_slippi(path, False)
-    return {"start": json.dumps(game.start), "end": json.dumps(game.end), **dict(_flat(game.frames, "frames"))}
+    return {
+        "start": json.dumps(game.start),
+        "end": json.dumps(game.end),
+        **dict(_flat(game.frames, "frames")),
+    }
 
 
 def _flat(column: Any, name: str) -> Iterator[tuple[str, Any]]:

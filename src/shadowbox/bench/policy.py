@@ -1,7 +1,8 @@
 """`shadowbox bench policy`: learning and acting of policies, beside the loop that one would write in PyTorch.
 
-The peer is the older systems' policy over the same store: frames encoded once and held in memory, windows gathered by fancy
-indexing, 32-bit floats, AdamW, the last frame's controls as the one target of a window.
+The peer is the older systems' policy over the same store: frames encoded once and held in memory,
+windows gathered by fancy indexing, 32-bit floats, AdamW, the last frame's controls as the one
+target of a window.
 """
 
 from __future__ import annotations
@@ -25,14 +26,32 @@ from shadowbox.data.write import Writer
 from shadowbox.games.melee import GAME
 
 EPISODES, FRAMES = 24, 1500
-EXAMPLES, LENGTH, WINDOW = 1024, 64, 10  # targets a step; decisions a segment; frames a window of the peer sees
+# targets a step; decisions a segment; frames a window of the peer sees
+EXAMPLES, LENGTH, WINDOW = 1024, 64, 10
 HELD = 12  # frames that a value stays on average
-PAD = ("main_x", "main_y", "c_x", "c_y", "l_push|pad/r_push", "a", "b", "x", "y", "z", "l", "r", "d_up")
+PAD = (
+    "main_x",
+    "main_y",
+    "c_x",
+    "c_y",
+    "l_push|pad/r_push",
+    "a",
+    "b",
+    "x",
+    "y",
+    "z",
+    "l",
+    "r",
+    "d_up",
+)
 ANSWERS = tuple(f"pad/{name}" for name in PAD)
 
 
 def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[str, Any]:
-    """Targets per CPU-second of ours and of the peer, taken in turns; milliseconds of a decision; medians of `rounds`."""
+    """Targets per CPU-second of ours and of the peer, taken in turns.
+
+    Milliseconds of a decision; medians of `rounds`.
+    """
     import torch
 
     from shadowbox.train.distributed import computes_bf16
@@ -43,12 +62,20 @@ def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[
         store = _store(Path(folder) / "store")
         runs = {
             "peer": _peer(store, GAME.encodings["v3"]),
-            "ours": _ours(store, "policy-mlp", EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS),
-            "default": _ours(store, "default", 4 * EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS),
+            "ours": _ours(
+                store, "policy-mlp", EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS
+            ),
+            "default": _ours(
+                store, "default", 4 * EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS
+            ),
         }
         if bf16:
-            runs["bf16"] = _ours(store, "policy-mlp", EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS)
-            runs["default_bf16"] = _ours(store, "default", 4 * EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS)
+            runs["bf16"] = _ours(
+                store, "policy-mlp", EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS
+            )
+            runs["default_bf16"] = _ours(
+                store, "default", 4 * EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS
+            )
         rates: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(rounds + 1):
             for name, run in runs.items():
@@ -56,7 +83,10 @@ def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[
                 rates[name] += [rate] if number else []  # the first round warms up
         act = _act(store, decisions)
     middle = {name: statistics.median(found) for name, found in rates.items()}
-    paired = {name: statistics.median(np.divide(found, rates["peer"]).tolist()) for name, found in rates.items()}
+    paired = {
+        name: statistics.median(np.divide(found, rates["peer"]).tolist())
+        for name, found in rates.items()
+    }
     return {
         "examples_per_s": middle["ours"],
         "peer_examples_per_s": middle["peer"],
@@ -106,17 +136,25 @@ def _columns(rows: int, seed: int) -> Columns:
             values = draws.integers(0, min(field.n, 300), (rows + 1, slots)).astype(column.dtype)
         else:
             low, high = np.clip(field.limits, -100, 100)
-            values = draws.uniform(low, high, (rows + 1, slots)).astype(field.store).astype(np.float32)
+            values = (
+                draws.uniform(low, high, (rows + 1, slots)).astype(field.store).astype(np.float32)
+            )
         values = np.take_along_axis(values, at, axis=0)
         mask = column.group.mask
-        columns[key] = values if not mask or mask == field.name else values * columns[f"{column.group.name}/{mask}"]
+        columns[key] = (
+            values
+            if not mask or mask == field.name
+            else values * columns[f"{column.group.name}/{mask}"]
+        )
     return columns
 
 
 # ---- ours ------------------------------------------------------------------------------------------------------
 
 
-def _task(store: Store, preset: str, batch: int, encoding: Encoding | None, answers: tuple[str, ...]) -> Any:
+def _task(
+    store: Store, preset: str, batch: int, encoding: Encoding | None, answers: tuple[str, ...]
+) -> Any:
     from shadowbox.learners.imitation import prepare
     from shadowbox.train.config import Config
 
@@ -128,7 +166,12 @@ def _task(store: Store, preset: str, batch: int, encoding: Encoding | None, answ
 
 
 def _ours(
-    store: Store, preset: str, batch: int, precision: str, encoding: Encoding | None = None, answers: tuple[str, ...] = ()
+    store: Store,
+    preset: str,
+    batch: int,
+    precision: str,
+    encoding: Encoding | None = None,
+    answers: tuple[str, ...] = (),
 ) -> Iterator[int]:
     """One step of the loop's work after another; yields its targets."""
     import torch
@@ -183,7 +226,9 @@ def _peer_model(encoding: Encoding) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.tables = nn.ModuleDict({c.name: nn.Embedding(c.n, c.embed) for c in encoding.vocabularies})
+            self.tables = nn.ModuleDict(
+                {c.name: nn.Embedding(c.n, c.embed) for c in encoding.vocabularies}
+            )
             self.layers = nn.Sequential(
                 nn.Linear(WINDOW * encoding.frame_width, 512), nn.ReLU(), nn.Dropout(0.1), nn.Linear(512, 256), nn.ReLU(),
                 nn.Dropout(0.1), nn.Linear(256, 13),
@@ -191,7 +236,9 @@ def _peer_model(encoding: Encoding) -> Any:
 
         def forward(self, floats: torch.Tensor, ints: torch.Tensor) -> torch.Tensor:
             """Floats [B, K, F], ints [B, K, I] -> [B, 13]."""
-            embedded = [self.tables[c.name](ints[..., at]) for at, c in enumerate(encoding.vocabularies)]
+            embedded = [
+                self.tables[c.name](ints[..., at]) for at, c in enumerate(encoding.vocabularies)
+            ]
             out: torch.Tensor = self.layers(torch.cat([floats, *embedded], -1).flatten(1))
             return out
 
@@ -206,7 +253,8 @@ def _encoded(store: Store, encoding: Encoding) -> tuple[Any, Any, Any, Array]:
     for episode in range(len(store)):
         columns = store.episode(episode).columns
         shifted = {
-            key: np.concatenate([np.zeros_like(columns[key][:1]), columns[key][:-1]]) for key in GAME.schema.control_keys
+            key: np.concatenate([np.zeros_like(columns[key][:1]), columns[key][:-1]])
+            for key in GAME.schema.control_keys
         }
         floats, ints = encoding.encode({**columns, **shifted})
         parts.append((floats, ints, encoding.controls(columns)[:, 0]))
@@ -226,7 +274,9 @@ def _act(store: Store, decisions: int) -> dict[str, float]:
     found = {}
     for matches, mark in ((1, ""), (256, "_at_256")):
         view = {key: np.repeat(values[:1], matches, axis=0) for key, values in columns.items()}
-        times = sorted(_decide(task.model.eval(), view, matches, decisions if matches == 1 else decisions // 4))
+        times = sorted(
+            _decide(task.model.eval(), view, matches, decisions if matches == 1 else decisions // 4)
+        )
         found[f"act_p50_ms{mark}"] = 1000 * times[len(times) // 2]
         found[f"act_p99_ms{mark}"] = 1000 * times[int(len(times) * 0.99)]
     return found

@@ -23,8 +23,13 @@ LARGE_FRAMES = 206_754_081  # twenty-two thousand games; computed from the other
 LENGTH, BATCH = 10, 4096
 
 
-def bench_scale(frames: int = FRAMES, folder: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Write, open, and draw one epoch of windows; memory beyond the page cache is what this process holds for itself."""
+def bench_scale(
+    frames: int = FRAMES, folder: Path | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Write, open, and draw one epoch of windows.
+
+    Memory beyond the page cache is what this process holds for itself.
+    """
     schema = load("melee").schema
     with tempfile.TemporaryDirectory(prefix="shadowbox-scale-", dir=folder) as place:
         path = Path(place) / "store"
@@ -44,7 +49,9 @@ def bench_scale(frames: int = FRAMES, folder: Path | None = None, progress: Prog
                 if progress:
                     progress(number, len(sampler))
         epoch_s = time.process_time() - began
-        content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
+        content = sum(
+            entry.bytes for shard in store.manifest.shards for entry in shard.files.values()
+        )
         return {
             "frames": store.frames,
             "episodes": len(store),
@@ -61,7 +68,9 @@ def bench_scale(frames: int = FRAMES, folder: Path | None = None, progress: Prog
             "large_frames": LARGE_FRAMES,
             "large_bytes": round(content / store.frames * LARGE_FRAMES),
             "large_epoch_cpu_s": epoch_s / windows * LARGE_FRAMES,
-            "large_sampler_growth_bytes": round((max(most, _own_bytes()) - before) / store.frames * LARGE_FRAMES),
+            "large_sampler_growth_bytes": round(
+                (max(most, _own_bytes()) - before) / store.frames * LARGE_FRAMES
+            ),
         }
 
 
@@ -90,7 +99,9 @@ def smooth_episode(schema: Schema, frames: int, seed: int) -> Episode:
         shape, field = (frames + 1, column.slots), column.field
         if isinstance(field, Real):
             low, high = (float(np.clip(limit, -1e4, 1e4)) for limit in field.limits)
-            columns[key] = np.clip(np.cumsum(draws.standard_normal(shape, np.float32), axis=0), low, high)
+            columns[key] = np.clip(
+                np.cumsum(draws.standard_normal(shape, np.float32), axis=0), low, high
+            )
         elif isinstance(field, Choice):
             columns[key] = draws.integers(0, field.n, shape).astype(column.dtype)
         else:
@@ -111,4 +122,6 @@ def _own_bytes() -> int:
     for line in status.read_text().splitlines() if status.exists() else ():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
-    raise UsageError("--scale needs a kernel that tells anonymous memory apart from the page cache (Linux)")
+    raise UsageError(
+        "--scale needs a kernel that tells anonymous memory apart from the page cache (Linux)"
+    )

@@ -22,9 +22,15 @@ KEPT_CONTROLS = 64  # frames of random keys, drawn before the clock runs and use
 HOLD = 0.2  # the share of keys that change from one frame of keys to the next
 
 
-def bench_sim(game: str = "brawl", budget_s: float = 1.0, compile_too: bool = True) -> dict[str, Any]:
+def bench_sim(
+    game: str = "brawl", budget_s: float = 1.0, compile_too: bool = True
+) -> dict[str, Any]:
     """Match steps per CPU-second at several sizes (a match step moves both players), and the time to the first step."""
-    figures: dict[str, Any] = {"game": game, "matches": max(SIZES), "step_includes": "random keys, resets of finished matches"}
+    figures: dict[str, Any] = {
+        "game": game,
+        "matches": max(SIZES),
+        "step_includes": "random keys, resets of finished matches",
+    }
     rates = {size: _steps_per_cpu_s(game, size, budget_s) for size in SIZES}
     figures |= {f"match_steps_per_cpu_s_at_{size}": rate for size, rate in rates.items()}
     figures["match_steps_per_cpu_s"] = rates[max(SIZES)]
@@ -87,5 +93,7 @@ def _first_step_s(game: str, cache: str) -> float:
         "world.step({key: np.zeros((1, world.schema.columns[key].slots), bool) for key in world.schema.control_keys})\n"
         "print(json.dumps(time.process_time() - began))"
     )
-    answer = subprocess.run([sys.executable, "-c", code, game, cache], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, game, cache], capture_output=True, text=True, check=True
+    )
     return float(json.loads(answer.stdout))

@@ -20,7 +20,8 @@ from shadowbox.data.write import Writer
 EPISODE_FRAMES = 5_000
 REPEATS = 5
 
-# About 100 bytes a frame, shaped like a platform fighter: positions in full, the rest as small as it may be.
+# About 100 bytes a frame, shaped like a platform fighter: positions in full, the rest as small as
+# it may be.
 SCHEMA = Schema(
     "bench",
     fps=60,
@@ -38,14 +39,19 @@ SCHEMA = Schema(
             ),
         ),
     ),
-    controls=Group("pad", slots=2, per="player", fields=tuple(Flag(f"button_{at}") for at in range(8))),
+    controls=Group(
+        "pad", slots=2, per="player", fields=tuple(Flag(f"button_{at}") for at in range(8))
+    ),
 )
 
 
 def bench_store(
     frames: int = 5_000_000, length: int = 10, batch: int = 4096, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """All figures of one run. Times are CPU-seconds of this process, medians of several rounds in turn."""
+    """All figures of one run.
+
+    Times are CPU-seconds of this process, medians of several rounds in turn.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -57,7 +63,9 @@ def bench_store(
         store = Store(path)
         fields = _one_array_per_field(store)
         ours, naive, decoded = _windows_in_turn(store, fields, length, batch)
-        content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
+        content = sum(
+            entry.bytes for shard in store.manifest.shards for entry in shard.files.values()
+        )
         return {
             "frames": written,
             "episodes": len(store),
@@ -110,7 +118,9 @@ def _one_array_per_field(store: Store) -> Columns:
     return {key: np.concatenate([part[key] for part in parts]) for key in store.schema.columns}
 
 
-def _windows_in_turn(store: Store, fields: Columns, length: int, batch: int) -> tuple[float, float, float]:
+def _windows_in_turn(
+    store: Store, fields: Columns, length: int, batch: int
+) -> tuple[float, float, float]:
     """Windows per CPU-second of ours and of the naive way, and frames per CPU-second decoded by torch; in turn."""
     import torch
 

@@ -1,6 +1,7 @@
 """What a card says, typed: a promise about an experiment, and the configuration it runs with.
 
-Reading never stops at the first mistake: what can be understood is, and everything else is listed with its line.
+Reading never stops at the first mistake: what can be understood is, and everything else is listed
+with its line.
 """
 
 from __future__ import annotations
@@ -13,13 +14,25 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shadowbox.cards import front_matter as heads
-from shadowbox.cards.field_types import Count, Inside, MetricName, Name, RuleText, Seconds, Sentence, Shares, SpanText, Word
+from shadowbox.cards.field_types import (
+    Count,
+    Inside,
+    MetricName,
+    Name,
+    RuleText,
+    Seconds,
+    Sentence,
+    Shares,
+    SpanText,
+    Word,
+)
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import Head, Mistake
 from shadowbox.cards.rules.guard import Rule
 from shadowbox.errors import CardError, UsageError
 
-SECTIONS = ("train", "model", "learner")  # what `set` can change: the loop, the model, and what the learner does
+# what `set` can change: the loop, the model, and what the learner does
+SECTIONS = ("train", "model", "learner")
 MOST_SEEDS, MOST_SETTINGS = 100, 1000
 
 
@@ -56,11 +69,15 @@ class Make(Part):
 
 
 class Data(Part):
-    """What is learned from. Data is here, or can be made, or is said to lie elsewhere (`external`: where, in words)."""
+    """What is learned from.
+
+    Data is here, or can be made, or is said to lie elsewhere (`external`: where, in words).
+    """
 
     store: Inside = ""
     split: Shares = "80/10/10"
-    resplit: bool = False  # every seed draws its own split, so that their interval is one over data, too
+    # every seed draws its own split, so that their interval is one over data, too
+    resplit: bool = False
     fingerprint: str | None = Field(default=None, max_length=200)
     make: Make | None = None
     external: str | None = Field(default=None, max_length=500)
@@ -75,7 +92,10 @@ class Baseline(Part):
 
 
 class Target(Part):
-    """A number that is promised. `value` may be another metric, such as val/onset_f1/look_up: better than the table."""
+    """A number that is promised.
+
+    `value` may be another metric, such as val/onset_f1/look_up: better than the table.
+    """
 
     metric: MetricName
     op: Literal["<", "<=", ">", ">="]
@@ -130,7 +150,8 @@ class Reviewers(Part):
 class Sweep(Part):
     """Several settings of one card: those of a list, all of a grid, or `tries` drawn at random, until the time is over.
 
-    What is set are train.NAME, model.NAME and learner.NAME, preset, learner, and eval.NAME; in a list `name` names one.
+    What is set are train.NAME, model.NAME and learner.NAME, preset, learner, and eval.NAME; in a
+    list `name` names one.
     """
 
     cases: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_SETTINGS)
@@ -148,7 +169,8 @@ class Eval(Part):
     matches: int = Field(default=200, ge=2, le=100_000)
     episodes: int = Field(default=100, ge=2, le=100_000)  # recorded ones that it is asked about
     temperature: float = Field(default=1.0, gt=0, le=10)
-    calibrate: bool = False  # first temperatures are chosen, that of play in matches that it is not judged by
+    # first temperatures are chosen, that of play in matches that it is not judged by
+    calibrate: bool = False
     threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
 
 
@@ -172,7 +194,9 @@ class Card(Part):
     on_oom: OnOom = OnOom()
     budget: Budget = Budget()
     timeout: Seconds | None = None
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default_factory=lambda: [0], max_length=MOST_SEEDS)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
+        default_factory=lambda: [0], max_length=MOST_SEEDS
+    )
     parent: Inside | None = None
     parent_optimiser: bool = False
     reviewers: Reviewers = Reviewers()
@@ -186,7 +210,8 @@ class Card(Part):
         return flat(self.set)
 
 
-NEEDED = ("card", "id", "goal", "game", "preset", "targets")  # a card without one of these promises nothing
+# a card without one of these promises nothing
+NEEDED = ("card", "id", "goal", "game", "preset", "targets")
 
 
 @dataclass(frozen=True)
@@ -196,7 +221,8 @@ class Reading:
     card: Card
     head: Head
     mistakes: list[Mistake]
-    kept: Mapping[heads.Path, list[int]]  # list -> where its items stood before mistaken ones were left out
+    # list -> where its items stood before mistaken ones were left out
+    kept: Mapping[heads.Path, list[int]]
 
     def mistake(self, path: heads.Path, message: str) -> Mistake:
         """A mistake at a part of the card."""
@@ -213,7 +239,9 @@ def read(file: CardFile, changes: Mapping[str, Any] | None = None) -> Reading:
     data = with_changes(head.data, changes or {})
     card, mistakes, kept = _typed(data, head)
     if not head.mistakes or head.data:
-        mistakes += [Mistake(2, name, f"'{name}' is missing") for name in NEEDED if name not in data]
+        mistakes += [
+            Mistake(2, name, f"'{name}' is missing") for name in NEEDED if name not in data
+        ]
     return Reading(card, head, sorted({*head.mistakes, *mistakes}), kept)
 
 
@@ -238,7 +266,10 @@ def must_read(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[Car
 def listed(path: Path, mistakes: list[Mistake]) -> str:
     """All mistakes of a card, a line each, as compilers do."""
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    lines = [f"{path}:{line}: {field + ': ' if field else ''}{message}" for line, field, message in mistakes]
+    lines = [
+        f"{path}:{line}: {field + ': ' if field else ''}{message}"
+        for line, field, message in mistakes
+    ]
     return "\n".join([f"{path} has {count}", *lines])
 
 
@@ -280,17 +311,27 @@ def _mapping(value: Any) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
 
 
-def _typed(data: dict[str, Any], head: Head) -> tuple[Card, list[Mistake], dict[heads.Path, list[int]]]:
+def _typed(
+    data: dict[str, Any], head: Head
+) -> tuple[Card, list[Mistake], dict[heads.Path, list[int]]]:
     """A card out of what is well-typed; the rest is a list of mistakes."""
     mistakes: list[Mistake] = []
     kept: dict[heads.Path, list[int]] = {}
-    for _ in range(10):  # leaving out one thing can bring up another; it soon ends, for all errors of a pass go at once
+    # leaving out one thing can bring up another; it soon ends, for all errors of a pass go at once
+    for _ in range(10):
         try:
             return Card.model_validate(data), mistakes, kept
         except ValidationError as error:
-            found = [(_path_in(data, problem["loc"]), problem) for problem in error.errors(include_url=False)]
-            data = _without(data, list(told := dict(found)), (), kept)  # of a choice's branches the last one speaks
-            mistakes += [Mistake(head.line(path), heads.in_words(path), _message(told[path])) for path in told]
+            found = [
+                (_path_in(data, problem["loc"]), problem)
+                for problem in error.errors(include_url=False)
+            ]
+            # of a choice's branches the last one speaks
+            data = _without(data, list(told := dict(found)), (), kept)
+            mistakes += [
+                Mistake(head.line(path), heads.in_words(path), _message(told[path]))
+                for path in told
+            ]
     return Card(), mistakes, kept
 
 
@@ -309,9 +350,16 @@ def _path_in(data: Any, location: tuple[int | str, ...]) -> heads.Path:
     return tuple(path)
 
 
-def _without(data: Any, paths: list[heads.Path], here: heads.Path, kept: dict[heads.Path, list[int]]) -> Any:
-    """The data without the parts at `paths`. An item of a list goes as a whole; where its place was is kept in mind."""
-    below = {path[len(here)] for path in paths if path[: len(here)] == here and len(path) > len(here)}
+def _without(
+    data: Any, paths: list[heads.Path], here: heads.Path, kept: dict[heads.Path, list[int]]
+) -> Any:
+    """The data without the parts at `paths`.
+
+    An item of a list goes as a whole; where its place was is kept in mind.
+    """
+    below = {
+        path[len(here)] for path in paths if path[: len(here)] == here and len(path) > len(here)
+    }
     if isinstance(data, list):
         places = [at for at in range(len(data)) if at not in below]
         before = kept.get(here, list(range(len(data))))

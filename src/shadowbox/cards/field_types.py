@@ -28,8 +28,17 @@ def _seconds(value: Any) -> Any:
 def _inside(value: str) -> str:
     """A path that stays in the folder where the card is run."""
     path = PurePosixPath(value)
-    if not value or "\\" in value or "\0" in value or path.is_absolute() or ".." in path.parts or value.startswith("~"):
-        raise ValueError(f"'{value[:80]}' leads out of the project: give a path below the folder where the card is run")
+    if (
+        not value
+        or "\\" in value
+        or "\0" in value
+        or path.is_absolute()
+        or ".." in path.parts
+        or value.startswith("~")
+    ):
+        raise ValueError(
+            f"'{value[:80]}' leads out of the project: give a path below the folder where the card is run"
+        )
     return value
 
 
@@ -55,7 +64,10 @@ def _a_span(value: str) -> str:
 
 
 def _a_share(value: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,3}/[0-9]{1,3}/[0-9]{1,3}", value) or sum(map(int, value.split("/"))) != 100:
+    if (
+        not re.fullmatch(r"[0-9]{1,3}/[0-9]{1,3}/[0-9]{1,3}", value)
+        or sum(map(int, value.split("/"))) != 100
+    ):
         raise ValueError(f"'{value[:40]}' is no split: per cent for train/val/test, as in 80/10/10")
     return value
 

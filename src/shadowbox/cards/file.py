@@ -27,7 +27,8 @@ from shadowbox.core.files import write_whole
 from shadowbox.errors import CardError
 
 LARGEST = 1_000_000  # bytes of a card
-BLOCKS = ("facts", "prior", "estimate", "signatures", "results")  # in the order in which new ones are appended
+# in the order in which new ones are appended
+BLOCKS = ("facts", "prior", "estimate", "signatures", "results")
 TITLES = {
     "facts": "Facts (computed)",
     "prior": "Comparable runs",
@@ -52,17 +53,23 @@ class CardFile:
         """A card from disk; the text of one that is none is refused."""
         try:
             if path.stat().st_size > LARGEST:
-                raise CardError(f"{path} has {path.stat().st_size:,} bytes; a card has at most {LARGEST:,}")
+                raise CardError(
+                    f"{path} has {path.stat().st_size:,} bytes; a card has at most {LARGEST:,}"
+                )
             text = path.read_bytes().decode()
         except FileNotFoundError:
-            raise CardError(f"there is no card {path}: `shadowbox card new {path.stem}` writes one") from None
+            raise CardError(
+                f"there is no card {path}: `shadowbox card new {path.stem}` writes one"
+            ) from None
         except UnicodeDecodeError as error:
             raise CardError(f"{path} is no text in UTF-8 (byte {error.start})") from None
         except OSError as error:
             raise CardError(f"{path} cannot be read: {error.strerror}") from None
         found = CardFile(path, text.replace("\r\n", "\n"))
         if found._head_span is None:
-            raise CardError(f"{path} is no card: line 1 must be ---, and a second --- must end the head")
+            raise CardError(
+                f"{path} is no card: line 1 must be ---, and a second --- must end the head"
+            )
         return found
 
     def write(self) -> None:
@@ -105,7 +112,10 @@ class CardFile:
         return None if place is None else self.text[place[1] : place[2]].strip("\n")
 
     def data(self, name: str) -> Any:
-        """What the program keeps in a block; None where there is nothing, ValueError where it is damaged."""
+        """What the program keeps in a block.
+
+        None where there is nothing, ValueError where it is damaged.
+        """
         found = DATA.search(self.block(name) or "")
         return json.loads(found[1]) if found else None
 
@@ -134,7 +144,9 @@ class CardFile:
         )  # its block was taken out
         if empty:
             rest = self.text[empty.end() :].lstrip()
-            return CardFile(self.path, f"{self.text[: empty.end()]}\n{block}\n" + (f"\n{rest}" if rest else ""))
+            return CardFile(
+                self.path, f"{self.text[: empty.end()]}\n{block}\n" + (f"\n{rest}" if rest else "")
+            )
         return CardFile(self.path, f"{self.text.rstrip()}\n\n## {TITLES[name]}\n\n{block}\n")
 
     @property

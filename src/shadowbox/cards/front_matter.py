@@ -1,8 +1,8 @@
 """YAML as people write it in a card's head: plain data, and the line that each value stands on.
 
-Only what a card needs is read: maps, lists, and scalars by one small rule (`_scalar`). Tags, anchors and aliases are
-refused, so nothing is ever constructed and nothing can grow. YAML 1.1's surprises (`on` is true, `12:30` is 750, `1e-3` is
-a text) do not happen here.
+Only what a card needs is read: maps, lists, and scalars by one small rule (`_scalar`). Tags,
+anchors and aliases are refused, so nothing is ever constructed and nothing can grow. YAML 1.1's
+surprises (`on` is true, `12:30` is 750, `1e-3` is a text) do not happen here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,17 @@ def read(text: str, first_line: int = 1) -> Head:
     mistakes: list[Mistake] = []
     lines: dict[Path, int] = {(): first_line}
     if len(text) > LONGEST:
-        return Head({}, lines, [Mistake(first_line, "", f"the head has {len(text):,} letters, at most {LONGEST:,} are read")])
+        return Head(
+            {},
+            lines,
+            [
+                Mistake(
+                    first_line,
+                    "",
+                    f"the head has {len(text):,} letters, at most {LONGEST:,} are read",
+                )
+            ],
+        )
     try:
         refused = _refused(text, first_line)
         node = None if refused else yaml.compose(text, Loader=yaml.SafeLoader)
@@ -57,7 +67,9 @@ def read(text: str, first_line: int = 1) -> Head:
     if refused:
         return Head({}, lines, [refused])
     if not isinstance(node, yaml.MappingNode):
-        return Head({}, lines, [Mistake(first_line, "", "the head is no list of `name: value` lines")])
+        return Head(
+            {}, lines, [Mistake(first_line, "", "the head is no list of `name: value` lines")]
+        )
     data = _plain(node, (), first_line, lines, mistakes)
     return Head(data, lines, mistakes)
 
@@ -74,21 +86,31 @@ def _refused(text: str, first_line: int) -> Mistake | None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = first_line + (event.start_mark.line if event.start_mark else 0)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            return Mistake(line, "", "anchors and aliases (& and *) are not read: write the value out, or quote the text")
+            return Mistake(
+                line,
+                "",
+                "anchors and aliases (& and *) are not read: write the value out, or quote the text",
+            )
         if tag := getattr(event, "tag", None):
             return Mistake(line, "", f"the tag {tag[:40]!r} is not read: a card holds plain values")
         if isinstance(event, yaml.DocumentStartEvent) and event.explicit:
             return Mistake(line, "", "a second document begins here; the head is one")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         if depth > DEEPEST:
             return Mistake(line, "", f"values are nested deeper than {DEEPEST} levels")
     return None
 
 
-def _plain(node: Any, path: Path, first: int, lines: dict[Path, int], mistakes: list[Mistake]) -> Any:
+def _plain(
+    node: Any, path: Path, first: int, lines: dict[Path, int], mistakes: list[Mistake]
+) -> Any:
     lines.setdefault(path, first + node.start_mark.line)
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*path, at), first, lines, mistakes) for at, item in enumerate(node.value)]
+        return [
+            _plain(item, (*path, at), first, lines, mistakes) for at, item in enumerate(node.value)
+        ]
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
     found: dict[str, Any] = {}
@@ -99,7 +121,9 @@ def _plain(node: Any, path: Path, first: int, lines: dict[Path, int], mistakes: 
             continue
         name = key.value
         if name in found:
-            mistakes.append(Mistake(line, in_words((*path, name)), f"'{name}' stands here a second time"))
+            mistakes.append(
+                Mistake(line, in_words((*path, name)), f"'{name}' stands here a second time")
+            )
             continue
         lines[(*path, name)] = line
         found[name] = _plain(value, (*path, name), first, lines, mistakes)
@@ -121,5 +145,7 @@ def _scalar(node: Any) -> Any:
 def _unreadable(error: yaml.YAMLError, first_line: int) -> Mistake:
     mark = getattr(error, "problem_mark", None)
     line = first_line + (mark.line if mark else 0)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+    problem = (
+        getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+    )
     return Mistake(line, "", f"this is not YAML: {' '.join(str(problem).split())}")

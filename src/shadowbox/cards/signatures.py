@@ -1,6 +1,7 @@
 """Who stands behind a card. A signature is bound to the contract's text, to the settings that follow from it, and to the data.
 
-The contract as it was signed is kept, packed, beside the signatures: after an edit the lines that changed are shown.
+The contract as it was signed is kept, packed, beside the signatures: after an edit the lines that
+changed are shown.
 """
 
 from __future__ import annotations
@@ -53,18 +54,29 @@ class Standing:
 
 
 def add(
-    file: CardFile, who: str, did: Deed, *, settings: str, data: str | None, commit: str | None, note: str = ""
+    file: CardFile,
+    who: str,
+    did: Deed,
+    *,
+    settings: str,
+    data: str | None,
+    commit: str | None,
+    note: str = "",
 ) -> CardFile:
     """The card with one signature more; an earlier one by the same person is replaced."""
     if not NAME.fullmatch(who):
-        raise UsageError(f"'{who[:80]}' cannot sign: letters, digits, dots, - and _; give a name with --as")
+        raise UsageError(
+            f"'{who[:80]}' cannot sign: letters, digits, dots, - and _; give a name with --as"
+        )
     if len(note) > LONGEST_NOTE:
         raise UsageError(f"the note has {len(note):,} letters, at most {LONGEST_NOTE:,} are kept")
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     mine = Signature(who, did, when, file.hash, settings, data, commit, " ".join(note.split()))
     found = [entry for entry in read(file) if entry.who != who] + [mine]
     texts = {
-        contract: text for contract, text in _contracts(file).items() if any(entry.contract == contract for entry in found)
+        contract: text
+        for contract, text in _contracts(file).items()
+        if any(entry.contract == contract for entry in found)
     }
     texts[file.hash] = cardfile.packed(file.head)
     return file.with_block(BLOCK, _block(found, texts))
@@ -75,7 +87,9 @@ def read(file: CardFile) -> list[Signature]:
     try:
         return [_signature(entry) for entry in _data(file).get("signatures", [])]
     except (TypeError, ValueError) as error:
-        raise CardError(f"{file.path}: the block of signatures cannot be read; delete it and sign again") from error
+        raise CardError(
+            f"{file.path}: the block of signatures cannot be read; delete it and sign again"
+        ) from error
 
 
 def _signature(entry: dict[str, Any]) -> Signature:
@@ -91,7 +105,10 @@ def problems(file: CardFile) -> Iterator[tuple[int, str]]:
     try:
         read(file)
     except CardError as error:
-        yield file.text.count("\n", 0, file.text.find(f"<!-- card:{BLOCK}")) + 1, str(error).partition(": ")[2]
+        yield (
+            file.text.count("\n", 0, file.text.find(f"<!-- card:{BLOCK}")) + 1,
+            str(error).partition(": ")[2],
+        )
 
 
 def standing(file: CardFile, card: Card, settings: str, data: str | None) -> Standing:
@@ -105,7 +122,9 @@ def standing(file: CardFile, card: Card, settings: str, data: str | None) -> Sta
             valid.append(entry)
     for_it = {entry.who for entry in valid if entry.did != "asked for changes"}
     missing = [
-        f"{entry.who} asked for changes: {entry.note or 'no note'}" for entry in valid if entry.did == "asked for changes"
+        f"{entry.who} asked for changes: {entry.note or 'no note'}"
+        for entry in valid
+        if entry.did == "asked for changes"
     ]
     missing += [f"{name} must sign" for name in card.reviewers.required if name not in for_it]
     if len(for_it) < card.reviewers.min:
@@ -131,7 +150,13 @@ def changed_lines(file: CardFile, contract: str) -> list[str]:
 def me() -> str:
     """Who signs, where nobody says: git's user, or this machine's."""
     try:
-        name = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S607
+        name = subprocess.run(
+            ["git", "config", "user.name"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,  # noqa: S607
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         name = ""
     name = name.strip().lower().replace(" ", "-")
@@ -145,7 +170,9 @@ def me() -> str:
 
 def _why_void(entry: Signature, file: CardFile, settings: str, data: str | None) -> str | None:
     if entry.contract != file.hash:
-        return "the contract was edited since:\n  " + "\n  ".join(changed_lines(file, entry.contract))
+        return "the contract was edited since:\n  " + "\n  ".join(
+            changed_lines(file, entry.contract)
+        )
     if entry.settings != settings:
         return "the same contract now means other settings: defaults or the preset have changed"
     if entry.data is not None and data is not None and entry.data != data:
@@ -161,7 +188,13 @@ def _block(found: list[Signature], texts: dict[str, str]) -> str:
         bound += [f"commit `{entry.commit[:12]}`"] if entry.commit else []
         note = f": {entry.note}" if entry.note else ""
         lines.append(f"- **{entry.who}** {entry.did} on {entry.when}{note} ({', '.join(bound)})")
-    return "\n".join([*lines, "", data_line({"signatures": [asdict(entry) for entry in found], "contracts": texts})])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            data_line({"signatures": [asdict(entry) for entry in found], "contracts": texts}),
+        ]
+    )
 
 
 def _data(file: CardFile) -> dict[str, Any]:

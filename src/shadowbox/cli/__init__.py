@@ -15,21 +15,57 @@ from shadowbox import __version__
 from shadowbox.errors import SaidElsewhere, ShadowboxError, did_you_mean
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
-    "audit": ("shadowbox.cli.audit:audit", "What is in a store: fields, presses, free baselines, duplicates, damage."),
-    "bench": ("shadowbox.cli.bench:bench", "Measure a hot path beside what you would otherwise use."),
-    "card": ("shadowbox.cli.card:card", "Run cards: new, check, estimate, sign, review, make, compare, index, close."),
-    "eval": ("shadowbox.cli.eval:evaluate", "Judge a policy: offline, in play, beside baselines, and by the behaviour gate."),
+    "audit": (
+        "shadowbox.cli.audit:audit",
+        "What is in a store: fields, presses, free baselines, duplicates, damage.",
+    ),
+    "bench": (
+        "shadowbox.cli.bench:bench",
+        "Measure a hot path beside what you would otherwise use.",
+    ),
+    "card": (
+        "shadowbox.cli.card:card",
+        "Run cards: new, check, estimate, sign, review, make, compare, index, close.",
+    ),
+    "eval": (
+        "shadowbox.cli.eval:evaluate",
+        "Judge a policy: offline, in play, beside baselines, and by the behaviour gate.",
+    ),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
-    "ingest": ("shadowbox.cli.ingest:ingest", "Read recordings made elsewhere, such as replays, into a store."),
-    "match": ("shadowbox.cli.match:match", "One match: who won, what happened, and a page to watch it."),
+    "ingest": (
+        "shadowbox.cli.ingest:ingest",
+        "Read recordings made elsewhere, such as replays, into a store.",
+    ),
+    "match": (
+        "shadowbox.cli.match:match",
+        "One match: who won, what happened, and a page to watch it.",
+    ),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
-    "report": ("shadowbox.cli.report:report", "What came of a run or a card, as one page that works offline."),
-    "run": ("shadowbox.cli.run:run", "Run a card: train under its rules, judge its targets, write the verdict back."),
-    "tournament": ("shadowbox.cli.tournament:tournament", "Agents in pairs: ratings and payoffs with intervals."),
-    "serve": ("shadowbox.cli.serve:serve", "Watch live matches, play, and look at matches, runs and cards, in a browser."),
-    "train": ("shadowbox.cli.train:train", "Learn a policy from a store; stops, resumes and continues exactly."),
+    "report": (
+        "shadowbox.cli.report:report",
+        "What came of a run or a card, as one page that works offline.",
+    ),
+    "run": (
+        "shadowbox.cli.run:run",
+        "Run a card: train under its rules, judge its targets, write the verdict back.",
+    ),
+    "tournament": (
+        "shadowbox.cli.tournament:tournament",
+        "Agents in pairs: ratings and payoffs with intervals.",
+    ),
+    "serve": (
+        "shadowbox.cli.serve:serve",
+        "Watch live matches, play, and look at matches, runs and cards, in a browser.",
+    ),
+    "train": (
+        "shadowbox.cli.train:train",
+        "Learn a policy from a store; stops, resumes and continues exactly.",
+    ),
     "store": ("shadowbox.cli.store:store", "Look into, merge, split, cut and export stores."),
-    "view": ("shadowbox.cli.view:view", "Look at a stored match: a page that works offline, a picture, a film."),
+    "view": (
+        "shadowbox.cli.view:view",
+        "Look at a stored match: a page that works offline, a picture, a film.",
+    ),
 }
 
 
@@ -55,25 +91,36 @@ class Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self.commands_at:
-            raise click.UsageError(f"there is no command '{args[0]}': {did_you_mean(args[0], self.commands_at)}", ctx)
+            raise click.UsageError(
+                f"there is no command '{args[0]}': {did_you_mean(args[0], self.commands_at)}", ctx
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands out of `commands_at`: importing them all would make help slow."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in sorted(self.commands_at.items())])
+            formatter.write_dl(
+                [(name, line) for name, (_, line) in sorted(self.commands_at.items())]
+            )
 
 
-@click.group(cls=Lazy, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Lazy, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="shadowbox")
 @click.option("--debug", is_flag=True, help="Show where in the code an error came from.")
 def shadowbox(debug: bool) -> None:
     """Learn to play real-time games: from recordings, inside learned worlds, and against itself."""
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr
+    )
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run a command; errors are one line and an exit status: 2 for a wrong call, 1 for a failed job."""
+    """Run a command.
+
+    Errors are one line and an exit status: 2 for a wrong call, 1 for a failed job.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
@@ -91,7 +138,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except ShadowboxError as error:
         _fail(arguments, str(error), error.exit_code)
     except Exception as error:
-        _fail(arguments, f"an error of Shadowbox itself: {type(error).__name__}: {error}; --debug shows where", 1)
+        _fail(
+            arguments,
+            f"an error of Shadowbox itself: {type(error).__name__}: {error}; --debug shows where",
+            1,
+        )
     sys.exit(0)
 
 

@@ -20,11 +20,25 @@ from shadowbox.errors import ShadowboxError, StoreError
 @click.argument("path", metavar="STORE")
 @click.option("--verify", is_flag=True, help="Hash every file again, and name what is damaged.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
-@click.option("--brief", is_flag=True, help="Print presses, events and the summary; columns and baselines stay on the page.")
-@click.option("--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test.")
+@click.option(
+    "--brief",
+    is_flag=True,
+    help="Print presses, events and the summary; columns and baselines stay on the page.",
+)
+@click.option(
+    "--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test."
+)
 @click.option("--by", "key", help="Metadata value by which sides are chosen, such as a player.")
 @json_option
-def audit(path: str, verify: bool, html: Path | None, brief: bool, shares: str, key: str | None, as_json: bool) -> None:
+def audit(
+    path: str,
+    verify: bool,
+    html: Path | None,
+    brief: bool,
+    shares: str,
+    key: str | None,
+    as_json: bool,
+) -> None:
     """What is in STORE: sizes, fields, presses, free baselines, duplicates and damage."""
     if verify:
         _refuse_damage(path)
@@ -74,20 +88,39 @@ def _as_text(facts: dict[str, Any], brief: bool) -> str:
     ]  # fmt: skip
     if facts["controls"]:
         rows = [
-            [f"{key}[{slot}]", share(c["press_rate"]), share(c["onset_rate"]), number(c["onsets"]), number(c["hold_frames"], 3)]
+            [
+                f"{key}[{slot}]",
+                share(c["press_rate"]),
+                share(c["onset_rate"]),
+                number(c["onsets"]),
+                number(c["hold_frames"], 3),
+            ]
             for key, slots in facts["controls"].items()
             for slot, c in enumerate(slots)
         ]
         parts.append(table(["control", "pressed", "begins", "onsets", "hold (frames)"], rows))
     if facts["baselines"]["columns"] and not brief:
         rows = [
-            [key, name, facts["baselines"]["metric"][facts["columns"][key]["kind"]], number(score["value"]), audits.span(score)]
+            [
+                key,
+                name,
+                facts["baselines"]["metric"][facts["columns"][key]["kind"]],
+                number(score["value"]),
+                audits.span(score),
+            ]
             for key, named in facts["baselines"]["columns"].items()
             for name, score in named.items()
         ]
-        parts.append(table(["one frame ahead", "baseline", "metric", "value", "95 %"], rows, left=3))
+        parts.append(
+            table(["one frame ahead", "baseline", "metric", "value", "95 %"], rows, left=3)
+        )
     if facts["events"]:
-        parts.append(table(["event", "count"], [[name, number(count)] for name, count in facts["events"].items()]))
+        parts.append(
+            table(
+                ["event", "count"],
+                [[name, number(count)] for name, count in facts["events"].items()],
+            )
+        )
     parts.append(_summary(facts))
     return "\n\n".join(parts)
 
@@ -99,8 +132,10 @@ def _summary(facts: dict[str, Any]) -> str:
     lines = [
         f"split by episode: {sides}",
         f"memory: {size(facts['memory']['bytes'])} when cached, {fits} into this machine",
-        "duplicates: " + ("none" if not copies else f"{copies} episodes, first {facts['duplicates'][0]}"),
+        "duplicates: "
+        + ("none" if not copies else f"{copies} episodes, first {facts['duplicates'][0]}"),
         f"{facts['store']}: {facts['episodes']:,} episodes, {facts['frames']:,} frames of {facts['game']}, "
-        f"{number(facts['bytes_per_frame'])} bytes a frame" + (", every file verified" if facts.get("verified") else ""),
+        f"{number(facts['bytes_per_frame'])} bytes a frame"
+        + (", every file verified" if facts.get("verified") else ""),
     ]
     return "\n".join(lines)

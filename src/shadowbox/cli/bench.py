@@ -16,12 +16,15 @@ from shadowbox.errors import UsageError
 def bench() -> None:
     """Measure a hot path on one thread; rates are per CPU-second of one process."""
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # read when the numeric libraries load, so before the benches import them
+        # read when the numeric libraries load, so before the benches import them
+        os.environ.setdefault(name, "1")
 
 
 @bench.command()
 @click.option("--frames", default=5_000_000, show_default=True, type=click.IntRange(min=10_000))
-@click.option("--length", default=10, show_default=True, type=click.IntRange(min=1), help="Rows a window (K).")
+@click.option(
+    "--length", default=10, show_default=True, type=click.IntRange(min=1), help="Rows a window (K)."
+)
 @click.option("--batch", default=4096, show_default=True, type=click.IntRange(min=1))
 @json_option
 def store(frames: int, length: int, batch: int, as_json: bool) -> None:
@@ -34,7 +37,13 @@ def store(frames: int, length: int, batch: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--seconds", default=1.0, show_default=True, type=click.FloatRange(0.01, 60), help="CPU time of each run.")
+@click.option(
+    "--seconds",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.01, 60),
+    help="CPU time of each run.",
+)
 @json_option
 def sim(seconds: float, as_json: bool) -> None:
     """Steps of the built-in simulator: random keys, resets included; and its first call, cold and cached."""
@@ -45,7 +54,13 @@ def sim(seconds: float, as_json: bool) -> None:
 
 @bench.command()
 @click.option("--steps", default=300, show_default=True, type=click.IntRange(min=10))
-@click.option("--batch", default=4, show_default=True, type=click.IntRange(min=1), help="Segments of 16 decisions a step.")
+@click.option(
+    "--batch",
+    default=4,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Segments of 16 decisions a step.",
+)
 @json_option
 def loop(steps: int, batch: int, as_json: bool) -> None:
     """The training loop: what it costs beside loss, backward and optimiser, and how long resuming takes."""
@@ -55,7 +70,13 @@ def loop(steps: int, batch: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--steps", default=6, show_default=True, type=click.IntRange(min=1), help="Steps of each kind a round.")
+@click.option(
+    "--steps",
+    default=6,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Steps of each kind a round.",
+)
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
 @json_option
 def policy(steps: int, rounds: int, as_json: bool) -> None:
@@ -67,11 +88,27 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 
 @bench.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--scale", is_flag=True, help="Instead: a generated store of 19,442,187 frames (3.8 GB in --folder); minutes.")
-@click.option("--frames", default=None, type=click.IntRange(min=100_000), help="With --scale: another number of frames.")
-@click.option("--folder", default=None, type=click.Path(path_type=Path, exists=True), help="With --scale: where to write.")
+@click.option(
+    "--scale",
+    is_flag=True,
+    help="Instead: a generated store of 19,442,187 frames (3.8 GB in --folder); minutes.",
+)
+@click.option(
+    "--frames",
+    default=None,
+    type=click.IntRange(min=100_000),
+    help="With --scale: another number of frames.",
+)
+@click.option(
+    "--folder",
+    default=None,
+    type=click.Path(path_type=Path, exists=True),
+    help="With --scale: where to write.",
+)
 @json_option
-def ingest(paths: tuple[Path, ...], scale: bool, frames: int | None, folder: Path | None, as_json: bool) -> None:
+def ingest(
+    paths: tuple[Path, ...], scale: bool, frames: int | None, folder: Path | None, as_json: bool
+) -> None:
     """Replays (.slp files, folders) into a committed store, beside other readers of the same files."""
     if scale == bool(paths):
         raise UsageError("give replays to read, or --scale for a generated store")
@@ -93,6 +130,7 @@ def _print(name: str, figures: dict[str, Any], as_json: bool) -> None:
         emit(figures)
         return
     rows = [
-        [key, value if isinstance(value, str) else "-" if value is None else number(value)] for key, value in figures.items()
+        [key, value if isinstance(value, str) else "-" if value is None else number(value)]
+        for key, value in figures.items()
     ]
     print(table([name, ""], rows))

@@ -1,4 +1,7 @@
-"""`shadowbox card`: experiments as promises. Each is a Markdown file; `shadowbox run` keeps them."""
+"""`shadowbox card`: experiments as promises.
+
+Each is a Markdown file; `shadowbox run` keeps them.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
         name, mark, text = change.partition("=")
         read = head.read(f"value: {text}") if mark else None
         if read is None or read.mistakes or "value" not in read.data:
-            raise UsageError(f"--set {change}: a name and a value are needed, as in --set train.lr=1e-4")
+            raise UsageError(
+                f"--set {change}: a name and a value are needed, as in --set train.lr=1e-4"
+            )
         found[name] = read.data["value"]
     return found
 
@@ -46,11 +51,31 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
 @card.command()
 @click.argument("name")
 @click.option("--game", default="brawl", show_default=True)
-@click.option("--from", "source", metavar="RUN", help="Take settings and data from a run, and that run as baseline.")
-@click.option("--ablate", "switches", multiple=True, metavar="SWITCH", help="One card for each: a flag, or NAME=VALUE.")
-@click.option("--follow-up", "follows", metavar="RUN", help="The card of RUN with what its warnings proposed.")
+@click.option(
+    "--from",
+    "source",
+    metavar="RUN",
+    help="Take settings and data from a run, and that run as baseline.",
+)
+@click.option(
+    "--ablate",
+    "switches",
+    multiple=True,
+    metavar="SWITCH",
+    help="One card for each: a flag, or NAME=VALUE.",
+)
+@click.option(
+    "--follow-up", "follows", metavar="RUN", help="The card of RUN with what its warnings proposed."
+)
 @json_option
-def new(name: str, game: str, source: str | None, switches: tuple[str, ...], follows: str | None, as_json: bool) -> None:
+def new(
+    name: str,
+    game: str,
+    source: str | None,
+    switches: tuple[str, ...],
+    follows: str | None,
+    as_json: bool,
+) -> None:
     """Write a card to fill in, with comparable runs on this disk beside it."""
     from shadowbox.experiment import check, settings
     from shadowbox.experiment import templates as draft
@@ -58,13 +83,22 @@ def new(name: str, game: str, source: str | None, switches: tuple[str, ...], fol
     if source and follows:
         raise UsageError("give either --from or --follow-up")
     load(game)  # an unknown game is refused before a file is there
-    head = draft.follow_up(name, follows) if follows else draft.from_run(name, source) if source else draft.blank(name, game)
+    head = (
+        draft.follow_up(name, follows)
+        if follows
+        else draft.from_run(name, source)
+        if source
+        else draft.blank(name, game)
+    )
     heads = [head]
     if switches:
         from shadowbox.cards import card as cards
 
         known = cards.typed(head)
-        usual = {each: value for each, (value, _) in settings.settle(known, load(known.game)).origins.items()}
+        usual = {
+            each: value
+            for each, (value, _) in settings.settle(known, load(known.game)).origins.items()
+        }
         heads += draft.ablations(name, head, switches, usual)
     written = []
     for each in heads:
@@ -78,16 +112,29 @@ def new(name: str, game: str, source: str | None, switches: tuple[str, ...], fol
         emit({"cards": [str(path) for path, _ in written]})
     else:
         for path, mistakes in written:
-            more = f"; `shadowbox card check {path.stem}` lists {mistakes} mistakes" if mistakes else ""
+            more = (
+                f"; `shadowbox card check {path.stem}` lists {mistakes} mistakes"
+                if mistakes
+                else ""
+            )
             print(f"{path}: say what it is for, and what you expect{more}")
 
 
 @card.command("check")
 @click.argument("names", metavar="CARD...", nargs=-1, required=True)
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="As `run` would be called.")
-@click.option("--write/--no-write", default=True, show_default=True, help="Bring the card's block of facts up to date.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="As `run` would be called."
+)
+@click.option(
+    "--write/--no-write",
+    default=True,
+    show_default=True,
+    help="Bring the card's block of facts up to date.",
+)
 @json_option
-def check_cards(names: tuple[str, ...], changes: tuple[str, ...], write: bool, as_json: bool) -> None:
+def check_cards(
+    names: tuple[str, ...], changes: tuple[str, ...], write: bool, as_json: bool
+) -> None:
     """Say everything that is wrong with a card, with its lines, and compute its facts."""
     from shadowbox.experiment import check
     from shadowbox.experiment import facts_table as facts
@@ -98,7 +145,11 @@ def check_cards(names: tuple[str, ...], changes: tuple[str, ...], write: bool, a
             facts.write(each)
     if as_json:
         cards = [_checked(each) for each in found]
-        emit(cards[0] if len(cards) == 1 else {"cards": cards, "errors": [error for each in cards for error in each["errors"]]})
+        emit(
+            cards[0]
+            if len(cards) == 1
+            else {"cards": cards, "errors": [error for each in cards for error in each["errors"]]}
+        )
     else:
         for each in found:
             _say_checked(each)
@@ -107,8 +158,16 @@ def check_cards(names: tuple[str, ...], changes: tuple[str, ...], write: bool, a
 
 
 def _checked(found: Checked) -> dict[str, Any]:
-    errors = [{"line": line, "field": field, "message": message} for line, field, message in found.mistakes]
-    return {"card": str(found.file.path), "errors": errors, "facts": found.facts, "hash": found.file.hash}
+    errors = [
+        {"line": line, "field": field, "message": message}
+        for line, field, message in found.mistakes
+    ]
+    return {
+        "card": str(found.file.path),
+        "errors": errors,
+        "facts": found.facts,
+        "hash": found.file.hash,
+    }
 
 
 def _say_checked(found: Checked) -> None:
@@ -138,21 +197,28 @@ def estimate(name: str, make: bool, as_json: bool) -> None:
     game = load(checked.card.game)
     store = source.find(checked.card)
     if store is None and not make:
-        raise CardError(f"the data of {checked.card.id} is not here: --make makes it, if the card says how")
+        raise CardError(
+            f"the data of {checked.card.id} is not here: --make makes it, if the card says how"
+        )
     if store is None:
         with progress("making data") as update:
             store = source.obtain(checked.card, game, update)
     split = source.shares(checked.card.data, checked.card.seeds[0])
-    found = estimates.estimate(checked.card, game, settings.settle(checked.card, game), store, prices.read(), split)
+    found = estimates.estimate(
+        checked.card, game, settings.settle(checked.card, game), store, prices.read(), split
+    )
     estimates.keep(checked.file, found).write()
     if as_json:
         emit(found)
         return
     rows = [
-        [word, number(found[f"{word}_s"]), number(found[f"{word}_usd"])] for word in ("optimistic", "expected", "pessimistic")
+        [word, number(found[f"{word}_s"]), number(found[f"{word}_usd"])]
+        for word in ("optimistic", "expected", "pessimistic")
     ]
     print(table(["", "seconds", "US dollars"], rows))
-    print(f"\n{found['runs']} x {found['per_run_s']:,.1f} s by a probe of {found['probe']['step_s'] * 1000:.2f} ms a step")
+    print(
+        f"\n{found['runs']} x {found['per_run_s']:,.1f} s by a probe of {found['probe']['step_s'] * 1000:.2f} ms a step"
+    )
 
 
 @card.command()
@@ -161,7 +227,10 @@ def estimate(name: str, make: bool, as_json: bool) -> None:
 @click.option("--note", default="", help="What is said with it.")
 @json_option
 def sign(name: str, who: str | None, note: str, as_json: bool) -> None:
-    """Sign a card as it stands: its text, its settings, its data. Any later edit of the contract voids that."""
+    """Sign a card as it stands: its text, its settings, its data.
+
+    Any later edit of the contract voids that.
+    """
     _add(name, who, "signed", note, as_json)
 
 
@@ -189,11 +258,21 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
         raise UsageError("nobody signs: give a name with --as")
     data = source.fingerprint(checked.card, game, source.find(checked.card))
     hashed = settings.settle(checked.card, game).hash
-    file = signing.add(checked.file, signer, did, settings=hashed, data=data, commit=commit(), note=note)
+    file = signing.add(
+        checked.file, signer, did, settings=hashed, data=data, commit=commit(), note=note
+    )
     file.write()
     standing = signing.standing(file, checked.card, hashed, data)
     if as_json:
-        emit({"card": str(file.path), "who": signer, "did": did, "contract": file.hash, "missing": standing.missing})
+        emit(
+            {
+                "card": str(file.path),
+                "who": signer,
+                "did": did,
+                "contract": file.hash,
+                "missing": standing.missing,
+            }
+        )
         return
     print(f"{signer} {did}: {file.path} ({file.hash[:19]})")
     print("\n".join(standing.missing) if standing.missing else "it may run")
@@ -231,7 +310,13 @@ def compare(names: tuple[str, str], as_json: bool) -> None:
     print(table(["field", *found["cards"]], rows, left=3) if rows else "they say the same")
     if found["targets"]:
         print()
-        print(table(["target", *found["cards"]], [[each["metric"], *each["values"]] for each in found["targets"]], left=3))
+        print(
+            table(
+                ["target", *found["cards"]],
+                [[each["metric"], *each["values"]] for each in found["targets"]],
+                left=3,
+            )
+        )
 
 
 @card.command()
@@ -246,11 +331,20 @@ def index(folder: Path, as_json: bool) -> None:
         emit(found)
         return
     rows = [
-        [each["card"], each["game"], each["status"], each["target"], each["seconds"], each["accuracy"]]
+        [
+            each["card"],
+            each["game"],
+            each["status"],
+            each["target"],
+            each["seconds"],
+            each["accuracy"],
+        ]
         for each in found["cards"]
     ]
     print(
-        table(["card", "game", "status", "target", "s", "took / estimate"], rows, left=4) if rows else f"no cards in {folder}"
+        table(["card", "game", "status", "target", "s", "took / estimate"], rows, left=4)
+        if rows
+        else f"no cards in {folder}"
     )
     summary = found["summary"]
     if summary["finished"]:

@@ -24,12 +24,32 @@ if TYPE_CHECKING:  # it needs torch, which help does not
 @click.command("eval")
 @click.argument("checkpoint")
 @click.argument("store", required=False)
-@click.option("--matches", default=200, show_default=True, type=click.IntRange(min=2), help="Matches that it plays.")
+@click.option(
+    "--matches",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Matches that it plays.",
+)
 @click.option("--against", metavar="SPEC", help="An opponent, instead of those in the data.")
-@click.option("--side", default="val", show_default=True, help="Whose episodes: train, val, test or all.")
+@click.option(
+    "--side", default="val", show_default=True, help="Whose episodes: train, val, test or all."
+)
 @click.option("--shares", help="Per cent for train/val/test.  [default: as in training]")
-@click.option("--episodes", default=100, show_default=True, type=click.IntRange(min=2), help="At most so many are asked about.")
-@click.option("--tolerance", default=2, show_default=True, type=click.IntRange(min=0), help="Frames between equal onsets.")
+@click.option(
+    "--episodes",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="At most so many are asked about.",
+)
+@click.option(
+    "--tolerance",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Frames between equal onsets.",
+)
 @click.option(
     "--temperature",
     default=1.0,
@@ -37,17 +57,51 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     type=click.FloatRange(min=0, min_open=True),
     help="It plays at this temperature.",
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), help="It plays by this threshold instead of drawing.")
-@click.option("--as", "style", default="", metavar="NAME", help="In this player's style, on this player's seats.")
-@click.option("--calibrate", is_flag=True, help="First choose temperatures and thresholds, and store them with CHECKPOINT.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="It plays by this threshold instead of drawing.",
+)
+@click.option(
+    "--as",
+    "style",
+    default="",
+    metavar="NAME",
+    help="In this player's style, on this player's seats.",
+)
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="First choose temperatures and thresholds, and store them with CHECKPOINT.",
+)
 @click.option("--game", help="MODULE:NAME, where the store's game is not one of ours.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write a report that works offline.")
-@click.option("--probe", metavar="STORE#EPISODE:FRAME", help="One frame under the glass instead; zeros: one that is made up.")
-@click.option("--player", default=0, show_default=True, type=click.IntRange(min=0), help="Whose seat --probe looks from.")
+@click.option(
+    "--probe",
+    metavar="STORE#EPISODE:FRAME",
+    help="One frame under the glass instead; zeros: one that is made up.",
+)
+@click.option(
+    "--player",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Whose seat --probe looks from.",
+)
 @json_option
-def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | None, as_json: bool, **options: Any) -> None:
-    """Judge CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE. The verdict is left beside the checkpoint."""
+def evaluate(
+    checkpoint: str,
+    store: str | None,
+    out: Path | None,
+    probe: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Judge CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE.
+
+    The verdict is left beside the checkpoint.
+    """
     game = load(options["game"]) if options["game"] else None
     if probe:
         from shadowbox.evaluate.probe import probe as look
@@ -84,7 +138,13 @@ def evaluate(checkpoint: str, store: str | None, out: Path | None, probe: str | 
                 checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total)
             )  # fmt: skip
     with progress("judging") as update:
-        result = judge(checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total))
+        result = judge(
+            checkpoint,
+            store,
+            settings,
+            game=game,
+            progress=lambda what, done, total: update(done, total),
+        )
     facts = result.to_json() | ({"calibration": tuned.to_json()} if tuned else {})
     if out:
         from shadowbox.report.evaluation import document
@@ -110,11 +170,24 @@ def _as_text(result: Evaluation) -> str:
         for c in gate.controls
     ]  # fmt: skip
     parts = [table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)]
-    for title, figures in (("offline", result.offline), (f"closed loop: {result.how}", result.closed_loop)):
-        lines = [_line(name, figure) for name, figure in figures.items() if math.isfinite(figure.value.value)]
+    for title, figures in (
+        ("offline", result.offline),
+        (f"closed loop: {result.how}", result.closed_loop),
+    ):
+        lines = [
+            _line(name, figure)
+            for name, figure in figures.items()
+            if math.isfinite(figure.value.value)
+        ]
         parts.append(table([title, "value", "95 %", "baselines"], lines))
-    parts.append("\n".join(gate.why) if gate.why else "Every used control is pressed about as often as in the data.")
-    parts.append(f"{result.checkpoint}: the behaviour gate is {'passed' if gate.passed else 'FAILED'}")
+    parts.append(
+        "\n".join(gate.why)
+        if gate.why
+        else "Every used control is pressed about as often as in the data."
+    )
+    parts.append(
+        f"{result.checkpoint}: the behaviour gate is {'passed' if gate.passed else 'FAILED'}"
+    )
     return "\n\n".join(parts)
 
 
@@ -126,7 +199,10 @@ def _tuned_as_text(tuned: Calibration) -> str:
     if tuned.play:
         away = [f"{tuned.play.temperature:g}", number(tuned.play.before), number(tuned.play.after)]
         parts.append(
-            table(["in play", "temperature", "strain at 1", "at it", ""], [["all", *away, "the gate ends at strain 1"]])
+            table(
+                ["in play", "temperature", "strain at 1", "at it", ""],
+                [["all", *away, "the gate ends at strain 1"]],
+            )
         )
     if tuned.thresholds:
         rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), _tuned(t)]
@@ -152,7 +228,9 @@ def _probe_as_text(found: Probe) -> str:
     ]
     parts = [table(["control", "probability", "logit", "held before", "pressed"], rows)]
     if found.sticks:
-        sticks = [[name, f"{v['says']:.4f}", f"{v['recorded']:.4f}"] for name, v in found.sticks.items()]
+        sticks = [
+            [name, f"{v['says']:.4f}", f"{v['recorded']:.4f}"] for name, v in found.sticks.items()
+        ]
         parts.append(table(["stick", "says", "recorded"], sticks))
     shown = [[name, " ".join(f"{value:g}" for value in values[:8]) + (" ..." if len(values) > 8 else "")]
              for name, values in found.inputs.items()]  # fmt: skip
@@ -160,17 +238,25 @@ def _probe_as_text(found: Probe) -> str:
         table(["input", "value"], shown, left=2),
         table(["own state", ""], [[k, str(v)] for k, v in found.state.items()], left=2),
     ]
-    near = f"the nearest recorded frame is {found.distance:.2f} away (usual: up to {found.usual:.2f})"
+    near = (
+        f"the nearest recorded frame is {found.distance:.2f} away (usual: up to {found.usual:.2f})"
+    )
     parts.append(f"warning: {found.warning}" if found.warning else near)
     parts.append(f"{found.where}, frame {found.frame}, player {found.player}")
     return "\n\n".join(parts)
 
 
 def _ratio(found: Interval) -> str:
-    return f"{found.value:.2f} ({found.low:.2f} .. {found.high:.2f})" if math.isfinite(found.value) else "-"
+    return (
+        f"{found.value:.2f} ({found.low:.2f} .. {found.high:.2f})"
+        if math.isfinite(found.value)
+        else "-"
+    )
 
 
 def _line(name: str, figure: Figure) -> list[str]:
     value, low, high = figure.value
-    beside = ", ".join(f"{baseline} {number(other.value)}" for baseline, other in figure.baselines.items())
+    beside = ", ".join(
+        f"{baseline} {number(other.value)}" for baseline, other in figure.baselines.items()
+    )
     return [name, number(value), f"{number(low)} .. {number(high)}", beside or "-"]

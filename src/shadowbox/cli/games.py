@@ -25,13 +25,21 @@ def games(name: str | None, as_json: bool) -> None:
     schema = game.schema
     print(f"{game.name}: {game.title}\n")
     rows = [
-        [key, field.kind if column.group.per is None else f"{field.kind}, per player", str(column.slots), field.unit, field.doc]
+        [
+            key,
+            field.kind if column.group.per is None else f"{field.kind}, per player",
+            str(column.slots),
+            field.unit,
+            field.doc,
+        ]
         for key, column in schema.columns.items()
         for field in (column.field,)
     ]
     print(table(["column", "kind", "slots", "unit", "meaning"], rows, left=5))
     row_bytes = schema.row_dtype.itemsize
-    print(f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, facts {schema.facts_hash}")
+    print(
+        f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, facts {schema.facts_hash}"
+    )
 
 
 def _list(records: list[Game]) -> None:

@@ -18,12 +18,37 @@ MOST_REASONS = 12  # in the table; --json has every file
 
 @click.command()
 @click.argument("game")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The store; episodes are appended to it.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes that read.")
-@click.option("--filter", "named", metavar="NAME", help="A named set of the game's options, such as train.")
-@click.option("--set", "given", metavar="OPTION=VALUE", multiple=True, help="One of the game's options, such as human=true.")
-@click.option("--keep-names", is_flag=True, help="Keep the players' names and codes; without it they become pseudonyms.")
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The store; episodes are appended to it.",
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Processes that read.",
+)
+@click.option(
+    "--filter", "named", metavar="NAME", help="A named set of the game's options, such as train."
+)
+@click.option(
+    "--set",
+    "given",
+    metavar="OPTION=VALUE",
+    multiple=True,
+    help="One of the game's options, such as human=true.",
+)
+@click.option(
+    "--keep-names",
+    is_flag=True,
+    help="Keep the players' names and codes; without it they become pseudonyms.",
+)
 @click.option("--resume", is_flag=True, help="Pass over files that the store has already.")
 @json_option
 def ingest(
@@ -49,7 +74,9 @@ def ingest(
         _must_be(read, "keep_names")
         options["keep_names"] = True
     with progress("reading") as update:
-        facts = take_in(read, paths, out, workers=workers, options=options, resume=resume, progress=update)
+        facts = take_in(
+            read, paths, out, workers=workers, options=options, resume=resume, progress=update
+        )
     if as_json:
         emit(facts)
     else:
@@ -59,7 +86,9 @@ def ingest(
 def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str, Any]:
     """The named set, changed by what was given one by one."""
     if named is not None and named not in game.reader_filters:
-        raise UsageError(f"{game.name} has no filter '{named}': {did_you_mean(named, game.reader_filters)}")
+        raise UsageError(
+            f"{game.name} has no filter '{named}': {did_you_mean(named, game.reader_filters)}"
+        )
     options = dict(game.reader_filters[named]) if named is not None else {}
     for text in given:
         name, mark, value = text.partition("=")
@@ -72,7 +101,9 @@ def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str,
 
 def _must_be(game: Game, name: str) -> None:
     if name not in game.reader_options:
-        raise UsageError(f"the recordings of {game.name} have no option '{name}': {did_you_mean(name, game.reader_options)}")
+        raise UsageError(
+            f"the recordings of {game.name} have no option '{name}': {did_you_mean(name, game.reader_options)}"
+        )
 
 
 def _typed(name: str, value: str, default: Any) -> Any:
@@ -84,7 +115,9 @@ def _typed(name: str, value: str, default: Any) -> Any:
     try:
         return type(default)(value)
     except ValueError:
-        raise UsageError(f"--set {name}={value}: a number is needed, as in {name}={default}") from None
+        raise UsageError(
+            f"--set {name}={value}: a number is needed, as in {name}={default}"
+        ) from None
 
 
 def _say(facts: dict[str, Any]) -> None:
@@ -92,7 +125,12 @@ def _say(facts: dict[str, Any]) -> None:
     if rejected:
         rows = [[reason, str(count)] for reason, count in rejected.most_common(MOST_REASONS)]
         if (rest := len(rejected) - len(rows)) > 0:
-            rows.append([f"{rest} other reasons", str(sum(rejected.values()) - sum(int(row[1]) for row in rows))])
+            rows.append(
+                [
+                    f"{rest} other reasons",
+                    str(sum(rejected.values()) - sum(int(row[1]) for row in rows)),
+                ]
+            )
         print(table(["rejected because", "files"], rows))
         print()
     resumed = f", {facts['resumed']:,} were there" if facts["resumed"] else ""

@@ -17,13 +17,25 @@ from shadowbox.games import load
 @click.option("--p1", required=True, help="Agent in the second seat.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--stage", help="Stage of the game's world.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the match as one page that works offline.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write the match as one page that works offline."
+)
 @click.option("--store", type=click.Path(path_type=Path), help="Append the match to this store.")
 @json_option
 def match(
-    game: str, p0: str, p1: str, seed: int, stage: str | None, out: Path | None, store: Path | None, as_json: bool
+    game: str,
+    p0: str,
+    p1: str,
+    seed: int,
+    stage: str | None,
+    out: Path | None,
+    store: Path | None,
+    as_json: bool,
 ) -> None:
-    """Play one match of GAME between two agents. The same call gives the same match, bit for bit."""
+    """Play one match of GAME between two agents.
+
+    The same call gives the same match, bit for bit.
+    """
     import numpy as np
 
     from shadowbox.play import specs
@@ -56,18 +68,28 @@ def match(
 def _as_text(facts: dict[str, Any]) -> str:
     players = facts["players"]
     rows = []
-    for label, key in (("damage dealt", "damage_dealt"), ("damage taken", "damage_taken"), ("attacks begun", "attacks")):
+    for label, key in (
+        ("damage dealt", "damage_dealt"),
+        ("damage taken", "damage_taken"),
+        ("attacks begun", "attacks"),
+    ):
         if key in players[0]:
             rows.append([label, *(number(int(player[key])) for player in players)])
     for label in dict.fromkeys(kind for player in players for kind in player["events"]):
         rows.append([label, *(number(player["events"].get(label, 0)) for player in players)])
     for label in dict.fromkeys(what for player in players for what in player.get("hits", {})):
-        rows.append([f"hits by {label}", *(number(player["hits"].get(label, 0)) for player in players)])
-    winner = "nobody wins" if facts["winner"] is None else f"{players[facts['winner']]['name']} wins"
+        rows.append(
+            [f"hits by {label}", *(number(player["hits"].get(label, 0)) for player in players)]
+        )
+    winner = (
+        "nobody wins" if facts["winner"] is None else f"{players[facts['winner']]['name']} wins"
+    )
     lines = [table(["", *(player["name"] for player in players)], rows), ""]
     lines += [f"warning: {mark['player']} {mark['mark']}" for mark in facts["marks"]]
     lines += [f"note: {remark}" for remark in facts["remarks"]]
-    lines += [f"forfeit: player {loss['player']}: {loss['reason']}" for loss in facts.get("forfeit", ())]
+    lines += [
+        f"forfeit: player {loss['player']}: {loss['reason']}" for loss in facts.get("forfeit", ())
+    ]
     if "out" in facts:
         lines.append(f"page: {facts['out']}, {size(Path(facts['out']).stat().st_size)}")
     if "stored" in facts:

@@ -17,9 +17,18 @@ from shadowbox.games import load
 @click.argument("game")
 @click.option("--p0", help="Agent in the first seat, such as based.")
 @click.option("--p1", help="Agent in the second seat.")
-@click.option("--mix", type=click.Path(path_type=Path), help="YAML list of {p0, p1, share} in place of --p0 and --p1.")
+@click.option(
+    "--mix",
+    type=click.Path(path_type=Path),
+    help="YAML list of {p0, p1, share} in place of --p0 and --p1.",
+)
 @click.option("--matches", default=100, show_default=True, type=click.IntRange(min=1))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The store; matches are appended to it.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The store; matches are appended to it.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--stage", help="Stage of the game's world.")
 @json_option
@@ -36,11 +45,14 @@ def record(
 ) -> None:
     """Play matches of GAME between two agents and store them, whole or not at all.
 
-    GAME may be gym:ENV_ID, a registered Gymnasium environment; --p0 module:function then acts in it, or chance does.
+    GAME may be gym:ENV_ID, a registered Gymnasium environment; --p0 module:function then acts in
+    it, or chance does.
     """
     if game.startswith("gym:"):
         if p1 or mix or stage:
-            raise UsageError(f"{game} is played by --p0 module:function, or by chance; it takes no --p1, --mix or --stage")
+            raise UsageError(
+                f"{game} is played by --p0 module:function, or by chance; it takes no --p1, --mix or --stage"
+            )
         _record_gym(game.removeprefix("gym:"), p0, matches, out, seed, as_json)
         return
     from shadowbox.collect.matches import Pairing, read_mix
@@ -54,7 +66,9 @@ def record(
     elif p0 and p1:
         pairings = [Pairing(p0, p1, matches)]
     else:
-        raise UsageError(f"who plays? --p0 and --p1 name agents; {played.name} has the bots {', '.join(sorted(played.bots))}")
+        raise UsageError(
+            f"who plays? --p0 and --p1 name agents; {played.name} has the bots {', '.join(sorted(played.bots))}"
+        )
     began = time.process_time()
     with progress("playing") as update:
         options = {} if stage is None else {"stage": stage}
@@ -66,12 +80,16 @@ def record(
         _say(facts)
 
 
-def _record_gym(env_id: str, policy: str | None, episodes: int, out: Path, seed: int, as_json: bool) -> None:
+def _record_gym(
+    env_id: str, policy: str | None, episodes: int, out: Path, seed: int, as_json: bool
+) -> None:
     from shadowbox.collect.gym import record as play_and_store
 
     began = time.process_time()
     with progress("playing") as update:
-        facts = play_and_store(env_id, out, episodes=episodes, seed=seed, policy=policy, progress=update)
+        facts = play_and_store(
+            env_id, out, episodes=episodes, seed=seed, policy=policy, progress=update
+        )
     facts["frames_per_cpu_s"] = facts["frames"] / (time.process_time() - began)
     if as_json:
         emit(facts)
@@ -81,7 +99,10 @@ def _record_gym(env_id: str, policy: str | None, episodes: int, out: Path, seed:
 
 def _say(facts: dict[str, Any]) -> None:
     rows = [
-        [f"{pairing['p0']} - {pairing['p1']}", *(number(pairing["won"][key]) for key in ("p0", "p1", "draws", "frames"))]
+        [
+            f"{pairing['p0']} - {pairing['p1']}",
+            *(number(pairing["won"][key]) for key in ("p0", "p1", "draws", "frames")),
+        ]
         for pairing in facts["pairings"]
     ]
     print(table(["pairing", "p0 won", "p1 won", "draws", "frames"], rows))
@@ -91,4 +112,6 @@ def _say(facts: dict[str, Any]) -> None:
 
 def _say_total(facts: dict[str, Any]) -> None:
     rate = number(int(facts["frames_per_cpu_s"]))
-    print(f"{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, {rate} frames per CPU-second")
+    print(
+        f"{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, {rate} frames per CPU-second"
+    )

@@ -15,13 +15,39 @@ from shadowbox.games import load
 
 @click.command()
 @click.argument("what", metavar="RUN")
-@click.option("--out", type=click.Path(path_type=Path), help="The page.  [default: report.html in the run's folder]")
-@click.option("--cards", default="cards", show_default=True, type=click.Path(path_type=Path), help="Where cards lie.")
-@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Where runs are kept.")
-@click.option("--match/--no-match", default=True, show_default=True, help="Let the policy play one match to look at.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The page.  [default: report.html in the run's folder]",
+)
+@click.option(
+    "--cards",
+    default="cards",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where cards lie.",
+)
+@click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where runs are kept.",
+)
+@click.option(
+    "--match/--no-match",
+    default=True,
+    show_default=True,
+    help="Let the policy play one match to look at.",
+)
 @json_option
-def report(what: str, out: Path | None, cards: Path, runs: Path, match: bool, as_json: bool) -> None:
-    """Write one page about RUN: a run's folder, a card's folder of runs, or a card. It needs nothing else, also offline."""
+def report(
+    what: str, out: Path | None, cards: Path, runs: Path, match: bool, as_json: bool
+) -> None:
+    """Write one page about RUN: a run's folder, a card's folder of runs, or a card.
+
+    It needs nothing else, also offline.
+    """
     from shadowbox.report import run as reports
 
     if out is not None and not out.parent.is_dir():
@@ -29,7 +55,11 @@ def report(what: str, out: Path | None, cards: Path, runs: Path, match: bool, as
     subject = reports.find(what, cards, runs)
     path = out or subject.folder / "report.html"
     if match:
-        print("the policy plays a match to look at; --no-match leaves it out", file=sys.stderr, flush=True)
+        print(
+            "the policy plays a match to look at; --no-match leaves it out",
+            file=sys.stderr,
+            flush=True,
+        )
     write_whole(path, reports.report(subject, load, match=match).encode(errors="backslashreplace"))
     if as_json:
         emit(reports.to_json(subject) | {"out": str(path)})

@@ -18,12 +18,30 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", metavar="CARD...", nargs=-1, required=True)
-@click.option("--resume", is_flag=True, help="Go on where a run of the card was left; seeds that are finished stay.")
 @click.option(
-    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the card for this call; stamped on the results."
+    "--resume",
+    is_flag=True,
+    help="Go on where a run of the card was left; seeds that are finished stay.",
 )
-@click.option("--unsigned", is_flag=True, help="Run without the signatures that it needs; stamped on the results.")
-@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Where runs are kept.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change the card for this call; stamped on the results.",
+)
+@click.option(
+    "--unsigned",
+    is_flag=True,
+    help="Run without the signatures that it needs; stamped on the results.",
+)
+@click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where runs are kept.",
+)
 @click.option("--keep-card", is_flag=True, help="Do not write the results into the card.")
 @json_option
 def run(
@@ -37,7 +55,8 @@ def run(
 ) -> None:
     """Run cards: check, make the data, train every seed under the card's rules, judge, write the verdict back.
 
-    Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1 when it was interrupted.
+    Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1
+    when it was interrupted.
     """
     from shadowbox.experiment.run import Wish
     from shadowbox.experiment.run import run as run_card
@@ -47,7 +66,16 @@ def run(
     finished = []
     for name in names:
         with progress("making data") as update:
-            finished.append(run_card(located(name), load, wish, console=lambda: Console(sys.stderr), progress=update, say=_say))
+            finished.append(
+                run_card(
+                    located(name),
+                    load,
+                    wish,
+                    console=lambda: Console(sys.stderr),
+                    progress=update,
+                    say=_say,
+                )
+            )
     if finished[0].first:  # of several processes the first speaks for all
         if as_json:
             found = [each.to_json() for each in finished]
@@ -68,8 +96,13 @@ def _report(finished: list[Finished]) -> None:
     for each in finished:
         parts = each.settings or (each,)
         for part in parts:
-            rows += [[each.card.id, setting_words(part.changes), *_target(outcome)] for outcome in part.outcomes]
-    print(table(["card", "setting", "target", "value", "95 %", "baselines", "verdict"], rows, left=3))
+            rows += [
+                [each.card.id, setting_words(part.changes), *_target(outcome)]
+                for outcome in part.outcomes
+            ]
+    print(
+        table(["card", "setting", "target", "value", "95 %", "baselines", "verdict"], rows, left=3)
+    )
     for each in finished:
         reason = f": {each.reason}" if each.reason else ""
         print(f"\n{each.run}: {each.verdict}{reason} ({_cost(each)})")
@@ -79,11 +112,17 @@ def _report(finished: list[Finished]) -> None:
 
 def _target(outcome: Any) -> list[str]:
     interval = "-" if outcome.low is None else f"{number(outcome.low)} .. {number(outcome.high)}"
-    baselines = ", ".join(f"{name} {number(value)}" for name, value in outcome.baselines.items()) or "-"
+    baselines = (
+        ", ".join(f"{name} {number(value)}" for name, value in outcome.baselines.items()) or "-"
+    )
     return [str(outcome.target), number(outcome.value), interval, baselines, outcome.verdict]
 
 
 def _cost(each: Finished) -> str:
     cost = each.cost
     words = f"{cost['wall_s']:,.1f} s"
-    return words + (f", {cost['actual_over_estimate']:.2f} times the estimate" if "actual_over_estimate" in cost else "")
+    return words + (
+        f", {cost['actual_over_estimate']:.2f} times the estimate"
+        if "actual_over_estimate" in cost
+        else ""
+    )

@@ -18,14 +18,47 @@ from shadowbox.games import GAMES, load
 @click.argument("stores", nargs=-1, metavar="[STORE]...", type=click.Path(path_type=Path))
 @click.option("--game", "named", default="brawl", show_default=True, help="What is played here.")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; all but this machine needs a token."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; all but this machine needs a token.",
 )
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 takes any that is free.")
-@click.option("--out", default="data/played", show_default=True, type=click.Path(path_type=Path), help="What people play.")
-@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="What was trained.")
-@click.option("--tournaments", type=click.Path(path_type=Path), help="What was played.  [default: tournaments, in --runs]")
-@click.option("--cards", default="cards", show_default=True, type=click.Path(path_type=Path), help="What was promised.")
-@click.option("--token", help="Ask everybody for this; made by itself where the address is not this machine.")
+@click.option(
+    "--port",
+    default=8765,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes any that is free.",
+)
+@click.option(
+    "--out",
+    default="data/played",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="What people play.",
+)
+@click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="What was trained.",
+)
+@click.option(
+    "--tournaments",
+    type=click.Path(path_type=Path),
+    help="What was played.  [default: tournaments, in --runs]",
+)
+@click.option(
+    "--cards",
+    default="cards",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="What was promised.",
+)
+@click.option(
+    "--token", help="Ask everybody for this; made by itself where the address is not this machine."
+)
 @click.option("--open", "open_it", is_flag=True, help="Open the browser.")
 @json_option
 def serve(
@@ -49,7 +82,9 @@ def serve(
 
     game = load(named)
     if game.world is None or game.scene is None or not game.bots:
-        raise UsageError(f"{game.name} has no simulator, no scene or no bots, so it cannot be played here")
+        raise UsageError(
+            f"{game.name} has no simulator, no scene or no bots, so it cannot be played here"
+        )
     for path in stores:
         Store(path)  # a name that is none is refused now, not on a page
     token = server.token_for(host, token)

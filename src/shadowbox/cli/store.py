@@ -16,7 +16,10 @@ from shadowbox.errors import ShadowboxError, UsageError
 
 @click.group()
 def store() -> None:
-    """Look into, merge, split, cut and export stores. STORE is a folder, STORE#12 one episode in it."""
+    """Look into, merge, split, cut and export stores.
+
+    STORE is a folder, STORE#12 one episode in it.
+    """
 
 
 @store.command()
@@ -30,7 +33,9 @@ def info(where: str, as_json: bool) -> None:
     if as_json:
         emit(facts)
         return
-    shown = [[name, size(value) if name == "bytes" else str(value)] for name, value in facts.items()]
+    shown = [
+        [name, size(value) if name == "bytes" else str(value)] for name, value in facts.items()
+    ]
     print(table(["", ""], shown, left=2).strip("\n"))
 
 
@@ -44,20 +49,35 @@ def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> N
     stores = [Store(source) for source in sources]
     with progress("merging") as update:
         counts = edit.merge(stores, out, unique=unique, progress=update)
-    _say(as_json, {"store": str(out), **counts}, f"{out}: {counts['episodes']} episodes, {counts['left_out']} left out")
+    _say(
+        as_json,
+        {"store": str(out), **counts},
+        f"{out}: {counts['episodes']} episodes, {counts['left_out']} left out",
+    )
 
 
 @store.command()
 @click.argument("source", metavar="STORE")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the stores train, val and test.")
-@click.option("--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the stores train, val and test.",
+)
+@click.option(
+    "--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test."
+)
 @click.option("--by", "key", help="Metadata value whose episodes stay together, such as a player.")
 @click.option("--seed", default=0, show_default=True)
 @json_option
 def split(source: str, out: Path, shares: str, key: str | None, seed: int, as_json: bool) -> None:
     """Write one store a side, chosen by a hash of each episode: adding data later moves nothing."""
     counts = edit.split(Store(source), out, parse_shares(shares, key, seed))
-    _say(as_json, {"out": str(out), **counts}, f"{out}: " + ", ".join(f"{side} {n}" for side, n in counts.items()))
+    _say(
+        as_json,
+        {"out": str(out), **counts},
+        f"{out}: " + ", ".join(f"{side} {n}" for side, n in counts.items()),
+    )
 
 
 @store.command()
@@ -70,12 +90,18 @@ def drop(episodes: tuple[str, ...], as_json: bool) -> None:
         raise UsageError("name episodes of one store, each as STORE#12")
     source = Store(places[0][0])
     kept = edit.drop(source, [number for _, number in places if number is not None])
-    _say(as_json, {"store": str(source.path), "episodes": kept}, f"{source.path}: {kept} episodes stay")
+    _say(
+        as_json,
+        {"store": str(source.path), "episodes": kept},
+        f"{source.path}: {kept} episodes stay",
+    )
 
 
 @store.command(context_settings={"ignore_unknown_options": True})
 @click.argument("where", metavar="STORE[#EPISODE]")
-@click.option("--out", type=click.Path(path_type=Path), help="A name that ends with .npz or .parquet.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="A name that ends with .npz or .parquet."
+)
 @click.argument("own", metavar="[--FORMAT FILE]", nargs=-1, type=click.UNPROCESSED)
 @json_option
 def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) -> None:
@@ -98,7 +124,10 @@ def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) ->
 
 
 def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Path | None) -> Path:
-    """Let the game write one episode; `own` is what followed on the command line, "--slp", "FILE"."""
+    """Let the game write one episode.
+
+    `own` is what followed on the command line, "--slp", "FILE".
+    """
     from shadowbox.games import GAMES, load
 
     name = source.schema.name
@@ -124,7 +153,9 @@ def parse_shares(text: str, key: str | None, seed: int) -> Split:
     try:
         train, val, test = (float(part) / 100 for part in text.split("/"))
     except ValueError:
-        raise UsageError(f"shares '{text}': three numbers that add up to 100, as in 80/10/10") from None
+        raise UsageError(
+            f"shares '{text}': three numbers that add up to 100, as in 80/10/10"
+        ) from None
     return Split(train, val, test, key, seed)
 
 

@@ -18,14 +18,29 @@ from shadowbox.games import load
 @click.command()
 @click.argument("game")
 @click.argument("agents", nargs=-1, required=True)
-@click.option("--matches", default=100, show_default=True, help="Of each pair: half as many seeds, each from both seats.")
-@click.option("--gauntlet", is_flag=True, help="The first agent against each of the others, in place of all pairs.")
+@click.option(
+    "--matches",
+    default=100,
+    show_default=True,
+    help="Of each pair: half as many seeds, each from both seats.",
+)
+@click.option(
+    "--gauntlet",
+    is_flag=True,
+    help="The first agent against each of the others, in place of all pairs.",
+)
 @click.option("--stage", help="Stage of the game's world.")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Ledger (.jsonl) to keep finished blocks in; the table goes beside it."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Ledger (.jsonl) to keep finished blocks in; the table goes beside it.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the work; without it one a core.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that share the work; without it one a core.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the ledger where it stops.")
 @json_option
 def tournament(
@@ -50,11 +65,16 @@ def tournament(
     ledger = (out or Path("runs") / "tournaments" / plan.name()).with_suffix(".jsonl")
     if ledger.exists() and not resume:
         if out is not None:
-            raise UsageError(f"{ledger} is there already: go on with --resume, or name another file")
+            raise UsageError(
+                f"{ledger} is there already: go on with --resume, or name another file"
+            )
         ledger.unlink()  # nobody asked to keep the last one
     with progress("matches") as update:
-        facts = play_and_rate(played, plan, ledger, workers=workers or os.cpu_count() or 1, progress=update)
-    write_whole(ledger.with_suffix(".json"), json.dumps(facts, indent=1).encode())  # `serve` lists these
+        facts = play_and_rate(
+            played, plan, ledger, workers=workers or os.cpu_count() or 1, progress=update
+        )
+    # `serve` lists these
+    write_whole(ledger.with_suffix(".json"), json.dumps(facts, indent=1).encode())
     if as_json:
         emit(facts)
     else:
@@ -63,16 +83,24 @@ def tournament(
 
 def _as_text(facts: dict[str, Any]) -> str:
     names = [row["agent"] for row in facts["ratings"]]
-    ratings = [[row["agent"], f"{row['elo']:.0f}", f"{row['low']:.0f} .. {row['high']:.0f}"] for row in facts["ratings"]]
+    ratings = [
+        [row["agent"], f"{row['elo']:.0f}", f"{row['low']:.0f} .. {row['high']:.0f}"]
+        for row in facts["ratings"]
+    ]
     cross = [[a, *(_cell(facts["payoff"][a].get(b)) for b in names)] for a in names]
-    parts = [table(["agent", "elo", "95 %"], ratings), table(["wins of ... against", *names], cross)]
+    parts = [
+        table(["agent", "elo", "95 %"], ratings),
+        table(["wins of ... against", *names], cross),
+    ]
     for a, b, c in facts["cycles"]:
         parts.append(f"cycle: {a} beats {b}, {b} beats {c}, {c} beats {a}")
     for name, mark in facts["marks"].items():
         parts.append(f"warning: {name} {mark}")
     for name, count in facts["forfeits"].items():
         parts.append(f"forfeit: '{name}' lost {count} matches by a mistake of its own")
-    parts.append(f"{facts['kind']} in {facts['world']}, {facts['matches']} matches a pair, {facts['anchor']} anchors at 1000")
+    parts.append(
+        f"{facts['kind']} in {facts['world']}, {facts['matches']} matches a pair, {facts['anchor']} anchors at 1000"
+    )
     return "\n\n".join(parts)
 
 

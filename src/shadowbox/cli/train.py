@@ -36,19 +36,45 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @click.option("--batch", type=int, help="Segments a step.")
 @click.option("--lr", type=float, help="Learning rate after the warm-up.")
 @click.option("--seed", type=int, help="Of weights, order and dropout.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the loop; may be repeated.")
-@click.option("--preset", help="tiny, small, default, large, transformer, or policy-mlp: what older systems had.")
-@click.option("--with", "shape", multiple=True, metavar="NAME=VALUE", help="Any argument of the policy, or of its lessons.")
-@click.option("--encoding", help="Show it a named encoding of the game in place of the fields themselves.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any setting of the loop; may be repeated.",
+)
+@click.option(
+    "--preset",
+    help="tiny, small, default, large, transformer, or policy-mlp: what older systems had.",
+)
+@click.option(
+    "--with",
+    "shape",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any argument of the policy, or of its lessons.",
+)
+@click.option(
+    "--encoding", help="Show it a named encoding of the game in place of the fields themselves."
+)
 @click.option("--length", type=click.IntRange(min=1), help="Decisions a segment.  [default: 64]")
 @click.option("--shares", help="Per cent for train/val/test.  [default: 80/10/10]")
-@click.option("--parent", help="Begin with the weights of another run: RUN@best, RUN@latest or RUN@step=N.")
+@click.option(
+    "--parent", help="Begin with the weights of another run: RUN@best, RUN@latest or RUN@step=N."
+)
 @click.option("--parent-optimiser", is_flag=True, help="Take the parent's optimiser, too.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out; other settings are taken from it.")
-@click.option("--sink", "sinks", multiple=True, help="wandb or tensorboard, besides the run's own files.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with the run in --out; other settings are taken from it."
+)
+@click.option(
+    "--sink", "sinks", multiple=True, help="wandb or tensorboard, besides the run's own files."
+)
 @json_option
 def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
-    """Learn from STORE what its players pressed. Ctrl-C saves and says how to go on; so does SIGTERM."""
+    """Learn from STORE what its players pressed.
+
+    Ctrl-C saves and says how to go on; so does SIGTERM.
+    """
     from shadowbox.learners.imitation import prepare
     from shadowbox.learners.imitation_options import Lessons
     from shadowbox.train.loop import train as run_loop
@@ -56,7 +82,10 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
 
     store = Store(path)
     kept = read_facts(out) if options["resume"] else {}
-    chosen: dict[str, Any] = {name: options[name] or kept.get("task", {}).get(name) or usual for name, usual in USUAL.items()}
+    chosen: dict[str, Any] = {
+        name: options[name] or kept.get("task", {}).get(name) or usual
+        for name, usual in USUAL.items()
+    }
     config = Config.of(_settings(options, kept.get("config", {})))
     chosen["encoding"] = options["encoding"] or kept.get("task", {}).get("encoding")
     chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
@@ -75,7 +104,9 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         **{name: value for name, value in chosen["with"].items() if name not in lessons},
     )
     parent = Parent(options["parent"], options["parent_optimiser"]) if options["parent"] else None
-    result = run_loop(task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr))
+    result = run_loop(
+        task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr)
+    )
     if result.rank:  # the first process speaks for all
         return
     draw(out)
@@ -87,7 +118,11 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
 
 def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     """The loop's settings: what the run keeps, changed by what was asked for."""
-    asked = {name: options[name] for name in ("steps", "epochs", "batch", "lr", "seed") if options[name] is not None}
+    asked = {
+        name: options[name]
+        for name in ("steps", "epochs", "batch", "lr", "seed")
+        if options[name] is not None
+    }
     if options["sinks"]:
         asked["sinks"] = list(options["sinks"])
     asked |= _pairs("--set", options["changes"])
@@ -102,7 +137,9 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark:
-            raise UsageError(f"{option} {text}: a name and a value are needed, as in {option} clip=0.5")
+            raise UsageError(
+                f"{option} {text}: a name and a value are needed, as in {option} clip=0.5"
+            )
         try:
             found[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -117,7 +154,9 @@ def _encoding(store: Store, name: str | None) -> Any:
     known = load(store.schema.name).encodings if store.schema.name in GAMES else {}
     made = {key: value for key, value in known.items() if not isinstance(value, tuple)}
     if name not in made:
-        raise UsageError(f"{store.schema.name} has no encoding '{name}': {did_you_mean(name, made)}")
+        raise UsageError(
+            f"{store.schema.name} has no encoding '{name}': {did_you_mean(name, made)}"
+        )
     return made[name]
 
 
@@ -131,7 +170,12 @@ def _sees(store: Store) -> tuple[str, ...] | None:
 
 def _as_json(result: Result) -> dict[str, Any]:
     seconds = {part: round(value, 4) for part, value in result.table.items()}
-    facts = {"run": str(result.run), "step": result.step, "epoch": result.epoch, "ended": result.ended}
+    facts = {
+        "run": str(result.run),
+        "step": result.step,
+        "epoch": result.epoch,
+        "ended": result.ended,
+    }
     return facts | {"best": dict(result.best), "seconds": seconds, "scores": _best_scores(result)}
 
 
@@ -143,9 +187,16 @@ def _best_scores(result: Result) -> dict[str, float]:
 
 
 def _say(result: Result) -> None:
-    """The best validation, each score beside its baselines and with its interval; and where the time went."""
+    """The best validation, each score beside its baselines and with its interval.
+
+    And where the time went.
+    """
     scores = _best_scores(result)
-    names = [name for name in scores if name not in ("step", "epoch") and not name.endswith((".low", ".high"))]
+    names = [
+        name
+        for name in scores
+        if name not in ("step", "epoch") and not name.endswith((".low", ".high"))
+    ]
     rows = [
         [*(name.split("/", 1) if "/" in name else (name, "this model")), number(scores[name]),
          f"{number(scores[f'{name}.low'])} .. {number(scores[f'{name}.high'])}"]
@@ -155,5 +206,10 @@ def _say(result: Result) -> None:
         print(table(["validation", "of", "value", "95 %"], rows, left=2))
         print()
     whole = sum(result.table.values()) or 1.0
-    print(table(["time", "s", "share"], [[part, f"{s:.2f}", share(s / whole)] for part, s in result.table.items()]))
+    print(
+        table(
+            ["time", "s", "share"],
+            [[part, f"{s:.2f}", share(s / whole)] for part, s in result.table.items()],
+        )
+    )
     print(f"\n{result.run}: {result.ended} at step {result.step:,}; curves: {result.run / PAGE}")

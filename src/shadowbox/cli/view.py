@@ -21,13 +21,40 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
 
 @click.command()
 @click.argument("what", metavar="STORE#EPISODE")
-@click.option("--out", type=click.Path(path_type=Path), help="The page; without it match-EPISODE.html.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The page; without it match-EPISODE.html."
+)
 @click.option("--png", type=click.IntRange(min=0), metavar="FRAME", help="A picture of one frame.")
-@click.option("--gif", is_flag=False, flag_value=":", metavar="[START:END]", help="A film of these frames, or of all.")
-@click.option("--game", "named", metavar="MODULE:GAME", help="The game, where it is none of the built-in ones.")
-@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True, help="Of pictures.")
+@click.option(
+    "--gif",
+    is_flag=False,
+    flag_value=":",
+    metavar="[START:END]",
+    help="A film of these frames, or of all.",
+)
+@click.option(
+    "--game",
+    "named",
+    metavar="MODULE:GAME",
+    help="The game, where it is none of the built-in ones.",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["light", "dark"]),
+    default="light",
+    show_default=True,
+    help="Of pictures.",
+)
 @json_option
-def view(what: str, out: Path | None, png: int | None, gif: str | None, named: str | None, theme: str, as_json: bool) -> None:
+def view(
+    what: str,
+    out: Path | None,
+    png: int | None,
+    gif: str | None,
+    named: str | None,
+    theme: str,
+    as_json: bool,
+) -> None:
     """Make a page of a stored match, or with --png and --gif pictures of it (and the page only where --out names it)."""
     found, number = _episode(what)
     game = _game(found, named)
@@ -38,14 +65,24 @@ def view(what: str, out: Path | None, png: int | None, gif: str | None, named: s
         written["out"] = _page(found, number, game, out or Path(f"match-{number}.html"))
     stem = out.with_suffix("") if out else Path(f"match-{number}")
     if png is not None:
-        written["png"] = _png(found, number, game, stem.with_name(f"{stem.name}-{png}.png"), png, theme)
+        written["png"] = _png(
+            found, number, game, stem.with_name(f"{stem.name}-{png}.png"), png, theme
+        )
     if gif is not None:
         written["gif"] = _gif(found, number, game, stem.with_name(f"{stem.name}.gif"), gif, theme)
     meta = found.meta_of(number)
     if as_json:
         facts = {key: meta.get(key) for key in ("players", "world", "seed", "result")}
         files = {kind: str(path) for kind, path in written.items()}
-        emit({"episode": number, "game": game.name, "frames": len(found.rows_of(number)) - 1, **facts, **files})
+        emit(
+            {
+                "episode": number,
+                "game": game.name,
+                "frames": len(found.rows_of(number)) - 1,
+                **facts,
+                **files,
+            }
+        )
         return
     for path in written.values():
         print(f"{path}: {size(path.stat().st_size)}")
@@ -65,17 +102,24 @@ def _episode(what: str) -> tuple[Store, int]:
 def _game(found: Store, named: str | None) -> Game:
     name = found.schema.name
     if named is None and name not in GAMES:
-        raise UsageError(f"{found.path} is of the game '{name}', which is not built in: name it with --game module:GAME")
+        raise UsageError(
+            f"{found.path} is of the game '{name}', which is not built in: name it with --game module:GAME"
+        )
     game = load(named or name)
     if game.scene is None:
-        raise UsageError(f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks")
+        raise UsageError(
+            f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks"
+        )
     return game
 
 
 def _page(found: Store, number: int, game: Game, path: Path) -> Path:
     from shadowbox.report.match import match_document
 
-    write_whole(path, match_document(game, found.episode(number), [("store", f"{found.path}#{number}")]).encode())
+    write_whole(
+        path,
+        match_document(game, found.episode(number), [("store", f"{found.path}#{number}")]).encode(),
+    )
     return path
 
 
@@ -86,7 +130,10 @@ def _png(found: Store, number: int, game: Game, path: Path, frame: int, theme: s
     if frame >= film.length:
         raise UsageError(f"--png {frame}: the match has the frames 0 to {film.length - 1}")
     meta = found.meta_of(number)
-    save(paint_frame(film, frame, theme=theme, names=_players(found, number), world=_world(meta)), path)
+    save(
+        paint_frame(film, frame, theme=theme, names=_players(found, number), world=_world(meta)),
+        path,
+    )
     return path
 
 
@@ -101,7 +148,9 @@ def _gif(found: Store, number: int, game: Game, path: Path, span: str, theme: st
     with progress("painting") as update:
         pictures = []
         for done, frame in enumerate(frames, start=1):
-            pictures.append(paint_frame(film, frame, width=FILM_WIDTH, theme=theme, names=names, world=world))
+            pictures.append(
+                paint_frame(film, frame, width=FILM_WIDTH, theme=theme, names=names, world=world)
+            )
             update(done, len(frames))
         save_gif(pictures, path, found.schema.fps / every)
     return path
@@ -124,7 +173,9 @@ def _span(text: str, length: int) -> tuple[int, int]:
         raise UsageError(f"--gif '{text}': two frames with a colon between, as in 120:240")
     start, end = int(parts[1] or 0), min(int(parts[2] or length), length)
     if start >= end:
-        raise UsageError(f"--gif {text}: there is no frame in it; the match has the frames 0 to {length - 1}")
+        raise UsageError(
+            f"--gif {text}: there is no frame in it; the match has the frames 0 to {length - 1}"
+        )
     return start, end
 
 

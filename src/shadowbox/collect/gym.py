@@ -1,8 +1,9 @@
 """Recordings of somebody else's game: any registered Gymnasium environment into a store, its spaces as a schema.
 
-A leaf of the observation is a state group: numbers of one range are its slots, numbers of different ranges its fields. All
-of an action is the one control group, a field a number. A row holds what was seen, the reward of having arrived there, and
-the action chosen having seen it; the last row's action is neutral. Floats become reals of single precision.
+A leaf of the observation is a state group: numbers of one range are its slots, numbers of different
+ranges its fields. All of an action is the one control group, a field a number. A row holds what was
+seen, the reward of having arrived there, and the action chosen having seen it; the last row's
+action is neutral. Floats become reals of single precision.
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ try:
     import gymnasium
     from gymnasium import spaces
 except ImportError as error:
-    raise UsageError("recording gym:ENV_ID needs Gymnasium: pip install 'shadowbox[envs]'") from error
+    raise UsageError(
+        "recording gym:ENV_ID needs Gymnasium: pip install 'shadowbox[envs]'"
+    ) from error
 
-MOST_CHOICES = 4096  # whole numbers in one Box; more are a film, and a store of columns is not made for films
+# whole numbers in one Box; more are a film, and a store of columns is not made for films
+MOST_CHOICES = 4096
 MOST_FIELDS = 64  # numbers of different ranges in one Box; more of them share the widest range
 WIDEST_CHOICE = 1 << 16
 REWARD = "step/reward"
@@ -55,7 +59,9 @@ class Leaf:
     @property
     def alike(self) -> bool:
         """Whether the numbers can share a field."""
-        return len(self.low) > MOST_FIELDS or bool((self.low == self.low[0]).all() and (self.high == self.high[0]).all())
+        return len(self.low) > MOST_FIELDS or bool(
+            (self.low == self.low[0]).all() and (self.high == self.high[0]).all()
+        )
 
     def shared_field(self, name: str) -> Field:
         """One field for all, as wide as the widest."""
@@ -66,11 +72,15 @@ class Leaf:
         if len(self.low) == 1:
             return (self.shared_field(name),)
         return tuple(
-            self._field(f"{name}_{i}", low, high) for i, (low, high) in enumerate(zip(self.low, self.high, strict=True))
+            self._field(f"{name}_{i}", low, high)
+            for i, (low, high) in enumerate(zip(self.low, self.high, strict=True))
         )
 
     def stored(self, value: Any, *, shared: bool) -> Array:
-        """The numbers of this leaf in a value of the space, as they are stored, [numbers]; a copy."""
+        """The numbers of this leaf in a value of the space, as they are stored, [numbers].
+
+        A copy.
+        """
         flat = np.asarray(reduce(getitem, self.keys, value)).reshape(-1)
         if self.kind == "real":
             return flat.astype(np.float32)
@@ -83,9 +93,17 @@ class Leaf:
             return Flag(name)
         if self.kind == "choice":
             return Choice(name, int(high) - int(low) + 1)
-        # Zero is allowed, because it is the neutral action of the last row; a range of one value is none.
-        ends = [float(end) if abs(end) < LARGEST["f4"] else None for end in (min(low, 0.0), max(high, 0.0))]
-        return Real(name, low=ends[0], high=ends[1]) if ends[0] != ends[1] or ends[0] is None else Real(name)
+        # Zero is allowed, because it is the neutral action of the last row; a range of one value is
+        # none.
+        ends = [
+            float(end) if abs(end) < LARGEST["f4"] else None
+            for end in (min(low, 0.0), max(high, 0.0))
+        ]
+        return (
+            Real(name, low=ends[0], high=ends[1])
+            if ends[0] != ends[1] or ends[0] is None
+            else Real(name)
+        )
 
 
 class Recorder:
@@ -100,27 +118,44 @@ class Recorder:
         fields = tuple(field for leaf in self.done for field in leaf.fields(leaf.path or "value"))
         self.schema = Schema(
             name,
-            fps=float(env.metadata.get("render_fps") or 1),  # an environment that does not say counts steps as seconds
-            state=(*groups, Group("step", (Real("reward", predict="value", doc="of the action that led here"),))),
+            # an environment that does not say counts steps as seconds
+            fps=float(env.metadata.get("render_fps") or 1),
+            state=(
+                *groups,
+                Group(
+                    "step", (Real("reward", predict="value", doc="of the action that led here"),)
+                ),
+            ),
             controls=Group("action", fields, per="player"),
         )
 
     def state(self, observation: Any, reward: float, where: str) -> Columns:
         """What was seen and what it earned -> state columns [slots]."""
         if observation not in self.observation_space:
-            raise EpisodeError(f"{self.name}, {where}: it shows what is not in its observation space, {self.observation_space}")
+            raise EpisodeError(
+                f"{self.name}, {where}: it shows what is not in its observation space, {self.observation_space}"
+            )
         out: Columns = {REWARD: np.array([reward], np.float32)}
         for leaf, group in zip(self.seen, self.schema.state, strict=False):
             values = leaf.stored(observation, shared=leaf.alike)
             parts = [values] if leaf.alike else np.split(values, len(values))
-            out |= {f"{group.name}/{field.name}": part for field, part in zip(group.fields, parts, strict=True)}
+            out |= {
+                f"{group.name}/{field.name}": part
+                for field, part in zip(group.fields, parts, strict=True)
+            }
         return out
 
     def controls(self, action: Any, where: str) -> Columns:
         """An action -> control columns [1]."""
         if action not in self.action_space:
-            raise EpisodeError(f"{self.name}, {where}: {action!r} was played, which is not in {self.action_space}")
-        values = [part for leaf in self.done for part in np.split(leaf.stored(action, shared=False), len(leaf.low))]
+            raise EpisodeError(
+                f"{self.name}, {where}: {action!r} was played, which is not in {self.action_space}"
+            )
+        values = [
+            part
+            for leaf in self.done
+            for part in np.split(leaf.stored(action, shared=False), len(leaf.low))
+        ]
         return dict(zip(self.schema.control_keys, values, strict=True))
 
     def _group(self, leaf: Leaf) -> Group:
@@ -141,7 +176,8 @@ def record(
 ) -> dict[str, Any]:
     """Append episodes of a registered environment to the store `out`; what was written.
 
-    `policy` names a function of an observation as "module:function"; without one the actions are random.
+    `policy` names a function of an observation as "module:function"; without one the actions are
+    random.
     """
     name = f"gym:{env_id}"
     decide = None if policy is None else _policy(policy)
@@ -153,7 +189,9 @@ def record(
         with Writer(out, recorder.schema, made=made) as writer:
             for number in range(episodes):
                 # 31 bits: environments that hand their seed on to an older generator take no more
-                episode = _play(env, recorder, decide, stable_hash(seed, name, policy or "", number) >> 33)
+                episode = _play(
+                    env, recorder, decide, stable_hash(seed, name, policy or "", number) >> 33
+                )
                 meta = {"players": [policy or "random"], **episode.meta}
                 writer.add(Episode(episode.columns, meta))
                 frames += episode.frames
@@ -164,13 +202,19 @@ def record(
     return {"store": str(out), "game": name, "episodes": episodes, "frames": frames, "seed": seed}
 
 
-def _play(env: gymnasium.Env[Any, Any], recorder: Recorder, decide: Policy | None, seed: int) -> Episode:
+def _play(
+    env: gymnasium.Env[Any, Any], recorder: Recorder, decide: Policy | None, seed: int
+) -> Episode:
     """One episode from `seed` to its end."""
     observation, _ = env.reset(seed=seed)
     env.action_space.seed(seed)
     rows: list[Columns] = []
     reward, total, over, cut = 0.0, 0.0, False, False
-    neutral = {key: values[0] for key, values in recorder.schema.neutral(1).items() if key in recorder.schema.control_keys}
+    neutral = {
+        key: values[0]
+        for key, values in recorder.schema.neutral(1).items()
+        if key in recorder.schema.control_keys
+    }
     while not (over or cut):
         where = f"seed {seed}, frame {len(rows)}"
         state = recorder.state(observation, reward, where)
@@ -180,7 +224,9 @@ def _play(env: gymnasium.Env[Any, Any], recorder: Recorder, decide: Policy | Non
         reward = float(earned)
         total += reward
         if len(rows) > LONGEST:
-            raise EpisodeError(f"{recorder.name}: not over after {LONGEST:,} frames; register it with max_episode_steps")
+            raise EpisodeError(
+                f"{recorder.name}: not over after {LONGEST:,} frames; register it with max_episode_steps"
+            )
     rows.append(recorder.state(observation, reward, f"seed {seed}, frame {len(rows)}") | neutral)
     columns = {key: np.stack([row[key] for row in rows]) for key in recorder.schema.columns}
     result = {
@@ -192,7 +238,9 @@ def _play(env: gymnasium.Env[Any, Any], recorder: Recorder, decide: Policy | Non
     return Episode(columns, {"seed": seed, "world": recorder.name, "result": result})
 
 
-def _leaves(space: spaces.Space[Any], what: str, path: str = "", keys: tuple[Any, ...] = ()) -> Iterator[Leaf]:
+def _leaves(
+    space: spaces.Space[Any], what: str, path: str = "", keys: tuple[Any, ...] = ()
+) -> Iterator[Leaf]:
     """The leaves of a space in its order."""
     inside: list[tuple[Any, spaces.Space[Any]]] = []
     if isinstance(space, spaces.Dict):
@@ -213,7 +261,9 @@ def _numbers(space: spaces.Space[Any], where: str) -> tuple[str, Array, Array]:
         size = int(np.prod(space.shape))
         return "flag", np.zeros(size), np.ones(size)
     if isinstance(space, spaces.Discrete):
-        return "choice", *_whole(np.array([space.start]), np.array([space.start + space.n - 1]), where)
+        return "choice", *_whole(
+            np.array([space.start]), np.array([space.start + space.n - 1]), where
+        )
     if isinstance(space, spaces.MultiDiscrete):
         low = np.asarray(space.start).reshape(-1)
         return "choice", *_whole(low, low + space.nvec.reshape(-1) - 1, where)
@@ -224,7 +274,9 @@ def _numbers(space: spaces.Space[Any], where: str) -> tuple[str, Array, Array]:
         if space.dtype.kind == "b":
             return "flag", low, high
         if len(low) > MOST_CHOICES:
-            raise UsageError(f"{where}: {len(low):,} whole numbers ({space}), at most {MOST_CHOICES:,} can be recorded")
+            raise UsageError(
+                f"{where}: {len(low):,} whole numbers ({space}), at most {MOST_CHOICES:,} can be recorded"
+            )
         return "choice", *_whole(low, high, where)
     known = "Box, Discrete, MultiDiscrete and MultiBinary, and Dict and Tuple of them"
     raise UsageError(f"{where}: {space} cannot be recorded; {known} can")
@@ -246,18 +298,24 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
     except ShadowboxError:
         raise
     except Exception as error:
-        raise UsageError(f"gym:{env_id} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise UsageError(
+            f"gym:{env_id} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _policy(name: str) -> Policy:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise UsageError(f"policy '{name}': a function of an observation is needed, as module:function")
+        raise UsageError(
+            f"policy '{name}': a function of an observation is needed, as module:function"
+        )
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"policy '{name}' cannot be imported: {error}") from error
     if not callable(found):
-        raise UsageError(f"policy '{name}' is a {type(found).__name__}, a function of an observation is needed")
+        raise UsageError(
+            f"policy '{name}' is a {type(found).__name__}, a function of an observation is needed"
+        )
     decide: Policy = found
     return decide

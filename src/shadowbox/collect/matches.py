@@ -37,20 +37,30 @@ def record(
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Play all pairings and append them to the store `out`; what was written, and who won how often."""
+    """Play all pairings and append them to the store `out`.
+
+    What was written, and who won how often.
+    """
     options = dict(options or {})
     specs.must_be_options(game, options)
     total, done, wins = sum(pairing.matches for pairing in pairings), 0, []
     for pairing in pairings:  # a name that means nothing is refused before the first match
         specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
-    call = {"game": game.name, "pairings": [vars(pairing) for pairing in pairings], "seed": seed, "options": options}
+    call = {
+        "game": game.name,
+        "pairings": [vars(pairing) for pairing in pairings],
+        "seed": seed,
+        "options": options,
+    }
     with Writer(out, game.schema, event_kinds=game.event_kinds, made={"record": call}) as writer:
         before = writer.episodes
         for pairing in pairings:
             agents = [specs.agent(spec, game) for spec in (pairing.p0, pairing.p1)]
             world = specs.world(game.name, game, min(SIDE_BY_SIDE, pairing.matches), **options)
             count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
-            for played in play(game, world, agents, (pairing.p0, pairing.p1), _seeds(seed, pairing)):
+            for played in play(
+                game, world, agents, (pairing.p0, pairing.p1), _seeds(seed, pairing)
+            ):
                 _must_not_forfeit(played.outcome, pairing)
                 writer.add(played.episode)
                 winner = played.outcome.winner
@@ -62,11 +72,21 @@ def record(
             wins.append({**vars(pairing), "won": count})
         episodes = writer.episodes - before
     frames = sum(pairing["won"]["frames"] for pairing in wins)
-    return {"store": str(out), "game": game.name, "episodes": episodes, "frames": frames, "seed": seed, "pairings": wins}
+    return {
+        "store": str(out),
+        "game": game.name,
+        "episodes": episodes,
+        "frames": frames,
+        "seed": seed,
+        "pairings": wins,
+    }
 
 
 def read_mix(path: Path, matches: int) -> list[Pairing]:
-    """Pairings out of a YAML list of `{p0: SPEC, p1: SPEC, share: NUMBER}`; the shares divide `matches` among them."""
+    """Pairings out of a YAML list of `{p0: SPEC, p1: SPEC, share: NUMBER}`.
+
+    The shares divide `matches` among them.
+    """
     try:
         entries = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -79,15 +99,29 @@ def read_mix(path: Path, matches: int) -> list[Pairing]:
 def mixed(entries: Any, matches: int, path: str) -> list[Pairing]:
     """Pairings out of plain data; `path` says in errors where it stands."""
     if not isinstance(entries, list) or not entries:
-        raise UsageError(f"{path}: a list is needed, each entry as in  - {{p0: based, p1: random, share: 1}}")
+        raise UsageError(
+            f"{path}: a list is needed, each entry as in  - {{p0: based, p1: random, share: 1}}"
+        )
     for number, entry in enumerate(entries, start=1):
-        if not isinstance(entry, dict) or not isinstance(entry.get("p0"), str) or not isinstance(entry.get("p1"), str):
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("p0"), str)
+            or not isinstance(entry.get("p1"), str)
+        ):
             raise UsageError(f"{path}, entry {number}: p0 and p1 must be names of agents")
         for key in entry.keys() - {"p0", "p1", "share"}:
-            raise UsageError(f"{path}, entry {number}: unknown key '{key}': {did_you_mean(str(key), ('p0', 'p1', 'share'))}")
+            raise UsageError(
+                f"{path}, entry {number}: unknown key '{key}': {did_you_mean(str(key), ('p0', 'p1', 'share'))}"
+            )
         share = entry.get("share", 1)
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < float("inf"):
-            raise UsageError(f"{path}, entry {number}: share is {share!r}, it must be a positive number")
+        if (
+            isinstance(share, bool)
+            or not isinstance(share, int | float)
+            or not 0 < share < float("inf")
+        ):
+            raise UsageError(
+                f"{path}, entry {number}: share is {share!r}, it must be a positive number"
+            )
     ends = np.cumsum([float(entry.get("share", 1)) for entry in entries])
     counts = np.diff(np.round(matches * ends / ends[-1]).astype(int), prepend=0)
     pairs = zip(entries, counts.tolist(), strict=True)
@@ -98,10 +132,17 @@ def _must_not_forfeit(outcome: Outcome, pairing: Pairing) -> None:
     """A recording is something to learn from; an agent that breaks is a mistake to mend first."""
     for loss in outcome.facts.get("forfeit", ()):
         name = (pairing.p0, pairing.p1)[loss["player"]]
-        raise ShadowboxError(f"agent '{name}' broke in seat {loss['player']}: {loss['reason']}; nothing more is recorded")
+        raise ShadowboxError(
+            f"agent '{name}' broke in seat {loss['player']}: {loss['reason']}; nothing more is recorded"
+        )
 
 
 def _seeds(seed: int, pairing: Pairing) -> Array:
-    """One for each match; they depend on who plays, so that two pairings of a mix do not share their luck."""
-    numbers = (stable_hash(seed, pairing.p0, pairing.p1, match) >> 1 for match in range(pairing.matches))
+    """One for each match.
+
+    They depend on who plays, so that two pairings of a mix do not share their luck.
+    """
+    numbers = (
+        stable_hash(seed, pairing.p0, pairing.p1, match) >> 1 for match in range(pairing.matches)
+    )
     return np.fromiter(numbers, np.int64, pairing.matches)

@@ -1,8 +1,8 @@
 """The predictions that cost nothing. Every metric is printed beside them; a model that does not beat them has learned nothing.
 
-`hold` says that nothing changes (for controls: copy-last), `constant_velocity` that the change goes on, `never_press`
-that nobody presses anything, `LookupTable` what usually follows in this situation. Arrays are [..., time, slots]: the
-prediction for t + 1 stands at t.
+`hold` says that nothing changes (for controls: copy-last), `constant_velocity` that the change goes
+on, `never_press` that nobody presses anything, `LookupTable` what usually follows in this
+situation. Arrays are [..., time, slots]: the prediction for t + 1 stands at t.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ def hold(values: Array) -> Array:
 
 
 def constant_velocity(values: Array, low: float, high: float) -> Array:
-    """values_t + (values_t - values_{t-1}), kept inside the range; the first frame holds: [..., T, S] -> [..., T, S]."""
+    """values_t + (values_t - values_{t-1}), kept inside the range.
+
+    The first frame holds: [..., T, S] -> [..., T, S].
+    """
     change = np.diff(values, axis=-2, prepend=values[..., :1, :])
     return np.asarray(np.clip(values + change, low, high))
 
@@ -35,8 +38,8 @@ def never_press(values: Array) -> Array:
 class LookupTable:
     """For each situation the usual value: mean (reals), more likely than not (flags), most frequent (choices).
 
-    A situation is the joint value of a few choice and flag columns of the same frame and slot; one that the training
-    data never showed falls back to the overall usual value.
+    A situation is the joint value of a few choice and flag columns of the same frame and slot; one
+    that the training data never showed falls back to the overall usual value.
     """
 
     by: tuple[str, ...]
@@ -82,10 +85,14 @@ def _situation(given: Mapping[str, Array], by: tuple[str, ...], sizes: tuple[int
 
 
 def _most_frequent(at: Array, values: Array, situations: int) -> Array:
-    """For each situation the value seen most often, the smaller one of equals; [situations + 1], the last overall."""
+    """For each situation the value seen most often, the smaller one of equals.
+
+    [situations + 1], the last overall.
+    """
     n = int(values.max()) + 1 if len(values) else 1
     both, count = np.unique(at * n + values, return_counts=True)
     usual = np.full(situations + 1, np.bincount(values.astype(np.int64), minlength=1).argmax())
-    order = np.lexsort((-(both % n), count))  # the most frequent is written last, of equals the smallest
+    # the most frequent is written last, of equals the smallest
+    order = np.lexsort((-(both % n), count))
     usual[both[order] // n] = both[order] % n
     return usual

@@ -18,11 +18,16 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; a bool
     "str": (lambda value: isinstance(value, str), "a text"),
     "int": (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
     "float": (
-        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+        lambda value: (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        ),
         "a number",
     ),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
-    "tuple[str, ...]": (lambda value: isinstance(value, tuple) and all(isinstance(v, str) for v in value), "a tuple of texts"),
+    "tuple[str, ...]": (
+        lambda value: isinstance(value, tuple) and all(isinstance(v, str) for v in value),
+        "a tuple of texts",
+    ),
     "Literal['f2', 'f4']": (lambda value: value in ("f2", "f4"), "f2 or f4"),
     "Literal['player']": (lambda value: value == "player", "'player'"),
 }
@@ -42,7 +47,10 @@ class Declared(Protocol):
 
 
 def _wrongly_typed(declared: Any) -> Iterable[str]:
-    """Attributes that hold another type than they are annotated with, in words. JSON and callers may bring anything."""
+    """Attributes that hold another type than they are annotated with, in words.
+
+    JSON and callers may bring anything.
+    """
     for attribute in dataclasses.fields(declared):
         wanted, value = str(attribute.type), getattr(declared, attribute.name)
         optional = wanted.endswith(" | None")
@@ -52,7 +60,10 @@ def _wrongly_typed(declared: Any) -> Iterable[str]:
 
 
 def problems(schema: Declared) -> Iterable[str]:
-    """Everything that is wrong with a declaration, in words; what has the wrong type is not looked at further."""
+    """Everything that is wrong with a declaration, in words.
+
+    What has the wrong type is not looked at further.
+    """
     wrong = [*_wrongly_typed(schema)]
     for group in schema.groups:
         wrong += [f"group '{group.name}': {problem}" for problem in _wrongly_typed(group)]
@@ -70,14 +81,25 @@ def _wrong_values(schema: Declared) -> Iterable[str]:
         yield f"the controls '{schema.controls.name}' must be declared per='player'"
     yield from _repeated("group", [group.name for group in schema.groups])
     keys = {f"{g.name}/{f.name}" for g in schema.groups for f in g.fields}
-    flags = {f"{g.name}/{f.name}" for g in schema.groups for f in g.fields if g is not schema.controls and isinstance(f, Flag)}
+    flags = {
+        f"{g.name}/{f.name}"
+        for g in schema.groups
+        for f in g.fields
+        if g is not schema.controls and isinstance(f, Flag)
+    }
     for group in schema.groups:
         yield from _group_problems(group, schema.players)
         for field in group.fields:
             where = f"{group.name}/{field.name}"
-            yield from (f"{where}: {problem}" for problem in _field_problems(field, group, schema.players))
-            yield from (f"{where}: parent '{p}' is no column" for p in field.parents if p not in keys)
-            if field.when and (group is not schema.controls or field.when.removeprefix("!") not in flags):
+            yield from (
+                f"{where}: {problem}" for problem in _field_problems(field, group, schema.players)
+            )
+            yield from (
+                f"{where}: parent '{p}' is no column" for p in field.parents if p not in keys
+            )
+            if field.when and (
+                group is not schema.controls or field.when.removeprefix("!") not in flags
+            ):
                 yield f"{where}: when='{field.when}', it is for controls, and names a flag of the state"
 
 
@@ -105,7 +127,11 @@ def _field_problems(field: Field, group: Group, players: int) -> Iterable[str]:
         yield f"mirror='{field.mirror}', a mask is kept: a slot is used on both sides of a mirror"
     elif field.mirror not in MIRROR[field.kind]:
         partner = partners.get(field.mirror)
-        if partner is None or partner.mirror != field.name or _aspects_of(partner) != _aspects_of(field):
+        if (
+            partner is None
+            or partner.mirror != field.name
+            or _aspects_of(partner) != _aspects_of(field)
+        ):
             known = ", ".join(MIRROR[field.kind])
             yield f"mirror='{field.mirror}', a {field.kind} has {known} or a partner of its own form that names it"
     if isinstance(field, Real):

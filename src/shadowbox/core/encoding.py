@@ -1,8 +1,9 @@
 """Named encodings: what a model is shown of a frame, as a fixed row of numbers and categories, derived from the one schema.
 
-A schema says what is stored; an encoding is a frozen, typed selection over it. Each `Number` (one float) and `Category`
-(one integer with a vocabulary) reads a column or derives its value from several; nothing is ever stored again for another
-encoding. The same arithmetic runs on NumPy arrays and on torch tensors: `xp` is the module, `numpy` or `torch`.
+A schema says what is stored; an encoding is a frozen, typed selection over it. Each `Number` (one
+float) and `Category` (one integer with a vocabulary) reads a column or derives its value from
+several; nothing is ever stored again for another encoding. The same arithmetic runs on NumPy arrays
+and on torch tensors: `xp` is the module, `numpy` or `torch`.
 
 Columns are [..., slots]; P players, F numbers and I categories of each, S categories of the frame:
 
@@ -10,8 +11,9 @@ Columns are [..., slots]; P players, F numbers and I categories of each, S categ
     ints        [..., P * I + S]   player 0's categories, player 1's, ..., then those of the frame
     targets     [..., sum]         of the next row: block by block, in each block player by player; then the categories
 
-Controls are encoded as they stand in the columns handed over. A policy's input is state_t beside controls_{t-1}: hand over
-`state | previous` of `data.sample.Aligned` and no target is ever among the inputs.
+Controls are encoded as they stand in the columns handed over. A policy's input is state_t beside
+controls_{t-1}: hand over `state | previous` of `data.sample.Aligned` and no target is ever among
+the inputs.
 """
 
 from __future__ import annotations
@@ -29,15 +31,16 @@ from shadowbox.errors import SchemaError
 CONTROLS = "controls"  # the block of what players press
 
 Values = Any  # a NumPy array or a torch tensor
-Read = str | Callable[[Mapping[str, Values], Any], Values]  # a column, or (columns, xp) -> [..., players]
+# a column, or (columns, xp) -> [..., players]
+Read = str | Callable[[Mapping[str, Values], Any], Values]
 
 
 @dataclass(frozen=True)
 class Number:
     """One float of each player: what it reads, times `scale`, plus `shift`.
 
-    `target`: whether a world model predicts it, as its next value or as the change to it. `edge`: true only where it is
-    true now and was not in the row before (a press that begins).
+    `target`: whether a world model predicts it, as its next value or as the change to it. `edge`:
+    true only where it is true now and was not in the row before (a press that begins).
     """
 
     name: str
@@ -48,19 +51,26 @@ class Number:
     target: Literal["no", "value", "delta"] = field(default="no", kw_only=True)
     edge: bool = field(default=False, kw_only=True)
 
-    def of(self, columns: Mapping[str, Values], xp: Any, before: Mapping[str, Values] | None = None) -> Values:
+    def of(
+        self, columns: Mapping[str, Values], xp: Any, before: Mapping[str, Values] | None = None
+    ) -> Values:
         """[..., players]."""
         values = _read(self.read, columns, xp)
         if self.edge:
             if before is None:
-                raise ValueError(f"{self.name} is an edge: the columns of the row before are needed, too")
+                raise ValueError(
+                    f"{self.name} is an edge: the columns of the row before are needed, too"
+                )
             values = values & ~_read(self.read, before, xp)
         return values * self.scale + self.shift
 
 
 @dataclass(frozen=True)
 class Category:
-    """One integer of each player (or of the frame), clipped to 0 .. n - 1; `embed` is the width of its embedding."""
+    """One integer of each player (or of the frame), clipped to 0 ..
+
+    N - 1; `embed` is the width of its embedding.
+    """
 
     name: str
     read: Read
@@ -78,8 +88,8 @@ class Category:
 class Encoding:
     """The numbers and categories of each player, the categories of the frame, and what a world model is given and asked.
 
-    `settings` are the switches that it was built with: enough to build it again. `order` is the order of the blocks in the
-    float target.
+    `settings` are the switches that it was built with: enough to build it again. `order` is the
+    order of the blocks in the float target.
     """
 
     name: str
@@ -88,7 +98,8 @@ class Encoding:
     categories: tuple[Category, ...]
     shared: tuple[Category, ...] = ()
     order: tuple[str, ...] = ()
-    conditions: tuple[Number, ...] = ()  # of the controls that lead to the next row, for a world model
+    # of the controls that lead to the next row, for a world model
+    conditions: tuple[Number, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     # ---- how wide it is ----------------------------------------------------------------------------------------
@@ -106,7 +117,11 @@ class Encoding:
     @property
     def frame_width(self) -> int:
         """Features a frame, after the categories were embedded."""
-        return self.floats + self.players * sum(c.embed for c in self.categories) + sum(c.embed for c in self.shared)
+        return (
+            self.floats
+            + self.players * sum(c.embed for c in self.categories)
+            + sum(c.embed for c in self.shared)
+        )
 
     @property
     def float_targets(self) -> int:
@@ -126,12 +141,19 @@ class Encoding:
     @cached_property
     def float_names(self) -> tuple[str, ...]:
         """The name of each column of `floats`, "p0.x"."""
-        return tuple(f"p{player}.{number.name}" for player in range(self.players) for number in self.numbers)
+        return tuple(
+            f"p{player}.{number.name}" for player in range(self.players) for number in self.numbers
+        )
 
     @cached_property
     def target_names(self) -> tuple[str, ...]:
         """The name of each column of the float target, "p0.x"."""
-        return tuple(f"p{p}.{number.name}" for block in self._blocks for p in range(self.players) for number in block)
+        return tuple(
+            f"p{p}.{number.name}"
+            for block in self._blocks
+            for p in range(self.players)
+            for number in block
+        )
 
     # ---- what it makes of columns ------------------------------------------------------------------------------
 
@@ -147,12 +169,19 @@ class Encoding:
         pressed = [number.of(columns, xp) for number in self.numbers if number.block == CONTROLS]
         return xp.asarray(xp.stack(pressed, axis=-1), dtype=xp.float32)
 
-    def condition(self, columns: Mapping[str, Values], before: Mapping[str, Values], xp: Any = np) -> Values:
-        """What a world model is told of the controls, f32 [..., players * len(conditions)]; `before`: the row before."""
+    def condition(
+        self, columns: Mapping[str, Values], before: Mapping[str, Values], xp: Any = np
+    ) -> Values:
+        """What a world model is told of the controls, f32 [..., players * len(conditions)].
+
+        `before`: the row before.
+        """
         told = [number.of(columns, xp, before) for number in self.conditions]
         return xp.asarray(_side_by_side(told, xp), dtype=xp.float32)
 
-    def targets(self, columns: Mapping[str, Values], following: Mapping[str, Values], xp: Any = np) -> tuple[Values, Values]:
+    def targets(
+        self, columns: Mapping[str, Values], following: Mapping[str, Values], xp: Any = np
+    ) -> tuple[Values, Values]:
         """Two rows that follow each other -> floats f32 [..., float_targets], ints i64 [..., int_targets]."""
         blocks = []
         for numbers in self._blocks:
@@ -165,11 +194,16 @@ class Encoding:
         return xp.asarray(xp.concatenate(blocks, axis=-1), dtype=xp.float32), kinds
 
     def read_back(self, floats: Values, ints: Values) -> Columns:
-        """The columns [..., players] that an encoded frame holds as they are; what is derived cannot be read back."""
+        """The columns [..., players] that an encoded frame holds as they are.
+
+        What is derived cannot be read back.
+        """
         columns: Columns = {}
         for at, number in enumerate(self.numbers):
             if isinstance(number.read, str):
-                columns[number.read] = (floats[..., at :: len(self.numbers)] - number.shift) / number.scale
+                columns[number.read] = (
+                    floats[..., at :: len(self.numbers)] - number.shift
+                ) / number.scale
         each = len(self.categories)
         for at, category in enumerate(self.categories):
             if isinstance(category.read, str):
@@ -181,17 +215,31 @@ class Encoding:
 
     def require(self, schema: Schema) -> None:
         """Refuse a schema that lacks a column that is read by name, or has another number of players."""
-        parts: Iterable[Number | Category] = (*self.numbers, *self.categories, *self.shared, *self.conditions)
-        missing = sorted({part.read for part in parts if isinstance(part.read, str)} - schema.columns.keys())
+        parts: Iterable[Number | Category] = (
+            *self.numbers,
+            *self.categories,
+            *self.shared,
+            *self.conditions,
+        )
+        missing = sorted(
+            {part.read for part in parts if isinstance(part.read, str)} - schema.columns.keys()
+        )
         if missing:
-            raise SchemaError(f"encoding '{self.name}' reads {', '.join(missing)}, which '{schema.name}' does not have")
+            raise SchemaError(
+                f"encoding '{self.name}' reads {', '.join(missing)}, which '{schema.name}' does not have"
+            )
         if schema.players != self.players:
-            raise SchemaError(f"encoding '{self.name}' is for {self.players} players, '{schema.name}' has {schema.players}")
+            raise SchemaError(
+                f"encoding '{self.name}' is for {self.players} players, '{schema.name}' has {schema.players}"
+            )
 
     @cached_property
     def _blocks(self) -> tuple[tuple[Number, ...], ...]:
         """The predicted numbers, block by block."""
-        chosen = (tuple(n for n in self.numbers if n.block == block and n.target != "no") for block in self.order)
+        chosen = (
+            tuple(n for n in self.numbers if n.block == block and n.target != "no")
+            for block in self.order
+        )
         return tuple(numbers for numbers in chosen if numbers)
 
 

@@ -1,7 +1,8 @@
 """One match, recorded: columns over time, what happened in it, and where it comes from.
 
-An episode of T decisions has T + 1 rows. Row t is `(state_t, controls_t)`; `controls_t` produced `state_{t+1}`, so the
-last row's controls led nowhere: they are stored as they come and are never a target.
+An episode of T decisions has T + 1 rows. Row t is `(state_t, controls_t)`; `controls_t` produced
+`state_{t+1}`, so the last row's controls led nowhere: they are stored as they come and are never a
+target.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from shadowbox.errors import EpisodeError, did_you_mean
 class Episode:
     """Columns "group/field" -> [T + 1, slots]; events (EVENT); metadata that fits into JSON.
 
-    Usual metadata: `players` (names or specs), `seed`, `source` (hash of the recording), `world`, `result`.
-    `absent` names the columns that the recording did not have; they hold zeros, and nothing is learned from them.
+    Usual metadata: `players` (names or specs), `seed`, `source` (hash of the recording), `world`,
+    `result`. `absent` names the columns that the recording did not have; they hold zeros, and
+    nothing is learned from them.
     """
 
     columns: Columns
@@ -47,7 +49,9 @@ class Episode:
         return np.array([key not in self.absent for key in schema.columns])
 
 
-def check(episode: Episode, schema: Schema, name: str = "episode", event_kinds: Sequence[str] = ()) -> None:
+def check(
+    episode: Episode, schema: Schema, name: str = "episode", event_kinds: Sequence[str] = ()
+) -> None:
     """Refuse an episode that its schema does not allow; `name` stands first in the message.
 
     `event_kinds` (where known) limits what may have happened.
@@ -57,8 +61,12 @@ def check(episode: Episode, schema: Schema, name: str = "episode", event_kinds: 
         values = episode.columns[key]
         if key in episode.absent:
             if np.any(values):
-                raise EpisodeError(f"{name}, {key}: it is marked absent and holds values; absent columns hold zeros")
-        elif not _all_allowed(values, column) and (refused := _first_refused(values, column, episode.columns)):
+                raise EpisodeError(
+                    f"{name}, {key}: it is marked absent and holds values; absent columns hold zeros"
+                )
+        elif not _all_allowed(values, column) and (
+            refused := _first_refused(values, column, episode.columns)
+        ):
             raise EpisodeError(f"{name}, {refused}")
         elif hidden := _first_hidden(values, column, episode.columns):
             raise EpisodeError(f"{name}, {hidden}")
@@ -72,13 +80,19 @@ def check(episode: Episode, schema: Schema, name: str = "episode", event_kinds: 
 def _check_shape(episode: Episode, schema: Schema, name: str) -> None:
     missing = [key for key in schema.columns if key not in episode.columns]
     if missing:
-        raise EpisodeError(f"{name}: column {missing[0]} is missing; give all {len(schema.columns)}, or zeros and `absent`")
+        raise EpisodeError(
+            f"{name}: column {missing[0]} is missing; give all {len(schema.columns)}, or zeros and `absent`"
+        )
     unknown = (set(episode.columns) | episode.absent) - set(schema.columns)
     if unknown:
         first = sorted(unknown)[0]
-        raise EpisodeError(f"{name}: column {first} is not in the schema: {did_you_mean(first, schema.columns)}")
+        raise EpisodeError(
+            f"{name}: column {first} is not in the schema: {did_you_mean(first, schema.columns)}"
+        )
     if episode.rows < 2:
-        raise EpisodeError(f"{name}: {episode.rows} rows; the shortest episode has 2, one decision and the state after it")
+        raise EpisodeError(
+            f"{name}: {episode.rows} rows; the shortest episode has 2, one decision and the state after it"
+        )
     for key, column in schema.columns.items():
         values = episode.columns[key]
         expected = (episode.rows, column.slots)
@@ -86,11 +100,16 @@ def _check_shape(episode: Episode, schema: Schema, name: str) -> None:
             raise EpisodeError(f"{name}, {key}: shape {values.shape}, expected {expected}")
         kinds = {"real": "fiu", "flag": "b", "choice": "iu"}[column.field.kind]
         if values.dtype.kind not in kinds:
-            raise EpisodeError(f"{name}, {key}: values of type {values.dtype}, a {column.field.kind} is needed")
+            raise EpisodeError(
+                f"{name}, {key}: values of type {values.dtype}, a {column.field.kind} is needed"
+            )
 
 
 def _all_allowed(values: Array, column: Column) -> bool:
-    """The fast path: smallest and largest value. A NaN makes both NaN, and every comparison false."""
+    """The fast path: smallest and largest value.
+
+    A NaN makes both NaN, and every comparison false.
+    """
     if values.dtype == bool:
         return True
     low, high = column.field.limits
@@ -98,7 +117,10 @@ def _all_allowed(values: Array, column: Column) -> bool:
 
 
 def _first_refused(values: Array, column: Column, columns: Mapping[str, Array]) -> str:
-    """Where the first bad value is, in words; empty if none: zeros in an unused slot are allowed by any range."""
+    """Where the first bad value is, in words.
+
+    Empty if none: zeros in an unused slot are allowed by any range.
+    """
     low, high = column.field.limits
     bad = ~((values >= low) & (values <= high))
     mask = column.group.mask
@@ -122,25 +144,31 @@ def _first_hidden(values: Array, column: Column, columns: Mapping[str, Array]) -
     if not hidden.any():
         return ""
     frame, slot = (int(i) for i in np.argwhere(hidden)[0])
-    return (
-        f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]} in a slot that {mask} says is not in use; zero is expected"
-    )
+    return f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]} in a slot that {mask} says is not in use; zero is expected"
 
 
 def _check_events(events: Array, rows: int, players: int, name: str, kinds: Sequence[str]) -> None:
     if events.dtype != EVENT or events.ndim != 1:
-        raise EpisodeError(f"{name}: events must be one row each of core.game.EVENT, not {events.dtype} {events.shape}")
+        raise EpisodeError(
+            f"{name}: events must be one row each of core.game.EVENT, not {events.dtype} {events.shape}"
+        )
     if not len(events):
         return
     outside = (events["frame"] < 0) | (events["frame"] >= rows)
     if outside.any():
-        raise EpisodeError(f"{name}: an event at frame {events['frame'][outside][0]}, frames are 0 .. {rows - 1}")
+        raise EpisodeError(
+            f"{name}: an event at frame {events['frame'][outside][0]}, frames are 0 .. {rows - 1}"
+        )
     if not np.isfinite(events["value"]).all():
         raise EpisodeError(f"{name}: an event whose value is not a finite number")
     for who in ("player", "other"):
         if events[who].min() < -1 or events[who].max() >= players:
-            raise EpisodeError(f"{name}: an event whose {who} is no player: -1 .. {players - 1} is possible")
+            raise EpisodeError(
+                f"{name}: an event whose {who} is no player: -1 .. {players - 1} is possible"
+            )
     if kinds and events["kind"].max() >= len(kinds):
-        raise EpisodeError(f"{name}: an event of kind {events['kind'].max()}, there are {len(kinds)}: {', '.join(kinds)}")
+        raise EpisodeError(
+            f"{name}: an event of kind {events['kind'].max()}, there are {len(kinds)}: {', '.join(kinds)}"
+        )
     if np.any(np.diff(events["frame"]) < 0):
         raise EpisodeError(f"{name}: events must be ordered by frame")

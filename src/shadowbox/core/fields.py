@@ -15,29 +15,39 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Columns = dict[str, Array]
 
-LARGEST = {"f2": 65504.0, "f4": 3.4028235e38}  # beyond it a stored real would silently become infinite
+# beyond it a stored real would silently become infinite
+LARGEST = {"f2": 65504.0, "f4": 3.4028235e38}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Field:
-    """What all kinds share. `predict`: "value", "delta" (reals: the change) or "no" (given, or carried along)."""
+    """What all kinds share.
+
+    `predict`: "value", "delta" (reals: the change) or "no" (given, or carried along).
+    """
 
     kind: ClassVar[str]
-    facts: ClassVar[tuple[str, ...]] = ("unit",)  # what a stored number means; other attributes may change freely
+    # what a stored number means; other attributes may change freely
+    facts: ClassVar[tuple[str, ...]] = ("unit",)
     coding: ClassVar[tuple[str, ...]] = ("predict", "parents")  # what a weight means
 
     unit: str = ""
     predict: str = "value"
     parents: tuple[str, ...] = ()  # columns that a head chain samples before this one
-    mirror: str = "keep"  # left-right mirror: keep | negate (Real) | invert (Flag) | the name of the partner field
+    # left-right mirror: keep | negate (Real) | invert (Flag) | the name of the partner field
+    mirror: str = "keep"
     weight: float = 1.0  # of its loss
-    when: str = ""  # a control that counts only while this flag of the state is on, or with ! before it, off
+    # a control that counts only while this flag of the state is on, or with ! before it, off
+    when: str = ""
     doc: str = ""
 
 
 @dataclass(frozen=True)
 class Real(_Field):
-    """A number, f32 in memory. Multiplied by `scale` it is of order one. `low` and `high` are the allowed range."""
+    """A number, f32 in memory.
+
+    Multiplied by `scale` it is of order one. `low` and `high` are the allowed range.
+    """
 
     kind = "real"
     facts = ("unit", "store")
@@ -48,16 +58,23 @@ class Real(_Field):
     low: float | None = dataclasses.field(default=None, kw_only=True)
     high: float | None = dataclasses.field(default=None, kw_only=True)
     store: Literal["f2", "f4"] = dataclasses.field(default="f4", kw_only=True)
-    reset_on: str | None = dataclasses.field(default=None, kw_only=True)  # the event at which it jumps
+    # the event at which it jumps
+    reset_on: str | None = dataclasses.field(default=None, kw_only=True)
     predict: str = dataclasses.field(default="delta", kw_only=True)
 
     @property
     def limits(self) -> tuple[float, float]:
         """The smallest and largest value that may be stored."""
         largest = LARGEST[self.store]
-        low, high = (-largest if self.low is None else self.low, largest if self.high is None else self.high)
-        if self.store == "f2":  # a bound such as 0.1 has no exact f2; what it becomes in storage is allowed, too
-            near_low, near_high = np.clip((low, high), -largest, largest).astype(np.float16).tolist()
+        low, high = (
+            -largest if self.low is None else self.low,
+            largest if self.high is None else self.high,
+        )
+        # a bound such as 0.1 has no exact f2; what it becomes in storage is allowed, too
+        if self.store == "f2":
+            near_low, near_high = (
+                np.clip((low, high), -largest, largest).astype(np.float16).tolist()
+            )
             low, high = min(low, near_low), max(high, near_high)
         return low, high
 
@@ -77,8 +94,9 @@ class Flag(_Field):
 class Choice(_Field):
     """One of `n`: an unsigned integer in memory and on disk, the smallest that holds n - 1.
 
-    `seat=True` says that the value names a player (n = players, or players + 1 where the last value is "nobody"):
-    a seat swap renames it. `embed` is the width of its embedding; without one the codec chooses.
+    `seat=True` says that the value names a player (n = players, or players + 1 where the last value
+    is "nobody"): a seat swap renames it. `embed` is the width of its embedding; without one the
+    codec chooses.
     """
 
     kind = "choice"
@@ -103,15 +121,19 @@ class Choice(_Field):
 
 
 Field = Real | Flag | Choice
-KINDS: dict[str, type[Real] | type[Flag] | type[Choice]] = {"real": Real, "flag": Flag, "choice": Choice}
+KINDS: dict[str, type[Real] | type[Flag] | type[Choice]] = {
+    "real": Real,
+    "flag": Flag,
+    "choice": Choice,
+}
 
 
 @dataclass(frozen=True)
 class Group:
     """Fields that come together, `slots` times a frame.
 
-    `per="player"`: the slots belong to the players, in their order and equally many each. `mask` names the flag
-    that says whether a slot is in use; an unused slot holds zeros.
+    `per="player"`: the slots belong to the players, in their order and equally many each. `mask`
+    names the flag that says whether a slot is in use; an unused slot holds zeros.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """What a game brings, and the two protocols that let everything meet: worlds and agents.
 
-Shapes: N matches side by side; columns are "group/field" -> [N, slots]. A row pairs `state_t` with `controls_t`, which
-were pressed having seen `state_t` and produced `state_{t+1}`.
+Shapes: N matches side by side; columns are "group/field" -> [N, slots]. A row pairs `state_t` with
+`controls_t`, which were pressed having seen `state_t` and produced `state_{t+1}`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import numpy as np
 
 from shadowbox.core.schema import Array, Columns, Schema
 
-# One thing that happened. `frame` is the first row that shows its effect. In a World `match` is the position in the
-# batch, in a store the episode's number. `kind` counts along `Game.event_kinds`. `player` did it or suffered it alone,
-# `other` is the second player (-1: none). A hit: `what` is the move and `value` the damage.
+# One thing that happened. `frame` is the first row that shows its effect. In a World `match` is the
+# position in the batch, in a store the episode's number. `kind` counts along `Game.event_kinds`.
+# `player` did it or suffered it alone, `other` is the second player (-1: none). A hit: `what` is
+# the move and `value` the damage.
 EVENT = np.dtype(
     [
         ("match", "<i4"),
@@ -39,8 +40,9 @@ def no_events() -> Array:
 class World(Protocol):
     """N matches of a game: the true simulator, a learned dream, or a live game. None of its users can tell which.
 
-    Arrays that it returns are valid until its next step. A finished match stays as it is: stepping it changes nothing
-    and emits nothing, and `done` stays true; when to reset it is the caller's decision.
+    Arrays that it returns are valid until its next step. A finished match stays as it is: stepping
+    it changes nothing and emits nothing, and `done` stays true; when to reset it is the caller's
+    decision.
     """
 
     schema: Schema
@@ -48,7 +50,10 @@ class World(Protocol):
     name: str  # the spec that built it; every result carries it
 
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
-        """Start the matches in the mask `where` [N] (default: all) from `seeds` [N]; the columns of all N."""
+        """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
+
+        The columns of all N.
+        """
         ...
 
     def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
@@ -65,10 +70,18 @@ class World(Protocol):
 
 
 class Agent(Protocol):
-    """A player of many matches at once. All memory is in `state`, so one agent can sit in both seats."""
+    """A player of many matches at once.
 
-    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
-        """State for matches with `seeds` [N] in the seats `players` [N]; with `where` only those begin anew in `state`."""
+    All memory is in `state`, so one agent can sit in both seats.
+    """
+
+    def start(
+        self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
+    ) -> Any:
+        """State for matches with `seeds` [N] in the seats `players` [N].
+
+        With `where` only those begin anew in `state`.
+        """
         ...
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
@@ -99,8 +112,13 @@ class Reward(Protocol):
         """Copies of what it needs of a frame that the next step will overwrite."""
         ...
 
-    def __call__(self, earlier: Columns, after: Columns, events: Array, step: int = 0) -> tuple[Array, dict[str, Array]]:
-        """The sum [N, players] and each weighted term [N, players]; weights may depend on the learning step."""
+    def __call__(
+        self, earlier: Columns, after: Columns, events: Array, step: int = 0
+    ) -> tuple[Array, dict[str, Array]]:
+        """The sum [N, players] and each weighted term [N, players].
+
+        Weights may depend on the learning step.
+        """
         ...
 
 
@@ -112,31 +130,47 @@ class Bot(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """All that Shadowbox knows about a game. Heavy parts are functions that import when they are called."""
+    """All that Shadowbox knows about a game.
+
+    Heavy parts are functions that import when they are called.
+    """
 
     name: str
     title: str  # one line for `shadowbox games`
     schema: Schema
     event_kinds: tuple[str, ...] = ()
-    event_whats: Mapping[str, Sequence[str]] = field(default_factory=dict)  # kind -> names of its `what` (a hit: the moves)
-    reader: str | None = None  # "module:function", so that a worker can import it: path or bytes, name, **options -> Episodes
+    # kind -> names of its `what` (a hit: the moves)
+    event_whats: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # "module:function", so that a worker can import it: path or bytes, name, **options -> Episodes
+    reader: str | None = None
     reader_endings: tuple[str, ...] = ()  # of the names of recordings, such as ".slp"
     reader_options: Mapping[str, Any] = field(default_factory=dict)  # each with its default
-    reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # options that go together, by name
+    # options that go together, by name
+    reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     world: Callable[..., World] | None = None  # (matches, **options) -> World
-    events: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> events, for games whose rules are elsewhere
-    outcome: Callable[[Columns, Array], Outcome] | None = None  # rows [n, slots], their events; the last row must suffice
-    attacks: Callable[[Columns], Array] | None = None  # columns [T + 1, slots] -> where an attack begins, bool [T + 1, players]
-    places: Callable[[Columns], Sequence[str]] | None = None  # where each player began ("left"), so that luck of place shows
-    writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)  # file format -> (episode, path)
+    # columns [T + 1, slots] -> events, for games whose rules are elsewhere
+    events: Callable[[Columns], Array] | None = None
+    # rows [n, slots], their events; the last row must suffice
+    outcome: Callable[[Columns, Array], Outcome] | None = None
+    # columns [T + 1, slots] -> where an attack begins, bool [T + 1, players]
+    attacks: Callable[[Columns], Array] | None = None
+    # where each player began ("left"), so that luck of place shows
+    places: Callable[[Columns], Sequence[str]] | None = None
+    # file format -> (episode, path)
+    writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)
     bots: Mapping[str, Bot] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()  # bots that learners never train on
     policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path
-    worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds by name -> path
-    rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)  # presets, built when called
-    reward: Callable[[Mapping[str, Any]], Reward] | None = None  # one of the user's own: weights by term -> Reward
-    encodings: Mapping[str, Any] = field(default_factory=dict)  # by name: column keys ("default"), or a core.encoding.Encoding
-    encoding: Callable[..., Any] | None = None  # one of the user's own: (name of one to begin with, **switches) -> Encoding
+    # shipped learned worlds by name -> path
+    worlds: Mapping[str, str] = field(default_factory=dict)
+    # presets, built when called
+    rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)
+    # one of the user's own: weights by term -> Reward
+    reward: Callable[[Mapping[str, Any]], Reward] | None = None
+    # by name: column keys ("default"), or a core.encoding.Encoding
+    encodings: Mapping[str, Any] = field(default_factory=dict)
+    # one of the user's own: (name of one to begin with, **switches) -> Encoding
+    encoding: Callable[..., Any] | None = None
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
     scene: Callable[[], Mapping[str, Any]] | None = None  # what to draw, as data
@@ -151,7 +185,11 @@ def noise(seeds: Array, frame: int | Array, player: int | Array, draw: int) -> A
     with np.errstate(over="ignore"):
         x = np.asarray(seeds).astype(np.uint64)
         for word in (frame, player, draw):
-            x = _mix(x + (np.asarray(word).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+            x = _mix(
+                x
+                + (np.asarray(word).astype(np.uint64) + np.uint64(1))
+                * np.uint64(0x9E3779B97F4A7C15)
+            )
     return np.asarray((x >> np.uint64(11)) * 2.0**-53)
 
 

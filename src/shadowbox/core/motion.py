@@ -5,8 +5,9 @@
     body   a trail: its places in the last TRAIL rows, smaller and fainter the older they are
     ring   lingers: those of the last LINGER rows, wider and fainter the older they are
 
-and where the scene has a `camera`, the part of the world around the bodies. All of it is a function of the rows, so a
-frame looks the same however one came to it. `page/motion.js` does the same in the browser.
+and where the scene has a `camera`, the part of the world around the bodies. All of it is a function
+of the rows, so a frame looks the same however one came to it. `page/motion.js` does the same in the
+browser.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from shadowbox.core.schema import Array
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 TRAIL, LINGER = 12, 8  # rows
-AHEAD, SMOOTH = 14, 12  # rows: a box holds the bodies so far ahead and back; the camera is the mean of so many around
+# rows: a box holds the bodies so far ahead and back; the camera is the mean of so many around
+AHEAD, SMOOTH = 14, 12
 
 
 class Film:
@@ -46,23 +48,41 @@ class Film:
     def shapes(self, frame: int) -> list[Shape]:
         """What is painted at a frame, in order: trails come before the first body, old rings last."""
         shapes = evaluate(self.scene, self.row(frame), self.happened(frame))
-        first = next((at for at, shape in enumerate(shapes) if shape.get("tag") == "body"), len(shapes))
-        trail = [faded for age in _ages(TRAIL, frame) for body in self._bodies(frame - age) for faded in _trail(body, age)]
-        rings = [_ring(ring, age) for age in _ages(LINGER, frame) for ring in self._tagged("ring", frame - age)]
+        first = next(
+            (at for at, shape in enumerate(shapes) if shape.get("tag") == "body"), len(shapes)
+        )
+        trail = [
+            faded
+            for age in _ages(TRAIL, frame)
+            for body in self._bodies(frame - age)
+            for faded in _trail(body, age)
+        ]
+        rings = [
+            _ring(ring, age)
+            for age in _ages(LINGER, frame)
+            for ring in self._tagged("ring", frame - age)
+        ]
         return [*shapes[:first], *trail, *shapes[first:], *rings]
 
     def camera(self, frame: int) -> Box:
-        """The part of the world to show; it holds every body of the frame and has the shape of the bounds."""
+        """The part of the world to show.
+
+        It holds every body of the frame and has the shape of the bounds.
+        """
         camera, last = self.scene.get("camera"), self.length - 1
         if camera is None:
             left, top, right, bottom = self.scene["bounds"]
             return left, top, right, bottom
         boxes = []
         for centre in range(max(frame - SMOOTH, 0), min(frame + SMOOTH, last) + 1):
-            near = [self._box(at) for at in range(max(centre - AHEAD, 0), min(centre + AHEAD, last) + 1)]
+            near = [
+                self._box(at) for at in range(max(centre - AHEAD, 0), min(centre + AHEAD, last) + 1)
+            ]
             boxes.append(_union([box for box in near if box], camera["keep"]))
         means = [sum(box[side] for box in boxes) / len(boxes) for side in range(4)]
-        return fitted((means[0], means[1], means[2], means[3]), camera["margin"], self.scene["bounds"])
+        return fitted(
+            (means[0], means[1], means[2], means[3]), camera["margin"], self.scene["bounds"]
+        )
 
     def _tagged(self, tag: str, frame: int) -> list[Shape]:
         return evaluate(self._only[tag], self.row(frame), self.happened(frame))
@@ -70,7 +90,10 @@ class Film:
     @cached_property
     def _only(self) -> dict[str, Scene]:
         shapes = self.scene["shapes"]
-        return {tag: {**self.scene, "shapes": [s for s in shapes if s.get("tag") == tag]} for tag in ("body", "ring")}
+        return {
+            tag: {**self.scene, "shapes": [s for s in shapes if s.get("tag") == tag]}
+            for tag in ("body", "ring")
+        }
 
 
 def around(shapes: Sequence[Shape]) -> Box | None:
@@ -84,7 +107,9 @@ def around(shapes: Sequence[Shape]) -> Box | None:
 def fitted(box: Box, margin: float, bounds: Sequence[float]) -> Box:
     """The box with a margin, grown to the proportions of the bounds and moved inside them."""
     width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
-    share = min(1.0, max((box[2] - box[0] + 2 * margin) / width, (box[3] - box[1] + 2 * margin) / height))
+    share = min(
+        1.0, max((box[2] - box[0] + 2 * margin) / width, (box[3] - box[1] + 2 * margin) / height)
+    )
     left = (box[0] + box[2] - share * width) / 2
     top = (box[1] + box[3] - share * height) / 2
     left = min(max(left, bounds[0]), bounds[2] - share * width)
@@ -94,7 +119,12 @@ def fitted(box: Box, margin: float, bounds: Sequence[float]) -> Box:
 
 def _union(boxes: Sequence[Box], keep: Sequence[float]) -> Box:
     sides = [*boxes, keep]
-    return min(b[0] for b in sides), min(b[1] for b in sides), max(b[2] for b in sides), max(b[3] for b in sides)
+    return (
+        min(b[0] for b in sides),
+        min(b[1] for b in sides),
+        max(b[2] for b in sides),
+        max(b[3] for b in sides),
+    )
 
 
 def _ages(most: int, frame: int) -> Iterator[int]:

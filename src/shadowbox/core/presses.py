@@ -1,12 +1,14 @@
 """What was pressed, as events: when a press begins, how long it is held, and which of two sequences' presses are the same.
 
-A button is a flag control, or a choice control away from its neutral value 0. Arrays are [T, ...] with time first: T
-decisions of one episode. `before` is what was held at the frame before each decision; that of the first is nothing.
+A button is a flag control, or a choice control away from its neutral value 0. Arrays are [T, ...]
+with time first: T decisions of one episode. `before` is what was held at the frame before each
+decision; that of the first is nothing.
 
 Two ways to ask a policy, and what counts as an onset in each:
 - it plays on its own: `down` is what it pressed, an onset is a frame down after a frame up (`onsets`);
 - it is asked at each recorded frame, given the truth up to there: an onset is proposed where it wants a button down that
-  was *recorded* up the frame before (`proposed`). A policy that repeats the last frame therefore never proposes one.
+  was *recorded* up the frame before (`proposed`). A policy that repeats the last frame therefore
+  never proposes one.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from shadowbox.core.schema import Array, Flag, Real, Schema
 
 def button_keys(schema: Schema) -> tuple[str, ...]:
     """The controls that are pressed or not: flags and choices."""
-    return tuple(key for key in schema.control_keys if not isinstance(schema.columns[key].field, Real))
+    return tuple(
+        key for key in schema.control_keys if not isinstance(schema.columns[key].field, Real)
+    )
 
 
 def stick_keys(schema: Schema) -> tuple[str, ...]:
@@ -32,7 +36,10 @@ def stick_keys(schema: Schema) -> tuple[str, ...]:
 def buttons(schema: Schema, columns: Mapping[str, Array]) -> dict[str, Array]:
     """Whether each button is down: flags as they are, choices where they are not neutral; bool, shaped as the column."""
     keys = [key for key in button_keys(schema) if key in columns]
-    return {key: columns[key] if isinstance(schema.columns[key].field, Flag) else columns[key] != 0 for key in keys}
+    return {
+        key: columns[key] if isinstance(schema.columns[key].field, Flag) else columns[key] != 0
+        for key in keys
+    }
 
 
 def held_before(down: Array) -> Array:
@@ -58,7 +65,10 @@ def proposed(wanted: Array, before: Array) -> Array:
 
 
 def holds(down: Array) -> Array:
-    """Lengths in frames of the presses of one button, in order: bool [T] -> int [n]. One that the end cuts off counts."""
+    """Lengths in frames of the presses of one button, in order: bool [T] -> int [n].
+
+    One that the end cuts off counts.
+    """
     begin = np.flatnonzero(onsets(down))
     end = np.flatnonzero(releases(down))
     return np.append(end, len(down))[: len(begin)] - begin
@@ -107,7 +117,8 @@ def match(truth: Array, guess: Array, tolerance: int = 0) -> Matching:
 def nearest(truth: Array, guess: Array, reach: int) -> Array:
     """By how many frames presses are guessed too late, one to one, the nearest pairs first: bool [T], bool [T] -> int [n].
 
-    Fewer may be paired than by `match`, which would pair a run of guesses where it begins rather than where it is right.
+    Fewer may be paired than by `match`, which would pair a run of guesses where it begins rather
+    than where it is right.
     """
     truth, guess = truth.copy(), guess.copy()
     found = []
@@ -123,7 +134,8 @@ def nearest(truth: Array, guess: Array, reach: int) -> Array:
 def change_error(guess: Array, truth: Array, before: Array) -> tuple[float, int]:
     """How wrong the guessed change of a stick is where it moves: sum of |guess - truth| over frames with truth != before.
 
-    [T] each -> the sum and the number of frames that moved. Who repeats the last frame errs by the whole change.
+    [T] each -> the sum and the number of frames that moved. Who repeats the last frame errs by the
+    whole change.
     """
     moved = truth != before
     return float(np.abs(guess - truth)[moved].sum()), int(moved.sum())
@@ -135,5 +147,9 @@ def divergence(first: Array, second: Array) -> Array:
         p = first / first.sum(-1, keepdims=True)
         q = second / second.sum(-1, keepdims=True)
         middle = (p + q) / 2
-        parts = [np.where(side > 0, side * np.log2(side / middle), 0.0).sum(-1) / 2 for side in (p, q)]
-    return np.asarray(np.where(np.isfinite(middle).all(-1), np.clip(parts[0] + parts[1], 0, 1), np.nan))
+        parts = [
+            np.where(side > 0, side * np.log2(side / middle), 0.0).sum(-1) / 2 for side in (p, q)
+        ]
+    return np.asarray(
+        np.where(np.isfinite(middle).all(-1), np.clip(parts[0] + parts[1], 0, 1), np.nan)
+    )

@@ -1,7 +1,7 @@
 """Does what is said to happen with probability p happen that often? Bins, reliability curves, expected calibration error.
 
-Presses that begin are rare (1 in 100 frames), so equally wide bins would put nearly all frames into one. Bins are cut so that
-each holds equally many *positives*.
+Presses that begin are rare (1 in 100 frames), so equally wide bins would put nearly all frames into
+one. Bins are cut so that each holds equally many *positives*.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import numpy as np
 
 from shadowbox.core.schema import Array
 
-POSITIVES = 200  # in each bin at least: a rate of so many has a standard error of 7 per cent of itself
+# in each bin at least: a rate of so many has a standard error of 7 per cent of itself
+POSITIVES = 200
 MOST_BINS = 20
 
 
@@ -31,9 +32,15 @@ def edges(probability: Array, happened: Array, positives: int = POSITIVES) -> Ar
 
 
 def binned(probability: Array, happened: Array, bounds: Array) -> Array:
-    """Sums in each bin: frames, probability, positives; [N], bool [N], [bins - 1] -> [3, bins]. They add up over episodes."""
+    """Sums in each bin: frames, probability, positives; [N], bool [N], [bins - 1] -> [3, bins].
+
+    They add up over episodes.
+    """
     at, bins = np.searchsorted(bounds, probability, side="left"), len(bounds) + 1
-    sums = [np.bincount(at, weights=weights, minlength=bins) for weights in (None, probability, happened.astype(np.float64))]
+    sums = [
+        np.bincount(at, weights=weights, minlength=bins)
+        for weights in (None, probability, happened.astype(np.float64))
+    ]
     return np.stack([values.astype(np.float64) for values in sums])
 
 
@@ -46,8 +53,8 @@ def curve(sums: Array) -> Array:
 def error(sums: Array, by: str = "positives") -> Array:
     """Expected calibration error: |said - happened|, bins weighted by their `positives` or by their `frames`.
 
-    [..., 3, bins] -> [...]. By frames, the one bin of the many frames in which nothing happens decides, and any model looks
-    calibrated; by positives, each press counts alike.
+    [..., 3, bins] -> [...]. By frames, the one bin of the many frames in which nothing happens
+    decides, and any model looks calibrated; by positives, each press counts alike.
     """
     said, happened = np.moveaxis(curve(sums), -2, 0)
     weight = sums[..., 2, :] if by == "positives" else sums[..., 0, :]

@@ -69,14 +69,21 @@ class _Scope:
     event: Any = None
 
 
-def evaluate(scene: Scene, columns: Mapping[str, Array], events: Array | None = None) -> list[Shape]:
+def evaluate(
+    scene: Scene, columns: Mapping[str, Array], events: Array | None = None
+) -> list[Shape]:
     """The shapes of one row: columns [slots] and its events [E] -> shapes whose attributes are numbers and strings."""
     out: list[Shape] = []
     for shape in scene["shapes"]:
         for scope in _scopes(shape, _Scope(scene, columns), () if events is None else events):
             if "if" in shape and not _value(shape["if"], scope):
                 continue
-            out.append({"shape": shape["shape"], **{key: _value(v, scope) for key, v in shape.items() if key not in _LOOPS}})
+            out.append(
+                {
+                    "shape": shape["shape"],
+                    **{key: _value(v, scope) for key, v in shape.items() if key not in _LOOPS},
+                }
+            )
     return out
 
 
@@ -84,13 +91,23 @@ def _scopes(shape: Mapping[str, Any], scope: _Scope, events: Iterable[Any]) -> I
     """The scopes in which a shape is drawn: slots or events, then the elements of its list."""
     base = [scope]
     if "each" in shape:
-        slots = next(len(values) for key, values in scope.columns.items() if key.startswith(shape["each"] + "/"))
+        slots = next(
+            len(values)
+            for key, values in scope.columns.items()
+            if key.startswith(shape["each"] + "/")
+        )
         base = [_Scope(scope.scene, scope.columns, slot) for slot in range(slots)]
     elif "on" in shape:
         kind = list(scope.scene["event_kinds"]).index(shape["on"])
         found = [event for event in events if event["kind"] == kind]
         base = [
-            _Scope(scope.scene, scope.columns, max(int(e["other"] if e["other"] >= 0 else e["player"]), 0), None, e)
+            _Scope(
+                scope.scene,
+                scope.columns,
+                max(int(e["other"] if e["other"] >= 0 else e["player"]), 0),
+                None,
+                e,
+            )
             for e in found
         ]
     for one in base:
@@ -166,17 +183,25 @@ def _shape_problems(shape: Mapping[str, Any], scene: Scene, schema: Schema) -> I
         yield f"shape='{kind}', known: {', '.join(_SIZES)}"
         return
     yield from (f"a {kind} needs '{name}'" for name in _SIZES[kind] if name not in shape)
-    yield from (f"a {kind} has no '{name}'" for name in shape if name not in (*_SIZES[kind], *_STYLES, *_LOOPS))
+    yield from (
+        f"a {kind} has no '{name}'"
+        for name in shape
+        if name not in (*_SIZES[kind], *_STYLES, *_LOOPS)
+    )
     if "each" in shape and shape["each"] not in {group.name for group in schema.groups}:
         yield f"each='{shape['each']}' is no group"
     if "on" in shape and shape["on"] not in scene.get("event_kinds", ()):
         yield f"on='{shape['on']}' is no event kind"
     for name, value in shape.items():
         if name not in ("shape", "each", "on"):
-            yield from (f"{name}: {problem}" for problem in _value_problems(value, shape, scene, schema))
+            yield from (
+                f"{name}: {problem}" for problem in _value_problems(value, shape, scene, schema)
+            )
 
 
-def _value_problems(value: Any, shape: Mapping[str, Any], scene: Scene, schema: Schema) -> Iterator[str]:
+def _value_problems(
+    value: Any, shape: Mapping[str, Any], scene: Scene, schema: Schema
+) -> Iterator[str]:
     parts: Iterable[Any] = ()
     match value:
         case list() | tuple():

@@ -1,12 +1,15 @@
 """The one list of fields, and all that follows from it.
 
-A game declares `Real`, `Flag` and `Choice` fields in `Group`s and groups in a `Schema`. Derived here: the columns
-("group/field" -> array), the packed row in which a frame is stored, pack and unpack, two hashes, a comparison in
-words and a table for the docs. What a kind means to a model stands in `model/codec.py`, nowhere else.
+A game declares `Real`, `Flag` and `Choice` fields in `Group`s and groups in a `Schema`. Derived
+here: the columns ("group/field" -> array), the packed row in which a frame is stored, pack and
+unpack, two hashes, a comparison in words and a table for the docs. What a kind means to a model
+stands in `model/codec.py`, nowhere else.
 
-A packed row gathers values by storage class, widest first, so that every class is one contiguous block:
+A packed row gathers values by storage class, widest first, so that every class is one contiguous
+block:
 
-    | f4 ... | u4 ... | f2 ... | u2 ... | u1 ... | bits: 8 flags a byte, little end first | padding to 8 bytes |
+    | f4 ... | u4 ... | f2 ... | u2 ... | u1 ... | bits: 8 flags a byte, little end first | padding
+    to 8 bytes |
 
 The kinds stand in `core/fields.py`; what can be wrong with a declaration in `core/declaration.py`.
 """
@@ -24,7 +27,18 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.declaration import problems
-from shadowbox.core.fields import KINDS, Array, Block, Choice, Column, Columns, Field, Flag, Group, Real
+from shadowbox.core.fields import (
+    KINDS,
+    Array,
+    Block,
+    Choice,
+    Column,
+    Columns,
+    Field,
+    Flag,
+    Group,
+    Real,
+)
 from shadowbox.errors import SchemaError, SchemaMismatch
 
 __all__ = [
@@ -44,12 +58,16 @@ __all__ = [
 ]
 
 BITS = "bits"  # the one member of a packed row that is no column: all flags, eight a byte
-ROW_ALIGNMENT = 8  # bytes; a window of rows then starts at an address that every element type may have
+# bytes; a window of rows then starts at an address that every element type may have
+ROW_ALIGNMENT = 8
 
 
 @dataclass(frozen=True)
 class Schema:
-    """All fields of a game. `controls` has one slot (or equally many) for each player; zero is its neutral value."""
+    """All fields of a game.
+
+    `controls` has one slot (or equally many) for each player; zero is its neutral value.
+    """
 
     name: str
     fps: float
@@ -68,7 +86,11 @@ class Schema:
     @cached_property
     def columns(self) -> dict[str, Column]:
         """Every column by its key, in the order of declaration, controls last."""
-        return {f"{g.name}/{f.name}": Column(f"{g.name}/{f.name}", g, f) for g in self.groups for f in g.fields}
+        return {
+            f"{g.name}/{f.name}": Column(f"{g.name}/{f.name}", g, f)
+            for g in self.groups
+            for f in g.fields
+        }
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -121,7 +143,9 @@ class Schema:
                 offsets.append(at)
                 at += column.slots * int(block.store[1])
         itemsize = -(-end // ROW_ALIGNMENT) * ROW_ALIGNMENT
-        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize})
+        return np.dtype(
+            {"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize}
+        )
 
     @cached_property
     def flag_bits(self) -> dict[str, int]:
@@ -139,7 +163,10 @@ class Schema:
         return sum(block.nbytes for block in self.blocks)
 
     def pack(self, columns: Mapping[str, Array]) -> Array:
-        """Columns [..., slots] -> rows [...]. Values are trusted: `core.episode.check` is what refuses bad ones."""
+        """Columns [..., slots] -> rows [...].
+
+        Values are trusted: `core.episode.check` is what refuses bad ones.
+        """
         lead = columns[next(iter(self.columns))].shape[:-1]
         rows = np.zeros(lead, self.row_dtype)
         for block in self.blocks:
@@ -152,7 +179,10 @@ class Schema:
         return rows
 
     def unpack(self, rows: Array, keys: Iterable[str] | None = None) -> Columns:
-        """Rows [...] (structured, or bytes [..., row_bytes]) -> columns [..., slots]; `keys` selects some."""
+        """Rows [...] (structured, or bytes [..., row_bytes]) -> columns [..., slots].
+
+        `keys` selects some.
+        """
         rows = self.as_rows(rows)
         wanted = list(self.columns) if keys is None else list(keys)
         out: Columns = {}
@@ -160,7 +190,8 @@ class Schema:
         for key in wanted:
             column = self.columns[key]
             if column.field.store != "bit":
-                out[key] = np.array(rows[key], dtype=column.dtype)  # always a copy: rows may be a file
+                # always a copy: rows may be a file
+                out[key] = np.array(rows[key], dtype=column.dtype)
                 continue
             if bits is None:
                 bits = np.unpackbits(rows[BITS], axis=-1, bitorder="little").view(bool)
@@ -173,7 +204,9 @@ class Schema:
         if packed.dtype != np.uint8:
             return packed
         if packed.shape[-1:] != (self.row_dtype.itemsize,):
-            raise ValueError(f"packed rows of {self.name} are {self.row_dtype.itemsize} bytes wide, not {packed.shape}")
+            raise ValueError(
+                f"packed rows of {self.name} are {self.row_dtype.itemsize} bytes wide, not {packed.shape}"
+            )
         return packed.view(self.row_dtype)[..., 0]
 
     # ---- identity ----------------------------------------------------------------------------------------------
@@ -210,7 +243,17 @@ class Schema:
 
     def table(self) -> str:
         """A Markdown table of all columns, for the docs."""
-        head = ("column", "kind", "slots", "stored", "unit", "range", "predict", "mirror", "meaning")
+        head = (
+            "column",
+            "kind",
+            "slots",
+            "stored",
+            "unit",
+            "range",
+            "predict",
+            "mirror",
+            "meaning",
+        )
         lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for key, column in self.columns.items():
             field = column.field
@@ -269,15 +312,24 @@ def require(wanted: Schema, found: Schema, where: str, *, coding: bool = False) 
     """Refuse `found` with every difference that matters to a reader of `wanted`."""
     lines = differences(wanted, found, coding=coding)
     if lines:
-        raise SchemaMismatch(f"{where} was made for another schema ('{found.name}', here '{wanted.name}'): " + "; ".join(lines))
+        raise SchemaMismatch(
+            f"{where} was made for another schema ('{found.name}', here '{wanted.name}'): "
+            + "; ".join(lines)
+        )
 
 
 def require_same(wanted: Schema, found: Schema, where: str) -> None:
     """Refuse `found` unless its rows are the same, byte for byte, as those of `wanted`."""
     if wanted.facts_hash != found.facts_hash:
-        additional = [f"{key}: not expected, found" for key in found.columns if key not in wanted.columns]
-        lines = differences(wanted, found) + additional or ["the fields stand in another order, or the name differs"]
-        raise SchemaMismatch(f"{where} has other rows than those of '{wanted.name}': " + "; ".join(lines))
+        additional = [
+            f"{key}: not expected, found" for key in found.columns if key not in wanted.columns
+        ]
+        lines = differences(wanted, found) + additional or [
+            "the fields stand in another order, or the name differs"
+        ]
+        raise SchemaMismatch(
+            f"{where} has other rows than those of '{wanted.name}': " + "; ".join(lines)
+        )
 
 
 # ---- inside ----------------------------------------------------------------------------------------------------
@@ -286,7 +338,12 @@ def require_same(wanted: Schema, found: Schema, where: str) -> None:
 def _aspects(column: Column, coding: bool) -> dict[str, Any]:
     field, group = column.field, column.group
     names = field.facts + (field.coding if coding else ())
-    return {"slots": group.slots, "per": group.per, "mask": group.mask, **{name: getattr(field, name) for name in names}}
+    return {
+        "slots": group.slots,
+        "per": group.per,
+        "mask": group.mask,
+        **{name: getattr(field, name) for name in names},
+    }
 
 
 def _short(value: Any) -> str:
@@ -295,7 +352,10 @@ def _short(value: Any) -> str:
 
 
 def _description(schema: Schema, attributes: Callable[[Field], tuple[str, ...]]) -> dict[str, Any]:
-    """The hashed part of a declaration. The order of fields counts: it is the order inside a row."""
+    """The hashed part of a declaration.
+
+    The order of fields counts: it is the order inside a row.
+    """
     return {
         "name": schema.name,
         "fps": float(schema.fps),
@@ -308,7 +368,12 @@ def _description(schema: Schema, attributes: Callable[[Field], tuple[str, ...]])
                 "per": group.per,
                 "mask": group.mask,
                 "fields": [
-                    {"name": f.name, "kind": f.kind, **{name: _hashed(f, name) for name in attributes(f)}} for f in group.fields
+                    {
+                        "name": f.name,
+                        "kind": f.kind,
+                        **{name: _hashed(f, name) for name in attributes(f)},
+                    }
+                    for f in group.fields
                 ],
             }
             for group in schema.groups
@@ -337,7 +402,11 @@ def _group_to_json(group: Group) -> dict[str, Any]:
         data["doc"] = group.doc
     data["fields"] = []
     for field in group.fields:
-        given = {a.name: getattr(field, a.name) for a in dataclasses.fields(field) if getattr(field, a.name) != a.default}
+        given = {
+            a.name: getattr(field, a.name)
+            for a in dataclasses.fields(field)
+            if getattr(field, a.name) != a.default
+        }
         data["fields"].append({"kind": field.kind, **given})
     return data
 
@@ -346,6 +415,8 @@ def _group_from_json(data: Mapping[str, Any]) -> Group:
     rest = dict(data)
     fields = []
     for given in rest.pop("fields"):
-        attributes: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in given.items()}
+        attributes: dict[str, Any] = {
+            n: tuple(value) if isinstance(value, list) else value for n, value in given.items()
+        }
         fields.append(KINDS[attributes.pop("kind")](**attributes))
     return Group(fields=tuple(fields), **rest)

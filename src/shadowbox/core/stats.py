@@ -23,7 +23,10 @@ class Interval(NamedTuple):
 
 
 def wilson(successes: float, tries: float, z: float = Z95) -> Interval:
-    """The share of successes with Wilson's interval; without a try it is anywhere in 0 .. 1. Half successes (draws) count."""
+    """The share of successes with Wilson's interval; without a try it is anywhere in 0 ..
+
+    1. Half successes (draws) count.
+    """
     if tries <= 0:
         return Interval(math.nan, 0.0, 1.0)
     share = successes / tries
@@ -39,7 +42,8 @@ def bootstrap_ratio(
 ) -> Interval:
     """sum(numerators) / sum(denominators) over episodes [E], with a percentile bootstrap that draws whole episodes.
 
-    Frames of one episode depend on each other; only episodes are independent, so only they are drawn again.
+    Frames of one episode depend on each other; only episodes are independent, so only they are
+    drawn again.
     """
     top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
     value = _ratio(top.sum(), bottom.sum())
@@ -65,7 +69,9 @@ def halves(episodes: Sequence[int] | Array) -> Array:
     return ranks % 2
 
 
-def bootstrap_mean(values: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
+def bootstrap_mean(
+    values: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
     """The mean over episodes [E] with its bootstrap interval."""
     return bootstrap_ratio(values, np.ones(len(values)), tries=tries, level=level, seed=seed)
 
@@ -84,20 +90,31 @@ def mean_interval(values: Sequence[float]) -> Interval:
         return Interval(mean, math.nan, math.nan)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     # beyond the table the series of the quantile in 1 / degrees is exact to three digits
-    quantile = T95[count - 2] if count - 1 <= len(T95) else Z95 + 2.3723 / (count - 1) + 2.8225 / (count - 1) ** 2
+    quantile = (
+        T95[count - 2]
+        if count - 1 <= len(T95)
+        else Z95 + 2.3723 / (count - 1) + 2.8225 / (count - 1) ** 2
+    )
     half = quantile * spread / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
 
 def bootstrap(
-    of: Callable[..., Array], *samples: Array, tries: int = 1000, level: float = 0.95, seed: int = 0, reflect: bool = False
+    of: Callable[..., Array],
+    *samples: Array,
+    tries: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    reflect: bool = False,
 ) -> Interval:
     """Any figure of sums over episodes, of one sample [E, ...] or of several that are drawn independently.
 
-    `of` takes the sums [tries, ...] of each sample and answers [tries]. `reflect` turns the interval round its value: for
-    distances, which drawing again can only make larger.
+    `of` takes the sums [tries, ...] of each sample and answers [tries]. `reflect` turns the
+    interval round its value: for distances, which drawing again can only make larger.
     """
-    value = float(of(*(np.asarray(sample, np.float64).sum(0, keepdims=True) for sample in samples))[0])
+    value = float(
+        of(*(np.asarray(sample, np.float64).sum(0, keepdims=True) for sample in samples))[0]
+    )
     if any(len(sample) < 2 for sample in samples):
         return Interval(value, math.nan, math.nan)
     draws = np.random.default_rng(seed)
@@ -112,10 +129,16 @@ def bootstrap(
         return Interval(value, math.nan, math.nan)
     tail = _tail(level, min(map(len, samples)))
     low, high = np.quantile(values, [tail, 1 - tail]).tolist()
-    return Interval(value, max(0.0, 2 * value - high), 2 * value - low) if reflect else Interval(value, low, high)
+    return (
+        Interval(value, max(0.0, 2 * value - high), 2 * value - low)
+        if reflect
+        else Interval(value, low, high)
+    )
 
 
-def bootstrap_quotient(first: Array, second: Array, *, paired: bool = False, **options: Any) -> Interval:
+def bootstrap_quotient(
+    first: Array, second: Array, *, paired: bool = False, **options: Any
+) -> Interval:
     """(a / b) of one sample over (c / d) of another: [E, 2] and [F, 2] of numerators and denominators.
 
     `paired`: row by row of the same episode, which is drawn once for both.
@@ -125,14 +148,19 @@ def bootstrap_quotient(first: Array, second: Array, *, paired: bool = False, **o
         return np.asarray(_ratio(_ratio(one[:, 0], one[:, 1]), _ratio(other[:, 0], other[:, 1])))
 
     if paired:
-        return bootstrap(lambda both: quotient(both[:, :2], both[:, 2:]), np.concatenate([first, second], 1), **options)
+        return bootstrap(
+            lambda both: quotient(both[:, :2], both[:, 2:]),
+            np.concatenate([first, second], 1),
+            **options,
+        )
     return bootstrap(quotient, first, second, **options)
 
 
 def _tail(level: float, episodes: int) -> float:
     """What is cut off at each end, less where episodes are few (Hesterberg 2015).
 
-    Plain percentiles are too narrow then: the spread is itself estimated (Student's t), and drawing again makes it smaller.
+    Plain percentiles are too narrow then: the spread is itself estimated (Student's t), and drawing
+    again makes it smaller.
     """
     normal = NormalDist()
     z, freedom = normal.inv_cdf((1 + level) / 2), max(episodes - 1, 1)

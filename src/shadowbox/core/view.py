@@ -1,6 +1,7 @@
 """Two ways to look at the same frame, from field attributes alone: from another seat, and in the mirror.
 
-Both are their own inverse. Columns may have any leading axes; where no value changes, arrays are views and not copies.
+Both are their own inverse. Columns may have any leading axes; where no value changes, arrays are
+views and not copies.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from shadowbox.errors import UsageError
 def from_seat(schema: Schema, columns: Mapping[str, Array], player: int) -> Columns:
     """The columns with `player`'s slots first: player 0 and `player` change places, values that name a seat follow."""
     if not 0 <= player < schema.players:
-        raise UsageError(f"there is no player {player} in {schema.name}: players are 0 .. {schema.players - 1}")
+        raise UsageError(
+            f"there is no player {player} in {schema.name}: players are 0 .. {schema.players - 1}"
+        )
     if player == 0:
         return dict(columns)
-    return {key: _reseated(values, schema.columns[key], player, schema.players) for key, values in columns.items()}
+    return {
+        key: _reseated(values, schema.columns[key], player, schema.players)
+        for key, values in columns.items()
+    }
 
 
 def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
@@ -48,7 +54,8 @@ def seat_order(slots: int, player: int, players: int) -> slice | list[int]:
     order = list(range(slots))
     mine, first = slice(player * each, (player + 1) * each), slice(0, each)
     order[first], order[mine] = order[mine], order[first]
-    return slice(None, None, -1) if order == list(reversed(range(slots))) else order  # a slice is a view, not a copy
+    # a slice is a view, not a copy
+    return slice(None, None, -1) if order == list(reversed(range(slots))) else order
 
 
 def _reseated(values: Array, column: Column, player: int, players: int) -> Array:

@@ -16,12 +16,18 @@ from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Progress, Store
 
 BLOCK_ROWS = 1 << 16  # rows that are unpacked at a time
-BASELINE_ROWS = 1 << 20  # rows that the baselines are scored on, and as many to fit the look-up table
+# rows that the baselines are scored on, and as many to fit the look-up table
+BASELINE_ROWS = 1 << 20
 MOST_SITUATIONS = 1 << 16
 
 
-def audit(store: Store, split: Split | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """All of it but the re-hash, as plain data. Shares are of occupied slots of frames in which the column is valid."""
+def audit(
+    store: Store, split: Split | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """All of it but the re-hash, as plain data.
+
+    Shares are of occupied slots of frames in which the column is valid.
+    """
     lengths = store.lengths
     content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
     summaries = {key: _Summary() for key in store.schema.columns}
@@ -71,7 +77,11 @@ def pressed(store: Store, episodes: Any) -> dict[str, list[dict[str, Any]]]:
 
 def duplicates(store: Store) -> list[list[int]]:
     """Groups of episodes whose content is the same, by number."""
-    digests = np.ascontiguousarray(store.index["digest"]).view(f"V{store.index['digest'].shape[-1]}").ravel()
+    digests = (
+        np.ascontiguousarray(store.index["digest"])
+        .view(f"V{store.index['digest'].shape[-1]}")
+        .ravel()
+    )
     groups: dict[bytes, list[int]] = {}
     for number, digest in enumerate(digests.tolist()):
         groups.setdefault(digest, []).append(number)
@@ -149,7 +159,9 @@ def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[Rows
 def _unpacked(store: Store, episodes: list[int]) -> Rows:
     packed = np.concatenate([store.rows_of(number) for number in episodes])
     starts = np.cumsum([0] + [int(store.lengths[number]) for number in episodes])[:-1]
-    absent = np.unpackbits(store.index["absent"][episodes], axis=-1, bitorder="little")[:, : len(store.schema.columns)]
+    absent = np.unpackbits(store.index["absent"][episodes], axis=-1, bitorder="little")[
+        :, : len(store.schema.columns)
+    ]
     return Rows(store.schema, store.schema.unpack(packed), starts, absent == 0)
 
 
@@ -182,8 +194,14 @@ class _Summary:
         field = schema.columns[key].field
         known: dict[str, Any] = {"min": None, "mean": None, "max": None, "zeros": None}
         if self.count:
-            mean = None if isinstance(field, Choice) else self.total / self.count  # the mean of names means nothing
-            known = {"min": self.low, "mean": mean, "max": self.high, "zeros": self.zeros / self.count}
+            # the mean of names means nothing
+            mean = None if isinstance(field, Choice) else self.total / self.count
+            known = {
+                "min": self.low,
+                "mean": mean,
+                "max": self.high,
+                "zeros": self.zeros / self.count,
+            }
         constant = bool(self.count) and self.low == self.high
         return {
             "kind": field.kind,
@@ -225,7 +243,8 @@ class _Presses:
                 "hold_frames": down / begun if begun else None,
             }
             for down, begun, frames in zip(
-                *(np.sum(x, axis=0).tolist() for x in (self.down, self.begun, self.frames)), strict=True
+                *(np.sum(x, axis=0).tolist() for x in (self.down, self.begun, self.frames)),
+                strict=True,
             )
         ]
 
@@ -236,7 +255,8 @@ class _Presses:
 def free_scores(store: Store) -> dict[str, Any]:
     """Scores one frame ahead of the free baselines: mean absolute error (reals, in their unit), share right (others).
 
-    The look-up table learns from even episodes, everything is scored on odd ones (with one episode there is no table).
+    The look-up table learns from even episodes, everything is scored on odd ones (with one episode
+    there is no table).
     """
     fit = _some(store, range(0, len(store), 2))
     scored = _some(store, range(1, len(store), 2))
@@ -258,7 +278,10 @@ def free_scores(store: Store) -> dict[str, Any]:
         "fitted_on": len(fit),
         "metric": {"real": "mean absolute error", "flag": "share right", "choice": "share right"},
         "columns": {
-            key: {name: _interval(np.concatenate(parts), np.concatenate(counts[key])) for name, parts in named.items()}
+            key: {
+                name: _interval(np.concatenate(parts), np.concatenate(counts[key]))
+                for name, parts in named.items()
+            }
             for key, named in scores.items()
         },
     }
@@ -285,7 +308,10 @@ def _one_ahead(block: Rows, key: str, table: baselines.LookupTable | None) -> di
 
 
 def _tables(schema: Schema, rows: Rows) -> dict[str, baselines.LookupTable]:
-    """A look-up table for each predicted column, keyed by the choices and flags of its own group; reals: the change."""
+    """A look-up table for each predicted column, keyed by the choices and flags of its own group.
+
+    Reals: the change.
+    """
     tables = {}
     for key in _predicted(schema):
         by = _situation_keys(schema, key)
@@ -305,7 +331,13 @@ def _situation_keys(schema: Schema, key: str) -> tuple[str, ...]:
     column = schema.columns[key]
     keys, size = [], 1
     for known in column.group.fields:
-        n = known.n if isinstance(known, Choice) else 2 if isinstance(known, Flag) else MOST_SITUATIONS + 1
+        n = (
+            known.n
+            if isinstance(known, Choice)
+            else 2
+            if isinstance(known, Flag)
+            else MOST_SITUATIONS + 1
+        )
         if size * n <= MOST_SITUATIONS:
             keys.append(f"{column.group.name}/{known.name}")
             size *= n
@@ -329,7 +361,9 @@ def _some(store: Store, episodes: range) -> list[int]:
 
 def _interval(total: Array, count: Array) -> dict[str, float | None]:
     interval = bootstrap_ratio(total, count, tries=400)
-    return {name: value if np.isfinite(value) else None for name, value in interval._asdict().items()}
+    return {
+        name: value if np.isfinite(value) else None for name, value in interval._asdict().items()
+    }
 
 
 # ---- inside ----------------------------------------------------------------------------------------------------
@@ -342,7 +376,10 @@ def _is_flag(schema: Schema, key: str) -> bool:
 def _sides(store: Store, split: Split) -> dict[str, Any]:
     sides = split.sides(store)
     return {
-        side: {"episodes": int((sides == at).sum()), "frames": int((store.lengths[sides == at] - 1).sum())}
+        side: {
+            "episodes": int((sides == at).sum()),
+            "frames": int((store.lengths[sides == at] - 1).sum()),
+        }
         for at, side in enumerate(SIDES)
     }
 

@@ -1,4 +1,7 @@
-"""Stores out of stores: merge, split, drop, export. Packed rows are copied as they are; nothing is encoded again."""
+"""Stores out of stores: merge, split, drop, export.
+
+Packed rows are copied as they are; nothing is encoded again.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,26 @@ def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
     before = writer.episodes
     for number in episodes:
         absent = np.array(source.index["absent"][number])
-        writer.add_packed(source.rows_of(number), source.events_of(number), source.meta_of(number), absent)
+        writer.add_packed(
+            source.rows_of(number), source.events_of(number), source.meta_of(number), absent
+        )
     return writer.episodes - before
 
 
-def merge(sources: Sequence[Store], out: Path, *, unique: bool = False, progress: Progress | None = None) -> dict[str, int]:
-    """All episodes of several stores in a new one, in order; `unique` leaves out content that came before."""
+def merge(
+    sources: Sequence[Store], out: Path, *, unique: bool = False, progress: Progress | None = None
+) -> dict[str, int]:
+    """All episodes of several stores in a new one, in order.
+
+    `unique` leaves out content that came before.
+    """
     _must_be_new(out)
     for source in sources[1:]:
         require_same(sources[0].schema, source.schema, f"store {source.path}")
         if source.manifest.event_kinds != sources[0].manifest.event_kinds:
-            raise SchemaMismatch(f"stores {sources[0].path} and {source.path} name their events differently")
+            raise SchemaMismatch(
+                f"stores {sources[0].path} and {source.path} name their events differently"
+            )
     total, done, seen = sum(map(len, sources)), 0, set[bytes]()
     with _like(sources[0], out, {"merged": [source.fingerprint for source in sources]}) as writer:
         for source in sources:
@@ -57,13 +69,18 @@ def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
         episodes = shares.episodes(source, side)
         counts[side] = len(episodes)
         if len(episodes):
-            with _like(source, out / side, {"split": vars(shares), "from": source.fingerprint}) as writer:
+            with _like(
+                source, out / side, {"split": vars(shares), "from": source.fingerprint}
+            ) as writer:
                 copy(source, episodes.tolist(), writer)
     return counts
 
 
 def drop(source: Store, episodes: Sequence[int]) -> int:
-    """Rewrite a store without some episodes; the ones behind them get new numbers. Visible all at once; how many stay."""
+    """Rewrite a store without some episodes; the ones behind them get new numbers.
+
+    Visible all at once; how many stay.
+    """
     for number in episodes:
         source.rows_of(number)  # refuses a number that is not there before anything is written
     kept = [number for number in range(len(source)) if number not in set(episodes)]
@@ -82,11 +99,16 @@ def export(source: Store, episodes: Sequence[int], out: Path) -> None:
     columns: Columns = {
         "episode": np.repeat(np.asarray(episodes, np.int32), [part.rows for part in parts]),
         "frame": np.concatenate([np.arange(part.rows, dtype=np.int32) for part in parts]),
-        **{key: np.concatenate([part.columns[key] for part in parts]) for key in source.schema.columns},
+        **{
+            key: np.concatenate([part.columns[key] for part in parts])
+            for key in source.schema.columns
+        },
     }
     meta = json.dumps([dict(part.meta) for part in parts])
     try:
-        write_whole(out, writers[out.suffix](columns, np.concatenate([part.events for part in parts]), meta))
+        write_whole(
+            out, writers[out.suffix](columns, np.concatenate([part.events for part in parts]), meta)
+        )
     except OSError as error:
         raise ShadowboxError(f"{out} could not be written: {error.strerror}") from error
 
@@ -104,19 +126,29 @@ def _npz(columns: Columns, events: Array, meta: str) -> bytes:
 
 
 def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
-    """One column for each slot, "player/x[0]"; events and metadata as JSON in the file's own metadata."""
+    """One column for each slot, "player/x[0]".
+
+    Events and metadata as JSON in the file's own metadata.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError("Parquet needs pyarrow: pip install 'shadowbox[arrow]' -c constraints.txt") from error
+        raise UsageError(
+            "Parquet needs pyarrow: pip install 'shadowbox[arrow]' -c constraints.txt"
+        ) from error
     flat = {}
     for key, values in columns.items():
         if values.ndim == 1:
             flat[key] = values
         else:
-            flat |= {f"{key}[{slot}]": np.ascontiguousarray(values[:, slot]) for slot in range(values.shape[1])}
-    happened = json.dumps([dict(zip(events.dtype.names or (), row.item(), strict=True)) for row in events])
+            flat |= {
+                f"{key}[{slot}]": np.ascontiguousarray(values[:, slot])
+                for slot in range(values.shape[1])
+            }
+    happened = json.dumps(
+        [dict(zip(events.dtype.names or (), row.item(), strict=True)) for row in events]
+    )
     described = pyarrow.table(flat).replace_schema_metadata({"events": happened, "meta": meta})
     file = io.BytesIO()
     pyarrow.parquet.write_table(described, file)

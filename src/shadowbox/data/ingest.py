@@ -1,7 +1,7 @@
 """Recordings into a store: each read, checked and packed on its own, by one process or by several, written in order.
 
-How many workers share the files changes neither the order nor a byte of what is stored. A recording that cannot be read, or
-is not wanted, is no failure: it stands in the report with its reason.
+How many workers share the files changes neither the order nor a byte of what is stored. A recording
+that cannot be read, or is not wanted, is no failure: it stands in the report with its reason.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer, episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, ShadowboxError, UsageError
 
-SHARD_BYTES = 64 << 20  # smaller than elsewhere: a shard is digested and written while workers go on reading
+# smaller than elsewhere: a shard is digested and written while workers go on reading
+SHARD_BYTES = 64 << 20
 COMMIT_SECONDS = 60.0  # between commits: what a killed ingest has to read again
-LEFT_OUT = ("items_left_out", "item_rows_left_out")  # metadata of what a row has no place for, summed in the report
+# metadata of what a row has no place for, summed in the report
+LEFT_OUT = ("items_left_out", "item_rows_left_out")
 WORTH_A_FILE = 1 << 16  # bytes
 AHEAD = 16  # recordings that wait for each worker, so that none is idle while a shard is written
 
@@ -88,7 +90,8 @@ class Report:
     episodes: int = 0
     frames: int = 0
     rejected: list[dict[str, str]] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)  # what the row has no place for, summed over the episodes
+    # what the row has no place for, summed over the episodes
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def reject(self, file: str, reason: str) -> None:
         """One more that did not come in."""
@@ -107,22 +110,33 @@ def ingest(
 ) -> dict[str, Any]:
     """Append the recordings below `paths` to the store `out`; what came in, what did not and why, and how fast.
 
-    `resume` passes over files whose content the store has already. Without it they are read again and rejected as seen.
+    `resume` passes over files whose content the store has already. Without it they are read again
+    and rejected as seen.
     """
     if game.reader is None:
-        raise UsageError(f"{game.name} has no recordings to read; `shadowbox record {game.name}` makes some")
+        raise UsageError(
+            f"{game.name} has no recordings to read; `shadowbox record {game.name}` makes some"
+        )
     options = dict(options or {})
     files = find(paths, game.reader_endings)
     before = _Clock()
     made = {"ingest": {"game": game.name, "options": options}}
     report = Report()
-    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES) as writer:
+    with Writer(
+        out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES
+    ) as writer:
         seen = _seen(out) if writer.episodes else {}
         job = Job(
-            game.schema, game.event_kinds, game.reader, options, _sources(out) if resume and writer.episodes else frozenset()
+            game.schema,
+            game.event_kinds,
+            game.reader,
+            options,
+            _sources(out) if resume and writer.episodes else frozenset(),
         )
         try:
-            _take_in(_all_read(job, files, game.reader_endings, workers, progress), writer, seen, report)
+            _take_in(
+                _all_read(job, files, game.reader_endings, workers, progress), writer, seen, report
+            )
         except KeyboardInterrupt:
             writer.commit()
             raise
@@ -147,7 +161,9 @@ def ingest(
     }
 
 
-def _take_in(results: Iterator[Read], writer: Writer, seen: dict[bytes, str], report: Report) -> None:
+def _take_in(
+    results: Iterator[Read], writer: Writer, seen: dict[bytes, str], report: Report
+) -> None:
     """Write what was read, in order, each content once."""
     committed = time.monotonic()
     file, came_in = "", False  # a recording of many parts comes part by part
@@ -182,7 +198,10 @@ def _add(episode: Packed, writer: Writer, report: Report) -> None:
 
 
 def reads(job: Job, recording: Recording) -> Iterator[Read]:
-    """A recording, read, checked and packed, an episode at a time; whatever is wrong with it is said and not raised."""
+    """A recording, read, checked and packed, an episode at a time.
+
+    Whatever is wrong with it is said and not raised.
+    """
     name, number = recording.name, 0
     if recording.refused:
         yield Read(name, refused=recording.refused)
@@ -207,7 +226,8 @@ def reads(job: Job, recording: Recording) -> Iterator[Read]:
         yield Read(name, refused=f"it cannot be read: {error.strerror}")
     except UsageError:
         raise
-    except Exception as error:  # whatever a stranger's file brings to light must not end the work on the others
+    # whatever a stranger's file brings to light must not end the work on the others
+    except Exception as error:
         yield Read(name, refused=f"an error of Shadowbox itself: {type(error).__name__}: {error}")
 
 
@@ -230,7 +250,11 @@ def pack(job: Job, episode: Episode, source: str) -> Packed:
     absent = np.packbits(~episode.valid(job.schema), bitorder="little")
     rows = job.schema.pack(episode.columns)
     return Packed(
-        rows, episode.events, {**episode.meta, "source": source}, absent, episode_digest(rows, episode.events, absent)
+        rows,
+        episode.events,
+        {**episode.meta, "source": source},
+        absent,
+        episode_digest(rows, episode.events, absent),
     )
 
 
@@ -268,11 +292,18 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
     held = 0  # bytes of archive members among them
     with (
         TemporaryDirectory(prefix="shadowbox-") as desk,
-        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job, Path(desk))) as pool,
+        ProcessPoolExecutor(
+            workers, context, initializer=_begin, initargs=(job, Path(desk))
+        ) as pool,
     ):
         try:
             for recording in tasks:
-                waiting.append((recording, None if _is_large(recording) else pool.submit(_read_in_worker, recording)))
+                waiting.append(
+                    (
+                        recording,
+                        None if _is_large(recording) else pool.submit(_read_in_worker, recording),
+                    )
+                )
                 held += _bytes_in(recording)
                 while len(waiting) > AHEAD * workers or held > LARGEST:
                     held -= _bytes_in(waiting[0][0])
@@ -280,7 +311,9 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
             while waiting:
                 yield from _finished(job, *waiting.popleft())
         except BrokenProcessPool as error:
-            raise ShadowboxError("a worker process died, perhaps of too little memory; --resume goes on from here") from error
+            raise ShadowboxError(
+                "a worker process died, perhaps of too little memory; --resume goes on from here"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -294,13 +327,15 @@ def _finished(job: Job, recording: Recording, read: Future[list[Read]] | None) -
     return reads(job, recording) if read is None else map(_fetched, read.result())
 
 
-_WORKER: tuple[Job, Path] | None = None  # of this worker process: what to do, and where to lay down what was made
+# of this worker process: what to do, and where to lay down what was made
+_WORKER: tuple[Job, Path] | None = None
 
 
 def _begin(job: Job, desk: Path) -> None:
     global _WORKER
     _WORKER = job, desk
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stores what was read
+    # Ctrl-C is for the parent, which stores what was read
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
@@ -346,7 +381,10 @@ def _is_large(recording: Recording) -> bool:
 
 def _seen(out: Path) -> dict[bytes, str]:
     """Digests of what the store holds already."""
-    return {line.tobytes(): f"episode {number} of the store" for number, line in enumerate(Store(out).index["digest"])}
+    return {
+        line.tobytes(): f"episode {number} of the store"
+        for number, line in enumerate(Store(out).index["digest"])
+    }
 
 
 def _sources(out: Path) -> frozenset[str]:

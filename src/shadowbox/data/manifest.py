@@ -1,7 +1,8 @@
 """`manifest.json`: the one file of a store that ever changes, and the moment at which a write becomes true.
 
-It holds the schema, the layout of a row for readers without this package, the list of shards with the digest of each
-of their files, and who made the data. A seal over its own text tells an edit by hand from a commit.
+It holds the schema, the layout of a row for readers without this package, the list of shards with
+the digest of each of their files, and who made the data. A seal over its own text tells an edit by
+hand from a commit.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One shard: rows, episode index, events and metadata of the episodes `first` .. `first + episodes - 1`."""
+    """One shard: rows, episode index, events and metadata of the episodes `first` ..
+
+    `first + episodes - 1`.
+    """
 
     number: int
     first: int
@@ -54,9 +58,11 @@ class Manifest:
 
     schema: Schema
     shards: tuple[ShardEntry, ...] = ()
-    next_shard: int = 0  # numbers are never used twice, so an old reader never sees a new file under an old name
+    # numbers are never used twice, so an old reader never sees a new file under an old name
+    next_shard: int = 0
     made: Mapping[str, Any] = field(default_factory=dict)
-    event_kinds: tuple[str, ...] = ()  # names of the events' `kind`, so that a store explains itself
+    # names of the events' `kind`, so that a store explains itself
+    event_kinds: tuple[str, ...] = ()
 
     @property
     def episodes(self) -> int:
@@ -94,9 +100,13 @@ def read(folder: Path) -> Manifest:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise StoreError(f"{path} is not the manifest of a store: its format is not '{FORMAT}'")
     if data.get("version") != VERSION:
-        raise StoreError(f"{path} has version {data.get('version')!r}, this Shadowbox reads {VERSION}: update Shadowbox")
+        raise StoreError(
+            f"{path} has version {data.get('version')!r}, this Shadowbox reads {VERSION}: update Shadowbox"
+        )
     if data.pop("seal", None) != _seal(data):
-        raise StoreError(f"{path} was changed by hand: its seal does not fit its text; undo the change or restore a copy")
+        raise StoreError(
+            f"{path} was changed by hand: its seal does not fit its text; undo the change or restore a copy"
+        )
     try:
         return _from_json(data)
     except (KeyError, TypeError, ValueError, SchemaError) as error:
@@ -115,11 +125,19 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         "version": VERSION,
         "game": schema.name,
         "facts_hash": schema.facts_hash,
-        "counts": {"episodes": manifest.episodes, "rows": manifest.rows, "frames": manifest.rows - manifest.episodes},
+        "counts": {
+            "episodes": manifest.episodes,
+            "rows": manifest.rows,
+            "frames": manifest.rows - manifest.episodes,
+        },
         "row": {
             "bytes": schema.row_dtype.itemsize,
             "flags": schema.flag_bits,  # the first bit of each flag inside the row's member `bits`
-            "units": {key: column.field.unit for key, column in schema.columns.items() if column.field.unit},
+            "units": {
+                key: column.field.unit
+                for key, column in schema.columns.items()
+                if column.field.unit
+            },
         },
         "event_kinds": list(manifest.event_kinds),
         "made": dict(manifest.made),

@@ -1,7 +1,7 @@
 """Where recordings lie: files, folders, zip and tar archives. Nothing is ever unpacked to disk, and no archive is believed.
 
-What an archive declares is checked before a byte is unpacked, and what is unpacked is counted: a bomb costs no more memory
-than one recording, and no more time than its budget.
+What an archive declares is checked before a byte is unpacked, and what is unpacked is counted: a
+bomb costs no more memory than one recording, and no more time than its budget.
 """
 
 from __future__ import annotations
@@ -20,12 +20,29 @@ from shadowbox.errors import RecordingError, UsageError
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 LARGEST = 256 << 20  # bytes of one member; an hour of four players is 150 MB
-EXPANSION = 100  # an archive may unpack to so many times its size, and LARGEST more; replays shrink ten to thirty times
+# an archive may unpack to so many times its size, and LARGEST more; replays shrink ten to thirty
+# times
+EXPANSION = 100
 MOST_MEMBERS = 1_000_000
 LONGEST_NAME = 1 << 16  # bytes of a tar's extended header
 
-_EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,9 @@ def _below(folder: Path, endings: Sequence[str]) -> Iterator[Path]:
 
     for place, folders, files in os.walk(folder, onerror=refuse):
         folders.sort()
-        yield from (Path(place) / name for name in sorted(files) if name.lower().endswith(tuple(endings)))
+        yield from (
+            Path(place) / name for name in sorted(files) if name.lower().endswith(tuple(endings))
+        )
 
 
 def recordings(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
@@ -65,13 +84,17 @@ def recordings(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
         try:
             yield from _zipped(path, endings) if name.endswith(ZIP) else _tarred(path, endings)
         except _BROKEN as error:
-            yield Recording(str(path), refused=f"the archive is damaged: {error or type(error).__name__}")
+            yield Recording(
+                str(path), refused=f"the archive is damaged: {error or type(error).__name__}"
+            )
         except RecordingError as error:
             yield Recording(str(path), refused=str(error))
     elif name.endswith(tuple(endings)):
         yield Recording(str(path), path)
     else:
-        yield Recording(str(path), refused=f"its name ends with none of {', '.join((*endings, *ZIP, *TAR))}")
+        yield Recording(
+            str(path), refused=f"its name ends with none of {', '.join((*endings, *ZIP, *TAR))}"
+        )
 
 
 class _Budget:
@@ -83,7 +106,9 @@ class _Budget:
     def spend(self, size: int) -> None:
         self.left -= size
         if self.left < 0:
-            raise RecordingError(f"the archive unpacks to more than {EXPANSION} times its size; the rest of it is not read")
+            raise RecordingError(
+                f"the archive unpacks to more than {EXPANSION} times its size; the rest of it is not read"
+            )
 
 
 def _zipped(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
@@ -91,7 +116,9 @@ def _zipped(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if len(members) > MOST_MEMBERS:
-            raise RecordingError(f"the archive has {len(members):,} members, {MOST_MEMBERS:,} are possible")
+            raise RecordingError(
+                f"the archive has {len(members):,} members, {MOST_MEMBERS:,} are possible"
+            )
         for member in members:
             if member.is_dir() or not member.filename.lower().endswith(tuple(endings)):
                 continue
@@ -106,16 +133,21 @@ def _zipped(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
             except RecordingError as error:
                 yield Recording(name, refused=str(error))
             except _BROKEN as error:
-                yield Recording(name, refused=f"it cannot be unpacked: {error or type(error).__name__}")
+                yield Recording(
+                    name, refused=f"it cannot be unpacked: {error or type(error).__name__}"
+                )
 
 
 def _tarred(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
     budget = _Budget(path)
-    with tarfile.open(path, "r|*", tarinfo=_Member) as archive:  # a stream: memory does not grow with the archive
+    # a stream: memory does not grow with the archive
+    with tarfile.open(path, "r|*", tarinfo=_Member) as archive:
         for number, member in enumerate(archive):
             archive.members = []  # type: ignore[attr-defined]  # it would keep every member that it ever saw
             if number >= MOST_MEMBERS:
-                raise RecordingError(f"the archive has more than {MOST_MEMBERS:,} members; the rest of it is not read")
+                raise RecordingError(
+                    f"the archive has more than {MOST_MEMBERS:,} members; the rest of it is not read"
+                )
             name, wanted = f"{path}:{member.name}", member.name.lower().endswith(tuple(endings))
             budget.spend(member.size)
             if member.isdir() or (not wanted and member.isreg()):

@@ -4,10 +4,11 @@ Two shapes:
 
 - `Windows`: `length` consecutive rows that lie inside one episode. Every such window is drawn once an epoch.
 - `Segments`: `length` consecutive decisions with the row before and the row after them. The segments of an epoch cover
-  every decision of every episode exactly once; rows outside the episode are zeros and `inside` says so.
+  every decision of every episode exactly once; rows outside the episode are zeros and `inside` says
+  so.
 
-`align` is the only place that knows what is input and what is target. Nothing here decodes: bytes stay packed until the
-device.
+`align` is the only place that knows what is input and what is target. Nothing here decodes: bytes
+stay packed until the device.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ A = TypeVar("A")  # a NumPy array or a torch tensor: the shift is the same slici
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows of R rows. `rows` are packed bytes, u1 [B, R, row_bytes]; `inside` bool [B, R]: rows of the episode."""
+    """B windows of R rows.
+
+    `rows` are packed bytes, u1 [B, R, row_bytes]; `inside` bool [B, R]: rows of the episode.
+    """
 
     rows: Array
     inside: Array
@@ -43,15 +47,18 @@ class Batch:
 
     def part(self, chosen: slice) -> Batch:
         """Some of the windows."""
-        return Batch(self.rows[chosen], self.inside[chosen], self.episode[chosen], self.first[chosen])
+        return Batch(
+            self.rows[chosen], self.inside[chosen], self.episode[chosen], self.first[chosen]
+        )
 
 
 @dataclass(frozen=True)
 class Aligned(Generic[A]):
     """P = R - 2 positions of a window of R rows: at each one state_t, controls_{t-1}, controls_t, state_{t+1}.
 
-    `decided` [B, P]: the position is a decision of the episode (its controls led to the next state). Where the row
-    before is missing (`started` [B, P] is false), the previous controls are neutral.
+    `decided` [B, P]: the position is a decision of the episode (its controls led to the next
+    state). Where the row before is missing (`started` [B, P] is false), the previous controls are
+    neutral.
     """
 
     state: Mapping[str, A]
@@ -73,8 +80,9 @@ class Aligned(Generic[A]):
 def align(schema: Schema, columns: Mapping[str, A], inside: A) -> Aligned[A]:
     """The alignment rule. Columns [B, R, slots] of consecutive rows -> inputs and targets at rows 1 .. R - 2.
 
-    A row is (state_t, controls_t): the controls were pressed having seen state_t and produced state_{t+1}. A decision
-    therefore needs its own row and the one after it; the last row of an episode decides nothing.
+    A row is (state_t, controls_t): the controls were pressed having seen state_t and produced
+    state_{t+1}. A decision therefore needs its own row and the one after it; the last row of an
+    episode decides nothing.
     """
     before, here, after = slice(0, -2), slice(1, -1), slice(2, None)
 
@@ -94,8 +102,9 @@ def align(schema: Schema, columns: Mapping[str, A], inside: A) -> Aligned[A]:
 class Sampler(ABC):
     """Examples of a store in a seeded order. Iterating goes on for ever; `state` and `load` continue in mid-epoch.
 
-    Ranks take turns inside each global batch of `batch * ranks` examples, so together they see every example exactly
-    once an epoch, in an order that does not depend on how many they are as long as the global batch is the same.
+    Ranks take turns inside each global batch of `batch * ranks` examples, so together they see
+    every example exactly once an epoch, in an order that does not depend on how many they are as
+    long as the global batch is the same.
     """
 
     shape: ClassVar[str]
@@ -114,16 +123,28 @@ class Sampler(ABC):
         shuffle: bool = True,
         drop_last: bool = False,
     ) -> None:
-        """`episodes`: the ones to draw from (default all; see `data/split.py`). `drop_last`: no smaller batch at the end."""
+        """`episodes`: the ones to draw from (default all; see `data/split.py`).
+
+        `drop_last`: no smaller batch at the end.
+        """
         if length < 1 or batch < 1 or not 0 <= rank < ranks:
-            raise UsageError(f"length {length}, batch {batch}, rank {rank} of {ranks}: that is no way to sample")
+            raise UsageError(
+                f"length {length}, batch {batch}, rank {rank} of {ranks}: that is no way to sample"
+            )
         self.store, self.length, self.batch = store, length, batch
-        self.seed, self.rank, self.ranks, self.shuffle, self.drop_last = seed, rank, ranks, shuffle, drop_last
+        self.seed, self.rank, self.ranks, self.shuffle, self.drop_last = (
+            seed,
+            rank,
+            ranks,
+            shuffle,
+            drop_last,
+        )
         chosen = np.arange(len(store)) if episodes is None else np.asarray(episodes)
         self.episodes = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         self._gather = _Gather(store, self.extra[0] + length + self.extra[1])
         self._rows = store.lengths[self.episodes]
-        self.epoch = self.position = 0  # position: examples of this epoch that all ranks together have seen
+        # position: examples of this epoch that all ranks together have seen
+        self.epoch = self.position = 0
         self._begin_epoch()
 
     @abstractmethod
@@ -132,7 +153,10 @@ class Sampler(ABC):
 
     @abstractmethod
     def _first_row(self, rank: Array, shift: int) -> Array:
-        """The first of the rows that example number `rank` of its episode carries; may lie outside the episode."""
+        """The first of the rows that example number `rank` of its episode carries.
+
+        May lie outside the episode.
+        """
 
     def __len__(self) -> int:
         """Batches that this rank sees in this epoch."""
@@ -144,14 +168,19 @@ class Sampler(ABC):
         return self._batches(self.examples - self.position)
 
     def batches_in(self, epoch: int) -> int:
-        """Batches that this rank sees in that epoch; where segments begin, and so their number, differs a little."""
+        """Batches that this rank sees in that epoch.
+
+        Where segments begin, and so their number, differs a little.
+        """
         return self._batches(int(self._examples(self._rows, self._shift_in(epoch)).sum()))
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
             yield from self.rest_of_epoch()
             if self.examples == 0 or len(self) == 0:
-                raise UsageError(f"{self.store.path}: no {self.shape} of length {self.length} in {len(self.episodes)} episodes")
+                raise UsageError(
+                    f"{self.store.path}: no {self.shape} of length {self.length} in {len(self.episodes)} episodes"
+                )
 
     def rest_of_epoch(self) -> Iterator[Batch]:
         """The batches from here to the end of the epoch; then the next one begins."""
@@ -180,19 +209,25 @@ class Sampler(ABC):
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken. Data or settings that would give another order are refused."""
+        """Go on where `state` was taken.
+
+        Data or settings that would give another order are refused.
+        """
         mine = self.state()
         for name in mine.keys() - {"epoch", "position"}:
             if mine[name] != state.get(name):
                 was = "another choice" if name == "episodes" else state.get(name)
-                raise UsageError(f"cannot go on in the middle of an epoch: {name} was {was}, now it is {mine[name]}")
+                raise UsageError(
+                    f"cannot go on in the middle of an epoch: {name} was {was}, now it is {mine[name]}"
+                )
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
         self._begin_epoch()
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _begin_epoch(self) -> None:
-        # where segments begin changes from epoch to epoch, so that every frame is seen at every place in a segment
+        # where segments begin changes from epoch to epoch, so that every frame is seen at every
+        # place in a segment
         self._shift = self._shift_in(self.epoch)
         ends = np.cumsum(self._examples(self._rows, self._shift))
         self._ends = ends
@@ -215,7 +250,10 @@ class Sampler(ABC):
         upcoming: list[tuple[Array, int]] = []
         while len(upcoming) * self.batch < GATHERED and self._batches(self.examples - position):
             taken = min(self.examples - position, together)
-            mine = np.arange(position + taken * self.rank // self.ranks, position + taken * (self.rank + 1) // self.ranks)
+            mine = np.arange(
+                position + taken * self.rank // self.ranks,
+                position + taken * (self.rank + 1) // self.ranks,
+            )
             position += taken
             upcoming.append((mine, position))
         return upcoming
@@ -249,7 +287,10 @@ class Windows(Sampler):
 
 
 class Segments(Sampler):
-    """Segments of `length` decisions, with the row before and the row after; every decision once an epoch."""
+    """Segments of `length` decisions, with the row before and the row after.
+
+    Every decision once an epoch.
+    """
 
     shape = "segment"
     extra = (1, 1)
@@ -264,7 +305,8 @@ class Segments(Sampler):
 class Permutation:
     """A seeded order of 0 .. n-1 without a table: position -> number, a bijection.
 
-    Four Feistel rounds on the smallest even number of bits that holds n; a result outside 0 .. n-1 is sent round again.
+    Four Feistel rounds on the smallest even number of bits that holds n; a result outside 0 .. n-1
+    is sent round again.
     """
 
     def __init__(self, n: int, seed: int) -> None:
@@ -304,7 +346,9 @@ class _Gather:
         rows = np.empty((len(episode), self.width, self.row_bytes), np.uint8)
         starts = self._start[episode] + first
         shards = self._shard_of[episode]
-        for shard in np.unique(shards) if len(self._shards) > 1 else range(min(1, len(self._shards))):
+        for shard in (
+            np.unique(shards) if len(self._shards) > 1 else range(min(1, len(self._shards)))
+        ):
             chosen = np.flatnonzero(shards == shard) if len(self._shards) > 1 else slice(None)
             self._copy(rows, chosen, starts[chosen], int(shard))
         if not inside.all():
@@ -314,7 +358,9 @@ class _Gather:
     def _overlapping(self, data: Array) -> Array:
         """All windows of a shard as one array of `width * row_bytes` wide elements that overlap in memory."""
         count = max(0, len(data) // self.row_bytes - self.width + 1)
-        return np.ndarray((count,), f"V{self.row_bytes * self.width}", buffer=data.data, strides=(self.row_bytes,))
+        return np.ndarray(
+            (count,), f"V{self.row_bytes * self.width}", buffer=data.data, strides=(self.row_bytes,)
+        )
 
     def _copy(self, rows: Array, chosen: Any, starts: Array, shard: int) -> None:
         windows = self._windows[shard]
@@ -327,6 +373,7 @@ class _Gather:
         places = np.arange(len(rows))[chosen]
         flat[places[whole]] = windows[starts[whole]]
         data = self._shards[shard].reshape(-1, self.row_bytes)
-        for place, start in zip(places[~whole], starts[~whole], strict=True):  # the few at the ends of a shard
+        # the few at the ends of a shard
+        for place, start in zip(places[~whole], starts[~whole], strict=True):
             low, high = max(0, start), min(len(data), start + self.width)
             rows[place, low - start : high - start] = data[low:high]

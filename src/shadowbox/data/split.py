@@ -1,6 +1,7 @@
 """Which episodes are for training, which for validation and which for the last test: by hash, never by position or frame.
 
-An episode's side depends on its own content (or on a named metadata value), so it stays where it is when data is added.
+An episode's side depends on its own content (or on a named metadata value), so it stays where it is
+when data is added.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ SIDES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Shares of the three sides. `key` names a metadata value whose episodes stay together (a player, a session)."""
+    """Shares of the three sides.
+
+    `key` names a metadata value whose episodes stay together (a player, a session).
+    """
 
     train: float = 0.8
     val: float = 0.1
@@ -31,8 +35,11 @@ class Split:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.val, self.test)
-        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-9):  # so written, a NaN is refused too
-            raise UsageError(f"split {self.train}/{self.val}/{self.test}: shares are at least 0 and add up to 1")
+        # so written, a NaN is refused too
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-9):
+            raise UsageError(
+                f"split {self.train}/{self.val}/{self.test}: shares are at least 0 and add up to 1"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """For the facts of a run."""
@@ -49,7 +56,11 @@ class Split:
     def __str__(self) -> str:
         """As in 75/25/0, by player, seed 3."""
         shares = "/".join(f"{100 * share:g}" for share in (self.train, self.val, self.test))
-        return shares + (f", by {self.key}" if self.key else "") + (f", seed {self.seed}" if self.seed else "")
+        return (
+            shares
+            + (f", by {self.key}" if self.key else "")
+            + (f", seed {self.seed}" if self.seed else "")
+        )
 
     def sides(self, store: Store) -> Array:
         """The side of each episode: 0 train, 1 val, 2 test; u1 [E]."""
@@ -58,7 +69,9 @@ class Split:
         else:
             keys = [self._value(store, episode) for episode in range(len(store))]
         points = np.array([stable_hash(self.seed, key) for key in keys], np.float64) / 2**64
-        return np.searchsorted([self.train, self.train + self.val], points, side="right").astype(np.uint8)
+        return np.searchsorted([self.train, self.train + self.val], points, side="right").astype(
+            np.uint8
+        )
 
     def episodes(self, store: Store, side: str) -> Array:
         """Numbers of the episodes on one side ("all": every one), int64."""

@@ -7,10 +7,11 @@
           00000.meta.jsonl        one line of metadata an episode
           writer.lock             held (flock) by the one process that writes
 
-Shards never change once they are named in the manifest. A writer collects a shard in memory, writes its files whole, and
-then replaces the manifest: before that rename the store is the old one, after it the new one, and nothing lies between.
-A killed writer leaves files that nobody names; the next writer removes them. Readers need no lock and never wait.
-A last shard that is still small is written again together with what is appended, so many small appends stay few shards.
+Shards never change once they are named in the manifest. A writer collects a shard in memory, writes
+its files whole, and then replaces the manifest: before that rename the store is the old one, after
+it the new one, and nothing lies between. A killed writer leaves files that nobody names; the next
+writer removes them. Readers need no lock and never wait. A last shard that is still small is
+written again together with what is appended, so many small appends stay few shards.
 """
 
 from __future__ import annotations
@@ -31,12 +32,20 @@ from shadowbox.errors import StoreError, UsageError
 
 Progress = Callable[[int, int], None]  # done, total
 
-PARTS = {"rows": "rows.npy", "episodes": "episodes.npy", "events": "events.npy", "meta": "meta.jsonl"}
+PARTS = {
+    "rows": "rows.npy",
+    "episodes": "episodes.npy",
+    "events": "events.npy",
+    "meta": "meta.jsonl",
+}
 DIGEST_BYTES = 16  # of one episode's content
 
 
 def index_dtype(schema: Schema) -> np.dtype[Any]:
-    """One line of the episode index. Positions count from the beginning of the shard's own files."""
+    """One line of the episode index.
+
+    Positions count from the beginning of the shard's own files.
+    """
     return np.dtype(
         [
             ("start", "<u8"),  # first row
@@ -46,7 +55,8 @@ def index_dtype(schema: Schema) -> np.dtype[Any]:
             ("meta_start", "<u8"),  # bytes
             ("meta_bytes", "<u4"),
             ("digest", "u1", (DIGEST_BYTES,)),
-            ("absent", "u1", ((len(schema.columns) + 7) // 8,)),  # a bit for each column the recording did not have
+            # a bit for each column the recording did not have
+            ("absent", "u1", ((len(schema.columns) + 7) // 8,)),
         ]
     )
 
@@ -94,19 +104,28 @@ class Shard:
                 return np.zeros(0, dtype)
             array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
-            raise StoreError(f"{path} is gone: the store was changed while it was open; open it again") from None
+            raise StoreError(
+                f"{path} is gone: the store was changed while it was open; open it again"
+            ) from None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} cannot be read as an array: {error}") from error
         if array.dtype != dtype or array.shape != (length,):
-            raise StoreError(f"{path} holds {array.shape} of {array.dtype}, the manifest says ({length},) of {dtype}")
+            raise StoreError(
+                f"{path} holds {array.shape} of {array.dtype}, the manifest says ({length},) of {dtype}"
+            )
         return array
 
 
 class Store:
     """A store, read. Opening it reads the manifest alone."""
 
-    def __init__(self, path: str | Path, schema: Schema | None = None, *, whole: bool = True) -> None:
-        """Open; with `schema` refuse data whose fields it could not use. `whole=False` skips the check of file sizes."""
+    def __init__(
+        self, path: str | Path, schema: Schema | None = None, *, whole: bool = True
+    ) -> None:
+        """Open; with `schema` refuse data whose fields it could not use.
+
+        `whole=False` skips the check of file sizes.
+        """
         self.path = Path(path)
         self.manifest: Manifest = manifests.read(self.path)
         self.schema = self.manifest.schema
@@ -139,11 +158,16 @@ class Store:
     @cached_property
     def shard_of(self) -> Array:
         """The shard (position in `shards`) of each episode, [E]."""
-        return np.repeat(np.arange(len(self.shards)), [shard.entry.episodes for shard in self.shards])
+        return np.repeat(
+            np.arange(len(self.shards)), [shard.entry.episodes for shard in self.shards]
+        )
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of the content: facts hash and every episode's digest, in order. Where and when do not count."""
+        """Identity of the content: facts hash and every episode's digest, in order.
+
+        Where and when do not count.
+        """
         import hashlib
 
         digest = hashlib.blake2b(self.schema.facts_hash.encode(), digest_size=16)
@@ -166,7 +190,9 @@ class Store:
         """The metadata of one episode."""
         shard, line = self._line(episode)
         start = int(line["meta_start"])
-        meta: dict[str, Any] = json.loads(shard.meta[start : start + int(line["meta_bytes"])].tobytes())
+        meta: dict[str, Any] = json.loads(
+            shard.meta[start : start + int(line["meta_bytes"])].tobytes()
+        )
         return meta
 
     def absent_in(self, episode: int) -> frozenset[str]:
@@ -177,14 +203,18 @@ class Store:
     def episode(self, episode: int) -> Episode:
         """One episode, unpacked."""
         columns = self.schema.unpack(self.rows_of(episode))
-        return Episode(columns, self.meta_of(episode), self.events_of(episode), self.absent_in(episode))
+        return Episode(
+            columns, self.meta_of(episode), self.events_of(episode), self.absent_in(episode)
+        )
 
     def __iter__(self) -> Iterator[Episode]:
         return (self.episode(number) for number in range(len(self)))
 
     def _line(self, episode: int) -> tuple[Shard, Any]:
         if not 0 <= episode < len(self):
-            raise UsageError(f"{self.path} has no episode {episode}: it holds {len(self)}, numbered from 0")
+            raise UsageError(
+                f"{self.path} has no episode {episode}: it holds {len(self)}, numbered from 0"
+            )
         shard = self.shards[int(self.shard_of[episode])]
         return shard, shard.index[episode - shard.entry.first]
 

@@ -1,4 +1,7 @@
-"""Is a store still what was written? Every file is hashed again; damage is named down to the episode."""
+"""Is a store still what was written? Every file is hashed again.
+
+Damage is named down to the episode.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,13 @@ def verify(store: Store, progress: Progress | None = None) -> list[str]:
             if any(line.startswith(f"{path} ") for line in lines):
                 continue
             with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+                digest = hashlib.file_digest(
+                    file, lambda: hashlib.blake2b(digest_size=32)
+                ).hexdigest()
             if digest != entry.blake2b:
-                lines.append(f"{path} is damaged (its digest differs): {_damaged(store, shard, part)}; restore it from a copy")
+                lines.append(
+                    f"{path} is damaged (its digest differs): {_damaged(store, shard, part)}; restore it from a copy"
+                )
             if progress:
                 progress(done, total)
     return lines
@@ -43,8 +50,14 @@ def _damaged(store: Store, shard: Shard, part: str) -> str:
     for at, line in enumerate(shard.index):
         start, events = int(line["start"]), int(line["event_start"])
         rows = shard.rows[start : start + int(line["rows"])]
-        digest = episode_digest(rows, shard.events[events : events + int(line["events"])], line["absent"])
+        digest = episode_digest(
+            rows, shard.events[events : events + int(line["events"])], line["absent"]
+        )
         if digest != line["digest"].tobytes():
             broken.append(str(shard.entry.first + at))
     names = ", ".join(broken[:20]) + (f" and {len(broken) - 20} more" if len(broken) > 20 else "")
-    return f"episode{'s' if len(broken) > 1 else ''} {names}" if broken else "no episode's content differs"
+    return (
+        f"episode{'s' if len(broken) > 1 else ''} {names}"
+        if broken
+        else "no episode's content differs"
+    )

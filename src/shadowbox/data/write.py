@@ -27,7 +27,8 @@ from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
 from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
 from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
 
-SHARD_BYTES = 256 << 20  # a shard is held in memory until it is written; a power cut costs at most this much
+# a shard is held in memory until it is written; a power cut costs at most this much
+SHARD_BYTES = 256 << 20
 LARGEST_SHARD = 2 << 30
 FOLD_BYTES = 16 << 20  # a last shard below this is written again together with what is appended
 
@@ -36,7 +37,9 @@ log = logging.getLogger(__name__)
 
 def episode_digest(rows: Array, events: Array, absent: Array) -> bytes:
     """Identity of an episode's content: rows, absent columns, and events wherever the episode stands in a store."""
-    digest = hashlib.blake2b(np.ascontiguousarray(rows).view(np.uint8).data, digest_size=DIGEST_BYTES)
+    digest = hashlib.blake2b(
+        np.ascontiguousarray(rows).view(np.uint8).data, digest_size=DIGEST_BYTES
+    )
     digest.update(absent.tobytes())
     anywhere = events.copy()
     anywhere["match"] = 0
@@ -68,7 +71,9 @@ class Writer:
         `replace=True` writes all content anew, visible only at the end.
         """
         if not 0 < shard_bytes <= LARGEST_SHARD:
-            raise UsageError(f"a shard of {shard_bytes:,} bytes: 1 to {LARGEST_SHARD:,} is possible")
+            raise UsageError(
+                f"a shard of {shard_bytes:,} bytes: 1 to {LARGEST_SHARD:,} is possible"
+            )
         self.path = Path(path)
         self.schema = schema
         self._shard_bytes = shard_bytes
@@ -91,21 +96,40 @@ class Writer:
 
     def add(self, episode: Episode) -> int:
         """Check, pack and append one episode; its number in the store."""
-        check(episode, self.schema, f"episode {self.episodes}" + _source(episode.meta), self._manifest.event_kinds)
+        check(
+            episode,
+            self.schema,
+            f"episode {self.episodes}" + _source(episode.meta),
+            self._manifest.event_kinds,
+        )
         absent = np.packbits(~episode.valid(self.schema), bitorder="little")
-        return self.add_packed(self.schema.pack(episode.columns), episode.events, dict(episode.meta), absent)
+        return self.add_packed(
+            self.schema.pack(episode.columns), episode.events, dict(episode.meta), absent
+        )
 
     def add_packed(
-        self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array, digest: bytes | None = None
+        self,
+        rows: Array,
+        events: Array,
+        meta: Mapping[str, Any],
+        absent: Array,
+        digest: bytes | None = None,
     ) -> int:
-        """Append an episode that is packed already, by the same schema; `digest` is its `episode_digest`, where known."""
+        """Append an episode that is packed already, by the same schema.
+
+        `digest` is its `episode_digest`, where known.
+        """
         if rows.nbytes > LARGEST_SHARD:
-            raise StoreError(f"an episode of {rows.nbytes:,} bytes does not fit into a shard of {LARGEST_SHARD:,}")
+            raise StoreError(
+                f"an episode of {rows.nbytes:,} bytes does not fit into a shard of {LARGEST_SHARD:,}"
+            )
         if self._pending.nbytes and self._pending.nbytes + rows.nbytes > self._shard_bytes:
             self._write_shard()
             if not self._replace:
                 self._publish()
-        return self._pending.add(rows, events, meta, absent, digest or episode_digest(rows, events, absent))
+        return self._pending.add(
+            rows, events, meta, absent, digest or episode_digest(rows, events, absent)
+        )
 
     def commit(self) -> None:
         """Make all that was added so far part of the store."""
@@ -117,7 +141,12 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             if kind is None:
                 self._write_shard()
@@ -128,21 +157,32 @@ class Writer:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _open(self, schema: Schema, event_kinds: tuple[str, ...], made: Mapping[str, Any] | None) -> Manifest:
+    def _open(
+        self, schema: Schema, event_kinds: tuple[str, ...], made: Mapping[str, Any] | None
+    ) -> Manifest:
         if not (self.path / manifests.NAME).exists():
-            facts = {"by": f"shadowbox {__version__}", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+            facts = {
+                "by": f"shadowbox {__version__}",
+                "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            }
             return Manifest(schema, made={**facts, **(made or {})}, event_kinds=event_kinds)
         found = Store(self.path).manifest
         require_same(schema, found.schema, f"store {self.path}")
         if event_kinds and event_kinds != found.event_kinds:
-            raise SchemaMismatch(f"store {self.path} names its events {found.event_kinds}, here they are {event_kinds}")
+            raise SchemaMismatch(
+                f"store {self.path} names its events {found.event_kinds}, here they are {event_kinds}"
+            )
         return found
 
     def _write_shard(self) -> None:
         if not len(self._pending.index):
             return
         last = self._shards[-1] if self._shards else None
-        if last is not None and last in self._manifest.shards and self._may_fold(last.files["rows"].bytes):
+        if (
+            last is not None
+            and last in self._manifest.shards
+            and self._may_fold(last.files["rows"].bytes)
+        ):
             self._pending.put_before(Shard(self.path, last, self.schema))
             self._shards.pop()
         entry = self._pending.write(self.path, self._next_shard)
@@ -165,7 +205,10 @@ class Writer:
         self._remove_unnamed_files()
 
     def _remove_unnamed_files(self) -> None:
-        """What killed or replaced writers left behind. Only under the lock, only files of our own naming."""
+        """What killed or replaced writers left behind.
+
+        Only under the lock, only files of our own naming.
+        """
         named = {entry.name for shard in self._manifest.shards for entry in shard.files.values()}
         for path in self.path.iterdir():
             ours = path.name.endswith(".tmp") or path.name.partition(".")[2] in PARTS.values()
@@ -184,13 +227,26 @@ class _Pending:
         self.index: list[tuple[Any, ...]] = []
         self.n_rows = self.n_events = self.n_meta = self.nbytes = 0
 
-    def add(self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array, digest: bytes) -> int:
+    def add(
+        self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array, digest: bytes
+    ) -> int:
         number = self.first + len(self.index)
         line = json.dumps(dict(meta), separators=(",", ":"), allow_nan=False).encode() + b"\n"
         numbered = events.copy()
         numbered["match"] = number
         identity = np.frombuffer(digest, np.uint8)
-        self.index.append((self.n_rows, len(rows), len(events), self.n_events, self.n_meta, len(line), identity, absent))
+        self.index.append(
+            (
+                self.n_rows,
+                len(rows),
+                len(events),
+                self.n_events,
+                self.n_meta,
+                len(line),
+                identity,
+                absent,
+            )
+        )
         self.rows.append(rows)
         self.events.append(numbered)
         self.meta.append(line)
@@ -201,14 +257,24 @@ class _Pending:
         return number
 
     def put_before(self, shard: Shard) -> None:
-        """Put the content of an existing shard in front of what is here; the episodes keep their numbers."""
+        """Put the content of an existing shard in front of what is here.
+
+        The episodes keep their numbers.
+        """
         shift = (shard.entry.rows, shard.entry.events, len(shard.meta))
-        moved = [(s + shift[0], n, e, es + shift[1], ms + shift[2], *rest) for s, n, e, es, ms, *rest in self.index]
+        moved = [
+            (s + shift[0], n, e, es + shift[1], ms + shift[2], *rest)
+            for s, n, e, es, ms, *rest in self.index
+        ]
         self.index = [*(tuple(line) for line in shard.index), *moved]
         self.rows.insert(0, np.array(shard.rows))
         self.events.insert(0, np.array(shard.events))
         self.meta.insert(0, shard.meta.tobytes())
-        self.n_rows, self.n_events, self.n_meta = self.n_rows + shift[0], self.n_events + shift[1], self.n_meta + shift[2]
+        self.n_rows, self.n_events, self.n_meta = (
+            self.n_rows + shift[0],
+            self.n_events + shift[1],
+            self.n_meta + shift[2],
+        )
         self.first = shard.entry.first
 
     def write(self, folder: Path, number: int) -> ShardEntry:
@@ -230,12 +296,17 @@ class _Pending:
                 write_whole(path, chunks)
             except OSError as error:
                 raise _not_written(path, error) from error
-            files[part] = FileEntry(path.name, sum(chunk.nbytes for chunk in chunks), digest.hexdigest())
+            files[part] = FileEntry(
+                path.name, sum(chunk.nbytes for chunk in chunks), digest.hexdigest()
+            )
         return ShardEntry(number, self.first, len(index), self.n_rows, self.n_events, files)
 
 
 class _Lock:
-    """One writer at a time. The kernel drops the lock of a dead process, so what a stale file says is never believed."""
+    """One writer at a time.
+
+    The kernel drops the lock of a dead process, so what a stale file says is never believed.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -248,12 +319,20 @@ class _Lock:
         except BlockingIOError:
             owner = self._owner() or "another process"
             os.close(self._handle)
-            raise StoreLocked(f"{folder} is being written to by {owner}; wait for it, or end it") from None
+            raise StoreLocked(
+                f"{folder} is being written to by {owner}; wait for it, or end it"
+            ) from None
         except OSError as error:
             os.close(self._handle)
-            raise StoreError(f"{folder} cannot be locked: {error.strerror}; use a file system that can") from error
+            raise StoreError(
+                f"{folder} cannot be locked: {error.strerror}; use a file system that can"
+            ) from error
         if owner := self._owner():
-            log.warning("%s: the last writer (%s) ended without closing it; going on from its last commit", folder, owner)
+            log.warning(
+                "%s: the last writer (%s) ended without closing it; going on from its last commit",
+                folder,
+                owner,
+            )
         self._write(f"pid {os.getpid()} on host {socket.gethostname()}".encode())
 
     def release(self) -> None:
@@ -272,7 +351,8 @@ def npy_chunks(arrays: list[Array], dtype: np.dtype[Any], length: int) -> list[m
     """An `.npy` file as chunks: its header, then the arrays one after another, without joining them."""
     header = io.BytesIO()
     np.lib.format.write_array_header_2_0(
-        header, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
+        header,
+        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)},
     )
     data = (np.ascontiguousarray(array).view(np.uint8).data for array in arrays if len(array))
     return [memoryview(header.getvalue()), *data]
@@ -284,4 +364,6 @@ def _source(meta: Mapping[str, Any]) -> str:
 
 
 def _not_written(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"{path} could not be written: {error.strerror}; the store is as it was at its last commit")
+    return StoreError(
+        f"{path} could not be written: {error.strerror}; the store is as it was at its last commit"
+    )

@@ -35,10 +35,11 @@ class Turn:
 class Matches:
     """The matches, what is seen of them and what actions press in them.
 
-    `seats` (default: all) are played from outside, the others by `opponent`: a spec or an agent, by default the bot
-    `random`. `actions`: "multibinary", "keys" (numbers in 0 .. 1, pressed above 0.5), or a table of the game.
-    `observation`: one of the game's. `reward`: a preset of the game, weights by term, or nothing: then the result counts.
-    What else is given goes to the game's world: `stage`, `time_limit` and so on.
+    `seats` (default: all) are played from outside, the others by `opponent`: a spec or an agent, by
+    default the bot `random`. `actions`: "multibinary", "keys" (numbers in 0 .. 1, pressed above
+    0.5), or a table of the game. `observation`: one of the game's. `reward`: a preset of the game,
+    weights by term, or nothing: then the result counts. What else is given goes to the game's
+    world: `stage`, `time_limit` and so on.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Matches:
         self.seats = tuple(range(self.players)) if seats is None else tuple(seats)
         for seat in self.seats:
             if isinstance(seat, bool) or seat not in range(self.players):
-                raise UsageError(f"{game.name} has no seat {seat!r}: seats are 0 to {self.players - 1}")
+                raise UsageError(
+                    f"{game.name} has no seat {seat!r}: seats are 0 to {self.players - 1}"
+                )
         self.observation = spaces.observation(observation, game)
         self.observation_space = spaces.box(self.observation, game.schema)
         self.actions = spaces.Actions(actions, game)
@@ -67,9 +70,15 @@ class Matches:
         specs.must_be_options(game, options)
         self.world = specs.world(game.name, game, matches, **options)
         self.agents = self._others(opponent)
-        self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": game.schema.fps, "name": game.name}
+        self.metadata = {
+            "render_modes": list(RENDER_MODES),
+            "render_fps": game.schema.fps,
+            "name": game.name,
+        }
         self._states: dict[int, Any] = {}
-        self._pressed = {key: np.zeros((matches, self.players), bool) for key in game.schema.control_keys}
+        self._pressed = {
+            key: np.zeros((matches, self.players), bool) for key in game.schema.control_keys
+        }
         self._view: Columns = {}
         self._events, self._done = no_events(), np.zeros(matches, bool)
         self._may_render(render_mode)
@@ -82,9 +91,15 @@ class Matches:
             pressed[fresh] = False
         for player, agent in self.agents.items():
             seats, state = np.full(len(seeds), player), self._states.get(player)
-            self._states[player] = agent.start(seeds, seats) if where is None else agent.start(seeds, seats, state, where)
+            self._states[player] = (
+                agent.start(seeds, seats)
+                if where is None
+                else agent.start(seeds, seats, state, where)
+            )
         self._show(columns)
-        self._events = self._events[:0] if where is None else self._events[~where[self._events["match"]]]
+        self._events = (
+            self._events[:0] if where is None else self._events[~where[self._events["match"]]]
+        )
         self._done = np.zeros(len(seeds), bool) if where is None else self._done & ~where
 
     def see(self, seat: int) -> Array:
@@ -96,7 +111,9 @@ class Matches:
         keys = self.game.schema.control_keys
         pressed = {key: np.zeros_like(self._pressed[key]) for key in keys}
         for player, given in actions.items():
-            for key, values in zip(keys, self.actions.pressed(given, self.world.matches).T, strict=True):
+            for key, values in zip(
+                keys, self.actions.pressed(given, self.world.matches).T, strict=True
+            ):
                 pressed[key][:, player] = values
         for player, agent in self.agents.items():
             view = from_seat(self.game.schema, self._view, player)
@@ -123,7 +140,9 @@ class Matches:
         """Who plays the seats that are not played from outside."""
         others = [player for player in range(self.players) if player not in self.seats]
         if opponent is not None and not others:
-            raise UsageError(f"every seat of {self.game.name} is played from outside; there is no place for an opponent")
+            raise UsageError(
+                f"every seat of {self.game.name} is played from outside; there is no place for an opponent"
+            )
         if not others:
             return {}
         named = "random" if opponent is None else opponent
@@ -161,10 +180,16 @@ class Matches:
         if mode is None:
             return
         if mode not in RENDER_MODES:
-            raise UsageError(f"unknown render_mode '{mode}': {did_you_mean(str(mode), RENDER_MODES)}")
+            raise UsageError(
+                f"unknown render_mode '{mode}': {did_you_mean(str(mode), RENDER_MODES)}"
+            )
         if self.game.scene is None:
             raise UsageError(f"{self.game.name} has no scene, so there is nothing to render")
-        paint(self.game.scene(), {key: values[0] for key, values in self.game.schema.neutral(1).items()}, width=60)
+        paint(
+            self.game.scene(),
+            {key: values[0] for key, values in self.game.schema.neutral(1).items()},
+            width=60,
+        )
 
 
 def result(outcome: Outcome, player: int) -> int:
@@ -175,7 +200,12 @@ def result(outcome: Outcome, player: int) -> int:
 def ending(outcome: Outcome, seat: int) -> dict[str, Any]:
     """An outcome for `info`: `result` from this seat (1, 0, -1), `winner` (-1: nobody), `reason`, the game's own facts."""
     winner = -1 if outcome.winner is None else outcome.winner
-    return {"result": result(outcome, seat), "winner": winner, "reason": outcome.reason, **outcome.facts}
+    return {
+        "result": result(outcome, seat),
+        "winner": winner,
+        "reason": outcome.reason,
+        **outcome.facts,
+    }
 
 
 def draw(generator: np.random.Generator) -> int:
@@ -189,10 +219,14 @@ def _reward(given: str | Mapping[str, Any] | None, game: Game) -> Reward | None:
         return None
     if isinstance(given, str):
         if given not in game.rewards:
-            raise UsageError(f"{game.name} has no reward '{given}': {did_you_mean(given, game.rewards)}")
+            raise UsageError(
+                f"{game.name} has no reward '{given}': {did_you_mean(given, game.rewards)}"
+            )
         return game.rewards[given]()
     if game.reward is None:
-        raise UsageError(f"{game.name} takes no weights for its reward: {did_you_mean('', game.rewards)}")
+        raise UsageError(
+            f"{game.name} takes no weights for its reward: {did_you_mean('', game.rewards)}"
+        )
     if not isinstance(given, Mapping) or not given:
         raise UsageError(f"reward is {given!r}; the name of a preset or weights by term are needed")
     return game.reward(given)

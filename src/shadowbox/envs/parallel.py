@@ -17,15 +17,22 @@ from shadowbox.errors import UsageError, did_you_mean
 try:
     from pettingzoo import ParallelEnv
 except ImportError as error:
-    raise UsageError("a parallel environment needs PettingZoo: pip install 'shadowbox[envs]'") from error
+    raise UsageError(
+        "a parallel environment needs PettingZoo: pip install 'shadowbox[envs]'"
+    ) from error
 
 Infos = dict[str, dict[str, Any]]
 
 
 class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no types
-    """All players of a match of `game`: `player_0`, `player_1` and so on. Arguments and infos are those of `GameEnv`."""
+    """All players of a match of `game`: `player_0`, `player_1` and so on.
 
-    def __init__(self, game: Game | str = "brawl", *, render_mode: str | None = None, **setup: Any) -> None:
+    Arguments and infos are those of `GameEnv`.
+    """
+
+    def __init__(
+        self, game: Game | str = "brawl", *, render_mode: str | None = None, **setup: Any
+    ) -> None:
         self.matches = Matches(game, 1, render_mode=render_mode, **setup)
         self.render_mode, self.learning_step = render_mode, 0
         self.metadata = {**self.matches.metadata, "is_parallelizable": True}
@@ -45,7 +52,9 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
         """What `agent` may do."""
         return self.action_spaces[agent]
 
-    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Array], Infos]:
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Array], Infos]:
         """Begin a match; the same `seed` gives the same match."""
         if seed is not None or self._generator is None:
             self._generator, _ = seeding.np_random(seed)
@@ -63,18 +72,26 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
                 raise UsageError(f"there is no agent '{agent}': {did_you_mean(agent, self.seats)}")
         for agent in self.seats:
             if agent not in actions:
-                raise UsageError(f"the action of '{agent}' is missing; everybody acts in every frame")
+                raise UsageError(
+                    f"the action of '{agent}' is missing; everybody acts in every frame"
+                )
         if not self.agents:
             raise UsageError("the match is over, or has not begun: reset comes first")
         given = {self.seats[agent]: np.asarray(action)[None] for agent, action in actions.items()}
         turn = self.matches.step(given, self.learning_step)
         infos: Infos = {}
         for agent, seat in self.seats.items():
-            infos[agent] = {"reward_terms": {name: float(values[0, seat]) for name, values in turn.terms.items()}}
+            infos[agent] = {
+                "reward_terms": {
+                    name: float(values[0, seat]) for name, values in turn.terms.items()
+                }
+            }
             if turn.outcomes:
                 infos[agent]["outcome"] = ending(turn.outcomes[0], seat)
         rewards = {agent: float(turn.rewards[0, seat]) for agent, seat in self.seats.items()}
-        terminated, truncated = (dict.fromkeys(self.seats, bool(end[0])) for end in (turn.terminated, turn.truncated))
+        terminated, truncated = (
+            dict.fromkeys(self.seats, bool(end[0])) for end in (turn.terminated, turn.truncated)
+        )
         self.agents = [] if turn.outcomes else list(self.possible_agents)
         return self._seen(), rewards, terminated, truncated, infos
 

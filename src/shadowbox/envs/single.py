@@ -15,21 +15,26 @@ from shadowbox.envs.matches import RENDER_MODES, Matches, draw, ending
 class GameEnv(gymnasium.Env[Array, Any]):
     """A player's place in a match of `game`; the arguments are those of `Matches`.
 
-    `info["match_seed"]` comes with a reset, `info["reward_terms"]` with every step, `info["outcome"]` at the end. A match
-    that the clock ends is truncated, any other end terminates. Weights that change while learning are those at
-    `learning_step`, which is the learner's to set: a reward is otherwise a function of seed and actions alone.
+    `info["match_seed"]` comes with a reset, `info["reward_terms"]` with every step,
+    `info["outcome"]` at the end. A match that the clock ends is truncated, any other end
+    terminates. Weights that change while learning are those at `learning_step`, which is the
+    learner's to set: a reward is otherwise a function of seed and actions alone.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 30}  # noqa: RUF012
 
-    def __init__(self, game: Game | str, *, seat: int = 0, render_mode: str | None = None, **setup: Any) -> None:
+    def __init__(
+        self, game: Game | str, *, seat: int = 0, render_mode: str | None = None, **setup: Any
+    ) -> None:
         self.matches = Matches(game, 1, seats=(seat,), render_mode=render_mode, **setup)
         self.seat, self.render_mode, self.learning_step = seat, render_mode, 0
         self.metadata = self.matches.metadata
         self.observation_space = self.matches.observation_space
         self.action_space = self.matches.actions.space
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
         """Begin a match; the same `seed` gives the same match."""
         super().reset(seed=seed)
         match_seed = draw(self.np_random)
@@ -39,11 +44,21 @@ class GameEnv(gymnasium.Env[Array, Any]):
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Decide for one frame."""
         turn = self.matches.step({self.seat: np.asarray(action)[None]}, self.learning_step)
-        info: dict[str, Any] = {"reward_terms": {name: float(values[0, self.seat]) for name, values in turn.terms.items()}}
+        info: dict[str, Any] = {
+            "reward_terms": {
+                name: float(values[0, self.seat]) for name, values in turn.terms.items()
+            }
+        }
         if turn.outcomes:
             info["outcome"] = ending(turn.outcomes[0], self.seat)
         reward = float(turn.rewards[0, self.seat])
-        return self.matches.see(self.seat)[0], reward, bool(turn.terminated[0]), bool(turn.truncated[0]), info
+        return (
+            self.matches.see(self.seat)[0],
+            reward,
+            bool(turn.terminated[0]),
+            bool(turn.truncated[0]),
+            info,
+        )
 
     def render(self) -> Array | None:
         """The match as it stands, [height, width, 3] u8."""

@@ -37,7 +37,10 @@ class Everything:
 
     def observe(self, view: Columns) -> Array:
         """[N, slots] by column -> [N, size] f32."""
-        return np.concatenate([view[key].astype(np.float32) * self._scale(key) for key in self.schema.state_keys], axis=1)
+        return np.concatenate(
+            [view[key].astype(np.float32) * self._scale(key) for key in self.schema.state_keys],
+            axis=1,
+        )
 
     def _scale(self, key: str) -> np.float32:
         field = self.schema.columns[key].field
@@ -51,7 +54,9 @@ def observation(name: str, game: Game) -> Observation:
     if name == "default" and not game.observations:
         return Everything(game.schema)
     if name not in game.observations:
-        raise UsageError(f"{game.name} has no observation '{name}': {did_you_mean(str(name), game.observations)}")
+        raise UsageError(
+            f"{game.name} has no observation '{name}': {did_you_mean(str(name), game.observations)}"
+        )
     found: Observation = game.observations[name]
     return found
 
@@ -59,7 +64,8 @@ def observation(name: str, game: Game) -> Observation:
 def box(seen: Observation, schema: Schema) -> spaces.Box:
     """The space of an observation: the least and the greatest that it shows of rows at the ends of the schema's ranges.
 
-    A part of an observation depends on few columns, so thousands of rows hold every combination that is extreme for it.
+    A part of an observation depends on few columns, so thousands of rows hold every combination
+    that is extreme for it.
     """
     draws = np.random.default_rng(0)
     columns: Columns = {}
@@ -70,7 +76,8 @@ def box(seen: Observation, schema: Schema) -> spaces.Box:
             inside = draws.integers(0, column.field.n, values.shape)
             values = np.where(draws.random(values.shape) < 0.5, values, inside)
         columns[key] = values.astype(column.dtype)
-    with np.errstate(all="ignore"):  # where a column has no range, the sum of two of its ends is infinite
+    # where a column has no range, the sum of two of its ends is infinite
+    with np.errstate(all="ignore"):
         shown = seen.observe(columns)
     least, most = shown.min(axis=0), shown.max(axis=0)
     least[~np.isfinite(least)], most[~np.isfinite(most)] = -np.inf, np.inf
@@ -90,9 +97,14 @@ class Actions:
             )
         known = ("multibinary", "keys", *game.actions)
         if name not in known:
-            raise UsageError(f"{game.name} has no actions '{name}': {did_you_mean(str(name), known)}")
+            raise UsageError(
+                f"{game.name} has no actions '{name}': {did_you_mean(str(name), known)}"
+            )
         fields = [field.name for field in schema.controls.fields]
-        self.table = np.array([[field in row for field in fields] for row in game.actions.get(name, {}).values()], bool)
+        self.table = np.array(
+            [[field in row for field in fields] for row in game.actions.get(name, {}).values()],
+            bool,
+        )
         self.space = self.make_space()
 
     def make_space(self) -> spaces.Space[Any]:
@@ -109,11 +121,15 @@ class Actions:
         numbered = len(self.table) > 0  # a row of the table, not the keys themselves
         shape = (matches,) if numbered else (matches, self.keys)
         if given.shape != shape or given.dtype.kind not in "biuf":
-            raise UsageError(f"actions '{self.name}' of {matches}: {given.dtype} {given.shape} given, {shape} is needed")
+            raise UsageError(
+                f"actions '{self.name}' of {matches}: {given.dtype} {given.shape} given, {shape} is needed"
+            )
         low, high = given.min(), given.max()  # NaN makes both NaN, and every comparison false
         top = len(self.table) - 1 if numbered else 1
         if not (low >= 0 and high <= top):
-            raise UsageError(f"actions '{self.name}': values from {low} to {high} given, 0 to {top} are possible")
+            raise UsageError(
+                f"actions '{self.name}': values from {low} to {high} given, 0 to {top} are possible"
+            )
         if self.name == "keys":
             return np.asarray(given > 0.5)
         if given.dtype.kind == "f" and not (given == np.floor(given)).all():

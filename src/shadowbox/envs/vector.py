@@ -19,34 +19,61 @@ from shadowbox.errors import UsageError
 class GameVectorEnv(VectorEnv[Array, Any, Array]):
     """`num_envs` times `GameEnv` in one world: the same matches, step for step, many times as fast.
 
-    Arguments and `info` are those of `GameEnv`. The step after the end of a match begins the next one, whatever the action:
-    `autoreset_mode` is NEXT_STEP.
+    Arguments and `info` are those of `GameEnv`. The step after the end of a match begins the next
+    one, whatever the action: `autoreset_mode` is NEXT_STEP.
     """
 
-    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": list(RENDER_MODES),
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
 
     def __init__(
-        self, game: Game | str, num_envs: int = 1, *, seat: int = 0, render_mode: str | None = None, **setup: Any
+        self,
+        game: Game | str,
+        num_envs: int = 1,
+        *,
+        seat: int = 0,
+        render_mode: str | None = None,
+        **setup: Any,
     ) -> None:
         self.matches = Matches(game, num_envs, seats=(seat,), render_mode=render_mode, **setup)
-        self.num_envs, self.seat, self.render_mode, self.learning_step = num_envs, seat, render_mode, 0
+        self.num_envs, self.seat, self.render_mode, self.learning_step = (
+            num_envs,
+            seat,
+            render_mode,
+            0,
+        )
         self.metadata = {**self.matches.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.single_observation_space = self.matches.observation_space
         self.single_action_space = self.matches.actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._generators: list[np.random.Generator] = []  # one a match, so that a match does not depend on its neighbours
+        # one a match, so that a match does not depend on its neighbours
+        self._generators: list[np.random.Generator] = []
         self._seeds = np.zeros(num_envs, np.int64)
         self._over = np.zeros(num_envs, bool)
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[Array, dict[str, Any]]:
-        """Begin all matches, or those in `options["reset_mask"]`; from an integer `seed` on, each has the next one."""
+        """Begin all matches, or those in `options["reset_mask"]`.
+
+        From an integer `seed` on, each has the next one.
+        """
         where = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
         if where.shape != (self.num_envs,) or where.dtype != bool:
-            raise UsageError(f"reset_mask is {where.dtype} {where.shape}, a mask bool ({self.num_envs},) is needed")
-        seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, Sequence) else seed
+            raise UsageError(
+                f"reset_mask is {where.dtype} {where.shape}, a mask bool ({self.num_envs},) is needed"
+            )
+        seeds = (
+            [None if seed is None else seed + i for i in range(self.num_envs)]
+            if not isinstance(seed, Sequence)
+            else seed
+        )
         if len(seeds) != self.num_envs:
             raise UsageError(f"{len(seeds)} seeds for {self.num_envs} matches")
         if not self._generators:
@@ -76,7 +103,11 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
 
     def render(self) -> tuple[Array, ...] | None:
         """Every match as it stands, [height, width, 3] u8 each."""
-        return None if self.render_mode is None else tuple(self.matches.picture(match) for match in range(self.num_envs))
+        return (
+            None
+            if self.render_mode is None
+            else tuple(self.matches.picture(match) for match in range(self.num_envs))
+        )
 
     def _begin(self, where: Array, info: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
         for match in np.flatnonzero(where).tolist():
@@ -92,5 +123,8 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
             return {}
         parts: dict[str, Any] = {}
         for name, values in terms.items():
-            parts[name], parts[f"_{name}"] = np.where(live, values[:, self.seat].astype(float), 0.0), live.copy()
+            parts[name], parts[f"_{name}"] = (
+                np.where(live, values[:, self.seat].astype(float), 0.0),
+                live.copy(),
+            )
         return {"reward_terms": parts, "_reward_terms": live.copy()}

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 SEATS = 32  # at a time
 STEPS = 256  # positions at a time
 DRAW = 2000  # the first draw of what would be pressed
-ANCESTORS = 4  # draws of what a part depends on in its own frame: it must not know what was pressed there
+# draws of what a part depends on in its own frame: it must not know what was pressed there
+ANCESTORS = 4
 
 Report = Callable[[int, int], None]
 
@@ -47,11 +48,14 @@ def ask(
 ) -> Asked:
     """Its answers at all frames of the seats as it plays: at a temperature, drawn or by a threshold, in a player's style."""
     policy.eval()
-    order = sorted(range(len(seats)), key=lambda at: seats[at].frames)  # alike lengths together: little is filled up
+    # alike lengths together: little is filled up
+    order = sorted(range(len(seats)), key=lambda at: seats[at].frames)
     answers: dict[int, Answer] = {}
     for first in range(0, len(order), SEATS):
         chosen = order[first : first + SEATS]
-        for at, answer in zip(chosen, _ask(policy, [seats[at] for at in chosen], temperature, player), strict=True):
+        for at, answer in zip(
+            chosen, _ask(policy, [seats[at] for at in chosen], temperature, player), strict=True
+        ):
             answers[at] = answer if threshold is None else _pressed_above(answer, threshold)
         if progress:
             progress(len(answers), len(seats))
@@ -65,12 +69,20 @@ def placed(policy: Policy, seats: Sequence[Seat]) -> list[Seat]:
     found = []
     for seat in seats:
         rows = slice(0, seat.frames)
-        books = [book for _, book in _sticks(policy) if all(names[at] in seat.stick for at in book.at)]
+        books = [
+            book for _, book in _sticks(policy) if all(names[at] in seat.stick for at in book.at)
+        ]
         keys = policy.schema.control_keys if books else ()
-        view, own = ({key: _stacked([side[key]], rows).to(device) for key in keys} for side in (seat.view, seat.own))
+        view, own = (
+            {key: _stacked([side[key]], rows).to(device) for key in keys}
+            for side in (seat.view, seat.own)
+        )
         standing = {}
         for book in books:
-            now, before = (book.index(policy.values.of(side)[0][:, list(book.at)]).cpu().numpy() for side in (own, view))
+            now, before = (
+                book.index(policy.values.of(side)[0][:, list(book.at)]).cpu().numpy()
+                for side in (own, view)
+            )
             standing[_called(book)] = Standing(now, before, book.size)
         found.append(replace(seat, standing=standing))
     return found
@@ -108,7 +120,9 @@ def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[St
         view = {key: _stacked([seat.view[key] for seat in seats], rows).to(device)
                 for key in (*policy.sees, *policy.schema.control_keys)}  # fmt: skip
         own = {
-            key: _stacked([seat.own[key] for seat in seats], rows).to(device) for keys in policy.values.sources for key in keys
+            key: _stacked([seat.own[key] for seat in seats], rows).to(device)
+            for keys in policy.values.sources
+            for key in keys
         }
         controls = policy.values.counting(policy.values.of(own), view)
         reset = torch.zeros(controls.shape[:2], dtype=torch.bool, device=device)
@@ -121,7 +135,10 @@ def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[St
 
 
 def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
-    """Chances of buttons and means of sticks, drawn values [B, T, V]; nats of the buttons, and of each stick's place [B, T]."""
+    """Chances of buttons and means of sticks, drawn values [B, T, V].
+
+    Nats of the buttons, and of each stick's place [B, T].
+    """
     seen, draws = step.seen, step.draws
     last = draws[..., -policy.draws :]
     ancestors = [draws[..., at * policy.draws : (at + 1) * policy.draws] for at in range(ANCESTORS)]
@@ -129,7 +146,11 @@ def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
         ancestors = ancestors[:1]  # nothing depends on anything
     values = []
     sticks = _sticks(policy)
-    costs: dict[str, list[Tensor]] = {"cost": [], "blank": [], **{_called(book): [] for _, book in sticks}}
+    costs: dict[str, list[Tensor]] = {
+        "cost": [],
+        "blank": [],
+        **{_called(book): [] for _, book in sticks},
+    }
     for noises in ancestors:
         each = {"cost": seen, "blank": step.blind}
         if len(policy.head.parts) > 1:
@@ -140,7 +161,9 @@ def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
             costs[name].append(by_part[..., _button_parts(policy)].sum(-1))
             for at, book in sticks if one is each["cost"] else ():
                 costs[_called(book)].append(by_part[..., at])
-    found = {name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()}
+    found = {
+        name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()
+    }
     drawn = policy.values.counting(seen.drawn(last, temperature), step.view)
     return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
 
@@ -152,13 +175,17 @@ def _chances(policy: Policy, seen: Seen, temperature: Heat) -> Tensor:
     for at, part in enumerate(policy.head.parts):
         if isinstance(part, Codebook) and not _is_stick(policy, part.keys[0]):
             output = torch.split(seen.output, policy.head.widths, -1)[at]
-            likely = part.log_probs(output, part.index(seen.previous[..., list(part.at)]), heat[at]).exp()
+            likely = part.log_probs(
+                output, part.index(seen.previous[..., list(part.at)]), heat[at]
+            ).exp()
             found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
     return found
 
 
 def _pressed_above(answer: Answer, threshold: float) -> Answer:
-    return replace(answer, drawn={name: chance >= threshold for name, chance in answer.chance.items()})
+    return replace(
+        answer, drawn={name: chance >= threshold for name, chance in answer.chance.items()}
+    )
 
 
 def _button_parts(policy: Policy) -> list[int]:
@@ -168,7 +195,11 @@ def _button_parts(policy: Policy) -> list[int]:
 def _sticks(policy: Policy) -> list[tuple[int, Codebook]]:
     """The parts, with their place in the order, that put a stick (or a trigger) at places."""
     parts = enumerate(policy.head.parts)
-    return [(at, part) for at, part in parts if isinstance(part, Codebook) and _is_stick(policy, part.keys[0])]
+    return [
+        (at, part)
+        for at, part in parts
+        if isinstance(part, Codebook) and _is_stick(policy, part.keys[0])
+    ]
 
 
 def _called(book: Codebook) -> str:
@@ -185,11 +216,21 @@ def _answer(policy: Policy, seat: Seat, found: dict[str, Array]) -> Answer:
     chance, drawn, position = {}, {}, {}
     for at, name in enumerate(value_names(policy)):
         if name in seat.down:
-            chance[name], drawn[name] = found["values"][:, at].astype(np.float64), found["drawn"][:, at] > 0.5
+            chance[name], drawn[name] = (
+                found["values"][:, at].astype(np.float64),
+                found["drawn"][:, at] > 0.5,
+            )
         elif name in seat.stick:
             position[name] = found["values"][:, at]
     cost, blank = (found[name].astype(np.float64) for name in ("cost", "blank"))
-    return Answer(chance, drawn, position, cost, blank, {name: found[name].astype(np.float64) for name in seat.standing})
+    return Answer(
+        chance,
+        drawn,
+        position,
+        cost,
+        blank,
+        {name: found[name].astype(np.float64) for name in seat.standing},
+    )
 
 
 def _stacked(values: Sequence[Array], rows: slice) -> Tensor:

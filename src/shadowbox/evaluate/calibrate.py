@@ -19,7 +19,16 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, gate, recorded
 from shadowbox.evaluate.answers import SEATS, ask, walk
-from shadowbox.evaluate.calibration import PLAYED_AT, TEMPERATURES, Calibration, Heat, Play, fit_heat, fit_play, fit_threshold
+from shadowbox.evaluate.calibration import (
+    PLAYED_AT,
+    TEMPERATURES,
+    Calibration,
+    Heat,
+    Play,
+    fit_heat,
+    fit_play,
+    fit_threshold,
+)
 from shadowbox.evaluate.policy import Report, Settings, Subject, subject_of, unseen, world_options
 from shadowbox.evaluate.press_counts import tally
 from shadowbox.model import checkpoint as checkpoints
@@ -33,22 +42,39 @@ MATCHES = 80  # at each temperature of play
 
 
 def tune(
-    checkpoint: str | Path, store: str | Path, settings: Settings, *, game: Game | None = None, progress: Report | None = None
+    checkpoint: str | Path,
+    store: str | Path,
+    settings: Settings,
+    *,
+    game: Game | None = None,
+    progress: Report | None = None,
 ) -> Calibration:
-    """Choose on the settings' side of the store, and write it into the checkpoint's config. A session is an episode."""
+    """Choose on the settings' side of the store, and write it into the checkpoint's config.
+
+    A session is an episode.
+    """
     subject = subject_of(str(checkpoint), Store(store), settings, game)
     side = unseen(subject, settings.side)
-    seats = list(recorded.seats(subject.store, side[: settings.most], subject.players, settings.player))
+    seats = list(
+        recorded.seats(subject.store, side[: settings.most], subject.players, settings.player)
+    )
     if not seats:
-        raise UsageError(f"{store}: nothing on the side '{settings.side}' to choose temperatures from: name another side")
+        raise UsageError(
+            f"{store}: nothing on the side '{settings.side}' to choose temperatures from: name another side"
+        )
     costs, frames = _costs(subject.policy, seats, settings.player)
     heat = fit_heat([part.name for part in subject.policy.head.parts], costs, frames)
     thresholds = {}
-    if subject.policy.design.head == "independent":  # others decide buttons together, by what changes: no chance to cut
+    # others decide buttons together, by what changes: no chance to cut
+    if subject.policy.design.head == "independent":
         sure = [heat[part.name].temperature for part in subject.policy.head.parts]
         answers = ask(subject.policy, seats, temperature=sure, player=settings.player).answers
         for name in answers[0].chance:
-            rows = [(a.chance[name], s.down[name], s.episode) for s, a in zip(seats, answers, strict=True) if name in s.down]
+            rows = [
+                (a.chance[name], s.down[name], s.episode)
+                for s, a in zip(seats, answers, strict=True)
+                if name in s.down
+            ]
             chances, downs, episodes = zip(*rows, strict=True)
             thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
     made = Calibration(heat, thresholds, _in_play(subject, heat, set(side), settings, progress))
@@ -57,21 +83,44 @@ def tune(
 
 
 def _in_play(
-    subject: Subject, heat: Mapping[str, Heat], judged_on: set[int], settings: Settings, progress: Report | None
+    subject: Subject,
+    heat: Mapping[str, Heat],
+    judged_on: set[int],
+    settings: Settings,
+    progress: Report | None,
 ) -> Play | None:
-    """The temperature at which it presses as was recorded; in chairs of episodes that it is not judged on."""
+    """The temperature at which it presses as was recorded.
+
+    In chairs of episodes that it is not judged on.
+    """
     game, store = subject.game, subject.store
     others = [episode for episode in range(len(store)) if episode not in judged_on]
-    data = tally(store.schema, recorded.seats(store, others[: 2 * settings.most], subject.players, settings.player))
-    wanted = (game, store, others, subject.players, min(MATCHES, settings.matches), settings.against, settings.player, "tune")
+    data = tally(
+        store.schema,
+        recorded.seats(store, others[: 2 * settings.most], subject.players, settings.player),
+    )
+    wanted = (
+        game,
+        store,
+        others,
+        subject.players,
+        min(MATCHES, settings.matches),
+        settings.against,
+        settings.player,
+        "tune",
+    )
     sitting = closed_loop.chairs(*wanted) if game.world else []
     if not sitting or not len(data):
         return None
     calibrated = Calibration(heat, {}).to_json()
     strains = np.zeros((3, len(PLAYED_AT)))
     for at, temperature in enumerate(PLAYED_AT):
-        agent = PolicyAgent(subject.policy, Manner(temperature, player=settings.player), calibration=calibrated)
-        games = closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", world_options(store))
+        agent = PolicyAgent(
+            subject.policy, Manner(temperature, player=settings.player), calibration=calibrated
+        )
+        games = closed_loop.play_in(
+            game, sitting, agent, f"policy:{subject.name}", world_options(store)
+        )
         played = tally(store.schema, games.seats)
         half = halves(played.episodes)
         parts = (played, played.part(half == 0), played.part(half == 1))
@@ -97,6 +146,11 @@ def _costs(policy: Policy, seats: list[Seat], player: str) -> tuple[Array, Array
             for at, (part, output) in enumerate(zip(policy.head.parts, outputs, strict=True)):
                 place = list(part.at)
                 for tried, temperature in enumerate(TEMPERATURES.tolist()):
-                    nats = -part.log_prob(output, step.controls[..., place], step.seen.previous[..., place], temperature)
+                    nats = -part.log_prob(
+                        output,
+                        step.controls[..., place],
+                        step.seen.previous[..., place],
+                        temperature,
+                    )
                     np.add.at(costs[:, tried, at], rows, (nats * step.inside).sum(1).cpu().numpy())
     return costs, frames

@@ -1,8 +1,9 @@
 """After training: temperatures by group of controls, and thresholds for those who play by them. Stored with the checkpoint.
 
-Everything is chosen on one half of the sessions and reported on the other; what is stored was then chosen on all of them. Being
-right about recorded frames is not yet playing like them, so the temperature of play is chosen in play.
-T: frames of a session, H: temperatures that are tried, P: groups (the parts of a policy's head).
+Everything is chosen on one half of the sessions and reported on the other; what is stored was then
+chosen on all of them. Being right about recorded frames is not yet playing like them, so the
+temperature of play is chosen in play. T: frames of a session, H: temperatures that are tried, P:
+groups (the parts of a policy's head).
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ SAFE = 0.9  # the threshold of a control with fewer
 
 @dataclass(frozen=True)
 class Heat:
-    """The temperature of one group. `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at it."""
+    """The temperature of one group.
+
+    `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at it.
+    """
 
     temperature: float
     before: float
@@ -41,7 +45,10 @@ class Heat:
 
 @dataclass(frozen=True)
 class Threshold:
-    """When one button goes down and up again. `f1`: of presses begun, on sessions that did not choose it; None: untuned."""
+    """When one button goes down and up again.
+
+    `f1`: of presses begun, on sessions that did not choose it; None: untuned.
+    """
 
     threshold: float
     on: float
@@ -59,7 +66,8 @@ class Threshold:
 class Play:
     """The temperature of play, which multiplies all others.
 
-    `before` and `after`: how far buttons are from the data at 1 and at it, in matches that did not choose it (`gate.strain`).
+    `before` and `after`: how far buttons are from the data at 1 and at it, in matches that did not
+    choose it (`gate.strain`).
     """
 
     temperature: float
@@ -87,7 +95,9 @@ class Calibration:
     def from_json(data: Mapping[str, Any]) -> Calibration:
         """The inverse; nothing stored is nothing calibrated."""
         heat = {name: Heat(**values) for name, values in data.get("temperature", {}).items()}
-        thresholds = {name: Threshold(**values) for name, values in data.get("thresholds", {}).items()}
+        thresholds = {
+            name: Threshold(**values) for name, values in data.get("thresholds", {}).items()
+        }
         return Calibration(heat, thresholds, Play(**data["play"]) if data.get("play") else None)
 
 
@@ -107,7 +117,9 @@ def fit_heat(names: Sequence[str], costs: Array, frames: Array) -> dict[str, Hea
             other = cost[half_of != half].sum(0)
             before, after = before + float(other[one]), after + float(other[chosen])
         every = max(float(frames.sum()), 1.0)
-        found[name] = Heat(round(float(TEMPERATURES[cost.sum(0).argmin()]), 4), before / every, after / every)
+        found[name] = Heat(
+            round(float(TEMPERATURES[cost.sum(0).argmin()]), 4), before / every, after / every
+        )
     return found
 
 
@@ -119,7 +131,8 @@ def fit_play(strains: Array) -> Play:
     every, one, other = (_bottom(row) for row in strains)
     nearest = [int(np.abs(np.array(PLAYED_AT) - chosen).argmin()) for chosen in (one, other)]
     before = strains[1:, PLAYED_AT.index(1.0)].mean()
-    after = (strains[2, nearest[0]] + strains[1, nearest[1]]) / 2  # each half is judged by what the other chose
+    # each half is judged by what the other chose
+    after = (strains[2, nearest[0]] + strains[1, nearest[1]]) / 2
     return Play(every, float(before), float(after))
 
 
@@ -136,14 +149,20 @@ def _bottom(strains: Array) -> float:
 
 
 def with_hysteresis(chance: Array, on: float, off: float) -> Array:
-    """What is down when a button goes down above `on` and up below `off`: [T] -> bool [T]. It begins up."""
+    """What is down when a button goes down above `on` and up below `off`: [T] -> bool [T].
+
+    It begins up.
+    """
     change = np.where(chance > on, 1, np.where(chance < off, 0, -1))
     last = np.maximum.accumulate(np.where(change >= 0, np.arange(len(chance)), -1))
     return np.asarray((last >= 0) & (change[last] == 1))
 
 
 def fit_threshold(
-    chances: Sequence[Array], downs: Sequence[Array], tolerance: int = 2, sessions: Sequence[int] | None = None
+    chances: Sequence[Array],
+    downs: Sequence[Array],
+    tolerance: int = 2,
+    sessions: Sequence[int] | None = None,
 ) -> Threshold:
     """The threshold of one button from its chances and what was pressed, [T] each; `sessions`: what belongs to the same one.
 
@@ -168,11 +187,20 @@ def fit_threshold(
         hits, both = counts[half_of != half].sum(0)[chosen]
         top, bottom = top + hits, bottom + both
     threshold = CANDIDATES[_middle_of_best(counts.sum(0))]
-    return Threshold(threshold, round(threshold + MARGIN, 3), round(threshold - MARGIN, 3), begun, top / max(bottom, 1.0))
+    return Threshold(
+        threshold,
+        round(threshold + MARGIN, 3),
+        round(threshold - MARGIN, 3),
+        begun,
+        top / max(bottom, 1.0),
+    )
 
 
 def _middle_of_best(counts: Array) -> int:
-    """[candidates, 2] -> the middle of the longest row of candidates with the best F1; of equals the highest."""
+    """[candidates, 2] -> the middle of the longest row of candidates with the best F1.
+
+    Of equals the highest.
+    """
     with np.errstate(invalid="ignore"):
         f1 = np.nan_to_num(counts[:, 0] / counts[:, 1])
     best = np.isclose(f1, f1.max(), rtol=0, atol=1e-12)

@@ -1,7 +1,7 @@
 """The policy plays: what it presses on its own, where it spends its time, and whether it wins.
 
-It takes the chair of a recorded player: the same opponents, the same seats, the same seeds. A game without a simulator is
-judged one frame ahead on recorded contexts; its figures say so.
+It takes the chair of a recorded player: the same opponents, the same seats, the same seeds. A game
+without a simulator is judged one frame ahead on recorded contexts; its figures say so.
 """
 
 from __future__ import annotations
@@ -42,13 +42,16 @@ class Games:
     """Matches of one player in all chairs: its seats, the score of each, and the first few to look at."""
 
     seats: list[Seat] = field(default_factory=list)
-    score: dict[str, list[float]] = field(default_factory=dict)  # opponent -> 1, 0.5, 0 of each match, in order of chairs
+    # opponent -> 1, 0.5, 0 of each match, in order of chairs
+    score: dict[str, list[float]] = field(default_factory=dict)
     shown: list[Played] = field(default_factory=list)
 
     def add(self, game: Game, chair: Chair, played: Played, *, show: bool = False) -> None:
         """One more match."""
         winner = played.outcome.winner
-        self.score.setdefault(chair.opponent, []).append(0.5 if winner is None else float(winner == chair.seat))
+        self.score.setdefault(chair.opponent, []).append(
+            0.5 if winner is None else float(winner == chair.seat)
+        )
         self.seats.append(seat_of(game.schema, played.episode.columns, len(self.seats), chair.seat))
         if show:
             self.shown.append(played)
@@ -60,14 +63,19 @@ class Nothing:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
-    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+    def start(
+        self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
+    ) -> Any:
         """How many matches there are."""
         return len(seeds)
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """Zeros."""
         each = self.schema.controls.slots // self.schema.players
-        return {key: np.zeros((state, each), self.schema.columns[key].dtype) for key in self.schema.control_keys}, state
+        return {
+            key: np.zeros((state, each), self.schema.columns[key].dtype)
+            for key in self.schema.control_keys
+        }, state
 
 
 class LookUp:
@@ -76,7 +84,9 @@ class LookUp:
     def __init__(self, schema: Schema, table: Table) -> None:
         self.schema, self.table = schema, table
 
-    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+    def start(
+        self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
+    ) -> Any:
         """Seeds, seats and frames of the matches."""
         frame = np.zeros(len(seeds), np.int64)
         if state is not None and where is not None:
@@ -94,9 +104,15 @@ class LookUp:
                 answer[key] = np.clip(values, *column.field.limits).astype(column.dtype)[:, None]
                 continue
             before = (view[key][:, 0] != 0).astype(int)
-            chance = self.table.chance[key][situation, before] if key in self.table.chance else np.zeros(len(seeds))
+            chance = (
+                self.table.chance[key][situation, before]
+                if key in self.table.chance
+                else np.zeros(len(seeds))
+            )
             down = noise(seeds, frame, players, DRAW + at) < chance
-            answer[key] = (down if isinstance(column.field, Flag) else down.astype(column.dtype))[:, None]
+            answer[key] = (down if isinstance(column.field, Flag) else down.astype(column.dtype))[
+                :, None
+            ]
         return answer, (seeds, players, frame + 1)
 
 
@@ -115,8 +131,8 @@ def chairs(
 ) -> list[Chair]:
     """The chairs of recorded players whose opponents can be called by name; with `against`, against that agent from each seat.
 
-    `matches` of them: those of the data first, then new seeds. With a name those chairs only in which that player sat. Empty
-    where no opponent is known. Another `purpose` has other new seeds.
+    `matches` of them: those of the data first, then new seeds. With a name those chairs only in
+    which that player sat. Empty where no opponent is known. Another `purpose` has other new seeds.
     """
     found: dict[tuple[str, int, str | None], list[int]] = {}
     known: dict[str, bool] = {}
@@ -125,22 +141,41 @@ def chairs(
         usual = _most_frequent([name for _, _, name, _ in sat])
         for match in range(max(1, matches // len(players))):
             for seat in players:
-                found.setdefault((against, seat, usual), []).append(stable_hash(purpose, against, match) >> 1)
-        return [Chair(opponent, seat, tuple(seeds), who) for (opponent, seat, who), seeds in found.items()]
-    chosen = [(seed, seat, who, other) for seed, seat, who, other in sat if callable_name(game, other, known)]
+                found.setdefault((against, seat, usual), []).append(
+                    stable_hash(purpose, against, match) >> 1
+                )
+        return [
+            Chair(opponent, seat, tuple(seeds), who)
+            for (opponent, seat, who), seeds in found.items()
+        ]
+    chosen = [
+        (seed, seat, who, other)
+        for seed, seat, who, other in sat
+        if callable_name(game, other, known)
+    ]
     for match in range(matches if chosen else 0):
         seed, seat, who, other = chosen[match % len(chosen)]
         again = match // len(chosen)
-        found.setdefault((other, seat, who), []).append(seed if not again else stable_hash(purpose, seed, again) >> 1)
-    return [Chair(opponent, seat, tuple(seeds), who) for (opponent, seat, who), seeds in found.items()]
+        found.setdefault((other, seat, who), []).append(
+            seed if not again else stable_hash(purpose, seed, again) >> 1
+        )
+    return [
+        Chair(opponent, seat, tuple(seeds), who) for (opponent, seat, who), seeds in found.items()
+    ]
 
 
-def _who_sat(store: Store, episodes: Sequence[int], players: Sequence[int]) -> Iterator[tuple[int, int, str, str]]:
+def _who_sat(
+    store: Store, episodes: Sequence[int], players: Sequence[int]
+) -> Iterator[tuple[int, int, str, str]]:
     """(seed, seat, who sat there, the opponent) of two-player episodes whose metadata tell."""
     for number in episodes:
         meta = store.meta_of(int(number))
         names, seed = meta.get("players"), meta.get("seed")
-        if isinstance(names, list) and len(names) == store.schema.players == 2 and isinstance(seed, int):
+        if (
+            isinstance(names, list)
+            and len(names) == store.schema.players == 2
+            and isinstance(seed, int)
+        ):
             for seat in players:
                 yield seed, seat, str(names[seat]), str(names[1 - seat])
 
@@ -162,7 +197,12 @@ def callable_name(game: Game, spec: str, known: dict[str, bool] | None = None) -
 
 
 def play_in(
-    game: Game, sitting: Sequence[Chair], agent: Agent, name: str, options: Mapping[str, Any], progress: Report | None = None
+    game: Game,
+    sitting: Sequence[Chair],
+    agent: Agent,
+    name: str,
+    options: Mapping[str, Any],
+    progress: Report | None = None,
 ) -> Games:
     """Play all chairs' matches."""
     games, total = Games(), sum(len(chair.seeds) for chair in sitting)
@@ -181,14 +221,18 @@ def play_demonstrators(
     games, total = Games(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
         assert chair.demonstrator
-        for played in _matches(game, chair, specs.agent(chair.demonstrator, game), chair.demonstrator, options):
+        for played in _matches(
+            game, chair, specs.agent(chair.demonstrator, game), chair.demonstrator, options
+        ):
             games.add(game, chair, played)
             if progress:
                 progress(len(games.seats), total)
     return games
 
 
-def _matches(game: Game, chair: Chair, agent: Agent, name: str, options: Mapping[str, Any]) -> Iterator[Played]:
+def _matches(
+    game: Game, chair: Chair, agent: Agent, name: str, options: Mapping[str, Any]
+) -> Iterator[Played]:
     agents, players = [agent, specs.agent(chair.opponent, game)], [name, chair.opponent]
     if chair.seat == 1:
         agents, players = agents[::-1], players[::-1]
@@ -214,14 +258,18 @@ class Behaviour:
     paired: bool = False  # all were counted on the episodes of the data
 
 
-def behaviour_in_play(schema: Schema, data: Sequence[Seat], everybody: Mapping[str, Games]) -> Behaviour:
+def behaviour_in_play(
+    schema: Schema, data: Sequence[Seat], everybody: Mapping[str, Games]
+) -> Behaviour:
     """Count the matches of the policy (called "") and of the baselines."""
     counted = {name: tally(schema, games.seats) for name, games in everybody.items()}
     how = f"{len(everybody[''].seats)} matches, in the chairs of recorded players"
     return Behaviour(how, counted.pop(""), tally(schema, data), counted)
 
 
-def behaviour_one_frame_ahead(schema: Schema, everybody: Mapping[str, Asked], manner: str) -> Behaviour:
+def behaviour_one_frame_ahead(
+    schema: Schema, everybody: Mapping[str, Asked], manner: str
+) -> Behaviour:
     """Count what everybody would have pressed at each recorded frame, given the truth up to there."""
     names = ("", "copy_last", "never_press", "look_up")
     asked = {name: tally(schema, everybody[name].seats, everybody[name].answers) for name in names}
@@ -229,21 +277,32 @@ def behaviour_one_frame_ahead(schema: Schema, everybody: Mapping[str, Asked], ma
     return Behaviour(how, asked.pop(""), tally(schema, everybody[""].seats), asked, paired=True)
 
 
-def figures(found: Behaviour, *, states: bool = True) -> tuple[dict[str, Figure], dict[str, dict[str, Interval]]]:
-    """Ratios of each button and distances of each state, beside the baselines; and the ratios by button, for the gate."""
+def figures(
+    found: Behaviour, *, states: bool = True
+) -> tuple[dict[str, Figure], dict[str, dict[str, Interval]]]:
+    """Ratios of each button and distances of each state, beside the baselines.
+
+    And the ratios by button, for the gate.
+    """
     real = halves(found.data)
     out: dict[str, Figure] = {}
     by_button = {}
     for button in found.data.buttons:
         by_button[button] = own = ratios(found.play, found.data, button, paired=found.paired)
         floor = ratios(*real, button)
-        others = {name: ratios(counts, found.data, button, paired=found.paired) for name, counts in found.baselines.items()}
+        others = {
+            name: ratios(counts, found.data, button, paired=found.paired)
+            for name, counts in found.baselines.items()
+        }
         for metric, value in own.items():
             beside = {"real": floor[metric]}
             beside |= {name: values[metric] for name, values in others.items()}
             out[f"{metric}.{button}"] = Figure(value, _in_order(metric, beside))
     for key in found.play.time if states else ():
-        beside = {name: state_distance(counts, found.data, key) for name, counts in found.baselines.items()}
+        beside = {
+            name: state_distance(counts, found.data, key)
+            for name, counts in found.baselines.items()
+        }
         beside = _in_order("state_distance", beside | {"real": state_distance(*real, key)})
         out[f"state_distance.{key}"] = Figure(state_distance(found.play, found.data, key), beside)
     return out, by_button
@@ -253,11 +312,18 @@ def strength(everybody: Mapping[str, Games]) -> dict[str, Figure]:
     """Win rates by opponent, and the gap to the demonstrator over all matches: paired, for the same seeds were played."""
     found = {}
     for opponent in everybody[""].score:
-        rates = {name: bootstrap_mean(np.array(games.score[opponent])) for name, games in everybody.items()}
+        rates = {
+            name: bootstrap_mean(np.array(games.score[opponent]))
+            for name, games in everybody.items()
+        }
         found[f"win_rate.{opponent}"] = Figure(rates[""], _in_order("win_rate", rates))
     if "demonstrator" in everybody:
         shown = _all_scores(everybody["demonstrator"])
-        gaps = {name: _all_scores(games) - shown for name, games in everybody.items() if name != "demonstrator"}
+        gaps = {
+            name: _all_scores(games) - shown
+            for name, games in everybody.items()
+            if name != "demonstrator"
+        }
         rates = {name: bootstrap_ratio(gap, np.ones(len(gap))) for name, gap in gaps.items()}
         found["win_rate_gap"] = Figure(rates[""], _in_order("win_rate_gap", rates))
     return found

@@ -1,7 +1,8 @@
 """The behaviour gate: nothing is called good that does not press as its demonstrators press.
 
-Every used button (at least 50 presses begun in the data) must be down, and begin to be down, about as often in play as in
-the data. What failed is written beside the checkpoint, and whoever plays with it carries the mark.
+Every used button (at least 50 presses begun in the data) must be down, and begin to be down, about
+as often in play as in the data. What failed is written beside the checkpoint, and whoever plays
+with it carries the mark.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Gate:
     @property
     def passed(self) -> bool:
         """Every used button passes, and there is one."""
-        return all(control.passed for control in self.controls) and any(control.used for control in self.controls)
+        return all(control.passed for control in self.controls) and any(
+            control.used for control in self.controls
+        )
 
     @property
     def why(self) -> list[str]:
@@ -83,7 +86,9 @@ class Gate:
         }
 
 
-def judge(schema: Schema, play: Tally, data: Tally, ratios: Mapping[str, Mapping[str, Interval]]) -> Gate:
+def judge(
+    schema: Schema, play: Tally, data: Tally, ratios: Mapping[str, Mapping[str, Interval]]
+) -> Gate:
     """Look at every button's ratios (`tally.ratios`), and where a bad one goes wrong."""
     keys = state_keys(schema)
     field = schema.columns[keys[0]].field if keys else None
@@ -94,32 +99,52 @@ def judge(schema: Schema, play: Tally, data: Tally, ratios: Mapping[str, Mapping
         used = onsets >= ENOUGH
         states = counting.worst_states(play, data, button, names) if used and keys else []
         failed = _failures(button, found, states) if used else ()
-        controls.append(Control(button, onsets, used, found["press_ratio"], found["onset_ratio"], failed, tuple(states)))
+        controls.append(
+            Control(
+                button,
+                onsets,
+                used,
+                found["press_ratio"],
+                found["onset_ratio"],
+                failed,
+                tuple(states),
+            )
+        )
     return Gate(tuple(controls))
 
 
 def strain(play: Tally, data: Tally) -> float:
     """How far used buttons are from the data in frames down and presses begun: 0 is the same, 1 where the gate ends.
 
-    The root mean square of logarithms, so that twice is as far as half; a button that is never pressed is FARTHEST away.
+    The root mean square of logarithms, so that twice is as far as half; a button that is never
+    pressed is FARTHEST away.
     """
     used = data.begun.sum(0) >= ENOUGH
     away = []
     for kind, (_, most) in (("down", PRESS), ("begun", ONSET)):
         with np.errstate(divide="ignore", invalid="ignore"):
-            rates = [getattr(side, kind).sum(0)[used] / side.frames.sum(0)[used] for side in (play, data)]
+            rates = [
+                getattr(side, kind).sum(0)[used] / side.frames.sum(0)[used] for side in (play, data)
+            ]
             away.append(np.abs(np.log(rates[0] / rates[1])) / np.log(most))
     known = np.minimum(np.nan_to_num(np.concatenate(away), nan=FARTHEST, posinf=FARTHEST), FARTHEST)
     return float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
 
 
-def _failures(button: str, found: Mapping[str, Interval], states: Sequence[Mapping[str, float | str]]) -> tuple[str, ...]:
+def _failures(
+    button: str, found: Mapping[str, Interval], states: Sequence[Mapping[str, float | str]]
+) -> tuple[str, ...]:
     where = _where(states)
     failed = []
-    for what, verb, (low, high) in (("press_ratio", "is down", PRESS), ("onset_ratio", "begins", ONSET)):
+    for what, verb, (low, high) in (
+        ("press_ratio", "is down", PRESS),
+        ("onset_ratio", "begins", ONSET),
+    ):
         ratio = found[what].value
         if not low <= ratio <= high:  # so written, a NaN fails
-            failed.append(f"{button} {verb} {ratio:.2f} times as often as in the data, allowed is {low:g} .. {high:g}{where}")
+            failed.append(
+                f"{button} {verb} {ratio:.2f} times as often as in the data, allowed is {low:g} .. {high:g}{where}"
+            )
     return tuple(failed)
 
 
@@ -128,7 +153,9 @@ def _where(states: Sequence[Mapping[str, float | str]]) -> str:
         return ""
     first = states[0]
     shares = _share(first["press"]), _share(first["press_data"])
-    return f"; most of it while {first['state']}: down {shares[0]} of frames, in the data {shares[1]}"
+    return (
+        f"; most of it while {first['state']}: down {shares[0]} of frames, in the data {shares[1]}"
+    )
 
 
 def _share(value: float | str) -> str:
@@ -144,10 +171,15 @@ def mark_of(checkpoint: Path) -> str:
     """What whoever plays with this checkpoint must carry: empty if it passed the gate, or was never judged."""
     try:
         found = json.loads((checkpoint / FILE).read_bytes())
-        passed, why = bool(found["gate"]["passed"]), [str(sentence) for sentence in found["gate"]["why"]]
+        passed, why = (
+            bool(found["gate"]["passed"]),
+            [str(sentence) for sentence in found["gate"]["why"]],
+        )
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError, KeyError, TypeError):
         return "its evaluation cannot be read"
     more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
-    return "" if passed else f"failed the behaviour gate: {why[0] if why else 'no reason given'}{more}"
+    return (
+        "" if passed else f"failed the behaviour gate: {why[0] if why else 'no reason given'}{more}"
+    )

@@ -92,12 +92,17 @@ class Figure:
 
     def to_json(self) -> dict[str, Any]:
         """`{value, low, high, baselines}`; what is no number is null."""
-        return {**_plain(self.value), "baselines": {name: _plain(value) for name, value in self.baselines.items()}}
+        return {
+            **_plain(self.value),
+            "baselines": {name: _plain(value) for name, value in self.baselines.items()},
+        }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Figure:
         """The inverse of `to_json`."""
-        return Figure(_interval(data), {name: _interval(value) for name, value in data["baselines"].items()})
+        return Figure(
+            _interval(data), {name: _interval(value) for name, value in data["baselines"].items()}
+        )
 
 
 def metric_of(name: str) -> Metric:
@@ -106,8 +111,12 @@ def metric_of(name: str) -> Metric:
 
 
 def _plain(interval: Interval) -> dict[str, float | None]:
-    return {key: value if math.isfinite(value) else None for key, value in interval._asdict().items()}
+    return {
+        key: value if math.isfinite(value) else None for key, value in interval._asdict().items()
+    }
 
 
 def _interval(data: Mapping[str, Any]) -> Interval:
-    return Interval(*(math.nan if data[key] is None else float(data[key]) for key in Interval._fields))
+    return Interval(
+        *(math.nan if data[key] is None else float(data[key]) for key in Interval._fields)
+    )

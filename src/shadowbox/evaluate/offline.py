@@ -1,6 +1,7 @@
 """Figures of answers to recorded frames: every one an interval over episodes, beside what the baselines score.
 
-All are ratios or other functions of sums over episodes, so each is computed from parts [E, ...], one an episode.
+All are ratios or other functions of sums over episodes, so each is computed from parts [E, ...],
+one an episode.
 """
 
 from __future__ import annotations
@@ -47,14 +48,28 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
     found: dict[str, Figure] = {}
 
     def add(metric: str, of: Callable[[Asked], Interval], suffix: str = "") -> None:
-        others = {name: of(everybody[name]) for name in BY_NAME[metric].baselines if name in everybody}
+        others = {
+            name: of(everybody[name]) for name in BY_NAME[metric].baselines if name in everybody
+        }
         found[f"{metric}.{suffix}" if suffix else metric] = Figure(of(everybody[""]), others)
 
     def of_buttons(group: Sequence[str], suffix: str = "") -> None:
         add("onset_f1", lambda asked: onset_f1(asked, group, tolerance), suffix)
-        add("onset_f1_sampled", lambda asked: _ratio_of(asked, lambda s, a: _drawn_counts(s, a, group, tolerance)), suffix)
-        add("press_f1", lambda asked: _ratio_of(asked, lambda s, a: _press_counts(s, a, group)), suffix)
-        add("onset_nll", lambda asked: _ratio_of(asked, lambda s, a: _onset_cost(s, a, group)), suffix)
+        add(
+            "onset_f1_sampled",
+            lambda asked: _ratio_of(asked, lambda s, a: _drawn_counts(s, a, group, tolerance)),
+            suffix,
+        )
+        add(
+            "press_f1",
+            lambda asked: _ratio_of(asked, lambda s, a: _press_counts(s, a, group)),
+            suffix,
+        )
+        add(
+            "onset_nll",
+            lambda asked: _ratio_of(asked, lambda s, a: _onset_cost(s, a, group)),
+            suffix,
+        )
         add("onset_ece", lambda asked: _calibration(asked, group), suffix)
 
     if names:
@@ -64,34 +79,57 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
         add("copycat_gap", lambda asked: _mean_of(asked, _gap))
         add("val/btn_pressed_acc", lambda asked: _ratio_of(asked, _pressed_right))
     if sticks:
-        add("stick_change_error", lambda asked: _ratio_of(asked, lambda s, a: _change_error(s, a, sticks)))
-        add("val/stick_mae", lambda asked: _ratio_of(asked, lambda s, a: _stick_error(s, a, sticks)))
-    standing = list(dict.fromkeys(name for answer in everybody[""].answers for name in answer.stick_cost))
+        add(
+            "stick_change_error",
+            lambda asked: _ratio_of(asked, lambda s, a: _change_error(s, a, sticks)),
+        )
+        add(
+            "val/stick_mae", lambda asked: _ratio_of(asked, lambda s, a: _stick_error(s, a, sticks))
+        )
+    standing = list(
+        dict.fromkeys(name for answer in everybody[""].answers for name in answer.stick_cost)
+    )
     if standing:
         add("stick_nll", lambda asked: _ratio_of(asked, lambda s, a: _place_cost(s, a, standing)))
     for name in names:
         of_buttons([name], name)
     for name in standing:
-        add("stick_nll", lambda asked, name=name: _ratio_of(asked, lambda s, a: _place_cost(s, a, [name])), name)  # type: ignore[misc]
+        add(
+            "stick_nll",
+            lambda asked, name=name: _ratio_of(asked, lambda s, a: _place_cost(s, a, [name])),
+            name,
+        )  # type: ignore[misc]
     for name in sticks:
-        add("stick_change_error", lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])), name)  # type: ignore[misc]
+        add(
+            "stick_change_error",
+            lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])),
+            name,
+        )  # type: ignore[misc]
     return found
 
 
 def onset_f1(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
-    """F1 of proposed onsets of these buttons together; thresholds come from the other half of the episodes."""
+    """F1 of proposed onsets of these buttons together.
+
+    Thresholds come from the other half of the episodes.
+    """
     thresholds = _thresholds(asked, names)
 
     def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
         chosen = thresholds[1 - asked.half[seat.episode]]
         found = [presses.match(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
-        return sum(2.0 * pairs.hits for pairs in found), sum(float(pairs.truths + pairs.guesses) for pairs in found)
+        return sum(2.0 * pairs.hits for pairs in found), sum(
+            float(pairs.truths + pairs.guesses) for pairs in found
+        )
 
     return _ratio_of(asked, counts)
 
 
 def best_threshold(chance: Array, happened: Array) -> float:
-    """The threshold with the best F1, of equals the highest: [N], bool [N]. Above all chances where nothing happened."""
+    """The threshold with the best F1, of equals the highest: [N], bool [N].
+
+    Above all chances where nothing happened.
+    """
     if not happened.any():
         return np.inf
     tried = np.unique(np.quantile(chance[happened], np.linspace(0, 1, CANDIDATES)))
@@ -115,15 +153,21 @@ def reliability_curves(asked: Asked) -> dict[str, Array]:
 def onset_timing(asked: Asked, reach: int = 8) -> Array:
     """How many presses are proposed so many frames too early or late, how many never, and how many in vain: [2 reach + 3].
 
-    Place `reach` is the right frame; then come presses of the data without a partner, and proposals without one.
+    Place `reach` is the right frame; then come presses of the data without a partner, and proposals
+    without one.
     """
-    thresholds = _thresholds(asked, list(dict.fromkeys(name for seat in asked.seats for name in seat.down)))
+    thresholds = _thresholds(
+        asked, list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
+    )
     counts = np.zeros(2 * reach + 3, np.int64)
     for seat, answer in asked.pairs:
         for real, proposed in _onsets(seat, answer, thresholds[1 - asked.half[seat.episode]]):
             offsets = presses.nearest(real, proposed, reach)
             counts[:-2] += np.bincount(offsets + reach, minlength=2 * reach + 1)
-            counts[-2:] += np.count_nonzero(real) - len(offsets), np.count_nonzero(proposed) - len(offsets)
+            counts[-2:] += (
+                np.count_nonzero(real) - len(offsets),
+                np.count_nonzero(proposed) - len(offsets),
+            )
     return counts
 
 
@@ -135,11 +179,16 @@ def _press_counts(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[flo
     for name in names:
         if name in seat.down:
             guess, truth = answer.chance[name] > 0.5, seat.down[name]
-            top, bottom = top + 2 * float((guess & truth).sum()), bottom + float(guess.sum() + truth.sum())
+            top, bottom = (
+                top + 2 * float((guess & truth).sum()),
+                bottom + float(guess.sum() + truth.sum()),
+            )
     return top, bottom
 
 
-def _drawn_counts(seat: Seat, answer: Answer, names: Sequence[str], tolerance: int) -> tuple[float, float]:
+def _drawn_counts(
+    seat: Seat, answer: Answer, names: Sequence[str], tolerance: int
+) -> tuple[float, float]:
     top = bottom = 0.0
     for name in names:
         if name in seat.down:
@@ -169,7 +218,9 @@ def _pressed_right(seat: Seat, answer: Answer) -> tuple[float, float]:
 
 
 def _stick_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
-    errors = [np.abs(answer.position[name] - seat.stick[name]) for name in names if name in seat.stick]
+    errors = [
+        np.abs(answer.position[name] - seat.stick[name]) for name in names if name in seat.stick
+    ]
     return float(sum(error.sum() for error in errors)), float(sum(len(error) for error in errors))
 
 
@@ -177,7 +228,9 @@ def _change_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[flo
     top = bottom = 0.0
     for name in names:
         if name in seat.stick:
-            error, moved = presses.change_error(answer.position[name], seat.stick[name], seat.stick_before[name])
+            error, moved = presses.change_error(
+                answer.position[name], seat.stick[name], seat.stick_before[name]
+            )
             top, bottom = top + error, bottom + moved
     return top, bottom
 
@@ -206,7 +259,9 @@ def _ratio_of(asked: Asked, counts: Callable[[Seat, Answer], tuple[float, float]
 
 
 def _mean_of(asked: Asked, values: Callable[[Seat, Answer], Array]) -> Interval:
-    return _ratio_of(asked, lambda seat, answer: (float(values(seat, answer).sum()), float(seat.frames)))
+    return _ratio_of(
+        asked, lambda seat, answer: (float(values(seat, answer).sum()), float(seat.frames))
+    )
 
 
 def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
@@ -215,16 +270,23 @@ def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
     def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
         chosen = thresholds[1 - asked.half[seat.episode]]
         found = [presses.nearest(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
-        return sum(float(offsets.sum()) for offsets in found), sum(float(len(offsets)) for offsets in found)
+        return sum(float(offsets.sum()) for offsets in found), sum(
+            float(len(offsets)) for offsets in found
+        )
 
     return _ratio_of(asked, counts)
 
 
-def _onsets(seat: Seat, answer: Answer, thresholds: Mapping[str, float]) -> Iterator[tuple[Array, Array]]:
+def _onsets(
+    seat: Seat, answer: Answer, thresholds: Mapping[str, float]
+) -> Iterator[tuple[Array, Array]]:
     """Real and proposed onsets of each button."""
     for name, threshold in thresholds.items():
         if name in seat.down:
-            yield presses.onsets(seat.down[name]), presses.proposed(answer.chance[name] >= threshold, seat.before[name])
+            yield (
+                presses.onsets(seat.down[name]),
+                presses.proposed(answer.chance[name] >= threshold, seat.before[name]),
+            )
 
 
 def _thresholds(asked: Asked, names: Sequence[str]) -> dict[int, dict[str, float]]:
@@ -244,7 +306,9 @@ def _bounds(asked: Asked, name: str) -> Array:
     """Bins of the chance that a press of this button begins."""
     chosen = [(s, a) for s, a in asked.pairs if name in s.down]
     chance = np.concatenate([a.chance[name][~s.before[name]] for s, a in chosen])
-    return reliability.edges(chance, np.concatenate([s.down[name][~s.before[name]] for s, a in chosen]))
+    return reliability.edges(
+        chance, np.concatenate([s.down[name][~s.before[name]] for s, a in chosen])
+    )
 
 
 def _binned(asked: Asked, names: Sequence[str], bounds: Mapping[str, Array]) -> Array:
@@ -255,11 +319,16 @@ def _binned(asked: Asked, names: Sequence[str], bounds: Mapping[str, Array]) -> 
         for name in names:
             free = ~seat.before[name] if name in seat.down else np.zeros(0, bool)
             p = answer.chance[name][free] if len(free) else np.zeros(0)
-            parts.append(reliability.binned(p, seat.down[name][free] if len(free) else np.zeros(0, bool), bounds[name]))
+            parts.append(
+                reliability.binned(
+                    p, seat.down[name][free] if len(free) else np.zeros(0, bool), bounds[name]
+                )
+            )
         found[seat.episode] = found.get(seat.episode, 0) + np.concatenate(parts, -1)
     return np.array([found[episode] for episode in sorted(found)])
 
 
 def _calibration(asked: Asked, names: Sequence[str]) -> Interval:
-    own = {name: _bounds(asked, name) for name in names}  # of a baseline: its own chances, its own bins
+    # of a baseline: its own chances, its own bins
+    own = {name: _bounds(asked, name) for name in names}
     return bootstrap(reliability.error, _binned(asked, names, own), reflect=True)

@@ -46,7 +46,8 @@ class Settings:
     against: str | None = None  # instead of the opponents in the data
     side: str = "val"  # of the split; the look-up table is counted on the others
     split: Split | None = None  # None: as in training, where that is known
-    seats: tuple[int, ...] | None = None  # whose players it is compared with; None: those that it learned from
+    # whose players it is compared with; None: those that it learned from
+    seats: tuple[int, ...] | None = None
     most: int = 100  # episodes that are asked about
     tolerance: int = 2  # frames between onsets that count as the same press
     temperature: float = 1.0
@@ -56,7 +57,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.matches < 2 or self.most < 2 or self.tolerance < 0:
-            raise UsageError(f"{self.matches} matches, {self.most} episodes, tolerance {self.tolerance}: at least 2, 2 and 0")
+            raise UsageError(
+                f"{self.matches} matches, {self.most} episodes, tolerance {self.tolerance}: at least 2, 2 and 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,26 @@ class Evaluation:
         """Flat numbers by name; those that are no number are left out."""
         used = [control for control in self.gate.controls if control.used]
         found: dict[str, float] = {"eval/gate": float(self.gate.passed)}
-        for name, values in (("press", [c.press.value for c in used]), ("onset", [c.onset.value for c in used])):
+        for name, values in (
+            ("press", [c.press.value for c in used]),
+            ("onset", [c.onset.value for c in used]),
+        ):
             finite = [value if math.isfinite(value) else 0.0 for value in values]
             if finite:
-                found |= {f"eval/{name}_ratio_min": min(finite), f"eval/{name}_ratio_max": max(finite)}
+                found |= {
+                    f"eval/{name}_ratio_min": min(finite),
+                    f"eval/{name}_ratio_max": max(finite),
+                }
         for name, figure in (*self.offline.items(), *self.closed_loop.items()):
             flat = {"": figure.value.value, ".low": figure.value.low, ".high": figure.value.high}
-            flat |= {f"/{baseline}": interval.value for baseline, interval in figure.baselines.items()}
-            found |= {f"eval/{name}{suffix}": float(value) for suffix, value in flat.items() if math.isfinite(value)}
+            flat |= {
+                f"/{baseline}": interval.value for baseline, interval in figure.baselines.items()
+            }
+            found |= {
+                f"eval/{name}{suffix}": float(value)
+                for suffix, value in flat.items()
+                if math.isfinite(value)
+            }
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -109,7 +124,10 @@ def evaluate(
     checkpoint: str | Path, store: str | Path, settings: Settings | None = None, *, game: Game | None = None,
     progress: Report | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store; the verdict is left beside the checkpoint."""
+    """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store.
+
+    The verdict is left beside the checkpoint.
+    """
     settings, told = settings or Settings(), _teller(progress)
     subject = subject_of(str(checkpoint), Store(store), settings, game)
     material = _material(subject, settings)
@@ -134,7 +152,10 @@ def evaluate(
         material.episodes[:4],
         _facts(subject, material, sitting, settings),
     )
-    write_whole(subject.folder / gate.FILE, (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode())
+    write_whole(
+        subject.folder / gate.FILE,
+        (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode(),
+    )
     return result
 
 
@@ -178,8 +199,19 @@ def subject_of(name: str, store: Store, settings: Settings, game: Game | None) -
     policy = built(found, store.schema, settings.device, game.encodings)
     if settings.player:
         policy.style_of([settings.player])  # who is a stranger is refused before anything is asked
-    players = settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
-    return Subject(name, folder, found, policy, game, store, players, settings.split or learned.split(folder)[0] or Split())
+    players = (
+        settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
+    )
+    return Subject(
+        name,
+        folder,
+        found,
+        policy,
+        game,
+        store,
+        players,
+        settings.split or learned.split(folder)[0] or Split(),
+    )
 
 
 @dataclass(frozen=True)
@@ -196,7 +228,10 @@ class _Material:
 
         seats, counted = self.seats, self.counted
         if policy.design.answers:
-            seats, counted = ([recorded.as_answered(seat, policy.values.sources) for seat in some] for some in (seats, counted))
+            seats, counted = (
+                [recorded.as_answered(seat, policy.values.sources) for seat in some]
+                for some in (seats, counted)
+            )
         return replace(self, seats=placed(policy, seats), counted=placed(policy, counted))
 
 
@@ -205,27 +240,43 @@ def _material(subject: Subject, settings: Settings) -> _Material:
     everyone = [episode for episode in range(len(store)) if _sat(subject, settings.player, episode)]
     chosen = sorted(set(everyone) & set(unseen(subject, settings.side)))[: settings.most]
     if len(chosen) < 2:
-        whose = f"{len(everyone)} episodes" + (f" of '{settings.player}'" if settings.player else "")
+        whose = f"{len(everyone)} episodes" + (
+            f" of '{settings.player}'" if settings.player else ""
+        )
         raise UsageError(f"{store.path}: {len(chosen)} of its {whose} are on the side '{settings.side}'; "
                          "two at least are needed, for intervals draw episodes: record more, or name another side")  # fmt: skip
     others = sorted(set(everyone) - set(chosen))[: 2 * settings.most]
     if not others:
-        raise UsageError(f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on")
-    seats, counted = (list(recorded.seats(store, some, subject.players, settings.player)) for some in (chosen, others))
+        raise UsageError(
+            f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on"
+        )
+    seats, counted = (
+        list(recorded.seats(store, some, subject.players, settings.player))
+        for some in (chosen, others)
+    )
     return _Material(chosen, seats, counted).shown_to(policy)
 
 
 def _sat(subject: Subject, player: str, episode: int) -> bool:
     """Whether that player has a seat of this episode; without a name anybody does."""
-    return not player or any(recorded.who_sat(subject.store, episode, seat) == player for seat in subject.players)
+    return not player or any(
+        recorded.who_sat(subject.store, episode, seat) == player for seat in subject.players
+    )
 
 
 def unseen(subject: Subject, side: str) -> list[int]:
-    """The episodes of one side; refused where the run learned from some of them, unless that is what was asked for."""
+    """The episodes of one side.
+
+    Refused where the run learned from some of them, unless that is what was asked for.
+    """
     store, split = subject.store, subject.split
     chosen: list[int] = split.episodes(store, side).tolist()
     known, fingerprint = learned.split(subject.folder)
-    learnt = known.episodes(store, "train").tolist() if known and fingerprint == store.fingerprint else []
+    learnt = (
+        known.episodes(store, "train").tolist()
+        if known and fingerprint == store.fingerprint
+        else []
+    )
     both = set(chosen) & set(learnt)
     if both and side in ("val", "test"):
         raise UsageError(f"{len(both)} of the {len(chosen)} episodes on the side '{side}' of {split} were learned from: "
@@ -233,24 +284,34 @@ def unseen(subject: Subject, side: str) -> list[int]:
     return chosen
 
 
-def _chairs(subject: Subject, episodes: Sequence[int], settings: Settings) -> list[closed_loop.Chair]:
+def _chairs(
+    subject: Subject, episodes: Sequence[int], settings: Settings
+) -> list[closed_loop.Chair]:
     game, store = subject.game, subject.store
     if game.world is None:
         return []
-    found = closed_loop.chairs(game, store, episodes, subject.players, settings.matches, settings.against, settings.player)
+    found = closed_loop.chairs(
+        game, store, episodes, subject.players, settings.matches, settings.against, settings.player
+    )
     if not found:
-        raise UsageError(f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC")
+        raise UsageError(
+            f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC"
+        )
     return found
 
 
-def _asked(subject: Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller) -> dict[str, Asked]:
+def _asked(
+    subject: Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller
+) -> dict[str, Asked]:
     """The policy, called "", and what the baselines say to the same frames."""
     from shadowbox.evaluate.answers import ask
     from shadowbox.play.policy_agent import TUNED
 
     tuned = settings.threshold == TUNED
     if tuned and subject.game.world is None:
-        raise UsageError(f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number")
+        raise UsageError(
+            f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number"
+        )
     heat = subject.heat(settings)
     limit = None if tuned else settings.threshold
     answers = ask(
@@ -262,11 +323,17 @@ def _asked(subject: Subject, seats: Sequence[Seat], table: Table, settings: Sett
         "rate": table.usual,
         "look_up": table.look_up,
     }
-    return {"": answers} | {name: Asked(seats, [say(seat) for seat in seats]) for name, say in others.items()}
+    return {"": answers} | {
+        name: Asked(seats, [say(seat) for seat in seats]) for name, say in others.items()
+    }
 
 
 def _played(
-    subject: Subject, sitting: Sequence[closed_loop.Chair], table: Table, settings: Settings, told: Teller
+    subject: Subject,
+    sitting: Sequence[closed_loop.Chair],
+    table: Table,
+    settings: Settings,
+    told: Teller,
 ) -> dict[str, closed_loop.Games]:
     """The same matches by the policy, by its demonstrator where known, and by two baselines."""
     from shadowbox.play.policy_agent import Manner, PolicyAgent
@@ -274,16 +341,27 @@ def _played(
     game, options = subject.game, world_options(subject.store)
     manner = Manner(settings.temperature, settings.threshold, settings.player)
     agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
-    games = {"": closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", options, told("playing"))}
+    games = {
+        "": closed_loop.play_in(
+            game, sitting, agent, f"policy:{subject.name}", options, told("playing")
+        )
+    }
     players: dict[str, Any] = {
         "never_press": closed_loop.Nothing(game.schema),
         "look_up": closed_loop.LookUp(game.schema, table),
     }
     for who, player in players.items():
-        games[who] = closed_loop.play_in(game, sitting, player, who, options, told(f"playing {who}"))
+        games[who] = closed_loop.play_in(
+            game, sitting, player, who, options, told(f"playing {who}")
+        )
     games["copy_last"] = games["never_press"]  # it begins no press, so there is never one to repeat
-    if all(chair.demonstrator and closed_loop.callable_name(game, chair.demonstrator) for chair in sitting):
-        games["demonstrator"] = closed_loop.play_demonstrators(game, sitting, options, told("playing its demonstrator"))
+    if all(
+        chair.demonstrator and closed_loop.callable_name(game, chair.demonstrator)
+        for chair in sitting
+    ):
+        games["demonstrator"] = closed_loop.play_demonstrators(
+            game, sitting, options, told("playing its demonstrator")
+        )
     return games
 
 
@@ -300,12 +378,15 @@ def _behaved(
     return closed_loop.behaviour_one_frame_ahead(schema, everybody, _manner(settings))
 
 
-def _facts(subject: Subject, material: _Material, sitting: Sequence[closed_loop.Chair], settings: Settings) -> dict[str, Any]:
+def _facts(
+    subject: Subject, material: _Material, sitting: Sequence[closed_loop.Chair], settings: Settings
+) -> dict[str, Any]:
     """How it was judged."""
     return {
         "step": subject.found.step,
         "episodes": len(material.episodes),
-        "episodes_of_data": len(material.episodes) + len({seat.episode for seat in material.counted}),
+        "episodes_of_data": len(material.episodes)
+        + len({seat.episode for seat in material.counted}),
         "side": settings.side,
         "split": str(subject.split),
         "seats": list(subject.players),
@@ -314,7 +395,13 @@ def _facts(subject: Subject, material: _Material, sitting: Sequence[closed_loop.
         "opponents": sorted({chair.opponent for chair in sitting}),
         "tolerance": settings.tolerance,
         "manner": _manner(settings),
-        "heat": dict(zip((part.name for part in subject.policy.head.parts), subject.heat(settings), strict=True)),
+        "heat": dict(
+            zip(
+                (part.name for part in subject.policy.head.parts),
+                subject.heat(settings),
+                strict=True,
+            )
+        ),
         "fingerprint": subject.store.fingerprint,
     }
 
@@ -331,7 +418,9 @@ def _game(store: Store) -> Game:
 
     name = store.schema.name
     if name not in GAMES:
-        raise UsageError(f"{store.path} is of '{name}', which no game here is called; give its game: --game MODULE:NAME")
+        raise UsageError(
+            f"{store.path} is of '{name}', which no game here is called; give its game: --game MODULE:NAME"
+        )
     return load(name)
 
 

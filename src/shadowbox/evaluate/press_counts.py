@@ -1,7 +1,8 @@
 """How much was pressed, begun and held, and where time was spent: counted alike for recordings and for play.
 
-E: recorded episodes or played matches, B: buttons, S: states of the first named choice of a player. Seats of one episode are
-counted together: what two players of a match do depends on each other, and only episodes are drawn again for intervals.
+E: recorded episodes or played matches, B: buttons, S: states of the first named choice of a player.
+Seats of one episode are counted together: what two players of a match do depends on each other, and
+only episodes are drawn again for intervals.
 """
 
 from __future__ import annotations
@@ -40,9 +41,16 @@ class Tally:
 
 
 def tally(schema: Schema, seats: Iterable[Seat], answers: Sequence[Answer] | None = None) -> Tally:
-    """Count what was pressed at these seats; with `answers`, what would have been pressed one frame ahead in their place."""
+    """Count what was pressed at these seats.
+
+    With `answers`, what would have been pressed one frame ahead in their place.
+    """
     each = schema.controls.slots // schema.players
-    buttons = tuple(f"{key}[{at}]" if each > 1 else key for key in presses.button_keys(schema) for at in range(each))
+    buttons = tuple(
+        f"{key}[{at}]" if each > 1 else key
+        for key in presses.button_keys(schema)
+        for at in range(each)
+    )
     keys = state_keys(schema)
     sizes = {key: _size(schema, key) for key in keys}
     states = sizes[keys[0]] if keys else 1
@@ -57,7 +65,11 @@ def tally(schema: Schema, seats: Iterable[Seat], answers: Sequence[Answer] | Non
             if name not in seat.down:
                 continue
             down = seat.down[name] if answers is None else answers[at].drawn[name]
-            begun = presses.onsets(down) if answers is None else presses.proposed(down, seat.before[name])
+            begun = (
+                presses.onsets(down)
+                if answers is None
+                else presses.proposed(down, seat.before[name])
+            )
             count[:, button] = len(down), down.sum(), begun.sum()
             for kind, weights in enumerate((None, down, begun)):
                 where[button, :, kind] = np.bincount(state, weights=weights, minlength=states)
@@ -87,10 +99,17 @@ def ratios(play: Tally, data: Tally, button: str, *, paired: bool = False) -> di
     at = play.buttons.index(button)
 
     def of(top: str, bottom: str) -> Interval:
-        sides = [np.stack([getattr(side, top)[:, at], getattr(side, bottom)[:, at]], 1) for side in (play, data)]
+        sides = [
+            np.stack([getattr(side, top)[:, at], getattr(side, bottom)[:, at]], 1)
+            for side in (play, data)
+        ]
         return bootstrap_quotient(*sides, paired=paired)
 
-    return {"press_ratio": of("down", "frames"), "onset_ratio": of("begun", "frames"), "hold_ratio": of("down", "begun")}
+    return {
+        "press_ratio": of("down", "frames"),
+        "onset_ratio": of("begun", "frames"),
+        "hold_ratio": of("down", "begun"),
+    }
 
 
 def state_distance(play: Tally, data: Tally, key: str) -> Interval:
@@ -104,7 +123,9 @@ def halves(data: Tally) -> tuple[Tally, Tally]:
     return data.part(~odd), data.part(odd)
 
 
-def worst_states(play: Tally, data: Tally, button: str, names: Sequence[str], most: int = 3) -> list[Mapping[str, float | str]]:
+def worst_states(
+    play: Tally, data: Tally, button: str, names: Sequence[str], most: int = 3
+) -> list[Mapping[str, float | str]]:
     """The states in which a button's presses differ most: how often it is down and begins there, in play and in the data.
 
     Ordered by how much of the difference in frames down lies there.

@@ -1,7 +1,8 @@
 """One frame under the glass: what a policy says there, what it was shown, and whether any recording has such a frame.
 
-The originals looked at a made-up first frame, all zeros, and blamed the data for what the policy said there. A frame is
-therefore compared with the frames it learned from before anything is concluded.
+The originals looked at a made-up first frame, all zeros, and blamed the data for what the policy
+said there. A frame is therefore compared with the frames it learned from before anything is
+concluded.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Probe:
     state: Mapping[str, Any]  # the own slot's columns, in words
     distance: float
     usual: float  # the distance that STRANGE of recorded frames keep from those of other episodes
-    unseen: tuple[str, ...] = ()  # columns with a value that no recorded frame has, or beyond all of them
+    # columns with a value that no recorded frame has, or beyond all of them
+    unseen: tuple[str, ...] = ()
 
     @property
     def strange(self) -> bool:
@@ -74,8 +76,13 @@ class Probe:
         }
 
 
-def probe(checkpoint: str | Path, where: str, *, data: str | Path | None = None, player: int = 0) -> Probe:
-    """Look at `STORE#EPISODE:FRAME`, or at the made-up frame `zeros`; `data`: the recordings to compare with."""
+def probe(
+    checkpoint: str | Path, where: str, *, data: str | Path | None = None, player: int = 0
+) -> Probe:
+    """Look at `STORE#EPISODE:FRAME`, or at the made-up frame `zeros`.
+
+    `data`: the recordings to compare with.
+    """
     from shadowbox.model import checkpoint as checkpoints
     from shadowbox.model.codec import visible
     from shadowbox.play.policy_agent import built
@@ -85,10 +92,16 @@ def probe(checkpoint: str | Path, where: str, *, data: str | Path | None = None,
     policy = built(found, found.about.schema, encodings=learned.encodings(found.about.schema.name))
     path, episode, frame = _parsed(where, data)
     store = Store(data or path, found.about.schema)
-    seat = _zeros(found.about.schema) if where == ZEROS else _recorded(Store(path, found.about.schema), episode, frame, player)
+    seat = (
+        _zeros(found.about.schema)
+        if where == ZEROS
+        else _recorded(Store(path, found.about.schema), episode, frame, player)
+    )
     keys = visible(found.about.schema)  # of what a frame is, not only of what this policy is shown
     outside = None if data and Path(data) != Path(path) else episode
-    return _looked(policy, seat, frame, where, compared(found.about.schema, seat, frame, keys, store, outside))
+    return _looked(
+        policy, seat, frame, where, compared(found.about.schema, seat, frame, keys, store, outside)
+    )
 
 
 def compared(
@@ -97,7 +110,9 @@ def compared(
     """How far a frame is from the nearest recorded one, how far those usually are from other episodes, and what is unseen."""
     chosen = [number for number in range(len(store)) if number != without]
     if len(chosen) < 2:
-        raise UsageError(f"{store.path} has too few other episodes to compare a frame with: two at least are needed")
+        raise UsageError(
+            f"{store.path} has too few other episodes to compare a frame with: two at least are needed"
+        )
     take = np.random.default_rng(0).permutation(chosen)[:200]
     each = max(1, COMPARED // len(take))
     parts, numbers = [], []
@@ -114,14 +129,21 @@ def compared(
     picks = np.random.default_rng(1).choice(len(owner), min(REFERENCES, len(owner)), replace=False)
     references = []
     for pick in picks:
-        away = measure.distances(measure.of({key: values[pick : pick + 1] for key, values in known.items()}), 0)
+        away = measure.distances(
+            measure.of({key: values[pick : pick + 1] for key, values in known.items()}), 0
+        )
         references.append(float(away[owner != owner[pick]].min()))
-    unseen = tuple(key for key in keys if _is_unseen(schema, key, seat.view[key][frame], known[key]))
+    unseen = tuple(
+        key for key in keys if _is_unseen(schema, key, seat.view[key][frame], known[key])
+    )
     return distance, float(np.quantile(references, STRANGE)), unseen
 
 
 def _is_unseen(schema: Schema, key: str, here: Array, known: Array) -> bool:
-    """Whether a value of some slot lies outside all recorded ones of that slot; a choice: among them."""
+    """Whether a value of some slot lies outside all recorded ones of that slot.
+
+    A choice: among them.
+    """
     if isinstance(schema.columns[key].field, Choice):
         return any(value not in known[:, slot] for slot, value in enumerate(here))
     slack = 0.05 * (known.max(0) - known.min(0)) if known.dtype != bool else 0
@@ -135,20 +157,26 @@ class _Measure:
         self.choices = [key for key in known if isinstance(schema.columns[key].field, Choice)]
         self.numbers = [key for key in known if key not in self.choices]
         values = self._numbers(known)
-        self.spread = np.maximum(values.std(0), 1e-3 * np.maximum(np.abs(values).max(0, initial=0), 1e-3))
+        self.spread = np.maximum(
+            values.std(0), 1e-3 * np.maximum(np.abs(values).max(0, initial=0), 1e-3)
+        )
         self.known = self.of(known)
 
     def of(self, columns: Mapping[str, Array]) -> tuple[Array, Array]:
         chosen = [columns[key] for key in self.choices]
         rows = len(next(iter(columns.values())))
-        names = np.concatenate(chosen, -1).astype(np.int64) if chosen else np.zeros((rows, 0), np.int64)
+        names = (
+            np.concatenate(chosen, -1).astype(np.int64) if chosen else np.zeros((rows, 0), np.int64)
+        )
         return self._numbers(columns) / self.spread, names
 
     def distances(self, here: tuple[Array, Array], row: int) -> Array:
         """From one row to all that are known."""
         numbers = np.square(np.clip(self.known[0] - here[0][row], -10, 10)).sum(1)
         names = MISMATCH * (self.known[1] != here[1][row]).sum(1)
-        return np.asarray(np.sqrt((numbers + names) / max(1, self.known[0].shape[1] + self.known[1].shape[1])))
+        return np.asarray(
+            np.sqrt((numbers + names) / max(1, self.known[0].shape[1] + self.known[1].shape[1]))
+        )
 
     def _numbers(self, columns: Mapping[str, Array]) -> Array:
         rows = len(next(iter(columns.values())))
@@ -166,14 +194,18 @@ def _parsed(where: str, data: str | Path | None) -> tuple[Path, int, int]:
         return Path(data), -1, 0
     parts = re.fullmatch(r"(.+)#(\d+):(\d+)", where)
     if not parts:
-        raise UsageError(f"--probe {where}: a frame is named as in data/brawl#12:340, or {ZEROS} for one that is made up")
+        raise UsageError(
+            f"--probe {where}: a frame is named as in data/brawl#12:340, or {ZEROS} for one that is made up"
+        )
     return Path(parts[1]), int(parts[2]), int(parts[3])
 
 
 def _recorded(store: Store, episode: int, frame: int, player: int) -> Seat:
     (seat,) = seats(store, [episode], [player])
     if frame >= seat.frames:
-        raise UsageError(f"{store.path}#{episode} has {seat.frames} decisions, numbered from 0; there is no frame {frame}")
+        raise UsageError(
+            f"{store.path}#{episode} has {seat.frames} decisions, numbered from 0; there is no frame {frame}"
+        )
     return seat
 
 
@@ -183,7 +215,9 @@ def _zeros(schema: Schema) -> Seat:
     return seat_of(schema, schema.neutral(2), 0, 0)
 
 
-def _looked(policy: Any, seat: Seat, frame: int, where: str, near: tuple[float, float, tuple[str, ...]]) -> Probe:
+def _looked(
+    policy: Any, seat: Seat, frame: int, where: str, near: tuple[float, float, tuple[str, ...]]
+) -> Probe:
     import torch
 
     from shadowbox.evaluate.answers import ask
@@ -191,7 +225,10 @@ def _looked(policy: Any, seat: Seat, frame: int, where: str, near: tuple[float, 
 
     (answer,) = ask(policy, [seat]).answers
     with torch.inference_mode():
-        view = {key: tensor(seat.view[key][frame]) for key in (*policy.sees, *policy.schema.control_keys)}
+        view = {
+            key: tensor(seat.view[key][frame])
+            for key in (*policy.sees, *policy.schema.control_keys)
+        }
         x = policy.embed(view).tolist()
     buttons: dict[str, dict[str, float | bool]] = {}
     for name, chance in answer.chance.items():
@@ -207,8 +244,21 @@ def _looked(policy: Any, seat: Seat, frame: int, where: str, near: tuple[float, 
         name: {"says": float(values[frame]), "recorded": float(seat.stick[name][frame])}
         for name, values in answer.position.items()
     }
-    inputs = {what: [round(value, 5) for value in x[first:last]] for what, first, last in policy.describe() if last <= len(x)}
-    return Probe(where, frame, seat.player, buttons, sticks, inputs, _in_words(policy.schema, seat, frame), *near)
+    inputs = {
+        what: [round(value, 5) for value in x[first:last]]
+        for what, first, last in policy.describe()
+        if last <= len(x)
+    }
+    return Probe(
+        where,
+        frame,
+        seat.player,
+        buttons,
+        sticks,
+        inputs,
+        _in_words(policy.schema, seat, frame),
+        *near,
+    )
 
 
 def _in_words(schema: Schema, seat: Seat, frame: int) -> dict[str, Any]:
@@ -219,5 +269,7 @@ def _in_words(schema: Schema, seat: Seat, frame: int) -> dict[str, Any]:
         if column.group.per:
             value = seat.view[key][frame, 0].item()
             names = column.field.names if isinstance(column.field, Choice) else ()
-            found[key] = names[value] if names else round(value, 4) if isinstance(value, float) else value
+            found[key] = (
+                names[value] if names else round(value, 4) if isinstance(value, float) else value
+            )
     return found

@@ -33,7 +33,8 @@ class Seat:
     before: dict[str, Array]
     stick: dict[str, Array]  # stick -> f32 [T]
     stick_before: dict[str, Array]
-    standing: dict[str, Standing] = field(default_factory=dict)  # stick -> its places, those of whom is judged
+    # stick -> its places, those of whom is judged
+    standing: dict[str, Standing] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -53,25 +54,40 @@ class Answer:
     stick_cost: dict[str, Array] = field(default_factory=dict)  # stick -> nats of its place [T]
 
 
-def seats(store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = "") -> Iterator[Seat]:
+def seats(
+    store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = ""
+) -> Iterator[Seat]:
     """Each wanted seat of each episode; with a name only those in which that player sat."""
     for number in episodes:
         chosen = [player for player in (range(store.schema.players) if players is None else players)
                   if not name or who_sat(store, int(number), player) == name]  # fmt: skip
         if not chosen:
             continue
-        columns, absent = store.schema.unpack(store.rows_of(int(number))), store.absent_in(int(number))
+        columns, absent = (
+            store.schema.unpack(store.rows_of(int(number))),
+            store.absent_in(int(number)),
+        )
         for player in chosen:
             yield seat_of(store.schema, columns, int(number), player, absent)
 
 
 def seat_of(
-    schema: Schema, columns: Mapping[str, Array], episode: int, player: int, absent: frozenset[str] = frozenset()
+    schema: Schema,
+    columns: Mapping[str, Array],
+    episode: int,
+    player: int,
+    absent: frozenset[str] = frozenset(),
 ) -> Seat:
-    """One seat of an episode's columns [T + 1, slots]. Controls that the recording did not have are left out."""
+    """One seat of an episode's columns [T + 1, slots].
+
+    Controls that the recording did not have are left out.
+    """
     each = schema.controls.slots // schema.players
     seen = from_seat(schema, columns, player)
-    view = {key: seen[key][:-1] if key in schema.state_keys else _shifted(seen[key][:-1]) for key in schema.columns}
+    view = {
+        key: seen[key][:-1] if key in schema.state_keys else _shifted(seen[key][:-1])
+        for key in schema.columns
+    }
     own = {key: seen[key][:-1, :each] for key in schema.control_keys}
     known = {key: values for key, values in own.items() if key not in absent}
     down = _by_slot(presses.buttons(schema, known), each)
@@ -101,7 +117,10 @@ def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:
 
 
 def as_pressed(schema: Schema, columns: Mapping[str, Array], seat: Seat, answer: Answer) -> Columns:
-    """An episode's columns [T + 1, slots] with the seat's controls as answered; what nobody was asked for is neutral."""
+    """An episode's columns [T + 1, slots] with the seat's controls as answered.
+
+    What nobody was asked for is neutral.
+    """
     each = schema.controls.slots // schema.players
     found = {key: values.copy() for key, values in columns.items()}
     for key in schema.control_keys:
@@ -117,7 +136,9 @@ def state_keys(schema: Schema) -> tuple[str, ...]:
     found = [
         key
         for key in schema.state_keys
-        if (column := schema.columns[key]).group.per and isinstance(column.field, Choice) and column.field.names
+        if (column := schema.columns[key]).group.per
+        and isinstance(column.field, Choice)
+        and column.field.names
     ]
     return tuple(found)
 
@@ -128,8 +149,9 @@ def state_keys(schema: Schema) -> tuple[str, ...]:
 class Table:
     """For each state of the own player and each button, held or not: how often it is down, and where the sticks are.
 
-    Counted on seats, smoothed by one frame at the overall rate. The state is the first of `state_keys`. Where a stick goes
-    from its place is counted, too (`places.Moves`), where the seats know places.
+    Counted on seats, smoothed by one frame at the overall rate. The state is the first of
+    `state_keys`. Where a stick goes from its place is counted, too (`places.Moves`), where the
+    seats know places.
     """
 
     def __init__(self, schema: Schema, counted: Sequence[Seat]) -> None:
@@ -147,14 +169,26 @@ class Table:
             for name, values in seat.stick.items():
                 np.add.at(sticks[name], state, np.stack([values, np.ones_like(values)], 1))
         self.rate = {name: _share(table.sum((0, 1))) for name, table in count.items()}
-        self.after = {name: np.array([_share(row) for row in table.sum(0)]) for name, table in count.items()}  # [before]
+        # [before]
+        self.after = {
+            name: np.array([_share(row) for row in table.sum(0)]) for name, table in count.items()
+        }
         self.begins = {name: float(after[0]) for name, after in self.after.items()}
         self.chance = {
-            name: (table[..., 1] + self.after[name]) / (table.sum(-1) + 1) for name, table in count.items()
+            name: (table[..., 1] + self.after[name]) / (table.sum(-1) + 1)
+            for name, table in count.items()
         }  # [state, before]
-        self.moves = {name: self._moves(name, counted) for name in dict.fromkeys(n for seat in counted for n in seat.standing)}
-        mean = {name: float(table[:, 0].sum() / max(table[:, 1].sum(), 1)) for name, table in sticks.items()}
-        self.position = {name: (table[:, 0] + mean[name]) / (table[:, 1] + 1) for name, table in sticks.items()}
+        self.moves = {
+            name: self._moves(name, counted)
+            for name in dict.fromkeys(n for seat in counted for n in seat.standing)
+        }
+        mean = {
+            name: float(table[:, 0].sum() / max(table[:, 1].sum(), 1))
+            for name, table in sticks.items()
+        }
+        self.position = {
+            name: (table[:, 0] + mean[name]) / (table[:, 1] + 1) for name, table in sticks.items()
+        }
 
     def situation(self, view: Mapping[str, Array]) -> Array:
         """The own player's state: columns [T, slots] -> [T]."""
@@ -165,9 +199,15 @@ class Table:
     def look_up(self, seat: Seat) -> Answer:
         """How often each button is down in this state, held or not before."""
         state = self.situation(seat.view)
-        chance = {name: self.chance[name][state, before.astype(int)] for name, before in seat.before.items()}
+        chance = {
+            name: self.chance[name][state, before.astype(int)]
+            for name, before in seat.before.items()
+        }
         position = {name: self.position[name][state] for name in seat.stick}
-        costs = {name: self.moves[name].staying(standing, 1 + state) for name, standing in seat.standing.items()}
+        costs = {
+            name: self.moves[name].staying(standing, 1 + state)
+            for name, standing in seat.standing.items()
+        }
         return Answer(chance, drawn(seat, chance), position, _cost(seat, chance), None, costs)
 
     def copy_last(self, seat: Seat) -> Answer:
@@ -175,33 +215,54 @@ class Table:
         usual = {name: self.after[name][before.astype(int)] for name, before in seat.before.items()}
         chance = {name: before.astype(np.float64) for name, before in seat.before.items()}
         blank = _cost(seat, {name: np.full(seat.frames, self.rate[name]) for name in seat.down})
-        stays = {name: self.moves[name].staying(standing) for name, standing in seat.standing.items()}
-        return Answer(chance, dict(seat.before), dict(seat.stick_before), _cost(seat, usual), blank, stays)
+        stays = {
+            name: self.moves[name].staying(standing) for name, standing in seat.standing.items()
+        }
+        return Answer(
+            chance, dict(seat.before), dict(seat.stick_before), _cost(seat, usual), blank, stays
+        )
 
     def usual(self, seat: Seat) -> Answer:
         """Each button as often as ever; where it is up, it begins as often as ever."""
-        chance = {name: np.where(before, self.rate[name], self.begins[name]) for name, before in seat.before.items()}
+        chance = {
+            name: np.where(before, self.rate[name], self.begins[name])
+            for name, before in seat.before.items()
+        }
         alone = {name: np.full(seat.frames, self.rate[name]) for name in seat.down}
-        anywhere = {name: self.moves[name].anywhere(standing) for name, standing in seat.standing.items()}
+        anywhere = {
+            name: self.moves[name].anywhere(standing) for name, standing in seat.standing.items()
+        }
         return Answer(chance, {}, {}, _cost(seat, alone), None, anywhere)
 
     def _moves(self, name: str, counted: Sequence[Seat]) -> places.Moves:
         known = [seat for seat in counted if name in seat.standing]
-        return places.count([seat.standing[name] for seat in known], [self.situation(seat.view) for seat in known], self.states)
+        return places.count(
+            [seat.standing[name] for seat in known],
+            [self.situation(seat.view) for seat in known],
+            self.states,
+        )
 
 
 def never_press(seat: Seat) -> Answer:
     """Nothing, ever. Its likelihood is none: one press would have cost everything."""
     zeros = np.zeros(seat.frames)
     nothing = {name: zeros.astype(bool) for name in seat.down}
-    return Answer(dict.fromkeys(seat.down, zeros), nothing, dict.fromkeys(seat.stick, zeros), np.full(len(zeros), np.nan))
+    return Answer(
+        dict.fromkeys(seat.down, zeros),
+        nothing,
+        dict.fromkeys(seat.stick, zeros),
+        np.full(len(zeros), np.nan),
+    )
 
 
 def drawn(seat: Seat, chance: Mapping[str, Array], draw: int = DRAW) -> dict[str, Array]:
     """Buttons drawn by their chances; a function of episode, frame, seat and button."""
     frames = np.arange(seat.frames)
     seeds = np.full(seat.frames, stable_hash("recorded", seat.episode) >> 1, np.int64)
-    return {name: noise(seeds, frames, seat.player, draw + at) < p for at, (name, p) in enumerate(chance.items())}
+    return {
+        name: noise(seeds, frames, seat.player, draw + at) < p
+        for at, (name, p) in enumerate(chance.items())
+    }
 
 
 def _cost(seat: Seat, chance: Mapping[str, Array]) -> Array:
@@ -224,5 +285,12 @@ def _shifted(values: Array) -> Array:
 
 
 def _by_slot(columns: Mapping[str, Array], each: int) -> dict[str, Array]:
-    """Columns [T, each] -> one array [T] for each slot; where a player has one alone, by the column's own name."""
-    return {f"{key}[{at}]" if each > 1 else key: values[:, at] for key, values in columns.items() for at in range(each)}
+    """Columns [T, each] -> one array [T] for each slot.
+
+    Where a player has one alone, by the column's own name.
+    """
+    return {
+        f"{key}[{at}]" if each > 1 else key: values[:, at]
+        for key, values in columns.items()
+        for at in range(each)
+    }

@@ -1,7 +1,7 @@
 """Where sticks stand, at one of the places that a policy knows: whether they stay, and if not, where they go.
 
-T: decisions, K: places, S: states of the own player. The counts are baselines of a stick's likelihood; they know the same
-places as the policy that is judged, so that nats can be compared.
+T: decisions, K: places, S: states of the own player. The counts are baselines of a stick's
+likelihood; they know the same places as the policy that is judged, so that nats can be compared.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def count(standings: Sequence[Standing], states: Sequence[Array], number: int) -
     usually = _shares(gone.sum(0))
     stays = (stayed[:, 1] + usual) / (stayed.sum(1) + 1)
     goes = (gone + usually) / (gone.sum(1, keepdims=True) + 1)
-    return Moves(_shares(at), np.concatenate([[usual], stays]), np.concatenate([usually[None], goes]))
+    return Moves(
+        _shares(at), np.concatenate([[usual], stays]), np.concatenate([usually[None], goes])
+    )
 
 
 def _shares(counts: Array) -> Array:

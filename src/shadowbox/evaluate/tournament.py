@@ -1,7 +1,8 @@
 """A tournament: every pair of agents meets, each seed from both seats; strengths with intervals come out.
 
-Work is cut into blocks of one seating and at most `BLOCK` seeds. A finished block is one line of the ledger; resuming reads
-the lines that are there and plays the rest, so an interrupted tournament ends as an uninterrupted one would.
+Work is cut into blocks of one seating and at most `BLOCK` seeds. A finished block is one line of
+the ledger; resuming reads the lines that are there and plays the rest, so an interrupted tournament
+ends as an uninterrupted one would.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ Block = tuple[str, str, int]  # agent in seat 0, agent in seat 1, first seed
 
 @dataclass(frozen=True)
 class Plan:
-    """Who meets whom, how often and where. `gauntlet`: the first agent against each of the others."""
+    """Who meets whom, how often and where.
+
+    `gauntlet`: the first agent against each of the others.
+    """
 
     game: str
     agents: tuple[str, ...]
@@ -50,7 +54,9 @@ class Plan:
         if twice := [name for name in set(self.agents) if self.agents.count(name) > 1]:
             raise UsageError(f"'{twice[0]}' is named twice; against itself an agent wins half")
         if self.matches < 2 or self.matches % 2:
-            raise UsageError(f"{self.matches} matches: an even number is needed, half of them from each seat")
+            raise UsageError(
+                f"{self.matches} matches: an even number is needed, half of them from each seat"
+            )
 
     def name(self) -> str:
         """A file name that another plan would not have."""
@@ -72,9 +78,17 @@ class Plan:
 
 
 def tournament(
-    game: Game, plan: Plan, ledger: Path | None = None, *, workers: int = 1, progress: Progress | None = None
+    game: Game,
+    plan: Plan,
+    ledger: Path | None = None,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Play what is not in the ledger yet, and rate. How many worker processes share the blocks changes no result."""
+    """Play what is not in the ledger yet, and rate.
+
+    How many worker processes share the blocks changes no result.
+    """
     # a name that means nothing is refused before the first match
     marks = {name: mark for name in plan.agents if (mark := mark_of(specs.agent(name, game)))}
     done = _read(ledger, plan) if ledger else {}
@@ -89,7 +103,9 @@ def tournament(
     return {**_table(plan, {block: done[block] for block in blocks}), "marks": marks}
 
 
-def _play_all(game: Game, plan: Plan, blocks: Sequence[Block], workers: int) -> Iterator[tuple[Block, list[dict[str, Any]]]]:
+def _play_all(
+    game: Game, plan: Plan, blocks: Sequence[Block], workers: int
+) -> Iterator[tuple[Block, list[dict[str, Any]]]]:
     """Each block as it is finished."""
     if workers <= 1 or len(blocks) < 2:
         yield from ((block, _play(game, plan, block)) for block in blocks)
@@ -129,7 +145,10 @@ def _line(game: Game, played: Played) -> dict[str, Any]:
 
 
 def _identity(game: Game, episode: Episode) -> str:
-    """What the players did and where they were. The seed's other traces (where nobody went) make no match another one."""
+    """What the players did and where they were.
+
+    The seed's other traces (where nobody went) make no match another one.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for key, column in game.schema.columns.items():
         if column.group.per and column.field.predict != "no":
@@ -160,7 +179,10 @@ def _read(ledger: Path, plan: Plan) -> dict[Block, list[dict[str, Any]]]:
         if lines and lines[0] and json.loads(lines[0]) != json.loads(json.dumps(asdict(plan))):
             raise UsageError(f"{ledger} is of another tournament; name another file, or remove it")
         found = [json.loads(line) for line in lines[1:-1] if line]
-        done = {(line["block"][0], line["block"][1], line["block"][2]): line["matches"] for line in found}
+        done = {
+            (line["block"][0], line["block"][1], line["block"][2]): line["matches"]
+            for line in found
+        }
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ShadowboxError(f"{ledger} is damaged: {error}; remove it to begin anew") from error
     if lines[-1]:  # cut off by a kill
@@ -220,7 +242,9 @@ def _table(plan: Plan, done: Mapping[Block, Sequence[Mapping[str, Any]]]) -> dic
     }
 
 
-def _matches_of(a: str, b: str, done: Mapping[Block, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def _matches_of(
+    a: str, b: str, done: Mapping[Block, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
     """The matches of a against b as a sees them: score, seat, place, identity."""
     found = []
     for (first, second, _), matches in done.items():
@@ -245,18 +269,30 @@ def _cell(matches: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], Interva
     places = sorted({match["place"] for match in matches} - {None})
     entry = {
         **_as_data(whole),
-        "by_seat": {str(seat): _as_data(_score([m for m in matches if m["seat"] == seat])) for seat in (0, 1)},
-        "by_spawn": {place: _as_data(_score([m for m in matches if m["place"] == place])) for place in places},
+        "by_seat": {
+            str(seat): _as_data(_score([m for m in matches if m["seat"] == seat]))
+            for seat in (0, 1)
+        },
+        "by_spawn": {
+            place: _as_data(_score([m for m in matches if m["place"] == place])) for place in places
+        },
     }
     once = list({match["identity"]: match["score"] for match in matches}.values())
     return entry, whole.rate, [float(once.count(value)) for value in (1.0, 0.5, 0.0)]
 
 
 def _score(matches: Sequence[Mapping[str, Any]]) -> rating.Score:
-    return rating.score([match["score"] for match in matches], [match["identity"] for match in matches])
+    return rating.score(
+        [match["score"] for match in matches], [match["identity"] for match in matches]
+    )
 
 
 def _as_data(found: rating.Score) -> dict[str, Any]:
-    counts = {"wins": found.wins, "losses": found.losses, "draws": found.draws, "distinct": found.distinct}
+    counts = {
+        "wins": found.wins,
+        "losses": found.losses,
+        "draws": found.draws,
+        "distinct": found.distinct,
+    }
     value = None if found.distinct == 0 else found.rate.value
     return {**counts, "win_rate": value, "low": found.rate.low, "high": found.rate.high}

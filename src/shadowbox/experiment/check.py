@@ -31,7 +31,8 @@ TYPED_FACTS = (
     "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",
     "batches_per_epoch", "steps", "store_bytes", "model_bytes",
 )  # fmt: skip
-OF_DATA = frozenset(TYPED_FACTS) - {"steps"}  # some heads know only from the data how many answers they have
+# some heads know only from the data how many answers they have
+OF_DATA = frozenset(TYPED_FACTS) - {"steps"}
 
 
 @dataclass
@@ -64,10 +65,14 @@ class _Case:
 
     def __init__(self, file: CardFile, reading: Reading, games: settings.Games) -> None:
         self.file, self.reading, self.card = file, reading, reading.card
-        self.unread = {mistake.field.partition(".")[0].partition("[")[0] for mistake in reading.mistakes}
+        self.unread = {
+            mistake.field.partition(".")[0].partition("[")[0] for mistake in reading.mistakes
+        }
         self.facts: dict[str, Any] = {}
         self.found: list[Mistake] = []
-        self.game: Game | None = self._try(("game",), lambda: games(self.card.game)) if self.card.game else None
+        self.game: Game | None = (
+            self._try(("game",), lambda: games(self.card.game)) if self.card.game else None
+        )
         self.outline: Outline | None = None
         self.settled: settings.Settings | None = None
         self.store: Store | None = None
@@ -93,15 +98,24 @@ class _Case:
         if "id" not in self.unread and card.id != self.file.name:
             self._add(("id",), f"the id is '{card.id}', the file is called '{self.file.name}'")
         if card.learner not in WAYS:
-            self._add(("learner",), f"there is no learner '{card.learner}': {did_you_mean(card.learner, WAYS)}")
+            self._add(
+                ("learner",),
+                f"there is no learner '{card.learner}': {did_you_mean(card.learner, WAYS)}",
+            )
         elif card.preset and card.preset not in (presets := way(card.learner).presets()):
-            self._add(("preset",), f"{card.learner} has no preset '{card.preset}': {did_you_mean(card.preset, presets)}")
+            self._add(
+                ("preset",),
+                f"{card.learner} has no preset '{card.preset}': {did_you_mean(card.preset, presets)}",
+            )
         if not card.seeds:
             self._add(("seeds",), "at least one seed is needed")
         if len(set(card.seeds)) < len(card.seeds):
             self._add(("seeds",), "a seed stands here twice: it would be the same run")
         if len(card.reviewers.required) > card.reviewers.min > 0:
-            self._add(("reviewers", "min"), f"{len(card.reviewers.required)} are required, and {card.reviewers.min} suffice")
+            self._add(
+                ("reviewers", "min"),
+                f"{len(card.reviewers.required)} are required, and {card.reviewers.min} suffice",
+            )
 
     def _settings(self) -> None:
         wrong = list(settings.problems(self.card, self.game))
@@ -110,9 +124,12 @@ class _Case:
         if self.game is None or self.card.learner not in WAYS:
             return
         game = self.game
-        if wrong or self.card.preset not in _presets(self.card):  # what it would log is known all the same
+        # what it would log is known all the same
+        if wrong or self.card.preset not in _presets(self.card):
             usual = Plan(game, next(iter(_presets(self.card))))
-            self.outline = self._try(("learner",), lambda: way(self.card.learner).outline(game.schema, usual))
+            self.outline = self._try(
+                ("learner",), lambda: way(self.card.learner).outline(game.schema, usual)
+            )
             return
         self.settled = self._try(("set",), lambda: settings.settle(self.card, game))
         if self.settled is None:
@@ -130,10 +147,18 @@ class _Case:
             return
         self.facts.pop("parameters_before_data", None)
         config, count = self.settled.config, self.outline.parameters
-        copies = 4 + 2 * bool(config.ema)  # weights, gradients, two moments; averages, and what is averaged
-        self.facts |= {"parameters": count, "model_bytes": 4 * count, "training_bytes": 4 * count * copies}
+        # weights, gradients, two moments; averages, and what is averaged
+        copies = 4 + 2 * bool(config.ema)
+        self.facts |= {
+            "parameters": count,
+            "model_bytes": 4 * count,
+            "training_bytes": 4 * count * copies,
+        }
         if (there := _memory()) and 4 * count * copies > there and config.device in ("auto", "cpu"):
-            self._add(("preset",), f"weights and their optimiser need {4 * count * copies:,} bytes, here are {there:,}")
+            self._add(
+                ("preset",),
+                f"weights and their optimiser need {4 * count * copies:,} bytes, here are {there:,}",
+            )
 
     def _data(self) -> None:
         data = self.card.data
@@ -151,9 +176,14 @@ class _Case:
                 self._add(("data", "make", *place), message)
         self.store = self._try(("data", "store"), lambda: source.find(self.card))
         if self.store is None:
-            if not data.make and not data.external and not any(found.field == "data.store" for found in self.found):
+            if (
+                not data.make
+                and not data.external
+                and not any(found.field == "data.store" for found in self.found)
+            ):
                 self._add(
-                    ("data", "store"), f"{data.store} is not here, and neither `make` nor `external` says where it comes from"
+                    ("data", "store"),
+                    f"{data.store} is not here, and neither `make` nor `external` says where it comes from",
                 )
             return
         if self.game:
@@ -162,8 +192,12 @@ class _Case:
         self.facts |= {
             "episodes": len(self.store),
             "frames": int(self.store.frames),
-            "store_bytes": sum(file.bytes for shard in self.store.manifest.shards for file in shard.files.values()),
-            "fingerprint": source.fingerprint(self.card, self.game, self.store) if self.game else self.store.fingerprint,
+            "store_bytes": sum(
+                file.bytes for shard in self.store.manifest.shards for file in shard.files.values()
+            ),
+            "fingerprint": source.fingerprint(self.card, self.game, self.store)
+            if self.game
+            else self.store.fingerprint,
         }
         self._count()
 
@@ -173,7 +207,9 @@ class _Case:
             return
         store, settled = self.store, self.settled
         data, chosen = self.card.data, way(self.card.learner)
-        splits = [source.shares(data, seed) for seed in self.card.seeds[: None if data.resplit else 1]]
+        splits = [
+            source.shares(data, seed) for seed in self.card.seeds[: None if data.resplit else 1]
+        ]
         found = self._try(
             ("data",), lambda: [chosen.count(store, settled.plan, split, settled.config.batch) for split in splits]
         )  # fmt: skip
@@ -181,27 +217,51 @@ class _Case:
             return
         counted = found[0]
         self.facts |= counted
-        if self.outline and not self.outline.exact and counted["train_episodes"] and counted["val_episodes"]:
-            self.outline = self._try(("data",), lambda: chosen.outline(store.schema, settled.plan, store, splits[0]))
+        if (
+            self.outline
+            and not self.outline.exact
+            and counted["train_episodes"]
+            and counted["val_episodes"]
+        ):
+            self.outline = self._try(
+                ("data",), lambda: chosen.outline(store.schema, settled.plan, store, splits[0])
+            )
             self._weigh()
         empty = [(side, split) for split, counts in zip(splits, found, strict=True) for side in ("train", "val")
                  if not counts[f"{side}_episodes"]]  # fmt: skip
         for side, split in empty:
-            self._add(("data", "split"), f"no episode is on the side '{side}' of {split}: make more, or change the split")
+            self._add(
+                ("data", "split"),
+                f"no episode is on the side '{side}' of {split}: make more, or change the split",
+            )
         batches = counted.get("batches_per_epoch", 0)
         if not batches:
-            self._add(("set", "train", "batch"), f"a batch of {settled.config.batch} is more than an epoch has")
+            self._add(
+                ("set", "train", "batch"),
+                f"a batch of {settled.config.batch} is more than an epoch has",
+            )
             return
         self.facts["steps"] = settled.config.steps or (settled.config.epochs or 0) * batches
 
     def _facts(self) -> None:
         for name, said in self.card.facts.items():
             if name not in TYPED_FACTS:
-                self._add(("facts", name), f"there is no fact '{name}': {did_you_mean(name, TYPED_FACTS)}")
+                self._add(
+                    ("facts", name), f"there is no fact '{name}': {did_you_mean(name, TYPED_FACTS)}"
+                )
             elif name in self.facts:
                 if said != self.facts[name]:
-                    whose = "model" if name in ("parameters", "model_bytes") else "run" if name == "steps" else "data"
-                    self._add(("facts", name), f"the card says {said:,.0f} {name}, the {whose} has {self.facts[name]:,}")
+                    whose = (
+                        "model"
+                        if name in ("parameters", "model_bytes")
+                        else "run"
+                        if name == "steps"
+                        else "data"
+                    )
+                    self._add(
+                        ("facts", name),
+                        f"the card says {said:,.0f} {name}, the {whose} has {self.facts[name]:,}",
+                    )
             elif name in OF_DATA and self.store is None and not self.card.data.external:
                 self._add(
                     ("facts", name),
@@ -221,7 +281,10 @@ class _Case:
                 continue
             grade = self._grades().get(target.metric)
             if grade and not reach.reachable(target, grade):
-                self._add(place, f"{target} can never be met: {target.metric} is in {grade.low:g} .. {grade.high:g}")
+                self._add(
+                    place,
+                    f"{target} can never be met: {target.metric} is in {grade.low:g} .. {grade.high:g}",
+                )
             known = standing.get(target.metric)
             if known is not None and COMPARISONS[target.op](known, target.value):
                 self._add(place, f"the baseline meets {target} already: it has {known:.4g}")
@@ -231,17 +294,32 @@ class _Case:
         for at, kill in enumerate(self.card.kill):
             place: Place = ("kill", at)
             condition = rules.parse(kill.when)
-            unknown = [name for name in dict.fromkeys(condition.metrics) if not self._must_be_known(place, name)]
+            unknown = [
+                name
+                for name in dict.fromkeys(condition.metrics)
+                if not self._must_be_known(place, name)
+            ]
             for name in condition.metrics:
                 if name.startswith("eval/") and name not in unknown:
-                    self._add(place, f"{name} is known only when the run is over: a rule needs train/... or val/...")
-            if not unknown and (why := reach.never(kill, self._grades(), total, per_epoch, self._epochs())):
+                    self._add(
+                        place,
+                        f"{name} is known only when the run is over: a rule needs train/... or val/...",
+                    )
+            if not unknown and (
+                why := reach.never(kill, self._grades(), total, per_epoch, self._epochs())
+            ):
                 self._add(place, f"this rule can never fire: {why}")
             for name in kill.set:
                 if name.partition(".")[0] not in cards.SECTIONS:
-                    self._add((*place, "set"), f"'{name}' is no setting: train.NAME, model.NAME or learner.NAME")
+                    self._add(
+                        (*place, "set"),
+                        f"'{name}' is no setting: train.NAME, model.NAME or learner.NAME",
+                    )
             if kill.set and kill.action != "warn":
-                self._add((*place, "set"), f"only a warning proposes settings; this rule is to {kill.action}")
+                self._add(
+                    (*place, "set"),
+                    f"only a warning proposes settings; this rule is to {kill.action}",
+                )
         self._must_spare_the_baseline(total, per_epoch)
 
     def _must_spare_the_baseline(self, total: float | None, per_epoch: float | None) -> None:
@@ -257,15 +335,20 @@ class _Case:
                 ends = max(line["step"] for line in lines)
                 epochs = max((line.get("epoch", 0) for line in lines), default=0) or 1
                 fired = Guard([kill.rule], ends, ends / epochs).replay(lines)
-                first = min((line["step"] for line in lines if _has(line, condition.metrics)), default=None)
+                first = min(
+                    (line["step"] for line in lines if _has(line, condition.metrics)), default=None
+                )
                 if fired and fired[0].step == first:
                     self._add(
-                        ("kill", at), f"this rule would have ended the baseline {card.baseline.run} at once, at step {first:,}"
+                        ("kill", at),
+                        f"this rule would have ended the baseline {card.baseline.run} at once, at step {first:,}",
                     )
             elif isinstance(condition, Compare) and set(condition.metrics) <= standing.keys():
                 condition.see(1, standing)
                 if condition.since() is not None:
-                    values = ", ".join(f"{name} is {standing[name]:.4g}" for name in condition.metrics)
+                    values = ", ".join(
+                        f"{name} is {standing[name]:.4g}" for name in condition.metrics
+                    )
                     self._add(("kill", at), f"this rule would end the baseline itself ({values})")
 
     def _budget(self) -> None:
@@ -280,9 +363,18 @@ class _Case:
         limits = {("timeout",): self.card.timeout, ("budget", "wall"): budget.wall}
         for place, limit in limits.items():
             if limit is not None and limit < worst:
-                self._add(place, f"{limit:,.0f} s are less than the estimate's pessimistic {worst:,.0f} s")
-        if table and budget.usd is not None and (cost := table.cost(budget.machine, worst)) > budget.usd:
-            self._add(("budget", "usd"), f"{budget.usd:g} are less than the estimate's pessimistic {cost:.2f}")
+                self._add(
+                    place, f"{limit:,.0f} s are less than the estimate's pessimistic {worst:,.0f} s"
+                )
+        if (
+            table
+            and budget.usd is not None
+            and (cost := table.cost(budget.machine, worst)) > budget.usd
+        ):
+            self._add(
+                ("budget", "usd"),
+                f"{budget.usd:g} are less than the estimate's pessimistic {cost:.2f}",
+            )
 
     def _descent(self) -> None:
         card = self.card
@@ -290,14 +382,22 @@ class _Case:
             run = card.parent.partition("@")[0]
             name = Path(run).parts[1] if len(Path(run).parts) > 1 else run
             if not Path(run).exists() and not self.file.path.with_name(f"{name}.md").exists():
-                self._add(("parent",), f"there is no run {run}, and no card {name} that would make it")
+                self._add(
+                    ("parent",), f"there is no run {run}, and no card {name} that would make it"
+                )
         base = card.baseline
         if base.run and not base.values and prior.find(base.run) is None:
             name = Path(base.run).name
             if not self.file.path.with_name(f"{name}.md").exists():
-                self._add(("baseline", "run"), f"there is no run {base.run}: train it, or give its values and their source")
+                self._add(
+                    ("baseline", "run"),
+                    f"there is no run {base.run}: train it, or give its values and their source",
+                )
         if base.values and not base.source and not base.run:
-            self._add(("baseline", "values"), "say where these values come from: baseline: {values: ..., source: ...}")
+            self._add(
+                ("baseline", "values"),
+                "say where these values come from: baseline: {values: ..., source: ...}",
+            )
         for name in base.values:
             self._must_be_known(("baseline", "values", name), name)
 
@@ -311,7 +411,11 @@ class _Case:
     def _blocks(self) -> None:
         for line, name in self.file.edited():
             self.found.append(
-                Mistake(line, f"card:{name}", "this block was edited by hand, or never ends: delete it, or undo that")
+                Mistake(
+                    line,
+                    f"card:{name}",
+                    "this block was edited by hand, or never ends: delete it, or undo that",
+                )
             )
         for line, message in signing.problems(self.file):
             self.found.append(Mistake(line, "card:signatures", message))

@@ -14,7 +14,9 @@ from shadowbox.experiment.results import number
 from shadowbox.train import runs as prior
 
 
-def close(path: Path, games: settings.Games, note: str = "", runs: Path = prior.RUNS) -> dict[str, Any]:
+def close(
+    path: Path, games: settings.Games, note: str = "", runs: Path = prior.RUNS
+) -> dict[str, Any]:
     """Close a card that has run; the deviations, and the estimate beside what it took."""
     file, card = cards.must_read(path)
     known = results.kept(file)
@@ -45,7 +47,9 @@ def _deviations(file: CardFile, known: dict[str, Any], runs: Path) -> list[str]:
 
 def _with_end(block: str, closed: dict[str, Any]) -> str:
     head, mark, data = block.rpartition("\n\n<!-- data ")
-    words = [f"Closed on {closed['closed']}" + (f": {_safe(closed['note'])}" if closed["note"] else ".")]
+    words = [
+        f"Closed on {closed['closed']}" + (f": {_safe(closed['note'])}" if closed["note"] else ".")
+    ]
     words += [f"- {_safe(line)}" for line in closed["deviations"]]
     return head + "\n\n" + "\n".join(words) + mark + data
 
@@ -54,11 +58,15 @@ def _text(name: str, closed: dict[str, Any]) -> str:
     lines = [f"{name}: {closed['verdict']}"]
     for target in closed["targets"]:
         wanted = target["wanted"] if isinstance(target["wanted"], str) else f"{target['wanted']:g}"
-        lines.append(f"  {target['metric']} {target['op']} {wanted}: {number(target['value'])}, {target['verdict']}")
+        lines.append(
+            f"  {target['metric']} {target['op']} {wanted}: {number(target['value'])}, {target['verdict']}"
+        )
     spent = closed["cost"]
     if "actual_over_estimate" in spent:
         ratio = spent["actual_over_estimate"]
-        lines.append(f"  took {spent['wall_s']:,.1f} s, estimated were {spent['estimated_s']:,.1f} s: {ratio:.2f} times that")
+        lines.append(
+            f"  took {spent['wall_s']:,.1f} s, estimated were {spent['estimated_s']:,.1f} s: {ratio:.2f} times that"
+        )
     else:
         lines.append(f"  took {spent['wall_s']:,.1f} s; there was no estimate")
     lines += [f"  not as it says: {line}" for line in closed["deviations"]]

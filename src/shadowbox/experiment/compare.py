@@ -23,12 +23,27 @@ def compare(one: Path, other: Path) -> dict[str, Any]:
     """The fields in which two cards differ, and their targets side by side."""
     found = [cards.must_read(path) for path in (one, other)]
     said = [_flat(card.model_dump(by_alias=True)) for _, card in found]
-    names = [name for name in dict.fromkeys([*said[0], *said[1]]) if said[0].get(name) != said[1].get(name)]
-    differences = [{"field": name, "values": [_word(each.get(name)) for each in said]} for name in names if name != "id"]
+    names = [
+        name
+        for name in dict.fromkeys([*said[0], *said[1]])
+        if said[0].get(name) != said[1].get(name)
+    ]
+    differences = [
+        {"field": name, "values": [_word(each.get(name)) for each in said]}
+        for name in names
+        if name != "id"
+    ]
     reached = [_reached(file) for file, _ in found]
     metrics = list(dict.fromkeys([*reached[0], *reached[1]]))
-    targets = [{"metric": metric, "values": [each.get(metric, "-") for each in reached]} for metric in metrics]
-    return {"cards": [file.name for file, _ in found], "differences": differences, "targets": targets}
+    targets = [
+        {"metric": metric, "values": [each.get(metric, "-") for each in reached]}
+        for metric in metrics
+    ]
+    return {
+        "cards": [file.name for file, _ in found],
+        "differences": differences,
+        "targets": targets,
+    }
 
 
 def index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
@@ -52,7 +67,11 @@ def status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
         return f"{CLOSED}: {known['verdict']}"
     states = [verdict.state(run) for run in prior.runs_in(runs / card.id)]
     if states and set(states) != {"finished"}:
-        return next(state for state in (verdict.KILLED, verdict.PAUSED, verdict.UNFINISHED) if state in states)
+        return next(
+            state
+            for state in (verdict.KILLED, verdict.PAUSED, verdict.UNFINISHED)
+            if state in states
+        )
     if known:
         return str(known["verdict"])
     return DRAFT if card.reviewers.min or card.reviewers.required else READY
@@ -68,7 +87,9 @@ def _line(path: Path, runs: Path) -> dict[str, Any]:
     known = results.kept(file) or {}
     spent: Mapping[str, Any] = known.get("cost") or {}
     ratio = spent.get("actual_over_estimate")
-    target = next((each for each in card.targets if each.primary), card.targets[0] if card.targets else None)
+    target = next(
+        (each for each in card.targets if each.primary), card.targets[0] if card.targets else None
+    )
     reached = _reached(file).get(target.metric) if target else None
     return line | {
         "game": card.game,
@@ -85,8 +106,12 @@ def _reached(file: CardFile) -> dict[str, str]:
     known = results.kept(file)
     if not known:
         return {}
-    targets = sorted(known["targets"], key=lambda target: bool(target["primary"]))  # of two on a metric the decisive one
-    return {str(target["metric"]): f"{results.number(target['value'])} ({target['verdict']})" for target in targets}
+    # of two on a metric the decisive one
+    targets = sorted(known["targets"], key=lambda target: bool(target["primary"]))
+    return {
+        str(target["metric"]): f"{results.number(target['value'])} ({target['verdict']})"
+        for target in targets
+    }
 
 
 def _flat(data: Any, before: str = "") -> dict[str, Any]:
@@ -97,7 +122,11 @@ def _flat(data: Any, before: str = "") -> dict[str, Any]:
             for name, value in _flat(part, f"{before}.{key}" if before else key).items()
         }
     if isinstance(data, list) and data and isinstance(data[0], dict):
-        return {name: value for at, part in enumerate(data) for name, value in _flat(part, f"{before}[{at}]").items()}
+        return {
+            name: value
+            for at, part in enumerate(data)
+            for name, value in _flat(part, f"{before}[{at}]").items()
+        }
     return {before: data}
 
 

@@ -36,9 +36,13 @@ def obtain(card: Card, game: Game, progress: Progress | None = None) -> Store:
     store = find(card)
     if store is None:
         if card.data.external:
-            raise CardError(f"the data of {card.id} lies elsewhere ({card.data.external}): bring it to {card.data.store}")
+            raise CardError(
+                f"the data of {card.id} lies elsewhere ({card.data.external}): bring it to {card.data.store}"
+            )
         if card.data.make is None:
-            raise CardError(f"there is no store {card.data.store}, and card {card.id} does not say how to make it (data.make)")
+            raise CardError(
+                f"there is no store {card.data.store}, and card {card.id} does not say how to make it (data.make)"
+            )
         _make(card, game, progress)
         store = Store(Path(card.data.store), game.schema)
     for problem in problems(card, game, store):
@@ -47,7 +51,10 @@ def obtain(card: Card, game: Game, progress: Progress | None = None) -> Store:
 
 
 def fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
-    """What tells this data from other. Data that is made: the call and the fields, for floats differ between machines."""
+    """What tells this data from other.
+
+    Data that is made: the call and the fields, for floats differ between machines.
+    """
     if card.data.make is not None:
         call = {"facts": game.schema.facts_hash, "call": _call(card, game)}
         return "made:" + hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()[:32]
@@ -67,7 +74,9 @@ def problems(card: Card, game: Game, store: Store) -> list[str]:
                 f"{card.data.store} was made by another call ({json.dumps(made)}): move it away, or name another store"
             )
     if store.schema.name != game.schema.name:
-        found.append(f"{card.data.store} holds {store.schema.name}, the card is about {game.schema.name}")
+        found.append(
+            f"{card.data.store} holds {store.schema.name}, the card is about {game.schema.name}"
+        )
     return found
 
 
@@ -106,10 +115,16 @@ def _doubts_of_reading(game: Game, call: Ingest) -> Iterator[tuple[tuple[str, ..
     if game.reader is None:
         yield ("ingest",), f"{game.name} reads no recordings"
     elif call.filter and call.filter not in game.reader_filters:
-        yield ("ingest", "filter"), f"there is no filter '{call.filter}': {did_you_mean(call.filter, game.reader_filters)}"
+        yield (
+            ("ingest", "filter"),
+            f"there is no filter '{call.filter}': {did_you_mean(call.filter, game.reader_filters)}",
+        )
     for name in call.options:
         if name not in game.reader_options:
-            yield ("ingest", "options"), f"there is no option '{name}': {did_you_mean(name, game.reader_options)}"
+            yield (
+                ("ingest", "options"),
+                f"there is no option '{name}': {did_you_mean(name, game.reader_options)}",
+            )
 
 
 def _call(card: Card, game: Game) -> dict[str, Any]:
@@ -118,7 +133,12 @@ def _call(card: Card, game: Game) -> dict[str, Any]:
     assert make is not None
     if make.record:
         played = [vars(pairing) for pairing in pairings(card)]
-        return {"game": game.name, "pairings": played, "seed": make.record.seed, "options": dict(make.record.options)}
+        return {
+            "game": game.name,
+            "pairings": played,
+            "seed": make.record.seed,
+            "options": dict(make.record.options),
+        }
     assert make.ingest is not None
     return {"game": game.name, **make.ingest.model_dump()}
 
@@ -145,7 +165,14 @@ def _make(card: Card, game: Game, progress: Progress | None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         if make.record:
-            record(game, pairings(card), temporary, seed=make.record.seed, options=make.record.options, progress=progress)
+            record(
+                game,
+                pairings(card),
+                temporary,
+                seed=make.record.seed,
+                options=make.record.options,
+                progress=progress,
+            )
         elif make.ingest:
             _ingest(game, make.ingest, temporary, progress)
         try:
@@ -160,7 +187,13 @@ def _ingest(game: Game, call: Ingest, out: Path, progress: Progress | None) -> N
     from shadowbox.data.ingest import ingest
 
     named = dict(game.reader_filters[call.filter]) if call.filter else {}
-    facts = ingest(game, [Path(path) for path in call.paths], out, options={**named, **call.options}, progress=progress)
+    facts = ingest(
+        game,
+        [Path(path) for path in call.paths],
+        out,
+        options={**named, **call.options},
+        progress=progress,
+    )
     if not facts["episodes"]:
         raise CardError(
             f"none of {facts['files']:,} files in {', '.join(call.paths)} was accepted: `shadowbox ingest` says why"

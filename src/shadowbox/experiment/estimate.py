@@ -1,8 +1,8 @@
 """How long a run will take and what it will cost: a short timed probe of the real loop, corrected by what runs took before.
 
-The probe trains some steps of the card's own task in a folder that is thrown away. Each finished run keeps how its time
-compared with its estimate; the quantiles of these make the optimistic, expected and pessimistic figures. Before there are
-such records, fixed factors stand in for them.
+The probe trains some steps of the card's own task in a folder that is thrown away. Each finished
+run keeps how its time compared with its estimate; the quantiles of these make the optimistic,
+expected and pessimistic figures. Before there are such records, fixed factors stand in for them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from shadowbox.train import runs as prior
 
 BLOCK = "estimate"
 WARM, TIMED = 10, 40  # steps of the probe: the first ones are slower, and are not counted
-FACTORS = (0.85, 1.0, 1.5)  # of actual over estimated, where there are no records: optimistic, expected, pessimistic
+# of actual over estimated, where there are no records: optimistic, expected, pessimistic
+FACTORS = (0.85, 1.0, 1.5)
 RECORDS_NEEDED = 3
 
 
-def estimate(card: Card, game: Game, settings: Settings, store: Store, table: Prices, split: Any) -> dict[str, Any]:
+def estimate(
+    card: Card, game: Game, settings: Settings, store: Store, table: Prices, split: Any
+) -> dict[str, Any]:
     """Seconds and dollars of all seeds of a card (one setting), and where they come from."""
     probed = probe(card, settings, store, split)
     per_run = _seconds(probed)
@@ -40,11 +43,24 @@ def estimate(card: Card, game: Game, settings: Settings, store: Store, table: Pr
     learned = len(ratios) >= RECORDS_NEEDED
     factors = tuple(np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()) if learned else FACTORS
     runs = len(card.seeds)
-    found: dict[str, Any] = {"probe": probed, "runs": runs, "per_run_s": round(per_run, 3), "records": len(ratios)}
+    found: dict[str, Any] = {
+        "probe": probed,
+        "runs": runs,
+        "per_run_s": round(per_run, 3),
+        "records": len(ratios),
+    }
     for name, factor in zip(("optimistic", "expected", "pessimistic"), factors, strict=True):
         total = per_run * factor * runs
-        found |= {f"{name}_s": round(total, 3), f"{name}_usd": round(table.cost(card.budget.machine, total), 4)}
-    return found | {"machine": machine(), "priced_as": card.budget.machine, "prices": table.date, "factors": list(factors)}
+        found |= {
+            f"{name}_s": round(total, 3),
+            f"{name}_usd": round(table.cost(card.budget.machine, total), 4),
+        }
+    return found | {
+        "machine": machine(),
+        "priced_as": card.budget.machine,
+        "prices": table.date,
+        "factors": list(factors),
+    }
 
 
 def probe(card: Card, settings: Settings, store: Store, split: Any) -> dict[str, float]:
@@ -74,12 +90,20 @@ def probe(card: Card, settings: Settings, store: Store, split: Any) -> dict[str,
     with tempfile.TemporaryDirectory() as folder:
         result = train(task, Path(folder) / "probe", config)
         lines = read_lines(Path(folder) / "probe" / METRICS)
-    steps = [_of_steps(line) / WARM for line in lines if line["kind"] == "train" and not line["step"] % WARM]
+    steps = [
+        _of_steps(line) / WARM
+        for line in lines
+        if line["kind"] == "train" and not line["step"] % WARM
+    ]
     passes = sum(line["kind"] == "val" for line in lines) or 1  # each is followed by a checkpoint
-    every, saved = (wish or per_epoch for wish in (settings.config.validate_every, settings.config.save_every))
+    every, saved = (
+        wish or per_epoch for wish in (settings.config.validate_every, settings.config.save_every)
+    )
     return {
         "prepare_s": round(prepared, 4),
-        "step_s": round(float(np.median(steps[1:] or steps)) if steps else result.table["backward"] / count, 6),
+        "step_s": round(
+            float(np.median(steps[1:] or steps)) if steps else result.table["backward"] / count, 6
+        ),
         "validate_s": round(result.table["validate"] / passes, 4),
         "save_s": round(result.table["save"] / passes, 4),
         "steps": total,
@@ -93,7 +117,11 @@ def records(folder: Path) -> list[float]:
     found = []
     for run in prior.runs_in(folder):
         said = run.facts.get("estimate") or {}
-        if said.get("machine") == machine() and run.facts.get("status") == "finished" and said.get("per_run_s"):
+        if (
+            said.get("machine") == machine()
+            and run.facts.get("status") == "finished"
+            and said.get("per_run_s")
+        ):
             found.append(float(run.facts["cost"]["wall_s"]) / float(said["per_run_s"]))
     return found
 
@@ -142,7 +170,9 @@ def machine() -> str:
 def _of_steps(line: dict[str, Any]) -> float:
     """Seconds of a line of the log that belong to its steps."""
     apart = ("time/validate", "time/save")
-    return float(sum(value for name, value in line.items() if name.startswith("time/") and name not in apart))
+    return float(
+        sum(value for name, value in line.items() if name.startswith("time/") and name not in apart)
+    )
 
 
 def _seconds(probed: dict[str, float]) -> float:

@@ -12,8 +12,13 @@ from shadowbox.evaluate.metrics import ANY, METRICS, SHARE
 from shadowbox.experiment import dataset as source
 
 RATIO = (0.0, math.inf)
-WHOLE = {"gate": SHARE} | dict.fromkeys(("press_ratio_min", "press_ratio_max", "onset_ratio_min", "onset_ratio_max"), RATIO)
-NAMES = {f"eval/{name}": limits for name, limits in (WHOLE | {metric.name: metric.limits for metric in METRICS}).items()}
+WHOLE = {"gate": SHARE} | dict.fromkeys(
+    ("press_ratio_min", "press_ratio_max", "onset_ratio_min", "onset_ratio_max"), RATIO
+)
+NAMES = {
+    f"eval/{name}": limits
+    for name, limits in (WHOLE | {metric.name: metric.limits for metric in METRICS}).items()
+}
 
 
 def known(metric: str) -> bool:

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def rows(checked: Checked) -> list[list[str]]:
     """Fact, value, and where it comes from."""
-    found = [[name.replace("_", " "), _word(value), "computed"] for name, value in checked.facts.items() if value is not None]
+    found = [
+        [name.replace("_", " "), _word(value), "computed"]
+        for name, value in checked.facts.items()
+        if value is not None
+    ]
     for name, said in checked.card.facts.items():
         if name not in checked.facts:
             found.append(
@@ -29,7 +33,10 @@ def rows(checked: Checked) -> list[list[str]]:
 def write(checked: Checked) -> None:
     """Bring the block of facts up to date, if it is not."""
     lines = ["| fact | value | |", "|---|---|---|"]
-    lines += [f"| {name} | {value} | {origin} |".replace("<", "&lt;") for name, value, origin in rows(checked)]
+    lines += [
+        f"| {name} | {value} | {origin} |".replace("<", "&lt;")
+        for name, value, origin in rows(checked)
+    ]
     content = "\n".join(lines)
     if checked.file.block("facts") != content:
         checked.file = checked.file.with_block("facts", content)
@@ -40,7 +47,9 @@ def signatures(checked: Checked) -> Iterator[str]:
     """How the card's signatures stand, in words."""
     if checked.settled is None:
         return
-    standing = signing.standing(checked.file, checked.card, checked.settled.hash, checked.facts.get("fingerprint"))
+    standing = signing.standing(
+        checked.file, checked.card, checked.settled.hash, checked.facts.get("fingerprint")
+    )
     yield from (f"{entry.who} {entry.did} on {entry.when}" for entry in standing.valid)
     yield from (f"the signature of {entry.who} is void: {why}" for entry, why in standing.void)
     yield from (f"before it runs: {missing}" for missing in standing.missing)

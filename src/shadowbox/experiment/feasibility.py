@@ -17,11 +17,24 @@ def reachable(target: Target, grade: Grade) -> bool:
     return _may_hold(target.op, target.value, grade)
 
 
-def never(kill: Kill, grades: Mapping[str, Grade], total: float | None, per_epoch: float | None, epochs: int | None) -> str:
-    """Why a rule cannot fire in a run of `total` steps (or of `epochs`), as far as these are known; empty if it can."""
+def never(
+    kill: Kill,
+    grades: Mapping[str, Grade],
+    total: float | None,
+    per_epoch: float | None,
+    epochs: int | None,
+) -> str:
+    """Why a rule cannot fire in a run of `total` steps (or of `epochs`), as far as these are known.
+
+    Empty if it can.
+    """
     spans = [Span.of(text) for text in (kill.after, kill.lasting) if text]
     lengths = [_in_steps(span, total, per_epoch) for span in spans]
-    if total and None not in lengths and (needed := sum(length for length in lengths if length)) > total:
+    if (
+        total
+        and None not in lengths
+        and (needed := sum(length for length in lengths if length)) > total
+    ):
         return f"after {needed:,.0f} steps the run of {total:,.0f} is over"
     if sum(span.number for span in spans if span.unit == "%") > 100:
         return "that is more than 100% of the run"

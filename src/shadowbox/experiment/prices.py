@@ -24,7 +24,9 @@ class Prices:
     def of(self, machine: str) -> float:
         """Dollars an hour."""
         if machine not in self.per_hour:
-            raise UsageError(f"{self.source} has no price of '{machine}': {did_you_mean(machine, self.per_hour)}")
+            raise UsageError(
+                f"{self.source} has no price of '{machine}': {did_you_mean(machine, self.per_hour)}"
+            )
         return self.per_hour[machine]
 
     def cost(self, machine: str, seconds: float) -> float:
@@ -36,16 +38,25 @@ def read(own: Path = OWN) -> Prices:
     """The table in the working folder, or else the one that comes with this package."""
     if own.exists():
         return _parsed(own.read_text(encoding="utf-8", errors="replace"), str(own))
-    return _parsed(files("shadowbox.experiment").joinpath("prices.yaml").read_text(encoding="utf-8"), "the table of prices")
+    return _parsed(
+        files("shadowbox.experiment").joinpath("prices.yaml").read_text(encoding="utf-8"),
+        "the table of prices",
+    )
 
 
 def _parsed(text: str, source: str) -> Prices:
     found = head.read(text)
     table = found.data.get("usd_per_hour")
     if found.mistakes or not isinstance(table, dict) or set(found.data) != {"date", "usd_per_hour"}:
-        words = found.mistakes[0].message if found.mistakes else "`date` and `usd_per_hour: {MACHINE: NUMBER}` are needed"
+        words = (
+            found.mistakes[0].message
+            if found.mistakes
+            else "`date` and `usd_per_hour: {MACHINE: NUMBER}` are needed"
+        )
         raise UsageError(f"{source} cannot be used: {words}")
     for name, price in table.items():
         if isinstance(price, bool) or not isinstance(price, int | float) or price < 0:
-            raise UsageError(f"{source}: the price of {name} is {price!r}, a number from 0 up is needed")
+            raise UsageError(
+                f"{source}: the price of {name} is {price!r}, a number from 0 up is needed"
+            )
     return Prices(str(found.data["date"]), {"local": 0.0, **table}, source)

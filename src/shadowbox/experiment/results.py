@@ -25,8 +25,14 @@ NAME = "verdict.json"
 
 
 def write(file: CardFile, finished: Finished, folder: Path, *, keep_card: bool = False) -> None:
-    """Into verdict.json, and between the card's markers. The card is read again: it may have been edited meanwhile."""
-    found = finished.to_json() | {"contract": file.hash, "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
+    """Into verdict.json, and between the card's markers.
+
+    The card is read again: it may have been edited meanwhile.
+    """
+    found = finished.to_json() | {
+        "contract": file.hash,
+        "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / NAME, (json.dumps(_plain(found), indent=1) + "\n").encode())
     if not keep_card:
@@ -47,13 +53,21 @@ def _whole(data: Any) -> bool:
     if not isinstance(data, dict) or not isinstance(data.get("verdict"), str):
         return False
     targets, settings, spent = data.get("targets"), data.get("settings", []), data.get("cost")
-    return _are(targets, _TARGET) and _are(settings, _SETTING) and isinstance(spent, dict) and all(map(_number, spent.values()))
+    return (
+        _are(targets, _TARGET)
+        and _are(settings, _SETTING)
+        and isinstance(spent, dict)
+        and all(map(_number, spent.values()))
+    )
 
 
 def _are(found: Any, shape: Mapping[str, Callable[[Any], bool]]) -> bool:
     if not isinstance(found, list):
         return False
-    return all(isinstance(each, dict) and all(fits(each.get(name)) for name, fits in shape.items()) for each in found)
+    return all(
+        isinstance(each, dict) and all(fits(each.get(name)) for name, fits in shape.items())
+        for each in found
+    )
 
 
 def _number(value: Any) -> bool:
@@ -77,13 +91,18 @@ _SETTING: Mapping[str, Callable[[Any], bool]] = {
     "set": lambda value: isinstance(value, dict),
     "verdict": _text,
     "targets": lambda value: _are(value, _TARGET),
-    "cost": lambda value: isinstance(value, dict) and all(map(_number, value.values())) and "wall_s" in value,
+    "cost": lambda value: (
+        isinstance(value, dict) and all(map(_number, value.values())) and "wall_s" in value
+    ),
 }
 
 
 def block(found: Mapping[str, Any]) -> str:
     """The results as Markdown."""
-    lines = [f"**{found['verdict']}**" + (f": {_cell(found['reason'])}" if found["reason"] else ""), ""]
+    lines = [
+        f"**{found['verdict']}**" + (f": {_cell(found['reason'])}" if found["reason"] else ""),
+        "",
+    ]
     lines += ["| target | wanted | reached | 95 % | baselines | |", "|---|---|---|---|---|---|"]
     lines += [_target(target) for target in found["targets"]]
     if found.get("settings"):
@@ -96,9 +115,16 @@ def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:
     """What runs took, and how that compares with their estimate."""
     took = [run.facts.get("cost") or {} for run in runs]
     wall = sum(float(each.get("wall_s", 0)) for each in took)
-    found = {"wall_s": round(wall, 2), "cpu_s": round(sum(float(each.get("cpu_s", 0)) for each in took), 2)}
+    found = {
+        "wall_s": round(wall, 2),
+        "cpu_s": round(sum(float(each.get("cpu_s", 0)) for each in took), 2),
+    }
     found["usd"] = round(prices.read().cost(card.budget.machine, wall), 4)
-    expected = [float(said["per_run_s"]) for run in runs if (said := run.facts.get("estimate")) and said.get("per_run_s")]
+    expected = [
+        float(said["per_run_s"])
+        for run in runs
+        if (said := run.facts.get("estimate")) and said.get("per_run_s")
+    ]
     finished = [run for run in runs if verdict.state(run) == "finished"]
     if expected and len(expected) == len(runs) == len(finished):
         found["estimated_s"] = round(sum(expected), 2)
@@ -109,7 +135,10 @@ def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:
 def total(costs: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """All costs together."""
     every = list(costs)
-    found = {name: round(sum(each.get(name, 0) for each in every), 4) for name in ("wall_s", "cpu_s", "usd")}
+    found = {
+        name: round(sum(each.get(name, 0) for each in every), 4)
+        for name in ("wall_s", "cpu_s", "usd")
+    }
     if every and all("estimated_s" in each for each in every):
         found["estimated_s"] = round(sum(each["estimated_s"] for each in every), 2)
         found["actual_over_estimate"] = round(found["wall_s"] / max(found["estimated_s"], 1e-9), 3)
@@ -134,18 +163,33 @@ def _target(target: Mapping[str, Any]) -> str:
     if target["passed"] and target["met_for_free_by"]:
         note += f", but so do {', '.join(target['met_for_free_by'])}"
     wanted = target["wanted"] if isinstance(target["wanted"], str) else f"{target['wanted']:g}"
-    cells = [name, f"{target['op'].replace('<', '&lt;')} {wanted}", number(target["value"]), _range(target), baselines, note]
+    cells = [
+        name,
+        f"{target['op'].replace('<', '&lt;')} {wanted}",
+        number(target["value"]),
+        _range(target),
+        baselines,
+        note,
+    ]
     return f"| {' | '.join(cells)} |"
 
 
 def _settings(found: Sequence[Mapping[str, Any]]) -> list[str]:
     metrics = [target["metric"] for target in found[0]["targets"]]
-    lines = ["| setting | verdict | " + " | ".join(metrics) + " | seconds |", "|---" * (len(metrics) + 3) + "|"]
+    lines = [
+        "| setting | verdict | " + " | ".join(metrics) + " | seconds |",
+        "|---" * (len(metrics) + 3) + "|",
+    ]
     best = best_setting(found)
     for at, each in enumerate(found):
         values = [f"{number(target['value'])} ({_range(target)})" for target in each["targets"]]
         name = _cell(setting_words(each["set"]))
-        cells = [f"**{name}**" if at == best else name, each["verdict"], *values, f"{each['cost']['wall_s']:,.1f}"]
+        cells = [
+            f"**{name}**" if at == best else name,
+            each["verdict"],
+            *values,
+            f"{each['cost']['wall_s']:,.1f}",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -156,18 +200,27 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
     if "estimated_s" in spent:
         words += f"; estimated were {spent['estimated_s']:,.1f} s (took {spent['actual_over_estimate']:.2f} times that)"
     lines = [f"Run `{found['run']}`, {found['when']}: {words}."]
-    return lines + [f"Not as the card says: {_cell(', '.join(found['stamps']))}."] * bool(found["stamps"])
+    return lines + [f"Not as the card says: {_cell(', '.join(found['stamps']))}."] * bool(
+        found["stamps"]
+    )
 
 
 def best_setting(found: Sequence[Mapping[str, Any]]) -> int:
-    """Which setting of a sweep, run to its end, did best by the target that decides; of equals that which met most targets."""
+    """Which setting of a sweep, run to its end, did best by the target that decides.
+
+    Of equals that which met most targets.
+    """
 
     def rank(each: Mapping[str, Any]) -> tuple[bool, float, int]:
         targets = sorted(each["targets"], key=lambda target: not target["primary"])
         if not targets or targets[0]["value"] is None:
             return True, math.inf, 0
         worth = targets[0]["value"] * (1 if targets[0]["op"].startswith("<") else -1)
-        return each["verdict"] not in (verdict.PASSED, verdict.MISSED), worth, -sum(target["passed"] for target in targets)
+        return (
+            each["verdict"] not in (verdict.PASSED, verdict.MISSED),
+            worth,
+            -sum(target["passed"] for target in targets),
+        )
 
     return min(range(len(found)), key=lambda at: rank(found[at]))
 
@@ -179,7 +232,9 @@ def best_of(found: Sequence[Finished]) -> int:
 
 def setting_words(changes: Mapping[str, Any]) -> str:
     """A setting of a sweep: its name, or what it sets."""
-    return str(changes.get("name") or ", ".join(f"{name}={value}" for name, value in changes.items()))
+    return str(
+        changes.get("name") or ", ".join(f"{name}={value}" for name, value in changes.items())
+    )
 
 
 def number(value: float | None) -> str:
@@ -189,12 +244,16 @@ def number(value: float | None) -> str:
 
 def _range(target: Mapping[str, Any]) -> str:
     low, high = target["low"], target["high"]
-    return "-" if low is None or high is None or not math.isfinite(low) else f"{low:.4g} .. {high:.4g}"
+    return (
+        "-" if low is None or high is None or not math.isfinite(low) else f"{low:.4g} .. {high:.4g}"
+    )
 
 
 def _cell(text: Any) -> str:
     """Text that cannot leave its cell of a Markdown table, nor become HTML."""
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+    return (
+        str(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+    )
 
 
 def _plain(value: Any) -> Any:

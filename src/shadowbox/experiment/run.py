@@ -63,7 +63,10 @@ class Finished:
 
     @property
     def exit_code(self) -> int:
-        """0 of a whole run, whatever it reached; 75 where the card ended it; 1 where it was interrupted."""
+        """0 of a whole run, whatever it reached.
+
+        75 where the card ended it; 1 where it was interrupted.
+        """
         if self.verdict in (verdict.KILLED, verdict.PAUSED):
             return verdict.EXIT_KILLED
         return 1 if self.verdict == verdict.UNFINISHED else 0
@@ -80,7 +83,9 @@ class Finished:
             "stamps": list(self.stamps),
         }
         if self.settings:
-            found["settings"] = [each.to_json() | {"set": dict(each.changes)} for each in self.settings]
+            found["settings"] = [
+                each.to_json() | {"set": dict(each.changes)} for each in self.settings
+            ]
         return found
 
 
@@ -110,7 +115,14 @@ def run(
 class _Case:
     """A card on its way."""
 
-    def __init__(self, path: Path, games: settings.Games, wish: Wish, console: Callable[[], Any] | None, say: Say) -> None:
+    def __init__(
+        self,
+        path: Path,
+        games: settings.Games,
+        wish: Wish,
+        console: Callable[[], Any] | None,
+        say: Say,
+    ) -> None:
         self.path, self.games, self.wish, self.console, self.say = path, games, wish, console, say
         self.first = int(os.environ.get("RANK", "0")) == 0
         self.file = CardFile.read(path)
@@ -131,17 +143,25 @@ class _Case:
     def must_be_signed(self) -> None:
         """Unless nobody has to, or it is said that it runs without: then everything it makes says so, too."""
         hashed = settings.settle(cards.must_read(self.path)[1], self.game).hash
-        standing = signing.standing(self.file, self.card, hashed, source.fingerprint(self.card, self.game, self.store))
+        standing = signing.standing(
+            self.file, self.card, hashed, source.fingerprint(self.card, self.game, self.store)
+        )
         if standing.enough:
             return
-        lines = [*standing.missing, *(f"the signature of {entry.who} is void: {why}" for entry, why in standing.void)]
+        lines = [
+            *standing.missing,
+            *(f"the signature of {entry.who} is void: {why}" for entry, why in standing.void),
+        ]
         if not self.wish.unsigned:
             advice = f"`shadowbox card sign {self.card.id}`, or --unsigned, which is stamped on everything it makes"
             raise CardError(f"{self.path} is not signed: " + "\n".join(lines) + f"\n{advice}")
         self.stamps.append("--unsigned")
 
     def make_room(self) -> None:
-        """Runs that are over make room for new ones; one that is not is gone on with, or thrown away by hand."""
+        """Runs that are over make room for new ones.
+
+        One that is not is gone on with, or thrown away by hand.
+        """
         if not self.first or not self.folder.exists():
             return
         left = [found for found in prior.runs_in(self.folder) if verdict.state(found) != "finished"]
@@ -159,12 +179,19 @@ class _Case:
     def again(self) -> str:
         """The command that goes on."""
         words = ["shadowbox", "run", str(self.path), "--resume"]
-        words += [word for name, value in self.wish.changes.items() for word in ("--set", f"{name}={value}")]
+        words += [
+            word
+            for name, value in self.wish.changes.items()
+            for word in ("--set", f"{name}={value}")
+        ]
         return shlex.join(words + ["--unsigned"] * self.wish.unsigned)
 
 
 def _obtained(case: _Case, progress: Progress | None) -> Store:
-    """The data; the first process makes it where it is missing, the others wait until it is there."""
+    """The data.
+
+    The first process makes it where it is missing, the others wait until it is there.
+    """
     while not case.first and source.find(case.card) is None:
         time.sleep(0.2)  # the first one either makes it, or fails and torchrun ends us
     if source.find(case.card) is None and case.card.data.make:
@@ -172,7 +199,9 @@ def _obtained(case: _Case, progress: Progress | None) -> Store:
     return source.obtain(case.card, case.game, progress)
 
 
-def _setting(case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] | None = None) -> Finished:
+def _setting(
+    case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] | None = None
+) -> Finished:
     """Every seed, one after the other; a rule that ends one ends them all."""
     for number, seed in enumerate(card.seeds):
         place = folder / str(seed)
@@ -192,7 +221,16 @@ def _setting(case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] |
     word, outcomes = verdict.judge(card, done)
     reason = next((str(each.facts["reason"]) for each in done if each.facts.get("reason")), "")
     return Finished(
-        card, folder, word, outcomes, results.cost(card, done), _stamps(case, done), (), changes or {}, reason, case.first
+        card,
+        folder,
+        word,
+        outcomes,
+        results.cost(card, done),
+        _stamps(case, done),
+        (),
+        changes or {},
+        reason,
+        case.first,
     )
 
 
@@ -210,13 +248,18 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
         "card_hash": case.file.hash,
         "learner": card.learner,
         "settings": settled.to_json(),
-        "data": {**card.data.model_dump(exclude_defaults=True), "fingerprint": source.fingerprint(card, case.game, case.store)},
+        "data": {
+            **card.data.model_dump(exclude_defaults=True),
+            "fingerprint": source.fingerprint(card, case.game, case.store),
+        },
         "stamps": case.stamps,
         "estimate": expected,
         "targets": [target.model_dump() for target in card.targets],
         "kill": [rule.model_dump(by_alias=True) for rule in card.kill],
     }
-    task = way(card.learner).prepare(case.store, settled.plan, split, settled.config, facts=facts, resume=case.again)
+    task = way(card.learner).prepare(
+        case.store, settled.plan, split, settled.config, facts=facts, resume=case.again
+    )
     per_epoch = task.source(settled.config.batch, 0, 1).batches_in(0)
     others = sum(float(found.facts["cost"]["wall_s"]) for found in prior.runs_in(case.folder)
                  if found.path != place and "cost" in found.facts)  # fmt: skip
@@ -234,7 +277,9 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
     )
     parent = Parent(card.parent, card.parent_optimiser) if card.parent and not resume else None
     console = case.console() if case.console and case.first else None
-    train(task, place, settled.config, parent=parent, resume=resume, console=console, observer=watcher)
+    train(
+        task, place, settled.config, parent=parent, resume=resume, console=console, observer=watcher
+    )
 
 
 def _must_be_as_the_card_says(case: _Case, card: Card, seed: int, found: prior.Run) -> None:
@@ -257,7 +302,10 @@ def _judge_by_playing(case: _Case, card: Card, place: Path, seed: int) -> None:
 
     assert case.store is not None
     case.say(f"{place}: judged by playing")
-    log.write_facts(place, facts | {"eval": judge.judge(place, case.store, case.game, card, seed), "judged": wish})
+    log.write_facts(
+        place,
+        facts | {"eval": judge.judge(place, case.store, case.game, card, seed), "judged": wish},
+    )
 
 
 def _sweep(case: _Case) -> Finished:
@@ -268,7 +316,9 @@ def _sweep(case: _Case) -> Finished:
     chosen = sweep.chosen(case.card)
     for number, changes in enumerate(chosen):
         if case.card.sweep.wall is not None and time.monotonic() - began > case.card.sweep.wall:
-            case.say(f"the sweep's {case.card.sweep.wall:,.0f} s are over after {number} of {len(chosen)} settings")
+            case.say(
+                f"the sweep's {case.card.sweep.wall:,.0f} s are over after {number} of {len(chosen)} settings"
+            )
             break
         name = sweep.name(changes)
         case.say(f"setting {number + 1} of {len(chosen)}: {name}")
@@ -277,9 +327,19 @@ def _sweep(case: _Case) -> Finished:
         if found[-1].verdict == verdict.UNFINISHED:
             break
     cost = results.total(each.cost for each in found)
-    return replace(found[results.best_of(found)], card=case.card, run=case.folder, cost=cost, settings=tuple(found))
+    return replace(
+        found[results.best_of(found)],
+        card=case.card,
+        run=case.folder,
+        cost=cost,
+        settings=tuple(found),
+    )
 
 
 def _stamps(case: _Case, done: Sequence[prior.Run]) -> list[str]:
     """Whatever was not as the card says, in any of the runs."""
-    return list(dict.fromkeys([*case.stamps, *(stamp for found in done for stamp in found.facts.get("stamps") or ())]))
+    return list(
+        dict.fromkeys(
+            [*case.stamps, *(stamp for found in done for stamp in found.facts.get("stamps") or ())]
+        )
+    )

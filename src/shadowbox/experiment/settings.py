@@ -16,7 +16,8 @@ from shadowbox.train.config import Config
 
 Games = Callable[[str], Game]  # a game's record by name
 USUAL_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
-CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on_oom"}  # settings that stand elsewhere
+# settings that stand elsewhere
+CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on_oom"}
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,29 @@ class Settings:
     @property
     def hash(self) -> str:
         """Changes with any setting, also where only a default of this program has changed."""
-        text = json.dumps({name: value for name, (value, _) in self.origins.items()}, sort_keys=True)
+        text = json.dumps(
+            {name: value for name, (value, _) in self.origins.items()}, sort_keys=True
+        )
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Each setting with its value and where it came from."""
-        return {name: {"value": value, "from": origin} for name, (value, origin) in self.origins.items()}
+        return {
+            name: {"value": value, "from": origin} for name, (value, origin) in self.origins.items()
+        }
 
 
-def settle(card: Card, game: Game, seed: int | None = None, changed: Mapping[str, Any] | None = None) -> Settings:
+def settle(
+    card: Card, game: Game, seed: int | None = None, changed: Mapping[str, Any] | None = None
+) -> Settings:
     """The settings of one seed's run. `changed`: names that came from --set."""
     for problem in problems(card, game):
         raise UsageError(f"{problem[0]}: {problem[1]}")
     parts = split(card.settings)
     plan = Plan(game, card.preset, parts["model"], parts["learner"])
-    config = Config.of(_training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed))
+    config = Config.of(
+        _training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed)
+    )
     return Settings(config, plan, dict(_origins(card, config, plan, parts, set(changed or ()))))
 
 
@@ -78,7 +87,10 @@ def problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]:
             continue  # the preset is unknown, which is said elsewhere
         for name, value in parts[section].items():
             if name not in names:
-                yield f"{section}.{name}", f"there is no such setting of {card.learner}: {did_you_mean(name, names)}"
+                yield (
+                    f"{section}.{name}",
+                    f"there is no such setting of {card.learner}: {did_you_mean(name, names)}",
+                )
             elif (problem := _unlike(value, names[name])) is not None:
                 yield f"{section}.{name}", problem
 
@@ -114,15 +126,26 @@ def _training(card: Card, given: Mapping[str, Any], seed: int) -> dict[str, Any]
 
 
 def _origins(
-    card: Card, config: Config, plan: Plan, parts: Mapping[str, Mapping[str, Any]], changed: set[str]
+    card: Card,
+    config: Config,
+    plan: Plan,
+    parts: Mapping[str, Mapping[str, Any]],
+    changed: set[str],
 ) -> Iterator[tuple[str, tuple[Any, str]]]:
     chosen = way(card.learner)
     usual = Config(steps=1).to_json()
     for name, value in config.to_json().items():
-        said = name in parts["train"] or (name == "seed") or (name == "halvings" and value != usual[name])
+        said = (
+            name in parts["train"]
+            or (name == "seed")
+            or (name == "halvings" and value != usual[name])
+        )
         origin = "card" if said else "default"
         yield f"train.{name}", (value, "--set" if f"train.{name}" in changed else origin)
-    for section, base, origin in (("model", chosen.presets()[card.preset], "preset"), ("learner", chosen.usual, "default")):
+    for section, base, origin in (
+        ("model", chosen.presets()[card.preset], "preset"),
+        ("learner", chosen.usual, "default"),
+    ):
         for name, value in {**base, **parts[section]}.items():
             where = "card" if name in parts[section] else origin
             yield f"{section}.{name}", (value, "--set" if f"{section}.{name}" in changed else where)

@@ -31,7 +31,10 @@ def problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
         return
     for key, wish in card.sweep.random.items():
         if not _can_be_drawn(wish):
-            yield "random", f"{key} is {wish!r:.80}: a list, or {{low: NUMBER, high: NUMBER, log: true}} is needed"
+            yield (
+                "random",
+                f"{key} is {wish!r:.80}: a list, or {{low: NUMBER, high: NUMBER, log: true}} is needed",
+            )
             return
     for key, values in card.sweep.grid.items():
         if not values:
@@ -68,31 +71,54 @@ def chosen(card: Card) -> list[dict[str, Any]]:
         return [dict(case) for case in card.sweep.cases]
     if card.sweep.grid:
         names = list(card.sweep.grid)
-        return [dict(zip(names, values, strict=True)) for values in itertools.product(*card.sweep.grid.values())]
+        return [
+            dict(zip(names, values, strict=True))
+            for values in itertools.product(*card.sweep.grid.values())
+        ]
     draws = np.random.default_rng(card.sweep.seed)
-    return [{name: _drawn(wish, draws) for name, wish in card.sweep.random.items()} for _ in range(card.sweep.tries)]
+    return [
+        {name: _drawn(wish, draws) for name, wish in card.sweep.random.items()}
+        for _ in range(card.sweep.tries)
+    ]
 
 
 def applied(card: Card, changes: Mapping[str, Any]) -> Card:
     """The card with one setting."""
     own = {key: value for key, value in changes.items() if key in ("preset", "learner")}
-    judged = {key.removeprefix("eval."): value for key, value in changes.items() if key.startswith("eval.")}
-    rest = {key: value for key, value in changes.items() if key not in (*own, "name") and not key.startswith("eval.")}
+    judged = {
+        key.removeprefix("eval."): value
+        for key, value in changes.items()
+        if key.startswith("eval.")
+    }
+    rest = {
+        key: value
+        for key, value in changes.items()
+        if key not in (*own, "name") and not key.startswith("eval.")
+    }
     if judged:
-        own["eval"] = Eval.model_validate({**(card.eval.model_dump() if card.eval else {}), **judged})
+        own["eval"] = Eval.model_validate(
+            {**(card.eval.model_dump() if card.eval else {}), **judged}
+        )
     return card.model_copy(update={**own, "set": {**card.settings, **rest}, "sweep": None})
 
 
 def name(changes: Mapping[str, Any]) -> str:
     """A folder's name for a setting."""
-    words = str(changes.get("name") or "_".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in changes.items()))
+    words = str(
+        changes.get("name")
+        or "_".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in changes.items())
+    )
     return re.sub(r"[^A-Za-z0-9=._+-]", "-", words)[:LONGEST_NAME].lstrip(".") or "setting"
 
 
 def _can_be_drawn(wish: Any) -> bool:
     if isinstance(wish, list):
         return bool(wish)
-    if not isinstance(wish, dict) or set(wish) - {"low", "high", "log"} or not {"low", "high"} <= set(wish):
+    if (
+        not isinstance(wish, dict)
+        or set(wish) - {"low", "high", "log"}
+        or not {"low", "high"} <= set(wish)
+    ):
         return False
     numbers = [wish["low"], wish["high"]]
     good = all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers)
@@ -103,10 +129,20 @@ def _drawn(wish: Any, draws: np.random.Generator) -> Any:
     if isinstance(wish, list):
         return wish[int(draws.integers(len(wish)))]
     low, high = wish["low"], wish["high"]
-    value = float(np.exp(draws.uniform(np.log(low), np.log(high))) if wish.get("log") else draws.uniform(low, high))
+    value = float(
+        np.exp(draws.uniform(np.log(low), np.log(high)))
+        if wish.get("log")
+        else draws.uniform(low, high)
+    )
     whole = isinstance(low, int) and isinstance(high, int)
     return min(high, max(low, round(value))) if whole else float(f"{value:.4g}")
 
 
 def _word(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (
+        f"{value:g}"
+        if isinstance(value, float)
+        else "-".join(map(str, value))
+        if isinstance(value, list)
+        else str(value)
+    )

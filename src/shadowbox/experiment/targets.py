@@ -13,7 +13,14 @@ from shadowbox.core.stats import Interval, mean_interval
 from shadowbox.experiment.evaluation import limits
 from shadowbox.train.runs import Run
 
-PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = "passed", "missed", "killed", "paused", "void", "unfinished"
+PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = (
+    "passed",
+    "missed",
+    "killed",
+    "paused",
+    "void",
+    "unfinished",
+)
 EXIT_KILLED = 75  # of a run that its card ended or paused
 
 
@@ -26,7 +33,8 @@ class Outcome:
     low: float | None  # of its 95 % interval: over seeds, or over episodes where there is one seed
     high: float | None
     verdict: str
-    wanted: float | None  # the target's number; of a target that is another metric, that metric's value
+    # the target's number; of a target that is another metric, that metric's value
+    wanted: float | None
     baselines: Mapping[str, float]  # what predicting nothing scores
     seeds: tuple[float | None, ...]
 
@@ -34,7 +42,11 @@ class Outcome:
     def for_free(self) -> list[str]:
         """Baselines that meet the target, too."""
         compare, wanted = COMPARISONS[self.target.op], self.wanted
-        return [] if wanted is None else [name for name, value in self.baselines.items() if compare(value, wanted)]
+        return (
+            []
+            if wanted is None
+            else [name for name, value in self.baselines.items() if compare(value, wanted)]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For `run --json`."""
@@ -73,7 +85,9 @@ def judge(card: Card, runs: Sequence[Run]) -> tuple[str, list[Outcome]]:
             break
     else:
         whole = ""
-    figures = {at: [run.figures(at) for run in runs] for at in {target.at for target in card.targets}}
+    figures = {
+        at: [run.figures(at) for run in runs] for at in {target.at for target in card.targets}
+    }
     outcomes = [_outcome(target, figures[target.at], whole) for target in card.targets]
     decide = [outcome for outcome in outcomes if outcome.target.primary] or outcomes
     if whole:
@@ -86,7 +100,11 @@ def judge(card: Card, runs: Sequence[Run]) -> tuple[str, list[Outcome]]:
 def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str) -> Outcome:
     values = [found.get(target.metric) for found in figures]
     known = [value for value in values if value is not None and math.isfinite(value)]
-    wanted = _mean([found.get(target.value) for found in figures]) if isinstance(target.value, str) else target.value
+    wanted = (
+        _mean([found.get(target.value) for found in figures])
+        if isinstance(target.value, str)
+        else target.value
+    )
     if whole in (KILLED, PAUSED, UNFINISHED):
         verdict = KILLED if whole == KILLED else VOID
     elif len(known) < len(figures) or not known or wanted is None:
@@ -94,10 +112,14 @@ def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str)
     else:
         verdict = PASSED if COMPARISONS[target.op](sum(known) / len(known), wanted) else MISSED
     value, low, high = _interval(target.metric, known, figures)
-    return Outcome(target, value, low, high, verdict, wanted, _baselines(target.metric, figures), tuple(values))
+    return Outcome(
+        target, value, low, high, verdict, wanted, _baselines(target.metric, figures), tuple(values)
+    )
 
 
-def _interval(metric: str, known: list[float], figures: Sequence[Mapping[str, float]]) -> Interval | tuple[None, None, None]:
+def _interval(
+    metric: str, known: list[float], figures: Sequence[Mapping[str, float]]
+) -> Interval | tuple[None, None, None]:
     """Over seeds; of a single one over its episodes, as validation found it."""
     if not known:
         return None, None, None
@@ -110,11 +132,18 @@ def _interval(metric: str, known: list[float], figures: Sequence[Mapping[str, fl
 
 def _baselines(metric: str, figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = (
-        [name for name in figures[0] if name.startswith(f"{metric}/") and not name.endswith((".low", ".high"))]
+        [
+            name
+            for name in figures[0]
+            if name.startswith(f"{metric}/") and not name.endswith((".low", ".high"))
+        ]
         if figures
         else []
     )
-    found = {name.removeprefix(f"{metric}/"): _mean([each.get(name) for each in figures]) for name in names}
+    found = {
+        name.removeprefix(f"{metric}/"): _mean([each.get(name) for each in figures])
+        for name in names
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -49,7 +49,9 @@ def blank(name: str, game: str) -> dict[str, Any]:
             "store": f"data/{name}",
             "make": {"record": {"p0": "based", "p1": "based", "matches": 100, "seed": 1}},
         },
-        "targets": [{"metric": "val/onset_f1", "op": ">", "value": "val/onset_f1/look_up", "primary": True}],
+        "targets": [
+            {"metric": "val/onset_f1", "op": ">", "value": "val/onset_f1/look_up", "primary": True}
+        ],
         "kill": [
             {"when": "nonfinite(train/loss)", "action": "stop"},
             {"when": "no_decrease(val/loss)", "for": "50%", "action": "stop"},
@@ -72,7 +74,9 @@ def from_run(name: str, where: str) -> dict[str, Any]:
     head |= {"learner": facts.get("learner", "imitate"), "preset": facts.get("preset", "tiny")}
     head["goal"] = f"what follows after {run.path}"
     head["set"] = _own_settings(run)
-    known = {name: value for name, value in (facts.get("data") or {}).items() if name != "fingerprint"}
+    known = {
+        name: value for name, value in (facts.get("data") or {}).items() if name != "fingerprint"
+    }
     head["data"] = known or {"store": facts.get("store") or f"data/{name}"}
     made = _made(Path(head["data"]["store"]))
     if made and not known:
@@ -82,7 +86,9 @@ def from_run(name: str, where: str) -> dict[str, Any]:
     metric = f"val/{(facts.get('best') or {}).get('score', 'loss')}"
     if metric in figures:
         better = "<" if metric.endswith(("loss", "error", "mae")) else ">"
-        head["targets"] = [{"metric": metric, "op": better, "value": figures[metric], "primary": True}]
+        head["targets"] = [
+            {"metric": metric, "op": better, "value": figures[metric], "primary": True}
+        ]
     return head
 
 
@@ -98,10 +104,15 @@ def ablations(
             value = not usual[setting]
         else:
             known = "is no flag here" if setting in usual else "is no setting"
-            raise UsageError(f"--ablate {switch}: {setting} {known}; say what it becomes, as in --ablate train.ema=0.99")
+            raise UsageError(
+                f"--ablate {switch}: {setting} {known}; say what it becomes, as in --ablate train.ema=0.99"
+            )
         changed = cards.with_changes(head, {setting: value})
         word = str(value).lower().replace("/", "-")
-        changed |= {"id": f"{name}-{setting.rpartition('.')[2]}-{word}"[:80], "goal": f"what {setting}: {value} changes"}
+        changed |= {
+            "id": f"{name}-{setting.rpartition('.')[2]}-{word}"[:80],
+            "goal": f"what {setting}: {value} changes",
+        }
         yield changed
 
 
@@ -114,7 +125,9 @@ def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
     for fired in results.firings(run):
         proposals |= fired.get("set") or {}
     if not proposals:
-        raise UsageError(f"no warning of {run.path} proposed anything; `card new {name} --from {run.path}` copies its settings")
+        raise UsageError(
+            f"no warning of {run.path} proposed anything; `card new {name} --from {run.path}` copies its settings"
+        )
     old = folder / f"{run.facts.get('card')}.md"
     if old.exists():
         _, known = cards.must_read(old)
@@ -124,7 +137,10 @@ def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
     else:
         head = from_run(name, where)
     words = ", ".join(f"{setting}: {value}" for setting, value in proposals.items())
-    return cards.with_changes(head, proposals) | {"id": name, "goal": f"what a warning in {run.path} proposed: {words}"}
+    return cards.with_changes(head, proposals) | {
+        "id": name,
+        "goal": f"what a warning in {run.path} proposed: {words}",
+    }
 
 
 def write(head: Mapping[str, Any], folder: Path = FOLDER) -> CardFile:
@@ -148,11 +164,18 @@ def with_prior(file: CardFile, card: Card, settled: settings.Settings) -> CardFi
     if not found:
         return file
     metrics = list(dict.fromkeys(target.metric for target in card.targets)) or ["val/loss"]
-    lines = ["| run | " + " | ".join(metrics) + " | set otherwise here |", "|---" * (len(metrics) + 2) + "|"]
+    lines = [
+        "| run | " + " | ".join(metrics) + " | set otherwise here |",
+        "|---" * (len(metrics) + 2) + "|",
+    ]
     for run, deltas in found:
         figures = run.figures()
         values = " | ".join(results.number(figures.get(metric)) for metric in metrics)
-        lines.append(f"| `{run.path}` | {values} | {', '.join(deltas[:8]) or 'nothing'} |".replace("<", "&lt;"))
+        lines.append(
+            f"| `{run.path}` | {values} | {', '.join(deltas[:8]) or 'nothing'} |".replace(
+                "<", "&lt;"
+            )
+        )
     return file.with_block("prior", "\n".join(lines))
 
 
@@ -168,11 +191,23 @@ def _own_settings(run: prior.Run) -> dict[str, Any]:
     """What a run set that is not usual."""
     said = run.facts.get("settings")
     if said:
-        own = {name: entry["value"] for name, entry in said.items() if entry.get("from") in ("card", "--set")}
+        own = {
+            name: entry["value"]
+            for name, entry in said.items()
+            if entry.get("from") in ("card", "--set")
+        }
     else:
         usual = Config(steps=1).to_json()
-        own = {f"train.{name}": value for name, value in run.facts["config"].items() if value != usual.get(name)}
-    return {name: value for name, value in own.items() if name.removeprefix("train.") not in settings.CARD_SAYS}
+        own = {
+            f"train.{name}": value
+            for name, value in run.facts["config"].items()
+            if value != usual.get(name)
+        }
+    return {
+        name: value
+        for name, value in own.items()
+        if name.removeprefix("train.") not in settings.CARD_SAYS
+    }
 
 
 def _made(store: Path) -> dict[str, Any] | None:
@@ -201,12 +236,19 @@ def _yaml(head: Mapping[str, Any]) -> str:
 
 
 def _flow(value: Any) -> str:
-    """A value on one line. What JSON writes the reader of heads understands; plain words need no quotes."""
+    """A value on one line.
+
+    What JSON writes the reader of heads understands; plain words need no quotes.
+    """
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_flow, value)) + "]"
-    if isinstance(value, str) and value and all(letter.isalnum() or letter in "-_/. " for letter in value):
+    if (
+        isinstance(value, str)
+        and value
+        and all(letter.isalnum() or letter in "-_/. " for letter in value)
+    ):
         plain = yaml.safe_load(value)
         if isinstance(plain, str) and value == value.strip() and value[0].isalpha():
             return value

@@ -31,7 +31,8 @@ class Watcher:
         """Go on, pause or stop."""
         if self.guard is None:
             self.guard = Guard(self.rules, progress.total, self.per_epoch)
-            self.guard.replay(log.read_lines(self.run / log.METRICS)[:-1])  # the last one is this line
+            # the last one is this line
+            self.guard.replay(log.read_lines(self.run / log.METRICS)[:-1])
         decision = self._budget(progress)
         for firing in self.guard.see(progress.kind, progress.step, progress.metrics):
             self._note(progress, firing)
@@ -42,16 +43,34 @@ class Watcher:
     def _note(self, progress: Progress, firing: Firing) -> None:
         words = f"step {firing.step:,}: {firing.rule.action}: {firing.text}"
         if firing.rule.proposes:
-            words += "; it proposes " + ", ".join(f"{name}: {value}" for name, value in firing.rule.proposes.items())
+            words += "; it proposes " + ", ".join(
+                f"{name}: {value}" for name, value in firing.rule.proposes.items()
+            )
         proposes = dict(firing.rule.proposes)
-        progress.note("rule", words, rule=firing.number, action=firing.rule.action, figures=dict(firing.figures), set=proposes)
+        progress.note(
+            "rule",
+            words,
+            rule=firing.number,
+            action=firing.rule.action,
+            figures=dict(firing.figures),
+            set=proposes,
+        )
 
     def _budget(self, progress: Progress) -> Decision:
         spent = self.before_s + progress.wall_s
         if self.wall is not None and spent > self.wall:
             return Decision("stop", f"budget: {spent:,.0f} s of {self.wall:,.0f} s are spent")
-        if self.usd is not None and self.table is not None and (cost := self.table.cost(self.machine, spent)) > self.usd:
-            return Decision("stop", f"budget: {cost:.2f} of {self.usd:.2f} US dollars are spent ({self.machine})")
+        if (
+            self.usd is not None
+            and self.table is not None
+            and (cost := self.table.cost(self.machine, spent)) > self.usd
+        ):
+            return Decision(
+                "stop",
+                f"budget: {cost:.2f} of {self.usd:.2f} US dollars are spent ({self.machine})",
+            )
         if self.timeout is not None and progress.wall_s > self.timeout:
-            return Decision("pause", f"timeout: {progress.wall_s:,.0f} s of {self.timeout:,.0f} s are over")
+            return Decision(
+                "pause", f"timeout: {progress.wall_s:,.0f} s of {self.timeout:,.0f} s are over"
+            )
         return GO_ON

@@ -1,4 +1,7 @@
-"""The games, by name. A new game is one folder beside this file, one line here, and tests/games/test_every_game.py."""
+"""The games, by name.
+
+A new game is one folder beside this file, one line here, and tests/games/test_every_game.py.
+"""
 
 from __future__ import annotations
 
@@ -25,5 +28,7 @@ def load(name: str) -> Game:
     except (ImportError, AttributeError) as error:
         raise UsageError(f"game '{name}' cannot be imported: {error}") from error
     if not isinstance(game, Game):
-        raise UsageError(f"game '{name}': {attribute} is a {type(game).__name__}, a Game record is needed")
+        raise UsageError(
+            f"game '{name}': {attribute} is a {type(game).__name__}, a Game record is needed"
+        )
     return game

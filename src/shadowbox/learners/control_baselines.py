@@ -1,7 +1,7 @@
 """What the controls of the last frame alone say about this one's: the floor under every policy.
 
-`core/baselines.py` guesses values; costs in nats need probabilities, which are counted here on the training side.
-V: control values of a frame, P: parts of a head, K: points of a part.
+`core/baselines.py` guesses values; costs in nats need probabilities, which are counted here on the
+training side. V: control values of a frame, P: parts of a head, K: points of a part.
 """
 
 from __future__ import annotations
@@ -35,21 +35,31 @@ class Pressed:
     recorded: Array
 
 
-def pressed(store: Store, episodes: Array, seats: Sequence[int], values: Values, most: int = MOST_ROWS) -> Pressed:
+def pressed(
+    store: Store, episodes: Array, seats: Sequence[int], values: Values, most: int = MOST_ROWS
+) -> Pressed:
     """What the players in these seats pressed, out of episodes that are evenly spread, up to about `most` rows."""
     schema = store.schema
     each = max(1.0, float(store.lengths[episodes].mean())) * len(seats) if len(episodes) else 1.0
     chosen = episodes[:: max(1, math.ceil(len(episodes) * each / most))]
     parts: list[tuple[Array, Array]] = []
     for episode in chosen.tolist():
-        columns = schema.unpack(store.rows_of(episode)[:-1], schema.control_keys)  # the last row's controls led nowhere
+        # the last row's controls led nowhere
+        columns = schema.unpack(store.rows_of(episode)[:-1], schema.control_keys)
         gone = store.absent_in(episode)
         for seat in seats:
             own = from_seat(schema, columns, seat)
-            recorded = [not any(key in gone for key in keys) for keys in values.sources for _ in range(values.slots)]
+            recorded = [
+                not any(key in gone for key in keys)
+                for keys in values.sources
+                for _ in range(values.slots)
+            ]
             parts.append((values.of_arrays(own), np.array(recorded)))
     empty = np.zeros((0, len(values.names)), np.float32)
-    before, now = (np.concatenate([empty, *(found[rows] for found, _ in parts)]) for rows in (slice(0, -1), slice(1, None)))
+    before, now = (
+        np.concatenate([empty, *(found[rows] for found, _ in parts)])
+        for rows in (slice(0, -1), slice(1, None))
+    )
     kept = [np.repeat(recorded[None], max(0, len(found) - 1), axis=0) for found, recorded in parts]
     return Pressed(before, now, np.concatenate([empty.astype(bool), *kept]))
 
@@ -69,9 +79,17 @@ class Floors:
         guessed = {"hold": baselines.hold(values), "never_press": baselines.never_press(values)}
         if self.table:
             columns = _as_columns(self.values, values)
-            parts = [self.table.predict(columns, key) if key in self.table.usual else columns[key] for key in columns]
-            guessed["look_up"] = np.concatenate([part.astype(np.float32) for part in parts], axis=-1)
-        return {name: torch.from_numpy(np.ascontiguousarray(guess)).to(before.device) for name, guess in guessed.items()}
+            parts = [
+                self.table.predict(columns, key) if key in self.table.usual else columns[key]
+                for key in columns
+            ]
+            guessed["look_up"] = np.concatenate(
+                [part.astype(np.float32) for part in parts], axis=-1
+            )
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(guess)).to(before.device)
+            for name, guess in guessed.items()
+        }
 
     def costs(self, before: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Nats of each part for `hold` (as often as it usually stays) and `rate` (as often as it usually is): [..., P]."""
@@ -96,7 +114,10 @@ class _Points:
 
     def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
         before, here = self.part.index(last), self.part.index(now)
-        return {"hold": -self.after.to(now.device)[before, here], "rate": -self.alone.to(now.device)[here]}
+        return {
+            "hold": -self.after.to(now.device)[before, here],
+            "rate": -self.alone.to(now.device)[here],
+        }
 
 
 @dataclass(frozen=True)
@@ -125,7 +146,9 @@ class _Normal:
 
     def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
         def cost(around: Tensor, spread: Tensor) -> Tensor:
-            return (((now - around) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2).sum(-1)
+            return (
+                ((now - around) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2
+            ).sum(-1)
 
         mean, spread, step = (x.to(now.device) for x in (self.mean, self.spread, self.step))
         return {"hold": cost(last, step), "rate": cost(mean, spread)}
@@ -134,7 +157,10 @@ class _Normal:
 def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
     at = list(part.at)
     rows = found.recorded[:, at].all(axis=1)
-    before, now = (torch.from_numpy(np.ascontiguousarray(side[rows][:, at])) for side in (found.before, found.now))
+    before, now = (
+        torch.from_numpy(np.ascontiguousarray(side[rows][:, at]))
+        for side in (found.before, found.now)
+    )
     if isinstance(part, Codebook):
         k = part.size
         last, here = part.index(before), part.index(now)
@@ -144,19 +170,29 @@ def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
         else:  # too many to count each: the last one stays, or anything comes as often as it does
             pairs = torch.diag(torch.bincount(last[last == here], minlength=k).float() + 0.5)
             pairs = pairs + (alone - alone * 0.5) / alone.sum()
-        return _Points(part, (alone / alone.sum()).log(), (pairs / pairs.sum(1, keepdim=True)).log())
+        return _Points(
+            part, (alone / alone.sum()).log(), (pairs / pairs.sum(1, keepdim=True)).log()
+        )
     if isinstance(part, Flags):
         pairs = torch.stack(
-            [torch.bincount(a.long() * 2 + b.long(), minlength=4).view(2, 2) for a, b in zip(before.T, now.T, strict=True)]
+            [
+                torch.bincount(a.long() * 2 + b.long(), minlength=4).view(2, 2)
+                for a, b in zip(before.T, now.T, strict=True)
+            ]
         )
         pairs = pairs.float() + 0.5
         alone = pairs.sum(1)
-        return _Bits((alone / alone.sum(1, keepdim=True)).log(), (pairs / pairs.sum(2, keepdim=True)).log())
+        return _Bits(
+            (alone / alone.sum(1, keepdim=True)).log(), (pairs / pairs.sum(2, keepdim=True)).log()
+        )
     many = max(1, len(now))
     mean = now.sum(0) / many
-    if isinstance(part, Regression):  # its likelihood has a fixed spread; so has its floor, or they would not compare
+    # its likelihood has a fixed spread; so has its floor, or they would not compare
+    if isinstance(part, Regression):
         return _Normal(mean, part.spread, part.spread)
-    spread, step = ((x.square().sum(0) / many).sqrt().clamp(min=1e-3) for x in (now - mean, now - before))
+    spread, step = (
+        (x.square().sum(0) / many).sqrt().clamp(min=1e-3) for x in (now - mean, now - before)
+    )
     return _Normal(mean, spread, step)
 
 
@@ -169,7 +205,9 @@ def _look_up(schema: Schema, values: Values, found: Pressed) -> baselines.Lookup
             by.append(key)
             situations *= n
     usual = {key: side for key, side in now.items() if _size(schema, key)}
-    return baselines.LookupTable.fit(schema, before, usual, tuple(by)) if by and rows.any() else None
+    return (
+        baselines.LookupTable.fit(schema, before, usual, tuple(by)) if by and rows.any() else None
+    )
 
 
 def _as_columns(values: Values, array: Array) -> Columns:

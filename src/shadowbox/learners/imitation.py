@@ -1,6 +1,7 @@
 """Imitation: answer what the players of a store pressed. Every decision of a segment is a target, seen from its own seat.
 
-B: segments of a batch, T: positions, S: segments times seats, V: control values, N: terms of the cost, P: parts of the head.
+B: segments of a batch, T: positions, S: segments times seats, V: control values, N: terms of the
+cost, P: parts of the head.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Lesson:
     view: Mapping[str, Tensor]  # [S, T, slots]
     targets: Tensor  # [S, T, V]
     reset: Tensor  # [S, T]
-    counted: Tensor  # [S, T, N] how much each term counts: 0 where there is no decision, or it was not recorded
+    # [S, T, N] how much each term counts: 0 where there is no decision, or it was not recorded
+    counted: Tensor
     style: Mapping[str, Tensor]  # [S, ...]
 
 
@@ -87,7 +89,8 @@ def declared(head: Head, values: Values, guesses: tuple[str, ...] = GUESSES) -> 
     fields = [values.schema.columns[name].field for name in values.names]
     weights = [[fields[at].weight for at in np.flatnonzero(row)] for row in head.members.numpy()]
     kinds = set(map(type, fields))
-    scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate")}  # the first ones stand in the table of the terminal
+    # the first ones stand in the table of the terminal
+    scores: dict[str, tuple[str, ...]] = {"loss": ("hold", "rate")}
     scores |= dict.fromkeys(PRESSING[:2], guesses) if Flag in kinds else {}
     scores |= {"stick_mae": ("hold", "never_press")} if Real in kinds else {}
     scores |= {"right": guesses} if kinds - {Real} else {}
@@ -97,7 +100,9 @@ def declared(head: Head, values: Values, guesses: tuple[str, ...] = GUESSES) -> 
         losses={name: max(weight) for name, weight in zip(head.names, weights, strict=True)},
         metrics=(),
         scores=scores,
-        better={name: "low" if name in ("loss", "change", "stick_mae") else "high" for name in scores},
+        better={
+            name: "low" if name in ("loss", "change", "stick_mae") else "high" for name in scores
+        },
         limits=dict.fromkeys(("onset_f1", "press_f1", "btn_pressed_acc", "right"), (0.0, 1.0))
         | dict.fromkeys(("press_ratio", "onset_ratio", "stick_mae"), (0.0, math.inf)),
     )
@@ -106,14 +111,21 @@ def declared(head: Head, values: Values, guesses: tuple[str, ...] = GUESSES) -> 
 class Imitate:
     """The cost of what was pressed, as the policy's head counts it, each term by the weight of its field."""
 
-    def __init__(self, model: Policy, store: Store, lessons: Lessons, floors: Floors, train: Array) -> None:
+    def __init__(
+        self, model: Policy, store: Store, lessons: Lessons, floors: Floors, train: Array
+    ) -> None:
         self.policy, self.lessons, self.floors = model, lessons, floors
         self.schema, self.head, self.values = model.schema, model.head, model.values
         self.seats = lessons.seats or tuple(range(self.schema.players))
         self._columns = needed(self.schema, (*model.sees, *self.schema.control_keys), lessons)
         self._recorded, self._whose, self._strength = _by_episode(store, model, self.seats, train)
         said = declared(self.head, self.values, floors.names)
-        self.losses, self.metrics, self.scores, self.better = said.losses, said.metrics, said.scores, said.better
+        self.losses, self.metrics, self.scores, self.better = (
+            said.losses,
+            said.metrics,
+            said.scores,
+            said.better,
+        )
         self._weights = torch.tensor([self.losses[name] for name in self.head.names])
         self._sticks = _ranges(self.schema, self.values.names)
 
@@ -130,10 +142,14 @@ class Imitate:
     def loss(self, model: nn.Module, batch: Tensors) -> tuple[Tensor, dict[str, Tensor]]:
         """Nats a decision, in all and by term."""
         lesson, decisions = self._lesson(batch, learning=True)
-        costs = (model(lesson.view, lesson.targets, lesson.reset, lesson.style) * lesson.counted).sum((0, 1)) / decisions  # [N]
+        # [N]
+        costs = (
+            model(lesson.view, lesson.targets, lesson.reset, lesson.style) * lesson.counted
+        ).sum((0, 1)) / decisions
         total = (costs * self._weights.to(costs.device)).sum()
         found: dict[str, Tensor] = {}
-        for name, cost in zip(self.head.names, costs.detach(), strict=True):  # slots of a control share its name
+        # slots of a control share its name
+        for name, cost in zip(self.head.names, costs.detach(), strict=True):
             found[name] = found[name] + cost if name in found else cost
         return total, found
 
@@ -146,14 +162,22 @@ class Imitate:
         changed = (asked.before != asked.targets).any(-1) & counts.any(-1)
         found: dict[str, Score] = {}
         costs = {"": -asked.seen.log_prob(asked.targets)}
-        costs |= {f"/{name}": cost for name, cost in self.floors.costs(asked.before, asked.targets).items()}
+        costs |= {
+            f"/{name}": cost
+            for name, cost in self.floors.costs(asked.before, asked.targets).items()
+        }
         for name, cost in costs.items():
             frame = (cost * counts).sum(-1)
             found[f"loss{name}"] = self._score(frame, counts.any(-1).float())
             found[f"change{name}"] = self._score(frame * changed, changed.float())
         counted = (asked.counted @ self.head.members.to(asked.counted)) > 0  # [S, T, V]
-        guesses = {f"/{name}": (guess, guess) for name, guess in self.floors.guesses(asked.before).items()}
-        for name, (guess, mean) in {"": (asked.seen.likely(), asked.seen.mean()), **guesses}.items():
+        guesses = {
+            f"/{name}": (guess, guess) for name, guess in self.floors.guesses(asked.before).items()
+        }
+        for name, (guess, mean) in {
+            "": (asked.seen.likely(), asked.seen.mean()),
+            **guesses,
+        }.items():
             found |= {f"{score}{name}": value for score, value in self._guess_scores(guess, mean, asked, counted).items()
                       if not name or name[1:] in self.scores[score]}  # fmt: skip
         return found
@@ -164,7 +188,9 @@ class Imitate:
         """Decode, mirror, align, look from every seat; and the decisions of the whole batch."""
         columns = decode(self.schema, batch.rows, self._columns)
         if learning and self.lessons.mirror:
-            columns = mirrored_where(self.schema, columns, torch.rand(len(batch.rows), device=batch.rows.device) < 0.5)
+            columns = mirrored_where(
+                self.schema, columns, torch.rand(len(batch.rows), device=batch.rows.device) < 0.5
+            )
         aligned: Aligned[Tensor] = align(self.schema, columns, batch.inside)
         inputs, controls = aligned.for_policy()
         view = from_every_seat(self.schema, {**inputs["state"], **inputs["previous"]}, self.seats)
@@ -174,7 +200,10 @@ class Imitate:
         reset, decided = (~aligned.started).repeat(many, 1), aligned.decided.repeat(many, 1)
         counted = self._counted(view, decided, batch.valid.repeat(many, 1))
         decisions = decided.sum().clamp(min=1)
-        style = {"player": batch.player.t().flatten(), "strength": batch.strength.transpose(0, 1).flatten(0, 1)}
+        style = {
+            "player": batch.player.t().flatten(),
+            "strength": batch.strength.transpose(0, 1).flatten(0, 1),
+        }
         lesson = Lesson(view, targets, reset, counted, style)
         return (self._thinned(lesson) if learning and self.lessons.thin > 1 else lesson), decisions
 
@@ -185,7 +214,9 @@ class Imitate:
             counted = counted * (modes.float() @ self.head.members.to(counted).t() > 0)
         if self.lessons.actionable:
             conditions = [condition.partition("=") for condition in self.lessons.actionable]
-            on = torch.stack([view[key][..., 0] == int(value) for key, _, value in conditions]).all(0)
+            on = torch.stack([view[key][..., 0] == int(value) for key, _, value in conditions]).all(
+                0
+            )
             counted = counted * torch.where(on, 1.0, self.lessons.elsewhere)[..., None]
         return counted
 
@@ -194,14 +225,22 @@ class Imitate:
         changes = (self.values.of(lesson.view) != lesson.targets).any(-1).any(-1)
         kept = changes | (torch.rand(len(changes), device=changes.device) < 1 / self.lessons.thin)
         counted = lesson.counted * torch.where(changes, 1.0, self.lessons.thin)[:, None, None]
-        view, style = ({key: values[kept] for key, values in side.items()} for side in (lesson.view, lesson.style))
+        view, style = (
+            {key: values[kept] for key, values in side.items()}
+            for side in (lesson.view, lesson.style)
+        )
         return Lesson(view, lesson.targets[kept], lesson.reset[kept], counted[kept], style)
 
     # ---- scoring -----------------------------------------------------------------------------------------------
 
-    def _guess_scores(self, guess: Tensor, mean: Tensor, asked: Asked, counted: Tensor) -> dict[str, Score]:
+    def _guess_scores(
+        self, guess: Tensor, mean: Tensor, asked: Asked, counted: Tensor
+    ) -> dict[str, Score]:
         """Of one guess [S, T, V] and its expected values; a baseline expects what it guesses."""
-        flags, reals = (torch.from_numpy(self.values.kinds == kind).to(guess.device) for kind in ("flag", "real"))
+        flags, reals = (
+            torch.from_numpy(self.values.kinds == kind).to(guess.device)
+            for kind in ("flag", "real")
+        )
         scores: dict[str, Score] = {}
         if "press_f1" in self.scores:
             was, truth, presses = guess > 0.5, asked.targets > 0.5, counted & flags
@@ -214,10 +253,14 @@ class Imitate:
             scores["btn_pressed_acc"] = self._score(((was == truth) & busy).sum(-1), busy.sum(-1))
         if "right" in self.scores:
             others = counted & ~reals
-            scores["right"] = self._score(((guess == asked.targets) & others).sum(-1), others.sum(-1))
+            scores["right"] = self._score(
+                ((guess == asked.targets) & others).sum(-1), others.sum(-1)
+            )
         if "stick_mae" in self.scores:
             sticks, ranges = counted & reals, self._sticks.to(guess.device)
-            scores["stick_mae"] = self._score(((guess - asked.targets).abs() / ranges * sticks).sum(-1), sticks.sum(-1))
+            scores["stick_mae"] = self._score(
+                ((guess - asked.targets).abs() / ranges * sticks).sum(-1), sticks.sum(-1)
+            )
         return scores
 
     def _f1(self, was: Tensor, truth: Tensor, counted: Tensor) -> Score:
@@ -255,20 +298,37 @@ def prepare(
 ) -> Task:
     """A store and a preset -> something to train.
 
-    `sees`: the columns that the policy is shown (default: all it can); `encoding`: made of them, in their place;
-    `length`: decisions a segment; `lessons`: see there; `changes`: of the preset.
+    `sees`: the columns that the policy is shown (default: all it can); `encoding`: made of them, in
+    their place; `length`: decisions a segment; `lessons`: see there; `changes`: of the preset.
     """
     split, schema = split or Split(), store.schema
     sides = _sides(store, split)
     taught = _taught(schema, preset, lessons)
-    arguments = outfit(schema, preset, store, split, sees=sees, encoding=encoding, lessons=lessons, **changes)
+    arguments = outfit(
+        schema, preset, store, split, sees=sees, encoding=encoding, lessons=lessons, **changes
+    )
     model = policy.build(schema, arguments, config.seed, encoding)
-    found = pressed(store, sides["train"], taught.seats or tuple(range(schema.players)), model.values, MOST_COUNTED)
+    found = pressed(
+        store,
+        sides["train"],
+        taught.seats or tuple(range(schema.players)),
+        model.values,
+        MOST_COUNTED,
+    )
     floors = Floors(model.values, model.head.parts, found)
 
     def source(batch: int, rank: int, ranks: int) -> Segments:
         chosen = sides["train"]
-        return Segments(store, length, batch, episodes=chosen, seed=config.seed, rank=rank, ranks=ranks, drop_last=True)
+        return Segments(
+            store,
+            length,
+            batch,
+            episodes=chosen,
+            seed=config.seed,
+            rank=rank,
+            ranks=ranks,
+            drop_last=True,
+        )
 
     counts = {side: len(chosen) for side, chosen in sides.items()}
     known = {"fingerprint": store.fingerprint, "split": split.to_json(), "episodes": counts}
@@ -277,7 +337,9 @@ def prepare(
         model=model,
         about=About("policy", schema, preset, arguments),
         source=source,
-        validation=lambda: Segments(store, length, config.batch, episodes=sides["val"], shuffle=False).rest_of_epoch(),
+        validation=lambda: Segments(
+            store, length, config.batch, episodes=sides["val"], shuffle=False
+        ).rest_of_epoch(),
         facts={**known, "lessons": dataclasses.asdict(taught), **(facts or {})},
         resume=resume,
     )
@@ -299,10 +361,17 @@ def outfit(
     can = [key for key in (visible(schema) if sees is None else sees) if key in schema.state_keys]
     if store is None:
         return policy.arguments(preset, can, None, encoding, **changes)
-    train, seats = _sides(store, split or Split())["train"], taught.seats or tuple(range(schema.players))
+    train, seats = (
+        _sides(store, split or Split())["train"],
+        taught.seats or tuple(range(schema.players)),
+    )
     if taught.by_player:
-        changes["players"] = tuple(sorted({name for episode in train.tolist() for name in _names(store, episode, seats)}))
-    values = Values(schema, changes.get("answers", policy.PRESETS.get(preset, {}).get("answers", ())))
+        changes["players"] = tuple(
+            sorted({name for episode in train.tolist() for name in _names(store, episode, seats)})
+        )
+    values = Values(
+        schema, changes.get("answers", policy.PRESETS.get(preset, {}).get("answers", ()))
+    )
     found = pressed(store, train, seats, values, MOST_COUNTED)
     return policy.arguments(preset, can, fit_vocabulary(values, found.now), encoding, **changes)
 
@@ -323,13 +392,21 @@ def _sides(store: Store, split: Split) -> dict[str, Array]:
     return sides
 
 
-def _by_episode(store: Store, model: Policy, seats: Sequence[int], train: Array) -> tuple[Array, Array, Array]:
+def _by_episode(
+    store: Store, model: Policy, seats: Sequence[int], train: Array
+) -> tuple[Array, Array, Array]:
     """By episode: terms that were recorded bool [E, N], whose decisions int64 [E, seats], how strong f32 [E, seats, 2].
 
-    A control that no training episode has is read as never used; one that some have is no target where it is missing.
+    A control that no training episode has is read as never used; one that some have is no target
+    where it is missing.
     """
     sources = [keys for keys in model.values.sources for _ in range(model.values.slots)]
-    recorded = np.array([[not set(keys) & set(gone) for keys in sources] for gone in map(store.absent_in, range(len(store)))])
+    recorded = np.array(
+        [
+            [not set(keys) & set(gone) for keys in sources]
+            for gone in map(store.absent_in, range(len(store)))
+        ]
+    )
     missing = ~recorded & recorded[train].any(axis=0)
     whose = np.zeros((len(store), len(seats)), np.int64)
     strength = np.zeros((len(store), len(seats), 2), np.float32)
@@ -338,7 +415,9 @@ def _by_episode(store: Store, model: Policy, seats: Sequence[int], train: Array)
         for episode in range(len(store)):
             whose[episode] = [number.get(name, 0) for name in _names(store, episode, seats)]
             strengths = store.meta_of(episode).get("strength") or [None] * model.schema.players
-            strength[episode] = [(0.0, 0.0) if strengths[seat] is None else (strengths[seat], 1.0) for seat in seats]
+            strength[episode] = [
+                (0.0, 0.0) if strengths[seat] is None else (strengths[seat], 1.0) for seat in seats
+            ]
     return ~(missing @ model.head.members.numpy().T), whose, strength
 
 
@@ -350,5 +429,8 @@ def _names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
 def _ranges(schema: Schema, names: Sequence[str]) -> Tensor:
     """The width of each value's range; 1 where it is no real, or has none."""
     fields = [schema.columns[name].field for name in names]
-    wide = [f.high - f.low if isinstance(f, Real) and f.low is not None and f.high is not None else 1.0 for f in fields]
+    wide = [
+        f.high - f.low if isinstance(f, Real) and f.low is not None and f.high is not None else 1.0
+        for f in fields
+    ]
     return torch.tensor(wide)

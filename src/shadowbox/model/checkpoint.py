@@ -7,7 +7,8 @@
                              done                the size and digest of each file above; written last
     RUN/latest, RUN/best                         text files that name a step
 
-A folder is filled under another name, synced, and renamed. `NAME@latest`, `NAME@best` and `NAME@step=N` name checkpoints.
+A folder is filled under another name, synced, and renamed. `NAME@latest`, `NAME@best` and
+`NAME@step=N` name checkpoints.
 """
 
 from __future__ import annotations
@@ -52,20 +53,25 @@ class Checkpoint:
     step: int
     about: About
     weights: dict[str, Tensor]
-    calibration: Mapping[str, Any] = field(default_factory=dict)  # what was chosen after training, in plain data
+    # what was chosen after training, in plain data
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def trainer(self) -> dict[str, Any]:
         """What resuming needs."""
         found = _plain_load(self.path / TRAINER)
         if not isinstance(found, dict):
-            raise CheckpointError(f"{self.path / TRAINER} holds a {type(found).__name__}, a dictionary is needed")
+            raise CheckpointError(
+                f"{self.path / TRAINER} holds a {type(found).__name__}, a dictionary is needed"
+            )
         return found
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------
 
 
-def save(run: Path, step: int, about: About, weights: Mapping[str, Tensor], trainer: Mapping[str, Any]) -> Path:
+def save(
+    run: Path, step: int, about: About, weights: Mapping[str, Tensor], trainer: Mapping[str, Any]
+) -> Path:
     """Write the checkpoint of a step, all of it or nothing, and point `latest` at it."""
     from safetensors.torch import save as packed
 
@@ -76,7 +82,10 @@ def save(run: Path, step: int, about: About, weights: Mapping[str, Tensor], trai
     temporary = folder / f".{target.name}.{os.getpid()}.tmp"
     try:
         temporary.mkdir()
-        _write(temporary / WEIGHTS, packed({key: value.detach().cpu().contiguous() for key, value in weights.items()}))
+        _write(
+            temporary / WEIGHTS,
+            packed({key: value.detach().cpu().contiguous() for key, value in weights.items()}),
+        )
         _write(temporary / CONFIG, _json(_config(about)))
         _write(temporary / SCHEMA, _json(about.schema.to_json()))
         with open(temporary / TRAINER, "wb") as file:
@@ -103,16 +112,23 @@ def point(run: Path, name: str, step: int) -> None:
 def calibrate(folder: Path, calibration: Mapping[str, Any]) -> None:
     """Write into a finished checkpoint's config what was chosen after training.
 
-    Between two renames the old one lies under `.NAME.before`; a crash there loses nothing, and renaming it back repairs it.
+    Between two renames the old one lies under `.NAME.before`; a crash there loses nothing, and
+    renaming it back repairs it.
     """
     _must_be_whole(folder)
-    temporary, before = folder.parent / f".{folder.name}.{os.getpid()}.tmp", folder.parent / f".{folder.name}.before"
+    temporary, before = (
+        folder.parent / f".{folder.name}.{os.getpid()}.tmp",
+        folder.parent / f".{folder.name}.before",
+    )
     try:
         temporary.mkdir()
         for path in folder.iterdir():
             if path.name not in (CONFIG, DONE):
                 os.link(path, temporary / path.name)
-        _write(temporary / CONFIG, _json({**_read_json(folder / CONFIG), "calibration": dict(calibration)}))
+        _write(
+            temporary / CONFIG,
+            _json({**_read_json(folder / CONFIG), "calibration": dict(calibration)}),
+        )
         _write(temporary / DONE, _json(_digests(temporary, (WEIGHTS, CONFIG, SCHEMA, TRAINER))))
         sync_folder(temporary)
         os.rename(folder, before)
@@ -142,17 +158,26 @@ def prune(run: Path, every: int, spare: Iterable[int] = ()) -> None:
 
 def steps(run: Path) -> list[int]:
     """The steps that have a finished checkpoint, ascending."""
-    return sorted(int(path.parent.name) for path in (run / FOLDER).glob(f"*/{DONE}") if path.parent.name.isdecimal())
+    return sorted(
+        int(path.parent.name)
+        for path in (run / FOLDER).glob(f"*/{DONE}")
+        if path.parent.name.isdecimal()
+    )
 
 
 def find(spec: str | Path) -> Path:
-    """`RUN`, `RUN@latest`, `RUN@best`, `RUN@step=N` or a checkpoint's own folder -> that folder. A bare RUN is its best."""
+    """`RUN`, `RUN@latest`, `RUN@best`, `RUN@step=N` or a checkpoint's own folder -> that folder.
+
+    A bare RUN is its best.
+    """
     where, mark, which = str(spec).partition("@")
     run = Path(where)
     if not mark and (run / CONFIG).exists():
         return run
     if run.is_file():
-        raise CheckpointError(f"{run} is a file; a checkpoint is a folder, and files of pickled objects are never opened")
+        raise CheckpointError(
+            f"{run} is a file; a checkpoint is a folder, and files of pickled objects are never opened"
+        )
     if not (run / FOLDER).is_dir():
         raise CheckpointError(f"{run} is no run: there is no folder {FOLDER} in it")
     which = which or ("best" if (run / "best").exists() else "latest")
@@ -161,7 +186,9 @@ def find(spec: str | Path) -> Path:
     elif which in POINTERS:
         step = pointed(run, which)
     else:
-        raise UsageError(f"'{spec}': after @ comes latest, best or step=N; {did_you_mean(which, POINTERS)}")
+        raise UsageError(
+            f"'{spec}': after @ comes latest, best or step=N; {did_you_mean(which, POINTERS)}"
+        )
     known = ", ".join(map(str, steps(run))) or "none"
     if step is None:
         raise CheckpointError(f"{run} has no checkpoint called {which}; its finished ones: {known}")
@@ -171,10 +198,13 @@ def find(spec: str | Path) -> Path:
     return folder
 
 
-def load(folder: Path, *, schema: Schema | None = None, kind: str | None = None, device: str = "cpu") -> Checkpoint:
+def load(
+    folder: Path, *, schema: Schema | None = None, kind: str | None = None, device: str = "cpu"
+) -> Checkpoint:
     """Read a checkpoint that `find` found; whatever is not as it was written is refused in one line.
 
-    With `schema`, weights that were learned on other fields, scales or predict rules are refused with what differs.
+    With `schema`, weights that were learned on other fields, scales or predict rules are refused
+    with what differs.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as unpacked
@@ -183,16 +213,27 @@ def load(folder: Path, *, schema: Schema | None = None, kind: str | None = None,
     config = _read_json(folder / CONFIG)
     if config.get("format") != FORMAT or config.get("version") != VERSION:
         found = f"'{config.get('format')}' version {config.get('version')!r}"
-        raise CheckpointError(f"{folder / CONFIG} is {found}, this Shadowbox reads '{FORMAT}' version {VERSION}")
+        raise CheckpointError(
+            f"{folder / CONFIG} is {found}, this Shadowbox reads '{FORMAT}' version {VERSION}"
+        )
     try:
-        about = About(config["kind"], Schema.from_json(_read_json(folder / SCHEMA)), config["preset"], config["arguments"])
+        about = About(
+            config["kind"],
+            Schema.from_json(_read_json(folder / SCHEMA)),
+            config["preset"],
+            config["arguments"],
+        )
     except (KeyError, SchemaError) as error:
-        raise CheckpointError(f"{folder} cannot be understood: {type(error).__name__}: {error}") from error
+        raise CheckpointError(
+            f"{folder} cannot be understood: {type(error).__name__}: {error}"
+        ) from error
     if kind is not None and about.kind != kind:
         raise CheckpointError(f"{folder} is a {about.kind}, a {kind} is needed")
     if schema is not None:
         require(schema, about.schema, f"checkpoint {folder}", coding=True)
-        require(about.schema, schema, f"checkpoint {folder}, read the other way round,", coding=True)
+        require(
+            about.schema, schema, f"checkpoint {folder}, read the other way round,", coding=True
+        )
     try:
         weights = unpacked((folder / WEIGHTS).read_bytes())
     except (SafetensorError, OSError) as error:
@@ -258,22 +299,34 @@ def _must_be_whole(folder: Path) -> None:
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no checkpoint: a checkpoint is a folder")
     if folder.is_symlink() or not folder.name.isdecimal():
-        raise CheckpointError(f"{folder} is no checkpoint: its folder is named by a step and is no link")
+        raise CheckpointError(
+            f"{folder} is no checkpoint: its folder is named by a step and is no link"
+        )
     for path in folder.iterdir():
         if path.is_symlink() or not path.is_file():
-            raise CheckpointError(f"{path} is a link or a folder; the files of a checkpoint lie in it themselves")
+            raise CheckpointError(
+                f"{path} is a link or a folder; the files of a checkpoint lie in it themselves"
+            )
     if not (folder / DONE).exists():
-        raise CheckpointError(f"{folder} is not a finished checkpoint: its '{DONE}' marker is missing; use another step")
+        raise CheckpointError(
+            f"{folder} is not a finished checkpoint: its '{DONE}' marker is missing; use another step"
+        )
     written = _read_json(folder / DONE)
     for name in (WEIGHTS, CONFIG, SCHEMA, TRAINER):
         if name not in written or not (folder / name).exists():
-            raise CheckpointError(f"{folder / name} is missing; use another step, or restore it from a copy")
+            raise CheckpointError(
+                f"{folder / name} is missing; use another step, or restore it from a copy"
+            )
         size, wanted = (folder / name).stat().st_size, written[name]["bytes"]
         if size != wanted:
-            raise CheckpointError(f"{folder / name} is {size:,} bytes long, {wanted:,} were written; use another step")
+            raise CheckpointError(
+                f"{folder / name} is {size:,} bytes long, {wanted:,} were written; use another step"
+            )
     for name, found in _digests(folder, (WEIGHTS, CONFIG, SCHEMA, TRAINER)).items():
         if found != written[name]:
-            raise CheckpointError(f"{folder / name} is not what was written: its digest differs; use another step")
+            raise CheckpointError(
+                f"{folder / name} is not what was written: its digest differs; use another step"
+            )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -293,9 +346,15 @@ def _plain_load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds; all mean the same to the user
-        told = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        reason = next((line.partition("Please")[0].strip() for line in told if "Unsupported" in line), told[0])
-        raise CheckpointError(f"{path} is no trainer state of plain data and is not opened: {reason}") from error
+        told = [line.strip() for line in str(error).splitlines() if line.strip()] or [
+            type(error).__name__
+        ]
+        reason = next(
+            (line.partition("Please")[0].strip() for line in told if "Unsupported" in line), told[0]
+        )
+        raise CheckpointError(
+            f"{path} is no trainer state of plain data and is not opened: {reason}"
+        ) from error
 
 
 def _must_be_plain(value: Any, where: str) -> None:
@@ -307,7 +366,9 @@ def _must_be_plain(value: Any, where: str) -> None:
         for at, item in enumerate(value):
             _must_be_plain(item, f"{where}[{at}]")
     elif type(value) not in (int, float, str, bool, type(None)) and not isinstance(value, Tensor):
-        raise CheckpointError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors, numbers, text and containers")
+        raise CheckpointError(
+            f"{where} is a {type(value).__name__}; a checkpoint holds tensors, numbers, text and containers"
+        )
 
 
 def pointed(run: Path, name: str) -> int | None:

@@ -1,7 +1,7 @@
 """What each kind of field means to a model: how it is decoded, seen from a seat, mirrored, and embedded.
 
-Fields are stored one by one and computed by kind: whatever has one kind goes through one call. What comes out again
-(likelihood, sampling) stands in `model/distributions.py`.
+Fields are stored one by one and computed by kind: whatever has one kind goes through one call. What
+comes out again (likelihood, sampling) stands in `model/distributions.py`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,29 @@ from shadowbox.core.view import seat_order
 from shadowbox.errors import SchemaError, UsageError, did_you_mean
 from shadowbox.model.relative_positions import Distances
 
-MOST_EMBEDDED = 1 << 16  # values of a choice; a larger one names something (a seed), and nothing is learned from a name
+# values of a choice; a larger one names something (a seed), and nothing is learned from a name
+MOST_EMBEDDED = 1 << 16
 
-STORED = {"f4": torch.float32, "f2": torch.float16, "u4": torch.uint32, "u2": torch.uint16, "u1": torch.uint8}
+STORED = {
+    "f4": torch.float32,
+    "f2": torch.float16,
+    "u4": torch.uint32,
+    "u2": torch.uint16,
+    "u1": torch.uint8,
+}
 
 
 def decode(schema: Schema, packed: Tensor, keys: Iterable[str] | None = None) -> dict[str, Tensor]:
     """Bytes [..., row_bytes] -> columns [..., slots] on the same device: reals f32, flags bool, choices int64.
 
-    One conversion for each storage class, however many columns it has; columns are views of its result.
+    One conversion for each storage class, however many columns it has; columns are views of its
+    result.
     """
     row_bytes = schema.row_dtype.itemsize
     if packed.dtype != torch.uint8 or packed.shape[-1] != row_bytes:
-        raise ValueError(f"packed rows are uint8 [..., {row_bytes}], not {packed.dtype} {tuple(packed.shape)}")
+        raise ValueError(
+            f"packed rows are uint8 [..., {row_bytes}], not {packed.dtype} {tuple(packed.shape)}"
+        )
     wanted = set(schema.columns if keys is None else keys)
     if unknown := wanted - schema.columns.keys():
         raise KeyError(f"{schema.name} has no column {', '.join(sorted(unknown))}")
@@ -39,7 +49,9 @@ def decode(schema: Schema, packed: Tensor, keys: Iterable[str] | None = None) ->
         if any(column.key in wanted for column in block.columns):
             widths = [column.slots for column in block.columns]
             parts = torch.split(_values(block, packed), widths, dim=-1)
-            columns |= {c.key: part for c, part in zip(block.columns, parts, strict=True) if c.key in wanted}
+            columns |= {
+                c.key: part for c, part in zip(block.columns, parts, strict=True) if c.key in wanted
+            }
     return columns
 
 
@@ -50,7 +62,8 @@ def _values(block: Block, packed: Tensor) -> Tensor:
         places = torch.arange(8, dtype=torch.uint8, device=packed.device)
         bits = (stored.unsqueeze(-1) >> places) & 1
         return bits.flatten(-2)[..., : block.width].bool()
-    # clone, not contiguous: an empty batch counts as contiguous whatever its strides, and cannot be viewed
+    # clone, not contiguous: an empty batch counts as contiguous whatever its strides, and cannot be
+    # viewed
     values = stored.clone(memory_format=torch.contiguous_format).view(STORED[block.store])
     return values.float() if block.store[0] == "f" else values.long()
 
@@ -58,16 +71,23 @@ def _values(block: Block, packed: Tensor) -> Tensor:
 # ---- seats and mirror ------------------------------------------------------------------------------------------
 
 
-def from_every_seat(schema: Schema, columns: Mapping[str, Tensor], seats: Sequence[int] | None = None) -> dict[str, Tensor]:
+def from_every_seat(
+    schema: Schema, columns: Mapping[str, Tensor], seats: Sequence[int] | None = None
+) -> dict[str, Tensor]:
     """Columns [B, ..., slots] -> [seats * B, ..., slots]: the batch as one player sees it, then as the next one does, ...
 
     The same as `core.view.from_seat`, for tensors. `seats`: whose (default: everybody's).
     """
     chosen = range(schema.players) if seats is None else seats
     if len(chosen) == 1:
-        return {key: _seated(values, schema.columns[key], chosen[0], schema.players) for key, values in columns.items()}
+        return {
+            key: _seated(values, schema.columns[key], chosen[0], schema.players)
+            for key, values in columns.items()
+        }
     return {
-        key: torch.cat([_seated(values, schema.columns[key], player, schema.players) for player in chosen])
+        key: torch.cat(
+            [_seated(values, schema.columns[key], player, schema.players) for player in chosen]
+        )
         for key, values in columns.items()
     }
 
@@ -85,7 +105,9 @@ def _seated(values: Tensor, column: Column, player: int, players: int) -> Tensor
     return values
 
 
-def mirrored_where(schema: Schema, columns: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+def mirrored_where(
+    schema: Schema, columns: Mapping[str, Tensor], chosen: Tensor
+) -> dict[str, Tensor]:
     """Left and right exchanged in the examples `chosen` [B] of columns [B, ..., slots]; all of a group must be there.
 
     The same as `core.view.mirrored`, for tensors.
@@ -120,8 +142,9 @@ class Embed(nn.Module):
 
     With `distances`, also how far everything is from the own slot (`model/relative_positions.py`).
 
-    All slots of a column share its part of a table; columns whose embeddings are equally wide share a table. The first
-    `fixed` features are facts that nothing is learned about: no gradient needs to reach them.
+    All slots of a column share its part of a table; columns whose embeddings are equally wide share
+    a table. The first `fixed` features are facts that nothing is learned about: no gradient needs
+    to reach them.
     """
 
     scale: Tensor
@@ -135,7 +158,9 @@ class Embed(nn.Module):
         self.choices: dict[str, list[str]] = {}  # width -> its columns
         self.tables = nn.ModuleDict()
         for width in sorted({embedded_width(c) for c in chosen if isinstance(c.field, Choice)}):
-            members = [c for c in chosen if isinstance(c.field, Choice) and embedded_width(c) == width]
+            members = [
+                c for c in chosen if isinstance(c.field, Choice) and embedded_width(c) == width
+            ]
             self.choices[str(width)] = [c.key for c in members]
             ends = np.cumsum([0, *(c.field.n for c in members if isinstance(c.field, Choice))])
             first = np.repeat(ends[:-1], [c.slots for c in members])
@@ -144,8 +169,12 @@ class Embed(nn.Module):
         self._slots = {column.key: column.slots for column in chosen}
         found = Distances(schema, self.reals, self.flags)
         self.distances = found if distances and found.width else None
-        self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (found.width if self.distances else 0)
-        self.width = self.fixed + sum(int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys)
+        self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (
+            found.width if self.distances else 0
+        )
+        self.width = self.fixed + sum(
+            int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys
+        )
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
         """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
@@ -165,7 +194,11 @@ class Embed(nn.Module):
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The features by name: (column[slot], first, behind the last), in their order."""
-        facts = [f"{key}[{slot}]" for key in (*self.reals, *self.flags) for slot in range(self._slots[key])]
+        facts = [
+            f"{key}[{slot}]"
+            for key in (*self.reals, *self.flags)
+            for slot in range(self._slots[key])
+        ]
         facts += self.distances.describe() if self.distances else []
         names = [(name, 1) for name in facts]
         names += [(f"{key}[{slot}]", int(width)) for width, keys in self.choices.items()
@@ -175,7 +208,9 @@ class Embed(nn.Module):
     def places(self, keys: Iterable[str], slots: int) -> list[int]:
         """The features that the first `slots` slots of these columns have."""
         wanted = {f"{key}[{slot}]" for key in keys for slot in range(slots)}
-        return [at for name, first, end in self.describe() if name in wanted for at in range(first, end)]
+        return [
+            at for name, first, end in self.describe() if name in wanted for at in range(first, end)
+        ]
 
 
 class Encoded(nn.Module):
@@ -187,7 +222,9 @@ class Encoded(nn.Module):
     def __init__(self, encoding: Encoding) -> None:
         super().__init__()
         self.encoding = encoding
-        self.tables = nn.ModuleDict({c.name: nn.Embedding(c.n, c.embed) for c in (*encoding.categories, *encoding.shared)})
+        self.tables = nn.ModuleDict(
+            {c.name: nn.Embedding(c.n, c.embed) for c in (*encoding.categories, *encoding.shared)}
+        )
         self.fixed, self.width = encoding.floats, encoding.frame_width
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
@@ -195,14 +232,24 @@ class Encoded(nn.Module):
         floats, ints = self.encoding.encode(columns, torch)
         many = len(self.encoding.categories)
         own = ints[..., : many * self.encoding.players]
-        embedded = [self.tables[c.name](own[..., at::many]).flatten(-2) for at, c in enumerate(self.encoding.categories)]
-        embedded += [self.tables[c.name](ints[..., own.shape[-1] + at]) for at, c in enumerate(self.encoding.shared)]
+        embedded = [
+            self.tables[c.name](own[..., at::many]).flatten(-2)
+            for at, c in enumerate(self.encoding.categories)
+        ]
+        embedded += [
+            self.tables[c.name](ints[..., own.shape[-1] + at])
+            for at, c in enumerate(self.encoding.shared)
+        ]
         return torch.cat([floats, *embedded, *more], -1)
 
     def describe(self) -> list[tuple[str, int, int]]:
         """The features by name: (what, first, behind the last), in their order."""
         names = [(name, 1) for name in self.encoding.float_names]
-        names += [(f"p{player}.{c.name}", c.embed) for c in self.encoding.categories for player in range(self.encoding.players)]
+        names += [
+            (f"p{player}.{c.name}", c.embed)
+            for c in self.encoding.categories
+            for player in range(self.encoding.players)
+        ]
         names += [(c.name, c.embed) for c in self.encoding.shared]
         return _in_a_row(names)
 
@@ -214,20 +261,28 @@ class Encoded(nn.Module):
 def _in_a_row(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
     """Names and widths -> names, first and behind the last of each."""
     ends = np.cumsum([0, *(width for _, width in names)]).tolist()
-    return [(name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)]
+    return [
+        (name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)
+    ]
 
 
 def embedded_width(column: Column) -> int:
     """The width of a choice's embedding: declared, or half its values and at most 16."""
     assert isinstance(column.field, Choice)
     if column.field.n > MOST_EMBEDDED:
-        raise SchemaError(f"{column.key}: a choice of {column.field.n} cannot be embedded; leave it out of what a model sees")
+        raise SchemaError(
+            f"{column.key}: a choice of {column.field.n} cannot be embedded; leave it out of what a model sees"
+        )
     return column.field.embed or min(16, -(-column.field.n // 2))
 
 
 def visible(schema: Schema) -> tuple[str, ...]:
     """The columns that a model can see: all but choices too large to embed."""
-    return tuple(k for k, c in schema.columns.items() if not isinstance(c.field, Choice) or c.field.n <= MOST_EMBEDDED)
+    return tuple(
+        k
+        for k, c in schema.columns.items()
+        if not isinstance(c.field, Choice) or c.field.n <= MOST_EMBEDDED
+    )
 
 
 # ---- controls as numbers ---------------------------------------------------------------------------------------
@@ -236,9 +291,10 @@ def visible(schema: Schema) -> tuple[str, ...]:
 class Values:
     """The own controls of a frame as V numbers: reals, then flags, then choices, each with the slots of one player.
 
-    `names` says which column each is. `answers` chooses some of the controls; all others stay neutral. An answer such as
-    "pad/x|pad/y" stands for several of one kind: it is read as the largest of them and given to the first. A control with a
-    mode (`when`) is neutral wherever its mode is off, so that what does nothing is neither learned nor pressed.
+    `names` says which column each is. `answers` chooses some of the controls; all others stay
+    neutral. An answer such as "pad/x|pad/y" stands for several of one kind: it is read as the
+    largest of them and given to the first. A control with a mode (`when`) is neutral wherever its
+    mode is off, so that what does nothing is neither learned nor pressed.
     """
 
     def __init__(self, schema: Schema, answers: Sequence[str] = ()) -> None:
@@ -246,21 +302,35 @@ class Values:
         given = [tuple(answer.split("|")) for answer in answers or schema.control_keys]
         _must_be_controls(schema, given)
         order = {
-            kind: [keys for keys in given if isinstance(schema.columns[keys[0]].field, kind)] for kind in (Real, Flag, Choice)
+            kind: [keys for keys in given if isinstance(schema.columns[keys[0]].field, kind)]
+            for kind in (Real, Flag, Choice)
         }
         self.sources = [keys for chosen in order.values() for keys in chosen]
         self.keys = [keys[0] for keys in self.sources]
         self.names = [key for key in self.keys for _ in range(self.slots)]
         self.kinds = np.array([schema.columns[key].field.kind for key in self.names])
-        self.modes = {at: mode for at, key in enumerate(self.names) if (mode := schema.columns[key].field.when)}
+        self.modes = {
+            at: mode
+            for at, key in enumerate(self.names)
+            if (mode := schema.columns[key].field.when)
+        }
 
     def of(self, columns: Mapping[str, Tensor]) -> Tensor:
         """The own controls among columns [..., slots]: [..., V]."""
-        return torch.cat([self._largest([columns[key][..., : self.slots] for key in keys]) for keys in self.sources], dim=-1)
+        return torch.cat(
+            [
+                self._largest([columns[key][..., : self.slots] for key in keys])
+                for keys in self.sources
+            ],
+            dim=-1,
+        )
 
     def of_arrays(self, columns: Mapping[str, Array]) -> Array:
         """The same for NumPy: f32 [..., V]."""
-        parts = [np.max([columns[key][..., : self.slots] for key in keys], axis=0) for keys in self.sources]
+        parts = [
+            np.max([columns[key][..., : self.slots] for key in keys], axis=0)
+            for keys in self.sources
+        ]
         return np.concatenate(parts, axis=-1, dtype=np.float32, casting="unsafe")
 
     def columns(self, values: Tensor) -> dict[str, Tensor]:
@@ -270,11 +340,17 @@ class Values:
         return {key: self._typed(key, parts.get(key, nothing)) for key in self.schema.control_keys}
 
     def _largest(self, parts: Sequence[Tensor]) -> Tensor:
-        return parts[0].float() if len(parts) == 1 else torch.stack([part.float() for part in parts]).amax(0)
+        return (
+            parts[0].float()
+            if len(parts) == 1
+            else torch.stack([part.float() for part in parts]).amax(0)
+        )
 
     def _typed(self, key: str, values: Tensor) -> Tensor:
         kind = self.schema.columns[key].field.kind
-        return values if kind == "real" else values > 0.5 if kind == "flag" else values.round().long()
+        return (
+            values if kind == "real" else values > 0.5 if kind == "flag" else values.round().long()
+        )
 
     def counts(self, columns: Mapping[str, Tensor]) -> Tensor | None:
         """Where each value counts, given the state: bool [..., V]; None where all of them always do."""
@@ -299,9 +375,13 @@ def _must_be_controls(schema: Schema, answers: Sequence[tuple[str, ...]]) -> Non
     for keys in answers:
         for key in keys:
             if key not in schema.control_keys:
-                raise UsageError(f"a policy of {schema.name} cannot answer '{key}': {did_you_mean(key, schema.control_keys)}")
+                raise UsageError(
+                    f"a policy of {schema.name} cannot answer '{key}': {did_you_mean(key, schema.control_keys)}"
+                )
         if len({schema.columns[key].field.kind for key in keys}) > 1:
-            raise UsageError(f"a policy cannot answer {'|'.join(keys)} at once: they are of different kinds")
+            raise UsageError(
+                f"a policy cannot answer {'|'.join(keys)} at once: they are of different kinds"
+            )
 
 
 def _gathered(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:
@@ -309,4 +389,6 @@ def _gathered(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:
 
 
 def _scales(columns: list[Column]) -> Tensor:
-    return torch.tensor([c.field.scale for c in columns if isinstance(c.field, Real) for _ in range(c.slots)])
+    return torch.tensor(
+        [c.field.scale for c in columns if isinstance(c.field, Real) for _ in range(c.slots)]
+    )

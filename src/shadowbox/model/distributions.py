@@ -1,9 +1,10 @@
 """What comes out of a model for each kind of field: likelihood, loss, sample, most likely value, entropy, divergence.
 
-A part is a distribution over some values of a frame, read from `width` numbers that a head gave. Values and those of the
-frame before are floats [..., v]; costs and likelihoods are in nats. Sampling takes uniform numbers [..., draws] and no
-generator, so that a match is the same alone and among a thousand. `Options` bend a loss; `log_prob`, `sample` and all
-else describe the distribution with what can be undone undone.
+A part is a distribution over some values of a frame, read from `width` numbers that a head gave.
+Values and those of the frame before are floats [..., v]; costs and likelihoods are in nats.
+Sampling takes uniform numbers [..., draws] and no generator, so that a match is the same alone and
+among a thousand. `Options` bend a loss; `log_prob`, `sample` and all else describe the distribution
+with what can be undone undone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ class Part(nn.Module):
     """A distribution over some values. `names` are the terms of its cost; they add up to it."""
 
     def __init__(
-        self, name: str, keys: Sequence[str], at: Sequence[int], *, width: int, draws: int, names: Sequence[str] = ()
+        self,
+        name: str,
+        keys: Sequence[str],
+        at: Sequence[int],
+        *,
+        width: int,
+        draws: int,
+        names: Sequence[str] = (),
     ) -> None:
         """`keys`: the control of each value; `at`: its place among all values of a frame."""
         super().__init__()
@@ -36,11 +44,15 @@ class Part(nn.Module):
         """What training makes smaller: [..., width], [..., v], [..., v] -> [..., names]."""
         raise NotImplementedError
 
-    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:
+    def log_prob(
+        self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         """[...]"""  # noqa: D400, D415
         raise NotImplementedError
 
-    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         """Uniform noise [..., draws] -> values [..., v]."""
         raise NotImplementedError
 
@@ -68,7 +80,9 @@ class Part(nn.Module):
 class Flags(Part):
     """Each flag pressed or not, independently: one logit a value."""
 
-    def __init__(self, keys: Sequence[str], at: Sequence[int], options: Options = PLAIN, scale: float = 1.0) -> None:
+    def __init__(
+        self, keys: Sequence[str], at: Sequence[int], options: Options = PLAIN, scale: float = 1.0
+    ) -> None:
         """`scale` of the cost; a mean over flags has 1 / their number."""
         super().__init__("flags", keys, at, width=len(keys), draws=len(keys))
         self.options, self.scale = options, scale
@@ -76,11 +90,15 @@ class Flags(Part):
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.options.cost(output, values) * self.scale
 
-    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def log_prob(  # noqa: D102
+        self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         logit = self.options.undone(output) / temperature
         return -functional.binary_cross_entropy_with_logits(logit, values, reduction="none").sum(-1)
 
-    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def sample(  # noqa: D102
+        self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         return (noise < torch.sigmoid(self.options.undone(output) / temperature)).float()
 
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
@@ -105,8 +123,8 @@ class Flags(Part):
 class Regression(Part):
     """One number a value: its mean, in units of the field's scale. What is sampled is the mean, as the originals do.
 
-    With `span` the output is squashed into that range and errors are shares of it. The likelihood is that of a normal
-    distribution around the mean whose spread is one of those units.
+    With `span` the output is squashed into that range and errors are shares of it. The likelihood
+    is that of a normal distribution around the mean whose spread is one of those units.
     """
 
     low: Tensor
@@ -122,19 +140,25 @@ class Regression(Part):
     ) -> None:
         super().__init__("reals", keys, at, width=len(keys), draws=0)
         self.weight, self.squashed = weight, span is not None
-        low, high = zip(*span, strict=True) if span else ((0.0,) * len(keys), tuple(1 / s for s in scale))
+        low, high = (
+            zip(*span, strict=True) if span else ((0.0,) * len(keys), tuple(1 / s for s in scale))
+        )
         self.register_buffer("low", torch.tensor(low), persistent=False)
         self.register_buffer("spread", torch.tensor(high) - torch.tensor(low), persistent=False)
 
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return ((values - self.low) / self.spread - self._share(output)).square() * self.weight
 
-    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def log_prob(  # noqa: D102
+        self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         spread = self.spread * temperature
         far = (values - self.mean(output, previous)) / spread
         return -(far.square() / 2 + torch.log(spread) + math.log(2 * math.pi) / 2).sum(-1)
 
-    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def sample(  # noqa: D102
+        self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         return self.mean(output, previous)
 
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
@@ -162,7 +186,9 @@ class Mixture(Part):
 
     scale: Tensor
 
-    def __init__(self, keys: Sequence[str], at: Sequence[int], scale: Sequence[float], many: int = 4) -> None:
+    def __init__(
+        self, keys: Sequence[str], at: Sequence[int], scale: Sequence[float], many: int = 4
+    ) -> None:
         super().__init__("reals", keys, at, width=3 * many * len(keys), draws=2 * len(keys))
         self.many = many
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
@@ -170,15 +196,21 @@ class Mixture(Part):
     def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return -self._each(output, values, 1.0)
 
-    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def log_prob(  # noqa: D102
+        self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         return self._each(output, values, temperature).sum(-1)
 
-    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def sample(  # noqa: D102
+        self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         weights, means, spreads = self._read(output, temperature)
         which, where = noise.view(*noise.shape[:-1], -1, 2).unbind(-1)
         chosen = _drawn(weights.exp(), which)[..., None]
         normal = torch.special.ndtri(where.double().clamp(SMALLEST, 1 - SMALLEST)).float()
-        value: Tensor = means.gather(-1, chosen)[..., 0] + spreads.gather(-1, chosen)[..., 0] * normal
+        value: Tensor = (
+            means.gather(-1, chosen)[..., 0] + spreads.gather(-1, chosen)[..., 0] * normal
+        )
         return value / self.scale
 
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
@@ -199,7 +231,9 @@ class Mixture(Part):
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
         """Estimated as the entropy is."""
-        return self._expected(output, lambda points: self._each(output, points, 1.0) - self._each(other, points, 1.0))
+        return self._expected(
+            output, lambda points: self._each(output, points, 1.0) - self._each(other, points, 1.0)
+        )
 
     def _expected(self, output: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
         weights, means, spreads = self._read(output, 1.0)
@@ -218,15 +252,21 @@ class Mixture(Part):
         return torch.logsumexp(parts, -1) + torch.log(self.scale)
 
     def _read(self, output: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        weights, means, spreads = output.view(*output.shape[:-1], 3, len(self.keys), self.many).unbind(-3)
-        return (weights / temperature).log_softmax(-1), means, (functional.softplus(spreads) + 1e-3) * temperature
+        weights, means, spreads = output.view(
+            *output.shape[:-1], 3, len(self.keys), self.many
+        ).unbind(-3)
+        return (
+            (weights / temperature).log_softmax(-1),
+            means,
+            (functional.softplus(spreads) + 1e-3) * temperature,
+        )
 
 
 class Codebook(Part):
     """Values that stand at one of K points together: pressed combinations, places of a stick, a choice. Two events.
 
-    Whether they change (hazard h), and if so to which of the other points:
-    p(c) = (1 - h) [c = before] + h pi(c | c != before). A value is read as its nearest point. Width 1 + K, draws 2.
+    Whether they change (hazard h), and if so to which of the other points: p(c) = (1 - h) [c =
+    before] + h pi(c | c != before). A value is read as its nearest point. Width 1 + K, draws 2.
     """
 
     points: Tensor
@@ -237,22 +277,39 @@ class Codebook(Part):
 
     def __init__(self, name: str, keys: Sequence[str], at: Sequence[int], points: Sequence[Sequence[float]],
                  options: Options = PLAIN) -> None:  # fmt: skip
-        super().__init__(name, keys, at, width=1 + len(points), draws=2, names=(f"{name}.change", f"{name}.which"))
+        super().__init__(
+            name,
+            keys,
+            at,
+            width=1 + len(points),
+            draws=2,
+            names=(f"{name}.change", f"{name}.which"),
+        )
         self.options, self.size = options, len(points)
-        places = torch.tensor(points, dtype=torch.float32, device="cpu")  # also of a model that is outlined without memory
+        # also of a model that is outlined without memory
+        places = torch.tensor(points, dtype=torch.float32, device="cpu")
         self.register_buffer("points", places.view(-1, len(self.keys)), persistent=False)
         low, high = self.points.amin(0), self.points.amax(0)
         self.register_buffer("low", low, persistent=False)
-        self.register_buffer("steps", (self._cells() - 1) / (high - low).clamp(min=SMALLEST), persistent=False)
-        self.register_buffer("strides", self._cells() ** torch.arange(len(self.keys), device="cpu"), persistent=False)
+        self.register_buffer(
+            "steps", (self._cells() - 1) / (high - low).clamp(min=SMALLEST), persistent=False
+        )
+        self.register_buffer(
+            "strides", self._cells() ** torch.arange(len(self.keys), device="cpu"), persistent=False
+        )
         self.register_buffer("table", self._table(), persistent=False)
 
     def index(self, values: Tensor) -> Tensor:
-        """The nearest point: [..., v] -> [...] int64; of equally near ones the first. Looked up by the cell of a fine grid."""
+        """The nearest point: [..., v] -> [...] int64; of equally near ones the first.
+
+        Looked up by the cell of a fine grid.
+        """
         if not len(self.table):
             return _nearest(values, self.points)
         cells = ((values - self.low) * self.steps + 0.5).long().clamp(0, self._cells() - 1)
-        found: Tensor = self.table[cells[..., 0] if len(self.keys) == 1 else (cells * self.strides).sum(-1)]
+        found: Tensor = self.table[
+            cells[..., 0] if len(self.keys) == 1 else (cells * self.strides).sum(-1)
+        ]
         return found
 
     def value(self, index: Tensor) -> Tensor:
@@ -269,7 +326,8 @@ class Codebook(Part):
         changed = index != before
         change = self.options.cost(output[..., 0], changed.float())
         which = torch.zeros_like(change)
-        where = changed.nonzero(as_tuple=True)  # few frames change anything: the other points matter in those alone
+        # few frames change anything: the other points matter in those alone
+        where = changed.nonzero(as_tuple=True)
         others = self._others(output[where], before[where])
         cost = -others.gather(-1, index[where][..., None])[..., 0]
         if self.options.smoothing:
@@ -283,16 +341,24 @@ class Codebook(Part):
             return torch.zeros_like(output[..., 1:])
         logit = self.options.undone(output[..., :1]) / temperature
         others = self._undone_others(output, before, temperature)
-        return (functional.logsigmoid(logit) + others).scatter(-1, before[..., None], functional.logsigmoid(-logit))
+        return (functional.logsigmoid(logit) + others).scatter(
+            -1, before[..., None], functional.logsigmoid(-logit)
+        )
 
-    def log_prob(self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def log_prob(  # noqa: D102
+        self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         log_p = self.log_probs(output, self.index(previous), temperature)
         return log_p.gather(-1, self.index(values)[..., None])[..., 0]
 
-    def sample(self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
+    def sample(  # noqa: D102
+        self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         return self.value(self.sample_index(output, self.index(previous), noise, temperature)[0])
 
-    def sample_index(self, output: Tensor, before: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def sample_index(
+        self, output: Tensor, before: Tensor, noise: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
         """A point and its log-probability, each [...]."""
         log_p = self.log_probs(output, before, temperature)
         stays = log_p.gather(-1, before[..., None])
@@ -326,7 +392,9 @@ class Codebook(Part):
     def _undone_others(self, output: Tensor, before: Tensor, temperature: float) -> Tensor:
         others = self._others(output, before)
         if self.options.smoothing:
-            p = (others.exp() - self.options.smoothing / (self.size - 1)) / (1 - self.options.smoothing)
+            p = (others.exp() - self.options.smoothing / (self.size - 1)) / (
+                1 - self.options.smoothing
+            )
             p = p.clamp(min=SMALLEST).scatter(-1, before[..., None], 0.0)
             others = torch.log(p / p.sum(-1, keepdim=True))
         return others if temperature == 1 else (others / temperature).log_softmax(-1)
@@ -336,11 +404,23 @@ class Codebook(Part):
         return CELLS.get(len(self.keys), 2)
 
     def _table(self) -> Tensor:
-        """The nearest point to each cell's middle; empty where cells are too coarse to tell the points apart."""
+        """The nearest point to each cell's middle.
+
+        Empty where cells are too coarse to tell the points apart.
+        """
         if len(self.keys) > LOOKED_UP:
             return torch.empty(0, dtype=torch.int64, device="cpu")
-        at = torch.arange(self._cells() ** len(self.keys), device="cpu")[:, None] // self.strides % self._cells()
-        table = torch.cat([_nearest(some, self.points) for some in torch.split(self.low + at / self.steps, 1 << 14)])
+        at = (
+            torch.arange(self._cells() ** len(self.keys), device="cpu")[:, None]
+            // self.strides
+            % self._cells()
+        )
+        table = torch.cat(
+            [
+                _nearest(some, self.points)
+                for some in torch.split(self.low + at / self.steps, 1 << 14)
+            ]
+        )
         at_points = (((self.points - self.low) * self.steps + 0.5).long() * self.strides).sum(-1)
         apart = torch.equal(table[at_points], torch.arange(self.size, device="cpu"))
         return table if apart else torch.empty(0, dtype=torch.int64, device="cpu")

@@ -1,8 +1,8 @@
 """A policy: state_t and everybody's controls_{t-1}, seen from the own seat -> a distribution over the own controls_t.
 
-B: matches or segments, T: positions, V: control values of the own seat (`Policy.values.names` says which), P: parts.
-A `view` is columns [B, slots] (or [B, T, slots]): state_t and everybody's controls_{t-1}, own slot first; more columns than
-`sees` do not matter.
+B: matches or segments, T: positions, V: control values of the own seat (`Policy.values.names` says
+which), P: parts. A `view` is columns [B, slots] (or [B, T, slots]): state_t and everybody's
+controls_{t-1}, own slot first; more columns than `sees` do not matter.
 """
 
 from __future__ import annotations
@@ -43,18 +43,22 @@ class Design:
     dropout: float = 0.0
     plain: bool = False  # a window without norms, with ReLU: the originals' shape
     head_width: int = 128
-    loss: str = "nll"  # seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
+    # seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
+    loss: str = "nll"
     reals: str = "regression"  # of an independent head; or mixture
     raw: bool = False  # these five: see model/distributions.py
     pos_weight: float = 1.0
     focal: float = 0.0
     smoothing: float = 0.0
     bias: float = 0.0
-    blank: float = 0.0  # share of training segments in which the own past controls are hidden: against copying
-    slips: float = 0.0  # share of training frames in which the own past controls are replaced by any others
+    # share of training segments in which the own past controls are hidden: against copying
+    blank: float = 0.0
+    # share of training frames in which the own past controls are replaced by any others
+    slips: float = 0.0
     distances: bool = False  # it is shown how far everything is from the own slot, too
     delay: int = 0  # frames that the game is seen late; the own controls are known at once
-    answers: tuple[str, ...] = ()  # the controls that it decides, such as "pad/x|pad/y" for either; empty: all
+    # the controls that it decides, such as "pad/x|pad/y" for either; empty: all
+    answers: tuple[str, ...] = ()
     players: tuple[str, ...] = ()  # whose styles it holds, by pseudonym
     strength: bool = False  # whether it is told how strong the player is
 
@@ -72,9 +76,16 @@ class Design:
                 if isinstance(known[name], tuple)
                 else type(known[name])
             )
-            if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(known[name], bool)):
-                raise UsageError(f"a policy's {name} is {value!r}: something like {known[name]!r} is needed")
-        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+            if not isinstance(value, wanted) or (
+                isinstance(value, bool) and not isinstance(known[name], bool)
+            ):
+                raise UsageError(
+                    f"a policy's {name} is {value!r}: something like {known[name]!r} is needed"
+                )
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
         return Design(**given)
 
     def __post_init__(self) -> None:
@@ -85,7 +96,9 @@ class Design:
             ("reals", ("regression", "mixture")),
         ):
             if getattr(self, name) not in choices:
-                raise UsageError(f"a policy's {name} is '{getattr(self, name)}': {did_you_mean(getattr(self, name), choices)}")
+                raise UsageError(
+                    f"a policy's {name} is '{getattr(self, name)}': {did_you_mean(getattr(self, name), choices)}"
+                )
         for name, least in (
             ("width", 1),
             ("depth", 1),
@@ -97,15 +110,25 @@ class Design:
             ("delay", 0),
         ):
             if getattr(self, name) < least:
-                raise UsageError(f"a policy's {name} is {getattr(self, name)}, at least {least} is needed")
+                raise UsageError(
+                    f"a policy's {name} is {getattr(self, name)}, at least {least} is needed"
+                )
         for name in ("dropout", "blank", "slips"):
             if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"a policy's {name} is {getattr(self, name)}, 0 <= {name} < 1 is needed")
+                raise UsageError(
+                    f"a policy's {name} is {getattr(self, name)}, 0 <= {name} < 1 is needed"
+                )
 
     @property
     def options(self) -> Options:
         """How its loss is bent."""
-        return Options(pos_weight=self.pos_weight, focal=self.focal, smoothing=self.smoothing, bias=self.bias, raw=self.raw)
+        return Options(
+            pos_weight=self.pos_weight,
+            focal=self.focal,
+            smoothing=self.smoothing,
+            bias=self.bias,
+            raw=self.raw,
+        )
 
 
 CAREFUL = {"blank": 0.1, "distances": True}  # what all have that are meant to play
@@ -127,8 +150,9 @@ SEATS: dict[str, tuple[int, ...]] = {"policy-mlp": (0,)}  # presets that learn f
 class Seen:
     """What a policy answers over a sequence: a distribution at each position, given the controls that were pressed.
 
-    `output` [B, T, W] is read by the head; `previous` [B, T, V] are the own controls of the frame before each. The parts
-    of a frame are decided one after another: `output` of a part was computed given the pressed values of those before it.
+    `output` [B, T, W] is read by the head; `previous` [B, T, V] are the own controls of the frame
+    before each. The parts of a frame are decided one after another: `output` of a part was computed
+    given the pressed values of those before it.
     """
 
     head: Head
@@ -140,7 +164,9 @@ class Seen:
     def given(self, controls: Tensor) -> Seen:
         """The same distributions with other values [B, T, V] of the parts decided before."""
         assert self.h is not None, "only `seq` knows what the head was given"
-        return dataclasses.replace(self, output=self.head(self.h, controls, self.previous, self.hidden))
+        return dataclasses.replace(
+            self, output=self.head(self.h, controls, self.previous, self.hidden)
+        )
 
     def drawn(self, noise: Tensor, temperature: Heat = 1.0) -> Tensor:
         """Controls drawn at every position, given what was pressed before it: noise [B, T, draws] -> [B, T, V]."""
@@ -148,7 +174,10 @@ class Seen:
         return self.head.sample(self.h, self.previous, noise, temperature)[0]
 
     def log_prob(self, values: Tensor, temperature: Heat = 1.0) -> Tensor:
-        """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P]. Sum for the frame's."""
+        """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P].
+
+        Sum for the frame's.
+        """
         return self.head.log_prob(self.output, values, self.previous, temperature)
 
     def costs(self, values: Tensor) -> Tensor:
@@ -160,7 +189,10 @@ class Seen:
         return self.head.entropy(self.output, self.previous)
 
     def kl(self, other: Seen) -> Tensor:
-        """From this to another policy's distributions, by part: [B, T, P]. Both need the same vocabulary."""
+        """From this to another policy's distributions, by part: [B, T, P].
+
+        Both need the same vocabulary.
+        """
         return self.head.kl(self.output, other.output, self.previous)
 
     def mean(self, temperature: Heat = 1.0) -> Tensor:
@@ -192,7 +224,9 @@ class Policy(nn.Module):
         self.sees = tuple(key for key in sees if key in schema.state_keys)
         self.values = Values(schema, design.answers)
         self.embed = (
-            Encoded(encoding) if encoding else Embed(schema, (*self.sees, *schema.control_keys), distances=design.distances)
+            Encoded(encoding)
+            if encoding
+            else Embed(schema, (*self.sees, *schema.control_keys), distances=design.distances)
         )
         self.style = Style(design) if design.players or design.strength else None
         width = self.embed.width + bool(design.blank) + (self.style.width if self.style else 0)
@@ -200,7 +234,9 @@ class Policy(nn.Module):
         own[self.embed.places(schema.control_keys, self.values.slots)] = True
         self.register_buffer("own", own, persistent=False)  # the features of the own past controls
         self.trunk = trunks.build(design, width, self.embed.fixed)
-        self.head = HEADS[design.head](self.trunk.out, self.values, vocabulary or usual_vocabulary(self.values), design)
+        self.head = HEADS[design.head](
+            self.trunk.out, self.values, vocabulary or usual_vocabulary(self.values), design
+        )
         self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
 
     own: Tensor
@@ -228,11 +264,16 @@ class Policy(nn.Module):
     ) -> tuple[dict[str, Tensor], Tensor, Memory]:
         """One decision a match: own controls {key: [B, slots a player]}, log-probability by part [B, P], the new memory.
 
-        `view` [B, slots], `noise` uniform [B, draws], `reset` bool [B]: matches that begin with this frame. The
-        log-probability is that of the distribution sampled from, at this temperature. No gradient is kept.
+        `view` [B, slots], `noise` uniform [B, draws], `reset` bool [B]: matches that begin with
+        this frame. The log-probability is that of the distribution sampled from, at this
+        temperature. No gradient is kept.
         """
         previous = self.values.of(view)
-        begins = torch.zeros(len(previous), dtype=torch.bool, device=previous.device) if reset is None else reset
+        begins = (
+            torch.zeros(len(previous), dtype=torch.bool, device=previous.device)
+            if reset is None
+            else reset
+        )
         x, hidden, queue = self._features(
             {key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style
         )
@@ -255,16 +296,21 @@ class Policy(nn.Module):
     ) -> tuple[Seen, Memory]:
         """T positions at once: view [B, T, slots], pressed controls [B, T, V], reset [B, T] -> distributions, memory.
 
-        The distribution of a position depends on `controls` only within its own frame, and there a part only on those
-        before it. `hide` hides the own past controls, to see how much it copies.
+        The distribution of a position depends on `controls` only within its own frame, and there a
+        part only on those before it. `hide` hides the own past controls, to see how much it copies.
         """
         memory = self.initial(len(reset), reset.device) if memory is None else memory
         x, hidden, queue = self._features(view, memory, reset, style, hide)
         h, state = self.trunk.seq(x, memory, reset)
         previous = self.values.of(view)
-        return Seen(self.head, self.head(h, controls, previous, hidden), previous, h, hidden), {**queue, **state}
+        return Seen(self.head, self.head(h, controls, previous, hidden), previous, h, hidden), {
+            **queue,
+            **state,
+        }
 
-    def forward(self, view: View, controls: Tensor, reset: Tensor, style: View | None = None) -> Tensor:
+    def forward(
+        self, view: View, controls: Tensor, reset: Tensor, style: View | None = None
+    ) -> Tensor:
         """The costs of what was pressed, [B, T, names], in matches of which nothing is known before: what training calls."""
         memory = self.initial(len(reset), reset.device)
         view = self.slipped(view) if self.training and self.design.slips else view
@@ -275,29 +321,45 @@ class Policy(nn.Module):
     def slipped(self, view: View) -> View:
         """The same with the own past controls of a few frames drawn evenly from all that there are.
 
-        In recordings nothing is held where that makes no sense; who never saw it would go on holding there for ever.
+        In recordings nothing is held where that makes no sense; who never saw it would go on
+        holding there for ever.
         """
         some = next(iter(view.values()))
         chosen = torch.rand(some.shape[:2], device=some.device) < self.design.slips
-        drawn, slots = self.values.columns(self.head.anything(chosen.shape).to(some.device)), self.values.slots
+        drawn, slots = (
+            self.values.columns(self.head.anything(chosen.shape).to(some.device)),
+            self.values.slots,
+        )
         found = dict(view)
         for key in (key for keys in self.values.sources for key in keys):
             own, others = view[key][..., :slots], view[key][..., slots:]
-            found[key] = torch.cat([torch.where(chosen[..., None], drawn[key].to(own.dtype), own), others], -1)
+            found[key] = torch.cat(
+                [torch.where(chosen[..., None], drawn[key].to(own.dtype), own), others], -1
+            )
         return found
 
     def describe(self) -> list[tuple[str, int, int]]:
-        """The input vector of a frame: (what, first, behind the last) of each piece, in order. Columns carry their slot."""
+        """The input vector of a frame: (what, first, behind the last) of each piece, in order.
+
+        Columns carry their slot.
+        """
         found, at = self.embed.describe(), self.embed.width
-        for name, width in (("history hidden", bool(self.design.blank)), ("style", self.style.width if self.style else 0)):
+        for name, width in (
+            ("history hidden", bool(self.design.blank)),
+            ("style", self.style.width if self.style else 0),
+        ):
             found += [(name, at, at + width)] if width else []
             at += width
         return found
 
-    def style_of(self, players: Sequence[str], strengths: Sequence[float | None] | None = None) -> dict[str, Tensor]:
+    def style_of(
+        self, players: Sequence[str], strengths: Sequence[float | None] | None = None
+    ) -> dict[str, Tensor]:
         """Whose style to play in, one a match: {"player": [B], "strength": [B, 2]}; an unknown name is refused."""
         if self.style is None:
-            raise UsageError("this policy holds one style: it was trained without players and strength")
+            raise UsageError(
+                "this policy holds one style: it was trained without players and strength"
+            )
         return self.style.of(players, strengths)
 
     # ---- inside ------------------------------------------------------------------------------------------------
@@ -305,7 +367,10 @@ class Policy(nn.Module):
     def _features(
         self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
     ) -> tuple[Tensor, Tensor | None, Memory]:
-        """What the trunk is given [B, T, F]; where the own history is hidden [B, T]; the queue of what is not yet seen."""
+        """What the trunk is given [B, T, F].
+
+        Where the own history is hidden [B, T]; the queue of what is not yet seen.
+        """
         hidden: Tensor | None = None
         queue: Memory = {}
         some = next(iter(view.values()))
@@ -329,7 +394,10 @@ class Policy(nn.Module):
         return x, hidden, queue
 
     def _late(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """The features of `delay` frames ago [B, T, F]; until a match is so old, those of its first frame."""
+        """The features of `delay` frames ago [B, T, F].
+
+        Until a match is so old, those of its first frame.
+        """
         delay, steps = self.design.delay, x.shape[1]
         past = torch.cat([memory["queue"].to(x.dtype), x], 1)
         at = torch.arange(steps, device=x.device)
@@ -337,7 +405,10 @@ class Policy(nn.Module):
         first = torch.where(begun < 0, -memory["waiting"][:, None], begun)
         late = torch.maximum(at - delay, first) + delay
         found = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))
-        return found, {"queue": past[:, steps:].float(), "waiting": (steps - first[:, -1]).clamp(max=delay)}
+        return found, {
+            "queue": past[:, steps:].float(),
+            "waiting": (steps - first[:, -1]).clamp(max=delay),
+        }
 
 
 # ---- from plain data -------------------------------------------------------------------------------------------
@@ -353,20 +424,28 @@ def arguments(
     """What `build` needs, as plain data: a preset, changed; the head's vocabulary, where data has one; the encoding's name."""
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}': {did_you_mean(preset, PRESETS)}")
-    design = {**PRESETS[preset], **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}}
+    design = {
+        **PRESETS[preset],
+        **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()},
+    }
     Design.of(design)
     found: dict[str, Any] = {"sees": list(sees), "design": design}
     if vocabulary:
-        found["vocabulary"] = {name: [list(point) for point in points] for name, points in vocabulary.items()}
+        found["vocabulary"] = {
+            name: [list(point) for point in points] for name, points in vocabulary.items()
+        }
     if encoding:
         found["encoding"] = {"name": encoding.name, "settings": dict(encoding.settings)}
     return found
 
 
-def build(schema: Schema, arguments: Mapping[str, Any], seed: int = 0, encoding: Encoding | None = None) -> Policy:
+def build(
+    schema: Schema, arguments: Mapping[str, Any], seed: int = 0, encoding: Encoding | None = None
+) -> Policy:
     """A new policy; its weights depend on the seed alone, and nobody else's random numbers move.
 
-    Where the arguments name an encoding, it must be given: a model knows no game that could make it.
+    Where the arguments name an encoding, it must be given: a model knows no game that could make
+    it.
     """
     wanted = arguments.get("encoding")
     mine = {"name": encoding.name, "settings": dict(encoding.settings)} if encoding else None
@@ -375,5 +454,8 @@ def build(schema: Schema, arguments: Mapping[str, Any], seed: int = 0, encoding:
     design = Design.of(arguments["design"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        vocabulary = {**usual_vocabulary(Values(schema, design.answers)), **arguments.get("vocabulary", {})}
+        vocabulary = {
+            **usual_vocabulary(Values(schema, design.answers)),
+            **arguments.get("vocabulary", {}),
+        }
         return Policy(schema, arguments["sees"], design, vocabulary, encoding)

@@ -1,7 +1,8 @@
 """How far everything is from the own slot: derived from the fields alone, since no game says what can be near what.
 
-Two reals of a state can be compared if they have the same name and unit: where both players are, how fast they are, where an
-item lies. A network that is given two places must learn to subtract; given their distance, it sees what is within reach.
+Two reals of a state can be compared if they have the same name and unit: where both players are,
+how fast they are, where an item lies. A network that is given two places must learn to subtract;
+given their distance, it sees what is within reach.
 """
 
 from __future__ import annotations
@@ -31,9 +32,16 @@ class Pair(NamedTuple):
 
 
 def pairs(schema: Schema, keys: Sequence[str]) -> list[Pair]:
-    """What can be compared among these columns. What a mask may hide is left out where the mask is not seen."""
+    """What can be compared among these columns.
+
+    What a mask may hide is left out where the mask is not seen.
+    """
     seen = [column for key in keys if (column := schema.columns[key]).group is not schema.controls]
-    places = [column for column in seen if isinstance(column.field, Real) and column.field.unit and _known(column, keys)]
+    places = [
+        column
+        for column in seen
+        if isinstance(column.field, Real) and column.field.unit and _known(column, keys)
+    ]
     return [
         Pair(own.key, other.key, slot)
         for own in places
@@ -63,11 +71,16 @@ class Distances(nn.Module):
         at = {
             "own": [real[pair.own] for pair in self.pairs],
             "other": [real[pair.other] + pair.slot for pair in self.pairs],
-            "mask": [flag[mask] + pair.slot if mask else 0 for mask, pair in zip(masks, self.pairs, strict=True)],
+            "mask": [
+                flag[mask] + pair.slot if mask else 0
+                for mask, pair in zip(masks, self.pairs, strict=True)
+            ],
         }
         for name, places in at.items():
             self.register_buffer(name, torch.tensor(places, dtype=torch.int64), persistent=False)
-        self.register_buffer("masked", torch.tensor([bool(mask) for mask in masks]), persistent=False)
+        self.register_buffer(
+            "masked", torch.tensor([bool(mask) for mask in masks]), persistent=False
+        )
         fields = [schema.columns[pair.own].field for pair in self.pairs]
         scales = [field.scale for field in fields if isinstance(field, Real)]
         self.register_buffer("scale", torch.tensor(scales), persistent=False)
@@ -77,11 +90,17 @@ class Distances(nn.Module):
         away = (reals[..., self.other] - reals[..., self.own]) * self.scale
         if flags is not None:
             away = away.masked_fill(self.masked & ~flags[..., self.mask].bool(), 0.0)
-        return torch.cat([torch.tanh(away * steep) if steep else away for steep in LOOKS.values()], -1)
+        return torch.cat(
+            [torch.tanh(away * steep) if steep else away for steep in LOOKS.values()], -1
+        )
 
     def describe(self) -> list[str]:
         """The name of each feature."""
-        return [f"{pair.other}[{pair.slot}] {look} from {pair.own}" for look in LOOKS for pair in self.pairs]
+        return [
+            f"{pair.other}[{pair.slot}] {look} from {pair.own}"
+            for look in LOOKS
+            for pair in self.pairs
+        ]
 
 
 def _mask(column: Column) -> str:

@@ -31,10 +31,14 @@ class Style(nn.Module):
         parts = []
         if self.table is not None:
             nobody = torch.zeros(batch, dtype=torch.int64, device=device)
-            parts.append(self.table(self._told(style["player"]) if style and "player" in style else nobody))
+            parts.append(
+                self.table(self._told(style["player"]) if style and "player" in style else nobody)
+            )
         if self.strength:
             unknown = torch.zeros(batch, 2, device=device)
-            parts.append(self._told(style["strength"]) if style and "strength" in style else unknown)
+            parts.append(
+                self._told(style["strength"]) if style and "strength" in style else unknown
+            )
         return torch.cat(parts, -1)
 
     def _told(self, values: Tensor) -> Tensor:
@@ -44,14 +48,23 @@ class Style(nn.Module):
         kept = torch.rand(len(values), device=values.device) >= NAMELESS
         return values * (kept if values.dim() == 1 else kept[:, None])
 
-    def of(self, players: Sequence[str], strengths: Sequence[float | None] | None) -> dict[str, Tensor]:
+    def of(
+        self, players: Sequence[str], strengths: Sequence[float | None] | None
+    ) -> dict[str, Tensor]:
         """Names and strengths as tensors; strength is (value, known)."""
         for name in players:
             if name and name not in self.players:
-                known_ones = did_you_mean(name, self.players) if self.players else "it was trained without players"
+                known_ones = (
+                    did_you_mean(name, self.players)
+                    if self.players
+                    else "it was trained without players"
+                )
                 raise UsageError(f"this policy has no style of '{name}': {known_ones}")
         if not self.strength and any(value is not None for value in strengths or ()):
             raise UsageError("this policy was trained without strength, and can be told none")
         numbers = [self.players.index(name) + 1 if name else 0 for name in players]
-        known = [(0.0, 0.0) if value is None else (float(value), 1.0) for value in strengths or [None] * len(numbers)]
+        known = [
+            (0.0, 0.0) if value is None else (float(value), 1.0)
+            for value in strengths or [None] * len(numbers)
+        ]
         return {"player": torch.tensor(numbers), "strength": torch.tensor(known)}

@@ -27,8 +27,13 @@ def page(title: str, blocks: Iterable[Html]) -> str:
     return shell(title, Html(f"<main>{body}</main>"))
 
 
-def shell(title: str, body: Html, *, styles: Sequence[str] = ("style.css",), script: str = "") -> str:
-    """The whole file. Styles and script are inlined; nothing is fetched, and no other script can run."""
+def shell(
+    title: str, body: Html, *, styles: Sequence[str] = ("style.css",), script: str = ""
+) -> str:
+    """The whole file.
+
+    Styles and script are inlined; nothing is fetched, and no other script can run.
+    """
     style = "".join(part(name) for name in styles)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -67,7 +72,10 @@ def code(text: str) -> Html:
 
 
 def badge(word: str, tone: str = "plain") -> Html:
-    """A verdict as a word; `tone` is good, bad or plain, and says nothing that the word does not."""
+    """A verdict as a word.
+
+    `tone` is good, bad or plain, and says nothing that the word does not.
+    """
     return Html(f'<span class="badge {escape(tone)}">{escape(word)}</span>')
 
 
@@ -82,10 +90,14 @@ def table(head: Sequence[Text], rows: Iterable[Sequence[Text]], *, left: int = 1
 
     def cells(tag: str, row: Sequence[Text]) -> str:
         side = ("" if at < left else ' class="number"' for at in range(len(row)))
-        return "".join(f"<{tag}{at}>{_safe(cell)}</{tag}>" for at, cell in zip(side, row, strict=True))
+        return "".join(
+            f"<{tag}{at}>{_safe(cell)}</{tag}>" for at, cell in zip(side, row, strict=True)
+        )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return Html(f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>')
+    return Html(
+        f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def with_interval(value: str, interval: str, *, best: bool = False) -> Html:
@@ -129,11 +141,17 @@ def beside(rows: Sequence[Bar], wanted: float | None = None) -> Html:
 
     def picture(bar: Bar) -> Html:
         left, right = sorted((x(0.0), x(bar.value)))
-        parts = [f'<rect class="{escape(bar.tone)}" x="{left:.2f}%" y="6" width="{right - left:.2f}%" height="12"></rect>']
+        parts = [
+            f'<rect class="{escape(bar.tone)}" x="{left:.2f}%" y="6" width="{right - left:.2f}%" height="12"></rect>'
+        ]
         if bar.low is not None and bar.high is not None:
-            parts.append(f'<line class="span" x1="{x(bar.low):.2f}%" x2="{x(bar.high):.2f}%" y1="12" y2="12"></line>')
+            parts.append(
+                f'<line class="span" x1="{x(bar.low):.2f}%" x2="{x(bar.high):.2f}%" y1="12" y2="12"></line>'
+            )
         if wanted is not None:
-            parts.append(f'<line class="wanted" x1="{x(wanted):.2f}%" x2="{x(wanted):.2f}%" y1="0" y2="24"></line>')
+            parts.append(
+                f'<line class="wanted" x1="{x(wanted):.2f}%" x2="{x(wanted):.2f}%" y1="0" y2="24"></line>'
+            )
         return Html(f'<svg class="beside" aria-hidden="true">{"".join(parts)}</svg>')
 
     return table(["", "", ""], [[bar.name, picture(bar), bar.label] for bar in rows], left=2)
@@ -144,16 +162,28 @@ def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> H
     points = [point for _, curve, _ in curves for point in curve]
     if not points:
         return Html("")
-    (left, right), (low, high) = ((min(values), max(values)) for values in zip(*points, strict=True))
+    (left, right), (low, high) = (
+        (min(values), max(values)) for values in zip(*points, strict=True)
+    )
     wide, tall = (right - left) or 1.0, (high - low) or 1.0
     drawn = []
     for name, curve, tone in curves:
-        path = " ".join(f"{70 + 640 * (x - left) / wide:.1f},{12 + 160 * (high - y) / tall:.1f}" for x, y in curve)
-        drawn.append(f'<polyline class="curve {escape(tone)}" points="{path}"><title>{escape(name)}</title></polyline>')
+        path = " ".join(
+            f"{70 + 640 * (x - left) / wide:.1f},{12 + 160 * (high - y) / tall:.1f}"
+            for x, y in curve
+        )
+        drawn.append(
+            f'<polyline class="curve {escape(tone)}" points="{path}"><title>{escape(name)}</title></polyline>'
+        )
         x, y = path.rsplit(" ", 1)[-1].split(",")
-        drawn.append(f'<circle class="{escape(tone)}" cx="{x}" cy="{y}" r="3"><title>{escape(name)}</title></circle>')
+        drawn.append(
+            f'<circle class="{escape(tone)}" cx="{x}" cy="{y}" r="3"><title>{escape(name)}</title></circle>'
+        )
     ends = ((64, 16, high), (64, 176, low))
-    axes = "".join(f'<text class="label" x="{x}" y="{y}" text-anchor="end">{value:.3g}</text>' for x, y, value in ends)
+    axes = "".join(
+        f'<text class="label" x="{x}" y="{y}" text-anchor="end">{value:.3g}</text>'
+        for x, y, value in ends
+    )
     axes += f'<text class="label" x="70" y="194">{left:g}</text>'
     axes += f'<text class="label" x="710" y="194" text-anchor="end">{right:g}</text>'
     return Html(f'<svg role="img" viewBox="0 0 720 200">{axes}{"".join(drawn)}</svg>')
@@ -177,9 +207,15 @@ def dots(points: Sequence[tuple[float, float, str, str]], across: str, up: str) 
         drawn.append(f'<text class="label" x="62" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
     for x, y, name, tone in some:
         place = f'cx="{70 + at(x):.1f}" cy="{332 - at(y):.1f}"'
-        drawn.append(f'<circle class="{escape(tone)}" {place} r="3"><title>{escape(name)}</title></circle>')
-    drawn.append(f'<text class="label" x="230" y="370" text-anchor="middle">{escape(across)}</text>')
-    drawn.append(f'<text class="label" x="410" y="{332 - at(10.0**high) + 12:.1f}">{escape(up)}</text>')
+        drawn.append(
+            f'<circle class="{escape(tone)}" {place} r="3"><title>{escape(name)}</title></circle>'
+        )
+    drawn.append(
+        f'<text class="label" x="230" y="370" text-anchor="middle">{escape(across)}</text>'
+    )
+    drawn.append(
+        f'<text class="label" x="410" y="{332 - at(10.0**high) + 12:.1f}">{escape(up)}</text>'
+    )
     return Html(f'<svg role="img" viewBox="0 0 720 380">{"".join(drawn)}</svg>')
 
 
@@ -192,7 +228,10 @@ class Roll(NamedTuple):
 
 
 def rolls(rows: Sequence[Roll], length: int, ends: tuple[str, str]) -> Html:
-    """Rows of stretches over one axis of `length`, as of a piano roll; `ends`: what stands below its first and last place."""
+    """Rows of stretches over one axis of `length`, as of a piano roll.
+
+    `ends`: what stands below its first and last place.
+    """
     drawn = []
     for at, (name, *both) in enumerate(rows):
         y = at * 28
@@ -200,16 +239,24 @@ def rolls(rows: Sequence[Roll], length: int, ends: tuple[str, str]) -> Html:
         for top, tone, spans in zip((y + 2, y + 13), ("baseline", "p1"), both, strict=True):
             for first, last in spans:
                 x, width = 110 + 600 * first / length, 600 * (last - first) / length
-                drawn.append(f'<rect class="{tone}" x="{x:.1f}" y="{top}" width="{width:.1f}" height="9"></rect>')
+                drawn.append(
+                    f'<rect class="{tone}" x="{x:.1f}" y="{top}" width="{width:.1f}" height="9"></rect>'
+                )
     below = 28 * len(rows) + 14
     drawn.append(f'<text class="label" x="110" y="{below}">{escape(ends[0])}</text>')
-    drawn.append(f'<text class="label" x="710" y="{below}" text-anchor="end">{escape(ends[1])}</text>')
-    return Html(f'<svg class="rolls" role="img" viewBox="0 0 720 {below + 6}">{"".join(drawn)}</svg>')
+    drawn.append(
+        f'<text class="label" x="710" y="{below}" text-anchor="end">{escape(ends[1])}</text>'
+    )
+    return Html(
+        f'<svg class="rolls" role="img" viewBox="0 0 720 {below + 6}">{"".join(drawn)}</svg>'
+    )
 
 
 def folded(title: Text, blocks: Iterable[Html]) -> Html:
     """What only some readers want, behind its title."""
-    return Html(f"<details><summary>{_safe(title)}</summary>{''.join(map(_safe, blocks))}</details>")
+    return Html(
+        f"<details><summary>{_safe(title)}</summary>{''.join(map(_safe, blocks))}</details>"
+    )
 
 
 def _safe(text: Text) -> str:

@@ -1,4 +1,7 @@
-"""One match as one HTML file: the viewer, the rows and the events inlined. It works offline and from a disk."""
+"""One match as one HTML file: the viewer, the rows and the events inlined.
+
+It works offline and from a disk.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from shadowbox.core.scene import Scene, validate
 from shadowbox.core.schema import Array, Choice, Column, Real, Schema
 from shadowbox.page.document import Html, part, shell
 
-MODULES = ("rows", "scene", "motion", "paint", "parts", "side", "pads", "timeline", "viewer")  # each after what it imports
+# each after what it imports
+MODULES = ("rows", "scene", "motion", "paint", "parts", "side", "pads", "timeline", "viewer")
 STYLES = ("style.css", "viewer.css")
 _EVENT = ("frame", "kind", "player", "other", "what", "value")
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
@@ -63,7 +67,11 @@ def match_page(
     result: Mapping[str, Any] | None = None,
     blocks: Iterable[Html] = (),
 ) -> str:
-    """The file. `greeting` is what `hello` made, `rows` are packed, `blocks` (of page/document.py) stand below the viewer."""
+    """The file.
+
+    `greeting` is what `hello` made, `rows` are packed, `blocks` (of page/document.py) stand below
+    the viewer.
+    """
     data = _inside_markup(_whole(greeting, rows, events, result))
     body = (
         '<match-viewer keys="page"></match-viewer>'
@@ -93,14 +101,25 @@ def clips_page(title: str, blocks: Iterable[Html]) -> str:
     return shell(title, body, styles=STYLES, script=bundle([*MODULES, "unpack", "clips"]))
 
 
-def _whole(greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None) -> dict[str, Any]:
-    packed = gzip.compress(rows.tobytes(), mtime=0)  # no time inside: the same match gives the same file
+def _whole(
+    greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    # no time inside: the same match gives the same file
+    packed = gzip.compress(rows.tobytes(), mtime=0)
     rows_as_text = base64.b64encode(packed).decode()
-    return {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": rows_as_text}
+    return {
+        "hello": dict(greeting),
+        "events": event_list(events),
+        "result": result,
+        "rows": rows_as_text,
+    }
 
 
 def bundle(names: Sequence[str]) -> str:
-    """The modules as one script without imports, which a page from a disk may not follow; each keeps its own names."""
+    """The modules as one script without imports, which a page from a disk may not follow.
+
+    Each keeps its own names.
+    """
     return "\n".join(_wrapped(name, part(f"{name}.js")) for name in names)
 
 
@@ -122,7 +141,11 @@ def _column(schema: Schema, column: Column) -> dict[str, Any]:
     if isinstance(field, Choice) and field.names:
         out["names"] = list(field.names)
     if isinstance(field, Real):
-        out |= {name: limit for name, limit in (("low", field.low), ("high", field.high)) if limit is not None}
+        out |= {
+            name: limit
+            for name, limit in (("low", field.low), ("high", field.high))
+            if limit is not None
+        }
     return out
 
 
@@ -137,7 +160,12 @@ def data_block(name: str, data: Any) -> Html:
     return Html(f'<script type="application/json" id="{name}">{_inside_markup(data)}</script>')
 
 
-def match_block(greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None = None) -> Html:
+def match_block(
+    greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None = None
+) -> Html:
     """The data of the one match inside a page of another kind, for saved.js and its `<match-viewer>`."""
     packed = base64.b64encode(gzip.compress(rows.tobytes(), mtime=0)).decode()
-    return data_block("match", {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": packed})
+    return data_block(
+        "match",
+        {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": packed},
+    )

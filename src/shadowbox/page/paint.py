@@ -17,8 +17,22 @@ from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError
 
 PALETTES = {
-    "light": {"paper": "#FAFAF7", "ink": "#1C1F23", "line": "#DEDCD5", "ground": "#E9E6DC", "p1": "#2F7FC1", "p2": "#D9722E"},
-    "dark": {"paper": "#14171A", "ink": "#E8E6E1", "line": "#2B3036", "ground": "#23282D", "p1": "#2F7FC1", "p2": "#D9722E"},
+    "light": {
+        "paper": "#FAFAF7",
+        "ink": "#1C1F23",
+        "line": "#DEDCD5",
+        "ground": "#E9E6DC",
+        "p1": "#2F7FC1",
+        "p2": "#D9722E",
+    },
+    "dark": {
+        "paper": "#14171A",
+        "ink": "#E8E6E1",
+        "line": "#2B3036",
+        "ground": "#23282D",
+        "p1": "#2F7FC1",
+        "p2": "#D9722E",
+    },
 }
 SMOOTH = 2  # painted so many times larger, then shrunk: smooth edges
 SOFT = "#7C7F83"
@@ -34,16 +48,34 @@ def paint(
     theme: str = "light",
     hidden: frozenset[str] = frozenset(),
 ) -> Array:
-    """One row of columns [slots] (and its events) as pixels [height, width, 3] u8; shapes tagged in `hidden` are left out."""
+    """One row of columns [slots] (and its events) as pixels [height, width, 3] u8.
+
+    Shapes tagged in `hidden` are left out.
+    """
     shapes = [shape for shape in evaluate(scene, columns, events) if shape.get("tag") not in hidden]
     return _picture(scene, columns, shapes, scene["bounds"], width, theme, (), "")
 
 
 def paint_frame(
-    film: Film, frame: int, *, width: int = 960, theme: str = "light", names: Sequence[str] = (), world: str = ""
+    film: Film,
+    frame: int,
+    *,
+    width: int = 960,
+    theme: str = "light",
+    names: Sequence[str] = (),
+    world: str = "",
 ) -> Array:
     """A frame of a match as the viewer shows it: trails, rings, camera, the players' names, and DREAM where it is one."""
-    return _picture(film.scene, film.row(frame), film.shapes(frame), film.camera(frame), width, theme, names, world)
+    return _picture(
+        film.scene,
+        film.row(frame),
+        film.shapes(frame),
+        film.camera(frame),
+        width,
+        theme,
+        names,
+        world,
+    )
 
 
 def save(pixels: Array, path: Path) -> None:
@@ -53,11 +85,16 @@ def save(pixels: Array, path: Path) -> None:
 
 
 def save_gif(frames: Iterable[Array], path: Path, fps: float) -> None:
-    """Pictures as a GIF that plays at `fps` on the whole; its clock ticks in hundredths of a second."""
+    """Pictures as a GIF that plays at `fps` on the whole.
+
+    Its clock ticks in hundredths of a second.
+    """
     Image, _, _ = _pillow()
     images = [Image.fromarray(pixels).quantize(64) for pixels in frames]
     ticks = np.diff(np.round(np.arange(len(images) + 1) * 100 / fps)).astype(int)
-    images[0].save(path, save_all=True, append_images=images[1:], duration=[int(t) * 10 for t in ticks], loop=0)
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=[int(t) * 10 for t in ticks], loop=0
+    )
 
 
 def _picture(
@@ -92,15 +129,22 @@ def _pillow() -> tuple[Any, Any, Any]:
     return Image, ImageDraw, ImageFont
 
 
-def _colour(name: str, colours: Mapping[str, str], alpha: float) -> tuple[int, int, int, int] | None:
-    """A colour with its opacity, for the palette's names and "#rrggbb"; nothing for an empty name."""
+def _colour(
+    name: str, colours: Mapping[str, str], alpha: float
+) -> tuple[int, int, int, int] | None:
+    """A colour with its opacity, for the palette's names and "#rrggbb".
+
+    Nothing for an empty name.
+    """
     if not name or alpha <= 0:
         return None
     text = colours.get(name, name)
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16), round(255 * min(alpha, 1.0))
 
 
-def _paint_shape(draw: Any, shape: Shape, colours: Mapping[str, str], scale: float, left: float, top: float) -> None:
+def _paint_shape(
+    draw: Any, shape: Shape, colours: Mapping[str, str], scale: float, left: float, top: float
+) -> None:
     alpha = float(shape.get("alpha", 1.0))
     fill, line = (_colour(shape.get(name, ""), colours, alpha) for name in ("fill", "line"))
     stroke = max(1, round(shape.get("width", 0.04) * scale)) if line else 0
@@ -110,7 +154,9 @@ def _paint_shape(draw: Any, shape: Shape, colours: Mapping[str, str], scale: flo
         draw.polygon(points, fill=fill, outline=line, width=max(stroke, 1))
         return
     if shape["shape"] == "text":
-        draw.text((x, y), _words(shape["text"]), fill=fill, anchor="mm", font=_font(shape["size"] * scale))
+        draw.text(
+            (x, y), _words(shape["text"]), fill=fill, anchor="mm", font=_font(shape["size"] * scale)
+        )
         return
     if shape["shape"] == "circle":
         half_w = half_h = shape["r"] * scale
@@ -126,7 +172,9 @@ def _paint_shape(draw: Any, shape: Shape, colours: Mapping[str, str], scale: flo
         case "circle":
             draw.ellipse(box, fill=fill, outline=line, width=stroke)
         case "capsule":
-            draw.rounded_rectangle(box, radius=min(half_w, half_h) + out, fill=fill, outline=line, width=stroke)
+            draw.rounded_rectangle(
+                box, radius=min(half_w, half_h) + out, fill=fill, outline=line, width=stroke
+            )
 
 
 def _words(value: Any) -> str:
@@ -140,7 +188,12 @@ def _font(size: float) -> Any:
 
 
 def _paint_hud(
-    draw: Any, scene: Scene, columns: Mapping[str, Array], colours: Mapping[str, str], width: int, names: Sequence[str]
+    draw: Any,
+    scene: Scene,
+    columns: Mapping[str, Array],
+    colours: Mapping[str, str],
+    width: int,
+    names: Sequence[str],
 ) -> None:
     """The first player's name and numbers at the left, the second's at the right."""
     unit = width / 60
@@ -148,7 +201,13 @@ def _paint_hud(
         sign, edge, anchor = (1, unit, "la") if player == 0 else (-1, width - unit, "ra")
         y = unit
         if player < len(names):
-            draw.text((edge, y), names[player], fill=_colour("ink", colours, 1.0), anchor=anchor, font=_font(1.4 * unit))
+            draw.text(
+                (edge, y),
+                names[player],
+                fill=_colour("ink", colours, 1.0),
+                anchor=anchor,
+                font=_font(1.4 * unit),
+            )
             y += 2.2 * unit
         for entry in scene.get("hud", ()):
             value = columns[entry["field"]][player].item()
@@ -166,11 +225,19 @@ def _paint_hud(
                 heat = min(value / entry["danger"], 1.0) if "danger" in entry else 0.0
                 cold, hot = (_colour(c, colours, 1.0) or (0, 0, 0, 0) for c in ("ink", DANGER))
                 warm = tuple(round(a + (b - a) * heat) for a, b in zip(cold, hot, strict=True))
-                draw.text((edge, y), f"{value:.0f}{entry.get('unit', '')}", fill=warm, anchor=anchor, font=_font(3 * unit))
+                draw.text(
+                    (edge, y),
+                    f"{value:.0f}{entry.get('unit', '')}",
+                    fill=warm,
+                    anchor=anchor,
+                    font=_font(3 * unit),
+                )
                 y += 3.6 * unit
 
 
-def _paint_world(draw: Any, world: str, colours: Mapping[str, str], width: int, height: int) -> None:
+def _paint_world(
+    draw: Any, world: str, colours: Mapping[str, str], width: int, height: int
+) -> None:
     """The world small in a corner; a dream says so in large letters."""
     unit, soft = width / 60, _colour(SOFT, colours, 1.0)
     draw.text((unit, height - unit), world, fill=soft, anchor="ls", font=_font(1.1 * unit))

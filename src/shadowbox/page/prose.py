@@ -1,6 +1,7 @@
 """The part of Markdown that people write in cards: headings, paragraphs, lists, tables, code. Everything else stays text.
 
-No tag of the text becomes one of the page, and there are no links: whatever is not recognised is shown as it was written.
+No tag of the text becomes one of the page, and there are no links: whatever is not recognised is
+shown as it was written.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def _blocks(lines: list[str]) -> Iterator[Html]:
             at = _until(lines, at, lambda each: not ROW.fullmatch(each))
             yield _table(lines[begin:at])
         elif ITEM.fullmatch(line):
-            at = _until(lines, at, lambda each: not each.strip() or _begins(each) not in ("", "item"))
+            at = _until(
+                lines, at, lambda each: not each.strip() or _begins(each) not in ("", "item")
+            )
             yield _list(lines[begin:at])
         else:
             at = _until(lines, at + 1, lambda each: not each.strip() or _begins(each) != "")
@@ -87,7 +90,9 @@ def _list(lines: list[str]) -> Html:
 
 
 def _table(lines: list[str]) -> Html:
-    rows = [[marked(cell) for cell in _cells(line)] for line in lines if not set(line) <= set("|-: \t")]
+    rows = [
+        [marked(cell) for cell in _cells(line)] for line in lines if not set(line) <= set("|-: \t")
+    ]
     wide = max((len(row) for row in rows), default=0)
     if not rows:
         return Html("")

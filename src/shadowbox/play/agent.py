@@ -13,14 +13,17 @@ from shadowbox.core.schema import Array, Columns
 class Delayed:
     """An agent that sees the world `frames` frames late, as a person does. Bots, policies and live games share this.
 
-    The views wait in a queue inside the state; until the first one is old enough the agent goes on seeing it.
+    The views wait in a queue inside the state; until the first one is old enough the agent goes on
+    seeing it.
     """
 
     def __init__(self, agent: Agent, frames: int) -> None:
         self.agent, self.frames = agent, frames
         self.mark = str(getattr(agent, "mark", ""))
 
-    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+    def start(
+        self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
+    ) -> Any:
         """The agent's own state, and an empty queue for the matches that begin."""
         inner = None if state is None else state["agent"]
         begun = self.agent.start(seeds, players, inner, where)
@@ -33,10 +36,17 @@ class Delayed:
         """Decide on the view of `frames` ago."""
         queue: list[Columns] = state["queue"] or [view] * self.frames
         if state["fresh"].any():  # matches that have just begun have no past: theirs is the present
-            queue = [{key: _where(state["fresh"], view[key], past[key]) for key in view} for past in queue]
+            queue = [
+                {key: _where(state["fresh"], view[key], past[key]) for key in view}
+                for past in queue
+            ]
         queue = [*queue, {key: values.copy() for key, values in view.items()}]
         controls, inner = self.agent.act(queue[0], state["agent"])
-        return controls, {"agent": inner, "queue": queue[1:], "fresh": np.zeros_like(state["fresh"])}
+        return controls, {
+            "agent": inner,
+            "queue": queue[1:],
+            "fresh": np.zeros_like(state["fresh"]),
+        }
 
 
 class Replay:
@@ -47,10 +57,15 @@ class Replay:
         self.controls = controls
         self.frames = len(next(iter(controls.values())))
 
-    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+    def start(
+        self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
+    ) -> Any:
         """The frame that each match is at."""
         begun = np.zeros(len(seeds), np.int64)
-        return (players, begun if state is None or where is None else np.where(where, begun, state[1]))
+        return (
+            players,
+            begun if state is None or where is None else np.where(where, begun, state[1]),
+        )
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """The recorded controls of this frame."""
@@ -58,7 +73,9 @@ class Replay:
         over = (frame >= self.frames)[:, None]
         at = np.minimum(frame, self.frames - 1)
         pressed = {key: values[at, players][:, None] for key, values in self.controls.items()}
-        return {key: np.where(over, np.zeros_like(values), values) for key, values in pressed.items()}, (players, frame + 1)
+        return {
+            key: np.where(over, np.zeros_like(values), values) for key, values in pressed.items()
+        }, (players, frame + 1)
 
 
 def _where(mask: Array, ours: Array, theirs: Array) -> Array:

@@ -1,8 +1,8 @@
 """`policy:RUN@OPTION...` -> the checkpoint that it means, and the agent that plays it. Torch is imported when it is called.
 
-RUN is a run (`checkpoints/` lies in it), the folder of a card's runs by seed (the lowest, or `seed=N`), a checkpoint's own
-folder, or the name of a policy that the game ships. Without `best`, `latest` or `step=N` it is the best, or the latest where
-none was validated.
+RUN is a run (`checkpoints/` lies in it), the folder of a card's runs by seed (the lowest, or
+`seed=N`), a checkpoint's own folder, or the name of a policy that the game ships. Without `best`,
+`latest` or `step=N` it is the best, or the latest where none was validated.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent
         elif name[:1].isdigit() or name[:1] == ".":
             temperature = _number(option, option, 0, HOTTEST, spec)
         else:
-            raise UsageError(f"agent '{spec}': there is no option '{option}'; a policy has {', '.join(OPTIONS)}")
+            raise UsageError(
+                f"agent '{spec}': there is no option '{option}'; a policy has {', '.join(OPTIONS)}"
+            )
     folder = find(game.policies.get(argument, argument), which, seed, spec, game)
     return policy_agent(
         folder,
@@ -77,7 +79,9 @@ def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent
     )
 
 
-def find(where: str, which: str = "", seed: str = "", spec: str = "", game: Game | None = None) -> Path:
+def find(
+    where: str, which: str = "", seed: str = "", spec: str = "", game: Game | None = None
+) -> Path:
     """The folder of the checkpoint that is meant."""
     from shadowbox.model import checkpoint
 
@@ -91,16 +95,34 @@ def of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
     """A run is itself; of a card's folder it is the run of that seed, or of the lowest."""
     if (path / FOLDER).is_dir() or (path / "config.json").is_file():
         if seed:
-            raise UsageError(f"'{spec}': {path} is one run; seed=N chooses among the runs of a card")
+            raise UsageError(
+                f"'{spec}': {path} is one run; seed=N chooses among the runs of a card"
+            )
         return path
     if not path.is_dir():
-        shipped = f"; {game.name} ships {', '.join(sorted(game.policies)) or 'no policy'}" if game else ""
+        shipped = (
+            f"; {game.name} ships {', '.join(sorted(game.policies)) or 'no policy'}" if game else ""
+        )
         raise CheckpointError(f"'{spec}': {path} is no folder of a run{shipped}")
-    runs = sorted((int(entry.name), entry) for entry in path.iterdir() if entry.name.isdecimal() and (entry / FOLDER).is_dir())
+    runs = sorted(
+        (int(entry.name), entry)
+        for entry in path.iterdir()
+        if entry.name.isdecimal() and (entry / FOLDER).is_dir()
+    )
     if not runs:
-        below = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and any(entry.glob(f"*/{FOLDER}")))
-        hint = f"; its settings are {', '.join(below)}: name one, as in {path / below[0]}" if below else ""
-        raise CheckpointError(f"'{spec}': {path} holds no run: neither {FOLDER} nor a folder for each seed{hint}")
+        below = sorted(
+            entry.name
+            for entry in path.iterdir()
+            if entry.is_dir() and any(entry.glob(f"*/{FOLDER}"))
+        )
+        hint = (
+            f"; its settings are {', '.join(below)}: name one, as in {path / below[0]}"
+            if below
+            else ""
+        )
+        raise CheckpointError(
+            f"'{spec}': {path} holds no run: neither {FOLDER} nor a folder for each seed{hint}"
+        )
     if not seed:
         return runs[0][1]
     chosen = [run for number, run in runs if number == int(seed)] if seed.isdecimal() else []
@@ -120,14 +142,22 @@ def seats(checkpoint: Path, about: About) -> tuple[int, ...]:
 
 
 def split(checkpoint: Path) -> tuple[Split | None, str | None]:
-    """How its run divided which data (the store's fingerprint); nothing is known of a checkpoint that lies alone."""
+    """How its run divided which data (the store's fingerprint).
+
+    Nothing is known of a checkpoint that lies alone.
+    """
     facts = _facts(checkpoint)
     known, fingerprint = facts.get("split"), facts.get("fingerprint")
-    return Split.of(known) if isinstance(known, dict) else None, fingerprint if isinstance(fingerprint, str) else None
+    return Split.of(known) if isinstance(known, dict) else None, fingerprint if isinstance(
+        fingerprint, str
+    ) else None
 
 
 def encodings(name: str) -> Mapping[str, Any]:
-    """What the policies of a game may be shown, by name; nothing of a game that is not one of ours."""
+    """What the policies of a game may be shown, by name.
+
+    Nothing of a game that is not one of ours.
+    """
     from shadowbox.games import GAMES, load
 
     return load(name).encodings if name in GAMES else {}
@@ -142,7 +172,8 @@ def runs_of(folder: Path, game: str) -> list[Path]:
                 about = json.loads((sorted(entry.glob("[0-9]*"))[-1] / "config.json").read_bytes())
                 if about["game"] == game and about["kind"] == "policy":
                     found.append(entry.parent)
-            except (OSError, ValueError, LookupError, TypeError):  # not finished, or none: `policy:` says what is wrong with it
+            # not finished, or none: `policy:` says what is wrong with it
+            except (OSError, ValueError, LookupError, TypeError):
                 continue
     return found
 
@@ -162,7 +193,9 @@ def _number(option: str, text: str, low: float, high: float, spec: str) -> float
     except ValueError:
         value = math.nan
     if not low < value <= high:
-        raise UsageError(f"agent '{spec}': '{option}' must be a number above {low:g} and at most {high:g}")
+        raise UsageError(
+            f"agent '{spec}': '{option}' must be a number above {low:g} and at most {high:g}"
+        )
     return value
 
 

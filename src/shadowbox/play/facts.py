@@ -78,7 +78,11 @@ def _blows(game: Game, episode: Episode, player: int) -> dict[str, Any]:
 
 def _events(game: Game, events: Array, player: int) -> dict[str, int]:
     mine = events[events["player"] == player]
-    return {kind: count for at, kind in enumerate(game.event_kinds) if (count := int((mine["kind"] == at).sum()))}
+    return {
+        kind: count
+        for at, kind in enumerate(game.event_kinds)
+        if (count := int((mine["kind"] == at).sum()))
+    }
 
 
 def _attacks(game: Game, episode: Episode, player: int, name: str) -> dict[str, Any]:
@@ -97,7 +101,10 @@ def _attacks(game: Game, episode: Episode, player: int, name: str) -> dict[str, 
 
 
 def _controls(game: Game, episode: Episode, player: int) -> dict[str, Any]:
-    """Of each key: frames down and presses begun. The last row decides nothing and does not count."""
+    """Of each key: frames down and presses begun.
+
+    The last row decides nothing and does not count.
+    """
     found = {}
     for key in game.schema.control_keys:
         if isinstance(game.schema.columns[key].field, Flag):
@@ -112,9 +119,20 @@ def _states(game: Game, episode: Episode, player: int) -> dict[str, dict[str, fl
     found = {}
     for key in game.schema.state_keys:
         column = game.schema.columns[key]
-        if column.group.per and isinstance(column.field, Choice) and column.field.names and key not in episode.absent:
+        if (
+            column.group.per
+            and isinstance(column.field, Choice)
+            and column.field.names
+            and key not in episode.absent
+        ):
             slot = player * (column.slots // game.schema.players)
-            counts = np.bincount(episode.columns[key][:, slot], minlength=column.field.n) / episode.rows
-            shares = {name: float(share) for name, share in zip(column.field.names, counts, strict=True) if share}
+            counts = (
+                np.bincount(episode.columns[key][:, slot], minlength=column.field.n) / episode.rows
+            )
+            shares = {
+                name: float(share)
+                for name, share in zip(column.field.names, counts, strict=True)
+                if share
+            }
             found[key] = dict(sorted(shares.items(), key=lambda item: -item[1]))
     return found

@@ -1,12 +1,14 @@
 """A live match: agents in a world of one match, stepped at the game's pace by a thread of its own.
 
-All rows and events are kept, packed as a store has them, so that who comes late sees the match from its start. Readers
-take what they want when they can; the thread only says that there is more (`notify`) and waits for nobody.
+All rows and events are kept, packed as a store has them, so that who comes late sees the match from
+its start. Readers take what they want when they can; the thread only says that there is more
+(`notify`) and waits for nobody.
 
-Moves are those of play/match.py: the same agents and seed give the same match, while everybody answers in time. Each
-agent has a clock: every frame adds the time that a frame lasts, every answer takes what it took, and who is ALLOWANCE
-behind forfeits, as do those who break the rules of play/referee.py. `overdue` is asked from outside, for a thread that
-waits for an answer cannot look at a clock.
+Moves are those of play/match.py: the same agents and seed give the same match, while everybody
+answers in time. Each agent has a clock: every frame adds the time that a frame lasts, every answer
+takes what it took, and who is ALLOWANCE behind forfeits, as do those who break the rules of
+play/referee.py. `overdue` is asked from outside, for a thread that waits for an answer cannot look
+at a clock.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ log = logging.getLogger(__name__)
 
 
 class Live:
-    """One match. What a reader may use: `length`, `rows`, `events`, `result`, `paused`, `speed`, and the verbs."""
+    """One match.
+
+    What a reader may use: `length`, `rows`, `events`, `result`, `paused`, `speed`, and the verbs.
+    """
 
     def __init__(
         self,
@@ -51,7 +56,13 @@ class Live:
         notify: Callable[[], None] = lambda: None,
         paused: bool = False,
     ) -> None:
-        self.game, self.world, self.agents, self.players, self.seed = game, world, agents, tuple(players), seed
+        self.game, self.world, self.agents, self.players, self.seed = (
+            game,
+            world,
+            agents,
+            tuple(players),
+            seed,
+        )
         self.fps, self.width = game.schema.fps, game.schema.row_dtype.itemsize
         self.paused, self.speed = paused, 1.0
         self.result: dict[str, Any] | None = None
@@ -93,7 +104,13 @@ class Live:
     def episode(self) -> Episode:
         """All of it, as a store takes it."""
         rows = np.frombuffer(self.rows(0, self.length), self.game.schema.row_dtype)
-        meta = {"players": list(self.players), "seed": self.seed, "world": self.world.name, "result": self.result, "live": True}
+        meta = {
+            "players": list(self.players),
+            "seed": self.seed,
+            "world": self.world.name,
+            "result": self.result,
+            "live": True,
+        }
         if any(marks := [mark_of(agent) for agent in self.agents]):
             meta["marks"] = marks
         return Episode(self.game.schema.unpack(rows), meta, np.concatenate(self._happened))
@@ -137,18 +154,28 @@ class Live:
             self._play()
         except Exception:
             log.exception("live match of %s", " and ".join(self.players))
-            self._end({"winner": None, "reason": "broken off: an error in the world; the terminal shows it"})
+            self._end(
+                {
+                    "winner": None,
+                    "reason": "broken off: an error in the world; the terminal shows it",
+                }
+            )
 
     def _play(self) -> None:
         schema, seeds = self.game.schema, np.array([self.seed])
         self._columns = self.world.reset(seeds)
-        self._referees = [Referee(schema, agent, seat, seeds) for seat, agent in enumerate(self.agents)]
+        self._referees = [
+            Referee(schema, agent, seat, seeds) for seat, agent in enumerate(self.agents)
+        ]
         pressed = {key: np.zeros_like(self._columns[key]) for key in schema.control_keys}
         while self._my_turn():
             state = {key: self._columns[key] for key in schema.state_keys}
             view = {**state, **pressed}
             answers = [self._ask(referee, view) for referee in self._referees]
-            pressed = {key: np.concatenate([answer[key] for answer in answers], axis=1) for key in schema.control_keys}
+            pressed = {
+                key: np.concatenate([answer[key] for answer in answers], axis=1)
+                for key in schema.control_keys
+            }
             self._publish(schema.pack({**state, **pressed}))
             if self.over:  # while an agent was thinking
                 return
@@ -186,7 +213,9 @@ class Live:
         self._thinking = seat, began
         answer = referee.ask(from_seat(self.game.schema, view, seat))
         self._thinking = None
-        self._left[seat] = min(ALLOWANCE, self._left[seat] - (time.monotonic() - began) + 1 / self.fps)
+        self._left[seat] = min(
+            ALLOWANCE, self._left[seat] - (time.monotonic() - began) + 1 / self.fps
+        )
         return answer
 
     def _losers(self) -> dict[int, str]:
@@ -217,7 +246,9 @@ class Live:
         outcome = Outcome(None, "over")
         if self.game.outcome:
             rows = np.frombuffer(bytes(self._rows) + last, self.game.schema.row_dtype)
-            outcome = self.game.outcome(self.game.schema.unpack(rows), np.concatenate(self._happened))
+            outcome = self.game.outcome(
+                self.game.schema.unpack(rows), np.concatenate(self._happened)
+            )
         self._end({"winner": outcome.winner, "reason": outcome.reason, **outcome.facts}, last)
 
     def _forfeit(self, losers: dict[int, str]) -> None:

@@ -28,24 +28,31 @@ class Played:
     outcome: Outcome
 
 
-def play(game: Game, world: World, agents: Sequence[Agent], players: Sequence[str], seeds: Array) -> Iterator[Played]:
+def play(
+    game: Game, world: World, agents: Sequence[Agent], players: Sequence[str], seeds: Array
+) -> Iterator[Played]:
     """Play a match for each of `seeds` to its end, in their order; `players` are the names that the episodes carry.
 
-    `world.matches` of them run side by side; where one ends the next begins, so no place waits for the longest match. An
-    agent that crashes or answers with nonsense loses that match by forfeit, with the reason; the other matches go on.
+    `world.matches` of them run side by side; where one ends the next begins, so no place waits for
+    the longest match. An agent that crashes or answers with nonsense loses that match by forfeit,
+    with the reason; the other matches go on.
     """
     table = _Table(game, world, agents, seeds)
     finished: dict[int, Played] = {}
     for due in range(len(seeds)):
         while due not in finished:
             for match, columns, events, forfeit in table.step():
-                outcome = forfeit or (game.outcome(columns, events) if game.outcome else Outcome(None, "over"))
+                outcome = forfeit or (
+                    game.outcome(columns, events) if game.outcome else Outcome(None, "over")
+                )
                 meta = _meta(world, agents, players, int(seeds[match]), outcome)
                 finished[match] = Played(Episode(columns, meta, events), outcome)
         yield finished.pop(due)
 
 
-def _meta(world: World, agents: Sequence[Agent], players: Sequence[str], seed: int, outcome: Outcome) -> dict[str, Any]:
+def _meta(
+    world: World, agents: Sequence[Agent], players: Sequence[str], seed: int, outcome: Outcome
+) -> dict[str, Any]:
     result = {"winner": outcome.winner, "reason": outcome.reason, **outcome.facts}
     marks = [mark_of(agent) for agent in agents]
     return {
@@ -58,7 +65,10 @@ def _meta(world: World, agents: Sequence[Agent], players: Sequence[str], seed: i
 
 
 def mark_of(agent: Agent) -> str:
-    """What everybody who meets an agent should know, such as that it failed the behaviour gate; usually nothing."""
+    """What everybody who meets an agent should know, such as that it failed the behaviour gate.
+
+    Usually nothing.
+    """
     return str(getattr(agent, "mark", ""))
 
 
@@ -75,11 +85,18 @@ class _Table:
         self.history = _History()
         here = self._seeds_here()
         self.columns = world.reset(here)
-        self.referees = [Referee(game.schema, agent, player, here) for player, agent in enumerate(agents)]
-        self.pressed: Columns = {key: np.zeros_like(self.columns[key]) for key in game.schema.control_keys}
+        self.referees = [
+            Referee(game.schema, agent, player, here) for player, agent in enumerate(agents)
+        ]
+        self.pressed: Columns = {
+            key: np.zeros_like(self.columns[key]) for key in game.schema.control_keys
+        }
 
     def step(self) -> list[tuple[int, Columns, Array, Outcome | None]]:
-        """One frame everywhere; the matches that ended with it: number, columns [T + 1, slots], events, forfeit if any."""
+        """One frame everywhere.
+
+        The matches that ended with it: number, columns [T + 1, slots], events, forfeit if any.
+        """
         state = {key: self.columns[key] for key in self.game.schema.state_keys}
         self.pressed = self._decide({**state, **self.pressed})
         self.history.add({**state, **self.pressed})
@@ -89,16 +106,27 @@ class _Table:
         lost = np.array([referee.lost for referee in self.referees]).any(axis=0)
         ended = np.flatnonzero((done | lost) & (self.match < len(self.seeds)))
         if self.history.length - self.began.min() > LONGEST:
-            raise EpisodeError(f"{self.world.name}: a match is not over after {LONGEST:,} frames; the world needs a time limit")
+            raise EpisodeError(
+                f"{self.world.name}: a match is not over after {LONGEST:,} frames; the world needs a time limit"
+            )
         over = [self._take(int(place)) for place in ended]
         if len(ended):
             self._seat(ended)
         return over
 
     def _decide(self, view: Columns) -> Columns:
-        """Everybody's controls [N, players]; each agent sees the same frame with its own slot first."""
-        answers = [referee.ask(from_seat(self.game.schema, view, referee.player)) for referee in self.referees]
-        return {key: np.concatenate([answer[key] for answer in answers], axis=1) for key in self.game.schema.control_keys}
+        """Everybody's controls [N, players].
+
+        Each agent sees the same frame with its own slot first.
+        """
+        answers = [
+            referee.ask(from_seat(self.game.schema, view, referee.player))
+            for referee in self.referees
+        ]
+        return {
+            key: np.concatenate([answer[key] for answer in answers], axis=1)
+            for key in self.game.schema.control_keys
+        }
 
     def _take(self, place: int) -> tuple[int, Columns, Array, Outcome | None]:
         """The match in `place`, whole: its rows, and the last state with neutral controls."""
@@ -112,7 +140,9 @@ class _Table:
 
     def _forfeit(self, place: int) -> Outcome | None:
         """The outcome of a match that somebody lost by forfeit: the others' win; nobody's, where all of them did."""
-        losers = {referee.player: referee.why[place] for referee in self.referees if referee.lost[place]}
+        losers = {
+            referee.player: referee.why[place] for referee in self.referees if referee.lost[place]
+        }
         if not losers:
             return None
         left = [referee.player for referee in self.referees if referee.player not in losers]
@@ -128,7 +158,8 @@ class _Table:
             self.happened[place] = []
         where = np.zeros(self.world.matches, bool)
         where[places[self.match[places] < len(self.seeds)]] = True
-        self.began[~where & (self.match >= len(self.seeds))] = self.history.length  # empty places hold no history
+        # empty places hold no history
+        self.began[~where & (self.match >= len(self.seeds))] = self.history.length
         if where.any():
             here = self._seeds_here()
             self.columns = self.world.reset(here, where)
@@ -153,7 +184,9 @@ class _History:
     def add(self, columns: Columns) -> None:
         at = self.length % CHUNK
         if at == 0:
-            self._chunks.append({key: np.empty((CHUNK, *v.shape), v.dtype) for key, v in columns.items()})
+            self._chunks.append(
+                {key: np.empty((CHUNK, *v.shape), v.dtype) for key, v in columns.items()}
+            )
         chunk = self._chunks[-1]
         for key, values in columns.items():
             chunk[key][at] = values

@@ -1,7 +1,8 @@
 """From results to strengths: pure functions, each number with its interval.
 
-`results` of a pair of agents (a, b) are scores of a: 1 win, 0.5 draw, 0 loss. A table of counts is [n, n, 3]: wins, draws
-and losses of the row against the column; its transpose is the same matches seen from the other side.
+`results` of a pair of agents (a, b) are scores of a: 1 win, 0.5 draw, 0 loss. A table of counts is
+[n, n, 3]: wins, draws and losses of the row against the column; its transpose is the same matches
+seen from the other side.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from shadowbox.core.stats import Interval, wilson
 
 ELO = 400 / np.log(10)  # points for a factor e in the odds
 START = 1000.0  # the anchor's rating
-PRIOR = 0.5  # virtual draws of each agent against the anchor: keeps an agent that won everything at a finite rating
+# virtual draws of each agent against the anchor: keeps an agent that won everything at a finite
+# rating
+PRIOR = 0.5
 TRIES = 1000  # bootstrap
 UNSEEN = 1 / 3  # matches of each outcome that might have been
 
@@ -35,7 +38,10 @@ class Score:
 
 
 def score(outcomes: Sequence[float], identities: Sequence[Hashable]) -> Score:
-    """Scores of one agent in some matches and the identity of each match; copies count once in the rate."""
+    """Scores of one agent in some matches and the identity of each match.
+
+    Copies count once in the rate.
+    """
     counts = [sum(outcome == value for outcome in outcomes) for value in (1.0, 0.5, 0.0)]
     once = list(dict(zip(identities, outcomes, strict=True)).values())
     return Score(counts[0], counts[1], counts[2], len(once), wilson(sum(once), len(once)))
@@ -44,7 +50,8 @@ def score(outcomes: Sequence[float], identities: Sequence[Hashable]) -> Score:
 def mirrored_pairs(first: Sequence[float], second: Sequence[float]) -> Interval:
     """Win rate of an agent over pairs of matches with the same seed: once in each seat, with its score in each.
 
-    The two matches of a pair share their luck, so pairs and not matches are what the interval counts.
+    The two matches of a pair share their luck, so pairs and not matches are what the interval
+    counts.
     """
     pairs = (np.asarray(first) + np.asarray(second)) / 2
     return wilson(float(pairs.sum()), len(pairs))
@@ -53,8 +60,9 @@ def mirrored_pairs(first: Sequence[float], second: Sequence[float]) -> Interval:
 def bradley_terry(counts: Array, anchor: int = 0) -> Array:
     """Maximum-likelihood log strengths [n] of Davidson's model (Bradley-Terry with ties), the anchor's 0.
 
-    `counts` [..., n, n, 3] may have leading axes (a bootstrap); then so has the result. P(i beats j) is proportional to
-    p_i, P(j beats i) to p_j, and a tie to t sqrt(p_i p_j), with one t for the league.
+    `counts` [..., n, n, 3] may have leading axes (a bootstrap); then so has the result. P(i beats
+    j) is proportional to p_i, P(j beats i) to p_j, and a tie to t sqrt(p_i p_j), with one t for the
+    league.
     """
     lead, n = counts.shape[:-3], counts.shape[-2]
     table = counts.reshape(-1, n, n, 3).astype(np.float64)
@@ -69,15 +77,20 @@ def bradley_terry(counts: Array, anchor: int = 0) -> Array:
     return strengths.reshape(*lead, n)
 
 
-def _newton_step(table: Array, strengths: Array, log_tie: Array, prior: Array, anchor: int) -> Array:
+def _newton_step(
+    table: Array, strengths: Array, log_tie: Array, prior: Array, anchor: int
+) -> Array:
     """One damped Newton step [B, n + 1] in the strengths and the log of the tie parameter."""
     n = table.shape[1]
     gap = strengths[:, :, None] - strengths[:, None, :]
-    logits = np.stack([gap / 2, np.broadcast_to(log_tie[:, None, None], gap.shape), -gap / 2], axis=-1)
+    logits = np.stack(
+        [gap / 2, np.broadcast_to(log_tie[:, None, None], gap.shape), -gap / 2], axis=-1
+    )
     chance = np.exp(logits - logits.max(-1, keepdims=True))
     chance /= chance.sum(-1, keepdims=True)
     played = table.sum(-1) * (1 - np.eye(n))
-    # d(log-likelihood)/d(strength i): half of (wins - losses) less what is expected; every pair counts once a side
+    # d(log-likelihood)/d(strength i): half of (wins - losses) less what is expected; every pair
+    # counts once a side
     edge, tie = (chance[..., 0] - chance[..., 2]) / 2, chance[..., 1]
     slope = ((table[..., 0] - table[..., 2]) / 2 * (1 - np.eye(n)) - played * edge).sum(2)
     slope_tie = ((table[..., 1] * (1 - np.eye(n)) - played * tie).sum((1, 2))) / 2
@@ -101,7 +114,10 @@ def _newton_step(table: Array, strengths: Array, log_tie: Array, prior: Array, a
 
 
 def elo(counts: Array, anchor: int = 0, *, seed: int = 0, tries: int = TRIES) -> list[Interval]:
-    """Ratings of n agents with 95 % intervals by bootstrap over the matches of each pair; the anchor has 1000."""
+    """Ratings of n agents with 95 % intervals by bootstrap over the matches of each pair.
+
+    The anchor has 1000.
+    """
     values = ELO * bradley_terry(counts, anchor)
     drawn = ELO * bradley_terry(_resampled(counts, tries, seed), anchor)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
@@ -112,8 +128,8 @@ def elo(counts: Array, anchor: int = 0, *, seed: int = 0, tries: int = TRIES) ->
 def _resampled(counts: Array, tries: int, seed: int) -> Array:
     """Tables [tries, n, n, 3] in which each pair's matches have new weights (a Bayesian bootstrap).
 
-    Drawing whole matches again would give 50 wins of 50 an interval without width; weights from a Dirichlet distribution
-    with a little of what has not happened yet do not.
+    Drawing whole matches again would give 50 wins of 50 an interval without width; weights from a
+    Dirichlet distribution with a little of what has not happened yet do not.
     """
     draws = np.random.default_rng(seed)
     n = len(counts)

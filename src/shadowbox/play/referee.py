@@ -13,8 +13,9 @@ from shadowbox.core.schema import Array, Columns, Flag, Real, Schema
 class Referee:
     """One agent in one seat of N matches: asks it, checks what it answers, and remembers where it has lost by forfeit.
 
-    A crash, or an answer of the wrong form, concerns all matches that the agent sits in, now and later. A value that is not
-    allowed concerns its match alone. In both cases the agent presses nothing from then on.
+    A crash, or an answer of the wrong form, concerns all matches that the agent sits in, now and
+    later. A value that is not allowed concerns its match alone. In both cases the agent presses
+    nothing from then on.
     """
 
     def __init__(self, schema: Schema, agent: Agent, player: int, seeds: Array) -> None:
@@ -37,19 +38,26 @@ class Referee:
 
     def ask(self, view: Columns) -> Columns:
         """The agent's controls [N, 1] for this view; neutral where it has lost."""
-        nothing = {key: np.zeros((self.matches, 1), self.schema.columns[key].dtype) for key in self.schema.control_keys}
+        nothing = {
+            key: np.zeros((self.matches, 1), self.schema.columns[key].dtype)
+            for key in self.schema.control_keys
+        }
         if self.broken:
             return nothing
         try:
             answer, self._state = self.agent.act(view, self._state)
             answer = {key: self._formed(answer, key) for key in self.schema.control_keys}
-        except Exception as error:  # whatever an agent does wrong is its own loss, and no end of the other matches
+        # whatever an agent does wrong is its own loss, and no end of the other matches
+        except Exception as error:
             self._break(error)
             return nothing
         for key, values in answer.items():
             self._refuse_values(key, values)
         if self.lost.any():
-            answer = {key: np.where(self.lost[:, None], nothing[key], values) for key, values in answer.items()}
+            answer = {
+                key: np.where(self.lost[:, None], nothing[key], values)
+                for key, values in answer.items()
+            }
         return answer
 
     def _formed(self, answer: Columns, key: str) -> Array:

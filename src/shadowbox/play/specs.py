@@ -1,11 +1,13 @@
 """Agents and worlds by name. The one place that turns a text such as `based`, `clockwork:d30w5` or `expert@delay=6` into them.
 
-An agent is NAME[:ARGUMENT][@OPTION[@OPTION...]]. NAME is a bot of the game, or `replay:STORE#12`: what was pressed in the same
-seat of a stored match, or `policy:RUN`: a learned policy. Options: `delay=N` sees the world N frames late; of a policy also a
-number (the temperature), `best`, `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`.
-RUN is a run, a card's folder of runs (the lowest seed counts), a checkpoint's folder, or a policy that the game ships. Learned
-worlds (`dream:runs/w`) have their place in the grammar and say that they cannot be used yet. A world is the game's name, with
-options of that game: `brawl@stage=mirror@weapons=off`.
+An agent is NAME[:ARGUMENT][@OPTION[@OPTION...]]. NAME is a bot of the game, or `replay:STORE#12`:
+what was pressed in the same seat of a stored match, or `policy:RUN`: a learned policy. Options:
+`delay=N` sees the world N frames late; of a policy also a number (the temperature), `best`,
+`latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`. RUN is
+a run, a card's folder of runs (the lowest seed counts), a checkpoint's folder, or a policy that the
+game ships. Learned worlds (`dream:runs/w`) have their place in the grammar and say that they cannot
+be used yet. A world is the game's name, with options of that game:
+`brawl@stage=mirror@weapons=off`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from shadowbox.play import checkpoints as learned
 from shadowbox.play.agent import Delayed, Replay
 
 NOT_YET = ("dream",)  # named in the grammar; no part of this version can make one
-LEARNED_ONLY = re.compile(r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+")  # of learned policies
+# of learned policies
+LEARNED_ONLY = re.compile(
+    r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+"
+)
 LONGEST_DELAY = 120  # frames
 
 
@@ -31,7 +36,9 @@ def agent(spec: str, game: Game) -> Agent:
     text, *options = spec.split("@")
     name, _, argument = text.partition(":")
     if name in NOT_YET:
-        raise UsageError(f"agent '{spec}': '{name}:' cannot be used yet; the bots of {game.name} are {_bots(game)}")
+        raise UsageError(
+            f"agent '{spec}': '{name}:' cannot be used yet; the bots of {game.name} are {_bots(game)}"
+        )
     if name == "policy":
         of_policy = [option for option in options if not option.startswith("delay=")]
         made: Agent = learned.agent(argument, of_policy, game, spec)
@@ -42,21 +49,31 @@ def agent(spec: str, game: Game) -> Agent:
         made = game.bots[name](argument)
     else:
         known = [*game.bots, "policy", "replay"]
-        raise UsageError(f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, known)}")
+        raise UsageError(
+            f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, known)}"
+        )
     for option in options:
         made = _with_option(made, option, spec)
     return made
 
 
 def world(spec: str, game: Game, matches: int, **options: Any) -> World:
-    """The world that `spec` names, for so many matches. `brawl@stage=mirror` says what `stage="mirror"` does."""
+    """The world that `spec` names, for so many matches.
+
+    `brawl@stage=mirror` says what `stage="mirror"` does.
+    """
     text, *given = spec.split("@")
     name, colon, _ = text.partition(":")
     options = {**dict(_world_option(option, spec) for option in given), **options}
     if name in NOT_YET:
-        raise UsageError(f"world '{spec}': '{name}:' cannot be used yet; the true simulator is '{game.name}'")
+        raise UsageError(
+            f"world '{spec}': '{name}:' cannot be used yet; the true simulator is '{game.name}'"
+        )
     if colon or name != game.name or game.world is None:
-        raise UsageError(f"{game.name} has no world '{spec}'" + (f"; its simulator is '{game.name}'" if game.world else ""))
+        raise UsageError(
+            f"{game.name} has no world '{spec}'"
+            + (f"; its simulator is '{game.name}'" if game.world else "")
+        )
     must_be_options(game, options)
     return game.world(matches, **options)
 
@@ -67,17 +84,23 @@ def must_be_options(game: Game, options: Mapping[str, Any]) -> None:
         raise UsageError(f"{game.name} has no simulator; its episodes come from recordings")
     parameters = inspect.signature(game.world).parameters
     known = list(parameters)[1:]
-    refuses_itself = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    refuses_itself = any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
     for name in options:
         if name not in known and not refuses_itself:
-            raise UsageError(f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}")
+            raise UsageError(
+                f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}"
+            )
 
 
 def _world_option(option: str, spec: str) -> tuple[str, Any]:
     """`stage=mirror` -> ("stage", "mirror"); numbers become numbers, `on` and `off` yes and no."""
     name, equals, value = option.partition("=")
     if not equals or not name:
-        raise UsageError(f"world '{spec}': '{option}' is no option; an example is {spec.split('@')[0]}@stage=mirror")
+        raise UsageError(
+            f"world '{spec}': '{option}' is no option; an example is {spec.split('@')[0]}@stage=mirror"
+        )
     plain: dict[str, Any] = {"on": True, "off": False}
     return name, plain.get(value, int(value) if value.isdecimal() else value)
 

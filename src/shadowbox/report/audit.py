@@ -32,7 +32,9 @@ def _blocks(found: dict[str, Any]) -> Iterator[Html]:
     yield _facts(found)
     if found["controls"]:
         yield heading("What players press")
-        yield sentence("The share of frames in which each control is down. Never pressing would be a bar of no length.")
+        yield sentence(
+            "The share of frames in which each control is down. Never pressing would be a bar of no length."
+        )
         yield bars(_press_bars(found["controls"]))
         yield folded("Presses as numbers", [_press_table(found["controls"])])
     if found["events"]:
@@ -45,21 +47,30 @@ def _blocks(found: dict[str, Any]) -> Iterator[Html]:
     )
     yield table(["column", "metric", "baseline", "score"], _baseline_rows(found), left=3)
     yield heading("Every column")
-    yield table(["column", "kind", "min", "mean", "max", "zeros", "invalid", "note"], _column_rows(found), left=2)
+    yield table(
+        ["column", "kind", "min", "mean", "max", "zeros", "invalid", "note"],
+        _column_rows(found),
+        left=2,
+    )
 
 
 def _verdict(found: dict[str, Any]) -> Iterator[Html]:
     dead = [key for key, column in found["columns"].items() if column["constant"]]
     copies = sum(len(group) - 1 for group in found["duplicates"])
     if found.get("verified"):
-        yield sentence(badge("verified", "good"), " Every file is, byte for byte, what was written.")
+        yield sentence(
+            badge("verified", "good"), " Every file is, byte for byte, what was written."
+        )
     if copies:
-        yield sentence(badge("duplicates", "bad"), f" {copies} episodes have the content of an earlier one.")
+        yield sentence(
+            badge("duplicates", "bad"), f" {copies} episodes have the content of an earlier one."
+        )
     if dead:
         yield sentence(badge("constant"), f" {len(dead)} columns never change: ", *_listed(dead))
     if not found["memory"]["fits"]:
         yield sentence(
-            badge("large", "bad"), " The rows do not fit into this machine's memory: sampling will wait for the disk."
+            badge("large", "bad"),
+            " The rows do not fit into this machine's memory: sampling will wait for the disk.",
         )
 
 
@@ -79,15 +90,28 @@ def _facts(found: dict[str, Any]) -> Html:
 
 
 def _press_bars(controls: dict[str, Any]) -> list[tuple[str, float, str, str]]:
-    rates = [(key, slot, c["press_rate"] or 0.0) for key, slots in controls.items() for slot, c in enumerate(slots)]
+    rates = [
+        (key, slot, c["press_rate"] or 0.0)
+        for key, slots in controls.items()
+        for slot, c in enumerate(slots)
+    ]
     longest = max((rate for _, _, rate in rates), default=0.0) or 1.0
     tones = ("p1", "p2")  # further players share the second colour; their names tell them apart
-    return [(f"{key}[{slot}]", rate / longest, f"{100 * rate:.1f} %", tones[min(slot, 1)]) for key, slot, rate in rates]
+    return [
+        (f"{key}[{slot}]", rate / longest, f"{100 * rate:.1f} %", tones[min(slot, 1)])
+        for key, slot, rate in rates
+    ]
 
 
 def _press_table(controls: dict[str, Any]) -> Html:
     rows = [
-        [f"{key}[{slot}]", _percent(c["press_rate"]), _percent(c["onset_rate"]), f"{c['onsets']:,}", _number(c["hold_frames"])]
+        [
+            f"{key}[{slot}]",
+            _percent(c["press_rate"]),
+            _percent(c["onset_rate"]),
+            f"{c['onsets']:,}",
+            _number(c["hold_frames"]),
+        ]
         for key, slots in controls.items()
         for slot, c in enumerate(slots)
     ]
@@ -96,7 +120,9 @@ def _press_table(controls: dict[str, Any]) -> Html:
 
 def _event_rows(found: dict[str, Any]) -> list[list[Text]]:
     minutes = found["seconds"] / 60 or 1.0
-    return [[name, f"{count:,}", f"{count / minutes:.1f}"] for name, count in found["events"].items()]
+    return [
+        [name, f"{count:,}", f"{count / minutes:.1f}"] for name, count in found["events"].items()
+    ]
 
 
 def _baseline_rows(found: dict[str, Any]) -> list[list[Text]]:
@@ -112,7 +138,9 @@ def _baseline_rows(found: dict[str, Any]) -> list[list[Text]]:
                 [
                     *first,
                     name.replace("_", " "),
-                    with_interval(_number(score["value"]), span(score), best=score["value"] == best),
+                    with_interval(
+                        _number(score["value"]), span(score), best=score["value"] == best
+                    ),
                 ]
             )
     return rows

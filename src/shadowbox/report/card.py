@@ -14,10 +14,23 @@ from shadowbox.cards.rules.conditions import COMPARISONS
 from shadowbox.cards.signatures import Signature, Standing
 from shadowbox.experiment import results
 from shadowbox.experiment import targets as verdict
-from shadowbox.page.document import Bar, Html, Text, badge, beside, code, facts, heading, sentence, table, with_interval
+from shadowbox.page.document import (
+    Bar,
+    Html,
+    Text,
+    badge,
+    beside,
+    code,
+    facts,
+    heading,
+    sentence,
+    table,
+    with_interval,
+)
 from shadowbox.page.prose import prose
 
-TOLD = ("card", "id", "goal", "question", "prediction", "targets", "kill")  # that have their own place on a page
+# that have their own place on a page
+TOLD = ("card", "id", "goal", "question", "prediction", "targets", "kill")
 GOOD, BAD = (verdict.PASSED,), (verdict.MISSED, verdict.KILLED, "wrong", "void")
 SENTENCES = ("goal", "question", "prediction", "fallback")
 
@@ -41,13 +54,19 @@ def promise(card: Card) -> Iterator[Html]:
     yield heading("Targets")
     if card.targets:
         marks = {True: badge("decides"), False: Html("")}
-        rows = [[words(str(each), mono=True), each.at, marks[each.primary]] for each in card.targets]
+        rows = [
+            [words(str(each), mono=True), each.at, marks[each.primary]] for each in card.targets
+        ]
         yield table(["promised", "at its", ""], rows, left=3)
     else:
         yield sentence("It has none.")
     yield heading("Kill rules")
     if card.kill:
-        yield table(["when", "after", "for", "then", "proposes"], [_kill(each) for each in card.kill], left=5)
+        yield table(
+            ["when", "after", "for", "then", "proposes"],
+            [_kill(each) for each in card.kill],
+            left=5,
+        )
     else:
         yield sentence("It has none: nothing but its budget ends it.")
 
@@ -60,7 +79,13 @@ def settings(card: Card) -> Html:
 
 def _kill(kill: Kill) -> list[Text]:
     proposes = ", ".join(f"{name}: {_word(value)}" for name, value in kill.set.items())
-    return [words(kill.when, mono=True), kill.after or "-", kill.lasting or "-", kill.action, words(proposes or "-")]
+    return [
+        words(kill.when, mono=True),
+        kill.after or "-",
+        kill.lasting or "-",
+        kill.action,
+        words(proposes or "-"),
+    ]
 
 
 def _flat(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -92,7 +117,8 @@ def block(file: CardFile, name: str) -> Html:
     """A block that the machine wrote, read as Markdown; its comments for machines are left out."""
     lines = (file.block(name) or "").split("\n")
     plain = "\n".join(line for line in lines if not line.startswith("<!-- "))
-    return prose(plain.replace("&lt;", "<").replace("&amp;", "&"))  # as `results` and `facts` wrote them
+    # as `results` and `facts` wrote them
+    return prose(plain.replace("&lt;", "<").replace("&amp;", "&"))
 
 
 def numbered(file: CardFile, wrong: Iterable[int] = ()) -> Html:
@@ -109,7 +135,11 @@ def wrong(mistakes: Sequence[Mistake]) -> Iterator[Html]:
     """All mistakes with their lines."""
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     yield sentence(badge("wrong", "bad"), f" {count}: it is not run before they are mended.")
-    yield table(["line", "field", "what is wrong"], [[str(line), field, words(said)] for line, field, said in mistakes], left=3)
+    yield table(
+        ["line", "field", "what is wrong"],
+        [[str(line), field, words(said)] for line, field, said in mistakes],
+        left=3,
+    )
 
 
 def changes(lines: Iterable[str]) -> Html:
@@ -135,7 +165,9 @@ def signatures(standing: Standing) -> Iterator[Html]:
         if lines:
             yield changes(line.strip() for line in lines)
     if not standing.valid and not standing.void:
-        yield sentence("Nobody has signed it" + (", and nobody has to." if standing.enough else "."))
+        yield sentence(
+            "Nobody has signed it" + (", and nobody has to." if standing.enough else ".")
+        )
     for missing in standing.missing:
         yield sentence(badge("missing"), f" before it runs: {missing}")
 
@@ -143,7 +175,9 @@ def signatures(standing: Standing) -> Iterator[Html]:
 def unjudged(found: Sequence[Signature]) -> Iterator[Html]:
     """Signatures of a card that is wrong: nobody can say what they would be bound to."""
     for entry in found:
-        yield _signature(entry, badge("not judged"), "the card is wrong, so its settings are unknown")
+        yield _signature(
+            entry, badge("not judged"), "the card is wrong, so its settings are unknown"
+        )
     if not found:
         yield sentence("Nobody has signed it.")
 
@@ -151,7 +185,9 @@ def unjudged(found: Sequence[Signature]) -> Iterator[Html]:
 def _signature(entry: Signature, state: Html, reason: str = "") -> Html:
     note = f": {entry.note}" if entry.note else ""
     who = Html(f"<b>{escape(entry.who)}</b>")
-    return sentence(state, " ", who, f" {entry.did} on {entry.when}{note}" + (f" ({reason})" if reason else ""))
+    return sentence(
+        state, " ", who, f" {entry.did} on {entry.when}{note}" + (f" ({reason})" if reason else "")
+    )
 
 
 # ---- what came of it -------------------------------------------------------------------------------------------
@@ -160,10 +196,14 @@ def _signature(entry: Signature, state: Html, reason: str = "") -> Html:
 def result(found: Mapping[str, Any]) -> Iterator[Html]:
     """What stands in a card, or in verdict.json: the verdict, each target, each setting of a sweep, the cost."""
     word, reason = found["verdict"], str(found.get("reason") or "")
-    yield sentence(badge(word, tone(word)), f" {reason}" if reason else "", f" {found.get('when', '')}")
+    yield sentence(
+        badge(word, tone(word)), f" {reason}" if reason else "", f" {found.get('when', '')}"
+    )
     yield outcomes(found["targets"])
     if found.get("settings"):
-        yield sentence("Every setting with what it reached; the best by the target that decides is in bold.")
+        yield sentence(
+            "Every setting with what it reached; the best by the target that decides is in bold."
+        )
         yield settings_table(found["settings"])
     yield sentence(cost(found["cost"]))
     if found.get("closed"):
@@ -181,9 +221,17 @@ def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
     rows: list[list[Text]] = []
     for at, each in enumerate(found):
         name = results.setting_words(each["set"])
-        cells = [Html(f'<span class="stacked">{reached(target, best=at == best)}</span>') for target in each["targets"]]
+        cells = [
+            Html(f'<span class="stacked">{reached(target, best=at == best)}</span>')
+            for target in each["targets"]
+        ]
         rows.append(
-            [words(name, mono=True), badge(each["verdict"], tone(each["verdict"])), *cells, f"{each['cost']['wall_s']:,.1f}"]
+            [
+                words(name, mono=True),
+                badge(each["verdict"], tone(each["verdict"])),
+                *cells,
+                f"{each['cost']['wall_s']:,.1f}",
+            ]
         )
     wanted = [_promised_briefly(target) for target in found[0]["targets"]]
     return table(["setting", "verdict", *wanted, "s"], _even(rows), left=2)
@@ -215,7 +263,9 @@ def bars(target: Mapping[str, Any], wanted: float | None) -> Html:
     """What was reached beside what needs no learning, with the line that was promised."""
     rows = []
     if target["value"] is not None:
-        rows.append(Bar("reached", target["value"], reached(target), "p1", target["low"], target["high"]))
+        rows.append(
+            Bar("reached", target["value"], reached(target), "p1", target["low"], target["high"])
+        )
     rows += [Bar(name, value, results.number(value)) for name, value in target["baselines"].items()]
     return beside(rows, wanted) if rows else sentence("It was not measured.")
 
@@ -225,12 +275,23 @@ def in_words(target: Mapping[str, Any], wanted: float | None) -> str:
     said = f"Promised was {promised(target)}"
     if isinstance(target["wanted"], str) and wanted is not None:
         said += f" ({wanted:.4g})"
-    said += f"; {results.number(target['value'])} was reached" if target["value"] is not None else "; nothing was measured"
+    said += (
+        f"; {results.number(target['value'])} was reached"
+        if target["value"] is not None
+        else "; nothing was measured"
+    )
     if target["passed"] and target["met_for_free_by"]:
-        return f"{said}, but {', '.join(target['met_for_free_by'])} would do, too, without learning."
+        return (
+            f"{said}, but {', '.join(target['met_for_free_by'])} would do, too, without learning."
+        )
     compare = COMPARISONS.get(target["op"])
     ends = (target["low"], target["high"])
-    if compare and wanted is not None and None not in ends and len({compare(end, wanted) for end in ends}) > 1:
+    if (
+        compare
+        and wanted is not None
+        and None not in ends
+        and len({compare(end, wanted) for end in ends}) > 1
+    ):
         return f"{said}; the interval holds the promised value, so this may be chance."
     return f"{said}."
 
@@ -238,19 +299,28 @@ def in_words(target: Mapping[str, Any], wanted: float | None) -> str:
 def promised(target: Mapping[str, Any]) -> str:
     """As in `val/onset_f1 > 0.3`."""
     wanted = target["wanted"]
-    return f"{target['metric']} {target['op']} {wanted if isinstance(wanted, str) else f'{wanted:g}'}"
+    return (
+        f"{target['metric']} {target['op']} {wanted if isinstance(wanted, str) else f'{wanted:g}'}"
+    )
 
 
 def _promised_briefly(target: Mapping[str, Any]) -> Html:
     """As in `onset_f1` over `> its look_up`, for the narrow head of a column."""
-    metric, bound = target["metric"].removeprefix("eval/"), promised(target).removeprefix(f"{target['metric']} ")
+    metric, bound = (
+        target["metric"].removeprefix("eval/"),
+        promised(target).removeprefix(f"{target['metric']} "),
+    )
     return Html(f"{escape(metric)}<br>{escape(bound.replace(target['metric'] + '/', 'its '))}")
 
 
 def reached(target: Mapping[str, Any], *, best: bool = False) -> Html:
     """The value with its interval behind it."""
     low, high = target["low"], target["high"]
-    interval = f"{results.number(low)} .. {results.number(high)}" if low is not None and high is not None else ""
+    interval = (
+        f"{results.number(low)} .. {results.number(high)}"
+        if low is not None and high is not None
+        else ""
+    )
     return with_interval(results.number(target["value"]), interval, best=best)
 
 

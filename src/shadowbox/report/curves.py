@@ -21,15 +21,30 @@ APART = ("kind", "step", "epoch", "wall")
 def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """A figure for each metric: of one run training and validation, of several each run's validation."""
     logs = [_Log(run) for run in runs]
-    scored = [name for name in logs[0].names("val") if "/" not in name and not name.endswith(FLOORS)] if logs else []
-    trained = [name for name in logs[0].names("train") if not name.startswith("time/")] if logs else []
+    scored = (
+        [name for name in logs[0].names("val") if "/" not in name and not name.endswith(FLOORS)]
+        if logs
+        else []
+    )
+    trained = (
+        [name for name in logs[0].names("train") if not name.startswith("time/")] if logs else []
+    )
     first = list(dict.fromkeys([*(name for name in trained if name == "loss"), *scored]))
     rest = [name for name in trained if name not in first]
-    rest.sort(key=lambda name: (name not in BACKGROUND, BACKGROUND.index(name) if name in BACKGROUND else 0))
+    rest.sort(
+        key=lambda name: (
+            name not in BACKGROUND,
+            BACKGROUND.index(name) if name in BACKGROUND else 0,
+        )
+    )
     asked = {"loss", *_promised(runs[0].facts)} if runs and _promised(runs[0].facts) else set(first)
     shown = [name for name in first if name in asked]
     later = [name for name in [*first, *rest] if name not in shown]
-    return [figure for name in [*shown, *later] if (figure := _figure(logs, name, folded=name in later))["curves"]]
+    return [
+        figure
+        for name in [*shown, *later]
+        if (figure := _figure(logs, name, folded=name in later))["curves"]
+    ]
 
 
 class _Log:
@@ -42,11 +57,19 @@ class _Log:
 
     def names(self, kind: str) -> list[str]:
         """The figures of a kind of line."""
-        return [name for name in dict.fromkeys(key for line in self._of(kind) for key in line) if name not in APART]
+        return [
+            name
+            for name in dict.fromkeys(key for line in self._of(kind) for key in line)
+            if name not in APART
+        ]
 
     def curve(self, kind: str, metric: str, name: str, tone: str) -> dict[str, Any] | None:
         """A curve as the script takes it; none where nothing finite was logged."""
-        found = [(line, at) for line, at in zip(self.lines, self.seconds, strict=True) if line.get("kind") == kind]
+        found = [
+            (line, at)
+            for line, at in zip(self.lines, self.seconds, strict=True)
+            if line.get("kind") == kind
+        ]
         thin = found[:: max(1, len(found) // POINTS)]
         thin += found[-1:] if found and thin[-1] is not found[-1] else []
         values = [_finite(line.get(metric)) for line, _ in thin]
@@ -60,7 +83,10 @@ class _Log:
             "y": values,
         }
         if any(f"{metric}.low" in line for line, _ in thin):
-            curve |= {end: [_finite(line.get(f"{metric}.{end}")) for line, _ in thin] for end in ("low", "high")}
+            curve |= {
+                end: [_finite(line.get(f"{metric}.{end}")) for line, _ in thin]
+                for end in ("low", "high")
+            }
         return curve
 
     def marks(self, metric: str) -> list[dict[str, Any]]:
@@ -68,11 +94,23 @@ class _Log:
         found = []
         for each in self.fired:
             seen = each.get("figures")
-            if isinstance(seen, Mapping) and any(str(name).partition("/")[2] == metric for name in seen):
+            if isinstance(seen, Mapping) and any(
+                str(name).partition("/")[2] == metric for name in seen
+            ):
                 step = each.get("step", 0)
-                at = min(range(len(self.lines)), key=lambda n: abs(self.lines[n]["step"] - step), default=None)
-                words = {"name": str(each.get("action", "")), "tone": "kill", "title": str(each.get("text", ""))[:500]}
-                found.append({"step": step, "seconds": 0.0 if at is None else self.seconds[at], **words})
+                at = min(
+                    range(len(self.lines)),
+                    key=lambda n: abs(self.lines[n]["step"] - step),
+                    default=None,
+                )
+                words = {
+                    "name": str(each.get("action", "")),
+                    "tone": "kill",
+                    "title": str(each.get("text", ""))[:500],
+                }
+                found.append(
+                    {"step": step, "seconds": 0.0 if at is None else self.seconds[at], **words}
+                )
         return found
 
     def _of(self, kind: str) -> list[log.Line]:
@@ -82,19 +120,34 @@ class _Log:
 def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any]:
     alone = len(logs) == 1
     kind = "val" if metric in logs[0].names("val") else "train"
-    floors = [name for name in logs[0].names("val") if name.startswith(f"{metric}/") and not name.endswith(FLOORS)]
+    floors = [
+        name
+        for name in logs[0].names("val")
+        if name.startswith(f"{metric}/") and not name.endswith(FLOORS)
+    ]
     curves = [logs[0].curve("val", name, name.partition("/")[2], "baseline") for name in floors]
     for curve in curves:
         if curve:
             curve |= {"low": None, "high": None}
     if alone:
-        curves += [logs[0].curve("train", metric, "training", "p1"), logs[0].curve("val", metric, "validation", "p2")]
+        curves += [
+            logs[0].curve("train", metric, "training", "p1"),
+            logs[0].curve("val", metric, "validation", "p2"),
+        ]
     else:
         curves += [
-            each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLOURS + 1}") for at, each in enumerate(logs)
+            each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLOURS + 1}")
+            for at, each in enumerate(logs)
         ]
-    told = "Training and validation" if alone else f"Every seed's {'validation' if kind == 'val' else 'training'}"
-    words = [told + (" with its 95 % interval" if any(curve and curve.get("low") for curve in curves) else "")]
+    told = (
+        "Training and validation"
+        if alone
+        else f"Every seed's {'validation' if kind == 'val' else 'training'}"
+    )
+    words = [
+        told
+        + (" with its 95 % interval" if any(curve and curve.get("low") for curve in curves) else "")
+    ]
     words += ["dashed is what needs no learning"] if floors else []
     return {
         "name": metric,
@@ -109,14 +162,20 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
 def _promised(facts: Mapping[str, Any]) -> set[str]:
     """The figures that a card's targets are about: of many curves those that answer its question."""
     targets = facts.get("targets")
-    metrics = [each.get("metric") for each in targets if isinstance(each, dict)] if isinstance(targets, list) else []
+    metrics = (
+        [each.get("metric") for each in targets if isinstance(each, dict)]
+        if isinstance(targets, list)
+        else []
+    )
     return {metric.partition("/")[2] for metric in metrics if isinstance(metric, str)}
 
 
 def _seconds(lines: Sequence[log.Line], events: Sequence[log.Line]) -> list[float]:
     """Seconds of training until each line; the pause before a resume does not count."""
     begun = sorted(
-        float(each["wall"]) for each in events if each.get("event") in ("begin", "parent", "resume") and "wall" in each
+        float(each["wall"])
+        for each in events
+        if each.get("event") in ("begin", "parent", "resume") and "wall" in each
     )
     found: list[float] = []
     spent, before = 0.0, -math.inf

@@ -47,7 +47,9 @@ ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used c
 
 def document(result: Evaluation) -> str:
     """The HTML file."""
-    return clips_page(f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result))
+    return clips_page(
+        f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result)
+    )
 
 
 def _blocks(result: Evaluation) -> Iterator[Html]:
@@ -57,25 +59,44 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
         f"Frames down and presses begun, a frame of play over a frame of the data; 1 is the same. Allowed is {PRESS[0]:g} to "
         f"{PRESS[1]:g} and {ONSET[0]:g} to {ONSET[1]:g}. {_for_free(result)}"
     )
-    yield table(["control", "onsets in data", "press ratio", "onset ratio", "look-up table", "gate"], _gate_rows(result))
+    yield table(
+        ["control", "onsets in data", "press ratio", "onset ratio", "look-up table", "gate"],
+        _gate_rows(result),
+    )
     yield bars(_press_bars(result))
     yield from _roll(result)
     yield from _clips(result)
     yield heading("When")
-    yield sentence("Where each control differs most from the data: how often it is down, and begins, in that state.")
-    yield table(["control", "while", "down", "in data", "begins", "in data"], _state_rows(result), left=2)
+    yield sentence(
+        "Where each control differs most from the data: how often it is down, and begins, in that state."
+    )
+    yield table(
+        ["control", "while", "down", "in data", "begins", "in data"], _state_rows(result), left=2
+    )
     yield from _timing(result)
     yield from _reliability(result)
-    rest = {name: f for name, f in result.closed_loop.items() if metric_of(name).per in ("state", "opponent", "")}
+    rest = {
+        name: f
+        for name, f in result.closed_loop.items()
+        if metric_of(name).per in ("state", "opponent", "")
+    }
     if rest:
         yield heading("The rest of the play")
-        yield sentence(f"{result.how}. {BASELINES['real'].capitalize()} is as near as one can come.")
+        yield sentence(
+            f"{result.how}. {BASELINES['real'].capitalize()} is as near as one can come."
+        )
         yield _figures(rest)
     yield heading("Asked at recorded frames")
-    yield sentence("It knows everything recorded up to each frame. Copying the last frame never begins a press.")
+    yield sentence(
+        "It knows everything recorded up to each frame. Copying the last frame never begins a press."
+    )
     yield _figures({name: f for name, f in result.offline.items() if "." not in name})
-    yield folded("By control", [_figures({name: f for name, f in result.offline.items() if "." in name})])
-    yield folded("What the baselines are", [facts([(name, text) for name, text in BASELINES.items()])])
+    yield folded(
+        "By control", [_figures({name: f for name, f in result.offline.items() if "." in name})]
+    )
+    yield folded(
+        "What the baselines are", [facts([(name, text) for name, text in BASELINES.items()])]
+    )
     yield folded("Where this comes from", [facts(_origin(result))])
 
 
@@ -91,12 +112,14 @@ def _verdict(result: Evaluation) -> Iterator[Html]:
     used = [control for control in gate.controls if control.used]
     if gate.passed:
         yield sentence(
-            badge("gate passed", "good"), f" All {len(used)} used controls are pressed about as often as in the data."
+            badge("gate passed", "good"),
+            f" All {len(used)} used controls are pressed about as often as in the data.",
         )
     else:
         failed = [control for control in used if not control.passed]
         yield sentence(
-            badge("gate failed", "bad"), f" {len(failed)} of {len(used)} used controls are not pressed as in the data."
+            badge("gate failed", "bad"),
+            f" {len(failed)} of {len(used)} used controls are not pressed as in the data.",
         )
         for why in gate.why:
             yield sentence(why, ".")
@@ -152,7 +175,9 @@ def _roll(result: Evaluation) -> Iterator[Html]:
     """The busiest seconds of the first seat that it was asked about."""
     seat, answer = result.asked.pairs[0]
     busiest = sorted(result.gate.controls, key=lambda control: -control.onsets)[:ROWS]
-    shown = [control.button for control in result.gate.controls if control in busiest and control.onsets]
+    shown = [
+        control.button for control in result.gate.controls if control in busiest and control.onsets
+    ]
     shown = [name for name in shown if name in seat.down]
     if not shown:
         return
@@ -166,7 +191,12 @@ def _roll(result: Evaluation) -> Iterator[Html]:
         "pressed, below in blue what the policy would press at each frame, knowing all that came before."
     )
     found = [
-        Roll(name, presses.stretches(seat.down[name][rows]), presses.stretches(answer.drawn[name][rows])) for name in shown
+        Roll(
+            name,
+            presses.stretches(seat.down[name][rows]),
+            presses.stretches(answer.drawn[name][rows]),
+        )
+        for name in shown
     ]
     yield rolls(found, length, (f"{first / fps:.1f} s", f"{(first + length) / fps:.1f} s"))
 
@@ -177,9 +207,15 @@ def _clips(result: Evaluation) -> Iterator[Html]:
     store = Store(result.store, result.game.schema)
     yield heading("Clips")
     if result.shown:
-        yield sentence("The policy in the chair of a recorded player, and recordings beside it. Press play in a clip.")
+        yield sentence(
+            "The policy in the chair of a recorded player, and recordings beside it. Press play in a clip."
+        )
         pairs = [
-            ("the policy: " + " against ".join(played.episode.meta["players"]), played.episode, number)
+            (
+                "the policy: " + " against ".join(played.episode.meta["players"]),
+                played.episode,
+                number,
+            )
             for played, number in zip(result.shown, result.real, strict=False)
         ]
     else:
@@ -208,14 +244,18 @@ def _in_its_hands(store: Store, seat: Seat, answer: Answer) -> tuple[str, Episod
 
 def _clip(game: Game, caption: str, episode: Episode) -> Html:
     rows = game.schema.pack({key: values[:CLIP] for key, values in episode.columns.items()})
-    return clip(caption, greeting(game, episode.meta), rows, episode.events[episode.events["frame"] < CLIP])
+    return clip(
+        caption, greeting(game, episode.meta), rows, episode.events[episode.events["frame"] < CLIP]
+    )
 
 
 def _state_rows(result: Evaluation) -> list[list[Text]]:
     rows: list[list[Text]] = []
     for control in result.gate.controls:
         for state in control.states[:2]:
-            shares = (_share(state[name]) for name in ("press", "press_data", "onset", "onset_data"))
+            shares = (
+                _share(state[name]) for name in ("press", "press_data", "onset", "onset_data")
+            )
             rows.append([control.button, str(state["state"]), *shares])
     return rows
 
@@ -231,12 +271,21 @@ def _timing(result: Evaluation) -> Iterator[Html]:
     for name, tone in (("", "p1"), ("look_up", "baseline")):
         counts = result.timing[name]
         reach, truths = (len(counts) - 3) // 2, max(int(counts[:-1].sum()), 1)
-        rows = [(f"{offset:+d}" if offset else "right", counts[offset + reach], tone) for offset in range(-NEAR, NEAR + 1)]
+        rows = [
+            (f"{offset:+d}" if offset else "right", counts[offset + reach], tone)
+            for offset in range(-NEAR, NEAR + 1)
+        ]
         early, late = counts[: reach - NEAR].sum(), counts[reach + NEAR + 1 : -2].sum()
         rows = [("earlier", early, tone), *rows, ("later", late, tone), ("never", counts[-2], "p2")]
         if name:
-            rows = [(f"look-up table: {what}", count, tone) for what, count, _ in rows if what in ("right", "never")]
-        bars_of += [(what, count / truths, _share(count / truths), color) for what, count, color in rows]
+            rows = [
+                (f"look-up table: {what}", count, tone)
+                for what, count, _ in rows
+                if what in ("right", "never")
+            ]
+        bars_of += [
+            (what, count / truths, _share(count / truths), color) for what, count, color in rows
+        ]
     yield bars(bars_of)
 
 
@@ -248,7 +297,9 @@ def _reliability(result: Evaluation) -> Iterator[Html]:
     points = []
     for button, sums in result.curves.items():
         for said, happened in reliability.curve(sums).T.tolist():
-            points.append((said, happened, f"{button}: said {said:.3g}, happened {happened:.3g}", "p1"))
+            points.append(
+                (said, happened, f"{button}: said {said:.3g}, happened {happened:.3g}", "p1")
+            )
     yield heading("Reliability of presses that begin")
     yield sentence(
         "Each dot holds equally many presses of one control: how often it said that a press begins, and how often one did. "
@@ -260,17 +311,28 @@ def _reliability(result: Evaluation) -> Iterator[Html]:
 def _figures(figures: Mapping[str, Figure]) -> Html:
     """A row a metric, a column a baseline."""
     known = {name: figure for name, figure in figures.items() if math.isfinite(figure.value.value)}
-    columns = list(dict.fromkeys(baseline for figure in known.values() for baseline in figure.baselines))
+    columns = list(
+        dict.fromkeys(baseline for figure in known.values() for baseline in figure.baselines)
+    )
     rows: list[Sequence[Text]] = [
-        [name, _number(figure.value), *(_plain(figure.baselines[b].value) if b in figure.baselines else "" for b in columns)]
+        [
+            name,
+            _number(figure.value),
+            *(_plain(figure.baselines[b].value) if b in figure.baselines else "" for b in columns),
+        ]
         for name, figure in known.items()
     ]
     return table(["metric", "this policy", *(column.replace("_", " ") for column in columns)], rows)
 
 
 def _origin(result: Evaluation) -> list[tuple[Text, Text]]:
-    known: list[tuple[Text, Text]] = [("checkpoint", code(str(result.checkpoint))), ("store", code(str(result.store)))]
-    return known + [(name, code(_as_text(value))) for name, value in result.facts.items() if value is not None]
+    known: list[tuple[Text, Text]] = [
+        ("checkpoint", code(str(result.checkpoint))),
+        ("store", code(str(result.store))),
+    ]
+    return known + [
+        (name, code(_as_text(value))) for name, value in result.facts.items() if value is not None
+    ]
 
 
 def _as_text(value: Any) -> str:
@@ -284,7 +346,9 @@ def _as_text(value: Any) -> str:
 def _number(interval: Interval) -> Text:
     if not math.isfinite(interval.value):
         return "-"
-    return with_interval(_plain(interval.value), f"{_plain(interval.low)} .. {_plain(interval.high)}")
+    return with_interval(
+        _plain(interval.value), f"{_plain(interval.low)} .. {_plain(interval.high)}"
+    )
 
 
 def _plain(value: float) -> str:

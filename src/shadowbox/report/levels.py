@@ -27,7 +27,10 @@ class Level:
 
 
 def of_run(facts: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Figure (the metric's name without its kind) -> lines. `facts` are those of a run.json, whatever stands in it."""
+    """Figure (the metric's name without its kind) -> lines.
+
+    `facts` are those of a run.json, whatever stands in it.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for metric, level in (*_targets(_listed(facts, "targets")), *_kills(_listed(facts, "kill"))):
         kind, _, name = metric.partition("/")
@@ -58,7 +61,15 @@ def _kills(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Level]]:
             continue  # `card check` says so
         for metric, sign, value in _plain(condition):
             if _finite(value):
-                yield metric, Level(value, f"{action} {sign} {value:g}", "kill", f"kill[{number}], {action}: {when}"[:LONGEST])
+                yield (
+                    metric,
+                    Level(
+                        value,
+                        f"{action} {sign} {value:g}",
+                        "kill",
+                        f"kill[{number}], {action}: {when}"[:LONGEST],
+                    ),
+                )
 
 
 def _plain(condition: Condition) -> Iterator[tuple[str, str, float]]:
@@ -73,7 +84,12 @@ def _plain(condition: Condition) -> Iterator[tuple[str, str, float]]:
 
 
 def _finite(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) < 1e300
+        and math.isfinite(value)
+    )
 
 
 def _listed(facts: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

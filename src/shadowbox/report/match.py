@@ -32,7 +32,9 @@ def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str
 def greeting(game: Game, meta: Mapping[str, Any]) -> dict[str, Any]:
     """What a viewer must know of a match before its first row."""
     if game.scene is None:
-        raise UsageError(f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks")
+        raise UsageError(
+            f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks"
+        )
     players = meta.get("players")
     return hello(
         game.schema,
@@ -44,7 +46,9 @@ def greeting(game: Game, meta: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def below_the_viewer(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> list[Html]:
+def below_the_viewer(
+    game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()
+) -> list[Html]:
     """What stands on every page of a match: its facts, and where it comes from."""
     found = match_facts(game, episode, outcome_of(game, episode))
     return [*_facts(found), _origin(game, episode.meta, found, source)]
@@ -94,14 +98,27 @@ def _totals(players: Sequence[Mapping[str, Any]]) -> list[list[Text]]:
 
 def _counts(players: Sequence[Mapping[str, Any]], what: str) -> list[list[Text]]:
     labels = dict.fromkeys(label for player in players for label in player.get(what, {}))
-    return [[label, *(f"{player.get(what, {}).get(label, 0):,}" for player in players)] for label in labels]
+    return [
+        [label, *(f"{player.get(what, {}).get(label, 0):,}" for player in players)]
+        for label in labels
+    ]
 
 
 def _keys(players: Sequence[Mapping[str, Any]]) -> Html:
     """Presses begun and frames held, side by side."""
-    head = ["key", *(f"{player['name']}: {what}" for player in players for what in ("presses", "frames"))]
+    head = [
+        "key",
+        *(f"{player['name']}: {what}" for player in players for what in ("presses", "frames")),
+    ]
     rows = [
-        [key, *(f"{player['controls'][key][what]:,}" for player in players for what in ("onsets", "presses"))]
+        [
+            key,
+            *(
+                f"{player['controls'][key][what]:,}"
+                for player in players
+                for what in ("onsets", "presses")
+            ),
+        ]
         for key in players[0]["controls"]
     ]
     return table(head, rows)
@@ -109,11 +126,16 @@ def _keys(players: Sequence[Mapping[str, Any]]) -> Html:
 
 def _shares(players: Sequence[Mapping[str, Any]], key: str) -> Html:
     names = dict.fromkeys(name for player in players for name in player["states"][key])
-    rows = [[name, *(f"{100 * player['states'][key].get(name, 0):.1f} %" for player in players)] for name in names]
+    rows = [
+        [name, *(f"{100 * player['states'][key].get(name, 0):.1f} %" for player in players)]
+        for name in names
+    ]
     return table(["", *(player["name"] for player in players)], rows[:MOST_STATES])
 
 
-def _origin(game: Game, meta: Mapping[str, Any], found: Mapping[str, Any], source: Sequence[tuple[str, str]]) -> Html:
+def _origin(
+    game: Game, meta: Mapping[str, Any], found: Mapping[str, Any], source: Sequence[tuple[str, str]]
+) -> Html:
     known: list[tuple[Text, Text]] = [
         *((name, code(value)) for name, value in source),
         ("game", code(game.name)),

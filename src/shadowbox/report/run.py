@@ -1,6 +1,7 @@
 """`shadowbox report RUN`: what came of a run as one page that needs nothing else. First the verdict, then why, then the rest.
 
-What is on the disk is judged anew: the page says what is so now, also of a run that goes on or of a single seed of a card.
+What is on the disk is judged anew: the page says what is so now, also of a run that goes on or of a
+single seed of a card.
 """
 
 from __future__ import annotations
@@ -47,7 +48,16 @@ from shadowbox.train.runs import Run
 STYLES = ("style.css", "viewer.css", "chart.css", "card.css")
 CARDS = Path("cards")
 MOST_EVENTS = 200
-MADE_WITH = ("game", "preset", "parameters", "commit", "fingerprint", "facts_hash", "coding_hash", "card_hash")
+MADE_WITH = (
+    "game",
+    "preset",
+    "parameters",
+    "commit",
+    "fingerprint",
+    "facts_hash",
+    "coding_hash",
+    "card_hash",
+)
 
 
 @dataclass(frozen=True)
@@ -69,18 +79,27 @@ def find(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Subject:
     for run in prior.runs_in(place):
         groups.setdefault(place if run.path == place else run.path.parent, []).append(run)
     if not groups:
-        raise UsageError(f"there is no run in {place}: name a run's folder, or a card that has run (`shadowbox run CARD`)")
+        raise UsageError(
+            f"there is no run in {place}: name a run's folder, or a card that has run (`shadowbox run CARD`)"
+        )
     every = [run for group in groups.values() for run in group]
     names = {run.facts.get("card") for run in every}
     if len(names) > 1 or (None in names and len(groups) > 1):
-        raise UsageError(f"{place} holds runs of several cards; name one: {', '.join(sorted(map(str, groups))[:5])}")
+        raise UsageError(
+            f"{place} holds runs of several cards; name one: {', '.join(sorted(map(str, groups))[:5])}"
+        )
     file, card = _card(names.pop(), folder)
     promised = _promised(every[0], card, whole=place == runs / str(every[0].facts.get("card")))
-    judged = [_judged(promised, path, group, _changes(path, group[0], every)) for path, group in groups.items()]
+    judged = [
+        _judged(promised, path, group, _changes(path, group[0], every))
+        for path, group in groups.items()
+    ]
     finished = judged[0]
     if len(judged) > 1:
         finished = replace(
-            judged[results.best_of(judged)], cost=results.total(each.cost for each in judged), settings=tuple(judged)
+            judged[results.best_of(judged)],
+            cost=results.total(each.cost for each in judged),
+            settings=tuple(judged),
         )
     best = next(group for path, group in groups.items() if path == finished.run)
     name = place.relative_to(runs).as_posix() if place.is_relative_to(runs) else place.name
@@ -90,7 +109,11 @@ def find(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Subject:
 def report(subject: Subject, games: Games, *, match: bool = True) -> str:
     """The page."""
     game = _game(subject, games)
-    sample, why = learnt.sample(subject.runs[0], game, subject.card) if match else (None, "It was not asked for.")
+    sample, why = (
+        learnt.sample(subject.runs[0], game, subject.card)
+        if match
+        else (None, "It was not asked for.")
+    )
     drawn = figures.of_runs(subject.runs)
     blocks: list[Html] = [
         Html(f"<h1>{escape(subject.name)}</h1>"),
@@ -107,7 +130,12 @@ def report(subject: Subject, games: Games, *, match: bool = True) -> str:
     if sample:
         blocks.append(match_block(sample.hello, sample.rows, sample.events, sample.result))
         modules = [*MODULES, "chart", "report", "unpack", "saved"]
-    return shell(f"Report of {subject.name}", Html(f"<main>{''.join(blocks)}</main>"), styles=STYLES, script=bundle(modules))
+    return shell(
+        f"Report of {subject.name}",
+        Html(f"<main>{''.join(blocks)}</main>"),
+        styles=STYLES,
+        script=bundle(modules),
+    )
 
 
 # ---- what is on the disk ---------------------------------------------------------------------------------------
@@ -147,7 +175,17 @@ def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, A
         states = {verdict.state(run) for run in runs} - {"finished"}
         word, outcomes = (sorted(states)[0] if states else "finished"), []
     reason = next((str(run.facts["reason"]) for run in runs if run.facts.get("reason")), "")
-    return Finished(card, path, word, outcomes, results.cost(card, runs), results.stamped(runs), (), changes, reason)
+    return Finished(
+        card,
+        path,
+        word,
+        outcomes,
+        results.cost(card, runs),
+        results.stamped(runs),
+        (),
+        changes,
+        reason,
+    )
 
 
 def _must_be_readable(run: Run) -> None:
@@ -159,12 +197,23 @@ def _must_be_readable(run: Run) -> None:
 
 
 def _changes(path: Path, run: Run, every: Sequence[Run]) -> dict[str, Any]:
-    """What its sweep calls this setting, or in which settings it differs from others; seeds are none."""
+    """What its sweep calls this setting, or in which settings it differs from others.
+
+    Seeds are none.
+    """
     mine = run.settings
-    if path != run.path and "=" not in path.name and len({other.path.parent for other in every}) > 1:
+    if (
+        path != run.path
+        and "=" not in path.name
+        and len({other.path.parent for other in every}) > 1
+    ):
         return {"name": path.name}
     names = [name for name in mine if name not in ("train.seed", "train.device", "train.sinks")]
-    return {name: mine[name] for name in names if any(other.settings.get(name) != mine[name] for other in every)}
+    return {
+        name: mine[name]
+        for name in names
+        if any(other.settings.get(name) != mine[name] for other in every)
+    }
 
 
 def _game(subject: Subject, games: Games) -> Game | None:
@@ -189,7 +238,10 @@ def _verdict(subject: Subject) -> Iterator[Html]:
         yield card_page.purpose(subject.card)
     asked = subject.runs[0].facts.get("card_hash")
     if subject.file and asked and asked != subject.file.hash:
-        yield sentence(badge("edited"), " The card was edited after this run; the targets below are those it ran with.")
+        yield sentence(
+            badge("edited"),
+            " The card was edited after this run; the targets below are those it ran with.",
+        )
 
 
 def _headline(subject: Subject) -> str:
@@ -205,7 +257,9 @@ def _headline(subject: Subject) -> str:
     said = f"{first.target}: {results.number(first.value)}"
     if first.low is not None and first.high is not None:
         said += f" ({results.number(first.low)} .. {results.number(first.high)})"
-    return f"{said}, {count}" + (f", the best of {len(done.settings)} settings." if done.settings else ".")
+    return f"{said}, {count}" + (
+        f", the best of {len(done.settings)} settings." if done.settings else "."
+    )
 
 
 def _promise(subject: Subject) -> Iterator[Html]:
@@ -213,15 +267,23 @@ def _promise(subject: Subject) -> Iterator[Html]:
     done = subject.finished
     for outcome in done.outcomes:
         found = outcome.to_json()
-        yield heading(Html(f"{code(str(outcome.target))} {badge(outcome.verdict, card_page.tone(outcome.verdict))}"))
+        yield heading(
+            Html(
+                f"{code(str(outcome.target))} {badge(outcome.verdict, card_page.tone(outcome.verdict))}"
+            )
+        )
         yield sentence(card_page.in_words(found, outcome.wanted))
         yield card_page.bars(found, outcome.wanted)
     if not done.outcomes:
         yield from _best(subject.runs[0])
     if done.settings:
         yield heading("Settings of the sweep")
-        yield sentence("Every setting with what it reached; the best by the target that decides is in bold.")
-        yield card_page.settings_table([each.to_json() | {"set": dict(each.changes)} for each in done.settings])
+        yield sentence(
+            "Every setting with what it reached; the best by the target that decides is in bold."
+        )
+        yield card_page.settings_table(
+            [each.to_json() | {"set": dict(each.changes)} for each in done.settings]
+        )
 
 
 def _best(run: Run) -> Iterator[Html]:
@@ -231,7 +293,11 @@ def _best(run: Run) -> Iterator[Html]:
     floors = best.get("baselines")
     rows = [Bar(str(best.get("score")), float(best["value"]), results.number(best["value"]), "p1")]
     known = floors.items() if isinstance(floors, dict) else ()
-    rows += [Bar(name, float(value), results.number(value)) for name, value in known if isinstance(value, int | float)]
+    rows += [
+        Bar(name, float(value), results.number(value))
+        for name, value in known
+        if isinstance(value, int | float)
+    ]
     yield heading("The best checkpoint")
     yield sentence("What the score is beside what needs no learning.")
     yield beside(rows)
@@ -244,16 +310,27 @@ def _curves(subject: Subject, drawn: Sequence[Mapping[str, Any]]) -> Iterator[Ht
     yield heading("Curves" + (" of the best setting" if subject.finished.settings else ""))
     choices = (("step", "Steps", " checked"), ("seconds", "Wall time", ""))
     options = "".join(
-        f'<label><input type="radio" name="axis" value="{value}"{on}><span>{word}</span></label>' for value, word, on in choices
+        f'<label><input type="radio" name="axis" value="{value}"{on}><span>{word}</span></label>'
+        for value, word, on in choices
     )
-    yield Html(f'<fieldset class="switch"><legend class="hidden">Along the axis</legend>{options}</fieldset>')
-    yield Html('<div id="curves"></div><noscript><p>The curves are drawn by a script, which is off here.</p></noscript>')
+    yield Html(
+        f'<fieldset class="switch"><legend class="hidden">Along the axis</legend>{options}</fieldset>'
+    )
+    yield Html(
+        '<div id="curves"></div><noscript><p>The curves are drawn by a script, which is off here.</p></noscript>'
+    )
 
 
 def _happened(subject: Subject) -> Iterator[Html]:
-    rows = [_event(run, each) for run in subject.runs for each in log.read_lines(run.path / log.EVENTS)]
+    rows = [
+        _event(run, each) for run in subject.runs for each in log.read_lines(run.path / log.EVENTS)
+    ]
     yield heading("What happened")
-    yield table(["run", "event", "", "step"], rows[:MOST_EVENTS], left=3) if rows else sentence("Nothing.")
+    yield (
+        table(["run", "event", "", "step"], rows[:MOST_EVENTS], left=3)
+        if rows
+        else sentence("Nothing.")
+    )
     if len(rows) > MOST_EVENTS:
         yield sentence(f"{len(rows) - MOST_EVENTS:,} further events stand in events.jsonl.")
 
@@ -261,7 +338,12 @@ def _happened(subject: Subject) -> Iterator[Html]:
 def _event(run: Run, event: Mapping[str, Any]) -> list[Text]:
     step = event.get("step")
     words = card_page.words(str(event.get("text")))
-    return [run.path.name, str(event.get("event")), words, f"{step:,}" if isinstance(step, int) else ""]
+    return [
+        run.path.name,
+        str(event.get("event")),
+        words,
+        f"{step:,}" if isinstance(step, int) else "",
+    ]
 
 
 def _cost(subject: Subject) -> Iterator[Html]:
@@ -274,7 +356,9 @@ def _cost(subject: Subject) -> Iterator[Html]:
         yield beside(rows)
 
 
-def _learnt(subject: Subject, game: Game | None, sample: learnt.Sample | None, why: str) -> Iterator[Html]:
+def _learnt(
+    subject: Subject, game: Game | None, sample: learnt.Sample | None, why: str
+) -> Iterator[Html]:
     yield heading("What was learnt")
     if sample:
         yield sentence(f"One match of the policy, {sample.told}.")
@@ -300,16 +384,29 @@ def _the_rest(subject: Subject) -> Iterator[Html]:
             for name, each in settings.items() if isinstance(each, dict)
         ]  # fmt: skip
         rows.sort(key=lambda row: row[2] == "default")
-        yield folded("Settings, and where each came from", [table(["setting", "value", "from"], rows, left=3)])
+        yield folded(
+            "Settings, and where each came from",
+            [table(["setting", "value", "from"], rows, left=3)],
+        )
     else:
-        yield folded("Settings", [facts((name, code(_text(value))) for name, value in run.settings.items())])
+        yield folded(
+            "Settings", [facts((name, code(_text(value))) for name, value in run.settings.items())]
+        )
     if subject.card and subject.file:
         yield folded("The card", [*card_page.promise(subject.card), heading("What it runs"), card_page.settings(subject.card),
                                   card_page.text(subject.file)])  # fmt: skip
-        for name, title in (("facts", "Facts"), ("signatures", "Signatures and reviews"), ("prior", "Comparable runs")):
+        for name, title in (
+            ("facts", "Facts"),
+            ("signatures", "Signatures and reviews"),
+            ("prior", "Comparable runs"),
+        ):
             if subject.file.block(name):
                 yield folded(title, [card_page.block(subject.file, name)])
-    made = [(name.replace("_", " "), code(_text(run.facts[name]))) for name in MADE_WITH if run.facts.get(name) is not None]
+    made = [
+        (name.replace("_", " "), code(_text(run.facts[name])))
+        for name in MADE_WITH
+        if run.facts.get(name) is not None
+    ]
     for part in ("versions", "machine", "episodes"):
         found = run.facts.get(part)
         made += (

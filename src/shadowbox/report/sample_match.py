@@ -53,7 +53,10 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
         return None, f"{error}."
     episode, outcome = played.episode, played.outcome
     facts = match_facts(game, episode, outcome)
-    rates = {key: found["presses"] / max(episode.frames, 1) for key, found in facts["players"][0]["controls"].items()}
+    rates = {
+        key: found["presses"] / max(episode.frames, 1)
+        for key, found in facts["players"][0]["controls"].items()
+    }
     ended = f"player {outcome.winner + 1} wins" if outcome.winner is not None else "nobody wins"
     told = f"{names[0]} against {', '.join(names[1:]) or 'nobody'} with seed {SEED}: {ended} ({outcome.reason})"
     hello, rows = show.greeting(game, episode.meta), game.schema.pack(episode.columns)
@@ -61,7 +64,10 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
 
 
 def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
-    """How often each control is down in the data that was learned from, over all slots; and what these numbers are."""
+    """How often each control is down in the data that was learned from, over all slots.
+
+    And what these numbers are.
+    """
     data = run.facts.get("data")
     path = data.get("store") if isinstance(data, Mapping) else run.facts.get("store")
     if not isinstance(path, str) or not path:
@@ -71,9 +77,15 @@ def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
     except ShadowboxError as error:
         return {}, f"What the players of the data press cannot be shown: {error}."
     count = min(len(store), MOST_EPISODES)
-    found = {key: _mean([slot["press_rate"] for slot in slots]) for key, slots in audit.pressed(store, range(count)).items()}
+    found = {
+        key: _mean([slot["press_rate"] for slot in slots])
+        for key, slots in audit.pressed(store, range(count)).items()
+    }
     known = {key: value for key, value in found.items() if value is not None}
-    return known, f"The share of frames in which it is down in {path}, {count:,} of {len(store):,} episodes."
+    return (
+        known,
+        f"The share of frames in which it is down in {path}, {count:,} of {len(store):,} episodes.",
+    )
 
 
 def rows(data: Mapping[str, float], policy: Mapping[str, float]) -> list[Bar]:
@@ -89,7 +101,11 @@ def rows(data: Mapping[str, float], policy: Mapping[str, float]) -> list[Bar]:
 def _opponents(run: Run, game: Game, card: Card | None) -> list[str]:
     """Who made the data, if it is a bot of the game; else the policy itself."""
     made = card.data.make.record if card and card.data.make else None
-    name = made.p1 if made and made.p1.partition("@")[0].partition(":")[0] in game.bots else f"policy:{run.path}"
+    name = (
+        made.p1
+        if made and made.p1.partition("@")[0].partition(":")[0] in game.bots
+        else f"policy:{run.path}"
+    )
     return [name] * (game.schema.players - 1)
 
 

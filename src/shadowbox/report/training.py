@@ -40,10 +40,19 @@ def as_page(title: str, found: Sequence[Line]) -> str:
             if name in ("step", "epoch") or name.endswith((".low", ".high")):
                 continue
             score, _, floor = name.partition("/") if line["kind"] == "val" else (name, "", "")
-            curves.setdefault(score, {}).setdefault(floor or str(line["kind"]), []).append((line["step"], value))
+            curves.setdefault(score, {}).setdefault(floor or str(line["kind"]), []).append(
+                (line["step"], value)
+            )
     blocks: list[Html] = []
     for name, named in curves.items():
         blocks.append(heading(name))
-        blocks.append(lines([(kind, points, TONES.get(kind, "baseline")) for kind, points in named.items()]))
-        blocks.append(facts((kind, f"{points[-1][1]:.5g} at step {points[-1][0]:,}") for kind, points in named.items()))
+        blocks.append(
+            lines([(kind, points, TONES.get(kind, "baseline")) for kind, points in named.items()])
+        )
+        blocks.append(
+            facts(
+                (kind, f"{points[-1][1]:.5g} at step {points[-1][0]:,}")
+                for kind, points in named.items()
+            )
+        )
     return page(f"Curves of {title}", blocks)

@@ -1,4 +1,7 @@
-"""The loop's settings: typed, frozen, and closed. An unknown name or a value of another type is refused."""
+"""The loop's settings: typed, frozen, and closed.
+
+An unknown name or a value of another type is refused.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,17 @@ SINKS = ("wandb", "tensorboard")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """How a run is trained. A run ends after `epochs` or `steps`, whichever is given; one of them must be."""
+    """How a run is trained.
+
+    A run ends after `epochs` or `steps`, whichever is given; one of them must be.
+    """
 
     seed: int = 0
     epochs: int | None = None
     steps: int | None = None
     batch: int = 64  # examples a step, of all ranks and all accumulated parts together
-    accumulate: int = 1  # parts that a rank's share of the batch is computed in; out of memory doubles it
+    # parts that a rank's share of the batch is computed in; out of memory doubles it
+    accumulate: int = 1
 
     lr: float = 1e-3  # at the end of the warm-up
     final_lr: float = 0.01  # of the last step, as a share of `lr`
@@ -30,7 +37,8 @@ class Config:
     beta1: float = 0.9
     beta2: float = 0.95
     clip: float = 1.0  # largest norm of the gradient; 0: none
-    ema: float = 0.0  # decay a step of the averaged weights, which are then what is validated and kept; 0: none
+    # decay a step of the averaged weights, which are then what is validated and kept; 0: none
+    ema: float = 0.0
 
     score: str = "loss"  # what the best checkpoint is best in; a learner says which way is better
     patience: int = 0  # validations without a better score until the run stops early; 0: never
@@ -44,7 +52,8 @@ class Config:
     compile: bool = False
     threads: int = 0  # of torch on the CPU; 0: as it is. Bit-for-bit repetition needs 1
 
-    skips: int = 3  # non-finite steps in a row that are left out before the run goes back to its last checkpoint
+    # non-finite steps in a row that are left out before the run goes back to its last checkpoint
+    skips: int = 3
     rollbacks: int = 2  # times that it goes back before it stops
     halvings: int = 6  # times that a batch is halved when memory runs out
 
@@ -60,16 +69,24 @@ class Config:
         known = get_type_hints(Config)
         for name, value in values.items():
             if name not in known:
-                raise UsageError(f"training settings: there is no '{name}': {did_you_mean(name, known)}")
+                raise UsageError(
+                    f"training settings: there is no '{name}': {did_you_mean(name, known)}"
+                )
             if not _fits(value, known[name]):
                 wanted = getattr(known[name], "__name__", str(known[name]))
                 raise UsageError(f"training settings: {name} is {value!r}, {wanted} is needed")
-        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
         return Config(**given)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `of` reads."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
 
     def _problems(self) -> list[str]:
         lines = []
@@ -88,12 +105,19 @@ class Config:
             if not 0 <= getattr(self, name) < 1:
                 lines.append(f"{name} is {getattr(self, name)}, 0 <= {name} < 1 is needed")
         if self.precision not in PRECISIONS:
-            lines.append(f"precision is '{self.precision}': {did_you_mean(self.precision, PRECISIONS)}")
-        lines += [f"there is no sink '{sink}': {did_you_mean(sink, SINKS)}" for sink in self.sinks if sink not in SINKS]
+            lines.append(
+                f"precision is '{self.precision}': {did_you_mean(self.precision, PRECISIONS)}"
+            )
+        lines += [
+            f"there is no sink '{sink}': {did_you_mean(sink, SINKS)}"
+            for sink in self.sinks
+            if sink not in SINKS
+        ]
         return lines
 
 
-MAY_CHANGE = frozenset({"device", "sinks", "compile", "threads"})  # on resuming: what the numbers do not follow from
+# on resuming: what the numbers do not follow from
+MAY_CHANGE = frozenset({"device", "sinks", "compile", "threads"})
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -11,7 +11,10 @@ PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 class Console:
-    """Writes to a text stream; on a terminal with a bar that says how long it will take, elsewhere in plain lines."""
+    """Writes to a text stream.
+
+    On a terminal with a bar that says how long it will take, elsewhere in plain lines.
+    """
 
     def __init__(self, stream: TextIO, what: str = "training") -> None:
         self.stream, self.what = stream, what
@@ -41,7 +44,9 @@ class Console:
         elif now - self._shown > PLAIN_EVERY:
             self._shown = now
             left = (now - self._began) / max(1, step - self._first) * (total - step)
-            self.say(f"{self.what}: step {step:,} of {total:,}, loss {loss:.4g}, about {_duration(left)} left")
+            self.say(
+                f"{self.what}: step {step:,} of {total:,}, loss {loss:.4g}, about {_duration(left)} left"
+            )
 
     def row(self, epoch: int, figures: Mapping[str, float], best: bool) -> None:
         """A line of the table; its head is said again when the columns change."""
@@ -61,9 +66,20 @@ class Console:
     def _show(self, step: int, total: int) -> None:
         if self._bar is None:
             from rich.console import Console as Rich
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             self._bar = Progress(*columns, console=Rich(file=self.stream), transient=True)
             self._bar.start()
             self._task = self._bar.add_task(self.what, total=total, completed=step)
@@ -73,10 +89,18 @@ class Console:
 def _short(name: str, value: float) -> str:
     if value != value:
         return "-"
-    return f"{value:.1e}" if name == "LR" else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+    return (
+        f"{value:.1e}" if name == "LR" else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+    )
 
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )

@@ -20,21 +20,27 @@ from shadowbox.train.config import Config
 class Ranks:
     """The processes that share a run. torchrun says in the environment who they are; without it there is one.
 
-    They talk in calls that all of them make in the same order. What the host knows goes over gloo, so that no GPU is waited
-    for; gradients go over what the device has.
+    They talk in calls that all of them make in the same order. What the host knows goes over gloo,
+    so that no GPU is waited for; gradients go over what the device has.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        self.count, self.rank = (
+            int(os.environ.get("WORLD_SIZE", "1")),
+            int(os.environ.get("RANK", "0")),
+        )
         self.device = device
 
     def __enter__(self) -> Ranks:
         if self.count > 1:
-            # A thread of the group that lives on while Python ends can abort the process, so the group must be gone by then.
-            # This module keeps the group that is there when it is imported, for good, and making an optimiser imports it.
+            # A thread of the group that lives on while Python ends can abort the process, so the
+            # group must be gone by then. This module keeps the group that is there when it is
+            # imported, for good, and making an optimiser imports it.
             importlib.import_module("torch.distributed.nn.functional")
             with self._together():
-                torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
+                torch.distributed.init_process_group(
+                    "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
+                )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -59,7 +65,9 @@ class Ranks:
     def share(self, batch: int) -> int:
         """Examples of a batch that one rank computes."""
         if batch % self.count:
-            raise UsageError(f"a batch of {batch} cannot be shared by {self.count} processes: choose a multiple")
+            raise UsageError(
+                f"a batch of {batch} cannot be shared by {self.count} processes: choose a multiple"
+            )
         return batch // self.count
 
     def add(self, values: Sequence[float]) -> list[float]:
@@ -90,7 +98,10 @@ class Ranks:
         return found
 
     def sum(self, row: Tensor) -> None:
-        """Put the sum over all ranks in the place of a tensor on the device; all get the same bits."""
+        """Put the sum over all ranks in the place of a tensor on the device.
+
+        All get the same bits.
+        """
         if self.count > 1:
             with self._together():
                 torch.distributed.all_reduce(row)
@@ -123,12 +134,19 @@ class Ranks:
 
 def pack(parameters: Sequence[Tensor]) -> Tensor:
     """The gradients of parameters one after the other, [numbers]; zeros where there is none."""
-    return torch.cat([(torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1) for each in parameters])
+    return torch.cat(
+        [
+            (torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1)
+            for each in parameters
+        ]
+    )
 
 
 def unpack(row: Tensor, parameters: Sequence[Tensor], there: Sequence[bool]) -> None:
     """Gradients from their row, [numbers]; none where none was `there`."""
-    for parameter, part, used in zip(parameters, torch.split(row, [each.numel() for each in parameters]), there, strict=True):
+    for parameter, part, used in zip(
+        parameters, torch.split(row, [each.numel() for each in parameters]), there, strict=True
+    ):
         parameter.grad = part.view_as(parameter) if used else None
 
 
@@ -166,15 +184,24 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
         lines = path.read_text().splitlines()
     except OSError:
         return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    return next(
+        (set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set()
+    )
 
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:
-    """Mixed precision where it is asked for and worth it. `auto` means it on a GPU; on a CPU it must be asked for."""
+    """Mixed precision where it is asked for and worth it.
+
+    `auto` means it on a GPU; on a CPU it must be asked for.
+    """
     can = computes_bf16(device)
     if config.precision == "bf16" and not can:
-        raise UsageError(f"precision bf16: {device} does not compute it in hardware, and would be slower than in fp32")
-    wanted = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda" and can)
+        raise UsageError(
+            f"precision bf16: {device} does not compute it in hardware, and would be slower than in fp32"
+        )
+    wanted = config.precision == "bf16" or (
+        config.precision == "auto" and device.type == "cuda" and can
+    )
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 

@@ -27,8 +27,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop:
     """Remembers that someone wants the run to end. A second signal is not waited for: it acts as it would without us.
 
-    `others`: processes train beside this one. When one of them fails, whoever started them ends the rest at once, so one that
-    is leaving with an error no longer heeds SIGTERM: it would go before it has said why.
+    `others`: processes train beside this one. When one of them fails, whoever started them ends the
+    rest at once, so one that is leaving with an error no longer heeds SIGTERM: it would go before
+    it has said why.
     """
 
     def __init__(self, *, others: bool = False) -> None:
@@ -41,7 +42,8 @@ class Stop:
         return signal.Signals(self.signal).name if self.signal else ""
 
     def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
+        # Python allows handlers nowhere else
+        if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
@@ -84,11 +86,20 @@ class Finite:
 
     def state(self) -> dict[str, int]:
         """Plain data."""
-        return {"in_a_row": self.in_a_row, "skipped": self.skipped, "gone_back": self.gone_back, "told": self.told}
+        return {
+            "in_a_row": self.in_a_row,
+            "skipped": self.skipped,
+            "gone_back": self.gone_back,
+            "told": self.told,
+        }
 
     def load(self, state: dict[str, int]) -> None:
         """Go on from `state`."""
-        self.in_a_row, self.skipped, self.gone_back = state["in_a_row"], state["skipped"], state["gone_back"]
+        self.in_a_row, self.skipped, self.gone_back = (
+            state["in_a_row"],
+            state["skipped"],
+            state["gone_back"],
+        )
         self.told = state["told"]
 
 
@@ -96,7 +107,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device, or the machine, had no room for a tensor."""
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+        isinstance(error, RuntimeError)
+        and ("out of memory" in text or "can't allocate memory" in text)
     )
 
 
@@ -109,19 +121,28 @@ def disk_full(run: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         saved = steps(run)
-        kept = f"its checkpoint of step {saved[-1]} is intact" if saved else "it has no checkpoint yet"
-        raise TrainingError(f"{run}: the disk is full ({error.strerror}); {kept}: make room and resume") from error
+        kept = (
+            f"its checkpoint of step {saved[-1]} is intact" if saved else "it has no checkpoint yet"
+        )
+        raise TrainingError(
+            f"{run}: the disk is full ({error.strerror}); {kept}: make room and resume"
+        ) from error
 
 
 @contextmanager
 def alone(run: Path) -> Iterator[None]:
-    """Refuse a second process that would write to the same run; the system lets go when this one dies."""
+    """Refuse a second process that would write to the same run.
+
+    The system lets go when this one dies.
+    """
     run.mkdir(parents=True, exist_ok=True)
     with open(run / LOCK, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise TrainingError(f"{run} is being trained by another process; wait for it, or choose another --out") from None
+            raise TrainingError(
+                f"{run} is being trained by another process; wait for it, or choose another --out"
+            ) from None
         yield
 
 

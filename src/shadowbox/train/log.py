@@ -33,9 +33,14 @@ class Sink(Protocol):
 
 
 class Log:
-    """The files of a run, open for appending. With `live` false (another rank than the first) nothing is written."""
+    """The files of a run, open for appending.
 
-    def __init__(self, run: Path, *, live: bool = True, say: Callable[[str], None] | None = None) -> None:
+    With `live` false (another rank than the first) nothing is written.
+    """
+
+    def __init__(
+        self, run: Path, *, live: bool = True, say: Callable[[str], None] | None = None
+    ) -> None:
         self.run, self.live, self.say = run, live, say or (lambda text: None)
         self._sinks: list[tuple[str, Sink]] = []
         self.began = time.time()
@@ -63,7 +68,13 @@ class Log:
         if not self.live:
             return
         figures = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        line = {"kind": kind, "step": step, "epoch": epoch, "wall": round(time.time(), 3), **figures}
+        line = {
+            "kind": kind,
+            "step": step,
+            "epoch": epoch,
+            "wall": round(time.time(), 3),
+            **figures,
+        }
         self._append(METRICS, line)
         for name, sink in list(self._sinks):
             try:
@@ -75,7 +86,10 @@ class Log:
     def event(self, what: str, step: int, text: str, **facts: Any) -> None:
         """Something happened: kept, and said."""
         if self.live:
-            self._append(EVENTS, {"event": what, "step": step, "wall": round(time.time(), 3), "text": text, **facts})
+            self._append(
+                EVENTS,
+                {"event": what, "step": step, "wall": round(time.time(), 3), "text": text, **facts},
+            )
             self.say(text)
 
     def sync(self) -> None:
@@ -102,7 +116,9 @@ class Log:
 
     def _dropped(self, name: str, error: Exception) -> None:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        self.event("sink", 0, f"{name} failed and is left out; the run goes on: {reason}", sink=name)
+        self.event(
+            "sink", 0, f"{name} failed and is left out; the run goes on: {reason}", sink=name
+        )
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -150,7 +166,11 @@ def write_facts(run: Path, facts: Mapping[str, Any]) -> None:
 
 def numbers(line: Line) -> Iterable[tuple[str, float]]:
     """The figures of a line of `metrics.jsonl` by name."""
-    return ((k, v) for k, v in line.items() if k not in ("kind", "step", "wall") and isinstance(v, int | float))
+    return (
+        (k, v)
+        for k, v in line.items()
+        if k not in ("kind", "step", "wall") and isinstance(v, int | float)
+    )
 
 
 def _open(path: Path) -> Any:

@@ -1,4 +1,7 @@
-"""The one training loop. It knows no game and no card: a task says what is learned, a config says how."""
+"""The one training loop.
+
+It knows no game and no card: a task says what is learned, a config says how.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,15 @@ from shadowbox.train import start as beginnings
 from shadowbox.train.config import Config
 from shadowbox.train.console import Console
 from shadowbox.train.log import Log, read_facts
-from shadowbox.train.observer import CALLED_OFF, GO_ON, PAUSED, Decision, Observer, Progress, stronger
+from shadowbox.train.observer import (
+    CALLED_OFF,
+    GO_ON,
+    PAUSED,
+    Decision,
+    Observer,
+    Progress,
+    stronger,
+)
 from shadowbox.train.protocols import Parent, Result, Task, Updater
 from shadowbox.train.session import Session
 
@@ -36,7 +47,10 @@ def train(
     console: Console | None = None,
     observer: Observer | None = None,
 ) -> Result:
-    """Train until the run ends, someone stops it, or it cannot go on. What is left behind can always be resumed."""
+    """Train until the run ends, someone stops it, or it cannot go on.
+
+    What is left behind can always be resumed.
+    """
     with ExitStack() as stack:
         session = _open(task, run, config, parent, resume, console, stack)
         session.observer = observer
@@ -73,15 +87,20 @@ def _step(session: Session, batch: Any, console: Console | None) -> None:
         session.recent.add(figures, weight, norm)
         session.since.add(figures, weight, norm)
     if console and session.ranks.first and session.step % session.config.log_every == 0:
-        console.step(session.step, session.total, float(session.recent.sums[0]) / max(session.recent.weight, 1e-9))
+        console.step(
+            session.step,
+            session.total,
+            float(session.recent.sums[0]) / max(session.recent.weight, 1e-9),
+        )
     session.clock.add("log")
 
 
 def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
     """Gradients of a batch, in as many parts as memory asks for; figures [F] times their weight, and that weight.
 
-    A rank computes its share without talking. Before their gradients are summed all ranks agree whether any of them ran out
-    of memory: then all drop what they have and compute the same batch again in smaller parts.
+    A rank computes its share without talking. Before their gradients are summed all ranks agree
+    whether any of them ran out of memory: then all drop what they have and compute the same batch
+    again in smaller parts.
     """
     ranks, parameters = session.ranks, session.parameters
     weight = session.task.learner.count(batch)
@@ -97,7 +116,9 @@ def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
             if not guardrails.is_out_of_memory(error):
                 raise
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        out, *there = ranks.any([bool(reason), *(parameter.grad is not None for parameter in parameters)])
+        out, *there = ranks.any(
+            [bool(reason), *(parameter.grad is not None for parameter in parameters)]
+        )
         if not out and figures is not None:
             if row is not None:
                 ranks.sum(row)
@@ -166,7 +187,9 @@ def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, flo
     with parallel.autocast(session.config, session.ranks.device):
         found = learner.update(session.called, tensors, descend)
     losses = session.task.learner.losses
-    loss = torch.as_tensor(sum(weight * found[name] for name, weight in losses.items() if name in found))
+    loss = torch.as_tensor(
+        sum(weight * found[name] for name, weight in losses.items() if name in found)
+    )
     return _stacked(session, loss, found), None if None in norms or not norms else norms[-1]
 
 
@@ -182,7 +205,10 @@ def _average(session: Session) -> None:
 
 
 def _stacked(session: Session, loss: Tensor, found: dict[str, Tensor]) -> Tensor:
-    """The loss and what it is made of, [F]; the first time it is asserted that they are what was declared."""
+    """The loss and what it is made of, [F].
+
+    The first time it is asserted that they are what was declared.
+    """
     learner = session.task.learner
     if not session.checked:
         validate.must_be_declared("losses and metrics", found, (*learner.losses, *learner.metrics))
@@ -206,7 +232,11 @@ def _log(session: Session) -> None:
     per_s = config.log_every * config.batch / max(sum(seconds.values()), 1e-9)
     lr = schedule.rate(config, session.step - 1, session.total)
     times = {f"time/{part}": round(value, 6) for part, value in seconds.items()}
-    _write(session, "train", {**figures, "lr": lr, "examples_per_s": per_s, "skipped": session.finite.news(), **times})
+    _write(
+        session,
+        "train",
+        {**figures, "lr": lr, "examples_per_s": per_s, "skipped": session.finite.news(), **times},
+    )
     session.clock.add("log")
 
 
@@ -215,15 +245,31 @@ def _write(session: Session, kind: Literal["train", "val"], figures: dict[str, f
     session.log.metric(kind, session.step, session.epoch, figures)
     if session.observer and session.ranks.first:
         at = session.step, session.total, session.epoch, session.meter.wall_s
-        progress = Progress(kind, *at, figures, lambda what, text, **said: session.log.event(what, session.step, text, **said))
+        progress = Progress(
+            kind,
+            *at,
+            figures,
+            lambda what, text, **said: session.log.event(what, session.step, text, **said),
+        )
         session.told = stronger(session.told, session.observer(progress))
 
 
 def _validate(session: Session, console: Console | None) -> None:
-    """Scores beside their baselines; whether this is the best so far, and whether it is time to stop."""
+    """Scores beside their baselines.
+
+    Whether this is the best so far, and whether it is time to stop.
+    """
     config, task = session.config, session.task
-    due = session.step % config.validate_every == 0 if config.validate_every else session.source.left == 0
-    if task.validation is None or session.validated == session.step or not (due or session.step >= session.total):
+    due = (
+        session.step % config.validate_every == 0
+        if config.validate_every
+        else session.source.left == 0
+    )
+    if (
+        task.validation is None
+        or session.validated == session.step
+        or not (due or session.step >= session.total)
+    ):
         return
     with session.clock.aside("validate"):
         batches = islice(task.validation(), session.ranks.rank, None, session.ranks.count)
@@ -235,15 +281,27 @@ def _validate(session: Session, console: Console | None) -> None:
         best = not session.best or sign * value < sign * session.best["value"]
         session.stale = 0 if best else session.stale + 1
         if best:
-            floors = {name: scores[f"{config.score}/{name}"].value for name in task.learner.scores[config.score]}
-            session.best = {"step": session.step, "score": config.score, "value": value, "baselines": floors}
+            floors = {
+                name: scores[f"{config.score}/{name}"].value
+                for name in task.learner.scores[config.score]
+            }
+            session.best = {
+                "step": session.step,
+                "score": config.score,
+                "value": value,
+                "baselines": floors,
+            }
         if config.patience and session.stale >= config.patience:
             session.ended = "early stop"
         trained = session.since.take(session.ranks)
         _write(session, "val", validate.as_figures(scores))
         if console and session.ranks.first:
             lr = schedule.rate(config, session.step - 1, session.total)
-            console.row(session.epoch, {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr}, best)
+            console.row(
+                session.epoch,
+                {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr},
+                best,
+            )
 
 
 def _save(session: Session, stopped: str) -> None:
@@ -258,14 +316,22 @@ def _save(session: Session, stopped: str) -> None:
 
 
 def _stopped(session: Session, stop: guardrails.Stop) -> str:
-    """The signal that any rank was given, or `paused`; a run that is called off has ended. All ranks answer the same."""
+    """The signal that any rank was given, or `paused`; a run that is called off has ended.
+
+    All ranks answer the same.
+    """
     if not any(session.ranks.any([bool(stop.name), session.told.do != "continue"])):
         return ""
     found = session.ranks.collect((stop.name, session.told))
     told, session.told = Decision(*found[0][1]), GO_ON
     if told.do == "stop":
         session.ended, session.reason = CALLED_OFF, told.reason
-        session.log.event("stop", session.step, f"called off at step {session.step:,}: {told.reason}", reason=told.reason)
+        session.log.event(
+            "stop",
+            session.step,
+            f"called off at step {session.step:,}: {told.reason}",
+            reason=told.reason,
+        )
     elif told.do == "pause" and session.step < session.total and not session.ended:
         session.reason = told.reason
         return PAUSED
@@ -276,26 +342,38 @@ def _stopped(session: Session, stop: guardrails.Stop) -> str:
 
 
 def _not_finite(session: Session, batch: Any) -> None:
-    """Leave the step out; after too many go back to the last checkpoint; after too many of those stop."""
+    """Leave the step out.
+
+    After too many go back to the last checkpoint; after too many of those stop.
+    """
     session.optimiser.zero_grad(set_to_none=True)
     at = session.step + 1
     match session.finite.bad():
         case "skip":
-            session.log.event("skip", at, f"step {at}: the gradient is not finite; the step is left out")
+            session.log.event(
+                "skip", at, f"step {at}: the gradient is not finite; the step is left out"
+            )
         case "back":
             found = checkpoint.load(checkpoint.find(f"{session.run}@latest"))
             session.load_weights(found, found.trainer())
-            session.log.event("back", at, f"step {at}: back to the weights of step {found.step}, and on with the next batch")
+            session.log.event(
+                "back",
+                at,
+                f"step {at}: back to the weights of step {found.step}, and on with the next batch",
+            )
         case _:
             path = guardrails.keep_batch(session.run, at, batch)
-            text = (
-                f"{session.run}: step {at}: the gradient is still not finite after going back {session.finite.rollbacks} times"
+            text = f"{session.run}: step {at}: the gradient is still not finite after going back {session.finite.rollbacks} times"
+            raise TrainingError(
+                f"{text}; the batch is kept in {path}, the last checkpoint is intact: try a smaller lr or clip"
             )
-            raise TrainingError(f"{text}; the batch is kept in {path}, the last checkpoint is intact: try a smaller lr or clip")
 
 
 def _halve(session: Session, examples: int, reason: str) -> None:
-    """Compute the batch in twice as many parts from now on, on all ranks; its size, and so the result, stays."""
+    """Compute the batch in twice as many parts from now on, on all ranks.
+
+    Its size, and so the result, stays.
+    """
     session.halvings += 1
     parts, ranks = session.accumulate * 2, session.ranks
     reasons = {rank: text for rank, text in enumerate(ranks.collect(reason)) if text}
@@ -320,7 +398,13 @@ def _halve(session: Session, examples: int, reason: str) -> None:
 
 
 def _open(
-    task: Task, run: Path, config: Config, parent: Parent | None, resume: bool, console: Console | None, stack: ExitStack
+    task: Task,
+    run: Path,
+    config: Config,
+    parent: Parent | None,
+    resume: bool,
+    console: Console | None,
+    stack: ExitStack,
 ) -> Session:
     """A session at its beginning; the stack closes what was opened."""
     if parent and resume:
@@ -328,7 +412,9 @@ def _open(
     if task.validation is None and config.patience:
         raise UsageError("patience needs validation: without it nothing says when to stop")
     if task.validation is not None and config.score not in task.learner.scores:
-        raise UsageError(f"the learner has no score '{config.score}': {', '.join(task.learner.scores)}")
+        raise UsageError(
+            f"the learner has no score '{config.score}': {', '.join(task.learner.scores)}"
+        )
     meter = facts.Meter()
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -368,11 +454,25 @@ def _parts(batch: Any, count: int) -> Iterator[Any]:
 def _say_goodbye(session: Session, stopped: str) -> Result:
     again = f"; go on with: {session.task.resume}" if session.task.resume else ""
     why = f" ({session.reason})" if session.reason else ""
-    session.log.event("stop", session.step, f"{stopped}{why}: saved at step {session.step:,}{again}", signal=stopped)
+    session.log.event(
+        "stop",
+        session.step,
+        f"{stopped}{why}: saved at step {session.step:,}{again}",
+        signal=stopped,
+    )
     return _result(session, stopped)
 
 
 def _result(session: Session, ended: str) -> Result:
     session.clock.take()
     ranks, table = session.ranks, session.clock.total
-    return Result(session.run, session.step, session.epoch, ended, session.best, table, ranks.rank, session.reason)
+    return Result(
+        session.run,
+        session.step,
+        session.epoch,
+        ended,
+        session.best,
+        table,
+        ranks.rank,
+        session.reason,
+    )

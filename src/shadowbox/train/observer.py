@@ -1,7 +1,8 @@
 """Who watches a run and may end it: told each line of its log, it answers whether the run goes on.
 
-The first rank asks; all ranks obey at the same step, after a checkpoint of it. A resumed run tells only what is new: at the
-first call `metrics.jsonl` holds all lines until then, this one too, those after the checkpoint already taken back.
+The first rank asks; all ranks obey at the same step, after a checkpoint of it. A resumed run tells
+only what is new: at the first call `metrics.jsonl` holds all lines until then, this one too, those
+after the checkpoint already taken back.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-CALLED_OFF = "called off"  # how a run ended that was told to stop: it is over, until somebody resumes it all the same
+# how a run ended that was told to stop: it is over, until somebody resumes it all the same
+CALLED_OFF = "called off"
 Note = Callable[..., None]
 PAUSED = "paused"  # how it ended where it was told to pause: resuming it goes on
 

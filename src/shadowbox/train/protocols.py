@@ -1,6 +1,7 @@
 """What the loop and a learner agree on. A learner knows its model and its batches; the loop knows neither.
 
-B: examples of a batch. Sums over targets, not means, are what batches of different sizes and ranks can be added by.
+B: examples of a batch. Sums over targets, not means, are what batches of different sizes and ranks
+can be added by.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Source(Protocol):
 class Learner(Protocol):
     """What to make smaller, and how to tell whether that helped.
 
-    `losses` (name -> weight), `metrics` and `scores` (name -> its baselines) declare what `loss` and `score` return: no
-    more, no less. The loop asserts it once, and that the scalar is the weighted sum of the losses.
+    `losses` (name -> weight), `metrics` and `scores` (name -> its baselines) declare what `loss`
+    and `score` return: no more, no less. The loop asserts it once, and that the scalar is the
+    weighted sum of the losses.
     """
 
     @property
@@ -117,7 +119,8 @@ class Task:
     about: About
     source: Callable[[int, int, int], Source]  # batch of one rank, rank, ranks
     validation: Callable[[], Iterable[Any]] | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)  # for run.json: data fingerprint, card hash
+    # for run.json: data fingerprint, card hash
+    facts: Mapping[str, Any] = field(default_factory=dict)
     resume: str = ""  # the command that goes on, said when a run stops
 
 

@@ -61,7 +61,10 @@ class Meter:
 
 
 def commit() -> str | None:
-    """The commit of this program's source, marked where files differ from it; None outside a clone."""
+    """The commit of this program's source, marked where files differ from it.
+
+    None outside a clone.
+    """
     folder = str(Path(__file__).resolve().parent)
 
     def git(*arguments: str) -> str:
@@ -70,7 +73,9 @@ def commit() -> str | None:
         return answer.stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("-changed" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return git("rev-parse", "HEAD") + (
+            "-changed" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -81,4 +86,7 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )

@@ -30,8 +30,12 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """Setting -> value."""
         said = self.facts.get("settings") or {}
-        known = {name: entry.get("value") for name, entry in said.items() if isinstance(entry, dict)}
-        return known or {f"train.{name}": value for name, value in (self.facts.get("config") or {}).items()}
+        known = {
+            name: entry.get("value") for name, entry in said.items() if isinstance(entry, dict)
+        }
+        return known or {
+            f"train.{name}": value for name, value in (self.facts.get("config") or {}).items()
+        }
 
     def figures(self, at: str = "best") -> dict[str, float]:
         """Metrics as in val/loss: of the best validation, or of the last one; of training the last ones."""
@@ -39,7 +43,9 @@ class Run:
         best = (self.facts.get("best") or {}).get("step")
         for line in self.lines:
             if line["kind"] == "train" or at == "last" or line["step"] == best:
-                found |= {f"{line['kind']}/{name}": float(value) for name, value in log.numbers(line)}
+                found |= {
+                    f"{line['kind']}/{name}": float(value) for name, value in log.numbers(line)
+                }
         judged = self.facts.get("eval") or {}
         return found | {name: float(value) for name, value in judged.items()}
 
@@ -58,11 +64,19 @@ def find(where: str | Path) -> Run | None:
     return None
 
 
-def comparable(card: Any, settings: Mapping[str, Any], folder: Path = RUNS, most: int = 5) -> list[tuple[Run, list[str]]]:
-    """Runs of the same game and way of learning, those with the fewest other settings first; and what is other."""
+def comparable(
+    card: Any, settings: Mapping[str, Any], folder: Path = RUNS, most: int = 5
+) -> list[tuple[Run, list[str]]]:
+    """Runs of the same game and way of learning, those with the fewest other settings first.
+
+    And what is other.
+    """
     found = []
     for run in runs_in(folder):
-        same = run.facts.get("game") == card.game and run.facts.get("learner", "imitate") == card.learner
+        same = (
+            run.facts.get("game") == card.game
+            and run.facts.get("learner", "imitate") == card.learner
+        )
         if same and run.facts.get("card") != card.id:
             found.append((run, deltas(settings, run.settings)))
     return sorted(found, key=lambda entry: (len(entry[1]), str(entry[0].path)))[:most]
@@ -95,4 +109,6 @@ def _plain(value: Any) -> Any:
 
 
 def _word(value: Any) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)[:60]
+    return (
+        "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)[:60]
+    )

@@ -33,17 +33,27 @@ def in_words(config: Config, total: int) -> str:
 def optimiser(model: nn.Module, config: Config, device: torch.device) -> torch.optim.Optimizer:
     """AdamW; norms, biases and embeddings do not decay."""
     still = {
-        id(p) for module in model.modules() if isinstance(module, nn.Embedding | nn.LayerNorm) for p in module.parameters()
+        id(p)
+        for module in model.modules()
+        if isinstance(module, nn.Embedding | nn.LayerNorm)
+        for p in module.parameters()
     }
     decays: list[nn.Parameter] = []
     stays: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             (stays if id(parameter) in still or parameter.ndim < 2 else decays).append(parameter)
-    groups = [{"params": decays, "weight_decay": config.weight_decay}, {"params": stays, "weight_decay": 0.0}]
-    fused = True if device.type in ("cuda", "cpu") else None  # one call for all weights; the loop is then almost free
+    groups = [
+        {"params": decays, "weight_decay": config.weight_decay},
+        {"params": stays, "weight_decay": 0.0},
+    ]
+    # one call for all weights; the loop is then almost free
+    fused = True if device.type in ("cuda", "cpu") else None
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.lr, betas=(config.beta1, config.beta2), fused=fused
+        [group for group in groups if group["params"]],
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        fused=fused,
     )
 
 
@@ -58,7 +68,10 @@ class Average:
 
     @torch.no_grad()
     def follow(self) -> None:
-        """One step on. In the first steps the average is shorter, or it would remember the random beginning."""
+        """One step on.
+
+        In the first steps the average is shorter, or it would remember the random beginning.
+        """
         self.seen += 1
         decay = min(self.decay, self.seen / (self.seen + 9))
         torch._foreach_lerp_(self._slow, self._live, 1 - decay)

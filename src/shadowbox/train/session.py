@@ -33,7 +33,10 @@ class Means:
         self.sums = torch.zeros(len(self.names), device=device)
 
     def add(self, values: Tensor, weight: float, norm: float) -> None:
-        """`values` [figures] of a step, times their weight already; the gradient's norm is a number of all ranks."""
+        """`values` [figures] of a step, times their weight already.
+
+        The gradient's norm is a number of all ranks.
+        """
         self.sums += values
         self.weight += weight
         self.norm += norm * weight
@@ -44,7 +47,10 @@ class Means:
         self.sums.zero_()
         self.weight = self.norm = 0.0
         names = (*self.names, "norm")
-        return {name: total / weight if weight else float("nan") for name, total in zip(names, sums, strict=True)}
+        return {
+            name: total / weight if weight else float("nan")
+            for name, total in zip(names, sums, strict=True)
+        }
 
     def state(self) -> dict[str, Any]:
         """Plain data."""
@@ -59,23 +65,33 @@ class Means:
 class Session:
     """The moving parts of a run."""
 
-    def __init__(self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log, meter: Meter) -> None:
+    def __init__(
+        self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log, meter: Meter
+    ) -> None:
         self.task, self.run, self.config, self.ranks, self.log = task, run, config, ranks, log
         _seed(config.seed, ranks.rank)
-        self.updater = task.learner if isinstance(task.learner, Updater) else None  # asked once: the question is slow
+        # asked once: the question is slow
+        self.updater = task.learner if isinstance(task.learner, Updater) else None
         self.model = task.model.to(ranks.device)
         ranks.follow(self.model.state_dict().values())
         kept = self.model.state_dict().keys()
-        self.buffers = [buffer for name, buffer in self.model.named_buffers() if name in kept]  # that training may change
+        # that training may change
+        self.buffers = [buffer for name, buffer in self.model.named_buffers() if name in kept]
         self.called = compiled(self.model, config)
-        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.parameters = [
+            parameter for parameter in self.model.parameters() if parameter.requires_grad
+        ]
         self.optimiser = schedule.optimiser(self.model, config, ranks.device)
         self.average = schedule.Average(self.model, config.ema) if config.ema else None
         self.source: Source = task.source(ranks.share(config.batch), ranks.rank, ranks.count)
         self.batches: Iterator[Any] = iter(self.source)
-        self.total = config.steps or sum(self.source.batches_in(epoch) for epoch in range(config.epochs or 0))
+        self.total = config.steps or sum(
+            self.source.batches_in(epoch) for epoch in range(config.epochs or 0)
+        )
         if not self.source.batches_in(0):
-            raise UsageError(f"a batch of {config.batch} examples is more than an epoch has: choose a smaller one")
+            raise UsageError(
+                f"a batch of {config.batch} examples is more than an epoch has: choose a smaller one"
+            )
         names = ("loss", *task.learner.losses, *task.learner.metrics)
         self.recent, self.since = Means(names, ranks.device), Means(names, ranks.device)
         self.finite = Finite(config.skips, config.rollbacks)
@@ -98,7 +114,9 @@ class Session:
 
     def save(self) -> None:
         """A checkpoint of this step; the first rank writes, all wait."""
-        states = self.ranks.collect({"random": random_state(), "recent": self.recent.state(), "since": self.since.state()})
+        states = self.ranks.collect(
+            {"random": random_state(), "recent": self.recent.state(), "since": self.since.state()}
+        )
         if self.ranks.first:
             self.log.sync()
             weights = self.model.state_dict()
@@ -121,7 +139,9 @@ class Session:
         """Be exactly where the checkpoint was taken."""
         state = found.trainer()
         if len(state["ranks"]) != self.ranks.count:
-            raise UsageError(f"{found.path} was trained by {len(state['ranks'])} processes, here are {self.ranks.count}")
+            raise UsageError(
+                f"{found.path} was trained by {len(state['ranks'])} processes, here are {self.ranks.count}"
+            )
         self.load_weights(found, state)
         self.source.load(state["source"])
         self.batches = iter(self.source)
@@ -131,19 +151,31 @@ class Session:
         self.finite.load(state["finite"])
         self.step = self.saved = int(state["step"])
         self.accumulate, self.halvings = int(state["accumulate"]), int(state["halvings"])
-        self.best, self.stale, self.ended = dict(state["best"]), int(state["stale"]), str(state["ended"])
+        self.best, self.stale, self.ended = (
+            dict(state["best"]),
+            int(state["stale"]),
+            str(state["ended"]),
+        )
         if self.ended == CALLED_OFF:  # who resumes it wants it to go on
             self.ended = ""
         self.validated = int(state["validated"])
         restore_random(mine["random"])
 
-    def load_weights(self, found: checkpoint.Checkpoint, state: Mapping[str, Any], *, optimiser: bool = True) -> None:
-        """Weights, and what the optimiser remembers of them; rates and decays stay those of this run."""
+    def load_weights(
+        self, found: checkpoint.Checkpoint, state: Mapping[str, Any], *, optimiser: bool = True
+    ) -> None:
+        """Weights, and what the optimiser remembers of them.
+
+        Rates and decays stay those of this run.
+        """
         checkpoint.fit(self.model, state.get("raw", found.weights), str(found.path))
         if optimiser:
             if "optimiser" not in state:
                 raise CheckpointError(f"{found.path} holds no state of an optimiser")
-            options = [{k: v for k, v in group.items() if k != "params"} for group in self.optimiser.param_groups]
+            options = [
+                {k: v for k, v in group.items() if k != "params"}
+                for group in self.optimiser.param_groups
+            ]
             self.optimiser.load_state_dict(state["optimiser"])
             for group, given in zip(self.optimiser.param_groups, options, strict=True):
                 group.update(given)

@@ -12,7 +12,10 @@ from shadowbox.train.log import Line, Sink, numbers
 
 
 def builder(name: str, run: Path, facts: Mapping[str, Any], step: int) -> Callable[[], Sink]:
-    """What builds the sink of a name. `step`: where the run goes on; later lines of an earlier try do not count."""
+    """What builds the sink of a name.
+
+    `step`: where the run goes on; later lines of an earlier try do not count.
+    """
     builders: dict[str, Callable[[], Sink]] = {
         "wandb": lambda: Wandb(run, facts),
         "tensorboard": lambda: TensorBoard(run, step),
@@ -21,7 +24,10 @@ def builder(name: str, run: Path, facts: Mapping[str, Any], step: int) -> Callab
 
 
 class Wandb:
-    """A wandb run in RUN/wandb. Offline unless WANDB_MODE says otherwise; `wandb sync` uploads it."""
+    """A wandb run in RUN/wandb.
+
+    Offline unless WANDB_MODE says otherwise; `wandb sync` uploads it.
+    """
 
     def __init__(self, run: Path, facts: Mapping[str, Any]) -> None:
         wandb: Any = import_module("wandb")  # it may not be installed; the log says so then
@@ -36,7 +42,10 @@ class Wandb:
 
     def write(self, line: Line) -> None:
         """One row of the history; `step` is among the figures, because wandb counts calls."""
-        self._run.log({f"{line['kind']}/{name}": value for name, value in numbers(line)} | {"step": line["step"]})
+        self._run.log(
+            {f"{line['kind']}/{name}": value for name, value in numbers(line)}
+            | {"step": line["step"]}
+        )
 
     def close(self) -> None:
         """Finish the run."""
@@ -48,12 +57,16 @@ class TensorBoard:
 
     def __init__(self, run: Path, step: int) -> None:
         module: Any = import_module("tensorboardX")
-        self._writer = module.SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
+        self._writer = module.SummaryWriter(
+            str(run / "tensorboard"), purge_step=step + 1 if step else None
+        )
 
     def write(self, line: Line) -> None:
         """A scalar for each figure."""
         for name, value in numbers(line):
-            self._writer.add_scalar(f"{line['kind']}/{name}", value, line["step"], walltime=line["wall"])
+            self._writer.add_scalar(
+                f"{line['kind']}/{name}", value, line["step"], walltime=line["wall"]
+            )
 
     def close(self) -> None:
         """Write what is left."""

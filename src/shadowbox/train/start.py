@@ -18,7 +18,9 @@ def settled(run: Path, config: Config, resume: bool) -> Config:
     """The settings that hold: a resumed run keeps its own, and other wishes are refused with what differs."""
     if not resume:
         if checkpoint.steps(run):
-            raise UsageError(f"{run} has checkpoints already: --resume goes on with it, another --out begins another run")
+            raise UsageError(
+                f"{run} has checkpoints already: --resume goes on with it, another --out begins another run"
+            )
         return config
     kept = Config.of(log.read_facts(run)["config"])
     lines = [
@@ -45,7 +47,11 @@ def begin(session: Session, parent: Parent | None, resume: bool) -> None:
         facts_of |= _continue(session, parent)
     if session.ranks.first:
         log.write_facts(session.run, facts_of)
-    session.log.event("begin", 0, f"{facts_of['parameters']:,} parameters; {schedule.in_words(session.config, session.total)}")
+    session.log.event(
+        "begin",
+        0,
+        f"{facts_of['parameters']:,} parameters; {schedule.in_words(session.config, session.total)}",
+    )
     session.save()  # something to go back to, from the first step on
 
 
@@ -67,11 +73,16 @@ def _resume(session: Session) -> None:
         session.point()
         again = log.truncate(session.run, session.step)
         session.log.reopen()
-        session.log.event("resume", session.step, f"resumed at step {session.step:,}", lines_taken_back=again)
+        session.log.event(
+            "resume", session.step, f"resumed at step {session.step:,}", lines_taken_back=again
+        )
 
 
 def _latest(session: Session) -> Path:
-    """The checkpoint that `latest` names; where a kill came between two renames, the newest whole one."""
+    """The checkpoint that `latest` names.
+
+    Where a kill came between two renames, the newest whole one.
+    """
     there = checkpoint.steps(session.run)
     pointed = checkpoint.pointed(session.run, "latest")
     if pointed is None and there:
@@ -82,7 +93,11 @@ def _latest(session: Session) -> Path:
         and not (session.run / checkpoint.FOLDER / f"{pointed:08d}").exists()
         and there
     ):
-        session.log.event("resume", there[-1], f"the checkpoint of step {pointed} is gone; step {there[-1]} is taken")
+        session.log.event(
+            "resume",
+            there[-1],
+            f"the checkpoint of step {pointed} is gone; step {there[-1]} is taken",
+        )
         return checkpoint.find(f"{session.run}@step={there[-1]}")
     return checkpoint.find(f"{session.run}@latest")
 
@@ -102,14 +117,30 @@ def _continue(session: Session, parent: Parent) -> dict[str, Any]:
     folder = checkpoint.find(parent.spec)
     found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
     state = found.trainer() if parent.optimiser else {}
-    session.load_weights(found, {key: state[key] for key in ("optimiser", "raw") if key in state}, optimiser=parent.optimiser)
+    session.load_weights(
+        found,
+        {key: state[key] for key in ("optimiser", "raw") if key in state},
+        optimiser=parent.optimiser,
+    )
     if session.average:
         session.average = schedule.Average(session.model, session.config.ema)
-    before = log.read_facts(folder.parent.parent) if (folder.parent.parent / log.FACTS).exists() else {}
-    lineage = [*before.get("lineage", []), {"run": str(folder.parent.parent), "step": found.step, "spec": parent.spec}]
+    before = (
+        log.read_facts(folder.parent.parent) if (folder.parent.parent / log.FACTS).exists() else {}
+    )
+    lineage = [
+        *before.get("lineage", []),
+        {"run": str(folder.parent.parent), "step": found.step, "spec": parent.spec},
+    ]
     kept = "weights and optimiser" if parent.optimiser else "weights; the optimiser begins anew"
-    session.log.event("parent", 0, f"continues {parent.spec} (step {found.step:,}): {kept}, and so does the schedule")
-    return {"parent": {"spec": parent.spec, "step": found.step, "optimiser": parent.optimiser}, "lineage": lineage}
+    session.log.event(
+        "parent",
+        0,
+        f"continues {parent.spec} (step {found.step:,}): {kept}, and so does the schedule",
+    )
+    return {
+        "parent": {"spec": parent.spec, "step": found.step, "optimiser": parent.optimiser},
+        "lineage": lineage,
+    }
 
 
 def _facts(session: Session) -> dict[str, Any]:

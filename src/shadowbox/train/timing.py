@@ -10,7 +10,10 @@ PARTS = ("data", "transfer", "forward", "backward", "optimiser", "log", "wait", 
 
 
 class Clock:
-    """Seconds by part. On a GPU work is only started in `forward` and `backward`; its length shows as `wait`."""
+    """Seconds by part.
+
+    On a GPU work is only started in `forward` and `backward`; its length shows as `wait`.
+    """
 
     def __init__(self) -> None:
         self.total = dict.fromkeys(PARTS, 0.0)

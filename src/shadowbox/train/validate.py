@@ -20,8 +20,13 @@ TRIES = 500  # of the bootstrap: enough for two digits, and a fraction of a seco
 
 
 @torch.no_grad()
-def validate(learner: Learner, model: nn.Module, batches: Iterable[Any], ranks: Ranks) -> dict[str, Interval]:
-    """Each score and each "score/baseline" of it, over all batches. Ranks share the batches and get the same answer."""
+def validate(
+    learner: Learner, model: nn.Module, batches: Iterable[Any], ranks: Ranks
+) -> dict[str, Interval]:
+    """Each score and each "score/baseline" of it, over all batches.
+
+    Ranks share the batches and get the same answer.
+    """
     training = model.training
     model.eval()
     sums: dict[str, dict[int, tuple[float, float]]] = {}
@@ -39,7 +44,10 @@ def validate(learner: Learner, model: nn.Module, batches: Iterable[Any], ranks: 
 
 def wanted_scores(learner: Learner) -> set[str]:
     """The names that `score` must return."""
-    return {*learner.scores, *(f"{name}/{floor}" for name, floors in learner.scores.items() for floor in floors)}
+    return {
+        *learner.scores,
+        *(f"{name}/{floor}" for name, floors in learner.scores.items() for floor in floors),
+    }
 
 
 def must_be_declared(what: str, found: Iterable[str], declared: Iterable[str]) -> None:
@@ -48,15 +56,20 @@ def must_be_declared(what: str, found: Iterable[str], declared: Iterable[str]) -
     if more or less:
         parts = [f"returned and not declared: {', '.join(sorted(more))}"] * bool(more)
         parts += [f"declared and not returned: {', '.join(sorted(less))}"] * bool(less)
-        raise TrainingError(f"the learner's {what} are not those that it declares; " + "; ".join(parts))
+        raise TrainingError(
+            f"the learner's {what} are not those that it declares; " + "; ".join(parts)
+        )
 
 
 def must_add_up(loss: Tensor, found: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
     """Assert that the scalar is the weighted sum of the declared losses."""
     total = sum(weight * float(found[name].detach()) for name, weight in weights.items())
     scalar = float(loss.detach())
-    if abs(scalar - total) > 1e-2 * max(1.0, abs(total)):  # bf16 has three digits; a NaN is dealt with elsewhere
-        raise TrainingError(f"the learner's loss is {scalar:.6g}, its declared losses times their weights are {total:.6g}")
+    # bf16 has three digits; a NaN is dealt with elsewhere
+    if abs(scalar - total) > 1e-2 * max(1.0, abs(total)):
+        raise TrainingError(
+            f"the learner's loss is {scalar:.6g}, its declared losses times their weights are {total:.6g}"
+        )
 
 
 def as_row(learner: Learner, scores: Mapping[str, Interval]) -> dict[str, float]:
@@ -78,7 +91,11 @@ def as_figures(scores: dict[str, Interval]) -> dict[str, float]:
     return flat
 
 
-def _add(sums: dict[int, tuple[float, float]], episodes: np.ndarray[Any, Any], figures: np.ndarray[Any, Any]) -> None:
+def _add(
+    sums: dict[int, tuple[float, float]],
+    episodes: np.ndarray[Any, Any],
+    figures: np.ndarray[Any, Any],
+) -> None:
     numbers, at = np.unique(episodes, return_inverse=True)
     tops, bottoms = (np.bincount(at, weights=row, minlength=len(numbers)) for row in figures)
     for number, top, bottom in zip(numbers.tolist(), tops.tolist(), bottoms.tolist(), strict=True):
@@ -86,7 +103,9 @@ def _add(sums: dict[int, tuple[float, float]], episodes: np.ndarray[Any, Any], f
         sums[number] = before[0] + top, before[1] + bottom
 
 
-def _merged(sums: dict[str, dict[int, tuple[float, float]]], ranks: Ranks) -> dict[str, dict[int, tuple[float, float]]]:
+def _merged(
+    sums: dict[str, dict[int, tuple[float, float]]], ranks: Ranks
+) -> dict[str, dict[int, tuple[float, float]]]:
     merged: dict[str, dict[int, tuple[float, float]]] = {}
     for part in ranks.collect(sums):
         for name, per_episode in part.items():

@@ -76,7 +76,11 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/static/{name}", static),
         ],
         middleware=[Middleware(Guard, token=token, refuse=_said)],
-        exception_handlers={HTTPException: _http_error, ShadowboxError: _refusal, Exception: _mistake},
+        exception_handlers={
+            HTTPException: _http_error,
+            ShadowboxError: _refusal,
+            Exception: _mistake,
+        },
         lifespan=_lifespan,
     )
     app.state.site = site
@@ -88,7 +92,9 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     keeper = asyncio.create_task(app.state.hall.look_after(), name="looking after the matches")
-    ready = asyncio.create_task(run_in_threadpool(cards.make_ready, app.state.site), name="getting ready for cards")
+    ready = asyncio.create_task(
+        run_in_threadpool(cards.make_ready, app.state.site), name="getting ready for cards"
+    )
     for task in (keeper, ready):
         task.add_done_callback(_report)
     yield
@@ -120,7 +126,9 @@ async def live(request: Request) -> Response:
     """The page of one of them."""
     table = request.app.state.hall.tables.get(request.path_params["number"])
     if table is None:
-        raise stored.NotHere("There is no such match: the server keeps the last ones only, until it ends.")
+        raise stored.NotHere(
+            "There is no such match: the server keeps the last ones only, until it ends."
+        )
     return HTMLResponse(await run_in_threadpool(pages.live, table))
 
 
@@ -132,7 +140,8 @@ async def begin(request: Request) -> Response:
 
 async def _json_body(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise UsageError("a match is asked for in JSON")  # a form of a foreign page cannot send that
+        # a form of a foreign page cannot send that
+        raise UsageError("a match is asked for in JSON")
     body = b""
     async for piece in request.stream():
         body += piece
@@ -156,7 +165,9 @@ def _wish(data: dict[str, Any]) -> Wish:
             raise UsageError(f"{name} must be a text of at most {pages.LONGEST_SPEC} letters")
     for name, most in (("seed", 10**15), ("seat", 2)):
         number = data.get(name)
-        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < most):
+        if number is not None and (
+            not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < most
+        ):
             raise UsageError(f"{name} must be a whole number from 0 to {most - 1:,}")
     return Wish(**{"p0": "", "p1": "", **data})
 
@@ -178,7 +189,9 @@ async def stored_match(request: Request) -> Response:
 
 async def stored_match_data(request: Request) -> Response:
     """Its rows and events."""
-    return JSONResponse(await run_in_threadpool(stored.match_data, request.app.state.site, **request.path_params))
+    return JSONResponse(
+        await run_in_threadpool(stored.match_data, request.app.state.site, **request.path_params)
+    )
 
 
 async def stored_match_file(request: Request) -> Response:
@@ -215,10 +228,17 @@ async def compared_runs(request: Request) -> Response:
 
 
 async def run_news(request: Request) -> Response:
-    """What a run has written after a step; a page that has seen so many events is not sent them again."""
+    """What a run has written after a step.
+
+    A page that has seen so many events is not sent them again.
+    """
     after, events = (_whole(request, name) for name in ("after", "events"))
     state = request.app.state
-    return JSONResponse(await run_in_threadpool(runs.news, state.site, state.logs, request.path_params["name"], after, events))
+    return JSONResponse(
+        await run_in_threadpool(
+            runs.news, state.site, state.logs, request.path_params["name"], after, events
+        )
+    )
 
 
 async def all_cards(request: Request) -> Response:
@@ -243,7 +263,9 @@ def _whole(request: Request, name: str) -> int:
     return int(text)
 
 
-async def _html(build: Callable[..., str], request: Request, *arguments: Any, **more: Any) -> Response:
+async def _html(
+    build: Callable[..., str], request: Request, *arguments: Any, **more: Any
+) -> Response:
     return HTMLResponse(await run_in_threadpool(build, request.app.state.site, *arguments, **more))
 
 
@@ -251,8 +273,16 @@ async def _html(build: Callable[..., str], request: Request, *arguments: Any, **
 def _assets() -> dict[str, tuple[str, str]]:
     """Name -> content and type of each script and style, from the packages that hold them."""
     folders = (files("shadowbox.page"), files("shadowbox.web"))
-    found = [part for folder in folders for part in folder.iterdir() if part.name[part.name.rfind(".") :] in SERVED]
-    return {part.name: (part.read_text(encoding="utf-8"), SERVED[part.name[part.name.rfind(".") :]]) for part in found}
+    found = [
+        part
+        for folder in folders
+        for part in folder.iterdir()
+        if part.name[part.name.rfind(".") :] in SERVED
+    ]
+    return {
+        part.name: (part.read_text(encoding="utf-8"), SERVED[part.name[part.name.rfind(".") :]])
+        for part in found
+    }
 
 
 async def static(request: Request) -> Response:
@@ -291,7 +321,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _mistake(request: Request, error: Exception) -> Response:
     log.error("%s %.200r failed", request.method, request.url.path, exc_info=error)
-    return _answer(request, 500, "Something went wrong inside the server; the terminal in which it runs shows what.")
+    return _answer(
+        request,
+        500,
+        "Something went wrong inside the server; the terminal in which it runs shows what.",
+    )
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -33,7 +33,13 @@ def all_cards(site: Site) -> str:
         lines = compare.index(site.cards, site.runs)
         rows = [
             [
-                element("input", type="checkbox", name="card", value=line["card"], aria_label=f"compare {line['card']}"),
+                element(
+                    "input",
+                    type="checkbox",
+                    name="card",
+                    value=line["card"],
+                    aria_label=f"compare {line['card']}",
+                ),
                 link(address(line["card"]), code(line["card"])),
                 badge(line["status"], card_page.tone(line["status"])),
                 line["game"],
@@ -44,7 +50,9 @@ def all_cards(site: Site) -> str:
             for line in lines["cards"]
             if line["card"] in known
         ]
-        listed = table(["", "card", "status", "game", "decides", "s", "took / estimate"], rows, left=5)
+        listed = table(
+            ["", "card", "status", "game", "decides", "s", "took / estimate"], rows, left=5
+        )
         go = element("button", "Compare", type="submit")
         hint = element("p", "Mark two cards to see what they say otherwise.", class_="soft")
         choice = element("div", go, hint, class_="row")
@@ -52,7 +60,13 @@ def all_cards(site: Site) -> str:
         blocks.append(element("form", listed, choice, action="/cards/compare", class_="runs"))
     else:
         then = "A card says what a run is for, what it must reach and what ends it. This writes one to fill in:"
-        blocks.append(empty(f"No card is in {site.cards}.", then, f"shadowbox card new NAME --game {site.game.name}"))
+        blocks.append(
+            empty(
+                f"No card is in {site.cards}.",
+                then,
+                f"shadowbox card new NAME --game {site.game.name}",
+            )
+        )
     return framed("Cards", "/cards", blocks, module="web")
 
 
@@ -69,7 +83,12 @@ def one_card(site: Site, name: str) -> str:
     try:
         checked = checking.check(path, _games(site))
     except ShadowboxError as error:
-        return framed(name, "/cards", [element("h1", name), element("p", badge("wrong", "bad"), f" {error}")], module="web")
+        return framed(
+            name,
+            "/cards",
+            [element("h1", name), element("p", badge("wrong", "bad"), f" {error}")],
+            module="web",
+        )
     file, card = checked.file, checked.card
     known = results.kept(file)
     blocks: list[str] = [
@@ -86,8 +105,16 @@ def one_card(site: Site, name: str) -> str:
         *_signatures(checked),
         heading("What its author says"),
         card_page.text(file),
-        *([folded("Comparable runs", [card_page.block(file, "prior")])] if file.block("prior") else []),
-        *([] if checked.mistakes else [folded("The head as it stands in the file", [card_page.numbered(file)])]),
+        *(
+            [folded("Comparable runs", [card_page.block(file, "prior")])]
+            if file.block("prior")
+            else []
+        ),
+        *(
+            []
+            if checked.mistakes
+            else [folded("The head as it stands in the file", [card_page.numbered(file)])]
+        ),
         folded("File", [facts([("path", code(str(path))), ("contract", code(file.hash))])]),
     ]
     return framed(name, "/cards", blocks, module="web")
@@ -97,7 +124,9 @@ def two_cards(site: Site, names: list[str]) -> str:
     """What they say otherwise: by field, and line by line."""
     names = list(dict.fromkeys(names))
     if len(names) != 2:
-        raise UsageError(f"Two cards can be compared, these are {len(names)}; mark two in the list of cards.")
+        raise UsageError(
+            f"Two cards can be compared, these are {len(names)}; mark two in the list of cards."
+        )
     paths = [_path(site, name) for name in names]
     title = f"{names[0]} and {names[1]}"
     blocks: list[str] = [element("h1", title)]
@@ -108,14 +137,21 @@ def two_cards(site: Site, names: list[str]) -> str:
         blocks.append(element("p", badge("wrong", "bad"), f" {error}", class_="words"))
     before, after = (CardFile.read(path).head.splitlines() for path in paths)
     changed = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
-    blocks += [heading("Line by line"), card_page.changes(changed) if changed else sentence("The heads are the same.")]
+    blocks += [
+        heading("Line by line"),
+        card_page.changes(changed) if changed else sentence("The heads are the same."),
+    ]
     return framed(title, "/cards", blocks, module="web")
 
 
 def found(folder: Path) -> dict[str, Path]:
     """Name -> file. What a page asks for is looked up here and never becomes part of a path."""
     try:
-        return {path.stem: path for path in sorted(folder.glob("*.md")) if path.stem.isprintable() and path.is_file()}
+        return {
+            path.stem: path
+            for path in sorted(folder.glob("*.md"))
+            if path.stem.isprintable() and path.is_file()
+        }
     except OSError:
         return {}
 
@@ -148,7 +184,11 @@ def _games(site: Site) -> Games:
 def _summary(summary: dict[str, object]) -> str:
     ratio = summary["median_actual_over_estimate"]
     said = f"{summary['passed']} of {summary['finished']} that ran to their end passed"
-    return said + (f"; they took {ratio:.2f} times their estimate in the median." if isinstance(ratio, float) else ".")
+    return said + (
+        f"; they took {ratio:.2f} times their estimate in the median."
+        if isinstance(ratio, float)
+        else "."
+    )
 
 
 def _status(site: Site, checked: Checked) -> Iterator[Html]:
@@ -157,14 +197,19 @@ def _status(site: Site, checked: Checked) -> Iterator[Html]:
         yield card_page.numbered(checked.file, {mistake.line for mistake in checked.mistakes})
         return
     word = compare.status(checked.file, checked.card, site.runs)
-    yield sentence(badge(word, card_page.tone(word)), " The card is right: everything in it that can be checked was.")
+    yield sentence(
+        badge(word, card_page.tone(word)),
+        " The card is right: everything in it that can be checked was.",
+    )
 
 
 def _results(file: CardFile, known: dict[str, object] | None) -> Iterator[Html]:
     if known is None:
         if file.block(results.BLOCK) is not None:
             yield heading("Results")
-            yield sentence(badge("edited by hand", "bad"), " The block of results is not as it was written.")
+            yield sentence(
+                badge("edited by hand", "bad"), " The block of results is not as it was written."
+            )
             yield card_page.block(file, results.BLOCK)
         return
     yield heading("Results")
@@ -176,7 +221,9 @@ def _runs(site: Site, name: str) -> Iterator[Html]:
     if not own:
         return
     yield heading("Its runs")
-    yield Html(element("ul", *(element("li", link(f"/runs/{quote(run)}", code(run))) for run in own)))
+    yield Html(
+        element("ul", *(element("li", link(f"/runs/{quote(run)}", code(run))) for run in own))
+    )
     if 1 < len(own) <= 6:
         asked = "&".join(f"run={quote(run, safe='')}" for run in own)
         yield element("p", link(f"/runs/compare?{asked}", "All of them over each other"))
@@ -186,13 +233,19 @@ def _facts(checked: Checked) -> Iterator[Html]:
     rows = computed.rows(checked)
     yield heading("Facts")
     if rows:
-        yield table(["fact", "value", ""], [[name, value, card_page.words(origin)] for name, value, origin in rows])
+        yield table(
+            ["fact", "value", ""],
+            [[name, value, card_page.words(origin)] for name, value, origin in rows],
+        )
     else:
         yield sentence("None could be computed.")
     yield heading("Estimate")
     expected = estimate.kept(checked.file)
     if expected is None:
-        yield sentence("There is none of the card as it stands: ", code(f"shadowbox card estimate {checked.file.name}"))
+        yield sentence(
+            "There is none of the card as it stands: ",
+            code(f"shadowbox card estimate {checked.file.name}"),
+        )
         return
     words = ("optimistic", "expected", "pessimistic")
     usd = [expected.get(f"{word}_usd") for word in words]
@@ -213,11 +266,18 @@ def _signatures(checked: Checked) -> Iterator[Html]:
 
 
 def _differences(found: dict[str, list[dict[str, object]]], links: list[Html]) -> Iterator[Html]:
-    rows = [[str(each["field"]), *(card_page.words(str(value)) for value in _pair(each))] for each in found["differences"]]
+    rows = [
+        [str(each["field"]), *(card_page.words(str(value)) for value in _pair(each))]
+        for each in found["differences"]
+    ]
     yield table(["field", *links], rows, left=3) if rows else sentence("They say the same.")
     if found["targets"]:
         yield heading("What they reached")
-        yield table(["target", *links], [[str(each["metric"]), *map(str, _pair(each))] for each in found["targets"]], left=3)
+        yield table(
+            ["target", *links],
+            [[str(each["metric"]), *map(str, _pair(each))] for each in found["targets"]],
+            left=3,
+        )
 
 
 def _pair(entry: dict[str, object]) -> list[object]:

@@ -1,8 +1,9 @@
 """How far one page has come in a match, and what it is sent next.
 
-Nothing is queued for a page: its messages are made from the match's own history when it can take them. So a slow page
-costs a few numbers, and delays nobody. One that falls more than BEHIND frames behind what is going on is told which rows
-it skips, and goes on with the newest; it may ask for the others, and gets them when there is nothing newer to send.
+Nothing is queued for a page: its messages are made from the match's own history when it can take
+them. So a slow page costs a few numbers, and delays nobody. One that falls more than BEHIND frames
+behind what is going on is told which rows it skips, and goes on with the newest; it may ask for the
+others, and gets them when there is nothing newer to send.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ CHUNK = 512  # rows in a message, about 100 kB
 
 @dataclass
 class Cursor:
-    """One page. `row` and `event` are the next that it gets; it may begin anywhere, to go on after a broken connection."""
+    """One page.
+
+    `row` and `event` are the next that it gets; it may begin anywhere, to go on after a broken
+    connection.
+    """
 
     live: Live
     row: int = 0

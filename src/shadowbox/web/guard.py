@@ -1,8 +1,9 @@
 """Who may ask at all. In front of every page and socket, and the one place that sets security headers.
 
-A browser is a way in: a foreign page may post to this server, open sockets to it, or get a name of its own to point here
-(DNS rebinding). So the Host must be an address, localhost or this machine, and whoever brings an Origin must come from
-here. Where the server listens to more than this machine, every request needs the token, too.
+A browser is a way in: a foreign page may post to this server, open sockets to it, or get a name of
+its own to point here (DNS rebinding). So the Host must be an address, localhost or this machine,
+and whoever brings an Origin must come from here. Where the server listens to more than this
+machine, every request needs the token, too.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ log = logging.getLogger(__name__)
 class Guard:
     """An ASGI application around another one. `refuse` builds the page that says why."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, refuse: Callable[[int, str], Response]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, token: str | None, refuse: Callable[[int, str], Response]
+    ) -> None:
         self.app, self.token, self.refuse = app, token, refuse
         self.names = {"localhost", socket.gethostname().lower()}
 
@@ -51,7 +54,9 @@ class Guard:
             return
         headers = Headers(scope=scope)
         method = scope.get("method", "GET")
-        problem = self._stranger(headers, must_be_ours=scope["type"] == "websocket" or method not in SAFE)
+        problem = self._stranger(
+            headers, must_be_ours=scope["type"] == "websocket" or method not in SAFE
+        )
         response = None
         if problem:
             response = self.refuse(403, problem)
@@ -62,7 +67,9 @@ class Guard:
             return
         if response.status_code >= 400:
             client = (scope.get("client") or ("somebody",))[0]
-            log.warning("refused %s %.200r of %s: %d", method, scope["path"], client, response.status_code)
+            log.warning(
+                "refused %s %.200r of %s: %d", method, scope["path"], client, response.status_code
+            )
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -74,7 +81,11 @@ class Guard:
         if not self._known(host):
             return "This server answers to its address, to localhost and to the name of its machine, to no other name."
         origin = headers.get("origin")
-        if must_be_ours and origin is not None and (origin == "null" or urlsplit(origin).netloc.lower() != host.lower()):
+        if (
+            must_be_ours
+            and origin is not None
+            and (origin == "null" or urlsplit(origin).netloc.lower() != host.lower())
+        ):
             return "This came from a page of another server."
         return ""
 
@@ -89,14 +100,22 @@ class Guard:
         return True
 
     def _asked_for_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
-        """None for those who have it; those who bring it in the address get it as a cookie, and an address without it."""
+        """None for those who have it.
+
+        Those who bring it in the address get it as a cookie, and an address without it.
+        """
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         brought = [value for name, value in query if name == "token"]
         name = cookie_name(token)
-        if _cookie(headers.get("cookie", ""), name) is not None and _same(_cookie(headers["cookie"], name) or "", token):
+        if _cookie(headers.get("cookie", ""), name) is not None and _same(
+            _cookie(headers["cookie"], name) or "", token
+        ):
             return None
         if not brought or not _same(brought[0], token):
-            return self.refuse(401, "This server needs its token: open the address that was printed when it was started.")
+            return self.refuse(
+                401,
+                "This server needs its token: open the address that was printed when it was started.",
+            )
         if scope["type"] == "websocket":
             return None
         rest = urlencode([(key, value) for key, value in query if key != "token"])

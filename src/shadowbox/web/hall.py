@@ -21,7 +21,8 @@ MOST_RUNNING = 8
 MOST_FINISHED = 16  # kept to be looked at; a match of brawl takes half a megabyte
 MOST_STUCK = 4  # threads that wait for an agent that never answers
 MOST_PAGES = 200  # that watch, over all matches
-LONELY = 60.0  # seconds that a paused match waits without a page, and a person's match without the person
+# seconds that a paused match waits without a page, and a person's match without the person
+LONELY = 60.0
 TICK = 0.25  # seconds between looks at the clocks
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,10 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """A match that somebody wants; `seat` is where a person sits, and the text there is their name."""
+    """A match that somebody wants.
+
+    `seat` is where a person sits, and the text there is their name.
+    """
 
     p0: str
     p1: str
@@ -138,7 +142,9 @@ class Hall:
         if sum(not live.over for live in lives) >= MOST_RUNNING:
             raise UsageError(f"{MOST_RUNNING} matches are being played; wait until one is over")
         if sum(live.stuck for live in lives) >= MOST_STUCK:
-            raise UsageError(f"{MOST_STUCK} agents have not answered since their matches ended: start the server anew")
+            raise UsageError(
+                f"{MOST_STUCK} agents have not answered since their matches ended: start the server anew"
+            )
 
     def _made(self, wish: Wish, notify: Any) -> tuple[Live, Person | None]:
         person = None if wish.seat is None else Person(self.game.schema)
@@ -150,8 +156,11 @@ class Hall:
             players.append(person_name(text) if sits else text)
         options = {"stage": wish.stage} if wish.stage else {}
         world = specs.world(self.game.name, self.game, 1, **options)
-        seed = wish.seed if wish.seed is not None else stable_hash(secrets.token_bytes(8)) >> 44  # 20 bits: people type it
-        live = Live(self.game, world, agents, players, seed, notify=notify, paused=person is not None)
+        # 20 bits: people type it
+        seed = wish.seed if wish.seed is not None else stable_hash(secrets.token_bytes(8)) >> 44
+        live = Live(
+            self.game, world, agents, players, seed, notify=notify, paused=person is not None
+        )
         return live, person
 
     def _break_off_if_left(self, table: Table) -> None:
@@ -178,7 +187,10 @@ class Hall:
         meta = {**episode.meta, "person": table.seat}
         try:
             with Writer(
-                self.out, self.game.schema, event_kinds=self.game.event_kinds, made={"serve": self.game.name}
+                self.out,
+                self.game.schema,
+                event_kinds=self.game.event_kinds,
+                made={"serve": self.game.name},
             ) as writer:
                 number = writer.add(type(episode)(episode.columns, meta, episode.events))
         except ShadowboxError as error:
@@ -187,7 +199,11 @@ class Hall:
         return f"{self.out}#{number}"
 
     def _forget(self) -> None:
-        over = [number for number, table in self.tables.items() if table.live.over and not table.live.stuck]
+        over = [
+            number
+            for number, table in self.tables.items()
+            if table.live.over and not table.live.stuck
+        ]
         unwatched = [number for number in over if not self.tables[number].pages]
         for number in unwatched[: max(0, len(over) - MOST_FINISHED)]:
             del self.tables[number]

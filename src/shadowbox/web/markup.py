@@ -1,4 +1,7 @@
-"""Markup of the pages: elements out of texts, and the frame around each page. Nothing else makes tags."""
+"""Markup of the pages: elements out of texts, and the frame around each page.
+
+Nothing else makes tags.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,11 @@ VOID = ("input", "link", "meta")
 
 
 def element(tag: str, /, *children: str, **attributes: str | int | bool | None) -> Html:
-    """One element. Texts are escaped; attributes that are None or False are left out, `class_` and `data_x` as in HTML."""
+    """One element.
+
+    Texts are escaped; attributes that are None or False are left out, `class_` and `data_x` as in
+    HTML.
+    """
     parts = [tag]
     for name, value in attributes.items():
         key = name.rstrip("_").replace("_", "-")
@@ -32,10 +39,22 @@ def element(tag: str, /, *children: str, **attributes: str | int | bool | None) 
     return Html(f"<{' '.join(parts)}>" + ("" if tag in VOID else f"{inside}</{tag}>"))
 
 
-def framed(title: str, current: str, blocks: Iterable[str], *, module: str = "", wide: bool = False, **data: str | int) -> str:
-    """A whole page. `current` is its place in the navigation, `module` its script; `data` is what the script reads."""
+def framed(
+    title: str,
+    current: str,
+    blocks: Iterable[str],
+    *,
+    module: str = "",
+    wide: bool = False,
+    **data: str | int,
+) -> str:
+    """A whole page.
+
+    `current` is its place in the navigation, `module` its script; `data` is what the script reads.
+    """
     links = (
-        element("a", name, href=address, aria_current="page" if address == current else None) for address, name in NAVIGATION
+        element("a", name, href=address, aria_current="page" if address == current else None)
+        for address, name in NAVIGATION
     )
     head = element(
         "head",
@@ -49,12 +68,17 @@ def framed(title: str, current: str, blocks: Iterable[str], *, module: str = "",
     )
     body = element(
         "body",
-        element("header", element("a", "Shadowbox", href="/", class_="brand"), element("nav", *links, aria_label="pages")),
+        element(
+            "header",
+            element("a", "Shadowbox", href="/", class_="brand"),
+            element("nav", *links, aria_label="pages"),
+        ),
         element("main", *blocks, class_="wide-page" if wide else None),
         **{f"data_{name}": value for name, value in data.items()},
     )
     text = "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
-    return text.encode(errors="backslashreplace").decode()  # half a surrogate pair, which JSON and YAML can name, is no text
+    # half a surrogate pair, which JSON and YAML can name, is no text
+    return text.encode(errors="backslashreplace").decode()
 
 
 def link(address: str, *words: str) -> Html:
@@ -69,4 +93,6 @@ def command(text: str) -> Html:
 
 def empty(sentence: str, then: str, example: str) -> Html:
     """What stands where there is nothing yet: what is missing, and the command that makes it."""
-    return element("section", element("p", sentence), element("p", then), command(example), class_="empty")
+    return element(
+        "section", element("p", sentence), element("p", then), command(example), class_="empty"
+    )

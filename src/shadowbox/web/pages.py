@@ -16,8 +16,13 @@ LONGEST_SPEC = 200
 
 
 def arena(site: Site, given: Mapping[str, str]) -> str:
-    """Choose who plays, and see what is being played. `given` are values of the form, from the address."""
-    first, second = (given.get(f"p{seat}") or _first(site, name) for seat, name in enumerate(("based", "random")))
+    """Choose who plays, and see what is being played.
+
+    `given` are values of the form, from the address.
+    """
+    first, second = (
+        given.get(f"p{seat}") or _first(site, name) for seat, name in enumerate(("based", "random"))
+    )
     form = element(
         "form",
         element("div", _spec("p0", "First", first, "p1"), element("span", "against", class_="versus"),
@@ -30,11 +35,17 @@ def arena(site: Site, given: Mapping[str, str]) -> str:
     blocks = [
         element("h1", "Arena"),
         element(
-            "p", f"Two agents, one match of {site.game.name}. It runs here; everybody who opens its page watches the same."
+            "p",
+            f"Two agents, one match of {site.game.name}. It runs here; everybody who opens its page watches the same.",
         ),
         form,
         heading("Matches of this server"),
-        element("div", element("p", "Nobody has played yet.", class_="soft"), id="matches", aria_live="polite"),
+        element(
+            "div",
+            element("p", "Nobody has played yet.", class_="soft"),
+            id="matches",
+            aria_live="polite",
+        ),
     ]
     return framed("Arena", "/", blocks, module="arena")
 
@@ -55,21 +66,44 @@ def live(table: Table) -> str:
 def play(site: Site, given: Mapping[str, str]) -> str:
     """Somebody plays: who against whom, and with which keys."""
     opponent = given.get("p1") or _first(site, "based")
-    seat = _field("Your seat", _select("seat", [("0", "first (blue)"), ("1", "second (orange)")], given.get("seat", "0")))
-    name = element("input", name="name", maxlength=LONGEST_NAME, placeholder="person", autocomplete="nickname")
+    seat = _field(
+        "Your seat",
+        _select("seat", [("0", "first (blue)"), ("1", "second (orange)")], given.get("seat", "0")),
+    )
+    name = element(
+        "input", name="name", maxlength=LONGEST_NAME, placeholder="person", autocomplete="nickname"
+    )
     form = element(
         "form",
-        element("div", _field("Your name", name), seat, _spec("opponent", "Against", opponent), class_="pair"),
-        element("div", _stage(site, given), _seed(given), element("button", "Play", type="submit", class_="go"), class_="row"),
+        element(
+            "div",
+            _field("Your name", name),
+            seat,
+            _spec("opponent", "Against", opponent),
+            class_="pair",
+        ),
+        element(
+            "div",
+            _stage(site, given),
+            _seed(given),
+            element("button", "Play", type="submit", class_="go"),
+            class_="row",
+        ),
         _message(),
         _known_agents(site),
         id="start",
     )
     fields = site.game.schema.controls.fields
-    keys = [_binding(f"{site.game.schema.controls.name}/{field.name}", field.name, field.doc) for field in fields]
+    keys = [
+        _binding(f"{site.game.schema.controls.name}/{field.name}", field.name, field.doc)
+        for field in fields
+    ]
     blocks = [
         element("h1", "Play"),
-        element("p", "You against an agent, with a keyboard or a gamepad. What you play is stored, and can be learned from."),
+        element(
+            "p",
+            "You against an agent, with a keyboard or a gamepad. What you play is stored, and can be learned from.",
+        ),
         form,
         element(
             "div",
@@ -79,26 +113,46 @@ def play(site: Site, given: Mapping[str, str]) -> str:
             id="stage",
             hidden=True,
         ),
-        element("section", element("div", id="again"), _lead(), _told(), id="table", class_="under", hidden=True),
+        element(
+            "section",
+            element("div", id="again"),
+            _lead(),
+            _told(),
+            id="table",
+            class_="under",
+            hidden=True,
+        ),
         element(
             "section",
             heading("Keys"),
-            element("p", "Press a button below, then the key or the gamepad's button that you want. Kept in this browser."),
+            element(
+                "p",
+                "Press a button below, then the key or the gamepad's button that you want. Kept in this browser.",
+            ),
             element("div", *keys, class_="bindings"),
             element("button", "Back to the first ones", type="button", id="defaults"),
             element("p", "No gamepad seen; press one of its buttons.", id="gamepad", class_="soft"),
             id="keys",
         ),
     ]
-    return framed("Play", "/play", blocks, module="play", controls=" ".join(site.game.schema.control_keys))
+    return framed(
+        "Play", "/play", blocks, module="play", controls=" ".join(site.game.schema.control_keys)
+    )
 
 
 def refused(status: int, words: str) -> str:
     """What, where, what to do."""
-    title = {401: "A token is needed", 403: "Refused", 404: "Not here", 500: "A mistake of Shadowbox"}.get(
-        status, "Not possible"
+    title = {
+        401: "A token is needed",
+        403: "Refused",
+        404: "Not here",
+        500: "A mistake of Shadowbox",
+    }.get(status, "Not possible")
+    return framed(
+        title,
+        "",
+        [element("h1", title), element("p", words), element("p", link("/", "Back to the Arena"))],
     )
-    return framed(title, "", [element("h1", title), element("p", words), element("p", link("/", "Back to the Arena"))])
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------
@@ -117,16 +171,30 @@ def _spec(name: str, label: str, value: str, side: str = "") -> Html:
 def _stage(site: Site, given: Mapping[str, str]) -> Html:
     if len(site.stages) < 2:
         return Html()
-    return _field("Stage", _select("stage", [(name, name) for name in site.stages], given.get("stage", "")))
+    return _field(
+        "Stage", _select("stage", [(name, name) for name in site.stages], given.get("stage", ""))
+    )
 
 
 def _select(name: str, options: list[tuple[str, str]], chosen: str) -> Html:
-    return element("select", *(element("option", w, value=v, selected=v == chosen) for v, w in options), name=name)
+    return element(
+        "select",
+        *(element("option", w, value=v, selected=v == chosen) for v, w in options),
+        name=name,
+    )
 
 
 def _seed(given: Mapping[str, str]) -> Html:
     seed = given.get("seed", "")
-    made = element("input", name="seed", value=seed, inputmode="numeric", pattern="[0-9]{1,15}", placeholder="any", size=10)
+    made = element(
+        "input",
+        name="seed",
+        value=seed,
+        inputmode="numeric",
+        pattern="[0-9]{1,15}",
+        placeholder="any",
+        size=10,
+    )
     return _field("Seed", made)
 
 
@@ -135,7 +203,11 @@ def _first(site: Site, name: str) -> str:
 
 
 def _known_agents(site: Site) -> Html:
-    return element("datalist", *(element("option", value=name) for name in (*site.agents, *site.trained)), id="agents")
+    return element(
+        "datalist",
+        *(element("option", value=name) for name in (*site.agents, *site.trained)),
+        id="agents",
+    )
 
 
 def _message() -> Html:
@@ -158,8 +230,16 @@ def _lead() -> Html:
 
 def _marks(table: Table) -> list[Html]:
     """What everybody should know of who plays; once a match is over, it stands among its facts."""
-    found = [] if table.live.over else zip(table.live.players, map(mark_of, table.live.agents), strict=True)
-    return [sentence(badge("gate failed", "bad"), " ", code(name), f" {mark}.") for name, mark in found if mark]
+    found = (
+        []
+        if table.live.over
+        else zip(table.live.players, map(mark_of, table.live.agents), strict=True)
+    )
+    return [
+        sentence(badge("gate failed", "bad"), " ", code(name), f" {mark}.")
+        for name, mark in found
+        if mark
+    ]
 
 
 def _told() -> Html:
@@ -167,5 +247,7 @@ def _told() -> Html:
 
 
 def _binding(key: str, name: str, doc: str) -> Html:
-    button = element("button", "…", type="button", data_control=key, aria_label=f"key for {name}: {doc}")
+    button = element(
+        "button", "…", type="button", data_control=key, aria_label=f"key for {name}: {doc}"
+    )
     return element("div", button, element("span", doc or name), class_="binding")

@@ -24,15 +24,22 @@ def person_name(typed: str) -> str:
 def playable(schema: Schema) -> bool:
     """Whether keys are enough to play: every control is a flag, one for each player."""
     fields = schema.controls.fields
-    return schema.controls.slots == schema.players and all(isinstance(field, Flag) for field in fields)
+    return schema.controls.slots == schema.players and all(
+        isinstance(field, Flag) for field in fields
+    )
 
 
 class Person:
-    """Presses what is held. A key that went down and up between two frames counts for one: nobody types in frames."""
+    """Presses what is held.
+
+    A key that went down and up between two frames counts for one: nobody types in frames.
+    """
 
     def __init__(self, schema: Schema) -> None:
         if not playable(schema):
-            raise UsageError(f"{schema.name} has controls that are no keys, so nobody can play it here")
+            raise UsageError(
+                f"{schema.name} has controls that are no keys, so nobody can play it here"
+            )
         self.keys = frozenset(schema.control_keys)
         self._held: frozenset[str] = frozenset()
         self._pressed: frozenset[str] = frozenset()
@@ -41,11 +48,15 @@ class Person:
         """These keys are down now, and no others."""
         held = frozenset(keys)
         if unknown := held - self.keys:
-            raise UsageError(f"there is no key {sorted(unknown)[0][:60]!r}; the keys are {', '.join(sorted(self.keys))}")
+            raise UsageError(
+                f"there is no key {sorted(unknown)[0][:60]!r}; the keys are {', '.join(sorted(self.keys))}"
+            )
         self._pressed |= held
         self._held = held
 
-    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+    def start(
+        self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
+    ) -> Any:
         """A person remembers by themselves."""
         return None
 

@@ -31,7 +31,10 @@ class NoRun(ShadowboxError):
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """Name -> folder of each run. What a page asks for is looked up here and never becomes part of a path."""
+    """Name -> folder of each run.
+
+    What a page asks for is looked up here and never becomes part of a path.
+    """
     return {path.relative_to(folder).as_posix(): path for path in _folders(folder, DEPTH)}
 
 
@@ -53,7 +56,10 @@ def facts_of(run: Path) -> dict[str, Any]:
 
 
 def state_of(run: Path, facts: dict[str, Any], events: Iterable[Line]) -> str:
-    """`running`, `silent`, `finished`, `early stop`, `called off` or `stopped`. Only a saved run has its end in `run.json`."""
+    """`running`, `silent`, `finished`, `early stop`, `called off` or `stopped`.
+
+    Only a saved run has its end in `run.json`.
+    """
     status = facts.get("status")
     if status in OVER:
         return str(status)
@@ -144,7 +150,11 @@ class Follower:
             stat = self.path.stat()
         except OSError:
             return self._reset(-1)
-        return self._reset(stat.st_ino) if stat.st_ino != self.inode or stat.st_size < self.offset else False
+        return (
+            self._reset(stat.st_ino)
+            if stat.st_ino != self.inode or stat.st_size < self.offset
+            else False
+        )
 
     def lines(self) -> Iterator[Line]:
         """What came since."""
@@ -164,7 +174,10 @@ class Follower:
                 if line is not None:
                     yield line
                 else:
-                    self.damaged = self.damaged or f"{self.path.name} is damaged: line {self.number} is no JSON object"
+                    self.damaged = (
+                        self.damaged
+                        or f"{self.path.name} is damaged: line {self.number} is no JSON object"
+                    )
 
     def _reset(self, inode: int) -> bool:
         changed = inode != self.inode or self.offset > 0
@@ -185,7 +198,10 @@ class RunLog:
         self._forget_events()
 
     def news(self, facts: dict[str, Any], after: int, events: int) -> dict[str, Any]:
-        """Points of steps after `after`; the events, too, unless the page has seen that many. Plain data."""
+        """Points of steps after `after`; the events, too, unless the page has seen that many.
+
+        Plain data.
+        """
         with self._lock:
             self._read()
             curves = {kind: _columns(thinned.after(after)) for kind, thinned in self.kinds.items()}
@@ -200,7 +216,9 @@ class RunLog:
                 "every": max((thinned.every for thinned in self.kinds.values()), default=1),
                 "time": self.time,
                 "happened": self.happened,
-                "damaged": [words for words in (self._metrics.damaged, self._events.damaged) if words],
+                "damaged": [
+                    words for words in (self._metrics.damaged, self._events.damaged) if words
+                ],
             }
 
     def _read(self) -> None:
@@ -219,15 +237,26 @@ class RunLog:
 
     def _take(self, line: Line) -> None:
         kind, step, wall = line.get("kind"), line.get("step"), number(line.get("wall"))
-        if not isinstance(kind, str) or not isinstance(step, int) or not 0 <= step < 2**53 or wall is None:
+        if (
+            not isinstance(kind, str)
+            or not isinstance(step, int)
+            or not 0 <= step < 2**53
+            or wall is None
+        ):
             self._metrics.damaged = self._metrics.damaged or (
                 f"{METRICS} is damaged: line {self._metrics.number} has no kind, step or wall"
             )
             return
         resumed = max((begun for begun in self.begun if begun <= wall), default=wall)
-        self.elapsed += max(0.0, wall - (resumed if self.before is None else max(resumed, self.before)))
+        self.elapsed += max(
+            0.0, wall - (resumed if self.before is None else max(resumed, self.before))
+        )
         self.before, self.step = wall, step
-        figures = {name: number(value) for name, value in line.items() if name not in ("kind", "step", "wall", "epoch")}
+        figures = {
+            name: number(value)
+            for name, value in line.items()
+            if name not in ("kind", "step", "wall", "epoch")
+        }
         for name in [name for name in figures if name.startswith("time/")]:
             part = name.removeprefix("time/")
             self.time[part] = self.time.get(part, 0.0) + (figures.pop(name) or 0.0)
@@ -263,7 +292,8 @@ class Logs:
 
 def number(value: Any) -> float | None:
     """A finite number of a file, or None."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # NaN is not, either
+    # NaN is not, either
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     return float(value) if fits else None
 
 
@@ -272,7 +302,9 @@ def number(value: Any) -> float | None:
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
     try:
-        inside = sorted(path for path in folder.iterdir() if path.name.isprintable() and os.path.isdir(path))
+        inside = sorted(
+            path for path in folder.iterdir() if path.name.isprintable() and os.path.isdir(path)
+        )
     except OSError:
         return
     for path in inside:
@@ -298,11 +330,19 @@ def _sendable(data: Any) -> None:
 
 
 def _event(line: Line) -> Line:
-    """What a page needs of an event; of a rule that fired also what it did, and the figures that it looked at."""
-    found: Line = {"step": number(line.get("step"))} | {key: str(line.get(key, ""))[:500] for key in ("event", "text")}
+    """What a page needs of an event.
+
+    Of a rule that fired also what it did, and the figures that it looked at.
+    """
+    found: Line = {"step": number(line.get("step"))} | {
+        key: str(line.get(key, ""))[:500] for key in ("event", "text")
+    }
     figures = line.get("figures")
     if line.get("event") == "rule" and isinstance(figures, dict):
-        found |= {"action": str(line.get("action", ""))[:20], "metrics": [str(name)[:200] for name in list(figures)[:20]]}
+        found |= {
+            "action": str(line.get("action", ""))[:20],
+            "metrics": [str(name)[:200] for name in list(figures)[:20]],
+        }
     return found
 
 

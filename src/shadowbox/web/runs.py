@@ -44,9 +44,23 @@ def runs(site: Site) -> str:
         listed = table(head, [_summary(name, path) for name, path in found], left=5)
         go = element("button", "Compare", type="submit")
         hint = element("p", f"Mark up to {MOST} runs to see them over each other.", class_="soft")
-        blocks.append(element("form", listed, element("div", go, hint, class_="row"), action="/runs/compare", class_="runs"))
+        blocks.append(
+            element(
+                "form",
+                listed,
+                element("div", go, hint, class_="row"),
+                action="/runs/compare",
+                class_="runs",
+            )
+        )
     else:
-        blocks.append(empty("Nothing was trained yet.", "This trains a policy, and it is listed here:", _train(site)))
+        blocks.append(
+            empty(
+                "Nothing was trained yet.",
+                "This trains a policy, and it is listed here:",
+                _train(site),
+            )
+        )
     return framed("Runs", "/runs", blocks, module="web")
 
 
@@ -60,7 +74,10 @@ def run(site: Site, name: str) -> str:
         element("p", _verdict(known), id="verdict"),
         *_figures(),
         heading("Where the time went"),
-        element("p", "Seconds of the training loop by part; on a GPU the work of forward and backward shows as wait."),
+        element(
+            "p",
+            "Seconds of the training loop by part; on a GPU the work of forward and backward shows as wait.",
+        ),
         element("div", id="time"),
         heading("What happened"),
         element("div", id="events"),
@@ -76,7 +93,9 @@ def compare(site: Site, names: list[str]) -> str:
     """Several on the same axes."""
     names = list(dict.fromkeys(names))
     if not 1 <= len(names) <= MOST:
-        raise UsageError(f"From 1 to {MOST} runs can be compared, these are {len(names)}; mark them in the list of runs.")
+        raise UsageError(
+            f"From 1 to {MOST} runs can be compared, these are {len(names)}; mark them in the list of runs."
+        )
     known = {name: runlog.facts_of(_found(site, name)) for name in names}
     rows = [
         [
@@ -93,7 +112,10 @@ def compare(site: Site, names: list[str]) -> str:
     if not same:
         warning = "They were trained and validated on different data: what they score says little about which is better."
         blocks.append(element("p", badge("different data", "bad"), " ", warning))
-    blocks += [table(["run", "best", "data", "its settings", "parameters"], rows, left=4), *_figures()]
+    blocks += [
+        table(["run", "best", "data", "its settings", "parameters"], rows, left=4),
+        *_figures(),
+    ]
     sources = json.dumps([_sources(name, facts) for name, facts in known.items()])
     return framed("Runs compared", "/runs", blocks, module="runs", runs=sources, floors=int(same))
 
@@ -121,7 +143,11 @@ def _address(name: str) -> str:
 
 def _sources(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
     """What the script follows, and the lines that the run's card draws across its curves."""
-    return {"name": name, "source": f"{_address(name)}/metrics.json", "levels": levels.of_run(known)}
+    return {
+        "name": name,
+        "source": f"{_address(name)}/metrics.json",
+        "levels": levels.of_run(known),
+    }
 
 
 def _train(site: Site) -> str:
@@ -133,7 +159,9 @@ def _figures() -> list[str]:
     """Where the script draws, and the switch between its two axes."""
     options = [
         element(
-            "label", element("input", type="radio", name="axis", value=value, checked=value == "step"), element("span", word)
+            "label",
+            element("input", type="radio", name="axis", value=value, checked=value == "step"),
+            element("span", word),
         )
         for value, word in (("step", "Steps"), ("seconds", "Wall time"))
     ]
@@ -142,7 +170,10 @@ def _figures() -> list[str]:
         element("fieldset", legend, *options, class_="switch"),
         element("p", id="damage", class_="message"),
         element("div", element("p", "Reading the log…", class_="soft"), id="curves"),
-        element("noscript", element("p", "The curves are drawn by a script, which this browser does not run.")),
+        element(
+            "noscript",
+            element("p", "The curves are drawn by a script, which this browser does not run."),
+        ),
     ]
 
 
@@ -159,13 +190,25 @@ def _summary(name: str, path: Path) -> list[str]:
         spent += max(0.0, wall - runlog.time_of(path / FACTS))
     mark = element("input", type="checkbox", name="run", value=name, aria_label=f"compare {name}")
     shown = badge(state, TONES[state])
-    return [mark, link(_address(name), code(name)), shown, _best(known), _data(known), _count(step), duration(spent)]
+    return [
+        mark,
+        link(_address(name), code(name)),
+        shown,
+        _best(known),
+        _data(known),
+        _count(step),
+        duration(spent),
+    ]
 
 
 def _verdict(known: Mapping[str, Any]) -> str:
     """One sentence: whether it beats what needs no learning."""
     best = _part(known, "best")
-    value, score, floors = number(best.get("value")), str(best.get("score", "")), _part(best, "baselines")
+    value, score, floors = (
+        number(best.get("value")),
+        str(best.get("score", "")),
+        _part(best, "baselines"),
+    )
     if value is None:
         return "It was not validated yet."
     said = f"The best checkpoint has {plain(score)} {value:.4g} at step {_count(best.get('step'))}"
@@ -178,7 +221,9 @@ def _best(known: Mapping[str, Any]) -> Html:
     value = number(best.get("value"))
     if value is None:
         return element("span", "not yet", class_="soft")
-    return Html(f"{element('span', f'{value:.4g} ')}{element('small', plain(str(best.get('score', ''))))}")
+    return Html(
+        f"{element('span', f'{value:.4g} ')}{element('small', plain(str(best.get('score', ''))))}"
+    )
 
 
 def _data(known: Mapping[str, Any]) -> str:
@@ -190,7 +235,9 @@ def _changes(mine: Mapping[str, Any], all_facts: Iterable[Mapping[str, Any]]) ->
     """The settings in which the runs differ."""
     configs = [_part(facts, "config") for facts in all_facts]
     own = _part(mine, "config")
-    different = [name for name, value in own.items() if any(config.get(name) != value for config in configs)]
+    different = [
+        name for name, value in own.items() if any(config.get(name) != value for config in configs)
+    ]
     return ", ".join(f"{name} {_text(own[name])}" for name in different) or "-"
 
 
@@ -199,17 +246,31 @@ def _facts(known: Mapping[str, Any]) -> list[tuple[str, str]]:
     for key, name in NAMES.items():
         value = known.get(key)
         if value is not None:
-            rows.append((name, code(_text(value)) if key in HASHES or key == "store" else _text(value)))
+            rows.append(
+                (name, code(_text(value)) if key in HASHES or key == "store" else _text(value))
+            )
     rows += [(name, _text(value)) for name, value in _part(known, "versions").items()]
     machine = _part(known, "machine")
     rows += [(name.removesuffix("_bytes"), _amount(name, value)) for name, value in machine.items()]
     rows += [(f"cost: {name.removesuffix('_bytes').removesuffix('_s')}", _amount(name, value))
              for name, value in _part(known, "cost").items()]  # fmt: skip
     parent = _part(known, "parent")
-    rows.append(("parent", code(_text(parent.get("spec", "?"))) if parent else "none: it began with random weights"))
+    rows.append(
+        (
+            "parent",
+            code(_text(parent.get("spec", "?")))
+            if parent
+            else "none: it began with random weights",
+        )
+    )
     lineage = known.get("lineage")
     if isinstance(lineage, list) and len(lineage) > 1:
-        rows.append(("lineage", code(" > ".join(str(one.get("spec")) for one in lineage if isinstance(one, dict)))))
+        rows.append(
+            (
+                "lineage",
+                code(" > ".join(str(one.get("spec")) for one in lineage if isinstance(one, dict))),
+            )
+        )
     return rows
 
 
@@ -218,7 +279,14 @@ def _promise(site: Site, known: Mapping[str, Any]) -> list[tuple[str, str]]:
     name = known.get("card")
     if not isinstance(name, str):
         return []
-    return [("card", link(cards.address(name), code(name)) if name in cards.found(site.cards) else code(name))]
+    return [
+        (
+            "card",
+            link(cards.address(name), code(name))
+            if name in cards.found(site.cards)
+            else code(name),
+        )
+    ]
 
 
 def _flat(data: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -232,7 +300,13 @@ def duration(seconds: float) -> str:
     """Seconds as people say them."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )
 
 
 def plain(name: str) -> str:

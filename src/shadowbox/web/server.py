@@ -9,7 +9,8 @@ from typing import Any
 
 from shadowbox.errors import UsageError
 
-SENT_AHEAD = 64 << 10  # bytes that the kernel keeps for one slow page; otherwise it takes megabytes before we notice
+# bytes that the kernel keeps for one slow page; otherwise it takes megabytes before we notice
+SENT_AHEAD = 64 << 10
 LARGEST_MESSAGE = 4096  # bytes from a page
 SHORTEST_TOKEN = 12
 
@@ -25,7 +26,9 @@ def listen(host: str, port: int) -> socket.socket:
         made.listen(128)
     except OSError as error:
         why = error.strerror or str(error)
-        raise UsageError(f"{host} port {port} cannot be listened to: {why}; --port 0 takes any that is free") from error
+        raise UsageError(
+            f"{host} port {port} cannot be listened to: {why}; --port 0 takes any that is free"
+        ) from error
     return made
 
 
@@ -39,7 +42,9 @@ def address(made: socket.socket, token: str | None) -> str:
 
 def token_for(host: str, given: str | None) -> str | None:
     """The token that everybody must have: none on this machine alone, unless one was given."""
-    if given is not None and (len(given) < SHORTEST_TOKEN or not given.isalnum() or not given.isascii()):
+    if given is not None and (
+        len(given) < SHORTEST_TOKEN or not given.isalnum() or not given.isascii()
+    ):
         raise UsageError(
             f"a token has at least {SHORTEST_TOKEN} letters and digits; without --token one is made where it is needed"
         )
@@ -56,7 +61,8 @@ def run(app: Any, made: socket.socket) -> None:
         access_log=False,
         server_header=False,
         ws_max_size=LARGEST_MESSAGE,
-        ws_per_message_deflate=False,  # costs more time and memory a page than it saves on this machine
+        # costs more time and memory a page than it saves on this machine
+        ws_per_message_deflate=False,
         limit_concurrency=400,  # connections; more are told to come later
         timeout_graceful_shutdown=2,
         lifespan="on",

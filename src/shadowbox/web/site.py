@@ -44,5 +44,11 @@ class Site:
     @cached_property
     def stages(self) -> list[str]:
         """The stages of the game's world: the names of its choice called `stage`; none where it has no such choice."""
-        fields = (column.field for key, column in self.game.schema.columns.items() if key.endswith("/stage"))
-        return next((list(field.names) for field in fields if isinstance(field, Choice) and field.names), [])
+        fields = (
+            column.field
+            for key, column in self.game.schema.columns.items()
+            if key.endswith("/stage")
+        )
+        return next(
+            (list(field.names) for field in fields if isinstance(field, Choice) and field.names), []
+        )

@@ -94,7 +94,9 @@ class Page:
             event_kinds=game.event_kinds,
             event_whats=game.event_whats,
         )
-        await self.send(say("hello", **greeting, match=table.number, seed=live.seed, person=table.seat))
+        await self.send(
+            say("hello", **greeting, match=table.number, seed=live.seed, person=table.seat)
+        )
         stored = False
         while True:
             news, began = table.pulse.next, time.monotonic()
@@ -133,7 +135,9 @@ class Page:
                 message = parse(text)
             except UsageError as error:
                 client = self.socket.client.host if self.socket.client else "somebody"
-                log.warning("match %d: refused a message of %s: %s", self.table.number, client, error)
+                log.warning(
+                    "match %d: refused a message of %s: %s", self.table.number, client, error
+                )
                 await self.send(say("refused", why=str(error)))
                 await self.socket.close(NOT_ALLOWED, "this is no message")
                 return
@@ -181,4 +185,8 @@ class Page:
 
 
 def _count(text: Any) -> int:
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return (
+        int(text)
+        if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10
+        else 0
+    )

@@ -36,9 +36,15 @@ def matches(site: Site, shelf: int | None, page: int) -> str:
             blocks += _listing(number, path, page)
     if not shelves:
         play = f"shadowbox record {site.game.name} --p0 based --p1 random --matches 20 --out data/{site.game.name}"
-        blocks.append(empty("No store is shown here.", "Record some matches, and name the store:", play))
+        blocks.append(
+            empty("No store is shown here.", "Record some matches, and name the store:", play)
+        )
         blocks.append(command(f"shadowbox serve data/{site.game.name}"))
-        blocks.append(element("p", "Or ", link("/play", "play one yourself"), ": it is stored, and listed here."))
+        blocks.append(
+            element(
+                "p", "Or ", link("/play", "play one yourself"), ": it is stored, and listed here."
+            )
+        )
     return framed("Matches", "/matches", blocks, module="web")
 
 
@@ -46,7 +52,12 @@ def match(site: Site, shelf: int, number: int) -> str:
     """The page of one match; its script fetches `match_data`."""
     store, game = _opened(site, shelf, number)
     meta = store.meta_of(number)
-    more = element("a", "This match as one file that works offline", href=f"/matches/{shelf}/{number}.html", download=True)
+    more = element(
+        "a",
+        "This match as one file that works offline",
+        href=f"/matches/{shelf}/{number}.html",
+        download=True,
+    )
     below = below_the_viewer(game, store.episode(number), [("store", f"{store.path}#{number}")])
     blocks: list[str] = [
         element("match-viewer", keys="page"),
@@ -55,7 +66,14 @@ def match(site: Site, shelf: int, number: int) -> str:
         element("section", *below, class_="column"),
     ]
     title = " against ".join(_players(meta)) or f"{store.path}#{number}"
-    return framed(title, "/matches", blocks, module="stored", wide=True, source=f"/matches/{shelf}/{number}.json")
+    return framed(
+        title,
+        "/matches",
+        blocks,
+        module="stored",
+        wide=True,
+        source=f"/matches/{shelf}/{number}.json",
+    )
 
 
 def match_data(site: Site, shelf: int, number: int) -> dict[str, Any]:
@@ -89,7 +107,9 @@ def _opened(site: Site, shelf: int, number: int) -> tuple[Store, Game]:
         raise NotHere(f"{path} has no match {number}: it holds {len(store)}, numbered from 0.")
     game = site.known(store.schema.name)
     if game is None or game.scene is None:
-        raise NotHere(f"{path} is of the game '{store.schema.name}', which this server cannot draw.")
+        raise NotHere(
+            f"{path} is of the game '{store.schema.name}', which this server cannot draw."
+        )
     return store, game
 
 
@@ -106,7 +126,9 @@ def _listing(shelf: int, path: Path, page: int) -> list[str]:
     if not rows:
         return [head, element("p", "No match here.", class_="soft")]
     said = element(
-        "p", f"{len(store):,} matches of {store.schema.name}; {numbers[-1]} to {numbers[0]} are shown.", class_="soft"
+        "p",
+        f"{len(store):,} matches of {store.schema.name}; {numbers[-1]} to {numbers[0]} are shown.",
+        class_="soft",
     )
     older = link(f"/matches/{shelf}?page={page + 1}", "Older ones") if numbers[-1] > 0 else Html()
     columns = ["match", "players", "result", "stocks", "damage", "frames"]
@@ -118,7 +140,11 @@ def _line(store: Store, shelf: int, number: int) -> list[str]:
     result = meta.get("result")
     result = result if isinstance(result, dict) else {}
     players = _players(meta)
-    sides = Html(element("small", " against ").join(_side(name, seat, result) for seat, name in enumerate(players)))
+    sides = Html(
+        element("small", " against ").join(
+            _side(name, seat, result) for seat, name in enumerate(players)
+        )
+    )
     return [
         link(f"/matches/{shelf}/{number}", f"#{number}"),
         sides or element("span", "unknown", class_="soft"),
@@ -138,7 +164,9 @@ def _verdict(players: list[str], result: Mapping[str, Any]) -> str:
     winner, reason = result.get("winner"), str(result.get("reason", "unknown")).replace("_", " ")
     if not isinstance(winner, int) or not 0 <= winner < len(players):
         return f"no winner · {reason}"
-    return f"{('first', 'second')[winner] if winner < 2 else f'player {winner + 1}'} wins · {reason}"
+    return (
+        f"{('first', 'second')[winner] if winner < 2 else f'player {winner + 1}'} wins · {reason}"
+    )
 
 
 def _numbers(values: Any) -> str:

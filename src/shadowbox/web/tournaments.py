@@ -1,4 +1,7 @@
-"""Tournaments that were played: who is how strong, and who beats whom. They are read from JSON files, one a tournament."""
+"""Tournaments that were played: who is how strong, and who beats whom.
+
+They are read from JSON files, one a tournament.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ def tournaments(site: Site) -> str:
     else:
         agents = " ".join(site.agents[:4])
         play = PLAY.format(folder=site.tournaments, game=site.game.name, agents=agents)
-        blocks.append(empty("No tournament was played yet.", "This plays one and puts it here:", play))
+        blocks.append(
+            empty("No tournament was played yet.", "This plays one and puts it here:", play)
+        )
     return framed("Tournaments", "/tournaments", blocks, module="web")
 
 
@@ -43,15 +48,23 @@ def tournament(site: Site, name: str) -> str:
         raise NotHere("There is no such tournament.")
     data = read(path)
     ratings = sorted(data["ratings"], key=lambda rating: -rating["elo"])
-    known = [(key, code(str(data[key]))) for key in ("game", "stage", "world", "matches") if key in data]
+    known = [
+        (key, code(str(data[key]))) for key in ("game", "stage", "world", "matches") if key in data
+    ]
     blocks: list[str] = [
         element("h1", name),
         element("p", _headline(ratings)),
         heading("Ratings"),
-        element("p", "Elo with a 95 % interval; who overlaps may be equally strong. The grey line is the average."),
+        element(
+            "p",
+            "Elo with a 95 % interval; who overlaps may be equally strong. The grey line is the average.",
+        ),
         _ladder(ratings),
         heading("Who beats whom"),
-        element("p", "How often the agent of the row wins against that of the column, in per cent; a draw is half a win."),
+        element(
+            "p",
+            "How often the agent of the row wins against that of the column, in per cent; a draw is half a win.",
+        ),
         _cross_table(data, [rating["agent"] for rating in ratings]),
         folded("Pair by pair", [_pairs(data)]),
         folded("What was played", [facts([*known, ("file", code(str(path)))])]),
@@ -68,9 +81,13 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise NoTournament(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError):
-        raise NoTournament(f"{path} is not JSON: it is what `shadowbox tournament --json` prints that belongs here") from None
+        raise NoTournament(
+            f"{path} is not JSON: it is what `shadowbox tournament --json` prints that belongs here"
+        ) from None
     if problem := _problem(data):
-        raise NoTournament(f"{path} is no tournament: {problem}; write it with `shadowbox tournament ... --json > {path}`")
+        raise NoTournament(
+            f"{path} is no tournament: {problem}; write it with `shadowbox tournament ... --json > {path}`"
+        )
     assert isinstance(data, dict)
     return data
 
@@ -126,10 +143,22 @@ def _summary(name: str, path: Path) -> list[str]:
     try:
         data = read(path)
     except NoTournament as error:
-        return [name, badge("unreadable", "bad"), element("span", str(error), class_="words"), "", ""]
+        return [
+            name,
+            badge("unreadable", "bad"),
+            element("span", str(error), class_="words"),
+            "",
+            "",
+        ]
     best = max(data["ratings"], key=lambda rating: rating["elo"])
     where = link(f"/tournaments/{name}", name)
-    return [where, str(data.get("game", "")), code(best["agent"]), str(len(data["ratings"])), str(data.get("matches", "-"))]
+    return [
+        where,
+        str(data.get("game", "")),
+        code(best["agent"]),
+        str(len(data["ratings"])),
+        str(data.get("matches", "-")),
+    ]
 
 
 def _headline(ratings: list[dict[str, Any]]) -> str:
@@ -160,7 +189,13 @@ def _ladder(ratings: list[dict[str, Any]]) -> Html:
             aria_hidden="true",
         )
         interval = f"{rating['low']:.0f} .. {rating['high']:.0f}"
-        rows.append([rating["agent"], picture, with_interval(f"{rating['elo']:.0f}", interval, best=at == 0)])
+        rows.append(
+            [
+                rating["agent"],
+                picture,
+                with_interval(f"{rating['elo']:.0f}", interval, best=at == 0),
+            ]
+        )
     return table(["agent", "", "Elo"], rows, left=2)
 
 
@@ -187,13 +222,21 @@ def _pairs(data: Mapping[str, Any]) -> Html:
             if one != other:
                 count = " : ".join(str(cell[key]) for key in ("wins", "draws", "losses"))
                 more = [_shares(cell.get(key)) for key in ("by_seat", "by_spawn")]
-                rows.append([f"{one} against {other}", count, str(cell.get("distinct", "-")), *more])
+                rows.append(
+                    [f"{one} against {other}", count, str(cell.get("distinct", "-")), *more]
+                )
     return table(["pair", "won : drawn : lost", "distinct", "by seat", "by spawn"], rows)
 
 
 def _shares(found: Any) -> str:
     """Win rates by something, however they are keyed."""
-    pairs = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+    pairs = (
+        found.items()
+        if isinstance(found, dict)
+        else enumerate(found)
+        if isinstance(found, list)
+        else ()
+    )
     said = []
     for name, value in pairs:
         rate = _number(value.get("win_rate")) if isinstance(value, dict) else _number(value)

@@ -11,7 +11,8 @@ To a page: one JSON hello; then binary messages of rows and JSON messages of all
     saved    where the match was stored, or why it was not
     refused  why a message was not obeyed
 
-From a page: JSON of at most LONGEST characters, one of the classes below. Everything else ends the connection.
+From a page: JSON of at most LONGEST characters, one of the classes below. Everything else ends the
+connection.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Speed:
     times: float
 
     def __post_init__(self) -> None:
-        _must(self.times in SPEEDS, f"times is one of {', '.join(f'{speed:g}' for speed in SPEEDS)}")
+        _must(
+            self.times in SPEEDS, f"times is one of {', '.join(f'{speed:g}' for speed in SPEEDS)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,14 @@ class Want:
 
 
 Message = Own | Pause | Step | Speed | Keys | Want
-KINDS: dict[str, type[Message]] = {"own": Own, "pause": Pause, "step": Step, "speed": Speed, "keys": Keys, "want": Want}
+KINDS: dict[str, type[Message]] = {
+    "own": Own,
+    "pause": Pause,
+    "step": Step,
+    "speed": Speed,
+    "keys": Keys,
+    "want": Want,
+}
 TYPES = {"str": str, "bool": bool, "int": int, "float": (int, float), "list[str]": list}
 
 
@@ -105,7 +115,9 @@ def parse(text: str) -> Message:
     wanted = {field.name: TYPES[str(field.type)] for field in fields(kind)}
     _must(data.keys() == wanted.keys(), f"such a message has {', '.join(wanted)}")
     for name, allowed in wanted.items():
-        fits = isinstance(data[name], allowed) and (allowed is bool or not isinstance(data[name], bool))  # type: ignore[arg-type]
+        fits = isinstance(data[name], allowed) and (
+            allowed is bool or not isinstance(data[name], bool)
+        )  # type: ignore[arg-type]
         _must(fits, f"{name} has the wrong type")
     return kind(**data)
 

@@ -1,4 +1,7 @@
-"""Matches between bots, seat-swapped, and what can be measured in them. Run as a program it prints the table of styles."""
+"""Matches between bots, seat-swapped, and what can be measured in them.
+
+Run as a program it prints the table of styles.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from shadowbox.core.view import from_seat
 from shadowbox.games.brawl import GAME
 from shadowbox.games.brawl.schema import EVENTS, KEYS, SCHEMA
 
-HABITS = ("in the air", "distance", "armed", "out", "charging")  # shares of frames; distance: mean u
+# shares of frames; distance: mean u
+HABITS = ("in the air", "distance", "armed", "out", "charging")
 HIT, KNOCKOUT, TIMEOUT = (EVENTS.index(name) for name in ("hit", "knockout", "timeout"))
 
 
@@ -25,10 +29,13 @@ class Duel:
     frames: Array  # [N] length
     hits: float  # a match, by `first`
     knocked_out: float  # own stocks lost a match
-    habits: dict[str, Array]  # of `first`, [N] each: presses of each key a second, and what HABITS names
+    # of `first`, [N] each: presses of each key a second, and what HABITS names
+    habits: dict[str, Array]
 
 
-def duel(first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: bool = True, **options) -> Duel:
+def duel(
+    first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: bool = True, **options
+) -> Duel:
     """Play so many matches side by side; `pairs` plays each seed from both seats."""
     world = GAME.world(matches, **options)
     seeds = seed * 100_000 + (np.arange(matches) // 2 if pairs else np.arange(matches))
@@ -42,11 +49,19 @@ def duel(first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: b
         swapped = (seat == 1)[:, None]
         mine = {key: np.where(swapped, views[1][key], views[0][key]) for key in columns}
         theirs = {key: np.where(swapped, views[0][key], views[1][key]) for key in columns}
-        (a, states[0]), (b, states[1]) = agents[0].act(mine, states[0]), agents[1].act(theirs, states[1])
+        (a, states[0]), (b, states[1]) = (
+            agents[0].act(mine, states[0]),
+            agents[1].act(theirs, states[1]),
+        )
         live = ~done
         frames += live
-        sums += live * np.array([*((a[key] & ~mine[key][:, :1])[:, 0] for key in a), *measure(mine)])
-        controls = {key: np.where(swapped, np.hstack([b[key], a[key]]), np.hstack([a[key], b[key]])) for key in a}
+        sums += live * np.array(
+            [*((a[key] & ~mine[key][:, :1])[:, 0] for key in a), *measure(mine)]
+        )
+        controls = {
+            key: np.where(swapped, np.hstack([b[key], a[key]]), np.hstack([a[key], b[key]]))
+            for key in a
+        }
         columns, events, over = world.step(controls)
         happened.append(events.copy())
         done = over.copy()

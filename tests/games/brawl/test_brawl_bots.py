@@ -36,9 +36,14 @@ def test_a_bot_decides_the_same_alone_and_among_many(name):
     columns = world.reset(seeds)
     draws = np.random.default_rng(1)
     for _ in range(200):
-        columns, _, _ = world.step({key: draws.random((16, 2)) < 0.3 for key in SCHEMA.control_keys})
+        columns, _, _ = world.step(
+            {key: draws.random((16, 2)) < 0.3 for key in SCHEMA.control_keys}
+        )
     together = keys_of(name, columns, seeds)
-    one_by_one = [keys_of(name, {k: v[i : i + 1] for k, v in columns.items()}, seeds[i : i + 1])[0] for i in range(16)]
+    one_by_one = [
+        keys_of(name, {k: v[i : i + 1] for k, v in columns.items()}, seeds[i : i + 1])[0]
+        for i in range(16)
+    ]
     assert together.tolist() == one_by_one
 
 
@@ -49,7 +54,9 @@ def test_clockwork_plays_its_script():
     for _ in range(7):
         keys, state = agent.act(columns, state)
         seen.append("+".join(key for key in KEYS if keys[f"keys/{key}"][0, 0]))
-        columns, _, _ = world.step({key: np.hstack([mine, np.zeros((1, 1), bool)]) for key, mine in keys.items()})
+        columns, _, _ = world.step(
+            {key: np.hstack([mine, np.zeros((1, 1), bool)]) for key, mine in keys.items()}
+        )
     assert seen == ["d", "d", "d+j", "", "", "d", "d"]
 
 
@@ -57,7 +64,9 @@ def test_the_switcher_changes_style_in_mid_match():
     """It presses what another style would press, and after a while what a third one would."""
     agent = GAME.bots["switcher"]()
     seeds = np.arange(50)
-    styles = np.array([agent._style_at(seeds, np.zeros(50, int), np.full(50, turn)) for turn in range(4)])
+    styles = np.array(
+        [agent._style_at(seeds, np.zeros(50, int), np.full(50, turn)) for turn in range(4)]
+    )
     assert (styles[1:] != styles[:-1]).all()
     assert len(np.unique(styles)) == 4
 
@@ -65,7 +74,12 @@ def test_the_switcher_changes_style_in_mid_match():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "least"),
-    [("based", "constant", 0.95), ("based", "random", 0.85), ("expert", "based", 0.85), ("expert", "random", 0.95)],
+    [
+        ("based", "constant", 0.95),
+        ("based", "random", 0.85),
+        ("expert", "based", 0.85),
+        ("expert", "random", 0.95),
+    ],
 )
 def test_a_bot_is_as_strong_as_promised(first, second, least):
     """Over 200 seat-swapped matches the stronger bot wins at least so often."""

@@ -17,7 +17,10 @@ from shadowbox.games.brawl.world import BrawlWorld
 
 
 def frame(**changes):
-    """One quiet frame of one match as columns [1, slots]; `changes` name columns of the fighters."""
+    """One quiet frame of one match as columns [1, slots].
+
+    `changes` name columns of the fighters.
+    """
     columns = {key: values.copy() for key, values in BrawlWorld(1).reset(np.array([3])).items()}
     for name, values in {"x": (4, -4), "y": (0.35, 0.35), **changes}.items():
         columns[f"player/{name}"] = np.array([values], columns[f"player/{name}"].dtype)
@@ -94,7 +97,11 @@ def test_key_terms_look_at_the_keys():
     near, far = frame(x=(4, 4.5)), frame(x=(6, -6))
     for columns in (near, far):
         columns["keys/j"] = np.array([[True, False]])
-    assert score("attack_press", near, later(near), none())[0] > score("attack_press", far, later(far), none())[0] > 0
+    assert (
+        score("attack_press", near, later(near), none())[0]
+        > score("attack_press", far, later(far), none())[0]
+        > 0
+    )
     for key in KEYS[:4]:
         near[f"keys/{key}"] = np.array([[True, False]])
     assert score("many_keys", near, later(near), none()) == [pytest.approx(-1 / 30), 0]
@@ -116,14 +123,20 @@ def test_every_term_is_tested_for_its_sign():
 
 
 def test_weights_fade_evenly_and_parts_add_up():
-    """Between two steps a weight changes evenly; the sum is the sum of its parts, in every frame of a match."""
+    """Between two steps a weight changes evenly.
+
+    The sum is the sum of its parts, in every frame of a match.
+    """
     reward = Reward.preset("dense")
     assert reward.weight("head_to_opponent", 0) == 10
     assert reward.weight("head_to_opponent", 15_000) == 9
     assert reward.weight("head_to_opponent", 10**9) == 1
     assert Reward.preset("sparse").weight("attack_press", 10_000) == 0
     assert GAME.rewards["dense"]().weights == reward.weights
-    world, agents = BrawlWorld(8, time_limit=200), [GAME.bots["aggressive"](), GAME.bots["random"]()]
+    world, agents = (
+        BrawlWorld(8, time_limit=200),
+        [GAME.bots["aggressive"](), GAME.bots["random"]()],
+    )
     columns = world.reset(np.arange(8))
     states = [agent.start(np.arange(8), np.full(8, p)) for p, agent in enumerate(agents)]
     for _ in range(220):
@@ -150,9 +163,18 @@ def test_unknown_terms_and_presets_are_named():
 
 
 def test_the_raw_observation_is_the_original_layout():
-    """Sixty-four numbers, two halves of 32; what is shared stands in both, raw and clamped as there."""
+    """Sixty-four numbers, two halves of 32.
+
+    What is shared stands in both, raw and clamped as there.
+    """
     columns = frame(
-        x=(17.5, -4), y=(9.0, 0.35), vx=(-20, 3), damage=(70, 0), weapon=(2, 1), move=(1, 11), grounded=(False, True)
+        x=(17.5, -4),
+        y=(9.0, 0.35),
+        vx=(-20, 3),
+        damage=(70, 0),
+        weapon=(2, 1),
+        move=(1, 11),
+        grounded=(False, True),
     )
     columns["item/alive"][0] = True, False, True, False
     columns["item/weapon"][0] = 1, 0, 2, 0
@@ -181,7 +203,9 @@ def test_the_default_observation_is_small_and_says_each_thing_once():
     for _ in range(600):
         keys, _ = agent.act(columns, state)
         rng = np.random.default_rng(int(columns["match/frame"][0, 0]) // 6)
-        columns, _, _ = world.step({key: np.hstack([mine, rng.random((32, 1)) < 0.4]) for key, mine in keys.items()})
+        columns, _, _ = world.step(
+            {key: np.hstack([mine, rng.random((32, 1)) < 0.4]) for key, mine in keys.items()}
+        )
         seen.append(observation.observe(columns))
     seen = np.concatenate(seen)
     assert np.isfinite(seen).all()

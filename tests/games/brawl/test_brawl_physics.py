@@ -27,7 +27,9 @@ def keys_at(frame: int, matches: int, seed: int = 5) -> dict:
     held = {"w": 0.15, "s": 0.15, "h": 0.1, "l": 0.08, "g": 0.02, "j": 0.3, "k": 0.2, "space": 0.3}
     out = {}
     for n, key in enumerate(KEYS):
-        draws = np.stack([np.random.default_rng([seed, i, n, frame // 5]).random(2) for i in range(matches)])
+        draws = np.stack(
+            [np.random.default_rng([seed, i, n, frame // 5]).random(2) for i in range(matches)]
+        )
         out[f"keys/{key}"] = draws < held.get(key, 0.4)
     return out
 
@@ -66,7 +68,10 @@ def golden(stage: str) -> list:
     world.reset(SEEDS)
     states, _ = run(world, range(600))
     names = ("x", "y", "vx", "vy", "damage", "state", "stocks", "weapon", "move")
-    return [[np.round(state[f"player/{name}"].astype(float), 3).tolist() for name in names] for state in states[39::40]]
+    return [
+        [np.round(state[f"player/{name}"].astype(float), 3).tolist() for name in names]
+        for state in states[39::40]
+    ]
 
 
 @pytest.mark.parametrize("stage", ["warehouse", "mirror"])
@@ -80,7 +85,13 @@ def test_plain_python_gives_the_same_bits():
     code = "import test_brawl_physics as t; print(t.fingerprint(frames=300))"
     here = os.pathsep.join((str(Path(__file__).parent), *sys.path))
     env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": here}
-    out = subprocess.run([sys.executable, "-W", "error", "-c", code], env=env, capture_output=True, text=True, check=False)
+    out = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert out.stdout.strip() == fingerprint(frames=300), out.stderr
 
 
@@ -95,8 +106,12 @@ def test_a_restored_match_goes_on_as_if_never_stopped():
     other.restore(snapshot, where)
     again, events_again = run(other, range(250, 500))
     for ours, theirs in zip(straight, again, strict=True):
-        assert_same({k: v[where] for k, v in ours.items()}, {k: v[where] for k, v in theirs.items()})
-    assert np.array_equal(events[where[events["match"]]], events_again[where[events_again["match"]]])
+        assert_same(
+            {k: v[where] for k, v in ours.items()}, {k: v[where] for k, v in theirs.items()}
+        )
+    assert np.array_equal(
+        events[where[events["match"]]], events_again[where[events_again["match"]]]
+    )
 
 
 def test_columns_alone_resume_a_match():
@@ -121,10 +136,15 @@ def test_one_match_is_the_same_among_many():
     for frame in range(400):
         keys = keys_at(frame, 1)
         noise = np.random.default_rng(frame).random((1024, 2)) < 0.5
-        many = {key: np.where(np.arange(1024)[:, None] == 0, values, noise) for key, values in keys.items()}
+        many = {
+            key: np.where(np.arange(1024)[:, None] == 0, values, noise)
+            for key, values in keys.items()
+        }
         a, events_a, _ = alone.step(keys)
         b, events_b, _ = crowd.step(many)
-        assert_same({k: a[k][0] for k in SCHEMA.state_keys}, {k: b[k][0] for k in SCHEMA.state_keys})
+        assert_same(
+            {k: a[k][0] for k in SCHEMA.state_keys}, {k: b[k][0] for k in SCHEMA.state_keys}
+        )
         assert np.array_equal(events_a, events_b[events_b["match"] == 0])
 
 
@@ -174,14 +194,20 @@ def press(names: list[str]) -> dict:
 
 
 def armed(weapon: str, move: str) -> BrawlWorld:
-    """A match in the frame before a move's first strike becomes active; the other fighter is far away."""
+    """A match in the frame before a move's first strike becomes active.
+
+    The other fighter is far away.
+    """
     world = BrawlWorld(1, weapons=False)
     columns = {key: values.copy() for key, values in world.reset(np.array([1])).items()}
     on_ground = not (move.endswith("air") or move in SPECIAL)
     columns["player/x"][0] = 4.0, -5.0
     columns["player/y"][0] = 0.35 if on_ground else -4.0, 2.35
     columns["player/grounded"][0] = on_ground, True
-    columns["player/state"][0] = STATES.index("standing" if on_ground else "in_air"), STATES.index("standing")
+    columns["player/state"][0] = (
+        STATES.index("standing" if on_ground else "in_air"),
+        STATES.index("standing"),
+    )
     columns["player/facing_right"][0] = True
     columns["player/weapon"][0, 0] = WEAPONS.index(weapon)
     columns = world.load(columns)
@@ -217,7 +243,9 @@ def test_a_move_hits_inside_its_boxes_and_nowhere_else(weapon, move):
     hair, across, upright = 0.01, rules.HURT_R, rules.HURT_R + rules.HURT_H
     right = max(s.box[0] + s.box[2] / 2 for s in active) + across
     left = min(s.box[0] - s.box[2] / 2 for s in active) - across
-    assert len(strikes_when(world, right + hair, y)) == len(strikes_when(world, left - hair, y)) == 0
+    assert (
+        len(strikes_when(world, right + hair, y)) == len(strikes_when(world, left - hair, y)) == 0
+    )
     assert len(strikes_when(world, x + width / 2 + across - hair, y)) == 1
     assert len(strikes_when(world, x, y + height / 2 + upright - hair)) == 1
     assert len(strikes_when(world, x, y - height / 2 - upright + hair)) == 1
@@ -245,7 +273,10 @@ def test_the_protected_are_not_hit(protection):
     world = armed("hammer", "side_heavy")
     rows = world.snapshot()
     rows["shield"][0, 1] = 50 if protection == "shield" else 0
-    rows["state"][0, 1], rows["age"][0, 1] = STATES.index("in_air" if protection == "shield" else "dodge"), 0
+    rows["state"][0, 1], rows["age"][0, 1] = (
+        STATES.index("in_air" if protection == "shield" else "dodge"),
+        0,
+    )
     world.restore(rows)
     assert len(strikes_when(world, 1.1, 0.0)) == 0
 
@@ -263,7 +294,9 @@ def test_knock_back_follows_the_formula():
     columns, _, _ = world.step(press([]))
     d = 100.0 + strike.damage
     speed = 0.096 * (strike.force[0] + strike.force[1] * (d / 70 + d * d / 12000))
-    assert columns["player/vx"][0, 1] == pytest.approx(speed * np.cos(np.radians(strike.angle)), abs=1e-3)
+    assert columns["player/vx"][0, 1] == pytest.approx(
+        speed * np.cos(np.radians(strike.angle)), abs=1e-3
+    )
     assert columns["player/vy"][0, 1] == pytest.approx(
         -speed * np.sin(np.radians(strike.angle)) + rules.GRAVITY * rules.DT, abs=1e-3
     )
@@ -280,30 +313,43 @@ def test_events_say_what_the_state_shows():
     seen = set()
     for frame in range(900):
         columns, events, done = world.step(keys_at(frame, 32, seed=8))
-        after = {key[7:]: columns[key].astype(float) for key in columns if key.startswith("player/")}
+        after = {
+            key[7:]: columns[key].astype(float) for key in columns if key.startswith("player/")
+        }
         was = {key[7:]: before[key].astype(float) for key in before if key.startswith("player/")}
         tally = {}
         for kind, name in enumerate(EVENTS):
             rows = events[events["kind"] == kind]
             seen |= {name} if len(rows) else set()
             tally[name] = np.zeros((32, 2))
-            np.add.at(tally[name], (rows["match"], rows["other" if name in ("hit", "combo") else "player"]), 1)
+            np.add.at(
+                tally[name],
+                (rows["match"], rows["other" if name in ("hit", "combo") else "player"]),
+                1,
+            )
         hurt = np.zeros((32, 2))
         hits = events[events["kind"] == EVENTS.index("hit")]
         np.add.at(hurt, (hits["match"], hits["other"]), hits["value"])
         back = tally["respawn"] > 0
-        np.testing.assert_allclose(np.where(back, 0, after["damage"] - was["damage"]), np.where(back, 0, hurt), atol=1e-3)
+        np.testing.assert_allclose(
+            np.where(back, 0, after["damage"] - was["damage"]), np.where(back, 0, hurt), atol=1e-3
+        )
         np.testing.assert_array_equal(was["stocks"] - after["stocks"], tally["knockout"])
         assert (after["shield"][back] > 0).all()
         assert (was["state"][back] == STATES.index("ko")).all()
         assert (tally["combo"] <= tally["hit"]).all()
         assert (was["state"][tally["combo"] > 0] == STATES.index("stun")).all()
         empty = (after["weapon"] == 0) & (was["weapon"] > 0)
-        np.testing.assert_array_equal(empty & (tally["knockout"] == 0), (tally["drop"] > 0) & (after["weapon"] == 0))
         np.testing.assert_array_equal(
-            (after["weapon"] > 0) & (was["weapon"] == 0), (tally["pickup"] > 0) & (was["weapon"] == 0)
+            empty & (tally["knockout"] == 0), (tally["drop"] > 0) & (after["weapon"] == 0)
         )
-        np.testing.assert_array_equal((after["grounded"] > 0) & (was["grounded"] == 0) & ~back, (tally["land"] > 0) & ~back)
+        np.testing.assert_array_equal(
+            (after["weapon"] > 0) & (was["weapon"] == 0),
+            (tally["pickup"] > 0) & (was["weapon"] == 0),
+        )
+        np.testing.assert_array_equal(
+            (after["grounded"] > 0) & (was["grounded"] == 0) & ~back, (tally["land"] > 0) & ~back
+        )
         spent = (after["air_jumps"] < was["air_jumps"]) & ~back
         assert (tally["jump"][spent] == 1).all()
         assert (after["vy"][(tally["jump"] > 0) & (tally["hit"] == 0)] < 0).all()
@@ -325,7 +371,9 @@ def test_time_out_is_decided_by_stocks_then_damage_then_nobody():
     rows["stocks"][0], rows["damage"][1], rows["damage"][0] = (3, 2), (10, 20), (50, 0)
     world.restore(rows)
     for _ in range(5):
-        columns, events, _ = world.step(keys_at(0, 3) | {f"keys/{key}": np.zeros((3, 2), bool) for key in KEYS})
+        columns, events, _ = world.step(
+            keys_at(0, 3) | {f"keys/{key}": np.zeros((3, 2), bool) for key in KEYS}
+        )
     assert columns["match/winner"][:, 0].tolist() == [0, 0, 2]
     kinds = [EVENTS[kind] for kind in events["kind"]]
     assert sorted(kinds) == ["draw", "timeout", "timeout", "timeout", "win", "win"]
@@ -355,7 +403,9 @@ def test_nothing_escapes_in_ten_million_random_steps():
     matches, steps = 1024, 10_000
     limits = {k: c.field.limits for k, c in SCHEMA.columns.items() if c.field.kind != "flag"}
     draws = np.random.default_rng(0)
-    pool = [{key: draws.random((matches, 2)) < 0.45 for key in SCHEMA.control_keys} for _ in range(31)]
+    pool = [
+        {key: draws.random((matches, 2)) < 0.45 for key in SCHEMA.control_keys} for _ in range(31)
+    ]
     for stage in ("warehouse", "mirror"):
         world = BrawlWorld(matches, stage=stage)
         for step in range(steps // 2):
@@ -369,4 +419,9 @@ def test_nothing_escapes_in_ten_million_random_steps():
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps({stage: golden(stage) for stage in ("warehouse", "mirror")}, separators=(",", ":")) + "\n")
+    GOLDEN.write_text(
+        json.dumps(
+            {stage: golden(stage) for stage in ("warehouse", "mirror")}, separators=(",", ":")
+        )
+        + "\n"
+    )

@@ -21,14 +21,22 @@ from shadowbox.games.brawl.world import BrawlWorld
 
 def controls(matches=1, first=(), second=()):
     """Keys held by the two players of every match."""
-    return {f"keys/{key}": np.tile(np.array([[key in first, key in second]]), (matches, 1)) for key in KEYS}
+    return {
+        f"keys/{key}": np.tile(np.array([[key in first, key in second]]), (matches, 1))
+        for key in KEYS
+    }
 
 
 def standing(x=4.0, y=0.35, **options):
     """A match in which the first fighter stands here, at rest, facing right."""
     world = BrawlWorld(1, weapons=False, **options)
     rows = world.snapshot()
-    rows["x"][0], rows["y"][0], rows["grounded"][0], rows["facing_right"][0] = (x, -5), (y, 2.35), True, True
+    rows["x"][0], rows["y"][0], rows["grounded"][0], rows["facing_right"][0] = (
+        (x, -5),
+        (y, 2.35),
+        True,
+        True,
+    )
     rows["state"][0] = STATES.index("standing")
     world.restore(rows)
     return world
@@ -49,7 +57,11 @@ def test_a_fighter_walks_turns_dashes_and_sprints():
     world = standing(x=6.3)
     assert play(world, "d")[-1]["vx"] == pytest.approx(6.75)
     turned = play(world, "a")[-1]
-    assert (STATES[turned["state"]], turned["facing_right"], turned["vx"]) == ("turnaround", False, 0)
+    assert (STATES[turned["state"]], turned["facing_right"], turned["vx"]) == (
+        "turnaround",
+        False,
+        0,
+    )
     dash = play(world, "a", "l", frames=9)
     assert {STATES[row["state"]] for row in dash} == {"dash"}
     assert dash[0]["vx"] == -10
@@ -119,7 +131,11 @@ def test_walls_stop_and_throw_back_the_stunned():
     """A block's side stops a fighter, and sends one in stun back with 0.7 of the speed."""
     world = standing(x=1.2, y=3.0)
     rows = world.snapshot()
-    rows["grounded"][0, 0], rows["state"][0, 0], rows["vx"][0, 0] = False, STATES.index("in_air"), 6.0
+    rows["grounded"][0, 0], rows["state"][0, 0], rows["vx"][0, 0] = (
+        False,
+        STATES.index("in_air"),
+        6.0,
+    )
     world.restore(rows)
     assert play(world, "d", frames=8)[-1]["x"] == pytest.approx(2.0 - rules.BODY_W)
     rows["state"][0, 0], rows["stun"][0, 0], rows["vx"][0, 0] = STATES.index("stun"), 30, 15.0
@@ -212,17 +228,26 @@ def test_wrong_controls_are_refused_in_one_line(wrong, words):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: GAME.world(1, stage="warehose"), "unknown stage 'warehose': did you mean 'warehouse'"),
+        (
+            lambda: GAME.world(1, stage="warehose"),
+            "unknown stage 'warehose': did you mean 'warehouse'",
+        ),
         (lambda: GAME.world(1, stge="mirror"), "unknown world option 'stge': did you mean 'stage'"),
         (lambda: GAME.world(0), "at least 1"),
         (lambda: GAME.world(1, time_limit=0), "time_limit is 0"),
         (lambda: GAME.world(2).reset(np.zeros(3, int)), "seeds are"),
         (lambda: GAME.world(2).reset(np.arange(2), np.array([1, 0])), "where is"),
         (lambda: GAME.world(2).restore(GAME.world(3).snapshot()), "does not fit into 2 matches"),
-        (lambda: GAME.world(1).restore(GAME.world(1, stage="mirror").snapshot()), "not taken on the stage"),
+        (
+            lambda: GAME.world(1).restore(GAME.world(1, stage="mirror").snapshot()),
+            "not taken on the stage",
+        ),
         (lambda: GAME.bots["based"]("x"), "takes no argument"),
         (lambda: GAME.bots["clockwork"]("d*x"), "'d\\*x' has no number of frames"),
-        (lambda: GAME.bots["clockwork"]("spce*5"), "unknown key 'spce' in 'spce\\*5': did you mean 'space'"),
+        (
+            lambda: GAME.bots["clockwork"]("spce*5"),
+            "unknown key 'spce' in 'spce\\*5': did you mean 'space'",
+        ),
     ],
 )
 def test_wrong_calls_are_told_what_would_be_right(call, words):

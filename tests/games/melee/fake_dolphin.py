@@ -1,6 +1,7 @@
 """A Dolphin of our own: speaks Slippi's protocol on the loopback, reads controllers from their pipes, and plays in lock-step.
 
-Its game is a field on which the stick moves a fighter by so many units a frame; every input comes back in its pre frame.
+Its game is a field on which the stick moves a fighter by so many units a frame; every input comes
+back in its pre frame.
 """
 
 from __future__ import annotations
@@ -79,7 +80,11 @@ class FakeDolphin(threading.Thread):
             self._pads(peer)  # of the game's start
             x = np.array([-40.0, 40.0])
             for number in range(self.frames):
-                pads = self._pads(peer) if number else [{"MAIN": (0, 0), "C": (0, 0), "L": 0, "R": 0, "held": set()}] * 2
+                pads = (
+                    self._pads(peer)
+                    if number
+                    else [{"MAIN": (0, 0), "C": (0, 0), "L": 0, "R": 0, "held": set()}] * 2
+                )
                 before, x = x, x + [pad["MAIN"][0] for pad in pads]
                 self._send(peer, self._events(number, pads, before, x))
             self._pads(peer)
@@ -96,7 +101,9 @@ class FakeDolphin(threading.Thread):
             if event.type == enet.EVENT_TYPE_RECEIVE:
                 assert json.loads(event.packet.data)["type"] == "connect_request"
                 reply = {"type": "connect_reply", "nick": "fake", "version": "3.4.0", "cursor": 0}
-                event.peer.send(0, enet.Packet(json.dumps(reply).encode(), enet.PACKET_FLAG_RELIABLE))
+                event.peer.send(
+                    0, enet.Packet(json.dumps(reply).encode(), enet.PACKET_FLAG_RELIABLE)
+                )
                 return event.peer
 
     def _pads(self, peer):
@@ -113,7 +120,12 @@ class FakeDolphin(threading.Thread):
 
     def _send(self, peer, events):
         self.recorded += events
-        message = {"type": "game_event", "cursor": 0, "next_cursor": 1, "payload": base64.b64encode(events).decode()}
+        message = {
+            "type": "game_event",
+            "cursor": 0,
+            "next_cursor": 1,
+            "payload": base64.b64encode(events).decode(),
+        }
         peer.send(0, enet.Packet(json.dumps(message).encode(), enet.PACKET_FLAG_RELIABLE))
         self.host.flush()
 
@@ -141,7 +153,9 @@ class FakeDolphin(threading.Thread):
                 "character": [1],
                 "jumps": [2],
             }
-        replay = slp.from_arrays(made_start((3, 18, 0), PORTS), pre, post, frames=[frame] if pads else [])
+        replay = slp.from_arrays(
+            made_start((3, 18, 0), PORTS), pre, post, frames=[frame] if pads else []
+        )
         content = slp.write(replay)
         raw = content[15 : 15 + int.from_bytes(content[11:15], "big")]
         head = 1 + raw[1] + 1 + slp.EVENTS["start"].size((3, 18, 0))

@@ -28,7 +28,9 @@ def match(frames=120, *, stage=BATTLEFIELD, seed=0, items=(), **meta):
     columns["player/hitstun"][:] = draws.integers(0, 2, (rows, 2)) * 12
     columns["player/in_hitstun"][:] = columns["player/hitstun"] > 0
     columns["player/age"][:] = draws.integers(0, 60, (rows, 2))
-    columns["player/action"][:] = np.repeat(draws.integers(WAIT, 300, (rows // 8 + 1, 2)), 8, axis=0)[:rows]
+    columns["player/action"][:] = np.repeat(
+        draws.integers(WAIT, 300, (rows // 8 + 1, 2)), 8, axis=0
+    )[:rows]
     columns["player/character"][:] = 1, 18  # fox, marth
     columns["player/stocks"][:] = 4
     columns["player/jumps"][:] = 2
@@ -38,8 +40,12 @@ def match(frames=120, *, stage=BATTLEFIELD, seed=0, items=(), **meta):
     columns["player/facing_right"][:] = draws.random((rows, 2)) < 0.5
     columns["player/instance"][:] = np.arange(rows)[:, None] // 8
     for axis in ("main_x", "main_y", "c_x", "c_y"):
-        columns[f"pad/{axis}"][:-1] = (np.rint(draws.uniform(-80, 80, (frames, 2))) / 80).astype(np.float16)
-    columns["pad/l_push"][:-1] = (np.rint(draws.uniform(0, 140, (frames, 2))) / 140).astype(np.float16)
+        columns[f"pad/{axis}"][:-1] = (np.rint(draws.uniform(-80, 80, (frames, 2))) / 80).astype(
+            np.float16
+        )
+    columns["pad/l_push"][:-1] = (np.rint(draws.uniform(0, 140, (frames, 2))) / 140).astype(
+        np.float16
+    )
     for button in ("a", "b", "x", "y", "z", "l", "r", "start", "d_up"):
         columns[f"pad/{button}"][:-1] = draws.random((frames, 2)) < 0.1
     for slot, first, length, kind, owner in items:
@@ -48,7 +54,11 @@ def match(frames=120, *, stage=BATTLEFIELD, seed=0, items=(), **meta):
         columns["item/type"][alive, slot] = kind
         columns["item/owner"][alive, slot] = owner
         columns["item/x"][alive, slot] = np.arange(length)
-    known = {"players": ["player-0123456789ab", "player-ba9876543210"], "ports": [0, 1], "kinds": ["human", "human"]}
+    known = {
+        "players": ["player-0123456789ab", "player-ba9876543210"],
+        "ports": [0, 1],
+        "kinds": ["human", "human"],
+    }
     result = {"winner": 0, "reason": "game", "stocks": [4, 4], "damage": [0.0, 0.0]}
     return Episode(columns, {**known, "seed": seed, "result": result, **meta}, events(columns))
 

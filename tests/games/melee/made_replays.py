@@ -6,7 +6,11 @@ import numpy as np
 
 from shadowbox.games.melee import slp
 
-VERSIONS = [(0, 1, 0), *((1, minor, 0) for minor in range(8)), *((2, minor, 0) for minor in range(3))]
+VERSIONS = [
+    (0, 1, 0),
+    *((1, minor, 0) for minor in range(8)),
+    *((2, minor, 0) for minor in range(3)),
+]
 VERSIONS += [(3, minor, 0) for minor in range(19)]
 
 FOX, MARTH, ICE_CLIMBERS = 2, 9, 14
@@ -36,26 +40,40 @@ def made(
         post[slot]["state"] = draws.integers(14, 340, frames)
     given = {kind: {name: rows[passes] for name, rows in random_rows(kind, version, frames, draws).items()}
              for kind in ("frame_start", "frame_end") if slp.EVENTS[kind].since <= version[:2]}  # fmt: skip
-    pre, post = ({slot: {name: rows[passes] for name, rows in sides[slot].items()} for slot in slots} for sides in (pre, post))
+    pre, post = (
+        {slot: {name: rows[passes] for name, rows in sides[slot].items()} for slot in slots}
+        for sides in (pre, post)
+    )
     guessed = np.flatnonzero(~final)
-    for side in (pre, post):  # a pass that was guessed has other inputs and another state of the last player
+    # a pass that was guessed has other inputs and another state of the last player
+    for side in (pre, post):
         side[slots[-1]]["x"][guessed] += 1
     if slp.EVENTS["item"].since <= version[:2]:
         given["item"] = random_rows("item", version, items * len(passes), draws) | {
             "row": np.repeat(np.arange(len(passes)), items)
         }
     if slp.EVENTS["fountain"].since <= version[:2]:
-        given["fountain"] = random_rows("fountain", version, len(passes), draws) | {"row": np.arange(len(passes))}
+        given["fountain"] = random_rows("fountain", version, len(passes), draws) | {
+            "row": np.arange(len(passes))
+        }
     return slp.from_arrays(
         made_start(version, ports, followers),
         pre,
         post,
         frames=(np.arange(frames) + slp.FIRST_FRAME)[passes],
         events=given,
-        end=slp.End(2, -1 if version >= (2, 0, 0) else None, (0, 1, -1, -1) if version >= (3, 13, 0) else None)
+        end=slp.End(
+            2,
+            -1 if version >= (2, 0, 0) else None,
+            (0, 1, -1, -1) if version >= (3, 13, 0) else None,
+        )
         if end
         else None,
-        metadata={"startAt": "2020-01-01T00:00:00Z", "lastFrame": frames + slp.FIRST_FRAME - 1, "playedOn": "dolphin"}
+        metadata={
+            "startAt": "2020-01-01T00:00:00Z",
+            "lastFrame": frames + slp.FIRST_FRAME - 1,
+            "playedOn": "dolphin",
+        }
         if metadata
         else None,
     )
@@ -77,11 +95,16 @@ def made_start(version=slp.NEWEST, ports=(0, 1), followers=()):
         )
         for place, port in enumerate(ports)
     ]
-    return slp.new_start(version, BATTLEFIELD, players, seed=12345, match_id="mode.made", scene=(8, 2))
+    return slp.new_start(
+        version, BATTLEFIELD, players, seed=12345, match_id="mode.made", scene=(8, 2)
+    )
 
 
 def passes_through(frames, rollbacks, draws):
-    """The frames in the order of the file, going back up to seven frames; and which passes are the last of their frame."""
+    """The frames in the order of the file, going back up to seven frames.
+
+    And which passes are the last of their frame.
+    """
     back = np.sort(draws.integers(1, frames, rollbacks))
     order = []
     for frame in range(frames):
@@ -106,5 +129,7 @@ def random_rows(kind, version, rows, draws):
             columns[field.name] = draws.normal(0, 30, shape).astype(field.format)
         else:
             limits = np.iinfo(field.format)
-            columns[field.name] = draws.integers(limits.min, limits.max, shape, np.dtype(field.format), endpoint=True)
+            columns[field.name] = draws.integers(
+                limits.min, limits.max, shape, np.dtype(field.format), endpoint=True
+            )
     return columns

@@ -1,4 +1,7 @@
-"""docs/melee.md: its tables are what the code says. `python tests/games/melee/test_melee_docs.py` prints them."""
+"""docs/melee.md: its tables are what the code says.
+
+`python tests/games/melee/test_melee_docs.py` prints them.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +28,51 @@ def settings(kind, head):
     for field in dataclasses.fields(kind):
         (line,) = (line for line in lines if re.match(rf"\s+{field.name}:", line))
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        rows.append(f"| `{field.name}` | {f'`{default}`' if default != '' else ''} | {line.partition('# ')[2]} |")
+        rows.append(
+            f"| `{field.name}` | {f'`{default}`' if default != '' else ''} | {line.partition('# ')[2]} |"
+        )
     return "\n".join(rows)
 
 
 def filters():
     """The named sets, in words."""
     return (
-        "; ".join(f"`{name}` is " + ", ".join(f"`{k}={v}`" for k, v in given.items()) for name, given in FILTERS.items()) + "."
+        "; ".join(
+            f"`{name}` is " + ", ".join(f"`{k}={v}`" for k, v in given.items())
+            for name, given in FILTERS.items()
+        )
+        + "."
     )
 
 
 def encodings():
     """How wide the presets are."""
-    head = ("encoding", "floats a player", "a frame", "ints", "float targets", "category targets", "features", "what is on")
+    head = (
+        "encoding",
+        "floats a player",
+        "a frame",
+        "ints",
+        "float targets",
+        "category targets",
+        "features",
+        "what is on",
+    )
     rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, on in PRESETS.items():
         made = encoding(name)
-        switched = [f"`{f.name}={getattr(on, f.name)}`" for f in dataclasses.fields(on) if getattr(on, f.name) != f.default]
-        cells = (len(made.numbers), made.floats, made.ints, made.float_targets, made.int_targets, made.frame_width)
+        switched = [
+            f"`{f.name}={getattr(on, f.name)}`"
+            for f in dataclasses.fields(on)
+            if getattr(on, f.name) != f.default
+        ]
+        cells = (
+            len(made.numbers),
+            made.floats,
+            made.ints,
+            made.float_targets,
+            made.int_targets,
+            made.frame_width,
+        )
         rows.append(f"| `{name}` | " + " | ".join(map(str, cells)) + f" | {', '.join(switched)} |")
     return "\n".join(rows)
 

@@ -41,17 +41,24 @@ def test_presets_have_the_widths_of_the_layouts_they_repeat(name, columns):
     assert kinds.shape == (20, ints)
     assert floats.dtype == np.float32
     assert kinds.dtype == np.int64
-    wanted = made.targets({k: v[:-1] for k, v in columns.items()}, {k: v[1:] for k, v in columns.items()})
+    wanted = made.targets(
+        {k: v[:-1] for k, v in columns.items()}, {k: v[1:] for k, v in columns.items()}
+    )
     assert wanted[0].shape == (19, targets)
     assert wanted[1].shape == (19, 12)
     assert (kinds < [category.n for category in made.vocabularies]).all()
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("v2-embed", 1_153_781), ("v3", 1_573_621), ("v3-projectiles", 1_604_341)])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("v2-embed", 1_153_781), ("v3", 1_573_621), ("v3-projectiles", 1_604_341)],
+)
 def test_widths_give_the_parameters_of_the_older_policies(name, parameters):
     """Ten frames flattened into 512, 256 and 13, and the embeddings, are the parameter counts that the older cards name."""
     made = encoding(name)
-    tables = {category.name: category.n * category.embed for category in (*made.categories, *made.shared)}
+    tables = {
+        category.name: category.n * category.embed for category in (*made.categories, *made.shared)
+    }
     layers = 10 * made.frame_width * 512 + 512 + 512 * 256 + 256 + 256 * 13 + 13
     assert layers + sum(tables.values()) == parameters
 
@@ -66,8 +73,12 @@ def test_each_number_stands_where_its_name_says(columns):
     np.testing.assert_array_equal(at["p1.bit_0_0"], columns["player/bit_0_0"][:, 1])
     np.testing.assert_array_equal(at["p0.invulnerable"], columns["player/hurtbox"][:, 0] != 0)
     np.testing.assert_allclose(at["p0.main_x"], columns["pad/main_x"][:, 0] / 2 + 0.5, rtol=1e-3)
-    np.testing.assert_allclose(at["p1.shoulder"], np.maximum(columns["pad/l_push"], columns["pad/r_push"])[:, 1])
-    assert made.float_names[69 + 3 - 13 : 72] == tuple(f"p0.{n.name}" for n in made.numbers if n.block == "controls")
+    np.testing.assert_allclose(
+        at["p1.shoulder"], np.maximum(columns["pad/l_push"], columns["pad/r_push"])[:, 1]
+    )
+    assert made.float_names[69 + 3 - 13 : 72] == tuple(
+        f"p0.{n.name}" for n in made.numbers if n.block == "controls"
+    )
     np.testing.assert_array_equal(kinds[:, -1], columns["stage/id"][:, 0])
     np.testing.assert_array_equal(kinds[:, 8], np.minimum(columns["player/action"][:, 1], 399))
 
@@ -85,28 +96,45 @@ def test_the_nearest_item_is_the_nearest(columns):
         alive = np.flatnonzero(columns["item/alive"][row])
         assert at["p0.items"][row] == pytest.approx(len(alive) * 0.1)
         ways = [
-            (columns["item/x"][row, i] - columns["player/x"][row, 1], columns["item/y"][row, i] - columns["player/y"][row, 1])
+            (
+                columns["item/x"][row, i] - columns["player/x"][row, 1],
+                columns["item/y"][row, i] - columns["player/y"][row, 1],
+            )
             for i in alive
         ]
         dx, dy = min(ways, key=lambda way: way[0] ** 2 + way[1] ** 2, default=(0, 0))
-        assert (at["p1.item_dx"][row], at["p1.item_dy"][row]) == pytest.approx((dx * 0.05, dy * 0.05), rel=1e-4)
+        assert (at["p1.item_dx"][row], at["p1.item_dy"][row]) == pytest.approx(
+            (dx * 0.05, dy * 0.05), rel=1e-4
+        )
 
 
 def test_targets_are_changes_and_next_values(columns):
-    """Positions and damage are predicted as changes, timers and flags as they will be; block by block, player by player."""
+    """Positions and damage are predicted as changes, timers and flags as they will be.
+
+    Block by block, player by player.
+    """
     made = encoding("v3")
-    now, then = ({k: v[part] for k, v in columns.items()} for part in (slice(0, -1), slice(1, None)))
+    now, then = (
+        {k: v[part] for k, v in columns.items()} for part in (slice(0, -1), slice(1, None))
+    )
     floats, kinds = made.targets(now, then)
     at = dict(zip(made.target_names, floats.T, strict=True))
     assert made.target_names[:5] == ("p0.percent", "p0.x", "p0.y", "p0.shield", "p1.percent")
-    np.testing.assert_allclose(at["p1.y"], (then["player/y"] - now["player/y"])[:, 1] * 0.05, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        at["p1.y"], (then["player/y"] - now["player/y"])[:, 1] * 0.05, rtol=1e-4, atol=1e-4
+    )
     np.testing.assert_allclose(at["p0.hitstun"], then["player/hitstun"][:, 0] * 0.02, rtol=1e-5)
     np.testing.assert_array_equal(kinds[:, 6], np.minimum(then["player/action"][:, 1], 399))
 
 
 def test_a_world_model_is_told_presses_that_begin_and_axes_that_are_pushed(columns):
-    """26 controls, 16 presses that begin, 10 thresholds; at rest the centred thresholds are false and the legacy ones true."""
-    now, before = ({k: v[part] for k, v in columns.items()} for part in (slice(1, None), slice(0, -1)))
+    """26 controls, 16 presses that begin, 10 thresholds.
+
+    At rest the centred thresholds are false and the legacy ones true.
+    """
+    now, before = (
+        {k: v[part] for k, v in columns.items()} for part in (slice(1, None), slice(0, -1))
+    )
     assert encoding("v3").condition(now, before).shape == (19, 26)
     made = encoding("v3", press_events=True, controller_thresholds="centred")
     told = made.condition(now, before)
@@ -117,7 +145,9 @@ def test_a_world_model_is_told_presses_that_begin_and_axes_that_are_pushed(colum
     rest = SCHEMA.neutral(1)
     assert not made.condition(rest, rest)[:, names.index("pushed_main_x")].any()
     old = encoding("v3", controller_thresholds="legacy")
-    assert old.condition(rest, rest)[0, [n.name for n in old.conditions].index("pushed_main_x")] == 1
+    assert (
+        old.condition(rest, rest)[0, [n.name for n in old.conditions].index("pushed_main_x")] == 1
+    )
 
 
 def test_torch_and_numpy_encode_alike(columns):
@@ -132,8 +162,14 @@ def test_torch_and_numpy_encode_alike(columns):
         made = encoding(name, press_events=True, controller_thresholds="legacy")
         for ours, theirs in zip(made.encode(columns), made.encode(tensors, torch), strict=True):
             np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(made.condition(columns, columns), made.condition(tensors, tensors, torch).numpy(), rtol=1e-5)
-        for ours, theirs in zip(made.targets(columns, columns), made.targets(tensors, tensors, torch), strict=True):
+        np.testing.assert_allclose(
+            made.condition(columns, columns),
+            made.condition(tensors, tensors, torch).numpy(),
+            rtol=1e-5,
+        )
+        for ours, theirs in zip(
+            made.targets(columns, columns), made.targets(tensors, tensors, torch), strict=True
+        ):
             np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-6)
 
 
@@ -148,7 +184,9 @@ def test_encoded_frames_are_read_back(columns):
     assert "pad/l_push" not in back
 
 
-@pytest.mark.parametrize("switches", [{"multi_position": True}, {"hitstun": "yes"}, {"state_flags": True}])
+@pytest.mark.parametrize(
+    "switches", [{"multi_position": True}, {"hitstun": "yes"}, {"state_flags": True}]
+)
 def test_switches_that_mean_nothing_are_refused(switches):
     """An unknown switch, or a value that it cannot have, is a wrong call."""
     with pytest.raises(UsageError):

@@ -9,7 +9,16 @@ from made_matches import match
 from shadowbox.core.game import EVENT
 from shadowbox.games.melee import GAME
 from shadowbox.games.melee.events import LANDINGS, SHIELDS, TECHS, attacks, events, outcome
-from shadowbox.games.melee.names import ACTIONABLE, ACTIONS, DYING, EXTERNAL, TECHING, TO_EXTERNAL, TO_INTERNAL, action
+from shadowbox.games.melee.names import (
+    ACTIONABLE,
+    ACTIONS,
+    DYING,
+    EXTERNAL,
+    TECHING,
+    TO_EXTERNAL,
+    TO_INTERNAL,
+    action,
+)
 from shadowbox.games.melee.schema import EVENTS, SCHEMA
 
 
@@ -28,7 +37,14 @@ def happened(columns):
     """(kind, frame, player, other, what, value) of each event."""
     found = events(columns)
     return [
-        (EVENTS[e["kind"]], int(e["frame"]), int(e["player"]), int(e["other"]), int(e["what"]), float(e["value"]))
+        (
+            EVENTS[e["kind"]],
+            int(e["frame"]),
+            int(e["player"]),
+            int(e["other"]),
+            int(e["what"]),
+            float(e["value"]),
+        )
         for e in found
     ]
 
@@ -39,7 +55,10 @@ def test_nothing_happens_to_those_who_stand(still):
 
 
 def test_damage_is_a_hit_of_who_hit(still):
-    """Damage that rises is a hit of the last hitter with his last attack; without one it is suffered alone."""
+    """Damage that rises is a hit of the last hitter with his last attack.
+
+    Without one it is suffered alone.
+    """
     still["player/percent"][10:, 0] = 12.5
     still["player/percent"][20:, 1] = 3
     still["player/last_hit_by"][:, 0] = 1
@@ -99,7 +118,9 @@ def test_the_same_rows_give_the_same_events():
     """Events are a function of the rows, ordered by frame, and fit what the game declares."""
     columns = match(300, seed=5).columns
     found = events(columns)
-    np.testing.assert_array_equal(found, events({key: values.copy() for key, values in columns.items()}))
+    np.testing.assert_array_equal(
+        found, events({key: values.copy() for key, values in columns.items()})
+    )
     assert found.dtype == EVENT
     assert len(found) > 10
     assert (np.diff(found["frame"]) >= 0).all()
@@ -135,7 +156,9 @@ def test_numbers_of_characters_and_states():
         236: "air_dodge",
         252: "ledge_catch",
     }
-    for number, name in (known | {322: "entry", 340: "barrel_cannon_wait", 341: "special_341"}).items():
+    for number, name in (
+        known | {322: "entry", 340: "barrel_cannon_wait", 341: "special_341"}
+    ).items():
         assert ACTIONS[number] == name
     assert not ACTIONABLE & DYING
     assert len(TECHS) == len(TECHING)

@@ -44,7 +44,11 @@ def encoded(path, name, games, **changes):
         "ints": torch.from_numpy(np.concatenate(ints)),
         "game_offsets": torch.tensor([0, *np.cumsum(lengths).tolist()]),
         "num_games": len(games),
-        "encoding_config": {**dict(zip(SWITCHES, LAYOUTS[name], strict=True)), "press_events": False, "xy_scale": 0.05},
+        "encoding_config": {
+            **dict(zip(SWITCHES, LAYOUTS[name], strict=True)),
+            "press_events": False,
+            "xy_scale": 0.05,
+        },
     }
     torch.save({**data, **changes}, path)
     return path
@@ -52,7 +56,10 @@ def encoded(path, name, games, **changes):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_comes_back(tmp_path, name):
-    """Columns that a layout holds are those of the games that were encoded, aligned by our rule; the others are absent."""
+    """Columns that a layout holds are those of the games that were encoded, aligned by our rule.
+
+    The others are absent.
+    """
     games = [match(80, seed=seed) for seed in range(3)]
     found = list(read(encoded(tmp_path / "games.pt", name, games), "games.pt"))
     assert [game.frames for game in found] == [80, 80, 80]
@@ -64,7 +71,9 @@ def test_every_layout_comes_back(tmp_path, name):
             wanted = ours.columns[key].astype(np.float64)
             if key == "pad/l_push":
                 wanted = np.maximum(wanted, ours.columns["pad/r_push"])
-            np.testing.assert_allclose(theirs.columns[key], wanted, atol=2e-3, rtol=1e-4, err_msg=key)
+            np.testing.assert_allclose(
+                theirs.columns[key], wanted, atol=2e-3, rtol=1e-4, err_msg=key
+            )
 
 
 def test_the_width_decides_nothing(tmp_path):
@@ -103,13 +112,18 @@ def test_nothing_of_a_file_is_executed(tmp_path):
 
 
 def test_ingest_takes_such_a_file(tmp_path):
-    """`ingest melee FILE.pt` stores its games; one that is broken is rejected and the others come in."""
+    """`ingest melee FILE.pt` stores its games.
+
+    One that is broken is rejected and the others come in.
+    """
     games = [match(60, seed=seed) for seed in range(3)]
     path = encoded(tmp_path / "games.pt", "v3", games)
     data = torch.load(path, weights_only=True)
     data["floats"][70, 1] = float("nan")  # in the second game
     torch.save(data, path)
-    answer = CliRunner().invoke(shadowbox, ["ingest", "melee", str(path), "--out", str(tmp_path / "store"), "--json"])
+    answer = CliRunner().invoke(
+        shadowbox, ["ingest", "melee", str(path), "--out", str(tmp_path / "store"), "--json"]
+    )
     assert answer.exit_code == 0, answer.output
     facts = json.loads(answer.stdout)
     assert (facts["files"], facts["accepted"], facts["episodes"]) == (1, 1, 2)

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def frames_of(content):
     """The events of a file: list and start together, then one portion a frame (by frame start), then the end."""
     raw = content[15 : 15 + int.from_bytes(content[11:15], "big")]
-    sizes = {raw[i]: int.from_bytes(raw[i + 1 : i + 3], "big") for i in range(2, raw[1] + 1, 3)} | {0x35: raw[1]}
+    sizes = {raw[i]: int.from_bytes(raw[i + 1 : i + 3], "big") for i in range(2, raw[1] + 1, 3)} | {
+        0x35: raw[1]
+    }
     at, portions = 0, [b""]
     while at < len(raw):
         size = 1 + sizes[raw[at]]
@@ -41,7 +43,9 @@ def same_as_offline(columns, offline, row):
     """Every column of state, bit for bit."""
     for key in SCHEMA.state_keys:
         there = offline[key][row : row + 1]
-        np.testing.assert_array_equal(columns[key], there.astype(columns[key].dtype), err_msg=f"{key}, row {row}")
+        np.testing.assert_array_equal(
+            columns[key], there.astype(columns[key].dtype), err_msg=f"{key}, row {row}"
+        )
 
 
 @pytest.mark.parametrize("stage", [31, FOUNTAIN, DREAM_LAND])
@@ -123,12 +127,23 @@ def test_a_whole_pad_is_pressed():
     """Every button is pressed or released each frame, sticks go from -1..1 to 0..1, shoulders and their clicks are apart."""
     pytest.importorskip("melee")
     pad = {key: np.zeros(1)[0] for key in SCHEMA.control_keys}
-    pad |= {"pad/main_x": -1.0, "pad/main_y": 0.5, "pad/l_push": 0.35, "pad/r": True, "pad/d_up": True, "pad/start": True}
+    pad |= {
+        "pad/main_x": -1.0,
+        "pad/main_y": 0.5,
+        "pad/l_push": 0.35,
+        "pad/r": True,
+        "pad/d_up": True,
+        "pad/start": True,
+    }
     controller = Pad()
     press(controller, pad)
     assert controller.sticks == {"BUTTON_MAIN": (0.0, 0.75), "BUTTON_C": (0.5, 0.5)}
     assert controller.shoulders == {"BUTTON_L": 0.35, "BUTTON_R": 0.0}
-    assert {name for name, held in controller.held.items() if held} == {"BUTTON_R", "BUTTON_D_UP", "BUTTON_START"}
+    assert {name for name, held in controller.held.items() if held} == {
+        "BUTTON_R",
+        "BUTTON_D_UP",
+        "BUTTON_START",
+    }
     assert len(controller.held) == 12
 
 
@@ -157,7 +172,10 @@ def played(console):
 
 
 def compare_with_offline(path):
-    """Live columns are the file's columns, and libmelee agrees about what it knows; the number of rows."""
+    """Live columns are the file's columns, and libmelee agrees about what it knows.
+
+    The number of rows.
+    """
     offline = rows_of(slp.read(path)).columns
     rows, states = played(file_console(path))
     for row, (columns, state) in enumerate(zip(rows, states, strict=True)):
@@ -197,7 +215,9 @@ def dolphin(tmp_path):
     with open(tmp_path / "Config" / "Dolphin.ini", "w") as file:
         config.write(file)
     port = free_port()
-    console = melee.Console(is_dolphin=True, is_remote=True, slippi_port=port, dolphin_home_path=str(tmp_path))
+    console = melee.Console(
+        is_dolphin=True, is_remote=True, slippi_port=port, dolphin_home_path=str(tmp_path)
+    )
     controllers = [melee.Controller(console, number) for number in (1, 2)]
     fake = FakeDolphin([controller.pipe_path for controller in controllers], port, frames=86 + 40)
     fake.start()
@@ -232,11 +252,15 @@ def test_what_is_pressed_arrives_in_the_next_frame(dolphin):
         xs.append(columns["player/x"][0].copy())
     assert len(pressed) == 40
     moved = np.diff(np.array(xs), axis=0)
-    np.testing.assert_allclose(moved, [controls["pad/main_x"][0] for controls in pressed], atol=1e-4)
+    np.testing.assert_allclose(
+        moved, [controls["pad/main_x"][0] for controls in pressed], atol=1e-4
+    )
     recorded = rows_of(slp.read(HEAD + bytes(4) + bytes(fake.recorded))).columns
     for key in SCHEMA.control_keys:
         there = recorded[key][1:-1]
-        np.testing.assert_allclose(there.astype(float), [controls[key][0] for controls in pressed], atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(
+            there.astype(float), [controls[key][0] for controls in pressed], atol=1e-6, err_msg=key
+        )
     assert fake.pipes[0].lines.count("FLUSH") == fake.pipes[1].lines.count("FLUSH")
     assert live.step(SCHEMA.neutral(1))[2][0]
 
@@ -275,12 +299,17 @@ def test_menus_press_for_both():
 
     class Helper:
         def menu_helper_simple(self, state, controller, character, stage, **options):
-            told.append((controller, character.name, stage.name, options["cpu_level"], options["autostart"]))
+            told.append(
+                (controller, character.name, stage.name, options["cpu_level"], options["autostart"])
+            )
 
     menus = Menus("fox,marth", "yoshis_story", cpu=9)
     menus._helpers = [Helper(), Helper()]
     menus(None, ["one", "two"])
-    assert told == [("one", "FOX", "YOSHIS_STORY", 0, False), ("two", "MARTH", "YOSHIS_STORY", 9, True)]
+    assert told == [
+        ("one", "FOX", "YOSHIS_STORY", 0, False),
+        ("two", "MARTH", "YOSHIS_STORY", 9, True),
+    ]
     assert all(name in melee.Stage.__members__ for name in STAGES.values())
 
 

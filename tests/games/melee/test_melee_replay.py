@@ -36,13 +36,18 @@ def written(made_replay):
 
 
 def test_a_row_is_the_state_and_what_was_pressed_having_seen_it():
-    """Row t holds the state of its frame and the inputs of the next one; the last row presses nothing."""
+    """Row t holds the state of its frame and the inputs of the next one.
+
+    The last row presses nothing.
+    """
     there = replay(seed=3)
     found = episode(written(there))
     post, pre = there.post[0, False][LEAD:], there.pre[0, False][LEAD:]
     np.testing.assert_array_equal(found.columns["player/x"][:, 0], post["x"])
     np.testing.assert_array_equal(found.columns["pad/main_x"][:-1, 0], pre["main_x"][1:])
-    np.testing.assert_array_equal(found.columns["pad/a"][:-1, 0], pre["buttons_physical"][1:] & 0x100 > 0)
+    np.testing.assert_array_equal(
+        found.columns["pad/a"][:-1, 0], pre["buttons_physical"][1:] & 0x100 > 0
+    )
     assert not found.columns["pad/main_x"][-1].any()
     assert found.meta["first_frame"] == -39
 
@@ -55,11 +60,16 @@ def test_nothing_before_anybody_can_act():
 
 
 def test_hit_stun_counts_only_where_its_flag_is_set():
-    """The field behind hit stun holds anything elsewhere, NaN included; of all that nothing comes in."""
+    """The field behind hit stun holds anything elsewhere, NaN included.
+
+    Of all that nothing comes in.
+    """
     there = replay(seed=1)
     post = there.post[0, False]
     flagged = post["flags"][:, 3] & 0x02 != 0
-    post["misc"] = np.where(flagged, np.resize([np.nan, 7.5, -3.0], len(post)), np.resize([np.nan, 1e30], len(post)))
+    post["misc"] = np.where(
+        flagged, np.resize([np.nan, 7.5, -3.0], len(post)), np.resize([np.nan, 1e30], len(post))
+    )
     found = episode(written(there)).columns
     in_hitstun = found["player/in_hitstun"][:, 0]
     misc = post["misc"][LEAD:]
@@ -71,9 +81,17 @@ def test_hit_stun_counts_only_where_its_flag_is_set():
 @pytest.mark.parametrize(
     ("version", "absent", "present"),
     [
-        ("0.1.0", {"player/age", "player/on_ground", "player/hitlag", "item/alive", "player/in_hitstun"}, {"player/x"}),
+        (
+            "0.1.0",
+            {"player/age", "player/on_ground", "player/hitlag", "item/alive", "player/in_hitstun"},
+            {"player/x"},
+        ),
         ("1.0.0", {"player/on_ground", "player/hitstun", "item/x"}, {"player/age"}),
-        ("2.0.0", {"player/hurtbox", "player/air_vx", "item/owner"}, {"player/on_ground", "player/hitstun"}),
+        (
+            "2.0.0",
+            {"player/hurtbox", "player/air_vx", "item/owner"},
+            {"player/on_ground", "player/hitstun"},
+        ),
         ("3.0.0", {"player/air_vx", "item/owner"}, {"item/alive", "player/hurtbox"}),
         ("3.6.0", {"player/hitlag"}, {"item/owner", "player/knock_vx"}),
         ("3.12.0", {"player/instance"}, {"player/hitlag"}),
@@ -124,12 +142,16 @@ def test_the_last_of_the_passes_through_a_frame_counts():
     again = dataclasses.replace(there, rows=dict(there.rows))
     first, rest = slice(0, LEAD + 30), slice(LEAD + 20, None)
     for name in ("pre", "post", "present"):
-        rows = {slot: np.concatenate([v[first], v[rest]]) for slot, v in getattr(there, name).items()}
+        rows = {
+            slot: np.concatenate([v[first], v[rest]]) for slot, v in getattr(there, name).items()
+        }
         setattr(again, name, rows)
     for slot in again.slots:
         again.post[slot]["x"][LEAD + 20 : LEAD + 30] += 5  # what was guessed
     again.frames = np.concatenate([there.frames[first], there.frames[rest]])
-    again.frame_start, again.frame_end = (np.concatenate([r[first], r[rest]]) for r in (there.frame_start, there.frame_end))
+    again.frame_start, again.frame_end = (
+        np.concatenate([r[first], r[rest]]) for r in (there.frame_start, there.frame_end)
+    )
     ours, theirs = episode(written(there)), episode(written(again))
     assert theirs.meta["rolled_back"] == 10
     for key in SCHEMA.columns:
@@ -140,7 +162,9 @@ def test_a_gap_ends_the_episode():
     """Where frames are missing the episode ends: its rows follow each other."""
     there = replay(frames=60)
     whole = rows_of(there).rows
-    there.frames = np.where(np.arange(len(there.frames)) < LEAD + 30, there.frames, there.frames + 2)
+    there.frames = np.where(
+        np.arange(len(there.frames)) < LEAD + 30, there.frames, there.frames + 2
+    )
     assert rows_of(there).rows == 30 < whole
 
 
@@ -156,7 +180,12 @@ def test_items_keep_their_slot_and_their_owner():
         assert held == {tuple(values) for values in there.columns[f"item/{key}"].T.tolist()}, key
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20), st.sampled_from([54, 74, 99, 210])), max_size=25))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(1, 20), st.sampled_from([54, 74, 99, 210])),
+        max_size=25,
+    )
+)
 def test_slots_are_stable_and_never_shared(lives):
     """Any lives: each item has one slot or none, no two overlap, and a slot rests a frame between two."""
     frame = np.concatenate([np.arange(a, a + n) for a, n, _ in lives] or [np.zeros(0, np.int64)])
@@ -214,7 +243,9 @@ def test_platforms_of_the_fountain_and_the_wind():
         np.testing.assert_allclose(found[key], there.columns[key], atol=0.01)
     windy = match(stage=DREAM_LAND)
     windy.columns["stage/wind"][30:60] = 2
-    np.testing.assert_array_equal(episode(slp.write(replay_of(windy))).columns["stage/wind"], windy.columns["stage/wind"])
+    np.testing.assert_array_equal(
+        episode(slp.write(replay_of(windy))).columns["stage/wind"], windy.columns["stage/wind"]
+    )
     old = replay(stage=FOUNTAIN)
     old.fountain = None
     assert {"stage/left_height", "stage/right_height"} <= rows_of(old).absent
@@ -257,7 +288,14 @@ def test_only_two_play(ports):
 
 
 @pytest.mark.parametrize(
-    "options", [{"humans": True}, {"human": 1}, {"end": "never"}, {"characters": "foxy"}, {"min_version": "x"}]
+    "options",
+    [
+        {"humans": True},
+        {"human": 1},
+        {"end": "never"},
+        {"characters": "foxy"},
+        {"min_version": "x"},
+    ],
 )
 def test_options_that_mean_nothing_are_a_wrong_call(options):
     """An unknown option or value is refused before anything is read."""
@@ -270,18 +308,25 @@ def test_any_ports_and_followers():
     there = match(ports=[1, 3])
     found = episode(slp.write(replay_of(there)))
     assert found.meta["ports"] == [1, 3]
-    np.testing.assert_array_equal(found.columns["player/last_hit_by"], there.columns["player/last_hit_by"])
+    np.testing.assert_array_equal(
+        found.columns["player/last_hit_by"], there.columns["player/last_hit_by"]
+    )
     np.testing.assert_array_equal(found.columns["player/x"], there.columns["player/x"])
     climbers = replay()
     for rows in (climbers.pre, climbers.post, climbers.present):
         rows[0, True] = rows[1, False].copy()
     for rows in (climbers.pre, climbers.post):
         rows[0, True]["port"], rows[0, True]["follower"] = 0, 1
-    np.testing.assert_array_equal(rows_of(climbers).columns["player/x"], rows_of(replay()).columns["player/x"])
+    np.testing.assert_array_equal(
+        rows_of(climbers).columns["player/x"], rows_of(replay()).columns["player/x"]
+    )
 
 
 def test_names_become_pseudonyms_that_stay():
-    """The same person has the same pseudonym everywhere, another has another; names are kept on request alone."""
+    """The same person has the same pseudonym everywhere, another has another.
+
+    Names are kept on request alone.
+    """
     data = slp.write(made(frames=130, seed=1))
     codes = [player.connect_code for player in slp.read(data).start.players]
     there = slp.read(data)
@@ -321,7 +366,10 @@ def test_names_become_pseudonyms_that_stay():
     ],
 )
 def test_who_won(end, stocks, damage, winner):
-    """Placements, else stocks, else not who quit, else by damage; a game that was broken off has no winner."""
+    """Placements, else stocks, else not who quit, else by damage.
+
+    A game that was broken off has no winner.
+    """
     there = replay()
     for seat, slot in enumerate(there.slots):
         there.post[slot]["stocks"][-1], there.post[slot]["percent"][-1] = stocks[seat], damage[seat]
@@ -339,9 +387,18 @@ def test_an_episode_goes_out_and_comes_back(seed, stage):
     first = episode(slp.write(replay_of(there)))
     again = episode(slp.write(replay_of(first)))
     for key in SCHEMA.columns:
-        stored, returned = (SCHEMA.unpack(SCHEMA.pack(e.columns), [key])[key] for e in (first, again))
+        stored, returned = (
+            SCHEMA.unpack(SCHEMA.pack(e.columns), [key])[key] for e in (first, again)
+        )
         np.testing.assert_array_equal(stored, returned, err_msg=key)
-    for key in ("player/x", "player/percent", "player/hitstun", "player/ground", "pad/a", "item/type"):
+    for key in (
+        "player/x",
+        "player/percent",
+        "player/hitstun",
+        "player/ground",
+        "pad/a",
+        "item/type",
+    ):
         np.testing.assert_array_equal(first.columns[key], there.columns[key], err_msg=key)
     np.testing.assert_array_equal(first.events, there.events)
     np.testing.assert_array_equal(first.events, again.events)
@@ -364,10 +421,14 @@ def test_real_replays_hold_what_must_hold(replays):
             continue
         accepted += 1
         if "player/hitstun" not in found.absent:
-            assert not (found.columns["player/hitstun"] > 0)[~found.columns["player/in_hitstun"]].any()
+            assert not (found.columns["player/hitstun"] > 0)[
+                ~found.columns["player/in_hitstun"]
+            ].any()
         again = episode(slp.write(replay_of(found)))
         for key in SCHEMA.columns.keys() - again.absent ^ found.absent:
-            stored, returned = (SCHEMA.unpack(SCHEMA.pack(e.columns), [key])[key] for e in (found, again))
+            stored, returned = (
+                SCHEMA.unpack(SCHEMA.pack(e.columns), [key])[key] for e in (found, again)
+            )
             if key not in found.absent:
                 np.testing.assert_array_equal(stored, returned, err_msg=f"{path.name} {key}")
         np.testing.assert_array_equal(found.events, again.events)
@@ -393,7 +454,12 @@ def test_where_players_stand_is_where_the_stage_is(replays):
         if found.meta["stage"] != "yoshis_story" or "player/on_ground" in found.absent:
             continue
         c = found.columns
-        stands = c["player/on_ground"] & (c["player/ground"] == 1) & (np.abs(c["player/x"]) > 60) & (c["player/action"] < 252)
+        stands = (
+            c["player/on_ground"]
+            & (c["player/ground"] == 1)
+            & (np.abs(c["player/x"]) > 60)
+            & (c["player/action"] < 252)
+        )
         stands &= np.broadcast_to(c["player/y"] < -10, stands.shape)
         x, y = (np.broadcast_to(c[f"stage/randall_{axis}"], stands.shape)[stands] for axis in "xy")
         assert (np.abs(c["player/x"][stands] - x) < 6.6).all()

@@ -2,13 +2,25 @@
 
 import numpy as np
 import pytest
-from made_replays import BATTLEFIELD, FOX, ICE_CLIMBERS, MARTH, VERSIONS, made, made_start, passes_through, random_rows
+from made_replays import (
+    BATTLEFIELD,
+    FOX,
+    ICE_CLIMBERS,
+    MARTH,
+    VERSIONS,
+    made,
+    made_start,
+    passes_through,
+    random_rows,
+)
 
 from shadowbox.errors import RecordingError, UsageError
 from shadowbox.games.melee import slp
 from shadowbox.games.melee.slp.layout import EVENTS, sizes
 
-PAYLOADS = {  # version -> bytes of 36 37 38 39 3A 3B 3C, as recorders of that version write them; 0: no such event
+# version -> bytes of 36 37 38 39 3A 3B 3C, as recorders of that version write them; 0: no such
+# event
+PAYLOADS = {
     (0, 1, 0): (320, 58, 33, 1, 0, 0, 0),
     (1, 0, 0): (352, 58, 37, 1, 0, 0, 0),
     (1, 2, 0): (352, 59, 37, 1, 0, 0, 0),
@@ -61,7 +73,10 @@ def test_what_is_written_is_read_in_every_version(version):
 def test_payload_sizes_are_those_of_the_recorders(version):
     """The sizes that follow from the table of fields are the ones that recorders of each version announce."""
     listed = sizes(version)
-    assert tuple(listed.get(code, 0) for code in (0x36, 0x37, 0x38, 0x39, 0x3A, 0x3B, 0x3C)) == PAYLOADS[version]
+    assert (
+        tuple(listed.get(code, 0) for code in (0x36, 0x37, 0x38, 0x39, 0x3A, 0x3B, 0x3C))
+        == PAYLOADS[version]
+    )
 
 
 def test_a_field_that_a_version_lacks_is_absent():
@@ -91,7 +106,11 @@ def test_rollbacks(version):
     every, last, first = (slp.read(written, which) for which in ("all", "last", "first"))
     assert slp.write(every) == written
     assert every.frames.tolist() == (passes + slp.FIRST_FRAME).tolist()
-    assert last.frames.tolist() == first.frames.tolist() == list(range(slp.FIRST_FRAME, slp.FIRST_FRAME + 80))
+    assert (
+        last.frames.tolist()
+        == first.frames.tolist()
+        == list(range(slp.FIRST_FRAME, slp.FIRST_FRAME + 80))
+    )
     firsts = np.unique(passes, return_index=True)[1]
     for slot in replay.slots:
         assert same_rows(every.post[slot], replay.post[slot])
@@ -110,7 +129,9 @@ def test_only_the_last_pass_continues():
     written = slp.write(made((3, 9, 0), frames=600, rollbacks=80))
     remote = (1, False)
     last, first = (slp.read(written, which) for which in ("last", "first"))
-    shares = [np.mean(read.pre[remote]["x"][1:] == read.post[remote]["x"][:-1]) for read in (last, first)]
+    shares = [
+        np.mean(read.pre[remote]["x"][1:] == read.post[remote]["x"][:-1]) for read in (last, first)
+    ]
     assert shares[0] >= 0.995
     assert shares[1] < 0.95
 
@@ -142,14 +163,32 @@ def test_settings():
     """Who plays whom, where and under which rules; what a version does not record is None."""
     start = slp.read(slp.write(made(ports=(1, 3), followers=(3,)))).start
     one, two = start.players
-    assert (start.stage, start.seed, start.online, start.match_id, start.timer) == (BATTLEFIELD, 12345, True, "mode.made", 480)
+    assert (start.stage, start.seed, start.online, start.match_id, start.timer) == (
+        BATTLEFIELD,
+        12345,
+        True,
+        "mode.made",
+        480,
+    )
     assert (one.port, one.character, one.kind, one.stocks, one.costume) == (1, FOX, "human", 4, 0)
     assert (two.port, two.character, two.kind, two.cpu_level) == (3, ICE_CLIMBERS, "cpu", 9)
-    assert (one.nametag, one.display_name, one.connect_code, one.user_id) == ("T1", "player 1", "MADE#1", "id1")
-    assert (start.is_pal, start.frozen_stadium, start.teams, start.damage_ratio) == (False, False, False, 1)
+    assert (one.nametag, one.display_name, one.connect_code, one.user_id) == (
+        "T1",
+        "player 1",
+        "MADE#1",
+        "id1",
+    )
+    assert (start.is_pal, start.frozen_stadium, start.teams, start.damage_ratio) == (
+        False,
+        False,
+        False,
+        1,
+    )
     old = made_start((1, 0, 0))
     assert [player.character for player in old.players] == [FOX, MARTH]
-    assert (old.is_pal, old.frozen_stadium, old.scene, old.online, old.match_id, old.language) == (None,) * 6
+    assert (old.is_pal, old.frozen_stadium, old.scene, old.online, old.match_id, old.language) == (
+        None,
+    ) * 6
     assert (old.players[0].nametag, old.players[0].connect_code) == (None, None)
 
 
@@ -164,18 +203,27 @@ def test_a_name_that_does_not_fit_is_refused():
 def test_arrays_with_an_unknown_name_are_refused():
     """A field that there is not, or not yet in that version, is named with its nearest neighbour."""
     start = made_start((3, 6, 0))
-    with pytest.raises(RecordingError, match=r"post events of version 3\.6\.0 have no field 'hitlag'"):
-        slp.from_arrays(start, {(0, False): {"x": np.zeros(3)}}, {(0, False): {"hitlag": np.zeros(3)}})
+    with pytest.raises(
+        RecordingError, match=r"post events of version 3\.6\.0 have no field 'hitlag'"
+    ):
+        slp.from_arrays(
+            start, {(0, False): {"x": np.zeros(3)}}, {(0, False): {"hitlag": np.zeros(3)}}
+        )
     with pytest.raises(RecordingError, match="did you mean 'percent'"):
         slp.from_arrays(start, {(0, False): {"percnt": np.zeros(3)}}, {})
     with pytest.raises(RecordingError, match="no events 'fountain'"):
-        slp.from_arrays(start, {(0, False): {"x": np.zeros(3)}}, {}, events={"fountain": {"row": [0]}})
+        slp.from_arrays(
+            start, {(0, False): {"x": np.zeros(3)}}, {}, events={"fountain": {"row": [0]}}
+        )
 
 
 def test_what_arrays_leave_out_is_unset():
     """Fields that are not given hold what recorders write when nothing is there: nobody hit, no ground, nobody's item."""
     replay = slp.from_arrays(
-        made_start(), {(0, False): {"x": np.arange(3)}}, {(0, False): {}}, events={"item": {"row": [0, 2], "type": [54, 55]}}
+        made_start(),
+        {(0, False): {"x": np.arange(3)}},
+        {(0, False): {}},
+        events={"item": {"row": [0, 2], "type": [54, 55]}},
     )
     row = slp.read(slp.write(replay)).post[0, False][1]
     assert (row["last_hit_by"], row["ground"], row["frame"]) == (6, 0xFFFF, slp.FIRST_FRAME + 1)
@@ -191,10 +239,22 @@ def test_unknown_events_are_skipped(size):
     listed = content[16]
     body = bytes(content[15 + 1 + listed :])
     start = 1 + EVENTS["start"].size((3, 12, 0))
-    table = bytes([0x35, listed + 3]) + bytes(content[17 : 16 + listed]) + bytes([0xEE]) + size.to_bytes(2, "big")
+    table = (
+        bytes([0x35, listed + 3])
+        + bytes(content[17 : 16 + listed])
+        + bytes([0xEE])
+        + size.to_bytes(2, "big")
+    )
     stranger = bytes([0xEE]) + b"\x37" * size
     raw_length = int.from_bytes(content[11:15], "big") + 3 + 2 * len(stranger)
-    changed = bytes(content[:11]) + raw_length.to_bytes(4, "big") + table + body[:start] + 2 * stranger + body[start:]
+    changed = (
+        bytes(content[:11])
+        + raw_length.to_bytes(4, "big")
+        + table
+        + body[:start]
+        + 2 * stranger
+        + body[start:]
+    )
     again = slp.read(changed)
     assert again.problems == []
     for slot in replay.slots:
@@ -206,8 +266,14 @@ def test_a_payload_longer_than_we_know_is_read_as_far_as_we_know():
     replay = made((3, 18, 0), frames=10, items=0)
     content = slp.write(replay)
     post = EVENTS["post"].size((3, 18, 0))
-    head, raw, tail = content[:11], content[15 : 15 + int.from_bytes(content[11:15], "big")], content[-40:]
-    table = raw[: raw[1] + 1].replace(b"\x38" + post.to_bytes(2, "big"), b"\x38" + (post + 5).to_bytes(2, "big"))
+    head, raw, tail = (
+        content[:11],
+        content[15 : 15 + int.from_bytes(content[11:15], "big")],
+        content[-40:],
+    )
+    table = raw[: raw[1] + 1].replace(
+        b"\x38" + post.to_bytes(2, "big"), b"\x38" + (post + 5).to_bytes(2, "big")
+    )
     events, at = [], len(table)
     listed = {raw[i]: int.from_bytes(raw[i + 1 : i + 3], "big") for i in range(2, len(table), 3)}
     while at < len(raw):
@@ -226,7 +292,9 @@ def test_game_codes_come_back():
     replay = made((3, 12, 0), frames=5)
     codes = bytes(range(256)) * 3
     replay.pieces = b"".join(
-        codes[at : at + 512].ljust(512, b"?") + len(codes[at : at + 512]).to_bytes(2, "big") + bytes([0x3D, at > 0])
+        codes[at : at + 512].ljust(512, b"?")
+        + len(codes[at : at + 512]).to_bytes(2, "big")
+        + bytes([0x3D, at > 0])
         for at in (0, 512)
     )
     written = slp.write(replay)

@@ -31,7 +31,11 @@ def read_or_refused(content, which="last"):
             assert (side[slot]["follower"][there] == slot[1]).all()
     for kind in ("frame_start", "frame_end"):
         rows = getattr(replay, kind)
-        assert rows is None or "incomplete-frame" in told or np.array_equal(rows["frame"], replay.frames)
+        assert (
+            rows is None
+            or "incomplete-frame" in told
+            or np.array_equal(rows["frame"], replay.frames)
+        )
     for kind, into in replay.rows.items():
         assert np.array_equal(getattr(replay, kind)["frame"], replay.frames[into])
     return replay
@@ -77,7 +81,9 @@ def test_a_cut_rollback_leaves_the_pass_before_it():
     replay = made((3, 12, 0), frames=12, items=0, end=False, metadata=False)
     content = slp.write(replay)
     raw = content[15:-1]
-    one = len(slp.write(made((3, 12, 0), frames=13, items=0, end=False, metadata=False))) - len(content)
+    one = len(slp.write(made((3, 12, 0), frames=13, items=0, end=False, metadata=False))) - len(
+        content
+    )
     again = HEAD + bytes(4) + raw + raw[-one:-30]
     read = read_or_refused(again)
     assert read.frames.tolist() == replay.frames.tolist()
@@ -89,7 +95,12 @@ def test_lengths_that_lie():
     """A length of 4 GB or of 0 costs nothing: what is there is read, and the file is marked."""
     replay = made((3, 12, 0), frames=30)
     content = slp.write(replay)
-    for length, kind in ((0xFFFFFFFF, "truncated"), (0, "unfinished"), (len(content), "truncated"), (20_000, "truncated")):
+    for length, kind in (
+        (0xFFFFFFFF, "truncated"),
+        (0, "unfinished"),
+        (len(content), "truncated"),
+        (20_000, "truncated"),
+    ):
         tracemalloc.start()
         read = read_or_refused(content[:11] + length.to_bytes(4, "big") + content[15:])
         peak = tracemalloc.get_traced_memory()[1]
@@ -114,7 +125,10 @@ def test_lengths_that_lie():
         (HEAD + bytes(4) + b"\x35\x00", "list of event sizes of 0 bytes"),
         (HEAD + bytes(4) + b"\x35\x04\x37\x00\x40", "names no game start"),
         (HEAD + bytes(4) + b"\x35\x04\x36\x01\x40", "no game start; it is cut"),
-        (HEAD + bytes(4) + b"\x35\x04\x36\x00\x00", "start events of 0 bytes are announced; every version has at least 320"),
+        (
+            HEAD + bytes(4) + b"\x35\x04\x36\x00\x00",
+            "start events of 0 bytes are announced; every version has at least 320",
+        ),
         (HEAD + bytes(4) + b"\x35\x07\x36\x01\x40\x37\x00\x03", "pre events of 3 bytes"),
     ],
 )
@@ -141,7 +155,9 @@ def test_a_file_that_is_too_long_is_refused_unread(tmp_path):
 
 def test_frames_out_of_one_event_do_not_fill_the_memory():
     """A file whose every event claims a frame of its own, by another of eight players, is refused, not blown up."""
-    content = slp.write(made((3, 18, 0), frames=2, ports=(0, 1, 2, 3), followers=(0, 1, 2, 3), items=0, end=False))
+    content = slp.write(
+        made((3, 18, 0), frames=2, ports=(0, 1, 2, 3), followers=(0, 1, 2, 3), items=0, end=False)
+    )
     raw = content[15 : 15 + int.from_bytes(content[11:15], "big")]
     head = raw[: raw[1] + 1 + 761]
     rows = made((3, 18, 0), frames=1, items=0).post[0, False]
@@ -166,7 +182,9 @@ def test_missing_frames_and_strangers_are_told():
     replay.frame_start["frame"] = replay.frame_end["frame"] = replay.frames
     replay.item["frame"] = replay.frames[replay.rows["item"]]
     gap = slp.read(slp.write(replay)).problems
-    assert [(problem.kind, problem.what) for problem in gap] == [("gap", "5 frames are missing, the first after frame -104")]
+    assert [(problem.kind, problem.what) for problem in gap] == [
+        ("gap", "5 frames are missing, the first after frame -104")
+    ]
     other = made((3, 12, 0), frames=30, ports=(0, 3))
     other.start = replay.start
     assert {problem.kind for problem in slp.read(slp.write(other)).problems} == {"stray"}
@@ -177,7 +195,11 @@ def test_metadata_are_never_worth_a_replay():
     replay = made((3, 12, 0), frames=10)
     content = slp.write(replay)
     at = content.index(b"startAt")
-    for damaged in (content[:at] + b"\xff" * 40, content[:at] + b"startAt" + b"[" * 500, content[: at - 3] + b"}"):
+    for damaged in (
+        content[:at] + b"\xff" * 40,
+        content[:at] + b"startAt" + b"[" * 500,
+        content[: at - 3] + b"}",
+    ):
         read = slp.read(damaged)
         assert read.metadata is None
         assert len(read.frames) == 10

@@ -68,8 +68,10 @@ PEPPI = {  # their name -> ours
 }
 KINDS = {"item": "item", "start": "frame_start", "end": "frame_end", "fod_platform": "fountain"}
 END = ("Unresolved", "Time", "Game", "Resolved", None, None, None, "NoContest")
-NO_GAPS = (2, 2, 0)  # before: who is out and comes back has his later rows moved up by peppi to where he left
-STALE = ("stadium_transformation", "dreamland_whispy")  # lists that peppi keeps without a name for what is in them
+# before: who is out and comes back has his later rows moved up by peppi to where he left
+NO_GAPS = (2, 2, 0)
+# lists that peppi keeps without a name for what is in them
+STALE = ("stadium_transformation", "dreamland_whispy")
 
 
 def column(rows, name):
@@ -80,7 +82,10 @@ def column(rows, name):
 
 @pytest.fixture
 def peer(tmp_path):
-    """A function that gives the columns of each file by another reader, or why it refuses; skipped where no Python has it."""
+    """A function that gives the columns of each file by another reader, or why it refuses.
+
+    Skipped where no Python has it.
+    """
 
     def asking(reader, *paths):
         if peers.interpreter(reader) is None:
@@ -88,7 +93,11 @@ def peer(tmp_path):
         assert peers.ask(reader, "dump", str(tmp_path), *map(str, paths)) is None
         for number in range(len(paths)):
             refusal = tmp_path / f"{number}.txt"
-            yield refusal.read_text() if refusal.exists() else dict(np.load(tmp_path / f"{number}.npz"))
+            yield (
+                refusal.read_text()
+                if refusal.exists()
+                else dict(np.load(tmp_path / f"{number}.npz"))
+            )
 
     return asking
 
@@ -106,7 +115,11 @@ def compare(theirs, path):
             continue
         if parts[0] == "ports":
             slot = int(parts[1][1]) - 1, parts[2] == "follower"
-            rows, there, field = getattr(replay, parts[3])[slot], replay.present[slot], ".".join(parts[4:])
+            rows, there, field = (
+                getattr(replay, parts[3])[slot],
+                replay.present[slot],
+                ".".join(parts[4:]),
+            )
             nulls = theirs.get(f"frames.ports.{parts[1]}.{parts[2]}?")
             valid = np.ones(len(values), bool) if nulls is None else nulls
             assert np.array_equal(valid, there) or replay.version < NO_GAPS, name
@@ -114,7 +127,9 @@ def compare(theirs, path):
             kind = KINDS[parts[0].rstrip("#")]
             rows, field = getattr(replay, kind), ".".join(parts[1:])
             if name.endswith("#"):
-                assert np.array_equal(np.bincount(replay.rows[kind], minlength=len(replay.frames)), values), name
+                assert np.array_equal(
+                    np.bincount(replay.rows[kind], minlength=len(replay.frames)), values
+                ), name
                 continue
             there = valid = np.ones(len(rows), bool)
         if field not in PEPPI:
@@ -126,9 +141,16 @@ def compare(theirs, path):
         compared += len(ours)
     assert not unknown
     for side in ("pre", "post"):  # and nothing that we have is missing there
-        names = {PEPPI[key.split(f".{side}.")[1]].partition(".")[0] for key in theirs if f".{side}." in key and "?" not in key}
+        names = {
+            PEPPI[key.split(f".{side}.")[1]].partition(".")[0]
+            for key in theirs
+            if f".{side}." in key and "?" not in key
+        }
         for slot in replay.slots:
-            assert set(getattr(replay, side)[slot].dtype.names) - {"frame", "port", "follower"} == names
+            assert (
+                set(getattr(replay, side)[slot].dtype.names) - {"frame", "port", "follower"}
+                == names
+            )
     return compared
 
 
@@ -136,13 +158,24 @@ def compare_settings(theirs, end, replay):
     """Settings and end."""
     start = replay.start
     assert theirs["slippi"]["version"] == list(replay.version)
-    assert (theirs["stage"], theirs["timer"], theirs["random_seed"]) == (start.stage, start.timer, start.seed)
+    assert (theirs["stage"], theirs["timer"], theirs["random_seed"]) == (
+        start.stage,
+        start.timer,
+        start.seed,
+    )
     assert (theirs["is_teams"], theirs["item_spawn_frequency"]) == (start.teams, start.item_spawn)
-    assert (theirs.get("is_pal"), theirs.get("is_frozen_ps")) == (start.is_pal, start.frozen_stadium)
+    assert (theirs.get("is_pal"), theirs.get("is_frozen_ps")) == (
+        start.is_pal,
+        start.frozen_stadium,
+    )
     assert len(theirs["players"]) == len(start.players)
     for their, our in zip(theirs["players"], start.players, strict=True):
         assert their["port"] == f"P{our.port + 1}"
-        assert (their["character"], their["stocks"], their["costume"]) == (our.character, our.stocks, our.costume)
+        assert (their["character"], their["stocks"], their["costume"]) == (
+            our.character,
+            our.stocks,
+            our.costume,
+        )
         assert their["type"].lower() == our.kind
         assert (their["team"] or {}).get("color", our.team) == our.team
         if "name_tag" in their:
@@ -157,11 +190,17 @@ def compare_settings(theirs, end, replay):
         assert end["method"] == END[replay.end.method]
 
 
-@pytest.mark.parametrize("version", [(0, 1, 0), (1, 7, 0), (2, 0, 0), (3, 7, 0), (3, 12, 0), (3, 16, 0), (3, 18, 0)])
+@pytest.mark.parametrize(
+    "version", [(0, 1, 0), (1, 7, 0), (2, 0, 0), (3, 7, 0), (3, 12, 0), (3, 16, 0), (3, 18, 0)]
+)
 def test_peppi_reads_what_we_write(peer, tmp_path, version):
     """A replay of ours, rollbacks, followers and items included, is the same to peppi in every field."""
     path = tmp_path / "made.slp"
-    path.write_bytes(slp.write(made(version, frames=50, followers=(1,), rollbacks=5 if version >= (2, 2, 0) else 0)))
+    path.write_bytes(
+        slp.write(
+            made(version, frames=50, followers=(1,), rollbacks=5 if version >= (2, 2, 0) else 0)
+        )
+    )
     (columns,) = peer("peppi", path)
     assert compare(columns, path) >= 50 * 3 * 25
 
@@ -191,7 +230,8 @@ def compare_with_slippi(theirs, path):
     compared = 0
     for name, values in theirs.items():
         parts = name.split(".")[1:]
-        if parts[0] == "item" and replay.rolled_back:  # they keep the items of every pass through a frame
+        # they keep the items of every pass through a frame
+        if parts[0] == "item" and replay.rolled_back:
             continue
         if parts[0] == "item":
             rows, field = replay.item, ".".join(parts[1:])

@@ -13,8 +13,18 @@ from shadowbox.games.melee.slp.layout import EVENTS
 NO_REPLAYS = ("corrupt_game_1.slp", "corrupt_game_2.slp", "corrupt_game_3.slp")
 DYING = 10  # the last action state of those who are off the stage; they are moved between frames
 HITSTUN = 0x02
-METHODS = {"UNRESOLVED": 0, "TIME": 1, "GAME": 2, "RESOLVED": 3, "NO_CONTEST": 7, "NONE": None, "": None}
-NOT_OURS = (  # files that we do not write as they were: cut, or with events that only they have, or in an order of their own
+METHODS = {
+    "UNRESOLVED": 0,
+    "TIME": 1,
+    "GAME": 2,
+    "RESOLVED": 3,
+    "NO_CONTEST": 7,
+    "NONE": None,
+    "": None,
+}
+# files that we do not write as they were: cut, or with events that only they have, or in an order
+# of their own
+NOT_OURS = (
     "corrupt.slp",
     "duplicate_game_end.slp",
     "unknown_event.slp",
@@ -55,18 +65,30 @@ def test_every_file_says_what_its_list_says(games):
         name = line["file"]
         assert ".".join(map(str, replay.version)) == line["slippi_version"], name
         assert len(replay.frames) == int(line["frames"]), name
-        assert replay.frames[-1:].tolist() == [int(last) for last in [line["last_frame"]] if last], name
+        assert replay.frames[-1:].tolist() == [
+            int(last) for last in [line["last_frame"]] if last
+        ], name
         ports = [player.port for player in replay.start.players]
         assert ports == [int(who[1]) - 1 for who in line["players"].split()], name
         assert replay.start.stage == int(line["stage_id"]), name
         method = line["game_end_method"]
-        assert (replay.end and replay.end.method) == METHODS.get(method, int(method) if method.isdigit() else None), name
-        assert (replay.rolled_back > 0) == ("dup_frames" in line["notes"] and "dup_frames=0" not in line["notes"]), name
+        assert (replay.end and replay.end.method) == METHODS.get(
+            method, int(method) if method.isdigit() else None
+        ), name
+        assert (replay.rolled_back > 0) == (
+            "dup_frames" in line["notes"] and "dup_frames=0" not in line["notes"]
+        ), name
 
 
 def test_only_damaged_files_have_problems(games):
-    """Complete files have none; files that are cut, never finished or without an end say exactly that."""
-    found = {line["file"].rsplit("/", 1)[1]: {problem.kind for problem in replay.problems} for line, replay in games}
+    """Complete files have none.
+
+    Files that are cut, never finished or without an end say exactly that.
+    """
+    found = {
+        line["file"].rsplit("/", 1)[1]: {problem.kind for problem in replay.problems}
+        for line, replay in games
+    }
     assert {name: kinds for name, kinds in found.items() if kinds} == {
         "test_game_1.slp": {"no-end"},
         "geckoCodes.slp": {"no-end"},
@@ -103,7 +125,10 @@ def test_first_passes_hold_guessed_inputs(games, replays):
 
 
 def test_hitstun_is_gated_by_its_flag(games):
-    """Where the flag says hitstun the frames left are a plausible number; elsewhere the field holds anything."""
+    """Where the flag says hitstun the frames left are a plausible number.
+
+    Elsewhere the field holds anything.
+    """
     flagged = plausible = 0
     for _, replay in games:
         for slot in replay.slots if replay.has("post", "misc") else ():
@@ -158,7 +183,9 @@ def test_stage_events(games):
     for _, replay in games:
         for kind in found:
             rows = getattr(replay, kind)
-            assert (rows is None) or set(rows.dtype.names) <= {field.name for field in EVENTS[kind].fields}
+            assert (rows is None) or set(rows.dtype.names) <= {
+                field.name for field in EVENTS[kind].fields
+            }
             found[kind] += 0 if rows is None else len(rows)
             if rows is not None:
                 assert np.array_equal(rows["frame"], replay.frames[replay.rows[kind]])

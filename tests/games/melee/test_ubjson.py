@@ -10,8 +10,14 @@ from shadowbox.errors import RecordingError
 from shadowbox.games.melee.slp import ubjson
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=300),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=300), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=300),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=300), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -42,7 +48,14 @@ def test_any_bytes(content):
 
 
 @pytest.mark.parametrize(
-    "content", [b"[$U#l\x7f\xff\xff\xff", b"{#i\x04", b"SL\x7f" + b"\xff" * 7, b"Sl\xff\xff\xff\xff", b"[" * 99]
+    "content",
+    [
+        b"[$U#l\x7f\xff\xff\xff",
+        b"{#i\x04",
+        b"SL\x7f" + b"\xff" * 7,
+        b"Sl\xff\xff\xff\xff",
+        b"[" * 99,
+    ],
 )
 def test_hostile_sizes(content):
     """Lengths beyond the end, below zero, and nesting without end are refused."""

@@ -1,6 +1,7 @@
 """What a kill rule looks at: values and conditions that see the log line by line.
 
-Conditions answer `since` when they hold: the step from which on they have held without a break, or nothing.
+Conditions answer `since` when they hold: the step from which on they have held without a break, or
+nothing.
 """
 
 from __future__ import annotations
@@ -191,7 +192,9 @@ class Stuck:
         if self.metric not in line:
             return
         value = line[self.metric]
-        if math.isnan(self.best) or (value < self.best if self.better == "lower" else value > self.best):
+        if math.isnan(self.best) or (
+            value < self.best if self.better == "lower" else value > self.best
+        ):
             self.best, self.best_at, self.stuck = value, step, False
         else:
             self.stuck = True
@@ -248,4 +251,6 @@ class Joined:
         return min(held) if held else None
 
     def __str__(self) -> str:
-        return f" {self.word} ".join(f"({part})" if isinstance(part, Joined) else str(part) for part in self.parts)
+        return f" {self.word} ".join(
+            f"({part})" if isinstance(part, Joined) else str(part) for part in self.parts
+        )

@@ -42,7 +42,10 @@ Unit = Literal["steps", "epochs", "%"]
 
 
 class RuleError(UsageError, ValueError):
-    """A rule that cannot be read: what stands where. A ValueError, too, so that typed data can hold rules."""
+    """A rule that cannot be read: what stands where.
+
+    A ValueError, too, so that typed data can hold rules.
+    """
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Span:
         found = SPAN.fullmatch(text) if len(text) < 40 else None
         if not found:
             raise RuleError(f"'{text[:60]}' is no length of a run: 500 steps, 2 epochs or 5%")
-        unit: Unit = "%" if found[2] == "%" else "epochs" if found[2].startswith("epoch") else "steps"
+        unit: Unit = (
+            "%" if found[2] == "%" else "epochs" if found[2].startswith("epoch") else "steps"
+        )
         return Span(float(found[1]), unit)
 
     def in_steps(self, total: int, per_epoch: float) -> float:

@@ -1,7 +1,7 @@
 """Kill rules at work: every line of the log is shown to the guard, and it says what to do.
 
-It is a pure function of the log: shown the same lines again, it stands where it stood. That is how a resumed run goes on,
-and how a new rule is tried on an old run before it may stop a new one.
+It is a pure function of the log: shown the same lines again, it stands where it stood. That is how
+a resumed run goes on, and how a new rule is tried on an old run before it may stop a new one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Watch:
         self.number, self.rule = number, rule
         self.condition = rules.parse(rule.when)
         self.after = rules.Span.of(rule.after).in_steps(total, per_epoch) if rule.after else 0.0
-        self.lasting = rules.Span.of(rule.lasting).in_steps(total, per_epoch) if rule.lasting else 0.0
+        self.lasting = (
+            rules.Span.of(rule.lasting).in_steps(total, per_epoch) if rule.lasting else 0.0
+        )
         self.fired = False  # and has held since: said once, until it stops holding
         self.latest: dict[str, float] = {}
 
@@ -86,7 +88,10 @@ class Guard:
         self.watches = [Watch(number, rule, total, per_epoch) for number, rule in enumerate(given)]
 
     def see(self, kind: str, step: int, figures: Mapping[str, Any]) -> list[Firing]:
-        """What fires at a line of the log, the gravest first. None stands for a number that is not finite."""
+        """What fires at a line of the log, the gravest first.
+
+        None stands for a number that is not finite.
+        """
         if kind not in KINDS:
             return []
         line = {f"{kind}/{name}": math.nan if value is None else float(value) for name, value in figures.items()
@@ -96,8 +101,14 @@ class Guard:
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> list[Firing]:
         """The firings of a whole log, in its order."""
-        return [firing for line in lines for firing in self.see(str(line.get("kind")), int(line["step"]), _figures(line))]
+        return [
+            firing
+            for line in lines
+            for firing in self.see(str(line.get("kind")), int(line["step"]), _figures(line))
+        ]
 
 
 def _figures(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name not in ("kind", "step", "epoch", "wall")}
+    return {
+        name: value for name, value in line.items() if name not in ("kind", "step", "epoch", "wall")
+    }

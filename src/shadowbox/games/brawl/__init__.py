@@ -1,6 +1,7 @@
 """Brawl: a platform fighter for two, in the manner of Warehouse Brawl, as fast as a bench must be.
 
-This module describes the game; the simulator, the bots and the scene are imported when they are called for.
+This module describes the game; the simulator, the bots and the scene are imported when they are
+called for.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ def world(matches: int, **options: Any) -> World:
     """The simulator: options are stage, weapons (on or off), time_limit, stocks and arsenal."""
     for name in options:
         if name not in WORLD_OPTIONS:
-            raise UsageError(f"brawl: unknown world option '{name}': {did_you_mean(name, WORLD_OPTIONS)}")
+            raise UsageError(
+                f"brawl: unknown world option '{name}': {did_you_mean(name, WORLD_OPTIONS)}"
+            )
     if "stage" in options and options["stage"] not in STAGES:
-        raise UsageError(f"unknown stage '{options['stage']}': {did_you_mean(str(options['stage']), STAGES)}")
+        raise UsageError(
+            f"unknown stage '{options['stage']}': {did_you_mean(str(options['stage']), STAGES)}"
+        )
     from shadowbox.games.brawl.world import BrawlWorld
 
     return BrawlWorld(matches, **options)
@@ -44,13 +49,21 @@ def world(matches: int, **options: Any) -> World:
 
 def outcome(columns: Columns, events: Array) -> Outcome:
     """How an episode's match ended; columns [T + 1, slots]."""
-    last = {key: columns[f"{key}"][-1] for key in ("match/over", "match/winner", "player/stocks", "player/damage")}
+    last = {
+        key: columns[f"{key}"][-1]
+        for key in ("match/over", "match/winner", "player/stocks", "player/damage")
+    }
     facts = {"stocks": last["player/stocks"].tolist(), "damage": last["player/damage"].tolist()}
     if not last["match/over"][0]:
         return Outcome(None, "broken off", facts)
     winner = int(last["match/winner"][0])
     timeout = bool((events["kind"] == EVENTS.index("timeout")).any())
-    return Outcome(winner if winner < SCHEMA.players else None, "time-out" if timeout else "knock-out", facts, timeout)
+    return Outcome(
+        winner if winner < SCHEMA.players else None,
+        "time-out" if timeout else "knock-out",
+        facts,
+        timeout,
+    )
 
 
 def attacks(columns: Columns) -> Array:
@@ -92,7 +105,10 @@ GAME = Game(
     outcome=outcome,
     attacks=attacks,
     places=places,
-    bots={name: _bot(name) for name in ("constant", "random", "clockwork", "tapper", *STYLES, "switcher")},
+    bots={
+        name: _bot(name)
+        for name in ("constant", "random", "clockwork", "tapper", *STYLES, "switcher")
+    },
     held_out=frozenset(HELD_OUT),
     rewards={name: partial(Reward.preset, name) for name in PRESETS},
     reward=Reward,

@@ -1,7 +1,8 @@
 """The 33 moves. Edit freely: `moves.check` names every mistake, and physics reads nothing but this table.
 
-A strike reads: active frames, hit box (x, y, width, height), damage, force (fixed, variable), angle, stun.
-What the weapons are for: bare hands are quick and close, the spear keeps away, the hammer waits for one mistake.
+A strike reads: active frames, hit box (x, y, width, height), damage, force (fixed, variable),
+angle, stun. What the weapons are for: bare hands are quick and close, the spear keeps away, the
+hammer waits for one mistake.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from shadowbox.games.brawl.moves import Move, Strike
 Box = tuple[float, float, float, float]
 
 
-def _hit(first: int, last: int, box: Box, damage: float, force: tuple[float, float], angle: float, stun: int) -> Strike:
+def _hit(
+    first: int,
+    last: int,
+    box: Box,
+    damage: float,
+    force: tuple[float, float],
+    angle: float,
+    stun: int,
+) -> Strike:
     return Strike(frames=(first, last), box=box, damage=damage, force=force, angle=angle, stun=stun)
 
 

@@ -1,4 +1,7 @@
-"""The scripted agents of brawl. All are vectorised, and their noise depends on match, frame and seat alone."""
+"""The scripted agents of brawl.
+
+All are vectorised, and their noise depends on match, frame and seat alone.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,17 @@ SWITCH_DRAW, RANDOM_DRAW, TAPPER_DRAW = 40, 50, 60  # far from the draws that th
 class _Seeded:
     """Memory of all bots: which match and which seat. What they know of the past, they see."""
 
-    def start(self, seeds: Array, players: Array, state: Any = None, where: Array | None = None) -> Any:
+    def start(
+        self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
+    ) -> Any:
         """State for matches with `seeds` [N] in the seats `players` [N]."""
         seeds, players = np.asarray(seeds, np.int64), np.asarray(players, np.int64)
         if state is None or where is None:
             return {"seeds": seeds, "players": players}
-        return {"seeds": np.where(where, seeds, state["seeds"]), "players": np.where(where, players, state["players"])}
+        return {
+            "seeds": np.where(where, seeds, state["seeds"]),
+            "players": np.where(where, players, state["players"]),
+        }
 
 
 class Constant(_Seeded):
@@ -43,7 +51,12 @@ class Random(_Seeded):
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """One decision a match."""
-        draw = noise(state["seeds"], view["match/frame"][:, 0].astype(np.int64), state["players"], RANDOM_DRAW)
+        draw = noise(
+            state["seeds"],
+            view["match/frame"][:, 0].astype(np.int64),
+            state["players"],
+            RANDOM_DRAW,
+        )
         return brain.as_controls((draw * (1 << len(KEYS))).astype(np.int64)), state
 
 
@@ -62,10 +75,12 @@ class Clockwork(_Seeded):
 class Tapper(_Seeded):
     """Walks to and fro, jumps now and then, taps `j`, more near its opponent: every press by chance, as people's seem to be.
 
-    Nobody can say when it presses next, only how often: what a policy must get right, and a rounded one cannot.
+    Nobody can say when it presses next, only how often: what a policy must get right, and a rounded
+    one cannot.
     """
 
-    TAPS = (("a", 0.05, 0.06), ("d", 0.05, 0.06), ("space", 0.03, 0.6), ("j", 0.03, 0.35))  # chances to begin and to end
+    # chances to begin and to end
+    TAPS = (("a", 0.05, 0.06), ("d", 0.05, 0.06), ("space", 0.03, 0.6), ("j", 0.03, 0.35))
     NEAR, BEGINS_NEAR = 3.0, 0.15  # metres; of `j`
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
@@ -93,10 +108,13 @@ class Fighter(_Seeded):
         seeds, players = state["seeds"], state["players"]
         style = np.zeros(len(seeds), np.int64)
         if self.frames:
-            shift = noise(seeds, 0, players, SWITCH_DRAW) * self.frames  # the first change comes at any time
+            # the first change comes at any time
+            shift = noise(seeds, 0, players, SWITCH_DRAW) * self.frames
             turn = (view["match/frame"][:, 0] + shift).astype(np.int64) // self.frames
             style = self._style_at(seeds, players, turn)
-        keys = brain.decide(view, {name: column[style] for name, column in self.table.items()}, seeds, players)
+        keys = brain.decide(
+            view, {name: column[style] for name, column in self.table.items()}, seeds, players
+        )
         return brain.as_controls(keys), state
 
     def _style_at(self, seeds: Array, players: Array, turn: Array) -> Array:
@@ -112,11 +130,15 @@ def _script(script: str) -> Array:
     for part in filter(None, script.split(",")):
         names, _, count = part.partition("*")
         if not count.isdigit() or not 1 <= int(count) <= 10_000:
-            raise UsageError(f"clockwork: '{part}' has no number of frames; a script reads like 'd*20,d+j*5,-*10'")
+            raise UsageError(
+                f"clockwork: '{part}' has no number of frames; a script reads like 'd*20,d+j*5,-*10'"
+            )
         keys = 0
         for name in names.split("+") if names != "-" else ():
             if name not in KEYS:
-                raise UsageError(f"clockwork: unknown key '{name}' in '{part}': {did_you_mean(name, KEYS)}")
+                raise UsageError(
+                    f"clockwork: unknown key '{name}' in '{part}': {did_you_mean(name, KEYS)}"
+                )
             keys |= 1 << KEYS.index(name)
         bits += [keys] * int(count)
     if not bits:
@@ -141,5 +163,7 @@ BOTS: dict[str, Callable[..., Agent]] = {
     "clockwork": Clockwork,
     "tapper": _plain("tapper", Tapper),
     **{name: _plain(name, partial(Fighter, [style])) for name, style in STYLES.items()},
-    "switcher": _plain("switcher", partial(Fighter, [STYLES[name] for name in SWITCHES], SWITCH_FRAMES)),
+    "switcher": _plain(
+        "switcher", partial(Fighter, [STYLES[name] for name in SWITCHES], SWITCH_FRAMES)
+    ),
 }

@@ -1,7 +1,7 @@
 """One decision of a scripted fighter, for many matches at once. Pure functions of the view, a style and noise.
 
-Every array is [N]; `me` and `foe` are the two slots of the view, own first. Skills and likings come from `styles.py`
-and are arrays [N] too, so that one batch may hold many styles.
+Every array is [N]; `me` and `foe` are the two slots of the view, own first. Skills and likings come
+from `styles.py` and are arrays [N] too, so that one batch may hold many styles.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from shadowbox.games.brawl.schema import KEYS, STAGES
 from shadowbox.games.brawl.styles import Style
 
 TABLE = compile_table(ARSENAL)
-BLOCKS = np.concatenate([rules.stage(name)["blocks"] for name in STAGES])  # [stage, block, (left, right, top, bottom)]
+# [stage, block, (left, right, top, bottom)]
+BLOCKS = np.concatenate([rules.stage(name)["blocks"] for name in STAGES])
 CLOSE = 4.5  # u; nobody thinks of striking from further away
 INNER, OUTER = 2.0, 7.0  # both stages have their blocks there, left and right
 
-# Where the first strike of a move is when it lands, with what the move itself has travelled by then: [3, 12].
+# Where the first strike of a move is when it lands, with what the move itself has travelled by
+# then: [3, 12].
 _FIRST = TABLE["first"][..., 0].astype(float)
 _TRAVEL = np.where(TABLE["motions"] > 0, np.nan_to_num(TABLE["motion_x"][..., 0]), 0.0)
 _TRAVEL = _TRAVEL * np.maximum(_FIRST - TABLE["motion_at"][..., 0], 0) * rules.DT
@@ -39,7 +41,8 @@ _REACH = np.maximum((np.abs(TABLE["box_x"]) + TABLE["box_w"]).max(axis=-1) + rul
 
 _GROUND = np.array([False] + [True] * 6 + [False] * 5)
 _HEAVY = np.array([False, *[False] * 3, *[True] * 3, *[False] * 3, True, True])
-_AIM = np.array([0, W | J, S | J, J, W | K, S | K, K, W | J, S | J, J, W | K, S | K])  # the side is added for all of them
+# the side is added for all of them
+_AIM = np.array([0, W | J, S | J, J, W | K, S | K, K, W | J, S | J, J, W | K, S | K])
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Situation:
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, part in parts.items():
             if isinstance(part, SimpleNamespace):
-                parts[name] = SimpleNamespace(**{key: values[matches] for key, values in vars(part).items()})
+                parts[name] = SimpleNamespace(
+                    **{key: values[matches] for key, values in vars(part).items()}
+                )
             else:
                 parts[name] = part[matches]
         return Situation(**parts)
@@ -68,7 +73,9 @@ class Situation:
 
 def style_arrays(styles: list[Style]) -> dict[str, Array]:
     """The rows of some styles as columns, to be indexed by style."""
-    return {f.name: np.array([getattr(style, f.name) for style in styles], float) for f in fields(Style)}
+    return {
+        f.name: np.array([getattr(style, f.name) for style in styles], float) for f in fields(Style)
+    }
 
 
 def situation(view: Columns) -> Situation:
@@ -88,7 +95,10 @@ def situation(view: Columns) -> Situation:
         "move",
         "move_frame",
     )
-    me, foe = (SimpleNamespace(**{name: view[f"player/{name}"][:, slot] for name in names}) for slot in (0, 1))
+    me, foe = (
+        SimpleNamespace(**{name: view[f"player/{name}"][:, slot] for name in names})
+        for slot in (0, 1)
+    )
     for name in ("jump_cooldown", "dodge_cooldown", "charge", "held_space", "held_l", "held_h"):
         setattr(me, name, view[f"player/{name}"][:, 0])
     foe.shield = view["player/shield"][:, 1]
@@ -106,16 +116,24 @@ def decide(view: Columns, style: dict[str, Array], seeds: Array, players: Array)
     """The keys of one decision as bits [N]. `style`: a column [N] for each attribute of Style."""
     s = situation(view)
     dice = [noise(seeds, s.frame, players, draw) for draw in range(3)]
-    mood = noise(seeds, s.frame // 12, players, 3)  # changes slowly: what one is up to, not what one does
+    # changes slowly: what one is up to, not what one does
+    mood = noise(seeds, s.frame // 12, players, 3)
 
     bold = (
         noise(seeds, s.frame // 40, players, 4) < 0.4
     )  # now and then everybody goes near, or two who wait would wait for ever
     goal = _goal(s, view, style, bold)
     keys = _walk(s, goal, style, dice[0], mood)
-    near = np.flatnonzero((np.abs(s.dx) < CLOSE) & (np.abs(s.dy) < CLOSE) & (s.me.state != rules.S_ATTACK))
+    near = np.flatnonzero(
+        (np.abs(s.dx) < CLOSE) & (np.abs(s.dy) < CLOSE) & (s.me.state != rules.S_ATTACK)
+    )
     strike = np.zeros_like(keys)
-    strike[near] = _strike(s.only(near), {name: column[near] for name, column in style.items()}, dice[1][near], mood[near])
+    strike[near] = _strike(
+        s.only(near),
+        {name: column[near] for name, column in style.items()},
+        dice[1][near],
+        mood[near],
+    )
     keys = np.where(strike > 0, strike, keys)
     keys = np.where(_threatened(s, style) & (dice[2] < style["dodge"]) & ~s.me.held_l, L, keys)
     keys = np.where(_lost(s), _come_back(s, goal, style), keys)
@@ -137,19 +155,28 @@ def _goal(s: Situation, view: Columns, style: dict[str, Array], bold: Array) -> 
     distance = np.where(bold, 0.3, 1.0) * style["distance"]
     busy = (s.foe.state == rules.S_ATTACK) & (s.foe.move_frame <= _LAST[s.foe.weapon, s.foe.move])
     reach = _REACH[s.foe.weapon, s.foe.move] + 0.7
-    distance = np.where(busy & (style["patience"] > 0), np.maximum(distance, reach * style["patience"]), distance)
+    distance = np.where(
+        busy & (style["patience"] > 0), np.maximum(distance, reach * style["patience"]), distance
+    )
     goal = s.foe.x - s.toward * distance
     goal = np.where((np.abs(s.dx) > style["leash"]) & ~bold, s.me.x, goal)
     gone = (s.foe.state == rules.S_KO) | (s.foe.shield > 20)
     goal = np.where(gone, np.where(s.me.x > 0, 4.5, -4.5), goal)
 
     item, near = _nearest_item(s, view)
-    goal = np.where((s.me.weapon == 0) & (near < style["wants_weapon"]) & (near < np.abs(s.dx) + 2.0), item, goal)
+    goal = np.where(
+        (s.me.weapon == 0) & (near < style["wants_weapon"]) & (near < np.abs(s.dx) + 2.0),
+        item,
+        goal,
+    )
 
     block = np.where(np.abs(goal) < INNER - 0.5, np.sign(s.me.x + (s.me.x == 0)), np.sign(goal))
     on_ground = block * np.clip(np.abs(goal), INNER + 0.4, OUTER - 0.4)
     out = (
-        (np.abs(s.foe.x) > OUTER) & (np.abs(s.foe.x) < OUTER + style["guard"]) & (s.foe.y < s.lip + 1.5) & (s.me.air_jumps > 0)
+        (np.abs(s.foe.x) > OUTER)
+        & (np.abs(s.foe.x) < OUTER + style["guard"])
+        & (s.foe.y < s.lip + 1.5)
+        & (s.me.air_jumps > 0)
     )
     return np.where(out & ~gone, goal, on_ground)
 
@@ -159,7 +186,9 @@ def _nearest_item(s: Situation, view: Columns) -> tuple[Array, Array]:
     far = np.abs(view["item/x"] - s.me.x[:, None]) + np.abs(view["item/y"] - s.me.y[:, None])
     far = np.where(view["item/alive"], far, 1e9)
     nearest = far.argmin(axis=1)[:, None]
-    return np.take_along_axis(view["item/x"], nearest, 1)[:, 0], np.take_along_axis(far, nearest, 1)[:, 0]
+    return np.take_along_axis(view["item/x"], nearest, 1)[:, 0], np.take_along_axis(
+        far, nearest, 1
+    )[:, 0]
 
 
 def _walk(s: Situation, goal: Array, style: dict[str, Array], dice: Array, mood: Array) -> Array:
@@ -167,10 +196,19 @@ def _walk(s: Situation, goal: Array, style: dict[str, Array], dice: Array, mood:
     way = goal - s.me.x
     keys = np.where(way > 0.25, D, np.where(way < -0.25, A, 0))
     # Arrived and looking the wrong way: turn to the foe.
-    keys = np.where((keys == 0) & (s.me.facing_right != (s.toward > 0)) & s.me.grounded, np.where(s.toward > 0, D, A), keys)
+    keys = np.where(
+        (keys == 0) & (s.me.facing_right != (s.toward > 0)) & s.me.grounded,
+        np.where(s.toward > 0, D, A),
+        keys,
+    )
 
     heading = np.sign(way)
-    gap = s.me.grounded & (np.abs(s.me.x) < INNER + 0.9) & (heading * s.me.x < 0) & (np.abs(way) > 0.5)
+    gap = (
+        s.me.grounded
+        & (np.abs(s.me.x) < INNER + 0.9)
+        & (heading * s.me.x < 0)
+        & (np.abs(way) > 0.5)
+    )
     above = (s.dy < -1.2) & (np.abs(s.dx) < 2.5) & (mood < 0.5)
     stuck = s.me.grounded & (s.me.y > s.lip + 0.3)  # on the platform, below the lip
     hop = (dice < style["hop"]) | gap | above | stuck
@@ -189,7 +227,10 @@ def _lost(s: Situation) -> Array:
 
 
 def _come_back(s: Situation, goal: Array, style: dict[str, Array]) -> Array:
-    """Toward ground; jump when falling below the lip, and when no jump is left, the recovery move."""
+    """Toward ground.
+
+    Jump when falling below the lip, and when no jump is left, the recovery move.
+    """
     outside = np.abs(s.me.x) >= OUTER
     home = np.where(outside, -np.sign(s.me.x), np.sign(goal - s.me.x))
     side = np.where(home > 0, D, A)
@@ -221,21 +262,35 @@ def _strike(s: Situation, style: dict[str, Array], dice: Array, mood: Array) -> 
     hits[:, rules.RECOVERY] &= s.me.recoveries > 0
     hits[:, rules.GROUND_POUND] &= s.over_ground & (s.dy > 1.0)
 
-    like = np.where(_HEAVY, style["heavy"][:, None], 1.0) * np.where(_GROUND, 1.0, style["air"][:, None])
+    like = np.where(_HEAVY, style["heavy"][:, None], 1.0) * np.where(
+        _GROUND, 1.0, style["air"][:, None]
+    )
     ripe = style["finish"][:, None] * np.clip(s.foe.damage / 100.0, 0.0, 2.0)[:, None]
     like = like + ripe * _FORCE[w] / 50.0
     like = like * (0.3 + (mood[:, None] * np.arange(1, 13) * 1.618) % 1.0)  # each has its moments
     best = np.where(hits, like, -1.0).argmax(axis=1)
     found = np.take_along_axis(hits, best[:, None], 1)[:, 0]
     can = (s.foe.state != rules.S_KO) & (s.foe.shield == 0) & (s.foe.state != rules.S_DODGE)
-    go = found & can & (dice < style["attack"] * np.where(_GROUND[best], 1.0, np.minimum(style["air"], 2.0) / 2.0 + 0.2))
+    go = (
+        found
+        & can
+        & (
+            dice
+            < style["attack"]
+            * np.where(_GROUND[best], 1.0, np.minimum(style["air"], 2.0) / 2.0 + 0.2)
+        )
+    )
     return np.where(go, _AIM[best] | np.where(s.toward > 0, D, A), 0)
 
 
 def _threatened(s: Situation, style: dict[str, Array]) -> Array:
     """A strike of the foe's is about to arrive, and a dodge is ready."""
     first, last = _FIRST[s.foe.weapon, s.foe.move], _LAST[s.foe.weapon, s.foe.move]
-    due = (s.foe.state == rules.S_ATTACK) & (s.foe.move_frame >= first - 3) & (s.foe.move_frame <= last)
+    due = (
+        (s.foe.state == rules.S_ATTACK)
+        & (s.foe.move_frame >= first - 3)
+        & (s.foe.move_frame <= last)
+    )
     near = (np.abs(s.dx) < _REACH[s.foe.weapon, s.foe.move] + 0.3) & (np.abs(s.dy) < 1.6)
     return np.asarray(due & near & (s.me.dodge_cooldown == 0) & (s.me.state != rules.S_ATTACK))
 
@@ -249,9 +304,14 @@ def _finish_move(s: Situation, style: dict[str, Array], mood: Array) -> Array:
 
 
 def _grab(s: Situation, view: Columns, style: dict[str, Array]) -> Array:
-    """H while a weapon lies within reach and the hands are empty; a key that is held already is let go first."""
+    """H while a weapon lies within reach and the hands are empty.
+
+    A key that is held already is let go first.
+    """
     near = (np.abs(view["item/x"] - s.me.x[:, None]) < rules.REACH_X) & (
         np.abs(view["item/y"] - s.me.y[:, None]) < rules.REACH_Y
     )
     near &= view["item/alive"]
-    return np.where(near.any(axis=1) & (s.me.weapon == 0) & (style["wants_weapon"] > 0) & ~s.me.held_h, H, 0)
+    return np.where(
+        near.any(axis=1) & (s.me.weapon == 0) & (style["wants_weapon"] > 0) & ~s.me.held_h, H, 0
+    )

@@ -127,7 +127,10 @@ def play_move(m: Record, p: int, keys: int, table: Any) -> bool:
 
 @inner
 def hovers(m: Record, p: int, table: Any) -> bool:
-    """Whether gravity leaves the fighter alone. On the ground it never does: it is what keeps him there."""
+    """Whether gravity leaves the fighter alone.
+
+    On the ground it never does: it is what keeps him there.
+    """
     if m.grounded[p]:
         return False
     if m.state[p] == S_DODGE:
@@ -153,7 +156,8 @@ def landing_strike(m: Record, p: int, table: Any) -> int:
     move, frame = table[m.weapon[p], m.move[p]], m.move_frame[p]
     for s in range(move.strikes):
         if move.first[s] <= frame <= move.last[s] and m.struck[p] & (1 << s) == 0:
-            # From the box to the core of the capsule: both are upright, so the distance splits into x and y.
+            # From the box to the core of the capsule: both are upright, so the distance splits into
+            # x and y.
             dx = abs(float(m.x[q]) - (float(m.x[p]) + facing(m, p) * move.box_x[s])) - move.box_w[s]
             dy = abs(float(m.y[q]) - (float(m.y[p]) + move.box_y[s])) - move.box_h[s] - HURT_H
             dx, dy = max(dx, 0.0), max(dy, 0.0)
@@ -172,9 +176,18 @@ def blow(m: Record, p: int, strike: int, table: Any) -> tuple[float, float, floa
         gain += CHARGED * float(m.charge[p]) / move.charge
     damage = move.damage[strike] * gain
     hurt = min(float(m.damage[q]) + damage, MAX_DAMAGE)
-    speed = LAUNCH * gain * (move.fixed[strike] + move.variable[strike] * (hurt / 70.0 + hurt * hurt / 12000.0))
+    speed = (
+        LAUNCH
+        * gain
+        * (move.fixed[strike] + move.variable[strike] * (hurt / 70.0 + hurt * hurt / 12000.0))
+    )
     speed = min(speed, TOP_SPEED)
-    return damage, facing(m, p) * move.dir_x[strike] * speed, move.dir_y[strike] * speed, move.stun[strike]
+    return (
+        damage,
+        facing(m, p) * move.dir_x[strike] * speed,
+        move.dir_y[strike] * speed,
+        move.stun[strike],
+    )
 
 
 @inner

@@ -128,12 +128,17 @@ def can_hold(m: Record, p: int) -> bool:
 
 @inner
 def drop_item(m: Record, p: int) -> int:
-    """The weapon in hand falls at the feet, into a free slot or instead of the older dropped one. Answers what it was."""
+    """The weapon in hand falls at the feet, into a free slot or instead of the older dropped one.
+
+    Answers what it was.
+    """
     weapon = int(m.weapon[p])
     k = 2
     if m.item_alive[2] and (not m.item_alive[3] or m.item_life[3] < m.item_life[2]):
         k = 3
-    place_item(m, k, weapon, float(m.x[p]), float(m.y[p]) + BODY_H - ITEM_H, DROPPED_LIFE, DROPPED_LOCK)
+    place_item(
+        m, k, weapon, float(m.x[p]), float(m.y[p]) + BODY_H - ITEM_H, DROPPED_LIFE, DROPPED_LOCK
+    )
     m.weapon[p] = 0
     return weapon
 
@@ -146,7 +151,10 @@ def item_in_reach(m: Record, p: int, keys: int) -> int:
         return best
     for k in range(4):
         if m.item_alive[k] and m.item_lock[k] == 0:
-            dx, dy = abs(float(m.item_x[k]) - float(m.x[p])), abs(float(m.item_y[k]) - float(m.y[p]))
+            dx, dy = (
+                abs(float(m.item_x[k]) - float(m.x[p])),
+                abs(float(m.item_y[k]) - float(m.y[p])),
+            )
             if dx < REACH_X and dy < REACH_Y and dx + dy < distance:
                 best, distance = k, dx + dy
     return best

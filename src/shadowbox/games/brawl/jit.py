@@ -1,7 +1,8 @@
 """Numba, typed, and with a cache that notices edits in every file of the physics.
 
-Numba's own cache looks only at the file of the function that is called, so an edit in `combat.py` would go unnoticed by
-a cached `physics.step`. `fingerprint` therefore becomes part of a type that the step function receives.
+Numba's own cache looks only at the file of the function that is called, so an edit in `combat.py`
+would go unnoticed by a cached `physics.step`. `fingerprint` therefore becomes part of a type that
+the step function receives.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ SOURCES = ("schema", "rules", "movement", "combat", "items", "physics")
 
 
 def inner(function: Function) -> Function:
-    """Compiled into its callers; needs no cache of its own. Never fastmath: a replay must give the same bits."""
+    """Compiled into its callers; needs no cache of its own.
+
+    Never fastmath: a replay must give the same bits.
+    """
     return cast(Function, numba.njit(nogil=True)(function))
 
 

@@ -1,7 +1,8 @@
 """How fighters move: keys to velocities, then velocities to positions against blocks, platform and walls.
 
-Everywhere in the physics: `m` is one MATCH record, `p` a fighter. Reals are stored as f4 and computed as f64, hence
-`float(...)` around each read: compiled code and plain Python then round at the same places.
+Everywhere in the physics: `m` is one MATCH record, `p` a fighter. Reals are stored as f4 and
+computed as f64, hence `float(...)` around each read: compiled code and plain Python then round at
+the same places.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ def side(m: Record, p: int, keys: int) -> float:
 
 @inner
 def note_sides(m: Record, p: int, pressed: int) -> None:
-    """Remember which of A and D was pressed last; both at once change nothing, so that left and right stay equal."""
+    """Remember which of A and D was pressed last.
+
+    Both at once change nothing, so that left and right stay equal.
+    """
     if pressed & (A | D) == D:
         m.leans_right[p] = True
     elif pressed & (A | D) == A:
@@ -242,7 +246,10 @@ def move_platform(m: Record, stage: Record, frame: int) -> None:
 
 @inner
 def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, gravity: float) -> bool:
-    """One frame of flight and of bumping into things; `old_x`, `old_y`: where the platform was. True: on ground."""
+    """One frame of flight and of bumping into things; `old_x`, `old_y`: where the platform was.
+
+    True: on ground.
+    """
     stunned = m.state[p] == S_STUN
     x, y = float(m.x[p]), float(m.y[p])
     vx, vy = float(m.vx[p]), float(m.vy[p])
@@ -259,7 +266,12 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
 
     x += vx * DT
     for b in range(2):
-        left, right, upper, lower = stage.blocks[b, 0], stage.blocks[b, 1], stage.blocks[b, 2], stage.blocks[b, 3]
+        left, right, upper, lower = (
+            stage.blocks[b, 0],
+            stage.blocks[b, 1],
+            stage.blocks[b, 2],
+            stage.blocks[b, 3],
+        )
         if (
             x + BODY_W > left + TOUCH
             and x - BODY_W < right - TOUCH
@@ -271,8 +283,18 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
     y += vy * DT
     grounded = False
     for b in range(2):
-        left, right, upper, lower = stage.blocks[b, 0], stage.blocks[b, 1], stage.blocks[b, 2], stage.blocks[b, 3]
-        if x + BODY_W > left + TOUCH and x - BODY_W < right - TOUCH and y + BODY_H > upper and y - BODY_H < lower:
+        left, right, upper, lower = (
+            stage.blocks[b, 0],
+            stage.blocks[b, 1],
+            stage.blocks[b, 2],
+            stage.blocks[b, 3],
+        )
+        if (
+            x + BODY_W > left + TOUCH
+            and x - BODY_W < right - TOUCH
+            and y + BODY_H > upper
+            and y - BODY_H < lower
+        ):
             if y > 0.5 * (upper + lower):  # from below: a bumped head
                 y = lower + BODY_H
                 vy = max(vy, 0.0)
@@ -284,7 +306,13 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
                     vy = 0.0
                     grounded = True
     on_platform = False
-    if not grounded and vy >= 0.0 and above and y + BODY_H >= top and abs(x - float(m.platform_x[0])) < PLATFORM_W + BODY_W:
+    if (
+        not grounded
+        and vy >= 0.0
+        and above
+        and y + BODY_H >= top
+        and abs(x - float(m.platform_x[0])) < PLATFORM_W + BODY_W
+    ):
         y = top - BODY_H
         if stunned and vy > BOUNCE_SPEED:
             vy = -BOUNCE * vy
@@ -306,5 +334,11 @@ def settle(m: Record, p: int) -> None:
     if m.grounded[p]:
         if state in (S_AIR, S_AIR_TURN):
             enter(m, p, S_STAND)
-    elif state != S_STUN and state != S_DODGE and state != S_ATTACK and state != S_KO and state != S_AIR_TURN:
+    elif (
+        state != S_STUN
+        and state != S_DODGE
+        and state != S_ATTACK
+        and state != S_KO
+        and state != S_AIR_TURN
+    ):
         enter(m, p, S_AIR)

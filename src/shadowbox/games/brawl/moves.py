@@ -1,6 +1,7 @@
 """What a move is, its check, and the tables that physics reads. The 33 moves themselves stand in `arsenal.py`.
 
-Times are frames from the start of the move, lengths are u from the fighter's centre, x forward and y downward.
+Times are frames from the start of the move, lengths are u from the fighter's centre, x forward and
+y downward.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Move:
     name: str
     strikes: tuple[Strike, ...]
     recovery: int  # frames after the last strike
-    motions: tuple[tuple[int, float | None, float | None], ...] = ()  # at a frame: own velocity forward, downward; None: keep
+    # at a frame: own velocity forward, downward; None: keep
+    motions: tuple[tuple[int, float | None, float | None], ...] = ()
     hover: tuple[int, int] | None = None  # first and last frame without gravity
     charge: int = 0  # K may hold it back for so many frames just before its first strike
     plunge: float = 0.0  # falls with this speed, its last strike active, until it meets the ground
@@ -53,19 +55,51 @@ class Move:
 
 Arsenal = Mapping[str, Mapping[str, Move]]  # weapon -> move -> Move
 
-_PER_STRIKE = ("first", "last", "stun", "box_x", "box_y", "box_w", "box_h", "damage", "fixed", "variable", "dir_x", "dir_y")
-_INTEGERS = ("strikes", "frames", "charge", "charge_at", "plunge_at", "hover_first", "hover_last", "motions")
+_PER_STRIKE = (
+    "first",
+    "last",
+    "stun",
+    "box_x",
+    "box_y",
+    "box_w",
+    "box_h",
+    "damage",
+    "fixed",
+    "variable",
+    "dir_x",
+    "dir_y",
+)
+_INTEGERS = (
+    "strikes",
+    "frames",
+    "charge",
+    "charge_at",
+    "plunge_at",
+    "hover_first",
+    "hover_last",
+    "motions",
+)
 TABLE = np.dtype(
     [(name, "i8") for name in _INTEGERS]
     + [("plunge", "f8")]
-    + [("motion_at", "i8", (MAX_MOTIONS,)), ("motion_x", "f8", (MAX_MOTIONS,)), ("motion_y", "f8", (MAX_MOTIONS,))]
-    + [(name, "i8" if name in ("first", "last", "stun") else "f8", (MAX_STRIKES,)) for name in _PER_STRIKE],
+    + [
+        ("motion_at", "i8", (MAX_MOTIONS,)),
+        ("motion_x", "f8", (MAX_MOTIONS,)),
+        ("motion_y", "f8", (MAX_MOTIONS,)),
+    ]
+    + [
+        (name, "i8" if name in ("first", "last", "stun") else "f8", (MAX_STRIKES,))
+        for name in _PER_STRIKE
+    ],
     align=True,
 )
 
 
 def compile_table(arsenal: Arsenal) -> Array:
-    """An arsenal as the array [3 weapons, 12 moves] of TABLE records that physics reads; a broken one is refused."""
+    """An arsenal as the array [3 weapons, 12 moves] of TABLE records that physics reads.
+
+    A broken one is refused.
+    """
     problems = list(check(arsenal))
     if problems:
         raise UsageError("move table: " + "; ".join(problems))
@@ -77,7 +111,11 @@ def compile_table(arsenal: Arsenal) -> Array:
 
 
 def _fill(row: Any, move: Move) -> None:
-    row["strikes"], row["frames"], row["motions"] = len(move.strikes), move.frames, len(move.motions)
+    row["strikes"], row["frames"], row["motions"] = (
+        len(move.strikes),
+        move.frames,
+        len(move.motions),
+    )
     row["charge"], row["charge_at"] = move.charge, move.strikes[0].frames[0] - 1
     row["plunge"], row["plunge_at"] = move.plunge, move.strikes[-1].frames[1] if move.plunge else -1
     row["hover_first"], row["hover_last"] = move.hover or (-1, -2)
@@ -88,13 +126,27 @@ def _fill(row: Any, move: Move) -> None:
     for i, strike in enumerate(move.strikes):
         angle = math.radians(strike.angle)
         x, y, width, height = strike.box
-        values = (*strike.frames, strike.stun, x, y, width / 2, height / 2, strike.damage, *strike.force)
-        for name, value in zip(_PER_STRIKE, (*values, _whole(math.cos(angle)), -_whole(math.sin(angle))), strict=True):
+        values = (
+            *strike.frames,
+            strike.stun,
+            x,
+            y,
+            width / 2,
+            height / 2,
+            strike.damage,
+            *strike.force,
+        )
+        for name, value in zip(
+            _PER_STRIKE, (*values, _whole(math.cos(angle)), -_whole(math.sin(angle))), strict=True
+        ):
             row[name][i] = value
 
 
 def _whole(value: float) -> float:
-    """Cos 90 degrees is 6e-17 in floats; straight up must be straight up, or the mirror would lean."""
+    """Cos 90 degrees is 6e-17 in floats.
+
+    Straight up must be straight up, or the mirror would lean.
+    """
     return round(value) + 0.0 if abs(value - round(value)) < 1e-9 else value
 
 
@@ -114,7 +166,10 @@ def check(arsenal: Arsenal) -> Iterable[str]:
             if name not in arsenal[weapon]:
                 yield f"{weapon}: move '{name}' is missing"
             else:
-                yield from (f"{weapon}.{name}: {problem}" for problem in _move_problems(arsenal[weapon][name]))
+                yield from (
+                    f"{weapon}.{name}: {problem}"
+                    for problem in _move_problems(arsenal[weapon][name])
+                )
 
 
 def _move_problems(move: Move) -> Iterable[str]:

@@ -1,8 +1,8 @@
 """What a learner sees of a view (own slot first), as one vector a match.
 
-`raw` is the layout of the original game, number for number, so that an agent moves between the two. `default` says more
-with honest numbers: each fact once, of order one, categories one-hot, and what `raw` leaves out (time, cooldowns,
-invulnerability, the keys held).
+`raw` is the layout of the original game, number for number, so that an agent moves between the two.
+`default` says more with honest numbers: each fact once, of order one, categories one-hot, and what
+`raw` leaves out (time, cooldowns, invulnerability, the keys held).
 """
 
 from __future__ import annotations
@@ -48,11 +48,15 @@ def _raw_fighter(view: Columns, p: int) -> Features:
     yield "air_jumps", np.where(grounded, 0, get("air_jumps"))
     yield "state", get("state")
     yield "recoveries", np.where(grounded, 0, get("recoveries"))
-    yield "dodging", np.where(get("state") == S_DODGE, np.maximum(DODGE_FRAMES - get("age").astype(int), 0), 0)
+    yield (
+        "dodging",
+        np.where(get("state") == S_DODGE, np.maximum(DODGE_FRAMES - get("age").astype(int), 0), 0),
+    )
     yield "stun", np.where(get("state") == S_STUN, get("stun"), 0)
     yield "damage", get("damage") / MAX_DAMAGE
     yield "stocks", get("stocks")
-    yield "move", np.where(get("move") > 0, get("move").astype(int) + 1, 0)  # there, the first move is number 2
+    # there, the first move is number 2
+    yield "move", np.where(get("move") > 0, get("move").astype(int) + 1, 0)
     yield "weapon", get("weapon")
 
 
@@ -91,7 +95,9 @@ def _default(view: Columns) -> Features:
         alive = view["item/alive"][:, k]
         yield f"item{k}.dx", np.where(alive, view["item/x"][:, k] - x[:, 0], 0) * 0.1
         yield f"item{k}.dy", np.where(alive, view["item/y"][:, k] - y[:, 0], 0) * 0.1
-        yield from _one_hot(f"item{k}", np.where(alive, view["item/weapon"][:, k], 0), ("none", "spear", "hammer"))
+        yield from _one_hot(
+            f"item{k}", np.where(alive, view["item/weapon"][:, k], 0), ("none", "spear", "hammer")
+        )
     for name, scale in (("x", 0.5), ("y", 0.5), ("vx", 1.0), ("vy", 1.0)):
         yield f"platform.{name}", view[f"platform/{name}"][:, 0] * scale
     yield "left", view["match/left"][:, 0] / 2700

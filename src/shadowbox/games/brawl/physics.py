@@ -1,8 +1,8 @@
 """One frame of a match, and the loop over matches.
 
-Nobody goes first. Both fighters decide from the same frame, both find out whom they hit before anybody suffers a hit,
-and both move before anybody is counted out. Each match is a function of its own record and keys, so a result never
-depends on the batch around it.
+Nobody goes first. Both fighters decide from the same frame, both find out whom they hit before
+anybody suffers a hit, and both move before anybody is counted out. Each match is a function of its
+own record and keys, so a result never depends on the batch around it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,17 @@ COIN, FIRST_TIMER = 60, 61  # draws of frame 0: who starts where, and when the f
 
 
 @inner
-def emit(m: Record, log: Any, count: Any, match: int, kind: int, player: int, other: int, what: int, value: float) -> None:
+def emit(
+    m: Record,
+    log: Any,
+    count: Any,
+    match: int,
+    kind: int,
+    player: int,
+    other: int,
+    what: int,
+    value: float,
+) -> None:
     """Write down one event of the frame that this step makes."""
     event = log[count[0]]
     event.match = match
@@ -100,7 +110,10 @@ def emit(m: Record, log: Any, count: Any, match: int, kind: int, player: int, ot
 
 @inner
 def place(m: Record, p: int, stage: Record) -> None:
-    """Put a fighter at his place of birth, airborne; a coin of this match's seed says which one is whose."""
+    """Put a fighter at his place of birth, airborne.
+
+    A coin of this match's seed says which one is whose.
+    """
     spot = p if chance(m, 0, COIN) < 0.5 else 1 - p
     m.x[p] = stage.start[spot, 0]
     m.y[p] = stage.start[spot, 1]
@@ -113,7 +126,9 @@ def place(m: Record, p: int, stage: Record) -> None:
 
 
 @inner
-def decide(m: Record, p: int, keys: int, table: Any, stage: Record, log: Any, count: Any, match: int) -> None:
+def decide(
+    m: Record, p: int, keys: int, table: Any, stage: Record, log: Any, count: Any, match: int
+) -> None:
     """What a fighter does with his keys: his state and his velocity, nobody else's."""
     held = (A if m.held_a[p] else 0) | (D if m.held_d[p] else 0) | (SPACE if m.held_space[p] else 0)
     held |= (H if m.held_h[p] else 0) | (L if m.held_l[p] else 0)
@@ -179,7 +194,15 @@ def fight(m: Record, table: Any, log: Any, count: Any, match: int) -> None:
 
 
 @inner
-def feel(m: Record, q: int, given: tuple[float, float, float, int], move: int, log: Any, count: Any, match: int) -> None:
+def feel(
+    m: Record,
+    q: int,
+    given: tuple[float, float, float, int],
+    move: int,
+    log: Any,
+    count: Any,
+    match: int,
+) -> None:
     """A blow arrives at `q`."""
     combo = suffer(m, q, given[0], given[1], given[2], given[3])
     emit(m, log, count, match, E_HIT, 1 - q, q, move, given[0])
@@ -204,7 +227,9 @@ def count_out(m: Record, p: int, log: Any, count: Any, match: int) -> None:
 
 
 @inner
-def take_weapons(m: Record, keys_0: int, keys_1: int, log: Any, count: Any, match: int, frame: int) -> None:
+def take_weapons(
+    m: Record, keys_0: int, keys_1: int, log: Any, count: Any, match: int, frame: int
+) -> None:
     """Pick-ups; both hands on one weapon are told apart by distance."""
     want_0, want_1 = item_in_reach(m, 0, keys_0), item_in_reach(m, 1, keys_1)
     if want_0 >= 0 and want_0 == want_1:
@@ -242,7 +267,9 @@ def judge(m: Record, log: Any, count: Any, match: int) -> None:
 
 
 @inner
-def step_match(m: Record, match: int, keys_0: int, keys_1: int, table: Any, stage: Record, log: Any, count: Any) -> None:
+def step_match(
+    m: Record, match: int, keys_0: int, keys_1: int, table: Any, stage: Record, log: Any, count: Any
+) -> None:
     """One frame of one match."""
     frame = int(m.match_frame[0]) + 1
     old_x, old_y = float(m.platform_x[0]), float(m.platform_y[0])
@@ -279,20 +306,34 @@ def pressed_keys(keys: Any, i: int, p: int) -> int:
 
 
 @entry
-def step_all(rows: Any, keys: Any, table: Any, stage: Any, log: Any, done: Any, sources: Any) -> int:
+def step_all(
+    rows: Any, keys: Any, table: Any, stage: Any, log: Any, done: Any, sources: Any
+) -> int:
     """One frame of every match that is not over: rows [N] MATCH, keys 10 x [N, 2] bool; the number of events in `log`."""
     count = np.zeros(1, np.int64)
     for i in range(rows.shape[0]):
         m = rows[i]
         if not m.match_over[0]:
-            step_match(m, i, pressed_keys(keys, i, 0), pressed_keys(keys, i, 1), table, stage[0], log, count)
+            step_match(
+                m,
+                i,
+                pressed_keys(keys, i, 0),
+                pressed_keys(keys, i, 1),
+                table,
+                stage[0],
+                log,
+                count,
+            )
             done[i] = m.match_over[0]
     return int(count[0])
 
 
 @entry
 def begin_all(rows: Any, where: Any, stage: Any, weapons: bool, done: Any, sources: Any) -> None:
-    """Frame 0 of the matches in the mask `where` [N]; their records hold a seed and are otherwise empty."""
+    """Frame 0 of the matches in the mask `where` [N].
+
+    Their records hold a seed and are otherwise empty.
+    """
     for i in range(rows.shape[0]):
         if where[i]:
             m = rows[i]

@@ -1,8 +1,9 @@
 """Rewards as sums of named terms whose weights are data.
 
-Every term is a function of the frame before, the frame after and the events between: [N, 2], for both players, positive
-where it is good for a player. A weight is a number, or a list of (step, weight) between which it changes evenly.
-Losing is never rewarded: the signals of a lost stock and a lost match are negative for whoever lost, in every preset.
+Every term is a function of the frame before, the frame after and the events between: [N, 2], for
+both players, positive where it is good for a player. A weight is a number, or a list of (step,
+weight) between which it changes evenly. Losing is never rewarded: the signals of a lost stock and a
+lost match are negative for whoever lost, in every preset.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Moment:
         chosen = self.events["kind"] == kind
         rows = self.events[chosen]
         out = np.zeros(self.after["player/x"].shape)
-        np.add.at(out, (rows["match"], rows["player"]), np.broadcast_to(values, chosen.shape)[chosen])
+        np.add.at(
+            out, (rows["match"], rows["player"]), np.broadcast_to(values, chosen.shape)[chosen]
+        )
         return out
 
     def gap(self, columns: Columns) -> Array:
@@ -89,12 +92,16 @@ def closing(m: Moment) -> Array:
     """A quarter of the distance that became less, and a little for being near, within -1 .. 1."""
     gap = m.gap(m.after)
     near = np.clip(1.0 - gap / NEAR, 0.0, 1.0) * DT
-    return np.where(m.both_in, np.clip(0.25 * (m.gap(m.before) - gap) + near, -1.0, 1.0), 0.0) * np.ones(2)
+    return np.where(
+        m.both_in, np.clip(0.25 * (m.gap(m.before) - gap) + near, -1.0, 1.0), 0.0
+    ) * np.ones(2)
 
 
 def edge_pressure(m: Moment) -> Array:
     """How far the opponent was driven outward; half of what he came back is lost again."""
-    outward = (np.abs(_other(m.after["player/x"])) - np.abs(_other(m.before["player/x"]))) / HALF_STAGE
+    outward = (
+        np.abs(_other(m.after["player/x"])) - np.abs(_other(m.before["player/x"]))
+    ) / HALF_STAGE
     return np.where(m.both_in, np.where(outward > 0, outward, 0.5 * outward), 0.0)
 
 
@@ -166,7 +173,8 @@ TERMS: dict[str, Callable[[Moment], Array]] = {
     )
 }  # fmt: skip
 
-# Learning steps at which the guiding terms of `dense` step back, so that in the end the result counts.
+# Learning steps at which the guiding terms of `dense` step back, so that in the end the result
+# counts.
 _STAGES = (0, 30_000, 50_000, 100_000, 200_000)
 
 
@@ -222,7 +230,9 @@ class Reward:
         steps, weights = zip(*weight, strict=True)
         return float(np.interp(step, steps, weights))
 
-    def __call__(self, earlier: Columns, after: Columns, events: Array, step: int = 0) -> tuple[Array, dict[str, Array]]:
+    def __call__(
+        self, earlier: Columns, after: Columns, events: Array, step: int = 0
+    ) -> tuple[Array, dict[str, Array]]:
         """What both players earned in one frame: the sum [N, 2] and each weighted term [N, 2]."""
         live = after["match/frame"] != earlier["match/frame"]
         out = (earlier["player/state"] == S_KO) | (after["player/state"] == S_KO)
@@ -230,14 +240,18 @@ class Reward:
         parts = {}
         for name in self.weights:
             weight = self.weight(name, step)
-            parts[name] = weight * TERMS[name](moment) if weight else np.zeros(after["player/x"].shape)
+            parts[name] = (
+                weight * TERMS[name](moment) if weight else np.zeros(after["player/x"].shape)
+            )
         return np.sum(list(parts.values()), axis=0), parts
 
 
 def _is_weight(weight: object) -> bool:
     if not isinstance(weight, tuple):
         return _is_number(weight)
-    return len(weight) > 0 and all(isinstance(pair, tuple) and len(pair) == 2 and all(map(_is_number, pair)) for pair in weight)
+    return len(weight) > 0 and all(
+        isinstance(pair, tuple) and len(pair) == 2 and all(map(_is_number, pair)) for pair in weight
+    )
 
 
 def _is_number(value: object) -> bool:

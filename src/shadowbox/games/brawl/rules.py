@@ -1,8 +1,8 @@
 """The numbers of the game, the stages, and the memory layout of a match. Lengths in u, speeds in u/s, times in frames.
 
-A match is one record whose members are the state columns of the schema, nothing else, so nothing can be hidden and the
-columns of a world are views. Members are named after their column, `item/x` -> `item_x`; the fighters' go without a
-prefix: `player/x` -> `x`.
+A match is one record whose members are the state columns of the schema, nothing else, so nothing
+can be hidden and the columns of a world are views. Members are named after their column, `item/x`
+-> `item_x`; the fighters' go without a prefix: `player/x` -> `x`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ DT = 1.0 / FPS
 # ---- bodies ------------------------------------------------------------------------------------------------------
 
 BODY_W, BODY_H = 0.435, 0.5  # half the box that meets walls and floors
-HURT_R, HURT_H = 0.464, 0.048  # the capsule that can be hit: its radius, and half the length of its core
+# the capsule that can be hit: its radius, and half the length of its core
+HURT_R, HURT_H = 0.464, 0.048
 BLAST_X, BLAST_Y = 14.0, 8.0  # beyond them a stock is lost
-TOP_SPEED = 60.0  # no launch is faster, so that nobody passes through a block in one frame (2 u of at least 4)
+# no launch is faster, so that nobody passes through a block in one frame (2 u of at least 4)
+TOP_SPEED = 60.0
 TOUCH = 1e-3  # closer than this counts as touching and not as overlapping: stored positions are f4
 
 # ---- movement ----------------------------------------------------------------------------------------------------
@@ -59,11 +61,36 @@ REACH_X, REACH_Y = 1.2, 0.95  # pick-up distance, centre to centre
 
 # ---- names as numbers --------------------------------------------------------------------------------------------
 
-(S_WALK, S_STAND, S_TURN, S_AIR_TURN, S_SPRINT, S_STUN, S_AIR, S_DODGE, S_ATTACK, S_DASH, S_BACKDASH, S_KO, S_TAUNT) = range(
-    len(STATES)
-)
-(E_HIT, E_COMBO, E_KNOCKOUT, E_RESPAWN, E_PICKUP, E_DROP, E_LAND, E_JUMP, E_WIN, E_DRAW, E_TIMEOUT) = range(len(EVENTS))
-(W, A, S, D, SPACE, H, L, J, K, G) = (1 << bit for bit in range(len(KEYS)))  # keys of one player in one integer
+(
+    S_WALK,
+    S_STAND,
+    S_TURN,
+    S_AIR_TURN,
+    S_SPRINT,
+    S_STUN,
+    S_AIR,
+    S_DODGE,
+    S_ATTACK,
+    S_DASH,
+    S_BACKDASH,
+    S_KO,
+    S_TAUNT,
+) = range(len(STATES))
+(
+    E_HIT,
+    E_COMBO,
+    E_KNOCKOUT,
+    E_RESPAWN,
+    E_PICKUP,
+    E_DROP,
+    E_LAND,
+    E_JUMP,
+    E_WIN,
+    E_DRAW,
+    E_TIMEOUT,
+) = range(len(EVENTS))
+# keys of one player in one integer
+(W, A, S, D, SPACE, H, L, J, K, G) = (1 << bit for bit in range(len(KEYS)))
 NOBODY = 2
 NO_MOVE, NEUTRAL_LIGHT, NEUTRAL_HEAVY, NEUTRAL_AIR, RECOVERY, GROUND_POUND = 0, 1, 4, 7, 10, 11
 DOWNWARD, SIDEWAYS = 1, 2  # added to a neutral move
@@ -80,10 +107,14 @@ def member(key: str) -> str:
     return name if group == "player" else f"{group}_{name}"
 
 
-# The pressed keys are kept beside the state: a world's columns show them too. Flags are bytes that hold 0 or 1, because
-# Numba knows no arrays of bool inside a record.
+# The pressed keys are kept beside the state: a world's columns show them too. Flags are bytes that
+# hold 0 or 1, because Numba knows no arrays of bool inside a record.
 MATCH = np.dtype(
-    [(member(key), np.uint8 if c.dtype == bool else c.dtype, (c.slots,)) for key, c in SCHEMA.columns.items()], align=True
+    [
+        (member(key), np.uint8 if c.dtype == bool else c.dtype, (c.slots,))
+        for key, c in SCHEMA.columns.items()
+    ],
+    align=True,
 )
 
 # ---- stages ------------------------------------------------------------------------------------------------------

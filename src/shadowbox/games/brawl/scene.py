@@ -1,4 +1,7 @@
-"""How brawl looks, in the grammar of `core/scene.py`. Geometry and hit boxes come from the rules' own tables."""
+"""How brawl looks, in the grammar of `core/scene.py`.
+
+Geometry and hit boxes come from the rules' own tables.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,12 @@ _TINTS = {
 _RED, _GOLD, _WOOD, _STEEL, _IRON = "#D0342C", "#E0A100", "#8B6B43", "#6F9C8C", "#7A6A8F"
 _BOX = ("x", "y", "w", "h")
 
-# A weapon in pieces, drawn in order: a spear is long and thin with a pointed head, a hammer short with a heavy one.
+# A weapon in pieces, drawn in order: a spear is long and thin with a pointed head, a hammer short
+# with a heavy one.
 _SHAFTS = {"spear": [0.5, 0.12, 2.1, 0.1, _WOOD], "hammer": [0.55, 0.05, 1.1, 0.13, _WOOD]}
 _BANDS = {"spear": [1.2, 0.12, 0.1, 0.2, _STEEL], "hammer": [1.15, 0.05, 0.5, 0.74, _IRON]}
-_TIPS = {"spear": (1.5, 0.12, 0.55, 0.17, _STEEL)}  # x of its base, y, length, half its breadth, colour
+# x of its base, y, length, half its breadth, colour
+_TIPS = {"spear": (1.5, 0.12, 0.55, 0.17, _STEEL)}
 
 
 def _field(name: str) -> dict[str, Any]:
@@ -40,7 +45,10 @@ def _look_up(table: str, *at: Any) -> dict[str, Any]:
 def _blocks(stage: str) -> list[list[float]]:
     """The blocks of a stage as [centre x, centre y, width, height]."""
     rows = rules.stage(stage)["blocks"][0].tolist()
-    return [[(left + right) / 2, (top + bottom) / 2, right - left, bottom - top] for left, right, top, bottom in rows]
+    return [
+        [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+        for left, right, top, bottom in rows
+    ]
 
 
 def _boxes(move: Move | None) -> list[list[list[float]]]:
@@ -48,7 +56,10 @@ def _boxes(move: Move | None) -> list[list[list[float]]]:
     if move is None:
         return [[]]
     last = max(strike.frames[1] for strike in move.strikes)
-    return [[list(s.box) for s in move.strikes if s.frames[0] <= frame <= s.frames[1]] for frame in range(last + 2)]
+    return [
+        [list(s.box) for s in move.strikes if s.frames[0] <= frame <= s.frames[1]]
+        for frame in range(last + 2)
+    ]
 
 
 _SEAT = _look_up("seat", {"slot": True})
@@ -152,13 +163,25 @@ _ITEM_SHAPES: list[dict[str, Any]] = [
         "line": "ink",
         "width": 0.03,
     },
-    _tip("item", 1, **{"if": _field("item/alive"), "x": {"sum": [_field("item/x"), {"item": 0}, -0.6]}, "y": _field("item/y")}),
+    _tip(
+        "item",
+        1,
+        **{
+            "if": _field("item/alive"),
+            "x": {"sum": [_field("item/x"), {"item": 0}, -0.6]},
+            "y": _field("item/y"),
+        },
+    ),
 ]
 
 _FIGHTER_SHAPES: list[dict[str, Any]] = [
     _beside(
         "polygon",  # the wedge: where he looks
-        points=[[{"product": [0.1, _SIDE]}, -0.48], [{"product": [0.92, _SIDE]}, 0], [{"product": [0.1, _SIDE]}, 0.48]],
+        points=[
+            [{"product": [0.1, _SIDE]}, -0.48],
+            [{"product": [0.92, _SIDE]}, 0],
+            [{"product": [0.1, _SIDE]}, 0.48],
+        ],
         fill=_SEAT,
         line="ink",
         width=0.06,
@@ -171,9 +194,13 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         fill=_look_up("tint", _field("player/state")),
         alpha=_look_up("tinted", _field("player/state")),
     ),
-    _parts("pieces", _field("player/weapon"), **{"if": _IN}, fill={"item": 4}, line="ink", width=0.03),
+    _parts(
+        "pieces", _field("player/weapon"), **{"if": _IN}, fill={"item": 4}, line="ink", width=0.03
+    ),
     _tip("player", _SIDE, **{"if": _IN}),
-    _beside("circle", r={"product": [0.04, _field("player/charge")]}, line=_GOLD, width=0.1, alpha=0.8),
+    _beside(
+        "circle", r={"product": [0.04, _field("player/charge")]}, line=_GOLD, width=0.1, alpha=0.8
+    ),
     {
         "shape": "circle",
         "each": "player",
@@ -222,7 +249,13 @@ _STRIKE_SHAPES: list[dict[str, Any]] = [
 ]
 
 SCENE: dict[str, Any] = {
-    "bounds": [-rules.BLAST_X - 0.9, -rules.BLAST_Y - 0.4, rules.BLAST_X + 0.9, rules.BLAST_Y + 0.4],  # 29.8 x 16.8
+    # 29.8 x 16.8
+    "bounds": [
+        -rules.BLAST_X - 0.9,
+        -rules.BLAST_Y - 0.4,
+        rules.BLAST_X + 0.9,
+        rules.BLAST_Y + 0.4,
+    ],
     "camera": {"keep": [-5.5, -1, 5.5, 3.5], "margin": 2.5},
     "event_kinds": list(EVENTS),
     "marks": {"hit": "tick", "knockout": "cross", "pickup": "diamond"},
@@ -235,13 +268,17 @@ SCENE: dict[str, Any] = {
         "label": ["P1", "P2"],
         "side": [-1, 1],
         "blocks": [_blocks(stage) for stage in STAGES],
-        "edges": [[[x, y - h / 2 + 0.08, w, 0.16] for x, y, w, h in _blocks(stage)] for stage in STAGES],
+        "edges": [
+            [[x, y - h / 2 + 0.08, w, 0.16] for x, y, w, h in _blocks(stage)] for stage in STAGES
+        ],
         "in": [state != "ko" for state in STATES],
         "tint": [_TINTS.get(state, "") for state in STATES],
         "tinted": [state in _TINTS for state in STATES],
         "attacks": [state == "attack" for state in STATES],
         "boxes": [[_boxes(ARSENAL[weapon].get(move)) for move in MOVES] for weapon in WEAPONS],
-        "pieces": [[part[weapon] for part in (_SHAFTS, _BANDS) if weapon in part] for weapon in WEAPONS],
+        "pieces": [
+            [part[weapon] for part in (_SHAFTS, _BANDS) if weapon in part] for weapon in WEAPONS
+        ],
         "tips": [[list(_TIPS[weapon])] if weapon in _TIPS else [] for weapon in WEAPONS],
     },
     "shapes": [*_STAGE_SHAPES, *_ITEM_SHAPES, *_FIGHTER_SHAPES, *_STRIKE_SHAPES],

@@ -1,8 +1,9 @@
 """Everything a match of brawl is made of: enough to resume it bit for bit, to draw it and to learn from it.
 
-Units: one `u` is a little less than a fighter is tall. (0, 0) is the middle of the stage and **y grows downward**.
-Thirty frames are a second; velocities are u/s, timers are frames. Every real is stored as f4, because physics goes on
-from the stored number: half precision would break "state + controls give the next state".
+Units: one `u` is a little less than a fighter is tall. (0, 0) is the middle of the stage and **y
+grows downward**. Thirty frames are a second; velocities are u/s, timers are frames. Every real is
+stored as f4, because physics goes on from the stored number: half precision would break "state +
+controls give the next state".
 """
 
 from __future__ import annotations
@@ -22,7 +23,19 @@ MOVES = (
     "neutral_air", "down_air", "side_air", "recovery", "ground_pound",
 )  # fmt: skip
 STAGES = ("warehouse", "mirror")
-EVENTS = ("hit", "combo", "knockout", "respawn", "pickup", "drop", "land", "jump", "win", "draw", "timeout")
+EVENTS = (
+    "hit",
+    "combo",
+    "knockout",
+    "respawn",
+    "pickup",
+    "drop",
+    "land",
+    "jump",
+    "win",
+    "draw",
+    "timeout",
+)
 
 STOCKS = 3
 MAX_DAMAGE = 700.0
@@ -35,8 +48,25 @@ _PLAYER = Group(
     per="player",
     doc="The two fighters.",
     fields=(
-        Real("x", scale=0.1, low=-18, high=18, unit="u", mirror="negate", reset_on="respawn", doc="centre of the body"),
-        Real("y", scale=0.1, low=-12, high=12, unit="u", reset_on="respawn", doc="centre of the body, downward"),
+        Real(
+            "x",
+            scale=0.1,
+            low=-18,
+            high=18,
+            unit="u",
+            mirror="negate",
+            reset_on="respawn",
+            doc="centre of the body",
+        ),
+        Real(
+            "y",
+            scale=0.1,
+            low=-12,
+            high=12,
+            unit="u",
+            reset_on="respawn",
+            doc="centre of the body, downward",
+        ),
         Real("vx", scale=0.1, low=-64, high=64, unit="u/s", mirror="negate", doc="velocity"),
         Real("vy", scale=0.1, low=-64, high=64, unit="u/s", doc="velocity, downward"),
         Real(
@@ -57,20 +87,39 @@ _PLAYER = Group(
         Choice("jump_cooldown", 8, unit="frames", doc="until the next air jump"),
         Choice("dodge_cooldown", 96, unit="frames", embed=8, doc="until the next dodge"),
         Choice("stun", 64, unit="frames", embed=8, doc="helpless for so long"),
-        Choice("shield", 96, unit="frames", embed=8, doc="invulnerable after a respawn; ends with the own first attack"),
+        Choice(
+            "shield",
+            96,
+            unit="frames",
+            embed=8,
+            doc="invulnerable after a respawn; ends with the own first attack",
+        ),
         Choice("stocks", STOCKS + 1, doc="lives left"),
         Choice("weapon", len(WEAPONS), names=WEAPONS, embed=4),
         Choice("move", len(MOVES), names=MOVES, embed=8),
-        Choice("move_frame", 96, unit="frames", embed=8, doc="inside the move; stands still while charging or plunging"),
+        Choice(
+            "move_frame",
+            96,
+            unit="frames",
+            embed=8,
+            doc="inside the move; stands still while charging or plunging",
+        ),
         Choice("charge", 32, unit="frames", doc="how long a heavy was held back"),
-        Choice("struck", 1 << MAX_STRIKES, doc="bits: the strikes of this move that have already hit"),
+        Choice(
+            "struck", 1 << MAX_STRIKES, doc="bits: the strikes of this move that have already hit"
+        ),
         Flag(
             "leans_right",
             mirror="invert",
             predict="no",
             doc="of A and D the last one pressed was D; decides while both are held",
         ),
-        Flag("held_a", mirror="held_d", predict="no", doc="key held in the last frame, as all below: a press is an edge"),
+        Flag(
+            "held_a",
+            mirror="held_d",
+            predict="no",
+            doc="key held in the last frame, as all below: a press is an edge",
+        ),
         Flag("held_d", mirror="held_a", predict="no"),
         Flag("held_space", predict="no"),
         Flag("held_h", predict="no"),
@@ -126,11 +175,27 @@ _MATCH = Group(
     "match",
     doc="The clock, the result, and the key of all randomness.",
     fields=(
-        Real("frame", scale=1 / 2700, low=0, high=MAX_FRAMES, unit="frames", predict="no", doc="since the start"),
-        Real("left", scale=1 / 2700, low=0, high=MAX_FRAMES, unit="frames", doc="until time runs out"),
+        Real(
+            "frame",
+            scale=1 / 2700,
+            low=0,
+            high=MAX_FRAMES,
+            unit="frames",
+            predict="no",
+            doc="since the start",
+        ),
+        Real(
+            "left", scale=1 / 2700, low=0, high=MAX_FRAMES, unit="frames", doc="until time runs out"
+        ),
         Choice("stage", len(STAGES), names=STAGES, predict="no"),
         Flag("over"),
-        Choice("winner", 3, names=("first", "second", "nobody"), seat=True, doc="nobody: a draw, or not over yet"),
+        Choice(
+            "winner",
+            3,
+            names=("first", "second", "nobody"),
+            seat=True,
+            doc="nobody: a draw, or not over yet",
+        ),
         Choice("seed_low", 1 << 32, predict="no", doc="the lower half of the seed"),
         Choice("seed_high", 1 << 32, predict="no"),
     ),
@@ -155,8 +220,11 @@ _KEYS = Group(
     ),
 )
 
-SCHEMA = Schema("brawl", fps=FPS, state=(_PLAYER, _ITEM, _SPAWNER, _PLATFORM, _MATCH), controls=_KEYS)
+SCHEMA = Schema(
+    "brawl", fps=FPS, state=(_PLAYER, _ITEM, _SPAWNER, _PLATFORM, _MATCH), controls=_KEYS
+)
 
-# What a model should see: everything but the keys of chance and the absolute clock, which would let it learn a seed by heart.
+# What a model should see: everything but the keys of chance and the absolute clock, which would let
+# it learn a seed by heart.
 HIDDEN = ("match/frame", "match/seed_low", "match/seed_high", "spawner/timer")
 LEARNED = tuple(key for key in SCHEMA.columns if key not in HIDDEN)

@@ -51,7 +51,8 @@ STYLES: dict[str, Style] = {
     ),
 }  # fmt: skip
 
-# A switcher fights like each of these in turn, in an order and for times that its match's seed chooses.
+# A switcher fights like each of these in turn, in an order and for times that its match's seed
+# chooses.
 SWITCHES = ("aggressive", "defensive", "aerial", "kiter")
 SWITCH_FRAMES = 300
 

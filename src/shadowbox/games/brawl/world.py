@@ -18,11 +18,15 @@ from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NOBODY, TIME_LIMIT, m
 from shadowbox.games.brawl.schema import MAX_FRAMES, SCHEMA, STAGES, STOCKS
 
 BOOL = np.dtype(bool)
-PLAIN_PYTHON = not hasattr(physics.step_all, "signatures")  # NUMBA_DISABLE_JIT=1 leaves functions as they are
+# NUMBA_DISABLE_JIT=1 leaves functions as they are
+PLAIN_PYTHON = not hasattr(physics.step_all, "signatures")
 
 
 class BrawlWorld:
-    """The true simulator. The columns that it returns are views of the records: free, and valid until the next step."""
+    """The true simulator.
+
+    The columns that it returns are views of the records: free, and valid until the next step.
+    """
 
     schema = SCHEMA
 
@@ -39,7 +43,9 @@ class BrawlWorld:
         if matches < 1:
             raise UsageError(f"brawl: {matches} matches, at least 1 is needed")
         if not isinstance(time_limit, int) or not 1 <= time_limit <= MAX_FRAMES:
-            raise UsageError(f"brawl: time_limit is {time_limit} frames, 1 to {MAX_FRAMES} are possible")
+            raise UsageError(
+                f"brawl: time_limit is {time_limit} frames, 1 to {MAX_FRAMES} are possible"
+            )
         if not isinstance(stocks, int) or not 1 <= stocks <= STOCKS:
             raise UsageError(f"brawl: {stocks} stocks, 1 to {STOCKS} are possible")
         self.matches = matches
@@ -56,18 +62,25 @@ class BrawlWorld:
         self._log = _records(np.zeros(matches * MAX_EVENTS, EVENT))
         self._done = np.zeros(matches, bool)
         rows = self._rows.view(np.ndarray)
-        self._columns: Columns = {key: rows[member(key)].view(column.dtype) for key, column in SCHEMA.columns.items()}
+        self._columns: Columns = {
+            key: rows[member(key)].view(column.dtype) for key, column in SCHEMA.columns.items()
+        }
         for column in self._columns.values():
             column.flags.writeable = False
         self._events = self._log.view(np.ndarray)
         self.reset(np.arange(matches))
 
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
-        """Start the matches in the mask `where` [N] (default: all) from `seeds` [N]; the columns of all N."""
+        """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
+
+        The columns of all N.
+        """
         mask = self._mask(where)
         seeds = np.asarray(seeds)
         if seeds.shape != (self.matches,) or seeds.dtype.kind not in "iu":
-            raise UsageError(f"brawl: seeds are {seeds.dtype} {seeds.shape}, integers ({self.matches},) are needed")
+            raise UsageError(
+                f"brawl: seeds are {seeds.dtype} {seeds.shape}, integers ({self.matches},) are needed"
+            )
         words = seeds[mask].astype(np.int64).view(np.uint64)
         begun = np.repeat(self._template, len(words))
         begun["match_seed_low"][:, 0] = words & np.uint64(0xFFFFFFFF)
@@ -77,9 +90,14 @@ class BrawlWorld:
         return self._columns
 
     def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
-        """One frame: ten flags [N, 2] -> columns [N, slots], events [E], done [N]. Matches that are over stay as they are."""
+        """One frame: ten flags [N, 2] -> columns [N, slots], events [E], done [N].
+
+        Matches that are over stay as they are.
+        """
         keys = self._keys(controls)
-        count = physics.step_all(self._rows, keys, self.table, self.stage, self._log, self._done, fingerprint())
+        count = physics.step_all(
+            self._rows, keys, self.table, self.stage, self._log, self._done, fingerprint()
+        )
         return self._columns, self._events[:count], self._done
 
     def snapshot(self, where: Array | None = None) -> Array:
@@ -109,11 +127,16 @@ class BrawlWorld:
             return np.ones(self.matches, bool)
         mask = np.asarray(where)
         if mask.dtype != BOOL or mask.shape != (self.matches,):
-            raise UsageError(f"brawl: where is {mask.dtype} {mask.shape}, a mask bool ({self.matches},) is needed")
+            raise UsageError(
+                f"brawl: where is {mask.dtype} {mask.shape}, a mask bool ({self.matches},) is needed"
+            )
         return mask
 
     def _keys(self, controls: Columns) -> tuple[Array, ...]:
-        """The ten key columns, checked; flags pass as they are, other numbers only if they are 0 or 1."""
+        """The ten key columns, checked.
+
+        Flags pass as they are, other numbers only if they are 0 or 1.
+        """
         shape = (self.matches, 2)
         keys = []
         for name in SCHEMA.control_keys:
@@ -133,12 +156,17 @@ def _as_flags(name: str, values: Array) -> Array:
     wrong = ~((values == 0) | (values == 1))
     if wrong.any():
         match, player = np.argwhere(wrong)[0]
-        raise UsageError(f"brawl: '{name}' of match {match}, player {player} is {values[match, player]}, a key is 0 or 1")
+        raise UsageError(
+            f"brawl: '{name}' of match {match}, player {player} is {values[match, player]}, a key is 0 or 1"
+        )
     return np.asarray(values != 0)
 
 
 def _records(array: Array) -> Any:
-    """Records whose members are attributes. Numba reads plain arrays that way; plain Python needs a recarray."""
+    """Records whose members are attributes.
+
+    Numba reads plain arrays that way; plain Python needs a recarray.
+    """
     return array.view(np.recarray) if PLAIN_PYTHON else array
 
 

@@ -12,7 +12,10 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.melee.names import CHARACTERS
 
 UNRESOLVED, TIME, GAME, RESOLVED, NO_CONTEST = 0, 1, 2, 3, 7
-ENDINGS: dict[str, frozenset[int]] = {"game": frozenset((GAME,)), "decided": frozenset((TIME, GAME, RESOLVED))}
+ENDINGS: dict[str, frozenset[int]] = {
+    "game": frozenset((GAME,)),
+    "decided": frozenset((TIME, GAME, RESOLVED)),
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,9 @@ class Options:
     """What is accepted beyond the least (two players, a known stage), and what of the names is kept."""
 
     human: bool = False  # nobody is played by the game
-    end: str = "any"  # game: somebody lost the last stock; decided: or time ran out, or an old version says it was resolved
+    # game: somebody lost the last stock; decided: or time ran out, or an old version says it was
+    # resolved
+    end: str = "any"
     complete: bool = False  # nothing is missing at the end
     legal_stage: bool = False  # one of the six of tournaments
     min_frames: int = 1  # decisions, counted from where players can act
@@ -49,13 +54,17 @@ def options(**given: Any) -> Options:
         if name not in DEFAULTS:
             raise UsageError(f"melee: there is no option '{name}': {did_you_mean(name, DEFAULTS)}")
         if type(value) is not type(DEFAULTS[name]):
-            raise UsageError(f"melee: {name}={value!r}, a {type(DEFAULTS[name]).__name__} is needed")
+            raise UsageError(
+                f"melee: {name}={value!r}, a {type(DEFAULTS[name]).__name__} is needed"
+            )
     chosen = Options(**given)
     if chosen.end not in ("any", *ENDINGS):
         raise UsageError(f"melee: end='{chosen.end}': any, {' or '.join(ENDINGS)}")
     for character in filter(None, chosen.characters.split(",")):
         if character not in CHARACTERS:
-            raise UsageError(f"melee: there is no character '{character}': {did_you_mean(character, CHARACTERS)}")
+            raise UsageError(
+                f"melee: there is no character '{character}': {did_you_mean(character, CHARACTERS)}"
+            )
     if chosen.min_version and not re.fullmatch(r"\d{1,3}(\.\d{1,3}){0,2}", chosen.min_version):
         raise UsageError(f"melee: min_version='{chosen.min_version}' is no version, such as 2.1")
     return chosen

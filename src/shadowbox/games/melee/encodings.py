@@ -1,8 +1,9 @@
 """What a model is shown of a frame of Melee: switches over the one schema, and the four layouts that others trained on.
 
-Every switch selects or derives; none needs another store. The presets repeat the layouts of older systems value by value, so
-that their models can be built and compared. Where an older system had an error in its data (hit stun that was none, damage
-without its fraction), the preset has its layout and our data.
+Every switch selects or derives; none needs another store. The presets repeat the layouts of older
+systems value by value, so that their models can be built and compared. Where an older system had an
+error in its data (hit stun that was none, damage without its fraction), the preset has its layout
+and our data.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.melee.names import CHARACTERS, STAGES
 from shadowbox.games.melee.schema import FLAG_NAMES, NAMED_FLAGS, SCHEMA
 
-CORE, VELOCITY, BINARY, DYNAMICS, PROJECTILES, AGE = "core", "velocity", "binary", "dynamics", "projectiles", "age"
+CORE, VELOCITY, BINARY, DYNAMICS, PROJECTILES, AGE = (
+    "core",
+    "velocity",
+    "binary",
+    "dynamics",
+    "projectiles",
+    "age",
+)
 BUTTONS = ("a", "b", "x", "y", "z", "l", "r", "d_up")
 ALL_BUTTONS = (*BUTTONS, "start", "d_down", "d_left", "d_right")
 THRESHOLD = 0.3  # how far from its rest an axis counts as pushed
@@ -28,22 +36,27 @@ THRESHOLD = 0.3  # how far from its rest an axis counts as pushed
 class Switches:
     """What goes into an encoding. The defaults are the smallest of the older layouts."""
 
-    state_age: Literal["number", "embed", "no"] = "number"  # of the action: one float, a category of 150, or not at all
-    state_flags: Literal["no", "named", "all"] = "no"  # the game's own bits: 17 that are documented, or all 40
+    # of the action: one float, a category of 150, or not at all
+    state_age: Literal["number", "embed", "no"] = "number"
+    # the game's own bits: 17 that are documented, or all 40
+    state_flags: Literal["no", "named", "all"] = "no"
     hitstun: bool = False  # frames left, where the game says that they count
     projectiles: bool = False  # way to the nearest item, and how many there are
     l_cancel: bool = True
     all_buttons: bool = False  # START and the rest of the D-pad, too
     both_shoulders: bool = False  # each analog shoulder, not the larger one
     press_events: bool = False  # to a world model: presses that begin
-    controller_thresholds: Literal["no", "centred", "legacy"] = "no"  # to a world model: axes that are pushed
+    # to a world model: axes that are pushed
+    controller_thresholds: Literal["no", "centred", "legacy"] = "no"
 
 
 PRESETS: dict[str, Switches] = {
     "v2": Switches(),
     "v2-embed": Switches(state_age="embed"),
     "v3": Switches(state_age="embed", state_flags="all", hitstun=True),
-    "v3-projectiles": Switches(state_age="embed", state_flags="all", hitstun=True, projectiles=True),
+    "v3-projectiles": Switches(
+        state_age="embed", state_flags="all", hitstun=True, projectiles=True
+    ),
 }
 
 
@@ -54,7 +67,9 @@ def encoding(name: str = "own", **switches: Any) -> Encoding:
     known = {field.name: field for field in dataclasses.fields(Switches)}
     for switch, value in switches.items():
         if switch not in known:
-            raise UsageError(f"an encoding of melee has no switch '{switch}': {did_you_mean(switch, known)}")
+            raise UsageError(
+                f"an encoding of melee has no switch '{switch}': {did_you_mean(switch, known)}"
+            )
         allowed = _allowed(switch)
         if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
             raise UsageError(f"{switch}={value!r}: {' or '.join(map(str, allowed))} is possible")
@@ -76,11 +91,19 @@ def _built(name: str, on: Switches) -> Encoding:
     numbers = (
         *(Number(n, f"player/{n}", scale=s, block=CORE, target="delta") for n, s in _CORE),
         *(Number(n, f"player/{n}", scale=0.05, block=VELOCITY, target="delta") for n in _VELOCITY),
-        *((Number("age", "player/age", scale=0.01, block=AGE),) if on.state_age == "number" else ()),
+        *(
+            (Number("age", "player/age", scale=0.01, block=AGE),)
+            if on.state_age == "number"
+            else ()
+        ),
         Number("hitlag", "player/hitlag", scale=0.1, block=DYNAMICS, target="value"),
         Number("stocks", "player/stocks", scale=0.25, block=DYNAMICS, target="value"),
         Number("combo", "player/combo", scale=0.1, block=DYNAMICS, target="value"),
-        *((Number("hitstun", "player/hitstun", scale=0.02, block=DYNAMICS, target="value"),) if on.hitstun else ()),
+        *(
+            (Number("hitstun", "player/hitstun", scale=0.02, block=DYNAMICS, target="value"),)
+            if on.hitstun
+            else ()
+        ),
         *(_PROJECTILES if on.projectiles else ()),
         Number("facing_right", "player/facing_right", block=BINARY, target="value"),
         Number("invulnerable", _invulnerable, block=BINARY, target="value"),
@@ -125,19 +148,27 @@ def _categories(on: Switches) -> tuple[Category, ...]:
 
 def _controls(on: Switches) -> tuple[Number, ...]:
     """Sticks from 0 to 1 with 0.5 in the middle, shoulders, buttons."""
-    sticks = (Number(n, f"pad/{n}", scale=0.5, shift=0.5, block=CONTROLS) for n in ("main_x", "main_y", "c_x", "c_y"))
+    sticks = (
+        Number(n, f"pad/{n}", scale=0.5, shift=0.5, block=CONTROLS)
+        for n in ("main_x", "main_y", "c_x", "c_y")
+    )
     shoulders = (
         tuple(Number(n, f"pad/{n}", block=CONTROLS) for n in ("l_push", "r_push"))
         if on.both_shoulders
         else (Number("shoulder", _shoulder, block=CONTROLS),)
     )
-    buttons = (Number(f"button_{n}", f"pad/{n}", block=CONTROLS) for n in (ALL_BUTTONS if on.all_buttons else BUTTONS))
+    buttons = (
+        Number(f"button_{n}", f"pad/{n}", block=CONTROLS)
+        for n in (ALL_BUTTONS if on.all_buttons else BUTTONS)
+    )
     return (*sticks, *shoulders, *buttons)
 
 
 def _events(on: Switches) -> tuple[Number, ...]:
     names = (ALL_BUTTONS if on.all_buttons else BUTTONS) if on.press_events else ()
-    return tuple(Number(f"press_{name}", f"pad/{name}", block=CONTROLS, edge=True) for name in names)
+    return tuple(
+        Number(f"press_{name}", f"pad/{name}", block=CONTROLS, edge=True) for name in names
+    )
 
 
 def _thresholds(on: Switches) -> tuple[Number, ...]:
@@ -145,7 +176,9 @@ def _thresholds(on: Switches) -> tuple[Number, ...]:
         return ()
     pushed = _pushed if on.controller_thresholds == "centred" else _pushed_from_zero
     axes = (("main_x", 1), ("main_y", 1), ("c_x", 1), ("c_y", 1), ("shoulder", 0))
-    return tuple(Number(f"pushed_{name}", pushed(name, bool(stick)), block=CONTROLS) for name, stick in axes)
+    return tuple(
+        Number(f"pushed_{name}", pushed(name, bool(stick)), block=CONTROLS) for name, stick in axes
+    )
 
 
 def _pushed(name: str, stick: bool) -> Any:
@@ -156,7 +189,10 @@ def _pushed(name: str, stick: bool) -> Any:
 
 
 def _pushed_from_zero(name: str, stick: bool) -> Any:
-    """As older systems had it: compared after the sticks were moved to 0 .. 1, so at rest it is true."""
+    """As older systems had it: compared after the sticks were moved to 0 ..
+
+    1, so at rest it is true.
+    """
 
     def read(columns: Mapping[str, Values], xp: Any) -> Values:
         return (columns[f"pad/{name}"] * 0.5 + 0.5 if stick else _shoulder(columns, xp)) > THRESHOLD
@@ -184,7 +220,9 @@ def _nearest(columns: Mapping[str, Values], xp: Any, axis: str) -> Values:
     """The way to the nearest item along an axis, 0 where there is none."""
     alive = columns["item/alive"][..., None, :]
     ways = {
-        name: (columns[f"item/{name}"][..., None, :] - columns[f"player/{name}"][..., :, None]) * alive for name in ("x", "y")
+        name: (columns[f"item/{name}"][..., None, :] - columns[f"player/{name}"][..., :, None])
+        * alive
+        for name in ("x", "y")
     }  # [..., players, items]
     far = xp.where(alive, xp.abs(ways["x"]) ** 2 + ways["y"] ** 2, xp.inf)
     nearest = xp.argmin(far, axis=-1)[..., None]

@@ -37,7 +37,9 @@ SHIELDS = ("raised", "hit", "reflected")
 TECHS = ("in_place", "forward", "back", "wall", "wall_jump", "ceiling")
 WHATS = {"hit": ATTACKS, "land": LANDINGS, "shield": SHIELDS, "tech": TECHS}
 
-LEDGE, GUARD_ON, GUARD_STUN, GUARD_REFLECT = (action(n) for n in ("ledge_catch", "guard_on", "guard_stun", "guard_reflect"))
+LEDGE, GUARD_ON, GUARD_STUN, GUARD_REFLECT = (
+    action(n) for n in ("ledge_catch", "guard_on", "guard_stun", "guard_reflect")
+)
 
 
 def _group(states: frozenset[int]) -> Array:
@@ -47,7 +49,11 @@ def _group(states: frozenset[int]) -> Array:
 _OUT, _GRABBED, _TECHING = _group(DYING | RETURNING), _group(GRABBED), _group(TECHING)
 _ATTACKING = _group(ATTACKING | frozenset(range(SPECIAL, ACTION_COUNT)))
 _LANDING = np.full(ACTION_COUNT, 3)
-_LANDING[action("landing")], _LANDING[action("landing_special")], _LANDING[sorted(AERIAL_LANDING)] = 0, 1, 2
+(
+    _LANDING[action("landing")],
+    _LANDING[action("landing_special")],
+    _LANDING[sorted(AERIAL_LANDING)],
+) = 0, 1, 2
 
 
 def events(columns: Columns) -> Array:
@@ -62,18 +68,31 @@ def events(columns: Columns) -> Array:
         *_each("ledge", entered & (now == LEDGE)),
         *_each("shield", entered & (now == GUARD_ON)),
         *_each("shield", entered & (now == GUARD_STUN), what=lambda row, _: np.full(len(row), 1)),
-        *_each("shield", entered & (now == GUARD_REFLECT), what=lambda row, _: np.full(len(row), 2)),
+        *_each(
+            "shield", entered & (now == GUARD_REFLECT), what=lambda row, _: np.full(len(row), 2)
+        ),
         *_each("grab", (_GRABBED[now] & ~_GRABBED[before])[:, ::-1], against=True),
-        *_each("tech", _TECHING[now] & ~_TECHING[before], what=lambda row, seat: now[row, seat] - min(TECHING)),
+        *_each(
+            "tech",
+            _TECHING[now] & ~_TECHING[before],
+            what=lambda row, seat: now[row, seat] - min(TECHING),
+        ),
     ]
     together = np.concatenate(found)
     return together[np.lexsort((together["player"], together["kind"], together["frame"]))]
 
 
 def _each(
-    kind: str, where: Array, *, what: Callable[[Array, Array], Array] | None = None, against: bool = False
+    kind: str,
+    where: Array,
+    *,
+    what: Callable[[Array, Array], Array] | None = None,
+    against: bool = False,
 ) -> list[Array]:
-    """An event wherever `where` [R - 1, players] is true; `against`: the other player suffers it."""
+    """An event wherever `where` [R - 1, players] is true.
+
+    `against`: the other player suffers it.
+    """
     row, seat = np.nonzero(where)
     out = np.zeros(len(row), EVENT)
     out["frame"], out["player"], out["kind"] = row + 1, seat, EVENTS.index(kind)
@@ -102,7 +121,9 @@ def _stocks(columns: Columns) -> list[Array]:
     return [_struck("ko", columns, row, seat, columns["player/percent"][row, seat], None)]
 
 
-def _struck(kind: str, columns: Columns, row: Array, seat: Array, value: Array, attack: Array | None) -> Array:
+def _struck(
+    kind: str, columns: Columns, row: Array, seat: Array, value: Array, attack: Array | None
+) -> Array:
     """Events in which one player may have done something to the other."""
     after = row + 1
     by = columns["player/last_hit_by"][after, seat].astype(np.int64)
@@ -126,7 +147,10 @@ def attacks(columns: Columns) -> Array:
 def outcome(columns: Columns, events: Array) -> Outcome:
     """How the match stands in its last row: knocked out, or broken off."""
     stocks = columns["player/stocks"][-1].tolist()
-    facts = {"stocks": stocks, "damage": [round(float(p), 2) for p in columns["player/percent"][-1]]}
+    facts = {
+        "stocks": stocks,
+        "damage": [round(float(p), 2) for p in columns["player/percent"][-1]],
+    }
     left = [seat for seat, count in enumerate(stocks) if count > 0]
     if len(left) == 1:
         return Outcome(left[0], "knock-out", facts)

@@ -1,8 +1,9 @@
 """An episode -> a `.slp`, so that what was played or dreamt here opens wherever replays do.
 
-An episode begins where players can act; a replay begins with the entry. The 84 frames before are the first row standing
-still, with nothing pressed. What an episode does not hold (the random seed of each frame, raw stick bytes of the hardware)
-stands at what recorders write when it is unset, or is derived.
+An episode begins where players can act; a replay begins with the entry. The 84 frames before are
+the first row standing still, with nothing pressed. What an episode does not hold (the random seed
+of each frame, raw stick bytes of the hardware) stands at what recorders write when it is unset, or
+is derived.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def replay_of(episode: Episode) -> Replay:
 
 def _ports(episode: Episode) -> list[int]:
     ports = episode.meta.get("ports")
-    fits = isinstance(ports, list) and len(set(ports)) == 2 and all(port in range(4) for port in ports)
+    fits = (
+        isinstance(ports, list) and len(set(ports)) == 2 and all(port in range(4) for port in ports)
+    )
     return list(ports) if fits and isinstance(ports, list) else [0, 1]
 
 
@@ -63,13 +66,16 @@ def _start(episode: Episode, ports: list[int]) -> slp.Start:
     said = re.fullmatch(r"(\d{1,2})\.(\d{1,3})\.(\d{1,3})", text)
     version = (int(said[1]), int(said[2]), int(said[3])) if said else slp.NEWEST
     if _moves(episode):
-        version = max(version, slp.NEWEST)  # recorders wrote such events before the version that has them
+        # recorders wrote such events before the version that has them
+        version = max(version, slp.NEWEST)
     columns, names, kinds = episode.columns, _names(episode), episode.meta.get("kinds")
     players = [
         slp.Player(
             port,
             TO_EXTERNAL[int(columns["player/character"][0, seat])],
-            kind=kinds[seat] if isinstance(kinds, list) and kinds[seat] in ("human", "cpu") else "human",
+            kind=kinds[seat]
+            if isinstance(kinds, list) and kinds[seat] in ("human", "cpu")
+            else "human",
             stocks=int(columns["player/stocks"][0, seat]),
             cpu_level=_level(names[seat]),
             display_name=names[seat],
@@ -89,13 +95,22 @@ def _start(episode: Episode, ports: list[int]) -> slp.Start:
 def _moves(episode: Episode) -> bool:
     """Whether the episode knows how its stage moves."""
     stage, absent = int(episode.columns["stage/id"][0, 0]), episode.absent
-    return (stage == FOUNTAIN and "stage/left_height" not in absent) or (stage == DREAM_LAND and "stage/wind" not in absent)
+    return (stage == FOUNTAIN and "stage/left_height" not in absent) or (
+        stage == DREAM_LAND and "stage/wind" not in absent
+    )
 
 
 def _names(episode: Episode) -> list[str]:
     players = episode.meta.get("players")
-    known = [str(name) for name in players] if isinstance(players, list) and len(players) == 2 else ["P1", "P2"]
-    return ["" if name == "unknown" else name.encode("ascii", "replace").decode()[:LONGEST_NAME] for name in known]
+    known = (
+        [str(name) for name in players]
+        if isinstance(players, list) and len(players) == 2
+        else ["P1", "P2"]
+    )
+    return [
+        "" if name == "unknown" else name.encode("ascii", "replace").decode()[:LONGEST_NAME]
+        for name in known
+    ]
 
 
 def _level(name: str) -> int:
@@ -114,9 +129,15 @@ def _lead(values: Array) -> Array:
 
 def _post(episode: Episode, seat: int, ports: list[int], version: slp.Version) -> dict[str, Any]:
     columns, absent = episode.columns, episode.absent
-    post = {field: columns[f"player/{name}"][:, seat] for name, field in STATE.items() if f"player/{name}" not in absent}
+    post = {
+        field: columns[f"player/{name}"][:, seat]
+        for name, field in STATE.items()
+        if f"player/{name}" not in absent
+    }
     post["facing"] = np.where(columns["player/facing_right"][:, seat], 1, -1)
-    post["last_hit_by"] = np.array([*ports, RECORDED_NOBODY])[np.minimum(columns["player/last_hit_by"][:, seat], NOBODY)]
+    post["last_hit_by"] = np.array([*ports, RECORDED_NOBODY])[
+        np.minimum(columns["player/last_hit_by"][:, seat], NOBODY)
+    ]
     if "player/on_ground" not in absent:
         post["airborne"] = ~columns["player/on_ground"][:, seat]
     if "player/ground" not in absent:
@@ -124,13 +145,18 @@ def _post(episode: Episode, seat: int, ports: list[int], version: slp.Version) -
         post["ground"] = np.where(number == 0, NO_GROUND, number - 1)
     if "player/hitstun" not in absent:
         bits = np.stack([columns[f"player/{name}"][:, seat] for name in FLAG_NAMES], axis=-1)
-        post |= {"flags": np.packbits(bits, axis=-1, bitorder="little"), "misc": columns["player/hitstun"][:, seat]}
+        post |= {
+            "flags": np.packbits(bits, axis=-1, bitorder="little"),
+            "misc": columns["player/hitstun"][:, seat],
+        }
     return {name: _lead(values) for name, values in _of(version, "post", post).items()}
 
 
 def _pre(episode: Episode, seat: int, post: dict[str, Any], version: slp.Version) -> dict[str, Any]:
     """The inputs read in a frame: those of the row before; beside them the state that they were read in."""
-    pad = {key: values[:, seat] for key, values in episode.columns.items() if key.startswith("pad/")}
+    pad = {
+        key: values[:, seat] for key, values in episode.columns.items() if key.startswith("pad/")
+    }
     axes = {name: _exact(pad[f"pad/{name}"], 80) for name in ("main_x", "main_y", "c_x", "c_y")}
     pushed = {side: _exact(pad[f"pad/{side}_push"], 140) for side in ("l", "r")}
     buttons = np.zeros(episode.rows, np.uint32)
@@ -138,7 +164,11 @@ def _pre(episode: Episode, seat: int, post: dict[str, Any], version: slp.Version
         buttons |= np.where(pad[f"pad/{name}"], np.uint32(bit), np.uint32(0))
     clicked, light = pad["pad/l"] | pad["pad/r"], np.where(pad["pad/z"], LIGHT_PRESS, 0)
     trigger = np.where(clicked, 1, np.maximum(np.maximum(pushed["l"], pushed["r"]), light))
-    processed = buttons | np.where(pad["pad/z"], BUTTONS["a"], 0) | np.where(trigger > 0, _PROCESSED_TRIGGER, 0)
+    processed = (
+        buttons
+        | np.where(pad["pad/z"], BUTTONS["a"], 0)
+        | np.where(trigger > 0, _PROCESSED_TRIGGER, 0)
+    )
     pressed = {
         **axes,
         "trigger": trigger,
@@ -148,15 +178,25 @@ def _pre(episode: Episode, seat: int, post: dict[str, Any], version: slp.Version
         "buttons": processed.astype(np.uint32),
         **{f"raw_{name}": np.rint(axes[name] * 80) for name in axes},
     }
-    later = {name: np.concatenate([np.zeros(LEAD + 1, v.dtype), v[:-1]]) for name, v in pressed.items()}
-    before = {n: np.concatenate([post[n][:1], post[n][:-1]]) for n in ("state", "x", "y", "facing", "percent")}
+    later = {
+        name: np.concatenate([np.zeros(LEAD + 1, v.dtype), v[:-1]]) for name, v in pressed.items()
+    }
+    before = {
+        n: np.concatenate([post[n][:1], post[n][:-1]])
+        for n in ("state", "x", "y", "facing", "percent")
+    }
     return _of(version, "pre", {**later, **before})
 
 
 def _exact(values: Array, steps: int) -> Array:
-    """Axes of controllers are whole steps; a value that is stored as such a step is, is that step."""
+    """Axes of controllers are whole steps.
+
+    A value that is stored as such a step is, is that step.
+    """
     whole = np.rint(values.astype(np.float64) * steps) / steps
-    return np.where(whole.astype(np.float16) == values.astype(np.float16), whole, values).astype(np.float32)
+    return np.where(whole.astype(np.float16) == values.astype(np.float16), whole, values).astype(
+        np.float32
+    )
 
 
 def _of(version: slp.Version, event: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -182,17 +222,29 @@ def _events(episode: Episode, ports: list[int], version: slp.Version) -> dict[st
 
 
 def _items(episode: Episode, ports: list[int], version: slp.Version) -> dict[str, Any]:
-    """A slot in use without a break is one item; items are numbered in the order in which they appear."""
+    """A slot in use without a break is one item.
+
+    Items are numbered in the order in which they appear.
+    """
     alive = episode.columns["item/alive"]
     born = alive & ~np.concatenate([np.zeros((1, ITEM_SLOTS), bool), alive[:-1]])
     number = np.cumsum(born.ravel()).reshape(born.shape) - 1  # frame by frame, slot by slot
     spawn = np.maximum.accumulate(np.where(born, number, -1), axis=0)
     row, slot = np.nonzero(alive)
-    values = {key.partition("/")[2]: v[row, slot] for key, v in episode.columns.items() if key.startswith("item/")}
+    values = {
+        key.partition("/")[2]: v[row, slot]
+        for key, v in episode.columns.items()
+        if key.startswith("item/")
+    }
     owner = np.array([*ports, -1])[np.minimum(values["owner"], NOBODY)]
     facing = np.where(values["facing_right"], 1, -1)
     kept = {name: values[name] for name in ("x", "y", "vx", "vy", "type", "state")}
-    return {"row": row + LEAD, **_of(version, "item", {**kept, "facing": facing, "owner": owner, "spawn": spawn[row, slot]})}
+    return {
+        "row": row + LEAD,
+        **_of(
+            version, "item", {**kept, "facing": facing, "owner": owner, "spawn": spawn[row, slot]}
+        ),
+    }
 
 
 def _fountain(episode: Episode) -> dict[str, Any]:
@@ -247,7 +299,9 @@ def _metadata(episode: Episode, ports: list[int]) -> dict[str, Any]:
                 "names": {"netplay": names[seat]},
                 "characters": {
                     str(number): int(count)
-                    for number, count in zip(*np.unique(characters[:, seat], return_counts=True), strict=True)
+                    for number, count in zip(
+                        *np.unique(characters[:, seat], return_counts=True), strict=True
+                    )
                 },
             }
             for seat, port in enumerate(ports)

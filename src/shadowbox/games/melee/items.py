@@ -10,14 +10,18 @@ from shadowbox.core.schema import Array
 from shadowbox.games.melee.names import PROJECTILES, PROPS
 from shadowbox.games.melee.schema import ITEM_SLOTS
 
-_RANK = np.ones(1 << 16, np.int64)  # by type: 0 what fighters send out, 1 what lies about, 2 what a hand holds
+# by type: 0 what fighters send out, 1 what lies about, 2 what a hand holds
+_RANK = np.ones(1 << 16, np.int64)
 _RANK[sorted(PROJECTILES)] = 0
 _RANK[sorted(PROPS)] = 2
 
 
 @dataclass(frozen=True)
 class Placed:
-    """`slot` [I] of each row of the item table, -1 where none was free; how many items and rows that were."""
+    """`slot` [I] of each row of the item table, -1 where none was free.
+
+    How many items and rows that were.
+    """
 
     slot: Array
     items_left_out: int
@@ -27,8 +31,9 @@ class Placed:
 def place(frame: Array, spawn: Array, kind: Array, slots: int = ITEM_SLOTS) -> Placed:
     """Rows of items (the frame each stands in, spawn id, type; [I]) -> slots.
 
-    Items are served as they appear, those of one frame by rank, each the first slot that rested for a frame: that tells two
-    items in one slot apart. Nothing later than an item's first frame decides its slot, so a live game gives the same slots.
+    Items are served as they appear, those of one frame by rank, each the first slot that rested for
+    a frame: that tells two items in one slot apart. Nothing later than an item's first frame
+    decides its slot, so a live game gives the same slots.
     """
     if not len(frame):
         return Placed(np.zeros(0, np.int64), 0, 0)

@@ -1,11 +1,13 @@
 """Frames that an older system has already encoded (`.pt`) -> episodes, by the layout that the file declares.
 
-Such a file holds `floats` [N, F], `ints` [N, I], `game_offsets` and `encoding_config`. What the columns are follows from the
-configuration alone; a file whose widths are not those of its configuration is refused, never guessed at.
+Such a file holds `floats` [N, F], `ints` [N, I], `game_offsets` and `encoding_config`. What the
+columns are follows from the configuration alone; a file whose widths are not those of its
+configuration is refused, never guessed at.
 
-Its rows hold the inputs that led to their state; ours hold those that were pressed having seen it, so inputs move up a row.
-What such a file never had (items, the clock, the state flags where they were switched off) is absent. Its hit stun counts
-only where the game's own flag says so; without the flags it cannot be told from noise and is absent, too.
+Its rows hold the inputs that led to their state; ours hold those that were pressed having seen it,
+so inputs move up a row. What such a file never had (items, the clock, the state flags where they
+were switched off) is absent. Its hit stun counts only where the game's own flag says so; without
+the flags it cannot be told from noise and is absent, too.
 """
 
 from __future__ import annotations
@@ -28,8 +30,15 @@ from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, KNOWN_STAGES, LEGAL_STAGES, STAGES
 from shadowbox.games.melee.schema import SCHEMA
 
-SWITCHES = ("state_age_as_embed", "state_flags", "hitstun", "projectiles")  # what decides about the layout
-ELSEWHERE = ("press_events", "ctrl_threshold_features", "multi_position", "character_conditioning", "ctrl_residual_to_action")
+# what decides about the layout
+SWITCHES = ("state_age_as_embed", "state_flags", "hitstun", "projectiles")
+ELSEWHERE = (
+    "press_events",
+    "ctrl_threshold_features",
+    "multi_position",
+    "character_conditioning",
+    "ctrl_residual_to_action",
+)
 SLACK = 1e-3  # of a range: what was multiplied and divided again may leave it by so much
 
 
@@ -40,10 +49,18 @@ def read(source: Path | bytes, name: str, chosen: Options) -> Iterator[Episode]:
     floats, ints = _tensor(data, "floats", made.floats), _tensor(data, "ints", made.ints)
     if len(floats) != len(ints):
         raise RecordingError(f"floats has {len(floats):,} rows and ints {len(ints):,}")
-    config = {key: value for key, value in data["encoding_config"].items() if isinstance(value, bool | int | float | str)}
+    config = {
+        key: value
+        for key, value in data["encoding_config"].items()
+        if isinstance(value, bool | int | float | str)
+    }
     for part, (begin, end) in enumerate(_games(data, len(floats))):
         rows = floats[begin:end].numpy(), ints[begin:end].numpy()
-        episode = _episode(made, rows, {"part": part, "world": "melee, encoded elsewhere", "encoding_config": config})
+        episode = _episode(
+            made,
+            rows,
+            {"part": part, "world": "melee, encoded elsewhere", "encoding_config": config},
+        )
         if _wanted(episode, chosen):
             yield episode
 
@@ -53,9 +70,14 @@ def _load(source: Path | bytes) -> Mapping[str, Any]:
 
     file: Any = io.BytesIO(source) if isinstance(source, bytes) else str(source)
     try:
-        data = torch.load(file, weights_only=True, map_location="cpu", mmap=isinstance(source, Path) or None)
-    except Exception as error:  # torch raises what its parts raise; all of it means that this is not such a file
-        raise RecordingError(f"it cannot be loaded as tensors: {str(error).splitlines()[0][:200]}") from error
+        data = torch.load(
+            file, weights_only=True, map_location="cpu", mmap=isinstance(source, Path) or None
+        )
+    # torch raises what its parts raise; all of it means that this is not such a file
+    except Exception as error:
+        raise RecordingError(
+            f"it cannot be loaded as tensors: {str(error).splitlines()[0][:200]}"
+        ) from error
     if not isinstance(data, dict) or not isinstance(data.get("encoding_config"), dict):
         raise RecordingError("it declares no encoding_config, and a layout is never guessed")
     return data
@@ -71,7 +93,9 @@ def _declared(data: Mapping[str, Any]) -> Encoding:
             )
     for name, value in config.items():
         if value is True and name not in (*SWITCHES, *ELSEWHERE):
-            raise RecordingError(f"its encoding_config switches on '{name}', and what that does to the layout is not known")
+            raise RecordingError(
+                f"its encoding_config switches on '{name}', and what that does to the layout is not known"
+            )
     return encoding(
         state_age="embed" if config["state_age_as_embed"] else "number",
         state_flags="all" if config["state_flags"] else "no",
@@ -87,7 +111,9 @@ def _tensor(data: Mapping[str, Any], name: str, width: int) -> Any:
     if not isinstance(found, torch.Tensor) or found.ndim != 2:
         raise RecordingError(f"'{name}' is no table of numbers")
     if found.shape[1] != width:
-        raise RecordingError(f"'{name}' is {found.shape[1]} wide, its encoding_config makes {width}")
+        raise RecordingError(
+            f"'{name}' is {found.shape[1]} wide, its encoding_config makes {width}"
+        )
     return found
 
 
@@ -100,7 +126,9 @@ def _games(data: Mapping[str, Any], rows: int) -> list[tuple[int, int]]:
     if len(offsets) < 2 or offsets[0] != 0 or any(a >= b for a, b in pairwise(offsets)):
         raise RecordingError("its game_offsets do not rise from 0 to the number of rows")
     if isinstance(data.get("num_games"), int) and data["num_games"] != len(offsets) - 1:
-        raise RecordingError(f"it says num_games={data['num_games']}, its game_offsets make {len(offsets) - 1}")
+        raise RecordingError(
+            f"it says num_games={data['num_games']}, its game_offsets make {len(offsets) - 1}"
+        )
     return list(pairwise(offsets))
 
 
@@ -113,7 +141,9 @@ def _episode(made: Encoding, rows: tuple[Array, Array], meta: dict[str, Any]) ->
     shoulder = next(at for at, number in enumerate(made.numbers) if number.name == "shoulder")
     held["pad/l_push"] = rows[0][:, shoulder :: len(made.numbers)]
     if "player/in_hitstun" in held:
-        held["player/hitstun"] = np.where(held["player/in_hitstun"] > 0.5, held.get("player/hitstun", 0), 0)
+        held["player/hitstun"] = np.where(
+            held["player/in_hitstun"] > 0.5, held.get("player/hitstun", 0), 0
+        )
     else:
         held.pop("player/hitstun", None)
     columns = {key: _fitting(key, values) for key, values in held.items()}
@@ -124,7 +154,9 @@ def _episode(made: Encoding, rows: tuple[Array, Array], meta: dict[str, Any]) ->
     if not made.settings["hitstun"]:
         absent |= {"player/hitstun"}
     for key in absent:
-        columns[key] = np.zeros((len(rows[0]), SCHEMA.columns[key].slots), SCHEMA.columns[key].dtype)
+        columns[key] = np.zeros(
+            (len(rows[0]), SCHEMA.columns[key].slots), SCHEMA.columns[key].dtype
+        )
     ordered: Columns = {key: columns[key] for key in SCHEMA.columns}
     stage = int(ordered["stage/id"][0, 0])
     characters = [CHARACTERS[number] for number in ordered["player/character"][0].tolist()]
@@ -141,7 +173,10 @@ def _events_without(columns: Columns, absent: Any) -> Array:
 
 
 def _fitting(key: str, values: Array) -> Array:
-    """Values in the type of their column; what rounding moved over an end of its range comes back."""
+    """Values in the type of their column.
+
+    What rounding moved over an end of its range comes back.
+    """
     column = SCHEMA.columns[key]
     field = column.field
     if isinstance(field, Flag):
@@ -150,7 +185,9 @@ def _fitting(key: str, values: Array) -> Array:
     if isinstance(field, Choice):
         whole = np.rint(values)
         if not (whole.min() >= low and whole.max() <= high):
-            raise RecordingError(f"{key}: values from {whole.min():g} to {whole.max():g}, {low} to {high} are possible")
+            raise RecordingError(
+                f"{key}: values from {whole.min():g} to {whole.max():g}, {low} to {high} are possible"
+            )
         return whole.astype(column.dtype)
     assert isinstance(field, Real)
     if field.low is not None and field.high is not None:

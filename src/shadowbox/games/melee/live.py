@@ -1,11 +1,14 @@
 """Melee itself as a World: Slippi Dolphin, started and pressed through libmelee, seen through the reader of replays.
 
-libmelee connects, walks the menus and holds the controllers. What an agent sees is not libmelee's game state but the events
-that Dolphin sends, read by the reader of files: live columns are the columns of the replay that the game leaves behind.
+libmelee connects, walks the menus and holds the controllers. What an agent sees is not libmelee's
+game state but the events that Dolphin sends, read by the reader of files: live columns are the
+columns of the replay that the game leaves behind.
 
-    world = live.world(dolphin="/path/to/slippi", iso="/path/to/melee.iso", characters="fox,marth", stage="battlefield")
+    world = live.world(dolphin="/path/to/slippi", iso="/path/to/melee.iso", characters="fox,marth",
+    stage="battlefield")
 
-Needs the extra `live`, Slippi Dolphin and the user's own copy of the game (NTSC 1.02). Never in unranked games online.
+Needs the extra `live`, Slippi Dolphin and the user's own copy of the game (NTSC 1.02). Never in
+unranked games online.
 """
 
 from __future__ import annotations
@@ -46,13 +49,16 @@ FIRST_SEEN = FIRST_FRAME + 1  # a row needs the frame before it
 class Live:
     """One match at a time on a console that is connected, with a controller for each player.
 
-    `menus` presses what leads to the next game (console state, controllers); None: the game begins by itself.
+    `menus` presses what leads to the next game (console state, controllers); None: the game begins
+    by itself.
     """
 
     schema = SCHEMA
     matches = 1
 
-    def __init__(self, console: Any, controllers: Sequence[Any], menus: Any = None, name: str = "melee:live") -> None:
+    def __init__(
+        self, console: Any, controllers: Sequence[Any], menus: Any = None, name: str = "melee:live"
+    ) -> None:
         self.name = name
         self._console, self._controllers, self._menus = console, list(controllers), menus
         self._stream = Stream()
@@ -76,11 +82,17 @@ class Live:
         while self._played and self._stream.begun and not self._stream.over:
             self._wait()  # a console plays a game to its end; nobody presses anything
         for _ in range(MENU_FRAMES):
-            if self._stream.begun and not self._stream.over and (self._stream.frame or 0) >= FIRST_SEEN:
+            if (
+                self._stream.begun
+                and not self._stream.over
+                and (self._stream.frame or 0) >= FIRST_SEEN
+            ):
                 break
             self._wait()
         else:
-            raise ShadowboxError(f"no game began within {MENU_FRAMES} frames; look at the window of Dolphin")
+            raise ShadowboxError(
+                f"no game began within {MENU_FRAMES} frames; look at the window of Dolphin"
+            )
         self._played = True
         self._row = 0
         self._done = np.zeros(1, bool)
@@ -115,7 +127,8 @@ class Live:
         """Let go of the controllers and stop what was started."""
         for controller in self._controllers:
             controller.disconnect()
-        self._console._slippstream.shutdown()  # `stop` leaves it running where libmelee did not start Dolphin itself
+        # `stop` leaves it running where libmelee did not start Dolphin itself
+        self._console._slippstream.shutdown()
         self._console.stop()
 
     def _wait(self) -> None:
@@ -130,11 +143,15 @@ class Live:
     def _latest(self) -> Columns:
         """The last frame's state, [1, slots]; controls are not known yet and stand at zero."""
         rows = rows_of(self._stream.replay(2)).columns
-        latest = {key: np.array(rows[key][-1:], SCHEMA.columns[key].dtype) for key in SCHEMA.state_keys}
+        latest = {
+            key: np.array(rows[key][-1:], SCHEMA.columns[key].dtype) for key in SCHEMA.state_keys
+        }
         return SCHEMA.neutral(1) | latest
 
     def _happened(self, earlier: Columns) -> Array:
-        found = events({key: np.concatenate([earlier[key], self._columns[key]]) for key in SCHEMA.state_keys})
+        found = events(
+            {key: np.concatenate([earlier[key], self._columns[key]]) for key in SCHEMA.state_keys}
+        )
         found["frame"] = self._row
         return found
 
@@ -197,7 +214,10 @@ def world(
     cpu: int = 0,
     port: int = 51441,
 ) -> Live:
-    """Start Dolphin, plug in two controllers, and get ready to walk the menus. `cpu` 1 to 9: the second is the game's own."""
+    """Start Dolphin, plug in two controllers, and get ready to walk the menus.
+
+    `cpu` 1 to 9: the second is the game's own.
+    """
     if matches != 1:
         raise UsageError(f"{matches} live matches: a console plays one at a time")
     for what, path in (("dolphin", dolphin), ("iso", iso)):
@@ -205,7 +225,13 @@ def world(
             raise UsageError(f"{what}={path}: there is nothing")
     menus = Menus(characters, stage, cpu)
     melee = libmelee()
-    console = melee.Console(path=dolphin, slippi_port=port, blocking_input=True, tmp_home_directory=True, fullscreen=False)
+    console = melee.Console(
+        path=dolphin,
+        slippi_port=port,
+        blocking_input=True,
+        tmp_home_directory=True,
+        fullscreen=False,
+    )
     controllers = [melee.Controller(console, number) for number in (1, 2)]
     console.run(iso_path=iso)
     if not console.connect():
@@ -237,7 +263,9 @@ class Menus:
             if name not in known:
                 raise UsageError(f"there is no character '{name}': {did_you_mean(name, known)}")
         if stage not in STAGES:
-            raise UsageError(f"there is no stage '{stage}' to choose: {did_you_mean(stage, STAGES)}")
+            raise UsageError(
+                f"there is no stage '{stage}' to choose: {did_you_mean(stage, STAGES)}"
+            )
         self.stage, self.cpu = stage, cpu
         self._helpers: list[Any] = []
 

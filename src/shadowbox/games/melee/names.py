@@ -1,7 +1,8 @@
 """The names of what the game numbers: characters, stages, action states, items, attacks; and groups of states.
 
-Two numberings of characters exist: the *external* one of the character select screen (the start of a game) and the
-*internal* one of a fighter at work (every frame). They differ. The schema holds internal numbers, as the frames do.
+Two numberings of characters exist: the *external* one of the character select screen (the start of
+a game) and the *internal* one of a fighter at work (every frame). They differ. The schema holds
+internal numbers, as the frames do.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ EXTERNAL = (  # as on the select screen
 )  # fmt: skip
 
 TO_INTERNAL = tuple(CHARACTERS.index(name) for name in EXTERNAL)
-TO_EXTERNAL = tuple(EXTERNAL.index(name) if name in EXTERNAL else EXTERNAL.index("popo") for name in CHARACTERS)
-FIGHTERS = frozenset(range(CHARACTERS.index("roy") + 1))  # internal; what lies beyond cannot be chosen without a code
+TO_EXTERNAL = tuple(
+    EXTERNAL.index(name) if name in EXTERNAL else EXTERNAL.index("popo") for name in CHARACTERS
+)
+# internal; what lies beyond cannot be chosen without a code
+FIGHTERS = frozenset(range(CHARACTERS.index("roy") + 1))
 
 # ---- stages ----------------------------------------------------------------------------------------------------
 
@@ -117,8 +121,8 @@ def _actions(*spans: tuple[int, int]) -> frozenset[int]:
     return frozenset(chain.from_iterable(range(first, last + 1) for first, last in spans))
 
 
-# Groups for masks, events and figures. They are about what a fighter may decide, not exact to the frame: an attack can be
-# left early, hit stun can end earlier than its state.
+# Groups for masks, events and figures. They are about what a fighter may decide, not exact to the
+# frame: an attack can be left early, hit stun can end earlier than its state.
 DYING = _actions((0, 10))
 RETURNING = _actions((11, 13))
 GROUNDED_FREE = _actions((13, 23), (39, 41), (245, 246))
@@ -158,7 +162,8 @@ _ITEMS = {
 }  # fmt: skip
 ITEMS = tuple(_ITEMS.get(number, f"item_{number}") for number in range(256))
 
-# What lies in a hand or only accompanies a move is worth a slot last: it moves with its fighter, who is stored already.
+# What lies in a hand or only accompanies a move is worth a slot last: it moves with its fighter,
+# who is stored already.
 PROPS = frozenset(
     (
         50,

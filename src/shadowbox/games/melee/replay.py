@@ -36,7 +36,9 @@ def episode_of(source: Path | bytes, name: str, chosen: Options) -> Episode:
     rows = rows_of(replay)
     if rows.rows - 1 < chosen.min_frames:
         raise RecordingError(f"{rows.rows - 1} decisions, at least {chosen.min_frames} are wanted")
-    return Episode(rows.columns, _meta(replay, rows, chosen), events(rows.columns), frozenset(rows.absent))
+    return Episode(
+        rows.columns, _meta(replay, rows, chosen), events(rows.columns), frozenset(rows.absent)
+    )
 
 
 # ---- who may come in -------------------------------------------------------------------------------------------
@@ -62,17 +64,23 @@ def _must_be_wanted(replay: Replay, chosen: Options) -> None:
         if method not in ENDINGS[chosen.end]:
             raise RecordingError(f"it ended with {_ending(replay)}, wanted is end={chosen.end}")
     if chosen.complete and not replay.complete:
-        raise RecordingError(f"it is not complete: {'; '.join(problem.what for problem in replay.problems)}")
+        raise RecordingError(
+            f"it is not complete: {'; '.join(problem.what for problem in replay.problems)}"
+        )
     if chosen.legal_stage and start.stage not in LEGAL_STAGES:
         raise RecordingError(f"stage {STAGES[start.stage]} is none of the six of tournaments")
     if chosen.characters:
         wanted = set(chosen.characters.split(","))
-        if strange := [_character(player) for player in start.players if _character(player) not in wanted]:
+        if strange := [
+            _character(player) for player in start.players if _character(player) not in wanted
+        ]:
             raise RecordingError(f"{' and '.join(strange)} played, wanted are {chosen.characters}")
     if chosen.min_version:
         least = tuple(int(part) for part in chosen.min_version.split("."))
         if start.version[: len(least)] < least:
-            raise RecordingError(f"version {_version(replay)}, {chosen.min_version} or later is wanted")
+            raise RecordingError(
+                f"version {_version(replay)}, {chosen.min_version} or later is wanted"
+            )
 
 
 # ---- what is known of it ---------------------------------------------------------------------------------------
@@ -113,18 +121,33 @@ def _meta(replay: Replay, rows: Rows, chosen: Options) -> dict[str, Any]:
 
 
 def pseudonym(kind: str, name: str) -> str:
-    """The same name for the same person everywhere, and not the person's own; a pseudonym stays as it is."""
+    """The same name for the same person everywhere, and not the person's own.
+
+    A pseudonym stays as it is.
+    """
     if re.fullmatch(rf"{kind}-[0-9a-f]{{12}}", name.lower()):
         return name.lower()
-    return f"{kind}-" + hashlib.blake2b(name.encode(), digest_size=6, person=b"shadowbox name").hexdigest()
+    return (
+        f"{kind}-"
+        + hashlib.blake2b(name.encode(), digest_size=6, person=b"shadowbox name").hexdigest()
+    )
 
 
 def _named(player: Player, replay: Replay, keep: bool) -> str:
-    """A connect code, else a display name, else a name tag; the game's own players by their level."""
+    """A connect code, else a display name, else a name tag.
+
+    The game's own players by their level.
+    """
     if player.kind != "human":
         return f"{player.kind}-{player.cpu_level}"
     in_metadata = _names_in_metadata(replay, player.port)
-    known = (player.connect_code, in_metadata.get("code"), player.display_name, in_metadata.get("netplay"), player.nametag)
+    known = (
+        player.connect_code,
+        in_metadata.get("code"),
+        player.display_name,
+        in_metadata.get("netplay"),
+        player.nametag,
+    )
     name = next((str(name).strip() for name in known if name and str(name).strip()), "")
     if not name:
         return "unknown"
@@ -136,7 +159,11 @@ def _names_in_metadata(replay: Replay, port: int) -> Mapping[str, Any]:
     players = (replay.metadata or {}).get("players")
     entry = players.get(str(port)) if isinstance(players, dict) else None
     names = entry.get("names") if isinstance(entry, dict) else None
-    return {key: value for key, value in names.items() if isinstance(value, str)} if isinstance(names, dict) else {}
+    return (
+        {key: value for key, value in names.items() if isinstance(value, str)}
+        if isinstance(names, dict)
+        else {}
+    )
 
 
 def _date(replay: Replay) -> str | None:
@@ -148,7 +175,11 @@ def _date(replay: Replay) -> str | None:
 
 def _character(player: Player) -> str:
     external = player.character
-    return CHARACTERS[TO_INTERNAL[external]] if external < len(TO_INTERNAL) else f"character_{external}"
+    return (
+        CHARACTERS[TO_INTERNAL[external]]
+        if external < len(TO_INTERNAL)
+        else f"character_{external}"
+    )
 
 
 def _version(replay: Replay) -> str:
@@ -173,7 +204,9 @@ def _winner(replay: Replay, stocks: list[int], damage: list[float]) -> tuple[int
     if end is not None and end.method == NO_CONTEST:
         quitter = ports.index(end.lras) if end.lras in ports else None
         return (None if quitter is None else 1 - quitter), "quit"
-    placed = [] if end is None or end.placements is None else [end.placements[port] for port in ports]
+    placed = (
+        [] if end is None or end.placements is None else [end.placements[port] for port in ports]
+    )
     if placed.count(0) == 1:
         return placed.index(0), _ending(replay)
     if len(left) == 1:

@@ -1,8 +1,8 @@
 """A replay's frames -> the columns of an episode, by the alignment rule.
 
-A replay's row f holds the inputs read in frame f and the state *after* them. An episode's row t is the state and what was
-pressed having seen it: the state of frame f beside the inputs of frame f + 1. What a file's version does not record is
-absent, never made up.
+A replay's row f holds the inputs read in frame f and the state *after* them. An episode's row t is
+the state and what was pressed having seen it: the state of frame f beside the inputs of frame f +
+1. What a file's version does not record is absent, never made up.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Rows:
     first: int
     items_left_out: int = 0
     item_rows_left_out: int = 0
-    unusable: list[str] = field(default_factory=list)  # recorded, but with values that no controller has
+    # recorded, but with values that no controller has
+    unusable: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -100,7 +101,9 @@ def _add_stage(made: Rows, replay: Replay, part: slice) -> None:
     }
     count = len(replay.frames)
     if stage != FOUNTAIN:
-        values |= {f"{side}_height": np.zeros(len(frames), np.float32) for side in ("left", "right")}
+        values |= {
+            f"{side}_height": np.zeros(len(frames), np.float32) for side in ("left", "right")
+        }
     elif replay.fountain is not None:
         changes = replay.rows["fountain"], replay.fountain["platform"], replay.fountain["height"]
         for name, side in (("left_height", stages.LEFT), ("right_height", stages.RIGHT)):
@@ -137,19 +140,24 @@ def _add_players(made: Rows, replay: Replay, part: slice, players: tuple[Slot, .
     add("ground", "ground", _ground)
     add("last_hit_by", "last_hit_by", lambda port: _seats(port, players))
     if replay.has("post", "flags"):
-        bits = np.unpackbits(both("flags").transpose(1, 0, 2), axis=0, bitorder="little").view(bool)  # [40, R, 2]
+        # [40, R, 2]
+        bits = np.unpackbits(both("flags").transpose(1, 0, 2), axis=0, bitorder="little").view(bool)
         made.columns |= {f"player/{name}": bits[i] for i, name in enumerate(FLAG_NAMES)}
         counts = made.columns["player/in_hitstun"]
         misc = both("misc")
         with np.errstate(invalid="ignore"):  # elsewhere the field holds anything, NaN included
-            made.columns["player/hitstun"] = np.where(counts & (misc > 0), misc, 0).astype(np.float32)
+            made.columns["player/hitstun"] = np.where(counts & (misc > 0), misc, 0).astype(
+                np.float32
+            )
     else:
         made.absent |= {f"player/{name}" for name in (*FLAG_NAMES, "hitstun")}
 
 
 def _ground(number: Array) -> Array:
     """1 + the number, 0 where there is none; 255 stands for all beyond."""
-    return np.where(number == NO_GROUND, 0, np.minimum(number.astype(np.int32) + 1, 255)).astype(np.uint8)
+    return np.where(number == NO_GROUND, 0, np.minimum(number.astype(np.int32) + 1, 255)).astype(
+        np.uint8
+    )
 
 
 def _seats(ports: Array, players: tuple[Slot, ...]) -> Array:
@@ -171,7 +179,8 @@ def _add_items(made: Rows, replay: Replay, part: slice, players: tuple[Slot, ...
     if not replay.has("item", "owner"):
         made.absent.add("item/owner")
     row = replay.rows["item"] - part.start
-    placed = place(row, replay.item["spawn"], replay.item["type"])  # with those of earlier frames: they hold slots, too
+    # with those of earlier frames: they hold slots, too
+    placed = place(row, replay.item["spawn"], replay.item["type"])
     made.items_left_out, made.item_rows_left_out = placed.items_left_out, placed.rows_left_out
     kept = (placed.slot >= 0) & (row >= 0) & (row < shape[0])
     row, slot, item = row[kept], placed.slot[kept], replay.item[kept]

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from shadowbox.games.melee.names import ACTIONS, DAMAGED, DYING, GRABBED, ITEMS, PROPS, SPECIAL, STAGES, TECHING, THROWN
+from shadowbox.games.melee.names import (
+    ACTIONS,
+    DAMAGED,
+    DYING,
+    GRABBED,
+    ITEMS,
+    PROPS,
+    SPECIAL,
+    STAGES,
+    TECHING,
+    THROWN,
+)
 from shadowbox.games.melee.schema import EVENTS
 from shadowbox.games.melee.stages import FOUNTAIN_SPAN, GEOMETRY, RANDALL_HALF
 
@@ -54,7 +65,13 @@ def _on(stage: int) -> list[list[float]]:
         return []
     found = GEOMETRY[stage]
     ground = [0.0, GROUND / 2, 2 * found.edge, GROUND]
-    return [ground, *([(left + right) / 2, -height, right - left, PLATFORM] for left, right, height in found.platforms)]
+    return [
+        ground,
+        *(
+            [(left + right) / 2, -height, right - left, PLATFORM]
+            for left, right, height in found.platforms
+        ),
+    ]
 
 
 def _blast(stage: int) -> list[list[float]]:
@@ -84,9 +101,31 @@ _TINTS = [_tint(action) for action in range(len(ACTIONS))]
 # ---- shapes ----------------------------------------------------------------------------------------------------
 
 _STAGE_SHAPES: list[dict[str, Any]] = [
-    {"shape": "rect", "for": _table("blast", _HERE), **_BOX, "line": _RED, "width": 0.8, "alpha": 0.4, "tag": "blast"},
-    {"shape": "rect", "for": _table("ground", _HERE), **_BOX, "fill": "ground", "line": "ink", "width": 0.5},
-    {"shape": "circle", "for": _table("ledges", _HERE), "x": {"item": 0}, "y": 0, "r": 1.2, "fill": "ink"},
+    {
+        "shape": "rect",
+        "for": _table("blast", _HERE),
+        **_BOX,
+        "line": _RED,
+        "width": 0.8,
+        "alpha": 0.4,
+        "tag": "blast",
+    },
+    {
+        "shape": "rect",
+        "for": _table("ground", _HERE),
+        **_BOX,
+        "fill": "ground",
+        "line": "ink",
+        "width": 0.5,
+    },
+    {
+        "shape": "circle",
+        "for": _table("ledges", _HERE),
+        "x": {"item": 0},
+        "y": 0,
+        "r": 1.2,
+        "fill": "ink",
+    },
     *(
         {
             "shape": "rect",
@@ -156,7 +195,14 @@ _ITEM_SHAPES: list[dict[str, Any]] = [
 
 def _beside(shape: str, **attributes: Any) -> dict[str, Any]:
     """A shape at the middle of each fighter who is in the picture."""
-    return {"shape": shape, "each": "player", "if": _IN, "x": _field("player/x"), "y": _BODY, **attributes}
+    return {
+        "shape": shape,
+        "each": "player",
+        "if": _IN,
+        "x": _field("player/x"),
+        "y": _BODY,
+        **attributes,
+    }
 
 
 _FIGHTER_SHAPES: list[dict[str, Any]] = [
@@ -200,11 +246,24 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
     },
     _beside(
         "polygon",  # where a hit sends
-        points=[[0, -0.8], [_times(5, _field("player/knock_vx")), _up(_times(5, _field("player/knock_vy")))], [0, 0.8]],
+        points=[
+            [0, -0.8],
+            [_times(5, _field("player/knock_vx")), _up(_times(5, _field("player/knock_vy")))],
+            [0, 0.8],
+        ],
         fill=_GOLD,
     ),
-    _beside("text", y=_sum(_FEET, -BODY_H - 3), text=_table("label", {"slot": True}), size=5, fill="ink"),
-    _beside("text", y=_sum(_FEET, 5), text=_table("action", _field("player/action")), size=3.2, fill="ink", alpha=0.8),
+    _beside(
+        "text", y=_sum(_FEET, -BODY_H - 3), text=_table("label", {"slot": True}), size=5, fill="ink"
+    ),
+    _beside(
+        "text",
+        y=_sum(_FEET, 5),
+        text=_table("action", _field("player/action")),
+        size=3.2,
+        fill="ink",
+        alpha=0.8,
+    ),
 ]
 
 _MARKS: list[dict[str, Any]] = [

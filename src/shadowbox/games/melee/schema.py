@@ -1,8 +1,9 @@
 """Everything that a frame of Melee holds and a model can use: one schema, of which every encoding is a selection.
 
-Units: the game's own; **y grows upward**; velocities are units a frame, timers frames; 60 frames are a second. What was
-measured to a 1/80 (sticks) or less matters less than this is stored as f2; positions and damage are f4, as in a replay.
-A column that a replay's version does not have is marked absent in its episode and holds zeros.
+Units: the game's own; **y grows upward**; velocities are units a frame, timers frames; 60 frames
+are a second. What was measured to a 1/80 (sticks) or less matters less than this is stored as f2;
+positions and damage are f4, as in a replay. A column that a replay's version does not have is
+marked absent in its episode and holds zeros.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.games.melee.names import ACTION_COUNT, ACTIONS, ATTACKS, CHARACTERS, ITEMS, STAGES
 
 FPS = 60
-FIRST_FRAME = -39  # the first in which anybody can act; what lies before is the entry, and is left out
+# the first in which anybody can act; what lies before is the entry, and is left out
+FIRST_FRAME = -39
 ITEM_SLOTS = 5
 EVENTS = ("hit", "ko", "land", "ledge", "shield", "grab", "tech")
 
-# The five bytes of state flags, bit 0 first. What is documented has a name; the others are stored as they are, and not
-# predicted unless an encoding asks: a third of them never change.
+# The five bytes of state flags, bit 0 first. What is documented has a name; the others are stored
+# as they are, and not predicted unless an encoding asks: a third of them never change.
 _DOCUMENTED = {
     (0, 1): ("absorbing", "an absorber is out"),
     (0, 3): ("reflecting_keeps_owner", "a reflector that does not take over what it reflects"),
@@ -48,7 +50,11 @@ NAMED_FLAGS = tuple(name for name, _ in _DOCUMENTED.values())
 UNDOCUMENTED = tuple(f"player/{name}" for name in FLAG_NAMES if name not in NAMED_FLAGS)
 
 _STATE_FLAGS = tuple(
-    Flag(name, predict="value" if name in NAMED_FLAGS else "no", doc=dict(_DOCUMENTED.values()).get(name, "undocumented"))
+    Flag(
+        name,
+        predict="value" if name in NAMED_FLAGS else "no",
+        doc=dict(_DOCUMENTED.values()).get(name, "undocumented"),
+    )
     for name in FLAG_NAMES
 )
 
@@ -65,8 +71,18 @@ _STAGE = Group(
             predict="no",
             doc="since the players could first act; 0.25 s near the end",
         ),
-        Flag("randall", predict="no", doc="Randall, the cloud of Yoshi's Story, is out of the wall"),
-        Real("randall_x", scale=0.05, unit="units", store="f2", mirror="negate", predict="no", doc="its middle"),
+        Flag(
+            "randall", predict="no", doc="Randall, the cloud of Yoshi's Story, is out of the wall"
+        ),
+        Real(
+            "randall_x",
+            scale=0.05,
+            unit="units",
+            store="f2",
+            mirror="negate",
+            predict="no",
+            doc="its middle",
+        ),
         Real("randall_y", scale=0.05, unit="units", store="f2", predict="no", doc="its top"),
         Real(
             "left_height",
@@ -76,8 +92,21 @@ _STAGE = Group(
             mirror="right_height",
             doc="y of a platform of Fountain of Dreams",
         ),
-        Real("right_height", scale=0.05, unit="units", store="f2", mirror="left_height", doc="the other one's"),
-        Choice("wind", 3, names=("none", "left", "right"), predict="no", doc="Whispy, the tree of Dream Land, blows"),
+        Real(
+            "right_height",
+            scale=0.05,
+            unit="units",
+            store="f2",
+            mirror="left_height",
+            doc="the other one's",
+        ),
+        Choice(
+            "wind",
+            3,
+            names=("none", "left", "right"),
+            predict="no",
+            doc="Whispy, the tree of Dream Land, blows",
+        ),
     ),
 )
 
@@ -89,25 +118,94 @@ _PLAYER = Group(
     fields=(
         Real("x", scale=0.05, unit="units", mirror="negate"),
         Real("y", scale=0.05, unit="units", doc="upward; the ground of most stages is 0"),
-        Real("percent", scale=0.01, low=0, high=999, unit="%", reset_on="ko", doc="damage, with its fraction"),
+        Real(
+            "percent",
+            scale=0.01,
+            low=0,
+            high=999,
+            unit="%",
+            reset_on="ko",
+            doc="damage, with its fraction",
+        ),
         Real("shield", scale=0.01, low=0, high=64, store="f2", doc="strength left, 60 at most"),
-        Real("air_vx", scale=0.05, unit="units/frame", store="f2", mirror="negate", doc="own speed in the air"),
+        Real(
+            "air_vx",
+            scale=0.05,
+            unit="units/frame",
+            store="f2",
+            mirror="negate",
+            doc="own speed in the air",
+        ),
         Real("vy", scale=0.05, unit="units/frame", store="f2", doc="own speed, upward"),
-        Real("ground_vx", scale=0.05, unit="units/frame", store="f2", mirror="negate", doc="own speed on the ground"),
-        Real("knock_vx", scale=0.05, unit="units/frame", store="f2", mirror="negate", doc="speed through a hit"),
+        Real(
+            "ground_vx",
+            scale=0.05,
+            unit="units/frame",
+            store="f2",
+            mirror="negate",
+            doc="own speed on the ground",
+        ),
+        Real(
+            "knock_vx",
+            scale=0.05,
+            unit="units/frame",
+            store="f2",
+            mirror="negate",
+            doc="speed through a hit",
+        ),
         Real("knock_vy", scale=0.05, unit="units/frame", store="f2", doc="speed through a hit"),
         Real(
-            "age", scale=0.01, unit="frames", store="f2", predict="value", doc="of the action; may stand, jump, have a fraction"
+            "age",
+            scale=0.01,
+            unit="frames",
+            store="f2",
+            predict="value",
+            doc="of the action; may stand, jump, have a fraction",
         ),
-        Real("hitlag", scale=0.1, low=0, unit="frames", store="f2", predict="value", doc="frozen for so long"),
-        Real("hitstun", scale=0.02, low=0, unit="frames", store="f2", predict="value", doc="0 unless `in_hitstun`"),
+        Real(
+            "hitlag",
+            scale=0.1,
+            low=0,
+            unit="frames",
+            store="f2",
+            predict="value",
+            doc="frozen for so long",
+        ),
+        Real(
+            "hitstun",
+            scale=0.02,
+            low=0,
+            unit="frames",
+            store="f2",
+            predict="value",
+            doc="0 unless `in_hitstun`",
+        ),
         Choice("action", ACTION_COUNT, names=ACTIONS, embed=32),
-        Choice("instance", 1 << 16, embed=1, predict="no", doc="counts the actions of both: another number, another action"),
-        Choice("character", len(CHARACTERS), names=CHARACTERS, embed=8, predict="no", doc="internal number"),
+        Choice(
+            "instance",
+            1 << 16,
+            embed=1,
+            predict="no",
+            doc="counts the actions of both: another number, another action",
+        ),
+        Choice(
+            "character",
+            len(CHARACTERS),
+            names=CHARACTERS,
+            embed=8,
+            predict="no",
+            doc="internal number",
+        ),
         Choice("stocks", 100, embed=4, doc="lives left"),
         Choice("jumps", 8, embed=4, doc="left until the next landing"),
         Choice("combo", 256, embed=4, doc="the game's own count of the hits in a row"),
-        Choice("l_cancel", 3, names=("none", "done", "missed"), embed=2, doc="in the frame of an aerial's landing alone"),
+        Choice(
+            "l_cancel",
+            3,
+            names=("none", "done", "missed"),
+            embed=2,
+            doc="in the frame of an aerial's landing alone",
+        ),
         Choice("hurtbox", 3, names=("vulnerable", "invulnerable", "intangible"), embed=2),
         Choice("ground", 256, embed=4, doc="1 + the number of the ground last stood on, 0: none"),
         Choice("last_attack", 256, names=ATTACKS, embed=8, doc="the attack that last landed"),
@@ -165,6 +263,7 @@ _PAD = Group(
 
 SCHEMA = Schema("melee", fps=FPS, state=(_STAGE, _PLAYER, _ITEM), controls=_PAD)
 
-# What a model should see: all but the numbers of actions, which only tell actions apart, and what nobody can explain.
+# What a model should see: all but the numbers of actions, which only tell actions apart, and what
+# nobody can explain.
 HIDDEN = ("player/instance", *UNDOCUMENTED)
 LEARNED = tuple(key for key in SCHEMA.columns if key not in HIDDEN)

@@ -1,6 +1,7 @@
 """Where the stages lie, for drawing and measuring: ground, platforms, edges, blast lines, and what of them moves.
 
-Units of the game, y upward. Only the six stages of tournaments have a table; others are drawn without one.
+Units of the game, y upward. Only the six stages of tournaments have a table; others are drawn
+without one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from shadowbox.core.schema import Array
-from shadowbox.games.melee.names import BATTLEFIELD, DREAM_LAND, FINAL_DESTINATION, FOUNTAIN, STADIUM, YOSHIS
+from shadowbox.games.melee.names import (
+    BATTLEFIELD,
+    DREAM_LAND,
+    FINAL_DESTINATION,
+    FOUNTAIN,
+    STADIUM,
+    YOSHIS,
+)
 
 
 @dataclass(frozen=True)
@@ -23,11 +31,24 @@ class Stage:
 
 
 GEOMETRY = {
-    FOUNTAIN: Stage(63.35, ((-14.25, 14.25, 42.75),), (-198.75, 198.75, 202.5, -146.25)),  # the side platforms move
+    # the side platforms move
+    FOUNTAIN: Stage(63.35, ((-14.25, 14.25, 42.75),), (-198.75, 198.75, 202.5, -146.25)),
     STADIUM: Stage(87.75, ((-55.0, -25.0, 25.0), (25.0, 55.0, 25.0)), (-230, 230, 180, -111)),
-    YOSHIS: Stage(56.0, ((-59.5, -28.0, 23.45), (28.0, 59.5, 23.45), (-15.75, 15.75, 42.0)), (-175.7, 173.6, 168, -91)),
-    DREAM_LAND: Stage(77.27, ((-61.4, -31.7, 30.1), (31.7, 63.1, 30.2), (-19.0, 19.0, 51.4)), (-255, 255, 250, -123)),
-    BATTLEFIELD: Stage(68.4, ((-57.6, -20.0, 27.2), (20.0, 57.6, 27.2), (-18.8, 18.8, 54.4)), (-224, 224, 200, -108.8)),
+    YOSHIS: Stage(
+        56.0,
+        ((-59.5, -28.0, 23.45), (28.0, 59.5, 23.45), (-15.75, 15.75, 42.0)),
+        (-175.7, 173.6, 168, -91),
+    ),
+    DREAM_LAND: Stage(
+        77.27,
+        ((-61.4, -31.7, 30.1), (31.7, 63.1, 30.2), (-19.0, 19.0, 51.4)),
+        (-255, 255, 250, -123),
+    ),
+    BATTLEFIELD: Stage(
+        68.4,
+        ((-57.6, -20.0, 27.2), (20.0, 57.6, 27.2), (-18.8, 18.8, 54.4)),
+        (-224, 224, 200, -108.8),
+    ),
     FINAL_DESTINATION: Stage(85.57, (), (-246, 246, 188, -140)),
 }
 
@@ -35,7 +56,8 @@ GEOMETRY = {
 
 RANDALL_PERIOD = 1200  # frames for a way around the stage
 RANDALL_HALF = 5.9
-_KNOTS = np.array(  # frame, x of the middle, y of the top: along the top to the left, around, and back below the stage
+# frame, x of the middle, y of the top: along the top to the left, around, and back below the stage
+_KNOTS = np.array(
     [
         (477, 95.3, -13.65),
         (1016, -95.95, -13.65),
@@ -52,7 +74,10 @@ _INSIDE = 60.0  # nearer to the middle it is within the stage
 
 
 def randall(frames: Array) -> tuple[Array, Array, Array]:
-    """Frame numbers [F] -> whether it can be stood on, x of its middle, y of its top. Where it goes depends on nothing else."""
+    """Frame numbers [F] -> whether it can be stood on, x of its middle, y of its top.
+
+    Where it goes depends on nothing else.
+    """
     phase = (frames - 477) % RANDALL_PERIOD + 477
     x, y = (np.interp(phase, _KNOTS[:, 0], _KNOTS[:, i]) for i in (1, 2))
     return np.abs(x) > _INSIDE - RANDALL_HALF, x, y
@@ -62,14 +87,19 @@ def randall(frames: Array) -> tuple[Array, Array, Array]:
 
 RIGHT, LEFT = 0, 1  # as replays number them
 FOUNTAIN_BEGINS = {LEFT: 20.0, RIGHT: 28.0}  # replays record changes alone
-FOUNTAIN_SCALE, FOUNTAIN_BASE = 0.75, 1.1251  # from what replays record to the y at which one stands
-FOUNTAIN_SPAN = (21.0, 49.5)  # x of the inner and outer end of the right platform; the left one mirrors it
+# from what replays record to the y at which one stands
+FOUNTAIN_SCALE, FOUNTAIN_BASE = 0.75, 1.1251
+# x of the inner and outer end of the right platform; the left one mirrors it
+FOUNTAIN_SPAN = (21.0, 49.5)
 
 
 def heights(rows: Array, platforms: Array, values: Array, frames: int, side: int) -> Array:
     """Changes (row, platform, recorded height) in order -> the y of one side's platform in every frame, [frames]."""
     mine = platforms == side
-    return FOUNTAIN_SCALE * held(rows[mine], values[mine], frames, FOUNTAIN_BEGINS[side]) + FOUNTAIN_BASE
+    return (
+        FOUNTAIN_SCALE * held(rows[mine], values[mine], frames, FOUNTAIN_BEGINS[side])
+        + FOUNTAIN_BASE
+    )
 
 
 def held(rows: Array, values: Array, frames: int, begins: float) -> Array:

@@ -1,7 +1,8 @@
 """Trunks: what happened so far -> what matters now. Each has `seq` for training and `step` for play, with equal results.
 
-To add one: write a class with `out`, `begin` and `seq` as `Trunk` says them (and `step`, where there is a faster way than a
-sequence of one), give it a line in `TRUNKS`, and tests/model/test_trunks.py holds it to the protocol.
+To add one: write a class with `out`, `begin` and `seq` as `Trunk` says them (and `step`, where
+there is a faster way than a sequence of one), give it a line in `TRUNKS`, and
+tests/model/test_trunks.py holds it to the protocol.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Trunk(Protocol):
         ...
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """T positions at once. The memory may hold more than the trunk's own; its own comes back."""
+        """T positions at once.
+
+        The memory may hold more than the trunk's own; its own comes back.
+        """
         ...
 
     def step(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
@@ -57,19 +61,24 @@ class _Stepping(nn.Module):
 
 
 class Window(_Stepping):
-    """A perceptron over the last `frames` frames; what lies before the beginning is zeros. Its memory is those frames."""
+    """A perceptron over the last `frames` frames; what lies before the beginning is zeros.
+
+    Its memory is those frames.
+    """
 
     def __init__(self, features: int, fixed: int, *, frames: int, width: int, last: int, depth: int, dropout: float,
                  plain: bool) -> None:  # fmt: skip
         """`fixed`: so many features come first and need no gradient."""
         super().__init__()
         self.features, self.fixed, self.frames, self.out = features, fixed, frames, last or width
-        self.fixed = fixed = fixed if fixed < features else 0  # where nothing is learned, there is nothing to keep apart
+        # where nothing is learned, there is nothing to keep apart
+        self.fixed = fixed = fixed if fixed < features else 0
         wide = width if depth > 1 else self.out
         self.facts = nn.Linear(fixed * frames, wide, bias=False) if fixed else None
         self.first = nn.Linear((features - fixed) * frames, wide)
         for weight in (*self.first.parameters(), *(self.facts.parameters() if self.facts else ())):
-            nn.init.uniform_(weight, -((features * frames) ** -0.5), (features * frames) ** -0.5)  # as one layer over all
+            # as one layer over all
+            nn.init.uniform_(weight, -((features * frames) ** -0.5), (features * frames) ** -0.5)
         layers: list[nn.Module] = []
         for at in range(depth):
             wide = self.out if at + 1 == depth else width
@@ -88,17 +97,22 @@ class Window(_Stepping):
         frames = torch.cat([memory["frames"].to(x.dtype), x], dim=1)
         since = begun(reset)
         offset = torch.arange(-past, 1, device=x.device)
-        known = torch.arange(steps, device=x.device)[:, None] + offset >= since[..., None]  # [B, T, K]
-        kept = frames[:, steps:] * (torch.arange(steps - past, steps, device=x.device) >= since[:, -1:])[..., None]
+        # [B, T, K]
+        known = torch.arange(steps, device=x.device)[:, None] + offset >= since[..., None]
+        kept = (
+            frames[:, steps:]
+            * (torch.arange(steps - past, steps, device=x.device) >= since[:, -1:])[..., None]
+        )
         return self.layers(self._over_windows(frames, known)), {"frames": kept.float()}
 
     def _over_windows(self, frames: Tensor, known: Tensor) -> Tensor:
         """The first layer on every window: frames [B, K - 1 + T, F], known [B, T, K] -> [B, T, width].
 
-        Facts and learned features have weights of their own, so that the gradient, of which windows make K times as much
-        work as frames, is computed for the learned ones alone.
+        Facts and learned features have weights of their own, so that the gradient, of which windows
+        make K times as much work as frames, is computed for the learned ones alone.
         """
-        if torch.is_autocast_enabled(frames.device.type):  # before the windows are cut, which makes K frames of each
+        # before the windows are cut, which makes K frames of each
+        if torch.is_autocast_enabled(frames.device.type):
             frames = frames.to(torch.get_autocast_dtype(frames.device.type))
         mask = None if bool(known.all()) else known
         found: Tensor = self.first(self._windows(frames[..., self.fixed :], mask))
@@ -119,16 +133,36 @@ class Window(_Stepping):
 
 
 class Recurrent(_Stepping):
-    """Layers over each frame, then gated recurrent units (GRU); the frame itself goes past them to the answer."""
+    """Layers over each frame, then gated recurrent units (GRU).
 
-    def __init__(self, features: int, fixed: int, *, width: int, memory: int, layers: int, depth: int, dropout: float) -> None:
-        """`width` of the `layers` over a frame, `memory` of the `depth` recurrent layers; `fixed` features need no gradient."""
+    The frame itself goes past them to the answer.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        fixed: int,
+        *,
+        width: int,
+        memory: int,
+        layers: int,
+        depth: int,
+        dropout: float,
+    ) -> None:
+        """`width` of the `layers` over a frame, `memory` of the `depth` recurrent layers.
+
+        `fixed` features need no gradient.
+        """
         super().__init__()
         self.width, self.depth, self.out = memory, depth, width + memory
         self.fixed, self.enter, self.norm = fixed, nn.Linear(features, width), nn.LayerNorm(width)
         self.frame = nn.ModuleList([_Residual(width) for _ in range(layers - 1)])
-        self.inputs = nn.ModuleList([nn.Linear(memory if layer else width, 3 * memory) for layer in range(depth)])
-        self.memory = nn.ParameterList([nn.Parameter(torch.empty(3 * memory, memory)) for _ in range(depth)])
+        self.inputs = nn.ModuleList(
+            [nn.Linear(memory if layer else width, 3 * memory) for layer in range(depth)]
+        )
+        self.memory = nn.ParameterList(
+            [nn.Parameter(torch.empty(3 * memory, memory)) for _ in range(depth)]
+        )
         self.bias = nn.ParameterList([nn.Parameter(torch.zeros(memory)) for _ in range(depth)])
         for weight in self.memory:
             for gate in weight.data.split(memory):
@@ -137,7 +171,10 @@ class Recurrent(_Stepping):
 
     def begin(self, batch: int, device: torch.device) -> Memory:
         """Zeros."""
-        return {f"h{layer}": torch.zeros(batch, self.width, device=device) for layer in range(self.depth)}
+        return {
+            f"h{layer}": torch.zeros(batch, self.width, device=device)
+            for layer in range(self.depth)
+        }
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
@@ -169,10 +206,15 @@ class _Residual(nn.Module):
 
 
 class _Gru(torch.autograd.Function):
-    """One layer over time. The weights' gradient is one product over all positions instead of one for each."""
+    """One layer over time.
+
+    The weights' gradient is one product over all positions instead of one for each.
+    """
 
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, h: Tensor, keep: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, gates: Tensor, h: Tensor, keep: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
         """What the inputs ask of the gates [T, B, 3H] (reset, update, new), h [B, H], keep [T, B, 1] -> [T, B, H]."""
         half = gates.dtype != torch.float32
         matrix = weight.t().to(gates.dtype) if half else weight.t()
@@ -186,7 +228,9 @@ class _Gru(torch.autograd.Function):
             recalled = (before[t].to(gates.dtype) @ matrix).float() if half else before[t] @ matrix
             torch.add(asked[t, :, : 2 * width], recalled[:, : 2 * width], out=opened[t]).sigmoid_()
             torch.add(recalled[:, 2 * width :], bias, out=inner[t])
-            torch.addcmul(asked[t, :, 2 * width :], opened[t, :, :width], inner[t], out=fresh[t]).tanh_()
+            torch.addcmul(
+                asked[t, :, 2 * width :], opened[t, :, :width], inner[t], out=fresh[t]
+            ).tanh_()
             h = torch.lerp(fresh[t], before[t], opened[t, :, width:], out=out[t])
         ctx.save_for_backward(before, opened, fresh, inner, keep, weight)
         ctx.dtype = gates.dtype
@@ -200,7 +244,8 @@ class _Gru(torch.autograd.Function):
         steps, batch, width = before.shape
         half = ctx.dtype != torch.float32
         matrix = weight.to(ctx.dtype) if half else weight
-        # all that does not depend on what comes back from later positions, for all positions at once
+        # all that does not depend on what comes back from later positions, for all positions at
+        # once
         reset, update = opened[..., :width], opened[..., width:]
         to_update = (before - fresh) * update * (1 - update)
         to_new = (1 - update) * (1 - fresh * fresh)
@@ -232,22 +277,29 @@ class _Gru(torch.autograd.Function):
 class Transformer(_Stepping):
     """Causal attention over the last `frames` frames in each layer. Keys and values of past frames are kept in a ring.
 
-    Distance is a learned bias of each head, so an answer depends on how long ago something was, and not on the clock.
+    Distance is a learned bias of each head, so an answer depends on how long ago something was, and
+    not on the clock.
     """
 
-    def __init__(self, features: int, *, width: int, depth: int, frames: int, dropout: float) -> None:
+    def __init__(
+        self, features: int, *, width: int, depth: int, frames: int, dropout: float
+    ) -> None:
         super().__init__()
         self.width, self.depth, self.frames, self.out = width, depth, frames, width
         self.heads = max(1, math.gcd(width, max(1, width // 32)))
         self.enter = nn.Linear(features, width)
-        self.layers = nn.ModuleList([_Layer(width, self.heads, frames, dropout) for _ in range(depth)])
+        self.layers = nn.ModuleList(
+            [_Layer(width, self.heads, frames, dropout) for _ in range(depth)]
+        )
         self.norm = nn.LayerNorm(width)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
         """An empty ring; `known` counts the frames in it, `next` is where the next one goes."""
         ring = {f"{name}{layer}": torch.zeros(batch, self.frames, self.width, device=device)
                 for layer in range(self.depth) for name in ("key", "value")}  # fmt: skip
-        count = {name: torch.zeros(batch, dtype=torch.int64, device=device) for name in ("known", "next")}
+        count = {
+            name: torch.zeros(batch, dtype=torch.int64, device=device) for name in ("known", "next")
+        }
         return {**ring, **count}
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
@@ -256,13 +308,16 @@ class Transformer(_Stepping):
         places = torch.arange(size, device=x.device)
         oldest_first = (memory["next"][:, None] + places) % size
         at = torch.arange(steps, device=x.device)
-        here = torch.arange(-size, steps, device=x.device)  # of each key; negative ones are in the ring
+        # of each key; negative ones are in the ring
+        here = torch.arange(-size, steps, device=x.device)
         distance = at[:, None] - here  # [T, size + T]
         since = begun(reset)
-        first = torch.where(since < 0, -memory["known"][:, None], since)  # the oldest position that each one may see
+        # the oldest position that each one may see
+        first = torch.where(since < 0, -memory["known"][:, None], since)
         seen = (distance >= 0) & (distance < size) & (here >= first[..., None])  # [B, T, size + T]
         h, kept = self.enter(x), {}
-        ends = torch.arange(steps - size, steps, device=x.device) + size  # the last `size` positions, in keys' counting
+        # the last `size` positions, in keys' counting
+        ends = torch.arange(steps - size, steps, device=x.device) + size
         into = (memory["next"][:, None] + steps + places) % size
         for number, layer in enumerate(self.layers):
             rings = [memory[f"{name}{number}"].gather(1, oldest_first[..., None].expand(-1, -1, self.width))
@@ -270,7 +325,9 @@ class Transformer(_Stepping):
             h, keys, values = layer(h, *rings, seen, distance)
             for name, found in (("key", keys), ("value", values)):
                 ring = torch.empty_like(found[:, :size])
-                kept[f"{name}{number}"] = ring.scatter(1, into[..., None].expand(-1, -1, self.width), found[:, ends]).float()
+                kept[f"{name}{number}"] = ring.scatter(
+                    1, into[..., None].expand(-1, -1, self.width), found[:, ends]
+                ).float()
         known = (steps - first[:, -1]).clamp(max=size)
         return self.norm(h), {**kept, "known": known, "next": (memory["next"] + steps) % size}
 
@@ -284,18 +341,30 @@ class _Layer(nn.Module):
         self.norm, self.norm_after = nn.LayerNorm(width), nn.LayerNorm(width)
         self.ask, self.answer = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.bias = nn.Parameter(torch.zeros(heads, frames))
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), Dropout(dropout))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), Dropout(dropout)
+        )
         self.dropout = dropout
 
-    def forward(self, h: Tensor, keys: Tensor, values: Tensor, seen: Tensor, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, h: Tensor, keys: Tensor, values: Tensor, seen: Tensor, distance: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """H [B, T, W], the ring's keys and values [B, size, W], seen [B, T, size + T] -> h, all keys, all values."""
         query, key, value = self.ask(self.norm(h)).chunk(3, -1)
-        keys, values = torch.cat([keys.to(key.dtype), key], 1), torch.cat([values.to(value.dtype), value], 1)
+        keys, values = (
+            torch.cat([keys.to(key.dtype), key], 1),
+            torch.cat([values.to(value.dtype), value], 1),
+        )
         bias = self.bias[:, distance.clamp(0, self.bias.shape[1] - 1)]  # [heads, T, size + T]
         mask = torch.where(seen[:, None], bias, -torch.inf).to(query.dtype)
-        asked, offered, told = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in (query, keys, values))
+        asked, offered, told = (
+            part.view(*part.shape[:2], self.heads, -1).transpose(1, 2)
+            for part in (query, keys, values)
+        )
         dropout = self.dropout if self.training else 0.0
-        found = functional.scaled_dot_product_attention(asked, offered, told, attn_mask=mask, dropout_p=dropout)
+        found = functional.scaled_dot_product_attention(
+            asked, offered, told, attn_mask=mask, dropout_p=dropout
+        )
         h = h + self.answer(found.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_after(h)), keys, values
 
@@ -314,7 +383,9 @@ class Dropout(nn.Module):
         """Some values zero, the others that much larger; in play as it is."""
         if not self.training or not self.cut:
             return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(1 << 63), None)
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
+            -(1 << 63), None
+        )
         kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.cut
         return x * kept.to(x.dtype).mul_(256 / (256 - self.cut))
 
@@ -351,6 +422,9 @@ def _linear(x: Tensor, fixed: int, layer: nn.Linear) -> Tensor:
 
 
 def begun(reset: Tensor) -> Tensor:
-    """The last reset at or before each position, [B, T]; a large negative number where there is none."""
+    """The last reset at or before each position, [B, T].
+
+    A large negative number where there is none.
+    """
     at = torch.arange(reset.shape[1], device=reset.device)
     return torch.where(reset, at, -(1 << 30)).cummax(dim=1).values

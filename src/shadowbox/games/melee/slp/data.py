@@ -8,18 +8,28 @@ from typing import Any
 from shadowbox.games.melee.slp.layout import PIECE_SIZE, Array, Version
 from shadowbox.games.melee.slp.start import Start
 
-Slot = tuple[int, bool]  # port 0..3; whether it is the follower of that port's leader (the second Ice Climber)
+# port 0..3; whether it is the follower of that port's leader (the second Ice Climber)
+Slot = tuple[int, bool]
 
-END_METHODS = {0: "unresolved", 1: "time", 2: "game", 3: "resolved", 6: "targets", 7: "no contest", 9: "home run"}
+END_METHODS = {
+    0: "unresolved",
+    1: "time",
+    2: "game",
+    3: "resolved",
+    6: "targets",
+    7: "no contest",
+    9: "home run",
+}
 
 
 @dataclass(frozen=True)
 class Problem:
     """Something that is not as it should be in a file that could be read all the same.
 
-    `kind`: truncated (the file ends within an event), unfinished (its length was never filled in), no-end (no game end),
-    no-frames, unlisted (an event of unknown size; what follows cannot be read), incomplete-frame, gap (frames are missing),
-    stray (events of players or frames that are not there), no-metadata, bad-metadata, trailing (bytes after the end).
+    `kind`: truncated (the file ends within an event), unfinished (its length was never filled in),
+    no-end (no game end), no-frames, unlisted (an event of unknown size; what follows cannot be
+    read), incomplete-frame, gap (frames are missing), stray (events of players or frames that are
+    not there), no-metadata, bad-metadata, trailing (bytes after the end).
     """
 
     kind: str
@@ -48,9 +58,10 @@ class End:
 class Replay:
     """A game as recorded, with rollbacks resolved. F frames.
 
-    Rows are structured arrays whose fields are named in `slp_layout.EVENTS`; a field that the file's version lacks is not
-    in the dtype (`has`). Row f of `pre` are the inputs read in `frames[f]`, row f of `post` the state after them. Where
-    `present` is False (a player who has no stocks left, a follower who is dead) a row holds zeros that mean nothing.
+    Rows are structured arrays whose fields are named in `slp_layout.EVENTS`; a field that the
+    file's version lacks is not in the dtype (`has`). Row f of `pre` are the inputs read in
+    `frames[f]`, row f of `post` the state after them. Where `present` is False (a player who has no
+    stocks left, a follower who is dead) a row holds zeros that mean nothing.
     """
 
     start: Start
@@ -64,11 +75,13 @@ class Replay:
     fountain: Array | None = None
     whispy: Array | None = None
     stadium: Array | None = None
-    rows: dict[str, Array] = field(default_factory=dict)  # "item", "fountain", ... -> i64[I], the row of `frames` of each
+    # "item", "fountain", ... -> i64[I], the row of `frames` of each
+    rows: dict[str, Array] = field(default_factory=dict)
     end: End | None = None
     metadata: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
-    pieces: bytes = b""  # the game codes that were loaded, as recorded: pieces of `slp_layout.PIECE_SIZE` bytes
+    # the game codes that were loaded, as recorded: pieces of `slp_layout.PIECE_SIZE` bytes
+    pieces: bytes = b""
     rolled_back: int = 0  # passes through a frame that a later pass replaced
 
     @property
@@ -79,8 +92,12 @@ class Replay:
     @property
     def gecko(self) -> bytes:
         """The list of game codes that were loaded, put together from its pieces."""
-        pieces = (self.pieces[at : at + PIECE_SIZE] for at in range(0, len(self.pieces), PIECE_SIZE))
-        return b"".join(piece[: min(int.from_bytes(piece[512:514], "big"), 512)] for piece in pieces)
+        pieces = (
+            self.pieces[at : at + PIECE_SIZE] for at in range(0, len(self.pieces), PIECE_SIZE)
+        )
+        return b"".join(
+            piece[: min(int.from_bytes(piece[512:514], "big"), 512)] for piece in pieces
+        )
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -89,13 +106,19 @@ class Replay:
 
     def has(self, event: str, name: str) -> bool:
         """Whether the file records a field: `has("post", "hitlag")`."""
-        rows = next(iter(getattr(self, event).values()), None) if event in ("pre", "post") else getattr(self, event)
+        rows = (
+            next(iter(getattr(self, event).values()), None)
+            if event in ("pre", "post")
+            else getattr(self, event)
+        )
         return rows is not None and name in rows.dtype.names
 
     @property
     def complete(self) -> bool:
         """Whether the recording has its game end and no problem that touches its frames."""
-        return self.end is not None and not any(problem.kind not in HARMLESS for problem in self.problems)
+        return self.end is not None and not any(
+            problem.kind not in HARMLESS for problem in self.problems
+        )
 
 
 HARMLESS = ("no-metadata", "bad-metadata", "trailing")

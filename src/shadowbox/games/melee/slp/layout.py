@@ -1,8 +1,8 @@
 """What a `.slp` holds, as one table: every event, its fields in order, and the version in which each field appeared.
 
-Reader, writer, defaults and payload sizes all come from `EVENTS`. Events only ever grew at their end, so a field's offset
-never changes and a shorter payload is an older one. Integers and floats are big-endian in the file; rows of frame events
-are handed out little-endian (see `byte_order`).
+Reader, writer, defaults and payload sizes all come from `EVENTS`. Events only ever grew at their
+end, so a field's offset never changes and a shorter payload is an older one. Integers and floats
+are big-endian in the file; rows of frame events are handed out little-endian (see `byte_order`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ NEWEST: Version = (3, 18, 0)
 EVENT_SIZES, GAME_START, PRE, POST, GAME_END = 0x35, 0x36, 0x37, 0x38, 0x39
 FRAME_START, ITEM, FRAME_END, GECKO, PIECE = 0x3A, 0x3B, 0x3C, 0x3D, 0x10
 FOUNTAIN, WHISPY, STADIUM = 0x3F, 0x40, 0x41
-PIECE_SIZE = 516  # 512 bytes of content, how many of them count (u16), the event they belong to, whether it is the last
+# 512 bytes of content, how many of them count (u16), the event they belong to, whether it is the
+# last
+PIECE_SIZE = 516
 NO_GROUND, NOBODY = 0xFFFF, 6
 
 
@@ -74,7 +76,9 @@ class Event:
             if at > size:
                 break
             kind = order + field.format
-            members.append((field.name, kind) if field.count == 1 else (field.name, kind, (field.count,)))
+            members.append(
+                (field.name, kind) if field.count == 1 else (field.name, kind, (field.count,))
+            )
         return np.dtype(members)
 
     def blank(self, size: int, rows: int) -> Array:
@@ -88,7 +92,10 @@ class Event:
 
 @cache
 def byte_order(dtype: np.dtype[Any]) -> Array:
-    """For each byte of a little-endian row, where it stands in the big-endian file; its own inverse. int64[itemsize]."""
+    """For each byte of a little-endian row, where it stands in the big-endian file.
+
+    Its own inverse. int64[itemsize].
+    """
     order = np.arange(dtype.itemsize)
     for name in dtype.names or ():
         member, at = dtype.fields[name][:2]  # type: ignore[index]
@@ -124,7 +131,8 @@ EVENTS: dict[str, Event] = {
                 Field("version", "u1", count=4),
                 Field("block", "u1", count=312),  # the game's own settings: `slp_start.BLOCK`
                 *fields("seed:u4"),
-                Field("controller_fixes", "u4", (1, 0), count=8),  # dash back and shield drop of each port
+                # dash back and shield drop of each port
+                Field("controller_fixes", "u4", (1, 0), count=8),
                 Field("nametags", "u1", (1, 3), count=4 * 16),
                 *fields("is_pal:u1", (1, 5)),
                 *fields("frozen_stadium:u1", (2, 0)),
@@ -160,7 +168,8 @@ EVENTS: dict[str, Event] = {
                 *fields("stocks:u1"),
                 *fields("state_age:f4", (0, 2)),
                 Field("flags", "u1", (2, 0), count=5),
-                *fields("misc:f4 airborne:u1", (2, 0)),  # misc: hitstun left while the flag says so, else a union
+                # misc: hitstun left while the flag says so, else a union
+                *fields("misc:f4 airborne:u1", (2, 0)),
                 *fields("ground:u2", (2, 0), NO_GROUND),
                 *fields("jumps l_cancel:u1", (2, 0)),
                 *fields("hurtbox:u1", (2, 1)),
@@ -179,18 +188,27 @@ EVENTS: dict[str, Event] = {
                 Field("placements", "i1", (3, 13), -1, count=4),
             ),
         ),
-        Event(FRAME_START, "frame_start", (*fields("frame:i4 seed:u4", (2, 2)), *fields("scene_counter:u4", (3, 10)))),
+        Event(
+            FRAME_START,
+            "frame_start",
+            (*fields("frame:i4 seed:u4", (2, 2)), *fields("scene_counter:u4", (3, 10))),
+        ),
         Event(
             ITEM,
             "item",
             (
-                *fields("frame:i4 type:u2 state:u1 facing vx vy x y:f4 damage:u2 timer:f4 spawn:u4", (3, 0)),
+                *fields(
+                    "frame:i4 type:u2 state:u1 facing vx vy x y:f4 damage:u2 timer:f4 spawn:u4",
+                    (3, 0),
+                ),
                 Field("misc", "u1", (3, 2), count=4),
                 *fields("owner:i1", (3, 6), -1),
                 *fields("instance:u2", (3, 16)),
             ),
         ),
-        Event(FRAME_END, "frame_end", (*fields("frame:i4", (3, 0)), *fields("finalized:i4", (3, 7)))),
+        Event(
+            FRAME_END, "frame_end", (*fields("frame:i4", (3, 0)), *fields("finalized:i4", (3, 7)))
+        ),
         Event(FOUNTAIN, "fountain", fields("frame:i4 platform:u1 height:f4", (3, 18))),
         Event(WHISPY, "whispy", fields("frame:i4 blowing:u1", (3, 18))),
         Event(STADIUM, "stadium", fields("frame:i4 event type:u2", (3, 18))),
@@ -202,10 +220,18 @@ SPARSE = ("item", "fountain", "whispy", "stadium")  # any number a frame, most o
 def sizes(version: Version, *, gecko: int = 0) -> dict[int, int]:
     """Payload bytes of every event that a version has, in the order in which recorders list them.
 
-    `gecko`: bytes of the list of game codes; without one its events are not listed (a size of 0 stops other readers).
+    `gecko`: bytes of the list of game codes; without one its events are not listed (a size of 0
+    stops other readers).
     """
-    known = {event.code: event.size(version) for event in EVENTS.values() if event.since <= version[:2]}
+    known = {
+        event.code: event.size(version) for event in EVENTS.values() if event.since <= version[:2]
+    }
     if not gecko:
         return known
-    late = {event.code: known.pop(event.code) for event in EVENTS.values() if event.since > (3, 3) and event.code in known}
-    return known | {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE} | late  # the list's true size may not fit; its pieces say it
+    late = {
+        event.code: known.pop(event.code)
+        for event in EVENTS.values()
+        if event.since > (3, 3) and event.code in known
+    }
+    # the list's true size may not fit; its pieces say it
+    return known | {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE} | late

@@ -29,15 +29,20 @@ HEAD = b"{U\x03raw[$U#l"
 METADATA = b"U\x08metadata"
 MAX_BYTES = 1 << 28  # an hour of four players is 140 MB
 MAX_METADATA = 1 << 20
-MAX_GROWTH = 4  # rows may take this many times the file's bytes: honest ones take at most 2, absent players included
+# rows may take this many times the file's bytes: honest ones take at most 2, absent players
+# included
+MAX_GROWTH = 4
 
 
-def read(source: str | Path | bytes, rollbacks: Rollbacks = "last", *, name: str | None = None) -> Replay:
+def read(
+    source: str | Path | bytes, rollbacks: Rollbacks = "last", *, name: str | None = None
+) -> Replay:
     """The replay in a file or in bytes.
 
-    Where the game went back in time, `rollbacks` says which pass through a frame counts: the `last` (what happened), the
-    `first` (what was shown, with guessed inputs), or `all` in the order of the file. What is no replay at all raises
-    `RecordingError`; what is a damaged one comes as far as it goes, with `problems` that say what is wrong and where.
+    Where the game went back in time, `rollbacks` says which pass through a frame counts: the `last`
+    (what happened), the `first` (what was shown, with guessed inputs), or `all` in the order of the
+    file. What is no replay at all raises `RecordingError`; what is a damaged one comes as far as it
+    goes, with `problems` that say what is wrong and where.
     """
     if rollbacks not in ("last", "first", "all"):
         raise UsageError(f"rollbacks='{rollbacks}': last, first or all")
@@ -54,7 +59,9 @@ def read(source: str | Path | bytes, rollbacks: Rollbacks = "last", *, name: str
 def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise RecordingError(f"{path}: {path.stat().st_size:,} bytes; a replay has at most {MAX_BYTES:,}")
+            raise RecordingError(
+                f"{path}: {path.stat().st_size:,} bytes; a replay has at most {MAX_BYTES:,}"
+            )
         return path.read_bytes()
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from error
@@ -75,9 +82,13 @@ class _Reading:
         metadata = self.metadata(stop if self.unfinished else end)
         start = self.start()
         chosen = self.choose_passes(start)
-        replay = Replay(start, self.frames, metadata=metadata, problems=self.problems, **self.fill_rows(chosen))
+        replay = Replay(
+            start, self.frames, metadata=metadata, problems=self.problems, **self.fill_rows(chosen)
+        )
         replay.end, replay.rolled_back = self.end(), self.rolled_back
-        replay.pieces = b"".join(self.payload(int(offset)) for offset in self.offsets[self.of(PIECE)])
+        replay.pieces = b"".join(
+            self.payload(int(offset)) for offset in self.offsets[self.of(PIECE)]
+        )
         return replay
 
     def note(self, kind: str, where: int | None, what: str) -> None:
@@ -89,20 +100,31 @@ class _Reading:
         if not self.content:
             raise RecordingError("the file is empty")
         if self.content[:head] != HEAD[: len(self.content)] or len(self.content) < head + 4:
-            raise RecordingError(f"this is no Slippi replay: it begins with {self.content[:head]!r}, not with {HEAD!r}")
+            raise RecordingError(
+                f"this is no Slippi replay: it begins with {self.content[:head]!r}, not with {HEAD!r}"
+            )
         begin, claimed = head + 4, int.from_bytes(self.content[head : head + 4], "big")
         self.unfinished = claimed == 0
         if self.unfinished:
             self.note("unfinished", head, "the recording was never finished: its length is 0")
             return begin, len(self.content)
         if begin + claimed > len(self.content):
-            self.note("truncated", head, f"{claimed:,} bytes of events are announced, {len(self.content) - begin:,} are there")
+            self.note(
+                "truncated",
+                head,
+                f"{claimed:,} bytes of events are announced, {len(self.content) - begin:,} are there",
+            )
         return begin, min(begin + claimed, len(self.content))
 
     def event_sizes(self, begin: int, end: int) -> None:
-        """The list of events and their sizes; those that we know must be at least as long as in the first version."""
+        """The list of events and their sizes.
+
+        Those that we know must be at least as long as in the first version.
+        """
         if end - begin < 2 or self.content[begin] != EVENT_SIZES:
-            raise RecordingError(f"byte {begin}: the list of event sizes should stand here; nothing can be read without it")
+            raise RecordingError(
+                f"byte {begin}: the list of event sizes should stand here; nothing can be read without it"
+            )
         size = self.content[begin + 1]
         if size < 1 or (size - 1) % 3 or begin + 1 + size > end:
             raise RecordingError(
@@ -119,7 +141,9 @@ class _Reading:
                     f"every version has at least {event.least}"
                 )
         if self.sizes[GAME_START] < 0:
-            raise RecordingError(f"byte {begin}: the list of event sizes names no game start (0x{GAME_START:02x})")
+            raise RecordingError(
+                f"byte {begin}: the list of event sizes names no game start (0x{GAME_START:02x})"
+            )
 
     def find_events(self, begin: int, end: int) -> int:
         """Offsets and passes of all events that we know; where the walk ended."""
@@ -127,11 +151,21 @@ class _Reading:
         keep[[PIECE, *(event.code for event in EVENTS.values())]] = True
         if self.sizes[PIECE] != PIECE_SIZE:
             keep[PIECE] = False
-        self.offsets, self.passes, self.frame_of, stop, why = walk(self.data, begin, end, self.sizes, keep)
+        self.offsets, self.passes, self.frame_of, stop, why = walk(
+            self.data, begin, end, self.sizes, keep
+        )
         if why == CUT and not (self.problems and self.problems[0].kind == "truncated"):
-            self.note("truncated", stop, f"an event 0x{self.content[stop]:02x} is cut off by the end of the events")
+            self.note(
+                "truncated",
+                stop,
+                f"an event 0x{self.content[stop]:02x} is cut off by the end of the events",
+            )
         if why == UNLISTED and not (self.unfinished and self.content.startswith(METADATA, stop)):
-            self.note("unlisted", stop, f"an event 0x{self.content[stop]:02x} of unknown size; nothing after it can be read")
+            self.note(
+                "unlisted",
+                stop,
+                f"an event 0x{self.content[stop]:02x} of unknown size; nothing after it can be read",
+            )
         self.kinds = self.data[self.offsets]
         return stop
 
@@ -165,12 +199,19 @@ class _Reading:
     def choose_passes(self, start: Start) -> Array:
         """Which passes through frames become rows; sets `frames`; i64[F]."""
         self.events, complete, partial = self.players(start)
-        cut = self.unfinished or any(problem.kind in ("truncated", "unlisted") for problem in self.problems)
+        cut = self.unfinished or any(
+            problem.kind in ("truncated", "unlisted") for problem in self.problems
+        )
         if len(complete) and cut and (partial[-1] or not self.ended(len(complete) - 1)):
-            complete[-1] = partial[-1] = False  # the file ends within this pass: what is there of it is not the frame
+            # the file ends within this pass: what is there of it is not the frame
+            complete[-1] = partial[-1] = False
         if partial.any():
             at = self.frame_of[partial][0]
-            self.note("incomplete-frame", None, f"{partial.sum():,} frames lack a player's inputs or state, first frame {at}")
+            self.note(
+                "incomplete-frame",
+                None,
+                f"{partial.sum():,} frames lack a player's inputs or state, first frame {at}",
+            )
         usable = np.flatnonzero(complete)
         self.rolled_back = 0
         if self.rollbacks == "last":
@@ -196,7 +237,10 @@ class _Reading:
         return self.sizes[EVENTS["frame_end"].code] < 0 or bool((self.passes[ends] == number).any())
 
     def players(self, start: Start) -> tuple[dict[tuple[str, Slot], Array], Array, Array]:
-        """Player events by kind and slot; which passes [P] have a whole player, and which have only half of one."""
+        """Player events by kind and slot.
+
+        Which passes [P] have a whole player, and which have only half of one.
+        """
         passes = len(self.frame_of)
         found: dict[tuple[str, Slot], Array] = {}
         playing = np.zeros(256, bool)
@@ -218,7 +262,9 @@ class _Reading:
                 found[kind, key] = mine
                 halves[kind][key] = np.bincount(self.passes[mine], minlength=passes).astype(bool)
         if stray:
-            self.note("stray", None, f"{stray:,} events of players who are not in the game's settings")
+            self.note(
+                "stray", None, f"{stray:,} events of players who are not in the game's settings"
+            )
         complete, partial = np.zeros(passes, bool), np.zeros(passes, bool)
         none = np.zeros(passes, bool)
         self.whole: dict[Slot, Array] = {}
@@ -253,7 +299,11 @@ class _Reading:
                 with_one = np.zeros(len(row_of), bool)
                 with_one[self.passes[index]] = True
                 if missing := len(chosen) - int(with_one[chosen].sum()):
-                    self.note("incomplete-frame", None, f"{missing:,} frames lack their {EVENTS[kind].name} event")
+                    self.note(
+                        "incomplete-frame",
+                        None,
+                        f"{missing:,} frames lack their {EVENTS[kind].name} event",
+                    )
         for kind in SPARSE:
             if self.sizes[EVENTS[kind].code] >= 0:
                 filled[kind], filled["rows"][kind] = self.sparse(kind, row_of)
@@ -270,10 +320,16 @@ class _Reading:
         index = self.of(EVENTS[kind].code)
         into = row_of[self.passes[index]]
         if stray := int((self.passes[index] < 0).sum()):
-            self.note("stray", None, f"{stray:,} {kind} events name another frame than the one they stand in")
+            self.note(
+                "stray",
+                None,
+                f"{stray:,} {kind} events name another frame than the one they stand in",
+            )
         order = np.argsort(into, kind="stable")
         order = order[into[order] >= 0]
-        return self.move(kind, self.offsets[index[order]], np.arange(len(order)), len(order)), into[order]
+        return self.move(kind, self.offsets[index[order]], np.arange(len(order)), len(order)), into[
+            order
+        ]
 
     def move(self, kind: str, offsets: Array, into: Array, rows: int) -> Array:
         event = EVENTS[kind]
@@ -294,7 +350,11 @@ class _Reading:
             self.note("bad-metadata", None, f"the metadata cannot be read: {error}")
             return None
         if self.content[at:] != b"}":
-            self.note("trailing", at, f"{len(self.content) - at} bytes after the metadata, one is expected")
+            self.note(
+                "trailing",
+                at,
+                f"{len(self.content) - at} bytes after the metadata, one is expected",
+            )
         if not isinstance(value, dict):
             self.note("bad-metadata", at, "the metadata are no map")
             return None

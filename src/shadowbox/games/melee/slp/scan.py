@@ -1,4 +1,7 @@
-"""The two loops that touch every byte: one finds the events of a replay, one moves them into rows. Compiled."""
+"""The two loops that touch every byte: one finds the events of a replay, one moves them into rows.
+
+Compiled.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,16 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from shadowbox.games.melee.slp.layout import FOUNTAIN, FRAME_END, FRAME_START, ITEM, POST, PRE, STADIUM, WHISPY
+from shadowbox.games.melee.slp.layout import (
+    FOUNTAIN,
+    FRAME_END,
+    FRAME_START,
+    ITEM,
+    POST,
+    PRE,
+    STADIUM,
+    WHISPY,
+)
 
 Array = np.ndarray[Any, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,15 +32,19 @@ def _compiled(function: Function) -> Function:
 
 
 @_compiled
-def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Array, Array, Array, int, int]:
+def walk(
+    data: Array, at: int, end: int, sizes: Array, keep: Array
+) -> tuple[Array, Array, Array, int, int]:
     """Where the events of `data[at:end]` stand, and to which pass through a frame each belongs.
 
-    data u8[N], sizes i32[256] (payload bytes; -1: not listed), keep bool[256] -> offsets i64[E] of the command bytes of the
-    events to keep, rows i32[E], the frame of each row i32[P], where it stopped, why (0: at the end).
+    data u8[N], sizes i32[256] (payload bytes; -1: not listed), keep bool[256] -> offsets i64[E] of
+    the command bytes of the events to keep, rows i32[E], the frame of each row i32[P], where it
+    stopped, why (0: at the end).
 
-    A pass ("row") begins with a frame start, or with a player's event of another frame or of a player who already had one:
-    old recordings have no frame starts, and rollbacks record a frame again. Events without a frame have row -1, as have
-    items and stage events that name another frame than the one they stand in.
+    A pass ("row") begins with a frame start, or with a player's event of another frame or of a
+    player who already had one: old recordings have no frame starts, and rollbacks record a frame
+    again. Events without a frame have row -1, as have items and stage events that name another
+    frame than the one they stand in.
     """
     least = 1 << 30
     for code in range(256):
@@ -74,13 +90,21 @@ def walk(data: Array, at: int, end: int, sizes: Array, keep: Array) -> tuple[Arr
 
 @_compiled
 def _big_endian(data: Array, at: int) -> int:
-    value = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16) | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])
+    value = (
+        (np.int64(data[at]) << 24)
+        | (np.int64(data[at + 1]) << 16)
+        | (np.int64(data[at + 2]) << 8)
+        | np.int64(data[at + 3])
+    )
     return int(value - (np.int64(1) << 32) if value >= (np.int64(1) << 31) else value)
 
 
 @_compiled
 def gather(data: Array, offsets: Array, into: Array, order: Array, out: Array) -> None:
-    """`out[into[e]]` = the payload at `offsets[e]`, its bytes in `order`. u8[N], i64[E], i64[E], i64[B], u8[F, B]."""
+    """`out[into[e]]` = the payload at `offsets[e]`, its bytes in `order`.
+
+    U8[N], i64[E], i64[E], i64[B], u8[F, B].
+    """
     for event in range(len(offsets)):
         start, row = offsets[event] + 1, into[event]
         for byte in range(len(order)):
@@ -89,7 +113,10 @@ def gather(data: Array, offsets: Array, into: Array, order: Array, out: Array) -
 
 @_compiled
 def scatter(out: Array, offsets: Array, order: Array, rows: Array, code: int) -> None:
-    """The inverse of `gather`: command byte and payload of each row, written at its offset. u8[N], i64[E], i64[B], u8[E, B]."""
+    """The inverse of `gather`: command byte and payload of each row, written at its offset.
+
+    U8[N], i64[E], i64[B], u8[E, B].
+    """
     for event in range(len(offsets)):
         start = offsets[event]
         out[start] = code

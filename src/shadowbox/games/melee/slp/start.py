@@ -20,7 +20,18 @@ ENCODING = "cp932"  # Shift JIS as Windows has it: it differs from the standard 
 
 _SEAT = np.dtype(
     {
-        "names": ["character", "kind", "stocks", "costume", "shade", "handicap", "team", "bits", "cpu_level", "scales"],
+        "names": [
+            "character",
+            "kind",
+            "stocks",
+            "costume",
+            "shade",
+            "handicap",
+            "team",
+            "bits",
+            "cpu_level",
+            "scales",
+        ],
         "formats": ["u1", "u1", "u1", "u1", "u1", "u1", "u1", "u1", "u1", (">f4", 3)],
         "offsets": [0x0, 0x1, 0x2, 0x3, 0x7, 0x8, 0x9, 0xC, 0xF, 0x18],
         "itemsize": 0x24,
@@ -57,13 +68,18 @@ class Player:
 
 @dataclass(frozen=True)
 class Start:
-    """A game's settings as the file holds them. `payload` is the truth, all else is read from it; `None`: not recorded."""
+    """A game's settings as the file holds them.
+
+    `payload` is the truth, all else is read from it; `None`: not recorded.
+    """
 
     payload: bytes
 
     @cached_property
     def _record(self) -> Any:
-        return np.frombuffer(self.payload, EVENTS["start"].dtype(len(self.payload), ">"), count=1)[0]
+        return np.frombuffer(self.payload, EVENTS["start"].dtype(len(self.payload), ">"), count=1)[
+            0
+        ]
 
     @cached_property
     def _block(self) -> Any:
@@ -198,13 +214,20 @@ def new_start(
 ) -> Start:
     """The settings of a game of our own, as a recorder of that version would have written them."""
     event = EVENTS["start"]
-    record = np.zeros(1, event.dtype(event.size((99, 0, 0)), ">"))  # the newest, cut to the version at the end
+    # the newest, cut to the version at the end
+    record = np.zeros(1, event.dtype(event.size((99, 0, 0)), ">"))
     block = np.zeros(1, BLOCK)
     block["bits"], block["stage"], block["timer"] = _VERSUS_BITS, stage, timer
     block["item_spawn"], block["damage_ratio"] = item_spawn, 1
     block["teams"] = any(player.team is not None for player in players)
     seats = block["seats"][0]
-    seats["kind"], seats["character"], seats["scales"], seats["bits"], seats["handicap"] = EMPTY, 26, 1, _SEAT_BITS, 9
+    seats["kind"], seats["character"], seats["scales"], seats["bits"], seats["handicap"] = (
+        EMPTY,
+        26,
+        1,
+        _SEAT_BITS,
+        9,
+    )
     for player in players:
         if not 0 <= player.port < PORTS:
             raise RecordingError(f"port {player.port}: a game has ports 0 to {PORTS - 1}")
@@ -212,11 +235,18 @@ def new_start(
         for name, width, text in (
             ("nametags", 16, player.nametag),
             ("display_names", 31, player.display_name),
-            ("connect_codes", 10, (player.connect_code or "").replace("#", "\uff03")),  # full width, as recorders write it
+            # full width, as recorders write it
+            ("connect_codes", 10, (player.connect_code or "").replace("#", "\uff03")),
             ("user_ids", 29, player.user_id),
         ):
-            record[name].reshape(PORTS, width)[player.port] = _coded(text or "", width, f"port {player.port + 1}: {name}")
-    record["version"], record["block"], record["seed"] = (*version, 0), np.frombuffer(block.tobytes(), "u1"), seed
+            record[name].reshape(PORTS, width)[player.port] = _coded(
+                text or "", width, f"port {player.port + 1}: {name}"
+            )
+    record["version"], record["block"], record["seed"] = (
+        (*version, 0),
+        np.frombuffer(block.tobytes(), "u1"),
+        seed,
+    )
     record["is_pal"], record["frozen_stadium"], record["language"] = is_pal, frozen_stadium, 1
     record["major_scene"], record["minor_scene"] = scene
     record["match_id"], record["game_number"] = _coded(match_id, 51, "match_id"), game_number
@@ -225,7 +255,11 @@ def new_start(
 
 def _seat(seat: Any, player: Player) -> None:
     seat["character"], seat["kind"] = player.character, KINDS.index(player.kind)
-    seat["stocks"], seat["costume"], seat["cpu_level"] = player.stocks, player.costume, player.cpu_level
+    seat["stocks"], seat["costume"], seat["cpu_level"] = (
+        player.stocks,
+        player.costume,
+        player.cpu_level,
+    )
     seat["team"] = player.team or 0
 
 

@@ -26,8 +26,9 @@ _FRAMELESS = (EVENT_SIZES, GAME_START, GAME_END, PIECE)
 class Stream:
     """Feeds on bytes of events, whole ones in any portions; `replay()` is a replay of the latest frames.
 
-    Items and stage events of all earlier frames come with it (in rows below 0), because what they began goes on.
-    A game start forgets the game before. Costs of a frame do not grow with the length of the game's frames.
+    Items and stage events of all earlier frames come with it (in rows below 0), because what they
+    began goes on. A game start forgets the game before. Costs of a frame do not grow with the
+    length of the game's frames.
     """
 
     def __init__(self) -> None:
@@ -60,16 +61,21 @@ class Stream:
                 self._forget()
                 size = events[at + 1]
                 self._sizes = {
-                    events[i]: int.from_bytes(events[i + 1 : i + 3], "big") for i in range(at + 2, at + 1 + size, 3)
+                    events[i]: int.from_bytes(events[i + 1 : i + 3], "big")
+                    for i in range(at + 2, at + 1 + size, 3)
                 } | {EVENT_SIZES: size}
             if code not in self._sizes or at + 1 + self._sizes[code] > len(events):
-                raise RecordingError(f"the live game sent an event 0x{code:02x} that is cut or was not announced")
+                raise RecordingError(
+                    f"the live game sent an event 0x{code:02x} that is cut or was not announced"
+                )
             self._take(code, events[at : at + 1 + self._sizes[code]])
             at += 1 + self._sizes[code]
 
     def _take(self, code: int, event: bytes) -> None:
         if code == GAME_START and tuple(event[1:4]) < OLDEST:
-            raise RecordingError(f"the live game is of version {'.'.join(map(str, event[1:4]))}, 3.0 or later is needed")
+            raise RecordingError(
+                f"the live game is of version {'.'.join(map(str, event[1:4]))}, 3.0 or later is needed"
+            )
         if code in (EVENT_SIZES, GAME_START):
             self._head += event
         elif code == GAME_END:
@@ -77,7 +83,8 @@ class Stream:
         elif code not in _FRAMELESS:
             frame = int.from_bytes(event[1:5], "big", signed=True)
             if code == FRAME_START:
-                for later in [known for known in self._frames if known >= frame]:  # the game went back
+                # the game went back
+                for later in [known for known in self._frames if known >= frame]:
                     del self._frames[later]
             self._frames.setdefault(frame, bytearray()).extend(event)
             if code == FRAME_END:
@@ -87,7 +94,8 @@ class Stream:
 
     def _read(self, frames: list[int]) -> Replay:
         return read(
-            HEAD + bytes(4) + self._head + b"".join(bytes(self._frames[frame]) for frame in frames), name="the live game"
+            HEAD + bytes(4) + self._head + b"".join(bytes(self._frames[frame]) for frame in frames),
+            name="the live game",
         )
 
     def _retire(self) -> None:

@@ -23,21 +23,35 @@ def encode(value: Any) -> bytes:
         case None | bool():
             return {None: b"Z", True: b"T", False: b"F"}[value]
         case int():
-            return b"l" + struct.pack(">i", value) if -(2**31) <= value < 2**31 else b"L" + struct.pack(">q", value)
+            return (
+                b"l" + struct.pack(">i", value)
+                if -(2**31) <= value < 2**31
+                else b"L" + struct.pack(">q", value)
+            )
         case float():
             return b"D" + struct.pack(">d", value)
         case str():
             return b"S" + _counted(value)
         case dict():
-            return b"{" + b"".join(_counted(str(key)) + encode(each) for key, each in value.items()) + b"}"
+            return (
+                b"{"
+                + b"".join(_counted(str(key)) + encode(each) for key, each in value.items())
+                + b"}"
+            )
         case list() | tuple():
             return b"[" + b"".join(map(encode, value)) + b"]"
-    raise RecordingError(f"metadata cannot hold a {type(value).__name__}; text, numbers, lists and maps only")
+    raise RecordingError(
+        f"metadata cannot hold a {type(value).__name__}; text, numbers, lists and maps only"
+    )
 
 
 def _counted(text: str) -> bytes:
     content = text.encode()
-    length = b"U" + struct.pack(">B", len(content)) if len(content) < 256 else b"l" + struct.pack(">i", len(content))
+    length = (
+        b"U" + struct.pack(">B", len(content))
+        if len(content) < 256
+        else b"l" + struct.pack(">i", len(content))
+    )
     return length + content
 
 
@@ -52,7 +66,9 @@ class _Reader:
 
     def _take(self, size: int) -> bytes:
         if not 0 <= size <= len(self.data) - self.at:
-            raise RecordingError(f"byte {self.at}: {size} bytes are announced, {len(self.data) - self.at} are left")
+            raise RecordingError(
+                f"byte {self.at}: {size} bytes are announced, {len(self.data) - self.at} are left"
+            )
         taken = self.data[self.at : self.at + size]
         self.at += size
         return taken
@@ -100,6 +116,8 @@ class _Reader:
         found: list[Any] = []
         while (mark := self._take(1)) != b"]":
             if mark in (b"$", b"#"):
-                raise RecordingError(f"byte {self.at}: a list of one type; only frames are written so")
+                raise RecordingError(
+                    f"byte {self.at}: a list of one type; only frames are written so"
+                )
             found.append(self._value(mark, depth + 1))
         return found

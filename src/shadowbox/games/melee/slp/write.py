@@ -34,16 +34,28 @@ Columns = Mapping[str, Any]
 
 def write(replay: Replay) -> bytes:
     """The file that a recorder would have written of this game."""
-    pieces = (replay.pieces[at : at + PIECE_SIZE] for at in range(0, len(replay.pieces), PIECE_SIZE))
+    pieces = (
+        replay.pieces[at : at + PIECE_SIZE] for at in range(0, len(replay.pieces), PIECE_SIZE)
+    )
     head = _event_sizes(replay) + bytes([GAME_START]) + replay.start.payload
-    raw = head + b"".join(bytes([PIECE]) + piece for piece in pieces) + _frames(replay) + _end(replay.end, replay.version)
+    raw = (
+        head
+        + b"".join(bytes([PIECE]) + piece for piece in pieces)
+        + _frames(replay)
+        + _end(replay.end, replay.version)
+    )
     metadata = b"" if replay.metadata is None else METADATA + ubjson.encode(replay.metadata)
     return HEAD + struct.pack(">I", len(raw)) + raw + metadata + b"}"
 
 
 def _event_sizes(replay: Replay) -> bytes:
-    """The version's events and sizes; where rows are at hand, their own size counts: some recorders were ahead of it."""
-    listed = sizes(replay.version, gecko=len(replay.gecko)) | {GAME_START: len(replay.start.payload)}
+    """The version's events and sizes.
+
+    Where rows are at hand, their own size counts: some recorders were ahead of it.
+    """
+    listed = sizes(replay.version, gecko=len(replay.gecko)) | {
+        GAME_START: len(replay.start.payload)
+    }
     listed |= {EVENTS[kind].code: rows.dtype.itemsize for kind, _, rows, _ in _blocks(replay)}
     entries = b"".join(struct.pack(">BH", code, size) for code, size in listed.items())
     return struct.pack(">BB", EVENT_SIZES, len(entries) + 1) + entries
@@ -69,9 +81,14 @@ def _blocks(replay: Replay) -> Iterator[tuple[str, int, Array, Array]]:
 def _frames(replay: Replay) -> bytes:
     """All events of all frames, each at the place where a recorder puts it."""
     blocks = list(_blocks(replay))
-    keys = np.concatenate([np.zeros(0, np.int64), *(into * 64 + rank for _, rank, _, into in blocks)])
+    keys = np.concatenate(
+        [np.zeros(0, np.int64), *(into * 64 + rank for _, rank, _, into in blocks)]
+    )
     lengths = np.concatenate(
-        [np.zeros(0, np.int64), *(np.full(len(rows), rows.dtype.itemsize + 1) for _, _, rows, _ in blocks)]
+        [
+            np.zeros(0, np.int64),
+            *(np.full(len(rows), rows.dtype.itemsize + 1) for _, _, rows, _ in blocks),
+        ]
     )
     order = np.argsort(keys, kind="stable")
     offsets = np.empty(len(keys), np.int64)
@@ -117,9 +134,10 @@ def from_arrays(
 ) -> Replay:
     """A replay out of arrays by field name, [F] each; fields that are not given stand at what recorders write when unset.
 
-    `frames` (i32[F]) or `first_frame` number the rows. `events` holds "frame_start" and "frame_end" fields [F], and "item",
-    "fountain", "whispy" or "stadium" fields [I] with a member "row" (i64[I], ascending) that says to which row each belongs.
-    Names that the start's version does not have are refused.
+    `frames` (i32[F]) or `first_frame` number the rows. `events` holds "frame_start" and "frame_end"
+    fields [F], and "item", "fountain", "whispy" or "stadium" fields [I] with a member "row"
+    (i64[I], ascending) that says to which row each belongs. Names that the start's version does not
+    have are refused.
     """
     if frames is None:
         rows = len(next(iter(next(iter(pre.values())).values()))) if pre else 0
@@ -127,7 +145,11 @@ def from_arrays(
     frames = np.asarray(frames, np.int32)
     replay = Replay(start, frames, {}, {}, {}, end=end, metadata=metadata)
     for slot in sorted({*pre, *post}):
-        there = np.ones(len(frames), bool) if present is None or slot not in present else np.asarray(present[slot], bool)
+        there = (
+            np.ones(len(frames), bool)
+            if present is None or slot not in present
+            else np.asarray(present[slot], bool)
+        )
         who = {"frame": frames, "port": slot[0], "follower": slot[1]}
         replay.pre[slot] = _rows(start, "pre", len(frames), {**pre.get(slot, {}), **who})
         replay.post[slot] = _rows(start, "post", len(frames), {**post.get(slot, {}), **who})
@@ -144,10 +166,16 @@ def from_arrays(
             replay.rows[kind] = into
             setattr(replay, kind, _rows(start, kind, len(into), {**columns, "frame": frames[into]}))
         else:
-            ends = {"finalized": frames} if kind == "frame_end" and start.version >= (3, 7, 0) else {}
-            setattr(replay, kind, _rows(start, kind, len(frames), {**ends, **columns, "frame": frames}))
+            ends = (
+                {"finalized": frames} if kind == "frame_end" and start.version >= (3, 7, 0) else {}
+            )
+            setattr(
+                replay, kind, _rows(start, kind, len(frames), {**ends, **columns, "frame": frames})
+            )
     for kind in given:
-        raise RecordingError(f"version {_dotted(start.version)} has no events '{kind}': {did_you_mean(kind, replay.rows)}")
+        raise RecordingError(
+            f"version {_dotted(start.version)} has no events '{kind}': {did_you_mean(kind, replay.rows)}"
+        )
     return replay
 
 
@@ -157,7 +185,9 @@ def _rows(start: Start, kind: str, rows: int, columns: Columns) -> Array:
     for name, column in columns.items():
         if name not in (values.dtype.names or ()):
             known = did_you_mean(name, values.dtype.names or ())
-            raise RecordingError(f"{kind} events of version {_dotted(start.version)} have no field '{name}': {known}")
+            raise RecordingError(
+                f"{kind} events of version {_dotted(start.version)} have no field '{name}': {known}"
+            )
         values[name] = column
     return values
 
