@@ -16,8 +16,9 @@ from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, gate, recorded
 from shadowbox.evaluate.calibrate import tune
 from shadowbox.evaluate.metrics import BY_NAME, METRICS, Figure
-from shadowbox.evaluate.policy import Settings, evaluate
+from shadowbox.evaluate.policy import evaluate
 from shadowbox.evaluate.probe import probe
+from shadowbox.evaluate.subject import Settings
 from shadowbox.model import checkpoint
 from shadowbox.play import checkpoints as learned
 from shadowbox.play import specs
@@ -86,7 +87,7 @@ def test_every_figure_has_its_baselines(judged):
 def test_the_verdict_lies_beside_the_checkpoint(judged, still):
     """What `--json` prints is what lies in the checkpoint's folder, which is still whole, and its agents carry the mark."""
     folder = learned.find(str(still))
-    assert json.loads((folder / gate.FILE).read_text()) == json.loads(json.dumps(judged.to_json()))
+    assert json.loads((folder / marks.FILE).read_text()) == json.loads(json.dumps(judged.to_json()))
     assert checkpoint.load(folder).step == 1
     assert specs.agent(f"policy:{still}", BRAWL).mark.startswith("failed the behaviour gate: keys/")
     data = judged.to_json()

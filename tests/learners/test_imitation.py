@@ -17,7 +17,7 @@ from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
 from shadowbox.learners.imitation import prepare
 from shadowbox.learners.imitation_options import Lessons
-from shadowbox.model.policy import PRESETS
+from shadowbox.model.design import PRESETS
 
 CPU = torch.device("cpu")
 

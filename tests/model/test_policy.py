@@ -16,9 +16,10 @@ from shadowbox.core.view import from_seat, mirrored
 from shadowbox.errors import SchemaError, UsageError
 from shadowbox.games.melee import GAME as MELEE
 from shadowbox.model.codec import Embed, Values, from_every_seat, mirrored_where, visible
-from shadowbox.model.heads import HEADS, fit_vocabulary
+from shadowbox.model.heads import HEADS
 from shadowbox.model.policy import arguments, build
-from shadowbox.model.trunks.base import TRUNKS
+from shadowbox.model.trunks.registry import TRUNKS
+from shadowbox.model.vocabulary import fit_vocabulary
 
 
 @given(schemas(), st.integers(0, 99))

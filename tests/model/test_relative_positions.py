@@ -12,7 +12,8 @@ from shadowbox.core.schema import Flag, Group, Real, Schema
 from shadowbox.core.view import mirrored
 from shadowbox.games import load
 from shadowbox.model.codec import Embed, visible
-from shadowbox.model.policy import PRESETS, arguments, build
+from shadowbox.model.design import PRESETS
+from shadowbox.model.policy import arguments, build
 from shadowbox.model.relative_positions import LOOKS, Distances, pairs
 from shadowbox.play.policy_agent import tensor
 

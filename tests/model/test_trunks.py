@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pads import PAD, columns_of
 
+from shadowbox.model.design import Design
 from shadowbox.model.heads import HEADS
-from shadowbox.model.policy import Design, arguments, build
+from shadowbox.model.policy import arguments, build
 from shadowbox.model.trunks import base as trunks
-from shadowbox.model.trunks.base import TRUNKS
+from shadowbox.model.trunks.registry import TRUNKS
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 

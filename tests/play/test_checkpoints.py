@@ -145,7 +145,7 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
     folder = run(tmp_path / "r", 3) / "checkpoints" / "00000003"
     spec = f"policy:{tmp_path / 'r'}"
     assert specs.agent(spec, BRAWL).mark == ""
-    (folder / gate.FILE).write_text(
+    (folder / marks.FILE).write_text(
         json.dumps({"gate": {"passed": False, "why": ["keys/j begins 0.00 times", "and k"]}})
     )
     assert (
@@ -180,9 +180,9 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
         str(tmp_path / "t"),
     )
     assert list(table["marks"]) == [spec]
-    (folder / gate.FILE).write_text(json.dumps({"gate": {"passed": True, "why": []}}))
+    (folder / marks.FILE).write_text(json.dumps({"gate": {"passed": True, "why": []}}))
     assert specs.agent(spec, BRAWL).mark == ""
-    (folder / gate.FILE).write_text("{")
+    (folder / marks.FILE).write_text("{")
     assert specs.agent(spec, BRAWL).mark == "its evaluation cannot be read"
 
 
@@ -199,7 +199,7 @@ def test_a_policy_is_recorded_like_any_bot(card, tmp_path):
     """`record` writes matches of a policy, and a policy plays in an environment's other seat."""
     from shadowbox.collect.matches import Pairing, record
     from shadowbox.data.store import Store
-    from shadowbox.envs.matches import Matches
+    from shadowbox.play.vector_matches import Matches
 
     spec = f"policy:{card}/x"
     record(BRAWL, [Pairing(spec, "constant", 2)], tmp_path / "s", options={"time_limit": 60})

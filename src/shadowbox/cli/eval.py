@@ -114,8 +114,8 @@ def evaluate(
         return
     if store is None:
         raise UsageError("name a store to judge it on, or a frame: --probe STORE#EPISODE:FRAME")
-    from shadowbox.evaluate.policy import Settings
     from shadowbox.evaluate.policy import evaluate as judge
+    from shadowbox.evaluate.subject import Settings
 
     settings = Settings(
         matches=options["matches"],

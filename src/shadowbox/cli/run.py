@@ -13,7 +13,7 @@ from shadowbox.cli.terminal import emit, json_option, number, progress, table
 from shadowbox.games import load
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.run import Finished
+    from shadowbox.experiment.outcome import Finished
 
 
 @click.command()

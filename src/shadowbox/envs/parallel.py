@@ -11,8 +11,9 @@ from gymnasium.utils import seeding
 
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
-from shadowbox.envs.matches import Matches, draw, ending
+from shadowbox.envs.spaces import action_space, observation_space
 from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.play.vector_matches import Matches, draw, ending
 
 try:
     from pettingzoo import ParallelEnv
@@ -39,9 +40,11 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
         self.seats = {f"player_{seat}": seat for seat in self.matches.seats}
         self.possible_agents = list(self.seats)
         self.agents: list[str] = []
-        self.observation_spaces = dict.fromkeys(self.seats, self.matches.observation_space)
+        self.observation_spaces = dict.fromkeys(
+            self.seats, observation_space(self.matches.observation, self.matches.game.schema)
+        )
         # a space each: every player draws from a generator of its own
-        self.action_spaces = {name: self.matches.actions.make_space() for name in self.seats}
+        self.action_spaces = {name: action_space(self.matches.actions) for name in self.seats}
         self._generator: np.random.Generator | None = None
 
     def observation_space(self, agent: str) -> Space[Array]:

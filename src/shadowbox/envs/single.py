@@ -9,7 +9,8 @@ import numpy as np
 
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
-from shadowbox.envs.matches import RENDER_MODES, Matches, draw, ending
+from shadowbox.envs.spaces import action_space, observation_space
+from shadowbox.play.vector_matches import RENDER_MODES, Matches, draw, ending
 
 
 class GameEnv(gymnasium.Env[Array, Any]):
@@ -29,8 +30,10 @@ class GameEnv(gymnasium.Env[Array, Any]):
         self.matches = Matches(game, 1, seats=(seat,), render_mode=render_mode, **setup)
         self.seat, self.render_mode, self.learning_step = seat, render_mode, 0
         self.metadata = self.matches.metadata
-        self.observation_space = self.matches.observation_space
-        self.action_space = self.matches.actions.space
+        self.observation_space = observation_space(
+            self.matches.observation, self.matches.game.schema
+        )
+        self.action_space = action_space(self.matches.actions)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

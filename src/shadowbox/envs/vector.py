@@ -12,8 +12,9 @@ from gymnasium.vector.utils import batch_space
 
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
-from shadowbox.envs.matches import RENDER_MODES, Matches, draw, ending
+from shadowbox.envs.spaces import action_space, observation_space
 from shadowbox.errors import UsageError
+from shadowbox.play.vector_matches import RENDER_MODES, Matches, draw, ending
 
 
 class GameVectorEnv(VectorEnv[Array, Any, Array]):
@@ -45,8 +46,10 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
             0,
         )
         self.metadata = {**self.matches.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.single_observation_space = self.matches.observation_space
-        self.single_action_space = self.matches.actions.space
+        self.single_observation_space = observation_space(
+            self.matches.observation, self.matches.game.schema
+        )
+        self.single_action_space = action_space(self.matches.actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         # one a match, so that a match does not depend on its neighbours

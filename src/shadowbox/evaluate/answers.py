@@ -25,7 +25,8 @@ from shadowbox.model.heads import Heat
 from shadowbox.play.policy_agent import tensor, value_names
 
 if TYPE_CHECKING:
-    from shadowbox.model.policy import Policy, Seen
+    from shadowbox.model.policy import Policy
+    from shadowbox.model.predictions import Seen
 
 SEATS = 32  # at a time
 STEPS = 256  # positions at a time

@@ -29,8 +29,9 @@ from shadowbox.evaluate.calibration import (
     fit_play,
     fit_threshold,
 )
-from shadowbox.evaluate.policy import Report, Settings, Subject, subject_of, unseen, world_options
+from shadowbox.evaluate.policy import Report
 from shadowbox.evaluate.press_counts import tally
+from shadowbox.evaluate.subject import Settings, Subject, subject_of, unseen, world_options
 from shadowbox.model import checkpoint as checkpoints
 from shadowbox.play.policy_agent import Manner, PolicyAgent
 

@@ -96,15 +96,15 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
     for name in standing:
         add(
             "stick_nll",
-            lambda asked, name=name: _ratio_of(asked, lambda s, a: _place_cost(s, a, [name])),
+            lambda asked, name=name: _ratio_of(asked, lambda s, a: _place_cost(s, a, [name])),  # type: ignore[misc]
             name,
-        )  # type: ignore[misc]
+        )
     for name in sticks:
         add(
             "stick_change_error",
-            lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])),
+            lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])),  # type: ignore[misc]
             name,
-        )  # type: ignore[misc]
+        )
     return found
 
 

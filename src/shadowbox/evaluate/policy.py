@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
-from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, gate, recorded
@@ -26,40 +25,16 @@ from shadowbox.evaluate.gate import Gate
 from shadowbox.evaluate.metrics import Figure
 from shadowbox.evaluate.offline import Asked, figures, onset_timing, reliability_curves
 from shadowbox.evaluate.recorded import Seat, Table
-from shadowbox.play import checkpoints as learned
+from shadowbox.evaluate.subject import Settings, Subject, _sat, subject_of, unseen, world_options
+from shadowbox.play.marks import FILE
 
 if TYPE_CHECKING:
     from shadowbox.core.schema import Array, Schema
-    from shadowbox.model.checkpoint import Checkpoint
     from shadowbox.model.policy import Policy
     from shadowbox.play.match import Played
 
 Report = Callable[[str, int, int], None]  # what, done, total
 Teller = Callable[[str], Callable[[int, int], None] | None]  # of what is done -> its progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to judge. The defaults suit a store of some hundred matches and two CPU cores."""
-
-    matches: int = 200  # that it plays
-    against: str | None = None  # instead of the opponents in the data
-    side: str = "val"  # of the split; the look-up table is counted on the others
-    split: Split | None = None  # None: as in training, where that is known
-    # whose players it is compared with; None: those that it learned from
-    seats: tuple[int, ...] | None = None
-    most: int = 100  # episodes that are asked about
-    tolerance: int = 2  # frames between onsets that count as the same press
-    temperature: float = 1.0
-    threshold: float | None = None  # play by it instead of drawing
-    player: str = ""  # in whose style, where it was told who plays; on the seats of that player
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if self.matches < 2 or self.most < 2 or self.tolerance < 0:
-            raise UsageError(
-                f"{self.matches} matches, {self.most} episodes, tolerance {self.tolerance}: at least 2, 2 and 0"
-            )
 
 
 @dataclass(frozen=True)
@@ -153,65 +128,13 @@ def evaluate(
         _facts(subject, material, sitting, settings),
     )
     write_whole(
-        subject.folder / gate.FILE,
+        subject.folder / FILE,
         (json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n").encode(),
     )
     return result
 
 
 # ---- inside ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Who is judged, and on what."""
-
-    name: str  # as it was given
-    folder: Path  # of the checkpoint
-    found: Checkpoint
-    policy: Policy
-    game: Game
-    store: Store
-    players: tuple[int, ...]  # whose chairs it takes
-    split: Split
-
-    @property
-    def schema(self) -> Schema:
-        """The store's."""
-        return self.store.schema
-
-    def heat(self, settings: Settings) -> list[float]:
-        """The temperature of each part at which it plays."""
-        from shadowbox.play.policy_agent import heat_of
-
-        return heat_of(self.policy, settings.temperature, self.found.calibration)
-
-
-def subject_of(name: str, store: Store, settings: Settings, game: Game | None) -> Subject:
-    """Load it, and find out whose chairs it takes and which episodes it never saw."""
-    from shadowbox.model import checkpoint as checkpoints
-    from shadowbox.play.policy_agent import built
-
-    where, _, which = name.partition("@")
-    folder = learned.find(where, which)
-    game = game or _game(store)
-    found = checkpoints.load(folder, kind="policy", device=settings.device)
-    policy = built(found, store.schema, settings.device, game.encodings)
-    if settings.player:
-        policy.style_of([settings.player])  # who is a stranger is refused before anything is asked
-    players = (
-        settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
-    )
-    return Subject(
-        name,
-        folder,
-        found,
-        policy,
-        game,
-        store,
-        players,
-        settings.split or learned.split(folder)[0] or Split(),
-    )
 
 
 @dataclass(frozen=True)
@@ -255,33 +178,6 @@ def _material(subject: Subject, settings: Settings) -> _Material:
         for some in (chosen, others)
     )
     return _Material(chosen, seats, counted).shown_to(policy)
-
-
-def _sat(subject: Subject, player: str, episode: int) -> bool:
-    """Whether that player has a seat of this episode; without a name anybody does."""
-    return not player or any(
-        recorded.who_sat(subject.store, episode, seat) == player for seat in subject.players
-    )
-
-
-def unseen(subject: Subject, side: str) -> list[int]:
-    """The episodes of one side.
-
-    Refused where the run learned from some of them, unless that is what was asked for.
-    """
-    store, split = subject.store, subject.split
-    chosen: list[int] = split.episodes(store, side).tolist()
-    known, fingerprint = learned.split(subject.folder)
-    learnt = (
-        known.episodes(store, "train").tolist()
-        if known and fingerprint == store.fingerprint
-        else []
-    )
-    both = set(chosen) & set(learnt)
-    if both and side in ("val", "test"):
-        raise UsageError(f"{len(both)} of the {len(chosen)} episodes on the side '{side}' of {split} were learned from: "
-                         f"its run divided {store.path} {known}; leave the shares out to judge as it was trained")  # fmt: skip
-    return chosen
 
 
 def _chairs(
@@ -411,24 +307,6 @@ def _teller(progress: Report | None) -> Teller:
         return (lambda done, total: progress(what, done, total)) if progress else None
 
     return told
-
-
-def _game(store: Store) -> Game:
-    from shadowbox.games import GAMES, load
-
-    name = store.schema.name
-    if name not in GAMES:
-        raise UsageError(
-            f"{store.path} is of '{name}', which no game here is called; give its game: --game MODULE:NAME"
-        )
-    return load(name)
-
-
-def world_options(store: Store) -> dict[str, Any]:
-    """Those that the recordings were made with, where they were made here."""
-    call = store.manifest.made.get("record")
-    options = call.get("options") if isinstance(call, Mapping) else None
-    return dict(options) if isinstance(options, Mapping) else {}
 
 
 def _manner(settings: Settings) -> str:

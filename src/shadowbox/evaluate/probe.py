@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate.recorded import Seat, seats
 from shadowbox.play import checkpoints as learned
+
+if TYPE_CHECKING:  # it needs torch
+    pass
+
 
 ZEROS = "zeros"
 COMPARED = 20_000  # frames of the recordings
@@ -89,7 +93,7 @@ def probe(
 
     place, _, which = str(checkpoint).partition("@")
     found = checkpoints.load(learned.find(place, which), kind="policy")
-    policy = built(found, found.about.schema, encodings=learned.encodings(found.about.schema.name))
+    policy = built(found, found.about.schema, encodings=encodings(found.about.schema.name))
     path, episode, frame = _parsed(where, data)
     store = Store(data or path, found.about.schema)
     seat = (
@@ -273,3 +277,13 @@ def _in_words(schema: Schema, seat: Seat, frame: int) -> dict[str, Any]:
                 names[value] if names else round(value, 4) if isinstance(value, float) else value
             )
     return found
+
+
+def encodings(name: str) -> Mapping[str, Any]:
+    """What the policies of a game may be shown, by name.
+
+    Nothing of a game that is not one of ours.
+    """
+    from shadowbox.games import GAMES, load
+
+    return load(name).encodings if name in GAMES else {}

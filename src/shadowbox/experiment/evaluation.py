@@ -38,7 +38,8 @@ def _is(metric: str, name: str) -> bool:
 def judge(run: Path, store: Store, game: Game, card: Card, seed: int) -> dict[str, float]:
     """Let the best checkpoint of a seed's run play, as the card's `eval` says: metric -> value, `.low`, `.high`, baselines."""
     from shadowbox.evaluate.calibrate import tune
-    from shadowbox.evaluate.policy import Settings, evaluate
+    from shadowbox.evaluate.policy import evaluate
+    from shadowbox.evaluate.subject import Settings
 
     assert card.eval is not None
     wish = card.eval

@@ -18,7 +18,7 @@ from shadowbox.train import log
 from shadowbox.train.runs import Run
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.run import Finished
+    from shadowbox.experiment.outcome import Finished
 
 BLOCK = "results"
 NAME = "verdict.json"

@@ -26,7 +26,7 @@ from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import check, estimate, prices, results, settings, sweep
 from shadowbox.experiment import dataset as source
 from shadowbox.experiment import targets as verdict
-from shadowbox.experiment.targets import Outcome
+from shadowbox.experiment.outcome import Finished
 from shadowbox.experiment.watcher import Watcher
 from shadowbox.learners.registry import way
 from shadowbox.train import log
@@ -44,49 +44,6 @@ class Wish:
     unsigned: bool = False
     runs: Path = prior.RUNS
     keep_card: bool = False  # results are not written into it
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What came of a card (or of one setting of its sweep)."""
-
-    card: Card
-    run: Path
-    verdict: str
-    outcomes: Sequence[Outcome]
-    cost: Mapping[str, float]
-    stamps: Sequence[str]
-    settings: Sequence[Finished] = ()  # of a sweep
-    changes: Mapping[str, Any] = field(default_factory=dict)  # of this setting
-    reason: str = ""
-    first: bool = True  # this process speaks for all
-
-    @property
-    def exit_code(self) -> int:
-        """0 of a whole run, whatever it reached.
-
-        75 where the card ended it; 1 where it was interrupted.
-        """
-        if self.verdict in (verdict.KILLED, verdict.PAUSED):
-            return verdict.EXIT_KILLED
-        return 1 if self.verdict == verdict.UNFINISHED else 0
-
-    def to_json(self) -> dict[str, Any]:
-        """For `run --json`, and for verdict.json."""
-        found: dict[str, Any] = {
-            "card": self.card.id,
-            "run": str(self.run),
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "targets": [outcome.to_json() for outcome in self.outcomes],
-            "cost": dict(self.cost),
-            "stamps": list(self.stamps),
-        }
-        if self.settings:
-            found["settings"] = [
-                each.to_json() | {"set": dict(each.changes)} for each in self.settings
-            ]
-        return found
 
 
 def run(

@@ -76,7 +76,7 @@ class Imitation:
         return {"length": 64, "encoding": "default", **asdict(Lessons())}
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
-        from shadowbox.model.policy import PRESETS, Design
+        from shadowbox.model.design import PRESETS, Design
 
         return {name: {**asdict(Design()), **changes} for name, changes in PRESETS.items()}
 

@@ -7,9 +7,7 @@ controls_{t-1}, own slot first; more columns than `sees` do not matter.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,189 +17,15 @@ from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import Embed, Encoded, Values
-from shadowbox.model.heads import HEADS, Head, Heat, Vocabulary, usual_vocabulary
-from shadowbox.model.loss_options import Options
+from shadowbox.model.design import PRESETS, Design
+from shadowbox.model.heads import HEADS, Heat, Vocabulary
+from shadowbox.model.predictions import Seen
 from shadowbox.model.style import Style
-from shadowbox.model.trunks import base as trunks
-from shadowbox.model.trunks.base import TRUNKS, Memory
+from shadowbox.model.trunks import registry as trunks
+from shadowbox.model.trunks.base import Memory, begun
+from shadowbox.model.vocabulary import usual_vocabulary
 
 View = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Design:
-    """What a policy is made of. Everything is plain data and stands in its checkpoint."""
-
-    trunk: str = "gru"
-    head: str = "chain"
-    width: int = 192  # of the trunk
-    depth: int = 1  # layers of the trunk
-    layers: int = 1  # of a recurrent trunk, over each frame
-    memory: int = 0  # width of a recurrent trunk's memory, where it is another one
-    frames: int = 8  # that a window or a transformer looks back
-    trunk_width: int = 0  # of a window's last layer, where it is another one
-    dropout: float = 0.0
-    plain: bool = False  # a window without norms, with ReLU: the originals' shape
-    head_width: int = 128
-    # seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
-    loss: str = "nll"
-    reals: str = "regression"  # of an independent head; or mixture
-    raw: bool = False  # these five: see model/distributions.py
-    pos_weight: float = 1.0
-    focal: float = 0.0
-    smoothing: float = 0.0
-    bias: float = 0.0
-    # share of training segments in which the own past controls are hidden: against copying
-    blank: float = 0.0
-    # share of training frames in which the own past controls are replaced by any others
-    slips: float = 0.0
-    distances: bool = False  # it is shown how far everything is from the own slot, too
-    delay: int = 0  # frames that the game is seen late; the own controls are known at once
-    # the controls that it decides, such as "pad/x|pad/y" for either; empty: all
-    answers: tuple[str, ...] = ()
-    players: tuple[str, ...] = ()  # whose styles it holds, by pseudonym
-    strength: bool = False  # whether it is told how strong the player is
-
-    @staticmethod
-    def of(values: Mapping[str, Any]) -> Design:
-        """From plain data; unknown names and values of another type are refused."""
-        known = {field.name: field.default for field in dataclasses.fields(Design)}
-        for name, value in values.items():
-            if name not in known:
-                raise UsageError(f"a policy has no argument '{name}': {did_you_mean(name, known)}")
-            wanted = (
-                (int, float)
-                if isinstance(known[name], float)
-                else (list, tuple)
-                if isinstance(known[name], tuple)
-                else type(known[name])
-            )
-            if not isinstance(value, wanted) or (
-                isinstance(value, bool) and not isinstance(known[name], bool)
-            ):
-                raise UsageError(
-                    f"a policy's {name} is {value!r}: something like {known[name]!r} is needed"
-                )
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return Design(**given)
-
-    def __post_init__(self) -> None:
-        for name, choices in (
-            ("trunk", TRUNKS),
-            ("head", HEADS),
-            ("loss", ("nll", "seed")),
-            ("reals", ("regression", "mixture")),
-        ):
-            if getattr(self, name) not in choices:
-                raise UsageError(
-                    f"a policy's {name} is '{getattr(self, name)}': {did_you_mean(getattr(self, name), choices)}"
-                )
-        for name, least in (
-            ("width", 1),
-            ("depth", 1),
-            ("frames", 1),
-            ("head_width", 1),
-            ("layers", 1),
-            ("memory", 0),
-            ("trunk_width", 0),
-            ("delay", 0),
-        ):
-            if getattr(self, name) < least:
-                raise UsageError(
-                    f"a policy's {name} is {getattr(self, name)}, at least {least} is needed"
-                )
-        for name in ("dropout", "blank", "slips"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(
-                    f"a policy's {name} is {getattr(self, name)}, 0 <= {name} < 1 is needed"
-                )
-
-    @property
-    def options(self) -> Options:
-        """How its loss is bent."""
-        return Options(
-            pos_weight=self.pos_weight,
-            focal=self.focal,
-            smoothing=self.smoothing,
-            bias=self.bias,
-            raw=self.raw,
-        )
-
-
-CAREFUL = {"blank": 0.1, "distances": True}  # what all have that are meant to play
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"trunk": "window", "frames": 8, "width": 128, "depth": 2, "head_width": 64, "distances": True},
-    "small": {"trunk": "gru", "width": 64, "head_width": 64, **CAREFUL},
-    "large": {"trunk": "gru", "width": 256, "layers": 3, "memory": 256, "head_width": 256, **CAREFUL},
-    "default": {"trunk": "gru", "width": 128, "memory": 96, "head_width": 64, **CAREFUL},
-    "transformer": {"trunk": "transformer", "width": 128, "depth": 2, "frames": 64, **CAREFUL},
-    "policy-mlp": {
-        "trunk": "window", "head": "independent", "frames": 10, "width": 512, "trunk_width": 256, "depth": 2,
-        "dropout": 0.1, "plain": True, "loss": "seed",
-    },
-}  # fmt: skip
-SEATS: dict[str, tuple[int, ...]] = {"policy-mlp": (0,)}  # presets that learn from some seats only
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a policy answers over a sequence: a distribution at each position, given the controls that were pressed.
-
-    `output` [B, T, W] is read by the head; `previous` [B, T, V] are the own controls of the frame
-    before each. The parts of a frame are decided one after another: `output` of a part was computed
-    given the pressed values of those before it.
-    """
-
-    head: Head
-    output: Tensor
-    previous: Tensor
-    h: Tensor | None = None  # [B, T, H] what the head was given, for whoever asks it again
-    hidden: Tensor | None = None  # [B, T]
-
-    def given(self, controls: Tensor) -> Seen:
-        """The same distributions with other values [B, T, V] of the parts decided before."""
-        assert self.h is not None, "only `seq` knows what the head was given"
-        return dataclasses.replace(
-            self, output=self.head(self.h, controls, self.previous, self.hidden)
-        )
-
-    def drawn(self, noise: Tensor, temperature: Heat = 1.0) -> Tensor:
-        """Controls drawn at every position, given what was pressed before it: noise [B, T, draws] -> [B, T, V]."""
-        assert self.h is not None, "only `seq` knows what the head was given"
-        return self.head.sample(self.h, self.previous, noise, temperature)[0]
-
-    def log_prob(self, values: Tensor, temperature: Heat = 1.0) -> Tensor:
-        """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P].
-
-        Sum for the frame's.
-        """
-        return self.head.log_prob(self.output, values, self.previous, temperature)
-
-    def costs(self, values: Tensor) -> Tensor:
-        """What training makes smaller, by the head's `names`: [B, T, names]."""
-        return self.head.costs(self.output, values, self.previous)
-
-    def entropy(self) -> Tensor:
-        """By part, given the parts before it: [B, T, P]."""
-        return self.head.entropy(self.output, self.previous)
-
-    def kl(self, other: Seen) -> Tensor:
-        """From this to another policy's distributions, by part: [B, T, P].
-
-        Both need the same vocabulary.
-        """
-        return self.head.kl(self.output, other.output, self.previous)
-
-    def mean(self, temperature: Heat = 1.0) -> Tensor:
-        """Expected values; of a flag, the probability that it is pressed: [B, T, V]."""
-        return self.head.mean(self.output, self.previous, temperature)
-
-    def likely(self) -> Tensor:
-        """The most likely values of each part; for measuring, not for playing: [B, T, V]."""
-        return self.head.likely(self.output, self.previous)
 
 
 class Policy(nn.Module):
@@ -401,7 +225,7 @@ class Policy(nn.Module):
         delay, steps = self.design.delay, x.shape[1]
         past = torch.cat([memory["queue"].to(x.dtype), x], 1)
         at = torch.arange(steps, device=x.device)
-        begun = trunks.begun(reset)
+        begun = begun(reset)
         first = torch.where(begun < 0, -memory["waiting"][:, None], begun)
         late = torch.maximum(at - delay, first) + delay
         found = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from shadowbox.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from shadowbox.model.policy import Design, View
+    from shadowbox.model.design import Design
+    from shadowbox.model.policy import View
 
 NAMELESS = 0.1  # of the matches that are learned from: whose style it is is not told
 

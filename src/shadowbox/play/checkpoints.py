@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
     """The agent that `policy:ARGUMENT@OPTIONS` names."""
-    from shadowbox.evaluate.gate import mark_of
+    from shadowbox.play.marks import mark_of
     from shadowbox.play.policy_agent import TUNED, Manner, policy_agent
 
     which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
@@ -134,7 +134,7 @@ def of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
 
 def seats(checkpoint: Path, about: About) -> tuple[int, ...]:
     """The seats that it learned from, as its run says or its preset means; empty: all."""
-    from shadowbox.model.policy import SEATS
+    from shadowbox.model.design import SEATS
 
     lessons = _facts(checkpoint).get("lessons")
     given = lessons.get("seats") if isinstance(lessons, dict) else None
@@ -151,16 +151,6 @@ def split(checkpoint: Path) -> tuple[Split | None, str | None]:
     return Split.of(known) if isinstance(known, dict) else None, fingerprint if isinstance(
         fingerprint, str
     ) else None
-
-
-def encodings(name: str) -> Mapping[str, Any]:
-    """What the policies of a game may be shown, by name.
-
-    Nothing of a game that is not one of ours.
-    """
-    from shadowbox.games import GAMES, load
-
-    return load(name).encodings if name in GAMES else {}
 
 
 def runs_of(folder: Path, game: str) -> list[Path]:

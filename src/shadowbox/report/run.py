@@ -21,7 +21,7 @@ from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, TrainingError, UsageError
 from shadowbox.experiment import results
 from shadowbox.experiment import targets as verdict
-from shadowbox.experiment.run import Finished
+from shadowbox.experiment.outcome import Finished
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import (
     Bar,

@@ -115,9 +115,8 @@ def parse(text: str) -> Message:
     wanted = {field.name: TYPES[str(field.type)] for field in fields(kind)}
     _must(data.keys() == wanted.keys(), f"such a message has {', '.join(wanted)}")
     for name, allowed in wanted.items():
-        fits = isinstance(data[name], allowed) and (
-            allowed is bool or not isinstance(data[name], bool)
-        )  # type: ignore[arg-type]
+        value = data[name]
+        fits = isinstance(value, allowed) and (allowed is bool or not isinstance(value, bool))  # type: ignore[arg-type]
         _must(fits, f"{name} has the wrong type")
     return kind(**data)
 

@@ -1,4 +1,4 @@
-"""N matches in one world, some seats played from outside and the others by agents: what all environments share."""
+"""Matches of a world side by side, in lock-step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 from shadowbox.core.game import Agent, Game, Outcome, Reward, no_events
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
-from shadowbox.envs import spaces
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import load
 from shadowbox.page.paint import paint
 from shadowbox.play import specs
+from shadowbox.play.observations import Actions
+from shadowbox.play.observations import observation as named_observation
 
-RENDER_MODES = ("rgb_array",)
 SEEDS = 1 << 62  # seeds of matches lie below
+RENDER_MODES = ("rgb_array",)
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ class Matches:
                 raise UsageError(
                     f"{game.name} has no seat {seat!r}: seats are 0 to {self.players - 1}"
                 )
-        self.observation = spaces.observation(observation, game)
-        self.observation_space = spaces.box(self.observation, game.schema)
-        self.actions = spaces.Actions(actions, game)
+        self.observation = named_observation(observation, game)
+        self.actions = Actions(actions, game)
         self.reward = _reward(reward, game)
         specs.must_be_options(game, options)
         self.world = specs.world(game.name, game, matches, **options)
@@ -197,22 +197,6 @@ def result(outcome: Outcome, player: int) -> int:
     return 0 if outcome.winner is None else 1 if outcome.winner == player else -1
 
 
-def ending(outcome: Outcome, seat: int) -> dict[str, Any]:
-    """An outcome for `info`: `result` from this seat (1, 0, -1), `winner` (-1: nobody), `reason`, the game's own facts."""
-    winner = -1 if outcome.winner is None else outcome.winner
-    return {
-        "result": result(outcome, seat),
-        "winner": winner,
-        "reason": outcome.reason,
-        **outcome.facts,
-    }
-
-
-def draw(generator: np.random.Generator) -> int:
-    """The seed of the next match."""
-    return int(generator.integers(SEEDS))
-
-
 def _reward(given: str | Mapping[str, Any] | None, game: Game) -> Reward | None:
     """The reward of a preset or of weights; without either, the result alone counts."""
     if given is None:
@@ -230,3 +214,19 @@ def _reward(given: str | Mapping[str, Any] | None, game: Game) -> Reward | None:
     if not isinstance(given, Mapping) or not given:
         raise UsageError(f"reward is {given!r}; the name of a preset or weights by term are needed")
     return game.reward(given)
+
+
+def ending(outcome: Outcome, seat: int) -> dict[str, Any]:
+    """An outcome for `info`: `result` from this seat (1, 0, -1), `winner` (-1: nobody), `reason`, the game's own facts."""
+    winner = -1 if outcome.winner is None else outcome.winner
+    return {
+        "result": result(outcome, seat),
+        "winner": winner,
+        "reason": outcome.reason,
+        **outcome.facts,
+    }
+
+
+def draw(generator: np.random.Generator) -> int:
+    """The seed of the next match."""
+    return int(generator.integers(SEEDS))

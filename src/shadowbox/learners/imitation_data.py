@@ -1,0 +1,69 @@
+"""Recorded players of a store: splits, names, strengths, and ranges of controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shadowbox.core.schema import Array, Real, Schema
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.errors import UsageError
+from shadowbox.model.policy import Policy
+
+
+def _sides(store: Store, split: Split) -> dict[str, Array]:
+    sides = {side: split.episodes(store, side) for side in ("train", "val")}
+    for side, episodes in sides.items():
+        if not len(episodes):
+            raise UsageError(
+                f"{store.path}: none of its {len(store)} episodes is on the side '{side}': record more, or change the shares"
+            )
+    return sides
+
+
+def _by_episode(
+    store: Store, model: Policy, seats: Sequence[int], train: Array
+) -> tuple[Array, Array, Array]:
+    """By episode: terms that were recorded bool [E, N], whose decisions int64 [E, seats], how strong f32 [E, seats, 2].
+
+    A control that no training episode has is read as never used; one that some have is no target
+    where it is missing.
+    """
+    sources = [keys for keys in model.values.sources for _ in range(model.values.slots)]
+    recorded = np.array(
+        [
+            [not set(keys) & set(gone) for keys in sources]
+            for gone in map(store.absent_in, range(len(store)))
+        ]
+    )
+    missing = ~recorded & recorded[train].any(axis=0)
+    whose = np.zeros((len(store), len(seats)), np.int64)
+    strength = np.zeros((len(store), len(seats), 2), np.float32)
+    number = {name: at + 1 for at, name in enumerate(model.design.players)}
+    if model.style is not None:
+        for episode in range(len(store)):
+            whose[episode] = [number.get(name, 0) for name in _names(store, episode, seats)]
+            strengths = store.meta_of(episode).get("strength") or [None] * model.schema.players
+            strength[episode] = [
+                (0.0, 0.0) if strengths[seat] is None else (strengths[seat], 1.0) for seat in seats
+            ]
+    return ~(missing @ model.head.members.numpy().T), whose, strength
+
+
+def _names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
+    names = store.meta_of(episode).get("players") or []
+    return [str(names[seat]) if seat < len(names) else "" for seat in seats]
+
+
+def _ranges(schema: Schema, names: Sequence[str]) -> Tensor:
+    """The width of each value's range; 1 where it is no real, or has none."""
+    fields = [schema.columns[name].field for name in names]
+    wide = [
+        f.high - f.low if isinstance(f, Real) and f.low is not None and f.high is not None else 1.0
+        for f in fields
+    ]
+    return torch.tensor(wide)

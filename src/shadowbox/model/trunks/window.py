@@ -1,0 +1,82 @@
+"""A window of the last frames through a multi-layer perceptron."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from shadowbox.model.trunks.base import Dropout, Memory, _Stepping, begun
+
+if TYPE_CHECKING:
+    pass
+
+
+class Window(_Stepping):
+    """A perceptron over the last `frames` frames; what lies before the beginning is zeros.
+
+    Its memory is those frames.
+    """
+
+    def __init__(self, features: int, fixed: int, *, frames: int, width: int, last: int, depth: int, dropout: float,
+                 plain: bool) -> None:  # fmt: skip
+        """`fixed`: so many features come first and need no gradient."""
+        super().__init__()
+        self.features, self.fixed, self.frames, self.out = features, fixed, frames, last or width
+        # where nothing is learned, there is nothing to keep apart
+        self.fixed = fixed = fixed if fixed < features else 0
+        wide = width if depth > 1 else self.out
+        self.facts = nn.Linear(fixed * frames, wide, bias=False) if fixed else None
+        self.first = nn.Linear((features - fixed) * frames, wide)
+        for weight in (*self.first.parameters(), *(self.facts.parameters() if self.facts else ())):
+            # as one layer over all
+            nn.init.uniform_(weight, -((features * frames) ** -0.5), (features * frames) ** -0.5)
+        layers: list[nn.Module] = []
+        for at in range(depth):
+            wide = self.out if at + 1 == depth else width
+            layers += [nn.Linear(width, wide)] if at else []
+            layers += [nn.ReLU()] if plain else [nn.LayerNorm(wide), nn.GELU()]
+            layers += [Dropout(dropout)] if dropout else []
+        self.layers = nn.Sequential(*layers)
+
+    def begin(self, batch: int, device: torch.device) -> Memory:
+        """No frames yet."""
+        return {"frames": torch.zeros(batch, self.frames - 1, self.features, device=device)}
+
+    def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
+        """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
+        steps, past = x.shape[1], self.frames - 1
+        frames = torch.cat([memory["frames"].to(x.dtype), x], dim=1)
+        since = begun(reset)
+        offset = torch.arange(-past, 1, device=x.device)
+        # [B, T, K]
+        known = torch.arange(steps, device=x.device)[:, None] + offset >= since[..., None]
+        kept = (
+            frames[:, steps:]
+            * (torch.arange(steps - past, steps, device=x.device) >= since[:, -1:])[..., None]
+        )
+        return self.layers(self._over_windows(frames, known)), {"frames": kept.float()}
+
+    def _over_windows(self, frames: Tensor, known: Tensor) -> Tensor:
+        """The first layer on every window: frames [B, K - 1 + T, F], known [B, T, K] -> [B, T, width].
+
+        Facts and learned features have weights of their own, so that the gradient, of which windows
+        make K times as much work as frames, is computed for the learned ones alone.
+        """
+        # before the windows are cut, which makes K frames of each
+        if torch.is_autocast_enabled(frames.device.type):
+            frames = frames.to(torch.get_autocast_dtype(frames.device.type))
+        mask = None if bool(known.all()) else known
+        found: Tensor = self.first(self._windows(frames[..., self.fixed :], mask))
+        if self.facts is not None:
+            found = found + self.facts(self._windows(frames[..., : self.fixed].detach(), mask))
+        return found
+
+    def _windows(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, K - 1 + T, f] -> [B, T, K * f], zeros where a frame is not known."""
+        steps = frames.shape[1] - self.frames + 1
+        parts = [frames[:, at : at + steps] for at in range(self.frames)]
+        if mask is not None:
+            parts = [part * mask[..., at, None] for at, part in enumerate(parts)]
+        return torch.cat(parts, -1)
