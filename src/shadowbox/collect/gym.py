@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from importlib import import_module
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 from shadowbox.core.episode import Episode
 from shadowbox.core.fields import LARGEST, Choice, Field, Flag, Group, Real
 from shadowbox.core.game import stable_hash
+from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.data.store import Progress
 from shadowbox.data.write import Writer
@@ -310,7 +310,7 @@ def _policy(name: str) -> Policy:
             f"policy '{name}': a function of an observation is needed, as module:function"
         )
     try:
-        found = getattr(import_module(module), attribute)
+        found = import_object(name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"policy '{name}' cannot be imported: {error}") from error
     if not callable(found):

@@ -52,7 +52,8 @@ def record(
         "seed": seed,
         "options": options,
     }
-    with Writer(out, game.schema, event_kinds=game.event_kinds, made={"record": call}) as writer:
+    made = {**game.made, "record": call}
+    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer:
         before = writer.episodes
         for pairing in pairings:
             agents = [specs.agent(spec, game) for spec in (pairing.p0, pairing.p1)]

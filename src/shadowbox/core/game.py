@@ -173,8 +173,25 @@ class Game:
     encoding: Callable[..., Any] | None = None
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
-    scene: Callable[[], Mapping[str, Any]] | None = None  # what to draw, as data
+    scene: Callable[[], Mapping[str, Any]] | None = None  # what to draw; `core.default_scene` else
     learns_by: tuple[str, ...] = ()  # imitation, world, selfplay, dream
+    # `module:NAME` of a game that is found by no name; `games.load` fills it in
+    spec: str = ""
+
+    @property
+    def made(self) -> dict[str, str]:
+        """What a store must remember to say which `--game` made it; nothing of a named game."""
+        return {"game": self.spec} if self.spec else {}
+
+
+def game_of_schema(schema: Schema, event_kinds: Sequence[str] = ()) -> Game:
+    """The record of a game of which only stored data is here: fields and events, no code."""
+    return Game(
+        name=schema.name,
+        title="known by its stored data only",
+        schema=schema,
+        event_kinds=tuple(event_kinds),
+    )
 
 
 def noise(seeds: Array, frame: int | Array, player: int | Array, draw: int) -> Array:

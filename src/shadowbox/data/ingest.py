@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
@@ -27,6 +26,7 @@ import numpy as np
 
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.game import Game
+from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Schema
 from shadowbox.data.recordings import LARGEST, Recording, find, recordings
 from shadowbox.data.store import Progress, Store
@@ -76,8 +76,8 @@ class Job:
 
     def function(self) -> Callable[..., Iterable[Episode]]:
         """The game's reader."""
-        module, _, attribute = self.reader.partition(":")
-        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+        reader: Callable[..., Iterable[Episode]] = import_object(self.reader)
+        return reader
 
 
 @dataclass
@@ -120,7 +120,7 @@ def ingest(
     options = dict(options or {})
     files = find(paths, game.reader_endings)
     before = _Clock()
-    made = {"ingest": {"game": game.name, "options": options}}
+    made = {**game.made, "ingest": {"game": game.name, "options": options}}
     report = Report()
     with Writer(
         out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES

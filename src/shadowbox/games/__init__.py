@@ -1,34 +1,151 @@
-"""The games, by name.
+"""The games, by name: built in, installed by other packages, or named as `module:GAME`.
 
-A new game is one folder beside this file, one line here, and tests/games/test_every_game.py.
+A built-in game is one folder beside this file, one line here, and tests/games/test_every_game.py.
+Another package brings games by the entry point group `shadowbox.games`:
+
+    [project.entry-points."shadowbox.games"]
+    paddles = "paddles:GAME"
+
+Code of a game is imported when that game is asked for, and never because stored data names it.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
-from shadowbox.core.game import Game
+from shadowbox.core.game import Game, game_of_schema
+from shadowbox.core.imports import import_from_here
+from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 
 GAMES: dict[str, str] = {  # name -> module that holds a Game record called GAME; imported on demand
     "brawl": "shadowbox.games.brawl",
     "melee": "shadowbox.games.melee",
 }
+GROUP = "shadowbox.games"  # of entry points
+
+_named: dict[str, Game] = {}  # loaded in this process as module:GAME; known by their names since
+
+
+@dataclass(frozen=True)
+class InstalledGame:
+    """A game that an installed package offers under a name, not imported yet."""
+
+    name: str
+    spec: str  # module:GAME
+    distribution: str  # name and version of the package
+
+
+def names() -> list[str]:
+    """The names that `load` takes: built in, installed, and loaded as `module:GAME` before."""
+    return sorted({*GAMES, *(game.name for game in installed()), *_named})
+
+
+def installed() -> list[InstalledGame]:
+    """The entry points of `shadowbox.games`; clashing names are all listed. Imports nothing."""
+    found = [
+        InstalledGame(entry.name, entry.value.partition("[")[0].strip(), _distribution(entry))
+        for entry in entry_points(group=GROUP)
+    ]
+    return sorted(found, key=lambda game: (game.name, game.distribution))
 
 
 def load(name: str) -> Game:
-    """The record of a game. A name with a colon, `module:NAME`, is a game outside this package."""
-    module, _, attribute = name.partition(":")
-    if not attribute:
-        if name not in GAMES:
-            raise UsageError(f"unknown game '{name}': {did_you_mean(name, GAMES)}")
-        module, attribute = GAMES[name], "GAME"
+    """The record of a game by its name, or by `module:GAME`.
+
+    A module that is not installed is looked for in the current folder. A game that was loaded by
+    `module:GAME` is known by its own name for the rest of the process.
+    """
+    if ":" in name:
+        game = replace(_record(name, f"game '{name}'"), spec=name)
+        _named[game.name] = game
+        return game
+    if name in GAMES:
+        return _record(f"{GAMES[name]}:GAME", f"game '{name}'")
+    if name in _named:
+        return _named[name]
+    offers = [game for game in installed() if game.name == name]
+    if not offers:
+        raise UsageError(f"unknown game '{name}': {did_you_mean(name, names())}")
+    return _offered(offers)
+
+
+def find(name: str) -> Game | None:
+    """The game of this name; None where no game is called so. Stored data names games by it."""
+    known = name in GAMES or name in _named or any(game.name == name for game in installed())
+    return load(name) if known else None
+
+
+def game_of(schema: Schema, event_kinds: Sequence[str] = ()) -> tuple[Game, str]:
+    """The game that stored data belongs to, and "" or the reason why its own record is not used.
+
+    Without its own record a game has its fields and events alone: enough to draw it.
+    """
+    bare = game_of_schema(schema, event_kinds)
     try:
-        game = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"game '{name}' cannot be imported: {error}") from error
-    if not isinstance(game, Game):
+        game = find(schema.name)
+    except UsageError as error:
+        return bare, str(error)
+    if game is None:
+        return bare, f"no game here is called '{schema.name}'"
+    if game.schema.facts_hash != schema.facts_hash:
+        return bare, f"the data has other fields than the game '{schema.name}' has here"
+    return game, ""
+
+
+def problem(game: InstalledGame) -> str:
+    """The reason why the name of an installed game means another one, or ""."""
+    if game.name in GAMES:
+        return f"a built-in game is called '{game.name}'; this one is {game.spec}"
+    others = [other for other in installed() if other.name == game.name and other != game]
+    return f"also installed by {others[0].distribution}" if others else ""
+
+
+def _offered(offers: Sequence[InstalledGame]) -> Game:
+    """The record of an installed game; errors name the package that brings it."""
+    first = offers[0]
+    if len(offers) > 1:
+        who = " and ".join(f"{game.distribution} ({game.spec})" for game in offers)
         raise UsageError(
-            f"game '{name}': {attribute} is a {type(game).__name__}, a Game record is needed"
+            f"game '{first.name}' is installed by {who}: uninstall one, or name one as module:GAME"
+        )
+    game = _record(first.spec, f"game '{first.name}' of {first.distribution}")
+    if game.name != first.name:
+        raise UsageError(
+            f"game '{first.name}' of {first.distribution}: its record says name='{game.name}'; "
+            "the entry point must have the same name"
         )
     return game
+
+
+def _record(spec: str, what: str) -> Game:
+    """The Game record at `module:NAME`; `what` begins the error message."""
+    module_name, _, attribute = spec.partition(":")
+    attribute = attribute or "GAME"
+    try:
+        module: Any = import_from_here(module_name)
+    except Exception as error:  # a module of somebody else may raise anything
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise UsageError(f"{what} cannot be imported: {kind}{error}") from error
+    if not hasattr(module, attribute):
+        records = [key for key, value in vars(module).items() if isinstance(value, Game)]
+        raise UsageError(
+            f"{what}: {module.__name__} ({getattr(module, '__file__', 'built in')}) "
+            f"has no '{attribute}': {did_you_mean(attribute, records)}"
+        )
+    game = getattr(module, attribute)
+    if not isinstance(game, Game):
+        raise UsageError(f"{what}: {attribute} is a {type(game).__name__}, a Game record is needed")
+    if game.name != game.schema.name:
+        raise UsageError(
+            f"{what}: the record is called '{game.name}' and its schema '{game.schema.name}'; "
+            "both must have the same name"
+        )
+    return game
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed package"

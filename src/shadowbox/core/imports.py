@@ -1,0 +1,48 @@
+"""Objects named by text, `module:NAME`, for code that a user brings: games, readers, policies."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_PATH_LOCK = threading.Lock()  # sys.path belongs to the process, the web server has several threads
+
+
+def import_object(spec: str) -> Any:
+    """The object that `module:NAME` names.
+
+    A module that is not installed is looked for in the current folder, which is on `sys.path` for
+    this one import only. ImportError and AttributeError say what is missing; code of the module may
+    raise anything else.
+    """
+    module, _, name = spec.partition(":")
+    return getattr(import_from_here(module), name)
+
+
+def import_from_here(module: str) -> Any:
+    """The module of this name: installed, or else in the current folder."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # a module that is there and misses another one is broken, not missing
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+    with _current_folder_on_path():
+        return importlib.import_module(module)
+
+
+@contextmanager
+def _current_folder_on_path() -> Iterator[None]:
+    here = str(Path.cwd())
+    with _PATH_LOCK:
+        sys.path.insert(0, here)
+        importlib.invalidate_caches()
+        try:
+            yield
+        finally:
+            sys.path.remove(here)
