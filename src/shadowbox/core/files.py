@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import get_ident
 
+from shadowbox.core import system
+
 Chunk = bytes | bytearray | memoryview
 
 
@@ -21,17 +23,8 @@ def write_whole(path: Path, chunks: Chunk | Iterable[Chunk]) -> None:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        system.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    system.sync_folder(path.parent)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import signal
 import threading
 import time
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core import system
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.game import Game
 from shadowbox.core.imports import import_object
@@ -140,7 +140,7 @@ def ingest(
         except KeyboardInterrupt:
             writer.commit()
             raise
-    seconds, cpu_seconds = before.passed()
+    seconds, cpu_seconds = before.passed(alone=workers <= 1)
     store = Store(out)
     content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
     return {
@@ -154,7 +154,7 @@ def ingest(
         "frames": report.frames,
         "left_out": report.left_out,
         "bytes_per_frame": content / store.frames if store.frames else None,
-        "frames_per_cpu_s": report.frames / cpu_seconds,
+        "frames_per_cpu_s": report.frames / cpu_seconds if cpu_seconds else None,
         "cpu_seconds": cpu_seconds,
         "seconds": seconds,
         "workers": workers,
@@ -286,8 +286,7 @@ def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[
     if first is None:
         return
     yield from reads(job, first)  # what it imports and compiles, forked workers then have, too
-    # a forked child would inherit the locks of other threads; without any it starts at once
-    context = get_context("fork" if threading.active_count() == 1 else "spawn")
+    context = get_context(system.start_method(threading.active_count()))
     waiting: deque[tuple[Recording, Future[list[Read]] | None]] = deque()
     held = 0  # bytes of archive members among them
     with (
@@ -367,8 +366,10 @@ def _fetched(read: Read) -> Read:
     if not read.rows_at:
         return read
     assert read.episode is not None
-    rows = np.memmap(read.rows_at, read.episode.rows.dtype, mode="r")
-    os.unlink(read.rows_at)  # the mapping keeps the content
+    path, dtype = Path(read.rows_at), read.episode.rows.dtype
+    # a mapping keeps the content of a removed file, but Windows removes no file that is mapped
+    rows = np.fromfile(path, dtype) if system.WINDOWS else np.memmap(path, dtype, mode="r")
+    path.unlink()
     return replace(read, episode=replace(read.episode, rows=rows), rows_at="")
 
 
@@ -396,12 +397,13 @@ class _Clock:
     """Wall and CPU seconds of this process and of the workers that it waited for."""
 
     def __init__(self) -> None:
-        self._wall, self._cpu = time.monotonic(), self._spent()
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+        self._children = system.children_cpu_s()
 
-    def passed(self) -> tuple[float, float]:
-        return time.monotonic() - self._wall, self._spent() - self._cpu
-
-    @staticmethod
-    def _spent() -> float:
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children.ru_utime + children.ru_stime
+    def passed(self, *, alone: bool) -> tuple[float, float | None]:
+        """Seconds; those of the CPU are None where workers had a part that the system does not report."""
+        wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
+        children = system.children_cpu_s()
+        if children is None or self._children is None:
+            return wall, cpu if alone else None
+        return wall, cpu + children - self._children

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -18,11 +17,12 @@ from typing import Any, Self
 import numpy as np
 
 from shadowbox import __version__
+from shadowbox.core import system
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array, Schema, require_same
-from shadowbox.data import manifest as manifests
+from shadowbox.data import manifest
 from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
 from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
 from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
@@ -160,7 +160,7 @@ class Writer:
     def _open(
         self, schema: Schema, event_kinds: tuple[str, ...], made: Mapping[str, Any] | None
     ) -> Manifest:
-        if not (self.path / manifests.NAME).exists():
+        if not (self.path / manifest.NAME).exists():
             facts = {
                 "by": f"shadowbox {__version__}",
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -194,13 +194,13 @@ class Writer:
         return last_bytes < FOLD_BYTES and last_bytes + self._pending.nbytes <= self._shard_bytes
 
     def _publish(self) -> None:
-        if tuple(self._shards) == self._manifest.shards and (self.path / manifests.NAME).exists():
+        if tuple(self._shards) == self._manifest.shards and (self.path / manifest.NAME).exists():
             return
         fresh = self._manifest.with_shards(tuple(self._shards), self._next_shard)
         try:
-            manifests.write(self.path, fresh)
+            manifest.write(self.path, fresh)
         except OSError as error:
-            raise _not_written(self.path / manifests.NAME, error) from error
+            raise _not_written(self.path / manifest.NAME, error) from error
         self._manifest = fresh
         self._remove_unnamed_files()
 
@@ -213,7 +213,7 @@ class Writer:
         for path in self.path.iterdir():
             ours = path.name.endswith(".tmp") or path.name.partition(".")[2] in PARTS.values()
             if ours and path.name not in named:
-                path.unlink(missing_ok=True)
+                system.discard(path)  # where a reader has it open, a later writer removes it
 
 
 class _Pending:
@@ -311,19 +311,19 @@ class _Lock:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = open(folder / "writer.lock", "a+b", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise StoreError(f"{folder} cannot be written to: {error.strerror}") from error
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(self._file.fileno())
         except BlockingIOError:
             owner = self._owner() or "another process"
-            os.close(self._handle)
+            self._file.close()
             raise StoreLocked(
                 f"{folder} is being written to by {owner}; wait for it, or end it"
             ) from None
         except OSError as error:
-            os.close(self._handle)
+            self._file.close()
             raise StoreError(
                 f"{folder} cannot be locked: {error.strerror}; use a file system that can"
             ) from error
@@ -337,14 +337,16 @@ class _Lock:
 
     def release(self) -> None:
         self._write(b"")
-        os.close(self._handle)
+        system.unlock(self._file.fileno())
+        self._file.close()
 
     def _owner(self) -> str:
-        return os.pread(self._handle, 400, 0).decode(errors="replace").strip()
+        self._file.seek(0)
+        return self._file.read(400).decode(errors="replace").strip()
 
     def _write(self, text: bytes) -> None:
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text, 0)
+        self._file.truncate(0)
+        self._file.write(text)  # appends, so at the beginning
 
 
 def npy_chunks(arrays: list[Array], dtype: np.dtype[Any], length: int) -> list[memoryview]:

@@ -1,0 +1,254 @@
+"""Differences between operating systems: file locks, renames, memory, processor time, worker processes.
+
+`fcntl`, `resource` and `os.sysconf` exist on POSIX systems, `msvcrt` and `psapi` on Windows. Every
+other module asks here, and works where they are missing. A quantity that a system does not report
+is None, never a guess.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def _optional(name: str) -> Any:
+    """A module of the standard library, or None on a system that lacks it."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+_fcntl, _msvcrt, _resource = (_optional(name) for name in ("fcntl", "msvcrt", "resource"))
+
+WINDOWS = _fcntl is None and _msvcrt is not None
+STOP_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Ctrl-Break, on Windows alone
+    if hasattr(signal, name)
+)
+LOCKED_BYTE = 1 << 30  # far behind the text of a lock file: Windows lets no other process read it
+TRIES, PAUSE_S = 20, 0.05  # of a rename on Windows: one second in all
+IN_USE = "another program has it open: close that program and try again"
+
+log = logging.getLogger(__name__)
+
+# ---- files -----------------------------------------------------------------------------------------------------
+
+
+def lock(handle: int) -> None:
+    """Lock an open file for this process alone, or raise BlockingIOError where another one has it.
+
+    The system releases the lock of a process that dies. A file system without locks raises another
+    OSError.
+    """
+    if _fcntl is not None:
+        _fcntl.flock(handle, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    elif _msvcrt is not None:
+        try:
+            _on_locked_byte(handle, _msvcrt.LK_NBLCK)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EDEADLK):
+                raise BlockingIOError(errno.EAGAIN, "another process has locked it") from None
+            raise
+    else:
+        log.warning("this system has no file locks: a second writer would not be noticed")
+
+
+def unlock(handle: int) -> None:
+    """Release the lock of a file that is closed next: Windows may take its time otherwise."""
+    if WINDOWS:
+        _on_locked_byte(handle, _msvcrt.LK_UNLCK)
+
+
+def _on_locked_byte(handle: int, mode: int) -> None:
+    before = os.lseek(handle, 0, os.SEEK_CUR)
+    os.lseek(handle, LOCKED_BYTE, os.SEEK_SET)
+    try:
+        _msvcrt.locking(handle, mode, 1)
+    finally:
+        os.lseek(handle, before, os.SEEK_SET)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut; Windows offers nothing for it and does nothing."""
+    if WINDOWS:
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, in the place of a file of that name.
+
+    Windows refuses while any program has the target open, be it a virus scanner for a moment, so
+    the rename is tried for one second there.
+    """
+    for attempt in range(TRIES if WINDOWS else 1):
+        if attempt:
+            time.sleep(PAUSE_S)
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError as error:
+            refused = error
+    if WINDOWS:
+        raise PermissionError(refused.errno, IN_USE, str(target)) from refused
+    raise refused
+
+
+def discard(path: Path) -> bool:
+    """Remove a file that may be missing; False where Windows keeps it, because a program has it open."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if not WINDOWS:
+            raise
+        return False
+    return True
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; on a file system without hard links, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+# ---- memory and processors -------------------------------------------------------------------------------------
+
+
+def memory() -> int | None:
+    """Bytes of memory that this machine has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return _windows_memory()
+
+
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has held at a time."""
+    if _resource is None:
+        return _windows_peak_memory()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(_resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss) * unit
+
+
+def children_cpu_s() -> float | None:
+    """CPU seconds of the child processes that ended and were waited for; Windows does not say."""
+    if _resource is None:
+        return None
+    used = _resource.getrusage(_resource.RUSAGE_CHILDREN)
+    return float(used.ru_utime + used.ru_stime)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor by name, where the system says it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> set[str]:
+    """Instruction sets of the processor, as Linux names them; none where the system does not say."""
+    return set(_cpuinfo("flags").split())
+
+
+def _cpuinfo(name: str, path: Path = Path("/proc/cpuinfo")) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of kernel32."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 6),
+    )
+
+
+class _ProcessMemory(ctypes.Structure):
+    """PROCESS_MEMORY_COUNTERS of psapi."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("page_faults", ctypes.c_uint32),
+        ("peak", ctypes.c_size_t),
+        ("others", ctypes.c_size_t * 7),
+    )
+
+
+def _windows_memory() -> int | None:
+    found = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    kernel = _library("kernel32")
+    if kernel is None or not kernel.GlobalMemoryStatusEx(ctypes.byref(found)):
+        return None
+    return int(found.total)
+
+
+def _windows_peak_memory() -> int | None:
+    found = _ProcessMemory(length=ctypes.sizeof(_ProcessMemory))
+    kernel, psapi = _library("kernel32"), _library("psapi")
+    if kernel is None or psapi is None:
+        return None
+    kernel.GetCurrentProcess.restype = ctypes.c_void_p  # else its 64 bits are cut to 32
+    own = ctypes.c_void_p(kernel.GetCurrentProcess())
+    size = ctypes.c_uint32(found.length)
+    done = psapi.GetProcessMemoryInfo(own, ctypes.byref(found), size)
+    return int(found.peak) if done else None
+
+
+def _library(name: str) -> Any:
+    """A library of Windows, or None on another system."""
+    load = getattr(ctypes, "WinDLL", None)
+    return load(name) if load is not None else None
+
+
+# ---- processes and the terminal --------------------------------------------------------------------------------
+
+
+def start_method(threads: int) -> str:
+    """Start method of worker processes: `fork` on Linux from a process of one thread, else `spawn`.
+
+    A forked child would inherit the locks of other threads. On macOS system libraries break in
+    forked children, and Windows has no fork.
+    """
+    can_fork = sys.platform.startswith("linux") and hasattr(os, "fork")
+    return "fork" if can_fork and threads == 1 else "spawn"
+
+
+def write_any_letter() -> None:
+    """Let standard output and error replace a letter that their encoding lacks, instead of failing.
+
+    A pipe on Windows takes the letters of one alphabet only.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and (stream.encoding or "").lower() not in ("utf-8", "utf8"):
+            reconfigure(errors="replace")
