@@ -35,6 +35,8 @@ PALETTES = {
     },
 }
 SMOOTH = 2  # painted so many times larger, then shrunk: smooth edges
+GIF_COLORS = 128  # of the palette that all frames of a GIF share
+GIF_SAMPLES = 16  # frames that the palette is chosen from, evenly spread
 SOFT = "#7C7F83"
 DANGER = "#C62828"
 
@@ -65,7 +67,7 @@ def paint_frame(
     names: Sequence[str] = (),
     world: str = "",
 ) -> Array:
-    """A frame of a match as the viewer shows it: trails, rings, camera, the players' names, and DREAM where it is one."""
+    """Paint a frame of a match as the viewer shows it: trails, rings, camera and names; a dream says so."""
     return _picture(
         film.scene,
         film.row(frame),
@@ -85,12 +87,19 @@ def save(pixels: Array, path: Path) -> None:
 
 
 def save_gif(frames: Iterable[Array], path: Path, fps: float) -> None:
-    """Pictures as a GIF that plays at `fps` on the whole.
+    """Save pictures as a GIF that plays at `fps` on average and repeats forever.
 
-    Its clock ticks in hundredths of a second.
+    A frame of a GIF lasts a whole number of hundredths of a second, so durations alternate. All
+    frames share one palette and none is dithered, so that a still part stays still.
     """
     Image, _, _ = _pillow()
-    images = [Image.fromarray(pixels).quantize(64) for pixels in frames]
+    pictures = list(frames)
+    sample = np.concatenate(pictures[:: max(1, len(pictures) // GIF_SAMPLES)])
+    palette = Image.fromarray(sample).quantize(GIF_COLORS)
+    images = [
+        Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE)
+        for pixels in pictures
+    ]
     ticks = np.diff(np.round(np.arange(len(images) + 1) * 100 / fps)).astype(int)
     images[0].save(
         path, save_all=True, append_images=images[1:], duration=[int(t) * 10 for t in ticks], loop=0
