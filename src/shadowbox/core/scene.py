@@ -12,7 +12,8 @@ A scene is plain JSON:
     camera       {keep: [left, top, right, bottom], margin}: follow the shapes tagged `body`; `keep` never leaves the picture
 
     shape        {"shape": kind, attribute: value, ...}
-      rect, capsule  x, y (centre), w, h       circle  x, y, r       text  x, y, text, size
+      rect, capsule  x, y (centre), w, h       circle  x, y, r
+      text           x, y, text, size, align ("left", "right" of x; else centred)
       polygon        x, y, points [[dx, dy], ...]
       all            fill, line (colours: "#rrggbb" or a name of the painter's palette), width, alpha (0 .. 1), tag
       tag            "hitbox" can be hidden; "body" and "ring" also show in later rows (core/motion.py)
@@ -27,7 +28,7 @@ A scene is plain JSON:
       {"item": i}                          part i of the current element of `for`
       {"event": "value"}                   a member of the current event
       {"table": name, "at": [value, ...]}  look-up; an index beyond an end means the last entry
-      {"sum": [value, ...]}, {"product": [value, ...]}
+      {"sum": [value, ...]}, {"product": [value, ...]}, {"min": [value, ...]}, {"max": [value, ...]}
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ _SIZES = {
     "text": ("x", "y", "text", "size"),
 }
 _STYLES = ("fill", "line", "width", "alpha", "tag")
+_ALIGNED = ("left", "right")
 _LOOPS = ("shape", "each", "for", "on", "if")
 _HUD = ("pips", "number")
 MARKS = ("tick", "cross", "diamond", "ring", "square", "dot")
@@ -136,6 +138,10 @@ def _value(value: Any, scope: _Scope) -> Any:
         return sum(_value(part, scope) for part in value["sum"])
     if "product" in value:
         return np.prod([_value(part, scope) for part in value["product"]]).item()
+    if "min" in value:
+        return min(_value(part, scope) for part in value["min"])
+    if "max" in value:
+        return max(_value(part, scope) for part in value["max"])
     found = scope.scene["tables"][value["table"]]
     for index in value["at"]:
         found = found[min(int(_value(index, scope)), len(found) - 1)]
@@ -186,8 +192,10 @@ def _shape_problems(shape: Mapping[str, Any], scene: Scene, schema: Schema) -> I
     yield from (
         f"a {kind} has no '{name}'"
         for name in shape
-        if name not in (*_SIZES[kind], *_STYLES, *_LOOPS)
+        if name not in (*_SIZES[kind], *_STYLES, *_LOOPS, *(("align",) if kind == "text" else ()))
     )
+    if shape.get("align", "left") not in _ALIGNED:
+        yield f"align='{shape['align']}', known: {', '.join(_ALIGNED)}"
     if "each" in shape and shape["each"] not in {group.name for group in schema.groups}:
         yield f"each='{shape['each']}' is no group"
     if "on" in shape and shape["on"] not in scene.get("event_kinds", ()):
@@ -218,6 +226,8 @@ def _value_problems(
             if "on" not in shape or name not in (EVENT.names or ()):
                 yield f"no event member '{name}' here"
         case {"sum": list() as parts} | {"product": list() as parts}:
+            pass
+        case {"min": [_, *_] as parts} | {"max": [_, *_] as parts}:
             pass
         case {"table": str(name), "at": list() as parts}:
             if name not in scene.get("tables", {}):

@@ -42,7 +42,7 @@ function paintShape(context, shape, palette, pixel) {
     if (!fill) return;
     context.fillStyle = fill;
     context.font = `600 ${shape.size}px system-ui, sans-serif`;
-    context.textAlign = "center";
+    context.textAlign = shape.align ?? "center";
     context.textBaseline = "middle";
     context.fillText(words(shape.text), shape.x, shape.y);
     return;

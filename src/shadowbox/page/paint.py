@@ -163,9 +163,9 @@ def _paint_shape(
         draw.polygon(points, fill=fill, outline=line, width=max(stroke, 1))
         return
     if shape["shape"] == "text":
-        draw.text(
-            (x, y), _words(shape["text"]), fill=fill, anchor="mm", font=_font(shape["size"] * scale)
-        )
+        anchor = {"left": "lm", "right": "rm"}.get(shape.get("align", ""), "mm")
+        font = _font(shape["size"] * scale)
+        draw.text((x, y), _words(shape["text"]), fill=fill, anchor=anchor, font=font)
         return
     if shape["shape"] == "circle":
         half_w = half_h = shape["r"] * scale
@@ -188,7 +188,7 @@ def _paint_shape(
 
 def _words(value: Any) -> str:
     """A number as short as it can be read, anything else as it is."""
-    return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
+    return f"{round(value, 2) + 0.0:g}" if isinstance(value, float) else str(value)  # never -0
 
 
 def _font(size: float) -> Any:
@@ -219,7 +219,10 @@ def _paint_hud(
             )
             y += 2.2 * unit
         for entry in scene.get("hud", ()):
-            value = columns[entry["field"]][player].item()
+            values = columns[entry["field"]]
+            if player >= len(values):
+                continue  # a game of one player
+            value = values[player].item()
             if entry["as"] == "pips":
                 for i in range(int(entry.get("of", value))):
                     x = edge + sign * (i * 1.4 + 0.5) * unit

@@ -56,6 +56,8 @@ function value(given, scope) {
   if ("event" in given) return scope.event[given.event];
   if ("sum" in given) return given.sum.reduce((total, part) => total + Number(value(part, scope)), 0);
   if ("product" in given) return given.product.reduce((total, part) => total * Number(value(part, scope)), 1);
+  if ("min" in given) return Math.min(...given.min.map((part) => Number(value(part, scope))));
+  if ("max" in given) return Math.max(...given.max.map((part) => Number(value(part, scope))));
   return given.at.reduce(
     (found, index) => found.at(Math.min(Math.trunc(Number(value(index, scope))), found.length - 1)),
     scope.scene.tables[given.table],
