@@ -12,10 +12,10 @@ import torch
 from apprentice import Wrapped, config, make_store, make_task, run, same, stop_at, weights
 from torch import nn
 
+from shadowbox.core import system
 from shadowbox.errors import UsageError
 from shadowbox.train import console as consoles
-from shadowbox.train import distributed as parallel
-from shadowbox.train import schedule
+from shadowbox.train import distributed, schedule
 from shadowbox.train.console import Console
 from shadowbox.train.log import read_lines
 from shadowbox.train.protocols import Updater
@@ -33,14 +33,14 @@ def test_rates():
     Short runs warm up less.
     """
     settings = config(steps=100, warmup=10, lr=1.0, final_lr=0.1)
-    rates = [schedule.rate(settings, step, 100) for step in range(100)]
+    rates = [schedule.learning_rate(settings, step, 100) for step in range(100)]
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert rates[10] == 1.0
     assert rates[99] == pytest.approx(0.1)
     middle = 0.1 + 0.9 * (1 + math.cos(math.pi * 45 / 89)) / 2
     assert rates[55] == pytest.approx(middle)
     assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
-    assert schedule.rate(settings, 0, 1) > 0
+    assert schedule.learning_rate(settings, 0, 1) > 0
 
 
 def test_what_does_not_decay():
@@ -48,7 +48,7 @@ def test_what_does_not_decay():
     model = nn.ModuleDict(
         {"table": nn.Embedding(5, 4), "map": nn.Linear(4, 4), "norm": nn.LayerNorm(4)}
     )
-    decays, stays = schedule.optimiser(
+    decays, stays = schedule.build_optimizer(
         model, config(weight_decay=0.3), torch.device("cpu")
     ).param_groups
     assert [id(p) for p in decays["params"]] == [id(model["map"].weight)]
@@ -62,7 +62,7 @@ def test_the_average_follows():
     Swapping twice changes nothing.
     """
     model = nn.Linear(1, 1, bias=False)
-    average = schedule.Average(model, 0.5)
+    average = schedule.WeightAverage(model, 0.5)
     nn.init.constant_(model.weight, 4.0)
     expected = float(average.weights()["weight"])
     for seen in range(1, 6):
@@ -87,14 +87,16 @@ def test_bf16_is_for_hardware_that_has_it(monkeypatch):
         ({"amx_bf16"}, True),
         ({"avx512_bf16"}, True),
     ):
-        monkeypatch.setattr(parallel, "cpu_flags", lambda flags=flags: flags)
-        assert parallel.computes_bf16(device) == able
-        assert not isinstance(parallel.autocast(config(), device), torch.autocast)
+        monkeypatch.setattr(system, "processor_flags", lambda flags=flags: flags)
+        assert distributed.computes_bf16(device) == able
+        assert not isinstance(distributed.autocast(config(), device), torch.autocast)
         if able:
-            assert isinstance(parallel.autocast(config(precision="bf16"), device), torch.autocast)
+            assert isinstance(
+                distributed.autocast(config(precision="bf16"), device), torch.autocast
+            )
         else:
             with pytest.raises(UsageError, match="does not compute it in hardware"):
-                parallel.autocast(config(precision="bf16"), device)
+                distributed.autocast(config(precision="bf16"), device)
 
 
 def test_flags_of_a_processor(tmp_path):
@@ -102,12 +104,12 @@ def test_flags_of_a_processor(tmp_path):
     (tmp_path / "cpuinfo").write_text(
         "model name\t: x\nflags\t\t: fpu avx2 amx_bf16\n\nflags\t\t: other\n"
     )
-    assert parallel.cpu_flags(tmp_path / "cpuinfo") == {"fpu", "avx2", "amx_bf16"}
-    assert parallel.cpu_flags(tmp_path / "nothing") == set()
+    assert system.processor_flags(tmp_path / "cpuinfo") == {"fpu", "avx2", "amx_bf16"}
+    assert system.processor_flags(tmp_path / "nothing") == set()
 
 
 @pytest.mark.skipif(
-    not parallel.computes_bf16(torch.device("cpu")), reason="this processor has no bf16"
+    not distributed.computes_bf16(torch.device("cpu")), reason="this processor has no bf16"
 )
 def test_a_run_in_bf16(store, tmp_path):
     """Where the hardware has it, a run in bf16 learns and keeps its weights in f32."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core import system
 from shadowbox.core.encoding import Encoding
 from shadowbox.core.episode import Episode
 from shadowbox.core.fields import Choice, Flag
@@ -107,9 +108,7 @@ def _rate(run: Iterator[int], steps: int) -> float:
 
 
 def _has_amx() -> bool:
-    from shadowbox.train.distributed import cpu_flags
-
-    return "amx_bf16" in cpu_flags()
+    return "amx_bf16" in system.processor_flags()
 
 
 # ---- a store of nobody's matches -------------------------------------------------------------------------------
@@ -176,11 +175,11 @@ def _ours(
     """One step of the loop's work after another; yields its targets."""
     import torch
 
-    from shadowbox.train.schedule import optimiser
+    from shadowbox.train.schedule import build_optimizer
 
     config, task = _task(store, preset, batch, encoding, answers)
     device = torch.device("cpu")
-    adam = optimiser(task.model.train(), config, device)
+    adam = build_optimizer(task.model.train(), config, device)
     for examples in task.source(batch, 0, 1):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             loss, _ = task.learner.loss(task.model, task.learner.put(examples, device))

@@ -80,7 +80,7 @@ def _as_text(facts: dict[str, Any], brief: bool) -> str:
             ["column", "kind", "unit", "min", "mean", "max", "zeros", "invalid", "note"],
             [
                 [key, c["kind"], c["unit"], *(number(c[name]) for name in ("min", "mean", "max")), share(c["zeros"]),
-                 share(c["invalid"]), audits.note(c)]
+                 share(c["invalid"]), audits.column_notes(c)]
                 for key, c in facts["columns"].items()
             ],
             left=3,
@@ -106,7 +106,7 @@ def _as_text(facts: dict[str, Any], brief: bool) -> str:
                 name,
                 facts["baselines"]["metric"][facts["columns"][key]["kind"]],
                 number(score["value"]),
-                audits.span(score),
+                audits.value_range(score),
             ]
             for key, named in facts["baselines"]["columns"].items()
             for name, score in named.items()
@@ -128,10 +128,12 @@ def _as_text(facts: dict[str, Any], brief: bool) -> str:
 def _summary(facts: dict[str, Any]) -> str:
     sides = ", ".join(f"{side} {counts['episodes']}" for side, counts in facts["split"].items())
     copies = sum(len(group) - 1 for group in facts["duplicates"])
-    fits = "fits" if facts["memory"]["fits"] else "does not fit"
+    fits = {True: "fits into this machine", False: "does not fit into this machine"}.get(
+        facts["memory"]["fits"], "on a machine whose memory is not known"
+    )
     lines = [
         f"split by episode: {sides}",
-        f"memory: {size(facts['memory']['bytes'])} when cached, {fits} into this machine",
+        f"memory: {size(facts['memory']['bytes'])} when cached, {fits}",
         "duplicates: "
         + ("none" if not copies else f"{copies} episodes, first {facts['duplicates'][0]}"),
         f"{facts['store']}: {facts['episodes']:,} episodes, {facts['frames']:,} frames of {facts['game']}, "

@@ -133,6 +133,7 @@ def _say(facts: dict[str, Any]) -> None:
             )
         print(table(["rejected because", "files"], rows))
         print()
+    rate = facts["frames_per_cpu_s"]
     resumed = f", {facts['resumed']:,} were there" if facts["resumed"] else ""
     for name, count in facts["left_out"].items():
         if count:
@@ -140,5 +141,5 @@ def _say(facts: dict[str, Any]) -> None:
     print(
         f"{facts['store']}: {facts['accepted']:,} of {facts['files']:,} recordings came in{resumed}: "
         f"{facts['episodes']:,} episodes, {facts['frames']:,} frames, {number(facts['bytes_per_frame'])} bytes a frame, "
-        f"{number(int(facts['frames_per_cpu_s']))} frames per CPU-second"
+        f"{number(rate and int(rate))} frames per CPU-second"
     )

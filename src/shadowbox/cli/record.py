@@ -55,14 +55,14 @@ def record(
             )
         _record_gym(game.removeprefix("gym:"), p0, matches, out, seed, as_json)
         return
-    from shadowbox.collect.matches import Pairing, read_mix
+    from shadowbox.collect.matches import Pairing, read_pairings
     from shadowbox.collect.matches import record as play_and_store
 
     played = load(game)
     if mix is not None:
         if p0 or p1:
             raise UsageError("give either --mix or --p0 and --p1")
-        pairings = read_mix(mix, matches)
+        pairings = read_pairings(mix, matches)
     elif p0 and p1:
         pairings = [Pairing(p0, p1, matches)]
     else:
@@ -73,7 +73,7 @@ def record(
     with progress("playing") as update:
         options = {} if stage is None else {"stage": stage}
         facts = play_and_store(played, pairings, out, seed=seed, options=options, progress=update)
-    facts["frames_per_cpu_s"] = facts["frames"] / (time.process_time() - began)
+    facts["frames_per_cpu_s"] = _rate(facts["frames"], began)
     if as_json:
         emit(facts)
     else:
@@ -83,18 +83,23 @@ def record(
 def _record_gym(
     env_id: str, policy: str | None, episodes: int, out: Path, seed: int, as_json: bool
 ) -> None:
-    from shadowbox.collect.gym import record as play_and_store
+    from shadowbox.collect.gym import record_gym as play_and_store
 
     began = time.process_time()
     with progress("playing") as update:
         facts = play_and_store(
             env_id, out, episodes=episodes, seed=seed, policy=policy, progress=update
         )
-    facts["frames_per_cpu_s"] = facts["frames"] / (time.process_time() - began)
+    facts["frames_per_cpu_s"] = _rate(facts["frames"], began)
     if as_json:
         emit(facts)
     else:
         _say_total(facts)
+
+
+def _rate(frames: int, began: float) -> float:
+    """Frames per CPU-second; the clock of Windows has steps of 16 ms and may not have moved."""
+    return frames / max(time.process_time() - began, 1e-3)
 
 
 def _say(facts: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; a bool
 }
 
 
-class Declared(Protocol):
+class _SchemaLike(Protocol):
     """What of a schema is looked at here."""
 
     @property
@@ -59,7 +59,7 @@ def _wrongly_typed(declared: Any) -> Iterable[str]:
             yield f"{attribute.name}={repr(value)[:60]}, it is {'None or ' if optional else ''}{words}"
 
 
-def problems(schema: Declared) -> Iterable[str]:
+def schema_problems(schema: _SchemaLike) -> Iterable[str]:
     """Everything that is wrong with a declaration, in words.
 
     What has the wrong type is not looked at further.
@@ -72,7 +72,7 @@ def problems(schema: Declared) -> Iterable[str]:
     yield from wrong or _wrong_values(schema)
 
 
-def _wrong_values(schema: Declared) -> Iterable[str]:
+def _wrong_values(schema: _SchemaLike) -> Iterable[str]:
     if not schema.fps > 0:
         yield f"fps is {schema.fps}, it must be positive"
     if schema.players < 1:

@@ -1,7 +1,7 @@
 """Named encodings: what a model is shown of a frame, as a fixed row of numbers and categories, derived from the one schema.
 
-A schema says what is stored; an encoding is a frozen, typed selection over it. Each `Number` (one
-float) and `Category` (one integer with a vocabulary) reads a column or derives its value from
+A schema says what is stored; an encoding is a frozen, typed selection over it. Each `NumberInput` (one
+float) and `CategoryInput` (one integer with a vocabulary) reads a column or derives its value from
 several; nothing is ever stored again for another encoding. The same arithmetic runs on NumPy arrays
 and on torch tensors: `xp` is the module, `numpy` or `torch`.
 
@@ -36,7 +36,7 @@ Read = str | Callable[[Mapping[str, Values], Any], Values]
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberInput:
     """One float of each player: what it reads, times `scale`, plus `shift`.
 
     `target`: whether a world model predicts it, as its next value or as the change to it. `edge`:
@@ -66,7 +66,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Category:
+class CategoryInput:
     """One integer of each player (or of the frame), clipped to 0 ..
 
     N - 1; `embed` is the width of its embedding.
@@ -94,12 +94,12 @@ class Encoding:
 
     name: str
     players: int
-    numbers: tuple[Number, ...]
-    categories: tuple[Category, ...]
-    shared: tuple[Category, ...] = ()
+    numbers: tuple[NumberInput, ...]
+    categories: tuple[CategoryInput, ...]
+    shared: tuple[CategoryInput, ...] = ()
     order: tuple[str, ...] = ()
     # of the controls that lead to the next row, for a world model
-    conditions: tuple[Number, ...] = ()
+    conditions: tuple[NumberInput, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     # ---- how wide it is ----------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Encoding:
         return self.players * sum(category.target for category in self.categories)
 
     @cached_property
-    def vocabularies(self) -> tuple[Category, ...]:
+    def vocabularies(self) -> tuple[CategoryInput, ...]:
         """The category of each column of `ints`."""
         return self.categories * self.players + self.shared
 
@@ -215,7 +215,7 @@ class Encoding:
 
     def require(self, schema: Schema) -> None:
         """Refuse a schema that lacks a column that is read by name, or has another number of players."""
-        parts: Iterable[Number | Category] = (
+        parts: Iterable[NumberInput | CategoryInput] = (
             *self.numbers,
             *self.categories,
             *self.shared,
@@ -234,7 +234,7 @@ class Encoding:
             )
 
     @cached_property
-    def _blocks(self) -> tuple[tuple[Number, ...], ...]:
+    def _blocks(self) -> tuple[tuple[NumberInput, ...], ...]:
         """The predicted numbers, block by block."""
         chosen = (
             tuple(n for n in self.numbers if n.block == block and n.target != "no")

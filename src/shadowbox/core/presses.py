@@ -80,7 +80,7 @@ def stretches(down: Array) -> list[tuple[int, int]]:
     return list(zip(begin.tolist(), (begin + holds(down)).tolist(), strict=True))
 
 
-class Matching(NamedTuple):
+class _Matching(NamedTuple):
     """How many presses of two sequences are the same, and how many each has."""
 
     hits: int
@@ -94,14 +94,14 @@ class Matching(NamedTuple):
         return 2 * self.hits / both if both else float("nan")
 
 
-def match(truth: Array, guess: Array, tolerance: int = 0) -> Matching:
+def match(truth: Array, guess: Array, tolerance: int = 0) -> _Matching:
     """Pair presses that begin at most `tolerance` frames apart, one to one: bool [T], bool [T].
 
     Going through both in order and taking the earliest that fits pairs as many as can be paired.
     """
     true_at, guess_at = np.flatnonzero(truth), np.flatnonzero(guess)
     if tolerance == 0:
-        return Matching(int(np.count_nonzero(truth & guess)), len(true_at), len(guess_at))
+        return _Matching(int(np.count_nonzero(truth & guess)), len(true_at), len(guess_at))
     hits, at, other = 0, 0, 0
     while at < len(true_at) and other < len(guess_at):
         offset = int(guess_at[other] - true_at[at])
@@ -111,7 +111,7 @@ def match(truth: Array, guess: Array, tolerance: int = 0) -> Matching:
             other += 1
         else:
             at += 1
-    return Matching(hits, len(true_at), len(guess_at))
+    return _Matching(hits, len(true_at), len(guess_at))
 
 
 def nearest(truth: Array, guess: Array, reach: int) -> Array:

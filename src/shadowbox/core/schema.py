@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.core.declaration import problems
+from shadowbox.core.declaration import schema_problems
 from shadowbox.core.fields import (
     KINDS,
     Array,
@@ -78,7 +78,7 @@ class Schema:
     def __post_init__(self) -> None:
         if self.players == 0:
             object.__setattr__(self, "players", self.controls.slots)
-        if found := list(problems(self)):
+        if found := list(schema_problems(self)):
             raise SchemaError(f"schema '{self.name}': " + "; ".join(found))
 
     # ---- columns -----------------------------------------------------------------------------------------------

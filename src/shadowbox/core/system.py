@@ -37,6 +37,7 @@ STOP_SIGNALS = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Ctrl-Break, on Windows alone
     if hasattr(signal, name)
 )
+CPUINFO = Path("/proc/cpuinfo")
 LOCKED_BYTE = 1 << 30  # far behind the text of a lock file: Windows lets no other process read it
 TRIES, PAUSE_S = 20, 0.05  # of a rename on Windows: one second in all
 IN_USE = "another program has it open: close that program and try again"
@@ -166,15 +167,15 @@ def cores() -> int:
 
 def processor() -> str:
     """The processor by name, where the system says it."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    return _first("model name", CPUINFO) or platform.processor() or platform.machine()
 
 
-def processor_flags() -> set[str]:
+def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:
     """Instruction sets of the processor, as Linux names them; none where the system does not say."""
-    return set(_cpuinfo("flags").split())
+    return set(_first("flags", cpuinfo).split())
 
 
-def _cpuinfo(name: str, path: Path = Path("/proc/cpuinfo")) -> str:
+def _first(name: str, path: Path) -> str:
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from shadowbox.core import baselines
+from shadowbox.core import baselines, system
 from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
 from shadowbox.core.stats import bootstrap_ratio
 from shadowbox.data.split import SIDES, Split
@@ -92,7 +91,7 @@ def duplicates(store: Store) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class Rows:
+class AuditRows:
     """Whole episodes one after another: columns [R, slots], `starts` [E] their first rows, `valid` [E, columns]."""
 
     schema: Schema
@@ -142,7 +141,7 @@ class Rows:
         return decided if occupied is None else decided & occupied & np.roll(occupied, -1, axis=0)
 
 
-def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[Rows]:
+def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[AuditRows]:
     """The episodes unpacked, as many whole ones at a time as `rows` allows (one at least)."""
     waiting: list[int] = []
     total = 0
@@ -156,13 +155,13 @@ def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[Rows
         yield _unpacked(store, waiting)
 
 
-def _unpacked(store: Store, episodes: list[int]) -> Rows:
+def _unpacked(store: Store, episodes: list[int]) -> AuditRows:
     packed = np.concatenate([store.rows_of(number) for number in episodes])
     starts = np.cumsum([0] + [int(store.lengths[number]) for number in episodes])[:-1]
     absent = np.unpackbits(store.index["absent"][episodes], axis=-1, bitorder="little")[
         :, : len(store.schema.columns)
     ]
-    return Rows(store.schema, store.schema.unpack(packed), starts, absent == 0)
+    return AuditRows(store.schema, store.schema.unpack(packed), starts, absent == 0)
 
 
 # ---- fields ----------------------------------------------------------------------------------------------------
@@ -221,7 +220,7 @@ class _Presses:
     begun: list[Array] = field(default_factory=list)
     frames: list[Array] = field(default_factory=list)
 
-    def add(self, key: str, block: Rows) -> None:
+    def add(self, key: str, block: AuditRows) -> None:
         values = block.columns[key]
         decided = np.broadcast_to(block.decided()[:, None], values.shape)
         occupied = block.occupied(key)
@@ -287,7 +286,7 @@ def free_scores(store: Store) -> dict[str, Any]:
     }
 
 
-def _one_ahead(block: Rows, key: str, table: baselines.LookupTable | None) -> dict[str, Array]:
+def _one_ahead(block: AuditRows, key: str, table: baselines.LookupTable | None) -> dict[str, Array]:
     """Error (reals) or being right (others) of each baseline for row t + 1, standing at t: [R, slots]."""
     values, field = block.columns[key], block.schema.columns[key].field
     following = np.roll(values, -1, axis=0)
@@ -307,7 +306,7 @@ def _one_ahead(block: Rows, key: str, table: baselines.LookupTable | None) -> di
     return {name: guess == following for name, guess in given.items()}
 
 
-def _tables(schema: Schema, rows: Rows) -> dict[str, baselines.LookupTable]:
+def _tables(schema: Schema, rows: AuditRows) -> dict[str, baselines.LookupTable]:
     """A look-up table for each predicted column, keyed by the choices and flags of its own group.
 
     Reals: the change.
@@ -398,20 +397,21 @@ def _event_counts(store: Store) -> dict[str, int]:
 def _memory(store: Store) -> dict[str, Any]:
     """Bytes that the rows take when all of them are cached, and whether this machine has them."""
     needed = store.manifest.rows * store.schema.row_dtype.itemsize
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"bytes": needed, "machine_bytes": available, "fits": needed < 0.8 * available}
+    available = system.memory()
+    fits = None if available is None else needed < 0.8 * available
+    return {"bytes": needed, "machine_bytes": available, "fits": fits}
 
 
 # ---- in words --------------------------------------------------------------------------------------------------
 
 
-def note(summary: dict[str, Any]) -> str:
+def column_notes(summary: dict[str, Any]) -> str:
     """What stands out in a column."""
     if summary["min"] is None:
         return "absent"
     return "dead: always 0" if summary["dead"] else "constant" if summary["constant"] else ""
 
 
-def span(score: dict[str, float | None]) -> str:
+def value_range(score: dict[str, float | None]) -> str:
     """An interval as text, empty where one episode allows none."""
     return "" if score["low"] is None else f"{score['low']:.4g} .. {score['high']:.4g}"

@@ -28,7 +28,7 @@ from shadowbox.core.episode import Episode, check
 from shadowbox.core.game import Game
 from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Schema
-from shadowbox.data.recordings import LARGEST, Recording, find, recordings
+from shadowbox.data.recordings import LARGEST, Recording, find_recordings, recordings
 from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer, episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, ShadowboxError, UsageError
@@ -43,7 +43,7 @@ AHEAD = 16  # recordings that wait for each worker, so that none is idle while a
 
 
 @dataclass(frozen=True)
-class Packed:
+class _PackedEpisode:
     """An episode as the store keeps it."""
 
     rows: Array
@@ -54,18 +54,18 @@ class Packed:
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadRecording:
     """What became of a recording or a part of it: an episode, or why there is none, or that the store has it already."""
 
     name: str
-    episode: Packed | None = None
+    episode: _PackedEpisode | None = None
     refused: str = ""
     known: bool = False
     rows_at: str = ""  # on its way from a worker: the file that holds the episode's rows
 
 
 @dataclass(frozen=True)
-class Job:
+class _Job:
     """All that a worker needs to know. `known`: sources that the store has already."""
 
     schema: Schema
@@ -81,7 +81,7 @@ class Job:
 
 
 @dataclass
-class Report:
+class _IngestReport:
     """What was done, as it grows."""
 
     files: int = 0
@@ -118,15 +118,15 @@ def ingest(
             f"{game.name} has no recordings to read; `shadowbox record {game.name}` makes some"
         )
     options = dict(options or {})
-    files = find(paths, game.reader_endings)
+    files = find_recordings(paths, game.reader_endings)
     before = _Clock()
     made = {**game.made, "ingest": {"game": game.name, "options": options}}
-    report = Report()
+    report = _IngestReport()
     with Writer(
         out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES
     ) as writer:
         seen = _seen(out) if writer.episodes else {}
-        job = Job(
+        job = _Job(
             game.schema,
             game.event_kinds,
             game.reader,
@@ -162,7 +162,7 @@ def ingest(
 
 
 def _take_in(
-    results: Iterator[Read], writer: Writer, seen: dict[bytes, str], report: Report
+    results: Iterator[ReadRecording], writer: Writer, seen: dict[bytes, str], report: _IngestReport
 ) -> None:
     """Write what was read, in order, each content once."""
     committed = time.monotonic()
@@ -186,7 +186,7 @@ def _take_in(
             committed = time.monotonic()
 
 
-def _add(episode: Packed, writer: Writer, report: Report) -> None:
+def _add(episode: _PackedEpisode, writer: Writer, report: _IngestReport) -> None:
     writer.add_packed(episode.rows, episode.events, episode.meta, episode.absent, episode.digest)
     report.episodes += 1
     report.frames += len(episode.rows) - 1
@@ -197,38 +197,44 @@ def _add(episode: Packed, writer: Writer, report: Report) -> None:
 # ---- one recording ---------------------------------------------------------------------------------------------
 
 
-def reads(job: Job, recording: Recording) -> Iterator[Read]:
+def read_recordings(job: _Job, recording: Recording) -> Iterator[ReadRecording]:
     """A recording, read, checked and packed, an episode at a time.
 
     Whatever is wrong with it is said and not raised.
     """
     name, number = recording.name, 0
     if recording.refused:
-        yield Read(name, refused=recording.refused)
+        yield ReadRecording(name, refused=recording.refused)
         return
     try:
         content, source = _opened(recording)
         if source in job.known:
-            yield Read(name, known=True)
+            yield ReadRecording(name, known=True)
             return
         for episode in job.function()(content, name, **job.options):
             part = episode.meta.get("part")
             try:
-                yield Read(name, pack(job, episode, source if part is None else f"{source}#{part}"))
+                yield ReadRecording(
+                    name, pack(job, episode, source if part is None else f"{source}#{part}")
+                )
             except EpisodeError as error:
-                yield Read(name, refused=str(error) if part is None else f"part {part}: {error}")
+                yield ReadRecording(
+                    name, refused=str(error) if part is None else f"part {part}: {error}"
+                )
             number += 1
         if not number:
-            yield Read(name, refused="nothing of it is wanted")
+            yield ReadRecording(name, refused="nothing of it is wanted")
     except RecordingError as error:
-        yield Read(name, refused=str(error).removeprefix(f"{name}: "))
+        yield ReadRecording(name, refused=str(error).removeprefix(f"{name}: "))
     except OSError as error:
-        yield Read(name, refused=f"it cannot be read: {error.strerror}")
+        yield ReadRecording(name, refused=f"it cannot be read: {error.strerror}")
     except UsageError:
         raise
     # whatever a stranger's file brings to light must not end the work on the others
     except Exception as error:
-        yield Read(name, refused=f"an error of Shadowbox itself: {type(error).__name__}: {error}")
+        yield ReadRecording(
+            name, refused=f"an error of Shadowbox itself: {type(error).__name__}: {error}"
+        )
 
 
 def _opened(recording: Recording) -> tuple[Path | bytes, str]:
@@ -244,12 +250,12 @@ def _opened(recording: Recording) -> tuple[Path | bytes, str]:
     return content, f"blake2b:{digest}"
 
 
-def pack(job: Job, episode: Episode, source: str) -> Packed:
+def pack(job: _Job, episode: Episode, source: str) -> _PackedEpisode:
     """Check an episode and bring it into the form in which it is stored."""
     check(episode, job.schema, "it", job.event_kinds)
     absent = np.packbits(~episode.valid(job.schema), bitorder="little")
     rows = job.schema.pack(episode.columns)
-    return Packed(
+    return _PackedEpisode(
         rows,
         episode.events,
         {**episode.meta, "source": source},
@@ -262,8 +268,12 @@ def pack(job: Job, episode: Episode, source: str) -> Packed:
 
 
 def _all_read(
-    job: Job, files: Sequence[Path], endings: Sequence[str], workers: int, progress: Progress | None
-) -> Iterator[Read]:
+    job: _Job,
+    files: Sequence[Path],
+    endings: Sequence[str],
+    workers: int,
+    progress: Progress | None,
+) -> Iterator[ReadRecording]:
     """Every recording of every file, in order."""
     done = 0
 
@@ -273,21 +283,23 @@ def _all_read(
             yield from recordings(path, endings)
             done += 1
 
-    here = (read for recording in tasks() for read in reads(job, recording))
+    here = (read for recording in tasks() for read in read_recordings(job, recording))
     for read in here if workers <= 1 else _in_several(job, tasks(), workers):
         yield read
         if progress:
             progress(done, len(files))
 
 
-def _in_several(job: Job, tasks: Iterator[Recording], workers: int) -> Iterator[Read]:
+def _in_several(job: _Job, tasks: Iterator[Recording], workers: int) -> Iterator[ReadRecording]:
     """The same reads in the same order; a bounded number of recordings is under way at a time."""
     first = next(tasks, None)
     if first is None:
         return
-    yield from reads(job, first)  # what it imports and compiles, forked workers then have, too
+    yield from read_recordings(
+        job, first
+    )  # what it imports and compiles, forked workers then have, too
     context = get_context(system.start_method(threading.active_count()))
-    waiting: deque[tuple[Recording, Future[list[Read]] | None]] = deque()
+    waiting: deque[tuple[Recording, Future[list[ReadRecording]] | None]] = deque()
     held = 0  # bytes of archive members among them
     with (
         TemporaryDirectory(prefix="shadowbox-") as desk,
@@ -321,16 +333,18 @@ def _bytes_in(recording: Recording) -> int:
     return len(recording.content) if isinstance(recording.content, bytes) else 0
 
 
-def _finished(job: Job, recording: Recording, read: Future[list[Read]] | None) -> Iterator[Read]:
+def _finished(
+    job: _Job, recording: Recording, read: Future[list[ReadRecording]] | None
+) -> Iterator[ReadRecording]:
     """What a worker read; a large file is read here, an episode at a time."""
-    return reads(job, recording) if read is None else map(_fetched, read.result())
+    return read_recordings(job, recording) if read is None else map(_fetched, read.result())
 
 
 # of this worker process: what to do, and where to lay down what was made
-_WORKER: tuple[Job, Path] | None = None
+_WORKER: tuple[_Job, Path] | None = None
 
 
-def _begin(job: Job, desk: Path) -> None:
+def _begin(job: _Job, desk: Path) -> None:
     global _WORKER
     _WORKER = job, desk
     # Ctrl-C is for the parent, which stores what was read
@@ -346,13 +360,13 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _read_in_worker(recording: Recording) -> list[Read]:
+def _read_in_worker(recording: Recording) -> list[ReadRecording]:
     assert _WORKER is not None
     job, desk = _WORKER
-    return [_laid_down(read, desk) for read in reads(job, recording)]
+    return [_laid_down(read, desk) for read in read_recordings(job, recording)]
 
 
-def _laid_down(read: Read, desk: Path) -> Read:
+def _laid_down(read: ReadRecording, desk: Path) -> ReadRecording:
     """Rows go through a file that is mapped and not through a pipe, which would copy them five times."""
     if read.episode is None or read.episode.rows.nbytes < WORTH_A_FILE:
         return read
@@ -362,7 +376,7 @@ def _laid_down(read: Read, desk: Path) -> Read:
     return replace(read, episode=replace(read.episode, rows=read.episode.rows[:0]), rows_at=path)
 
 
-def _fetched(read: Read) -> Read:
+def _fetched(read: ReadRecording) -> ReadRecording:
     if not read.rows_at:
         return read
     assert read.episode is not None

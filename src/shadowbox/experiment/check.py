@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shadowbox.cards import card as cards
-from shadowbox.cards import signatures as signing
-from shadowbox.cards.card import Card, Reading
+from shadowbox.cards import signatures
+from shadowbox.cards.card import Card, ParsedCard
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import Mistake
 from shadowbox.cards.front_matter import Path as Place
-from shadowbox.cards.rules import grammar as rules
-from shadowbox.cards.rules.conditions import COMPARISONS, Compare
-from shadowbox.cards.rules.guard import Guard
+from shadowbox.cards.rules import grammar
+from shadowbox.cards.rules.conditions import COMPARISONS, Comparison
+from shadowbox.cards.rules.monitor import RuleMonitor
+from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError, did_you_mean
-from shadowbox.experiment import dataset as source
-from shadowbox.experiment import estimate as estimates
-from shadowbox.experiment import feasibility as reach
-from shadowbox.experiment import prices, settings
-from shadowbox.learners.registry import WAYS, Grade, Outline, Plan, way
-from shadowbox.train import runs as prior
+from shadowbox.experiment import dataset, estimate, feasibility, prices, settings
+from shadowbox.learners.registry import LEARNERS, MetricInfo, ModelSummary, RunSpec, learner_spec
+from shadowbox.train import runs
 
 TYPED_FACTS = (
     "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",
@@ -36,14 +33,14 @@ OF_DATA = frozenset(TYPED_FACTS) - {"steps"}
 
 
 @dataclass
-class Checked:
+class CheckedCard:
     """A card, what is wrong with it, and what is so."""
 
     file: CardFile
     card: Card
     mistakes: list[Mistake]
     facts: dict[str, Any] = field(default_factory=dict)
-    settled: settings.Settings | None = None
+    settled: settings.RunSettings | None = None
 
     @property
     def good(self) -> bool:
@@ -51,19 +48,21 @@ class Checked:
         return not self.mistakes
 
 
-def check(path: Path, games: settings.Games, changes: Mapping[str, Any] | None = None) -> Checked:
+def check_card(
+    path: Path, games: settings.Games, changes: Mapping[str, Any] | None = None
+) -> CheckedCard:
     """Read a card, build its model without memory, open its data's manifest, and compare everything that can be."""
     file = CardFile.read(path)
-    reading = cards.read(file, changes)
+    reading = cards.read_card(file, changes)
     case = _Case(file, reading, games)
     mistakes = [*reading.mistakes, *case.mistakes()]
-    return Checked(file, reading.card, sorted(set(mistakes)), case.facts, case.settled)
+    return CheckedCard(file, reading.card, sorted(set(mistakes)), case.facts, case.settled)
 
 
 class _Case:
     """What is known of a card while it is checked; what one check finds out the next ones use."""
 
-    def __init__(self, file: CardFile, reading: Reading, games: settings.Games) -> None:
+    def __init__(self, file: CardFile, reading: ParsedCard, games: settings.Games) -> None:
         self.file, self.reading, self.card = file, reading, reading.card
         self.unread = {
             mistake.field.partition(".")[0].partition("[")[0] for mistake in reading.mistakes
@@ -73,8 +72,8 @@ class _Case:
         self.game: Game | None = (
             self._try(("game",), lambda: games(self.card.game)) if self.card.game else None
         )
-        self.outline: Outline | None = None
-        self.settled: settings.Settings | None = None
+        self.outline: ModelSummary | None = None
+        self.settled: settings.RunSettings | None = None
         self.store: Store | None = None
 
     def mistakes(self) -> list[Mistake]:
@@ -97,12 +96,12 @@ class _Case:
         card = self.card
         if "id" not in self.unread and card.id != self.file.name:
             self._add(("id",), f"the id is '{card.id}', the file is called '{self.file.name}'")
-        if card.learner not in WAYS:
+        if card.learner not in LEARNERS:
             self._add(
                 ("learner",),
-                f"there is no learner '{card.learner}': {did_you_mean(card.learner, WAYS)}",
+                f"there is no learner '{card.learner}': {did_you_mean(card.learner, LEARNERS)}",
             )
-        elif card.preset and card.preset not in (presets := way(card.learner).presets()):
+        elif card.preset and card.preset not in (presets := learner_spec(card.learner).presets()):
             self._add(
                 ("preset",),
                 f"{card.learner} has no preset '{card.preset}': {did_you_mean(card.preset, presets)}",
@@ -118,24 +117,26 @@ class _Case:
             )
 
     def _settings(self) -> None:
-        wrong = list(settings.problems(self.card, self.game))
+        wrong = list(settings.setting_problems(self.card, self.game))
         for name, message in wrong:
             self._add(self._place_of(name), message)
-        if self.game is None or self.card.learner not in WAYS:
+        if self.game is None or self.card.learner not in LEARNERS:
             return
         game = self.game
         # what it would log is known all the same
         if wrong or self.card.preset not in _presets(self.card):
-            usual = Plan(game, next(iter(_presets(self.card))))
+            usual = RunSpec(game, next(iter(_presets(self.card))))
             self.outline = self._try(
-                ("learner",), lambda: way(self.card.learner).outline(game.schema, usual)
+                ("learner",), lambda: learner_spec(self.card.learner).outline(game.schema, usual)
             )
             return
-        self.settled = self._try(("set",), lambda: settings.settle(self.card, game))
+        self.settled = self._try(("set",), lambda: settings.resolve_settings(self.card, game))
         if self.settled is None:
             return
         plan, schema = self.settled.plan, game.schema
-        self.outline = self._try(("set",), lambda: way(self.card.learner).outline(schema, plan))
+        self.outline = self._try(
+            ("set",), lambda: learner_spec(self.card.learner).outline(schema, plan)
+        )
         self._weigh()
 
     def _weigh(self) -> None:
@@ -154,7 +155,11 @@ class _Case:
             "model_bytes": 4 * count,
             "training_bytes": 4 * count * copies,
         }
-        if (there := _memory()) and 4 * count * copies > there and config.device in ("auto", "cpu"):
+        if (
+            (there := system.memory())
+            and 4 * count * copies > there
+            and config.device in ("auto", "cpu")
+        ):
             self._add(
                 ("preset",),
                 f"weights and their optimiser need {4 * count * copies:,} bytes, here are {there:,}",
@@ -172,9 +177,9 @@ class _Case:
             self._add(("data", "make"), "say either record or ingest")
             return
         if self.game is not None:
-            for place, message in source.doubts(self.card, self.game):
+            for place, message in dataset.data_call_problems(self.card, self.game):
                 self._add(("data", "make", *place), message)
-        self.store = self._try(("data", "store"), lambda: source.find(self.card))
+        self.store = self._try(("data", "store"), lambda: dataset.existing_store(self.card))
         if self.store is None:
             if (
                 not data.make
@@ -187,7 +192,7 @@ class _Case:
                 )
             return
         if self.game:
-            for problem in source.problems(self.card, self.game, self.store):
+            for problem in dataset.dataset_problems(self.card, self.game, self.store):
                 self._add(("data", "store"), problem)
         self.facts |= {
             "episodes": len(self.store),
@@ -195,7 +200,7 @@ class _Case:
             "store_bytes": sum(
                 file.bytes for shard in self.store.manifest.shards for file in shard.files.values()
             ),
-            "fingerprint": source.fingerprint(self.card, self.game, self.store)
+            "fingerprint": dataset.data_fingerprint(self.card, self.game, self.store)
             if self.game
             else self.store.fingerprint,
         }
@@ -206,9 +211,9 @@ class _Case:
         if self.settled is None or self.store is None or self.found:
             return
         store, settled = self.store, self.settled
-        data, chosen = self.card.data, way(self.card.learner)
+        data, chosen = self.card.data, learner_spec(self.card.learner)
         splits = [
-            source.shares(data, seed) for seed in self.card.seeds[: None if data.resplit else 1]
+            dataset.split_of(data, seed) for seed in self.card.seeds[: None if data.resplit else 1]
         ]
         found = self._try(
             ("data",), lambda: [chosen.count(store, settled.plan, split, settled.config.batch) for split in splits]
@@ -280,7 +285,7 @@ class _Case:
                 self._must_be_known(place, target.value)
                 continue
             grade = self._grades().get(target.metric)
-            if grade and not reach.reachable(target, grade):
+            if grade and not feasibility.is_reachable(target, grade):
                 self._add(
                     place,
                     f"{target} can never be met: {target.metric} is in {grade.low:g} .. {grade.high:g}",
@@ -293,7 +298,7 @@ class _Case:
         total, per_epoch = self._length()
         for at, kill in enumerate(self.card.kill):
             place: Place = ("kill", at)
-            condition = rules.parse(kill.when)
+            condition = grammar.parse_rule(kill.when)
             unknown = [
                 name
                 for name in dict.fromkeys(condition.metrics)
@@ -306,7 +311,7 @@ class _Case:
                         f"{name} is known only when the run is over: a rule needs train/... or val/...",
                     )
             if not unknown and (
-                why := reach.never(kill, self._grades(), total, per_epoch, self._epochs())
+                why := feasibility.why_never(kill, self._grades(), total, per_epoch, self._epochs())
             ):
                 self._add(place, f"this rule can never fire: {why}")
             for name in kill.set:
@@ -325,16 +330,16 @@ class _Case:
     def _must_spare_the_baseline(self, total: float | None, per_epoch: float | None) -> None:
         """A rule that would have ended the run it is compared with, at once, is a mistake more often than a promise."""
         card, standing = self.card, self._baseline()
-        run = prior.find(card.baseline.run) if card.baseline.run else None
+        run = runs.find_run(card.baseline.run) if card.baseline.run else None
         lines = run.lines if run else []
         for at, kill in enumerate(card.kill):
             if kill.action == "warn":
                 continue
-            condition = rules.parse(kill.when)
+            condition = grammar.parse_rule(kill.when)
             if lines:
                 ends = max(line["step"] for line in lines)
                 epochs = max((line.get("epoch", 0) for line in lines), default=0) or 1
-                fired = Guard([kill.rule], ends, ends / epochs).replay(lines)
+                fired = RuleMonitor([kill.rule], ends, ends / epochs).replay(lines)
                 first = min(
                     (line["step"] for line in lines if _has(line, condition.metrics)), default=None
                 )
@@ -343,7 +348,7 @@ class _Case:
                         ("kill", at),
                         f"this rule would have ended the baseline {card.baseline.run} at once, at step {first:,}",
                     )
-            elif isinstance(condition, Compare) and set(condition.metrics) <= standing.keys():
+            elif isinstance(condition, Comparison) and set(condition.metrics) <= standing.keys():
                 condition.see(1, standing)
                 if condition.since() is not None:
                     values = ", ".join(
@@ -353,10 +358,10 @@ class _Case:
 
     def _budget(self) -> None:
         budget = self.card.budget
-        table = self._try(("budget",), prices.read)
+        table = self._try(("budget",), prices.read_prices)
         if table and self._try(("budget", "machine"), lambda: table.of(budget.machine)) is None:
             table = None
-        expected = estimates.kept(self.file)
+        expected = estimate.stored_estimate(self.file)
         if not expected:
             return
         worst = expected["pessimistic_s"]
@@ -386,7 +391,7 @@ class _Case:
                     ("parent",), f"there is no run {run}, and no card {name} that would make it"
                 )
         base = card.baseline
-        if base.run and not base.values and prior.find(base.run) is None:
+        if base.run and not base.values and runs.find_run(base.run) is None:
             name = Path(base.run).name
             if not self.file.path.with_name(f"{name}.md").exists():
                 self._add(
@@ -405,7 +410,7 @@ class _Case:
         from shadowbox.experiment import sweep
 
         if self.card.sweep is not None and self.game is not None:
-            for name, message in sweep.problems(self.card, self.game):
+            for name, message in sweep.sweep_problems(self.card, self.game):
                 self._add(("sweep", *([name] if name else [])), message)
 
     def _blocks(self) -> None:
@@ -417,7 +422,7 @@ class _Case:
                     "this block was edited by hand, or never ends: delete it, or undo that",
                 )
             )
-        for line, message in signing.problems(self.file):
+        for line, message in signatures.signature_problems(self.file):
             self.found.append(Mistake(line, "card:signatures", message))
 
     # ---- what they share ---------------------------------------------------------------------------------------
@@ -425,7 +430,7 @@ class _Case:
     def _baseline(self) -> dict[str, float]:
         """Metric -> the baseline's value: of the run on disk, else as the card says."""
         base = self.card.baseline
-        run = prior.find(base.run) if base.run else None
+        run = runs.find_run(base.run) if base.run else None
         return {**base.values, **(run.figures() if run else {})}
 
     def _length(self) -> tuple[float | None, float | None]:
@@ -436,7 +441,7 @@ class _Case:
     def _epochs(self) -> int | None:
         return self.settled.config.epochs if self.settled else None
 
-    def _grades(self) -> Mapping[str, Grade]:
+    def _grades(self) -> Mapping[str, MetricInfo]:
         """What will be logged, and within which bounds, as far as that is known."""
         return self.outline.metrics if self.outline else {}
 
@@ -445,11 +450,11 @@ class _Case:
             if self.card.eval is None:
                 self._add(place, f"{metric} needs an `eval` block: who plays against whom")
                 return False
-            from shadowbox.experiment import evaluation as judge
+            from shadowbox.experiment import evaluation
 
-            if judge.known(metric):
+            if evaluation.known_metrics(metric):
                 return True
-            known: Any = judge.NAMES
+            known: Any = evaluation.NAMES
         elif self.outline is None:
             return True  # what it logs cannot be known, and why has been said
         else:
@@ -477,15 +482,8 @@ class _Case:
 
 
 def _presets(card: Card) -> Mapping[str, Any]:
-    return way(card.learner).presets()
+    return learner_spec(card.learner).presets()
 
 
 def _has(line: Mapping[str, Any], metrics: tuple[str, ...]) -> bool:
     return any(f"{line['kind']}/{name}" in metrics for name in line)
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None

@@ -20,10 +20,11 @@ import numpy as np
 
 from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile, data_line
+from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
-from shadowbox.experiment.prices import Prices
-from shadowbox.experiment.settings import Settings
+from shadowbox.experiment.prices import PriceTable
+from shadowbox.experiment.settings import RunSettings
 from shadowbox.train import runs as prior
 
 BLOCK = "estimate"
@@ -34,12 +35,12 @@ RECORDS_NEEDED = 3
 
 
 def estimate(
-    card: Card, game: Game, settings: Settings, store: Store, table: Prices, split: Any
+    card: Card, game: Game, settings: RunSettings, store: Store, table: PriceTable, split: Any
 ) -> dict[str, Any]:
     """Seconds and dollars of all seeds of a card (one setting), and where they come from."""
     probed = probe(card, settings, store, split)
     per_run = _seconds(probed)
-    ratios = records(prior.RUNS)
+    ratios = past_ratios(prior.RUNS)
     learned = len(ratios) >= RECORDS_NEEDED
     factors = tuple(np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()) if learned else FACTORS
     runs = len(card.seeds)
@@ -63,13 +64,13 @@ def estimate(
     }
 
 
-def probe(card: Card, settings: Settings, store: Store, split: Any) -> dict[str, float]:
+def probe(card: Card, settings: RunSettings, store: Store, split: Any) -> dict[str, float]:
     """Time some steps and a validation of the card's own task; what is left is arithmetic."""
-    from shadowbox.learners.registry import way
+    from shadowbox.learners.registry import learner_spec
     from shadowbox.train.log import METRICS, read_lines
     from shadowbox.train.loop import train
 
-    chosen = way(card.learner)
+    chosen = learner_spec(card.learner)
     began = time.perf_counter()
     task = chosen.prepare(store, settings.plan, split, settings.config)
     per_epoch = task.source(settings.config.batch, 0, 1).batches_in(0)
@@ -112,7 +113,7 @@ def probe(card: Card, settings: Settings, store: Store, split: Any) -> dict[str,
     }
 
 
-def records(folder: Path) -> list[float]:
+def past_ratios(folder: Path) -> list[float]:
     """Actual over estimated seconds of the finished runs below a folder that were made on such a machine."""
     found = []
     for run in prior.runs_in(folder):
@@ -126,7 +127,7 @@ def records(folder: Path) -> list[float]:
     return found
 
 
-def kept(file: CardFile) -> dict[str, Any] | None:
+def stored_estimate(file: CardFile) -> dict[str, Any] | None:
     """The estimate that stands in a card, if it is of the contract as it stands now."""
     try:
         data = file.data(BLOCK)
@@ -138,7 +139,7 @@ def kept(file: CardFile) -> dict[str, Any] | None:
     return data if all(isinstance(data.get(name), int | float) for name in names) else None
 
 
-def keep(file: CardFile, found: dict[str, Any]) -> CardFile:
+def with_estimate(file: CardFile, found: dict[str, Any]) -> CardFile:
     """The card with this estimate in it."""
     rows = [
         f"| {name} | {found[f'{name}_s']:,.1f} | {found[f'{name}_usd']:,.2f} |"
@@ -181,6 +182,4 @@ def _seconds(probed: dict[str, float]) -> float:
 
 
 def _processor() -> str:
-    from shadowbox.train.provenance import processor
-
-    return re.sub(r"[^A-Za-z0-9 ().@-]", "", processor())[:60] or platform.machine()
+    return re.sub(r"[^A-Za-z0-9 ().@-]", "", system.processor())[:60] or platform.machine()

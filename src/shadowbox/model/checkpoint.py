@@ -25,8 +25,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shadowbox.core.files import sync_folder, write_whole
+from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Schema, require
+from shadowbox.core.system import link, replace, sync_folder
 from shadowbox.errors import CheckpointError, SchemaError, UsageError, did_you_mean
 
 FORMAT, VERSION = "shadowbox checkpoint", 1
@@ -36,7 +37,7 @@ POINTERS = ("latest", "best")
 
 
 @dataclass(frozen=True)
-class About:
+class CheckpointConfig:
     """What a model is, so that it can be built again without the code that trained it."""
 
     kind: str  # policy, world
@@ -51,7 +52,7 @@ class Checkpoint:
 
     path: Path
     step: int
-    about: About
+    about: CheckpointConfig
     weights: dict[str, Tensor]
     # what was chosen after training, in plain data
     calibration: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +71,11 @@ class Checkpoint:
 
 
 def save(
-    run: Path, step: int, about: About, weights: Mapping[str, Tensor], trainer: Mapping[str, Any]
+    run: Path,
+    step: int,
+    about: CheckpointConfig,
+    weights: Mapping[str, Tensor],
+    trainer: Mapping[str, Any],
 ) -> Path:
     """Write the checkpoint of a step, all of it or nothing, and point `latest` at it."""
     from safetensors.torch import save as packed
@@ -95,8 +100,8 @@ def save(
         _write(temporary / DONE, _json(_digests(temporary, (WEIGHTS, CONFIG, SCHEMA, TRAINER))))
         sync_folder(temporary)
         if target.exists():  # the same step again, after going back: the old one makes way
-            os.rename(target, temporary.with_suffix(".old.tmp"))
-        os.rename(temporary, target)
+            replace(target, temporary.with_suffix(".old.tmp"))
+        replace(temporary, target)
         sync_folder(folder)
         point(run, "latest", step)
     finally:
@@ -124,15 +129,15 @@ def calibrate(folder: Path, calibration: Mapping[str, Any]) -> None:
         temporary.mkdir()
         for path in folder.iterdir():
             if path.name not in (CONFIG, DONE):
-                os.link(path, temporary / path.name)
+                link(path, temporary / path.name)
         _write(
             temporary / CONFIG,
             _json({**_read_json(folder / CONFIG), "calibration": dict(calibration)}),
         )
         _write(temporary / DONE, _json(_digests(temporary, (WEIGHTS, CONFIG, SCHEMA, TRAINER))))
         sync_folder(temporary)
-        os.rename(folder, before)
-        os.rename(temporary, folder)
+        replace(folder, before)
+        replace(temporary, folder)
         sync_folder(folder.parent)
         shutil.rmtree(before)
     finally:
@@ -165,7 +170,7 @@ def steps(run: Path) -> list[int]:
     )
 
 
-def find(spec: str | Path) -> Path:
+def find_checkpoint(spec: str | Path) -> Path:
     """`RUN`, `RUN@latest`, `RUN@best`, `RUN@step=N` or a checkpoint's own folder -> that folder.
 
     A bare RUN is its best.
@@ -217,7 +222,7 @@ def load(
             f"{folder / CONFIG} is {found}, this Shadowbox reads '{FORMAT}' version {VERSION}"
         )
     try:
-        about = About(
+        about = CheckpointConfig(
             config["kind"],
             Schema.from_json(_read_json(folder / SCHEMA)),
             config["preset"],
@@ -242,7 +247,7 @@ def load(
     return Checkpoint(folder, int(folder.name), about, placed, config.get("calibration", {}))
 
 
-def fit(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+def load_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Put weights into a model; other names or shapes are refused with what differs."""
     mine = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     theirs = {key: tuple(value.shape) for key, value in weights.items()}
@@ -261,7 +266,7 @@ def _name(step: int) -> str:
     return f"{step:08d}"
 
 
-def _config(about: About) -> dict[str, Any]:
+def _config(about: CheckpointConfig) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -377,7 +382,7 @@ def pointed(run: Path, name: str) -> int | None:
     if path.is_symlink():
         raise CheckpointError(f"{path} is a link; a pointer is a text file that names a step")
     try:
-        text = path.read_text().strip()
+        text = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shadowbox.data.audit import note, span
+from shadowbox.data.audit import column_notes, value_range
 from shadowbox.page.document import (
     Html,
     Text,
@@ -67,7 +67,7 @@ def _verdict(found: dict[str, Any]) -> Iterator[Html]:
         )
     if dead:
         yield sentence(badge("constant"), f" {len(dead)} columns never change: ", *_listed(dead))
-    if not found["memory"]["fits"]:
+    if found["memory"]["fits"] is False:
         yield sentence(
             badge("large", "bad"),
             " The rows do not fit into this machine's memory: sampling will wait for the disk.",
@@ -139,7 +139,7 @@ def _baseline_rows(found: dict[str, Any]) -> list[list[Text]]:
                     *first,
                     name.replace("_", " "),
                     with_interval(
-                        _number(score["value"]), span(score), best=score["value"] == best
+                        _number(score["value"]), value_range(score), best=score["value"] == best
                     ),
                 ]
             )
@@ -149,7 +149,7 @@ def _baseline_rows(found: dict[str, Any]) -> list[list[Text]]:
 def _column_rows(found: dict[str, Any]) -> list[list[Text]]:
     return [
         [key, c["kind"] + (f", {c['unit']}" if c["unit"] else ""), *(_number(c[name]) for name in ("min", "mean", "max")),
-         _percent(c["zeros"]), _percent(c["invalid"]), note(c)]
+         _percent(c["zeros"]), _percent(c["invalid"]), column_notes(c)]
         for key, c in found["columns"].items()
     ]  # fmt: skip
 

@@ -6,13 +6,13 @@ import importlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
 from torch import Tensor, nn
 
+from shadowbox.core import system
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.train.config import Config
 
@@ -175,18 +175,7 @@ def computes_bf16(device: torch.device) -> bool:
     """Whether the device has it in hardware; elsewhere it is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & cpu_flags())
-
-
-def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
-    """What the processor can do, where the system says so."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return set()
-    return next(
-        (set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set()
-    )
+    return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & system.processor_flags())
 
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import signal
 import threading
@@ -16,15 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from shadowbox.core import system
 from shadowbox.core.files import write_whole
 from shadowbox.errors import TrainingError
 from shadowbox.model.checkpoint import steps
 
 LOCK = "train.lock"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stop:
+class StopSignal:
     """Remembers that someone wants the run to end. A second signal is not waited for: it acts as it would without us.
 
     `others`: processes train beside this one. When one of them fails, whoever started them ends the
@@ -41,10 +40,12 @@ class Stop:
         """The signal by name, or nothing."""
         return signal.Signals(self.signal).name if self.signal else ""
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> StopSignal:
         # Python allows handlers nowhere else
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._before = {
+                number: signal.signal(number, self._note) for number in system.STOP_SIGNALS
+            }
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
@@ -58,7 +59,7 @@ class Stop:
             signal.signal(each, handler)
 
 
-class Finite:
+class FiniteGuard:
     """Counts steps that are not finite: leave out, go back, stop."""
 
     def __init__(self, skips: int, rollbacks: int) -> None:
@@ -130,20 +131,27 @@ def disk_full(run: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(run: Path) -> Iterator[None]:
+def lock_run(run: Path) -> Iterator[None]:
     """Refuse a second process that would write to the same run.
 
     The system lets go when this one dies.
     """
     run.mkdir(parents=True, exist_ok=True)
-    with open(run / LOCK, "w") as file:
+    with open(run / LOCK, "wb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            system.lock(file.fileno())
+        except BlockingIOError:
             raise TrainingError(
                 f"{run} is being trained by another process; wait for it, or choose another --out"
             ) from None
-        yield
+        except OSError as error:
+            raise TrainingError(
+                f"{run} cannot be locked: {error.strerror}; choose an --out on a file system that can"
+            ) from error
+        try:
+            yield
+        finally:
+            system.unlock(file.fileno())
 
 
 def keep_batch(run: Path, step: int, batch: Any) -> Path:

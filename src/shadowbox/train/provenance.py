@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from importlib import metadata
@@ -16,6 +14,7 @@ from typing import Any
 import torch
 
 from shadowbox import __version__
+from shadowbox.core import system
 
 COUNTED = ("numpy", "torch", "safetensors")
 
@@ -28,16 +27,16 @@ def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
         | {name: metadata.version(name) for name in COUNTED},
         "machine": {
             "system": platform.system(),
-            "processor": processor(),
+            "processor": system.processor(),
             "cores": os.cpu_count(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "memory_bytes": system.memory(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "ranks": ranks,
         },
     }
 
 
-class Meter:
+class CostMeter:
     """What a run has cost: this process since the meter began, and the sessions `before`."""
 
     def __init__(self) -> None:
@@ -50,14 +49,13 @@ class Meter:
         return round(time.monotonic() - self._wall + self.before.get("wall_s", 0), 3)
 
     def cost(self) -> dict[str, float]:
-        """Seconds by the clock and of the processor, and the most memory at a time."""
-        unit = 1 if sys.platform == "darwin" else 1024
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        """Seconds of wall time and of CPU time, and the most bytes of memory at a time, where the system says."""
+        peaks = [system.peak_memory(), self.before.get("memory_bytes")]
+        known = [bytes_ for bytes_ in peaks if bytes_ is not None]
         return {
             "wall_s": self.wall_s,
             "cpu_s": round(time.process_time() - self._cpu + self.before.get("cpu_s", 0), 3),
-            "memory_bytes": max(memory, self.before.get("memory_bytes", 0)),
-        }
+        } | ({"memory_bytes": max(known)} if known else {})
 
 
 def commit() -> str | None:
@@ -69,8 +67,8 @@ def commit() -> str | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", folder, *arguments]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
-        return answer.stdout.strip()
+        answer = subprocess.run(command, capture_output=True, check=True, timeout=10)  # noqa: S603
+        return answer.stdout.decode(errors="replace").strip()
 
     try:
         return git("rev-parse", "HEAD") + (
@@ -78,15 +76,3 @@ def commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def processor() -> str:
-    """The processor by name, where the system says it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
