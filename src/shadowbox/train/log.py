@@ -46,14 +46,23 @@ class Log:
         self.began = time.time()
         if live:
             run.mkdir(parents=True, exist_ok=True)
-            self._files: dict[str, Any] = {}
-            self.reopen()
+            self._open()
 
-    def reopen(self) -> None:
-        """Append to the files that now have these names: cutting a log replaces it."""
+    def cut(self, step: int) -> int:
+        """Take back the lines of figures after `step`, which will be written again; their number.
+
+        The files are closed meanwhile: cutting replaces them, and Windows replaces no open file.
+        """
         for file in self._files.values():
             file.close()
-        self._files = {name: _open(self.run / name) for name in (METRICS, EVENTS)}
+        taken_back = truncate_log(self.run, step)
+        self._open()
+        return taken_back
+
+    def _open(self) -> None:
+        # without a buffer a line is one write: it is there, or it is not
+        names = (METRICS, EVENTS)
+        self._files = {name: open(self.run / name, "ab", buffering=0) for name in names}  # noqa: SIM115
 
     def add(self, name: str, build: Callable[[], Sink]) -> None:
         """Give the lines to a sink, too; one that cannot be built is reported and left out."""
@@ -135,7 +144,7 @@ def read_lines(path: Path) -> list[Line]:
     return lines
 
 
-def truncate(run: Path, step: int) -> int:
+def truncate_log(run: Path, step: int) -> int:
     """Take back the figures after `step`, which will be written again; how many there were."""
     lines = read_lines(run / METRICS)
     kept = [line for line in lines if line["step"] <= step]
@@ -171,7 +180,3 @@ def numbers(line: Line) -> Iterable[tuple[str, float]]:
         for k, v in line.items()
         if k not in ("kind", "step", "wall") and isinstance(v, int | float)
     )
-
-
-def _open(path: Path) -> Any:
-    return open(path, "ab", buffering=0)  # a line is one write: it is there, or it is not

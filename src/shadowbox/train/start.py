@@ -7,14 +7,13 @@ from typing import Any
 
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
-from shadowbox.train import log, schedule
-from shadowbox.train import provenance as facts
+from shadowbox.train import log, provenance, schedule
 from shadowbox.train.config import MAY_CHANGE, Config
-from shadowbox.train.protocols import Parent
+from shadowbox.train.protocols import ParentCheckpoint
 from shadowbox.train.session import Session
 
 
-def settled(run: Path, config: Config, resume: bool) -> Config:
+def resolve_config(run: Path, config: Config, resume: bool) -> Config:
     """The settings that hold: a resumed run keeps its own, and other wishes are refused with what differs."""
     if not resume:
         if checkpoint.steps(run):
@@ -35,7 +34,7 @@ def settled(run: Path, config: Config, resume: bool) -> Config:
     return config
 
 
-def begin(session: Session, parent: Parent | None, resume: bool) -> None:
+def start_session(session: Session, parent: ParentCheckpoint | None, resume: bool) -> None:
     """Bring a session to where its run begins."""
     if session.ranks.first:
         checkpoint.sweep(session.run)
@@ -55,7 +54,7 @@ def begin(session: Session, parent: Parent | None, resume: bool) -> None:
     session.save()  # something to go back to, from the first step on
 
 
-def note(session: Session, status: str) -> None:
+def write_run_facts(session: Session, status: str) -> None:
     """Bring `run.json` up to date: where the run is, and what it has cost over all its sessions."""
     if not session.ranks.first:
         return
@@ -71,8 +70,7 @@ def _resume(session: Session) -> None:
     session.load(found)
     if session.ranks.first:
         session.point()
-        again = log.truncate(session.run, session.step)
-        session.log.reopen()
+        again = session.log.cut(session.step)
         session.log.event(
             "resume", session.step, f"resumed at step {session.step:,}", lines_taken_back=again
         )
@@ -86,7 +84,7 @@ def _latest(session: Session) -> Path:
     there = checkpoint.steps(session.run)
     pointed = checkpoint.pointed(session.run, "latest")
     if pointed is None and there:
-        return checkpoint.find(f"{session.run}@step={there[-1]}")
+        return checkpoint.find_checkpoint(f"{session.run}@step={there[-1]}")
     if (
         pointed is not None
         and pointed not in there
@@ -98,8 +96,8 @@ def _latest(session: Session) -> Path:
             there[-1],
             f"the checkpoint of step {pointed} is gone; step {there[-1]} is taken",
         )
-        return checkpoint.find(f"{session.run}@step={there[-1]}")
-    return checkpoint.find(f"{session.run}@latest")
+        return checkpoint.find_checkpoint(f"{session.run}@step={there[-1]}")
+    return checkpoint.find_checkpoint(f"{session.run}@latest")
 
 
 def _must_be_the_same_data(session: Session) -> None:
@@ -112,9 +110,9 @@ def _must_be_the_same_data(session: Session) -> None:
             )
 
 
-def _continue(session: Session, parent: Parent) -> dict[str, Any]:
+def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
     """Weights of another run; its place in the line of descent."""
-    folder = checkpoint.find(parent.spec)
+    folder = checkpoint.find_checkpoint(parent.spec)
     found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
     state = found.trainer() if parent.optimiser else {}
     session.load_weights(
@@ -123,7 +121,7 @@ def _continue(session: Session, parent: Parent) -> dict[str, Any]:
         optimiser=parent.optimiser,
     )
     if session.average:
-        session.average = schedule.Average(session.model, session.config.ema)
+        session.average = schedule.WeightAverage(session.model, session.config.ema)
     before = (
         log.read_facts(folder.parent.parent) if (folder.parent.parent / log.FACTS).exists() else {}
     )
@@ -162,5 +160,5 @@ def _facts(session: Session) -> dict[str, Any]:
         "fingerprint": None,
         "lineage": [],
         **session.task.facts,
-        **facts.made_with(session.ranks.device, session.ranks.count),
+        **provenance.made_with(session.ranks.device, session.ranks.count),
     }
