@@ -19,7 +19,7 @@ WORDS = {
     "pos-weight": "presses weigh 10 times, and nobody undoes it",
     "bias": "4 is added to every logit of a button",
     "focal": "a focal loss, and nobody undoes it",
-    "actionable": "learned only where the fighter can act, pressed above .5",
+    "actionable_when": "learned only where the fighter can act, pressed above .5",
     "chain": "whether something changes, then what; a proper likelihood, drawn",
 }
 GATE = {"press": (0.8, 1.25), "onset": (0.67, 1.5)}
@@ -74,7 +74,7 @@ Row = Mapping[str, Any]
 def main() -> None:
     """Write both files."""
     for path, text in written(_found(PLAYED), _found(PEOPLE)).items():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def written(played: Mapping[str, Any], people: Mapping[str, Any]) -> dict[Path, str]:
@@ -93,7 +93,7 @@ def written(played: Mapping[str, Any], people: Mapping[str, Any]) -> dict[Path, 
 
 
 def _found(card: Path) -> dict[str, Any]:
-    found = results.kept(CardFile.read(card))
+    found = results.stored_results(CardFile.read(card))
     if found is None:
         raise SystemExit(f"the card has no results: shadowbox run {card.stem}")
     return found

@@ -66,14 +66,14 @@ def main() -> None:
     say(
         f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, beside it {others}"
     )
-    if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
+    if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
         webbrowser.open(page.as_uri())
 
 
 def brawl() -> None:
     """The built-in platform fighter: matches between scripted fighters of several styles."""
-    (OUT / "mix.yaml").write_text(MIX)
-    say("brawl, the built-in platform fighter (the first call compiles its rules: some seconds)")
+    (OUT / "mix.yaml").write_text(MIX, encoding="utf-8")
+    say("brawl, the built-in platform fighter")
     call("shadowbox record brawl --mix mix.yaml --matches 200 --seed 7 --out brawl-store")
     call("shadowbox audit brawl-store --verify --brief --html brawl.html")
     call("shadowbox view brawl-store#0 --out match.html")
@@ -97,7 +97,7 @@ def clone() -> None:
     (OUT / "cards").mkdir()
     say("a run card: what is promised is checked, signed, enforced while it runs, and judged")
     call("shadowbox card new blank")
-    (OUT / "cards" / "clone.md").write_text(CARD)
+    (OUT / "cards" / "clone.md").write_text(CARD, encoding="utf-8")
     call("shadowbox card check clone")
     call("shadowbox card sign clone --as demo")
     call("shadowbox run clone")

@@ -12,9 +12,9 @@ BLOCK = re.compile(r"^```python file=(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILIN
 def write_files(folder: Path) -> list[Path]:
     """Write every file of the page under `folder`; their paths."""
     paths = []
-    for name, text in BLOCK.findall(PAGE.read_text()):
+    for name, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         paths.append(path)
     return paths

@@ -14,7 +14,7 @@ from typing import Any
 from shadowbox.bench import peers
 from shadowbox.core.game import Game
 from shadowbox.data.ingest import ingest
-from shadowbox.data.recordings import find
+from shadowbox.data.recordings import find_recordings
 from shadowbox.data.store import Progress
 from shadowbox.errors import RecordingError, UsageError
 from shadowbox.games import load
@@ -37,7 +37,9 @@ def bench_ingest(
     file (frames that were rolled back count each time). `two_workers_ratio` compares wall times and
     needs two idle cores; `two_workers_bound` is what the CPU-seconds of both allow.
     """
-    files = [path for path in find(paths, (ENDING,)) if path.name.lower().endswith(ENDING)]
+    files = [
+        path for path in find_recordings(paths, (ENDING,)) if path.name.lower().endswith(ENDING)
+    ]
     if not files:
         raise UsageError(f"no {ENDING} below {', '.join(map(str, paths))}")
     game = load("melee")
@@ -130,7 +132,7 @@ def _peer(reader: str, files: Sequence[Path], folder: Path, reasons: dict[str, s
     if refusal := peers.ask(reader, "time", str(out), *map(str, files)):
         reasons[reader] = refusal
         return []
-    return [json.loads(out.read_text())["frames_per_cpu_s"]]
+    return [json.loads(out.read_bytes())["frames_per_cpu_s"]]
 
 
 def _cost(game: Game, files: Sequence[Path], out: Path, workers: int) -> tuple[float, float]:

@@ -54,7 +54,7 @@ def ask(reader: str, *arguments: str) -> str | None:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
 def peppi_columns(path: str) -> dict[str, Any]:
@@ -174,7 +174,9 @@ def dump(reader: str, folder: Path, paths: list[str]) -> None:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # peppi panics by one
-            (folder / f"{number}.txt").write_text(f"{type(error).__name__}: {error}")
+            (folder / f"{number}.txt").write_text(
+                f"{type(error).__name__}: {error}", encoding="utf-8"
+            )
 
 
 def speed(reader: str, paths: list[str]) -> dict[str, Any]:
@@ -213,7 +215,7 @@ def main(arguments: list[str]) -> None:
     if task == "dump":
         dump(reader, Path(out), paths)
     else:
-        Path(out).write_text(json.dumps(speed(reader, paths)))
+        Path(out).write_text(json.dumps(speed(reader, paths)), encoding="utf-8")
 
 
 if __name__ == "__main__":

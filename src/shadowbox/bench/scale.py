@@ -119,7 +119,7 @@ def _open_ms(path: Path) -> float:
 def _own_bytes() -> int:
     """Resident memory of this process without pages of files: those are the cache's, and go when others need them."""
     status = Path("/proc/self/status")
-    for line in status.read_text().splitlines() if status.exists() else ():
+    for line in status.read_text(encoding="utf-8").splitlines() if status.exists() else ():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     raise UsageError(

@@ -94,6 +94,6 @@ def _first_step_s(game: str, cache: str) -> float:
         "print(json.dumps(time.process_time() - began))"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", code, game, cache], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, game, cache], capture_output=True, encoding="utf-8", check=True
     )
     return float(json.loads(answer.stdout))

@@ -21,7 +21,7 @@ from shadowbox.cards.file import CardFile, data_line
 from shadowbox.errors import CardError, UsageError
 
 BLOCK = "signatures"
-Deed = Literal["signed", "approved", "asked for changes"]
+SignatureKind = Literal["signed", "approved", "asked for changes"]
 LONGEST_NOTE = 2000
 
 
@@ -30,7 +30,7 @@ class Signature:
     """Somebody has read a card, and says so."""
 
     who: str
-    did: Deed
+    did: SignatureKind
     when: str
     contract: str  # hash of the head's text
     settings: str  # hash of all settings, defaults too
@@ -40,7 +40,7 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SignatureStatus:
     """How things are with a card's signatures."""
 
     valid: list[Signature]
@@ -53,10 +53,10 @@ class Standing:
         return not self.missing
 
 
-def add(
+def add_signature(
     file: CardFile,
     who: str,
-    did: Deed,
+    did: SignatureKind,
     *,
     settings: str,
     data: str | None,
@@ -72,7 +72,7 @@ def add(
         raise UsageError(f"the note has {len(note):,} letters, at most {LONGEST_NOTE:,} are kept")
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     mine = Signature(who, did, when, file.hash, settings, data, commit, " ".join(note.split()))
-    found = [entry for entry in read(file) if entry.who != who] + [mine]
+    found = [entry for entry in read_signatures(file) if entry.who != who] + [mine]
     texts = {
         contract: text
         for contract, text in _contracts(file).items()
@@ -82,7 +82,7 @@ def add(
     return file.with_block(BLOCK, _block(found, texts))
 
 
-def read(file: CardFile) -> list[Signature]:
+def read_signatures(file: CardFile) -> list[Signature]:
     """The signatures in a card; a block that cannot be read is refused."""
     try:
         return [_signature(entry) for entry in _data(file).get("signatures", [])]
@@ -100,10 +100,10 @@ def _signature(entry: dict[str, Any]) -> Signature:
     return found
 
 
-def problems(file: CardFile) -> Iterator[tuple[int, str]]:
+def signature_problems(file: CardFile) -> Iterator[tuple[int, str]]:
     """Line and complaint where the block is damaged."""
     try:
-        read(file)
+        read_signatures(file)
     except CardError as error:
         yield (
             file.text.count("\n", 0, file.text.find(f"<!-- card:{BLOCK}")) + 1,
@@ -111,10 +111,12 @@ def problems(file: CardFile) -> Iterator[tuple[int, str]]:
         )
 
 
-def standing(file: CardFile, card: Card, settings: str, data: str | None) -> Standing:
+def signature_status(
+    file: CardFile, card: Card, settings: str, data: str | None
+) -> SignatureStatus:
     """Which signatures hold, which do not and why, and what is missing."""
     valid, void = [], []
-    for entry in read(file):
+    for entry in read_signatures(file):
         reason = _why_void(entry, file, settings, data)
         if reason:
             void.append((entry, reason))
@@ -129,7 +131,7 @@ def standing(file: CardFile, card: Card, settings: str, data: str | None) -> Sta
     missing += [f"{name} must sign" for name in card.reviewers.required if name not in for_it]
     if len(for_it) < card.reviewers.min:
         missing.append(f"{card.reviewers.min} must sign, {len(for_it)} did")
-    return Standing(valid, void, missing)
+    return SignatureStatus(valid, void, missing)
 
 
 def changed_lines(file: CardFile, contract: str) -> list[str]:
@@ -147,13 +149,14 @@ def changed_lines(file: CardFile, contract: str) -> list[str]:
     return lines
 
 
-def me() -> str:
+def default_signer() -> str:
     """Who signs, where nobody says: git's user, or this machine's."""
     try:
         name = subprocess.run(
             ["git", "config", "user.name"],  # noqa: S607
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=10,
             check=False,
         ).stdout
@@ -164,7 +167,7 @@ def me() -> str:
         return name
     try:
         return getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):  # a user without a name, a system without users
         return ""
 
 

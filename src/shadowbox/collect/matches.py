@@ -42,7 +42,7 @@ def record(
     What was written, and who won how often.
     """
     options = dict(options or {})
-    specs.must_be_options(game, options)
+    specs.require_world_options(game, options)
     total, done, wins = sum(pairing.matches for pairing in pairings), 0, []
     for pairing in pairings:  # a name that means nothing is refused before the first match
         specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
@@ -83,21 +83,21 @@ def record(
     }
 
 
-def read_mix(path: Path, matches: int) -> list[Pairing]:
+def read_pairings(path: Path, matches: int) -> list[Pairing]:
     """Pairings out of a YAML list of `{p0: SPEC, p1: SPEC, share: NUMBER}`.
 
     The shares divide `matches` among them.
     """
     try:
-        entries = yaml.safe_load(path.read_text())
+        entries = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    return mixed(entries, matches, str(path))
+    return parse_pairings(entries, matches, str(path))
 
 
-def mixed(entries: Any, matches: int, path: str) -> list[Pairing]:
+def parse_pairings(entries: Any, matches: int, path: str) -> list[Pairing]:
     """Pairings out of plain data; `path` says in errors where it stands."""
     if not isinstance(entries, list) or not entries:
         raise UsageError(

@@ -27,7 +27,7 @@ from shadowbox.core.stats import Interval
 from shadowbox.data.store import Progress
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.play import rating, specs
-from shadowbox.play.match import SIDE_BY_SIDE, Played, mark_of, play
+from shadowbox.play.match import SIDE_BY_SIDE, PlayedMatch, mark_of, play
 
 BLOCK = 256  # seeds
 
@@ -35,7 +35,7 @@ Block = tuple[str, str, int]  # agent in seat 0, agent in seat 1, first seed
 
 
 @dataclass(frozen=True)
-class Plan:
+class TournamentSpec:
     """Who meets whom, how often and where.
 
     `gauntlet`: the first agent against each of the others.
@@ -79,7 +79,7 @@ class Plan:
 
 def tournament(
     game: Game,
-    plan: Plan,
+    plan: TournamentSpec,
     ledger: Path | None = None,
     *,
     workers: int = 1,
@@ -104,7 +104,7 @@ def tournament(
 
 
 def _play_all(
-    game: Game, plan: Plan, blocks: Sequence[Block], workers: int
+    game: Game, plan: TournamentSpec, blocks: Sequence[Block], workers: int
 ) -> Iterator[tuple[Block, list[dict[str, Any]]]]:
     """Each block as it is finished."""
     if workers <= 1 or len(blocks) < 2:
@@ -117,13 +117,13 @@ def _play_all(
             yield running[finished], finished.result()
 
 
-def _play_named(plan: Plan, block: Block) -> list[dict[str, Any]]:
+def _play_named(plan: TournamentSpec, block: Block) -> list[dict[str, Any]]:
     from shadowbox.games import load
 
     return _play(load(plan.game), plan, block)
 
 
-def _play(game: Game, plan: Plan, block: Block) -> list[dict[str, Any]]:
+def _play(game: Game, plan: TournamentSpec, block: Block) -> list[dict[str, Any]]:
     """One seating: a line for each match."""
     first, second, start = block
     seeds = _seeds(plan, first, second)[start : start + BLOCK]
@@ -132,7 +132,7 @@ def _play(game: Game, plan: Plan, block: Block) -> list[dict[str, Any]]:
     return [_line(game, played) for played in play(game, world, agents, (first, second), seeds)]
 
 
-def _line(game: Game, played: Played) -> dict[str, Any]:
+def _line(game: Game, played: PlayedMatch) -> dict[str, Any]:
     places = game.places(played.episode.columns) if game.places else ()
     return {
         "winner": played.outcome.winner,
@@ -156,7 +156,7 @@ def _identity(game: Game, episode: Episode) -> str:
     return digest.hexdigest()
 
 
-def _seeds(plan: Plan, a: str, b: str) -> Array:
+def _seeds(plan: TournamentSpec, a: str, b: str) -> Array:
     """The same for both seatings of a pair, so that each seed is played from both."""
     low, high = sorted((a, b))
     numbers = (stable_hash(plan.seed, low, high, match) >> 1 for match in range(plan.matches // 2))
@@ -166,15 +166,14 @@ def _seeds(plan: Plan, a: str, b: str) -> Array:
 # ---- the ledger ------------------------------------------------------------------------------------------------
 
 
-def _read(ledger: Path, plan: Plan) -> dict[Block, list[dict[str, Any]]]:
+def _read(ledger: Path, plan: TournamentSpec) -> dict[Block, list[dict[str, Any]]]:
     """The finished blocks of this very plan; a last line that was cut off counts as not written."""
     try:
-        text = ledger.read_text()
+        lines = ledger.read_bytes().split(b"\n")
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ShadowboxError(f"{ledger} cannot be read: {error.strerror}") from error
-    lines = text.split("\n")
     try:
         if lines and lines[0] and json.loads(lines[0]) != json.loads(json.dumps(asdict(plan))):
             raise UsageError(f"{ledger} is of another tournament; name another file, or remove it")
@@ -187,17 +186,19 @@ def _read(ledger: Path, plan: Plan) -> dict[Block, list[dict[str, Any]]]:
         raise ShadowboxError(f"{ledger} is damaged: {error}; remove it to begin anew") from error
     if lines[-1]:  # cut off by a kill
         with open(ledger, "r+b") as file:
-            file.truncate(len(text.encode()) - len(lines[-1].encode()))
+            file.truncate(sum(len(line) + 1 for line in lines[:-1]))
     return done
 
 
-def _append(ledger: Path, plan: Plan, block: Block, matches: list[dict[str, Any]]) -> None:
+def _append(
+    ledger: Path, plan: TournamentSpec, block: Block, matches: list[dict[str, Any]]
+) -> None:
     try:
         ledger.parent.mkdir(parents=True, exist_ok=True)
-        with open(ledger, "a") as file:
+        with open(ledger, "ab") as file:
             if file.tell() == 0:
-                file.write(json.dumps(asdict(plan)) + "\n")
-            file.write(json.dumps({"block": block, "matches": matches}) + "\n")
+                file.write(json.dumps(asdict(plan)).encode() + b"\n")
+            file.write(json.dumps({"block": block, "matches": matches}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -207,7 +208,9 @@ def _append(ledger: Path, plan: Plan, block: Block, matches: list[dict[str, Any]
 # ---- the table -------------------------------------------------------------------------------------------------
 
 
-def _table(plan: Plan, done: Mapping[Block, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+def _table(
+    plan: TournamentSpec, done: Mapping[Block, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
     """Ratings and payoffs, keyed by the specs as typed."""
     n = len(plan.agents)
     counts = np.zeros((n, n, 3))
@@ -281,13 +284,13 @@ def _cell(matches: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], Interva
     return entry, whole.rate, [float(once.count(value)) for value in (1.0, 0.5, 0.0)]
 
 
-def _score(matches: Sequence[Mapping[str, Any]]) -> rating.Score:
-    return rating.score(
+def _score(matches: Sequence[Mapping[str, Any]]) -> rating.WinCount:
+    return rating.count_wins(
         [match["score"] for match in matches], [match["identity"] for match in matches]
     )
 
 
-def _as_data(found: rating.Score) -> dict[str, Any]:
+def _as_data(found: rating.WinCount) -> dict[str, Any]:
     counts = {
         "wins": found.wins,
         "losses": found.losses,

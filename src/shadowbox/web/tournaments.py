@@ -15,13 +15,13 @@ from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table, with_interval
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.site import Site
-from shadowbox.web.stored import NotHere
+from shadowbox.web.stored import PageNotFound
 
 LARGEST = 16 << 20  # bytes of a file
 PLAY = "shadowbox tournament {game} {agents} --matches 100 --out {folder}/first.jsonl"
 
 
-class NoTournament(ShadowboxError):
+class TournamentNotFound(ShadowboxError):
     """A file that is none."""
 
 
@@ -45,8 +45,8 @@ def tournament(site: Site, name: str) -> str:
     """One: ratings first, then the cross-table, then everything else."""
     path = _files(site.tournaments).get(name)
     if path is None:
-        raise NotHere("There is no such tournament.")
-    data = read(path)
+        raise PageNotFound("There is no such tournament.")
+    data = read_tournament(path)
     ratings = sorted(data["ratings"], key=lambda rating: -rating["elo"])
     known = [
         (key, code(str(data[key]))) for key in ("game", "stage", "world", "matches") if key in data
@@ -72,20 +72,22 @@ def tournament(site: Site, name: str) -> str:
     return framed(name, "/tournaments", blocks, module="web")
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_tournament(path: Path) -> dict[str, Any]:
     """What a tournament printed, checked as far as these pages use it."""
     try:
         if path.stat().st_size > LARGEST:
-            raise NoTournament(f"{path} has more than {LARGEST:,} bytes; a tournament has less")
-        data = json.loads(path.read_text())
+            raise TournamentNotFound(
+                f"{path} has more than {LARGEST:,} bytes; a tournament has less"
+            )
+        data = json.loads(path.read_bytes())
     except OSError as error:
-        raise NoTournament(f"{path} cannot be read: {error.strerror}") from error
+        raise TournamentNotFound(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError):
-        raise NoTournament(
+        raise TournamentNotFound(
             f"{path} is not JSON: it is what `shadowbox tournament --json` prints that belongs here"
         ) from None
     if problem := _problem(data):
-        raise NoTournament(
+        raise TournamentNotFound(
             f"{path} is no tournament: {problem}; write it with `shadowbox tournament ... --json > {path}`"
         )
     assert isinstance(data, dict)
@@ -141,8 +143,8 @@ def _number(value: Any) -> float | None:
 
 def _summary(name: str, path: Path) -> list[str]:
     try:
-        data = read(path)
-    except NoTournament as error:
+        data = read_tournament(path)
+    except TournamentNotFound as error:
         return [
             name,
             badge("unreadable", "bad"),
