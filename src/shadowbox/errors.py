@@ -67,7 +67,7 @@ class TrainingError(ShadowboxError):
     """A training run cannot go on."""
 
 
-class SaidElsewhere(TrainingError):
+class ReportedElsewhere(TrainingError):
     """So ends a process whose message another process of its run gives."""
 
 

@@ -48,7 +48,7 @@ def test_the_sim_bench_prints_what_it_promises():
 def test_the_loop_bench_prints_what_it_promises():
     """A short run gives shares that add up to one, an overhead that is a share, and the time that resuming takes."""
     figures = bench_loop(steps=20, rounds=1)
-    parts = ("data", "transfer", "forward", "backward", "optimiser", "log", "wait")
+    parts = ("data", "transfer", "forward", "backward", "optimizer", "log", "wait")
     assert abs(sum(figures[f"{part}_share"] for part in parts) - 1) < 1e-9
     overhead = sum(figures[f"{part}_share"] for part in ("data", "transfer", "log", "wait"))
     assert abs(figures["overhead_share"] - overhead) < 1e-9

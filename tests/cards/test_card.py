@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from promises import HEAD, checked, write
 
-from shadowbox.cards import card as cards
+from shadowbox.cards import card
 from shadowbox.cards.file import TITLES, CardFile
 from shadowbox.errors import CardError, ShadowboxError
 
@@ -24,7 +24,7 @@ def test_right(project):
 def test_seven_mistakes(project):
     """Seven mistakes of seven kinds are reported in one go, each with its line and what to do."""
     path = write(
-        colour="red",
+        color="red",
         game="toy",
         preset="tinny",
         facts={"frames": "1,000"},
@@ -40,7 +40,7 @@ def test_seven_mistakes(project):
     said = {(mistake.field, mistake.message.split(":")[0][:40]) for mistake in found.mistakes}
     fields = {field for field, _ in said}
     assert {
-        "colour",
+        "color",
         "preset",
         "facts.frames",
         "kill[0].when",
@@ -180,7 +180,7 @@ def made(**call):
             "facts.frames",
             "the card says 1,000 frames, the data has 720",
         ),
-        ({"facts": {"colour": 7}}, "facts.colour", "there is no fact 'colour'"),
+        ({"facts": {"color": 7}}, "facts.color", "there is no fact 'color'"),
         ({"learner": "guess"}, "learner", "there is no learner 'guess'"),
         ({"preset": "tinny"}, "preset", "did you mean 'tiny'"),
         ({"game": "toi"}, "game", "unknown game 'toi'"),
@@ -194,7 +194,7 @@ def made(**call):
         ({"set": {"train": {"steps": 3, "epochs": 3}}}, "set.train", "either epochs or steps"),
         ({"set": {"model.widht": 3}}, "set.model.widht", "did you mean 'width'"),
         ({"set": {"model.width": "3"}}, "set.model.width", "something like 128 is needed"),
-        ({"set": {"colour": 3}}, "set.colour", "is no setting"),
+        ({"set": {"color": 3}}, "set.color", "is no setting"),
         ({"seeds": []}, "seeds", "at least one seed"),
         ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0"),
         ({"budget": {"wall": "soon"}}, "budget.wall", "is no length of time"),
@@ -256,7 +256,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 HEADS = st.dictionaries(
-    st.sampled_from([*cards.Card.model_fields, "colour", "x.y"]), VALUES, max_size=8
+    st.sampled_from([*card.Card.model_fields, "color", "x.y"]), VALUES, max_size=8
 )
 
 
@@ -351,7 +351,7 @@ def test_hash(prose, content):
 
 def test_changes():
     """--set changes settings and any part of the head, and nothing that a card does not have."""
-    data = cards.with_changes(
+    data = card.with_changes(
         {"set": {"train": {"lr": 1, "steps": 2}}, "data": {"store": "a"}},
         {"train.lr": 3, "data.split": "s", "seeds": [1]},
     )
@@ -361,4 +361,4 @@ def test_changes():
         "seeds": [1],
     }
     with pytest.raises(ShadowboxError, match="a card has no 'lr'"):
-        cards.with_changes({}, {"lr": 1})
+        card.with_changes({}, {"lr": 1})

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowbox.cards import front_matter as head
+from shadowbox.cards import front_matter
 
 
 def test_values():
     """Plain words are texts, numbers are numbers also in the form 1e-3, and YAML's surprises do not happen."""
-    found = head.read(
+    found = front_matter.parse_front_matter(
         "a: 1e-3\nb: on\nc: 12:30\nd: 1_000\ne: 0x10\nf: 2026-01-01\ng: .5\nh: true\ni:\nj: '7'\nk: -3\nl: no\n"
     )
     assert found.data == {"a": 0.001, "b": "on", "c": "12:30", "d": "1_000", "e": "0x10", "f": "2026-01-01", "g": 0.5,
@@ -19,7 +19,9 @@ def test_values():
 
 def test_lines():
     """Every part knows its line; a part that is missing is where it would be."""
-    found = head.read("a: 1\nb:\n  - {c: 1,\n     d: 2}\n  - e: 3\n", first_line=2)
+    found = front_matter.parse_front_matter(
+        "a: 1\nb:\n  - {c: 1,\n     d: 2}\n  - e: 3\n", first_line=2
+    )
     assert [
         found.line(path) for path in [("a",), ("b", 0, "d"), ("b", 1, "e"), ("b", 1, "x"), ("z",)]
     ] == [2, 5, 6, 6, 2]
@@ -48,7 +50,7 @@ def test_lines():
 )
 def test_refuses(text, line, complaint):
     """What a card has no use for is refused with its line, and nothing is built from it."""
-    (found,) = head.read(text).mistakes
+    (found,) = front_matter.parse_front_matter(text).mistakes
     assert (found.line, complaint in found.message) == (line, True), found
 
 
@@ -58,12 +60,12 @@ def test_bomb():
     lines += [
         f"{name}: &{name} [{', '.join(['*' + chr(ord(name) - 1)] * 9)}]" for name in "bcdefghi"
     ]
-    assert "anchors" in head.read("\n".join(lines)).mistakes[0].message
+    assert "anchors" in front_matter.parse_front_matter("\n".join(lines)).mistakes[0].message
 
 
 @given(st.text(max_size=200) | st.text(alphabet="abc:-[]{}&*!|>'\"#\n \t,?%@`0123.e", max_size=120))
 def test_any_text(text):
     """Whatever stands in a head, the answer is data or mistakes."""
-    found = head.read(text)
+    found = front_matter.parse_front_matter(text)
     assert isinstance(found.data, dict)
     assert all(mistake.line >= 1 for mistake in found.mistakes)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowbox.cards.rules import grammar as rules
-from shadowbox.cards.rules.guard import Guard, Rule
+from shadowbox.cards.rules import grammar
+from shadowbox.cards.rules.monitor import Rule, RuleMonitor
 
 
 def fired(rule, values, *, metric="val/loss", every=10, total=None, per_epoch=20, **more):
     """The steps at which a rule fires, shown a metric's values every so many steps."""
     kind, _, name = metric.partition("/")
-    guard = Guard([Rule(rule, **more)], total or every * len(values), per_epoch)
+    guard = RuleMonitor([Rule(rule, **more)], total or every * len(values), per_epoch)
     steps = []
     for at, value in enumerate(values, start=1):
         steps += [firing.step for firing in guard.see(kind, at * every, {name: value})]
@@ -38,8 +38,8 @@ def fired(rule, values, *, metric="val/loss", every=10, total=None, per_epoch=20
 )
 def test_reads(rule, again):
     """A rule is read, and says again what it means."""
-    assert str(rules.parse(rule)) == again
-    assert str(rules.parse(again)) == again
+    assert str(grammar.parse_rule(rule)) == again
+    assert str(grammar.parse_rule(again)) == again
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_reads(rule, again):
 )
 def test_refuses(rule, complaint):
     """What is no rule is refused with what stands where, and is never executed."""
-    with pytest.raises(rules.RuleError, match=complaint.replace("(", r"\(")):
-        rules.parse(rule)
+    with pytest.raises(grammar.RuleError, match=complaint.replace("(", r"\(")):
+        grammar.parse_rule(rule)
 
 
 @given(
@@ -72,10 +72,10 @@ def test_refuses(rule, complaint):
 def test_any_text_is_a_rule_or_refused(text):
     """No text makes the parser do anything but answer or refuse."""
     try:
-        condition = rules.parse(text)
-    except rules.RuleError:
+        condition = grammar.parse_rule(text)
+    except grammar.RuleError:
         return
-    assert str(rules.parse(str(condition))) == str(condition)
+    assert str(grammar.parse_rule(str(condition))) == str(condition)
     for step in range(3):
         condition.see(step, dict.fromkeys(condition.metrics, float(step)))
         condition.since()
@@ -115,7 +115,7 @@ def test_no_decrease():
 
 def test_ratio():
     """One metric over another; by zero it is larger than anything."""
-    guard = Guard([Rule("ratio(train/a, train/b) > 3")], 100, 10)
+    guard = RuleMonitor([Rule("ratio(train/a, train/b) > 3")], 100, 10)
     assert not guard.see("train", 10, {"a": 3, "b": 1})
     assert guard.see("train", 20, {"a": 4, "b": 1})
     assert not guard.see("train", 30, {"a": 0, "b": 0})
@@ -135,14 +135,16 @@ def test_nonfinite():
     assert fired(
         "nonfinite(train/loss)", [1, None, math.inf, 1, math.nan], metric="train/loss"
     ) == [20, 50]
-    guard = Guard([Rule("nonfinite(train/loss)")], 100, 10)
+    guard = RuleMonitor([Rule("nonfinite(train/loss)")], 100, 10)
     assert guard.see("train", 5, {"loss": 1.0, "skipped": 2})
 
 
 def test_gravest_first():
     """Of rules that fire together the gravest speaks first."""
     wishes = [Rule("val/a > 0", "warn"), Rule("val/a > 0", "stop"), Rule("val/a > 0", "pause")]
-    assert [firing.rule.action for firing in Guard(wishes, 10, 1).see("val", 1, {"a": 1})] == [
+    assert [
+        firing.rule.action for firing in RuleMonitor(wishes, 10, 1).see("val", 1, {"a": 1})
+    ] == [
         "stop",
         "pause",
         "warn",
@@ -158,8 +160,8 @@ def test_replay(values, cut):
         {"kind": "val", "step": 10 * at, "epoch": 0, "wall": 1.0, "loss": value}
         for at, value in enumerate(values, 1)
     ]
-    straight = Guard(wishes, 300, 20).replay(lines)
-    again = Guard(wishes, 300, 20)
+    straight = RuleMonitor(wishes, 300, 20).replay(lines)
+    again = RuleMonitor(wishes, 300, 20)
     before = again.replay(lines[:cut])
     assert list(map(repr, before + again.replay(lines[cut:]))) == list(map(repr, straight))
 
@@ -167,5 +169,5 @@ def test_replay(values, cut):
 @pytest.mark.parametrize("text", ["5", "5 days", "-1 steps", "steps", "1 epoch later", ""])
 def test_spans(text):
     """A length of a run has a number and one of three units."""
-    with pytest.raises(rules.RuleError):
-        rules.Span.of(text)
+    with pytest.raises(grammar.RuleError):
+        grammar.Duration.of(text)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from promises import HEAD, checked, ran, write
 
-from shadowbox.cards import signatures as signing
+from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
 from shadowbox.errors import CardError, UsageError
 
@@ -15,7 +15,7 @@ REVIEWED = {"reviewers": {"min": 2, "required": ["ada"]}}
 def signed(path, who, did="signed", note="", data=None):
     """The card with one signature more."""
     found = checked(path)
-    signing.add(
+    signatures.add_signature(
         found.file,
         who,
         did,
@@ -29,7 +29,9 @@ def signed(path, who, did="signed", note="", data=None):
 def standing(path):
     """How its signatures stand."""
     found = checked(path)
-    return signing.standing(found.file, found.card, found.settled.hash, found.facts["fingerprint"])
+    return signatures.signature_status(
+        found.file, found.card, found.settled.hash, found.facts["fingerprint"]
+    )
 
 
 def test_enough(project):
@@ -78,9 +80,9 @@ def test_one_letter(project, old):
 def signing_void(path):
     """The one void signature of a card that may be wrong by now."""
     file = CardFile.read(path)
-    from shadowbox.cards import card as cards
+    from shadowbox.cards import card
 
-    (found,) = signing.standing(file, cards.read(file).card, "any", None).void
+    (found,) = signatures.signature_status(file, card.read_card(file).card, "any", None).void
     return found
 
 
@@ -96,13 +98,13 @@ def test_prose_and_blocks(project):
 
 def test_other_settings(project, monkeypatch):
     """The same text with other defaults behind it is another promise."""
-    from shadowbox.learners import registry as ways
+    from shadowbox.learners import registry
 
     path = write(reviewers={"min": 1})
     signed(path, "ada")
-    usual = ways.Imitation.usual.fget
+    usual = registry.ImitationSpec.defaults.fget
     monkeypatch.setattr(
-        ways.Imitation, "usual", property(lambda self: {**usual(self), "thin": 2.0})
+        registry.ImitationSpec, "usual", property(lambda self: {**usual(self), "thin": 2.0})
     )
     (found,) = standing(path).void
     assert "now means other settings" in found[1]
@@ -149,10 +151,10 @@ def test_any_note(text):
     from pathlib import Path
 
     file = CardFile(Path("x.md"), "---\ngoal: x\n---\n")
-    signed_file = signing.add(
+    signed_file = signatures.add_signature(
         file, "ada", "signed", settings="s", data=None, commit=None, note=text
     )
     again = CardFile(Path("x.md"), signed_file.text)
-    assert [entry.note for entry in signing.read(again)] == [" ".join(text.split())]
+    assert [entry.note for entry in signatures.read_signatures(again)] == [" ".join(text.split())]
     assert again.edited() == []
     assert again.head == file.head

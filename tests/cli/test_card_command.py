@@ -96,11 +96,11 @@ def test_mistakes(call):
     path.write_text(QUICK.replace("preset: tiny", "preset: tinny\ncolour: red"))
     text = call("card", "check", "small", rc=1).stdout
     assert "cards/small.md:6: preset: imitate has no preset 'tinny': did you mean 'tiny'?" in text
-    assert "cards/small.md:7: colour: there is no 'colour' here" in text
+    assert "cards/small.md:7: color: there is no 'color' here" in text
     found = json.loads(call("card", "check", "small", "--json", rc=1).stdout)
     assert [(error["line"], error["field"]) for error in found["errors"]] == [
         (6, "preset"),
-        (7, "colour"),
+        (7, "color"),
     ]
     assert json.loads(call("run", "small", "--json", rc=1).stdout)["exit"] == 1
 

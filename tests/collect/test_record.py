@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shadowbox import cli
-from shadowbox.collect.matches import Pairing, read_mix, record
+from shadowbox.collect.matches import Pairing, read_pairings, record
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.games import load
@@ -116,7 +116,7 @@ def test_a_mix_divides_the_matches(tmp_path):
     (tmp_path / "mix.yaml").write_text(
         "- {p0: a, p1: b, share: 2}\n- {p0: b, p1: c}\n- {p0: c, p1: a, share: 0.5}\n"
     )
-    pairings = read_mix(tmp_path / "mix.yaml", 101)
+    pairings = read_pairings(tmp_path / "mix.yaml", 101)
     assert [pairing.p0 for pairing in pairings] == ["a", "b", "c"]
     assert sum(pairing.matches for pairing in pairings) == 101
     assert abs(pairings[0].matches - 101 * 2 / 3.5) <= 1
@@ -146,7 +146,7 @@ def test_a_mix_that_is_none(tmp_path, text, message):
     """
     (tmp_path / "mix.yaml").write_text(text)
     with pytest.raises(UsageError, match=message) as caught:
-        read_mix(tmp_path / "mix.yaml", 10)
+        read_pairings(tmp_path / "mix.yaml", 10)
     assert "\n" not in str(caught.value)
 
 

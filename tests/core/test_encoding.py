@@ -8,7 +8,7 @@ from conftest import TOY, random_columns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowbox.core.encoding import CONTROLS, Category, Encoding, Number
+from shadowbox.core.encoding import CONTROLS, CategoryInput, Encoding, NumberInput
 from shadowbox.errors import SchemaError
 
 
@@ -21,20 +21,20 @@ MADE = Encoding(
     "made",
     players=2,
     numbers=(
-        Number("x", "player/x", scale=0.05, block="core", target="delta"),
-        Number("height", height, block="more"),
-        Number("ground", "player/on_ground", block="flags", target="value"),
-        Number("a", "pad/a", block=CONTROLS),
+        NumberInput("x", "player/x", scale=0.05, block="core", target="delta"),
+        NumberInput("height", height, block="more"),
+        NumberInput("ground", "player/on_ground", block="flags", target="value"),
+        NumberInput("a", "pad/a", block=CONTROLS),
     ),
     categories=(
-        Category("action", "player/action", n=100, embed=3, target=True),
-        Category("hit_by", "player/hit_by", n=3, embed=2),
+        CategoryInput("action", "player/action", n=100, embed=3, target=True),
+        CategoryInput("hit_by", "player/hit_by", n=3, embed=2),
     ),
-    shared=(Category("stage", "stage/id", n=4, embed=1),),
+    shared=(CategoryInput("stage", "stage/id", n=4, embed=1),),
     order=("flags", "core"),
     conditions=(
-        Number("a", "pad/a", block=CONTROLS),
-        Number("press_a", "pad/a", block=CONTROLS, edge=True),
+        NumberInput("a", "pad/a", block=CONTROLS),
+        NumberInput("press_a", "pad/a", block=CONTROLS, edge=True),
     ),
 )
 
@@ -99,7 +99,7 @@ def test_an_edge_needs_the_row_before():
 def test_a_schema_that_lacks_a_column_is_refused():
     """An encoding says which columns it misses, and for how many players it is."""
     MADE.require(TOY)
-    lacking = Encoding("lacking", 2, (Number("y", "player/y", block="core"),), ())
+    lacking = Encoding("lacking", 2, (NumberInput("y", "player/y", block="core"),), ())
     with pytest.raises(SchemaError, match="player/y"):
         lacking.require(TOY)
     with pytest.raises(SchemaError, match="is for 3 players"):

@@ -66,7 +66,7 @@ def regrouped(schema: Schema, group: str, /, **attributes: object) -> Schema:
 
 
 def test_columns_stand_in_order_of_declaration_with_controls_last() -> None:
-    """The order of columns is the order a reader sees in the declaration."""
+    """The order of columns is the order a reader input_columns in the declaration."""
     assert list(TOY.columns) == [
         "stage/id", "stage/wind",
         "player/x", "player/percent", "player/on_ground", "player/facing_right", "player/action", "player/hit_by",
@@ -389,7 +389,7 @@ def test_from_json_refuses_what_it_does_not_know(where: str) -> None:
     """An unknown word is refused at every depth: a newer Shadowbox may mean something by it."""
     plain = TOY.to_json()
     {"top": plain, "group": plain["state"][0], "field": plain["state"][0]["fields"][0]}[where][
-        "colour"
+        "color"
     ] = 1
     with pytest.raises(SchemaError):
         Schema.from_json(plain)

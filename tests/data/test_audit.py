@@ -13,7 +13,7 @@ from conftest import TOY, random_episode
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
-from shadowbox.data.audit import audit, blocks, duplicates, free_scores, note, span
+from shadowbox.data.audit import audit, blocks, column_notes, duplicates, free_scores, value_range
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
@@ -196,7 +196,7 @@ def test_a_column_that_no_recording_had_is_absent(tmp_path: Path) -> None:
     x = audit(stored(tmp_path / "s", episode(4, absent=("g/x",))))["columns"]["g/x"]
     assert (x["min"], x["mean"], x["max"], x["zeros"], x["invalid"]) == (None, None, None, None, 1)
     assert not x["constant"]
-    assert note(x) == "absent"
+    assert column_notes(x) == "absent"
 
 
 def test_dead_and_constant_columns_are_named(tmp_path: Path) -> None:
@@ -204,9 +204,9 @@ def test_dead_and_constant_columns_are_named(tmp_path: Path) -> None:
     columns = audit(stored(tmp_path / "s", episode(4, g__x=[7, 7, 7, 7], g__mode=[0, 0, 0, 1])))[
         "columns"
     ]
-    assert note(columns["g/x"]) == "constant"
-    assert note(columns["g/lit"]) == "dead: always 0"
-    assert note(columns["g/mode"]) == ""
+    assert column_notes(columns["g/x"]) == "constant"
+    assert column_notes(columns["g/lit"]) == "dead: always 0"
+    assert column_notes(columns["g/mode"]) == ""
 
 
 # ---- presses ---------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_one_episode_has_no_table_and_no_interval(tmp_path: Path) -> None:
     assert "look_up" not in found["columns"]["g/x"]
     hold = found["columns"]["g/x"]["hold"]
     assert (hold["value"], hold["low"], hold["high"]) == (1, None, None)
-    assert span(hold) == ""
+    assert value_range(hold) == ""
 
 
 def test_intervals_are_over_episodes(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_intervals_are_over_episodes(tmp_path: Path) -> None:
     hold = free_scores(store)["columns"]["g/x"]["hold"]
     assert hold["value"] == 2  # odd episodes rise by 1 and by 3
     assert 1 < hold["low"] < 2 < hold["high"] < 3
-    assert span(hold) == f"{hold['low']:.4g} .. {hold['high']:.4g}"
+    assert value_range(hold) == f"{hold['low']:.4g} .. {hold['high']:.4g}"
 
 
 def test_given_columns_are_not_scored(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def test_archives_come_in(tmp_path, pack):
 )
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_members_that_lead_out_are_refused(tmp_path, pack, name):
-    """A member whose name escapes is rejected by name, its neighbours come in, and nothing is written anywhere else."""
+    """A member whose name escapes is rejected by name, its neighbors come in, and nothing is written anywhere else."""
     path = pack(
         tmp_path / ("x.zip" if pack is zipped else "x.tgz"),
         [(name, line(20, 1)), ("2.txt", line(20, 2))],

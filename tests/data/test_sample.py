@@ -346,7 +346,7 @@ def test_a_permutation_is_a_bijection(n: int, seed: int) -> None:
 
 @pytest.mark.parametrize("n", [1000, 1024, 5000])
 def test_a_permutation_looks_shuffled(n: int) -> None:
-    """Places and numbers are unrelated, neighbours too, and few numbers stay where they were."""
+    """Places and numbers are unrelated, neighbors too, and few numbers stay where they were."""
     at = np.arange(n)
     correlations, steps, fixed = [], [], []
     for seed in range(20):

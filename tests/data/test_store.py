@@ -11,7 +11,7 @@ from conftest import TOY, random_columns, random_episode
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
-from shadowbox.data.store import Store, find
+from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.data.verify import verify
 from shadowbox.data.write import FOLD_BYTES, Writer
 from shadowbox.errors import EpisodeError, SchemaMismatch, StoreLocked, UsageError
@@ -196,10 +196,10 @@ def test_the_fingerprint_is_of_the_content(tmp_path):
 
 def test_places_in_stores():
     """`PATH#12` names an episode; anything else after # is refused with an example."""
-    assert find("data/x#12")[1] == 12
-    assert find("data/x")[1] is None
+    assert parse_episode_spec("data/x#12")[1] == 12
+    assert parse_episode_spec("data/x")[1] is None
     with pytest.raises(UsageError, match="data/x#12"):
-        find("data/x#last")
+        parse_episode_spec("data/x#last")
 
 
 def test_an_unknown_episode_is_named(tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import TOY, random_episode
 
-from shadowbox.data import manifest as manifests
+from shadowbox.data import manifest
 from shadowbox.data.store import Store
 from shadowbox.data.verify import verify
 from shadowbox.data.write import Writer
@@ -84,7 +84,7 @@ def test_kill_at_any_moment_loses_nothing_committed(tmp_path):
             reports = pipe.read()
         if reports:
             committed = int.from_bytes(reports[-4:], "little")
-        if (path / manifests.NAME).exists():
+        if (path / manifest.NAME).exists():
             found = Store(path)
             assert len(found) >= committed
             assert verify(found) == []
@@ -108,7 +108,7 @@ def test_kill_at_any_moment_loses_nothing_committed(tmp_path):
     assert verify(Store(path)) == []
 
 
-def test_a_dead_writers_lock_is_recognised(tmp_path, caplog):
+def test_a_dead_writers_lock_is_recognized(tmp_path, caplog):
     """The lock of a killed process does not keep the next writer out; it is told whose it was."""
     child = os.fork()
     if child == 0:
@@ -187,7 +187,7 @@ def test_missing_and_truncated_shards_are_named(store):
 )
 def test_a_manifest_edited_by_hand_is_refused(store, change, message):
     """An edited, foreign or future manifest is one clear line; the shards stay untouched."""
-    path = store.path / manifests.NAME
+    path = store.path / manifest.NAME
     data = json.loads(path.read_text())
     change(data)
     path.write_text(json.dumps(data))
@@ -203,17 +203,17 @@ def test_a_manifest_edited_by_hand_is_refused(store, change, message):
 )
 def test_a_manifest_that_is_no_manifest_is_refused(store, text):
     """Garbage in place of the manifest is one clear line."""
-    (store.path / manifests.NAME).write_bytes(text.encode("latin-1"))
+    (store.path / manifest.NAME).write_bytes(text.encode("latin-1"))
     with pytest.raises(StoreError, match=r"manifest\.json"):
         Store(store.path)
 
 
 def test_a_sealed_manifest_with_a_wrong_inside_is_refused(store):
     """A manifest that is sealed but not one of ours is refused in one line, not with a traceback."""
-    path = store.path / manifests.NAME
+    path = store.path / manifest.NAME
     data = json.loads(path.read_text())
     data["shards"][0]["files"]["rows"].pop("bytes")
-    data["seal"] = manifests._seal(data)
+    data["seal"] = manifest._seal(data)
     path.write_text(json.dumps(data))
     with pytest.raises(StoreError, match="cannot be understood"):
         Store(store.path)

@@ -13,7 +13,7 @@ import pytest
 from gymnasium import spaces
 
 from shadowbox import cli
-from shadowbox.collect.gym import Recorder, record
+from shadowbox.collect.gym import _Recorder, record_gym
 from shadowbox.data.store import Store
 from shadowbox.errors import EpisodeError, UsageError
 
@@ -138,7 +138,7 @@ def test_cartpole_comes_back(capsys, tmp_path):
 
 def test_nested_spaces_come_back(tmp_path):
     """A Dict environment of every kind of space is stored leaf by leaf, and holds what was shown, taken and earned."""
-    record("test/Nested-v0", tmp_path / "s", episodes=1, seed=1)
+    record_gym("test/Nested-v0", tmp_path / "s", episodes=1, seed=1)
     columns = Store(tmp_path / "s").episode(0).columns
     shown, taken = Nested.shown, Nested.taken
     assert len(columns["step/reward"]) == 13
@@ -171,9 +171,9 @@ def test_nested_spaces_come_back(tmp_path):
 def test_the_same_call_gives_the_same_store(tmp_path):
     """Recording is seeded: the same call gives the same episodes, another seed others, and a store can be appended to."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        record("CartPole-v1", tmp_path / name, episodes=3, seed=seed)
+        record_gym("CartPole-v1", tmp_path / name, episodes=3, seed=seed)
     assert Store(tmp_path / "a").fingerprint == Store(tmp_path / "b").fingerprint
-    record("CartPole-v1", tmp_path / "b", episodes=1, seed=5)
+    record_gym("CartPole-v1", tmp_path / "b", episodes=1, seed=5)
     a, b, c = (Store(tmp_path / name) for name in "abc")
     assert len(b) == 4
     for number in range(3):
@@ -208,7 +208,7 @@ def test_a_function_plays(capsys, tmp_path):
 def test_what_cannot_be_stored_is_refused_by_name(shows, message):
     """A space without a place in a schema is refused with its path, itself and what is possible."""
     with pytest.raises(UsageError, match=message) as refused:
-        Recorder(Nested(shows), "gym:test")
+        _Recorder(Nested(shows), "gym:test")
     assert "\n" not in str(refused.value)
     assert "can be recorded" in str(refused.value) or "cannot be recorded" in str(refused.value)
 
@@ -222,10 +222,10 @@ def test_what_lies_outside_its_space_is_refused(tmp_path):
     with pytest.raises(
         EpisodeError, match=r"gym:test/Wrong-v0, seed \d+, frame 1: it shows what is not in"
     ):
-        record("test/Wrong-v0", tmp_path / "s", episodes=1)
+        record_gym("test/Wrong-v0", tmp_path / "s", episodes=1)
     del gymnasium.registry["test/Wrong-v0"]
     with pytest.raises(EpisodeError, match=r"frame 0: 2 was played, which is not in Discrete\(2\)"):
-        record("CartPole-v1", tmp_path / "t", episodes=1, policy=f"{__name__}:always_wrong")
+        record_gym("CartPole-v1", tmp_path / "t", episodes=1, policy=f"{__name__}:always_wrong")
     assert not (tmp_path / "s" / "manifest.json").exists()
 
 

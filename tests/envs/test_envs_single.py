@@ -199,7 +199,7 @@ def test_what_is_shown_lies_within_what_is_declared(seed, observation, opponent)
 
 
 def test_a_picture_shows_both_fighters():
-    """A rendered frame is RGB, and each fighter's colour is where he stands.
+    """A rendered frame is RGB, and each fighter's color is where he stands.
 
     Without a render mode there is none.
     """
@@ -212,14 +212,14 @@ def test_a_picture_shows_both_fighters():
     height, width, channels = picture.shape
     assert (picture.dtype, channels) == (np.uint8, 3)
     view, bounds = env.matches._view, BRAWL.scene()["bounds"]
-    for player, colour in enumerate(((0x2F, 0x7F, 0xC1), (0xD9, 0x72, 0x2E))):
+    for player, color in enumerate(((0x2F, 0x7F, 0xC1), (0xD9, 0x72, 0x2E))):
         x, y = (view[f"player/{axis}"][0, player] for axis in "xy")
         column = int((x - bounds[0]) / (bounds[2] - bounds[0]) * width)
         row = int((y - bounds[1]) / (bounds[3] - bounds[1]) * height)
         near = picture[max(0, row - 15) : row + 15, max(0, column - 15) : column + 15].reshape(
             -1, 3
         )
-        assert (near == colour).all(axis=1).sum() > 20, player
+        assert (near == color).all(axis=1).sum() > 20, player
     assert make().render() is None
 
 

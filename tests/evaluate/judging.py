@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from shadowbox.collect.matches import Pairing, record
-from shadowbox.evaluate.recorded import Seat
+from shadowbox.evaluate.recorded import SeatData
 from shadowbox.games import load
 from shadowbox.model import policy
-from shadowbox.model.checkpoint import About, save
+from shadowbox.model.checkpoint import CheckpointConfig, save
 
 BRAWL = load("brawl")
 SHORT = dataclasses.replace(BRAWL, world=partial(BRAWL.world, time_limit=300))
@@ -26,8 +26,8 @@ def store(path, matches=12, p0="based", p1="aggressive"):
 
 def run(path, preset="tiny", *, still=False, **changes):
     """A run of one checkpoint. `still`: its weights make it press nothing."""
-    arguments = policy.arguments(preset, SEES, **changes)
-    model = policy.build(BRAWL.schema, arguments)
+    arguments = policy.preset_arguments(preset, SEES, **changes)
+    model = policy.build_policy(BRAWL.schema, arguments)
     if still:
         weights = model.state_dict()
         for name in ("head.out.0.bias", "head.linear.bias"):
@@ -36,7 +36,9 @@ def run(path, preset="tiny", *, still=False, **changes):
         for name in ("head.out.0.weight", "head.linear.weight"):
             if name in weights:
                 weights[name][:] = 0
-    save(path, 1, About("policy", BRAWL.schema, preset, arguments), model.state_dict(), {})
+    save(
+        path, 1, CheckpointConfig("policy", BRAWL.schema, preset, arguments), model.state_dict(), {}
+    )
     return path
 
 
@@ -54,4 +56,4 @@ def seat(held, episode=0, stick=None, state=None):
         if state is None
         else np.stack([state, state], 1)
     }
-    return Seat(episode, 0, view, {}, {"a": down}, {"a": before}, moved, earlier)
+    return SeatData(episode, 0, view, {}, {"a": down}, {"a": before}, moved, earlier)

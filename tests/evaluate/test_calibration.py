@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from shadowbox.core.presses import onsets
-from shadowbox.evaluate import calibration as calibrate
+from shadowbox.evaluate import calibration
 from shadowbox.evaluate.calibration import (
     PLAYED_AT,
     TEMPERATURES,
     Calibration,
-    Play,
-    fit_heat,
-    fit_play,
+    PlayTemperatureFit,
+    fit_play_temperature,
+    fit_temperature,
     fit_threshold,
     with_hysteresis,
 )
@@ -43,7 +43,7 @@ def bent(
 def test_the_temperature_that_bent_a_model_is_found(temperature: float) -> None:
     """A model whose logits are too large by a factor gets that factor back, and costs less on sessions that did not choose."""
     costs, frames = bent(temperature)
-    heat = fit_heat(["keys"], costs, frames)["keys"]
+    heat = fit_temperature(["keys"], costs, frames)["keys"]
     assert heat.temperature == pytest.approx(temperature, rel=0.06)
     assert heat.usual == (temperature == 1.0)
     assert heat.after <= heat.before + 1e-4
@@ -67,7 +67,7 @@ def test_hysteresis_by_hand() -> None:
 
 @given(arrays.arrays(float, st.integers(1, 40), elements=st.floats(0, 1)), st.floats(0.1, 0.9))
 def test_hysteresis_is_the_loop_that_runs(chance: np.ndarray, threshold: float) -> None:
-    """The vectorised form does what a live loop does frame by frame."""
+    """The vectorized form does what a live loop does frame by frame."""
     held, expected = False, []
     for p in chance:
         held = p > threshold + 0.05 or (held and not p < threshold - 0.05)
@@ -122,14 +122,16 @@ def test_the_temperature_of_play_is_the_bottom_of_a_rough_bowl() -> None:
     """Strains that are lowest at .9, with noise, choose about .9, and what they were like on matches that did not choose it."""
     tried, draws = np.log(PLAYED_AT), np.random.default_rng(3)
     bowl = np.sqrt(0.1 + 30 * (tried - np.log(0.9)) ** 2)
-    found = [fit_play(bowl + draws.normal(0, 0.05, (3, len(PLAYED_AT)))) for _ in range(50)]
+    found = [
+        fit_play_temperature(bowl + draws.normal(0, 0.05, (3, len(PLAYED_AT)))) for _ in range(50)
+    ]
     assert np.mean([play.temperature for play in found]) == pytest.approx(0.9, abs=0.01)
     assert max(abs(play.temperature - 0.9) for play in found) < 0.06
     assert np.mean([play.before for play in found]) == pytest.approx(
         bowl[PLAYED_AT.index(1.0)], abs=0.03
     )
     assert np.mean([play.after for play in found]) == pytest.approx(bowl.min(), abs=0.03)
-    assert fit_play(np.full((3, len(PLAYED_AT)), 9.0)).temperature == 1, (
+    assert fit_play_temperature(np.full((3, len(PLAYED_AT)), 9.0)).temperature == 1, (
         "who never presses is not helped"
     )
 
@@ -152,16 +154,16 @@ def test_too_few_presses_choose_nothing() -> None:
     down[::500] = True
     found = fit_threshold([np.where(down, 0.99, 0.0)], [down])
     assert onsets(down).sum() == found.presses == 10
-    assert (found.threshold, found.f1, found.tuned) == (calibrate.SAFE, None, False)
+    assert (found.threshold, found.f1, found.tuned) == (calibration.SAFE, None, False)
 
 
 def test_calibrations_are_plain_data() -> None:
     """It survives JSON, and an empty one means nothing was calibrated."""
     costs, frames = bent(1.5)
     made = Calibration(
-        fit_heat(["keys"], costs, frames),
+        fit_temperature(["keys"], costs, frames),
         {"keys/j": fit_threshold(*sessions(1, 4))},
-        Play(0.9, 1.2, 0.4),
+        PlayTemperatureFit(0.9, 1.2, 0.4),
     )
     assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert Calibration.from_json({}) == Calibration({}, {})

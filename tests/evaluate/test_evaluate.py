@@ -13,18 +13,17 @@ from shadowbox import cli
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
-from shadowbox.evaluate import closed_loop, gate, recorded
-from shadowbox.evaluate.calibrate import tune
-from shadowbox.evaluate.metrics import BY_NAME, METRICS, Figure
+from shadowbox.evaluate import closed_loop, recorded
+from shadowbox.evaluate.calibrate import calibrate_checkpoint
+from shadowbox.evaluate.metrics import METRIC_BY_NAME, METRICS, Figure
 from shadowbox.evaluate.policy import evaluate
-from shadowbox.evaluate.probe import probe
-from shadowbox.evaluate.subject import Settings
+from shadowbox.evaluate.probe import probe_policy
+from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.model import checkpoint
-from shadowbox.play import checkpoints as learned
-from shadowbox.play import specs
-from shadowbox.report.evaluation import document
+from shadowbox.play import checkpoints, marks, specs
+from shadowbox.report.evaluation import evaluation_page
 
-QUICK = Settings(matches=4, most=3, split=Split(0.5, 0.5, 0.0))
+QUICK = EvalConfig(matches=4, most=3, split=Split(0.5, 0.5, 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def test_every_figure_has_its_baselines(judged):
     """Each figure belongs to a declared metric of its part, and has all of that metric's baselines."""
     for part, figures in (("offline", judged.offline), ("closed_loop", judged.closed_loop)):
         for name, figure in figures.items():
-            metric = BY_NAME[name.partition(".")[0]]
+            metric = METRIC_BY_NAME[name.partition(".")[0]]
             assert metric.part == part
             assert set(figure.baselines) == set(metric.baselines), name
     found = {name.partition(".")[0] for name in (*judged.offline, *judged.closed_loop)}
@@ -86,10 +85,10 @@ def test_every_figure_has_its_baselines(judged):
 
 def test_the_verdict_lies_beside_the_checkpoint(judged, still):
     """What `--json` prints is what lies in the checkpoint's folder, which is still whole, and its agents carry the mark."""
-    folder = learned.find(str(still))
+    folder = checkpoints.checkpoint_folder(str(still))
     assert json.loads((folder / marks.FILE).read_text()) == json.loads(json.dumps(judged.to_json()))
     assert checkpoint.load(folder).step == 1
-    assert specs.agent(f"policy:{still}", BRAWL).mark.startswith("failed the behaviour gate: keys/")
+    assert specs.agent(f"policy:{still}", BRAWL).mark.startswith("failed the behavior gate: keys/")
     data = judged.to_json()
     assert Figure.from_json(data["offline"]["nll"]).to_json() == data["offline"]["nll"]
 
@@ -139,8 +138,8 @@ def test_policies_learned_from_one_seat_are_judged_there(data, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(split=Split(1.0, 0.0, 0.0)), "0 of its 12 episodes are on the side 'val'"),
-        (Settings(side="all", most=20), "none is left to count the look-up table on"),
+        (EvalConfig(split=Split(1.0, 0.0, 0.0)), "0 of its 12 episodes are on the side 'val'"),
+        (EvalConfig(side="all", most=20), "none is left to count the look-up table on"),
     ],
 )
 def test_stores_that_cannot_judge(data, still, settings, message):
@@ -171,7 +170,7 @@ def test_a_style_is_judged_on_its_own_player(data, tmp_path):
     with pytest.raises(UsageError, match="0 of its 0 episodes of 'kiter' are on the side 'val'"):
         evaluate(told, data, dataclasses.replace(QUICK, player="kiter"), game=SHORT)
     with pytest.raises(UsageError, match="nothing on the side 'val' to choose temperatures from"):
-        tune(told, data, dataclasses.replace(QUICK, player="kiter"))
+        calibrate_checkpoint(told, data, dataclasses.replace(QUICK, player="kiter"))
     with pytest.raises(UsageError, match="no style of 'kite': did you mean 'kiter'"):
         evaluate(told, data, dataclasses.replace(QUICK, player="kite"), game=SHORT)
     with pytest.raises(UsageError, match="trained without players"):
@@ -198,7 +197,7 @@ def test_nothing_is_judged_on_what_it_learned_from(data, tmp_path):
     ):
         evaluate(trained, data, other, game=SHORT)
     with pytest.raises(UsageError, match="were learned from"):
-        tune(trained, data, other)
+        calibrate_checkpoint(trained, data, other)
     assert (
         evaluate(trained, data, dataclasses.replace(other, side="train"), game=SHORT).facts["side"]
         == "train"
@@ -228,7 +227,7 @@ def test_recordings_of_people_need_an_opponent(tmp_path, still):
 def test_the_page_shows_it(judged, visit, tmp_path):
     """The report opens without an error, says its verdict, and its clips play."""
     path = tmp_path / "report.html"
-    path.write_text(document(judged))
+    path.write_text(evaluation_page(judged))
     page = visit(path)
     assert page.locator(".badge").first.inner_text() == "gate failed"
     page.wait_for_selector("figure.clip canvas")
@@ -248,7 +247,9 @@ def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_pat
     pressing = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16)
     path = tmp_path / "report.html"
     path.write_text(
-        document(evaluate(pressing, data, QUICK, game=dataclasses.replace(BRAWL, world=None)))
+        evaluation_page(
+            evaluate(pressing, data, QUICK, game=dataclasses.replace(BRAWL, world=None))
+        )
     )
     page = visit(path)
     page.wait_for_selector("figure.clip canvas")
@@ -265,11 +266,11 @@ def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_pat
 def test_answers_take_the_place_of_controls(data):
     """An episode in somebody's hands has that seat's controls as answered and everything else as recorded."""
     shown = Store(data)
-    seat = next(iter(recorded.seats(shown, [3], [1])))
+    seat = next(iter(recorded.load_seats(shown, [3], [1])))
     flipped = {name: ~down for name, down in seat.down.items()}
-    answer = recorded.Answer({}, flipped, {}, np.zeros(seat.frames))
+    answer = recorded.SeatAnswer({}, flipped, {}, np.zeros(seat.frames))
     columns = shown.episode(3).columns
-    found = recorded.as_pressed(shown.schema, columns, seat, answer)
+    found = recorded.press_values(shown.schema, columns, seat, answer)
     for key, values in found.items():
         if key in flipped:
             assert (values[:-1, 1] == ~columns[key][:-1, 1]).all()
@@ -284,15 +285,15 @@ def test_calibration_is_stored_and_played(data, tmp_path):
     An agent plays by them.
     """
     where = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16)
-    made = tune(where, data, QUICK)
-    folder = learned.find(str(where))
+    made = calibrate_checkpoint(where, data, QUICK)
+    folder = checkpoints.checkpoint_folder(str(where))
     assert checkpoint.load(folder).calibration == json.loads(json.dumps(made.to_json()))
     assert set(made.thresholds) == set(BRAWL.schema.control_keys)
     assert made.thresholds["keys/g"].f1 is None
     agent = specs.agent(f"policy:{where}@threshold", BRAWL)
     assert agent.limits.shape == (10, 2)
-    assert specs.agent(f"policy:{where}@0.5", BRAWL).heat[0] == pytest.approx(
-        0.5 * made.heat["flags"].temperature * made.play.temperature
+    assert specs.agent(f"policy:{where}@0.5", BRAWL).temperatures[0] == pytest.approx(
+        0.5 * made.temperatures["flags"].temperature * made.play.temperature
     )
     assert not list(folder.parent.glob(".*")), "nothing is left behind"
 
@@ -300,7 +301,7 @@ def test_calibration_is_stored_and_played(data, tmp_path):
 def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch):
     """No chair of an episode on the judged side is played in to choose it, however few of that side are asked about."""
     sat = []
-    chairs = closed_loop.chairs
+    chairs = closed_loop.recorded_seats
     monkeypatch.setattr(
         closed_loop,
         "chairs",
@@ -308,7 +309,7 @@ def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch
             sat.extend(episodes) or chairs(game, store, episodes, *more)
         ),
     )
-    tune(run(tmp_path / "r"), data, dataclasses.replace(QUICK, most=2), game=SHORT)
+    calibrate_checkpoint(run(tmp_path / "r"), data, dataclasses.replace(QUICK, most=2), game=SHORT)
     held = QUICK.split.episodes(Store(data), "val").tolist()
     assert len(held) > 2
     assert sat == sorted(set(range(12)) - set(held))
@@ -316,7 +317,7 @@ def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch
 
 def test_a_frame_under_the_glass(data, tmp_path):
     """Probabilities, logits and inputs of a recorded frame are told, and nothing is wrong with it."""
-    found = probe(run(tmp_path / "r"), f"{data}#3:40", player=1)
+    found = probe_policy(run(tmp_path / "r"), f"{data}#3:40", player=1)
     assert set(found.buttons) == set(BRAWL.schema.control_keys)
     button = found.buttons["keys/j"]
     assert button["logit"] == pytest.approx(
@@ -329,7 +330,7 @@ def test_a_frame_under_the_glass(data, tmp_path):
 
 def test_a_made_up_frame_is_warned_of(data, still):
     """The all-zero frame that misled the originals is nothing that a recording contains, and that is said."""
-    found = probe(still, "zeros", data=data)
+    found = probe_policy(still, "zeros", data=data)
     assert found.strange
     assert "no recording has such a frame" in found.warning
 
@@ -342,7 +343,7 @@ def test_a_made_up_frame_is_warned_of(data, still):
 def test_frames_that_are_none(data, still, where, message):
     """What is no frame is refused in one line."""
     with pytest.raises(UsageError, match=message):
-        probe(still, where.format(data))
+        probe_policy(still, where.format(data))
 
 
 def shown(capsys, *arguments):
@@ -381,7 +382,7 @@ def test_the_command(data, still, tmp_path, capsys):
     assert (tmp_path / "r.html").stat().st_size > 50_000
     text, status = shown(capsys, "eval", still, data, *options)
     assert status == 0
-    assert text.strip().endswith("the behaviour gate is FAILED")
+    assert text.strip().endswith("the behavior gate is FAILED")
     out, status = shown(capsys, "eval", still, "--probe", f"{data}#3:40", "--json")
     assert json.loads(out)["buttons"]["keys/j"]["pressed"] in (True, False)
     out, status = shown(capsys, "eval", still)

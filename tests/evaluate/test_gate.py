@@ -1,4 +1,4 @@
-"""The behaviour gate: what is counted, what fails, where, and what becomes of it."""
+"""The behavior gate: what is counted, what fails, where, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import pytest
 from judging import BRAWL
 
 from shadowbox.evaluate import gate
-from shadowbox.evaluate.closed_loop import Behaviour
+from shadowbox.evaluate.closed_loop import ClosedLoopCounts
 from shadowbox.evaluate.closed_loop import figures as closed_figures
-from shadowbox.evaluate.metrics import BY_NAME
-from shadowbox.evaluate.press_counts import halves, ratios, state_distance, tally, worst_states
-from shadowbox.evaluate.recorded import seat_of
+from shadowbox.evaluate.metrics import METRIC_BY_NAME
+from shadowbox.evaluate.press_counts import (
+    count_presses,
+    halves,
+    ratios,
+    state_distance,
+    worst_states,
+)
+from shadowbox.evaluate.recorded import load_seat
 
 STATES = BRAWL.schema.columns["player/state"].field.names
 RUN = STATES.index("attack")
@@ -31,27 +37,27 @@ def played(seed, share=1.0, hold=5, rate=0.02, frames=1500):
     ):
         columns["keys/j"][start : start + hold, 0] = True
     columns["keys/g"][:3, 0] = True
-    return seat_of(BRAWL.schema, columns, seed, 0)
+    return load_seat(BRAWL.schema, columns, seed, 0)
 
 
 def counted(numbers, **changes):
     """Such seats, counted."""
-    return tally(BRAWL.schema, [played(number, **changes) for number in numbers])
+    return count_presses(BRAWL.schema, [played(number, **changes) for number in numbers])
 
 
 def judged(play, data):
     """The verdict, and the figures, each with baselines that its metric declares."""
-    found, by_button = closed_figures(Behaviour("by hand", play, data, {"look_up": data}))
+    found, by_button = closed_figures(ClosedLoopCounts("by hand", play, data, {"look_up": data}))
     for name, figure in found.items():
-        assert set(figure.baselines) <= set(BY_NAME[name.partition(".")[0]].baselines), name
-    return gate.judge(BRAWL.schema, play, data, by_button), found
+        assert set(figure.baselines) <= set(METRIC_BY_NAME[name.partition(".")[0]].baselines), name
+    return gate.check_gate(BRAWL.schema, play, data, by_button), found
 
 
 def test_strain_is_where_the_gate_ends():
     """As in the data it is next to 0, at a press ratio of 1.25 alone between, beyond the gate above 1, and never pressing 9."""
     data = counted(range(20, 60))
     close, far, never = (
-        gate.strain(counted(range(40), **changes), data)
+        gate.gate_distance(counted(range(40), **changes), data)
         for changes in ({}, {"share": 2.5}, {"share": 0})
     )
     assert close < 0.3 < 1 < far < 9
@@ -61,7 +67,7 @@ def test_strain_is_where_the_gate_ends():
 def test_counts_by_hand():
     """Frames, frames down and presses begun of a seat, and the same by state, are those of its columns."""
     one = played(0)
-    found, j = tally(BRAWL.schema, [one]), list(BRAWL.schema.control_keys).index("keys/j")
+    found, j = count_presses(BRAWL.schema, [one]), list(BRAWL.schema.control_keys).index("keys/j")
     down = one.down["keys/j"]
     assert found.frames[0, j] == 1500
     assert found.down[0, j] == down.sum()
@@ -143,21 +149,21 @@ def test_states_are_ordered_by_their_share_of_the_difference():
 def test_halves_are_episodes():
     """Both seats of an episode stay on one side, and nothing is lost."""
     seats = [
-        seat_of(BRAWL.schema, BRAWL.schema.neutral(10), number, player)
+        load_seat(BRAWL.schema, BRAWL.schema.neutral(10), number, player)
         for number in range(5)
         for player in (0, 1)
     ]
-    one, other = halves(tally(BRAWL.schema, seats))
+    one, other = halves(count_presses(BRAWL.schema, seats))
     assert one.episodes.tolist() == [0, 2, 4]
     assert other.episodes.tolist() == [1, 3]
-    assert one.frames.sum() + other.frames.sum() == tally(BRAWL.schema, seats).frames.sum()
+    assert one.frames.sum() + other.frames.sum() == count_presses(BRAWL.schema, seats).frames.sum()
 
 
 def test_seats_of_an_episode_count_together():
     """Only episodes are independent: what both players of one did is one row, and intervals are as wide as for episodes."""
     seats = [played(number) for number in range(6)]
-    twice = tally(BRAWL.schema, [*seats, *seats])
-    once = tally(BRAWL.schema, seats)
+    twice = count_presses(BRAWL.schema, [*seats, *seats])
+    once = count_presses(BRAWL.schema, seats)
     assert len(twice) == 6
     assert (twice.down == 2 * once.down).all()
     assert ratios(twice, twice, "keys/j") == ratios(once, once, "keys/j")
@@ -165,7 +171,9 @@ def test_seats_of_an_episode_count_together():
 
 def test_the_same_episodes_are_compared_in_pairs():
     """One frame ahead both sides share their episodes: a copy has a ratio of 1 and no doubt, however much they differ."""
-    data = tally(BRAWL.schema, [played(number, share=1 + number % 3) for number in range(9)])
+    data = count_presses(
+        BRAWL.schema, [played(number, share=1 + number % 3) for number in range(9)]
+    )
     alike, apart = (
         ratios(data, data, "keys/j", paired=paired)["press_ratio"] for paired in (True, False)
     )
@@ -182,7 +190,9 @@ def test_distances_of_states():
     assert state_distance(counted(range(10)), data, "player/state").value == 0
     columns = BRAWL.schema.neutral(200)
     columns["player/state"][:] = RUN
-    always = tally(BRAWL.schema, [seat_of(BRAWL.schema, columns, at, 0) for at in range(5)])
+    always = count_presses(
+        BRAWL.schema, [load_seat(BRAWL.schema, columns, at, 0) for at in range(5)]
+    )
     found = state_distance(always, data, "player/state")
     assert found.value == pytest.approx(0.311, abs=0.01)
     assert found.low > 0.2

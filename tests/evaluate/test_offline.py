@@ -14,37 +14,45 @@ from shadowbox.core import presses
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.core.stats import bootstrap_ratio
 from shadowbox.data.store import Store
-from shadowbox.evaluate.answers import ask
-from shadowbox.evaluate.metrics import BY_NAME
+from shadowbox.evaluate.answers import answer_seats
+from shadowbox.evaluate.metrics import METRIC_BY_NAME
 from shadowbox.evaluate.offline import (
-    Asked,
+    Answers,
     best_threshold,
     figures,
     onset_f1,
     onset_timing,
     reliability_curves,
 )
-from shadowbox.evaluate.recorded import Answer, Table, as_answered, never_press, seat_of
-from shadowbox.evaluate.recorded import seats as seats_of
+from shadowbox.evaluate.recorded import (
+    ControlLookup,
+    SeatAnswer,
+    load_seat,
+    never_press,
+    select_controls,
+)
+from shadowbox.evaluate.recorded import load_seats as seats_of
 from shadowbox.model import policy
-from shadowbox.play.policy_agent import tensor
+from shadowbox.play.policy_agent import as_tensor
 
 TEXTS = ("..###....##..", "....#..####..", "##.....###...", ".#.#.#.......")
 
 
-def saying(chance, seats) -> Asked:
+def saying(chance, seats) -> Answers:
     """Somebody whose chance of pressing `a` is a function of the seat."""
     answers = []
     for one in seats:
         p = np.asarray(chance(one), float)
         cost = -np.log(np.clip(np.where(one.down["a"], p, 1 - p), 1e-6, 1))
-        answers.append(Answer({"a": p}, {"a": p > 0.5}, dict(one.stick_before), cost, cost + 0.25))
-    return Asked(seats, answers)
+        answers.append(
+            SeatAnswer({"a": p}, {"a": p > 0.5}, dict(one.stick_before), cost, cost + 0.25)
+        )
+    return Answers(seats, answers)
 
 
 def everybody(chance, seats):
     """The one who is judged, and the baselines."""
-    table = Table(BRAWL.schema, seats)
+    table = ControlLookup(BRAWL.schema, seats)
     others = {
         "copy_last": table.copy_last,
         "never_press": never_press,
@@ -52,7 +60,7 @@ def everybody(chance, seats):
         "look_up": table.look_up,
     }
     return {"": saying(chance, seats)} | {
-        name: Asked(seats, [say(s) for s in seats]) for name, say in others.items()
+        name: Answers(seats, [say(s) for s in seats]) for name, say in others.items()
     }
 
 
@@ -64,7 +72,7 @@ def test_known_answers() -> None:
     seats = [seat(text, at, stick=np.arange(13)) for at, text in enumerate(TEXTS)]
     found = figures(everybody(lambda one: one.down["a"], seats), 2)
     for name, figure in found.items():
-        assert tuple(figure.baselines) == BY_NAME[name.partition(".")[0]].baselines, name
+        assert tuple(figure.baselines) == METRIC_BY_NAME[name.partition(".")[0]].baselines, name
     assert (
         found["onset_f1"].value.value
         == found["press_f1.a"].value.value
@@ -189,13 +197,15 @@ def recorded_pad(frames: int = 40, seed: int = 0):
 @pytest.mark.parametrize("head", ["chain", "independent"])
 def test_no_chance_knows_what_was_pressed_in_its_frame(head: str) -> None:
     """Other controls at a frame change no chance of that frame or before it, though parts of a frame depend on each other."""
-    model = policy.build(PAD, policy.arguments("small", ["ball/x"], head=head))
+    model = policy.build_policy(PAD, policy.preset_arguments("small", ["ball/x"], head=head))
     columns = recorded_pad()
     other = {key: values.copy() for key, values in columns.items()}
     other["stick/a"][20] ^= True
     other["stick/way"][20] = (other["stick/way"][20] + 1) % 4
     other["stick/main_x"][20] *= -1
-    one, two = (ask(model, [seat_of(PAD, each, 0, 0)]).answers[0] for each in (columns, other))
+    one, two = (
+        answer_seats(model, [load_seat(PAD, each, 0, 0)]).answers[0] for each in (columns, other)
+    )
     for name in ("stick/a", "stick/way"):
         np.testing.assert_array_equal(one.chance[name][:21], two.chance[name][:21])
         assert not np.array_equal(one.chance[name][21:], two.chance[name][21:])
@@ -206,23 +216,23 @@ def test_no_chance_knows_what_was_pressed_in_its_frame(head: str) -> None:
 
 def test_chances_are_those_of_the_draws() -> None:
     """Over many frames buttons are drawn as often as their chances say, choices away from neutral included."""
-    model = policy.build(PAD, policy.arguments("small", ["ball/x"]))
-    answer = ask(model, [seat_of(PAD, recorded_pad(6000), 0, 0)]).answers[0]
+    model = policy.build_policy(PAD, policy.preset_arguments("small", ["ball/x"]))
+    answer = answer_seats(model, [load_seat(PAD, recorded_pad(6000), 0, 0)]).answers[0]
     for name, chance in answer.chance.items():
         assert answer.drawn[name].mean() == pytest.approx(chance.mean(), abs=0.03), name
 
 
 def test_asking_many_is_asking_one() -> None:
     """Seats of different lengths, asked together, answer as each alone."""
-    model = policy.build(PAD, policy.arguments("tiny", ["ball/x"]))
+    model = policy.build_policy(PAD, policy.preset_arguments("tiny", ["ball/x"]))
     seats = [
-        seat_of(PAD, recorded_pad(frames, frames), frames, player)
+        load_seat(PAD, recorded_pad(frames, frames), frames, player)
         for frames in (30, 300)
         for player in (0, 1)
     ]
-    together = ask(model, seats).answers
+    together = answer_seats(model, seats).answers
     for one, answer in zip(seats, together, strict=True):
-        alone = ask(model, [one]).answers[0]
+        alone = answer_seats(model, [one]).answers[0]
         assert len(answer.cost) == one.frames
         np.testing.assert_allclose(alone.cost, answer.cost, atol=1e-4)
         np.testing.assert_allclose(alone.blank, answer.blank, atol=1e-4)
@@ -232,10 +242,10 @@ def test_halves_do_not_hang_on_the_numbers_of_episodes() -> None:
     """Held-out episodes that happen to have even numbers are halved, too, and a policy that is right stays so."""
     for numbers in ((0, 1, 2, 3), (0, 2, 4, 6), (5, 5, 9, 9)):
         seats = [seat(text, number) for text, number in zip(TEXTS, numbers, strict=True)]
-        right = Asked(
+        right = Answers(
             seats,
             [
-                Answer({"a": s.down["a"] * 0.3}, {"a": s.down["a"]}, {}, np.zeros(s.frames))
+                SeatAnswer({"a": s.down["a"] * 0.3}, {"a": s.down["a"]}, {}, np.zeros(s.frames))
                 for s in seats
             ],
         )
@@ -249,8 +259,8 @@ def test_halves_do_not_hang_on_the_numbers_of_episodes() -> None:
 
 def test_hiding_the_history_hides_it() -> None:
     """With its history hidden a policy answers the same whatever its own last controls were, up to how it reads a change."""
-    model = policy.build(BRAWL.schema, policy.arguments("policy-mlp", SEES)).eval()
-    view = {key: tensor(values)[None] for key, values in BRAWL.schema.neutral(3).items()}
+    model = policy.build_policy(BRAWL.schema, policy.preset_arguments("policy-mlp", SEES)).eval()
+    view = {key: as_tensor(values)[None] for key, values in BRAWL.schema.neutral(3).items()}
     held = {**view, "keys/j": torch.tensor([[[True, False]] * 3])}
     own, reset = torch.zeros(1, 3, 10), torch.zeros(1, 3, dtype=torch.bool)
     with torch.inference_mode():
@@ -264,8 +274,10 @@ def test_a_policy_is_asked_as_it_plays(tmp_path) -> None:
     """By a threshold it presses where its probability reaches it and nowhere else, and drawn it presses by chance."""
     shown = Store(recorded_store(tmp_path / "s", 4))
     seats = list(seats_of(shown, range(4)))
-    model = policy.build(BRAWL.schema, policy.arguments("policy-mlp", SEES)).eval()
-    drawn, pressed, never = (ask(model, seats, threshold=limit) for limit in (None, 0.5, 1.1))
+    model = policy.build_policy(BRAWL.schema, policy.preset_arguments("policy-mlp", SEES)).eval()
+    drawn, pressed, never = (
+        answer_seats(model, seats, threshold=limit) for limit in (None, 0.5, 1.1)
+    )
     for by_chance, by_limit, none in zip(
         drawn.answers, pressed.answers, never.answers, strict=True
     ):
@@ -281,10 +293,10 @@ def test_chances_are_those_that_it_plays_with(tmp_path) -> None:
     """Asked at a temperature, a policy says how likely it presses there: far from a half when cold, near to it when hot."""
     shown = Store(recorded_store(tmp_path / "s", 4))
     seats = list(seats_of(shown, range(4)))
-    model = policy.build(BRAWL.schema, policy.arguments("policy-mlp", SEES)).eval()
+    model = policy.build_policy(BRAWL.schema, policy.preset_arguments("policy-mlp", SEES)).eval()
     sure = {}
     for heat in (0.25, 1.0, 4.0):
-        answers = ask(model, seats, temperature=[heat] * len(model.head.parts)).answers
+        answers = answer_seats(model, seats, temperature=[heat] * len(model.head.parts)).answers
         chance = np.concatenate([a.chance["keys/j"] for a in answers])
         drawn = np.concatenate([a.drawn["keys/j"] for a in answers])
         sure[heat] = np.abs(chance - 0.5).mean()
@@ -301,7 +313,7 @@ def test_a_policy_is_asked_what_it_answers_for() -> None:
     both = dataclasses.replace(
         one, down={**one.down, "b": other.down["a"], "c": other.down["a"]}, before={}, stick={}
     )
-    found = as_answered(both, [("a", "b")])
+    found = select_controls(both, [("a", "b")])
     assert "".join(".#"[down] for down in found.down["a"].astype(int)) == ".####.#."
     assert found.down.keys() == found.before.keys() == {"a"}
     assert found.before["a"].tolist() == [False, *found.down["a"][:-1].tolist()]

@@ -13,7 +13,7 @@ import pytest
 
 from shadowbox import cli
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.evaluate.tournament import Plan, tournament
+from shadowbox.evaluate.tournament import TournamentSpec, tournament
 from shadowbox.games import load
 
 AGENTS = ("follower", "idle", "follower:0.9")
@@ -28,7 +28,7 @@ def game(paddles):
 @pytest.fixture(scope="module")
 def table(game, paddles):
     """An uninterrupted tournament."""
-    return tournament(game, Plan(paddles, AGENTS, 12))
+    return tournament(game, TournamentSpec(paddles, AGENTS, 12))
 
 
 def test_every_pair_meets_from_both_seats(table):
@@ -63,7 +63,7 @@ def test_the_order_is_right(table):
 
 def test_copies_are_counted_once(game, paddles):
     """Between two players of whom nothing depends on the seed but the serve, few matches are distinct, and it says so."""
-    found = tournament(game, Plan(paddles, ("idle", "follower:1"), 40))["payoff"]["idle"][
+    found = tournament(game, TournamentSpec(paddles, ("idle", "follower:1"), 40))["payoff"]["idle"][
         "follower:1"
     ]
     assert found["wins"] + found["losses"] + found["draws"] == 40
@@ -74,12 +74,12 @@ def test_copies_are_counted_once(game, paddles):
 def test_workers_change_nothing(game, paddles, table, monkeypatch):
     """Two processes give the table that one gives."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-    assert tournament(game, Plan(paddles, AGENTS, 12), workers=2) == table
+    assert tournament(game, TournamentSpec(paddles, AGENTS, 12), workers=2) == table
 
 
 def test_interrupted_and_resumed_is_the_same(game, paddles, table, tmp_path):
     """A ledger cut anywhere, even inside a line, resumes to the same table, and a finished one plays nothing again."""
-    plan, ledger = Plan(paddles, AGENTS, 12), tmp_path / "ledger.jsonl"
+    plan, ledger = TournamentSpec(paddles, AGENTS, 12), tmp_path / "ledger.jsonl"
     tournament(game, plan, ledger)
     whole = ledger.read_bytes()
     for share in (0.0, 0.3, 0.6, 0.95):
@@ -138,7 +138,7 @@ def test_killed_and_resumed_on_the_command_line(paddles, tmp_path):
 
 def test_a_gauntlet_meets_the_first_alone(game, paddles):
     """In a gauntlet the first agent meets each of the others, and they do not meet each other."""
-    found = tournament(game, Plan(paddles, AGENTS, 4, gauntlet=True))
+    found = tournament(game, TournamentSpec(paddles, AGENTS, 4, gauntlet=True))
     assert set(found["payoff"]["follower"]) == {"idle", "follower:0.9"}
     assert set(found["payoff"]["idle"]) == {"follower"}
 
@@ -155,20 +155,20 @@ def test_a_gauntlet_meets_the_first_alone(game, paddles):
 def test_plans_that_make_no_sense(paddles, agents, matches, message):
     """A plan that cannot be fair is refused in words."""
     with pytest.raises(UsageError, match=message):
-        Plan(paddles, agents, matches)
+        TournamentSpec(paddles, agents, matches)
 
 
 def test_ledgers_of_others(game, paddles, tmp_path):
     """A ledger of another plan, or one that is no ledger, is refused and left alone."""
     ledger = tmp_path / "ledger.jsonl"
-    tournament(game, Plan(paddles, ("follower", "idle"), 2), ledger)
+    tournament(game, TournamentSpec(paddles, ("follower", "idle"), 2), ledger)
     before = ledger.read_bytes()
     with pytest.raises(UsageError, match="of another tournament"):
-        tournament(game, Plan(paddles, ("follower", "idle"), 4), ledger)
+        tournament(game, TournamentSpec(paddles, ("follower", "idle"), 4), ledger)
     assert ledger.read_bytes() == before
     ledger.write_text("no ledger\n")
     with pytest.raises(ShadowboxError, match="is damaged"):
-        tournament(game, Plan(paddles, ("follower", "idle"), 2), ledger)
+        tournament(game, TournamentSpec(paddles, ("follower", "idle"), 2), ledger)
 
 
 def test_tournament_on_the_command_line(capsys, paddles, tmp_path):

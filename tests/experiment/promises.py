@@ -81,12 +81,12 @@ def checked(path, **changes):
     """What `card check` finds."""
     from shadowbox.experiment import check
 
-    return check.check(path, games, changes)
+    return check.check_card(path, games, changes)
 
 
 def ran(path, **wish):
     """What came of a run, and what was said."""
-    from shadowbox.experiment.run import Wish, run
+    from shadowbox.experiment.run import RunOptions, run_card
 
     said = []
-    return run(path, games, Wish(**wish), say=said.append), said
+    return run_card(path, games, RunOptions(**wish), say=said.append), said

@@ -8,7 +8,7 @@ import pytest
 from shadowbox.cards import card as cards
 from shadowbox.cards.file import CardFile
 from shadowbox.experiment import results
-from shadowbox.experiment.run import Wish, run
+from shadowbox.experiment.run import RunOptions, run_card
 from shadowbox.games import load
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ CARD, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-
 def test_the_failure_and_its_cure(tmp_path, monkeypatch):
     """The committed card, smaller: the older recipe fails the gate though its metric looks good, and `chain` passes it."""
     monkeypatch.chdir(tmp_path)
-    cases = {case["name"]: case for case in cards.must_read(CARD)[1].sweep.cases}
+    cases = {case["name"]: case for case in cards.require_card(CARD)[1].sweep.cases}
     less = {
         "sweep.cases": [cases[name] for name in ("seed", "bias", "chain")],
         "train.steps": 240,
@@ -29,7 +29,7 @@ def test_the_failure_and_its_cure(tmp_path, monkeypatch):
         "eval.matches": 60,
         "eval.episodes": 12,
     }
-    found = run(CARD, load, Wish(changes=less, keep_card=True))
+    found = run_card(CARD, load, RunOptions(changes=less, keep_card=True))
     figures = {
         each.changes["name"]: {
             outcome.target.metric.removeprefix("eval/"): outcome.value for outcome in each.outcomes
@@ -57,7 +57,7 @@ def test_the_page_is_what_the_card_found():
     sys.path.insert(0, str(ROOT / "demo"))
     from never_press import written
 
-    found, people = (results.kept(CardFile.read(card)) for card in (CARD, PEOPLE))
+    found, people = (results.stored_results(CardFile.read(card)) for card in (CARD, PEOPLE))
     assert found["verdict"] in ("passed", "missed")
     assert {each["set"]["name"]: each["targets"][0]["passed"] for each in found["settings"]}[
         "chain"

@@ -12,8 +12,8 @@ from ranks import together
 from shadowbox.cards.file import CardFile
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import results
-from shadowbox.experiment.run import Wish, run
-from shadowbox.train import runs as prior
+from shadowbox.experiment.run import RunOptions, run_card
+from shadowbox.train import runs
 
 ALWAYS = "train/loss > 0.0001"  # holds at every line of the log: steps 5, 10, ... 30
 
@@ -41,7 +41,7 @@ def test_passed(project):
     assert (second["passed"], second["verdict"]) == (False, "missed")
     text = path.read_text()
     assert "| **val/loss** | &lt; 50 |" in text
-    assert results.kept(CardFile.read(path))["verdict"] == "passed"
+    assert results.stored_results(CardFile.read(path))["verdict"] == "passed"
     assert (
         json.loads((project / "runs/toy/verdict.json").read_text())["targets"] == answer["targets"]
     )
@@ -113,8 +113,8 @@ def test_rules(project, rule, step, action):
         step = -(-prior_epoch() // 10) * 10
     path = write(kill=[{**rule, "action": action}])
     found, _said = ran(path)
-    facts = prior.find("runs/toy").facts
-    (fired, *_) = results.firings(prior.find("runs/toy"))
+    facts = runs.find_run("runs/toy").facts
+    (fired, *_) = results.firings(runs.find_run("runs/toy"))
     assert (fired["step"], fired["action"]) == (step, action)
     if action == "warn":
         assert (found.verdict, found.exit_code, facts["step"]) == ("passed", 0, 30)
@@ -156,12 +156,12 @@ def test_nonfinite(project, monkeypatch):
     """Steps whose gradient is no number are told to the rule that watches for them."""
     from apprentice import Poisoned
 
-    from shadowbox.learners import registry as ways
+    from shadowbox.learners import registry
 
     class Bad(Poisoned):
         bad = (7,)
 
-    prepare = ways.Imitation.prepare
+    prepare = registry.ImitationSpec.prepare
 
     def poisoned(self, *arguments, **options):
         import dataclasses
@@ -169,9 +169,9 @@ def test_nonfinite(project, monkeypatch):
         task = prepare(self, *arguments, **options)
         return dataclasses.replace(task, learner=Bad(task.learner))
 
-    monkeypatch.setattr(ways.Imitation, "prepare", poisoned)
+    monkeypatch.setattr(registry.ImitationSpec, "prepare", poisoned)
     found, _ = ran(write(kill=[{"when": "nonfinite(train/loss)"}]))
-    assert (found.verdict, prior.find("runs/toy").facts["step"]) == ("killed", 10)
+    assert (found.verdict, runs.find_run("runs/toy").facts["step"]) == ("killed", 10)
 
 
 def test_proposal(project):
@@ -179,7 +179,7 @@ def test_proposal(project):
 
     A follow-up card takes them, and the old run as its baseline.
     """
-    from shadowbox.experiment import templates as draft
+    from shadowbox.experiment import templates
 
     ran(
         write(
@@ -192,10 +192,10 @@ def test_proposal(project):
             ]
         )
     )
-    head = draft.follow_up("again", "runs/toy")
+    head = templates.follow_up("again", "runs/toy")
     # more than was reached
     assert head["targets"][0]["value"] == pytest.approx(
-        prior.find("runs/toy").figures()["val/loss"]
+        runs.find_run("runs/toy").figures()["val/loss"]
     )
     assert (head["id"], head["baseline"]) == ("again", {"run": "runs/toy/0"})
     assert {name: head["set"][name] for name in ("train.lr", "model.width", "train.steps")} == {
@@ -203,9 +203,9 @@ def test_proposal(project):
         "model.width": 16,
         "train.steps": 30,
     }
-    draft.write(head)
+    templates.write(head)
     _found, _ = ran(project / "cards" / "again.md")
-    assert prior.find("runs/again").facts["settings"]["model.width"] == {
+    assert runs.find_run("runs/again").facts["settings"]["model.width"] == {
         "value": 16,
         "from": "card",
     }
@@ -219,20 +219,20 @@ def test_two_processes(project, action):
     expected = 0 if action == "warn" else 75
 
     def work(rank, resume=False):
-        code = run(path, games, Wish(resume=resume)).exit_code
+        code = run_card(path, games, RunOptions(resume=resume)).exit_code
         os._exit(code)
 
     assert together(work) == [expected, expected]
-    facts = prior.find("runs/toy").facts
+    facts = runs.find_run("runs/toy").facts
     assert facts["step"] == (30 if action == "warn" else 15)
     assert facts["machine"]["ranks"] == 2
     assert (
-        results.kept(CardFile.read(path))["verdict"]
+        results.stored_results(CardFile.read(path))["verdict"]
         == {"stop": "killed", "pause": "paused", "warn": "passed"}[action]
     )
     if action != "warn":
         assert together(lambda rank: work(rank, resume=True)) == [0, 0]
-        assert prior.find("runs/toy").facts["step"] == 30
+        assert runs.find_run("runs/toy").facts["step"] == 30
 
 
 def test_seeds(project):
@@ -281,8 +281,8 @@ def test_judged_by_playing(project):
     assert ran(path, resume=True)[1] == ["runs/toy/0: judged by playing"]
     (judged,) = (project / "runs/toy/0").glob("checkpoints/*/evaluation.json")
     chosen = json.loads((judged.parent / "config.json").read_bytes())["calibration"]
-    heat = chosen["temperature"]["flags"]["temperature"] * chosen["play"]["temperature"]
-    assert json.loads(judged.read_bytes())["heat"]["flags"] == pytest.approx(heat)
+    temperatures = chosen["temperature"]["flags"]["temperature"] * chosen["play"]["temperature"]
+    assert json.loads(judged.read_bytes())["temperatures"]["flags"] == pytest.approx(temperatures)
     assert ran(path, resume=True)[1] == []
 
 
@@ -297,7 +297,7 @@ def test_every_seed_may_draw_its_own_split(project):
     }
     ran(write("same", **wish))
     found, _ = ran(write("anew", data={**HEAD["data"], "resplit": True}, **wish))
-    splits = {name: [prior.find(project / f"runs/{name}/{seed}").facts["split"]["seed"] for seed in (0, 1)]
+    splits = {name: [runs.find_run(project / f"runs/{name}/{seed}").facts["split"]["seed"] for seed in (0, 1)]
               for name in ("same", "anew")}  # fmt: skip
     assert splits == {"same": [0, 0], "anew": [0, 1]}
     judged = [
@@ -381,9 +381,9 @@ def test_random_sweep(project):
         "tries": 3,
     }
     path = write(sweep={**wish, "wall": 0.001})
-    card = cards.must_read(path)[1]
-    assert sweep.chosen(card) == sweep.chosen(card)
-    assert all(0.0001 <= each["train.lr"] <= 0.01 for each in sweep.chosen(card))
+    card = cards.require_card(path)[1]
+    assert sweep.sweep_settings(card) == sweep.sweep_settings(card)
+    assert all(0.0001 <= each["train.lr"] <= 0.01 for each in sweep.sweep_settings(card))
     found, said = ran(path)
     assert len(found.settings) == 1
     assert "the sweep's 0 s are over after 1 of 3 settings" in said
@@ -393,7 +393,7 @@ def test_parent(project):
     """A card may begin with another run's weights; its run keeps the lineage."""
     ran(write("base"))
     _found, _ = ran(write(parent="runs/base/0@best"))
-    assert prior.find("runs/toy").facts["lineage"][0]["run"].endswith("runs/base/0")
+    assert runs.find_run("runs/toy").facts["lineage"][0]["run"].endswith("runs/base/0")
 
 
 def test_on_oom(project):
@@ -411,7 +411,7 @@ def test_data_is_made(project, monkeypatch):
         "split": "40/40/20",
         "make": {"record": {"p0": "based", "p1": "random", "matches": 10, "seed": 3}},
     }
-    model = {"sees" if False else "width": 16, "head_width": 16}
+    model = {"input_columns" if False else "width": 16, "head_width": 16}
     path = write(
         game="brawl",
         data=data,
@@ -420,7 +420,7 @@ def test_data_is_made(project, monkeypatch):
     )
     _found, said = ran(path)
     assert said[0] == "data/made is not here: it is made as the card says"
-    facts = prior.find("runs/toy").facts
+    facts = runs.find_run("runs/toy").facts
     assert facts["data"]["fingerprint"].startswith("made:")
     assert [entry.name for entry in (project / "data").iterdir() if "making" in entry.name] == []
     path.write_text(path.read_text().replace("seed: 3", "seed: 4"))

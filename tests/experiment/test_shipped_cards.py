@@ -29,7 +29,7 @@ def test_cards_alone():
 def test_right_without_data(path, tmp_path, monkeypatch):
     """Every card is right where neither its data nor any run is, needs no signature, and no block was edited by hand."""
     monkeypatch.chdir(tmp_path)
-    found = check.check(path, load)
+    found = check.check_card(path, load)
     assert found.mistakes == []
     assert found.card.reviewers.min == 0
     assert not CardFile.read(path).edited()
@@ -38,7 +38,7 @@ def test_right_without_data(path, tmp_path, monkeypatch):
 def test_an_older_card_in_our_form(tmp_path, monkeypatch):
     """policy-22k is computed to have the parameters that people had typed, and its data is said to be elsewhere."""
     monkeypatch.chdir(tmp_path)
-    found = check.check(FOLDER / "policy-22k.md", load)
+    found = check.check_card(FOLDER / "policy-22k.md", load)
     assert found.facts["parameters"] == found.card.facts["parameters"] == 1_153_781
     assert found.card.data.external
     assert "frames" not in found.facts
@@ -51,6 +51,6 @@ def test_an_older_card_in_our_form(tmp_path, monkeypatch):
 def test_results_are_of_the_contract(name):
     """What a card's results say was reached under the contract as it stands, without changes from outside."""
     file = CardFile.read(FOLDER / f"{name}.md")
-    known = results.kept(file)
+    known = results.stored_results(file)
     assert known["contract"] == file.hash
     assert known["stamps"] == []

@@ -6,22 +6,20 @@ import time
 import pytest
 from promises import HEAD, checked, games, ran, write
 
-from shadowbox.cards import card as cards
+from shadowbox.cards import card
 from shadowbox.cards.file import CardFile
 from shadowbox.errors import CardError, UsageError
-from shadowbox.experiment import close, compare, estimate, prices, settings
-from shadowbox.experiment import dataset as source
-from shadowbox.experiment import templates as draft
+from shadowbox.experiment import close, compare, dataset, estimate, prices, settings, templates
 
 
 def test_blank(project):
     """A new card for brawl is right as it stands, and one that is there is not overwritten."""
-    file = draft.write(draft.blank("mine", "brawl"))
+    file = templates.write(templates.blank("mine", "brawl"))
     assert checked(file.path).mistakes == []
     with pytest.raises(CardError, match="is there already"):
-        draft.write(draft.blank("mine", "brawl"))
+        templates.write(templates.blank("mine", "brawl"))
     with pytest.raises(UsageError, match="is no name"):
-        draft.write(draft.blank("../mine", "brawl"))
+        templates.write(templates.blank("../mine", "brawl"))
 
 
 def test_round_trip(project):
@@ -33,21 +31,21 @@ def test_round_trip(project):
         "prediction": "1e-3",
         "fallback": " on ",
     }
-    file = draft.write(head)
-    assert cards.must_read(file.path)[1] == cards.typed(head)
+    file = templates.write(head)
+    assert card.require_card(file.path)[1] == card.parse_value(head)
 
 
 def test_from_run(project):
     """A card from a run has its settings and data, the run as baseline, and wants more than it reached."""
     ran(write())
-    file = draft.write(draft.from_run("next", "runs/toy"))
+    file = templates.write(templates.from_run("next", "runs/toy"))
     found = checked(file.path)
     assert found.mistakes == []
     assert found.card.settings["train.lr"] == 0.003
     assert found.card.baseline.run == "runs/toy/0"
     assert isinstance(found.card.targets[0].value, float)
     with pytest.raises(UsageError, match="there is no run runs/none"):
-        draft.from_run("next", "runs/none")
+        templates.from_run("next", "runs/none")
 
 
 def test_prior(project):
@@ -56,7 +54,7 @@ def test_prior(project):
     ran(write("far", set={**HEAD["set"], "train.lr": 0.001, "model.width": 16}))
     path = write()
     found = checked(path)
-    block = draft.with_prior(found.file, found.card, found.settled).block("prior")
+    block = templates.with_prior(found.file, found.card, found.settled).block("prior")
     near, far = block.index("runs/near/0"), block.index("runs/far/0")
     assert near < far
     assert "train.lr 0.001 -> 0.003" in block[near:far]
@@ -66,34 +64,34 @@ def test_prior(project):
 def test_ablations(project):
     """One card for each switch: a flag turned over, or a value; what is no setting is refused."""
     usual = {name: value for name, (value, _) in checked(write()).settled.origins.items()}
-    heads = list(draft.ablations("toy", HEAD, ["train.compile", "model.width=16"], usual))
+    heads = list(templates.ablations("toy", HEAD, ["train.compile", "model.width=16"], usual))
     assert [head["id"] for head in heads] == ["toy-compile-true", "toy-width-16"]
     assert heads[1]["set"]["model.width"] == 16
     for head in heads:
-        assert checked(draft.write(head).path).mistakes == []
+        assert checked(templates.write(head).path).mistakes == []
     with pytest.raises(UsageError, match="is no flag"):
-        list(draft.ablations("toy", HEAD, ["train.lr"], usual))
+        list(templates.ablations("toy", HEAD, ["train.lr"], usual))
     with pytest.raises(UsageError, match="is no setting"):
-        list(draft.ablations("toy", HEAD, ["train.wings"], usual))
+        list(templates.ablations("toy", HEAD, ["train.wings"], usual))
 
 
 def test_follow_up_needs_a_warning(project):
     """Without a warning that proposed something there is nothing to follow."""
     ran(write())
     with pytest.raises(UsageError, match="proposed anything"):
-        draft.follow_up("again", "runs/toy")
+        templates.follow_up("again", "runs/toy")
 
 
 def estimated(path):
     """The estimate of a card, kept in it."""
     found = checked(path)
-    store = source.obtain(found.card, games(found.card.game))
-    split = source.shares(found.card.data, found.card.seeds[0])
-    settled = settings.settle(found.card, games(found.card.game))
+    store = dataset.get_store(found.card, games(found.card.game))
+    split = dataset.split_of(found.card.data, found.card.seeds[0])
+    settled = settings.resolve_settings(found.card, games(found.card.game))
     said = estimate.estimate(
-        found.card, games(found.card.game), settled, store, prices.read(), split
+        found.card, games(found.card.game), settled, store, prices.read_prices(), split
     )
-    estimate.keep(CardFile.read(path), said).write()
+    estimate.with_estimate(CardFile.read(path), said).write()
     return said
 
 
@@ -109,9 +107,9 @@ def test_estimate(project):
         seconds = estimated(path)["per_run_s"]
         seconds *= (time.process_time() - cpu) / (time.perf_counter() - wall)
         ran(path)
-        ratios.append(close.close(path, games)["cost"]["cpu_s"] / seconds)
+        ratios.append(close.close_card(path, games)["cost"]["cpu_s"] / seconds)
     assert 1 / 1.5 < sorted(ratios)[1] < 1.5, ratios
-    assert "times that" in close.close(path, games)["text"]
+    assert "times that" in close.close_card(path, games)["text"]
 
 
 def test_estimate_is_held_against_limits(project):
@@ -127,9 +125,9 @@ def test_estimate_is_held_against_limits(project):
     for limit in ("timeout: 1000", "wall: 1000"):
         short = text.replace(limit, limit.replace("1000", "0.001"))
         path.write_text(short)
-        assert estimate.kept(CardFile.read(path)) is None
+        assert estimate.stored_estimate(CardFile.read(path)) is None
         found = {**said, "contract": CardFile.read(path).hash}
-        estimate.keep(CardFile.read(path), found).write()
+        estimate.with_estimate(CardFile.read(path), found).write()
         assert ["less than" in mistake.message for mistake in checked(path).mistakes] == [True]
 
 
@@ -155,7 +153,7 @@ def test_compare(project):
     """Two cards side by side: the fields that differ, and what came of both."""
     one, other = write("one"), write("two", set={**HEAD["set"], "train.lr": 0.001}, seeds=[1])
     ran(one)
-    found = compare.compare(one, other)
+    found = compare.compare_cards(one, other)
     assert [each["field"] for each in found["differences"]] == ["set.train.lr", "seeds"]
     assert found["targets"][0]["values"][1] == "-"
     assert "passed" in found["targets"][0]["values"][0]
@@ -167,9 +165,9 @@ def test_index(project):
     ran(write("ended", kill=[{"when": "train/loss > 0.0001"}]))
     write("fresh")
     write("review", reviewers={"min": 1})
-    write("wrong", preset="tinny", colour=3)
-    close.close(project / "cards/done.md", games, "it works")
-    found = compare.index(project / "cards")
+    write("wrong", preset="tinny", color=3)
+    close.close_card(project / "cards/done.md", games, "it works")
+    found = compare.card_index(project / "cards")
     status = {line["card"]: line["status"] for line in found["cards"]}
     assert status == {
         "done": "closed: passed",
@@ -185,10 +183,10 @@ def test_close(project):
     """Closing writes what was learned, and every way in which the run was not as the card says now."""
     path = write(kill=[{"when": "train/loss > 0.0001", "action": "warn"}])
     with pytest.raises(CardError, match="has no results"):
-        close.close(path, games)
+        close.close_card(path, games)
     ran(path, changes={"train.steps": 20})
     path.write_text(path.read_text().replace("promises are kept", "promises were kept"))
-    found = close.close(path, games, "it <works> | well")
+    found = close.close_card(path, games, "it <works> | well")
     assert found["deviations"][:2] == [
         "--set train.steps=20",
         "the contract was edited after the run",
@@ -201,12 +199,12 @@ def test_close(project):
 
 def test_prices(project):
     """Prices are dated, one's own replace them, and a machine without a price is refused."""
-    assert prices.read().of("local") == 0
-    assert prices.read().cost("T4", 7200) == pytest.approx(1.18)
+    assert prices.read_prices().of("local") == 0
+    assert prices.read_prices().cost("T4", 7200) == pytest.approx(1.18)
     with pytest.raises(UsageError, match="did you mean 'T4'"):
-        prices.read().of("T5")
+        prices.read_prices().of("T5")
     (project / "prices.yaml").write_text("date: 2026-10-01\nusd_per_hour: {mine: 2}\n")
-    assert (prices.read().of("mine"), prices.read().date) == (2, "2026-10-01")
+    assert (prices.read_prices().of("mine"), prices.read_prices().date) == (2, "2026-10-01")
     (project / "prices.yaml").write_text("usd_per_hour: {mine: free}\ndate: x\n")
     with pytest.raises(UsageError, match="the price of mine is 'free'"):
-        prices.read()
+        prices.read_prices()

@@ -16,7 +16,7 @@ from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
 from shadowbox.learners.imitation import prepare
-from shadowbox.learners.imitation_options import Lessons
+from shadowbox.learners.imitation_options import ImitationConfig
 from shadowbox.model.design import PRESETS
 
 CPU = torch.device("cpu")
@@ -34,26 +34,30 @@ def task_of(store, **changes):
         store,
         config(batch=6),
         split=HALF,
-        **{"preset": "tiny", "sees": SEES, "length": 16, "width": 16, **changes},
+        **{"preset": "tiny", "input_columns": SEES, "length": 16, "width": 16, **changes},
     )
 
 
 def batch_of(task):
     """A batch of its source, and the same on the device."""
     batch = next(iter(task.source(6, 0, 1)))
-    return batch, task.learner.put(batch, CPU)
+    return batch, task.learner.to_device(batch, CPU)
 
 
 def test_every_decision_is_a_target_once(store):
-    """The decisions of an epoch's lessons are those of the training episodes, times the seats.
+    """The decisions of an epoch's imitation are those of the training episodes, times the seats.
 
     Count says how many.
     """
     task = task_of(store)
     decisions = counted = 0
     for batch in task.source(6, 0, 1).rest_of_epoch():
-        lesson, many = task.learner._lesson(task.learner.put(batch, CPU), learning=False)
-        assert int((lesson.counted > 0).any(-1).sum()) == int(many) == task.learner.count(batch)
+        prepared, many = task.learner._prepared(task.learner.to_device(batch, CPU), learning=False)
+        assert (
+            int((prepared.counted > 0).any(-1).sum())
+            == int(many)
+            == task.learner.num_targets(batch)
+        )
         counted += int(many)
         decisions += len(batch)
     source = task.source(6, 0, 1)
@@ -66,38 +70,38 @@ def test_lessons_are_the_episodes_rows(store):
     """At each position the view is state_t and controls_{t-1} from the own seat, and the target the own controls_t."""
     task = task_of(store)
     batch, tensors = batch_of(task)
-    lesson, _ = task.learner._lesson(tensors, learning=False)
+    prepared, _ = task.learner._prepared(tensors, learning=False)
     for seat in (0, 1):
         for row in range(len(batch)):
             columns = from_seat(TOY, store.episode(int(batch.episode[row])).columns, seat)
             for t in range(16):
                 at, example = int(batch.first[row]) + 1 + t, seat * len(batch) + row
-                if not bool((lesson.counted[example, t] > 0).any()):
+                if not bool((prepared.counted[example, t] > 0).any()):
                     continue
                 pressed = [columns[f"pad/{name}"][at, 0] for name in ("left", "right", "a")]
-                assert lesson.targets[example, t].tolist() == pressed
+                assert prepared.targets[example, t].tolist() == pressed
                 assert (
-                    lesson.view["player/hit_by"][example, t].tolist()
+                    prepared.view["player/hit_by"][example, t].tolist()
                     == columns["player/hit_by"][at].tolist()
                 )
                 before = columns["pad/a"][at - 1] if at else np.zeros(2, bool)
-                assert lesson.view["pad/a"][example, t].tolist() == before.tolist()
-                assert bool(lesson.reset[example, t]) == (at == 0)
+                assert prepared.view["pad/a"][example, t].tolist() == before.tolist()
+                assert bool(prepared.reset[example, t]) == (at == 0)
 
 
 def test_a_policy_never_sees_what_it_is_asked(store):
     """Other controls at a position move no cost of a part that was decided before, nor of any position until then."""
     task = task_of(store, preset="small")
     model = task.model.eval()
-    lesson, _ = task.learner._lesson(batch_of(task)[1], learning=False)
-    costs = model(lesson.view, lesson.targets, lesson.reset)
+    prepared, _ = task.learner._prepared(batch_of(task)[1], learning=False)
+    costs = model(prepared.view, prepared.targets, prepared.reset)
     for t in (3, 9):
-        targets = lesson.targets.clone()
+        targets = prepared.targets.clone()
         targets[:, t] = 1 - targets[:, t]
-        view = {key: values.clone() for key, values in lesson.view.items()}
+        view = {key: values.clone() for key, values in prepared.view.items()}
         for at, key in enumerate(model.values.keys):  # the next frame sees them
             view[key][:, t + 1, 0] = targets[:, t, at] > 0.5
-        found = model(view, targets, lesson.reset)
+        found = model(view, targets, prepared.reset)
         assert torch.equal(found[:, :t], costs[:, :t])
         assert not torch.equal(found[:, t], costs[:, t])
 
@@ -107,43 +111,47 @@ def test_any_seats(store, seats):
     """The cost of some seats is the mean of the costs of each of them."""
     alone = []
     for seat in seats:
-        task = task_of(store, head="independent", lessons={"seats": (seat,)})
+        task = task_of(store, head="independent", imitation={"seats": (seat,)})
         alone.append(task.learner.loss(task.model.eval(), batch_of(task)[1])[0].item())
-    task = task_of(store, head="independent", lessons={"seats": seats})
+    task = task_of(store, head="independent", imitation={"seats": seats})
     together = task.learner.loss(task.model.eval(), batch_of(task)[1])[0].item()
     assert together == pytest.approx(np.mean(alone), rel=1e-5)
 
 
 def test_the_mirror_shows_the_other_side(store):
     """About every second segment is mirrored while learning, targets and all, and none while scoring."""
-    task = task_of(store, lessons={"mirror": True})
+    task = task_of(store, imitation={"mirror": True})
     _, tensors = batch_of(task)
-    straight, _ = task.learner._lesson(tensors, learning=False)
+    straight, _ = task.learner._prepared(tensors, learning=False)
     torch.manual_seed(0)
-    lesson, _ = task.learner._lesson(tensors, learning=True)
+    prepared, _ = task.learner._prepared(tensors, learning=True)
     left, right = (task.model.values.names.index(f"pad/{name}") for name in ("left", "right"))
     swapped = straight.targets.clone()
     swapped[..., [left, right]] = straight.targets[..., [right, left]]
     mirrored = [
-        row for row in range(12) if not torch.equal(lesson.targets[row], straight.targets[row])
+        row for row in range(12) if not torch.equal(prepared.targets[row], straight.targets[row])
     ]
     assert 0 < len(mirrored) < 12
     for row in range(12):
         assert torch.equal(
-            lesson.targets[row], (swapped if row in mirrored else straight.targets)[row]
+            prepared.targets[row], (swapped if row in mirrored else straight.targets)[row]
         )
 
 
 def test_weights_by_state(store):
     """`actionable` counts frames by the own state: in full where all conditions hold, `elsewhere` as much as it says."""
     task = task_of(
-        store, lessons={"actionable": ["player/hit_by=1", "player/on_ground=1"], "elsewhere": 0.25}
+        store,
+        imitation={
+            "actionable_when": ["player/hit_by=1", "player/on_ground=1"],
+            "non_actionable_weight": 0.25,
+        },
     )
-    lesson, _ = task.learner._lesson(batch_of(task)[1], learning=False)
-    on = (lesson.view["player/hit_by"][..., 0] == 1) & lesson.view["player/on_ground"][..., 0]
-    decided = (lesson.counted > 0).any(-1)
-    expected = torch.where(on, 1.0, 0.25)[..., None].expand_as(lesson.counted)
-    assert torch.equal(lesson.counted[decided], expected[decided])
+    prepared, _ = task.learner._prepared(batch_of(task)[1], learning=False)
+    on = (prepared.view["player/hit_by"][..., 0] == 1) & prepared.view["player/on_ground"][..., 0]
+    decided = (prepared.counted > 0).any(-1)
+    expected = torch.where(on, 1.0, 0.25)[..., None].expand_as(prepared.counted)
+    assert torch.equal(prepared.counted[decided], expected[decided])
 
 
 def test_thinned_segments_cost_the_same_on_average(tmp_path):
@@ -159,12 +167,12 @@ def test_thinned_segments_cost_the_same_on_average(tmp_path):
             writer.add(Episode(columns, made.meta, made.events))
     quiet = Store(tmp_path / "s")
     plain, thin = (
-        task_of(quiet, head="independent", lessons={"thin": rate}) for rate in (1.0, 4.0)
+        task_of(quiet, head="independent", imitation={"thin": rate}) for rate in (1.0, 4.0)
     )
     batch = next(iter(thin.source(24, 0, 1)))
-    tensors = thin.learner.put(batch, CPU)
+    tensors = thin.learner.to_device(batch, CPU)
     torch.manual_seed(0)
-    sizes = [len(thin.learner._lesson(tensors, learning=True)[0].targets) for _ in range(100)]
+    sizes = [len(thin.learner._prepared(tensors, learning=True)[0].targets) for _ in range(100)]
     losses = [thin.learner.loss(thin.model.eval(), tensors)[0].item() for _ in range(400)]
     assert max(sizes) < 48
     exact = plain.learner.loss(thin.model, tensors)[0].item()
@@ -172,7 +180,7 @@ def test_thinned_segments_cost_the_same_on_average(tmp_path):
 
 
 def test_whose_decisions_they_are(tmp_path):
-    """With `by_player` each seat's lessons carry its player's number, and a player's strength where the metadata has one."""
+    """With `by_player` each seat's imitation carry its player's number, and a player's strength where the metadata has one."""
     with Writer(tmp_path / "s", TOY) as writer:
         for seed, players in enumerate(
             (("ann", "bob"), ("bob", "ann"), ("bob", "cid"), ("ann", "cid"))
@@ -195,19 +203,19 @@ def test_whose_decisions_they_are(tmp_path):
         split=everything,
         preset="tiny",
         length=16,
-        lessons={"by_player": True},
+        imitation={"by_player": True},
         strength=True,
     )
     batch, tensors = next(iter(task.source(2, 0, 1))), None
-    tensors = task.learner.put(batch, CPU)
-    lesson, _ = task.learner._lesson(tensors, learning=False)
-    names = ("", *task.model.design.players)
+    tensors = task.learner.to_device(batch, CPU)
+    prepared, _ = task.learner._prepared(tensors, learning=False)
+    names = ("", *task.model.config.players)
     for seat in (0, 1):
         for row, episode in enumerate(batch.episode.tolist()):
             at = seat * len(batch) + row
             player = store.meta_of(episode)["players"][seat]
-            assert names[int(lesson.style["player"][at])] in (player, "")
-            assert lesson.style["strength"][at].tolist() == (
+            assert names[int(prepared.style["player"][at])] in (player, "")
+            assert prepared.style["strength"][at].tolist() == (
                 [1.5, 1.0] if seat == 0 else [0.0, 0.0]
             )
 
@@ -228,12 +236,12 @@ def test_what_was_not_recorded_is_no_target(tmp_path):
     store = Store(tmp_path / "s")
     task = prepare(store, config(batch=6), split=HALF, preset="tiny", length=16)
     batch, tensors = batch_of(task)
-    lesson, _ = task.learner._lesson(tensors, learning=False)
+    prepared, _ = task.learner._prepared(tensors, learning=False)
     term = task.model.head.names.index("push.change")
     for row, episode in enumerate(batch.episode.tolist()):
         there = "stick/push" not in store.absent_in(episode)
-        assert bool(lesson.counted[row, :, term].any()) == there
-        assert lesson.counted[row, :, 0].any()
+        assert bool(prepared.counted[row, :, term].any()) == there
+        assert prepared.counted[row, :, 0].any()
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "policy-mlp"])
@@ -282,20 +290,22 @@ def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lessons", "message"),
+    ("imitation", "message"),
     [
         ({"seat": (0,)}, "no setting 'seat': did you mean 'seats'"),
         ({"seats": (2,)}, "there is no seat 2 in toy"),
         ({"thin": 0.5}, "thin is at least 1"),
-        ({"actionable": ["player/stun=0"]}, "actionable 'player/stun=0' is no condition"),
+        ({"actionable_when": ["player/stun=0"]}, "actionable_when 'player/stun=0' is no condition"),
     ],
 )
-def test_lessons_that_cannot_be_are_refused(store, lessons, message):
+def test_lessons_that_cannot_be_are_refused(store, imitation, message):
     """Unknown settings, seats and conditions, in words."""
     with pytest.raises(UsageError, match=message):
-        task_of(store, lessons=lessons)
+        task_of(store, imitation=imitation)
 
 
 def test_lessons_are_plain_data():
     """Lists from a card become what the settings hold."""
-    assert Lessons.of({"seats": [1], "mirror": True}) == Lessons(seats=(1,), mirror=True)
+    assert ImitationConfig.of({"seats": [1], "mirror": True}) == ImitationConfig(
+        seats=(1,), mirror=True
+    )

@@ -13,17 +13,19 @@ from conftest import TOY
 from shadowbox.core.schema import Choice, Group, Schema
 from shadowbox.errors import CheckpointError, SchemaMismatch, ShadowboxError, UsageError
 from shadowbox.model import checkpoint
-from shadowbox.model.checkpoint import About, find, load, save
-from shadowbox.model.policy import arguments, build
+from shadowbox.model.checkpoint import CheckpointConfig, find_checkpoint, load, save
+from shadowbox.model.policy import build_policy, preset_arguments
 
-ABOUT = About("policy", TOY, "tiny", arguments("tiny", ["player/x", "player/action"], width=16))
+ABOUT = CheckpointConfig(
+    "policy", TOY, "tiny", preset_arguments("tiny", ["player/x", "player/action"], width=16)
+)
 PARTS = ("model.safetensors", "config.json", "schema.json", "trainer.pt", "done")
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run with checkpoints of steps 5 and 10; the better one is 5."""
-    model = build(TOY, ABOUT.arguments)
+    model = build_policy(TOY, ABOUT.arguments)
     for step in (5, 10):
         save(
             tmp_path / "r",
@@ -38,19 +40,19 @@ def run(tmp_path):
 
 def test_written_is_read(run):
     """Weights, arguments, schema and trainer state come back as they were, and build the same model."""
-    found = load(find(f"{run}@latest"), schema=TOY, kind="policy")
+    found = load(find_checkpoint(f"{run}@latest"), schema=TOY, kind="policy")
     assert (found.step, found.about) == (10, ABOUT)
     assert found.trainer()["list"][:4] == [1, 2.5, None, "text"]
-    again = build(found.about.schema, found.about.arguments, seed=3)
-    checkpoint.fit(again, found.weights, "here")
+    again = build_policy(found.about.schema, found.about.arguments, seed=3)
+    checkpoint.load_weights(again, found.weights, "here")
     assert all(torch.equal(value, found.weights[key]) for key, value in again.state_dict().items())
 
 
 def test_names_of_checkpoints(run):
     """RUN is its best, RUN@latest, RUN@best and RUN@step=N are what they say, a folder is itself."""
     names = {"": 5, "@best": 5, "@latest": 10, "@step=10": 10}
-    assert {name: load(find(f"{run}{name}")).step for name in names} == names
-    assert load(find(run / "checkpoints" / "00000005")).step == 5
+    assert {name: load(find_checkpoint(f"{run}{name}")).step for name in names} == names
+    assert load(find_checkpoint(run / "checkpoints" / "00000005")).step == 5
 
 
 def test_nothing_half_made_is_ever_there(run, monkeypatch):
@@ -65,7 +67,7 @@ def test_nothing_half_made_is_ever_there(run, monkeypatch):
             save(run, 15, ABOUT, {}, {})
     assert checkpoint.steps(run) == [5, 10]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["00000005", "00000010"]
-    assert load(find(f"{run}@latest")).step == 10
+    assert load(find_checkpoint(f"{run}@latest")).step == 10
 
 
 def test_prune_spares_what_is_named(run):
@@ -91,9 +93,9 @@ def test_damage_is_refused(run, tmp_path, part, how):
         (tmp_path / "elsewhere").write_bytes(data)
         path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(CheckpointError, match=part) as refused:
-        load(find(f"{run}@latest"))
+        load(find_checkpoint(f"{run}@latest"))
     assert "\n" not in str(refused.value)
-    assert load(find(f"{run}@best")).step == 5
+    assert load(find_checkpoint(f"{run}@best")).step == 5
 
 
 class Bomb:
@@ -113,7 +115,7 @@ def test_pickles_are_never_opened(run, tmp_path, monkeypatch, how):
     else:
         torch.save({"model": Bomb()}, bomb)
     with pytest.raises(CheckpointError, match="pickled objects are never opened"):
-        find(bomb)
+        find_checkpoint(bomb)
     folder = run / "checkpoints" / "00000010"
     for part in ("trainer.pt", "model.safetensors"):
         (folder / part).write_bytes(bomb.read_bytes())
@@ -135,7 +137,7 @@ def test_nothing_leads_out_of_a_run(run, tmp_path, target):
     else:
         (run / "latest").write_text("../../../elsewhere")
     with pytest.raises(CheckpointError, match=r"link|number of a step"):
-        load(find(f"{run}@latest"))
+        load(find_checkpoint(f"{run}@latest"))
 
 
 def _changed(**attributes) -> Schema:
@@ -164,15 +166,21 @@ def _changed(**attributes) -> Schema:
 def test_another_schema_is_refused(run, schema, message):
     """Weights learned on another declaration are refused with the fields that differ."""
     with pytest.raises(SchemaMismatch, match=message):
-        load(find(f"{run}@latest"), schema=schema)
+        load(find_checkpoint(f"{run}@latest"), schema=schema)
 
 
 def test_other_refusals(run, tmp_path):
     """Another kind, version, model, name or place: each has its one line."""
     cases = [
-        (lambda: load(find(f"{run}@latest"), kind="world"), "is a policy, a world is needed"),
-        (lambda: find(f"{run}@step=7"), "no checkpoint of step 7; its finished ones: 5, 10"),
-        (lambda: find(tmp_path), "is no run"),
+        (
+            lambda: load(find_checkpoint(f"{run}@latest"), kind="world"),
+            "is a policy, a world is needed",
+        ),
+        (
+            lambda: find_checkpoint(f"{run}@step=7"),
+            "no checkpoint of step 7; its finished ones: 5, 10",
+        ),
+        (lambda: find_checkpoint(tmp_path), "is no run"),
         (lambda: load(tmp_path / "nothing"), "is no checkpoint"),
         (
             lambda: save(run, 20, ABOUT, {}, {"a": [object()]}),
@@ -183,10 +191,10 @@ def test_other_refusals(run, tmp_path):
         with pytest.raises(CheckpointError, match=message):
             call()
     with pytest.raises(UsageError, match="did you mean 'latest'"):
-        find(f"{run}@lastest")
-    other = build(TOY, arguments("tiny", ["player/x"], width=8))
+        find_checkpoint(f"{run}@lastest")
+    other = build_policy(TOY, preset_arguments("tiny", ["player/x"], width=8))
     with pytest.raises(CheckpointError, match=r"does not fit this model: embed.*expected"):
-        checkpoint.fit(other, load(find(run)).weights, "it")
+        checkpoint.load_weights(other, load(find_checkpoint(run)).weights, "it")
     folder = run / "checkpoints" / "00000010"
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"version": 9}))

@@ -11,25 +11,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowbox.errors import UsageError
-from shadowbox.model.distributions import Codebook, Flags, Mixture, Part, Regression
-from shadowbox.model.loss_options import Options
+from shadowbox.model.distributions import (
+    CodebookDistribution,
+    ControlDistribution,
+    FlagDistribution,
+    MixtureDistribution,
+    RegressionDistribution,
+)
+from shadowbox.model.loss_options import LossOptions
 
 COMBOS = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
 RING = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
 
 
-def book(points=COMBOS, **options) -> Codebook:
+def book(points=COMBOS, **options) -> CodebookDistribution:
     """A codebook over two values."""
-    return Codebook("keys", ["p/a", "p/b"], [0, 1], points, Options(**options))
+    return CodebookDistribution("keys", ["p/a", "p/b"], [0, 1], points, LossOptions(**options))
 
 
-def discrete() -> list[tuple[Part, list[list[float]]]]:
+def discrete() -> list[tuple[ControlDistribution, list[list[float]]]]:
     """Parts over a few values, with all that these can be."""
     return [
         (book(), COMBOS),
         (book(COMBOS[:3]), COMBOS[:3]),
         (book(RING), RING),
-        (Flags(["p/a", "p/b"], [0, 1]), COMBOS),
+        (FlagDistribution(["p/a", "p/b"], [0, 1]), COMBOS),
     ]
 
 
@@ -55,7 +61,7 @@ def test_costs_entropy_and_divergence_are_those_of_the_likelihood(which):
     previous = torch.tensor(possible)[torch.randint(len(possible), (40,))]
     values = torch.tensor(possible)[torch.randint(len(possible), (40,))]
     torch.testing.assert_close(
-        part.costs(ours, values, previous).sum(-1), -part.log_prob(ours, values, previous)
+        part.loss(ours, values, previous).sum(-1), -part.log_prob(ours, values, previous)
     )
     all_values = [torch.tensor(v).expand(40, 2) for v in possible]
     log_p, log_q = (
@@ -72,7 +78,7 @@ def test_costs_entropy_and_divergence_are_those_of_the_likelihood(which):
     expected = (log_p.exp()[..., None] * torch.stack(all_values)).sum(0)
     torch.testing.assert_close(part.mean(ours, previous), expected)
     likely = torch.tensor(possible)[log_p.argmax(0)]
-    assert torch.equal(part.likely(ours, previous), likely)
+    assert torch.equal(part.mode(ours, previous), likely)
 
 
 @pytest.mark.parametrize("which", range(4))
@@ -95,12 +101,12 @@ def test_samples_come_as_often_as_they_are_likely(which):
     )
 
 
-def minimiser(options: Options, p: float) -> torch.Tensor:
+def minimizer(options: LossOptions, p: float) -> torch.Tensor:
     """The logit at which the bent loss of an event of probability p is smallest, found by bisection of its slope."""
     low, high = torch.tensor(-25.0, dtype=torch.float64), torch.tensor(25.0, dtype=torch.float64)
     for _ in range(80):
         logit = ((low + high) / 2).requires_grad_()
-        cost = p * options.cost(logit, torch.tensor(1.0)) + (1 - p) * options.cost(
+        cost = p * options.loss_of(logit, torch.tensor(1.0)) + (1 - p) * options.loss_of(
             logit, torch.tensor(0.0)
         )
         (slope,) = torch.autograd.grad(cost, logit)
@@ -117,30 +123,33 @@ def minimiser(options: Options, p: float) -> torch.Tensor:
 @settings(max_examples=60)
 def test_bent_losses_are_undone(p, weight, gamma, smoothing):
     """Whatever the weight, the focus and the smoothing, sampling has the probability of the data and not of the bent loss."""
-    options = Options(pos_weight=weight, focal=gamma, smoothing=smoothing)
-    undone = torch.sigmoid(options.undone(minimiser(options, p)))
+    options = LossOptions(pos_weight=weight, focal_gamma=gamma, label_smoothing=smoothing)
+    undone = torch.sigmoid(options.unbiased_logits(minimizer(options, p)))
     assert abs(float(undone) - p) < 2e-3
 
 
 def test_bias_is_a_distortion_on_purpose():
     """Four is added to the logit at sampling time and to nothing else: the loss does not know it."""
-    part, plain = Flags(["p/a"], [0], Options(bias=4.0)), Flags(["p/a"], [0])
+    part, plain = (
+        FlagDistribution(["p/a"], [0], LossOptions(logit_bias=4.0)),
+        FlagDistribution(["p/a"], [0]),
+    )
     output, nothing = torch.tensor([[-7.0]]), torch.zeros(1, 1)
-    assert torch.equal(part.costs(output, nothing, nothing), plain.costs(output, nothing, nothing))
+    assert torch.equal(part.loss(output, nothing, nothing), plain.loss(output, nothing, nothing))
     torch.testing.assert_close(part.mean(output, nothing), torch.sigmoid(output + 4))
 
 
 def test_weights_and_smoothing_of_a_codebook_are_undone():
     """A codebook trained to the end with weighted changes and smoothed targets has the frequencies of its data."""
     torch.manual_seed(0)
-    part = book(COMBOS, pos_weight=8.0, smoothing=0.02)
+    part = book(COMBOS, pos_weight=8.0, label_smoothing=0.02)
     wanted = torch.tensor([0.9, 0.06, 0.03, 0.01])
     values, previous = torch.tensor(COMBOS), torch.zeros(4, 2)
     output = torch.zeros(part.width, requires_grad=True)
     adam = torch.optim.Adam([output], lr=0.05)
     for _ in range(1500):
         adam.zero_grad()
-        (part.costs(output.expand(4, -1), values, previous).sum(-1) * wanted).sum().backward()
+        (part.loss(output.expand(4, -1), values, previous).sum(-1) * wanted).sum().backward()
         adam.step()
     found = part.log_prob(output.detach().expand(4, -1), values, previous).exp()
     torch.testing.assert_close(found, wanted, atol=2e-3, rtol=0)
@@ -152,7 +161,7 @@ def test_a_value_is_read_as_its_nearest_point(many, data):
     """Every point is itself, and any combination of flags goes to one that differs in as few as possible."""
     rows = list(itertools.product((0.0, 1.0), repeat=many))
     points = data.draw(st.lists(st.sampled_from(rows), min_size=1, max_size=8, unique=True))
-    part = Codebook("keys", [f"p/{at}" for at in range(many)], range(many), points)
+    part = CodebookDistribution("keys", [f"p/{at}" for at in range(many)], range(many), points)
     assert part.index(torch.tensor(points)).tolist() == list(range(len(points)))
     for row in rows:
         far = [sum(abs(a - b) for a, b in zip(row, point, strict=True)) for point in points]
@@ -162,16 +171,16 @@ def test_a_value_is_read_as_its_nearest_point(many, data):
 def test_points_closer_than_the_grid_are_searched():
     """Where the table's cells are too coarse the nearest point is searched, and still found."""
     points = [[0.0], [1e-6], [1.0]]
-    part = Codebook("axis", ["p/x"], [0], points)
+    part = CodebookDistribution("axis", ["p/x"], [0], points)
     assert part.index(torch.tensor([[0.0], [1e-6], [0.7]])).tolist() == [0, 1, 2]
 
 
 def test_a_codebook_of_one_point_never_changes():
     """There is nothing to choose, to learn, or to pay for."""
-    part = Codebook("keys", ["p/a"], [0], [[0.0]])
+    part = CodebookDistribution("keys", ["p/a"], [0], [[0.0]])
     output, values = torch.randn(5, part.width), torch.zeros(5, 1)
     assert torch.equal(part.sample(output, values, torch.rand(5, 2)), values)
-    assert part.costs(output, values, values).abs().sum() == 0
+    assert part.loss(output, values, values).abs().sum() == 0
     assert part.log_prob(output, values, values).abs().sum() == 0
 
 
@@ -180,9 +189,9 @@ def test_reals_are_densities():
     torch.manual_seed(3)
     grid = torch.linspace(-40, 40, 20001)[:, None]
     for part in (
-        Regression(["p/x"], [0], [0.5]),
-        Regression(["p/x"], [0], [1.0], [(-1.0, 1.0)]),
-        Mixture(["p/x"], [0], [0.5], 3),
+        RegressionDistribution(["p/x"], [0], [0.5]),
+        RegressionDistribution(["p/x"], [0], [1.0], [(-1.0, 1.0)]),
+        MixtureDistribution(["p/x"], [0], [0.5], 3),
     ):
         output = torch.randn(1, part.width).expand(len(grid), -1)
         density = part.log_prob(output, grid, grid).exp()
@@ -199,4 +208,4 @@ def test_options_that_mean_nothing_are_refused():
     """A weight of nothing, a negative focus, smoothing of everything."""
     for wrong in ({"pos_weight": 0.0}, {"focal": -1.0}, {"smoothing": 1.0}, {"bias": float("nan")}):
         with pytest.raises(UsageError, match="are needed"):
-            Options(**wrong)
+            LossOptions(**wrong)

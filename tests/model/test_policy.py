@@ -15,9 +15,15 @@ from shadowbox.core.schema import Choice, Flag, Group, Schema
 from shadowbox.core.view import from_seat, mirrored
 from shadowbox.errors import SchemaError, UsageError
 from shadowbox.games.melee import GAME as MELEE
-from shadowbox.model.codec import Embed, Values, from_every_seat, mirrored_where, visible
+from shadowbox.model.codec import (
+    ColumnEmbedding,
+    ControlValues,
+    from_every_seat,
+    mirrored_where,
+    visible_columns,
+)
 from shadowbox.model.heads import HEADS
-from shadowbox.model.policy import arguments, build
+from shadowbox.model.policy import build_policy, preset_arguments
 from shadowbox.model.trunks.registry import TRUNKS
 from shadowbox.model.vocabulary import fit_vocabulary
 
@@ -46,7 +52,7 @@ def test_embedding_is_by_field() -> None:
         "player/action",
         "player/hit_by",
     ]
-    embed, columns = Embed(TOY, keys), tensors(TOY, 6, 1)
+    embed, columns = ColumnEmbedding(TOY, keys), tensors(TOY, 6, 1)
     out = embed(columns)
     assert out.shape == (6, embed.width)
     torch.testing.assert_close(out[:, 1:3], columns["player/x"] * 0.05)
@@ -75,7 +81,9 @@ def test_the_mirror_of_tensors_is_the_mirror(schema: Schema, seed: int) -> None:
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_no_output_knows_its_target(trunk: str, head: str) -> None:
     """Other controls at a frame move no part of it that was decided before them, and nothing of any earlier frame."""
-    policy = build(PAD, arguments("tiny", PAD.state_keys, trunk=trunk, head=head, width=16)).eval()
+    policy = build_policy(
+        PAD, preset_arguments("tiny", PAD.state_keys, trunk=trunk, head=head, width=16)
+    ).eval()
     view, reset = columns_of(PAD, 2, 8), torch.zeros(2, 8, dtype=torch.bool)
     values = policy.values.of(columns_of(PAD, 2, 8, seed=9))
     ours = policy.seq(view, values, reset)[0].output
@@ -90,11 +98,11 @@ def test_no_output_knows_its_target(trunk: str, head: str) -> None:
 
 
 def test_a_policy_is_shown_only_what_it_may_see() -> None:
-    """Columns outside `sees` change nothing.
+    """Columns outside `input_columns` change nothing.
 
     Those in it, and the controls of the last frame, do.
     """
-    policy = build(TOY, arguments("tiny", ["player/x"], width=8)).eval()
+    policy = build_policy(TOY, preset_arguments("tiny", ["player/x"], width=8)).eval()
     view, reset = columns_of(TOY, 2, 5), torch.zeros(2, 5, dtype=torch.bool)
     values = policy.values.of(view)
     before = policy.seq(view, values, reset)[0].output
@@ -108,7 +116,7 @@ def test_a_policy_is_shown_only_what_it_may_see() -> None:
 
 def test_from_the_other_seat_it_is_the_same() -> None:
     """Seats of the recording and of the view swapped together: the same view, and so the same answer."""
-    policy = build(TOY, arguments("tiny", visible(TOY), width=8)).eval()
+    policy = build_policy(TOY, preset_arguments("tiny", visible_columns(TOY), width=8)).eval()
     columns, reset = columns_of(TOY, 2, 5), torch.zeros(4, 5, dtype=torch.bool)
     swapped = {
         key: torch.from_numpy(v.copy())
@@ -124,7 +132,7 @@ def test_from_the_other_seat_it_is_the_same() -> None:
 
 def test_history_is_hidden_in_training_alone() -> None:
     """Where the own past is hidden the own past changes nothing, and in play nothing is ever hidden."""
-    policy = build(PAD, arguments("small", PAD.state_keys, width=8, blank=0.99))
+    policy = build_policy(PAD, preset_arguments("small", PAD.state_keys, width=8, blank=0.99))
     view, reset = columns_of(PAD, 1, 6), torch.zeros(1, 6, dtype=torch.bool)
     reset[:, 0] = True
     x = policy._features(view, policy.initial(1), reset, None)
@@ -138,7 +146,7 @@ def test_history_is_hidden_in_training_alone() -> None:
 
 def test_what_is_late_is_the_game_and_not_the_own_hand() -> None:
     """With a delay the state of `delay` frames ago counts, from a match's first frame on, and the own controls of the last."""
-    policy = build(PAD, arguments("tiny", PAD.state_keys, width=8, delay=2)).eval()
+    policy = build_policy(PAD, preset_arguments("tiny", PAD.state_keys, width=8, delay=2)).eval()
     view, reset = columns_of(PAD, 1, 8), torch.zeros(1, 8, dtype=torch.bool)
     reset[0, 4] = True
     now = policy.embed(view)
@@ -154,8 +162,9 @@ def test_players_and_strength_change_the_style() -> None:
 
     Nobody in particular is the default; strangers are refused.
     """
-    policy = build(
-        PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True)
+    policy = build_policy(
+        PAD,
+        preset_arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True),
     ).eval()
     view, noise = (
         {key: values[:, 0] for key, values in columns_of(PAD, 2, 1).items()},
@@ -174,15 +183,16 @@ def test_players_and_strength_change_the_style() -> None:
     assert torch.equal(sure(policy.style_of(["", ""])), sure(None))
     with pytest.raises(UsageError, match="no style of 'bop': did you mean 'bob'"):
         policy.style_of(["bop", "ann"])
-    weak = build(PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann",)))
+    weak = build_policy(PAD, preset_arguments("tiny", PAD.state_keys, width=8, players=("ann",)))
     with pytest.raises(UsageError, match="trained without strength"):
         weak.style_of(["ann"], [1.0])
 
 
 def test_nobody_in_particular_is_learned_too() -> None:
     """While it learns, a tenth of the matches is not told whose they are, so that a policy without a name is trained."""
-    policy = build(
-        PAD, arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True)
+    policy = build_policy(
+        PAD,
+        preset_arguments("tiny", PAD.state_keys, width=8, players=("ann", "bob"), strength=True),
     )
     style = policy.style_of(["ann"] * 4000, [2.0] * 4000)
     told = policy.train().style(style, 4000, torch.device("cpu"))
@@ -198,8 +208,8 @@ def test_a_control_counts_only_in_its_mode() -> None:
         "stick", (Flag("a", when="ball/held"), Flag("b", when="!ball/held")), slots=2, per="player"
     )
     schema = Schema("modes", 30, (Group("ball", (Flag("held"),)),), group)
-    policy = build(
-        schema, arguments("tiny", ["ball/held"], width=8, bias=50.0, head="independent")
+    policy = build_policy(
+        schema, preset_arguments("tiny", ["ball/held"], width=8, bias=50.0, head="independent")
     ).eval()
     view = {"ball/held": torch.tensor([[True], [False]]), "stick/a": torch.zeros(2, 2, dtype=torch.bool),
             "stick/b": torch.zeros(2, 2, dtype=torch.bool)}  # fmt: skip
@@ -217,7 +227,7 @@ def test_a_control_counts_only_in_its_mode() -> None:
 
 def test_answers_choose_and_join_controls() -> None:
     """Chosen controls alone are pressed, joined ones are read as either and given to the first, and others are refused."""
-    values = Values(PAD, ("stick/a|stick/b", "stick/push"))
+    values = ControlValues(PAD, ("stick/a|stick/b", "stick/push"))
     assert values.names == ["stick/push", "stick/a"]
     columns = {key: v[:, 0] for key, v in columns_of(PAD, 20, 1).items()}
     found = values.of(columns)
@@ -233,7 +243,7 @@ def test_answers_choose_and_join_controls() -> None:
         (("stick/a|stick/push",), "different kinds"),
     ):
         with pytest.raises(UsageError, match=message):
-            Values(PAD, wrong)
+            ControlValues(PAD, wrong)
 
 
 def test_the_vocabulary_is_what_the_data_often_does() -> None:
@@ -241,7 +251,7 @@ def test_the_vocabulary_is_what_the_data_often_does() -> None:
 
     Sticks are rings.
     """
-    values = Values(PAD)
+    values = ControlValues(PAD)
     rows = np.zeros((700, len(values.names)), np.float32)
     a, b, push = (values.names.index(f"stick/{name}") for name in ("a", "b", "push"))
     rows[:300, a] = 1
@@ -258,32 +268,34 @@ def test_the_vocabulary_is_what_the_data_often_does() -> None:
 def test_the_older_policy_has_its_older_size(name: str, parameters: int) -> None:
     """Ten frames of an older encoding through 512 and 256 to thirteen controls: the parameters are those it always had."""
     encoding = MELEE.encodings[name]
-    made = arguments("policy-mlp", MELEE.schema.state_keys, None, encoding, answers=ANSWERS)
-    policy = build(MELEE.schema, made, 0, encoding)
+    made = preset_arguments(
+        "policy-mlp", MELEE.schema.state_keys, None, encoding, output_controls=ANSWERS
+    )
+    policy = build_policy(MELEE.schema, made, 0, encoding)
     assert sum(p.numel() for p in policy.parameters()) == parameters
     assert policy.head.width == 13
     assert policy.describe()[-1][2] == encoding.frame_width
     columns = {key: values.view(1, 3, -1) for key, values in tensors(MELEE.schema, 3, 1).items()}
     assert policy.embed(columns).shape == (1, 3, encoding.frame_width)
     with pytest.raises(UsageError, match="is shown the encoding"):
-        build(MELEE.schema, made)
+        build_policy(MELEE.schema, made)
 
 
 def test_the_seeds_loss_is_what_it_was() -> None:
     """Mean squared error of squashed sticks in shares of their range, plus the mean cross-entropy of the buttons."""
-    policy = build(
+    policy = build_policy(
         PAD,
-        arguments(
+        preset_arguments(
             "policy-mlp",
             PAD.state_keys,
             width=8,
-            answers=("stick/m_x", "stick/m_y", "stick/a", "stick/b"),
+            output_controls=("stick/m_x", "stick/m_y", "stick/a", "stick/b"),
         ),
     )
     output = torch.randn(6, policy.head.width)
     columns = {key: v[:, 0] for key, v in columns_of(PAD, 6, 1).items()}
     values = policy.values.of(columns)
-    found = policy.head.costs(output, values, values).sum(-1).mean()
+    found = policy.head.loss(output, values, values).sum(-1).mean()
     sticks = ((torch.sigmoid(output[:, :2]) - (values[:, :2] + 1) / 2) ** 2).mean()
     buttons = torch.nn.functional.binary_cross_entropy_with_logits(output[:, 2:], values[:, 2:])
     torch.testing.assert_close(found, sticks + buttons)
@@ -293,7 +305,8 @@ def test_seeds_of_weights() -> None:
     """The same seed gives the same weights, and building moves nobody's random numbers."""
     state = torch.get_rng_state()
     one, two, three = (
-        build(TOY, arguments("tiny", []), seed).head.begin.weight for seed in (1, 1, 2)
+        build_policy(TOY, preset_arguments("tiny", []), seed).head.begin.weight
+        for seed in (1, 1, 2)
     )
     assert torch.equal(one, two)
     assert not torch.equal(one, three)
@@ -303,15 +316,15 @@ def test_seeds_of_weights() -> None:
 def test_refusals_of_policies() -> None:
     """Unknown presets and arguments, and choices too large to embed, are refused in words."""
     with pytest.raises(UsageError, match="no preset 'tinny': did you mean 'tiny'"):
-        arguments("tinny", [])
+        preset_arguments("tinny", [])
     with pytest.raises(UsageError, match="no argument 'widht': did you mean 'width'"):
-        arguments("tiny", [], widht=3)
+        preset_arguments("tiny", [], widht=3)
     large = Schema(
         "large", 30, (Group("match", (Choice("seed", 1 << 32), Flag("over"))),), PAD.controls
     )
-    assert "match/seed" not in visible(large)
+    assert "match/seed" not in visible_columns(large)
     with pytest.raises(SchemaError, match="cannot be embedded"):
-        build(large, arguments("tiny", ["match/seed"]))
+        build_policy(large, preset_arguments("tiny", ["match/seed"]))
 
 
 @pytest.mark.parametrize(
@@ -323,12 +336,13 @@ def test_slips_change_a_few_own_controls_and_nothing_else(head, reals):
 
     What others did is untouched, and so is a policy that plays.
     """
-    policy = build(
-        PAD, arguments("small", PAD.state_keys, slips=0.25, blank=0.0, head=head, reals=reals)
+    policy = build_policy(
+        PAD,
+        preset_arguments("small", PAD.state_keys, slips=0.25, blank=0.0, head=head, reals=reals),
     )
     view, each = columns_of(PAD, 20, 30), policy.values.slots
     torch.manual_seed(0)
-    slipped = policy.slipped(view)
+    slipped = policy.with_control_noise(view)
     changed = torch.zeros(20, 30, dtype=torch.bool)
     for key, values in view.items():
         assert slipped[key].dtype == values.dtype

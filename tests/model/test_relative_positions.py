@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from shadowbox.core.schema import Flag, Group, Real, Schema
 from shadowbox.core.view import mirrored
 from shadowbox.games import load
-from shadowbox.model.codec import Embed, visible
+from shadowbox.model.codec import ColumnEmbedding, visible_columns
 from shadowbox.model.design import PRESETS
-from shadowbox.model.policy import arguments, build
-from shadowbox.model.relative_positions import LOOKS, Distances, pairs
-from shadowbox.play.policy_agent import tensor
+from shadowbox.model.policy import build_policy, preset_arguments
+from shadowbox.model.relative_positions import LOOKS, RelativePositions, pairs
+from shadowbox.play.policy_agent import as_tensor
 
 FIELD = Schema(
     "field",
@@ -42,7 +42,7 @@ KEYS = tuple(FIELD.columns)
 
 def tensors(schema, rows, seed):
     """Random columns as a policy gets them."""
-    return {key: tensor(values) for key, values in random_columns(schema, rows, seed).items()}
+    return {key: as_tensor(values) for key, values in random_columns(schema, rows, seed).items()}
 
 
 def distances(embed, columns):
@@ -74,13 +74,13 @@ def test_distances_by_hand():
 
     What is not there is at 0.
     """
-    columns = {key: tensor(values) for key, values in FIELD.neutral(1).items()}
+    columns = {key: as_tensor(values) for key, values in FIELD.neutral(1).items()}
     columns["player/x"] = torch.tensor([[1.0, 4.0]])
     columns["ball/x"], columns["ball/there"] = (
         torch.tensor([[0.0, 0.5]]),
         torch.tensor([[False, True]]),
     )
-    found = distances(Embed(FIELD, KEYS, distances=True), columns)
+    found = distances(ColumnEmbedding(FIELD, KEYS, distances=True), columns)
     steep = list(LOOKS.values())
     for name, away in (("player/x[1]", 1.5), ("ball/x[0]", 0.0), ("ball/x[1]", -0.25)):
         assert [found[f"{name} {look} from player/x"].item() for look in LOOKS] == pytest.approx(
@@ -92,13 +92,13 @@ def test_distances_by_hand():
 def test_they_do_not_depend_on_where_everything_stands(seed, shift):
     """A scene moved as a whole has the same distances, and a mirrored one has those along x with the other sign."""
     columns = tensors(FIELD, 4, seed)
-    embed = Embed(FIELD, KEYS, distances=True)
+    embed = ColumnEmbedding(FIELD, KEYS, distances=True)
     moved = {
         key: values + shift if key.endswith("r/x") else values for key, values in columns.items()
     }
     moved["ball/x"] = columns["ball/x"] + shift
     other = {
-        key: tensor(values)
+        key: as_tensor(values)
         for key, values in mirrored(FIELD, random_columns(FIELD, 4, seed)).items()
     }
     here, there, turned = (distances(embed, each) for each in (columns, moved, other))
@@ -110,9 +110,9 @@ def test_they_do_not_depend_on_where_everything_stands(seed, shift):
 def test_features_are_named_and_counted():
     """Every game's embedding is as wide as its names say, facts come first, and old designs are shown no distances."""
     for schema in (TOY, FIELD, load("brawl").schema, load("melee").schema):
-        keys = visible(schema)
+        keys = visible_columns(schema)
         for wanted in (False, True):
-            embed = Embed(schema, keys, distances=wanted)
+            embed = ColumnEmbedding(schema, keys, distances=wanted)
             features = embed(tensors(schema, 2, 0))
             named = embed.describe()
             assert features.shape == (2, embed.width) == (2, named[-1][2])
@@ -120,10 +120,10 @@ def test_features_are_named_and_counted():
                 wanted and bool(pairs(schema, keys))
             )
             assert all(first < embed.fixed for name, first, _ in named if " from " in name)
-    assert Distances(FIELD, ["wall/x"], []).width == 0
+    assert RelativePositions(FIELD, ["wall/x"], []).width == 0
     assert "distances" not in PRESETS["policy-mlp"]
     shown = {
-        preset: build(FIELD, arguments(preset, FIELD.state_keys)).embed.distances
+        preset: build_policy(FIELD, preset_arguments(preset, FIELD.state_keys)).embed.distances
         for preset in ("policy-mlp", "default")
     }
     assert (shown["policy-mlp"], shown["default"] is None) == (None, False)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pads import PAD, columns_of
 
-from shadowbox.model.design import Design
+from shadowbox.model.design import TrunkConfig
 from shadowbox.model.heads import HEADS
-from shadowbox.model.policy import arguments, build
-from shadowbox.model.trunks import base as trunks
+from shadowbox.model.policy import build_policy, preset_arguments
+from shadowbox.model.trunks import base
 from shadowbox.model.trunks.registry import TRUNKS
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
@@ -20,8 +20,8 @@ CLOSE = {"atol": 1e-5, "rtol": 0}
 
 def trunk(name: str, **changes):
     """A small one, two layers deep; the first two of its five features are facts."""
-    return trunks.build(
-        Design(trunk=name, width=16, depth=2, frames=4, layers=2, **changes), 5, 2
+    return base.build(
+        TrunkConfig(trunk=name, width=16, depth=2, frames=4, layers=2, **changes), 5, 2
     ).eval()
 
 
@@ -108,7 +108,7 @@ def test_the_recurrent_gradient_is_the_one_of_the_definition():
         return torch.stack(out)
 
     def ours(gates, h, weight, bias):
-        return trunks._Gru.apply(gates, h, keep, weight, bias)
+        return base._Gru.apply(gates, h, keep, weight, bias)
 
     found = []
     for made in (plain, ours):
@@ -123,7 +123,7 @@ def test_the_recurrent_gradient_is_the_one_of_the_definition():
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_dropout_drops_its_share_and_keeps_the_mean(share):
     """As many values as asked for are zero, the mean stays, a seed repeats it, and in play nothing is dropped."""
-    layer, x = trunks.Dropout(share), torch.ones(1001, 99)
+    layer, x = base.Dropout(share), torch.ones(1001, 99)
     torch.manual_seed(4)
     found = layer(x)
     assert abs(float((found == 0).float().mean()) - share) < 0.01
@@ -142,9 +142,9 @@ def test_dropout_drops_its_share_and_keeps_the_mean(share):
 def test_a_policy_steps_as_it_was_trained(name, head, changes, schema):
     """Stepped over an episode with resets, a policy gives its samples the log-probabilities that training computes on them."""
     torch.manual_seed(2)
-    made = build(
+    made = build_policy(
         schema,
-        arguments(
+        preset_arguments(
             "default", schema.state_keys, trunk=name, head=head, width=16, frames=4, **changes
         ),
     ).eval()
@@ -160,4 +160,4 @@ def test_a_policy_steps_as_it_was_trained(name, head, changes, schema):
     actions = torch.stack(played, 1)
     seen, _ = made.seq(view, actions, reset)
     torch.testing.assert_close(seen.log_prob(actions), torch.stack(sure, 1), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(made(view, actions, reset), seen.costs(actions), **CLOSE)
+    torch.testing.assert_close(made(view, actions, reset), seen.loss(actions), **CLOSE)

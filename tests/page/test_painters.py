@@ -72,7 +72,7 @@ def test_the_same_shapes_at_the_same_places(film, modules):
 
 
 def test_the_same_trails_rings_and_camera(film, modules):
-    """What a frame takes from its neighbours is the same too: what is painted, and where the camera looks."""
+    """What a frame takes from its neighbors is the same too: what is painted, and where the camera looks."""
     for frame in (0, 1, 5, 12, 30, film.length - 2, film.length - 1):
         theirs = modules.evaluate("(frame) => [film.shapes(frame), film.camera(frame)]", frame)
         assert_same_shapes(theirs[0], film.shapes(frame))
@@ -121,8 +121,8 @@ def test_every_half_precision_number(modules):
     )
 
 
-def test_the_painters_share_their_colours(modules):
-    """Both painters know the same names of colours, as the same colours."""
+def test_the_painters_share_their_colors(modules):
+    """Both painters know the same names of colors, as the same colors."""
     assert modules.evaluate("modules.$paint.PALETTES") == paint.PALETTES
 
 

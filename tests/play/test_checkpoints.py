@@ -9,12 +9,10 @@ import pytest
 
 from shadowbox import cli
 from shadowbox.errors import CheckpointError, UsageError
-from shadowbox.evaluate import gate
 from shadowbox.games import load
 from shadowbox.model import policy
-from shadowbox.model.checkpoint import About, point, save
-from shadowbox.play import checkpoints as learned
-from shadowbox.play import specs
+from shadowbox.model.checkpoint import CheckpointConfig, point, save
+from shadowbox.play import checkpoints, marks, specs
 from shadowbox.play.agent import Delayed
 
 BRAWL = load("brawl")
@@ -22,10 +20,16 @@ BRAWL = load("brawl")
 
 def run(path, *steps, seed=0, best=None):
     """A run with checkpoints of a small untrained policy."""
-    made = policy.arguments("tiny", ["player/x", "player/state"], width=16)
-    model = policy.build(BRAWL.schema, made, seed)
+    made = policy.preset_arguments("tiny", ["player/x", "player/state"], width=16)
+    model = policy.build_policy(BRAWL.schema, made, seed)
     for step in steps:
-        save(path, step, About("policy", BRAWL.schema, "tiny", made), model.state_dict(), {})
+        save(
+            path,
+            step,
+            CheckpointConfig("policy", BRAWL.schema, "tiny", made),
+            model.state_dict(),
+            {},
+        )
     if best is not None:
         point(path, "best", best)
     return path
@@ -55,7 +59,7 @@ def card(tmp_path_factory):
 )
 def test_which_checkpoint_is_meant(card, where, which, seed, step):
     """Best of the lowest seed, unless the spec says otherwise."""
-    assert str(learned.find(str(card / where), which, seed)).endswith(step)
+    assert str(checkpoints.checkpoint_folder(str(card / where), which, seed)).endswith(step)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +103,17 @@ def test_a_style_is_called_by_name(tmp_path):
 
     Strangers are refused.
     """
-    made = policy.arguments(
+    made = policy.preset_arguments(
         "tiny", ["player/x", "player/state"], width=16, players=("ann", "bob"), strength=True
     )
-    model = policy.build(BRAWL.schema, made, 0)
-    save(tmp_path / "r", 1, About("policy", BRAWL.schema, "tiny", made), model.state_dict(), {})
+    model = policy.build_policy(BRAWL.schema, made, 0)
+    save(
+        tmp_path / "r",
+        1,
+        CheckpointConfig("policy", BRAWL.schema, "tiny", made),
+        model.state_dict(),
+        {},
+    )
 
     def pressed(style):
         agent = specs.agent(f"policy:{tmp_path / 'r'}{style}", BRAWL)
@@ -126,17 +136,17 @@ def test_shipped_policies_have_names(card):
     import dataclasses
 
     game = dataclasses.replace(BRAWL, policies={"champion": str(card / "x")})
-    assert specs.agent("policy:champion", game).policy.sees == ("player/x", "player/state")
+    assert specs.agent("policy:champion", game).policy.input_columns == ("player/x", "player/state")
 
 
 def test_runs_are_found(card):
     """The policies among the runs, at every depth, of this game alone."""
-    assert [str(path.relative_to(card)) for path in learned.runs_of(card, "brawl")] == [
+    assert [str(path.relative_to(card)) for path in checkpoints.policy_runs(card, "brawl")] == [
         "x/10",
         "x/2",
         "sweep/wide/0",
     ]
-    assert learned.runs_of(card, "melee") == []
+    assert checkpoints.policy_runs(card, "melee") == []
 
 
 @pytest.mark.slow
@@ -150,7 +160,7 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
     )
     assert (
         specs.agent(spec, BRAWL).mark
-        == "failed the behaviour gate: keys/j begins 0.00 times (and 1 more)"
+        == "failed the behavior gate: keys/j begins 0.00 times (and 1 more)"
     )
     assert shown(
         capsys,
@@ -163,7 +173,7 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
         "--out",
         str(tmp_path / "m.html"),
     )["marks"] == [
-        {"player": spec, "mark": "failed the behaviour gate: keys/j begins 0.00 times (and 1 more)"}
+        {"player": spec, "mark": "failed the behavior gate: keys/j begins 0.00 times (and 1 more)"}
     ]
     assert "gate failed" in (tmp_path / "m.html").read_text()
     table = shown(
@@ -199,12 +209,12 @@ def test_a_policy_is_recorded_like_any_bot(card, tmp_path):
     """`record` writes matches of a policy, and a policy plays in an environment's other seat."""
     from shadowbox.collect.matches import Pairing, record
     from shadowbox.data.store import Store
-    from shadowbox.play.vector_matches import Matches
+    from shadowbox.play.vector_matches import VectorMatches
 
     spec = f"policy:{card}/x"
     record(BRAWL, [Pairing(spec, "constant", 2)], tmp_path / "s", options={"time_limit": 60})
     assert Store(tmp_path / "s").meta_of(0)["players"] == [spec, "constant"]
-    world = Matches("brawl", 3, seats=[0], opponent=spec, time_limit=60)
+    world = VectorMatches("brawl", 3, seats=[0], opponent=spec, time_limit=60)
     world.begin(np.arange(3))
     for _ in range(5):
         world.step({0: np.zeros((3, 10), np.int8)})

@@ -10,9 +10,8 @@ import pytest
 from quick_brawl import GAME, LENGTH
 
 from shadowbox.core.episode import check
-from shadowbox.play import live as module
-from shadowbox.play import specs
-from shadowbox.play.live import Live
+from shadowbox.play import live, specs
+from shadowbox.play.live import LiveLoop
 from shadowbox.play.match import play
 from shadowbox.web.person import Person
 
@@ -22,7 +21,7 @@ AT_ONCE = 1e9  # times the game's own speed
 def begin(*names, seed=7, speed=AT_ONCE, paused=False, agents=None):
     """A match that has begun."""
     agents = agents or [specs.agent(name, GAME) for name in names]
-    match = Live(GAME, specs.world("brawl", GAME, 1), agents, names, seed, paused=paused)
+    match = LiveLoop(GAME, specs.world("brawl", GAME, 1), agents, names, seed, paused=paused)
     match.speed = speed
     match.start()
     return match
@@ -125,7 +124,7 @@ def test_who_is_too_slow_forfeits(name, monkeypatch):
 
     Nobody waits for the agent to come back.
     """
-    monkeypatch.setattr(module, "ALLOWANCE", 0.5)
+    monkeypatch.setattr(live, "ALLOWANCE", 0.5)
     match = begin("constant", name, speed=1)
     until(lambda: match.length > 1)
     began = time.monotonic()
@@ -161,7 +160,7 @@ def test_an_error_of_the_world_ends_the_match(monkeypatch):
     """A world that fails breaks the match off, without a winner and without its words."""
     world = specs.world("brawl", GAME, 1)
     monkeypatch.setattr(world, "step", lambda controls: 1 / 0)
-    match = Live(GAME, world, [specs.agent("constant", GAME)] * 2, ("a", "b"), 1)
+    match = LiveLoop(GAME, world, [specs.agent("constant", GAME)] * 2, ("a", "b"), 1)
     match.start()
     until(lambda: match.over)
     assert match.result["winner"] is None
@@ -170,9 +169,9 @@ def test_an_error_of_the_world_ends_the_match(monkeypatch):
 
 def test_a_match_without_an_end_is_broken_off(monkeypatch):
     """A world that never ends a match does not fill the memory."""
-    monkeypatch.setattr(module, "LONGEST", 50)
+    monkeypatch.setattr(live, "LONGEST", 50)
     game = dataclasses.replace(GAME, outcome=None)
-    match = Live(
+    match = LiveLoop(
         game, specs.world("brawl", GAME, 1), [specs.agent("constant", GAME)] * 2, ("a", "b"), 1
     )
     match.speed = AT_ONCE

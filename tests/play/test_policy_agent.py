@@ -14,10 +14,10 @@ from shadowbox.core.view import from_seat
 from shadowbox.errors import SchemaMismatch, UsageError
 from shadowbox.games import load
 from shadowbox.model import policy
-from shadowbox.model.checkpoint import About, save
+from shadowbox.model.checkpoint import CheckpointConfig, save
 from shadowbox.play.agent import Delayed
 from shadowbox.play.match import play
-from shadowbox.play.policy_agent import DRAW, Manner, PolicyAgent, policy_agent, tensor
+from shadowbox.play.policy_agent import DRAW, PolicyAgent, SamplingConfig, as_tensor, policy_agent
 
 BRAWL = load("brawl")
 SEES = BRAWL.encodings["default"]
@@ -25,7 +25,7 @@ SEES = BRAWL.encodings["default"]
 
 def untrained(preset: str, seed: int = 0, **changes) -> policy.Policy:
     """Random weights press a lot, which is what a match needs here."""
-    return policy.build(BRAWL.schema, policy.arguments(preset, SEES, **changes), seed)
+    return policy.build_policy(BRAWL.schema, policy.preset_arguments(preset, SEES, **changes), seed)
 
 
 def matches(agents, seeds, places):
@@ -84,13 +84,13 @@ def test_it_decides_as_training_sees_it(seat):
     (played,) = matches(agents if seat == 0 else agents[::-1], [11], 1)
     columns = from_seat(BRAWL.schema, played.episode.columns, seat)
     frames = played.episode.frames
-    view = {key: tensor(columns[key][:-1])[None] for key in model.sees}
+    view = {key: as_tensor(columns[key][:-1])[None] for key in model.input_columns}
     for key in BRAWL.schema.control_keys:
         view[key] = torch.cat(
-            [torch.zeros(1, 1, 2, dtype=torch.bool), tensor(columns[key][: frames - 1])[None]], 1
+            [torch.zeros(1, 1, 2, dtype=torch.bool), as_tensor(columns[key][: frames - 1])[None]], 1
         )
     own = model.values.of(
-        {key: tensor(columns[key][:-1])[None] for key in BRAWL.schema.control_keys}
+        {key: as_tensor(columns[key][:-1])[None] for key in BRAWL.schema.control_keys}
     )
     reset = torch.zeros(1, frames, dtype=torch.bool)
     reset[0, 0] = True
@@ -123,7 +123,10 @@ def test_a_threshold_draws_nothing():
     Drawn at a high temperature it presses other things.
     """
     model = untrained("policy-mlp")
-    for manner, equal in ((Manner(threshold=0.5), True), (Manner(temperature=2.0), False)):
+    for manner, equal in (
+        (SamplingConfig(threshold=0.5), True),
+        (SamplingConfig(temperature=2.0), False),
+    ):
         agent = PolicyAgent(model, manner)
         view = {key: np.zeros((2, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
         keys, _ = agent.act(view, agent.start(np.array([1, 2]), np.array([0, 0])))
@@ -142,7 +145,7 @@ def test_calibrated_thresholds_hold_what_is_held():
     tuned = {key: {"on": chance + 0.2, "off": chance - 0.2} for key in BRAWL.schema.control_keys}
     agent = PolicyAgent(
         model,
-        Manner(threshold=TUNED),
+        SamplingConfig(threshold=TUNED),
         calibration={"thresholds": tuned, "temperature": {"flags": {"temperature": 2.0}}},
     )
     view = {key: np.zeros((1, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
@@ -150,11 +153,11 @@ def test_calibrated_thresholds_hold_what_is_held():
     assert not any(values.any() for values in agent.act(view, state)[0].values())
     held = {**view, **{key: np.ones((1, 2), bool) for key in BRAWL.schema.control_keys}}
     assert all(values.all() for values in agent.act(held, state)[0].values())
-    assert agent.heat == [2.0 if part.name == "flags" else 1.0 for part in model.head.parts]
+    assert agent.temperatures == [2.0 if part.name == "flags" else 1.0 for part in model.head.parts]
     with pytest.raises(UsageError, match="keys/w has no tuned threshold: shadowbox eval"):
-        PolicyAgent(model, Manner(threshold=TUNED))
+        PolicyAgent(model, SamplingConfig(threshold=TUNED))
     with pytest.raises(UsageError, match=r"this one \(chain\) draws"):
-        PolicyAgent(untrained("small"), Manner(threshold=0.5))
+        PolicyAgent(untrained("small"), SamplingConfig(threshold=0.5))
 
 
 def other_brawl(**change) -> Schema:
@@ -183,7 +186,7 @@ def test_another_games_fields_are_refused_by_name(tmp_path):
     folder = save(
         tmp_path,
         1,
-        About("policy", BRAWL.schema, "tiny", policy.arguments("tiny", SEES)),
+        CheckpointConfig("policy", BRAWL.schema, "tiny", policy.preset_arguments("tiny", SEES)),
         model.state_dict(),
         {},
     )
@@ -195,7 +198,7 @@ def test_another_games_fields_are_refused_by_name(tmp_path):
         state=(*BRAWL.schema.state, Group("weather", (Real("wind"),))),
         controls=BRAWL.schema.controls,
     )
-    assert policy_agent(folder, more).policy.sees == model.sees
+    assert policy_agent(folder, more).policy.input_columns == model.input_columns
     keys = dataclasses.replace(
         BRAWL.schema.controls, fields=(*BRAWL.schema.controls.fields, Flag("q"))
     )
@@ -207,9 +210,9 @@ def test_another_games_fields_are_refused_by_name(tmp_path):
 def test_a_mark_is_carried_into_the_match():
     """What is known against a policy stands in the metadata of its matches, also behind a delay."""
     marked = Delayed(
-        PolicyAgent(untrained("tiny"), mark="failed the behaviour gate: it never presses"), 2
+        PolicyAgent(untrained("tiny"), mark="failed the behavior gate: it never presses"), 2
     )
     (played,) = matches([BRAWL.bots["based"](), marked], [1], 1)
-    assert played.episode.meta["marks"] == ["", "failed the behaviour gate: it never presses"]
+    assert played.episode.meta["marks"] == ["", "failed the behavior gate: it never presses"]
     (clean,) = matches([BRAWL.bots["based"](), BRAWL.bots["based"]()], [1], 1)
     assert "marks" not in clean.episode.meta

@@ -98,14 +98,14 @@ def test_the_anchor_stays_and_order_does_not_matter():
 
 def test_copies_count_once():
     """A hundred copies of two matches are two matches, and the interval is that of two."""
-    found = rating.score([1.0, 0.0] * 50, ["a", "b"] * 50)
+    found = rating.count_wins([1.0, 0.0] * 50, ["a", "b"] * 50)
     assert (found.wins, found.losses, found.draws, found.distinct) == (50, 50, 0, 2)
     assert found.rate == wilson(1, 2)
 
 
 def test_a_draw_is_half_a_win():
     """Win rates count a draw as half."""
-    found = rating.score([1.0, 0.5, 0.5, 0.0], list("abcd"))
+    found = rating.count_wins([1.0, 0.5, 0.5, 0.0], list("abcd"))
     assert (found.wins, found.draws, found.losses) == (1, 2, 1)
     assert found.rate.value == 0.5
 

@@ -12,8 +12,8 @@ from shadowbox.core.game import Game, Outcome
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.games import load
 from shadowbox.play.agent import Replay
-from shadowbox.play.facts import fingerprint, match_facts
 from shadowbox.play.match import play
+from shadowbox.play.match_facts import fingerprint, match_facts
 from shadowbox.play.referee import Referee
 
 

@@ -12,8 +12,7 @@ from quick_brawl import GAME
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.play import specs
-from shadowbox.report import levels
-from shadowbox.report import run as report
+from shadowbox.report import levels, run
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def here(tmp_path, monkeypatch):
 
 def made(what="toy", **options):
     """The page of a run."""
-    return report.report(report.find(what), lambda name: GAME, **options)
+    return run.report(run.find_source(what), lambda name: GAME, **options)
 
 
 def test_the_page_says_what_came_of_it(here):
@@ -49,12 +48,12 @@ def test_the_verdict_is_that_of_the_disk(here):
         json.dumps(facts | {"status": "called off", "reason": "kill[0]: val/loss > 400"})
     )
     assert "Why it ended: kill[0]: val/loss &gt; 400" in made(match=False)
-    assert report.find("toy").finished.verdict == "killed"
+    assert run.find_source("toy").finished.verdict == "killed"
     path.unlink()
-    assert report.find("toy").finished.verdict == "unfinished"
-    assert report.find("runs/toy/0").finished.verdict == "passed"
+    assert run.find_source("toy").finished.verdict == "unfinished"
+    assert run.find_source("runs/toy/0").finished.verdict == "passed"
     write_run(here / "runs" / "low" / "0", onset_f1=0.25, card="low")
-    assert report.find("low").finished.verdict == "missed"
+    assert run.find_source("low").finished.verdict == "missed"
 
 
 def test_a_run_without_a_card_has_a_report(here):
@@ -80,7 +79,7 @@ def test_a_sweep_is_one_table(here):
             card="swept",
             settings=settings,
         )
-    subject = report.find("swept")
+    subject = run.find_source("swept")
     assert [each.changes for each in subject.finished.settings] == [
         {"train.lr": lr} for lr in (0.1, 0.2, 0.3)
     ]
@@ -100,7 +99,7 @@ def test_named_settings_keep_their_names(here):
         write_run(
             here / "runs" / "cases" / name / "0", onset_f1=lr, card="cases", settings=settings
         )
-    assert [each.changes for each in report.find("cases").finished.settings] == [
+    assert [each.changes for each in run.find_source("cases").finished.settings] == [
         {"name": "newer"},
         {"name": "older"},
     ]
@@ -109,16 +108,16 @@ def test_named_settings_keep_their_names(here):
 def test_what_is_no_run_is_refused(here):
     """An empty place, several cards at once and a damaged log are named."""
     with pytest.raises(UsageError, match="there is no run in none"):
-        report.find("none")
+        run.find_source("none")
     write_run(here / "runs" / "other" / "0", card="other")
     with pytest.raises(UsageError, match="several cards"):
-        report.find("runs")
+        run.find_source("runs")
     for name in ("metrics.jsonl", "events.jsonl"):
         path = here / "runs" / "toy" / "0" / name
         text = path.read_text()
         path.write_text("nonsense\n")
         with pytest.raises(TrainingError, match=f"toy/0/{name} is damaged"):
-            report.find("toy")
+            run.find_source("toy")
         path.write_text(text)
 
 
@@ -151,7 +150,7 @@ def test_lines_of_a_card():
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_the_curves_of_a_report(here, visit, width, scheme):
-    """Seeds lie over each other in colours of their own, with targets, a far line named at the edge, and fired rules."""
+    """Seeds lie over each other in colors of their own, with targets, a far line named at the edge, and fired rules."""
     (here / "page.html").write_text(made(match=False))
     page = visit(here / "page.html", width=width, color_scheme=scheme)
     until(page, "document.querySelectorAll('.chart svg').length >= 2")

@@ -53,7 +53,7 @@ def make_task(store, config, **changes):
         "dropout": 0.1,
         "width": 32,
         "resume": "again",
-        "sees": SEES,
+        "input_columns": SEES,
         **changes,
     }
     return prepare(store, config, split=HALF, **changes)
@@ -81,7 +81,7 @@ def run(store, out, *, wrap=None, resume=False, parent=None, observer=None, **ch
 
 def weights(out, which="latest"):
     """The weights of a run's checkpoint."""
-    return checkpoint.load(checkpoint.find(f"{out}@{which}")).weights
+    return checkpoint.load(checkpoint.find_checkpoint(f"{out}@{which}")).weights
 
 
 def same(one, other):

@@ -15,10 +15,10 @@ import torch
 from apprentice import Wrapped
 
 from shadowbox.cli import main
-from shadowbox.learners import imitation as imitate
+from shadowbox.learners import imitation
 
 FOLDER, HUNGRY, STEP, MOST = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-prepare = imitate.prepare
+prepare = imitation.prepare
 
 
 class Tight(Wrapped):
@@ -40,7 +40,7 @@ def tight(*arguments, **options):
     return dataclasses.replace(task, learner=Tight(task.learner))
 
 
-imitate.prepare = tight
+imitation.prepare = tight
 try:
     main(sys.argv[5:])
 finally:

@@ -29,7 +29,7 @@ from shadowbox.errors import TrainingError, UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train.config import Config
 from shadowbox.train.log import read_lines
-from shadowbox.train.protocols import Parent
+from shadowbox.train.protocols import ParentCheckpoint
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_resumed_is_straight(store, tmp_path, at, changes):
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
     assert resumed.best == straight.best
     for name in ("model.safetensors", "config.json"):
-        paths = [checkpoint.find(f"{tmp_path / side}@best") / name for side in "ab"]
+        paths = [checkpoint.find_checkpoint(f"{tmp_path / side}@best") / name for side in "ab"]
         assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -195,14 +195,14 @@ def test_early_stop(store, tmp_path):
     assert (again.ended, again.step) == ("early stop", result.step)
 
 
-@pytest.mark.parametrize("optimiser", [False, True])
-def test_continue_under_a_new_name(store, tmp_path, optimiser):
+@pytest.mark.parametrize("optimizer", [False, True])
+def test_continue_under_a_new_name(store, tmp_path, optimizer):
     """A child begins with its parent's weights, has its own schedule, says so, and keeps the lineage."""
     run(store, tmp_path / "a")
     result, said = run(
         store,
         tmp_path / "b",
-        parent=Parent(f"{tmp_path / 'a'}@latest", optimiser),
+        parent=ParentCheckpoint(f"{tmp_path / 'a'}@latest", optimizer),
         steps=10,
         batch=4,
         keep_every=100,
@@ -210,11 +210,11 @@ def test_continue_under_a_new_name(store, tmp_path, optimiser):
     assert "continues" in said
     assert "a cosine to 3e-05 at step 10" in said
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b", "step=0"))
-    moments = checkpoint.load(checkpoint.find(f"{tmp_path / 'b'}@step=0")).trainer()["optimiser"][
-        "state"
-    ]
-    assert bool(moments) == optimiser
-    run(store, tmp_path / "c", parent=Parent(f"{tmp_path / 'b'}@best"), steps=5)
+    moments = checkpoint.load(checkpoint.find_checkpoint(f"{tmp_path / 'b'}@step=0")).trainer()[
+        "optimizer"
+    ]["state"]
+    assert bool(moments) == optimizer
+    run(store, tmp_path / "c", parent=ParentCheckpoint(f"{tmp_path / 'b'}@best"), steps=5)
     lineage = json.loads((tmp_path / "c" / "run.json").read_text())["lineage"]
     assert [line["run"] for line in lineage] == [str(tmp_path / "a"), str(tmp_path / "b")]
     assert result.step == 10
@@ -254,7 +254,7 @@ def test_the_time_table_covers_the_loop(store, tmp_path):
         "transfer",
         "forward",
         "backward",
-        "optimiser",
+        "optimizer",
         "log",
         "wait",
         "validate",

@@ -11,7 +11,7 @@ from ranks import together
 
 from shadowbox.model import checkpoint
 from shadowbox.train.log import read_lines
-from shadowbox.train.observer import GO_ON, Decision, Progress, stronger
+from shadowbox.train.observer import CONTINUE, ObserverDecision, TrainProgress, stronger
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +23,12 @@ def store(tmp_path_factory):
 class Watcher:
     """Keeps what it is told, and answers `answer` at the line of this kind and step."""
 
-    def __init__(self, answer=GO_ON, *, step=15, kind="train"):
+    def __init__(self, answer=CONTINUE, *, step=15, kind="train"):
         self.answer, self.at, self.told = answer, (kind, step), []
 
-    def __call__(self, progress: Progress) -> Decision:
+    def __call__(self, progress: TrainProgress) -> ObserverDecision:
         self.told.append(progress)
-        return self.answer if (progress.kind, progress.step) == self.at else GO_ON
+        return self.answer if (progress.kind, progress.step) == self.at else CONTINUE
 
 
 def test_it_hears_the_log(store, tmp_path):
@@ -53,7 +53,7 @@ def test_it_hears_the_log(store, tmp_path):
 @pytest.mark.parametrize("kind", ["train", "val"])
 def test_called_off(store, tmp_path, kind):
     """A run that is told to stop has a checkpoint of that step, says why everywhere, and goes on exactly when resumed."""
-    watcher = Watcher(Decision("stop", "loss > 9"), kind=kind)
+    watcher = Watcher(ObserverDecision("stop", "loss > 9"), kind=kind)
     result, said = run(store, tmp_path / "r", observer=watcher, validate_every=15)
     assert (result.ended, result.reason, result.step, result.whole) == (
         "called off",
@@ -61,7 +61,7 @@ def test_called_off(store, tmp_path, kind):
         15,
         True,
     )
-    assert checkpoint.load(checkpoint.find(f"{tmp_path / 'r'}@latest")).step == 15
+    assert checkpoint.load(checkpoint.find_checkpoint(f"{tmp_path / 'r'}@latest")).step == 15
     assert "called off at step 15: loss > 9" in said
     facts = json.loads((tmp_path / "r" / "run.json").read_text())
     assert (facts["status"], facts["reason"]) == ("called off", "loss > 9")
@@ -76,7 +76,7 @@ def test_paused(store, tmp_path):
 
     Its time adds up.
     """
-    watcher = Watcher(Decision("pause", "a person should look"))
+    watcher = Watcher(ObserverDecision("pause", "a person should look"))
     result, said = run(store, tmp_path / "a", observer=watcher)
     assert (result.ended, result.reason, result.step, result.whole) == (
         "paused",
@@ -98,9 +98,13 @@ def test_paused(store, tmp_path):
 
 def test_the_end_is_the_end(store, tmp_path):
     """At the last step a pause means nothing any more, and a stop still counts."""
-    result, _ = run(store, tmp_path / "a", observer=Watcher(Decision("pause", "late"), step=30))
+    result, _ = run(
+        store, tmp_path / "a", observer=Watcher(ObserverDecision("pause", "late"), step=30)
+    )
     assert (result.ended, result.reason) == ("finished", "")
-    result, _ = run(store, tmp_path / "b", observer=Watcher(Decision("stop", "missed"), step=30))
+    result, _ = run(
+        store, tmp_path / "b", observer=Watcher(ObserverDecision("stop", "missed"), step=30)
+    )
     assert (result.ended, result.reason) == ("called off", "missed")
 
 
@@ -109,7 +113,7 @@ def test_ranks_obey_together(store, tmp_path, do, ended):
     """Of two ranks only the first is asked, and both end at the same step with the same answer."""
 
     def work(rank):
-        watcher = Watcher(Decision(do, "enough"))
+        watcher = Watcher(ObserverDecision(do, "enough"))
         result, _ = run(store, tmp_path / "r", observer=watcher)
         assert bool(watcher.told) == (rank == 0)
         (tmp_path / f"{rank}.json").write_text(
@@ -120,12 +124,16 @@ def test_ranks_obey_together(store, tmp_path, do, ended):
     assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)] == [
         [ended, "enough", 15]
     ] * 2
-    assert checkpoint.load(checkpoint.find(f"{tmp_path / 'r'}@latest")).step == 15
+    assert checkpoint.load(checkpoint.find_checkpoint(f"{tmp_path / 'r'}@latest")).step == 15
 
 
 def test_of_two_answers_the_stronger_holds():
     """Stop is stronger than pause, pause than going on, and of two equal ones the first holds."""
-    first, second, pause = Decision("stop", "a"), Decision("stop", "b"), Decision("pause", "c")
+    first, second, pause = (
+        ObserverDecision("stop", "a"),
+        ObserverDecision("stop", "b"),
+        ObserverDecision("pause", "c"),
+    )
     assert stronger(first, second) == first
     assert stronger(pause, first) == first
-    assert stronger(GO_ON, pause) == pause
+    assert stronger(CONTINUE, pause) == pause

@@ -119,7 +119,7 @@ def test_a_run_in_bf16(store, tmp_path):
 
 
 class Alone(Wrapped):
-    """Takes two steps of the optimiser on each batch, as self-play does."""
+    """Takes two steps of the optimizer on each batch, as self-play does."""
 
     def update(self, model, batch, descend):
         for _ in range(2):

@@ -132,7 +132,11 @@ def test_sigterm_saves(store, tmp_path):
     assert "SIGABRT" not in err
     facts = json.loads((folder / "run" / "run.json").read_text())
     assert facts["status"] == "stopped"
-    assert checkpoint.load(checkpoint.find(f"{folder / 'run'}@latest")).step == facts["step"] > 3
+    assert (
+        checkpoint.load(checkpoint.find_checkpoint(f"{folder / 'run'}@latest")).step
+        == facts["step"]
+        > 3
+    )
     assert all(len(each) == 1 for each in threads(folder))
 
 

@@ -16,9 +16,9 @@ from shadowbox.collect.matches import Pairing, record
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
-from shadowbox.web import hall, server
+from shadowbox.web import live_matches, server
+from shadowbox.web.access import cookie_name
 from shadowbox.web.app import application
-from shadowbox.web.guard import cookie_name
 from shadowbox.web.site import Site
 from shadowbox.web.wire import HEAD
 
@@ -400,7 +400,7 @@ def test_a_person_who_leaves_lets_go(client, monkeypatch):
 
     A match that nobody comes back to is broken off and not stored.
     """
-    monkeypatch.setattr(hall, "LONELY", 0.3)
+    monkeypatch.setattr(live_matches, "LONELY", 0.3)
     begun = begin(client, p0="ann", p1="constant", seat=0)
     with connect(client, f"/live/{begun['match']}/socket") as socket:
         socket.send_json({"kind": "own", "key": begun["key"]})
@@ -416,8 +416,8 @@ def test_a_person_who_leaves_lets_go(client, monkeypatch):
 
 def test_there_is_room_for_so_many(client, monkeypatch):
     """More matches than the server can play are refused, and old ones are forgotten."""
-    monkeypatch.setattr(hall, "MOST_RUNNING", 2)
-    monkeypatch.setattr(hall, "MOST_FINISHED", 1)
+    monkeypatch.setattr(live_matches, "MOST_RUNNING", 2)
+    monkeypatch.setattr(live_matches, "MOST_FINISHED", 1)
     wish = {"p0": "raises", "p1": "constant"}
     begin(client, **wish), begin(client, **wish)
     assert "2 matches are being played" in client.post("/live", json=wish).json()["error"]

@@ -10,7 +10,7 @@ from kept_promises import UNKIND, write_card, write_run
 from quick_brawl import GAME
 from starlette.testclient import TestClient
 
-from shadowbox.cards import signatures as signing
+from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
 from shadowbox.experiment import check
 from shadowbox.games import load
@@ -73,7 +73,7 @@ def test_cards_are_listed(client, here):
 def test_a_card_shows_what_it_promises(client, here):
     """The page has the goal, targets, kill rules, settings, facts, prose as markup, and links to its runs."""
     text = client.get("/cards/toy").text
-    facts = check.check(here / "cards" / "toy.md", load).facts
+    facts = check.check_card(here / "cards" / "toy.md", load).facts
     (parameters,) = (value for name, value in facts.items() if name.startswith("parameters"))
     for part in (
         "Learn what they press", "val/loss &lt; 1.1", "decides", "train/norm &gt; 0.5", "train.lr: 0.0001", "on a shelf",
@@ -116,8 +116,8 @@ def test_signatures_hold_until_the_contract_is_edited(client, here):
     After an edit it is void, and the lines that were changed stand beside it.
     """
     path = here / "cards" / "toy.md"
-    checked = check.check(path, lambda name: GAME)
-    signed = signing.add(
+    checked = check.check_card(path, lambda name: GAME)
+    signed = signatures.add_signature(
         checked.file,
         "ann",
         "signed",
@@ -239,9 +239,9 @@ def unkind_cards(folder):
     )
     more = f"fallback: {quoted}\nbaseline: {{source: {quoted}}}\n"
     (folder / "fine.md").write_text(text.replace("seeds:", f"{more}seeds:"))
-    checked = check.check(folder / "fine.md", lambda name: GAME)
+    checked = check.check_card(folder / "fine.md", lambda name: GAME)
     assert checked.good, checked.mistakes
-    file = signing.add(
+    file = signatures.add_signature(
         checked.file, "ann", "signed", settings="", data=None, commit=None, note=UNKIND
     )
     file = file.with_block("prior", f"| {UNKIND} |\n|---|\n| {UNKIND} |")

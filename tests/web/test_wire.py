@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shadowbox.errors import UsageError
 from shadowbox.web.cursor import BEHIND, CHUNK, Cursor
-from shadowbox.web.wire import HEAD, LONGEST, Keys, Own, Pause, Speed, Step, Want, parse
+from shadowbox.web.wire import HEAD, LONGEST, Keys, OwnKey, Pause, RowRange, Speed, Step, parse
 
 WIDTH = 8
 
@@ -84,7 +84,7 @@ def test_who_is_slow_skips_and_may_ask():
         {"kind": "gap", "first": 10 + BEHIND, "end": 1999},
         {"kind": "events", "events": match.events},
     ]
-    cursor.wanted = Want(10 + BEHIND, 1999)
+    cursor.wanted = RowRange(10 + BEHIND, 1999)
     match.length = 2001
     assert taken(cursor)[0] == [2000, *range(10 + BEHIND, 1999)]
 
@@ -107,19 +107,19 @@ def test_any_range_may_be_asked_for(first, length):
     """What does not exist is answered with less, or nothing, and the cursor goes on."""
     cursor = Cursor(Match(300))
     taken(cursor)
-    cursor.wanted = Want(first, first + length + 1)
+    cursor.wanted = RowRange(first, first + length + 1)
     assert taken(cursor)[0] == list(range(min(first, 300), min(first + length + 1, 300)))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"kind": "own", "key": "x"}', Own("x")),
+        ('{"kind": "own", "key": "x"}', OwnKey("x")),
         ('{"kind": "pause", "on": true}', Pause(True)),
         ('{"kind": "step", "frames": 3}', Step(3)),
         ('{"kind": "speed", "times": 0.5}', Speed(0.5)),
         ('{"kind": "keys", "held": ["keys/a"]}', Keys(["keys/a"])),
-        ('{"kind": "want", "first": 0, "end": 5}', Want(0, 5)),
+        ('{"kind": "want", "first": 0, "end": 5}', RowRange(0, 5)),
     ],
 )
 def test_messages(text, message):

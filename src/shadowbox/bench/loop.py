@@ -18,7 +18,7 @@ from shadowbox.data.write import Writer
 EPISODES = 4
 # decisions a segment: with the sizes below a step takes about 10 ms, where overhead shows
 LENGTH = 16
-LEARNING = ("forward", "backward", "optimiser")
+LEARNING = ("forward", "backward", "optimizer")
 # validation and checkpoints are as rare as one makes them
 MEASURED = ("data", "transfer", *LEARNING, "log", "wait")
 

@@ -158,9 +158,9 @@ def _task(
     from shadowbox.train.config import Config
 
     config = Config(steps=1, batch=batch, device="cpu")
-    changes: dict[str, Any] = {"answers": answers} if answers else {}
-    sees = GAME.schema.state_keys if encoding else GAME.encodings["default"]
-    return config, prepare(store, config, preset=preset, sees=sees, encoding=encoding, length=LENGTH,
+    changes: dict[str, Any] = {"output_controls": answers} if answers else {}
+    input_columns = GAME.schema.state_keys if encoding else GAME.encodings["default"]
+    return config, prepare(store, config, preset=preset, input_columns=input_columns, encoding=encoding, length=LENGTH,
                            split=Split(0.9, 0.1, 0.0), **changes)  # fmt: skip
 
 
@@ -286,7 +286,7 @@ def _decide(model: Any, view: Columns, matches: int, decisions: int) -> list[flo
 
     memory = model.initial(matches)
     draws = np.random.default_rng(0)
-    keys = (*model.sees, *GAME.schema.control_keys)
+    keys = (*model.input_columns, *GAME.schema.control_keys)
     kinds: dict[str, Callable[[Array], Array]] = {
         key: (lambda values: values.astype(np.int64))
         if isinstance(GAME.schema.columns[key].field, Choice)

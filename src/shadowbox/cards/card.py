@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shadowbox.cards import front_matter as heads
+from shadowbox.cards import front_matter
 from shadowbox.cards.field_types import (
     Count,
     Inside,
@@ -22,13 +22,13 @@ from shadowbox.cards.field_types import (
     RuleText,
     Seconds,
     Sentence,
-    Shares,
     SpanText,
+    SplitShares,
     Word,
 )
 from shadowbox.cards.file import CardFile
-from shadowbox.cards.front_matter import Head, Mistake
-from shadowbox.cards.rules.guard import Rule
+from shadowbox.cards.front_matter import FrontMatter, Mistake
+from shadowbox.cards.rules.monitor import Rule
 from shadowbox.errors import CardError, UsageError
 
 # what `set` can change: the loop, the model, and what the learner does
@@ -36,13 +36,13 @@ SECTIONS = ("train", "model", "learner")
 MOST_SEEDS, MOST_SETTINGS = 100, 1000
 
 
-class Part(BaseModel):
+class CardModel(BaseModel):
     """A part of a head. Unknown names are refused, and so are values of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Record(Part):
+class RecordCall(CardModel):
     """A call of `shadowbox record` that makes the data; `mix` names several pairings."""
 
     p0: str = Field(default="", max_length=200)
@@ -53,7 +53,7 @@ class Record(Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Ingest(Part):
+class IngestCall(CardModel):
     """A call of `shadowbox ingest` that makes the data out of recordings of one's own."""
 
     paths: list[Inside] = Field(min_length=1, max_length=1000)
@@ -61,29 +61,29 @@ class Ingest(Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Make(Part):
+class DataCall(CardModel):
     """How a missing store is made."""
 
-    record: Record | None = None
-    ingest: Ingest | None = None
+    record: RecordCall | None = None
+    ingest: IngestCall | None = None
 
 
-class Data(Part):
+class DataSection(CardModel):
     """What is learned from.
 
     Data is here, or can be made, or is said to lie elsewhere (`external`: where, in words).
     """
 
     store: Inside = ""
-    split: Shares = "80/10/10"
+    split: SplitShares = "80/10/10"
     # every seed draws its own split, so that their interval is one over data, too
     resplit: bool = False
     fingerprint: str | None = Field(default=None, max_length=200)
-    make: Make | None = None
+    make: DataCall | None = None
     external: str | None = Field(default=None, max_length=500)
 
 
-class Baseline(Part):
+class _Baseline(CardModel):
     """What the targets are compared with: a run on disk, and values that stand elsewhere, with their source."""
 
     run: Inside | None = None
@@ -91,7 +91,7 @@ class Baseline(Part):
     source: Sentence = ""
 
 
-class Target(Part):
+class Target(CardModel):
     """A number that is promised.
 
     `value` may be another metric, such as val/onset_f1/look_up: better than the table.
@@ -108,7 +108,7 @@ class Target(Part):
         return f"{self.metric} {self.op} {wanted}"
 
 
-class Kill(Part):
+class KillRule(CardModel):
     """A rule that ends, pauses or comments on the run while it is going."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
@@ -122,17 +122,17 @@ class Kill(Part):
     @property
     def rule(self) -> Rule:
         """As the guard wants it."""
-        return Rule(self.when, self.action, self.after, self.lasting, flat(self.set))
+        return Rule(self.when, self.action, self.after, self.lasting, flatten(self.set))
 
 
-class OnOom(Part):
+class _OnOom(CardModel):
     """What happens when memory runs out: the batch is computed in parts, down to `batch` examples, so many times halved."""
 
     batch: int | None = Field(default=None, ge=1)
     retries: int | None = Field(default=None, ge=0, le=20)
 
 
-class Budget(Part):
+class _Budget(CardModel):
     """What a run may cost, all its seeds together. It stops where it would cost more."""
 
     wall: Seconds | None = None
@@ -140,14 +140,14 @@ class Budget(Part):
     machine: Word = "local"
 
 
-class Reviewers(Part):
+class _Reviewers(CardModel):
     """Who must have signed before it runs."""
 
     min: int = Field(default=0, ge=0, le=20)
     required: list[Name] = Field(default_factory=list, max_length=20)
 
 
-class Sweep(Part):
+class _Sweep(CardModel):
     """Several settings of one card: those of a list, all of a grid, or `tries` drawn at random, until the time is over.
 
     What is set are train.NAME, model.NAME and learner.NAME, preset, learner, and eval.NAME; in a
@@ -162,7 +162,7 @@ class Sweep(Part):
     wall: Seconds | None = None
 
 
-class Eval(Part):
+class EvalSection(CardModel):
     """How the trained policy is judged by playing, for targets named eval/..., such as eval/gate."""
 
     against: Word = ""  # an agent; empty: the opponents in the data
@@ -174,7 +174,7 @@ class Eval(Part):
     threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
 
 
-class Card(Part):
+class Card(CardModel):
     """The contract."""
 
     card: Literal[1] = 1
@@ -183,31 +183,31 @@ class Card(Part):
     question: Sentence = ""
     prediction: Sentence = ""
     game: Word = ""
-    learner: Word = "imitate"
+    learner: Word = "imitation"
     preset: Word = ""
     set: dict[str, Any] = Field(default_factory=dict)
-    data: Data = Data()
+    data: DataSection = DataSection()
     facts: dict[str, Count] = Field(default_factory=dict)
-    baseline: Baseline = Baseline()
+    baseline: _Baseline = _Baseline()
     targets: list[Target] = Field(default_factory=list, max_length=50)
-    kill: list[Kill] = Field(default_factory=list, max_length=50)
-    on_oom: OnOom = OnOom()
-    budget: Budget = Budget()
+    kill: list[KillRule] = Field(default_factory=list, max_length=50)
+    on_oom: _OnOom = _OnOom()
+    budget: _Budget = _Budget()
     timeout: Seconds | None = None
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         default_factory=lambda: [0], max_length=MOST_SEEDS
     )
     parent: Inside | None = None
-    parent_optimiser: bool = False
-    reviewers: Reviewers = Reviewers()
-    sweep: Sweep | None = None
-    eval: Eval | None = None
+    parent_optimizer: bool = False
+    reviewers: _Reviewers = _Reviewers()
+    sweep: _Sweep | None = None
+    eval: EvalSection | None = None
     fallback: Sentence = ""
 
     @property
     def settings(self) -> dict[str, Any]:
         """What `set` changes, by dotted name."""
-        return flat(self.set)
+        return flatten(self.set)
 
 
 # a card without one of these promises nothing
@@ -215,55 +215,55 @@ NEEDED = ("card", "id", "goal", "game", "preset", "targets")
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedCard:
     """What a card says, as far as it can be understood, and everything that cannot."""
 
     card: Card
-    head: Head
+    head: FrontMatter
     mistakes: list[Mistake]
     # list -> where its items stood before mistaken ones were left out
-    kept: Mapping[heads.Path, list[int]]
+    kept: Mapping[front_matter.Path, list[int]]
 
-    def mistake(self, path: heads.Path, message: str) -> Mistake:
+    def mistake(self, path: front_matter.Path, message: str) -> Mistake:
         """A mistake at a part of the card."""
         place = tuple(
             self.kept[path[:at]][part] if isinstance(part, int) and path[:at] in self.kept else part
             for at, part in enumerate(path)
         )
-        return Mistake(self.head.line(place), heads.in_words(place), message)
+        return Mistake(self.head.line(place), front_matter.path_text(place), message)
 
 
-def read(file: CardFile, changes: Mapping[str, Any] | None = None) -> Reading:
+def read_card(file: CardFile, changes: Mapping[str, Any] | None = None) -> ParsedCard:
     """The card in a file. `changes` come from --set."""
-    head = heads.read(file.head, first_line=2)
+    head = front_matter.parse_front_matter(file.head, first_line=2)
     data = with_changes(head.data, changes or {})
     card, mistakes, kept = _typed(data, head)
     if not head.mistakes or head.data:
         mistakes += [
             Mistake(2, name, f"'{name}' is missing") for name in NEEDED if name not in data
         ]
-    return Reading(card, head, sorted({*head.mistakes, *mistakes}), kept)
+    return ParsedCard(card, head, sorted({*head.mistakes, *mistakes}), kept)
 
 
-def typed(data: Mapping[str, Any]) -> Card:
+def parse_value(data: Mapping[str, Any]) -> Card:
     """A card out of plain data; it must be right."""
     try:
         return Card.model_validate(dict(data))
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        raise CardError(f"{heads.in_words(problem['loc'])}: {_message(problem)}") from None
+        raise CardError(f"{front_matter.path_text(problem['loc'])}: {_message(problem)}") from None
 
 
-def must_read(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[CardFile, Card]:
+def require_card(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[CardFile, Card]:
     """A card that can be understood; else an error with all that cannot."""
     file = CardFile.read(path)
-    found = read(file, changes)
+    found = read_card(file, changes)
     if found.mistakes:
-        raise CardError(listed(path, found.mistakes))
+        raise CardError(list_cards(path, found.mistakes))
     return file, found.card
 
 
-def listed(path: Path, mistakes: list[Mistake]) -> str:
+def list_cards(path: Path, mistakes: list[Mistake]) -> str:
     """All mistakes of a card, a line each, as compilers do."""
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     lines = [
@@ -273,12 +273,12 @@ def listed(path: Path, mistakes: list[Mistake]) -> str:
     return "\n".join([f"{path} has {count}", *lines])
 
 
-def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """{"train": {"lr": 1}} and {"train.lr": 1} are both train.lr: 1."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict) and (before + name).count(".") < 1:
-            found |= flat(value, f"{before}{name}.")
+            found |= flatten(value, f"{before}{name}.")
         else:
             found[before + name] = value
     return found
@@ -290,7 +290,7 @@ def with_changes(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
     for name, value in changes.items():
         first, _, rest = name.partition(".")
         if first in SECTIONS:
-            changed["set"] = {**flat(_mapping(changed.get("set"))), name: value}
+            changed["set"] = {**flatten(_mapping(changed.get("set"))), name: value}
         elif first not in Card.model_fields:
             known = ", ".join([*(f"{section}.NAME" for section in SECTIONS), *Card.model_fields])
             raise UsageError(f"--set {name}: a card has no '{first}'; it has {known}")
@@ -312,11 +312,11 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _typed(
-    data: dict[str, Any], head: Head
-) -> tuple[Card, list[Mistake], dict[heads.Path, list[int]]]:
+    data: dict[str, Any], head: FrontMatter
+) -> tuple[Card, list[Mistake], dict[front_matter.Path, list[int]]]:
     """A card out of what is well-typed; the rest is a list of mistakes."""
     mistakes: list[Mistake] = []
-    kept: dict[heads.Path, list[int]] = {}
+    kept: dict[front_matter.Path, list[int]] = {}
     # leaving out one thing can bring up another; it soon ends, for all errors of a pass go at once
     for _ in range(10):
         try:
@@ -329,13 +329,13 @@ def _typed(
             # of a choice's branches the last one speaks
             data = _without(data, list(told := dict(found)), (), kept)
             mistakes += [
-                Mistake(head.line(path), heads.in_words(path), _message(told[path]))
+                Mistake(head.line(path), front_matter.path_text(path), _message(told[path]))
                 for path in told
             ]
     return Card(), mistakes, kept
 
 
-def _path_in(data: Any, location: tuple[int | str, ...]) -> heads.Path:
+def _path_in(data: Any, location: tuple[int | str, ...]) -> front_matter.Path:
     """Where in the data an error lies: pydantic also names the branches of its types, which nobody wrote."""
     path: list[int | str] = []
     for part in location:
@@ -351,7 +351,10 @@ def _path_in(data: Any, location: tuple[int | str, ...]) -> heads.Path:
 
 
 def _without(
-    data: Any, paths: list[heads.Path], here: heads.Path, kept: dict[heads.Path, list[int]]
+    data: Any,
+    paths: list[front_matter.Path],
+    here: front_matter.Path,
+    kept: dict[front_matter.Path, list[int]],
 ) -> Any:
     """The data without the parts at `paths`.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from shadowbox.cards.rules import grammar as rules
+from shadowbox.cards.rules import grammar
 
 DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)\s*")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -55,12 +55,12 @@ def _a_metric(value: str) -> str:
 
 
 def _a_rule(value: str) -> str:
-    rules.parse(value)
+    grammar.parse_rule(value)
     return value
 
 
 def _a_span(value: str) -> str:
-    return str(rules.Span.of(value)) if value else value
+    return str(grammar.Duration.of(value)) if value else value
 
 
 def _a_share(value: str) -> str:
@@ -83,7 +83,7 @@ Inside = Annotated[str, AfterValidator(_inside)]
 Name = Annotated[str, AfterValidator(_a_name)]
 MetricName = Annotated[str, AfterValidator(_a_metric)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=365 * 86400)]
-Shares = Annotated[str, AfterValidator(_a_share)]
+SplitShares = Annotated[str, AfterValidator(_a_share)]
 RuleText = Annotated[str, AfterValidator(_a_rule)]
 SpanText = Annotated[str, AfterValidator(_a_span)]
 Count = Annotated[float, BeforeValidator(_count), Field(ge=0)]

@@ -29,7 +29,7 @@ class Mistake(NamedTuple):
     message: str
 
 
-class Head(NamedTuple):
+class FrontMatter(NamedTuple):
     """Plain data and the line of each of its parts; mistakes that were found on the way."""
 
     data: dict[str, Any]
@@ -43,12 +43,12 @@ class Head(NamedTuple):
         return self.lines.get(path, 1)
 
 
-def read(text: str, first_line: int = 1) -> Head:
+def parse_front_matter(text: str, first_line: int = 1) -> FrontMatter:
     """A head out of its text; `first_line` is where it begins in its file."""
     mistakes: list[Mistake] = []
     lines: dict[Path, int] = {(): first_line}
     if len(text) > LONGEST:
-        return Head(
+        return FrontMatter(
             {},
             lines,
             [
@@ -63,18 +63,18 @@ def read(text: str, first_line: int = 1) -> Head:
         refused = _refused(text, first_line)
         node = None if refused else yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        return Head({}, lines, [_unreadable(error, first_line)])
+        return FrontMatter({}, lines, [_unreadable(error, first_line)])
     if refused:
-        return Head({}, lines, [refused])
+        return FrontMatter({}, lines, [refused])
     if not isinstance(node, yaml.MappingNode):
-        return Head(
+        return FrontMatter(
             {}, lines, [Mistake(first_line, "", "the head is no list of `name: value` lines")]
         )
     data = _plain(node, (), first_line, lines, mistakes)
-    return Head(data, lines, mistakes)
+    return FrontMatter(data, lines, mistakes)
 
 
-def in_words(path: Path) -> str:
+def path_text(path: Path) -> str:
     """`("targets", 0, "metric")` as targets[0].metric."""
     words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return words.removeprefix(".")
@@ -117,12 +117,12 @@ def _plain(
     for key, value in node.value:
         line = first + key.start_mark.line
         if not isinstance(key, yaml.ScalarNode):
-            mistakes.append(Mistake(line, in_words(path), "a name is a word, not a list or a map"))
+            mistakes.append(Mistake(line, path_text(path), "a name is a word, not a list or a map"))
             continue
         name = key.value
         if name in found:
             mistakes.append(
-                Mistake(line, in_words((*path, name)), f"'{name}' stands here a second time")
+                Mistake(line, path_text((*path, name)), f"'{name}' stands here a second time")
             )
             continue
         lines[(*path, name)] = line

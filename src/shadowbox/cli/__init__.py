@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from shadowbox import __version__
-from shadowbox.errors import SaidElsewhere, ShadowboxError, did_you_mean
+from shadowbox.errors import ReportedElsewhere, ShadowboxError, did_you_mean
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": (
@@ -29,7 +29,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
     ),
     "eval": (
         "shadowbox.cli.eval:evaluate",
-        "Judge a policy: offline, in play, beside baselines, and by the behaviour gate.",
+        "Judge a policy: offline, in play, beside baselines, and by the behavior gate.",
     ),
     "games": ("shadowbox.cli.games:games", "The games, and every field of one of them."),
     "ingest": (
@@ -69,7 +69,7 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
 }
 
 
-class Lazy(click.Group):
+class _LazyGroup(click.Group):
     """A group whose commands are imported when they are called, so that `--help` stays quick."""
 
     def __init__(self, *args: Any, commands_at: dict[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -105,7 +105,7 @@ class Lazy(click.Group):
 
 
 @click.group(
-    cls=Lazy, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="shadowbox")
 @click.option("--debug", is_flag=True, help="Show where in the code an error came from.")
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(0)
     except click.ClickException as error:
         _fail(arguments, error.format_message(), error.exit_code)
-    except SaidElsewhere as error:  # several processes under torchrun: one of them speaks
+    except ReportedElsewhere as error:  # several processes under torchrun: one of them speaks
         sys.exit(error.exit_code)
     except ShadowboxError as error:
         _fail(arguments, str(error), error.exit_code)

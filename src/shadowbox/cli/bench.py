@@ -63,7 +63,7 @@ def sim(seconds: float, as_json: bool) -> None:
 )
 @json_option
 def loop(steps: int, batch: int, as_json: bool) -> None:
-    """The training loop: what it costs beside loss, backward and optimiser, and how long resuming takes."""
+    """The training loop: what it costs beside loss, backward and optimizer, and how long resuming takes."""
     from shadowbox.bench.loop import bench_loop
 
     _print("loop", bench_loop(steps, batch), as_json)

@@ -16,7 +16,7 @@ from shadowbox.errors import CardError, UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.check import Checked
+    from shadowbox.experiment.check import CheckedCard
 
 FOLDER = Path("cards")
 
@@ -39,7 +39,7 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for change in changes:
         name, mark, text = change.partition("=")
-        read = head.read(f"value: {text}") if mark else None
+        read = head.parse_front_matter(f"value: {text}") if mark else None
         if read is None or read.mistakes or "value" not in read.data:
             raise UsageError(
                 f"--set {change}: a name and a value are needed, as in --set train.lr=1e-4"
@@ -77,35 +77,36 @@ def new(
     as_json: bool,
 ) -> None:
     """Write a card to fill in, with comparable runs on this disk beside it."""
-    from shadowbox.experiment import check, settings
-    from shadowbox.experiment import templates as draft
+    from shadowbox.experiment import check, settings, templates
 
     if source and follows:
         raise UsageError("give either --from or --follow-up")
     load(game)  # an unknown game is refused before a file is there
     head = (
-        draft.follow_up(name, follows)
+        templates.follow_up(name, follows)
         if follows
-        else draft.from_run(name, source)
+        else templates.from_run(name, source)
         if source
-        else draft.blank(name, game)
+        else templates.blank(name, game)
     )
     heads = [head]
     if switches:
         from shadowbox.cards import card as cards
 
-        known = cards.typed(head)
+        known = cards.parse_value(head)
         usual = {
             each: value
-            for each, (value, _) in settings.settle(known, load(known.game)).origins.items()
+            for each, (value, _) in settings.resolve_settings(
+                known, load(known.game)
+            ).origins.items()
         }
-        heads += draft.ablations(name, head, switches, usual)
+        heads += templates.ablations(name, head, switches, usual)
     written = []
     for each in heads:
-        file = draft.write(each)
-        checked = check.check(file.path, load)
+        file = templates.write(each)
+        checked = check.check_card(file.path, load)
         if checked.settled:
-            file = draft.with_prior(file, checked.card, checked.settled)
+            file = templates.with_prior(file, checked.card, checked.settled)
             file.write()
         written.append((file.path, len(checked.mistakes)))
     if as_json:
@@ -139,7 +140,7 @@ def check_cards(
     from shadowbox.experiment import check
     from shadowbox.experiment import facts_table as facts
 
-    found = [check.check(located(name), load, parsed(changes)) for name in names]
+    found = [check.check_card(located(name), load, parsed(changes)) for name in names]
     for each in found:
         if write and each.good and not changes:
             facts.write(each)
@@ -157,7 +158,7 @@ def check_cards(
         sys.exit(1)
 
 
-def _checked(found: Checked) -> dict[str, Any]:
+def _checked(found: CheckedCard) -> dict[str, Any]:
     errors = [
         {"line": line, "field": field, "message": message}
         for line, field, message in found.mistakes
@@ -170,16 +171,16 @@ def _checked(found: Checked) -> dict[str, Any]:
     }
 
 
-def _say_checked(found: Checked) -> None:
+def _say_checked(found: CheckedCard) -> None:
     from shadowbox.cards import card as cards
     from shadowbox.experiment import facts_table as facts
 
     if found.mistakes:
-        print(cards.listed(found.file.path, found.mistakes))
+        print(cards.list_cards(found.file.path, found.mistakes))
         return
     print(f"{found.file.path} is right")
-    print(table(["fact", "", ""], facts.rows(found), left=2))
-    for line in facts.signatures(found):
+    print(table(["fact", "", ""], facts.fact_rows(found), left=2))
+    for line in facts.signature_rows(found):
         print(line)
 
 
@@ -195,19 +196,24 @@ def estimate(name: str, make: bool, as_json: bool) -> None:
 
     checked = _right(name)
     game = load(checked.card.game)
-    store = source.find(checked.card)
+    store = source.existing_store(checked.card)
     if store is None and not make:
         raise CardError(
             f"the data of {checked.card.id} is not here: --make makes it, if the card says how"
         )
     if store is None:
         with progress("making data") as update:
-            store = source.obtain(checked.card, game, update)
-    split = source.shares(checked.card.data, checked.card.seeds[0])
+            store = source.get_store(checked.card, game, update)
+    split = source.split_of(checked.card.data, checked.card.seeds[0])
     found = estimates.estimate(
-        checked.card, game, settings.settle(checked.card, game), store, prices.read(), split
+        checked.card,
+        game,
+        settings.resolve_settings(checked.card, game),
+        store,
+        prices.read_prices(),
+        split,
     )
-    estimates.keep(checked.file, found).write()
+    estimates.with_estimate(checked.file, found).write()
     if as_json:
         emit(found)
         return
@@ -246,23 +252,23 @@ def review(name: str, verdict: str, note: str, who: str | None, as_json: bool) -
 
 
 def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None:
-    from shadowbox.cards import signatures as signing
+    from shadowbox.cards import signatures
     from shadowbox.experiment import dataset as source
     from shadowbox.experiment import settings
     from shadowbox.train.provenance import commit
 
     checked = _right(name)
     game = load(checked.card.game)
-    signer = who or signing.me()
+    signer = who or signatures.default_signer()
     if not signer:
         raise UsageError("nobody signs: give a name with --as")
-    data = source.fingerprint(checked.card, game, source.find(checked.card))
-    hashed = settings.settle(checked.card, game).hash
-    file = signing.add(
+    data = source.data_fingerprint(checked.card, game, source.existing_store(checked.card))
+    hashed = settings.resolve_settings(checked.card, game).hash
+    file = signatures.add_signature(
         checked.file, signer, did, settings=hashed, data=data, commit=commit(), note=note
     )
     file.write()
-    standing = signing.standing(file, checked.card, hashed, data)
+    standing = signatures.signature_status(file, checked.card, hashed, data)
     if as_json:
         emit(
             {
@@ -287,7 +293,7 @@ def make(name: str, as_json: bool) -> None:
 
     checked = _right(name)
     with progress("making data") as update:
-        store = source.obtain(checked.card, load(checked.card.game), update)
+        store = source.get_store(checked.card, load(checked.card.game), update)
     facts = {"store": str(store.path), "episodes": len(store), "frames": int(store.frames)}
     if as_json:
         emit(facts)
@@ -300,9 +306,9 @@ def make(name: str, as_json: bool) -> None:
 @json_option
 def compare(names: tuple[str, str], as_json: bool) -> None:
     """What two cards say otherwise, and what came of them."""
-    from shadowbox.experiment import compare as comparing
+    from shadowbox.experiment import compare
 
-    found = comparing.compare(*(located(name) for name in names))
+    found = compare.compare_cards(*(located(name) for name in names))
     if as_json:
         emit(found)
         return
@@ -324,9 +330,9 @@ def compare(names: tuple[str, str], as_json: bool) -> None:
 @json_option
 def index(folder: Path, as_json: bool) -> None:
     """All cards of a folder: how they stand, what they reached, and how good their estimates were."""
-    from shadowbox.experiment import compare as comparing
+    from shadowbox.experiment import compare
 
-    found = comparing.index(folder)
+    found = compare.card_index(folder)
     if as_json:
         emit(found)
         return
@@ -363,19 +369,19 @@ def close(name: str, note: str, as_json: bool) -> None:
     """Judge what is on disk, write it into the card for good, and compare the time with its estimate."""
     from shadowbox.experiment import close as closing
 
-    found = closing.close(located(name), load, note)
+    found = closing.close_card(located(name), load, note)
     if as_json:
         emit(found)
         return
     print(found["text"])
 
 
-def _right(name: str) -> Checked:
+def _right(name: str) -> CheckedCard:
     """A card without mistakes."""
     from shadowbox.cards import card as cards
     from shadowbox.experiment import check
 
-    checked = check.check(located(name), load)
+    checked = check.check_card(located(name), load)
     if checked.mistakes:
-        raise CardError(cards.listed(checked.file.path, checked.mistakes))
+        raise CardError(cards.list_cards(checked.file.path, checked.mistakes))
     return checked

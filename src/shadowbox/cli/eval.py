@@ -1,4 +1,4 @@
-"""`shadowbox eval`: is a policy any good? Offline, in play, and by the behaviour gate."""
+"""`shadowbox eval`: is a policy any good? Offline, in play, and by the behavior gate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
-    from shadowbox.evaluate.calibration import Calibration, Threshold
+    from shadowbox.evaluate.calibration import Calibration, ThresholdFit
     from shadowbox.evaluate.metrics import Figure
     from shadowbox.evaluate.policy import Evaluation
     from shadowbox.evaluate.probe import Probe
@@ -104,7 +104,7 @@ def evaluate(
     """
     game = load(options["game"]) if options["game"] else None
     if probe:
-        from shadowbox.evaluate.probe import probe as look
+        from shadowbox.evaluate.probe import probe_policy as look
 
         found = look(checkpoint, probe, data=store, player=options["player"])
         if as_json:
@@ -115,9 +115,9 @@ def evaluate(
     if store is None:
         raise UsageError("name a store to judge it on, or a frame: --probe STORE#EPISODE:FRAME")
     from shadowbox.evaluate.policy import evaluate as judge
-    from shadowbox.evaluate.subject import Settings
+    from shadowbox.evaluate.setup import EvalConfig
 
-    settings = Settings(
+    settings = EvalConfig(
         matches=options["matches"],
         against=options["against"],
         side=options["side"],
@@ -131,10 +131,10 @@ def evaluate(
     )
     tuned = None
     if options["calibrate"]:
-        from shadowbox.evaluate.calibrate import tune
+        from shadowbox.evaluate.calibrate import calibrate_checkpoint
 
         with progress("choosing temperatures") as update:
-            tuned = tune(
+            tuned = calibrate_checkpoint(
                 checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total)
             )  # fmt: skip
     with progress("judging") as update:
@@ -147,9 +147,9 @@ def evaluate(
         )
     facts = result.to_json() | ({"calibration": tuned.to_json()} if tuned else {})
     if out:
-        from shadowbox.report.evaluation import document
+        from shadowbox.report.evaluation import evaluation_page
 
-        write_page(out, document(result))
+        write_page(out, evaluation_page(result))
         facts["out"] = str(out)
     if as_json:
         emit(facts)
@@ -186,16 +186,16 @@ def _as_text(result: Evaluation) -> str:
         else "Every used control is pressed about as often as in the data."
     )
     parts.append(
-        f"{result.checkpoint}: the behaviour gate is {'passed' if gate.passed else 'FAILED'}"
+        f"{result.checkpoint}: the behavior gate is {'passed' if gate.passed else 'FAILED'}"
     )
     return "\n\n".join(parts)
 
 
 def _tuned_as_text(tuned: Calibration) -> str:
     """Temperatures and thresholds, each with what it does on sessions that did not choose it."""
-    heat = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.usual else "far from 1: mend the model"]
-            for name, h in tuned.heat.items()]  # fmt: skip
-    parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], heat)]
+    temperatures = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.usual else "far from 1: mend the model"]
+            for name, h in tuned.temperatures.items()]  # fmt: skip
+    parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], temperatures)]
     if tuned.play:
         away = [f"{tuned.play.temperature:g}", number(tuned.play.before), number(tuned.play.after)]
         parts.append(
@@ -211,7 +211,7 @@ def _tuned_as_text(tuned: Calibration) -> str:
     return "\n\n".join(parts)
 
 
-def _tuned(threshold: Threshold) -> str:
+def _tuned(threshold: ThresholdFit) -> str:
     return "" if threshold.tuned else "too few"
 
 

@@ -39,12 +39,12 @@ def match(
     import numpy as np
 
     from shadowbox.play import specs
-    from shadowbox.play.facts import match_facts
     from shadowbox.play.match import play
+    from shadowbox.play.match_facts import match_facts
 
     found = load(game)
     options = {} if stage is None else {"stage": stage}
-    specs.must_be_options(found, options)
+    specs.require_world_options(found, options)
     agents = [specs.agent(spec, found) for spec in (p0, p1)]
     world = specs.world(found.name, found, 1, **options)
     (played,) = play(found, world, agents, (p0, p1), np.array([seed], np.int64))

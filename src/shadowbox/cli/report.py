@@ -48,11 +48,11 @@ def report(
 
     It needs nothing else, also offline.
     """
-    from shadowbox.report import run as reports
+    from shadowbox.report import run
 
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: {out.parent} is no folder")
-    subject = reports.find(what, cards, runs)
+    subject = run.find_source(what, cards, runs)
     path = out or subject.folder / "report.html"
     if match:
         print(
@@ -60,9 +60,9 @@ def report(
             file=sys.stderr,
             flush=True,
         )
-    write_whole(path, reports.report(subject, load, match=match).encode(errors="backslashreplace"))
+    write_whole(path, run.report(subject, load, match=match).encode(errors="backslashreplace"))
     if as_json:
-        emit(reports.to_json(subject) | {"out": str(path)})
+        emit(run.to_json(subject) | {"out": str(path)})
         return
     done = subject.finished
     for outcome in done.outcomes:

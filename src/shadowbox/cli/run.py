@@ -13,7 +13,7 @@ from shadowbox.cli.terminal import emit, json_option, number, progress, table
 from shadowbox.games import load
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.outcome import Finished
+    from shadowbox.experiment.outcome import CardResult
 
 
 @click.command()
@@ -58,11 +58,11 @@ def run(
     Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1
     when it was interrupted.
     """
-    from shadowbox.experiment.run import Wish
-    from shadowbox.experiment.run import run as run_card
+    from shadowbox.experiment.run import RunOptions
+    from shadowbox.experiment.run import run_card as run_card
     from shadowbox.train.console import Console
 
-    wish = Wish(resume, parsed(changes), unsigned, runs, keep_card)
+    wish = RunOptions(resume, parsed(changes), unsigned, runs, keep_card)
     finished = []
     for name in names:
         with progress("making data") as update:
@@ -89,7 +89,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _report(finished: list[Finished]) -> None:
+def _report(finished: list[CardResult]) -> None:
     from shadowbox.experiment.results import setting_words
 
     rows = []
@@ -118,7 +118,7 @@ def _target(outcome: Any) -> list[str]:
     return [str(outcome.target), number(outcome.value), interval, baselines, outcome.verdict]
 
 
-def _cost(each: Finished) -> str:
+def _cost(each: CardResult) -> str:
     cost = each.cost
     words = f"{cost['wall_s']:,.1f} s"
     return words + (

@@ -10,7 +10,7 @@ import click
 from shadowbox.cli.terminal import emit, json_option, progress, size, table
 from shadowbox.data import edit
 from shadowbox.data.split import Split
-from shadowbox.data.store import Store, find
+from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import ShadowboxError, UsageError
 
 
@@ -27,7 +27,7 @@ def store() -> None:
 @json_option
 def info(where: str, as_json: bool) -> None:
     """What a store says of itself, or the metadata of one episode. The content: `audit`."""
-    path, episode = find(where)
+    path, episode = parse_episode_spec(where)
     found = Store(path)
     facts = _about_store(found) if episode is None else _about_episode(found, episode)
     if as_json:
@@ -85,7 +85,7 @@ def split(source: str, out: Path, shares: str, key: str | None, seed: int, as_js
 @json_option
 def drop(episodes: tuple[str, ...], as_json: bool) -> None:
     """Remove episodes for good; the ones behind them get new numbers."""
-    places = [find(where) for where in episodes]
+    places = [parse_episode_spec(where) for where in episodes]
     if len({path for path, _ in places}) > 1 or any(number is None for _, number in places):
         raise UsageError("name episodes of one store, each as STORE#12")
     source = Store(places[0][0])
@@ -109,7 +109,7 @@ def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) ->
 
     --FORMAT FILE writes one episode in a format of its game's own, such as --slp FILE for melee.
     """
-    path, episode = find(where)
+    path, episode = parse_episode_spec(where)
     source = Store(path)
     chosen = range(len(source)) if episode is None else [episode]
     if own:

@@ -56,12 +56,12 @@ def tournament(
     as_json: bool,
 ) -> None:
     """Let AGENTS of GAME meet in pairs and rate them; the first one is the anchor at 1000."""
-    from shadowbox.evaluate.tournament import Plan
+    from shadowbox.evaluate.tournament import TournamentSpec
     from shadowbox.evaluate.tournament import tournament as play_and_rate
 
     played = load(game)
     options = {} if stage is None else {"stage": stage}
-    plan = Plan(game, agents, matches, gauntlet, seed, options)
+    plan = TournamentSpec(game, agents, matches, gauntlet, seed, options)
     ledger = (out or Path("runs") / "tournaments" / plan.name()).with_suffix(".jsonl")
     if ledger.exists() and not resume:
         if out is not None:

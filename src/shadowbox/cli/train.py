@@ -22,7 +22,7 @@ from shadowbox.train.console import Console
 from shadowbox.train.log import METRICS, read_facts, read_lines
 
 if TYPE_CHECKING:  # it needs torch, which help does not
-    from shadowbox.train.protocols import Result
+    from shadowbox.train.protocols import TrainResult
 
 USUAL = {"preset": "default", "length": 64, "shares": "80/10/10"}
 EPOCHS = 10  # where neither steps nor epochs are asked for
@@ -52,7 +52,7 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
     "shape",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Any argument of the policy, or of its lessons.",
+    help="Any argument of the policy, or of its imitation.",
 )
 @click.option(
     "--encoding", help="Show it a named encoding of the game in place of the fields themselves."
@@ -62,7 +62,7 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @click.option(
     "--parent", help="Begin with the weights of another run: RUN@best, RUN@latest or RUN@step=N."
 )
-@click.option("--parent-optimiser", is_flag=True, help="Take the parent's optimiser, too.")
+@click.option("--parent-optimizer", is_flag=True, help="Take the parent's optimizer, too.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in --out; other settings are taken from it."
 )
@@ -76,9 +76,9 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     Ctrl-C saves and says how to go on; so does SIGTERM.
     """
     from shadowbox.learners.imitation import prepare
-    from shadowbox.learners.imitation_options import Lessons
+    from shadowbox.learners.imitation_options import ImitationConfig
     from shadowbox.train.loop import train as run_loop
-    from shadowbox.train.protocols import Parent
+    from shadowbox.train.protocols import ParentCheckpoint
 
     store = Store(path)
     kept = read_facts(out) if options["resume"] else {}
@@ -89,21 +89,25 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
     config = Config.of(_settings(options, kept.get("config", {})))
     chosen["encoding"] = options["encoding"] or kept.get("task", {}).get("encoding")
     chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
-    lessons = {field.name for field in dataclasses.fields(Lessons)}
+    imitation = {field.name for field in dataclasses.fields(ImitationConfig)}
     task = prepare(
         store,
         config,
         preset=chosen["preset"],
-        sees=_sees(store) if chosen["encoding"] is None else None,
+        input_columns=_sees(store) if chosen["encoding"] is None else None,
         encoding=_encoding(store, chosen["encoding"]),
-        lessons={name: value for name, value in chosen["with"].items() if name in lessons},
+        imitation={name: value for name, value in chosen["with"].items() if name in imitation},
         length=chosen["length"],
         split=parse_shares(chosen["shares"], None, 0),
         facts={"store": path, "task": chosen},
         resume=f"shadowbox train {shlex.quote(path)} --out {shlex.quote(str(out))} --resume",
-        **{name: value for name, value in chosen["with"].items() if name not in lessons},
+        **{name: value for name, value in chosen["with"].items() if name not in imitation},
     )
-    parent = Parent(options["parent"], options["parent_optimiser"]) if options["parent"] else None
+    parent = (
+        ParentCheckpoint(options["parent"], options["parent_optimizer"])
+        if options["parent"]
+        else None
+    )
     result = run_loop(
         task, out, config, parent=parent, resume=options["resume"], console=Console(sys.stderr)
     )
@@ -168,7 +172,7 @@ def _sees(store: Store) -> tuple[str, ...] | None:
     return selection
 
 
-def _as_json(result: Result) -> dict[str, Any]:
+def _as_json(result: TrainResult) -> dict[str, Any]:
     seconds = {part: round(value, 4) for part, value in result.table.items()}
     facts = {
         "run": str(result.run),
@@ -179,14 +183,14 @@ def _as_json(result: Result) -> dict[str, Any]:
     return facts | {"best": dict(result.best), "seconds": seconds, "scores": _best_scores(result)}
 
 
-def _best_scores(result: Result) -> dict[str, float]:
+def _best_scores(result: TrainResult) -> dict[str, float]:
     """The line of the validation that was best."""
     lines = [line for line in read_lines(result.run / METRICS) if line["kind"] == "val"]
     chosen = [line for line in lines if line["step"] == result.best.get("step")]
     return {k: v for k, v in (chosen[-1] if chosen else {}).items() if k not in ("kind", "wall")}
 
 
-def _say(result: Result) -> None:
+def _say(result: TrainResult) -> None:
     """The best validation, each score beside its baselines and with its interval.
 
     And where the time went.

@@ -11,7 +11,7 @@ import click
 from shadowbox.cli.terminal import emit, json_option, progress, size
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
-from shadowbox.data.store import Store, find
+from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError
 from shadowbox.games import GAMES, load
 
@@ -89,7 +89,7 @@ def view(
 
 
 def _episode(what: str) -> tuple[Store, int]:
-    path, number = find(what)
+    path, number = parse_episode_spec(what)
     found = Store(path)
     if number is None:
         if len(found) != 1:

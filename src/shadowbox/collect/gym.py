@@ -46,7 +46,7 @@ Policy = Callable[[Any], Any]  # observation -> action
 
 
 @dataclass(frozen=True)
-class Leaf:
+class _Leaf:
     """Numbers of one kind inside a space: where they are, and from what to what each of them goes."""
 
     path: str  # as a part of names; empty for the space itself
@@ -106,7 +106,7 @@ class Leaf:
         )
 
 
-class Recorder:
+class _Recorder:
     """The schema of an environment, and its values as columns."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
@@ -158,14 +158,14 @@ class Recorder:
         ]
         return dict(zip(self.schema.control_keys, values, strict=True))
 
-    def _group(self, leaf: Leaf) -> Group:
+    def _group(self, leaf: _Leaf) -> Group:
         name = f"obs_{leaf.path}" if leaf.path else "obs"
         if leaf.alike:
             return Group(name, (leaf.shared_field("value"),), slots=len(leaf.low))
         return Group(name, leaf.fields("value"))
 
 
-def record(
+def record_gym(
     env_id: str,
     out: Path,
     *,
@@ -184,7 +184,7 @@ def record(
     env = _make(env_id)
     frames = 0
     try:
-        recorder = Recorder(env, name)
+        recorder = _Recorder(env, name)
         made = {"record": {"game": name, "p0": policy, "matches": episodes, "seed": seed}}
         with Writer(out, recorder.schema, made=made) as writer:
             for number in range(episodes):
@@ -203,7 +203,7 @@ def record(
 
 
 def _play(
-    env: gymnasium.Env[Any, Any], recorder: Recorder, decide: Policy | None, seed: int
+    env: gymnasium.Env[Any, Any], recorder: _Recorder, decide: Policy | None, seed: int
 ) -> Episode:
     """One episode from `seed` to its end."""
     observation, _ = env.reset(seed=seed)
@@ -240,7 +240,7 @@ def _play(
 
 def _leaves(
     space: spaces.Space[Any], what: str, path: str = "", keys: tuple[Any, ...] = ()
-) -> Iterator[Leaf]:
+) -> Iterator[_Leaf]:
     """The leaves of a space in its order."""
     inside: list[tuple[Any, spaces.Space[Any]]] = []
     if isinstance(space, spaces.Dict):
@@ -248,7 +248,7 @@ def _leaves(
     elif isinstance(space, spaces.Tuple):
         inside = list(enumerate(space.spaces))
     else:
-        yield Leaf(path, keys, space, *_numbers(space, f"{what} {path}".strip()))
+        yield _Leaf(path, keys, space, *_numbers(space, f"{what} {path}".strip()))
     for key, inner in inside:
         name = re.sub(r"[^a-z0-9_]", "_", str(key).lower())
         name = name if name[:1].isalpha() else f"part_{name}"

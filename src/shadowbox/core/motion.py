@@ -74,9 +74,9 @@ class Film:
             left, top, right, bottom = self.scene["bounds"]
             return left, top, right, bottom
         boxes = []
-        for centre in range(max(frame - SMOOTH, 0), min(frame + SMOOTH, last) + 1):
+        for center in range(max(frame - SMOOTH, 0), min(frame + SMOOTH, last) + 1):
             near = [
-                self._box(at) for at in range(max(centre - AHEAD, 0), min(centre + AHEAD, last) + 1)
+                self._box(at) for at in range(max(center - AHEAD, 0), min(center + AHEAD, last) + 1)
             ]
             boxes.append(_union([box for box in near if box], camera["keep"]))
         means = [sum(box[side] for box in boxes) / len(boxes) for side in range(4)]
@@ -97,7 +97,7 @@ class Film:
 
 
 def around(shapes: Sequence[Shape]) -> Box | None:
-    """The box of the shapes' centres; None where there are none."""
+    """The box of the shapes' centers; None where there are none."""
     if not shapes:
         return None
     xs, ys = [shape["x"] for shape in shapes], [shape["y"] for shape in shapes]

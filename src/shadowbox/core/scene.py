@@ -12,10 +12,10 @@ A scene is plain JSON:
     camera       {keep: [left, top, right, bottom], margin}: follow the shapes tagged `body`; `keep` never leaves the picture
 
     shape        {"shape": kind, attribute: value, ...}
-      rect, capsule  x, y (centre), w, h       circle  x, y, r
-      text           x, y, text, size, align ("left", "right" of x; else centred)
+      rect, capsule  x, y (center), w, h       circle  x, y, r
+      text           x, y, text, size, align ("left", "right" of x; else centered)
       polygon        x, y, points [[dx, dy], ...]
-      all            fill, line (colours: "#rrggbb" or a name of the painter's palette), width, alpha (0 .. 1), tag
+      all            fill, line (colors: "#rrggbb" or a name of the painter's palette), width, alpha (0 .. 1), tag
       tag            "hitbox" can be hidden; "body" and "ring" also show in later rows (core/motion.py)
       "each": group      once for each slot of the group
       "for": value       once for each element of a list, after `each`

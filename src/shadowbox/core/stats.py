@@ -31,10 +31,10 @@ def wilson(successes: float, tries: float, z: float = Z95) -> Interval:
         return Interval(math.nan, 0.0, 1.0)
     share = successes / tries
     scale = 1 + z * z / tries
-    centre = (share + z * z / (2 * tries)) / scale
+    center = (share + z * z / (2 * tries)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / tries + z * z / (4 * tries * tries))
     # without the outer min and max rounding may put the bounds of 0 of n and n of n just past them
-    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+    return Interval(share, min(share, max(0.0, center - half)), max(share, min(1.0, center + half)))
 
 
 def bootstrap_ratio(

@@ -79,14 +79,14 @@ class Manifest:
         return replace(self, shards=shards, next_shard=next_shard)
 
 
-def write(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Publish: after this rename the shards that it names are the store."""
     data = _to_json(manifest)
     data["seal"] = _seal(data)
     write_whole(folder / NAME, (json.dumps(data, indent=1) + "\n").encode())
 
 
-def read(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
     """The manifest of a store, or one clear line why there is none."""
     path = folder / NAME
     try:

@@ -54,7 +54,7 @@ class Recording:
     refused: str = ""
 
 
-def find(paths: Sequence[Path], endings: Sequence[str]) -> list[Path]:
+def find_recordings(paths: Sequence[Path], endings: Sequence[str]) -> list[Path]:
     """The files to look at, in a fixed order: what was named, and in folders what has a fitting name."""
     found: list[Path] = []
     for path in paths:

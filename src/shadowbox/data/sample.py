@@ -159,16 +159,16 @@ class Sampler(ABC):
         """
 
     def __len__(self) -> int:
-        """Batches that this rank sees in this epoch."""
+        """Batches that this rank input_columns in this epoch."""
         return self._batches(self.examples)
 
     @property
     def left(self) -> int:
-        """Batches that this rank still sees in this epoch."""
+        """Batches that this rank still input_columns in this epoch."""
         return self._batches(self.examples - self.position)
 
     def batches_in(self, epoch: int) -> int:
-        """Batches that this rank sees in that epoch.
+        """Batches that this rank input_columns in that epoch.
 
         Where segments begin, and so their number, differs a little.
         """

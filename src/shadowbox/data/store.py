@@ -26,7 +26,7 @@ import numpy as np
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.schema import Array, Schema, require
-from shadowbox.data import manifest as manifests
+from shadowbox.data import manifest
 from shadowbox.data.manifest import Manifest, ShardEntry
 from shadowbox.errors import StoreError, UsageError
 
@@ -127,7 +127,7 @@ class Store:
         `whole=False` skips the check of file sizes.
         """
         self.path = Path(path)
-        self.manifest: Manifest = manifests.read(self.path)
+        self.manifest: Manifest = manifest.read_manifest(self.path)
         self.schema = self.manifest.schema
         if schema is not None:
             require(schema, self.schema, f"store {self.path}")
@@ -238,7 +238,7 @@ def missing_or_resized(store: Store) -> Iterator[str]:
                     )
 
 
-def find(where: str) -> tuple[Path, int | None]:
+def parse_episode_spec(where: str) -> tuple[Path, int | None]:
     """`PATH` or `PATH#12` -> the store's folder and the episode."""
     path, mark, number = where.partition("#")
     if not mark:

@@ -198,7 +198,7 @@ class Writer:
             return
         fresh = self._manifest.with_shards(tuple(self._shards), self._next_shard)
         try:
-            manifest.write(self.path, fresh)
+            manifest.write_manifest(self.path, fresh)
         except OSError as error:
             raise _not_written(self.path / manifest.NAME, error) from error
         self._manifest = fresh

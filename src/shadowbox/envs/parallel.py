@@ -13,7 +13,7 @@ from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
 from shadowbox.envs.spaces import action_space, observation_space
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.play.vector_matches import Matches, draw, ending
+from shadowbox.play.vector_matches import VectorMatches, draw_seed, outcome_info
 
 try:
     from pettingzoo import ParallelEnv
@@ -34,7 +34,7 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
     def __init__(
         self, game: Game | str = "brawl", *, render_mode: str | None = None, **setup: Any
     ) -> None:
-        self.matches = Matches(game, 1, render_mode=render_mode, **setup)
+        self.matches = VectorMatches(game, 1, render_mode=render_mode, **setup)
         self.render_mode, self.learning_step = render_mode, 0
         self.metadata = {**self.matches.metadata, "is_parallelizable": True}
         self.seats = {f"player_{seat}": seat for seat in self.matches.seats}
@@ -61,7 +61,7 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
         """Begin a match; the same `seed` gives the same match."""
         if seed is not None or self._generator is None:
             self._generator, _ = seeding.np_random(seed)
-        match_seed = draw(self._generator)
+        match_seed = draw_seed(self._generator)
         self.matches.begin(np.array([match_seed]))
         self.agents = list(self.possible_agents)
         return self._seen(), {agent: {"match_seed": match_seed} for agent in self.agents}
@@ -90,7 +90,7 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
                 }
             }
             if turn.outcomes:
-                infos[agent]["outcome"] = ending(turn.outcomes[0], seat)
+                infos[agent]["outcome"] = outcome_info(turn.outcomes[0], seat)
         rewards = {agent: float(turn.rewards[0, seat]) for agent, seat in self.seats.items()}
         terminated, truncated = (
             dict.fromkeys(self.seats, bool(end[0])) for end in (turn.terminated, turn.truncated)

@@ -10,11 +10,11 @@ import numpy as np
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
 from shadowbox.envs.spaces import action_space, observation_space
-from shadowbox.play.vector_matches import RENDER_MODES, Matches, draw, ending
+from shadowbox.play.vector_matches import RENDER_MODES, VectorMatches, draw_seed, outcome_info
 
 
 class GameEnv(gymnasium.Env[Array, Any]):
-    """A player's place in a match of `game`; the arguments are those of `Matches`.
+    """A player's place in a match of `game`; the arguments are those of `VectorMatches`.
 
     `info["match_seed"]` comes with a reset, `info["reward_terms"]` with every step,
     `info["outcome"]` at the end. A match that the clock ends is truncated, any other end
@@ -27,7 +27,7 @@ class GameEnv(gymnasium.Env[Array, Any]):
     def __init__(
         self, game: Game | str, *, seat: int = 0, render_mode: str | None = None, **setup: Any
     ) -> None:
-        self.matches = Matches(game, 1, seats=(seat,), render_mode=render_mode, **setup)
+        self.matches = VectorMatches(game, 1, seats=(seat,), render_mode=render_mode, **setup)
         self.seat, self.render_mode, self.learning_step = seat, render_mode, 0
         self.metadata = self.matches.metadata
         self.observation_space = observation_space(
@@ -40,7 +40,7 @@ class GameEnv(gymnasium.Env[Array, Any]):
     ) -> tuple[Array, dict[str, Any]]:
         """Begin a match; the same `seed` gives the same match."""
         super().reset(seed=seed)
-        match_seed = draw(self.np_random)
+        match_seed = draw_seed(self.np_random)
         self.matches.begin(np.array([match_seed]))
         return self.matches.see(self.seat)[0], {"match_seed": match_seed}
 
@@ -53,7 +53,7 @@ class GameEnv(gymnasium.Env[Array, Any]):
             }
         }
         if turn.outcomes:
-            info["outcome"] = ending(turn.outcomes[0], self.seat)
+            info["outcome"] = outcome_info(turn.outcomes[0], self.seat)
         reward = float(turn.rewards[0, self.seat])
         return (
             self.matches.see(self.seat)[0],

@@ -14,7 +14,7 @@ from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
 from shadowbox.envs.spaces import action_space, observation_space
 from shadowbox.errors import UsageError
-from shadowbox.play.vector_matches import RENDER_MODES, Matches, draw, ending
+from shadowbox.play.vector_matches import RENDER_MODES, VectorMatches, draw_seed, outcome_info
 
 
 class GameVectorEnv(VectorEnv[Array, Any, Array]):
@@ -38,7 +38,9 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         render_mode: str | None = None,
         **setup: Any,
     ) -> None:
-        self.matches = Matches(game, num_envs, seats=(seat,), render_mode=render_mode, **setup)
+        self.matches = VectorMatches(
+            game, num_envs, seats=(seat,), render_mode=render_mode, **setup
+        )
         self.num_envs, self.seat, self.render_mode, self.learning_step = (
             num_envs,
             seat,
@@ -52,7 +54,7 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         self.single_action_space = action_space(self.matches.actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        # one a match, so that a match does not depend on its neighbours
+        # one a match, so that a match does not depend on its neighbors
         self._generators: list[np.random.Generator] = []
         self._seeds = np.zeros(num_envs, np.int64)
         self._over = np.zeros(num_envs, bool)
@@ -96,7 +98,7 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         rewards = np.where(began, 0.0, turn.rewards[:, self.seat])
         info = self._terms(turn.terms, ~began)
         for match, outcome in turn.outcomes.items():
-            info = self._add_info(info, {"outcome": ending(outcome, self.seat)}, match)
+            info = self._add_info(info, {"outcome": outcome_info(outcome, self.seat)}, match)
         self._over = turn.terminated | turn.truncated
         if began.any():
             seen, info = self._begin(began, info)
@@ -114,7 +116,7 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
 
     def _begin(self, where: Array, info: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
         for match in np.flatnonzero(where).tolist():
-            self._seeds[match] = draw(self._generators[match])
+            self._seeds[match] = draw_seed(self._generators[match])
             info = self._add_info(info, {"match_seed": int(self._seeds[match])}, match)
         self.matches.begin(self._seeds, None if where.all() else where)
         self._over = self._over & ~where

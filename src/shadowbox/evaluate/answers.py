@@ -17,16 +17,16 @@ from torch import Tensor
 
 from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Real
-from shadowbox.evaluate.offline import Asked
-from shadowbox.evaluate.recorded import Answer, Seat
-from shadowbox.evaluate.sticks import Standing
-from shadowbox.model.distributions import Codebook
-from shadowbox.model.heads import Heat
-from shadowbox.play.policy_agent import tensor, value_names
+from shadowbox.evaluate.offline import Answers
+from shadowbox.evaluate.recorded import SeatAnswer, SeatData
+from shadowbox.evaluate.sticks import StickPositions
+from shadowbox.model.distributions import CodebookDistribution
+from shadowbox.model.heads import Temperature
+from shadowbox.play.policy_agent import as_tensor, value_names
 
 if TYPE_CHECKING:
     from shadowbox.model.policy import Policy
-    from shadowbox.model.predictions import Seen
+    from shadowbox.model.predictions import PolicyOutput
 
 SEATS = 32  # at a time
 STEPS = 256  # positions at a time
@@ -38,20 +38,20 @@ Report = Callable[[int, int], None]
 
 
 @torch.inference_mode()
-def ask(
+def answer_seats(
     policy: Policy,
-    seats: Sequence[Seat],
+    seats: Sequence[SeatData],
     progress: Report | None = None,
     *,
-    temperature: Heat = 1.0,
+    temperature: Temperature = 1.0,
     threshold: float | None = None,
     player: str = "",
-) -> Asked:
+) -> Answers:
     """Its answers at all frames of the seats as it plays: at a temperature, drawn or by a threshold, in a player's style."""
     policy.eval()
     # alike lengths together: little is filled up
     order = sorted(range(len(seats)), key=lambda at: seats[at].frames)
-    answers: dict[int, Answer] = {}
+    answers: dict[int, SeatAnswer] = {}
     for first in range(0, len(order), SEATS):
         chosen = order[first : first + SEATS]
         for at, answer in zip(
@@ -60,11 +60,11 @@ def ask(
             answers[at] = answer if threshold is None else _pressed_above(answer, threshold)
         if progress:
             progress(len(answers), len(seats))
-    return Asked(seats, [answers[at] for at in range(len(seats))])
+    return Answers(seats, [answers[at] for at in range(len(seats))])
 
 
 @torch.inference_mode()
-def placed(policy: Policy, seats: Sequence[Seat]) -> list[Seat]:
+def with_vocabulary_places(policy: Policy, seats: Sequence[SeatData]) -> list[SeatData]:
     """The seats with the places of their sticks, where the policy puts sticks at places and the recording has them."""
     device, names = next(policy.parameters()).device, value_names(policy)
     found = []
@@ -84,12 +84,14 @@ def placed(policy: Policy, seats: Sequence[Seat]) -> list[Seat]:
                 book.index(policy.values.of(side)[0][:, list(book.at)]).cpu().numpy()
                 for side in (own, view)
             )
-            standing[_called(book)] = Standing(now, before, book.size)
+            standing[_called(book)] = StickPositions(now, before, book.size)
         found.append(replace(seat, standing=standing))
     return found
 
 
-def _ask(policy: Policy, seats: Sequence[Seat], temperature: Heat, player: str) -> list[Answer]:
+def _ask(
+    policy: Policy, seats: Sequence[SeatData], temperature: Temperature, player: str
+) -> list[SeatAnswer]:
     """Seats side by side, from their first frame to their last."""
     parts = [_read(policy, step, temperature) for step in walk(policy, seats, player)]
     joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
@@ -98,18 +100,18 @@ def _ask(policy: Policy, seats: Sequence[Seat], temperature: Heat, player: str) 
 
 
 @dataclass(frozen=True)
-class Step:
+class _Step:
     """Some positions of some seats [B, T]: what was pressed, what the policy sees, and what it sees with its history hidden."""
 
     view: dict[str, Tensor]
     controls: Tensor  # [B, T, V]
     inside: Tensor  # bool [B, T]: frames of the seat
-    seen: Seen
-    blind: Seen
+    seen: PolicyOutput
+    blind: PolicyOutput
     draws: Tensor  # uniform [B, T, (ANCESTORS + 1) * draws]
 
 
-def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[Step]:
+def walk(policy: Policy, seats: Sequence[SeatData], player: str = "") -> Iterator[_Step]:
     """All frames of the seats, in order, the memory carried along."""
     longest, device = max(seat.frames for seat in seats), next(policy.parameters()).device
     told = policy.style_of([player] * len(seats)) if player else {}
@@ -119,7 +121,7 @@ def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[St
     for first in range(0, longest, STEPS):
         rows = slice(first, min(first + STEPS, longest))
         view = {key: _stacked([seat.view[key] for seat in seats], rows).to(device)
-                for key in (*policy.sees, *policy.schema.control_keys)}  # fmt: skip
+                for key in (*policy.input_columns, *policy.schema.control_keys)}  # fmt: skip
         own = {
             key: _stacked([seat.own[key] for seat in seats], rows).to(device)
             for keys in policy.values.sources
@@ -132,10 +134,10 @@ def walk(policy: Policy, seats: Sequence[Seat], player: str = "") -> Iterator[St
         seen, memory = policy.seq(view, controls, reset, memory, style)
         blind, forgetful = policy.seq(view, controls, reset, forgetful, style, hide=True)
         inside = torch.arange(rows.start, rows.stop, device=device) < ends[:, None]
-        yield Step(view, controls, inside, seen, blind, draws)
+        yield _Step(view, controls, inside, seen, blind, draws)
 
 
-def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
+def _read(policy: Policy, step: _Step, temperature: Temperature) -> dict[str, Tensor]:
     """Chances of buttons and means of sticks, drawn values [B, T, V].
 
     Nats of the buttons, and of each stick's place [B, T].
@@ -169,21 +171,21 @@ def _read(policy: Policy, step: Step, temperature: Heat) -> dict[str, Tensor]:
     return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
 
 
-def _chances(policy: Policy, seen: Seen, temperature: Heat) -> Tensor:
+def _chances(policy: Policy, seen: PolicyOutput, temperature: Temperature) -> Tensor:
     """Of a button the probability that it is down, of a stick its expected position: [B, T, V]."""
     found = seen.mean(temperature).clone()
-    heat = policy.head.by_part(temperature)
+    temperatures = policy.head.by_part(temperature)
     for at, part in enumerate(policy.head.parts):
-        if isinstance(part, Codebook) and not _is_stick(policy, part.keys[0]):
+        if isinstance(part, CodebookDistribution) and not _is_stick(policy, part.keys[0]):
             output = torch.split(seen.output, policy.head.widths, -1)[at]
             likely = part.log_probs(
-                output, part.index(seen.previous[..., list(part.at)]), heat[at]
+                output, part.index(seen.previous[..., list(part.at)]), temperatures[at]
             ).exp()
             found[..., list(part.at)] = likely @ (part.points != 0).to(likely.dtype)
     return found
 
 
-def _pressed_above(answer: Answer, threshold: float) -> Answer:
+def _pressed_above(answer: SeatAnswer, threshold: float) -> SeatAnswer:
     return replace(
         answer, drawn={name: chance >= threshold for name, chance in answer.chance.items()}
     )
@@ -193,17 +195,17 @@ def _button_parts(policy: Policy) -> list[int]:
     return [at for at, part in enumerate(policy.head.parts) if not _is_stick(policy, part.keys[0])]
 
 
-def _sticks(policy: Policy) -> list[tuple[int, Codebook]]:
+def _sticks(policy: Policy) -> list[tuple[int, CodebookDistribution]]:
     """The parts, with their place in the order, that put a stick (or a trigger) at places."""
     parts = enumerate(policy.head.parts)
     return [
         (at, part)
         for at, part in parts
-        if isinstance(part, Codebook) and _is_stick(policy, part.keys[0])
+        if isinstance(part, CodebookDistribution) and _is_stick(policy, part.keys[0])
     ]
 
 
-def _called(book: Codebook) -> str:
+def _called(book: CodebookDistribution) -> str:
     """Its name beside those of buttons."""
     return f"{book.keys[0].split('/')[0]}/{book.name}"
 
@@ -212,7 +214,7 @@ def _is_stick(policy: Policy, key: str) -> bool:
     return isinstance(policy.schema.columns[key].field, Real)
 
 
-def _answer(policy: Policy, seat: Seat, found: dict[str, Array]) -> Answer:
+def _answer(policy: Policy, seat: SeatData, found: dict[str, Array]) -> SeatAnswer:
     """One seat's part, by the names of its buttons and sticks."""
     chance, drawn, position = {}, {}, {}
     for at, name in enumerate(value_names(policy)):
@@ -224,7 +226,7 @@ def _answer(policy: Policy, seat: Seat, found: dict[str, Array]) -> Answer:
         elif name in seat.stick:
             position[name] = found["values"][:, at]
     cost, blank = (found[name].astype(np.float64) for name in ("cost", "blank"))
-    return Answer(
+    return SeatAnswer(
         chance,
         drawn,
         position,
@@ -241,10 +243,10 @@ def _stacked(values: Sequence[Array], rows: slice) -> Tensor:
     for at, each in enumerate(values):
         part = each[rows]
         out[at, : len(part)] = part
-    return tensor(out)
+    return as_tensor(out)
 
 
-def _noise(seats: Sequence[Seat], rows: slice, draws: int) -> Array:
+def _noise(seats: Sequence[SeatData], rows: slice, draws: int) -> Array:
     """Uniform numbers of each episode, seat, frame and draw: f32 [B, T, draws] in [0, 1)."""
     frames = np.arange(rows.start, rows.stop)
     parts = [

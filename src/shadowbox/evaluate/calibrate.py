@@ -18,34 +18,40 @@ from shadowbox.core.stats import halves
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, gate, recorded
-from shadowbox.evaluate.answers import SEATS, ask, walk
+from shadowbox.evaluate.answers import SEATS, answer_seats, walk
 from shadowbox.evaluate.calibration import (
     PLAYED_AT,
     TEMPERATURES,
     Calibration,
-    Heat,
-    Play,
-    fit_heat,
-    fit_play,
+    PlayTemperatureFit,
+    TemperatureFit,
+    fit_play_temperature,
+    fit_temperature,
     fit_threshold,
 )
 from shadowbox.evaluate.policy import Report
-from shadowbox.evaluate.press_counts import tally
-from shadowbox.evaluate.subject import Settings, Subject, subject_of, unseen, world_options
+from shadowbox.evaluate.press_counts import count_presses
+from shadowbox.evaluate.setup import (
+    EvalConfig,
+    EvaluatedPolicy,
+    held_out_episodes,
+    load_evaluated_policy,
+    world_options,
+)
 from shadowbox.model import checkpoint as checkpoints
-from shadowbox.play.policy_agent import Manner, PolicyAgent
+from shadowbox.play.policy_agent import PolicyAgent, SamplingConfig
 
 if TYPE_CHECKING:
-    from shadowbox.evaluate.recorded import Seat
+    from shadowbox.evaluate.recorded import SeatData
     from shadowbox.model.policy import Policy
 
 MATCHES = 80  # at each temperature of play
 
 
-def tune(
+def calibrate_checkpoint(
     checkpoint: str | Path,
     store: str | Path,
-    settings: Settings,
+    settings: EvalConfig,
     *,
     game: Game | None = None,
     progress: Report | None = None,
@@ -54,22 +60,24 @@ def tune(
 
     A session is an episode.
     """
-    subject = subject_of(str(checkpoint), Store(store), settings, game)
-    side = unseen(subject, settings.side)
+    subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
+    side = held_out_episodes(subject, settings.side)
     seats = list(
-        recorded.seats(subject.store, side[: settings.most], subject.players, settings.player)
+        recorded.load_seats(subject.store, side[: settings.most], subject.players, settings.player)
     )
     if not seats:
         raise UsageError(
             f"{store}: nothing on the side '{settings.side}' to choose temperatures from: name another side"
         )
     costs, frames = _costs(subject.policy, seats, settings.player)
-    heat = fit_heat([part.name for part in subject.policy.head.parts], costs, frames)
+    temperatures = fit_temperature([part.name for part in subject.policy.head.parts], costs, frames)
     thresholds = {}
     # others decide buttons together, by what changes: no chance to cut
-    if subject.policy.design.head == "independent":
-        sure = [heat[part.name].temperature for part in subject.policy.head.parts]
-        answers = ask(subject.policy, seats, temperature=sure, player=settings.player).answers
+    if subject.policy.config.head.head == "independent":
+        sure = [temperatures[part.name].temperature for part in subject.policy.head.parts]
+        answers = answer_seats(
+            subject.policy, seats, temperature=sure, player=settings.player
+        ).answers
         for name in answers[0].chance:
             rows = [
                 (a.chance[name], s.down[name], s.episode)
@@ -78,27 +86,29 @@ def tune(
             ]
             chances, downs, episodes = zip(*rows, strict=True)
             thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
-    made = Calibration(heat, thresholds, _in_play(subject, heat, set(side), settings, progress))
+    made = Calibration(
+        temperatures, thresholds, _in_play(subject, temperatures, set(side), settings, progress)
+    )
     checkpoints.calibrate(subject.folder, made.to_json())
     return made
 
 
 def _in_play(
-    subject: Subject,
-    heat: Mapping[str, Heat],
+    subject: EvaluatedPolicy,
+    temperatures: Mapping[str, TemperatureFit],
     judged_on: set[int],
-    settings: Settings,
+    settings: EvalConfig,
     progress: Report | None,
-) -> Play | None:
+) -> PlayTemperatureFit | None:
     """The temperature at which it presses as was recorded.
 
     In chairs of episodes that it is not judged on.
     """
     game, store = subject.game, subject.store
     others = [episode for episode in range(len(store)) if episode not in judged_on]
-    data = tally(
+    data = count_presses(
         store.schema,
-        recorded.seats(store, others[: 2 * settings.most], subject.players, settings.player),
+        recorded.load_seats(store, others[: 2 * settings.most], subject.players, settings.player),
     )
     wanted = (
         game,
@@ -110,29 +120,31 @@ def _in_play(
         settings.player,
         "tune",
     )
-    sitting = closed_loop.chairs(*wanted) if game.world else []
+    sitting = closed_loop.recorded_seats(*wanted) if game.world else []
     if not sitting or not len(data):
         return None
-    calibrated = Calibration(heat, {}).to_json()
+    calibrated = Calibration(temperatures, {}).to_json()
     strains = np.zeros((3, len(PLAYED_AT)))
     for at, temperature in enumerate(PLAYED_AT):
         agent = PolicyAgent(
-            subject.policy, Manner(temperature, player=settings.player), calibration=calibrated
+            subject.policy,
+            SamplingConfig(temperature, player=settings.player),
+            calibration=calibrated,
         )
         games = closed_loop.play_in(
             game, sitting, agent, f"policy:{subject.name}", world_options(store)
         )
-        played = tally(store.schema, games.seats)
+        played = count_presses(store.schema, games.seats)
         half = halves(played.episodes)
         parts = (played, played.part(half == 0), played.part(half == 1))
-        strains[:, at] = [gate.strain(part, data) for part in parts]
+        strains[:, at] = [gate.gate_distance(part, data) for part in parts]
         if progress:
             progress("playing at temperatures", at + 1, len(PLAYED_AT))
-    return fit_play(strains)
+    return fit_play_temperature(strains)
 
 
 @torch.inference_mode()
-def _costs(policy: Policy, seats: list[Seat], player: str) -> tuple[Array, Array]:
+def _costs(policy: Policy, seats: list[SeatData], player: str) -> tuple[Array, Array]:
     """Nats of each session at each temperature by part of the head: [sessions, H, P]; and its frames."""
     episodes = sorted({seat.episode for seat in seats})
     costs = np.zeros((len(episodes), len(TEMPERATURES), len(policy.head.parts)))

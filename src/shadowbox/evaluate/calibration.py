@@ -27,7 +27,7 @@ SAFE = 0.9  # the threshold of a control with fewer
 
 
 @dataclass(frozen=True)
-class Heat:
+class TemperatureFit:
     """The temperature of one group.
 
     `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at it.
@@ -44,7 +44,7 @@ class Heat:
 
 
 @dataclass(frozen=True)
-class Threshold:
+class ThresholdFit:
     """When one button goes down and up again.
 
     `f1`: of presses begun, on sessions that did not choose it; None: untuned.
@@ -63,7 +63,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Play:
+class PlayTemperatureFit:
     """The temperature of play, which multiplies all others.
 
     `before` and `after`: how far buttons are from the data at 1 and at it, in matches that did not
@@ -79,14 +79,16 @@ class Play:
 class Calibration:
     """What is stored with a checkpoint."""
 
-    heat: Mapping[str, Heat]
-    thresholds: Mapping[str, Threshold]
-    play: Play | None = None  # of games without a simulator there is none
+    temperatures: Mapping[str, TemperatureFit]
+    thresholds: Mapping[str, ThresholdFit]
+    play: PlayTemperatureFit | None = None  # of games without a simulator there is none
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "temperature": {name: asdict(heat) for name, heat in self.heat.items()},
+            "temperature": {
+                name: asdict(temperatures) for name, temperatures in self.temperatures.items()
+            },
             "thresholds": {name: asdict(threshold) for name, threshold in self.thresholds.items()},
             "play": asdict(self.play) if self.play else None,
         }
@@ -94,17 +96,23 @@ class Calibration:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Calibration:
         """The inverse; nothing stored is nothing calibrated."""
-        heat = {name: Heat(**values) for name, values in data.get("temperature", {}).items()}
-        thresholds = {
-            name: Threshold(**values) for name, values in data.get("thresholds", {}).items()
+        temperatures = {
+            name: TemperatureFit(**values) for name, values in data.get("temperature", {}).items()
         }
-        return Calibration(heat, thresholds, Play(**data["play"]) if data.get("play") else None)
+        thresholds = {
+            name: ThresholdFit(**values) for name, values in data.get("thresholds", {}).items()
+        }
+        return Calibration(
+            temperatures,
+            thresholds,
+            PlayTemperatureFit(**data["play"]) if data.get("play") else None,
+        )
 
 
 # ---- temperatures ------------------------------------------------------------------------------------------------
 
 
-def fit_heat(names: Sequence[str], costs: Array, frames: Array) -> dict[str, Heat]:
+def fit_temperature(names: Sequence[str], costs: Array, frames: Array) -> dict[str, TemperatureFit]:
     """The temperature of each group with the least cost: summed nats [sessions, H, P], frames [sessions]."""
     half_of = halves(np.arange(len(costs)))
     one = int(np.argmin(np.abs(TEMPERATURES - 1)))
@@ -117,7 +125,7 @@ def fit_heat(names: Sequence[str], costs: Array, frames: Array) -> dict[str, Hea
             other = cost[half_of != half].sum(0)
             before, after = before + float(other[one]), after + float(other[chosen])
         every = max(float(frames.sum()), 1.0)
-        found[name] = Heat(
+        found[name] = TemperatureFit(
             round(float(TEMPERATURES[cost.sum(0).argmin()]), 4), before / every, after / every
         )
     return found
@@ -126,14 +134,14 @@ def fit_heat(names: Sequence[str], costs: Array, frames: Array) -> dict[str, Hea
 # ---- the temperature of play -------------------------------------------------------------------------------------
 
 
-def fit_play(strains: Array) -> Play:
+def fit_play_temperature(strains: Array) -> PlayTemperatureFit:
     """The temperature with the least strain in play: [3, candidates], in all matches, in one half of them, in the other."""
     every, one, other = (_bottom(row) for row in strains)
     nearest = [int(np.abs(np.array(PLAYED_AT) - chosen).argmin()) for chosen in (one, other)]
     before = strains[1:, PLAYED_AT.index(1.0)].mean()
     # each half is judged by what the other chose
     after = (strains[2, nearest[0]] + strains[1, nearest[1]]) / 2
-    return Play(every, float(before), float(after))
+    return PlayTemperatureFit(every, float(before), float(after))
 
 
 def _bottom(strains: Array) -> float:
@@ -163,7 +171,7 @@ def fit_threshold(
     downs: Sequence[Array],
     tolerance: int = 2,
     sessions: Sequence[int] | None = None,
-) -> Threshold:
+) -> ThresholdFit:
     """The threshold of one button from its chances and what was pressed, [T] each; `sessions`: what belongs to the same one.
 
     Of equally good ones in a row the middle: the edge of a plateau is where luck put it.
@@ -172,7 +180,7 @@ def fit_threshold(
 
     begun = sum(int(presses.onsets(down).sum()) for down in downs)
     if begun < ENOUGH:
-        return Threshold(SAFE, SAFE + MARGIN, SAFE - MARGIN, begun, None)
+        return ThresholdFit(SAFE, SAFE + MARGIN, SAFE - MARGIN, begun, None)
     counts = np.zeros((len(chances), len(CANDIDATES), 2))
     for row, (chance, down) in enumerate(zip(chances, downs, strict=True)):
         truth = presses.onsets(down)
@@ -187,7 +195,7 @@ def fit_threshold(
         hits, both = counts[half_of != half].sum(0)[chosen]
         top, bottom = top + hits, bottom + both
     threshold = CANDIDATES[_middle_of_best(counts.sum(0))]
-    return Threshold(
+    return ThresholdFit(
         threshold,
         round(threshold + MARGIN, 3),
         round(threshold - MARGIN, 3),

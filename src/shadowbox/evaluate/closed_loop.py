@@ -17,18 +17,24 @@ from shadowbox.core.schema import Array, Columns, Flag, Real, Schema
 from shadowbox.core.stats import Interval, bootstrap_mean, bootstrap_ratio
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
-from shadowbox.evaluate.metrics import BY_NAME, Figure
-from shadowbox.evaluate.offline import Asked
-from shadowbox.evaluate.press_counts import Tally, halves, ratios, state_distance, tally
-from shadowbox.evaluate.recorded import DRAW, Seat, Table, seat_of
+from shadowbox.evaluate.metrics import METRIC_BY_NAME, Figure
+from shadowbox.evaluate.offline import Answers
+from shadowbox.evaluate.press_counts import (
+    PressCounts,
+    count_presses,
+    halves,
+    ratios,
+    state_distance,
+)
+from shadowbox.evaluate.recorded import DRAW, ControlLookup, SeatData, load_seat
 from shadowbox.play import specs
-from shadowbox.play.match import SIDE_BY_SIDE, Played, play
+from shadowbox.play.match import SIDE_BY_SIDE, PlayedMatch, play
 
 Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Chair:
+class RecordedSeat:
     """Where the policy sits: against whom, in which seat, which seeds, and who sat there in the data."""
 
     opponent: str
@@ -38,26 +44,30 @@ class Chair:
 
 
 @dataclass
-class Games:
+class PlayedSeats:
     """Matches of one player in all chairs: its seats, the score of each, and the first few to look at."""
 
-    seats: list[Seat] = field(default_factory=list)
+    seats: list[SeatData] = field(default_factory=list)
     # opponent -> 1, 0.5, 0 of each match, in order of chairs
     score: dict[str, list[float]] = field(default_factory=dict)
-    shown: list[Played] = field(default_factory=list)
+    shown: list[PlayedMatch] = field(default_factory=list)
 
-    def add(self, game: Game, chair: Chair, played: Played, *, show: bool = False) -> None:
+    def add(
+        self, game: Game, chair: RecordedSeat, played: PlayedMatch, *, show: bool = False
+    ) -> None:
         """One more match."""
         winner = played.outcome.winner
         self.score.setdefault(chair.opponent, []).append(
             0.5 if winner is None else float(winner == chair.seat)
         )
-        self.seats.append(seat_of(game.schema, played.episode.columns, len(self.seats), chair.seat))
+        self.seats.append(
+            load_seat(game.schema, played.episode.columns, len(self.seats), chair.seat)
+        )
         if show:
             self.shown.append(played)
 
 
-class Nothing:
+class NeutralAgent:
     """Presses nothing: never-press at the controls."""
 
     def __init__(self, schema: Schema) -> None:
@@ -78,10 +88,10 @@ class Nothing:
         }, state
 
 
-class LookUp:
+class LookUpAgent:
     """The look-up table at the controls: each button drawn as often as it is down in this state, held or not."""
 
-    def __init__(self, schema: Schema, table: Table) -> None:
+    def __init__(self, schema: Schema, table: ControlLookup) -> None:
         self.schema, self.table = schema, table
 
     def start(
@@ -119,7 +129,7 @@ class LookUp:
 # ---- who plays whom ----------------------------------------------------------------------------------------------
 
 
-def chairs(
+def recorded_seats(
     game: Game,
     store: Store,
     episodes: Sequence[int],
@@ -128,7 +138,7 @@ def chairs(
     against: str | None,
     name: str = "",
     purpose: str = "eval",
-) -> list[Chair]:
+) -> list[RecordedSeat]:
     """The chairs of recorded players whose opponents can be called by name; with `against`, against that agent from each seat.
 
     `matches` of them: those of the data first, then new seeds. With a name those chairs only in
@@ -145,13 +155,13 @@ def chairs(
                     stable_hash(purpose, against, match) >> 1
                 )
         return [
-            Chair(opponent, seat, tuple(seeds), who)
+            RecordedSeat(opponent, seat, tuple(seeds), who)
             for (opponent, seat, who), seeds in found.items()
         ]
     chosen = [
         (seed, seat, who, other)
         for seed, seat, who, other in sat
-        if callable_name(game, other, known)
+        if is_agent_spec(game, other, known)
     ]
     for match in range(matches if chosen else 0):
         seed, seat, who, other = chosen[match % len(chosen)]
@@ -160,7 +170,8 @@ def chairs(
             seed if not again else stable_hash(purpose, seed, again) >> 1
         )
     return [
-        Chair(opponent, seat, tuple(seeds), who) for (opponent, seat, who), seeds in found.items()
+        RecordedSeat(opponent, seat, tuple(seeds), who)
+        for (opponent, seat, who), seeds in found.items()
     ]
 
 
@@ -184,7 +195,7 @@ def _most_frequent(names: Sequence[str]) -> str | None:
     return max(sorted(set(names)), key=names.count) if names else None
 
 
-def callable_name(game: Game, spec: str, known: dict[str, bool] | None = None) -> bool:
+def is_agent_spec(game: Game, spec: str, known: dict[str, bool] | None = None) -> bool:
     """Whether an agent of that name can be made here (a person cannot); `known` remembers."""
     known = {} if known is None else known
     if spec not in known:
@@ -198,14 +209,14 @@ def callable_name(game: Game, spec: str, known: dict[str, bool] | None = None) -
 
 def play_in(
     game: Game,
-    sitting: Sequence[Chair],
+    sitting: Sequence[RecordedSeat],
     agent: Agent,
     name: str,
     options: Mapping[str, Any],
     progress: Report | None = None,
-) -> Games:
+) -> PlayedSeats:
     """Play all chairs' matches."""
-    games, total = Games(), sum(len(chair.seeds) for chair in sitting)
+    games, total = PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
         for at, played in enumerate(_matches(game, chair, agent, name, options)):
             games.add(game, chair, played, show=at == 0)
@@ -215,10 +226,13 @@ def play_in(
 
 
 def play_demonstrators(
-    game: Game, sitting: Sequence[Chair], options: Mapping[str, Any], progress: Report | None = None
-) -> Games:
+    game: Game,
+    sitting: Sequence[RecordedSeat],
+    options: Mapping[str, Any],
+    progress: Report | None = None,
+) -> PlayedSeats:
     """The same matches by whoever sat there in the data."""
-    games, total = Games(), sum(len(chair.seeds) for chair in sitting)
+    games, total = PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
         assert chair.demonstrator
         for played in _matches(
@@ -231,8 +245,8 @@ def play_demonstrators(
 
 
 def _matches(
-    game: Game, chair: Chair, agent: Agent, name: str, options: Mapping[str, Any]
-) -> Iterator[Played]:
+    game: Game, chair: RecordedSeat, agent: Agent, name: str, options: Mapping[str, Any]
+) -> Iterator[PlayedMatch]:
     agents, players = [agent, specs.agent(chair.opponent, game)], [name, chair.opponent]
     if chair.seat == 1:
         agents, players = agents[::-1], players[::-1]
@@ -248,37 +262,42 @@ def _matches(
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class ClosedLoopCounts:
     """What was counted: of the policy, of the data, of each baseline; and how."""
 
     how: str  # in words
-    play: Tally
-    data: Tally
-    baselines: Mapping[str, Tally]
+    play: PressCounts
+    data: PressCounts
+    baselines: Mapping[str, PressCounts]
     paired: bool = False  # all were counted on the episodes of the data
 
 
-def behaviour_in_play(
-    schema: Schema, data: Sequence[Seat], everybody: Mapping[str, Games]
-) -> Behaviour:
+def counts_in_play(
+    schema: Schema, data: Sequence[SeatData], everybody: Mapping[str, PlayedSeats]
+) -> ClosedLoopCounts:
     """Count the matches of the policy (called "") and of the baselines."""
-    counted = {name: tally(schema, games.seats) for name, games in everybody.items()}
+    counted = {name: count_presses(schema, games.seats) for name, games in everybody.items()}
     how = f"{len(everybody[''].seats)} matches, in the chairs of recorded players"
-    return Behaviour(how, counted.pop(""), tally(schema, data), counted)
+    return ClosedLoopCounts(how, counted.pop(""), count_presses(schema, data), counted)
 
 
-def behaviour_one_frame_ahead(
-    schema: Schema, everybody: Mapping[str, Asked], manner: str
-) -> Behaviour:
+def counts_one_frame_ahead(
+    schema: Schema, everybody: Mapping[str, Answers], manner: str
+) -> ClosedLoopCounts:
     """Count what everybody would have pressed at each recorded frame, given the truth up to there."""
     names = ("", "copy_last", "never_press", "look_up")
-    asked = {name: tally(schema, everybody[name].seats, everybody[name].answers) for name in names}
+    asked = {
+        name: count_presses(schema, everybody[name].seats, everybody[name].answers)
+        for name in names
+    }
     how = f"no simulator: {manner}, one frame ahead, on recorded contexts"
-    return Behaviour(how, asked.pop(""), tally(schema, everybody[""].seats), asked, paired=True)
+    return ClosedLoopCounts(
+        how, asked.pop(""), count_presses(schema, everybody[""].seats), asked, paired=True
+    )
 
 
 def figures(
-    found: Behaviour, *, states: bool = True
+    found: ClosedLoopCounts, *, states: bool = True
 ) -> tuple[dict[str, Figure], dict[str, dict[str, Interval]]]:
     """Ratios of each button and distances of each state, beside the baselines.
 
@@ -308,7 +327,7 @@ def figures(
     return out, by_button
 
 
-def strength(everybody: Mapping[str, Games]) -> dict[str, Figure]:
+def win_rates(everybody: Mapping[str, PlayedSeats]) -> dict[str, Figure]:
     """Win rates by opponent, and the gap to the demonstrator over all matches: paired, for the same seeds were played."""
     found = {}
     for opponent in everybody[""].score:
@@ -331,8 +350,8 @@ def strength(everybody: Mapping[str, Games]) -> dict[str, Figure]:
 
 def _in_order(metric: str, beside: Mapping[str, Interval]) -> dict[str, Interval]:
     """The metric's baselines, as its definition lists them."""
-    return {name: beside[name] for name in BY_NAME[metric].baselines if name in beside}
+    return {name: beside[name] for name in METRIC_BY_NAME[metric].baselines if name in beside}
 
 
-def _all_scores(games: Games) -> Array:
+def _all_scores(games: PlayedSeats) -> Array:
     return np.concatenate([np.array(scores) for scores in games.score.values()])

@@ -1,4 +1,4 @@
-"""The behaviour gate: nothing is called good that does not press as its demonstrators press.
+"""The behavior gate: nothing is called good that does not press as its demonstrators press.
 
 Every used button (at least 50 presses begun in the data) must be down, and begin to be down, about
 as often in play as in the data. What failed is written beside the checkpoint, and whoever plays
@@ -15,9 +15,9 @@ import numpy as np
 
 from shadowbox.core.schema import Choice, Schema
 from shadowbox.core.stats import Interval
-from shadowbox.evaluate import press_counts as counting
+from shadowbox.evaluate import press_counts
 from shadowbox.evaluate.metrics import Figure
-from shadowbox.evaluate.press_counts import Tally
+from shadowbox.evaluate.press_counts import PressCounts
 from shadowbox.evaluate.recorded import state_keys
 
 ENOUGH = 50  # presses begun in the data; of a rarer button a ratio says nothing
@@ -27,7 +27,7 @@ ONSET = (0.67, 1.5)
 
 
 @dataclass(frozen=True)
-class Control:
+class _ControlCheck:
     """How one button fares: its figures, and where it fails."""
 
     button: str
@@ -45,10 +45,10 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Gate:
+class GateResult:
     """The verdict."""
 
-    controls: tuple[Control, ...]
+    controls: tuple[_ControlCheck, ...]
 
     @property
     def passed(self) -> bool:
@@ -84,9 +84,12 @@ class Gate:
         }
 
 
-def judge(
-    schema: Schema, play: Tally, data: Tally, ratios: Mapping[str, Mapping[str, Interval]]
-) -> Gate:
+def check_gate(
+    schema: Schema,
+    play: PressCounts,
+    data: PressCounts,
+    ratios: Mapping[str, Mapping[str, Interval]],
+) -> GateResult:
     """Look at every button's ratios (`tally.ratios`), and where a bad one goes wrong."""
     keys = state_keys(schema)
     field = schema.columns[keys[0]].field if keys else None
@@ -95,10 +98,10 @@ def judge(
     for at, button in enumerate(data.buttons):
         onsets, found = int(data.begun[:, at].sum()), ratios[button]
         used = onsets >= ENOUGH
-        states = counting.worst_states(play, data, button, names) if used and keys else []
+        states = press_counts.worst_states(play, data, button, names) if used and keys else []
         failed = _failures(button, found, states) if used else ()
         controls.append(
-            Control(
+            _ControlCheck(
                 button,
                 onsets,
                 used,
@@ -108,10 +111,10 @@ def judge(
                 tuple(states),
             )
         )
-    return Gate(tuple(controls))
+    return GateResult(tuple(controls))
 
 
-def strain(play: Tally, data: Tally) -> float:
+def gate_distance(play: PressCounts, data: PressCounts) -> float:
     """How far used buttons are from the data in frames down and presses begun: 0 is the same, 1 where the gate ends.
 
     The root mean square of logarithms, so that twice is as far as half; a button that is never

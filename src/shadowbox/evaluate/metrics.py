@@ -80,7 +80,7 @@ BASELINES = {
     "demonstrator": "who was recorded, playing the same matches",
 }
 
-BY_NAME = {metric.name: metric for metric in METRICS}
+METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Figure:
 
 def metric_of(name: str) -> Metric:
     """The metric of a figure's name: `press_ratio.keys/a` -> press_ratio."""
-    return BY_NAME[name.partition(".")[0]]
+    return METRIC_BY_NAME[name.partition(".")[0]]
 
 
 def _plain(interval: Interval) -> dict[str, float | None]:

@@ -15,22 +15,22 @@ import numpy as np
 from shadowbox.core import presses, reliability
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval, bootstrap, bootstrap_ratio, halves
-from shadowbox.evaluate.metrics import BY_NAME, Figure
-from shadowbox.evaluate.recorded import Answer, Seat
+from shadowbox.evaluate.metrics import METRIC_BY_NAME, Figure
+from shadowbox.evaluate.recorded import SeatAnswer, SeatData
 from shadowbox.evaluate.sticks import SMALLEST
 
 CANDIDATES = 200  # thresholds that are tried
 
 
 @dataclass(frozen=True)
-class Asked:
+class Answers:
     """Somebody's answers to each of the seats."""
 
-    seats: Sequence[Seat]
-    answers: Sequence[Answer]
+    seats: Sequence[SeatData]
+    answers: Sequence[SeatAnswer]
 
     @property
-    def pairs(self) -> list[tuple[Seat, Answer]]:
+    def pairs(self) -> list[tuple[SeatData, SeatAnswer]]:
         """Each seat with its answer."""
         return list(zip(self.seats, self.answers, strict=True))
 
@@ -41,15 +41,17 @@ class Asked:
         return dict(zip(numbers, halves(numbers).tolist(), strict=True))
 
 
-def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]:
+def figures(everybody: Mapping[str, Answers], tolerance: int) -> dict[str, Figure]:
     """The offline metrics of the one called "" beside those of the baselines."""
     names = list(dict.fromkeys(name for seat in everybody[""].seats for name in seat.down))
     sticks = list(dict.fromkeys(name for seat in everybody[""].seats for name in seat.stick))
     found: dict[str, Figure] = {}
 
-    def add(metric: str, of: Callable[[Asked], Interval], suffix: str = "") -> None:
+    def add(metric: str, of: Callable[[Answers], Interval], suffix: str = "") -> None:
         others = {
-            name: of(everybody[name]) for name in BY_NAME[metric].baselines if name in everybody
+            name: of(everybody[name])
+            for name in METRIC_BY_NAME[metric].baselines
+            if name in everybody
         }
         found[f"{metric}.{suffix}" if suffix else metric] = Figure(of(everybody[""]), others)
 
@@ -108,14 +110,14 @@ def figures(everybody: Mapping[str, Asked], tolerance: int) -> dict[str, Figure]
     return found
 
 
-def onset_f1(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
+def onset_f1(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:
     """F1 of proposed onsets of these buttons together.
 
     Thresholds come from the other half of the episodes.
     """
     thresholds = _thresholds(asked, names)
 
-    def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
+    def counts(seat: SeatData, answer: SeatAnswer) -> tuple[float, float]:
         chosen = thresholds[1 - asked.half[seat.episode]]
         found = [presses.match(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
         return sum(2.0 * pairs.hits for pairs in found), sum(
@@ -144,13 +146,13 @@ def best_threshold(chance: Array, happened: Array) -> float:
     return float(tried[len(f1) - 1 - int(np.argmax(f1[::-1]))])
 
 
-def reliability_curves(asked: Asked) -> dict[str, Array]:
+def reliability_curves(asked: Answers) -> dict[str, Array]:
     """Of each button: sums in bins [3, bins] (frames, chance, presses that begin) over all seats."""
     names = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
     return {name: _binned(asked, [name], {name: _bounds(asked, name)}).sum(0) for name in names}
 
 
-def onset_timing(asked: Asked, reach: int = 8) -> Array:
+def onset_timing(asked: Answers, reach: int = 8) -> Array:
     """How many presses are proposed so many frames too early or late, how many never, and how many in vain: [2 reach + 3].
 
     Place `reach` is the right frame; then come presses of the data without a partner, and proposals
@@ -174,7 +176,7 @@ def onset_timing(asked: Asked, reach: int = 8) -> Array:
 # ---- one seat at a time: numerator and denominator ---------------------------------------------------------------
 
 
-def _press_counts(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+def _press_counts(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
     top = bottom = 0.0
     for name in names:
         if name in seat.down:
@@ -187,7 +189,7 @@ def _press_counts(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[flo
 
 
 def _drawn_counts(
-    seat: Seat, answer: Answer, names: Sequence[str], tolerance: int
+    seat: SeatData, answer: SeatAnswer, names: Sequence[str], tolerance: int
 ) -> tuple[float, float]:
     top = bottom = 0.0
     for name in names:
@@ -198,7 +200,7 @@ def _drawn_counts(
     return top, bottom
 
 
-def _onset_cost(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+def _onset_cost(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
     """Over frames in which the button was up: nats, and how many frames."""
     top = bottom = 0.0
     for name in names:
@@ -210,21 +212,21 @@ def _onset_cost(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float
     return top, bottom
 
 
-def _pressed_right(seat: Seat, answer: Answer) -> tuple[float, float]:
+def _pressed_right(seat: SeatData, answer: SeatAnswer) -> tuple[float, float]:
     truth = np.stack(list(seat.down.values()))
     guess = np.stack([answer.chance[name] > 0.5 for name in seat.down])
     some = truth.any(0)
     return float((truth == guess)[:, some].sum()), float(len(truth) * some.sum())
 
 
-def _stick_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+def _stick_error(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
     errors = [
         np.abs(answer.position[name] - seat.stick[name]) for name in names if name in seat.stick
     ]
     return float(sum(error.sum() for error in errors)), float(sum(len(error) for error in errors))
 
 
-def _change_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+def _change_error(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
     top = bottom = 0.0
     for name in names:
         if name in seat.stick:
@@ -235,13 +237,13 @@ def _change_error(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[flo
     return top, bottom
 
 
-def _place_cost(seat: Seat, answer: Answer, names: Sequence[str]) -> tuple[float, float]:
+def _place_cost(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
     """Nats, and decisions in which these sticks are known."""
     known = [answer.stick_cost[name] for name in names if name in answer.stick_cost]
     return float(sum(cost.sum() for cost in known)), float(seat.frames if known else 0)
 
 
-def _gap(seat: Seat, answer: Answer) -> Array:
+def _gap(seat: SeatData, answer: SeatAnswer) -> Array:
     assert answer.blank is not None
     return answer.blank - answer.cost
 
@@ -249,7 +251,9 @@ def _gap(seat: Seat, answer: Answer) -> Array:
 # ---- all seats ---------------------------------------------------------------------------------------------------
 
 
-def _ratio_of(asked: Asked, counts: Callable[[Seat, Answer], tuple[float, float]]) -> Interval:
+def _ratio_of(
+    asked: Answers, counts: Callable[[SeatData, SeatAnswer], tuple[float, float]]
+) -> Interval:
     """Sums of numerators over sums of denominators, episodes drawn again."""
     found: dict[int, Array] = {}
     for seat, answer in asked.pairs:
@@ -258,16 +262,16 @@ def _ratio_of(asked: Asked, counts: Callable[[Seat, Answer], tuple[float, float]
     return bootstrap_ratio(parts[:, 0], parts[:, 1], tries=1000)
 
 
-def _mean_of(asked: Asked, values: Callable[[Seat, Answer], Array]) -> Interval:
+def _mean_of(asked: Answers, values: Callable[[SeatData, SeatAnswer], Array]) -> Interval:
     return _ratio_of(
         asked, lambda seat, answer: (float(values(seat, answer).sum()), float(seat.frames))
     )
 
 
-def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
+def _offset(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:
     thresholds = _thresholds(asked, names)
 
-    def counts(seat: Seat, answer: Answer) -> tuple[float, float]:
+    def counts(seat: SeatData, answer: SeatAnswer) -> tuple[float, float]:
         chosen = thresholds[1 - asked.half[seat.episode]]
         found = [presses.nearest(*onsets, tolerance) for onsets in _onsets(seat, answer, chosen)]
         return sum(float(offsets.sum()) for offsets in found), sum(
@@ -278,7 +282,7 @@ def _offset(asked: Asked, names: Sequence[str], tolerance: int) -> Interval:
 
 
 def _onsets(
-    seat: Seat, answer: Answer, thresholds: Mapping[str, float]
+    seat: SeatData, answer: SeatAnswer, thresholds: Mapping[str, float]
 ) -> Iterator[tuple[Array, Array]]:
     """Real and proposed onsets of each button."""
     for name, threshold in thresholds.items():
@@ -289,12 +293,12 @@ def _onsets(
             )
 
 
-def _thresholds(asked: Asked, names: Sequence[str]) -> dict[int, dict[str, float]]:
+def _thresholds(asked: Answers, names: Sequence[str]) -> dict[int, dict[str, float]]:
     """The best of each button, in each half of the episodes."""
     return {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
 
 
-def _threshold(asked: Asked, name: str, half: int) -> float:
+def _threshold(asked: Answers, name: str, half: int) -> float:
     """The best threshold of a button in a half of the episodes, over frames in which it was up."""
     chosen = [(s, a) for s, a in asked.pairs if asked.half[s.episode] == half and name in s.down]
     chance = [a.chance[name][~s.before[name]] for s, a in chosen]
@@ -302,7 +306,7 @@ def _threshold(asked: Asked, name: str, half: int) -> float:
     return best_threshold(np.concatenate(chance), np.concatenate(truth)) if chosen else np.inf
 
 
-def _bounds(asked: Asked, name: str) -> Array:
+def _bounds(asked: Answers, name: str) -> Array:
     """Bins of the chance that a press of this button begins."""
     chosen = [(s, a) for s, a in asked.pairs if name in s.down]
     chance = np.concatenate([a.chance[name][~s.before[name]] for s, a in chosen])
@@ -311,7 +315,7 @@ def _bounds(asked: Asked, name: str) -> Array:
     )
 
 
-def _binned(asked: Asked, names: Sequence[str], bounds: Mapping[str, Array]) -> Array:
+def _binned(asked: Answers, names: Sequence[str], bounds: Mapping[str, Array]) -> Array:
     """Sums in bins of all these buttons, one after another: [E, 3, bins]."""
     found: dict[int, Array] = {}
     for seat, answer in asked.pairs:
@@ -328,7 +332,7 @@ def _binned(asked: Asked, names: Sequence[str], bounds: Mapping[str, Array]) -> 
     return np.array([found[episode] for episode in sorted(found)])
 
 
-def _calibration(asked: Asked, names: Sequence[str]) -> Interval:
+def _calibration(asked: Answers, names: Sequence[str]) -> Interval:
     # of a baseline: its own chances, its own bins
     own = {name: _bounds(asked, name) for name in names}
     return bootstrap(reliability.error, _binned(asked, names, own), reflect=True)

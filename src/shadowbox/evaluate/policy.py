@@ -21,17 +21,24 @@ from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, gate, recorded
-from shadowbox.evaluate.gate import Gate
+from shadowbox.evaluate.gate import GateResult
 from shadowbox.evaluate.metrics import Figure
-from shadowbox.evaluate.offline import Asked, figures, onset_timing, reliability_curves
-from shadowbox.evaluate.recorded import Seat, Table
-from shadowbox.evaluate.subject import Settings, Subject, _sat, subject_of, unseen, world_options
+from shadowbox.evaluate.offline import Answers, figures, onset_timing, reliability_curves
+from shadowbox.evaluate.recorded import ControlLookup, SeatData
+from shadowbox.evaluate.setup import (
+    EvalConfig,
+    EvaluatedPolicy,
+    has_player,
+    held_out_episodes,
+    load_evaluated_policy,
+    world_options,
+)
 from shadowbox.play.marks import FILE
 
 if TYPE_CHECKING:
     from shadowbox.core.schema import Array, Schema
     from shadowbox.model.policy import Policy
-    from shadowbox.play.match import Played
+    from shadowbox.play.match import PlayedMatch
 
 Report = Callable[[str, int, int], None]  # what, done, total
 Teller = Callable[[str], Callable[[int, int], None] | None]  # of what is done -> its progress
@@ -47,11 +54,11 @@ class Evaluation:
     how: str  # the closed loop
     offline: Mapping[str, Figure]
     closed_loop: Mapping[str, Figure]
-    gate: Gate
-    asked: Asked  # what it answered at recorded frames
+    gate: GateResult
+    asked: Answers  # what it answered at recorded frames
     curves: Mapping[str, Array]  # button -> reliability, sums in bins [3, bins]
     timing: Mapping[str, Array]  # of the policy ("") and the look-up table: `offline.onset_timing`
-    shown: Sequence[Played] = ()
+    shown: Sequence[PlayedMatch] = ()
     real: Sequence[int] = ()  # episodes to show beside them
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,30 +103,30 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: str | Path, store: str | Path, settings: Settings | None = None, *, game: Game | None = None,
+    checkpoint: str | Path, store: str | Path, settings: EvalConfig | None = None, *, game: Game | None = None,
     progress: Report | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store.
 
     The verdict is left beside the checkpoint.
     """
-    settings, told = settings or Settings(), _teller(progress)
-    subject = subject_of(str(checkpoint), Store(store), settings, game)
+    settings, told = settings or EvalConfig(), _teller(progress)
+    subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
     material = _material(subject, settings)
-    table = Table(subject.schema, material.counted)
+    table = ControlLookup(subject.schema, material.counted)
     sitting = _chairs(subject, material.episodes, settings)
     everybody = _asked(subject, material.seats, table, settings, told)
     games = _played(subject, sitting, table, settings, told) if sitting else {}
-    behaviour = _behaved(subject.schema, material, everybody, games, settings)
-    closed, ratios = closed_loop.figures(behaviour, states=bool(games))
+    behavior = _behaved(subject.schema, material, everybody, games, settings)
+    closed, ratios = closed_loop.figures(behavior, states=bool(games))
     result = Evaluation(
         subject.folder,
         Path(store),
         subject.game,
-        behaviour.how,
+        behavior.how,
         figures(everybody, settings.tolerance),
-        {**closed, **(closed_loop.strength(games) if games else {})},
-        gate.judge(subject.schema, behaviour.play, behaviour.data, ratios),
+        {**closed, **(closed_loop.win_rates(games) if games else {})},
+        gate.check_gate(subject.schema, behavior.play, behavior.data, ratios),
         everybody[""],
         reliability_curves(everybody[""]),
         {name: onset_timing(everybody[name]) for name in ("", "look_up")},
@@ -142,26 +149,32 @@ class _Material:
     """Seats to judge on, and seats that the look-up table is counted on."""
 
     episodes: list[int]
-    seats: list[Seat]
-    counted: list[Seat]
+    seats: list[SeatData]
+    counted: list[SeatData]
 
     def shown_to(self, policy: Policy) -> _Material:
         """The same as that policy takes it: it may answer for some controls only, and has its own places for sticks."""
-        from shadowbox.evaluate.answers import placed
+        from shadowbox.evaluate.answers import with_vocabulary_places
 
         seats, counted = self.seats, self.counted
-        if policy.design.answers:
+        if policy.config.output_controls:
             seats, counted = (
-                [recorded.as_answered(seat, policy.values.sources) for seat in some]
+                [recorded.select_controls(seat, policy.values.sources) for seat in some]
                 for some in (seats, counted)
             )
-        return replace(self, seats=placed(policy, seats), counted=placed(policy, counted))
+        return replace(
+            self,
+            seats=with_vocabulary_places(policy, seats),
+            counted=with_vocabulary_places(policy, counted),
+        )
 
 
-def _material(subject: Subject, settings: Settings) -> _Material:
+def _material(subject: EvaluatedPolicy, settings: EvalConfig) -> _Material:
     store, policy = subject.store, subject.policy
-    everyone = [episode for episode in range(len(store)) if _sat(subject, settings.player, episode)]
-    chosen = sorted(set(everyone) & set(unseen(subject, settings.side)))[: settings.most]
+    everyone = [
+        episode for episode in range(len(store)) if has_player(subject, settings.player, episode)
+    ]
+    chosen = sorted(set(everyone) & set(held_out_episodes(subject, settings.side)))[: settings.most]
     if len(chosen) < 2:
         whose = f"{len(everyone)} episodes" + (
             f" of '{settings.player}'" if settings.player else ""
@@ -174,19 +187,19 @@ def _material(subject: Subject, settings: Settings) -> _Material:
             f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on"
         )
     seats, counted = (
-        list(recorded.seats(store, some, subject.players, settings.player))
+        list(recorded.load_seats(store, some, subject.players, settings.player))
         for some in (chosen, others)
     )
     return _Material(chosen, seats, counted).shown_to(policy)
 
 
 def _chairs(
-    subject: Subject, episodes: Sequence[int], settings: Settings
-) -> list[closed_loop.Chair]:
+    subject: EvaluatedPolicy, episodes: Sequence[int], settings: EvalConfig
+) -> list[closed_loop.RecordedSeat]:
     game, store = subject.game, subject.store
     if game.world is None:
         return []
-    found = closed_loop.chairs(
+    found = closed_loop.recorded_seats(
         game, store, episodes, subject.players, settings.matches, settings.against, settings.player
     )
     if not found:
@@ -197,10 +210,14 @@ def _chairs(
 
 
 def _asked(
-    subject: Subject, seats: Sequence[Seat], table: Table, settings: Settings, told: Teller
-) -> dict[str, Asked]:
+    subject: EvaluatedPolicy,
+    seats: Sequence[SeatData],
+    table: ControlLookup,
+    settings: EvalConfig,
+    told: Teller,
+) -> dict[str, Answers]:
     """The policy, called "", and what the baselines say to the same frames."""
-    from shadowbox.evaluate.answers import ask
+    from shadowbox.evaluate.answers import answer_seats
     from shadowbox.play.policy_agent import TUNED
 
     tuned = settings.threshold == TUNED
@@ -208,10 +225,10 @@ def _asked(
         raise UsageError(
             f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number"
         )
-    heat = subject.heat(settings)
+    temperatures = subject.temperatures(settings)
     limit = None if tuned else settings.threshold
-    answers = ask(
-        subject.policy, seats, told("asking"), temperature=heat, threshold=limit, player=settings.player
+    answers = answer_seats(
+        subject.policy, seats, told("asking"), temperature=temperatures, threshold=limit, player=settings.player
     )  # fmt: skip
     others = {
         "copy_last": table.copy_last,
@@ -220,22 +237,22 @@ def _asked(
         "look_up": table.look_up,
     }
     return {"": answers} | {
-        name: Asked(seats, [say(seat) for seat in seats]) for name, say in others.items()
+        name: Answers(seats, [say(seat) for seat in seats]) for name, say in others.items()
     }
 
 
 def _played(
-    subject: Subject,
-    sitting: Sequence[closed_loop.Chair],
-    table: Table,
-    settings: Settings,
+    subject: EvaluatedPolicy,
+    sitting: Sequence[closed_loop.RecordedSeat],
+    table: ControlLookup,
+    settings: EvalConfig,
     told: Teller,
-) -> dict[str, closed_loop.Games]:
+) -> dict[str, closed_loop.PlayedSeats]:
     """The same matches by the policy, by its demonstrator where known, and by two baselines."""
-    from shadowbox.play.policy_agent import Manner, PolicyAgent
+    from shadowbox.play.policy_agent import PolicyAgent, SamplingConfig
 
     game, options = subject.game, world_options(subject.store)
-    manner = Manner(settings.temperature, settings.threshold, settings.player)
+    manner = SamplingConfig(settings.temperature, settings.threshold, settings.player)
     agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
     games = {
         "": closed_loop.play_in(
@@ -243,8 +260,8 @@ def _played(
         )
     }
     players: dict[str, Any] = {
-        "never_press": closed_loop.Nothing(game.schema),
-        "look_up": closed_loop.LookUp(game.schema, table),
+        "never_press": closed_loop.NeutralAgent(game.schema),
+        "look_up": closed_loop.LookUpAgent(game.schema, table),
     }
     for who, player in players.items():
         games[who] = closed_loop.play_in(
@@ -252,7 +269,7 @@ def _played(
         )
     games["copy_last"] = games["never_press"]  # it begins no press, so there is never one to repeat
     if all(
-        chair.demonstrator and closed_loop.callable_name(game, chair.demonstrator)
+        chair.demonstrator and closed_loop.is_agent_spec(game, chair.demonstrator)
         for chair in sitting
     ):
         games["demonstrator"] = closed_loop.play_demonstrators(
@@ -264,18 +281,21 @@ def _played(
 def _behaved(
     schema: Schema,
     material: _Material,
-    everybody: Mapping[str, Asked],
-    games: Mapping[str, closed_loop.Games],
-    settings: Settings,
-) -> closed_loop.Behaviour:
+    everybody: Mapping[str, Answers],
+    games: Mapping[str, closed_loop.PlayedSeats],
+    settings: EvalConfig,
+) -> closed_loop.ClosedLoopCounts:
     """What was pressed in play, or where nobody can play, one frame ahead."""
     if games:
-        return closed_loop.behaviour_in_play(schema, [*material.seats, *material.counted], games)
-    return closed_loop.behaviour_one_frame_ahead(schema, everybody, _manner(settings))
+        return closed_loop.counts_in_play(schema, [*material.seats, *material.counted], games)
+    return closed_loop.counts_one_frame_ahead(schema, everybody, _manner(settings))
 
 
 def _facts(
-    subject: Subject, material: _Material, sitting: Sequence[closed_loop.Chair], settings: Settings
+    subject: EvaluatedPolicy,
+    material: _Material,
+    sitting: Sequence[closed_loop.RecordedSeat],
+    settings: EvalConfig,
 ) -> dict[str, Any]:
     """How it was judged."""
     return {
@@ -291,10 +311,10 @@ def _facts(
         "opponents": sorted({chair.opponent for chair in sitting}),
         "tolerance": settings.tolerance,
         "manner": _manner(settings),
-        "heat": dict(
+        "temperatures": dict(
             zip(
                 (part.name for part in subject.policy.head.parts),
-                subject.heat(settings),
+                subject.temperatures(settings),
                 strict=True,
             )
         ),
@@ -309,7 +329,7 @@ def _teller(progress: Report | None) -> Teller:
     return told
 
 
-def _manner(settings: Settings) -> str:
+def _manner(settings: EvalConfig) -> str:
     from shadowbox.play.policy_agent import TUNED
 
     if settings.threshold == TUNED:

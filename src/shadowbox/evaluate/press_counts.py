@@ -15,11 +15,11 @@ import numpy as np
 from shadowbox.core import presses, stats
 from shadowbox.core.schema import Array, Choice, Schema
 from shadowbox.core.stats import Interval, bootstrap, bootstrap_quotient
-from shadowbox.evaluate.recorded import Answer, Seat, state_keys
+from shadowbox.evaluate.recorded import SeatAnswer, SeatData, state_keys
 
 
 @dataclass(frozen=True)
-class Tally:
+class PressCounts:
     """Counts of episodes."""
 
     buttons: tuple[str, ...]
@@ -33,14 +33,18 @@ class Tally:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def part(self, chosen: Array) -> Tally:
+    def part(self, chosen: Array) -> PressCounts:
         """Some of the episodes."""
         time = {key: counts[chosen] for key, counts in self.time.items()}
         counts = (self.frames[chosen], self.down[chosen], self.begun[chosen])
-        return Tally(self.buttons, self.episodes[chosen], *counts, time, self.in_state[chosen])
+        return PressCounts(
+            self.buttons, self.episodes[chosen], *counts, time, self.in_state[chosen]
+        )
 
 
-def tally(schema: Schema, seats: Iterable[Seat], answers: Sequence[Answer] | None = None) -> Tally:
+def count_presses(
+    schema: Schema, seats: Iterable[SeatData], answers: Sequence[SeatAnswer] | None = None
+) -> PressCounts:
     """Count what was pressed at these seats.
 
     With `answers`, what would have been pressed one frame ahead in their place.
@@ -88,10 +92,12 @@ def tally(schema: Schema, seats: Iterable[Seat], answers: Sequence[Answer] | Non
     whole = together(counts, 3, len(buttons))
     time = {key: together(parts, sizes[key]) for key, parts in times.items()}
     in_state = together(placed, len(buttons), states, 3)
-    return Tally(buttons, episodes, whole[:, 0], whole[:, 1], whole[:, 2], time, in_state)
+    return PressCounts(buttons, episodes, whole[:, 0], whole[:, 1], whole[:, 2], time, in_state)
 
 
-def ratios(play: Tally, data: Tally, button: str, *, paired: bool = False) -> dict[str, Interval]:
+def ratios(
+    play: PressCounts, data: PressCounts, button: str, *, paired: bool = False
+) -> dict[str, Interval]:
     """Press, onset and hold ratio of a button: rates of play over rates of the data.
 
     `paired`: both were counted on the same episodes, and are drawn again together.
@@ -112,19 +118,19 @@ def ratios(play: Tally, data: Tally, button: str, *, paired: bool = False) -> di
     }
 
 
-def state_distance(play: Tally, data: Tally, key: str) -> Interval:
+def state_distance(play: PressCounts, data: PressCounts, key: str) -> Interval:
     """How far the time spent in each state is from that of the data, in bits."""
     return bootstrap(presses.divergence, play.time[key], data.time[key], reflect=True)
 
 
-def halves(data: Tally) -> tuple[Tally, Tally]:
+def halves(data: PressCounts) -> tuple[PressCounts, PressCounts]:
     """Every second episode and the others: how far real is from real."""
     odd = stats.halves(data.episodes) == 1
     return data.part(~odd), data.part(odd)
 
 
 def worst_states(
-    play: Tally, data: Tally, button: str, names: Sequence[str], most: int = 3
+    play: PressCounts, data: PressCounts, button: str, names: Sequence[str], most: int = 3
 ) -> list[Mapping[str, float | str]]:
     """The states in which a button's presses differ most: how often it is down and begins there, in play and in the data.
 

@@ -18,7 +18,7 @@ import numpy as np
 from shadowbox.core.schema import Array, Choice, Schema
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
-from shadowbox.evaluate.recorded import Seat, seats
+from shadowbox.evaluate.recorded import SeatData, load_seats
 from shadowbox.play import checkpoints as learned
 
 if TYPE_CHECKING:  # it needs torch
@@ -80,7 +80,7 @@ class Probe:
         }
 
 
-def probe(
+def probe_policy(
     checkpoint: str | Path, where: str, *, data: str | Path | None = None, player: int = 0
 ) -> Probe:
     """Look at `STORE#EPISODE:FRAME`, or at the made-up frame `zeros`.
@@ -88,12 +88,14 @@ def probe(
     `data`: the recordings to compare with.
     """
     from shadowbox.model import checkpoint as checkpoints
-    from shadowbox.model.codec import visible
-    from shadowbox.play.policy_agent import built
+    from shadowbox.model.codec import visible_columns
+    from shadowbox.play.policy_agent import restore_policy
 
     place, _, which = str(checkpoint).partition("@")
-    found = checkpoints.load(learned.find(place, which), kind="policy")
-    policy = built(found, found.about.schema, encodings=encodings(found.about.schema.name))
+    found = checkpoints.load(learned.checkpoint_folder(place, which), kind="policy")
+    policy = restore_policy(
+        found, found.about.schema, encodings=encodings_of(found.about.schema.name)
+    )
     path, episode, frame = _parsed(where, data)
     store = Store(data or path, found.about.schema)
     seat = (
@@ -101,7 +103,9 @@ def probe(
         if where == ZEROS
         else _recorded(Store(path, found.about.schema), episode, frame, player)
     )
-    keys = visible(found.about.schema)  # of what a frame is, not only of what this policy is shown
+    keys = visible_columns(
+        found.about.schema
+    )  # of what a frame is, not only of what this policy is shown
     outside = None if data and Path(data) != Path(path) else episode
     return _looked(
         policy, seat, frame, where, compared(found.about.schema, seat, frame, keys, store, outside)
@@ -109,7 +113,12 @@ def probe(
 
 
 def compared(
-    schema: Schema, seat: Seat, frame: int, keys: Sequence[str], store: Store, without: int | None
+    schema: Schema,
+    seat: SeatData,
+    frame: int,
+    keys: Sequence[str],
+    store: Store,
+    without: int | None,
 ) -> tuple[float, float, tuple[str, ...]]:
     """How far a frame is from the nearest recorded one, how far those usually are from other episodes, and what is unseen."""
     chosen = [number for number in range(len(store)) if number != without]
@@ -121,7 +130,7 @@ def compared(
     each = max(1, COMPARED // len(take))
     parts, numbers = [], []
     for number in sorted(take.tolist()):
-        (other,) = seats(store, [number], [0])
+        (other,) = load_seats(store, [number], [0])
         at = np.unique(np.linspace(0, other.frames - 1, min(each, other.frames)).astype(int))
         parts.append({key: other.view[key][at] for key in keys})
         numbers.append(np.full(len(at), number))
@@ -204,8 +213,8 @@ def _parsed(where: str, data: str | Path | None) -> tuple[Path, int, int]:
     return Path(parts[1]), int(parts[2]), int(parts[3])
 
 
-def _recorded(store: Store, episode: int, frame: int, player: int) -> Seat:
-    (seat,) = seats(store, [episode], [player])
+def _recorded(store: Store, episode: int, frame: int, player: int) -> SeatData:
+    (seat,) = load_seats(store, [episode], [player])
     if frame >= seat.frames:
         raise UsageError(
             f"{store.path}#{episode} has {seat.frames} decisions, numbered from 0; there is no frame {frame}"
@@ -213,25 +222,25 @@ def _recorded(store: Store, episode: int, frame: int, player: int) -> Seat:
     return seat
 
 
-def _zeros(schema: Schema) -> Seat:
-    from shadowbox.evaluate.recorded import seat_of
+def _zeros(schema: Schema) -> SeatData:
+    from shadowbox.evaluate.recorded import load_seat
 
-    return seat_of(schema, schema.neutral(2), 0, 0)
+    return load_seat(schema, schema.neutral(2), 0, 0)
 
 
 def _looked(
-    policy: Any, seat: Seat, frame: int, where: str, near: tuple[float, float, tuple[str, ...]]
+    policy: Any, seat: SeatData, frame: int, where: str, near: tuple[float, float, tuple[str, ...]]
 ) -> Probe:
     import torch
 
-    from shadowbox.evaluate.answers import ask
-    from shadowbox.play.policy_agent import tensor
+    from shadowbox.evaluate.answers import answer_seats
+    from shadowbox.play.policy_agent import as_tensor
 
-    (answer,) = ask(policy, [seat]).answers
+    (answer,) = answer_seats(policy, [seat]).answers
     with torch.inference_mode():
         view = {
-            key: tensor(seat.view[key][frame])
-            for key in (*policy.sees, *policy.schema.control_keys)
+            key: as_tensor(seat.view[key][frame])
+            for key in (*policy.input_columns, *policy.schema.control_keys)
         }
         x = policy.embed(view).tolist()
     buttons: dict[str, dict[str, float | bool]] = {}
@@ -265,7 +274,7 @@ def _looked(
     )
 
 
-def _in_words(schema: Schema, seat: Seat, frame: int) -> dict[str, Any]:
+def _in_words(schema: Schema, seat: SeatData, frame: int) -> dict[str, Any]:
     """The own slot of each per-player column; names instead of numbers."""
     found: dict[str, Any] = {}
     for key in schema.state_keys:
@@ -279,7 +288,7 @@ def _in_words(schema: Schema, seat: Seat, frame: int) -> dict[str, Any]:
     return found
 
 
-def encodings(name: str) -> Mapping[str, Any]:
+def encodings_of(name: str) -> Mapping[str, Any]:
     """What the policies of a game may be shown, by name.
 
     Nothing of a game that is not one of ours.

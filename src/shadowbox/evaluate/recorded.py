@@ -16,13 +16,13 @@ from shadowbox.core.schema import Array, Choice, Columns, Schema
 from shadowbox.core.view import from_seat
 from shadowbox.data.store import Store
 from shadowbox.evaluate import sticks as places
-from shadowbox.evaluate.sticks import SMALLEST, Standing
+from shadowbox.evaluate.sticks import SMALLEST, StickPositions
 
 DRAW = 900  # of the baselines' noise, far from those that bots and policies make
 
 
 @dataclass(frozen=True)
-class Seat:
+class SeatData:
     """One player of one episode: columns [T, slots] from there, and the own controls with those of the frame before."""
 
     episode: int
@@ -34,7 +34,7 @@ class Seat:
     stick: dict[str, Array]  # stick -> f32 [T]
     stick_before: dict[str, Array]
     # stick -> its places, those of whom is judged
-    standing: dict[str, Standing] = field(default_factory=dict)
+    standing: dict[str, StickPositions] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -43,7 +43,7 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SeatAnswer:
     """What somebody says at each frame of a seat, given everything recorded up to there."""
 
     chance: dict[str, Array]  # button -> P(down) [T]
@@ -54,13 +54,13 @@ class Answer:
     stick_cost: dict[str, Array] = field(default_factory=dict)  # stick -> nats of its place [T]
 
 
-def seats(
+def load_seats(
     store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = ""
-) -> Iterator[Seat]:
+) -> Iterator[SeatData]:
     """Each wanted seat of each episode; with a name only those in which that player sat."""
     for number in episodes:
         chosen = [player for player in (range(store.schema.players) if players is None else players)
-                  if not name or who_sat(store, int(number), player) == name]  # fmt: skip
+                  if not name or player_in_seat(store, int(number), player) == name]  # fmt: skip
         if not chosen:
             continue
         columns, absent = (
@@ -68,16 +68,16 @@ def seats(
             store.absent_in(int(number)),
         )
         for player in chosen:
-            yield seat_of(store.schema, columns, int(number), player, absent)
+            yield load_seat(store.schema, columns, int(number), player, absent)
 
 
-def seat_of(
+def load_seat(
     schema: Schema,
     columns: Mapping[str, Array],
     episode: int,
     player: int,
     absent: frozenset[str] = frozenset(),
-) -> Seat:
+) -> SeatData:
     """One seat of an episode's columns [T + 1, slots].
 
     Controls that the recording did not have are left out.
@@ -94,16 +94,16 @@ def seat_of(
     stick = _by_slot({key: known[key] for key in presses.stick_keys(schema) if key in known}, each)
     before = {name: presses.held_before(values) for name, values in down.items()}
     moved = {name: _shifted(values) for name, values in stick.items()}
-    return Seat(episode, player, view, own, down, before, stick, moved)
+    return SeatData(episode, player, view, own, down, before, stick, moved)
 
 
-def who_sat(store: Store, episode: int, player: int) -> str:
+def player_in_seat(store: Store, episode: int, player: int) -> str:
     """The name of a seat's player, where the metadata have one."""
     names = store.meta_of(episode).get("players")
     return str(names[player]) if isinstance(names, list) and player < len(names) else ""
 
 
-def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:
+def select_controls(seat: SeatData, sources: Sequence[Sequence[str]]) -> SeatData:
     """The seat as a policy is asked that answers for these controls only, some (X or Y) together as the first of them."""
 
     def joined(found: dict[str, Array]) -> dict[str, Array]:
@@ -116,7 +116,9 @@ def as_answered(seat: Seat, sources: Sequence[Sequence[str]]) -> Seat:
     return replace(seat, down=down, before=before, stick=stick, stick_before=moved)
 
 
-def as_pressed(schema: Schema, columns: Mapping[str, Array], seat: Seat, answer: Answer) -> Columns:
+def press_values(
+    schema: Schema, columns: Mapping[str, Array], seat: SeatData, answer: SeatAnswer
+) -> Columns:
     """An episode's columns [T + 1, slots] with the seat's controls as answered.
 
     What nobody was asked for is neutral.
@@ -146,7 +148,7 @@ def state_keys(schema: Schema) -> tuple[str, ...]:
 # ---- the baselines ---------------------------------------------------------------------------------------------
 
 
-class Table:
+class ControlLookup:
     """For each state of the own player and each button, held or not: how often it is down, and where the sticks are.
 
     Counted on seats, smoothed by one frame at the overall rate. The state is the first of
@@ -154,7 +156,7 @@ class Table:
     seats know places.
     """
 
-    def __init__(self, schema: Schema, counted: Sequence[Seat]) -> None:
+    def __init__(self, schema: Schema, counted: Sequence[SeatData]) -> None:
         keys = state_keys(schema)
         self.by = keys[0] if keys else None
         what = schema.columns[self.by].field if self.by else None
@@ -196,7 +198,7 @@ class Table:
             return np.zeros(len(next(iter(view.values()))), np.int64)
         return view[self.by][:, 0].astype(np.int64)
 
-    def look_up(self, seat: Seat) -> Answer:
+    def look_up(self, seat: SeatData) -> SeatAnswer:
         """How often each button is down in this state, held or not before."""
         state = self.situation(seat.view)
         chance = {
@@ -208,9 +210,11 @@ class Table:
             name: self.moves[name].staying(standing, 1 + state)
             for name, standing in seat.standing.items()
         }
-        return Answer(chance, drawn(seat, chance), position, _cost(seat, chance), None, costs)
+        return SeatAnswer(
+            chance, sample_presses(seat, chance), position, _cost(seat, chance), None, costs
+        )
 
-    def copy_last(self, seat: Seat) -> Answer:
+    def copy_last(self, seat: SeatData) -> SeatAnswer:
         """What was held before; its likelihood is that of a button which usually stays as it is."""
         usual = {name: self.after[name][before.astype(int)] for name, before in seat.before.items()}
         chance = {name: before.astype(np.float64) for name, before in seat.before.items()}
@@ -218,11 +222,11 @@ class Table:
         stays = {
             name: self.moves[name].staying(standing) for name, standing in seat.standing.items()
         }
-        return Answer(
+        return SeatAnswer(
             chance, dict(seat.before), dict(seat.stick_before), _cost(seat, usual), blank, stays
         )
 
-    def usual(self, seat: Seat) -> Answer:
+    def usual(self, seat: SeatData) -> SeatAnswer:
         """Each button as often as ever; where it is up, it begins as often as ever."""
         chance = {
             name: np.where(before, self.rate[name], self.begins[name])
@@ -232,22 +236,22 @@ class Table:
         anywhere = {
             name: self.moves[name].anywhere(standing) for name, standing in seat.standing.items()
         }
-        return Answer(chance, {}, {}, _cost(seat, alone), None, anywhere)
+        return SeatAnswer(chance, {}, {}, _cost(seat, alone), None, anywhere)
 
-    def _moves(self, name: str, counted: Sequence[Seat]) -> places.Moves:
+    def _moves(self, name: str, counted: Sequence[SeatData]) -> places.StickMoves:
         known = [seat for seat in counted if name in seat.standing]
-        return places.count(
+        return places.count_moves(
             [seat.standing[name] for seat in known],
             [self.situation(seat.view) for seat in known],
             self.states,
         )
 
 
-def never_press(seat: Seat) -> Answer:
+def never_press(seat: SeatData) -> SeatAnswer:
     """Nothing, ever. Its likelihood is none: one press would have cost everything."""
     zeros = np.zeros(seat.frames)
     nothing = {name: zeros.astype(bool) for name in seat.down}
-    return Answer(
+    return SeatAnswer(
         dict.fromkeys(seat.down, zeros),
         nothing,
         dict.fromkeys(seat.stick, zeros),
@@ -255,7 +259,9 @@ def never_press(seat: Seat) -> Answer:
     )
 
 
-def drawn(seat: Seat, chance: Mapping[str, Array], draw: int = DRAW) -> dict[str, Array]:
+def sample_presses(
+    seat: SeatData, chance: Mapping[str, Array], draw: int = DRAW
+) -> dict[str, Array]:
     """Buttons drawn by their chances; a function of episode, frame, seat and button."""
     frames = np.arange(seat.frames)
     seeds = np.full(seat.frames, stable_hash("recorded", seat.episode) >> 1, np.int64)
@@ -265,7 +271,7 @@ def drawn(seat: Seat, chance: Mapping[str, Array], draw: int = DRAW) -> dict[str
     }
 
 
-def _cost(seat: Seat, chance: Mapping[str, Array]) -> Array:
+def _cost(seat: SeatData, chance: Mapping[str, Array]) -> Array:
     """Nats of all buttons together, each on its own: [T]."""
     total = np.zeros(seat.frames)
     for name, p in chance.items():

@@ -17,7 +17,7 @@ from shadowbox.core.schema import Array
 SMALLEST = 1e-6  # of a chance, where its logarithm is taken
 
 
-class Standing(NamedTuple):
+class StickPositions(NamedTuple):
     """The places of a stick in a seat: of `size` places the numbers [T] now and in the frame before."""
 
     now: Array
@@ -26,26 +26,28 @@ class Standing(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Moves:
+class StickMoves:
     """What was counted of a stick, smoothed: by state by one frame at the overall rate."""
 
     at: Array  # [K] how often it is there
     stays: Array  # [1 + S] how often it stays where it is: overall, then in each state
     goes: Array  # [1 + S, K] where it goes if it does not stay
 
-    def staying(self, standing: Standing, row: Array | int = 0) -> Array:
+    def staying(self, standing: StickPositions, row: Array | int = 0) -> Array:
         """Nats of each place [T], told where the stick was: by rows of the counts [T], 0 for those of all states together."""
         now, before, _ = standing
         elsewhere = self.goes[row, now] / np.maximum(1 - self.goes[row, before], SMALLEST)
         chance = np.where(now == before, self.stays[row], (1 - self.stays[row]) * elsewhere)
         return _nats(chance)
 
-    def anywhere(self, standing: Standing) -> Array:
+    def anywhere(self, standing: StickPositions) -> Array:
         """Nats of each place [T], told nothing."""
         return _nats(self.at[standing.now])
 
 
-def count(standings: Sequence[Standing], states: Sequence[Array], number: int) -> Moves:
+def count_moves(
+    standings: Sequence[StickPositions], states: Sequence[Array], number: int
+) -> StickMoves:
     """Count a stick in seats, each with the own player's state [T], one of `number`."""
     size = standings[0].size
     at, stayed, gone = np.zeros(size), np.zeros((number, 2)), np.zeros((number, size))
@@ -58,7 +60,7 @@ def count(standings: Sequence[Standing], states: Sequence[Array], number: int) -
     usually = _shares(gone.sum(0))
     stays = (stayed[:, 1] + usual) / (stayed.sum(1) + 1)
     goes = (gone + usually) / (gone.sum(1, keepdims=True) + 1)
-    return Moves(
+    return StickMoves(
         _shares(at), np.concatenate([[usual], stays]), np.concatenate([usually[None], goes])
     )
 

@@ -72,7 +72,7 @@ class _Case:
         self.game: Game | None = (
             self._try(("game",), lambda: games(self.card.game)) if self.card.game else None
         )
-        self.outline: ModelSummary | None = None
+        self.model: ModelSummary | None = None
         self.settled: settings.RunSettings | None = None
         self.store: Store | None = None
 
@@ -126,28 +126,28 @@ class _Case:
         # what it would log is known all the same
         if wrong or self.card.preset not in _presets(self.card):
             usual = RunSpec(game, next(iter(_presets(self.card))))
-            self.outline = self._try(
-                ("learner",), lambda: learner_spec(self.card.learner).outline(game.schema, usual)
+            self.model = self._try(
+                ("learner",), lambda: learner_spec(self.card.learner).summarize(game.schema, usual)
             )
             return
         self.settled = self._try(("set",), lambda: settings.resolve_settings(self.card, game))
         if self.settled is None:
             return
         plan, schema = self.settled.plan, game.schema
-        self.outline = self._try(
-            ("set",), lambda: learner_spec(self.card.learner).outline(schema, plan)
+        self.model = self._try(
+            ("set",), lambda: learner_spec(self.card.learner).summarize(schema, plan)
         )
         self._weigh()
 
     def _weigh(self) -> None:
         """How large the model is, and whether there is room for it."""
-        if self.outline is None or self.settled is None:
+        if self.model is None or self.settled is None:
             return
-        if not self.outline.exact:
-            self.facts["parameters_before_data"] = self.outline.parameters
+        if not self.model.exact:
+            self.facts["parameters_before_data"] = self.model.parameters
             return
         self.facts.pop("parameters_before_data", None)
-        config, count = self.settled.config, self.outline.parameters
+        config, count = self.settled.config, self.model.parameters
         # weights, gradients, two moments; averages, and what is averaged
         copies = 4 + 2 * bool(config.ema)
         self.facts |= {
@@ -162,7 +162,7 @@ class _Case:
         ):
             self._add(
                 ("preset",),
-                f"weights and their optimiser need {4 * count * copies:,} bytes, here are {there:,}",
+                f"weights and their optimizer need {4 * count * copies:,} bytes, here are {there:,}",
             )
 
     def _data(self) -> None:
@@ -223,13 +223,13 @@ class _Case:
         counted = found[0]
         self.facts |= counted
         if (
-            self.outline
-            and not self.outline.exact
+            self.model
+            and not self.model.exact
             and counted["train_episodes"]
             and counted["val_episodes"]
         ):
-            self.outline = self._try(
-                ("data",), lambda: chosen.outline(store.schema, settled.plan, store, splits[0])
+            self.model = self._try(
+                ("data",), lambda: chosen.summarize(store.schema, settled.plan, store, splits[0])
             )
             self._weigh()
         empty = [(side, split) for split, counts in zip(splits, found, strict=True) for side in ("train", "val")
@@ -284,7 +284,7 @@ class _Case:
             if isinstance(target.value, str):
                 self._must_be_known(place, target.value)
                 continue
-            grade = self._grades().get(target.metric)
+            grade = self._metric_info().get(target.metric)
             if grade and not feasibility.is_reachable(target, grade):
                 self._add(
                     place,
@@ -311,7 +311,9 @@ class _Case:
                         f"{name} is known only when the run is over: a rule needs train/... or val/...",
                     )
             if not unknown and (
-                why := feasibility.why_never(kill, self._grades(), total, per_epoch, self._epochs())
+                why := feasibility.why_never(
+                    kill, self._metric_info(), total, per_epoch, self._epochs()
+                )
             ):
                 self._add(place, f"this rule can never fire: {why}")
             for name in kill.set:
@@ -441,9 +443,9 @@ class _Case:
     def _epochs(self) -> int | None:
         return self.settled.config.epochs if self.settled else None
 
-    def _grades(self) -> Mapping[str, MetricInfo]:
+    def _metric_info(self) -> Mapping[str, MetricInfo]:
         """What will be logged, and within which bounds, as far as that is known."""
-        return self.outline.metrics if self.outline else {}
+        return self.model.metrics if self.model else {}
 
     def _must_be_known(self, place: Place, metric: str) -> bool:
         if metric.startswith("eval/"):
@@ -455,10 +457,10 @@ class _Case:
             if evaluation.known_metrics(metric):
                 return True
             known: Any = evaluation.NAMES
-        elif self.outline is None:
+        elif self.model is None:
             return True  # what it logs cannot be known, and why has been said
         else:
-            known = self.outline.metrics
+            known = self.model.metrics
         if metric in known:
             return True
         self._add(place, f"nothing logs '{metric}': {did_you_mean(metric, known)}")

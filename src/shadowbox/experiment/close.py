@@ -14,12 +14,12 @@ from shadowbox.experiment.results import number
 from shadowbox.train import runs as prior
 
 
-def close(
+def close_card(
     path: Path, games: settings.Games, note: str = "", runs: Path = prior.RUNS
 ) -> dict[str, Any]:
     """Close a card that has run; the deviations, and the estimate beside what it took."""
-    file, card = cards.must_read(path)
-    known = results.kept(file)
+    file, card = cards.require_card(path)
+    known = results.stored_results(file)
     if known is None:
         raise CardError(f"{path} has no results: `shadowbox run {path}` first")
     deviations = _deviations(file, known, runs)

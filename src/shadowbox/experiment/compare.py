@@ -19,9 +19,9 @@ from shadowbox.train import runs as prior
 DRAFT, READY, CLOSED, WRONG = "to be signed", "ready", "closed", "wrong"
 
 
-def compare(one: Path, other: Path) -> dict[str, Any]:
+def compare_cards(one: Path, other: Path) -> dict[str, Any]:
     """The fields in which two cards differ, and their targets side by side."""
-    found = [cards.must_read(path) for path in (one, other)]
+    found = [cards.require_card(path) for path in (one, other)]
     said = [_flat(card.model_dump(by_alias=True)) for _, card in found]
     names = [
         name
@@ -46,7 +46,7 @@ def compare(one: Path, other: Path) -> dict[str, Any]:
     }
 
 
-def index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
+def card_index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
     """Every card of a folder in a line, and how well estimates and predictions did."""
     lines = [_line(path, runs) for path in sorted(folder.glob("*.md"))]
     finished = [line for line in lines if line["verdict"] in (verdict.PASSED, verdict.MISSED)]
@@ -60,12 +60,12 @@ def index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
     return {"cards": lines, "summary": summary}
 
 
-def status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
+def card_status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
     """One word for how a card stands."""
-    known = results.kept(file)
+    known = results.stored_results(file)
     if known and known.get("closed"):
         return f"{CLOSED}: {known['verdict']}"
-    states = [verdict.state(run) for run in prior.runs_in(runs / card.id)]
+    states = [verdict.verdict_of(run) for run in prior.runs_in(runs / card.id)]
     if states and set(states) != {"finished"}:
         return next(
             state
@@ -81,10 +81,10 @@ def _line(path: Path, runs: Path) -> dict[str, Any]:
     line: dict[str, Any] = {"card": path.stem, "game": "-", "status": WRONG, "verdict": None, "target": "-", "seconds": "-",
                             "accuracy": "-", "ratio": None}  # fmt: skip
     try:
-        file, card = cards.must_read(path)
+        file, card = cards.require_card(path)
     except ShadowboxError as error:
         return line | {"target": str(error).splitlines()[0]}
-    known = results.kept(file) or {}
+    known = results.stored_results(file) or {}
     spent: Mapping[str, Any] = known.get("cost") or {}
     ratio = spent.get("actual_over_estimate")
     target = next(
@@ -93,7 +93,7 @@ def _line(path: Path, runs: Path) -> dict[str, Any]:
     reached = _reached(file).get(target.metric) if target else None
     return line | {
         "game": card.game,
-        "status": status(file, card, runs),
+        "status": card_status(file, card, runs),
         "verdict": known.get("verdict"),
         "target": f"{target or '-'}" + (f": {reached}" if reached else ""),
         "seconds": f"{spent['wall_s']:,.0f}" if "wall_s" in spent else "-",
@@ -103,7 +103,7 @@ def _line(path: Path, runs: Path) -> dict[str, Any]:
 
 
 def _reached(file: CardFile) -> dict[str, str]:
-    known = results.kept(file)
+    known = results.stored_results(file)
     if not known:
         return {}
     # of two on a metric the decisive one

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shadowbox.cards.card import Card, Data, Ingest, Record
+from shadowbox.cards.card import Card, DataSection, IngestCall, RecordCall
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.core.game import Game
 from shadowbox.data.split import Split
@@ -19,21 +19,21 @@ from shadowbox.data.store import Progress, Store
 from shadowbox.errors import CardError, ShadowboxError, StoreError, did_you_mean
 
 
-def find(card: Card) -> Store | None:
+def existing_store(card: Card) -> Store | None:
     """The card's store, if it is on this disk."""
     path = Path(card.data.store)
     return Store(path) if card.data.store and (path / "manifest.json").exists() else None
 
 
-def shares(data: Data, seed: int) -> Split:
+def split_of(data: DataSection, seed: int) -> Split:
     """Which episodes are for what, in the run of this seed."""
     train, val, test = (int(part) / 100 for part in data.split.split("/"))
     return Split(train, val, test, seed=seed if data.resplit else 0)
 
 
-def obtain(card: Card, game: Game, progress: Progress | None = None) -> Store:
+def get_store(card: Card, game: Game, progress: Progress | None = None) -> Store:
     """The card's store; one that is missing is made, if the card says how."""
-    store = find(card)
+    store = existing_store(card)
     if store is None:
         if card.data.external:
             raise CardError(
@@ -45,12 +45,12 @@ def obtain(card: Card, game: Game, progress: Progress | None = None) -> Store:
             )
         _make(card, game, progress)
         store = Store(Path(card.data.store), game.schema)
-    for problem in problems(card, game, store):
+    for problem in dataset_problems(card, game, store):
         raise CardError(f"data of {card.id}: {problem}")
     return store
 
 
-def fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
+def data_fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
     """What tells this data from other.
 
     Data that is made: the call and the fields, for floats differ between machines.
@@ -61,10 +61,10 @@ def fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
     return store.fingerprint if store else None
 
 
-def problems(card: Card, game: Game, store: Store) -> list[str]:
+def dataset_problems(card: Card, game: Game, store: Store) -> list[str]:
     """Why a store on disk is not the one that the card means."""
     found = []
-    wanted, there = card.data.fingerprint, fingerprint(card, game, store)
+    wanted, there = card.data.fingerprint, data_fingerprint(card, game, store)
     if wanted and wanted != there:
         found.append(f"the card's fingerprint is {wanted}, that of {card.data.store} is {there}")
     if card.data.make and card.data.make.record:
@@ -80,7 +80,7 @@ def problems(card: Card, game: Game, store: Store) -> list[str]:
     return found
 
 
-def doubts(card: Card, game: Game) -> Iterator[tuple[tuple[str, ...], str]]:
+def data_call_problems(card: Card, game: Game) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with the call that makes the data, before anything is made: where under `data.make`, and what."""
     make = card.data.make
     if make is not None and make.ingest is not None:
@@ -90,7 +90,7 @@ def doubts(card: Card, game: Game) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("record",), message
 
 
-def _doubts_of_matches(card: Card, game: Game, call: Record) -> Iterator[str]:
+def _doubts_of_matches(card: Card, game: Game, call: RecordCall) -> Iterator[str]:
     from shadowbox.play import specs
 
     if not call.mix and not (call.p0 and call.p1):
@@ -101,7 +101,7 @@ def _doubts_of_matches(card: Card, game: Game, call: Record) -> Iterator[str]:
     for spec in [spec for pairing in named for spec in (pairing.p0, pairing.p1)]:
         if not spec.startswith(("policy:", "replay:")):
             yield from _complaints(partial(specs.agent, spec, game))
-    yield from _complaints(partial(specs.must_be_options, game, call.options))
+    yield from _complaints(partial(specs.require_world_options, game, call.options))
 
 
 def _complaints(attempt: Callable[[], object]) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _complaints(attempt: Callable[[], object]) -> Iterator[str]:
         yield str(error)
 
 
-def _doubts_of_reading(game: Game, call: Ingest) -> Iterator[tuple[tuple[str, ...], str]]:
+def _doubts_of_reading(game: Game, call: IngestCall) -> Iterator[tuple[tuple[str, ...], str]]:
     if game.reader is None:
         yield ("ingest",), f"{game.name} reads no recordings"
     elif call.filter and call.filter not in game.reader_filters:
@@ -145,14 +145,14 @@ def _call(card: Card, game: Game) -> dict[str, Any]:
 
 def pairings(card: Card) -> list[Pairing]:
     """Who plays whom in the matches that make the data."""
-    from shadowbox.collect.matches import mixed
+    from shadowbox.collect.matches import parse_pairings
 
     make = card.data.make
     assert make is not None
     assert make.record is not None
     call = make.record
     if call.mix:
-        return mixed(call.mix, call.matches, f"card {card.id}, data.make.record.mix")
+        return parse_pairings(call.mix, call.matches, f"card {card.id}, data.make.record.mix")
     return [Pairing(call.p0, call.p1, call.matches)]
 
 
@@ -183,7 +183,7 @@ def _make(card: Card, game: Game, progress: Progress | None) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _ingest(game: Game, call: Ingest, out: Path, progress: Progress | None) -> None:
+def _ingest(game: Game, call: IngestCall, out: Path, progress: Progress | None) -> None:
     from shadowbox.data.ingest import ingest
 
     named = dict(game.reader_filters[call.filter]) if call.filter else {}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from shadowbox.cards import signatures as signing
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.check import Checked
+    from shadowbox.experiment.check import CheckedCard
 
 
-def rows(checked: Checked) -> list[list[str]]:
+def fact_rows(checked: CheckedCard) -> list[list[str]]:
     """Fact, value, and where it comes from."""
     found = [
         [name.replace("_", " "), _word(value), "computed"]
@@ -30,12 +30,12 @@ def rows(checked: Checked) -> list[list[str]]:
     return found
 
 
-def write(checked: Checked) -> None:
+def write(checked: CheckedCard) -> None:
     """Bring the block of facts up to date, if it is not."""
     lines = ["| fact | value | |", "|---|---|---|"]
     lines += [
         f"| {name} | {value} | {origin} |".replace("<", "&lt;")
-        for name, value, origin in rows(checked)
+        for name, value, origin in fact_rows(checked)
     ]
     content = "\n".join(lines)
     if checked.file.block("facts") != content:
@@ -43,11 +43,11 @@ def write(checked: Checked) -> None:
         checked.file.write()
 
 
-def signatures(checked: Checked) -> Iterator[str]:
+def signature_rows(checked: CheckedCard) -> Iterator[str]:
     """How the card's signatures stand, in words."""
     if checked.settled is None:
         return
-    standing = signing.standing(
+    standing = signing.signature_status(
         checked.file, checked.card, checked.settled.hash, checked.facts.get("fingerprint")
     )
     yield from (f"{entry.who} {entry.did} on {entry.when}" for entry in standing.valid)

@@ -9,20 +9,20 @@ from typing import Any
 
 from shadowbox.cards.card import Card
 from shadowbox.experiment import targets as verdict
-from shadowbox.experiment.targets import Outcome
+from shadowbox.experiment.targets import TargetResult
 
 
 @dataclass(frozen=True)
-class Finished:
+class CardResult:
     """What came of a card (or of one setting of its sweep)."""
 
     card: Card
     run: Path
     verdict: str
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[TargetResult]
     cost: Mapping[str, float]
     stamps: Sequence[str]
-    settings: Sequence[Finished] = ()  # of a sweep
+    settings: Sequence[CardResult] = ()  # of a sweep
     changes: Mapping[str, Any] = field(default_factory=dict)  # of this setting
     reason: str = ""
     first: bool = True  # this process speaks for all

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from shadowbox.cards import front_matter as head
+from shadowbox.cards import front_matter
 from shadowbox.errors import UsageError, did_you_mean
 
 OWN = Path("prices.yaml")
 
 
 @dataclass(frozen=True)
-class Prices:
+class PriceTable:
     """Dollars an hour by machine, and from when they are."""
 
     date: str
@@ -34,7 +34,7 @@ class Prices:
         return self.of(machine) * seconds / 3600
 
 
-def read(own: Path = OWN) -> Prices:
+def read_prices(own: Path = OWN) -> PriceTable:
     """The table in the working folder, or else the one that comes with this package."""
     if own.exists():
         return _parsed(own.read_text(encoding="utf-8", errors="replace"), str(own))
@@ -44,8 +44,8 @@ def read(own: Path = OWN) -> Prices:
     )
 
 
-def _parsed(text: str, source: str) -> Prices:
-    found = head.read(text)
+def _parsed(text: str, source: str) -> PriceTable:
+    found = front_matter.parse_front_matter(text)
     table = found.data.get("usd_per_hour")
     if found.mistakes or not isinstance(table, dict) or set(found.data) != {"date", "usd_per_hour"}:
         words = (
@@ -59,4 +59,4 @@ def _parsed(text: str, source: str) -> Prices:
             raise UsageError(
                 f"{source}: the price of {name} is {price!r}, a number from 0 up is needed"
             )
-    return Prices(str(found.data["date"]), {"local": 0.0, **table}, source)
+    return PriceTable(str(found.data["date"]), {"local": 0.0, **table}, source)

@@ -18,13 +18,13 @@ from shadowbox.train import log
 from shadowbox.train.runs import Run
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.outcome import Finished
+    from shadowbox.experiment.outcome import CardResult
 
 BLOCK = "results"
 NAME = "verdict.json"
 
 
-def write(file: CardFile, finished: Finished, folder: Path, *, keep_card: bool = False) -> None:
+def write(file: CardFile, finished: CardResult, folder: Path, *, keep_card: bool = False) -> None:
     """Into verdict.json, and between the card's markers.
 
     The card is read again: it may have been edited meanwhile.
@@ -39,7 +39,7 @@ def write(file: CardFile, finished: Finished, folder: Path, *, keep_card: bool =
         CardFile.read(file.path).with_block(BLOCK, block(found)).write()
 
 
-def kept(file: CardFile) -> dict[str, Any] | None:
+def stored_results(file: CardFile) -> dict[str, Any] | None:
     """The results that stand in a card."""
     try:
         data = file.data(BLOCK)
@@ -119,13 +119,13 @@ def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:
         "wall_s": round(wall, 2),
         "cpu_s": round(sum(float(each.get("cpu_s", 0)) for each in took), 2),
     }
-    found["usd"] = round(prices.read().cost(card.budget.machine, wall), 4)
+    found["usd"] = round(prices.read_prices().cost(card.budget.machine, wall), 4)
     expected = [
         float(said["per_run_s"])
         for run in runs
         if (said := run.facts.get("estimate")) and said.get("per_run_s")
     ]
-    finished = [run for run in runs if verdict.state(run) == "finished"]
+    finished = [run for run in runs if verdict.verdict_of(run) == "finished"]
     if expected and len(expected) == len(runs) == len(finished):
         found["estimated_s"] = round(sum(expected), 2)
         found["actual_over_estimate"] = round(wall / sum(expected), 3)
@@ -225,7 +225,7 @@ def best_setting(found: Sequence[Mapping[str, Any]]) -> int:
     return min(range(len(found)), key=lambda at: rank(found[at]))
 
 
-def best_of(found: Sequence[Finished]) -> int:
+def best_of(found: Sequence[CardResult]) -> int:
     """The same of settings that have just run."""
     return best_setting([each.to_json() for each in found])
 

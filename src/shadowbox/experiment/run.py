@@ -17,26 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from shadowbox.cards import card as cards
-from shadowbox.cards import signatures as signing
+from shadowbox.cards import signatures
 from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
 from shadowbox.data.store import Progress, Store
 from shadowbox.errors import CardError, UsageError
-from shadowbox.experiment import check, estimate, prices, results, settings, sweep
-from shadowbox.experiment import dataset as source
-from shadowbox.experiment import targets as verdict
-from shadowbox.experiment.outcome import Finished
+from shadowbox.experiment import check, dataset, estimate, prices, results, settings, sweep, targets
+from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.watcher import Watcher
-from shadowbox.learners.registry import way
+from shadowbox.learners.registry import learner_spec
 from shadowbox.train import log
 from shadowbox.train import runs as prior
 
-Say = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunOptions:
     """How a card is to be run."""
 
     resume: bool = False
@@ -46,17 +44,17 @@ class Wish:
     keep_card: bool = False  # results are not written into it
 
 
-def run(
+def run_card(
     path: Path,
     games: settings.Games,
-    wish: Wish | None = None,
+    wish: RunOptions | None = None,
     *,
     console: Callable[[], Any] | None = None,
     progress: Progress | None = None,
-    say: Say | None = None,
-) -> Finished:
+    say: Reporter | None = None,
+) -> CardResult:
     """Check a card, make its data, train every seed of every setting under its rules, judge, and write the verdict back."""
-    wish, say = wish or Wish(), say or (lambda text: None)
+    wish, say = wish or RunOptions(), say or (lambda text: None)
     case = _Case(path, games, wish, console, say)
     case.must_be_right()
     case.store = _obtained(case, progress)
@@ -76,14 +74,14 @@ class _Case:
         self,
         path: Path,
         games: settings.Games,
-        wish: Wish,
+        wish: RunOptions,
         console: Callable[[], Any] | None,
-        say: Say,
+        say: Reporter,
     ) -> None:
         self.path, self.games, self.wish, self.console, self.say = path, games, wish, console, say
         self.first = int(os.environ.get("RANK", "0")) == 0
         self.file = CardFile.read(path)
-        self.card = cards.read(self.file, wish.changes).card
+        self.card = cards.read_card(self.file, wish.changes).card
         self.folder = wish.runs / self.card.id
         self.store: Store | None = None
         self.stamps: list[str] = [f"--set {name}={value}" for name, value in wish.changes.items()]
@@ -93,15 +91,15 @@ class _Case:
         return self.games(self.card.game)
 
     def must_be_right(self) -> None:
-        checked = check.check(self.path, self.games, self.wish.changes)
+        checked = check.check_card(self.path, self.games, self.wish.changes)
         if checked.mistakes:
-            raise CardError(cards.listed(self.path, checked.mistakes))
+            raise CardError(cards.list_cards(self.path, checked.mistakes))
 
     def must_be_signed(self) -> None:
         """Unless nobody has to, or it is said that it runs without: then everything it makes says so, too."""
-        hashed = settings.settle(cards.must_read(self.path)[1], self.game).hash
-        standing = signing.standing(
-            self.file, self.card, hashed, source.fingerprint(self.card, self.game, self.store)
+        hashed = settings.resolve_settings(cards.require_card(self.path)[1], self.game).hash
+        standing = signatures.signature_status(
+            self.file, self.card, hashed, dataset.data_fingerprint(self.card, self.game, self.store)
         )
         if standing.enough:
             return
@@ -121,12 +119,14 @@ class _Case:
         """
         if not self.first or not self.folder.exists():
             return
-        left = [found for found in prior.runs_in(self.folder) if verdict.state(found) != "finished"]
+        left = [
+            found for found in prior.runs_in(self.folder) if targets.verdict_of(found) != "finished"
+        ]
         if self.wish.resume:
             return
         if left:
             raise UsageError(
-                f"{left[0].path} is {verdict.state(left[0])} at step {left[0].facts.get('step', 0):,}: go on with --resume, "
+                f"{left[0].path} is {targets.verdict_of(left[0])} at step {left[0].facts.get('step', 0):,}: go on with --resume, "
                 f"or remove {self.folder} to begin anew"
             )
         for found in prior.runs_in(self.folder):
@@ -149,35 +149,35 @@ def _obtained(case: _Case, progress: Progress | None) -> Store:
 
     The first process makes it where it is missing, the others wait until it is there.
     """
-    while not case.first and source.find(case.card) is None:
+    while not case.first and dataset.existing_store(case.card) is None:
         time.sleep(0.2)  # the first one either makes it, or fails and torchrun ends us
-    if source.find(case.card) is None and case.card.data.make:
+    if dataset.existing_store(case.card) is None and case.card.data.make:
         case.say(f"{case.card.data.store} is not here: it is made as the card says")
-    return source.obtain(case.card, case.game, progress)
+    return dataset.get_store(case.card, case.game, progress)
 
 
 def _setting(
     case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] | None = None
-) -> Finished:
+) -> CardResult:
     """Every seed, one after the other; a rule that ends one ends them all."""
     for number, seed in enumerate(card.seeds):
         place = folder / str(seed)
-        found = prior.find(place) if case.wish.resume and (place / log.FACTS).exists() else None
-        if found and verdict.state(found) == "finished":
+        found = prior.find_run(place) if case.wish.resume and (place / log.FACTS).exists() else None
+        if found and targets.verdict_of(found) == "finished":
             _must_be_as_the_card_says(case, card, seed, found)
             _judge_by_playing(case, card, place, seed)
             continue
         if len(card.seeds) > 1:
             case.say(f"seed {seed} ({number + 1} of {len(card.seeds)})")
         _train(case, card, seed, place, resume=found is not None)
-        trained = prior.find(place)
-        if trained is None or verdict.state(trained) != "finished":
+        trained = prior.find_run(place)
+        if trained is None or targets.verdict_of(trained) != "finished":
             break
         _judge_by_playing(case, card, place, seed)
-    done = [found for seed in card.seeds if (found := prior.find(folder / str(seed)))]
-    word, outcomes = verdict.judge(card, done)
+    done = [found for seed in card.seeds if (found := prior.find_run(folder / str(seed)))]
+    word, outcomes = targets.check_targets(card, done)
     reason = next((str(each.facts["reason"]) for each in done if each.facts.get("reason")), "")
-    return Finished(
+    return CardResult(
         card,
         folder,
         word,
@@ -194,12 +194,12 @@ def _setting(
 def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> None:
     """One run of the loop, watched."""
     from shadowbox.train.loop import train
-    from shadowbox.train.protocols import Parent
+    from shadowbox.train.protocols import ParentCheckpoint
 
     assert case.store is not None
-    settled = settings.settle(card, case.game, seed, case.wish.changes)
-    expected = estimate.kept(case.file)
-    split = source.shares(card.data, seed)
+    settled = settings.resolve_settings(card, case.game, seed, case.wish.changes)
+    expected = estimate.stored_estimate(case.file)
+    split = dataset.split_of(card.data, seed)
     facts = {
         "card": card.id,
         "card_hash": case.file.hash,
@@ -207,14 +207,14 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
         "settings": settled.to_json(),
         "data": {
             **card.data.model_dump(exclude_defaults=True),
-            "fingerprint": source.fingerprint(card, case.game, case.store),
+            "fingerprint": dataset.data_fingerprint(card, case.game, case.store),
         },
         "stamps": case.stamps,
         "estimate": expected,
         "targets": [target.model_dump() for target in card.targets],
         "kill": [rule.model_dump(by_alias=True) for rule in card.kill],
     }
-    task = way(card.learner).prepare(
+    task = learner_spec(card.learner).prepare(
         case.store, settled.plan, split, settled.config, facts=facts, resume=case.again
     )
     per_epoch = task.source(settled.config.batch, 0, 1).batches_in(0)
@@ -228,11 +228,13 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
         budget.wall,
         budget.usd,
         budget.machine,
-        prices.read(),
+        prices.read_prices(),
         card.timeout,
         others,
     )
-    parent = Parent(card.parent, card.parent_optimiser) if card.parent and not resume else None
+    parent = (
+        ParentCheckpoint(card.parent, card.parent_optimizer) if card.parent and not resume else None
+    )
     console = case.console() if case.console and case.first else None
     train(
         task, place, settled.config, parent=parent, resume=resume, console=console, observer=watcher
@@ -241,7 +243,7 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
 
 def _must_be_as_the_card_says(case: _Case, card: Card, seed: int, found: prior.Run) -> None:
     """A finished run counts for the card only if it was trained as the card says now."""
-    settled = settings.settle(card, case.game, seed, case.wish.changes)
+    settled = settings.resolve_settings(card, case.game, seed, case.wish.changes)
     mine = {name: value for name, (value, _) in settled.origins.items()}
     if other := prior.deltas(mine, found.settings):
         raise UsageError(
@@ -255,33 +257,37 @@ def _judge_by_playing(case: _Case, card: Card, place: Path, seed: int) -> None:
     wish = card.eval.model_dump() if card.eval else None
     if wish is None or not case.first or facts.get("judged") == wish:
         return
-    from shadowbox.experiment import evaluation as judge
+    from shadowbox.experiment import evaluation
 
     assert case.store is not None
     case.say(f"{place}: judged by playing")
     log.write_facts(
         place,
-        facts | {"eval": judge.judge(place, case.store, case.game, card, seed), "judged": wish},
+        facts
+        | {
+            "eval": evaluation.evaluate_run(place, case.store, case.game, card, seed),
+            "judged": wish,
+        },
     )
 
 
-def _sweep(case: _Case) -> Finished:
+def _sweep(case: _Case) -> CardResult:
     """Every setting, each with all seeds; the best by the primary target stands for the card."""
     assert case.card.sweep is not None
-    found: list[Finished] = []
+    found: list[CardResult] = []
     began = time.monotonic()
-    chosen = sweep.chosen(case.card)
+    chosen = sweep.sweep_settings(case.card)
     for number, changes in enumerate(chosen):
         if case.card.sweep.wall is not None and time.monotonic() - began > case.card.sweep.wall:
             case.say(
                 f"the sweep's {case.card.sweep.wall:,.0f} s are over after {number} of {len(chosen)} settings"
             )
             break
-        name = sweep.name(changes)
+        name = sweep.setting_name(changes)
         case.say(f"setting {number + 1} of {len(chosen)}: {name}")
-        card = sweep.applied(case.card, changes)
+        card = sweep.apply_setting(case.card, changes)
         found.append(_setting(case, card, case.folder / name, changes))
-        if found[-1].verdict == verdict.UNFINISHED:
+        if found[-1].verdict == targets.UNFINISHED:
             break
     cost = results.total(each.cost for each in found)
     return replace(

@@ -11,21 +11,21 @@ from typing import Any
 from shadowbox.cards.card import SECTIONS, Card
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
-from shadowbox.learners.registry import Plan, way
+from shadowbox.learners.registry import RunSpec, learner_spec
 from shadowbox.train.config import Config
 
 Games = Callable[[str], Game]  # a game's record by name
-USUAL_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
+DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
 # settings that stand elsewhere
 CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on_oom"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """What a card's run is configured with."""
 
     config: Config
-    plan: Plan
+    plan: RunSpec
     origins: Mapping[str, tuple[Any, str]]  # train.lr -> (0.001, "default")
 
     @property
@@ -43,21 +43,21 @@ class Settings:
         }
 
 
-def settle(
+def resolve_settings(
     card: Card, game: Game, seed: int | None = None, changed: Mapping[str, Any] | None = None
-) -> Settings:
+) -> RunSettings:
     """The settings of one seed's run. `changed`: names that came from --set."""
-    for problem in problems(card, game):
+    for problem in setting_problems(card, game):
         raise UsageError(f"{problem[0]}: {problem[1]}")
-    parts = split(card.settings)
-    plan = Plan(game, card.preset, parts["model"], parts["learner"])
+    parts = split_sections(card.settings)
+    plan = RunSpec(game, card.preset, parts["model"], parts["learner"])
     config = Config.of(
         _training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed)
     )
-    return Settings(config, plan, dict(_origins(card, config, plan, parts, set(changed or ()))))
+    return RunSettings(config, plan, dict(_origins(card, config, plan, parts, set(changed or ()))))
 
 
-def split(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def split_sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """train.lr -> ["train"]["lr"]; what belongs nowhere is left out."""
     parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for name, value in settings.items():
@@ -67,7 +67,7 @@ def split(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return parts
 
 
-def problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]:
+def setting_problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]:
     """Name and complaint of each setting that cannot be."""
     for name in card.settings:
         section, _, rest = name.partition(".")
@@ -75,13 +75,13 @@ def problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]:
             yield name, f"'{name}' is no setting: {', '.join(f'{each}.NAME' for each in SECTIONS)}"
         elif section == "train" and rest in CARD_SAYS:
             yield name, f"say it as {CARD_SAYS[rest]}"
-    parts = split(card.settings)
+    parts = split_sections(card.settings)
     yield from _problems_of_training(card, parts["train"])
     try:
-        chosen = way(card.learner)
+        chosen = learner_spec(card.learner)
     except UsageError:
         return
-    known = {"learner": chosen.usual, "model": chosen.presets().get(card.preset, {})}
+    known = {"learner": chosen.defaults, "model": chosen.presets().get(card.preset, {})}
     for section, names in known.items():
         if section == "model" and not names:
             continue  # the preset is unknown, which is said elsewhere
@@ -113,7 +113,11 @@ def _problems_of_training(card: Card, given: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _training(card: Card, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    values = {**({} if {"steps", "epochs"} & set(given) else USUAL_TRAINING), **given, "seed": seed}
+    values = {
+        **({} if {"steps", "epochs"} & set(given) else DEFAULT_TRAINING),
+        **given,
+        "seed": seed,
+    }
     oom = card.on_oom
     if oom.retries is not None or oom.batch is not None:
         batch = values.get("batch", Config(steps=1).batch)
@@ -128,11 +132,11 @@ def _training(card: Card, given: Mapping[str, Any], seed: int) -> dict[str, Any]
 def _origins(
     card: Card,
     config: Config,
-    plan: Plan,
+    plan: RunSpec,
     parts: Mapping[str, Mapping[str, Any]],
     changed: set[str],
 ) -> Iterator[tuple[str, tuple[Any, str]]]:
-    chosen = way(card.learner)
+    chosen = learner_spec(card.learner)
     usual = Config(steps=1).to_json()
     for name, value in config.to_json().items():
         said = (
@@ -144,7 +148,7 @@ def _origins(
         yield f"train.{name}", (value, "--set" if f"train.{name}" in changed else origin)
     for section, base, origin in (
         ("model", chosen.presets()[card.preset], "preset"),
-        ("learner", chosen.usual, "default"),
+        ("learner", chosen.defaults, "default"),
     ):
         for name, value in {**base, **parts[section]}.items():
             where = "card" if name in parts[section] else origin

@@ -12,15 +12,15 @@ import numpy as np
 from pydantic import ValidationError
 
 from shadowbox.cards import card as cards
-from shadowbox.cards.card import Card, Eval
+from shadowbox.cards.card import Card, EvalSection
 from shadowbox.core.game import Game
 from shadowbox.experiment import settings
-from shadowbox.learners.registry import way
+from shadowbox.learners.registry import learner_spec
 
 LONGEST_NAME = 100
 
 
-def problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
+def sweep_problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
     """Part of the sweep and complaint."""
     assert card.sweep is not None
     if sum(map(bool, (card.sweep.cases, card.sweep.grid, card.sweep.random))) != 1:
@@ -46,25 +46,25 @@ def problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
         yield "grid", f"these are {count:,} settings, at most {cards.MOST_SETTINGS:,} are run"
         return
     said: set[tuple[str, str]] = set()
-    names = [name(changes) for changes in chosen(card)]
+    names = [setting_name(changes) for changes in sweep_settings(card)]
     if len(set(names)) < len(names):
         yield part, "two settings have the same name, and would be the same run"
-    for changes in chosen(card):
+    for changes in sweep_settings(card):
         try:
-            swept = applied(card, changes)
+            swept = apply_setting(card, changes)
         except ValidationError as error:
             yield part, f"{error.errors()[0]['loc'][-1]}: {error.errors()[0]['msg']}"
             return
-        if swept.preset not in way(swept.learner).presets():
+        if swept.preset not in learner_spec(swept.learner).presets():
             yield part, f"{swept.learner} has no preset '{swept.preset}'"
             return
-        for complaint in settings.problems(swept, game):
+        for complaint in settings.setting_problems(swept, game):
             if complaint not in said:
                 said.add(complaint)
                 yield part, f"{complaint[0]}: {complaint[1]}"
 
 
-def chosen(card: Card) -> list[dict[str, Any]]:
+def sweep_settings(card: Card) -> list[dict[str, Any]]:
     """The settings, in the order in which they run; drawn ones depend on the sweep's seed alone."""
     assert card.sweep is not None
     if card.sweep.cases:
@@ -82,7 +82,7 @@ def chosen(card: Card) -> list[dict[str, Any]]:
     ]
 
 
-def applied(card: Card, changes: Mapping[str, Any]) -> Card:
+def apply_setting(card: Card, changes: Mapping[str, Any]) -> Card:
     """The card with one setting."""
     own = {key: value for key, value in changes.items() if key in ("preset", "learner")}
     judged = {
@@ -96,13 +96,13 @@ def applied(card: Card, changes: Mapping[str, Any]) -> Card:
         if key not in (*own, "name") and not key.startswith("eval.")
     }
     if judged:
-        own["eval"] = Eval.model_validate(
+        own["eval"] = EvalSection.model_validate(
             {**(card.eval.model_dump() if card.eval else {}), **judged}
         )
     return card.model_copy(update={**own, "set": {**card.settings, **rest}, "sweep": None})
 
 
-def name(changes: Mapping[str, Any]) -> str:
+def setting_name(changes: Mapping[str, Any]) -> str:
     """A folder's name for a setting."""
     words = str(
         changes.get("name")

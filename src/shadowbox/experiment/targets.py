@@ -10,7 +10,7 @@ from typing import Any
 from shadowbox.cards.card import Card, Target
 from shadowbox.cards.rules.conditions import COMPARISONS
 from shadowbox.core.stats import Interval, mean_interval
-from shadowbox.experiment.evaluation import limits
+from shadowbox.experiment.evaluation import metric_limits
 from shadowbox.train.runs import Run
 
 PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = (
@@ -25,7 +25,7 @@ EXIT_KILLED = 75  # of a run that its card ended or paused
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TargetResult:
     """A target and what was reached."""
 
     target: Target
@@ -66,7 +66,7 @@ class Outcome:
         }
 
 
-def state(run: Run) -> str:
+def verdict_of(run: Run) -> str:
     """How one seed's run stands: finished, killed, paused or unfinished."""
     status = str(run.facts.get("status"))
     if status in ("finished", "early stop"):
@@ -76,9 +76,9 @@ def state(run: Run) -> str:
     return PAUSED if status == "stopped" and run.facts.get("reason") else UNFINISHED
 
 
-def judge(card: Card, runs: Sequence[Run]) -> tuple[str, list[Outcome]]:
+def check_targets(card: Card, runs: Sequence[Run]) -> tuple[str, list[TargetResult]]:
     """The card's verdict, and that of each target."""
-    states = [state(run) for run in runs]
+    states = [verdict_of(run) for run in runs]
     for grave in (KILLED, PAUSED, UNFINISHED):
         if grave in states or (grave == UNFINISHED and len(runs) < len(card.seeds)):
             whole = grave
@@ -97,7 +97,7 @@ def judge(card: Card, runs: Sequence[Run]) -> tuple[str, list[Outcome]]:
     return PASSED if all(outcome.verdict == PASSED for outcome in decide) else MISSED, outcomes
 
 
-def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str) -> Outcome:
+def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str) -> TargetResult:
     values = [found.get(target.metric) for found in figures]
     known = [value for value in values if value is not None and math.isfinite(value)]
     wanted = (
@@ -112,7 +112,7 @@ def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str)
     else:
         verdict = PASSED if COMPARISONS[target.op](sum(known) / len(known), wanted) else MISSED
     value, low, high = _interval(target.metric, known, figures)
-    return Outcome(
+    return TargetResult(
         target, value, low, high, verdict, wanted, _baselines(target.metric, figures), tuple(values)
     )
 
@@ -124,7 +124,7 @@ def _interval(
     if not known:
         return None, None, None
     if len(known) > 1:
-        found, (least, most) = mean_interval(known), limits(metric)
+        found, (least, most) = mean_interval(known), metric_limits(metric)
         return Interval(found.value, max(found.low, least), min(found.high, most))
     low, high = (figures[0].get(f"{metric}.{end}") for end in ("low", "high"))
     return known[0], low, high  # type: ignore[return-value]

@@ -16,7 +16,7 @@ from shadowbox.cards.file import CardFile
 from shadowbox.cards.rules.conditions import COMPARISONS
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import results, settings
-from shadowbox.train import runs as prior
+from shadowbox.train import runs
 from shadowbox.train.config import Config
 
 FOLDER = Path("cards")
@@ -42,7 +42,7 @@ def blank(name: str, game: str) -> dict[str, Any]:
         "question": "what is not known yet?",
         "prediction": "what do you expect, and why?",
         "game": game,
-        "learner": "imitate",
+        "learner": "imitation",
         "preset": "tiny",
         "set": {"train": {"steps": 300, "batch": 32, "validate_every": 100}},
         "data": {
@@ -64,14 +64,14 @@ def blank(name: str, game: str) -> dict[str, Any]:
 
 def from_run(name: str, where: str) -> dict[str, Any]:
     """A head with a run's settings, that run being the baseline."""
-    run = prior.find(where)
+    run = runs.find_run(where)
     if run is None:
         raise UsageError(f"there is no run {where}: give a folder such as runs/NAME")
     facts = run.facts
     if not facts.get("settings") and not facts.get("config"):
         raise UsageError(f"{run.path} does not say what it was configured with")
     head = blank(name, str(facts.get("game")))
-    head |= {"learner": facts.get("learner", "imitate"), "preset": facts.get("preset", "tiny")}
+    head |= {"learner": facts.get("learner", "imitation"), "preset": facts.get("preset", "tiny")}
     head["goal"] = f"what follows after {run.path}"
     head["set"] = _own_settings(run)
     known = {
@@ -118,7 +118,7 @@ def ablations(
 
 def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
     """The head of the card that made a run, with what its warnings proposed, the run being parent in spirit and baseline."""
-    run = prior.find(where)
+    run = runs.find_run(where)
     if run is None:
         raise UsageError(f"there is no run {where}")
     proposals: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
         )
     old = folder / f"{run.facts.get('card')}.md"
     if old.exists():
-        _, known = cards.must_read(old)
+        _, known = cards.require_card(old)
         head = known.model_dump(by_alias=True, exclude_defaults=True) | {"card": 1}
         head["baseline"] = {"run": str(run.path)}
         head["targets"] = [_beyond(target, run.figures()) for target in head["targets"]]
@@ -157,10 +157,10 @@ def write(head: Mapping[str, Any], folder: Path = FOLDER) -> CardFile:
     return file
 
 
-def with_prior(file: CardFile, card: Card, settled: settings.Settings) -> CardFile:
+def with_prior(file: CardFile, card: Card, settled: settings.RunSettings) -> CardFile:
     """The card with a table of comparable runs on this disk: their figures, and what is set otherwise here."""
     mine = {name: value for name, (value, _) in settled.origins.items()}
-    found = prior.comparable(card, mine)
+    found = runs.comparable(card, mine)
     if not found:
         return file
     metrics = list(dict.fromkeys(target.metric for target in card.targets)) or ["val/loss"]
@@ -187,7 +187,7 @@ def _beyond(target: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str
     return {**target, "op": target["op"][0], "value": reached}
 
 
-def _own_settings(run: prior.Run) -> dict[str, Any]:
+def _own_settings(run: runs.Run) -> dict[str, Any]:
     """What a run set that is not usual."""
     said = run.facts.get("settings")
     if said:

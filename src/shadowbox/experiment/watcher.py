@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shadowbox.cards.rules.guard import Firing, Guard, Rule
-from shadowbox.experiment.prices import Prices
+from shadowbox.cards.rules.monitor import Firing, Rule, RuleMonitor
+from shadowbox.experiment.prices import PriceTable
 from shadowbox.train import log
-from shadowbox.train.observer import GO_ON, Decision, Progress, stronger
+from shadowbox.train.observer import CONTINUE, ObserverDecision, TrainProgress, stronger
 
 
 @dataclass
@@ -22,25 +22,25 @@ class Watcher:
     wall: float | None = None  # seconds that all runs of the card may take together
     usd: float | None = None
     machine: str = "local"
-    table: Prices | None = None
+    table: PriceTable | None = None
     timeout: float | None = None  # seconds that one run may take, until it is paused
     before_s: float = 0.0  # seconds that the card's other runs have taken
-    guard: Guard | None = field(default=None, init=False)
+    guard: RuleMonitor | None = field(default=None, init=False)
 
-    def __call__(self, progress: Progress) -> Decision:
+    def __call__(self, progress: TrainProgress) -> ObserverDecision:
         """Go on, pause or stop."""
         if self.guard is None:
-            self.guard = Guard(self.rules, progress.total, self.per_epoch)
+            self.guard = RuleMonitor(self.rules, progress.total, self.per_epoch)
             # the last one is this line
             self.guard.replay(log.read_lines(self.run / log.METRICS)[:-1])
         decision = self._budget(progress)
         for firing in self.guard.see(progress.kind, progress.step, progress.metrics):
             self._note(progress, firing)
             if firing.rule.action != "warn":
-                decision = stronger(decision, Decision(firing.rule.action, firing.text))
+                decision = stronger(decision, ObserverDecision(firing.rule.action, firing.text))
         return decision
 
-    def _note(self, progress: Progress, firing: Firing) -> None:
+    def _note(self, progress: TrainProgress, firing: Firing) -> None:
         words = f"step {firing.step:,}: {firing.rule.action}: {firing.text}"
         if firing.rule.proposes:
             words += "; it proposes " + ", ".join(
@@ -56,21 +56,23 @@ class Watcher:
             set=proposes,
         )
 
-    def _budget(self, progress: Progress) -> Decision:
+    def _budget(self, progress: TrainProgress) -> ObserverDecision:
         spent = self.before_s + progress.wall_s
         if self.wall is not None and spent > self.wall:
-            return Decision("stop", f"budget: {spent:,.0f} s of {self.wall:,.0f} s are spent")
+            return ObserverDecision(
+                "stop", f"budget: {spent:,.0f} s of {self.wall:,.0f} s are spent"
+            )
         if (
             self.usd is not None
             and self.table is not None
             and (cost := self.table.cost(self.machine, spent)) > self.usd
         ):
-            return Decision(
+            return ObserverDecision(
                 "stop",
                 f"budget: {cost:.2f} of {self.usd:.2f} US dollars are spent ({self.machine})",
             )
         if self.timeout is not None and progress.wall_s > self.timeout:
-            return Decision(
+            return ObserverDecision(
                 "pause", f"timeout: {progress.wall_s:,.0f} s of {self.timeout:,.0f} s are over"
             )
-        return GO_ON
+        return CONTINUE

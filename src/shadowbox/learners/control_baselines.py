@@ -18,8 +18,13 @@ from shadowbox.core import baselines
 from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
 from shadowbox.core.view import from_seat
 from shadowbox.data.store import Store
-from shadowbox.model.codec import Values
-from shadowbox.model.distributions import Codebook, Flags, Part, Regression
+from shadowbox.model.codec import ControlValues
+from shadowbox.model.distributions import (
+    CodebookDistribution,
+    ControlDistribution,
+    FlagDistribution,
+    RegressionDistribution,
+)
 
 MOST_ROWS = 1 << 18  # of the training side that they are fitted on
 MOST_SITUATIONS = 1 << 16
@@ -27,7 +32,7 @@ MOST_PAIRS = 1 << 20  # of points, before and now, that are counted each
 
 
 @dataclass(frozen=True)
-class Pressed:
+class _PressedControls:
     """Controls as values [rows, V] of a sample of decisions: of the frame before, and of this one; which were recorded."""
 
     before: Array
@@ -35,9 +40,13 @@ class Pressed:
     recorded: Array
 
 
-def pressed(
-    store: Store, episodes: Array, seats: Sequence[int], values: Values, most: int = MOST_ROWS
-) -> Pressed:
+def count_pressed(
+    store: Store,
+    episodes: Array,
+    seats: Sequence[int],
+    values: ControlValues,
+    most: int = MOST_ROWS,
+) -> _PressedControls:
     """What the players in these seats pressed, out of episodes that are evenly spread, up to about `most` rows."""
     schema = store.schema
     each = max(1.0, float(store.lengths[episodes].mean())) * len(seats) if len(episodes) else 1.0
@@ -61,22 +70,27 @@ def pressed(
         for rows in (slice(0, -1), slice(1, None))
     )
     kept = [np.repeat(recorded[None], max(0, len(found) - 1), axis=0) for found, recorded in parts]
-    return Pressed(before, now, np.concatenate([empty.astype(bool), *kept]))
+    return _PressedControls(before, now, np.concatenate([empty.astype(bool), *kept]))
 
 
-class Floors:
+class ControlBaselines:
     """Baselines of a policy, fitted on what was pressed on the training side."""
 
-    def __init__(self, values: Values, parts: Sequence[Part], found: Pressed) -> None:
+    def __init__(
+        self, values: ControlValues, parts: Sequence[ControlDistribution], found: _PressedControls
+    ) -> None:
         self.values, self.parts = values, tuple(parts)
         self.table = _look_up(values.schema, values, found)
-        self.names = ("hold", "never_press", *(("look_up",) if self.table else ()))
+        self.names = ("copy_last", "never_press", *(("look_up",) if self.table else ()))
         self._counted = [_count(part, found) for part in parts]
 
     def guesses(self, before: Tensor) -> dict[str, Tensor]:
         """Each baseline's guess at the controls, given those of the last frame: [..., V]."""
         values = before.cpu().numpy()
-        guessed = {"hold": baselines.hold(values), "never_press": baselines.never_press(values)}
+        guessed = {
+            "copy_last": baselines.hold(values),
+            "never_press": baselines.never_press(values),
+        }
         if self.table:
             columns = _as_columns(self.values, values)
             parts = [
@@ -91,12 +105,12 @@ class Floors:
             for name, guess in guessed.items()
         }
 
-    def costs(self, before: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def nll(self, before: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Nats of each part for `hold` (as often as it usually stays) and `rate` (as often as it usually is): [..., P]."""
-        found: dict[str, list[Tensor]] = {"hold": [], "rate": []}
+        found: dict[str, list[Tensor]] = {"copy_last": [], "rate": []}
         for part, counted in zip(self.parts, self._counted, strict=True):
             last, now = before[..., list(part.at)], targets[..., list(part.at)]
-            for name, cost in counted.costs(last, now).items():
+            for name, cost in counted.nll(last, now).items():
                 found[name].append(cost)
         return {name: torch.stack(costs, -1) for name, costs in found.items()}
 
@@ -108,14 +122,14 @@ class Floors:
 class _Points:
     """How often each point follows each; `alone` [K] and `after` [K, K] are log-probabilities."""
 
-    part: Codebook
+    part: CodebookDistribution
     alone: Tensor
     after: Tensor
 
-    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+    def nll(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
         before, here = self.part.index(last), self.part.index(now)
         return {
-            "hold": -self.after.to(now.device)[before, here],
+            "copy_last": -self.after.to(now.device)[before, here],
             "rate": -self.alone.to(now.device)[here],
         }
 
@@ -127,11 +141,11 @@ class _Bits:
     alone: Tensor
     after: Tensor
 
-    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+    def nll(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
         which = torch.arange(len(self.alone), device=now.device)
         here = now.long()
         return {
-            "hold": -self.after.to(now.device)[which, last.long(), here].sum(-1),
+            "copy_last": -self.after.to(now.device)[which, last.long(), here].sum(-1),
             "rate": -self.alone.to(now.device)[which, here].sum(-1),
         }
 
@@ -144,24 +158,24 @@ class _Normal:
     spread: Tensor
     step: Tensor
 
-    def costs(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
+    def nll(self, last: Tensor, now: Tensor) -> dict[str, Tensor]:
         def cost(around: Tensor, spread: Tensor) -> Tensor:
             return (
                 ((now - around) / spread).square() / 2 + spread.log() + math.log(2 * math.pi) / 2
             ).sum(-1)
 
         mean, spread, step = (x.to(now.device) for x in (self.mean, self.spread, self.step))
-        return {"hold": cost(last, step), "rate": cost(mean, spread)}
+        return {"copy_last": cost(last, step), "rate": cost(mean, spread)}
 
 
-def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
+def _count(part: ControlDistribution, found: _PressedControls) -> _Points | _Bits | _Normal:
     at = list(part.at)
     rows = found.recorded[:, at].all(axis=1)
     before, now = (
         torch.from_numpy(np.ascontiguousarray(side[rows][:, at]))
         for side in (found.before, found.now)
     )
-    if isinstance(part, Codebook):
+    if isinstance(part, CodebookDistribution):
         k = part.size
         last, here = part.index(before), part.index(now)
         alone = torch.bincount(here, minlength=k).float() + 0.5
@@ -173,7 +187,7 @@ def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
         return _Points(
             part, (alone / alone.sum()).log(), (pairs / pairs.sum(1, keepdim=True)).log()
         )
-    if isinstance(part, Flags):
+    if isinstance(part, FlagDistribution):
         pairs = torch.stack(
             [
                 torch.bincount(a.long() * 2 + b.long(), minlength=4).view(2, 2)
@@ -188,7 +202,7 @@ def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
     many = max(1, len(now))
     mean = now.sum(0) / many
     # its likelihood has a fixed spread; so has its floor, or they would not compare
-    if isinstance(part, Regression):
+    if isinstance(part, RegressionDistribution):
         return _Normal(mean, part.spread, part.spread)
     spread, step = (
         (x.square().sum(0) / many).sqrt().clamp(min=1e-3) for x in (now - mean, now - before)
@@ -196,7 +210,9 @@ def _count(part: Part, found: Pressed) -> _Points | _Bits | _Normal:
     return _Normal(mean, spread, step)
 
 
-def _look_up(schema: Schema, values: Values, found: Pressed) -> baselines.LookupTable | None:
+def _look_up(
+    schema: Schema, values: ControlValues, found: _PressedControls
+) -> baselines.LookupTable | None:
     rows = found.recorded.all(axis=1)
     before, now = (_as_columns(values, side[rows]) for side in (found.before, found.now))
     by, situations = [], 1
@@ -210,7 +226,7 @@ def _look_up(schema: Schema, values: Values, found: Pressed) -> baselines.Lookup
     )
 
 
-def _as_columns(values: Values, array: Array) -> Columns:
+def _as_columns(values: ControlValues, array: Array) -> Columns:
     """Values [..., V] as columns [..., slots a player]; flags and choices are whole numbers."""
     parts = np.split(array, len(values.keys), axis=-1)
     return {key: part if isinstance(values.schema.columns[key].field, Real) else part.astype(np.int64)

@@ -15,7 +15,7 @@ from shadowbox.errors import UsageError
 from shadowbox.model.policy import Policy
 
 
-def _sides(store: Store, split: Split) -> dict[str, Array]:
+def split_episodes(store: Store, split: Split) -> dict[str, Array]:
     sides = {side: split.episodes(store, side) for side in ("train", "val")}
     for side, episodes in sides.items():
         if not len(episodes):
@@ -25,7 +25,7 @@ def _sides(store: Store, split: Split) -> dict[str, Array]:
     return sides
 
 
-def _by_episode(
+def episode_labels(
     store: Store, model: Policy, seats: Sequence[int], train: Array
 ) -> tuple[Array, Array, Array]:
     """By episode: terms that were recorded bool [E, N], whose decisions int64 [E, seats], how strong f32 [E, seats, 2].
@@ -43,10 +43,10 @@ def _by_episode(
     missing = ~recorded & recorded[train].any(axis=0)
     whose = np.zeros((len(store), len(seats)), np.int64)
     strength = np.zeros((len(store), len(seats), 2), np.float32)
-    number = {name: at + 1 for at, name in enumerate(model.design.players)}
+    number = {name: at + 1 for at, name in enumerate(model.config.players)}
     if model.style is not None:
         for episode in range(len(store)):
-            whose[episode] = [number.get(name, 0) for name in _names(store, episode, seats)]
+            whose[episode] = [number.get(name, 0) for name in player_names(store, episode, seats)]
             strengths = store.meta_of(episode).get("strength") or [None] * model.schema.players
             strength[episode] = [
                 (0.0, 0.0) if strengths[seat] is None else (strengths[seat], 1.0) for seat in seats
@@ -54,12 +54,12 @@ def _by_episode(
     return ~(missing @ model.head.members.numpy().T), whose, strength
 
 
-def _names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
+def player_names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
     names = store.meta_of(episode).get("players") or []
     return [str(names[seat]) if seat < len(names) else "" for seat in seats]
 
 
-def _ranges(schema: Schema, names: Sequence[str]) -> Tensor:
+def value_ranges(schema: Schema, names: Sequence[str]) -> Tensor:
     """The width of each value's range; 1 where it is no real, or has none."""
     fields = [schema.columns[name].field for name in names]
     wide = [

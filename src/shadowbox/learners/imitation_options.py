@@ -13,8 +13,8 @@ from shadowbox.model.codec import has_mirror
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lessons:
-    """What of the recordings is taught, and how."""
+class ImitationConfig:
+    """What of the recordings is options, and how."""
 
     seats: tuple[int, ...] = ()  # whose decisions are targets; empty: everybody's
     # every second segment with left and right exchanged, where the game has a mirror
@@ -22,58 +22,58 @@ class Lessons:
     # the policy is told whose decisions they are (the players' names in the metadata)
     by_player: bool = False
     # such as "player/stun=0": frames on which all of them hold for the own slot ...
-    actionable: tuple[str, ...] = ()
+    actionable_when: tuple[str, ...] = ()
     # ... count as 1, all others so much; it changes no conditional probability
-    elsewhere: float = 0.0
+    non_actionable_weight: float = 0.0
     # of the segments in which no control changes one of so many is kept, and counts so many times
     thin: float = 1.0
 
     @staticmethod
-    def of(values: Mapping[str, Any]) -> Lessons:
+    def of(values: Mapping[str, Any]) -> ImitationConfig:
         """From plain data; unknown names are refused."""
-        known = [field.name for field in dataclasses.fields(Lessons)]
+        known = [field.name for field in dataclasses.fields(ImitationConfig)]
         for name in values:
             if name not in known:
                 raise UsageError(f"imitation has no setting '{name}': {did_you_mean(name, known)}")
         given: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in values.items()
         }
-        return Lessons(**given)
+        return ImitationConfig(**given)
 
     def __post_init__(self) -> None:
-        if not (self.thin >= 1 and 0 <= self.elsewhere <= 1):
+        if not (self.thin >= 1 and 0 <= self.non_actionable_weight <= 1):
             raise UsageError(
-                f"imitation: thin is at least 1 and elsewhere 0 to 1, not {self.thin} and {self.elsewhere}"
+                f"imitation: thin is at least 1 and elsewhere 0 to 1, not {self.thin} and {self.non_actionable_weight}"
             )
 
 
-def must_be_possible(schema: Schema, lessons: Lessons) -> None:
+def require_possible(schema: Schema, config: ImitationConfig) -> None:
     """Refuse settings that mean nothing in this game."""
-    for seat in lessons.seats:
+    for seat in config.seats:
         if not isinstance(seat, int) or not 0 <= seat < schema.players:
             raise UsageError(
                 f"imitation: there is no seat {seat!r} in {schema.name}: seats are 0 .. {schema.players - 1}"
             )
-    if lessons.mirror and not has_mirror(schema):
+    if config.mirror and not has_mirror(schema):
         raise UsageError(
             f"imitation: {schema.name} declares no mirror, so there is nothing to exchange"
         )
-    for condition in lessons.actionable:
+    for condition in config.actionable_when:
         key, _, value = condition.partition("=")
         if key not in schema.state_keys or not value.isdecimal():
             raise UsageError(
-                f"imitation: actionable '{condition}' is no condition such as player/stun=0 on {schema.name}"
+                f"imitation: actionable_when '{condition}' is no condition such as player/stun=0 on {schema.name}"
             )
 
 
-def needed(schema: Schema, keys: Sequence[str], lessons: Lessons) -> tuple[str, ...]:
+def needed_columns(schema: Schema, keys: Sequence[str], config: ImitationConfig) -> tuple[str, ...]:
     """The columns to decode: those asked for, their modes and conditions, and what their mirror needs."""
     wanted = dict.fromkeys(keys)
-    wanted |= dict.fromkeys(condition.partition("=")[0] for condition in lessons.actionable)
+    wanted |= dict.fromkeys(condition.partition("=")[0] for condition in config.actionable_when)
     wanted |= dict.fromkeys(
         m.removeprefix("!") for key in schema.control_keys if (m := schema.columns[key].field.when)
     )
-    if lessons.mirror:
+    if config.mirror:
         for key in list(wanted):
             group, rule = schema.columns[key].group, schema.columns[key].field.mirror
             wanted |= dict.fromkeys(

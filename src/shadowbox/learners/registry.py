@@ -19,7 +19,7 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 
 
-class Grade(NamedTuple):
+class MetricInfo(NamedTuple):
     """What is known of a metric beforehand: which way is better, its bounds, and the baselines it is printed beside."""
 
     better: str = ""  # low, high, or nothing where neither is
@@ -29,18 +29,18 @@ class Grade(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outline:
+class ModelSummary:
     """A model and its learner without weights and data."""
 
     arguments: Mapping[str, Any]
     parameters: int
-    metrics: Mapping[str, Grade]  # as in val/onset_f1
+    metrics: Mapping[str, MetricInfo]  # as in val/onset_f1
     # the count; without the data some heads do not know yet how many answers they have
     exact: bool = True
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunSpec:
     """Everything that decides what a run learns, but the loop's own settings."""
 
     game: Game
@@ -49,63 +49,70 @@ class Plan:
     learner: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Way(Protocol):
+class LearnerSpec(Protocol):
     """A way of learning."""
 
     @property
-    def usual(self) -> Mapping[str, Any]: ...  # noqa: D102  settings of the learner
+    def defaults(self) -> Mapping[str, Any]: ...  # noqa: D102  settings of the learner
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]: ...  # noqa: D102
 
-    def outline(  # noqa: D102
-        self, schema: Schema, plan: Plan, store: Store | None = None, split: Split | None = None
-    ) -> Outline: ...
+    def summarize(  # noqa: D102
+        self, schema: Schema, plan: RunSpec, store: Store | None = None, split: Split | None = None
+    ) -> ModelSummary: ...
 
-    def count(self, store: Store, plan: Plan, split: Split, batch: int) -> dict[str, int]: ...  # noqa: D102
+    def count(self, store: Store, plan: RunSpec, split: Split, batch: int) -> dict[str, int]: ...  # noqa: D102
 
-    def prepare(self, store: Store, plan: Plan, split: Split, config: Any, **more: Any) -> Any: ...  # noqa: D102
+    def prepare(
+        self, store: Store, plan: RunSpec, split: Split, config: Any, **more: Any
+    ) -> Any: ...  # noqa: D102
 
 
-class Imitation:
+class ImitationSpec:
     """A policy learns what the players of a store pressed."""
 
     @property
-    def usual(self) -> Mapping[str, Any]:  # noqa: D102
-        from shadowbox.learners.imitation_options import Lessons
+    def defaults(self) -> Mapping[str, Any]:  # noqa: D102
+        from shadowbox.learners.imitation_options import ImitationConfig
 
-        return {"length": 64, "encoding": "default", **asdict(Lessons())}
+        return {"length": 64, "encoding": "default", **asdict(ImitationConfig())}
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
-        from shadowbox.model.design import PRESETS, Design
+        from shadowbox.model.design import PRESETS, PolicyConfig
 
-        return {name: {**asdict(Design()), **changes} for name, changes in PRESETS.items()}
+        return {name: {**PolicyConfig().flat(), **changes} for name, changes in PRESETS.items()}
 
-    def outline(  # noqa: D102
-        self, schema: Schema, plan: Plan, store: Store | None = None, split: Split | None = None
-    ) -> Outline:
+    def summarize(  # noqa: D102
+        self, schema: Schema, plan: RunSpec, store: Store | None = None, split: Split | None = None
+    ) -> ModelSummary:
         import torch
 
-        from shadowbox.learners.imitation import declared, outfit
+        from shadowbox.learners.imitation import declare_metrics, policy_arguments
         from shadowbox.model import policy
         from shadowbox.train.schedule import count
 
-        arguments = outfit(
+        arguments = policy_arguments(
             schema,
             plan.preset,
             store,
             split,
-            lessons=self._lessons(plan),
+            imitation=self._imitation(plan),
             **self._shown(plan),
             **plan.model,
         )
         with torch.device("meta"):
-            model = policy.build(schema, arguments, encoding=self._shown(plan).get("encoding"))
-        exact = store is not None or model.design.head != "chain"
-        return Outline(
-            arguments, count(model.parameters()), _grades(declared(model.head, model.values)), exact
+            model = policy.build_policy(
+                schema, arguments, encoding=self._shown(plan).get("encoding")
+            )
+        exact = store is not None or model.config.head.head != "chain"
+        return ModelSummary(
+            arguments,
+            count(model.parameters()),
+            _metric_info(declare_metrics(model.head, model.values)),
+            exact,
         )
 
-    def count(self, store: Store, plan: Plan, split: Split, batch: int) -> dict[str, int]:  # noqa: D102
+    def count(self, store: Store, plan: RunSpec, split: Split, batch: int) -> dict[str, int]:  # noqa: D102
         from shadowbox.data.sample import Segments
 
         sides = {side: split.episodes(store, side) for side in ("train", "val")}
@@ -120,21 +127,21 @@ class Imitation:
             found["batches_per_epoch"] = segments.batches_in(0)
         return found
 
-    def prepare(self, store: Store, plan: Plan, split: Split, config: Any, **more: Any) -> Any:  # noqa: D102
+    def prepare(self, store: Store, plan: RunSpec, split: Split, config: Any, **more: Any) -> Any:  # noqa: D102
         from shadowbox.learners.imitation import prepare
 
         learner = {
             "length": self._length(plan),
-            "lessons": self._lessons(plan),
+            "imitation": self._imitation(plan),
             **self._shown(plan),
         }
         return prepare(
             store, config, preset=plan.preset, split=split, **learner, **plan.model, **more
         )
 
-    def _shown(self, plan: Plan) -> dict[str, Any]:
+    def _shown(self, plan: RunSpec) -> dict[str, Any]:
         """What the policy sees: columns by name, or columns that are made of them."""
-        name = plan.learner.get("encoding", self.usual["encoding"])
+        name = plan.learner.get("encoding", self.defaults["encoding"])
         if name == "default" and name not in plan.game.encodings:
             return {}
         if name not in plan.game.encodings:
@@ -142,43 +149,45 @@ class Imitation:
                 f"{plan.game.name} has no encoding '{name}': {did_you_mean(name, plan.game.encodings)}"
             )
         found = plan.game.encodings[name]
-        return {"sees": found} if isinstance(found, tuple) else {"encoding": found}
+        return {"input_columns": found} if isinstance(found, tuple) else {"encoding": found}
 
-    def _lessons(self, plan: Plan) -> dict[str, Any]:
+    def _imitation(self, plan: RunSpec) -> dict[str, Any]:
         return {
             name: value
             for name, value in plan.learner.items()
             if name not in ("length", "encoding")
         }
 
-    def _length(self, plan: Plan) -> int:
-        return int(plan.learner.get("length", self.usual["length"]))
+    def _length(self, plan: RunSpec) -> int:
+        return int(plan.learner.get("length", self.defaults["length"]))
 
 
-def _grades(said: Any) -> dict[str, Grade]:
+def _metric_info(said: Any) -> dict[str, MetricInfo]:
     """Every metric that a run logs, by its full name."""
     anything = (-math.inf, math.inf)
     names = ("loss", *said.losses, *said.metrics)
-    grades = {
-        f"train/{name}": Grade(said.better.get(name, ""), *said.limits.get(name, anything))
+    metric_info = {
+        f"train/{name}": MetricInfo(said.better.get(name, ""), *said.limits.get(name, anything))
         for name in names
     }
-    grades |= {
-        f"train/{name}": Grade("", 0.0) for name in ("norm", "lr", "examples_per_s", "skipped")
+    metric_info |= {
+        f"train/{name}": MetricInfo("", 0.0) for name in ("norm", "lr", "examples_per_s", "skipped")
     }
     for name, baselines in said.scores.items():
         limit, better = said.limits.get(name, anything), said.better[name]
-        grade = Grade(better, limit[0], limit[1], baselines)
-        grades |= {f"val/{name}": grade, f"val/{name}.low": grade, f"val/{name}.high": grade}
-        grades |= {f"val/{name}/{baseline}": Grade(better, *limit) for baseline in baselines}
-    return grades
+        grade = MetricInfo(better, limit[0], limit[1], baselines)
+        metric_info |= {f"val/{name}": grade, f"val/{name}.low": grade, f"val/{name}.high": grade}
+        metric_info |= {
+            f"val/{name}/{baseline}": MetricInfo(better, *limit) for baseline in baselines
+        }
+    return metric_info
 
 
-WAYS: Mapping[str, Way] = {"imitate": Imitation()}
+LEARNERS: Mapping[str, LearnerSpec] = {"imitation": ImitationSpec()}
 
 
-def way(name: str) -> Way:
+def learner_spec(name: str) -> LearnerSpec:
     """The way of learning of that name."""
-    if name not in WAYS:
-        raise UsageError(f"there is no learner '{name}': {did_you_mean(name, WAYS)}")
-    return WAYS[name]
+    if name not in LEARNERS:
+        raise UsageError(f"there is no learner '{name}': {did_you_mean(name, LEARNERS)}")
+    return LEARNERS[name]

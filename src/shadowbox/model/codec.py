@@ -16,9 +16,10 @@ from shadowbox.core.encoding import CONTROLS, Encoding
 from shadowbox.core.schema import Array, Block, Choice, Column, Flag, Real, Schema
 from shadowbox.core.view import seat_order
 from shadowbox.errors import SchemaError, UsageError, did_you_mean
-from shadowbox.model.relative_positions import Distances
+from shadowbox.model.relative_positions import RelativePositions
 
 # values of a choice; a larger one names something (a seed), and nothing is learned from a name
+View = Mapping[str, Tensor]  # columns [B, T, slots] by key, own slot first
 MOST_EMBEDDED = 1 << 16
 
 STORED = {
@@ -137,7 +138,7 @@ def has_mirror(schema: Schema) -> bool:
 # ---- what goes in ----------------------------------------------------------------------------------------------
 
 
-class Embed(nn.Module):
+class ColumnEmbedding(nn.Module):
     """Columns [..., slots] -> features [..., width]: reals times their scale, flags as 0 and 1, choices out of tables.
 
     With `distances`, also how far everything is from the own slot (`model/relative_positions.py`).
@@ -149,7 +150,9 @@ class Embed(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, schema: Schema, keys: Iterable[str], *, distances: bool = False) -> None:
+    def __init__(
+        self, schema: Schema, keys: Iterable[str], *, relative_positions: bool = False
+    ) -> None:
         super().__init__()
         chosen = [schema.columns[key] for key in keys]
         self.reals = [column.key for column in chosen if isinstance(column.field, Real)]
@@ -167,8 +170,8 @@ class Embed(nn.Module):
             self.tables[str(width)] = nn.Embedding(int(ends[-1]), width)
             self.register_buffer(f"first_{width}", torch.from_numpy(first), persistent=False)
         self._slots = {column.key: column.slots for column in chosen}
-        found = Distances(schema, self.reals, self.flags)
-        self.distances = found if distances and found.width else None
+        found = RelativePositions(schema, self.reals, self.flags)
+        self.distances = found if relative_positions and found.width else None
         self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (
             found.width if self.distances else 0
         )
@@ -213,8 +216,8 @@ class Embed(nn.Module):
         ]
 
 
-class Encoded(nn.Module):
-    """A named encoding [..., floats], [..., ints] with its categories embedded: the same interface as `Embed`.
+class EncodingEmbedding(nn.Module):
+    """A named encoding [..., floats], [..., ints] with its categories embedded: the same interface as `ColumnEmbedding`.
 
     A category has one table for all players, as wide as it declares.
     """
@@ -276,7 +279,7 @@ def embedded_width(column: Column) -> int:
     return column.field.embed or min(16, -(-column.field.n // 2))
 
 
-def visible(schema: Schema) -> tuple[str, ...]:
+def visible_columns(schema: Schema) -> tuple[str, ...]:
     """The columns that a model can see: all but choices too large to embed."""
     return tuple(
         k
@@ -288,7 +291,7 @@ def visible(schema: Schema) -> tuple[str, ...]:
 # ---- controls as numbers ---------------------------------------------------------------------------------------
 
 
-class Values:
+class ControlValues:
     """The own controls of a frame as V numbers: reals, then flags, then choices, each with the slots of one player.
 
     `names` says which column each is. `answers` chooses some of the controls; all others stay

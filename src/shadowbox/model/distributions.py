@@ -3,7 +3,7 @@
 A part is a distribution over some values of a frame, read from `width` numbers that a head gave.
 Values and those of the frame before are floats [..., v]; costs and likelihoods are in nats.
 Sampling takes uniform numbers [..., draws] and no generator, so that a match is the same alone and
-among a thousand. `Options` bend a loss; `log_prob`, `sample` and all else describe the distribution
+among a thousand. `LossOptions` bend a loss; `log_prob`, `sample` and all else describe the distribution
 with what can be undone undone.
 """
 
@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.model.loss_options import PLAIN, SMALLEST, Options
+from shadowbox.model.loss_options import PLAIN, SMALLEST, LossOptions
 
 LOOKED_UP = 16  # values whose nearest point is looked up in a table; of more it is searched
 CELLS = {1: 4096, 2: 128}  # of the table along each value; flags and more values have 2
 
 
-class Part(nn.Module):
+class ControlDistribution(nn.Module):
     """A distribution over some values. `names` are the terms of its cost; they add up to it."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Part(nn.Module):
         self.name, self.keys, self.at = name, tuple(keys), tuple(at)
         self.width, self.draws, self.names = width, draws, tuple(names or keys)
 
-    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
+    def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
         """What training makes smaller: [..., width], [..., v], [..., v] -> [..., names]."""
         raise NotImplementedError
 
@@ -60,11 +60,11 @@ class Part(nn.Module):
         """Expected values [..., v]: of a flag, its probability."""
         raise NotImplementedError
 
-    def likely(self, output: Tensor, previous: Tensor) -> Tensor:
+    def mode(self, output: Tensor, previous: Tensor) -> Tensor:
         """The most likely values [..., v]; for measuring, not for playing."""
         raise NotImplementedError
 
-    def anything(self, lead: Sequence[int]) -> Tensor:
+    def sample_uniform(self, lead: Sequence[int]) -> Tensor:
         """Values [*lead, v] drawn evenly from all that there are."""
         raise NotImplementedError
 
@@ -77,50 +77,54 @@ class Part(nn.Module):
         raise NotImplementedError
 
 
-class Flags(Part):
+class FlagDistribution(ControlDistribution):
     """Each flag pressed or not, independently: one logit a value."""
 
     def __init__(
-        self, keys: Sequence[str], at: Sequence[int], options: Options = PLAIN, scale: float = 1.0
+        self,
+        keys: Sequence[str],
+        at: Sequence[int],
+        options: LossOptions = PLAIN,
+        scale: float = 1.0,
     ) -> None:
         """`scale` of the cost; a mean over flags has 1 / their number."""
         super().__init__("flags", keys, at, width=len(keys), draws=len(keys))
         self.options, self.scale = options, scale
 
-    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.options.cost(output, values) * self.scale
+    def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.options.loss_of(output, values) * self.scale
 
     def log_prob(  # noqa: D102
         self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        logit = self.options.undone(output) / temperature
+        logit = self.options.unbiased_logits(output) / temperature
         return -functional.binary_cross_entropy_with_logits(logit, values, reduction="none").sum(-1)
 
     def sample(  # noqa: D102
         self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        return (noise < torch.sigmoid(self.options.undone(output) / temperature)).float()
+        return (noise < torch.sigmoid(self.options.unbiased_logits(output) / temperature)).float()
 
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
-        return torch.sigmoid(self.options.undone(output) / temperature)
+        return torch.sigmoid(self.options.unbiased_logits(output) / temperature)
 
-    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return (self.options.undone(output) > 0).float()
+    def mode(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return (self.options.unbiased_logits(output) > 0).float()
 
-    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+    def sample_uniform(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
         return torch.rand(*lead, len(self.keys)).round()
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        logit = self.options.undone(output)
+        logit = self.options.unbiased_logits(output)
         return _events(logit, torch.sigmoid(logit)).sum(-1)
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        logit = self.options.undone(output)
+        logit = self.options.unbiased_logits(output)
         p = torch.sigmoid(logit)
-        return (_events(self.options.undone(other), p) - _events(logit, p)).sum(-1)
+        return (_events(self.options.unbiased_logits(other), p) - _events(logit, p)).sum(-1)
 
 
-class Regression(Part):
+class RegressionDistribution(ControlDistribution):
     """One number a value: its mean, in units of the field's scale. What is sampled is the mean, as the originals do.
 
     With `span` the output is squashed into that range and errors are shares of it. The likelihood
@@ -146,7 +150,7 @@ class Regression(Part):
         self.register_buffer("low", torch.tensor(low), persistent=False)
         self.register_buffer("spread", torch.tensor(high) - torch.tensor(low), persistent=False)
 
-    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+    def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return ((values - self.low) / self.spread - self._share(output)).square() * self.weight
 
     def log_prob(  # noqa: D102
@@ -164,10 +168,10 @@ class Regression(Part):
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
         return self.low + self._share(output) * self.spread
 
-    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+    def mode(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.mean(output, previous)
 
-    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+    def sample_uniform(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
         return self.low + torch.rand(*lead, len(self.keys), device=self.low.device) * self.spread
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
@@ -181,7 +185,7 @@ class Regression(Part):
         return torch.sigmoid(output) if self.squashed else output
 
 
-class Mixture(Part):
+class MixtureDistribution(ControlDistribution):
     """A mixture of `many` normal distributions for each value: weights, means and spreads, in units of the field's scale."""
 
     scale: Tensor
@@ -193,7 +197,7 @@ class Mixture(Part):
         self.many = many
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
 
-    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+    def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return -self._each(output, values, 1.0)
 
     def log_prob(  # noqa: D102
@@ -217,12 +221,12 @@ class Mixture(Part):
         weights, means, _ = self._read(output, temperature)
         return (weights.exp() * means).sum(-1) / self.scale
 
-    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+    def mode(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         weights, means, spreads = self._read(output, 1.0)  # the highest of the peaks, near enough
         peak = (weights - spreads.log()).argmax(-1, keepdim=True)
         return means.gather(-1, peak)[..., 0] / self.scale
 
-    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+    def sample_uniform(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
         return (2 * torch.rand(*lead, len(self.keys), device=self.scale.device) - 1) / self.scale
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
@@ -262,7 +266,7 @@ class Mixture(Part):
         )
 
 
-class Codebook(Part):
+class CodebookDistribution(ControlDistribution):
     """Values that stand at one of K points together: pressed combinations, places of a stick, a choice. Two events.
 
     Whether they change (hazard h), and if so to which of the other points: p(c) = (1 - h) [c =
@@ -276,7 +280,7 @@ class Codebook(Part):
     table: Tensor
 
     def __init__(self, name: str, keys: Sequence[str], at: Sequence[int], points: Sequence[Sequence[float]],
-                 options: Options = PLAIN) -> None:  # fmt: skip
+                 options: LossOptions = PLAIN) -> None:  # fmt: skip
         super().__init__(
             name,
             keys,
@@ -316,30 +320,30 @@ class Codebook(Part):
         """The point itself: [...] -> [..., v]."""
         return self.points[index]
 
-    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.index_costs(output, self.index(values), self.index(previous))
+    def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+        return self.index_loss(output, self.index(values), self.index(previous))
 
-    def index_costs(self, output: Tensor, index: Tensor, before: Tensor) -> Tensor:
-        """`costs` of points that are known by number already."""
+    def index_loss(self, output: Tensor, index: Tensor, before: Tensor) -> Tensor:
+        """`loss` of points that are known by number already."""
         if self.size == 1:
             return output[..., :2] * 0
         changed = index != before
-        change = self.options.cost(output[..., 0], changed.float())
+        change = self.options.loss_of(output[..., 0], changed.float())
         which = torch.zeros_like(change)
         # few frames change anything: the other points matter in those alone
         where = changed.nonzero(as_tuple=True)
         others = self._others(output[where], before[where])
         cost = -others.gather(-1, index[where][..., None])[..., 0]
-        if self.options.smoothing:
+        if self.options.label_smoothing:
             even = -others.masked_fill(others.isneginf(), 0).sum(-1) / (self.size - 1)
-            cost = (1 - self.options.smoothing) * cost + self.options.smoothing * even
+            cost = (1 - self.options.label_smoothing) * cost + self.options.label_smoothing * even
         return torch.stack([change, which.index_put(where, cost)], -1)
 
     def log_probs(self, output: Tensor, before: Tensor, temperature: float = 1.0) -> Tensor:
         """Of every point, given the number of the last frame's: [..., width], [...] -> [..., K]."""
         if self.size == 1:
             return torch.zeros_like(output[..., 1:])
-        logit = self.options.undone(output[..., :1]) / temperature
+        logit = self.options.unbiased_logits(output[..., :1]) / temperature
         others = self._undone_others(output, before, temperature)
         return (functional.logsigmoid(logit) + others).scatter(
             -1, before[..., None], functional.logsigmoid(-logit)
@@ -370,10 +374,10 @@ class Codebook(Part):
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
         return self.log_probs(output, self.index(previous), temperature).exp() @ self.points
 
-    def likely(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
+    def mode(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
         return self.value(self.log_probs(output, self.index(previous)).argmax(-1))
 
-    def anything(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
+    def sample_uniform(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
         return self.value(torch.randint(self.size, lead, device=self.points.device))
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
@@ -391,9 +395,9 @@ class Codebook(Part):
 
     def _undone_others(self, output: Tensor, before: Tensor, temperature: float) -> Tensor:
         others = self._others(output, before)
-        if self.options.smoothing:
-            p = (others.exp() - self.options.smoothing / (self.size - 1)) / (
-                1 - self.options.smoothing
+        if self.options.label_smoothing:
+            p = (others.exp() - self.options.label_smoothing / (self.size - 1)) / (
+                1 - self.options.label_smoothing
             )
             p = p.clamp(min=SMALLEST).scatter(-1, before[..., None], 0.0)
             others = torch.log(p / p.sum(-1, keepdim=True))

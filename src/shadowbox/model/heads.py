@@ -8,7 +8,7 @@ the cost.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +16,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shadowbox.core.schema import Choice, Flag, Real
-from shadowbox.model.codec import Values
-from shadowbox.model.distributions import Codebook, Flags, Mixture, Part, Regression
-from shadowbox.model.loss_options import Options
-from shadowbox.model.vocabulary import _ends, pieces
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.model.codec import ControlValues
+from shadowbox.model.design import HeadConfig
+from shadowbox.model.distributions import (
+    CodebookDistribution,
+    ControlDistribution,
+    FlagDistribution,
+    MixtureDistribution,
+    RegressionDistribution,
+)
+from shadowbox.model.loss_options import LossOptions
+from shadowbox.model.vocabulary import control_factors, field_range
 
-if TYPE_CHECKING:
-    from shadowbox.model.design import Design
-
-
-Heat = float | Sequence[float]  # one temperature, or one for each part
+Temperature = float | Sequence[float]  # one temperature, or one for each part
 # part -> its points; plain data, kept in checkpoints
 Vocabulary = Mapping[str, Sequence[Sequence[float]]]
 
@@ -36,7 +40,7 @@ class Head(nn.Module):
     Subclasses say how the output comes about and how it is sampled.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[ControlDistribution]) -> None:
         super().__init__()
         self.parts = tuple(parts)
         self.of_parts = nn.ModuleList(parts)  # so that their buffers move along
@@ -61,29 +65,35 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def sample(
-        self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0
+        self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Noise [..., draws] -> values [..., V] and their log-probability by part [..., P]."""
         raise NotImplementedError
 
-    def costs(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
+    def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
         """What training makes smaller: [..., N]."""
         return torch.cat(
-            [part.costs(*each) for part, each in self._each(output, values, previous)], -1
+            [part.loss(*each) for part, each in self._each(output, values, previous)], -1
         )
 
     def learn(
         self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
-        """`forward`, then `costs`."""
-        return self.costs(self.forward(h, values, previous, hidden), values, previous)
+        """`forward`, then `loss`."""
+        return self.loss(self.forward(h, values, previous, hidden), values, previous)
 
     def log_prob(
-        self, output: Tensor, values: Tensor, previous: Tensor, temperature: Heat = 1.0
+        self, output: Tensor, values: Tensor, previous: Tensor, temperature: Temperature = 1.0
     ) -> Tensor:
         """[..., P]"""  # noqa: D400, D415
         parts = zip(self._each(output, values, previous), self.by_part(temperature), strict=True)
-        return torch.stack([part.log_prob(*each, heat) for (part, each), heat in parts], -1)
+        return torch.stack(
+            [
+                part.log_prob(*each, temperature_of_part)
+                for (part, each), temperature_of_part in parts
+            ],
+            -1,
+        )
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
         """[..., P]"""  # noqa: D400, D415
@@ -95,20 +105,22 @@ class Head(nn.Module):
         return torch.stack([part.kl(ours, theirs[at], before)
                             for at, (part, (ours, before)) in enumerate(self._each(output, previous))], -1)  # fmt: skip
 
-    def mean(self, output: Tensor, previous: Tensor, temperature: Heat = 1.0) -> Tensor:
+    def mean(self, output: Tensor, previous: Tensor, temperature: Temperature = 1.0) -> Tensor:
         """[..., V]"""  # noqa: D400, D415
         parts = zip(self._each(output, previous), self.by_part(temperature), strict=True)
-        return self._ordered([part.mean(*each, heat) for (part, each), heat in parts])
+        return self._ordered(
+            [part.mean(*each, temperature_of_part) for (part, each), temperature_of_part in parts]
+        )
 
-    def likely(self, output: Tensor, previous: Tensor) -> Tensor:
+    def mode(self, output: Tensor, previous: Tensor) -> Tensor:
         """[..., V]"""  # noqa: D400, D415
-        return self._ordered([part.likely(*each) for part, each in self._each(output, previous)])
+        return self._ordered([part.mode(*each) for part, each in self._each(output, previous)])
 
-    def anything(self, lead: Sequence[int]) -> Tensor:
+    def sample_uniform(self, lead: Sequence[int]) -> Tensor:
         """Values [*lead, V] that mean nothing, for who must learn to leave them."""
-        return self._ordered([part.anything(lead) for part in self.parts])
+        return self._ordered([part.sample_uniform(lead) for part in self.parts])
 
-    def by_part(self, temperature: Heat) -> Sequence[float]:
+    def by_part(self, temperature: Temperature) -> Sequence[float]:
         """A temperature for each part."""
         return (
             [temperature] * len(self.parts) if isinstance(temperature, int | float) else temperature
@@ -123,7 +135,7 @@ class Head(nn.Module):
         )  # of use without weights
         term = 0
         for part in self.parts:
-            single = len(part.names) == len(part.at) and not isinstance(part, Codebook)
+            single = len(part.names) == len(part.at) and not isinstance(part, CodebookDistribution)
             for at in range(len(part.names)):
                 found[term, part.at[at] if single else list(part.at)] = True
                 term += 1
@@ -138,13 +150,18 @@ class Head(nn.Module):
         return torch.cat(list(values), -1)[..., self.back]
 
 
-class Independent(Head):
+class IndependentHead(Head):
     """Every control on its own, given the trunk's answer: one linear map."""
 
     def __init__(
-        self, features: int, values: Values, vocabulary: Vocabulary, design: Design
+        self,
+        features: int,
+        values: ControlValues,
+        vocabulary: Vocabulary,
+        config: HeadConfig,
+        loss: LossOptions,
     ) -> None:
-        super().__init__(_alone(values, vocabulary, design))
+        super().__init__(_alone(values, vocabulary, config, loss))
         self.linear = nn.Linear(features, self.width)
 
     def forward(  # noqa: D102
@@ -154,33 +171,38 @@ class Independent(Head):
         return output.float()
 
     def sample(  # noqa: D102
-        self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0
+        self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
     ) -> tuple[Tensor, Tensor]:
         output = self.forward(h, previous, previous)
         noises = torch.split(noise, [part.draws for part in self.parts], -1)
-        found, sure, heat = [], [], self.by_part(temperature)
+        found, log_probs, temperature_of_part = [], [], self.by_part(temperature)
         for at, (part, (mine, before)) in enumerate(self._each(output, previous)):
-            found.append(part.sample(mine, before, noises[at], heat[at]))
-            sure.append(part.log_prob(mine, found[-1], before, heat[at]))
-        return self._ordered(found), torch.stack(sure, -1)
+            found.append(part.sample(mine, before, noises[at], temperature_of_part[at]))
+            log_probs.append(part.log_prob(mine, found[-1], before, temperature_of_part[at]))
+        return self._ordered(found), torch.stack(log_probs, -1)
 
 
-class Chain(Head):
+class ChainHead(Head):
     """Parts decided one after another, each knowing those before it and its own value of the last frame.
 
     All controls stand at points of a codebook. A residual r [..., D] walks through the parts: it
     begins with all values of the last frame, each part reads it and adds what it chose.
     """
 
-    books: tuple[Codebook, ...]
+    books: tuple[CodebookDistribution, ...]
 
     def __init__(
-        self, features: int, values: Values, vocabulary: Vocabulary, design: Design
+        self,
+        features: int,
+        values: ControlValues,
+        vocabulary: Vocabulary,
+        config: HeadConfig,
+        loss: LossOptions,
     ) -> None:
-        books = _in_chain(values, vocabulary, design.options)
+        books = _in_chain(values, vocabulary, loss)
         super().__init__(books)
         self.books = tuple(books)
-        width = design.head_width
+        width = config.head_width
         self.begin = nn.Linear(features, width)
         self.out = nn.ModuleList([nn.Linear(width, book.width) for book in books])
         # a row more each: hidden
@@ -208,26 +230,26 @@ class Chain(Head):
         outputs = self._walk(h, index, before, hidden)
         return torch.cat(
             [
-                book.index_costs(*each)
+                book.index_loss(*each)
                 for book, *each in zip(self.books, outputs, index, before, strict=True)
             ],
             -1,
         )
 
     def sample(  # noqa: D102
-        self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Heat = 1.0
+        self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
     ) -> tuple[Tensor, Tensor]:
-        previous_at, heat = self._indices(previous), self.by_part(temperature)
-        r, found, sure = self._begin(h, previous_at, None), [], []
+        previous_at, temperature_of_part = self._indices(previous), self.by_part(temperature)
+        r, found, log_probs = self._begin(h, previous_at, None), [], []
         noises = torch.split(noise, [book.draws for book in self.books], -1)
         for at, (book, before) in enumerate(zip(self.books, previous_at, strict=True)):
             output = self._read(at, r)
-            index, log_prob = book.sample_index(output, before, noises[at], heat[at])
+            index, log_prob = book.sample_index(output, before, noises[at], temperature_of_part[at])
             found.append(book.value(index))
-            sure.append(log_prob)
+            log_probs.append(log_prob)
             if at + 1 < len(self.books):
                 r = r + self.chosen[at](index)
-        return self._ordered(found), torch.stack(sure, -1)
+        return self._ordered(found), torch.stack(log_probs, -1)
 
     def _indices(self, values: Tensor) -> list[Tensor]:
         return [
@@ -264,43 +286,67 @@ class Chain(Head):
         return output.float()
 
 
-HEADS: dict[str, Callable[[int, Values, Vocabulary, Design], Head]] = {
-    "independent": Independent,
-    "chain": Chain,
+HEADS: dict[str, Callable[[int, ControlValues, Vocabulary, HeadConfig, LossOptions], Head]] = {
+    "independent": IndependentHead,
+    "chain": ChainHead,
 }
 
 
 # ---- which parts there are -------------------------------------------------------------------------------------
 
 
-def _in_chain(values: Values, vocabulary: Vocabulary, options: Options) -> list[Codebook]:
+def _in_chain(
+    values: ControlValues, vocabulary: Vocabulary, options: LossOptions
+) -> list[CodebookDistribution]:
     return [
-        Codebook(piece.name, piece.keys, piece.at, vocabulary[piece.name], options)
-        for piece in pieces(values)
+        CodebookDistribution(piece.name, piece.keys, piece.at, vocabulary[piece.name], options)
+        for piece in control_factors(values)
     ]
 
 
-def _alone(values: Values, vocabulary: Vocabulary, design: Design) -> list[Part]:
+def _alone(
+    values: ControlValues,
+    vocabulary: Vocabulary,
+    config: HeadConfig,
+    loss: LossOptions,
+) -> list[ControlDistribution]:
     """Reals and flags value by value; choices by their own points."""
     schema = values.schema
-    parts: list[Part] = []
+    parts: list[ControlDistribution] = []
     found: dict[type, list[tuple[str, int]]] = {Real: [], Flag: [], Choice: []}
     for at, key in enumerate(values.names):
         found[type(schema.columns[key].field)].append((key, at))
-    seed = design.loss == "seed"
+    seed = loss.loss == "seed"
     if found[Real]:
         keys, places = zip(*found[Real], strict=True)
         fields = [f for key in keys if isinstance(f := schema.columns[key].field, Real)]
         scale = [f.scale for f in fields]
-        if design.reals == "mixture":
-            parts.append(Mixture(keys, places, scale))
+        if config.reals == "mixture":
+            parts.append(MixtureDistribution(keys, places, scale))
         else:
-            span = [_ends(f) for f in fields] if seed else None
-            parts.append(Regression(keys, places, scale, span, 1 / len(keys) if seed else 0.5))
+            span = [field_range(f) for f in fields] if seed else None
+            parts.append(
+                RegressionDistribution(keys, places, scale, span, 1 / len(keys) if seed else 0.5)
+            )
     if found[Flag]:
         keys, places = zip(*found[Flag], strict=True)
-        parts.append(Flags(keys, places, design.options, 1 / len(keys) if seed else 1.0))
-    for piece in pieces(values):
+        parts.append(FlagDistribution(keys, places, loss, 1 / len(keys) if seed else 1.0))
+    for piece in control_factors(values):
         if piece.kind == "choice":
-            parts.append(Codebook(piece.name, piece.keys, piece.at, vocabulary[piece.name]))
+            parts.append(
+                CodebookDistribution(piece.name, piece.keys, piece.at, vocabulary[piece.name])
+            )
     return parts
+
+
+def build_head(
+    config: HeadConfig,
+    loss: LossOptions,
+    features: int,
+    values: ControlValues,
+    vocabulary: Vocabulary,
+) -> Head:
+    """The configured head over `features` numbers a frame."""
+    if config.head not in HEADS:
+        raise UsageError(f"a model's head is '{config.head}': {did_you_mean(config.head, HEADS)}")
+    return HEADS[config.head](features, values, vocabulary, config, loss)

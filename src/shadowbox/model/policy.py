@@ -2,7 +2,7 @@
 
 B: matches or segments, T: positions, V: control values of the own seat (`Policy.values.names` says
 which), P: parts. A `view` is columns [B, slots] (or [B, T, slots]): state_t and everybody's
-controls_{t-1}, own slot first; more columns than `sees` do not matter.
+controls_{t-1}, own slot first; more columns than `input_columns` do not matter.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from torch import Tensor, nn
 from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.model.codec import Embed, Encoded, Values
-from shadowbox.model.design import PRESETS, Design
-from shadowbox.model.heads import HEADS, Heat, Vocabulary
-from shadowbox.model.predictions import Seen
-from shadowbox.model.style import Style
-from shadowbox.model.trunks import registry as trunks
-from shadowbox.model.trunks.base import Memory, begun
-from shadowbox.model.vocabulary import usual_vocabulary
-
-View = Mapping[str, Tensor]
+from shadowbox.model.codec import ColumnEmbedding, ControlValues, EncodingEmbedding, View
+from shadowbox.model.design import PRESETS, PolicyConfig
+from shadowbox.model.heads import Temperature, Vocabulary, build_head
+from shadowbox.model.predictions import PolicyOutput
+from shadowbox.model.style import PlayerStyle
+from shadowbox.model.trunks.base import Memory, last_reset
+from shadowbox.model.trunks.registry import build_trunk
+from shadowbox.model.vocabulary import default_vocabulary
 
 
 class Policy(nn.Module):
-    """Embedding, trunk, head. `sees` are the state columns that it is shown; it knows no game, only a schema.
+    """Embedding, trunk, head. `input_columns` are the state columns that it is shown; it knows no game, only a schema.
 
     `draws`: uniform numbers that a decision takes. `parts`: what is decided, in order.
     """
@@ -37,29 +35,45 @@ class Policy(nn.Module):
     def __init__(
         self,
         schema: Schema,
-        sees: Iterable[str],
-        design: Design,
+        input_columns: Iterable[str],
+        config: PolicyConfig,
         vocabulary: Vocabulary | None = None,
         encoding: Encoding | None = None,
     ) -> None:
-        """`encoding`: what it is shown instead of the columns themselves; it then reads all that `sees` names."""
+        """`encoding`: what it is shown instead of the columns themselves; it then reads all that `input_columns` names."""
         super().__init__()
-        self.schema, self.design = schema, design
-        self.sees = tuple(key for key in sees if key in schema.state_keys)
-        self.values = Values(schema, design.answers)
+        self.schema, self.config = schema, config
+        self.input_columns = tuple(key for key in input_columns if key in schema.state_keys)
+        self.values = ControlValues(schema, config.output_controls)
         self.embed = (
-            Encoded(encoding)
+            EncodingEmbedding(encoding)
             if encoding
-            else Embed(schema, (*self.sees, *schema.control_keys), distances=design.distances)
+            else ColumnEmbedding(
+                schema,
+                (*self.input_columns, *schema.control_keys),
+                relative_positions=config.relative_positions,
+            )
         )
-        self.style = Style(design) if design.players or design.strength else None
-        width = self.embed.width + bool(design.blank) + (self.style.width if self.style else 0)
+        self.style = (
+            PlayerStyle(config.players, config.strength)
+            if config.players or config.strength
+            else None
+        )
+        width = (
+            self.embed.width
+            + bool(config.noise.prev_control_dropout)
+            + (self.style.width if self.style else 0)
+        )
         own = torch.zeros(width, dtype=torch.bool)
         own[self.embed.places(schema.control_keys, self.values.slots)] = True
         self.register_buffer("own", own, persistent=False)  # the features of the own past controls
-        self.trunk = trunks.build(design, width, self.embed.fixed)
-        self.head = HEADS[design.head](
-            self.trunk.out, self.values, vocabulary or usual_vocabulary(self.values), design
+        self.trunk = build_trunk(config.trunk, width, self.embed.fixed)
+        self.head = build_head(
+            config.head,
+            config.loss,
+            self.trunk.out,
+            self.values,
+            vocabulary or default_vocabulary(self.values),
         )
         self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
 
@@ -70,7 +84,7 @@ class Policy(nn.Module):
     def initial(self, batch: int, device: torch.device | str | None = None) -> Memory:
         """The memory of matches that have not begun: a dict of tensors [B, ...], to be merged row by row with `torch.where`."""
         where = self.own.device if device is None else torch.device(device)
-        delay = self.design.delay
+        delay = self.config.delay
         queue = {"queue": torch.zeros(batch, delay, len(self.own), device=where),
                  "waiting": torch.zeros(batch, dtype=torch.int64, device=where)}  # fmt: skip
         return {**self.trunk.begin(batch, where), **(queue if delay else {})}
@@ -83,7 +97,7 @@ class Policy(nn.Module):
         noise: Tensor,
         *,
         reset: Tensor | None = None,
-        temperature: Heat = 1.0,
+        temperature: Temperature = 1.0,
         style: View | None = None,
     ) -> tuple[dict[str, Tensor], Tensor, Memory]:
         """One decision a match: own controls {key: [B, slots a player]}, log-probability by part [B, P], the new memory.
@@ -117,7 +131,7 @@ class Policy(nn.Module):
         style: View | None = None,
         *,
         hide: bool = False,
-    ) -> tuple[Seen, Memory]:
+    ) -> tuple[PolicyOutput, Memory]:
         """T positions at once: view [B, T, slots], pressed controls [B, T, V], reset [B, T] -> distributions, memory.
 
         The distribution of a position depends on `controls` only within its own frame, and there a
@@ -127,7 +141,9 @@ class Policy(nn.Module):
         x, hidden, queue = self._features(view, memory, reset, style, hide)
         h, state = self.trunk.seq(x, memory, reset)
         previous = self.values.of(view)
-        return Seen(self.head, self.head(h, controls, previous, hidden), previous, h, hidden), {
+        return PolicyOutput(
+            self.head, self.head(h, controls, previous, hidden), previous, h, hidden
+        ), {
             **queue,
             **state,
         }
@@ -137,21 +153,27 @@ class Policy(nn.Module):
     ) -> Tensor:
         """The costs of what was pressed, [B, T, names], in matches of which nothing is known before: what training calls."""
         memory = self.initial(len(reset), reset.device)
-        view = self.slipped(view) if self.training and self.design.slips else view
+        view = (
+            self.with_control_noise(view)
+            if self.training and self.config.noise.prev_control_noise
+            else view
+        )
         x, hidden, _ = self._features(view, memory, reset, style)
         h, _ = self.trunk.seq(x, memory, reset)
         return self.head.learn(h, controls, self.values.of(view), hidden)
 
-    def slipped(self, view: View) -> View:
+    def with_control_noise(self, view: View) -> View:
         """The same with the own past controls of a few frames drawn evenly from all that there are.
 
         In recordings nothing is held where that makes no sense; who never saw it would go on
         holding there for ever.
         """
         some = next(iter(view.values()))
-        chosen = torch.rand(some.shape[:2], device=some.device) < self.design.slips
+        chosen = (
+            torch.rand(some.shape[:2], device=some.device) < self.config.noise.prev_control_noise
+        )
         drawn, slots = (
-            self.values.columns(self.head.anything(chosen.shape).to(some.device)),
+            self.values.columns(self.head.sample_uniform(chosen.shape).to(some.device)),
             self.values.slots,
         )
         found = dict(view)
@@ -169,7 +191,7 @@ class Policy(nn.Module):
         """
         found, at = self.embed.describe(), self.embed.width
         for name, width in (
-            ("history hidden", bool(self.design.blank)),
+            ("history hidden", bool(self.config.noise.prev_control_dropout)),
             ("style", self.style.width if self.style else 0),
         ):
             found += [(name, at, at + width)] if width else []
@@ -201,18 +223,20 @@ class Policy(nn.Module):
         lead = (some.shape[0], some.shape[1])
         more: list[Tensor] = []
         rows = torch.full((lead[0],), hide, device=some.device)
-        if self.design.blank:
+        if self.config.noise.prev_control_dropout:
             if self.training and not hide:
-                rows = torch.rand(lead[0], device=some.device) < self.design.blank
+                rows = (
+                    torch.rand(lead[0], device=some.device) < self.config.noise.prev_control_dropout
+                )
             more.append(rows[:, None, None].expand(*lead, 1).float())
-        if hide or (self.design.blank and self.training):
+        if hide or (self.config.noise.prev_control_dropout and self.training):
             hidden = rows[:, None].expand(lead)
         if self.style is not None:
             more.append(self.style(style, lead[0], some.device)[:, None].expand(*lead, -1))
         x: Tensor = self.embed(view, more)
         if hidden is not None:
             x[rows] = x[rows] * ~self.own
-        if self.design.delay:
+        if self.config.delay:
             late, queue = self._late(x, memory, reset)
             x = torch.where(self.own, x, late)
         return x, hidden, queue
@@ -222,10 +246,10 @@ class Policy(nn.Module):
 
         Until a match is so old, those of its first frame.
         """
-        delay, steps = self.design.delay, x.shape[1]
+        delay, steps = self.config.delay, x.shape[1]
         past = torch.cat([memory["queue"].to(x.dtype), x], 1)
         at = torch.arange(steps, device=x.device)
-        begun = begun(reset)
+        begun = last_reset(reset)
         first = torch.where(begun < 0, -memory["waiting"][:, None], begun)
         late = torch.maximum(at - delay, first) + delay
         found = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))
@@ -238,9 +262,9 @@ class Policy(nn.Module):
 # ---- from plain data -------------------------------------------------------------------------------------------
 
 
-def arguments(
+def preset_arguments(
     preset: str,
-    sees: Iterable[str],
+    input_columns: Iterable[str],
     vocabulary: Vocabulary | None = None,
     encoding: Encoding | None = None,
     **changes: Any,
@@ -248,12 +272,12 @@ def arguments(
     """What `build` needs, as plain data: a preset, changed; the head's vocabulary, where data has one; the encoding's name."""
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}': {did_you_mean(preset, PRESETS)}")
-    design = {
+    config = {
         **PRESETS[preset],
         **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()},
     }
-    Design.of(design)
-    found: dict[str, Any] = {"sees": list(sees), "design": design}
+    PolicyConfig.of(config)
+    found: dict[str, Any] = {"input_columns": list(input_columns), "config": config}
     if vocabulary:
         found["vocabulary"] = {
             name: [list(point) for point in points] for name, points in vocabulary.items()
@@ -263,7 +287,7 @@ def arguments(
     return found
 
 
-def build(
+def build_policy(
     schema: Schema, arguments: Mapping[str, Any], seed: int = 0, encoding: Encoding | None = None
 ) -> Policy:
     """A new policy; its weights depend on the seed alone, and nobody else's random numbers move.
@@ -275,11 +299,11 @@ def build(
     mine = {"name": encoding.name, "settings": dict(encoding.settings)} if encoding else None
     if wanted != mine:
         raise UsageError(f"this policy is shown the encoding {wanted}, given is {mine}")
-    design = Design.of(arguments["design"])
+    config = PolicyConfig.of(arguments["config"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         vocabulary = {
-            **usual_vocabulary(Values(schema, design.answers)),
+            **default_vocabulary(ControlValues(schema, config.output_controls)),
             **arguments.get("vocabulary", {}),
         }
-        return Policy(schema, arguments["sees"], design, vocabulary, encoding)
+        return Policy(schema, arguments["input_columns"], config, vocabulary, encoding)

@@ -23,7 +23,7 @@ LOOKS = {
 }  # as it is, and squashed more and more steeply
 
 
-class Pair(NamedTuple):
+class _SlotPair(NamedTuple):
     """The own slot's value of one column, and a slot of another (or the same) one."""
 
     own: str
@@ -31,7 +31,7 @@ class Pair(NamedTuple):
     slot: int
 
 
-def pairs(schema: Schema, keys: Sequence[str]) -> list[Pair]:
+def pairs(schema: Schema, keys: Sequence[str]) -> list[_SlotPair]:
     """What can be compared among these columns.
 
     What a mask may hide is left out where the mask is not seen.
@@ -43,7 +43,7 @@ def pairs(schema: Schema, keys: Sequence[str]) -> list[Pair]:
         if isinstance(column.field, Real) and column.field.unit and _known(column, keys)
     ]
     return [
-        Pair(own.key, other.key, slot)
+        _SlotPair(own.key, other.key, slot)
         for own in places
         if own.group.per
         for other in places
@@ -52,7 +52,7 @@ def pairs(schema: Schema, keys: Sequence[str]) -> list[Pair]:
     ]
 
 
-class Distances(nn.Module):
+class RelativePositions(nn.Module):
     """Values [..., R] of some reals and flags [..., F] of the same frames -> distances [..., width], in the fields' scales."""
 
     own: Tensor

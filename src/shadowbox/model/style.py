@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from shadowbox.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from shadowbox.model.design import Design
-    from shadowbox.model.policy import View
+from shadowbox.model.codec import View
 
 NAMELESS = 0.1  # of the matches that are learned from: whose style it is is not told
 
 
-class Style(nn.Module):
+class PlayerStyle(nn.Module):
     """Whose style, and how strong: a vector a match. Number 0 is nobody in particular."""
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, players: Sequence[str], strength: bool) -> None:
         super().__init__()
-        self.players = design.players
-        self.table = nn.Embedding(len(design.players) + 1, 8) if design.players else None
-        self.width = (8 if design.players else 0) + (2 if design.strength else 0)
-        self.strength = design.strength
+        self.players = players
+        self.table = nn.Embedding(len(players) + 1, 8) if players else None
+        self.width = (8 if players else 0) + (2 if strength else 0)
+        self.strength = strength
 
     def forward(self, style: View | None, batch: int, device: torch.device) -> Tensor:
         """{"player": [B], "strength": [B, 2]} -> [B, width]; without them, nobody in particular."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shadowbox.core.schema import Array, Choice, Flag, Real
-from shadowbox.model.codec import Values
+from shadowbox.model.codec import ControlValues
 from shadowbox.model.distributions import LOOKED_UP
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ALL_COMBINATIONS = 6  # flags of which, without data, every combination is a poi
 
 
 @dataclass(frozen=True)
-class Piece:
+class ControlFactor:
     """Values that stand at points together: a stick's two axes, a few flags, or one value alone."""
 
     name: str
@@ -39,7 +39,7 @@ class Piece:
     keys: tuple[str, ...] = field(default=())
 
 
-def pieces(values: Values) -> list[Piece]:
+def control_factors(values: ControlValues) -> list[ControlFactor]:
     """The control values as the pieces of a chain: sticks, other reals, choices, then flags, which depend on all of them.
 
     Reals whose names end in `_x` and `_y` are a stick.
@@ -61,31 +61,34 @@ def pieces(values: Values) -> list[Piece]:
                 if len(partner) > names[:at].count(key)
                 else partner[0]
             )
-            found.append(Piece(_short(key)[:-2], "stick", (at, same_slot)))
+            found.append(ControlFactor(_short(key)[:-2], "stick", (at, same_slot)))
             left = [other for other in left if other not in (at, same_slot)]
-    found += [Piece(_short(names[at]), "real", (at,)) for at in left]
-    found += [Piece(_short(names[at]), "choice", (at,)) for at in of_kind[Choice]]
+    found += [ControlFactor(_short(names[at]), "real", (at,)) for at in left]
+    found += [ControlFactor(_short(names[at]), "choice", (at,)) for at in of_kind[Choice]]
     flags = of_kind[Flag]
     for first in range(0, len(flags), LOOKED_UP):
         chosen = flags[first : first + LOOKED_UP]
         found.append(
-            Piece("flags" if len(flags) <= LOOKED_UP else f"flags_{first}", "flags", tuple(chosen))
+            ControlFactor(
+                "flags" if len(flags) <= LOOKED_UP else f"flags_{first}", "flags", tuple(chosen)
+            )
         )
     return [
-        Piece(p.name, p.kind, p.at, tuple(names[at] for at in p.at)) for p in _named_once(found)
+        ControlFactor(p.name, p.kind, p.at, tuple(names[at] for at in p.at))
+        for p in _named_once(found)
     ]
 
 
 def fit_vocabulary(
-    values: Values, pressed: Array, often: int = SEEN_OFTEN
+    values: ControlValues, pressed: Array, often: int = SEEN_OFTEN
 ) -> dict[str, list[list[float]]]:
     """The points of each piece, from values [frames, V] of the training side: combinations seen at least so often.
 
     Neutral is always one of them. Sticks have rings of places around neutral, other reals their
     quantiles.
     """
-    found = usual_vocabulary(values)
-    for piece in pieces(values):
+    found = default_vocabulary(values)
+    for piece in control_factors(values):
         mine = pressed[:, list(piece.at)]
         if piece.kind == "flags":
             rows, count = np.unique(mine > 0.5, axis=0, return_counts=True)
@@ -101,10 +104,10 @@ def fit_vocabulary(
     return found
 
 
-def usual_vocabulary(values: Values) -> dict[str, list[list[float]]]:
+def default_vocabulary(values: ControlValues) -> dict[str, list[list[float]]]:
     """The points of each piece where no data says more: nothing and every flag alone, or, of few flags, all combinations."""
     found: dict[str, list[list[float]]] = {}
-    for piece in pieces(values):
+    for piece in control_factors(values):
         fields = [values.schema.columns[key].field for key in piece.keys]
         if piece.kind == "flags":
             many = len(piece.at)
@@ -120,7 +123,7 @@ def usual_vocabulary(values: Values) -> dict[str, list[list[float]]]:
             found[piece.name] = _rings(*(_reach(f) for f in fields if isinstance(f, Real)))
         else:
             assert isinstance(fields[0], Real)
-            low, high = _ends(fields[0])
+            low, high = field_range(fields[0])
             found[piece.name] = [
                 [float(v)]
                 for v in np.unique(
@@ -134,18 +137,20 @@ def _short(key: str) -> str:
     return key.split("/", 1)[1]
 
 
-def _named_once(found: list[Piece]) -> list[Piece]:
+def _named_once(found: list[ControlFactor]) -> list[ControlFactor]:
     """A player with several slots has several pieces of a name: they are numbered."""
     count = {p.name: sum(other.name == p.name for other in found) for p in found}
     seen: dict[str, int] = {}
     out = []
     for p in found:
         seen[p.name] = seen.get(p.name, -1) + 1
-        out.append(Piece(f"{p.name}_{seen[p.name]}" if count[p.name] > 1 else p.name, p.kind, p.at))
+        out.append(
+            ControlFactor(f"{p.name}_{seen[p.name]}" if count[p.name] > 1 else p.name, p.kind, p.at)
+        )
     return out
 
 
-def _ends(real: Real) -> tuple[float, float]:
+def field_range(real: Real) -> tuple[float, float]:
     """The range of a real control: declared, or what its scale makes one."""
     return (-1 / real.scale if real.low is None else real.low), (
         1 / real.scale if real.high is None else real.high
@@ -153,7 +158,7 @@ def _ends(real: Real) -> tuple[float, float]:
 
 
 def _reach(real: Real) -> float:
-    return max(map(abs, _ends(real)))
+    return max(map(abs, field_range(real)))
 
 
 def _rings(right: float, up: float) -> list[list[float]]:

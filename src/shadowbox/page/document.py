@@ -107,7 +107,7 @@ def with_interval(value: str, interval: str, *, best: bool = False) -> Html:
 
 
 def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
-    """Horizontal bars from zero: (name, share of the longest possible, label, tone: a colour class of the style)."""
+    """Horizontal bars from zero: (name, share of the longest possible, label, tone: a color class of the style)."""
     lines = []
     for at, (name, share, label, tone) in enumerate(rows):
         y, width = at * 24, max(0.0, min(1.0, share)) * 400
@@ -158,7 +158,7 @@ def beside(rows: Sequence[Bar], wanted: float | None = None) -> Html:
 
 
 def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> Html:
-    """Curves over one axis each way: (name, points by ascending x, tone: a colour class of the style)."""
+    """Curves over one axis each way: (name, points by ascending x, tone: a color class of the style)."""
     points = [point for _, curve, _ in curves for point in curve]
     if not points:
         return Html("")
@@ -219,15 +219,15 @@ def dots(points: Sequence[tuple[float, float, str, str]], across: str, up: str) 
     return Html(f'<svg role="img" viewBox="0 0 720 380">{"".join(drawn)}</svg>')
 
 
-class Roll(NamedTuple):
+class PressRow(NamedTuple):
     """One row of `rolls`: when something holds, twice under each other, as (first, behind the last) of each stretch."""
 
     name: str
     upper: Sequence[tuple[int, int]]  # grey: what is compared with
-    lower: Sequence[tuple[int, int]]  # in the first player's colour
+    lower: Sequence[tuple[int, int]]  # in the first player's color
 
 
-def rolls(rows: Sequence[Roll], length: int, ends: tuple[str, str]) -> Html:
+def press_rows(rows: Sequence[PressRow], length: int, ends: tuple[str, str]) -> Html:
     """Rows of stretches over one axis of `length`, as of a piano roll.
 
     `ends`: what stands below its first and last place.

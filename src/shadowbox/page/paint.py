@@ -120,13 +120,13 @@ def _picture(
     left, top, right, bottom = box
     scale = width * SMOOTH / (right - left)
     height = round(width * (bottom - top) / (right - left))
-    colours = PALETTES[theme]
-    image = Image.new("RGB", (width * SMOOTH, height * SMOOTH), colours["paper"])
+    colors = PALETTES[theme]
+    image = Image.new("RGB", (width * SMOOTH, height * SMOOTH), colors["paper"])
     draw = ImageDraw.Draw(image, "RGBA")
     for shape in shapes:
-        _paint_shape(draw, shape, colours, scale, left, top)
-    _paint_hud(draw, scene, columns, colours, width * SMOOTH, names)
-    _paint_world(draw, world, colours, width * SMOOTH, height * SMOOTH)
+        _paint_shape(draw, shape, colors, scale, left, top)
+    _paint_hud(draw, scene, columns, colors, width * SMOOTH, names)
+    _paint_world(draw, world, colors, width * SMOOTH, height * SMOOTH)
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
@@ -138,24 +138,22 @@ def _pillow() -> tuple[Any, Any, Any]:
     return Image, ImageDraw, ImageFont
 
 
-def _colour(
-    name: str, colours: Mapping[str, str], alpha: float
-) -> tuple[int, int, int, int] | None:
-    """A colour with its opacity, for the palette's names and "#rrggbb".
+def _color(name: str, colors: Mapping[str, str], alpha: float) -> tuple[int, int, int, int] | None:
+    """A color with its opacity, for the palette's names and "#rrggbb".
 
     Nothing for an empty name.
     """
     if not name or alpha <= 0:
         return None
-    text = colours.get(name, name)
+    text = colors.get(name, name)
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16), round(255 * min(alpha, 1.0))
 
 
 def _paint_shape(
-    draw: Any, shape: Shape, colours: Mapping[str, str], scale: float, left: float, top: float
+    draw: Any, shape: Shape, colors: Mapping[str, str], scale: float, left: float, top: float
 ) -> None:
     alpha = float(shape.get("alpha", 1.0))
-    fill, line = (_colour(shape.get(name, ""), colours, alpha) for name in ("fill", "line"))
+    fill, line = (_color(shape.get(name, ""), colors, alpha) for name in ("fill", "line"))
     stroke = max(1, round(shape.get("width", 0.04) * scale)) if line else 0
     x, y = (shape["x"] - left) * scale, (shape["y"] - top) * scale
     if shape["shape"] == "polygon":
@@ -200,7 +198,7 @@ def _paint_hud(
     draw: Any,
     scene: Scene,
     columns: Mapping[str, Array],
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
     width: int,
     names: Sequence[str],
 ) -> None:
@@ -213,7 +211,7 @@ def _paint_hud(
             draw.text(
                 (edge, y),
                 names[player],
-                fill=_colour("ink", colours, 1.0),
+                fill=_color("ink", colors, 1.0),
                 anchor=anchor,
                 font=_font(1.4 * unit),
             )
@@ -228,14 +226,14 @@ def _paint_hud(
                     x = edge + sign * (i * 1.4 + 0.5) * unit
                     draw.ellipse(
                         (x - unit / 2, y, x + unit / 2, y + unit),
-                        fill=_colour(seat, colours, 1.0) if i < value else None,
-                        outline=_colour(seat, colours, 1.0),
+                        fill=_color(seat, colors, 1.0) if i < value else None,
+                        outline=_color(seat, colors, 1.0),
                         width=max(1, round(unit / 6)),
                     )
                 y += 1.6 * unit
             else:
                 heat = min(value / entry["danger"], 1.0) if "danger" in entry else 0.0
-                cold, hot = (_colour(c, colours, 1.0) or (0, 0, 0, 0) for c in ("ink", DANGER))
+                cold, hot = (_color(c, colors, 1.0) or (0, 0, 0, 0) for c in ("ink", DANGER))
                 warm = tuple(round(a + (b - a) * heat) for a, b in zip(cold, hot, strict=True))
                 draw.text(
                     (edge, y),
@@ -247,11 +245,9 @@ def _paint_hud(
                 y += 3.6 * unit
 
 
-def _paint_world(
-    draw: Any, world: str, colours: Mapping[str, str], width: int, height: int
-) -> None:
+def _paint_world(draw: Any, world: str, colors: Mapping[str, str], width: int, height: int) -> None:
     """The world small in a corner; a dream says so in large letters."""
-    unit, soft = width / 60, _colour(SOFT, colours, 1.0)
+    unit, soft = width / 60, _color(SOFT, colors, 1.0)
     draw.text((unit, height - unit), world, fill=soft, anchor="ls", font=_font(1.1 * unit))
     if world.startswith("dream:"):
         draw.text((width / 2, 3 * unit), "D R E A M", fill=soft, anchor="mm", font=_font(3 * unit))

@@ -1,6 +1,6 @@
 """The part of Markdown that people write in cards: headings, paragraphs, lists, tables, code. Everything else stays text.
 
-No tag of the text becomes one of the page, and there are no links: whatever is not recognised is
+No tag of the text becomes one of the page, and there are no links: whatever is not recognized is
 shown as it was written.
 """
 

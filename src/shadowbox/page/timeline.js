@@ -139,7 +139,7 @@ function marksOf(hello) {
   return new Map(hello.event_kinds.map((name, kind) => [kind, mark(name, kind)]));
 }
 
-/** A mark around a point; they differ in shape, so that colour is not needed. */
+/** A mark around a point; they differ in shape, so that color is not needed. */
 function drawMark(context, mark, x, y) {
   context.lineWidth = 2;
   context.beginPath();

@@ -18,7 +18,7 @@ from shadowbox.data.split import Split
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
 
 if TYPE_CHECKING:  # it needs torch
-    from shadowbox.model.checkpoint import About
+    from shadowbox.model.checkpoint import CheckpointConfig
 
 FOLDER = "checkpoints"
 OPTIONS = (
@@ -38,10 +38,10 @@ HOTTEST = 10.0
 FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 
-def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
+def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
     """The agent that `policy:ARGUMENT@OPTIONS` names."""
     from shadowbox.play.marks import mark_of
-    from shadowbox.play.policy_agent import TUNED, Manner, policy_agent
+    from shadowbox.play.policy_agent import TUNED, SamplingConfig, policy_agent
 
     which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
     threshold: float | None = None
@@ -68,30 +68,30 @@ def agent(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent
             raise UsageError(
                 f"agent '{spec}': there is no option '{option}'; a policy has {', '.join(OPTIONS)}"
             )
-    folder = find(game.policies.get(argument, argument), which, seed, spec, game)
+    folder = checkpoint_folder(game.policies.get(argument, argument), which, seed, spec, game)
     return policy_agent(
         folder,
         game.schema,
-        Manner(temperature, threshold, player, strength),
+        SamplingConfig(temperature, threshold, player, strength),
         device=_device(device, spec),
         mark=mark_of(folder),
         encodings=game.encodings,
     )
 
 
-def find(
+def checkpoint_folder(
     where: str, which: str = "", seed: str = "", spec: str = "", game: Game | None = None
 ) -> Path:
     """The folder of the checkpoint that is meant."""
     from shadowbox.model import checkpoint
 
-    run = of_seed(Path(where), seed, spec or where, game) if where else None
+    run = run_of_seed(Path(where), seed, spec or where, game) if where else None
     if run is None:
         raise UsageError(f"agent '{spec}': name a run, as in policy:runs/x")
-    return checkpoint.find(f"{run}@{which}" if which else run)
+    return checkpoint.find_checkpoint(f"{run}@{which}" if which else run)
 
 
-def of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
+def run_of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
     """A run is itself; of a card's folder it is the run of that seed, or of the lowest."""
     if (path / FOLDER).is_dir() or (path / "config.json").is_file():
         if seed:
@@ -132,16 +132,16 @@ def of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
     return chosen[0]
 
 
-def seats(checkpoint: Path, about: About) -> tuple[int, ...]:
+def trained_seats(checkpoint: Path, about: CheckpointConfig) -> tuple[int, ...]:
     """The seats that it learned from, as its run says or its preset means; empty: all."""
     from shadowbox.model.design import SEATS
 
-    lessons = _facts(checkpoint).get("lessons")
-    given = lessons.get("seats") if isinstance(lessons, dict) else None
+    imitation = _facts(checkpoint).get("imitation")
+    given = imitation.get("seats") if isinstance(imitation, dict) else None
     return tuple(int(seat) for seat in given) if given else SEATS.get(about.preset, ())
 
 
-def split(checkpoint: Path) -> tuple[Split | None, str | None]:
+def trained_split(checkpoint: Path) -> tuple[Split | None, str | None]:
     """How its run divided which data (the store's fingerprint).
 
     Nothing is known of a checkpoint that lies alone.
@@ -153,7 +153,7 @@ def split(checkpoint: Path) -> tuple[Split | None, str | None]:
     ) else None
 
 
-def runs_of(folder: Path, game: str) -> list[Path]:
+def policy_runs(folder: Path, game: str) -> list[Path]:
     """The runs below a folder whose last checkpoint is a policy of this game: `RUN`, `CARD/SEED` and `CARD/SETTING/SEED`."""
     found = []
     for depth in ("*", "*/*", "*/*/*"):

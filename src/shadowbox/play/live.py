@@ -39,7 +39,7 @@ SPEEDS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 log = logging.getLogger(__name__)
 
 
-class Live:
+class LiveLoop:
     """One match.
 
     What a reader may use: `length`, `rows`, `events`, `result`, `paused`, `speed`, and the verbs.

@@ -1,4 +1,4 @@
-"""The mark of a checkpoint that failed the behaviour gate."""
+"""The mark of a checkpoint that failed the behavior gate."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def mark_of(checkpoint: Path) -> str:
         return "its evaluation cannot be read"
     more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
     return (
-        "" if passed else f"failed the behaviour gate: {why[0] if why else 'no reason given'}{more}"
+        "" if passed else f"failed the behavior gate: {why[0] if why else 'no reason given'}{more}"
     )

@@ -21,7 +21,7 @@ LONGEST = 100_000  # frames; a world that never ends a match is a mistake
 
 
 @dataclass(frozen=True)
-class Played:
+class PlayedMatch:
     """One match: its episode, and how it ended."""
 
     episode: Episode
@@ -30,7 +30,7 @@ class Played:
 
 def play(
     game: Game, world: World, agents: Sequence[Agent], players: Sequence[str], seeds: Array
-) -> Iterator[Played]:
+) -> Iterator[PlayedMatch]:
     """Play a match for each of `seeds` to its end, in their order; `players` are the names that the episodes carry.
 
     `world.matches` of them run side by side; where one ends the next begins, so no place waits for
@@ -38,7 +38,7 @@ def play(
     with the reason; the other matches go on.
     """
     table = _Table(game, world, agents, seeds)
-    finished: dict[int, Played] = {}
+    finished: dict[int, PlayedMatch] = {}
     for due in range(len(seeds)):
         while due not in finished:
             for match, columns, events, forfeit in table.step():
@@ -46,7 +46,7 @@ def play(
                     game.outcome(columns, events) if game.outcome else Outcome(None, "over")
                 )
                 meta = _meta(world, agents, players, int(seeds[match]), outcome)
-                finished[match] = Played(Episode(columns, meta, events), outcome)
+                finished[match] = PlayedMatch(Episode(columns, meta, events), outcome)
         yield finished.pop(due)
 
 
@@ -65,7 +65,7 @@ def _meta(
 
 
 def mark_of(agent: Agent) -> str:
-    """What everybody who meets an agent should know, such as that it failed the behaviour gate.
+    """What everybody who meets an agent should know, such as that it failed the behavior gate.
 
     Usually nothing.
     """

@@ -22,7 +22,7 @@ class Observation(Protocol):
 
 
 @dataclass(frozen=True)
-class Everything:
+class FlatObservation:
     """Every state column in a row, of order one: what a game shows that declares no observation."""
 
     schema: Schema
@@ -49,7 +49,7 @@ class Everything:
 def observation(name: str, game: Game) -> Observation:
     """An observation of the game by name."""
     if name == "default" and not game.observations:
-        return Everything(game.schema)
+        return FlatObservation(game.schema)
     if name not in game.observations:
         raise UsageError(
             f"{game.name} has no observation '{name}': {did_you_mean(str(name), game.observations)}"

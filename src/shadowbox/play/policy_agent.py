@@ -32,7 +32,7 @@ DRAW = 1000  # the first of a policy's draws, far from those of bots
 
 
 @dataclass(frozen=True)
-class Manner:
+class SamplingConfig:
     """How a policy's distribution becomes controls.
 
     `temperature` multiplies what was calibrated. `threshold`: no draws; a button is pressed where
@@ -54,7 +54,7 @@ class PolicyAgent:
     def __init__(
         self,
         policy: Policy,
-        manner: Manner = Manner(),
+        manner: SamplingConfig = SamplingConfig(),
         *,
         calibration: Mapping[str, Any] | None = None,
         mark: str = "",
@@ -67,7 +67,7 @@ class PolicyAgent:
         import torch
 
         tuned = calibration or {}
-        self.heat = heat_of(policy, manner.temperature, tuned)
+        self.temperatures = head_temperatures(policy, manner.temperature, tuned)
         # [draws, 2]: up and held; None: it draws
         self.limits = _limits(policy, manner, tuned.get("thresholds", {}))
 
@@ -77,7 +77,7 @@ class PolicyAgent:
         if manner.player or manner.strength is not None:
             style = policy.style_of([manner.player] * block, [manner.strength] * block)
             self.style = {key: values.to(self.device) for key, values in style.items()}
-        self.reads = (*policy.sees, *policy.schema.control_keys)
+        self.reads = (*policy.input_columns, *policy.schema.control_keys)
         self.buttons = [
             key for key in policy.values.keys if policy.schema.columns[key].field.kind == "flag"
         ]
@@ -142,7 +142,7 @@ class PolicyAgent:
             memory,
             self._on_device(_filled(draws, self.block)),
             reset=self._on_device(_filled(fresh, self.block)),
-            temperature=self.heat,
+            temperature=self.temperatures,
             style=self.style,
         )
         return answer, after
@@ -160,7 +160,7 @@ class PolicyAgent:
         return np.asarray(np.floor(uniform * 2**24) * 2.0**-24, np.float32)
 
     def _on_device(self, values: Array) -> Tensor:
-        return tensor(values).to(self.device)
+        return as_tensor(values).to(self.device)
 
     def _joined(self, parts: Sequence[Tensor], key: str, matches: int) -> Array:
         column = self.policy.schema.columns[key]
@@ -173,7 +173,7 @@ class PolicyAgent:
 def policy_agent(
     folder: Path,
     schema: Schema,
-    manner: Manner = Manner(),
+    manner: SamplingConfig = SamplingConfig(),
     *,
     device: str = "cpu",
     mark: str = "",
@@ -184,11 +184,14 @@ def policy_agent(
 
     found = checkpoint.load(folder, kind="policy", device=device)
     return PolicyAgent(
-        built(found, schema, device, encodings), manner, calibration=found.calibration, mark=mark
+        restore_policy(found, schema, device, encodings),
+        manner,
+        calibration=found.calibration,
+        mark=mark,
     )
 
 
-def built(
+def restore_policy(
     found: Checkpoint,
     schema: Schema,
     device: str = "cpu",
@@ -202,18 +205,18 @@ def built(
 
     wanted = found.about.arguments.get("encoding")
     encoding = (encodings or {}).get(wanted["name"]) if wanted else None
-    model = policy.build(found.about.schema, found.about.arguments, encoding=encoding)
-    must_read(
+    model = policy.build_policy(found.about.schema, found.about.arguments, encoding=encoding)
+    require_readable(
         found.about.schema,
         schema,
-        (*model.sees, *found.about.schema.control_keys),
+        (*model.input_columns, *found.about.schema.control_keys),
         f"checkpoint {found.path}",
     )
-    checkpoint.fit(model, found.weights, str(found.path))
+    checkpoint.load_weights(model, found.weights, str(found.path))
     return model.to(device).eval()
 
 
-def must_read(learned: Schema, schema: Schema, keys: Sequence[str], where: str) -> None:
+def require_readable(learned: Schema, schema: Schema, keys: Sequence[str], where: str) -> None:
     """Refuse a game in which the fields that a policy reads are others than those that it learned on, with what differs."""
     lines = [
         line
@@ -230,7 +233,9 @@ def must_read(learned: Schema, schema: Schema, keys: Sequence[str], where: str) 
         )
 
 
-def heat_of(policy: Policy, temperature: float, calibration: Mapping[str, Any]) -> list[float]:
+def head_temperatures(
+    policy: Policy, temperature: float, calibration: Mapping[str, Any]
+) -> list[float]:
     """What each part's distribution is played at: its calibrated temperature and that of play, where there are, times this."""
     found, play = calibration.get("temperature", {}), calibration.get("play") or {}
     temperature *= play.get("temperature", 1.0)
@@ -253,7 +258,7 @@ def value_names(policy: Policy) -> list[str]:
 
 
 def _limits(
-    policy: Policy, manner: Manner, tuned: Mapping[str, Mapping[str, float]]
+    policy: Policy, manner: SamplingConfig, tuned: Mapping[str, Mapping[str, float]]
 ) -> Array | None:
     """For each button the threshold while it is up and while it is held: [draws, 2]."""
     if manner.threshold is None:
@@ -263,9 +268,9 @@ def _limits(
         for name, kind in zip(value_names(policy), policy.values.kinds, strict=True)
         if kind == "flag"
     ]
-    if policy.design.head != "independent" or policy.draws != len(names):
+    if policy.config.head.head != "independent" or policy.draws != len(names):
         raise UsageError(
-            f"thresholds are for policies that decide each button on its own; this one ({policy.design.head}) draws"
+            f"thresholds are for policies that decide each button on its own; this one ({policy.config.head.head}) draws"
         )
     if manner.threshold != TUNED:
         return np.full((len(names), 2), manner.threshold)
@@ -276,7 +281,7 @@ def _limits(
     return np.array([[tuned[name]["on"], tuned[name]["off"]] for name in names])
 
 
-def tensor(values: Array) -> Tensor:
+def as_tensor(values: Array) -> Tensor:
     """A column as models take it: choices as int64."""
     import torch
 

@@ -27,7 +27,7 @@ UNSEEN = 1 / 3  # matches of each outcome that might have been
 
 
 @dataclass(frozen=True)
-class Score:
+class WinCount:
     """How one agent did against another."""
 
     wins: int
@@ -37,14 +37,14 @@ class Score:
     rate: Interval  # of the distinct matches, a draw as half a win
 
 
-def score(outcomes: Sequence[float], identities: Sequence[Hashable]) -> Score:
+def count_wins(outcomes: Sequence[float], identities: Sequence[Hashable]) -> WinCount:
     """Scores of one agent in some matches and the identity of each match.
 
     Copies count once in the rate.
     """
     counts = [sum(outcome == value for outcome in outcomes) for value in (1.0, 0.5, 0.0)]
     once = list(dict(zip(identities, outcomes, strict=True)).values())
-    return Score(counts[0], counts[1], counts[2], len(once), wilson(sum(once), len(once)))
+    return WinCount(counts[0], counts[1], counts[2], len(once), wilson(sum(once), len(once)))
 
 
 def mirrored_pairs(first: Sequence[float], second: Sequence[float]) -> Interval:

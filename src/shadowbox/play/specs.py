@@ -18,16 +18,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from shadowbox.core.game import Agent, Game, World
-from shadowbox.data.store import Store, find
+from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.play import checkpoints as learned
+from shadowbox.play import checkpoints
 from shadowbox.play.agent import Delayed, Replay
 
-NOT_YET = ("dream",)  # named in the grammar; no part of this version can make one
+_NOT_YET = ("dream",)  # named in the grammar; no part of this version can make one
 # of learned policies
-LEARNED_ONLY = re.compile(
-    r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+"
-)
+POLICY_ONLY = re.compile(r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+")
 LONGEST_DELAY = 120  # frames
 
 
@@ -35,13 +33,13 @@ def agent(spec: str, game: Game) -> Agent:
     """The agent that `spec` names."""
     text, *options = spec.split("@")
     name, _, argument = text.partition(":")
-    if name in NOT_YET:
+    if name in _NOT_YET:
         raise UsageError(
             f"agent '{spec}': '{name}:' cannot be used yet; the bots of {game.name} are {_bots(game)}"
         )
     if name == "policy":
         of_policy = [option for option in options if not option.startswith("delay=")]
-        made: Agent = learned.agent(argument, of_policy, game, spec)
+        made: Agent = checkpoints.policy_agent_of(argument, of_policy, game, spec)
         options = [option for option in options if option not in of_policy]
     elif name == "replay":
         made = _replay(argument, game, spec)
@@ -65,7 +63,7 @@ def world(spec: str, game: Game, matches: int, **options: Any) -> World:
     text, *given = spec.split("@")
     name, colon, _ = text.partition(":")
     options = {**dict(_world_option(option, spec) for option in given), **options}
-    if name in NOT_YET:
+    if name in _NOT_YET:
         raise UsageError(
             f"world '{spec}': '{name}:' cannot be used yet; the true simulator is '{game.name}'"
         )
@@ -74,11 +72,11 @@ def world(spec: str, game: Game, matches: int, **options: Any) -> World:
             f"{game.name} has no world '{spec}'"
             + (f"; its simulator is '{game.name}'" if game.world else "")
         )
-    must_be_options(game, options)
+    require_world_options(game, options)
     return game.world(matches, **options)
 
 
-def must_be_options(game: Game, options: Mapping[str, Any]) -> None:
+def require_world_options(game: Game, options: Mapping[str, Any]) -> None:
     """Refuse options that a world of the game does not have."""
     if game.world is None:
         raise UsageError(f"{game.name} has no simulator; its episodes come from recordings")
@@ -107,7 +105,7 @@ def _world_option(option: str, spec: str) -> tuple[str, Any]:
 
 def _with_option(made: Agent, option: str, spec: str) -> Agent:
     name, _, value = option.partition("=")
-    if LEARNED_ONLY.fullmatch(option):
+    if POLICY_ONLY.fullmatch(option):
         raise UsageError(f"agent '{spec}': '{option}' is for learned policies; a bot has delay=N")
     if name != "delay":
         raise UsageError(f"agent '{spec}': there is no option '{option}'; a bot has delay=N")
@@ -119,7 +117,7 @@ def _with_option(made: Agent, option: str, spec: str) -> Agent:
 
 
 def _replay(where: str, game: Game, spec: str) -> Agent:
-    path, number = find(where)
+    path, number = parse_episode_spec(where)
     if number is None:
         raise UsageError(f"agent '{spec}': name one match, as in replay:{path}#12")
     columns = Store(path, game.schema).episode(number).columns

@@ -23,7 +23,7 @@ RENDER_MODES = ("rgb_array",)
 
 
 @dataclass(frozen=True)
-class Turn:
+class VectorStep:
     """What one frame brought: rewards and their terms [N, players], which matches ended with it, and how."""
 
     rewards: Array
@@ -33,7 +33,7 @@ class Turn:
     outcomes: Mapping[int, Outcome]
 
 
-class Matches:
+class VectorMatches:
     """The matches, what is seen of them and what actions press in them.
 
     `seats` (default: all) are played from outside, the others by `opponent`: a spec or an agent, by
@@ -67,7 +67,7 @@ class Matches:
         self.observation = named_observation(observation, game)
         self.actions = Actions(actions, game)
         self.reward = _reward(reward, game)
-        specs.must_be_options(game, options)
+        specs.require_world_options(game, options)
         self.world = specs.world(game.name, game, matches, **options)
         self.agents = self._others(opponent)
         self.metadata = {
@@ -106,7 +106,7 @@ class Matches:
         """What the player in `seat` observes, [N, size]; a fresh array."""
         return np.asarray(self.observation.observe(from_seat(self.game.schema, self._view, seat)))
 
-    def step(self, actions: Mapping[int, Any], learning_step: int = 0) -> Turn:
+    def step(self, actions: Mapping[int, Any], learning_step: int = 0) -> VectorStep:
         """One frame: the actions [N] of each seat that is played from outside."""
         keys = self.game.schema.control_keys
         pressed = {key: np.zeros_like(self._pressed[key]) for key in keys}
@@ -155,7 +155,7 @@ class Matches:
         """The view of all: the state, and the keys that led to it."""
         self._view = {key: columns[key] for key in self.game.schema.state_keys} | self._pressed
 
-    def _turn(self, earlier: Columns, ended: Array, learning_step: int) -> Turn:
+    def _turn(self, earlier: Columns, ended: Array, learning_step: int) -> VectorStep:
         outcomes = {int(match): self._outcome(int(match)) for match in np.flatnonzero(ended)}
         terms: Mapping[str, Array]
         if self.reward is not None:
@@ -163,11 +163,11 @@ class Matches:
         else:
             rewards = np.zeros((self.world.matches, self.players))
             for match, outcome in outcomes.items():
-                rewards[match] = [result(outcome, player) for player in range(self.players)]
+                rewards[match] = [result_for(outcome, player) for player in range(self.players)]
             terms = {"result": rewards}
         timeout = np.zeros(self.world.matches, bool)
         timeout[[match for match, outcome in outcomes.items() if outcome.timeout]] = True
-        return Turn(rewards, terms, ended & ~timeout, ended & timeout, outcomes)
+        return VectorStep(rewards, terms, ended & ~timeout, ended & timeout, outcomes)
 
     def _outcome(self, match: int) -> Outcome:
         if self.game.outcome is None:
@@ -192,7 +192,7 @@ class Matches:
         )
 
 
-def result(outcome: Outcome, player: int) -> int:
+def result_for(outcome: Outcome, player: int) -> int:
     """1 for who won, -1 for who lost, 0 for all where nobody did."""
     return 0 if outcome.winner is None else 1 if outcome.winner == player else -1
 
@@ -216,17 +216,17 @@ def _reward(given: str | Mapping[str, Any] | None, game: Game) -> Reward | None:
     return game.reward(given)
 
 
-def ending(outcome: Outcome, seat: int) -> dict[str, Any]:
+def outcome_info(outcome: Outcome, seat: int) -> dict[str, Any]:
     """An outcome for `info`: `result` from this seat (1, 0, -1), `winner` (-1: nobody), `reason`, the game's own facts."""
     winner = -1 if outcome.winner is None else outcome.winner
     return {
-        "result": result(outcome, seat),
+        "result": result_for(outcome, seat),
         "winner": winner,
         "reason": outcome.reason,
         **outcome.facts,
     }
 
 
-def draw(generator: np.random.Generator) -> int:
+def draw_seed(generator: np.random.Generator) -> int:
     """The seed of the next match."""
     return int(generator.integers(SEEDS))

@@ -96,7 +96,7 @@ def _press_bars(controls: dict[str, Any]) -> list[tuple[str, float, str, str]]:
         for slot, c in enumerate(slots)
     ]
     longest = max((rate for _, _, rate in rates), default=0.0) or 1.0
-    tones = ("p1", "p2")  # further players share the second colour; their names tell them apart
+    tones = ("p1", "p2")  # further players share the second color; their names tell them apart
     return [
         (f"{key}[{slot}]", rate / longest, f"{100 * rate:.1f} %", tones[min(slot, 1)])
         for key, slot, rate in rates

@@ -7,11 +7,11 @@ from html import escape
 from typing import Any
 
 from shadowbox.cards import file as cardfile
-from shadowbox.cards.card import Card, Kill
+from shadowbox.cards.card import Card, KillRule
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import Mistake
 from shadowbox.cards.rules.conditions import COMPARISONS
-from shadowbox.cards.signatures import Signature, Standing
+from shadowbox.cards.signatures import Signature, SignatureStatus
 from shadowbox.experiment import results
 from shadowbox.experiment import targets as verdict
 from shadowbox.page.document import (
@@ -36,7 +36,7 @@ SENTENCES = ("goal", "question", "prediction", "fallback")
 
 
 def tone(word: str) -> str:
-    """The colour of a verdict or a status: good, bad, or plain."""
+    """The color of a verdict or a status: good, bad, or plain."""
     last = word.rpartition(": ")[2]
     return "good" if last in GOOD else "bad" if last in BAD else "plain"
 
@@ -77,7 +77,7 @@ def settings(card: Card) -> Html:
     return facts((name, code(_word(value))) for name, value in _flat(said))
 
 
-def _kill(kill: Kill) -> list[Text]:
+def _kill(kill: KillRule) -> list[Text]:
     proposes = ", ".join(f"{name}: {_word(value)}" for name, value in kill.set.items())
     return [
         words(kill.when, mono=True),
@@ -155,7 +155,7 @@ def changes(lines: Iterable[str]) -> Html:
 # ---- who stands behind it --------------------------------------------------------------------------------------
 
 
-def signatures(standing: Standing) -> Iterator[Html]:
+def signatures(standing: SignatureStatus) -> Iterator[Html]:
     """Those that hold, those that do not and why, and what is missing."""
     for entry in standing.valid:
         yield _signature(entry, badge("valid", "good"))

@@ -12,7 +12,7 @@ from shadowbox.train import log
 from shadowbox.train.runs import Run
 
 POINTS = 600  # of a curve: about one for each pixel of its width
-COLOURS = 6  # of runs over each other; further ones begin anew, and are told apart by their names
+COLORS = 6  # of runs over each other; further ones begin anew, and are told apart by their names
 BACKGROUND = ("lr", "norm", "examples_per_s")  # figures that explain, folded
 FLOORS = (".low", ".high")
 APART = ("kind", "step", "epoch", "wall")
@@ -136,7 +136,7 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
         ]
     else:
         curves += [
-            each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLOURS + 1}")
+            each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLORS + 1}")
             for at, each in enumerate(logs)
         ]
     told = (

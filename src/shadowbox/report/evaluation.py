@@ -18,10 +18,10 @@ from shadowbox.data.store import Store
 from shadowbox.evaluate.gate import ONSET, PRESS
 from shadowbox.evaluate.metrics import BASELINES, Figure, metric_of
 from shadowbox.evaluate.policy import Evaluation
-from shadowbox.evaluate.recorded import Answer, Seat, as_pressed
+from shadowbox.evaluate.recorded import SeatAnswer, SeatData, press_values
 from shadowbox.page.document import (
     Html,
-    Roll,
+    PressRow,
     Text,
     badge,
     bars,
@@ -30,7 +30,7 @@ from shadowbox.page.document import (
     facts,
     folded,
     heading,
-    rolls,
+    press_rows,
     sentence,
     table,
     with_interval,
@@ -45,7 +45,7 @@ CLIPS = 2  # of the policy, each beside one of the data
 ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used controls
 
 
-def document(result: Evaluation) -> str:
+def evaluation_page(result: Evaluation) -> str:
     """The HTML file."""
     return clips_page(
         f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result)
@@ -191,14 +191,14 @@ def _roll(result: Evaluation) -> Iterator[Html]:
         "pressed, below in blue what the policy would press at each frame, knowing all that came before."
     )
     found = [
-        Roll(
+        PressRow(
             name,
             presses.stretches(seat.down[name][rows]),
             presses.stretches(answer.drawn[name][rows]),
         )
         for name in shown
     ]
-    yield rolls(found, length, (f"{first / fps:.1f} s", f"{(first + length) / fps:.1f} s"))
+    yield press_rows(found, length, (f"{first / fps:.1f} s", f"{(first + length) / fps:.1f} s"))
 
 
 def _clips(result: Evaluation) -> Iterator[Html]:
@@ -235,9 +235,9 @@ def _clips(result: Evaluation) -> Iterator[Html]:
     )
 
 
-def _in_its_hands(store: Store, seat: Seat, answer: Answer) -> tuple[str, Episode, int]:
+def _in_its_hands(store: Store, seat: SeatData, answer: SeatAnswer) -> tuple[str, Episode, int]:
     recorded = store.episode(seat.episode)
-    pressed = as_pressed(store.schema, recorded.columns, seat, answer)
+    pressed = press_values(store.schema, recorded.columns, seat, answer)
     caption = f"the policy's controls: {store.path.name}#{seat.episode}, player {seat.player + 1}"
     return caption, Episode(pressed, recorded.meta, recorded.events), seat.episode
 

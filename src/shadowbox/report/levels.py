@@ -7,8 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeGuard
 
-from shadowbox.cards.rules import grammar as rules
-from shadowbox.cards.rules.conditions import Condition, Metric, Number, RollingMean, comparisons
+from shadowbox.cards.rules import grammar
+from shadowbox.cards.rules.conditions import (
+    Condition,
+    MetricValue,
+    RollingMean,
+    _Number,
+    comparisons,
+)
 
 KINDS = ("train", "val")  # of metrics that are drawn
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -17,12 +23,12 @@ LONGEST = 300  # letters of a line's title
 
 
 @dataclass(frozen=True)
-class Level:
+class _Level:
     """A line from side to side."""
 
     value: float
     name: str  # as in `target > 0.3`
-    tone: str  # target or kill: a colour class of the style
+    tone: str  # target or kill: a color class of the style
     title: str  # all of it
 
 
@@ -40,30 +46,30 @@ def of_run(facts: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return {name: figure for name, figure in found.items() if figure}
 
 
-def _targets(targets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Level]]:
+def _targets(targets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, _Level]]:
     """Targets that are numbers; one that is another metric has a curve of its own."""
     for target in targets:
         metric, sign, value = target.get("metric"), target.get("op"), target.get("value")
         if isinstance(metric, str) and sign in FLIPPED and _finite(value):
             words = f"target: {metric} {sign} {value:g}"[:LONGEST]
-            yield metric, Level(float(value), f"target {sign} {value:g}", "target", words)
+            yield metric, _Level(float(value), f"target {sign} {value:g}", "target", words)
 
 
-def _kills(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Level]]:
+def _kills(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, _Level]]:
     """Every comparison of a metric with a number in the kill rules."""
     for number, kill in enumerate(kills):
         when, action = kill.get("when"), kill.get("action")
         if not isinstance(when, str) or action not in ("stop", "pause", "warn"):
             continue
         try:
-            condition = rules.parse(when)
-        except rules.RuleError:
+            condition = grammar.parse_rule(when)
+        except grammar.RuleError:
             continue  # `card check` says so
         for metric, sign, value in _plain(condition):
             if _finite(value):
                 yield (
                     metric,
-                    Level(
+                    _Level(
                         value,
                         f"{action} {sign} {value:g}",
                         "kill",
@@ -76,10 +82,10 @@ def _plain(condition: Condition) -> Iterator[tuple[str, str, float]]:
     """Metric, sign and number of each comparison that has one of both."""
     for each in comparisons(condition):
         sides, sign = (each.left, each.right), each.sign
-        if isinstance(sides[0], Number):
+        if isinstance(sides[0], _Number):
             sides, sign = (each.right, each.left), FLIPPED[each.sign]
         left, right = sides
-        if isinstance(left, Metric | RollingMean) and isinstance(right, Number):
+        if isinstance(left, MetricValue | RollingMean) and isinstance(right, _Number):
             yield left.metrics[0], sign, right.value
 
 

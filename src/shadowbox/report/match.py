@@ -10,7 +10,7 @@ from shadowbox.core.game import Game, Outcome
 from shadowbox.errors import UsageError
 from shadowbox.page.document import Html, Text, badge, code, facts, folded, heading, sentence, table
 from shadowbox.page.match_page import hello, match_page
-from shadowbox.play.facts import match_facts
+from shadowbox.play.match_facts import match_facts
 
 MOST_STATES = 12  # of each named field, the most frequent first
 

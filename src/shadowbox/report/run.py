@@ -19,9 +19,8 @@ from shadowbox.cards.field_types import NAME
 from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, TrainingError, UsageError
-from shadowbox.experiment import results
-from shadowbox.experiment import targets as verdict
-from shadowbox.experiment.outcome import Finished
+from shadowbox.experiment import results, targets
+from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import (
     Bar,
@@ -39,8 +38,7 @@ from shadowbox.page.document import (
 )  # fmt: skip
 from shadowbox.page.match_page import MODULES, bundle, data_block, match_block
 from shadowbox.report import card as card_page
-from shadowbox.report import curves as figures
-from shadowbox.report import sample_match as learnt
+from shadowbox.report import curves, sample_match
 from shadowbox.train import log
 from shadowbox.train import runs as prior
 from shadowbox.train.runs import Run
@@ -61,18 +59,18 @@ MADE_WITH = (
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportSource:
     """What a report is of: the runs of a card, of one of its seeds, or of no card."""
 
     name: str
     folder: Path
     runs: Sequence[Run]  # of a sweep those of its best setting
-    finished: Finished  # judged now; a sweep has its settings in it
+    finished: CardResult  # judged now; a sweep has its settings in it
     file: CardFile | None  # the card, where it is here and can be read
     card: Card | None
 
 
-def find(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Subject:
+def find_source(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> ReportSource:
     """A run's folder, a card's folder of runs, or a card by name or path."""
     place = _place(where, runs)
     groups: dict[Path, list[Run]] = {}
@@ -103,18 +101,18 @@ def find(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Subject:
         )
     best = next(group for path, group in groups.items() if path == finished.run)
     name = place.relative_to(runs).as_posix() if place.is_relative_to(runs) else place.name
-    return Subject(name, place, best, finished, file, card)
+    return ReportSource(name, place, best, finished, file, card)
 
 
-def report(subject: Subject, games: Games, *, match: bool = True) -> str:
+def report(subject: ReportSource, games: Games, *, match: bool = True) -> str:
     """The page."""
     game = _game(subject, games)
     sample, why = (
-        learnt.sample(subject.runs[0], game, subject.card)
+        sample_match.sample(subject.runs[0], game, subject.card)
         if match
         else (None, "It was not asked for.")
     )
-    drawn = figures.of_runs(subject.runs)
+    drawn = curves.of_runs(subject.runs)
     blocks: list[Html] = [
         Html(f"<h1>{escape(subject.name)}</h1>"),
         *_verdict(subject),
@@ -143,7 +141,7 @@ def report(subject: Subject, games: Games, *, match: bool = True) -> str:
 
 def _place(where: str, runs: Path) -> Path:
     if where.endswith(".md"):
-        return runs / cards.read(CardFile.read(Path(where))).card.id
+        return runs / cards.read_card(CardFile.read(Path(where))).card.id
     return next((path for path in (Path(where), runs / where) if path.is_dir()), Path(where))
 
 
@@ -152,7 +150,7 @@ def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return None, None
     try:
-        return cards.must_read(folder / f"{name}.md")
+        return cards.require_card(folder / f"{name}.md")
     except ShadowboxError:
         return None, None
 
@@ -160,22 +158,22 @@ def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
 def _promised(run: Run, card: Card | None, *, whole: bool) -> Card:
     """What the run was begun with: its own copy of the targets, whatever the card says by now."""
     said = {"id": "run", "targets": run.facts.get("targets") or []}
-    found = cards.typed(said)
+    found = cards.parse_value(said)
     if card and whole:
         found = found.model_copy(update={"seeds": card.seeds, "budget": card.budget})
     return found
 
 
-def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, Any]) -> Finished:
+def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, Any]) -> CardResult:
     for run in runs:
         _must_be_readable(run)
     if card.targets:
-        word, outcomes = verdict.judge(card, runs)
+        word, outcomes = targets.check_targets(card, runs)
     else:
-        states = {verdict.state(run) for run in runs} - {"finished"}
+        states = {targets.verdict_of(run) for run in runs} - {"finished"}
         word, outcomes = (sorted(states)[0] if states else "finished"), []
     reason = next((str(run.facts["reason"]) for run in runs if run.facts.get("reason")), "")
-    return Finished(
+    return CardResult(
         card,
         path,
         word,
@@ -216,7 +214,7 @@ def _changes(path: Path, run: Run, every: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _game(subject: Subject, games: Games) -> Game | None:
+def _game(subject: ReportSource, games: Games) -> Game | None:
     name = subject.runs[0].facts.get("game")
     try:
         return games(name) if isinstance(name, str) else None
@@ -227,7 +225,7 @@ def _game(subject: Subject, games: Games) -> Game | None:
 # ---- the page, from the top ------------------------------------------------------------------------------------
 
 
-def _verdict(subject: Subject) -> Iterator[Html]:
+def _verdict(subject: ReportSource) -> Iterator[Html]:
     done = subject.finished
     yield sentence(badge(done.verdict, card_page.tone(done.verdict)), f" {_headline(subject)}")
     if done.reason:
@@ -244,7 +242,7 @@ def _verdict(subject: Subject) -> Iterator[Html]:
         )
 
 
-def _headline(subject: Subject) -> str:
+def _headline(subject: ReportSource) -> str:
     done = subject.finished
     decisive = [each for each in done.outcomes if each.target.primary] or list(done.outcomes)
     count = "1 seed" if len(subject.runs) == 1 else f"{len(subject.runs)} seeds"
@@ -262,7 +260,7 @@ def _headline(subject: Subject) -> str:
     )
 
 
-def _promise(subject: Subject) -> Iterator[Html]:
+def _promise(subject: ReportSource) -> Iterator[Html]:
     """Each target beside its baselines; without a card what validation found beside its own."""
     done = subject.finished
     for outcome in done.outcomes:
@@ -303,7 +301,7 @@ def _best(run: Run) -> Iterator[Html]:
     yield beside(rows)
 
 
-def _curves(subject: Subject, drawn: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
+def _curves(subject: ReportSource, drawn: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
     if not drawn:
         yield sentence("Nothing was logged yet.")
         return
@@ -321,7 +319,7 @@ def _curves(subject: Subject, drawn: Sequence[Mapping[str, Any]]) -> Iterator[Ht
     )
 
 
-def _happened(subject: Subject) -> Iterator[Html]:
+def _happened(subject: ReportSource) -> Iterator[Html]:
     rows = [
         _event(run, each) for run in subject.runs for each in log.read_lines(run.path / log.EVENTS)
     ]
@@ -346,7 +344,7 @@ def _event(run: Run, event: Mapping[str, Any]) -> list[Text]:
     ]
 
 
-def _cost(subject: Subject) -> Iterator[Html]:
+def _cost(subject: ReportSource) -> Iterator[Html]:
     spent = subject.finished.cost
     yield heading("What it took")
     yield sentence(card_page.cost(spent))
@@ -357,7 +355,7 @@ def _cost(subject: Subject) -> Iterator[Html]:
 
 
 def _learnt(
-    subject: Subject, game: Game | None, sample: learnt.Sample | None, why: str
+    subject: ReportSource, game: Game | None, sample: sample_match.SampleMatch | None, why: str
 ) -> Iterator[Html]:
     yield heading("What was learnt")
     if sample:
@@ -365,16 +363,16 @@ def _learnt(
         yield Html("<match-viewer></match-viewer>")
     else:
         yield sentence(f"There is no match to watch: {why}")
-    rates, told = learnt.rates(subject.runs[0], game)
+    rates, told = sample_match.rates(subject.runs[0], game)
     if rates:
         yield heading("How often each control is down")
         yield sentence(told + (" Below each the policy in the match above." if sample else ""))
-        yield beside(learnt.rows(rates, sample.rates if sample else {}))
+        yield beside(sample_match.rows(rates, sample.rates if sample else {}))
     else:
         yield sentence(told)
 
 
-def _the_rest(subject: Subject) -> Iterator[Html]:
+def _the_rest(subject: ReportSource) -> Iterator[Html]:
     """What only some readers want."""
     run = subject.runs[0]
     settings = run.facts.get("settings")
@@ -423,6 +421,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)[:2000]
 
 
-def to_json(subject: Subject) -> dict[str, Any]:
+def to_json(subject: ReportSource) -> dict[str, Any]:
     """For `report --json`: what was judged."""
     return {"report": subject.name, **subject.finished.to_json(), "run": str(subject.folder)}

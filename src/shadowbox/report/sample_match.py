@@ -17,9 +17,9 @@ from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Bar
 from shadowbox.play import specs
-from shadowbox.play.facts import match_facts
 from shadowbox.play.match import play
-from shadowbox.report import match as show
+from shadowbox.play.match_facts import match_facts
+from shadowbox.report import match
 from shadowbox.train.runs import Run
 
 SEED = 1  # of the match
@@ -27,7 +27,7 @@ MOST_EPISODES = 100  # of the data, whose presses are counted
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleMatch:
     """A match as the viewer takes it, and how often its first player held each control."""
 
     hello: Mapping[str, Any]
@@ -38,7 +38,7 @@ class Sample:
     rates: Mapping[str, float]
 
 
-def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sample | None, str]:
+def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[SampleMatch | None, str]:
     """One match of the run's policy in its game's world; without one the reason, in words."""
     if run.facts.get("kind") != "policy":
         return None, "this run learns no policy."
@@ -59,8 +59,8 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
     }
     ended = f"player {outcome.winner + 1} wins" if outcome.winner is not None else "nobody wins"
     told = f"{names[0]} against {', '.join(names[1:]) or 'nobody'} with seed {SEED}: {ended} ({outcome.reason})"
-    hello, rows = show.greeting(game, episode.meta), game.schema.pack(episode.columns)
-    return Sample(hello, rows, episode.events, episode.meta.get("result"), told, rates), ""
+    hello, rows = match.greeting(game, episode.meta), game.schema.pack(episode.columns)
+    return SampleMatch(hello, rows, episode.events, episode.meta.get("result"), told, rates), ""
 
 
 def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:

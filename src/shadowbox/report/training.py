@@ -33,7 +33,7 @@ def as_csv(found: Sequence[Line]) -> str:
 
 
 def as_page(title: str, found: Sequence[Line]) -> str:
-    """A picture for each figure: training in one colour, validation in another, baselines in grey."""
+    """A picture for each figure: training in one color, validation in another, baselines in grey."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for line in found:
         for name, value in numbers(line):

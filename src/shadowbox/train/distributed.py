@@ -35,7 +35,7 @@ class Ranks:
         if self.count > 1:
             # A thread of the group that lives on while Python ends can abort the process, so the
             # group must be gone by then. This module keeps the group that is there when it is
-            # imported, for good, and making an optimiser imports it.
+            # imported, for good, and making an optimizer imports it.
             importlib.import_module("torch.distributed.nn.functional")
             with self._together():
                 torch.distributed.init_process_group(

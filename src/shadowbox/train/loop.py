@@ -15,38 +15,35 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from shadowbox.errors import SaidElsewhere, TrainingError, UsageError
+from shadowbox.errors import ReportedElsewhere, TrainingError, UsageError
 from shadowbox.model import checkpoint
-from shadowbox.train import distributed as parallel
-from shadowbox.train import guardrails, schedule, sinks, validate
-from shadowbox.train import provenance as facts
-from shadowbox.train import start as beginnings
+from shadowbox.train import distributed, guardrails, provenance, schedule, sinks, start, validate
 from shadowbox.train.config import Config
 from shadowbox.train.console import Console
 from shadowbox.train.log import Log, read_facts
 from shadowbox.train.observer import (
     CALLED_OFF,
-    GO_ON,
+    CONTINUE,
     PAUSED,
-    Decision,
     Observer,
-    Progress,
+    ObserverDecision,
+    TrainProgress,
     stronger,
 )
-from shadowbox.train.protocols import Parent, Result, Task, Updater
+from shadowbox.train.protocols import ParentCheckpoint, TrainResult, TrainTask, Updater
 from shadowbox.train.session import Session
 
 
 def train(
-    task: Task,
+    task: TrainTask,
     run: Path,
     config: Config,
     *,
-    parent: Parent | None = None,
+    parent: ParentCheckpoint | None = None,
     resume: bool = False,
     console: Console | None = None,
     observer: Observer | None = None,
-) -> Result:
+) -> TrainResult:
     """Train until the run ends, someone stops it, or it cannot go on.
 
     What is left behind can always be resumed.
@@ -54,7 +51,7 @@ def train(
     with ExitStack() as stack:
         session = _open(task, run, config, parent, resume, console, stack)
         session.observer = observer
-        stop = stack.enter_context(guardrails.Stop(others=session.ranks.count > 1))
+        stop = stack.enter_context(guardrails.StopSignal(others=session.ranks.count > 1))
         while not session.ended and session.step < session.total:
             _step(session, next(session.batches), console)
             _log(session)
@@ -66,7 +63,7 @@ def train(
             if stopped and not session.ended:
                 return _say_goodbye(session, stopped)
         session.ended = session.ended or "finished"
-        beginnings.note(session, session.ended)
+        start.write_run_facts(session, session.ended)
         return _result(session, session.ended)
 
 
@@ -103,7 +100,7 @@ def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
     again in smaller parts.
     """
     ranks, parameters = session.ranks, session.parameters
-    weight = session.task.learner.count(batch)
+    weight = session.task.learner.num_targets(batch)
     (total,) = ranks.add([weight])
     while True:
         figures = row = None
@@ -111,7 +108,7 @@ def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
         try:
             figures = _gradients(session, batch, total)
             session.clock.add("backward")  # that it is let go of is part of it
-            row = parallel.pack(parameters) if ranks.count > 1 else None
+            row = distributed.pack(parameters) if ranks.count > 1 else None
         except (RuntimeError, MemoryError) as error:
             if not guardrails.is_out_of_memory(error):
                 raise
@@ -122,7 +119,7 @@ def _in_parts(session: Session, batch: Any) -> tuple[Tensor, float]:
         if not out and figures is not None:
             if row is not None:
                 ranks.sum(row)
-                parallel.unpack(row, parameters, there)
+                distributed.unpack(row, parameters, there)
             session.clock.add("wait")
             return figures, weight
         del figures, row  # what the next try needs the room of
@@ -134,11 +131,11 @@ def _gradients(session: Session, batch: Any, total: float) -> Tensor:
     learner, clock, device = session.task.learner, session.clock, session.ranks.device
     figures: Tensor | None = None
     for part in _parts(batch, session.accumulate):
-        count = learner.count(part)
+        count = learner.num_targets(part)
         clock.add("data")
-        tensors = learner.put(part, device)
+        tensors = learner.to_device(part, device)
         clock.add("transfer")
-        with parallel.autocast(session.config, device):
+        with distributed.autocast(session.config, device):
             loss, found = learner.loss(session.called, tensors)
         clock.add("forward")
         share = count / max(total, 1)
@@ -151,23 +148,23 @@ def _gradients(session: Session, batch: Any, total: float) -> Tensor:
 
 
 def _descend(session: Session, batch: Any) -> float | None:
-    """One step of the optimiser; the gradient's norm, or None where the step was left out."""
+    """One step of the optimizer; the gradient's norm, or None where the step was left out."""
     config = session.config
     length = torch.nn.utils.clip_grad_norm_(session.parameters, config.clip or float("inf"))
-    session.clock.add("optimiser")
+    session.clock.add("optimizer")
     norm = length.item()  # the one number of a step that is waited for
     session.clock.add("wait")
     if not math.isfinite(norm):  # on all ranks or on none: they have the same gradients
         _not_finite(session, batch)
         return None
     session.finite.good()
-    for group in session.optimiser.param_groups:
-        group["lr"] = schedule.rate(config, session.step, session.total)
-    session.optimiser.step()
-    session.optimiser.zero_grad(set_to_none=True)
+    for group in session.optimizer.param_groups:
+        group["lr"] = schedule.learning_rate(config, session.step, session.total)
+    session.optimizer.step()
+    session.optimizer.zero_grad(set_to_none=True)
     if session.average:
         session.average.follow()
-    session.clock.add("optimiser")
+    session.clock.add("optimizer")
     return norm
 
 
@@ -182,9 +179,9 @@ def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, flo
         _average(session)
         norms.append(_descend(session, batch))
 
-    tensors = session.task.learner.put(batch, session.ranks.device)
+    tensors = session.task.learner.to_device(batch, session.ranks.device)
     session.clock.add("transfer")
-    with parallel.autocast(session.config, session.ranks.device):
+    with distributed.autocast(session.config, session.ranks.device):
         found = learner.update(session.called, tensors, descend)
     losses = session.task.learner.losses
     loss = torch.as_tensor(
@@ -198,9 +195,9 @@ def _average(session: Session) -> None:
     ranks, parameters = session.ranks, session.parameters
     if ranks.count > 1:
         there = ranks.any([parameter.grad is not None for parameter in parameters])
-        row = parallel.pack(parameters) / ranks.count
+        row = distributed.pack(parameters) / ranks.count
         ranks.sum(row)
-        parallel.unpack(row, parameters, there)
+        distributed.unpack(row, parameters, there)
         session.clock.add("wait")
 
 
@@ -211,9 +208,9 @@ def _stacked(session: Session, loss: Tensor, found: dict[str, Tensor]) -> Tensor
     """
     learner = session.task.learner
     if not session.checked:
-        validate.must_be_declared("losses and metrics", found, (*learner.losses, *learner.metrics))
+        validate.require_declared("losses and metrics", found, (*learner.losses, *learner.metrics))
         if learner.losses:
-            validate.must_add_up(loss, found, learner.losses)
+            validate.require_weighted_sum(loss, found, learner.losses)
         session.checked = True
     names = (*learner.losses, *learner.metrics)
     return torch.stack([loss.detach().float(), *(found[name].detach().float() for name in names)])
@@ -230,7 +227,7 @@ def _log(session: Session) -> None:
     figures = session.recent.take(session.ranks)
     seconds = session.clock.take()
     per_s = config.log_every * config.batch / max(sum(seconds.values()), 1e-9)
-    lr = schedule.rate(config, session.step - 1, session.total)
+    lr = schedule.learning_rate(config, session.step - 1, session.total)
     times = {f"time/{part}": round(value, 6) for part, value in seconds.items()}
     _write(
         session,
@@ -245,7 +242,7 @@ def _write(session: Session, kind: Literal["train", "val"], figures: dict[str, f
     session.log.metric(kind, session.step, session.epoch, figures)
     if session.observer and session.ranks.first:
         at = session.step, session.total, session.epoch, session.meter.wall_s
-        progress = Progress(
+        progress = TrainProgress(
             kind,
             *at,
             figures,
@@ -296,7 +293,7 @@ def _validate(session: Session, console: Console | None) -> None:
         trained = session.since.take(session.ranks)
         _write(session, "val", validate.as_figures(scores))
         if console and session.ranks.first:
-            lr = schedule.rate(config, session.step - 1, session.total)
+            lr = schedule.learning_rate(config, session.step - 1, session.total)
             console.row(
                 session.epoch,
                 {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr},
@@ -312,10 +309,10 @@ def _save(session: Session, stopped: str) -> None:
     if due or best or stopped or session.ended:
         with session.clock.aside("save"):
             session.save()
-            beginnings.note(session, session.ended or ("stopped" if stopped else "running"))
+            start.write_run_facts(session, session.ended or ("stopped" if stopped else "running"))
 
 
-def _stopped(session: Session, stop: guardrails.Stop) -> str:
+def _stopped(session: Session, stop: guardrails.StopSignal) -> str:
     """The signal that any rank was given, or `paused`; a run that is called off has ended.
 
     All ranks answer the same.
@@ -323,7 +320,7 @@ def _stopped(session: Session, stop: guardrails.Stop) -> str:
     if not any(session.ranks.any([bool(stop.name), session.told.do != "continue"])):
         return ""
     found = session.ranks.collect((stop.name, session.told))
-    told, session.told = Decision(*found[0][1]), GO_ON
+    told, session.told = ObserverDecision(*found[0][1]), CONTINUE
     if told.do == "stop":
         session.ended, session.reason = CALLED_OFF, told.reason
         session.log.event(
@@ -346,7 +343,7 @@ def _not_finite(session: Session, batch: Any) -> None:
 
     After too many go back to the last checkpoint; after too many of those stop.
     """
-    session.optimiser.zero_grad(set_to_none=True)
+    session.optimizer.zero_grad(set_to_none=True)
     at = session.step + 1
     match session.finite.bad():
         case "skip":
@@ -354,7 +351,7 @@ def _not_finite(session: Session, batch: Any) -> None:
                 "skip", at, f"step {at}: the gradient is not finite; the step is left out"
             )
         case "back":
-            found = checkpoint.load(checkpoint.find(f"{session.run}@latest"))
+            found = checkpoint.load(checkpoint.find_checkpoint(f"{session.run}@latest"))
             session.load_weights(found, found.trainer())
             session.log.event(
                 "back",
@@ -381,13 +378,13 @@ def _halve(session: Session, examples: int, reason: str) -> None:
     if ranks.count > 1:
         reason = f"{reason}; on rank {', '.join(map(str, reasons))} of {ranks.count}"
     if session.halvings > session.config.halvings or parts > examples:
-        kind = TrainingError if ranks.first else SaidElsewhere
+        kind = TrainingError if ranks.first else ReportedElsewhere
         raise kind(
             f"{session.run}: out of memory with {examples} examples in {session.accumulate} parts ({reason}); "
             f"the last checkpoint is intact: use a smaller model, or a larger accumulate"
         )
     session.accumulate = parts
-    session.optimiser.zero_grad(set_to_none=True)
+    session.optimizer.zero_grad(set_to_none=True)
     if session.ranks.device.type == "cuda":
         torch.cuda.empty_cache()
     text = f"out of memory: from now on the batch is computed in {parts} parts; its size stays"
@@ -398,10 +395,10 @@ def _halve(session: Session, examples: int, reason: str) -> None:
 
 
 def _open(
-    task: Task,
+    task: TrainTask,
     run: Path,
     config: Config,
-    parent: Parent | None,
+    parent: ParentCheckpoint | None,
     resume: bool,
     console: Console | None,
     stack: ExitStack,
@@ -415,21 +412,21 @@ def _open(
         raise UsageError(
             f"the learner has no score '{config.score}': {', '.join(task.learner.scores)}"
         )
-    meter = facts.Meter()
+    meter = provenance.CostMeter()
     if config.threads:
         torch.set_num_threads(config.threads)
-    ranks = stack.enter_context(parallel.Ranks(parallel.choose_device(config.device)))
+    ranks = stack.enter_context(distributed.Ranks(distributed.choose_device(config.device)))
     stack.enter_context(guardrails.disk_full(run))
     if ranks.first:
-        stack.enter_context(guardrails.alone(run))
-    config = beginnings.settled(run, config, resume)
+        stack.enter_context(guardrails.lock_run(run))
+    config = start.resolve_config(run, config, resume)
     ranks.wait()
     log = Log(run, live=ranks.first, say=console.say if console else None)
     stack.callback(log.close)
     if console:
         stack.callback(console.close)
     session = Session(task, run, config, ranks, log, meter)
-    beginnings.begin(session, parent, resume)
+    start.start_session(session, parent, resume)
     known = read_facts(run) if ranks.first else {}
     meter.before = dict(known.get("cost", {}))
     for name in config.sinks:
@@ -451,7 +448,7 @@ def _parts(batch: Any, count: int) -> Iterator[Any]:
             yield batch.part(rows)
 
 
-def _say_goodbye(session: Session, stopped: str) -> Result:
+def _say_goodbye(session: Session, stopped: str) -> TrainResult:
     again = f"; go on with: {session.task.resume}" if session.task.resume else ""
     why = f" ({session.reason})" if session.reason else ""
     session.log.event(
@@ -463,10 +460,10 @@ def _say_goodbye(session: Session, stopped: str) -> Result:
     return _result(session, stopped)
 
 
-def _result(session: Session, ended: str) -> Result:
+def _result(session: Session, ended: str) -> TrainResult:
     session.clock.take()
     ranks, table = session.ranks, session.clock.total
-    return Result(
+    return TrainResult(
         session.run,
         session.step,
         session.epoch,

@@ -18,7 +18,7 @@ PAUSED = "paused"  # how it ended where it was told to pause: resuming it goes o
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainProgress:
     """A line of the log as it was just written."""
 
     kind: Literal["train", "val"]
@@ -30,18 +30,18 @@ class Progress:
     note: Note  # what, text, **facts -> a line of events.jsonl, said to whoever runs it, too
 
 
-class Decision(NamedTuple):
+class ObserverDecision(NamedTuple):
     """Whether the run goes on, and why not."""
 
     do: Literal["continue", "pause", "stop"]
     reason: str = ""
 
 
-Observer = Callable[[Progress], Decision]
-GO_ON = Decision("continue")
+Observer = Callable[[TrainProgress], ObserverDecision]
+CONTINUE = ObserverDecision("continue")
 STRENGTH = ("continue", "pause", "stop")
 
 
-def stronger(one: Decision, other: Decision) -> Decision:
+def stronger(one: ObserverDecision, other: ObserverDecision) -> ObserverDecision:
     """Which of two holds, where a step has two lines; the first of equals."""
     return max(one, other, key=lambda each: STRENGTH.index(each.do))

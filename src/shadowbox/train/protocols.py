@@ -15,20 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.schema import Array
-from shadowbox.model.checkpoint import About
+from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.train.observer import CALLED_OFF
 
-Descend = Callable[[Tensor], None]  # a loss -> one guarded step of the optimiser
+Descend = Callable[[Tensor], None]  # a loss -> one guarded step of the optimizer
 
 
-class Score(NamedTuple):
+class ScoreSums(NamedTuple):
     """A figure of each example as a ratio, numerator [B] / denominator [B], so that episodes can be drawn again."""
 
     top: Tensor
     bottom: Tensor
 
 
-class Batch(Protocol):
+class TrainBatch(Protocol):
     """Examples in NumPy arrays, each from an episode."""
 
     @property
@@ -36,10 +36,10 @@ class Batch(Protocol):
 
     def __len__(self) -> int: ...
 
-    def part(self, rows: slice) -> Batch: ...  # noqa: D102
+    def part(self, rows: slice) -> TrainBatch: ...  # noqa: D102
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Batches in a seeded order that can be taken up again anywhere: `data.sample.Sampler`, for one."""
 
     epoch: int
@@ -84,11 +84,11 @@ class Learner(Protocol):
         """Score -> "low" or "high"."""
         ...
 
-    def put(self, batch: Any, device: torch.device) -> Any:
+    def to_device(self, batch: Any, device: torch.device) -> Any:
         """A batch as tensors on the device."""
         ...
 
-    def count(self, batch: Any) -> float:
+    def num_targets(self, batch: Any) -> float:
         """How many targets a batch (in NumPy) has: its weight among others."""
         ...
 
@@ -96,14 +96,14 @@ class Learner(Protocol):
         """The scalar, and each loss and metric: means over the batch's targets."""
         ...
 
-    def score(self, model: nn.Module, batch: Any) -> dict[str, Score]:
+    def score(self, model: nn.Module, batch: Any) -> dict[str, ScoreSums]:
         """Each score, and each baseline of it as "score/baseline"."""
         ...
 
 
 @runtime_checkable
 class Updater(Protocol):
-    """A learner that takes several steps of the optimiser on a batch, as self-play does, in place of the loop's one."""
+    """A learner that takes several steps of the optimizer on a batch, as self-play does, in place of the loop's one."""
 
     def update(self, model: nn.Module, batch: Any, descend: Descend) -> dict[str, Tensor]:
         """Learn from a batch by calling `descend` with losses; the declared losses and metrics."""
@@ -111,13 +111,13 @@ class Updater(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainTask:
     """Everything that is particular about a run."""
 
     learner: Learner
     model: nn.Module
-    about: About
-    source: Callable[[int, int, int], Source]  # batch of one rank, rank, ranks
+    about: CheckpointConfig
+    source: Callable[[int, int, int], BatchSource]  # batch of one rank, rank, ranks
     validation: Callable[[], Iterable[Any]] | None = None
     # for run.json: data fingerprint, card hash
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -125,15 +125,15 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Parent:
+class ParentCheckpoint:
     """Another run's checkpoint to begin from: a spec such as `runs/x@best`."""
 
     spec: str
-    optimiser: bool = False  # take its moments, too
+    optimizer: bool = False  # take its moments, too
 
 
 @dataclass(frozen=True)
-class Result:
+class TrainResult:
     """How a run ended."""
 
     run: Path

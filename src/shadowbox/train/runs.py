@@ -55,7 +55,7 @@ def runs_in(folder: Path = RUNS) -> Iterator[Run]:
     yield from _below(folder, DEEPEST)
 
 
-def find(where: str | Path) -> Run | None:
+def find_run(where: str | Path) -> Run | None:
     """The run of a name such as runs/x, runs/x/0 or x: the first of its seeds."""
     for path in (Path(where), RUNS / where):
         found = next(_below(path, DEEPEST), None)
@@ -75,7 +75,7 @@ def comparable(
     for run in runs_in(folder):
         same = (
             run.facts.get("game") == card.game
-            and run.facts.get("learner", "imitate") == card.learner
+            and run.facts.get("learner", "imitation") == card.learner
         )
         if same and run.facts.get("card") != card.id:
             found.append((run, deltas(settings, run.settings)))

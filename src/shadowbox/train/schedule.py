@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from shadowbox.train.config import Config
 
 
-def rate(config: Config, step: int, total: int) -> float:
+def learning_rate(config: Config, step: int, total: int) -> float:
     """The learning rate of step `step` (from 0) of `total`: linear warm-up, then a cosine down to `final_lr`."""
     warmup = min(config.warmup, max(0, total - 1))
     if step < warmup:
@@ -30,7 +30,9 @@ def in_words(config: Config, total: int) -> str:
     return f"warm-up of {warmup} steps to {config.lr:g}, then a cosine to {final:g} at step {total}"
 
 
-def optimiser(model: nn.Module, config: Config, device: torch.device) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, config: Config, device: torch.device
+) -> torch.optim.Optimizer:
     """AdamW; norms, biases and embeddings do not decay."""
     still = {
         id(p)
@@ -57,7 +59,7 @@ def optimiser(model: nn.Module, config: Config, device: torch.device) -> torch.o
     )
 
 
-class Average:
+class WeightAverage:
     """Exponentially averaged weights; buffers are taken as they are."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -101,7 +103,7 @@ class Average:
 
 
 @contextmanager
-def averaged(average: Average | None) -> Iterator[None]:
+def averaged(average: WeightAverage | None) -> Iterator[None]:
     """Inside, the model has its averaged weights, where there are any."""
     if average:
         average.swap()

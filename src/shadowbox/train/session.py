@@ -17,15 +17,15 @@ from shadowbox.model import checkpoint
 from shadowbox.train import schedule
 from shadowbox.train.config import Config
 from shadowbox.train.distributed import Ranks, compiled
-from shadowbox.train.guardrails import Finite
+from shadowbox.train.guardrails import FiniteGuard
 from shadowbox.train.log import Log
-from shadowbox.train.observer import CALLED_OFF, GO_ON, Observer
-from shadowbox.train.protocols import Source, Task, Updater
-from shadowbox.train.provenance import Meter
-from shadowbox.train.timing import Clock
+from shadowbox.train.observer import CALLED_OFF, CONTINUE, Observer
+from shadowbox.train.protocols import BatchSource, TrainTask, Updater
+from shadowbox.train.provenance import CostMeter
+from shadowbox.train.timing import StepTimer
 
 
-class Means:
+class _RunningMeans:
     """Running weighted means of figures, on the device, so that no step waits for a number."""
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
@@ -66,7 +66,7 @@ class Session:
     """The moving parts of a run."""
 
     def __init__(
-        self, task: Task, run: Path, config: Config, ranks: Ranks, log: Log, meter: Meter
+        self, task: TrainTask, run: Path, config: Config, ranks: Ranks, log: Log, meter: CostMeter
     ) -> None:
         self.task, self.run, self.config, self.ranks, self.log = task, run, config, ranks, log
         _seed(config.seed, ranks.rank)
@@ -81,9 +81,9 @@ class Session:
         self.parameters = [
             parameter for parameter in self.model.parameters() if parameter.requires_grad
         ]
-        self.optimiser = schedule.optimiser(self.model, config, ranks.device)
-        self.average = schedule.Average(self.model, config.ema) if config.ema else None
-        self.source: Source = task.source(ranks.share(config.batch), ranks.rank, ranks.count)
+        self.optimizer = schedule.build_optimizer(self.model, config, ranks.device)
+        self.average = schedule.WeightAverage(self.model, config.ema) if config.ema else None
+        self.source: BatchSource = task.source(ranks.share(config.batch), ranks.rank, ranks.count)
         self.batches: Iterator[Any] = iter(self.source)
         self.total = config.steps or sum(
             self.source.batches_in(epoch) for epoch in range(config.epochs or 0)
@@ -93,11 +93,14 @@ class Session:
                 f"a batch of {config.batch} examples is more than an epoch has: choose a smaller one"
             )
         names = ("loss", *task.learner.losses, *task.learner.metrics)
-        self.recent, self.since = Means(names, ranks.device), Means(names, ranks.device)
-        self.finite = Finite(config.skips, config.rollbacks)
-        self.clock, self.meter = Clock(), meter
+        self.recent, self.since = (
+            _RunningMeans(names, ranks.device),
+            _RunningMeans(names, ranks.device),
+        )
+        self.finite = FiniteGuard(config.skips, config.rollbacks)
+        self.clock, self.meter = StepTimer(), meter
         self.observer: Observer | None = None
-        self.told = GO_ON  # by the observer, in this step
+        self.told = CONTINUE  # by the observer, in this step
         self.step = self.saved = self.validated = 0
         self.accumulate, self.halvings = config.accumulate, 0
         self.best: dict[str, Any] = {}
@@ -162,22 +165,22 @@ class Session:
         restore_random(mine["random"])
 
     def load_weights(
-        self, found: checkpoint.Checkpoint, state: Mapping[str, Any], *, optimiser: bool = True
+        self, found: checkpoint.Checkpoint, state: Mapping[str, Any], *, optimizer: bool = True
     ) -> None:
-        """Weights, and what the optimiser remembers of them.
+        """Weights, and what the optimizer remembers of them.
 
         Rates and decays stay those of this run.
         """
-        checkpoint.fit(self.model, state.get("raw", found.weights), str(found.path))
-        if optimiser:
-            if "optimiser" not in state:
-                raise CheckpointError(f"{found.path} holds no state of an optimiser")
+        checkpoint.load_weights(self.model, state.get("raw", found.weights), str(found.path))
+        if optimizer:
+            if "optimizer" not in state:
+                raise CheckpointError(f"{found.path} holds no state of an optimizer")
             options = [
                 {k: v for k, v in group.items() if k != "params"}
-                for group in self.optimiser.param_groups
+                for group in self.optimizer.param_groups
             ]
-            self.optimiser.load_state_dict(state["optimiser"])
-            for group, given in zip(self.optimiser.param_groups, options, strict=True):
+            self.optimizer.load_state_dict(state["optimizer"])
+            for group, given in zip(self.optimizer.param_groups, options, strict=True):
                 group.update(given)
         if self.average and "average" in state:
             self.average.load(state["average"])
@@ -185,7 +188,7 @@ class Session:
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "source": self.source.state(),
             "finite": self.finite.state(),
             "accumulate": self.accumulate,

@@ -17,13 +17,13 @@ def builder(name: str, run: Path, facts: Mapping[str, Any], step: int) -> Callab
     `step`: where the run goes on; later lines of an earlier try do not count.
     """
     builders: dict[str, Callable[[], Sink]] = {
-        "wandb": lambda: Wandb(run, facts),
-        "tensorboard": lambda: TensorBoard(run, step),
+        "wandb": lambda: _Wandb(run, facts),
+        "tensorboard": lambda: _TensorBoard(run, step),
     }
     return builders[name]
 
 
-class Wandb:
+class _Wandb:
     """A wandb run in RUN/wandb.
 
     Offline unless WANDB_MODE says otherwise; `wandb sync` uploads it.
@@ -52,7 +52,7 @@ class Wandb:
         self._run.finish()
 
 
-class TensorBoard:
+class _TensorBoard:
     """Event files in RUN/tensorboard."""
 
     def __init__(self, run: Path, step: int) -> None:

@@ -114,11 +114,11 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
     """Weights of another run; its place in the line of descent."""
     folder = checkpoint.find_checkpoint(parent.spec)
     found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
-    state = found.trainer() if parent.optimiser else {}
+    state = found.trainer() if parent.optimizer else {}
     session.load_weights(
         found,
-        {key: state[key] for key in ("optimiser", "raw") if key in state},
-        optimiser=parent.optimiser,
+        {key: state[key] for key in ("optimizer", "raw") if key in state},
+        optimizer=parent.optimizer,
     )
     if session.average:
         session.average = schedule.WeightAverage(session.model, session.config.ema)
@@ -129,14 +129,14 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
         *before.get("lineage", []),
         {"run": str(folder.parent.parent), "step": found.step, "spec": parent.spec},
     ]
-    kept = "weights and optimiser" if parent.optimiser else "weights; the optimiser begins anew"
+    kept = "weights and optimizer" if parent.optimizer else "weights; the optimizer begins anew"
     session.log.event(
         "parent",
         0,
         f"continues {parent.spec} (step {found.step:,}): {kept}, and so does the schedule",
     )
     return {
-        "parent": {"spec": parent.spec, "step": found.step, "optimiser": parent.optimiser},
+        "parent": {"spec": parent.spec, "step": found.step, "optimizer": parent.optimizer},
         "lineage": lineage,
     }
 

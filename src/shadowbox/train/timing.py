@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-PARTS = ("data", "transfer", "forward", "backward", "optimiser", "log", "wait", "validate", "save")
+PARTS = ("data", "transfer", "forward", "backward", "optimizer", "log", "wait", "validate", "save")
 
 
-class Clock:
+class StepTimer:
     """Seconds by part.
 
     On a GPU work is only started in `forward` and `backward`; its length shows as `wait`.

@@ -32,8 +32,8 @@ def validate(
     sums: dict[str, dict[int, tuple[float, float]]] = {}
     try:
         for batch in batches:
-            found = learner.score(model, learner.put(batch, ranks.device))
-            must_be_declared("scores", found, wanted_scores(learner))
+            found = learner.score(model, learner.to_device(batch, ranks.device))
+            require_declared("scores", found, score_names(learner))
             for name, score in found.items():
                 figures = torch.stack([score.top.double(), score.bottom.double()]).cpu().numpy()
                 _add(sums.setdefault(name, {}), np.asarray(batch.episode), figures)
@@ -42,7 +42,7 @@ def validate(
     return {name: _interval(per_episode) for name, per_episode in _merged(sums, ranks).items()}
 
 
-def wanted_scores(learner: Learner) -> set[str]:
+def score_names(learner: Learner) -> set[str]:
     """The names that `score` must return."""
     return {
         *learner.scores,
@@ -50,7 +50,7 @@ def wanted_scores(learner: Learner) -> set[str]:
     }
 
 
-def must_be_declared(what: str, found: Iterable[str], declared: Iterable[str]) -> None:
+def require_declared(what: str, found: Iterable[str], declared: Iterable[str]) -> None:
     """Assert that names are those that were declared, in words."""
     more, less = set(found) - set(declared), set(declared) - set(found)
     if more or less:
@@ -61,7 +61,9 @@ def must_be_declared(what: str, found: Iterable[str], declared: Iterable[str]) -
         )
 
 
-def must_add_up(loss: Tensor, found: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
+def require_weighted_sum(
+    loss: Tensor, found: Mapping[str, Tensor], weights: Mapping[str, float]
+) -> None:
     """Assert that the scalar is the weighted sum of the declared losses."""
     total = sum(weight * float(found[name].detach()) for name, weight in weights.items())
     scalar = float(loss.detach())

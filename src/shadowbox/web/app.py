@@ -22,8 +22,8 @@ from starlette.routing import Route, WebSocketRoute
 
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.web import cards, pages, runs, stored, tournaments
-from shadowbox.web.guard import Guard
-from shadowbox.web.hall import Hall, Wish
+from shadowbox.web.access import AccessGuard
+from shadowbox.web.live_matches import MatchManager, MatchRequest
 from shadowbox.web.runlog import Logs
 from shadowbox.web.site import Site
 from shadowbox.web.sockets import watch
@@ -34,7 +34,7 @@ SERVED = {".js": "text/javascript", ".css": "text/css"}
 log = logging.getLogger(__name__)
 
 
-class Number(Convertor[int]):
+class _Number(Convertor[int]):
     """A number in an address; one that is longer is no address of ours."""
 
     regex = "[0-9]{1,9}"
@@ -46,7 +46,7 @@ class Number(Convertor[int]):
         return str(value)
 
 
-register_url_convertor("number", Number())
+register_url_convertor("number", _Number())
 
 
 def application(site: Site, *, token: str | None = None) -> Starlette:
@@ -75,7 +75,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/cards/{name}", one_card),
             Route("/static/{name}", static),
         ],
-        middleware=[Middleware(Guard, token=token, refuse=_said)],
+        middleware=[Middleware(AccessGuard, token=token, refuse=_said)],
         exception_handlers={
             HTTPException: _http_error,
             ShadowboxError: _refusal,
@@ -84,7 +84,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
         lifespan=_lifespan,
     )
     app.state.site = site
-    app.state.hall = Hall(site.game, site.out)
+    app.state.hall = MatchManager(site.game, site.out)
     app.state.logs = Logs()
     return app
 
@@ -126,7 +126,7 @@ async def live(request: Request) -> Response:
     """The page of one of them."""
     table = request.app.state.hall.tables.get(request.path_params["number"])
     if table is None:
-        raise stored.NotHere(
+        raise stored.PageNotFound(
             "There is no such match: the server keeps the last ones only, until it ends."
         )
     return HTMLResponse(await run_in_threadpool(pages.live, table))
@@ -156,7 +156,7 @@ async def _json_body(request: Request) -> dict[str, Any]:
     return data
 
 
-def _wish(data: dict[str, Any]) -> Wish:
+def _wish(data: dict[str, Any]) -> MatchRequest:
     if unknown := data.keys() - {"p0", "p1", "stage", "seed", "seat"}:
         raise UsageError(f"a match has no '{sorted(unknown)[0][:60]}'")
     for name in ("p0", "p1", "stage"):
@@ -169,7 +169,7 @@ def _wish(data: dict[str, Any]) -> Wish:
             not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < most
         ):
             raise UsageError(f"{name} must be a whole number from 0 to {most - 1:,}")
-    return Wish(**{"p0": "", "p1": "", **data})
+    return MatchRequest(**{"p0": "", "p1": "", **data})
 
 
 # ---- what is on the disk: read in threads, so that live matches go on ------------------------------------------
@@ -289,7 +289,7 @@ async def static(request: Request) -> Response:
     """A script or a style."""
     asset = _assets().get(request.path_params["name"])
     if asset is None:
-        raise stored.NotHere("There is no such file.")
+        raise stored.PageNotFound("There is no such file.")
     return Response(asset[0], media_type=asset[1], headers={"cache-control": "no-cache"})
 
 
@@ -308,7 +308,7 @@ def _answer(request: Request, status: int, words: str) -> Response:
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
-    status = 404 if isinstance(error, stored.NotHere) else 400
+    status = 404 if isinstance(error, stored.PageNotFound) else 400
     log.warning("refused %s %.200r: %s", request.method, request.url.path, error)
     return _answer(request, status, str(error))
 

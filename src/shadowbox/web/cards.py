@@ -8,21 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from shadowbox.cards import signatures as signing
+from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.experiment import check as checking
-from shadowbox.experiment import compare, estimate, results
-from shadowbox.experiment import facts_table as computed
-from shadowbox.experiment.check import Checked
+from shadowbox.experiment import check, compare, estimate, facts_table, results
+from shadowbox.experiment.check import CheckedCard
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, sentence, table
 from shadowbox.report import card as card_page
 from shadowbox.web import runlog
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.site import Site
-from shadowbox.web.stored import NotHere
+from shadowbox.web.stored import PageNotFound
 
 
 def all_cards(site: Site) -> str:
@@ -30,7 +28,7 @@ def all_cards(site: Site) -> str:
     blocks: list[str] = [element("h1", "Cards")]
     known = found(site.cards)
     if known:
-        lines = compare.index(site.cards, site.runs)
+        lines = compare.card_index(site.cards, site.runs)
         rows = [
             [
                 element(
@@ -74,14 +72,14 @@ def make_ready(site: Site) -> None:
     """Check a card while nobody waits for it: what builds its model takes seconds to load, the first time only."""
     for name in sorted(found(site.cards))[:1]:
         with contextlib.suppress(ShadowboxError):  # its own page says what is wrong with it
-            checking.check(_path(site, name), _games(site))
+            check.check_card(_path(site, name), _games(site))
 
 
 def one_card(site: Site, name: str) -> str:
     """Its verdict or its mistakes first, then what it promises, then everything else."""
     path = _path(site, name)
     try:
-        checked = checking.check(path, _games(site))
+        checked = check.check_card(path, _games(site))
     except ShadowboxError as error:
         return framed(
             name,
@@ -90,7 +88,7 @@ def one_card(site: Site, name: str) -> str:
             module="web",
         )
     file, card = checked.file, checked.card
-    known = results.kept(file)
+    known = results.stored_results(file)
     blocks: list[str] = [
         element("h1", name),
         *_status(site, checked),
@@ -132,7 +130,7 @@ def two_cards(site: Site, names: list[str]) -> str:
     blocks: list[str] = [element("h1", title)]
     links = [link(address(name), code(name)) for name in names]
     try:
-        blocks += _differences(compare.compare(*paths), links)
+        blocks += _differences(compare.compare_cards(*paths), links)
     except ShadowboxError as error:
         blocks.append(element("p", badge("wrong", "bad"), f" {error}", class_="words"))
     before, after = (CardFile.read(path).head.splitlines() for path in paths)
@@ -167,7 +165,7 @@ def address(name: str) -> str:
 def _path(site: Site, name: str) -> Path:
     path = found(site.cards).get(name)
     if path is None:
-        raise NotHere("There is no such card.")
+        raise PageNotFound("There is no such card.")
     return path
 
 
@@ -191,12 +189,12 @@ def _summary(summary: dict[str, object]) -> str:
     )
 
 
-def _status(site: Site, checked: Checked) -> Iterator[Html]:
+def _status(site: Site, checked: CheckedCard) -> Iterator[Html]:
     if checked.mistakes:
         yield from card_page.wrong(checked.mistakes)
         yield card_page.numbered(checked.file, {mistake.line for mistake in checked.mistakes})
         return
-    word = compare.status(checked.file, checked.card, site.runs)
+    word = compare.card_status(checked.file, checked.card, site.runs)
     yield sentence(
         badge(word, card_page.tone(word)),
         " The card is right: everything in it that can be checked was.",
@@ -217,7 +215,11 @@ def _results(file: CardFile, known: dict[str, object] | None) -> Iterator[Html]:
 
 
 def _runs(site: Site, name: str) -> Iterator[Html]:
-    own = [run for run in runlog.find(site.runs) if run == name or run.startswith(f"{name}/")]
+    own = [
+        run
+        for run in runlog.find_run_folder(site.runs)
+        if run == name or run.startswith(f"{name}/")
+    ]
     if not own:
         return
     yield heading("Its runs")
@@ -229,8 +231,8 @@ def _runs(site: Site, name: str) -> Iterator[Html]:
         yield element("p", link(f"/runs/compare?{asked}", "All of them over each other"))
 
 
-def _facts(checked: Checked) -> Iterator[Html]:
-    rows = computed.rows(checked)
+def _facts(checked: CheckedCard) -> Iterator[Html]:
+    rows = facts_table.fact_rows(checked)
     yield heading("Facts")
     if rows:
         yield table(
@@ -240,7 +242,7 @@ def _facts(checked: Checked) -> Iterator[Html]:
     else:
         yield sentence("None could be computed.")
     yield heading("Estimate")
-    expected = estimate.kept(checked.file)
+    expected = estimate.stored_estimate(checked.file)
     if expected is None:
         yield sentence(
             "There is none of the card as it stands: ",
@@ -254,13 +256,15 @@ def _facts(checked: Checked) -> Iterator[Html]:
     yield table(["", "seconds", "US dollars"], rows)
 
 
-def _signatures(checked: Checked) -> Iterator[Html]:
+def _signatures(checked: CheckedCard) -> Iterator[Html]:
     try:
         if checked.settled is None:
-            yield from card_page.unjudged(signing.read(checked.file))
+            yield from card_page.unjudged(signatures.read_signatures(checked.file))
             return
         hashed, data = checked.settled.hash, checked.facts.get("fingerprint")
-        yield from card_page.signatures(signing.standing(checked.file, checked.card, hashed, data))
+        yield from card_page.signatures(
+            signatures.signature_status(checked.file, checked.card, hashed, data)
+        )
     except ShadowboxError as error:
         yield sentence(badge("unreadable", "bad"), f" {error}")
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shadowbox.play.live import Live
-from shadowbox.web.wire import Want, packed, say
+from shadowbox.play.live import LiveLoop
+from shadowbox.web.wire import RowRange, packed, say
 
 BEHIND = 90  # frames
 CHUNK = 512  # rows in a message, about 100 kB
@@ -26,14 +26,14 @@ class Cursor:
     connection.
     """
 
-    live: Live
+    live: LiveLoop
     row: int = 0
     event: int = 0
 
     def __post_init__(self) -> None:
         self.joined = self.live.length  # what was before is history, however long it takes
         self.row, self.event = min(self.row, self.joined), min(self.event, len(self.live.events))
-        self.wanted: Want | None = None
+        self.wanted: RowRange | None = None
         self.state: dict[str, Any] = {}
         self.ended = False
 
@@ -62,9 +62,9 @@ class Cursor:
             messages.append(self._earlier(self.wanted, length))
         return messages
 
-    def _earlier(self, wanted: Want, length: int) -> bytes:
+    def _earlier(self, wanted: RowRange, length: int) -> bytes:
         """The next piece of what the page asked for."""
         first, end = min(wanted.first, length), min(wanted.end, length)
         upto = min(first + CHUNK, end)
-        self.wanted = Want(upto, end) if upto < end else None
+        self.wanted = RowRange(upto, end) if upto < end else None
         return packed(first, self.live.rows(first, upto), self.live.width)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from shadowbox.page.document import Html, badge, code, heading, sentence
 from shadowbox.play.match import mark_of
 from shadowbox.report.match import below_the_viewer
-from shadowbox.web.hall import Table
+from shadowbox.web.live_matches import LiveMatch
 from shadowbox.web.markup import element, framed, link
 from shadowbox.web.person import LONGEST_NAME
 from shadowbox.web.site import Site
@@ -50,7 +50,7 @@ def arena(site: Site, given: Mapping[str, str]) -> str:
     return framed("Arena", "/", blocks, module="arena")
 
 
-def live(table: Table) -> str:
+def live(table: LiveMatch) -> str:
     """A match that is being played, or was a while ago."""
     title = " against ".join(table.live.players)
     blocks = [
@@ -228,7 +228,7 @@ def _lead() -> Html:
     )
 
 
-def _marks(table: Table) -> list[Html]:
+def _marks(table: LiveMatch) -> list[Html]:
     """What everybody should know of who plays; once a match is over, it stands among its facts."""
     found = (
         []

@@ -26,11 +26,11 @@ BEGINNINGS = ("begin", "parent", "resume")
 OVER = ("finished", "early stop", "called off")
 
 
-class NoRun(ShadowboxError):
+class RunNotFound(ShadowboxError):
     """A folder that is none."""
 
 
-def find(folder: Path) -> dict[str, Path]:
+def find_run_folder(folder: Path) -> dict[str, Path]:
     """Name -> folder of each run.
 
     What a page asks for is looked up here and never becomes part of a path.
@@ -43,16 +43,18 @@ def facts_of(run: Path) -> dict[str, Any]:
     path = run / FACTS
     try:
         if path.stat().st_size > LARGEST:
-            raise NoRun(f"{path} has more than {LARGEST:,} bytes; the facts of a run have less")
+            raise RunNotFound(
+                f"{path} has more than {LARGEST:,} bytes; the facts of a run have less"
+            )
         facts = read_facts(run)
         _sendable(facts)
         return facts
     except UnicodeEncodeError:
-        raise NoRun(f"{path} cannot be read: it holds a text that is none") from None
+        raise RunNotFound(f"{path} cannot be read: it holds a text that is none") from None
     except OSError as error:
-        raise NoRun(f"{path} cannot be read: {error.strerror}") from error
+        raise RunNotFound(f"{path} cannot be read: {error.strerror}") from error
     except RecursionError:
-        raise NoRun(f"{path} cannot be read: it is nested too deeply") from None
+        raise RunNotFound(f"{path} cannot be read: it is nested too deeply") from None
 
 
 def state_of(run: Path, facts: dict[str, Any], events: Iterable[Line]) -> str:
@@ -101,7 +103,7 @@ def last_lines(path: Path) -> list[Line]:
 
 
 @dataclass
-class Point:
+class _Point:
     """One line of figures."""
 
     step: int
@@ -110,15 +112,15 @@ class Point:
 
 
 @dataclass
-class Thinned:
+class _ThinnedCurve:
     """Lines of one kind: never more than twice `POINTS`, evenly spread, and the newest."""
 
-    points: list[Point] = field(default_factory=list)
+    points: list[_Point] = field(default_factory=list)
     every: int = 1
     seen: int = 0
-    newest: Point | None = None
+    newest: _Point | None = None
 
-    def add(self, point: Point) -> None:
+    def add(self, point: _Point) -> None:
         """One more."""
         if self.seen % self.every == 0:
             self.points.append(point)
@@ -128,7 +130,7 @@ class Thinned:
             self.points = self.points[::2]
             self.every *= 2
 
-    def after(self, step: int) -> list[Point]:
+    def after(self, step: int) -> list[_Point]:
         """Those of later steps."""
         found = [point for point in self.points if point.step > step]
         if self.newest and self.newest.step > step and (not found or found[-1] is not self.newest):
@@ -136,7 +138,7 @@ class Thinned:
         return found
 
 
-class Follower:
+class _Follower:
     """Reads a log on from where it stopped; a last line that is not whole waits for its rest."""
 
     def __init__(self, path: Path) -> None:
@@ -185,12 +187,12 @@ class Follower:
         return changed
 
 
-class RunLog:
+class _RunLog:
     """Curves, seconds and events of one run. Several pages may ask at a time."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self._metrics, self._events = Follower(run / METRICS), Follower(run / EVENTS)
+        self._metrics, self._events = _Follower(run / METRICS), _Follower(run / EVENTS)
         self._lock = Lock()
         self.before: float | None = None  # the wall clock of the last line
         self.elapsed = 0.0  # seconds of training, pauses left out
@@ -260,10 +262,10 @@ class RunLog:
         for name in [name for name in figures if name.startswith("time/")]:
             part = name.removeprefix("time/")
             self.time[part] = self.time.get(part, 0.0) + (figures.pop(name) or 0.0)
-        self.kinds.setdefault(kind, Thinned()).add(Point(step, self.elapsed, figures))
+        self.kinds.setdefault(kind, _ThinnedCurve()).add(_Point(step, self.elapsed, figures))
 
     def _forget(self) -> None:
-        self.kinds: dict[str, Thinned] = {}
+        self.kinds: dict[str, _ThinnedCurve] = {}
         self.time: dict[str, float] = {}  # seconds by part of the loop
         self.step, self.elapsed, self.before = 0, 0.0, None
 
@@ -277,13 +279,13 @@ class Logs:
     """The logs that pages follow; the one that was not asked for longest is forgotten."""
 
     def __init__(self) -> None:
-        self._logs: OrderedDict[Path, RunLog] = OrderedDict()
+        self._logs: OrderedDict[Path, _RunLog] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, run: Path) -> RunLog:
+    def of(self, run: Path) -> _RunLog:
         """The log of a run."""
         with self._lock:
-            log = self._logs.pop(run, None) or RunLog(run)
+            log = self._logs.pop(run, None) or _RunLog(run)
             self._logs[run] = log
             if len(self._logs) > LOGS_KEPT:
                 self._logs.popitem(last=False)
@@ -346,7 +348,7 @@ def _event(line: Line) -> Line:
     return found
 
 
-def _columns(points: list[Point]) -> dict[str, Any]:
+def _columns(points: list[_Point]) -> dict[str, Any]:
     """Lines as columns: short on the wire, and what a curve is drawn from."""
     names = dict.fromkeys(name for point in points for name in point.figures)
     return {

@@ -133,7 +133,7 @@ function heading(name) {
   return plain(name) + (more ? `, ${more}` : "");
 }
 
-/** Training in one colour, validation in the other. */
+/** Training in one color, validation in the other. */
 function single({ curves: { train, val } }, name) {
   const found = [];
   if (train?.figures[name]) found.push(curve("training", "p1", train, name));

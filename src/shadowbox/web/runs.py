@@ -16,7 +16,7 @@ from shadowbox.web import cards, runlog
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.runlog import Logs, number
 from shadowbox.web.site import Site
-from shadowbox.web.stored import NotHere
+from shadowbox.web.stored import PageNotFound
 
 MOST = 6  # runs over each other: more nobody can tell apart
 TRAIN = "shadowbox train {store} --out runs/NAME"
@@ -37,7 +37,9 @@ NAMES = {
 
 def runs(site: Site) -> str:
     """All of them, newest first."""
-    found = sorted(runlog.find(site.runs).items(), key=lambda item: -runlog.touched(item[1]))
+    found = sorted(
+        runlog.find_run_folder(site.runs).items(), key=lambda item: -runlog.touched(item[1])
+    )
     blocks: list[str] = [element("h1", "Runs")]
     if found:
         head = ["", "run", "state", "best", "data", "step", "wall time"]
@@ -131,9 +133,9 @@ def news(site: Site, logs: Logs, name: str, after: int, events: int) -> dict[str
 
 
 def _found(site: Site, name: str) -> Path:
-    path = runlog.find(site.runs).get(name)
+    path = runlog.find_run_folder(site.runs).get(name)
     if path is None:
-        raise NotHere("There is no such run.")
+        raise PageNotFound("There is no such run.")
     return path
 
 

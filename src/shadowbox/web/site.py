@@ -10,7 +10,7 @@ from pathlib import Path
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Choice
 from shadowbox.data.manifest import NAME
-from shadowbox.play.checkpoints import runs_of
+from shadowbox.play.checkpoints import policy_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Site:
     @property
     def trained(self) -> list[str]:
         """Specs of the policies that lie among the runs, as they are now."""
-        return [f"policy:{run}" for run in runs_of(self.runs, self.game.name)]
+        return [f"policy:{run}" for run in policy_runs(self.runs, self.game.name)]
 
     @cached_property
     def stages(self) -> list[str]:

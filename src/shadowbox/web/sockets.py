@@ -15,8 +15,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from shadowbox.errors import UsageError
 from shadowbox.page.match_page import hello
 from shadowbox.web.cursor import Cursor
-from shadowbox.web.hall import MOST_PAGES, Hall, Table
-from shadowbox.web.wire import Keys, Message, Own, Pause, Speed, Step, Want, parse, say
+from shadowbox.web.live_matches import MOST_PAGES, LiveMatch, MatchManager
+from shadowbox.web.wire import Keys, Message, OwnKey, Pause, RowRange, Speed, Step, parse, say
 
 PATIENCE = 30.0  # seconds that a page may take for one message
 APART = 1 / 45  # seconds between messages: more would be painted by no screen
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 async def watch(socket: WebSocket) -> None:
     """The socket of one page, from its hello to its end."""
-    hall: Hall = socket.app.state.hall
+    hall: MatchManager = socket.app.state.hall
     table = hall.tables.get(socket.path_params["number"])
     if table is None:
         await socket.send_denial_response(PlainTextResponse("there is no such match", 404))
@@ -37,7 +37,7 @@ async def watch(socket: WebSocket) -> None:
     if hall.pages >= MOST_PAGES:
         await socket.close(FULL, "too many are watching")
         return
-    page = Page(socket, table, hall)
+    page = _Page(socket, table, hall)
     table.pages += 1
     table.pulse.ring()
     try:
@@ -48,10 +48,10 @@ async def watch(socket: WebSocket) -> None:
         table.pulse.ring()
 
 
-class Page:
+class _Page:
     """The two directions of one socket. Where one ends the other is ended, too."""
 
-    def __init__(self, socket: WebSocket, table: Table, hall: Hall) -> None:
+    def __init__(self, socket: WebSocket, table: LiveMatch, hall: MatchManager) -> None:
         self.socket, self.table, self.hall = socket, table, hall
         start = {name: _count(socket.query_params.get(name)) for name in ("row", "event")}
         self.cursor = Cursor(table.live, **start)
@@ -145,16 +145,16 @@ class Page:
                 self.obey(message)
             except UsageError as error:
                 await self.send(say("refused", why=str(error)))
-            if isinstance(message, Want):
+            if isinstance(message, RowRange):
                 self.table.pulse.ring()
 
     def obey(self, message: Message) -> None:
         """Do what a message says, or say why not."""
         live = self.table.live
         match message:
-            case Own(key):
+            case OwnKey(key):
                 self._own(key)
-            case Want():
+            case RowRange():
                 self.cursor.wanted = message
             case _ if not self.owner:
                 raise UsageError("only who started the match may lead it")

@@ -19,7 +19,7 @@ from shadowbox.web.site import Site
 A_PAGE = 50  # matches
 
 
-class NotHere(ShadowboxError):
+class PageNotFound(ShadowboxError):
     """There is no such store, match or tournament."""
 
 
@@ -27,7 +27,7 @@ def matches(site: Site, shelf: int | None, page: int) -> str:
     """The newest matches of every store, or more of one."""
     shelves = dict(site.shelves())
     if shelf is not None and shelf not in shelves:
-        raise NotHere("There is no such store: this server was started with others.")
+        raise PageNotFound("There is no such store: this server was started with others.")
     blocks: list[str] = [element("h1", "Matches")]
     if shelves:
         blocks.append(element("p", "The newest first; the winner is in bold."))
@@ -101,13 +101,13 @@ def match_file(site: Site, shelf: int, number: int) -> str:
 def _opened(site: Site, shelf: int, number: int) -> tuple[Store, Game]:
     path = dict(site.shelves()).get(shelf)
     if path is None:
-        raise NotHere("There is no such store: this server was started with others.")
+        raise PageNotFound("There is no such store: this server was started with others.")
     store = Store(path)
     if not 0 <= number < len(store):
-        raise NotHere(f"{path} has no match {number}: it holds {len(store)}, numbered from 0.")
+        raise PageNotFound(f"{path} has no match {number}: it holds {len(store)}, numbered from 0.")
     game = site.known(store.schema.name)
     if game is None or game.scene is None:
-        raise NotHere(
+        raise PageNotFound(
             f"{path} is of the game '{store.schema.name}', which this server cannot draw."
         )
     return store, game

@@ -55,7 +55,7 @@ export function seedOf(text) {
   return text === "" ? null : Number(text);
 }
 
-/** Players with the edge of their colour. */
+/** Players with the edge of their color. */
 export function versus(players) {
   const sides = players.map((name, at) => el("span", { class: `player p${at + 1}` }, name));
   return sides.flatMap((side, at) => (at ? [el("small", {}, " against "), side] : [side]));

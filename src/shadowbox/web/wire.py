@@ -32,7 +32,7 @@ HEAD = struct.Struct("<II")
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnKey:
     """Whoever holds the key that starting the match gave may lead it."""
 
     key: str
@@ -79,7 +79,7 @@ class Keys:
 
 
 @dataclass(frozen=True)
-class Want:
+class RowRange:
     """Send the rows [first, end) again."""
 
     first: int
@@ -89,14 +89,14 @@ class Want:
         _must(0 <= self.first < self.end, "first and end are a range of rows")
 
 
-Message = Own | Pause | Step | Speed | Keys | Want
+Message = OwnKey | Pause | Step | Speed | Keys | RowRange
 KINDS: dict[str, type[Message]] = {
-    "own": Own,
+    "own": OwnKey,
     "pause": Pause,
     "step": Step,
     "speed": Speed,
     "keys": Keys,
-    "want": Want,
+    "want": RowRange,
 }
 TYPES = {"str": str, "bool": bool, "int": int, "float": (int, float), "list[str]": list}
 

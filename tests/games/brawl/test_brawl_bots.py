@@ -31,7 +31,7 @@ def test_the_record_names_every_bot_once():
 
 @pytest.mark.parametrize("name", sorted(BOTS))
 def test_a_bot_decides_the_same_alone_and_among_many(name):
-    """A decision depends on the match, not on its neighbours or their number."""
+    """A decision depends on the match, not on its neighbors or their number."""
     world, seeds = BrawlWorld(16), np.arange(16)
     columns = world.reset(seeds)
     draws = np.random.default_rng(1)

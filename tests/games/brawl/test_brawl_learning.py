@@ -11,7 +11,7 @@ from shadowbox.core.scene import evaluate, validate
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError
 from shadowbox.games.brawl import GAME, rewards
-from shadowbox.games.brawl.rewards import PRESETS, TERMS, Reward
+from shadowbox.games.brawl.rewards import PRESETS, TERMS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, MOVES, SCHEMA, STATES
 from shadowbox.games.brawl.world import BrawlWorld
 
@@ -46,7 +46,7 @@ def none():
 
 def score(name, before, after, events):
     """A term with weight 1, for both players."""
-    total, parts = Reward({name: 1.0})(rewards.before(before), after, events)
+    total, parts = BrawlReward({name: 1.0})(rewards.before(before), after, events)
     np.testing.assert_array_equal(total, parts[name])
     return total[0].tolist()
 
@@ -113,7 +113,7 @@ def test_losing_is_never_rewarded(preset, step):
     """Whatever the preset and however far learning is, a lost stock and a lost match cost what they give the other."""
     quiet = frame()
     for happened in (event("win", 1, 0), event("knockout", 0, 1), event("hit", 1, 0, value=9.0)):
-        total, _ = Reward.preset(preset)(rewards.before(quiet), later(quiet), happened, step)
+        total, _ = BrawlReward.preset(preset)(rewards.before(quiet), later(quiet), happened, step)
         assert total[0, 0] < 0 < total[0, 1]
 
 
@@ -127,11 +127,11 @@ def test_weights_fade_evenly_and_parts_add_up():
 
     The sum is the sum of its parts, in every frame of a match.
     """
-    reward = Reward.preset("dense")
+    reward = BrawlReward.preset("dense")
     assert reward.weight("head_to_opponent", 0) == 10
     assert reward.weight("head_to_opponent", 15_000) == 9
     assert reward.weight("head_to_opponent", 10**9) == 1
-    assert Reward.preset("sparse").weight("attack_press", 10_000) == 0
+    assert BrawlReward.preset("sparse").weight("attack_press", 10_000) == 0
     assert GAME.rewards["dense"]().weights == reward.weights
     world, agents = (
         BrawlWorld(8, time_limit=200),
@@ -154,9 +154,9 @@ def test_weights_fade_evenly_and_parts_add_up():
 def test_unknown_terms_and_presets_are_named():
     """A wrong name is answered with the right one."""
     with pytest.raises(UsageError, match="unknown reward term 'damge': did you mean 'damage'"):
-        Reward({"damge": 1.0})
+        BrawlReward({"damge": 1.0})
     with pytest.raises(UsageError, match="unknown reward preset 'spars': did you mean 'sparse'"):
-        Reward.preset("spars")
+        BrawlReward.preset("spars")
 
 
 # ---- observations ------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_columns_alone_resume_a_match():
 
 
 def test_one_match_is_the_same_among_many():
-    """A match depends on its seed and keys, not on its neighbours."""
+    """A match depends on its seed and keys, not on its neighbors."""
     alone, crowd = BrawlWorld(1), BrawlWorld(1024)
     alone.reset(np.array([77]))
     seeds = np.arange(1024)

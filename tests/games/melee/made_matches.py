@@ -64,7 +64,7 @@ def match(frames=120, *, stage=BATTLEFIELD, seed=0, items=(), **meta):
 
 
 def replay(*arguments, **options):
-    """The same as a `slp.Replay`."""
+    """The same as a `slp.SlpReplay`."""
     return replay_of(match(*arguments, **options))
 
 

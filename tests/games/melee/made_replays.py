@@ -62,7 +62,7 @@ def made(
         post,
         frames=(np.arange(frames) + slp.FIRST_FRAME)[passes],
         events=given,
-        end=slp.End(
+        end=slp.GameEnd(
             2,
             -1 if version >= (2, 0, 0) else None,
             (0, 1, -1, -1) if version >= (3, 13, 0) else None,
@@ -82,7 +82,7 @@ def made(
 def made_start(version=slp.NEWEST, ports=(0, 1), followers=()):
     """The settings of the game."""
     players = [
-        slp.Player(
+        slp.SlpPlayer(
             port,
             ICE_CLIMBERS if port in followers else (FOX, MARTH)[place % 2],
             kind="human" if place % 2 == 0 else "cpu",

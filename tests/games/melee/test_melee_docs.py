@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from shadowbox.games.melee.accept import DEFAULTS, FILTERS, Options
-from shadowbox.games.melee.encodings import PRESETS, Switches, encoding
+from shadowbox.games.melee.accept import DEFAULTS, FILTERS, AcceptOptions
+from shadowbox.games.melee.encodings import PRESETS, EncodingSwitches, encoding
 from shadowbox.games.melee.schema import SCHEMA
 
 PAGE = Path(__file__).parents[3] / "docs" / "melee.md"
@@ -78,11 +78,11 @@ def encodings():
 
 
 TABLES = {
-    "OPTIONS": lambda: settings(Options, "option"),
+    "OPTIONS": lambda: settings(AcceptOptions, "option"),
     "FILTERS": filters,
     "FIELDS": SCHEMA.table,
     "ENCODINGS": encodings,
-    "SWITCHES": lambda: settings(Switches, "switch"),
+    "SWITCHES": lambda: settings(EncodingSwitches, "switch"),
 }
 
 
@@ -90,7 +90,7 @@ TABLES = {
 def test_the_docs_show_what_the_code_says(name):
     """Options, filters, fields, encodings and switches stand in docs/melee.md as they are."""
     assert TABLES[name]() in PAGE.read_text()
-    assert DEFAULTS.keys() == {field.name for field in dataclasses.fields(Options)}
+    assert DEFAULTS.keys() == {field.name for field in dataclasses.fields(AcceptOptions)}
 
 
 def test_describing_the_game_is_light():

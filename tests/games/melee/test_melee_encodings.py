@@ -130,13 +130,13 @@ def test_targets_are_changes_and_next_values(columns):
 def test_a_world_model_is_told_presses_that_begin_and_axes_that_are_pushed(columns):
     """26 controls, 16 presses that begin, 10 thresholds.
 
-    At rest the centred thresholds are false and the legacy ones true.
+    At rest the centered thresholds are false and the legacy ones true.
     """
     now, before = (
         {k: v[part] for k, v in columns.items()} for part in (slice(1, None), slice(0, -1))
     )
     assert encoding("v3").condition(now, before).shape == (19, 26)
-    made = encoding("v3", press_events=True, controller_thresholds="centred")
+    made = encoding("v3", press_events=True, controller_thresholds="centered")
     told = made.condition(now, before)
     assert told.shape == (19, 26 + 16 + 10)
     names = [number.name for number in made.conditions]

@@ -11,13 +11,13 @@ from made_replays import made
 
 from shadowbox.errors import RecordingError, ShadowboxError, UsageError
 from shadowbox.games.melee import slp
+from shadowbox.games.melee.dolphin import STAGES, DolphinWorld, Menus, press, world
 from shadowbox.games.melee.export import replay_of
-from shadowbox.games.melee.live import STAGES, Live, Menus, press, world
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN
 from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import SCHEMA
 from shadowbox.games.melee.slp.read import HEAD
-from shadowbox.games.melee.slp.stream import Stream
+from shadowbox.games.melee.slp.stream import EventStream
 
 ITEMS = [(0, 5, 60, 54, 0), (1, 20, 10, 79, 1), (1, 40, 30, 210, 2), (2, 22, 70, 74, 0)]
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -53,7 +53,7 @@ def test_a_stream_shows_what_the_file_will_say(stage):
     """Each frame, seen as it comes, has the columns of that frame of the finished replay, items and platforms included."""
     content = slp.write(replay_of(match(frames=150, stage=stage, items=ITEMS)))
     offline = rows_of(slp.read(content)).columns
-    stream, row = Stream(), 0
+    stream, row = EventStream(), 0
     for portion in frames_of(content):
         stream.feed(portion)
         if stream.frame is None or stream.frame < -38 or stream.over:
@@ -69,7 +69,7 @@ def test_a_stream_follows_rollbacks():
     """Where the game goes back, the frames that it left are forgotten."""
     content = slp.write(made((3, 12, 0), frames=120, rollbacks=30, items=1))
     last = slp.read(content)
-    stream = Stream()
+    stream = EventStream()
     for portion in frames_of(content):
         stream.feed(portion)
         if stream.frame is not None:
@@ -82,7 +82,7 @@ def test_a_stream_follows_rollbacks():
 def test_a_stream_begins_anew_with_each_game():
     """A second game knows nothing of the first."""
     first, second = (slp.write(made((3, 12, 0), frames=frames, seed=frames)) for frames in (40, 20))
-    stream = Stream()
+    stream = EventStream()
     for content in (first, second):
         for portion in frames_of(content):
             stream.feed(portion)
@@ -94,14 +94,14 @@ def test_a_stream_begins_anew_with_each_game():
 def test_a_stream_refuses_what_it_cannot_follow():
     """Events that were not announced, half events and games of before version 3 are refused by name."""
     with pytest.raises(RecordingError, match="0x99 that is cut or was not announced"):
-        Stream().feed(b"\x99abc")
-    stream = Stream()
+        EventStream().feed(b"\x99abc")
+    stream = EventStream()
     portions = frames_of(slp.write(made((3, 12, 0), frames=3)))
     stream.feed(portions[0])
     with pytest.raises(RecordingError, match="cut or was not announced"):
         stream.feed(portions[1][:-1])
     with pytest.raises(RecordingError, match=r"version 2\.0\.0, 3\.0 or later is needed"):
-        Stream().feed(frames_of(slp.write(made((2, 0, 0), frames=3)))[0])
+        EventStream().feed(frames_of(slp.write(made((2, 0, 0), frames=3)))[0])
 
 
 class Pad:
@@ -157,7 +157,7 @@ def file_console(path):
 
 def played(console):
     """A live world over a file, from its first row to its last: columns of each row, and libmelee's state beside it."""
-    live = Live(console, [])
+    live = DolphinWorld(console, [])
     states = []
     step = console.step
     console.step = lambda: states.append(step()) or states[-1]
@@ -224,7 +224,7 @@ def dolphin(tmp_path):
     assert console.connect()
     for controller in controllers:
         controller.connect()
-    live = Live(console, controllers)
+    live = DolphinWorld(console, controllers)
     yield live, fake
     live.close()
     fake.join(5)
@@ -324,9 +324,9 @@ def test_menus_that_lead_nowhere_end(monkeypatch):
         def step(self):
             return type("State", (), {"menu_state": type("Menu", (), {"name": "CHARACTER_SELECT"})})
 
-    monkeypatch.setattr("shadowbox.games.melee.live.MENU_FRAMES", 5)
+    monkeypatch.setattr("shadowbox.games.melee.dolphin.MENU_FRAMES", 5)
     seen = []
-    live = Live(Stuck(), [], lambda state, _: seen.append(state))
+    live = DolphinWorld(Stuck(), [], lambda state, _: seen.append(state))
     with pytest.raises(ShadowboxError, match="no game began within 5 frames"):
         live.reset(np.zeros(1, int))
     assert len(seen) == 5

@@ -355,14 +355,14 @@ def test_names_become_pseudonyms_that_stay():
 @pytest.mark.parametrize(
     ("end", "stocks", "damage", "winner"),
     [
-        (slp.End(2, -1, (1, 0, -1, -1)), (4, 4), (0, 0), 1),  # as the game placed them
-        (slp.End(2, -1), (0, 2), (0, 0), 1),  # who has stocks left
-        (slp.End(7, 0, (0, 1, -1, -1)), (4, 1), (0, 90), 1),  # not who quit
-        (slp.End(7, -1), (4, 1), (0, 90), None),  # broken off by nobody
-        (slp.End(1, -1), (2, 2), (50, 40), 1),  # time ran out: less damage
-        (slp.End(1, -1), (2, 2), (40, 40), None),
+        (slp.GameEnd(2, -1, (1, 0, -1, -1)), (4, 4), (0, 0), 1),  # as the game placed them
+        (slp.GameEnd(2, -1), (0, 2), (0, 0), 1),  # who has stocks left
+        (slp.GameEnd(7, 0, (0, 1, -1, -1)), (4, 1), (0, 90), 1),  # not who quit
+        (slp.GameEnd(7, -1), (4, 1), (0, 90), None),  # broken off by nobody
+        (slp.GameEnd(1, -1), (2, 2), (50, 40), 1),  # time ran out: less damage
+        (slp.GameEnd(1, -1), (2, 2), (40, 40), None),
         (None, (3, 2), (0, 0), None),
-        (slp.End(0), (3, 2), (0, 0), None),
+        (slp.GameEnd(0), (3, 2), (0, 0), None),
     ],
 )
 def test_who_won(end, stocks, damage, winner):

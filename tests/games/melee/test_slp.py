@@ -195,13 +195,13 @@ def test_settings():
 def test_a_name_that_does_not_fit_is_refused():
     """Names are counted in the bytes of the file's encoding."""
     with pytest.raises(RecordingError, match=r"port 1: nametags: .* takes 20 bytes, 15 fit"):
-        slp.new_start(slp.NEWEST, BATTLEFIELD, [slp.Player(0, FOX, nametag="あ" * 10)])
+        slp.new_start(slp.NEWEST, BATTLEFIELD, [slp.SlpPlayer(0, FOX, nametag="あ" * 10)])
     with pytest.raises(RecordingError, match="port 7"):
-        slp.new_start(slp.NEWEST, BATTLEFIELD, [slp.Player(7, FOX)])
+        slp.new_start(slp.NEWEST, BATTLEFIELD, [slp.SlpPlayer(7, FOX)])
 
 
 def test_arrays_with_an_unknown_name_are_refused():
-    """A field that there is not, or not yet in that version, is named with its nearest neighbour."""
+    """A field that there is not, or not yet in that version, is named with its nearest neighbor."""
     start = made_start((3, 6, 0))
     with pytest.raises(
         RecordingError, match=r"post events of version 3\.6\.0 have no field 'hitlag'"

@@ -18,11 +18,11 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
-def comparisons(condition: Condition) -> Iterator[Compare]:
+def comparisons(condition: Condition) -> Iterator[Comparison]:
     """Every comparison in a condition."""
-    if isinstance(condition, Compare):
+    if isinstance(condition, Comparison):
         yield condition
-    elif isinstance(condition, Joined):
+    elif isinstance(condition, _Joined):
         for part in condition.parts:
             yield from comparisons(part)
 
@@ -57,7 +57,7 @@ class Condition(Protocol):
 
 
 @dataclass
-class Number:
+class _Number:
     """A constant."""
 
     value: float
@@ -74,7 +74,7 @@ class Number:
 
 
 @dataclass
-class Metric:
+class MetricValue:
     """The last logged value."""
 
     name: str
@@ -95,11 +95,11 @@ class Metric:
 
 
 @dataclass
-class Ratio:
+class _Ratio:
     """One metric over another."""
 
-    top: Metric
-    bottom: Metric
+    top: MetricValue
+    bottom: MetricValue
 
     @property
     def metrics(self) -> tuple[str, ...]:  # noqa: D102
@@ -148,7 +148,7 @@ class RollingMean:
 
 
 @dataclass
-class Compare:
+class Comparison:
     """Two values; a value that is not there or not finite compares as false."""
 
     left: Value
@@ -175,7 +175,7 @@ class Compare:
 
 
 @dataclass
-class Stuck:
+class _Stuck:
     """A metric that has not got better: it holds from the best value on, as soon as one came that is no better."""
 
     metric: str
@@ -207,7 +207,7 @@ class Stuck:
 
 
 @dataclass
-class NonFinite:
+class _NonFinite:
     """A metric that was infinite or no number, or steps that were left out because their gradient was."""
 
     metric: str
@@ -230,7 +230,7 @@ class NonFinite:
 
 
 @dataclass
-class Joined:
+class _Joined:
     """Several conditions, all or any of them."""
 
     word: Literal["and", "or"]
@@ -252,5 +252,5 @@ class Joined:
 
     def __str__(self) -> str:
         return f" {self.word} ".join(
-            f"({part})" if isinstance(part, Joined) else str(part) for part in self.parts
+            f"({part})" if isinstance(part, _Joined) else str(part) for part in self.parts
         )

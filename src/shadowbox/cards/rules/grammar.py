@@ -16,16 +16,16 @@ from typing import Literal
 
 from shadowbox.cards.rules.conditions import (
     COMPARISONS,
-    Compare,
+    Comparison,
     Condition,
-    Joined,
-    Metric,
-    NonFinite,
-    Number,
-    Ratio,
+    MetricValue,
     RollingMean,
-    Stuck,
     Value,
+    _Joined,
+    _NonFinite,
+    _Number,
+    _Ratio,
+    _Stuck,
 )
 from shadowbox.errors import UsageError
 
@@ -49,14 +49,14 @@ class RuleError(UsageError, ValueError):
 
 
 @dataclass(frozen=True)
-class Span:
+class Duration:
     """A length of a run."""
 
     number: float
     unit: Unit
 
     @staticmethod
-    def of(text: str) -> Span:
+    def of(text: str) -> Duration:
         """`500 steps`, `1 epoch`, `5%`."""
         found = SPAN.fullmatch(text) if len(text) < 40 else None
         if not found:
@@ -64,7 +64,7 @@ class Span:
         unit: Unit = (
             "%" if found[2] == "%" else "epochs" if found[2].startswith("epoch") else "steps"
         )
-        return Span(float(found[1]), unit)
+        return Duration(float(found[1]), unit)
 
     def in_steps(self, total: int, per_epoch: float) -> float:
         """Its length in steps of a run of `total` steps."""
@@ -79,7 +79,7 @@ class Span:
 # ---- the parser ------------------------------------------------------------------------------------------------
 
 
-def parse(text: str) -> Condition:
+def parse_rule(text: str) -> Condition:
     """A rule's condition, fresh: it has seen nothing."""
     if len(text) > LONGEST:
         raise RuleError(f"a rule has at most {LONGEST} letters, this one has {len(text)}")
@@ -106,7 +106,7 @@ class _Reader:
         parts = [part()]
         while self._take("word", word):
             parts.append(part())
-        return parts[0] if len(parts) == 1 else Joined(word, tuple(parts))
+        return parts[0] if len(parts) == 1 else _Joined(word, tuple(parts))
 
     def _single(self, depth: int) -> Condition:
         if depth > DEEPEST:
@@ -118,24 +118,24 @@ class _Reader:
         before = self.at
         word = self._take("word")
         if word in ("no_decrease", "no_increase"):
-            return Stuck(self._arguments(1)[0], "lower" if word == "no_decrease" else "higher")
+            return _Stuck(self._arguments(1)[0], "lower" if word == "no_decrease" else "higher")
         if word == "nonfinite":
-            return NonFinite(self._arguments(1)[0])
+            return _NonFinite(self._arguments(1)[0])
         self.at = before
         left = self._value()
         sign = self._take("mark")
         if sign is None or sign not in COMPARISONS:
             raise self._wrong("a comparison needs <, <=, > or >=")
-        return Compare(left, sign, self._value())
+        return Comparison(left, sign, self._value())
 
     def _value(self) -> Value:
         if (number := self._take("number")) is not None:
-            return Number(float(number.rstrip("%")) / (100 if number.endswith("%") else 1))
+            return _Number(float(number.rstrip("%")) / (100 if number.endswith("%") else 1))
         if (name := self._take("metric")) is not None:
-            return Metric(name)
+            return MetricValue(name)
         word = self._take("word")
         if word == "ratio":
-            return Ratio(*(Metric(name) for name in self._arguments(2)))
+            return _Ratio(*(MetricValue(name) for name in self._arguments(2)))
         if word == "rolling_mean":
             return self._rolling_mean()
         raise self._wrong(

@@ -14,7 +14,7 @@ from shadowbox.core.game import Agent, Bot, Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.observe import OBSERVATIONS
-from shadowbox.games.brawl.rewards import PRESETS, Reward
+from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
 from shadowbox.games.brawl.styles import HELD_OUT, STYLES
 
@@ -110,8 +110,8 @@ GAME = Game(
         for name in ("constant", "random", "clockwork", "tapper", *STYLES, "switcher")
     },
     held_out=frozenset(HELD_OUT),
-    rewards={name: partial(Reward.preset, name) for name in PRESETS},
-    reward=Reward,
+    rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},
+    reward=BrawlReward,
     encodings={"default": LEARNED},
     observations=OBSERVATIONS,
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},

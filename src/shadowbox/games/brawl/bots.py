@@ -1,6 +1,6 @@
 """The scripted agents of brawl.
 
-All are vectorised, and their noise depends on match, frame and seat alone.
+All are vectorized, and their noise depends on match, frame and seat alone.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Tapper(_Seeded):
 
     # chances to begin and to end
     TAPS = (("a", 0.05, 0.06), ("d", 0.05, 0.06), ("space", 0.03, 0.6), ("j", 0.03, 0.35))
-    NEAR, BEGINS_NEAR = 3.0, 0.15  # metres; of `j`
+    NEAR, BEGINS_NEAR = 3.0, 0.15  # meters; of `j`
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """One decision a match."""

@@ -46,7 +46,7 @@ _AIM = np.array([0, W | J, S | J, J, W | K, S | K, K, W | J, S | J, J, W | K, S 
 
 
 @dataclass(frozen=True)
-class Situation:
+class _Situation:
     """What a fighter knows, as arrays [N]; `dx` and `dy` point from me to the foe, y downward."""
 
     me: Any
@@ -58,7 +58,7 @@ class Situation:
     over_ground: Array  # a block is below me
     frame: Array
 
-    def only(self, matches: Array) -> Situation:
+    def only(self, matches: Array) -> _Situation:
         """The same for some of the matches."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, part in parts.items():
@@ -68,7 +68,7 @@ class Situation:
                 )
             else:
                 parts[name] = part[matches]
-        return Situation(**parts)
+        return _Situation(**parts)
 
 
 def style_arrays(styles: list[Style]) -> dict[str, Array]:
@@ -78,7 +78,7 @@ def style_arrays(styles: list[Style]) -> dict[str, Array]:
     }
 
 
-def situation(view: Columns) -> Situation:
+def situation(view: Columns) -> _Situation:
     """A view [N, slots], own slot first, as a Situation."""
     names = (
         "x",
@@ -109,7 +109,9 @@ def situation(view: Columns) -> Situation:
     edge = np.abs(me.x)
     over = (edge > INNER - 0.3) & (edge < OUTER + 0.3) & (me.y < lip + 0.1)
     toward = np.where(dx != 0, np.sign(dx), np.where(me.facing_right, 1.0, -1.0))
-    return Situation(me, foe, dx, dy, toward, lip, over, view["match/frame"][:, 0].astype(np.int64))
+    return _Situation(
+        me, foe, dx, dy, toward, lip, over, view["match/frame"][:, 0].astype(np.int64)
+    )
 
 
 def decide(view: Columns, style: dict[str, Array], seeds: Array, players: Array) -> Array:
@@ -150,7 +152,7 @@ def as_controls(bits: Array) -> Columns:
 # ---- where to ----------------------------------------------------------------------------------------------------
 
 
-def _goal(s: Situation, view: Columns, style: dict[str, Array], bold: Array) -> Array:
+def _goal(s: _Situation, view: Columns, style: dict[str, Array], bold: Array) -> Array:
     """The x [N] to be at: beside the foe, at a weapon, or at home; always above ground, except to guard an edge."""
     distance = np.where(bold, 0.3, 1.0) * style["distance"]
     busy = (s.foe.state == rules.S_ATTACK) & (s.foe.move_frame <= _LAST[s.foe.weapon, s.foe.move])
@@ -181,7 +183,7 @@ def _goal(s: Situation, view: Columns, style: dict[str, Array], bold: Array) -> 
     return np.where(out & ~gone, goal, on_ground)
 
 
-def _nearest_item(s: Situation, view: Columns) -> tuple[Array, Array]:
+def _nearest_item(s: _Situation, view: Columns) -> tuple[Array, Array]:
     """X of the nearest weapon that lies about, and how far away it is; 1e9 if there is none."""
     far = np.abs(view["item/x"] - s.me.x[:, None]) + np.abs(view["item/y"] - s.me.y[:, None])
     far = np.where(view["item/alive"], far, 1e9)
@@ -191,7 +193,7 @@ def _nearest_item(s: Situation, view: Columns) -> tuple[Array, Array]:
     )[:, 0]
 
 
-def _walk(s: Situation, goal: Array, style: dict[str, Array], dice: Array, mood: Array) -> Array:
+def _walk(s: _Situation, goal: Array, style: dict[str, Array], dice: Array, mood: Array) -> Array:
     """Toward the goal; over gaps and up to a foe by jumping; sometimes a dash or a hop."""
     way = goal - s.me.x
     keys = np.where(way > 0.25, D, np.where(way < -0.25, A, 0))
@@ -221,12 +223,12 @@ def _walk(s: Situation, goal: Array, style: dict[str, Array], dice: Array, mood:
 # ---- coming back -------------------------------------------------------------------------------------------------
 
 
-def _lost(s: Situation) -> Array:
+def _lost(s: _Situation) -> Array:
     """In the air with no ground below."""
     return np.asarray(~s.me.grounded & ~s.over_ground)
 
 
-def _come_back(s: Situation, goal: Array, style: dict[str, Array]) -> Array:
+def _come_back(s: _Situation, goal: Array, style: dict[str, Array]) -> Array:
     """Toward ground.
 
     Jump when falling below the lip, and when no jump is left, the recovery move.
@@ -244,7 +246,7 @@ def _come_back(s: Situation, goal: Array, style: dict[str, Array]) -> Array:
 # ---- hitting and not being hit -----------------------------------------------------------------------------------
 
 
-def _strike(s: Situation, style: dict[str, Array], dice: Array, mood: Array) -> Array:
+def _strike(s: _Situation, style: dict[str, Array], dice: Array, mood: Array) -> Array:
     """Keys of the move that would hit and is liked best, 0 if none would or the dice say no."""
     w = s.me.weapon
     frames = _FIRST[w] * rules.DT  # [N, 12] seconds until it lands
@@ -283,7 +285,7 @@ def _strike(s: Situation, style: dict[str, Array], dice: Array, mood: Array) -> 
     return np.where(go, _AIM[best] | np.where(s.toward > 0, D, A), 0)
 
 
-def _threatened(s: Situation, style: dict[str, Array]) -> Array:
+def _threatened(s: _Situation, style: dict[str, Array]) -> Array:
     """A strike of the foe's is about to arrive, and a dodge is ready."""
     first, last = _FIRST[s.foe.weapon, s.foe.move], _LAST[s.foe.weapon, s.foe.move]
     due = (
@@ -295,7 +297,7 @@ def _threatened(s: Situation, style: dict[str, Array]) -> Array:
     return np.asarray(due & near & (s.me.dodge_cooldown == 0) & (s.me.state != rules.S_ATTACK))
 
 
-def _finish_move(s: Situation, style: dict[str, Array], mood: Array) -> Array:
+def _finish_move(s: _Situation, style: dict[str, Array], mood: Array) -> Array:
     """While a move goes on: hold a heavy back or let it go, and drift toward ground or foe."""
     heavy = s.me.grounded & (s.me.move >= rules.NEUTRAL_HEAVY) & (s.me.move < rules.NEUTRAL_AIR)
     safe = np.where(s.over_ground | s.me.grounded, s.toward, -np.sign(s.me.x))
@@ -303,7 +305,7 @@ def _finish_move(s: Situation, style: dict[str, Array], mood: Array) -> Array:
     return np.where(heavy & (mood < style["charge"]), K, 0) | np.where(s.me.grounded, 0, drift)
 
 
-def _grab(s: Situation, view: Columns, style: dict[str, Array]) -> Array:
+def _grab(s: _Situation, view: Columns, style: dict[str, Array]) -> Array:
     """H while a weapon lies within reach and the hands are empty.
 
     A key that is held already is let go first.

@@ -1,6 +1,6 @@
 """What a move is, its check, and the tables that physics reads. The 33 moves themselves stand in `arsenal.py`.
 
-Times are frames from the start of the move, lengths are u from the fighter's centre, x forward and
+Times are frames from the start of the move, lengths are u from the fighter's center, x forward and
 y downward.
 """
 
@@ -27,7 +27,7 @@ class Strike:
     """A hit box that is active for some frames and hits once."""
 
     frames: tuple[int, int]  # first and last active frame
-    box: tuple[float, float, float, float]  # centre x, centre y, width, height
+    box: tuple[float, float, float, float]  # center x, center y, width, height
     damage: float
     force: tuple[float, float]  # fixed, variable: force = fixed + variable * (d / 70 + d^2 / 12000)
     angle: float  # degrees, 0 forward, 90 up, -90 down, 180 backward

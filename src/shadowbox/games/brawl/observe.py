@@ -21,7 +21,7 @@ _SEATS = ("me", "foe")
 
 
 @dataclass(frozen=True)
-class Observation:
+class BrawlObservation:
     """A named vector: `observe(view [N, slots]) -> [N, size]` f32, whose parts are `names`."""
 
     names: tuple[str, ...]
@@ -113,7 +113,7 @@ _SCALES = {
 }  # fmt: skip
 
 
-def _observation(features: Callable[[Columns], Features]) -> Observation:
+def _observation(features: Callable[[Columns], Features]) -> BrawlObservation:
     from shadowbox.games.brawl.schema import SCHEMA
 
     names = tuple(name for name, _ in features(SCHEMA.neutral(1)))
@@ -124,7 +124,7 @@ def _observation(features: Callable[[Columns], Features]) -> Observation:
             out[:, i] = values
         return out
 
-    return Observation(names, observe)
+    return BrawlObservation(names, observe)
 
 
 OBSERVATIONS = {"default": _observation(_default), "raw": _observation(_raw)}

@@ -37,7 +37,7 @@ Weight = float | tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
-class Moment:
+class _Moment:
     """What the terms look at: `before` and `after` hold columns [N, 2], events [E] lie between; the masks are [N, 1]."""
 
     before: Columns
@@ -70,25 +70,25 @@ def _other(values: Array) -> Array:
     return values[:, ::-1]
 
 
-def damage(m: Moment) -> Array:
+def damage(m: _Moment) -> Array:
     """Damage dealt minus damage taken, in units of 140."""
     dealt = m.by_player(E_HIT, m.events["value"])
     return (dealt - _other(dealt)) / DAMAGE_UNIT
 
 
-def danger_zone(m: Moment) -> Array:
+def danger_zone(m: _Moment) -> Array:
     """Minus the time spent below the stage."""
     y = m.after["player/y"]
     return np.where(m.live & (y >= DANGER_Y) & (m.after["player/state"] != S_KO), -DT, 0.0)
 
 
-def head_to_opponent(m: Moment) -> Array:
+def head_to_opponent(m: _Moment) -> Array:
     """U moved toward the opponent, sideways."""
     x, old = m.after["player/x"].astype(float), m.before["player/x"].astype(float)
     return np.where(m.both_in, np.sign(_other(old) - old) * (x - old), 0.0)
 
 
-def closing(m: Moment) -> Array:
+def closing(m: _Moment) -> Array:
     """A quarter of the distance that became less, and a little for being near, within -1 .. 1."""
     gap = m.gap(m.after)
     near = np.clip(1.0 - gap / NEAR, 0.0, 1.0) * DT
@@ -97,7 +97,7 @@ def closing(m: Moment) -> Array:
     ) * np.ones(2)
 
 
-def edge_pressure(m: Moment) -> Array:
+def edge_pressure(m: _Moment) -> Array:
     """How far the opponent was driven outward; half of what he came back is lost again."""
     outward = (
         np.abs(_other(m.after["player/x"])) - np.abs(_other(m.before["player/x"]))
@@ -105,7 +105,7 @@ def edge_pressure(m: Moment) -> Array:
     return np.where(m.both_in, np.where(outward > 0, outward, 0.5 * outward), 0.0)
 
 
-def attack_press(m: Moment) -> Array:
+def attack_press(m: _Moment) -> Array:
     """Time with an attack key held, worth more near the opponent, and half where nothing was hit."""
     keys = m.after["keys/j"] | m.after["keys/k"]
     near = np.clip(1.0 - m.gap(m.after) / PRESS_NEAR, 0.0, 1.0)
@@ -115,57 +115,57 @@ def attack_press(m: Moment) -> Array:
     return np.where(keys & m.live, np.where(m.by_player(E_HIT) > 0, worth, 0.5 * worth), 0.0)
 
 
-def many_keys(m: Moment) -> Array:
+def many_keys(m: _Moment) -> Array:
     """Minus the time with more than three keys held."""
     return np.where(m.live & (m.pressed() > 3), -DT, 0.0)
 
 
-def attacking(m: Moment) -> Array:
+def attacking(m: _Moment) -> Array:
     """Minus the time spent in a move: against mashing."""
     return np.where(m.live & (m.after["player/state"] == S_ATTACK), -DT, 0.0)
 
 
-def base_height(m: Moment) -> Array:
+def base_height(m: _Moment) -> Array:
     """Minus the squared height above or below the middle, a second each."""
     y = m.after["player/y"].astype(float)
     return np.where(m.live & (m.after["player/state"] != S_KO), -y * y * DT, 0.0)
 
 
-def head_to_middle(m: Moment) -> Array:
+def head_to_middle(m: _Moment) -> Array:
     """U moved toward the middle of the stage."""
     x, old = m.after["player/x"].astype(float), m.before["player/x"].astype(float)
     return np.where(m.both_in, np.abs(old) - np.abs(x), 0.0)
 
 
-def win(m: Moment) -> Array:
+def win(m: _Moment) -> Array:
     """+1 for who won the match, -1 for who lost it, 0 for both in a draw."""
     won = m.by_player(E_WIN)
     return won - _other(won)
 
 
-def knockout(m: Moment) -> Array:
+def knockout(m: _Moment) -> Array:
     """-1 for each own stock lost, +1 for each of the opponent's."""
     lost = m.by_player(E_KNOCKOUT)
     return _other(lost) - lost
 
 
-def combo(m: Moment) -> Array:
+def combo(m: _Moment) -> Array:
     """+1 for hitting a stunned opponent, -1 for being hit so."""
     made = m.by_player(E_COMBO)
     return made - _other(made)
 
 
-def equip(m: Moment) -> Array:
+def equip(m: _Moment) -> Array:
     """+1 for picking up a spear, +2 for a hammer."""
     return m.by_player(E_PICKUP, m.events["what"].astype(float))
 
 
-def drop(m: Moment) -> Array:
+def drop(m: _Moment) -> Array:
     """-1 for dropping a weapon."""
     return -m.by_player(E_DROP)
 
 
-TERMS: dict[str, Callable[[Moment], Array]] = {
+TERMS: dict[str, Callable[[_Moment], Array]] = {
     term.__name__: term
     for term in (
         damage, danger_zone, head_to_opponent, closing, edge_pressure, attack_press, many_keys, attacking, base_height,
@@ -200,7 +200,7 @@ def before(columns: Columns) -> Columns:
     return {key: columns[key].copy() for key in _BEFORE}
 
 
-class Reward:
+class BrawlReward:
     """A weighted sum of terms: `earlier = reward.before(columns)`, step, `reward(earlier, columns, events)`."""
 
     before = staticmethod(before)
@@ -216,11 +216,11 @@ class Reward:
         self.weights = dict(weights)
 
     @staticmethod
-    def preset(name: str) -> Reward:
+    def preset(name: str) -> BrawlReward:
         """`sparse` or `dense`."""
         if name not in PRESETS:
             raise UsageError(f"unknown reward preset '{name}': {did_you_mean(name, PRESETS)}")
-        return Reward(PRESETS[name])
+        return BrawlReward(PRESETS[name])
 
     def weight(self, name: str, step: int) -> float:
         """The weight of a term after `step` learning steps."""
@@ -236,7 +236,7 @@ class Reward:
         """What both players earned in one frame: the sum [N, 2] and each weighted term [N, 2]."""
         live = after["match/frame"] != earlier["match/frame"]
         out = (earlier["player/state"] == S_KO) | (after["player/state"] == S_KO)
-        moment = Moment(earlier, after, events, live, live & ~out.any(axis=1, keepdims=True))
+        moment = _Moment(earlier, after, events, live, live & ~out.any(axis=1, keepdims=True))
         parts = {}
         for name in self.weights:
             weight = self.weight(name, step)

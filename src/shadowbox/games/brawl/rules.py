@@ -57,7 +57,7 @@ FIRST_WEAPON = 350  # the first one appears within so many frames
 NEXT_WEAPON = (300, 900)
 ITEM_H = 0.15  # half its height
 ITEM_DROP = 3.0  # it appears so far above the ground, and falls
-REACH_X, REACH_Y = 1.2, 0.95  # pick-up distance, centre to centre
+REACH_X, REACH_Y = 1.2, 0.95  # pick-up distance, center to center
 
 # ---- names as numbers --------------------------------------------------------------------------------------------
 

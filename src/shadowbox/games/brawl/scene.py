@@ -30,7 +30,7 @@ _BOX = ("x", "y", "w", "h")
 # with a heavy one.
 _SHAFTS = {"spear": [0.5, 0.12, 2.1, 0.1, _WOOD], "hammer": [0.55, 0.05, 1.1, 0.13, _WOOD]}
 _BANDS = {"spear": [1.2, 0.12, 0.1, 0.2, _STEEL], "hammer": [1.15, 0.05, 0.5, 0.74, _IRON]}
-# x of its base, y, length, half its breadth, colour
+# x of its base, y, length, half its breadth, color
 _TIPS = {"spear": (1.5, 0.12, 0.55, 0.17, _STEEL)}
 
 
@@ -43,7 +43,7 @@ def _look_up(table: str, *at: Any) -> dict[str, Any]:
 
 
 def _blocks(stage: str) -> list[list[float]]:
-    """The blocks of a stage as [centre x, centre y, width, height]."""
+    """The blocks of a stage as [center x, center y, width, height]."""
     rows = rules.stage(stage)["blocks"][0].tolist()
     return [
         [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
@@ -74,7 +74,7 @@ def _beside(shape: str, **attributes: Any) -> dict[str, Any]:
 
 
 def _parts(table: str, *at: Any, **attributes: Any) -> dict[str, Any]:
-    """A rectangle for each [x, y, w, h] of a table, from a fighter's centre and to the side he faces."""
+    """A rectangle for each [x, y, w, h] of a table, from a fighter's center and to the side he faces."""
     x, y, w, h = ({"item": i} for i in range(4))
     return {
         "shape": "rect",

@@ -56,7 +56,7 @@ _PLAYER = Group(
             unit="u",
             mirror="negate",
             reset_on="respawn",
-            doc="centre of the body",
+            doc="center of the body",
         ),
         Real(
             "y",
@@ -65,7 +65,7 @@ _PLAYER = Group(
             high=12,
             unit="u",
             reset_on="respawn",
-            doc="centre of the body, downward",
+            doc="center of the body, downward",
         ),
         Real("vx", scale=0.1, low=-64, high=64, unit="u/s", mirror="negate", doc="velocity"),
         Real("vy", scale=0.1, low=-64, high=64, unit="u/s", doc="velocity, downward"),
@@ -135,7 +135,7 @@ _ITEM = Group(
     fields=(
         Flag("alive"),
         Choice("weapon", len(WEAPONS), names=WEAPONS, embed=4),
-        Real("x", scale=0.1, low=-18, high=18, unit="u", mirror="negate", doc="centre"),
+        Real("x", scale=0.1, low=-18, high=18, unit="u", mirror="negate", doc="center"),
         Real("y", scale=0.1, low=-12, high=12, unit="u"),
         Real("vy", scale=0.1, low=-64, high=64, unit="u/s"),
         Real("life", scale=0.003, low=0, high=1024, unit="frames", doc="until it vanishes"),

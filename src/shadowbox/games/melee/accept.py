@@ -19,7 +19,7 @@ ENDINGS: dict[str, frozenset[int]] = {
 
 
 @dataclass(frozen=True)
-class Options:
+class AcceptOptions:
     """What is accepted beyond the least (two players, a known stage), and what of the names is kept."""
 
     human: bool = False  # nobody is played by the game
@@ -34,7 +34,7 @@ class Options:
     keep_names: bool = False  # real names and codes, in place of stable pseudonyms
 
 
-DEFAULTS: Mapping[str, Any] = dataclasses.asdict(Options())
+DEFAULTS: Mapping[str, Any] = dataclasses.asdict(AcceptOptions())
 FILTERS: Mapping[str, Mapping[str, Any]] = {
     "train": {"end": "game", "min_frames": 120},
     "strict": {
@@ -48,7 +48,7 @@ FILTERS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def options(**given: Any) -> Options:
+def options(**given: Any) -> AcceptOptions:
     """Checked options; a name or value that means nothing is a wrong call."""
     for name, value in given.items():
         if name not in DEFAULTS:
@@ -57,7 +57,7 @@ def options(**given: Any) -> Options:
             raise UsageError(
                 f"melee: {name}={value!r}, a {type(DEFAULTS[name]).__name__} is needed"
             )
-    chosen = Options(**given)
+    chosen = AcceptOptions(**given)
     if chosen.end not in ("any", *ENDINGS):
         raise UsageError(f"melee: end='{chosen.end}': any, {' or '.join(ENDINGS)}")
     for character in filter(None, chosen.characters.split(",")):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from shadowbox.core.encoding import CONTROLS, Category, Encoding, Number, Values
+from shadowbox.core.encoding import CONTROLS, CategoryInput, Encoding, NumberInput, Values
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.melee.names import CHARACTERS, STAGES
 from shadowbox.games.melee.schema import FLAG_NAMES, NAMED_FLAGS, SCHEMA
@@ -33,7 +33,7 @@ THRESHOLD = 0.3  # how far from its rest an axis counts as pushed
 
 
 @dataclass(frozen=True)
-class Switches:
+class EncodingSwitches:
     """What goes into an encoding. The defaults are the smallest of the older layouts."""
 
     # of the action: one float, a category of 150, or not at all
@@ -47,24 +47,24 @@ class Switches:
     both_shoulders: bool = False  # each analog shoulder, not the larger one
     press_events: bool = False  # to a world model: presses that begin
     # to a world model: axes that are pushed
-    controller_thresholds: Literal["no", "centred", "legacy"] = "no"
+    controller_thresholds: Literal["no", "centered", "legacy"] = "no"
 
 
-PRESETS: dict[str, Switches] = {
-    "v2": Switches(),
-    "v2-embed": Switches(state_age="embed"),
-    "v3": Switches(state_age="embed", state_flags="all", hitstun=True),
-    "v3-projectiles": Switches(
+PRESETS: dict[str, EncodingSwitches] = {
+    "v2": EncodingSwitches(),
+    "v2-embed": EncodingSwitches(state_age="embed"),
+    "v3": EncodingSwitches(state_age="embed", state_flags="all", hitstun=True),
+    "v3-projectiles": EncodingSwitches(
         state_age="embed", state_flags="all", hitstun=True, projectiles=True
     ),
 }
 
 
 def encoding(name: str = "own", **switches: Any) -> Encoding:
-    """A preset by name, changed by switches; `own` begins with the defaults of `Switches`."""
+    """A preset by name, changed by switches; `own` begins with the defaults of `EncodingSwitches`."""
     if name != "own" and name not in PRESETS:
         raise UsageError(f"melee has no encoding '{name}': {did_you_mean(name, PRESETS)}")
-    known = {field.name: field for field in dataclasses.fields(Switches)}
+    known = {field.name: field for field in dataclasses.fields(EncodingSwitches)}
     for switch, value in switches.items():
         if switch not in known:
             raise UsageError(
@@ -73,42 +73,48 @@ def encoding(name: str = "own", **switches: Any) -> Encoding:
         allowed = _allowed(switch)
         if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
             raise UsageError(f"{switch}={value!r}: {' or '.join(map(str, allowed))} is possible")
-    return _built(name, dataclasses.replace(PRESETS.get(name, Switches()), **switches))
+    return _built(name, dataclasses.replace(PRESETS.get(name, EncodingSwitches()), **switches))
 
 
 def _allowed(switch: str) -> tuple[Any, ...]:
     choices = {
         "state_age": ("number", "embed", "no"),
         "state_flags": ("no", "named", "all"),
-        "controller_thresholds": ("no", "centred", "legacy"),
+        "controller_thresholds": ("no", "centered", "legacy"),
     }
     return choices.get(switch, (True, False))
 
 
 @lru_cache
-def _built(name: str, on: Switches) -> Encoding:
+def _built(name: str, on: EncodingSwitches) -> Encoding:
     controls = _controls(on)
     numbers = (
-        *(Number(n, f"player/{n}", scale=s, block=CORE, target="delta") for n, s in _CORE),
-        *(Number(n, f"player/{n}", scale=0.05, block=VELOCITY, target="delta") for n in _VELOCITY),
+        *(NumberInput(n, f"player/{n}", scale=s, block=CORE, target="delta") for n, s in _CORE),
         *(
-            (Number("age", "player/age", scale=0.01, block=AGE),)
+            NumberInput(n, f"player/{n}", scale=0.05, block=VELOCITY, target="delta")
+            for n in _VELOCITY
+        ),
+        *(
+            (NumberInput("age", "player/age", scale=0.01, block=AGE),)
             if on.state_age == "number"
             else ()
         ),
-        Number("hitlag", "player/hitlag", scale=0.1, block=DYNAMICS, target="value"),
-        Number("stocks", "player/stocks", scale=0.25, block=DYNAMICS, target="value"),
-        Number("combo", "player/combo", scale=0.1, block=DYNAMICS, target="value"),
+        NumberInput("hitlag", "player/hitlag", scale=0.1, block=DYNAMICS, target="value"),
+        NumberInput("stocks", "player/stocks", scale=0.25, block=DYNAMICS, target="value"),
+        NumberInput("combo", "player/combo", scale=0.1, block=DYNAMICS, target="value"),
         *(
-            (Number("hitstun", "player/hitstun", scale=0.02, block=DYNAMICS, target="value"),)
+            (NumberInput("hitstun", "player/hitstun", scale=0.02, block=DYNAMICS, target="value"),)
             if on.hitstun
             else ()
         ),
         *(_PROJECTILES if on.projectiles else ()),
-        Number("facing_right", "player/facing_right", block=BINARY, target="value"),
-        Number("invulnerable", _invulnerable, block=BINARY, target="value"),
-        Number("on_ground", "player/on_ground", block=BINARY, target="value"),
-        *(Number(n, f"player/{n}", block=BINARY, target="value") for n in _FLAGS[on.state_flags]),
+        NumberInput("facing_right", "player/facing_right", block=BINARY, target="value"),
+        NumberInput("invulnerable", _invulnerable, block=BINARY, target="value"),
+        NumberInput("on_ground", "player/on_ground", block=BINARY, target="value"),
+        *(
+            NumberInput(n, f"player/{n}", block=BINARY, target="value")
+            for n in _FLAGS[on.state_flags]
+        ),
         *controls,
     )
     found = Encoding(
@@ -116,7 +122,7 @@ def _built(name: str, on: Switches) -> Encoding:
         SCHEMA.players,
         numbers,
         tuple(c for c in _categories(on) if on.l_cancel or c.name != "l_cancel"),
-        shared=(Category("stage", "stage/id", n=len(STAGES), embed=4),),
+        shared=(CategoryInput("stage", "stage/id", n=len(STAGES), embed=4),),
         order=(CORE, VELOCITY, BINARY, DYNAMICS),
         conditions=(*controls, *_events(on), *_thresholds(on)),
         settings=dataclasses.asdict(on),
@@ -132,52 +138,53 @@ _VELOCITY = ("air_vx", "vy", "ground_vx", "knock_vx", "knock_vy")
 _FLAGS: Mapping[str, tuple[str, ...]] = {"no": (), "named": NAMED_FLAGS, "all": FLAG_NAMES}
 
 
-def _categories(on: Switches) -> tuple[Category, ...]:
-    age = (Category("age", _whole_age, n=150, embed=8),) if on.state_age == "embed" else ()
+def _categories(on: EncodingSwitches) -> tuple[CategoryInput, ...]:
+    age = (CategoryInput("age", _whole_age, n=150, embed=8),) if on.state_age == "embed" else ()
     return (
-        Category("action", "player/action", n=400, embed=32, target=True),
-        Category("jumps", "player/jumps", n=8, embed=4, target=True),
-        Category("character", "player/character", n=len(CHARACTERS), embed=8),
-        Category("l_cancel", "player/l_cancel", n=3, embed=2, target=True),
-        Category("hurtbox", "player/hurtbox", n=3, embed=2, target=True),
-        Category("ground", "player/ground", n=32, embed=4, target=True),
-        Category("last_attack", "player/last_attack", n=64, embed=8, target=True),
+        CategoryInput("action", "player/action", n=400, embed=32, target=True),
+        CategoryInput("jumps", "player/jumps", n=8, embed=4, target=True),
+        CategoryInput("character", "player/character", n=len(CHARACTERS), embed=8),
+        CategoryInput("l_cancel", "player/l_cancel", n=3, embed=2, target=True),
+        CategoryInput("hurtbox", "player/hurtbox", n=3, embed=2, target=True),
+        CategoryInput("ground", "player/ground", n=32, embed=4, target=True),
+        CategoryInput("last_attack", "player/last_attack", n=64, embed=8, target=True),
         *age,
     )
 
 
-def _controls(on: Switches) -> tuple[Number, ...]:
+def _controls(on: EncodingSwitches) -> tuple[NumberInput, ...]:
     """Sticks from 0 to 1 with 0.5 in the middle, shoulders, buttons."""
     sticks = (
-        Number(n, f"pad/{n}", scale=0.5, shift=0.5, block=CONTROLS)
+        NumberInput(n, f"pad/{n}", scale=0.5, shift=0.5, block=CONTROLS)
         for n in ("main_x", "main_y", "c_x", "c_y")
     )
     shoulders = (
-        tuple(Number(n, f"pad/{n}", block=CONTROLS) for n in ("l_push", "r_push"))
+        tuple(NumberInput(n, f"pad/{n}", block=CONTROLS) for n in ("l_push", "r_push"))
         if on.both_shoulders
-        else (Number("shoulder", _shoulder, block=CONTROLS),)
+        else (NumberInput("shoulder", _shoulder, block=CONTROLS),)
     )
     buttons = (
-        Number(f"button_{n}", f"pad/{n}", block=CONTROLS)
+        NumberInput(f"button_{n}", f"pad/{n}", block=CONTROLS)
         for n in (ALL_BUTTONS if on.all_buttons else BUTTONS)
     )
     return (*sticks, *shoulders, *buttons)
 
 
-def _events(on: Switches) -> tuple[Number, ...]:
+def _events(on: EncodingSwitches) -> tuple[NumberInput, ...]:
     names = (ALL_BUTTONS if on.all_buttons else BUTTONS) if on.press_events else ()
     return tuple(
-        Number(f"press_{name}", f"pad/{name}", block=CONTROLS, edge=True) for name in names
+        NumberInput(f"press_{name}", f"pad/{name}", block=CONTROLS, edge=True) for name in names
     )
 
 
-def _thresholds(on: Switches) -> tuple[Number, ...]:
+def _thresholds(on: EncodingSwitches) -> tuple[NumberInput, ...]:
     if on.controller_thresholds == "no":
         return ()
-    pushed = _pushed if on.controller_thresholds == "centred" else _pushed_from_zero
+    pushed = _pushed if on.controller_thresholds == "centered" else _pushed_from_zero
     axes = (("main_x", 1), ("main_y", 1), ("c_x", 1), ("c_y", 1), ("shoulder", 0))
     return tuple(
-        Number(f"pushed_{name}", pushed(name, bool(stick)), block=CONTROLS) for name, stick in axes
+        NumberInput(f"pushed_{name}", pushed(name, bool(stick)), block=CONTROLS)
+        for name, stick in axes
     )
 
 
@@ -245,7 +252,7 @@ def _items(columns: Mapping[str, Values], xp: Any) -> Values:
 
 
 _PROJECTILES = (
-    Number("item_dx", _item_dx, scale=0.05, block=PROJECTILES),
-    Number("item_dy", _item_dy, scale=0.05, block=PROJECTILES),
-    Number("items", _items, scale=0.1, block=PROJECTILES),
+    NumberInput("item_dx", _item_dx, scale=0.05, block=PROJECTILES),
+    NumberInput("item_dy", _item_dy, scale=0.05, block=PROJECTILES),
+    NumberInput("items", _items, scale=0.1, block=PROJECTILES),
 )

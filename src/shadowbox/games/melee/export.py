@@ -21,7 +21,7 @@ from shadowbox.games.melee import slp, stages
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, STAGES, TO_EXTERNAL
 from shadowbox.games.melee.rows import BUTTONS, NO_GROUND, NOBODY, STATE
 from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, ITEM_SLOTS
-from shadowbox.games.melee.slp import Replay
+from shadowbox.games.melee.slp import SlpReplay
 from shadowbox.games.melee.slp.data import END_METHODS
 
 RECORDED_NOBODY = 6
@@ -36,7 +36,7 @@ def write_slp(episode: Episode, path: Path) -> None:
     write_whole(path, slp.write(replay_of(episode)))
 
 
-def replay_of(episode: Episode) -> Replay:
+def replay_of(episode: Episode) -> SlpReplay:
     """An episode of T + 1 rows as a replay of LEAD + T + 1 frames, of the version that it was recorded in."""
     ports = _ports(episode)
     slots = [(port, False) for port in ports]
@@ -61,7 +61,7 @@ def _ports(episode: Episode) -> list[int]:
     return list(ports) if fits and isinstance(ports, list) else [0, 1]
 
 
-def _start(episode: Episode, ports: list[int]) -> slp.Start:
+def _start(episode: Episode, ports: list[int]) -> slp.GameStart:
     text = str(episode.meta.get("version", ""))
     said = re.fullmatch(r"(\d{1,2})\.(\d{1,3})\.(\d{1,3})", text)
     version = (int(said[1]), int(said[2]), int(said[3])) if said else slp.NEWEST
@@ -70,7 +70,7 @@ def _start(episode: Episode, ports: list[int]) -> slp.Start:
         version = max(version, slp.NEWEST)
     columns, names, kinds = episode.columns, _names(episode), episode.meta.get("kinds")
     players = [
-        slp.Player(
+        slp.SlpPlayer(
             port,
             TO_EXTERNAL[int(columns["player/character"][0, seat])],
             kind=kinds[seat]
@@ -269,7 +269,7 @@ def _changes(values: Array, begins: float) -> tuple[Array, Array]:
     return rows, values[rows]
 
 
-def _end(episode: Episode, ports: list[int]) -> slp.End | None:
+def _end(episode: Episode, ports: list[int]) -> slp.GameEnd | None:
     """How the recording ended, or how the match did."""
     result = episode.meta.get("result")
     winner = result.get("winner") if isinstance(result, dict) else None
@@ -282,9 +282,9 @@ def _end(episode: Episode, ports: list[int]) -> slp.End | None:
     if method == methods["no contest"] and winner in (0, 1):
         lras = ports[1 - winner]
     if winner not in (0, 1):
-        return slp.End(method, lras)
+        return slp.GameEnd(method, lras)
     places = {ports[winner]: 0, ports[1 - winner]: 1}
-    return slp.End(method, lras, tuple(places.get(port, -1) for port in range(4)))
+    return slp.GameEnd(method, lras, tuple(places.get(port, -1) for port in range(4)))
 
 
 def _metadata(episode: Episode, ports: list[int]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _RANK[sorted(PROPS)] = 2
 
 
 @dataclass(frozen=True)
-class Placed:
+class _Placed:
     """`slot` [I] of each row of the item table, -1 where none was free.
 
     How many items and rows that were.
@@ -28,7 +28,7 @@ class Placed:
     rows_left_out: int
 
 
-def place(frame: Array, spawn: Array, kind: Array, slots: int = ITEM_SLOTS) -> Placed:
+def place(frame: Array, spawn: Array, kind: Array, slots: int = ITEM_SLOTS) -> _Placed:
     """Rows of items (the frame each stands in, spawn id, type; [I]) -> slots.
 
     Items are served as they appear, those of one frame by rank, each the first slot that rested for
@@ -36,7 +36,7 @@ def place(frame: Array, spawn: Array, kind: Array, slots: int = ITEM_SLOTS) -> P
     decides its slot, so a live game gives the same slots.
     """
     if not len(frame):
-        return Placed(np.zeros(0, np.int64), 0, 0)
+        return _Placed(np.zeros(0, np.int64), 0, 0)
     ids, first, of = np.unique(spawn, return_index=True, return_inverse=True)
     begins, ends = np.full(len(ids), frame.max()), np.full(len(ids), frame.min())
     np.minimum.at(begins, of, frame)
@@ -50,4 +50,4 @@ def place(frame: Array, spawn: Array, kind: Array, slots: int = ITEM_SLOTS) -> P
                 slot_of[item] = slot
                 break
     placed = slot_of[of]
-    return Placed(placed, int((slot_of < 0).sum()), int((placed < 0).sum()))
+    return _Placed(placed, int((slot_of < 0).sum()), int((placed < 0).sum()))

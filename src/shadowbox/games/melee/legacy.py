@@ -24,7 +24,7 @@ from shadowbox.core.encoding import Encoding
 from shadowbox.core.episode import Episode
 from shadowbox.core.schema import Array, Choice, Columns, Flag, Real
 from shadowbox.errors import RecordingError
-from shadowbox.games.melee.accept import Options
+from shadowbox.games.melee.accept import AcceptOptions
 from shadowbox.games.melee.encodings import encoding
 from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, KNOWN_STAGES, LEGAL_STAGES, STAGES
@@ -42,7 +42,7 @@ ELSEWHERE = (
 SLACK = 1e-3  # of a range: what was multiplied and divided again may leave it by so much
 
 
-def read(source: Path | bytes, name: str, chosen: Options) -> Iterator[Episode]:
+def read(source: Path | bytes, name: str, chosen: AcceptOptions) -> Iterator[Episode]:
     """The games of a file, in order; those that `chosen` does not want are left out."""
     data = _load(source)
     made = _declared(data)
@@ -199,7 +199,7 @@ def _fitting(key: str, values: Array) -> Array:
     return np.asarray(values, np.float32)
 
 
-def _wanted(episode: Episode, chosen: Options) -> bool:
+def _wanted(episode: Episode, chosen: AcceptOptions) -> bool:
     """What of the options such a file can answer: length, stage, characters."""
     wanted = set(filter(None, chosen.characters.split(",")))
     stage = int(episode.columns["stage/id"][0, 0])

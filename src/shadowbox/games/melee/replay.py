@@ -11,11 +11,11 @@ from typing import Any
 from shadowbox.core.episode import Episode
 from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.accept import ENDINGS, NO_CONTEST, UNRESOLVED, Options, options
+from shadowbox.games.melee.accept import ENDINGS, NO_CONTEST, UNRESOLVED, AcceptOptions, options
 from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, KNOWN_STAGES, LEGAL_STAGES, STAGES, TO_INTERNAL
-from shadowbox.games.melee.rows import Rows, leaders, rows_of
-from shadowbox.games.melee.slp import Player, Replay
+from shadowbox.games.melee.rows import RowBuilder, leaders, rows_of
+from shadowbox.games.melee.slp import SlpPlayer, SlpReplay
 
 
 def read(source: Path | bytes, name: str, **given: Any) -> Iterator[Episode]:
@@ -28,7 +28,7 @@ def read(source: Path | bytes, name: str, **given: Any) -> Iterator[Episode]:
     yield episode_of(source, name, options(**given))
 
 
-def episode_of(source: Path | bytes, name: str, chosen: Options) -> Episode:
+def episode_of(source: Path | bytes, name: str, chosen: AcceptOptions) -> Episode:
     """One replay as an episode, or a RecordingError that says why it is refused."""
     replay = slp.read(source, name=name)
     _must_be_a_match(replay)
@@ -44,7 +44,7 @@ def episode_of(source: Path | bytes, name: str, chosen: Options) -> Episode:
 # ---- who may come in -------------------------------------------------------------------------------------------
 
 
-def _must_be_a_match(replay: Replay) -> None:
+def _must_be_a_match(replay: SlpReplay) -> None:
     """Two players and a known stage: less cannot be an episode of this schema."""
     playing = len(replay.start.players)
     if playing != 2:
@@ -55,7 +55,7 @@ def _must_be_a_match(replay: Replay) -> None:
         raise RecordingError("it holds no frame of a game")
 
 
-def _must_be_wanted(replay: Replay, chosen: Options) -> None:
+def _must_be_wanted(replay: SlpReplay, chosen: AcceptOptions) -> None:
     start = replay.start
     if chosen.human and any(player.kind != "human" for player in start.players):
         raise RecordingError("a player is the game's own")
@@ -86,7 +86,7 @@ def _must_be_wanted(replay: Replay, chosen: Options) -> None:
 # ---- what is known of it ---------------------------------------------------------------------------------------
 
 
-def _meta(replay: Replay, rows: Rows, chosen: Options) -> dict[str, Any]:
+def _meta(replay: SlpReplay, rows: RowBuilder, chosen: AcceptOptions) -> dict[str, Any]:
     start = replay.start
     players = [_named(player, replay, chosen.keep_names) for player in start.players]
     session = start.match_id or f"seed {start.seed}"  # offline games are sessions of their own
@@ -133,7 +133,7 @@ def pseudonym(kind: str, name: str) -> str:
     )
 
 
-def _named(player: Player, replay: Replay, keep: bool) -> str:
+def _named(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
     """A connect code, else a display name, else a name tag.
 
     The game's own players by their level.
@@ -154,7 +154,7 @@ def _named(player: Player, replay: Replay, keep: bool) -> str:
     return name if keep else pseudonym("player", name.upper())
 
 
-def _names_in_metadata(replay: Replay, port: int) -> Mapping[str, Any]:
+def _names_in_metadata(replay: SlpReplay, port: int) -> Mapping[str, Any]:
     """What the recorder wrote beside the game; anybody may have written it."""
     players = (replay.metadata or {}).get("players")
     entry = players.get(str(port)) if isinstance(players, dict) else None
@@ -166,14 +166,14 @@ def _names_in_metadata(replay: Replay, port: int) -> Mapping[str, Any]:
     )
 
 
-def _date(replay: Replay) -> str | None:
+def _date(replay: SlpReplay) -> str | None:
     """The day on which it was played."""
     text = (replay.metadata or {}).get("startAt")
     found = re.match(r"\d{4}-\d{2}-\d{2}", text) if isinstance(text, str) else None
     return found[0] if found else None
 
 
-def _character(player: Player) -> str:
+def _character(player: SlpPlayer) -> str:
     external = player.character
     return (
         CHARACTERS[TO_INTERNAL[external]]
@@ -182,15 +182,15 @@ def _character(player: Player) -> str:
     )
 
 
-def _version(replay: Replay) -> str:
+def _version(replay: SlpReplay) -> str:
     return ".".join(map(str, replay.version))
 
 
-def _ending(replay: Replay) -> str:
+def _ending(replay: SlpReplay) -> str:
     return "none" if replay.end is None else replay.end.name
 
 
-def _result(replay: Replay, rows: Rows) -> dict[str, Any]:
+def _result(replay: SlpReplay, rows: RowBuilder) -> dict[str, Any]:
     """Who won: as the game placed them, else who has stocks left, else not who quit, else by stocks and damage."""
     stocks = rows.columns["player/stocks"][-1].tolist()
     damage = [round(float(value), 2) for value in rows.columns["player/percent"][-1]]
@@ -198,7 +198,7 @@ def _result(replay: Replay, rows: Rows) -> dict[str, Any]:
     return {"winner": winner, "reason": reason, "stocks": stocks, "damage": damage}
 
 
-def _winner(replay: Replay, stocks: list[int], damage: list[float]) -> tuple[int | None, str]:
+def _winner(replay: SlpReplay, stocks: list[int], damage: list[float]) -> tuple[int | None, str]:
     end, ports = replay.end, [player.port for player in replay.start.players]
     left = [seat for seat, count in enumerate(stocks) if count > 0]
     if end is not None and end.method == NO_CONTEST:

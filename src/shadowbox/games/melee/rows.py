@@ -17,7 +17,7 @@ from shadowbox.games.melee import stages
 from shadowbox.games.melee.items import place
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, YOSHIS
 from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, FPS, ITEM_SLOTS, SCHEMA
-from shadowbox.games.melee.slp import Replay, Slot
+from shadowbox.games.melee.slp import Slot, SlpReplay
 
 NOBODY = SCHEMA.players
 NO_GROUND = 0xFFFF
@@ -40,7 +40,7 @@ BUTTONS = {
 
 
 @dataclass
-class Rows:
+class RowBuilder:
     """Columns [R, slots] of the frames `first` .. `first + R - 1`; `absent` ones are zeros."""
 
     columns: Columns
@@ -57,15 +57,15 @@ class Rows:
         return len(self.columns["stage/clock"])
 
 
-def leaders(replay: Replay) -> tuple[Slot, ...]:
+def leaders(replay: SlpReplay) -> tuple[Slot, ...]:
     """Who plays, by port, without followers."""
     return tuple(slot for slot in replay.slots if not slot[1])
 
 
-def rows_of(replay: Replay) -> Rows:
+def rows_of(replay: SlpReplay) -> RowBuilder:
     """The playable frames of a replay of two, up to the first gap."""
     begin, end = _span(replay.frames)
-    made = Rows({}, set(), int(replay.frames[begin]))
+    made = RowBuilder({}, set(), int(replay.frames[begin]))
     part, players = slice(begin, end), leaders(replay)
     _add_stage(made, replay, part)
     _add_players(made, replay, part, players)
@@ -89,7 +89,7 @@ def _span(frames: Array) -> tuple[int, int]:
     return begin, end
 
 
-def _add_stage(made: Rows, replay: Replay, part: slice) -> None:
+def _add_stage(made: RowBuilder, replay: SlpReplay, part: slice) -> None:
     frames, stage = replay.frames[part], replay.start.stage
     cloud = stages.randall(frames) if stage == YOSHIS else (np.zeros(len(frames)),) * 3
     values: dict[str, Array] = {
@@ -120,7 +120,9 @@ def _add_stage(made: Rows, replay: Replay, part: slice) -> None:
     made.columns |= {f"stage/{name}": value[:, None] for name, value in values.items()}
 
 
-def _add_players(made: Rows, replay: Replay, part: slice, players: tuple[Slot, ...]) -> None:
+def _add_players(
+    made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
+) -> None:
     posts = [replay.post[slot][part] for slot in players]
 
     def both(name: str) -> Array:
@@ -168,7 +170,7 @@ def _seats(ports: Array, players: tuple[Slot, ...]) -> Array:
     return names[ports.astype(np.uint8)]
 
 
-def _add_items(made: Rows, replay: Replay, part: slice, players: tuple[Slot, ...]) -> None:
+def _add_items(made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]) -> None:
     keys = [key for key in SCHEMA.columns if key.startswith("item/")]
     if replay.item is None:
         made.absent |= set(keys)
@@ -194,7 +196,7 @@ def _add_items(made: Rows, replay: Replay, part: slice, players: tuple[Slot, ...
         columns["item/owner"][row, slot] = _seats(item["owner"], players)
 
 
-def _add_pads(made: Rows, replay: Replay, part: slice, players: tuple[Slot, ...]) -> None:
+def _add_pads(made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]) -> None:
     """Row t holds the inputs of the next frame; the last row, which nothing follows, holds none."""
     pres = [replay.pre[slot][part] for slot in players]
 

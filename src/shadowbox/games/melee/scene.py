@@ -86,7 +86,7 @@ def _ledges(stage: int) -> list[list[float]]:
 
 
 def _tint(action: int) -> str:
-    """What a fighter is up to, as the colour of his core; "" for nothing special."""
+    """What a fighter is up to, as the color of his core; "" for nothing special."""
     if action in DAMAGED:
         return "#FFD84A"
     if action in GRABBED or action in THROWN:

@@ -43,7 +43,7 @@ class Trunk(Protocol):
         ...
 
 
-class _Stepping(nn.Module):
+class SteppingTrunk(nn.Module):
     """A step is a sequence of one."""
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
@@ -88,7 +88,7 @@ class Dropout(nn.Module):
 # ---- which there are -------------------------------------------------------------------------------------------
 
 
-def _linear(x: Tensor, fixed: int, layer: nn.Linear) -> Tensor:
+def partly_fixed_linear(x: Tensor, fixed: int, layer: nn.Linear) -> Tensor:
     """A layer over features [..., F] of which the first `fixed` need no gradient, so that none is computed for them."""
     flat = x.flatten(0, -2)
     found = functional.linear(flat[:, fixed:], layer.weight[:, fixed:], layer.bias)
@@ -97,7 +97,7 @@ def _linear(x: Tensor, fixed: int, layer: nn.Linear) -> Tensor:
     return found.view(*x.shape[:-1], -1)
 
 
-def begun(reset: Tensor) -> Tensor:
+def last_reset(reset: Tensor) -> Tensor:
     """The last reset at or before each position, [B, T].
 
     A large negative number where there is none.

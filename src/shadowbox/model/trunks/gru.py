@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.model.trunks.base import Dropout, Memory, _linear, _Stepping
+from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, partly_fixed_linear
 
 if TYPE_CHECKING:
     pass
 
 
-class Recurrent(_Stepping):
+class GruTrunk(SteppingTrunk):
     """Layers over each frame, then gated recurrent units (GRU).
 
     The frame itself goes past them to the answer.
@@ -60,7 +60,7 @@ class Recurrent(_Stepping):
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
-        frame = functional.relu(self.norm(_linear(x, self.fixed, self.enter)))
+        frame = functional.relu(self.norm(partly_fixed_linear(x, self.fixed, self.enter)))
         for block in self.frame:
             frame = block(frame)
         h = frame.transpose(0, 1)  # time first, so that each position lies in one piece

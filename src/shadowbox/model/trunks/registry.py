@@ -1,33 +1,36 @@
-"""Trunks by name."""
+"""Trunks by name: a new one is a line in `TRUNKS`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
-from shadowbox.model.trunks.gru import Recurrent
-from shadowbox.model.trunks.transformer import Transformer
-from shadowbox.model.trunks.window import Window
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.model.design import TrunkConfig
+from shadowbox.model.trunks.base import Trunk
+from shadowbox.model.trunks.gru import GruTrunk
+from shadowbox.model.trunks.transformer import TransformerTrunk
+from shadowbox.model.trunks.window import WindowTrunk
 
-if TYPE_CHECKING:
-    from shadowbox.model.design import Design
-
-
-TRUNKS: dict[str, Callable[[Design, int, int], Any]] = {
-    "window": lambda design, features, fixed: Window(
-        features, fixed, frames=design.frames, width=design.width, last=design.trunk_width, depth=design.depth,
-        dropout=design.dropout, plain=design.plain,
+TRUNKS: dict[str, Callable[[TrunkConfig, int, int], Trunk]] = {
+    "window": lambda config, features, fixed: WindowTrunk(
+        features, fixed, frames=config.frames, width=config.width, last=config.trunk_width,
+        depth=config.depth, dropout=config.dropout, plain=config.plain,
     ),
-    "gru": lambda design, features, fixed: Recurrent(
-        features, fixed, width=design.width, memory=design.memory or design.width, layers=design.layers, depth=design.depth,
-        dropout=design.dropout,
+    "gru": lambda config, features, fixed: GruTrunk(
+        features, fixed, width=config.width, memory=config.hidden_width or config.width,
+        layers=config.layers, depth=config.depth, dropout=config.dropout,
     ),
-    "transformer": lambda design, features, fixed: Transformer(
-        features, width=design.width, depth=design.depth, frames=design.frames, dropout=design.dropout
+    "transformer": lambda config, features, fixed: TransformerTrunk(
+        features, width=config.width, depth=config.depth, frames=config.frames,
+        dropout=config.dropout,
     ),
 }  # fmt: skip
 
 
-def build(design: Design, features: int, fixed: int) -> Any:
-    """The trunk of a design, for so many features, the first `fixed` of which need no gradient."""
-    return TRUNKS[design.trunk](design, features, fixed)
+def build_trunk(config: TrunkConfig, features: int, fixed: int) -> Trunk:
+    """The configured trunk over `features` numbers a frame, the first `fixed` without gradient."""
+    if config.trunk not in TRUNKS:
+        raise UsageError(
+            f"a model's trunk is '{config.trunk}': {did_you_mean(config.trunk, TRUNKS)}"
+        )
+    return TRUNKS[config.trunk](config, features, fixed)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.model.trunks.base import Dropout, Memory, _Stepping, begun
+from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, last_reset
 
 if TYPE_CHECKING:
     pass
 
 
-class Transformer(_Stepping):
+class TransformerTrunk(SteppingTrunk):
     """Causal attention over the last `frames` frames in each layer. Keys and values of past frames are kept in a ring.
 
     Distance is a learned bias of each head, so an answer depends on how long ago something was, and
@@ -52,7 +52,7 @@ class Transformer(_Stepping):
         # of each key; negative ones are in the ring
         here = torch.arange(-size, steps, device=x.device)
         distance = at[:, None] - here  # [T, size + T]
-        since = begun(reset)
+        since = last_reset(reset)
         # the oldest position that each one may see
         first = torch.where(since < 0, -memory["known"][:, None], since)
         seen = (distance >= 0) & (distance < size) & (here >= first[..., None])  # [B, T, size + T]

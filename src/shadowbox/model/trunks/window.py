@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from shadowbox.model.trunks.base import Dropout, Memory, _Stepping, begun
+from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, last_reset
 
 if TYPE_CHECKING:
     pass
 
 
-class Window(_Stepping):
+class WindowTrunk(SteppingTrunk):
     """A perceptron over the last `frames` frames; what lies before the beginning is zeros.
 
     Its memory is those frames.
@@ -48,7 +48,7 @@ class Window(_Stepping):
         """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
         steps, past = x.shape[1], self.frames - 1
         frames = torch.cat([memory["frames"].to(x.dtype), x], dim=1)
-        since = begun(reset)
+        since = last_reset(reset)
         offset = torch.arange(-past, 1, device=x.device)
         # [B, T, K]
         known = torch.arange(steps, device=x.device)[:, None] + offset >= since[..., None]

@@ -6,23 +6,23 @@ replay.has("post", "hitlag")                  # False in old files: nothing is m
 Path("copy.slp").write_bytes(slp.write(replay))
 """
 
-from shadowbox.games.melee.slp.data import End, Problem, Replay, Slot
+from shadowbox.games.melee.slp.data import GameEnd, Slot, SlpProblem, SlpReplay
 from shadowbox.games.melee.slp.layout import EVENTS, FIRST_FRAME, NEWEST, Version
 from shadowbox.games.melee.slp.read import Rollbacks, read
-from shadowbox.games.melee.slp.start import Player, Start, new_start
+from shadowbox.games.melee.slp.start import GameStart, SlpPlayer, new_start
 from shadowbox.games.melee.slp.write import from_arrays, write
 
 __all__ = [
     "EVENTS",
     "FIRST_FRAME",
     "NEWEST",
-    "End",
-    "Player",
-    "Problem",
-    "Replay",
+    "GameEnd",
+    "GameStart",
     "Rollbacks",
     "Slot",
-    "Start",
+    "SlpPlayer",
+    "SlpProblem",
+    "SlpReplay",
     "Version",
     "from_arrays",
     "new_start",

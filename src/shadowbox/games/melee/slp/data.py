@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shadowbox.games.melee.slp.layout import PIECE_SIZE, Array, Version
-from shadowbox.games.melee.slp.start import Start
+from shadowbox.games.melee.slp.start import GameStart
 
 # port 0..3; whether it is the follower of that port's leader (the second Ice Climber)
 Slot = tuple[int, bool]
@@ -23,7 +23,7 @@ END_METHODS = {
 
 
 @dataclass(frozen=True)
-class Problem:
+class SlpProblem:
     """Something that is not as it should be in a file that could be read all the same.
 
     `kind`: truncated (the file ends within an event), unfinished (its length was never filled in),
@@ -41,7 +41,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class End:
+class GameEnd:
     """How the game ended. `None`: this version does not say."""
 
     method: int
@@ -55,7 +55,7 @@ class End:
 
 
 @dataclass
-class Replay:
+class SlpReplay:
     """A game as recorded, with rollbacks resolved. F frames.
 
     Rows are structured arrays whose fields are named in `slp_layout.EVENTS`; a field that the
@@ -64,7 +64,7 @@ class Replay:
     stocks left, a follower who is dead) a row holds zeros that mean nothing.
     """
 
-    start: Start
+    start: GameStart
     frames: Array  # i32[F], ascending; with rollbacks="all" in the order of the file
     pre: dict[Slot, Array]  # structured [F]
     post: dict[Slot, Array]  # structured [F]
@@ -77,9 +77,9 @@ class Replay:
     stadium: Array | None = None
     # "item", "fountain", ... -> i64[I], the row of `frames` of each
     rows: dict[str, Array] = field(default_factory=dict)
-    end: End | None = None
+    end: GameEnd | None = None
     metadata: dict[str, Any] | None = None
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[SlpProblem] = field(default_factory=list)
     # the game codes that were loaded, as recorded: pieces of `slp_layout.PIECE_SIZE` bytes
     pieces: bytes = b""
     rolled_back: int = 0  # passes through a frame that a later pass replaced

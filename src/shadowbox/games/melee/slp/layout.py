@@ -30,7 +30,7 @@ NO_GROUND, NOBODY = 0xFFFF, 6
 
 
 @dataclass(frozen=True)
-class Field:
+class SlpField:
     """One value: its NumPy format without byte order, the version that brought it, and what stands there when unset."""
 
     name: str
@@ -46,12 +46,12 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Event:
+class _SlpEvent:
     """One kind of event: its command byte and its fields, in the order of the file."""
 
     code: int
     name: str
-    fields: tuple[Field, ...]
+    fields: tuple[SlpField, ...]
 
     @property
     def since(self) -> Since:
@@ -105,15 +105,15 @@ def byte_order(dtype: np.dtype[Any]) -> Array:
     return order
 
 
-def fields(formats: str, since: Since = (0, 1), default: float = 0) -> tuple[Field, ...]:
+def fields(formats: str, since: Since = (0, 1), default: float = 0) -> tuple[SlpField, ...]:
     """Fields of one version from `"x y:f4 state:u2"`: a name without a format takes the next format to its right."""
-    named: list[Field] = []
+    named: list[SlpField] = []
     waiting: list[str] = []
     for word in formats.split():
         name, _, kind = word.partition(":")
         waiting.append(name)
         if kind:
-            named += [Field(each, kind, since, default) for each in waiting]
+            named += [SlpField(each, kind, since, default) for each in waiting]
             waiting.clear()
     assert not waiting, "the last field of a list needs a format"
     return tuple(named)
@@ -121,31 +121,31 @@ def fields(formats: str, since: Since = (0, 1), default: float = 0) -> tuple[Fie
 
 _WHO = fields("frame:i4 port follower:u1")
 
-EVENTS: dict[str, Event] = {
+EVENTS: dict[str, _SlpEvent] = {
     event.name: event
     for event in (
-        Event(
+        _SlpEvent(
             GAME_START,
             "start",
             (
-                Field("version", "u1", count=4),
-                Field("block", "u1", count=312),  # the game's own settings: `slp_start.BLOCK`
+                SlpField("version", "u1", count=4),
+                SlpField("block", "u1", count=312),  # the game's own settings: `slp_start.BLOCK`
                 *fields("seed:u4"),
                 # dash back and shield drop of each port
-                Field("controller_fixes", "u4", (1, 0), count=8),
-                Field("nametags", "u1", (1, 3), count=4 * 16),
+                SlpField("controller_fixes", "u4", (1, 0), count=8),
+                SlpField("nametags", "u1", (1, 3), count=4 * 16),
                 *fields("is_pal:u1", (1, 5)),
                 *fields("frozen_stadium:u1", (2, 0)),
                 *fields("minor_scene major_scene:u1", (3, 7)),
-                Field("display_names", "u1", (3, 9), count=4 * 31),
-                Field("connect_codes", "u1", (3, 9), count=4 * 10),
-                Field("user_ids", "u1", (3, 11), count=4 * 29),
+                SlpField("display_names", "u1", (3, 9), count=4 * 31),
+                SlpField("connect_codes", "u1", (3, 9), count=4 * 10),
+                SlpField("user_ids", "u1", (3, 11), count=4 * 29),
                 *fields("language:u1", (3, 12)),
-                Field("match_id", "u1", (3, 14), count=51),
+                SlpField("match_id", "u1", (3, 14), count=51),
                 *fields("game_number tiebreak:u4", (3, 14)),
             ),
         ),
-        Event(
+        _SlpEvent(
             PRE,
             "pre",
             (
@@ -158,7 +158,7 @@ EVENTS: dict[str, Event] = {
                 *fields("raw_c_x raw_c_y:i1", (3, 17)),
             ),
         ),
-        Event(
+        _SlpEvent(
             POST,
             "post",
             (
@@ -167,7 +167,7 @@ EVENTS: dict[str, Event] = {
                 *fields("last_hit_by:u1", default=NOBODY),
                 *fields("stocks:u1"),
                 *fields("state_age:f4", (0, 2)),
-                Field("flags", "u1", (2, 0), count=5),
+                SlpField("flags", "u1", (2, 0), count=5),
                 # misc: hitstun left while the flag says so, else a union
                 *fields("misc:f4 airborne:u1", (2, 0)),
                 *fields("ground:u2", (2, 0), NO_GROUND),
@@ -179,21 +179,21 @@ EVENTS: dict[str, Event] = {
                 *fields("instance_hit_by instance:u2", (3, 16)),
             ),
         ),
-        Event(
+        _SlpEvent(
             GAME_END,
             "end",
             (
                 *fields("method:u1"),
                 *fields("lras:i1", (2, 0), -1),
-                Field("placements", "i1", (3, 13), -1, count=4),
+                SlpField("placements", "i1", (3, 13), -1, count=4),
             ),
         ),
-        Event(
+        _SlpEvent(
             FRAME_START,
             "frame_start",
             (*fields("frame:i4 seed:u4", (2, 2)), *fields("scene_counter:u4", (3, 10))),
         ),
-        Event(
+        _SlpEvent(
             ITEM,
             "item",
             (
@@ -201,17 +201,17 @@ EVENTS: dict[str, Event] = {
                     "frame:i4 type:u2 state:u1 facing vx vy x y:f4 damage:u2 timer:f4 spawn:u4",
                     (3, 0),
                 ),
-                Field("misc", "u1", (3, 2), count=4),
+                SlpField("misc", "u1", (3, 2), count=4),
                 *fields("owner:i1", (3, 6), -1),
                 *fields("instance:u2", (3, 16)),
             ),
         ),
-        Event(
+        _SlpEvent(
             FRAME_END, "frame_end", (*fields("frame:i4", (3, 0)), *fields("finalized:i4", (3, 7)))
         ),
-        Event(FOUNTAIN, "fountain", fields("frame:i4 platform:u1 height:f4", (3, 18))),
-        Event(WHISPY, "whispy", fields("frame:i4 blowing:u1", (3, 18))),
-        Event(STADIUM, "stadium", fields("frame:i4 event type:u2", (3, 18))),
+        _SlpEvent(FOUNTAIN, "fountain", fields("frame:i4 platform:u1 height:f4", (3, 18))),
+        _SlpEvent(WHISPY, "whispy", fields("frame:i4 blowing:u1", (3, 18))),
+        _SlpEvent(STADIUM, "stadium", fields("frame:i4 event type:u2", (3, 18))),
     )
 }
 SPARSE = ("item", "fountain", "whispy", "stadium")  # any number a frame, most often none

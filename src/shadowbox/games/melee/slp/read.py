@@ -1,4 +1,4 @@
-"""From the bytes of a `.slp` to a `Replay`: container, events, passes through frames, rows, what lies beside the frames."""
+"""From the bytes of a `.slp` to a `SlpReplay`: container, events, passes through frames, rows, what lies beside the frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from shadowbox.errors import RecordingError, UsageError
 from shadowbox.games.melee.slp import ubjson
-from shadowbox.games.melee.slp.data import End, Problem, Replay, Slot
+from shadowbox.games.melee.slp.data import GameEnd, Slot, SlpProblem, SlpReplay
 from shadowbox.games.melee.slp.layout import (
     EVENT_SIZES,
     EVENTS,
@@ -22,7 +22,7 @@ from shadowbox.games.melee.slp.layout import (
     byte_order,
 )
 from shadowbox.games.melee.slp.scan import CUT, UNLISTED, gather, walk
-from shadowbox.games.melee.slp.start import PORTS, Start
+from shadowbox.games.melee.slp.start import PORTS, GameStart
 
 Rollbacks = Literal["last", "first", "all"]
 HEAD = b"{U\x03raw[$U#l"
@@ -36,7 +36,7 @@ MAX_GROWTH = 4
 
 def read(
     source: str | Path | bytes, rollbacks: Rollbacks = "last", *, name: str | None = None
-) -> Replay:
+) -> SlpReplay:
     """The replay in a file or in bytes.
 
     Where the game went back in time, `rollbacks` says which pass through a frame counts: the `last`
@@ -73,16 +73,16 @@ class _Reading:
     def __init__(self, content: bytes, rollbacks: Rollbacks) -> None:
         self.content, self.rollbacks = content, rollbacks
         self.data = np.frombuffer(content, np.uint8)
-        self.problems: list[Problem] = []
+        self.problems: list[SlpProblem] = []
 
-    def replay(self) -> Replay:
+    def replay(self) -> SlpReplay:
         begin, end = self.container()
         self.event_sizes(begin, end)
         stop = self.find_events(begin, end)
         metadata = self.metadata(stop if self.unfinished else end)
         start = self.start()
         chosen = self.choose_passes(start)
-        replay = Replay(
+        replay = SlpReplay(
             start, self.frames, metadata=metadata, problems=self.problems, **self.fill_rows(chosen)
         )
         replay.end, replay.rolled_back = self.end(), self.rolled_back
@@ -92,7 +92,7 @@ class _Reading:
         return replay
 
     def note(self, kind: str, where: int | None, what: str) -> None:
-        self.problems.append(Problem(kind, where, what))
+        self.problems.append(SlpProblem(kind, where, what))
 
     def container(self) -> tuple[int, int]:
         """Where the events lie, by the length that the file claims and the bytes that it has."""
@@ -176,13 +176,13 @@ class _Reading:
     def payload(self, offset: int) -> bytes:
         return self.content[offset + 1 : offset + 1 + int(self.sizes[self.content[offset]])]
 
-    def start(self) -> Start:
+    def start(self) -> GameStart:
         found = self.of(GAME_START)
         if not len(found):
             raise RecordingError("the file has no game start; it is cut before it or damaged")
-        return Start(self.payload(int(self.offsets[found[0]])))
+        return GameStart(self.payload(int(self.offsets[found[0]])))
 
-    def end(self) -> End | None:
+    def end(self) -> GameEnd | None:
         found = self.of(GAME_END)
         if not len(found):
             self.note("no-end", None, "the recording has no game end")
@@ -190,13 +190,13 @@ class _Reading:
         payload = self.payload(int(self.offsets[found[-1]]))
         record = np.frombuffer(payload, EVENTS["end"].dtype(len(payload), ">"), count=1)[0]
         names = record.dtype.names
-        return End(
+        return GameEnd(
             int(record["method"]),
             int(record["lras"]) if "lras" in names else None,
             tuple(int(place) for place in record["placements"]) if "placements" in names else None,
         )
 
-    def choose_passes(self, start: Start) -> Array:
+    def choose_passes(self, start: GameStart) -> Array:
         """Which passes through frames become rows; sets `frames`; i64[F]."""
         self.events, complete, partial = self.players(start)
         cut = self.unfinished or any(
@@ -236,7 +236,7 @@ class _Reading:
         ends = self.of(EVENTS["frame_end"].code)
         return self.sizes[EVENTS["frame_end"].code] < 0 or bool((self.passes[ends] == number).any())
 
-    def players(self, start: Start) -> tuple[dict[tuple[str, Slot], Array], Array, Array]:
+    def players(self, start: GameStart) -> tuple[dict[tuple[str, Slot], Array], Array, Array]:
         """Player events by kind and slot.
 
         Which passes [P] have a whole player, and which have only half of one.

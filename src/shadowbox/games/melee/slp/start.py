@@ -50,7 +50,7 @@ _SEAT_BITS = 0xC0
 
 
 @dataclass(frozen=True)
-class Player:
+class SlpPlayer:
     """Who sits at a port. `None`: this version does not say."""
 
     port: int  # 0..3
@@ -67,7 +67,7 @@ class Player:
 
 
 @dataclass(frozen=True)
-class Start:
+class GameStart:
     """A game's settings as the file holds them.
 
     `payload` is the truth, all else is read from it; `None`: not recorded.
@@ -175,12 +175,12 @@ class Start:
         return self._integer("tiebreak")
 
     @cached_property
-    def players(self) -> tuple[Player, ...]:
+    def players(self) -> tuple[SlpPlayer, ...]:
         """Everybody who plays, by port."""
         tags, names = self._texts("nametags", 16), self._texts("display_names", 31)
         codes, users = self._texts("connect_codes", 10), self._texts("user_ids", 29)
         return tuple(
-            Player(
+            SlpPlayer(
                 port,
                 int(seat["character"]),
                 KINDS[seat["kind"]],
@@ -201,7 +201,7 @@ class Start:
 def new_start(
     version: Version,
     stage: int,
-    players: Sequence[Player],
+    players: Sequence[SlpPlayer],
     *,
     seed: int = 0,
     timer: int = 480,
@@ -211,7 +211,7 @@ def new_start(
     scene: tuple[int, int] = (2, 2),
     match_id: str = "",
     game_number: int = 1,
-) -> Start:
+) -> GameStart:
     """The settings of a game of our own, as a recorder of that version would have written them."""
     event = EVENTS["start"]
     # the newest, cut to the version at the end
@@ -250,10 +250,10 @@ def new_start(
     record["is_pal"], record["frozen_stadium"], record["language"] = is_pal, frozen_stadium, 1
     record["major_scene"], record["minor_scene"] = scene
     record["match_id"], record["game_number"] = _coded(match_id, 51, "match_id"), game_number
-    return Start(record.tobytes()[: event.size(version)])
+    return GameStart(record.tobytes()[: event.size(version)])
 
 
-def _seat(seat: Any, player: Player) -> None:
+def _seat(seat: Any, player: SlpPlayer) -> None:
     seat["character"], seat["kind"] = player.character, KINDS.index(player.kind)
     seat["stocks"], seat["costume"], seat["cpu_level"] = (
         player.stocks,

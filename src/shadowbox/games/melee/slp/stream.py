@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shadowbox.errors import RecordingError
-from shadowbox.games.melee.slp.data import Replay
+from shadowbox.games.melee.slp.data import SlpReplay
 from shadowbox.games.melee.slp.layout import (
     EVENT_SIZES,
     FRAME_END,
@@ -23,7 +23,7 @@ OLDEST = (3, 0, 0)  # the first version that marks where a frame ends
 _FRAMELESS = (EVENT_SIZES, GAME_START, GAME_END, PIECE)
 
 
-class Stream:
+class EventStream:
     """Feeds on bytes of events, whole ones in any portions; `replay()` is a replay of the latest frames.
 
     Items and stage events of all earlier frames come with it (in rows below 0), because what they
@@ -92,7 +92,7 @@ class Stream:
                 if len(self._frames) >= 2 * KEPT:
                     self._retire()
 
-    def _read(self, frames: list[int]) -> Replay:
+    def _read(self, frames: list[int]) -> SlpReplay:
         return read(
             HEAD + bytes(4) + self._head + b"".join(bytes(self._frames[frame]) for frame in frames),
             name="the live game",
@@ -109,7 +109,7 @@ class Stream:
         for frame in oldest:
             del self._frames[frame]
 
-    def replay(self, frames: int = 2) -> Replay:
+    def replay(self, frames: int = 2) -> SlpReplay:
         """The latest whole frames, at most so many and `KEPT`, with all items and stage events until now."""
         whole = [frame for frame in self._frames if self.frame is not None and frame <= self.frame]
         latest = whole[-min(frames, KEPT) :]

@@ -1,4 +1,4 @@
-"""From a `Replay` to the bytes of a `.slp`, and from plain arrays to a `Replay`."""
+"""From a `SlpReplay` to the bytes of a `.slp`, and from plain arrays to a `SlpReplay`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from shadowbox.errors import RecordingError, did_you_mean
 from shadowbox.games.melee.slp import ubjson
-from shadowbox.games.melee.slp.data import End, Replay, Slot
+from shadowbox.games.melee.slp.data import GameEnd, Slot, SlpReplay
 from shadowbox.games.melee.slp.layout import (
     EVENT_SIZES,
     EVENTS,
@@ -27,12 +27,12 @@ from shadowbox.games.melee.slp.layout import (
 )
 from shadowbox.games.melee.slp.read import HEAD, METADATA
 from shadowbox.games.melee.slp.scan import scatter
-from shadowbox.games.melee.slp.start import Start
+from shadowbox.games.melee.slp.start import GameStart
 
 Columns = Mapping[str, Any]
 
 
-def write(replay: Replay) -> bytes:
+def write(replay: SlpReplay) -> bytes:
     """The file that a recorder would have written of this game."""
     pieces = (
         replay.pieces[at : at + PIECE_SIZE] for at in range(0, len(replay.pieces), PIECE_SIZE)
@@ -48,7 +48,7 @@ def write(replay: Replay) -> bytes:
     return HEAD + struct.pack(">I", len(raw)) + raw + metadata + b"}"
 
 
-def _event_sizes(replay: Replay) -> bytes:
+def _event_sizes(replay: SlpReplay) -> bytes:
     """The version's events and sizes.
 
     Where rows are at hand, their own size counts: some recorders were ahead of it.
@@ -61,7 +61,7 @@ def _event_sizes(replay: Replay) -> bytes:
     return struct.pack(">BB", EVENT_SIZES, len(entries) + 1) + entries
 
 
-def _blocks(replay: Replay) -> Iterator[tuple[str, int, Array, Array]]:
+def _blocks(replay: SlpReplay) -> Iterator[tuple[str, int, Array, Array]]:
     """What frames are made of: kind, rank within a frame, rows [E], and the frame's row of each i64[E]."""
     every = np.arange(len(replay.frames))
     if replay.frame_start is not None:
@@ -78,7 +78,7 @@ def _blocks(replay: Replay) -> Iterator[tuple[str, int, Array, Array]]:
         yield "frame_end", 60, replay.frame_end, every
 
 
-def _frames(replay: Replay) -> bytes:
+def _frames(replay: SlpReplay) -> bytes:
     """All events of all frames, each at the place where a recorder puts it."""
     blocks = list(_blocks(replay))
     keys = np.concatenate(
@@ -108,7 +108,7 @@ def _frames(replay: Replay) -> bytes:
     return out.tobytes()
 
 
-def _end(end: End | None, version: Version) -> bytes:
+def _end(end: GameEnd | None, version: Version) -> bytes:
     if end is None:
         return b""
     event = EVENTS["end"]
@@ -121,7 +121,7 @@ def _end(end: End | None, version: Version) -> bytes:
 
 
 def from_arrays(
-    start: Start,
+    start: GameStart,
     pre: Mapping[Slot, Columns],
     post: Mapping[Slot, Columns],
     *,
@@ -129,9 +129,9 @@ def from_arrays(
     first_frame: int = FIRST_FRAME,
     frames: Array | None = None,
     events: Mapping[str, Columns] | None = None,
-    end: End | None = None,
+    end: GameEnd | None = None,
     metadata: dict[str, Any] | None = None,
-) -> Replay:
+) -> SlpReplay:
     """A replay out of arrays by field name, [F] each; fields that are not given stand at what recorders write when unset.
 
     `frames` (i32[F]) or `first_frame` number the rows. `events` holds "frame_start" and "frame_end"
@@ -143,7 +143,7 @@ def from_arrays(
         rows = len(next(iter(next(iter(pre.values())).values()))) if pre else 0
         frames = np.arange(first_frame, first_frame + rows, dtype=np.int32)
     frames = np.asarray(frames, np.int32)
-    replay = Replay(start, frames, {}, {}, {}, end=end, metadata=metadata)
+    replay = SlpReplay(start, frames, {}, {}, {}, end=end, metadata=metadata)
     for slot in sorted({*pre, *post}):
         there = (
             np.ones(len(frames), bool)
@@ -179,7 +179,7 @@ def from_arrays(
     return replay
 
 
-def _rows(start: Start, kind: str, rows: int, columns: Columns) -> Array:
+def _rows(start: GameStart, kind: str, rows: int, columns: Columns) -> Array:
     event = EVENTS[kind]
     values = event.blank(event.size(start.version), rows)
     for name, column in columns.items():

@@ -38,7 +38,7 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-class Guard:
+class AccessGuard:
     """An ASGI application around another one. `refuse` builds the page that says why."""
 
     def __init__(

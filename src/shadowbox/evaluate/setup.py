@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class EvalConfig:
     """How to judge. The defaults suit a store of some hundred matches and two CPU cores."""
 
     matches: int = 200  # that it plays
@@ -45,7 +45,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedPolicy:
     """Who is judged, and on what."""
 
     name: str  # as it was given
@@ -62,29 +62,33 @@ class Subject:
         """The store's."""
         return self.store.schema
 
-    def heat(self, settings: Settings) -> list[float]:
+    def temperatures(self, settings: EvalConfig) -> list[float]:
         """The temperature of each part at which it plays."""
-        from shadowbox.play.policy_agent import heat_of
+        from shadowbox.play.policy_agent import head_temperatures
 
-        return heat_of(self.policy, settings.temperature, self.found.calibration)
+        return head_temperatures(self.policy, settings.temperature, self.found.calibration)
 
 
-def subject_of(name: str, store: Store, settings: Settings, game: Game | None) -> Subject:
+def load_evaluated_policy(
+    name: str, store: Store, settings: EvalConfig, game: Game | None
+) -> EvaluatedPolicy:
     """Load it, and find out whose chairs it takes and which episodes it never saw."""
-    from shadowbox.model import checkpoint as checkpoints
-    from shadowbox.play.policy_agent import built
+    from shadowbox.model import checkpoint
+    from shadowbox.play.policy_agent import restore_policy
 
     where, _, which = name.partition("@")
-    folder = learned.find(where, which)
+    folder = learned.checkpoint_folder(where, which)
     game = game or _game(store)
-    found = checkpoints.load(folder, kind="policy", device=settings.device)
-    policy = built(found, store.schema, settings.device, game.encodings)
+    found = checkpoint.load(folder, kind="policy", device=settings.device)
+    policy = restore_policy(found, store.schema, settings.device, game.encodings)
     if settings.player:
         policy.style_of([settings.player])  # who is a stranger is refused before anything is asked
     players = (
-        settings.seats or learned.seats(folder, found.about) or tuple(range(store.schema.players))
+        settings.seats
+        or learned.trained_seats(folder, found.about)
+        or tuple(range(store.schema.players))
     )
-    return Subject(
+    return EvaluatedPolicy(
         name,
         folder,
         found,
@@ -92,25 +96,25 @@ def subject_of(name: str, store: Store, settings: Settings, game: Game | None) -
         game,
         store,
         players,
-        settings.split or learned.split(folder)[0] or Split(),
+        settings.split or learned.trained_split(folder)[0] or Split(),
     )
 
 
-def _sat(subject: Subject, player: str, episode: int) -> bool:
+def has_player(subject: EvaluatedPolicy, player: str, episode: int) -> bool:
     """Whether that player has a seat of this episode; without a name anybody does."""
     return not player or any(
-        recorded.who_sat(subject.store, episode, seat) == player for seat in subject.players
+        recorded.player_in_seat(subject.store, episode, seat) == player for seat in subject.players
     )
 
 
-def unseen(subject: Subject, side: str) -> list[int]:
+def held_out_episodes(subject: EvaluatedPolicy, side: str) -> list[int]:
     """The episodes of one side.
 
     Refused where the run learned from some of them, unless that is what was asked for.
     """
     store, split = subject.store, subject.split
     chosen: list[int] = split.episodes(store, side).tolist()
-    known, fingerprint = learned.split(subject.folder)
+    known, fingerprint = learned.trained_split(subject.folder)
     learnt = (
         known.episodes(store, "train").tolist()
         if known and fingerprint == store.fingerprint

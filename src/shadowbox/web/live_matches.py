@@ -14,7 +14,7 @@ from shadowbox.core.game import Agent, Game, stable_hash
 from shadowbox.data.write import Writer
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.play import specs
-from shadowbox.play.live import Live
+from shadowbox.play.live import LiveLoop
 from shadowbox.web.person import Person, person_name
 
 MOST_RUNNING = 8
@@ -28,7 +28,7 @@ TICK = 0.25  # seconds between looks at the clocks
 log = logging.getLogger(__name__)
 
 
-class Pulse:
+class _Heartbeat:
     """Wakes everybody who waits. Take `next` before you look for news, and none is missed."""
 
     def __init__(self) -> None:
@@ -41,14 +41,14 @@ class Pulse:
 
 
 @dataclass
-class Table:
+class LiveMatch:
     """A match, and who is around it."""
 
     number: int
-    live: Live
+    live: LiveLoop
     person: Person | None
     seat: int | None
-    pulse: Pulse
+    pulse: _Heartbeat
     key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     pages: int = 0
     owners: int = 0  # pages of whoever started it
@@ -75,7 +75,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class MatchRequest:
     """A match that somebody wants.
 
     `seat` is where a person sits, and the text there is their name.
@@ -88,12 +88,12 @@ class Wish:
     seat: int | None = None
 
 
-class Hall:
+class MatchManager:
     """Begins matches and looks after them."""
 
     def __init__(self, game: Game, out: Path) -> None:
         self.game, self.out = game, out
-        self.tables: dict[int, Table] = {}
+        self.tables: dict[int, LiveMatch] = {}
         self._begun = 0
         self._saving = asyncio.Lock()
 
@@ -102,10 +102,10 @@ class Hall:
         """That watch, over all matches."""
         return sum(table.pages for table in self.tables.values())
 
-    async def open(self, wish: Wish) -> Table:
+    async def open(self, wish: MatchRequest) -> LiveMatch:
         """Begin a match. Making its world and agents may take a while; others go on meanwhile."""
         self._must_have_room()
-        loop, pulse = asyncio.get_running_loop(), Pulse()
+        loop, pulse = asyncio.get_running_loop(), _Heartbeat()
 
         def notify() -> None:
             if not loop.is_closed():
@@ -114,7 +114,7 @@ class Hall:
         live, person = await asyncio.to_thread(self._made, wish, notify)
         self._must_have_room()
         self._begun += 1
-        table = self.tables[self._begun] = Table(self._begun, live, person, wish.seat, pulse)
+        table = self.tables[self._begun] = LiveMatch(self._begun, live, person, wish.seat, pulse)
         live.start()
         return table
 
@@ -146,7 +146,7 @@ class Hall:
                 f"{MOST_STUCK} agents have not answered since their matches ended: start the server anew"
             )
 
-    def _made(self, wish: Wish, notify: Any) -> tuple[Live, Person | None]:
+    def _made(self, wish: MatchRequest, notify: Any) -> tuple[LiveLoop, Person | None]:
         person = None if wish.seat is None else Person(self.game.schema)
         agents: list[Agent] = []
         players: list[str] = []
@@ -158,12 +158,12 @@ class Hall:
         world = specs.world(self.game.name, self.game, 1, **options)
         # 20 bits: people type it
         seed = wish.seed if wish.seed is not None else stable_hash(secrets.token_bytes(8)) >> 44
-        live = Live(
+        live = LiveLoop(
             self.game, world, agents, players, seed, notify=notify, paused=person is not None
         )
         return live, person
 
-    def _break_off_if_left(self, table: Table) -> None:
+    def _break_off_if_left(self, table: LiveMatch) -> None:
         """A match that waits for somebody does not wait for ever."""
         live, now = table.live, time.monotonic()
         there = table.owners if table.person is not None else table.pages if live.paused else 1
@@ -172,7 +172,7 @@ class Hall:
         elif not live.over and now - table.seen > LONELY:
             live.break_off("nobody was there")
 
-    async def _store(self, table: Table) -> None:
+    async def _store(self, table: LiveMatch) -> None:
         live = table.live
         assert live.result is not None
         if live.result["reason"].startswith("broken off") or live.length < 2:
@@ -182,7 +182,7 @@ class Hall:
                 table.stored = await asyncio.to_thread(self._write, table)
         table.pulse.ring()
 
-    def _write(self, table: Table) -> str:
+    def _write(self, table: LiveMatch) -> str:
         episode = table.live.episode()
         meta = {**episode.meta, "person": table.seat}
         try:
@@ -190,7 +190,7 @@ class Hall:
                 self.out,
                 self.game.schema,
                 event_kinds=self.game.event_kinds,
-                made={"serve": self.game.name},
+                made={**self.game.made, "serve": self.game.name},
             ) as writer:
                 number = writer.add(type(episode)(episode.columns, meta, episode.events))
         except ShadowboxError as error:

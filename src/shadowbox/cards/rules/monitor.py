@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shadowbox.cards.rules import grammar as rules
+from shadowbox.cards.rules import grammar
 
 Action = Literal["stop", "pause", "warn"]
 SEVERITY: tuple[Action, ...] = ("warn", "pause", "stop")
@@ -49,15 +49,17 @@ class Firing:
         return f"kill[{self.number}]: {self.rule} ({values})"
 
 
-class Watch:
+class _RuleState:
     """One rule and what it has seen."""
 
     def __init__(self, number: int, rule: Rule, total: int, per_epoch: float) -> None:
         self.number, self.rule = number, rule
-        self.condition = rules.parse(rule.when)
-        self.after = rules.Span.of(rule.after).in_steps(total, per_epoch) if rule.after else 0.0
+        self.condition = grammar.parse_rule(rule.when)
+        self.after = (
+            grammar.Duration.of(rule.after).in_steps(total, per_epoch) if rule.after else 0.0
+        )
         self.lasting = (
-            rules.Span.of(rule.lasting).in_steps(total, per_epoch) if rule.lasting else 0.0
+            grammar.Duration.of(rule.lasting).in_steps(total, per_epoch) if rule.lasting else 0.0
         )
         self.fired = False  # and has held since: said once, until it stops holding
         self.latest: dict[str, float] = {}
@@ -80,12 +82,14 @@ class Watch:
         return Firing(self.number, self.rule, step, dict(self.latest))
 
 
-class Guard:
+class RuleMonitor:
     """All rules of a run."""
 
     def __init__(self, given: Sequence[Rule], total: int, per_epoch: float) -> None:
         """`total`: steps of the run; `per_epoch`: steps of an epoch."""
-        self.watches = [Watch(number, rule, total, per_epoch) for number, rule in enumerate(given)]
+        self.watches = [
+            _RuleState(number, rule, total, per_epoch) for number, rule in enumerate(given)
+        ]
 
     def see(self, kind: str, step: int, figures: Mapping[str, Any]) -> list[Firing]:
         """What fires at a line of the log, the gravest first.

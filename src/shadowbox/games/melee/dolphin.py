@@ -27,7 +27,7 @@ from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, FIGHTERS
 from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import FIRST_FRAME, SCHEMA
-from shadowbox.games.melee.slp.stream import Stream
+from shadowbox.games.melee.slp.stream import EventStream
 
 STAGES = {  # libmelee's names; its numbers are its own
     "battlefield": "BATTLEFIELD",
@@ -46,7 +46,7 @@ IN_GAME = ("IN_GAME", "SUDDEN_DEATH")
 FIRST_SEEN = FIRST_FRAME + 1  # a row needs the frame before it
 
 
-class Live:
+class DolphinWorld:
     """One match at a time on a console that is connected, with a controller for each player.
 
     `menus` presses what leads to the next game (console state, controllers); None: the game begins
@@ -61,7 +61,7 @@ class Live:
     ) -> None:
         self.name = name
         self._console, self._controllers, self._menus = console, list(controllers), menus
-        self._stream = Stream()
+        self._stream = EventStream()
         _listen(console, self._stream)
         self._columns: Columns = SCHEMA.neutral(1)
         self._done = np.zeros(1, bool)
@@ -183,7 +183,7 @@ def press(controller: Any, pad: dict[str, Any]) -> None:
 class _Tap:
     """libmelee's connection; every game event that passes is fed to a stream, too."""
 
-    def __init__(self, inner: Any, stream: Stream) -> None:
+    def __init__(self, inner: Any, stream: EventStream) -> None:
         self._inner, self._stream = inner, stream
 
     def dispatch(self, *arguments: Any, **options: Any) -> Any:
@@ -197,7 +197,7 @@ class _Tap:
         return getattr(self._inner, name)
 
 
-def _listen(console: Any, stream: Stream) -> None:
+def _listen(console: Any, stream: EventStream) -> None:
     console._slippstream = _Tap(console._slippstream, stream)
 
 
@@ -213,7 +213,7 @@ def world(
     stage: str = "final_destination",
     cpu: int = 0,
     port: int = 51441,
-) -> Live:
+) -> DolphinWorld:
     """Start Dolphin, plug in two controllers, and get ready to walk the menus.
 
     `cpu` 1 to 9: the second is the game's own.
@@ -239,7 +239,7 @@ def world(
         raise ShadowboxError(f"Dolphin was started but does not answer on port {port}")
     for controller in controllers:
         controller.connect()
-    return Live(console, controllers, menus, f"melee:live {characters} {stage}")
+    return DolphinWorld(console, controllers, menus, f"melee:live {characters} {stage}")
 
 
 def libmelee() -> Any:

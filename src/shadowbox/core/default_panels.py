@@ -1,0 +1,320 @@
+"""Lines of a panel, for scenes that no game declares: a field in words, lamps and gauges.
+
+A panel is a list of lines that flows into the columns of an area. A line shows one field for some
+of its slots, side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shadowbox.core.fields import Choice, Field, Flag, Group
+
+Shape = dict[str, Any]
+Span = tuple[float, float]
+
+LOWEST, HIGHEST = 0.5, 0.85  # height of a line
+COLUMN = 5.0  # width of a column of lines, at least
+LABEL, DIGITS = 0.42, 0.22  # shares of a line: its name, and the number behind its gauge
+MOST_SLOTS = 16  # side by side in a line
+WIDEST = 1e6  # a wider range than this is a number without a gauge
+LETTER = 0.56  # width of a letter, in units of the text's size
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle of the picture."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """From left to right."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """From top to bottom."""
+        return self.bottom - self.top
+
+
+@dataclass(frozen=True)
+class Line:
+    """A field and the slots of it to show, or without a field a heading."""
+
+    label: str
+    color: str
+    key: str = ""
+    field: Field | None = None
+    slots: tuple[int, ...] = ()
+    mask: str = ""  # key of the flag that says whether a slot is in use
+    span: Span | None = None  # of a gauge
+    names: tuple[str, ...] = ()  # of the values of a choice
+
+    @property
+    def narrow(self) -> bool:
+        """Whether two of them share a line: single lamps."""
+        return isinstance(self.field, Flag) and len(self.slots) == 1
+
+
+def lines_of(
+    group: Group,
+    fields: Sequence[Field],
+    slots: Sequence[int],
+    *,
+    heading: str,
+    color: str,
+    players: int,
+    seen: Mapping[str, Span],
+) -> list[Line]:
+    """A heading and a line for each of the fields of a group, numbers and names before flags."""
+    if not fields:
+        return []
+    out = [Line(heading, color)]
+    for field in sorted(fields, key=lambda field: isinstance(field, Flag)):
+        key = f"{group.name}/{field.name}"
+        mask = f"{group.name}/{group.mask}" if group.mask and field.name != group.mask else ""
+        out.append(
+            Line(
+                field.name.replace("_", " "),
+                color,
+                key,
+                field,
+                tuple(slots),
+                mask,
+                limits(field, seen.get(key)),
+                value_names(field, players),
+            )
+        )
+    return out
+
+
+def limits(field: Field, seen: Span | None = None) -> Span | None:
+    """The ends of a gauge: declared, seen, or twice the scale; None where they are too far apart."""
+    if isinstance(field, Flag):
+        return 0.0, 1.0
+    if isinstance(field, Choice):
+        return (0.0, float(max(field.n - 1, 1))) if field.n <= WIDEST else None
+    low, high = field.low, field.high
+    if low is None or high is None:
+        reach = 2 / field.scale
+        ends = seen or (
+            low if low is not None else -reach if high is None else high - reach,
+            high if high is not None else reach if low is None else low + reach,
+        )
+        low, high = (ends[0] if low is None else low), (ends[1] if high is None else high)
+    return (float(low), float(high)) if 0 < high - low <= WIDEST else None
+
+
+def value_names(field: Field, players: int) -> tuple[str, ...]:
+    """The names of a choice's values; a choice of a seat without names has P1, P2, and nobody."""
+    if not isinstance(field, Choice):
+        return ()
+    if field.names or not field.seat:
+        return field.names
+    return (*(f"P{player + 1}" for player in range(players)), "nobody")[: field.n]
+
+
+def flow(lines: Sequence[Line], area: Area, tables: dict[str, Any]) -> list[Shape]:
+    """The shapes of lines in an area, in as many columns as it is wide; `tables` gets their names."""
+    if not lines or area.height < LOWEST:
+        return []
+    columns = max(1, int(area.width // COLUMN))
+    rows = _fitted(lines, columns * int(area.height / LOWEST))
+    deep = math.ceil(len(rows) / columns)
+    height = min(HIGHEST, area.height / deep)
+    width = (area.width - (columns - 1) * 0.5) / columns
+    shapes: list[Shape] = []
+    for at, row in enumerate(rows):
+        left = area.left + (at // deep) * (width + 0.5)
+        y = area.top + (at % deep + 0.5) * height
+        share = width / 2 if row[0].narrow else width
+        for place, line in enumerate(row):
+            start = left + place * share
+            shapes += _drawn(
+                line, Area(start, y - height / 2, start + share, y + height / 2), tables
+            )
+    return shapes
+
+
+# ---- arithmetic of the grammar ---------------------------------------------------------------------------
+
+
+def plus(*parts: Any) -> Any:
+    """A sum, as a value of the grammar."""
+    return {"sum": list(parts)}
+
+
+def times(*parts: Any) -> Any:
+    """A product, as a value of the grammar."""
+    return {"product": list(parts)}
+
+
+def clamped(value: Any, low: float, high: float) -> Any:
+    """A value that stays between two ends."""
+    return {"max": [low, {"min": [high, value]}]}
+
+
+# ---- inside ----------------------------------------------------------------------------------------------
+
+
+def _rows(lines: Sequence[Line]) -> list[list[Line]]:
+    """Lines, two narrow ones in a row."""
+    rows: list[list[Line]] = []
+    for line in lines:
+        if line.narrow and rows and len(rows[-1]) == 1 and rows[-1][0].narrow:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return rows
+
+
+def _fitted(lines: Sequence[Line], most: int) -> list[list[Line]]:
+    """As many rows as there is room for; the last says how many fields are left out."""
+    kept = [line for line in lines if len(line.slots) <= MOST_SLOTS]
+    rows = _rows(kept)
+    while len(rows) + (len(kept) < len(lines)) > max(most, 1) and kept:
+        unlearned = [
+            at for at, line in enumerate(kept) if line.field and line.field.predict == "no"
+        ]
+        del kept[unlearned[-1] if unlearned else -1]
+        rows = _rows(kept)
+    gone = sum(line.field is not None for line in lines) - sum(
+        line.field is not None for line in kept
+    )
+    return [*rows, [Line(f"+ {gone} more", "")]] if gone else rows
+
+
+def _drawn(line: Line, area: Area, tables: dict[str, Any]) -> Iterator[Shape]:
+    """The shapes of one line."""
+    y, size = (area.top + area.bottom) / 2, 0.62 * area.height
+    if line.field is None:
+        yield from _heading(line, area, y, size)
+        return
+    if line.narrow:
+        yield from _lamp(line, line.slots[0], area.left + 0.2, y, size)
+        yield _text(area.left + 0.5, y, _short(line.label, area.width - 0.6, size), size, alpha=0.8)
+        return
+    start = area.left + LABEL * area.width
+    yield _text(area.left, y, _short(line.label, start - area.left - 0.1, size), size, alpha=0.8)
+    cell = (area.right - start) / len(line.slots)
+    for at, slot in enumerate(line.slots):
+        left = start + at * cell
+        here = Area(
+            left, area.top, left + cell * (1 if len(line.slots) == 1 else 0.86), area.bottom
+        )
+        yield from _value(line, slot, here, y, size, tables)
+
+
+def _value(
+    line: Line, slot: int, area: Area, y: float, size: float, tables: dict[str, Any]
+) -> Iterator[Shape]:
+    """One slot of a line: a lamp, a name, or a gauge with its number where there is room."""
+    value = {"field": line.key, "slot": slot}
+    alone = len(line.slots) == 1
+    if isinstance(line.field, Flag):
+        yield from _lamp(line, slot, (area.left + area.right) / 2, y, size)
+    elif line.names and (alone or area.width > 4 * LETTER * size):
+        table = f"{line.key} {area.width:.1f}"
+        tables[table] = [_short(name, area.width, size) for name in line.names]
+        name = {"table": table, "at": [value]}
+        yield _text(area.right, y, name, size, align="right", **_shown(line, slot))
+    else:
+        digits = (
+            0.0
+            if not alone
+            else area.width
+            if line.span is None
+            else DIGITS / (1 - LABEL) * area.width
+        )
+        if line.span is not None:
+            yield from _gauge(
+                line,
+                value,
+                Area(area.left, area.top, area.right - digits - 0.1, area.bottom),
+                y,
+                slot,
+            )
+        if digits or line.span is None:
+            yield _text(area.right, y, value, size * 0.95, align="right", **_shown(line, slot))
+
+
+def _gauge(line: Line, value: Any, area: Area, y: float, slot: int) -> Iterator[Shape]:
+    """A track, and a bar from zero (or the nearer end) to the value."""
+    assert line.span is not None
+    low, high = line.span
+    height, zero = 0.3 * area.height, min(max(0.0, low), high)
+    per = area.width / (high - low)
+    off = plus(clamped(value, low, high), -zero)
+    origin = area.left + per * (zero - low)
+    yield {
+        "shape": "rect",
+        "x": area.left + area.width / 2,
+        "y": y,
+        "w": area.width,
+        "h": height,
+        "fill": "ground",
+    }
+    yield {
+        "shape": "rect",
+        "x": plus(origin, times(per / 2, off)),
+        "y": y,
+        "w": {"max": [times(per, off), times(-per, off)]},
+        "h": height,
+        "fill": line.color,
+        **_shown(line, slot),
+    }
+
+
+def _lamp(line: Line, slot: int, x: float, y: float, size: float) -> Iterator[Shape]:
+    """A ring, filled while the flag is on."""
+    ring = {"shape": "circle", "x": x, "y": y, "r": 0.32 * size, "line": "ink", "width": 0.04}
+    on: Any = {"field": line.key, "slot": slot}
+    yield {**ring, "alpha": 0.6}
+    shown = _shown(line, slot).get("if")
+    yield {**ring, "fill": line.color, "if": times(on, shown) if shown else on}
+
+
+def _heading(line: Line, area: Area, y: float, size: float) -> Iterator[Shape]:
+    """The name of a group behind a stroke of its color."""
+    if line.color:
+        yield {
+            "shape": "rect",
+            "x": area.left + 0.08,
+            "y": y,
+            "w": 0.16,
+            "h": 0.6 * area.height,
+            "fill": line.color,
+        }
+    indent = 0.36 if line.color else 0.0
+    yield _text(area.left + indent, y, _short(line.label, area.width - indent, size), size)
+
+
+def _shown(line: Line, slot: int) -> Shape:
+    """The condition under which a slot is in use."""
+    return {"if": {"field": line.mask, "slot": slot}} if line.mask else {}
+
+
+def _text(x: float, y: float, text: Any, size: float, *, align: str = "left", **more: Any) -> Shape:
+    return {
+        "shape": "text",
+        "x": x,
+        "y": y,
+        "text": text,
+        "size": size,
+        "align": align,
+        "fill": "ink",
+        **more,
+    }
+
+
+def _short(text: str, width: float, size: float) -> str:
+    """A text cut to a width."""
+    most = max(int(width / (LETTER * size)), 2)
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
