@@ -6,6 +6,7 @@ of its slots, side by side.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from shadowbox.core.fields import Choice, Field, Flag, Group
 Shape = dict[str, Any]
 Span = tuple[float, float]
 
-LOWEST, HIGHEST = 0.5, 0.85  # height of a line
-COLUMN = 5.0  # width of a column of lines, at least
+LOWEST, HIGHEST = 0.5, 0.8  # height of a line
+COLUMN, BROADEST, APART = 5.0, 9.0, 0.6  # width of a column of lines, and between two
 LABEL, DIGITS = 0.42, 0.22  # shares of a line: its name, and the number behind its gauge
 MOST_SLOTS = 16  # side by side in a line
 WIDEST = 1e6  # a wider range than this is a number without a gauge
-LETTER = 0.56  # width of a letter, in units of the text's size
+LETTER = 0.52  # width of a letter, in units of the text's size
 
 
 @dataclass(frozen=True)
@@ -125,22 +126,31 @@ def flow(lines: Sequence[Line], area: Area, tables: dict[str, Any]) -> list[Shap
     """The shapes of lines in an area, in as many columns as it is wide; `tables` gets their names."""
     if not lines or area.height < LOWEST:
         return []
-    columns = max(1, int(area.width // COLUMN))
-    rows = _fitted(lines, columns * int(area.height / LOWEST))
-    deep = math.ceil(len(rows) / columns)
-    height = min(HIGHEST, area.height / deep)
-    width = (area.width - (columns - 1) * 0.5) / columns
+    columns = columns_of(lines, area.width, area.height)
+    height = min(HIGHEST, area.height / max(len(column) for column in columns))
+    width = min((area.width + APART) / len(columns) - APART, BROADEST)
+    start = (area.left + area.right - len(columns) * (width + APART) + APART) / 2
     shapes: list[Shape] = []
-    for at, row in enumerate(rows):
-        left = area.left + (at // deep) * (width + 0.5)
-        y = area.top + (at % deep + 0.5) * height
-        share = width / 2 if row[0].narrow else width
-        for place, line in enumerate(row):
-            start = left + place * share
-            shapes += _drawn(
-                line, Area(start, y - height / 2, start + share, y + height / 2), tables
-            )
+    for at, column in enumerate(columns):
+        left = start + at * (width + APART)
+        for below, row in enumerate(column):
+            top, share = area.top + below * height, width / (2 if row[0].narrow else 1)
+            for place, line in enumerate(row):
+                here = left + place * share
+                shapes += _drawn(line, Area(here, top, here + share, top + height), tables)
     return shapes
+
+
+def columns_of(lines: Sequence[Line], width: float, height: float) -> list[list[list[Line]]]:
+    """Lines as columns of rows of one or two lines: as few rows as will do, groups kept together."""
+    most, deepest = max(1, int(width // COLUMN)), max(1, int(height / LOWEST))
+    rows = _fitted(lines, most * deepest)
+    longest = max(map(len, _groups(rows)), default=1)
+    for deep in range(max(math.ceil(len(rows) / most), min(longest, deepest)), deepest + 1):
+        columns = _columns(rows, deep)
+        if len(columns) <= most:
+            return columns
+    return [rows[at : at + deepest] for at in range(0, len(rows), deepest)]
 
 
 # ---- arithmetic of the grammar ---------------------------------------------------------------------------
@@ -175,6 +185,25 @@ def _rows(lines: Sequence[Line]) -> list[list[Line]]:
     return rows
 
 
+def _groups(rows: Sequence[list[Line]]) -> list[Sequence[list[Line]]]:
+    """Rows cut before each heading."""
+    heads = [at for at, row in enumerate(rows) if row[0].field is None and at]
+    return [rows[start:end] for start, end in itertools.pairwise([0, *heads, len(rows)])]
+
+
+def _columns(rows: Sequence[list[Line]], deep: int) -> list[list[list[Line]]]:
+    """Rows in columns of a depth; a group that would be cut begins the next one, if it fits there."""
+    columns: list[list[list[Line]]] = [[]]
+    for group in _groups(rows):
+        if columns[-1] and len(columns[-1]) + len(group) > deep >= len(group):
+            columns.append([])
+        for row in group:
+            if len(columns[-1]) == deep:
+                columns.append([])
+            columns[-1].append(row)
+    return columns
+
+
 def _fitted(lines: Sequence[Line], most: int) -> list[list[Line]]:
     """As many rows as there is room for; the last says how many fields are left out."""
     kept = [line for line in lines if len(line.slots) <= MOST_SLOTS]
@@ -193,7 +222,7 @@ def _fitted(lines: Sequence[Line], most: int) -> list[list[Line]]:
 
 def _drawn(line: Line, area: Area, tables: dict[str, Any]) -> Iterator[Shape]:
     """The shapes of one line."""
-    y, size = (area.top + area.bottom) / 2, 0.62 * area.height
+    y, size = (area.top + area.bottom) / 2, 0.6 * area.height
     if line.field is None:
         yield from _heading(line, area, y, size)
         return
@@ -220,7 +249,7 @@ def _value(
     alone = len(line.slots) == 1
     if isinstance(line.field, Flag):
         yield from _lamp(line, slot, (area.left + area.right) / 2, y, size)
-    elif line.names and (alone or area.width > 4 * LETTER * size):
+    elif line.names and (alone or area.width > LETTER * size * max(map(len, line.names))):
         table = f"{line.key} {area.width:.1f}"
         tables[table] = [_short(name, area.width, size) for name in line.names]
         name = {"table": table, "at": [value]}

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowbox.core.default_panels import (
-    COLUMN,
     HIGHEST,
     Area,
     Line,
     Shape,
     Span,
     clamped,
+    columns_of,
     flow,
     limits,
     lines_of,
@@ -44,7 +44,7 @@ SIDE, GAP = 7.4, 0.7  # width of a panel, space between parts
 BOTTOM = HEIGHT - 1.2  # below are the names of the world and of events
 STRIP = 5.0  # height of the panel below the stage, at most
 AXES = (  # names that a position goes by
-    ("x", "pos_x", "position_x", "x_pos", "px"),
+    ("x", "pos_x", "position_x", "x_pos", "px", "position", "pos"),
     ("y", "pos_y", "position_y", "y_pos", "py"),
 )
 DOWNWARD = ("px", "pixel", "pixels", "tile", "tiles", "cell", "cells")  # units counted from the top
@@ -111,7 +111,9 @@ class _Layout:
         for player in range(schema.players):
             sides[player % 2] += self._lines(player)
         common = self._lines(None)
-        if schema.players == 1:
+        if schema.players == 1 and not self.places:
+            sides[0], common = [], [*sides[0], *common]
+        elif schema.players == 1:
             sides[1], common = common, []
         self.left, self.right, self.common = sides[0], sides[1], common
         self._divide()
@@ -126,8 +128,8 @@ class _Layout:
         start = self.left_area.right + GAP if self.left else GAP
         end = self.right_area.left - GAP if self.right else WIDTH - GAP
         upper = 1.0 if self.left and self.right else top
-        columns = max(1, int((end - start) // COLUMN))
-        strip = min(STRIP, HIGHEST * -(-len(self.common) // columns)) if self.places else 0.0
+        deep = max(map(len, columns_of(self.common, end - start, STRIP)), default=0)
+        strip = min(STRIP, HIGHEST * deep) if self.places else 0.0
         self.middle = Area(start, upper, end, BOTTOM - strip - (GAP if strip else 0))
         self.strip = Area(start, BOTTOM - strip, end, BOTTOM) if self.places else self.middle
 
@@ -146,8 +148,9 @@ class _Layout:
             if (group.per == "player") != (player is not None):
                 continue
             fields = [f for f in group.fields if f"{group.name}/{f.name}" not in self.elsewhere]
-            if any(place.group is group for place in self.places):
-                fields = [f for f in fields if f.name != group.mask]  # the dot says it
+            if any(place.group is group for place in self.places):  # the dot says the rest
+                kind = _kind(group) if group.slots <= MOST_LABELS and player is None else None
+                fields = [f for f in fields if f is not kind and f.name != group.mask]
             slots, heading, color = range(group.slots), group.name, GREY
             if player is not None:
                 each = group.slots // self.schema.players
@@ -271,8 +274,8 @@ class _Layout:
                 for slot, owner in enumerate(_owners(group, self.schema.players))
             ]
             return {"table": f"{group.name} labels", "at": [{"slot": True}]}
-        kind = next((f for f in group.fields if isinstance(f, Choice) and f.names), None)
-        if kind is None or group.slots == 1:
+        kind = _kind(group)
+        if kind is None:
             return group.name.replace("_", " ")
         key = f"{group.name}/{kind.name}"
         tables[f"{key} names"] = list(value_names(kind, self.schema.players))
@@ -305,13 +308,20 @@ def _open(field: Field) -> bool:
 
 def _place(group: Group) -> _Place | None:
     """The axes of a group's positions, if it has any."""
-    numbers = {
-        field.name: field
-        for field in group.fields
-        if isinstance(field, Real) or (isinstance(field, Choice) and not field.names)
-    }
+    numbers = {field.name: field for field in group.fields if _is_number(field)}
     x, y = (next((numbers[name] for name in names if name in numbers), None) for names in AXES)
     return _Place(group, x, y) if x is not None or y is not None else None
+
+
+def _kind(group: Group) -> Choice | None:
+    """The named choice that tells the slots of a group apart."""
+    if group.slots == 1:
+        return None
+    return next((f for f in group.fields if isinstance(f, Choice) and f.names), None)
+
+
+def _is_number(field: Field) -> bool:
+    return isinstance(field, Real) or (isinstance(field, Choice) and not field.names)
 
 
 def _downward(field: Field) -> bool:
@@ -336,9 +346,8 @@ def _hud(schema: Schema) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"label": name.replace("_", " "), "field": key}
         if isinstance(field, Choice) and few and name in PIPS and "pips" not in kinds:
             out.append({**entry, "as": "pips", "of": field.n - 1})
-        elif name in NUMBERS and not isinstance(field, Flag) and "number" not in kinds:
-            if not (isinstance(field, Choice) and field.names):
-                out.append({**entry, "as": "number"})
+        elif name in NUMBERS and _is_number(field) and "number" not in kinds:
+            out.append({**entry, "as": "number"})
     return sorted(out, key=lambda entry: entry["as"] != "pips")
 
 
