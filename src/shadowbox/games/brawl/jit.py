@@ -1,24 +1,36 @@
-"""Numba, typed, and with a cache that notices edits in every file of the physics.
+"""Numba, typed, with a cache that notices edits in every file of the physics and a bar while it compiles.
 
 Numba's own cache looks only at the file of the function that is called, so an edit in `combat.py`
-would go unnoticed by a cached `physics.step`. `fingerprint` therefore becomes part of a type that
-the step function receives.
+would go unnoticed by a cached `physics.step_all`. `fingerprint` therefore becomes part of a type
+that the step function receives.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core import event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 SOURCES = ("schema", "rules", "movement", "combat", "items", "physics")
+USUAL_S = 20  # seconds that compiling takes on one core
+QUIET_S = 2.0  # seconds before the bar appears
+BAR = 24  # letters
+
+_inner: set[Callable[..., Any]] = set()  # functions whose compilation moves the bar
 
 
 def inner(function: Function) -> Function:
@@ -26,6 +38,7 @@ def inner(function: Function) -> Function:
 
     Never fastmath: a replay must give the same bits.
     """
+    _inner.add(function)
     return cast(Function, numba.njit(nogil=True)(function))
 
 
@@ -36,8 +49,93 @@ def entry(function: Function) -> Function:
 
 @cache
 def fingerprint() -> np.ndarray[Any, Any]:
-    """One record whose only member is named after the physics' sources: other sources, another type, compiled anew."""
+    """One record whose only member is named after a digest of the physics' sources.
+
+    Other sources are another type, which Numba compiles anew.
+    """
     digest = hashlib.blake2b(digest_size=6)
     for name in SOURCES:
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return np.zeros(1, np.dtype([(f"sources_{digest.hexdigest()}", "u1")]))
+
+
+@contextmanager
+def compiling(stream: TextIO | None = None) -> Iterator[None]:
+    """Show a bar on standard error while calls in this block compile what the cache on disk lacks.
+
+    Silent when everything is cached, and in worker processes: their parent speaks for them.
+    """
+    stream = stream or sys.stderr
+    worker = multiprocessing.parent_process() is not None or os.environ.get("RANK", "0") != "0"
+    if worker or stream is None:  # pythonw has no standard error
+        yield
+        return
+    bar: Any = _Bar(stream)
+    numba_events: Any = event
+    numba_events.register("numba:compile", bar)
+    try:
+        yield
+        bar.close(done=True)
+    finally:
+        numba_events.unregister("numba:compile", bar)
+        bar.close(done=False)
+
+
+class _Bar(event.Listener):
+    """Share of the inner functions that are compiled: most of the time goes there, evenly."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.compiled: set[Callable[..., Any]] = set()
+        self.began = 0.0
+        self.shown = False
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._draw, daemon=True)
+
+    def on_start(self, event: Any) -> None:
+        """Numba compiles a function: the cache did not have it."""
+        if not self.began:
+            self.began = time.monotonic()
+            self._thread.start()
+
+    def on_end(self, event: Any) -> None:
+        """A function is compiled."""
+        self.compiled.add(event.data["dispatcher"].py_func)
+
+    def line(self) -> str:
+        """What happens, and on a terminal how far it is."""
+        text = f"compiling the simulator, once: about {USUAL_S} s"
+        if not self.stream.isatty():
+            return text
+        share = len(self.compiled & _inner) / len(_inner)
+        bar = ("#" * int(share * BAR)).ljust(BAR, ".")
+        return f"{text} [{bar}] {time.monotonic() - self.began:.0f} s"
+
+    def close(self, *, done: bool) -> None:
+        """Stop drawing; end with the time that was measured, where a bar was shown."""
+        self._closed.set()
+        if not self.began:
+            return
+        self._thread.join()
+        if self.shown and done:
+            seconds = time.monotonic() - self.began
+            self._write(
+                f"compiled the simulator in {seconds:.0f} s; from now on it is loaded", "\n"
+            )
+        elif self.shown and self.stream.isatty():
+            self.stream.write("\n")
+        self.shown = False
+
+    def _draw(self) -> None:
+        terminal = self.stream.isatty()
+        pause = QUIET_S
+        while not self._closed.wait(pause):
+            if terminal or not self.shown:
+                self._write(self.line(), "" if terminal else "\n")
+            self.shown, pause = True, 0.25
+
+    def _write(self, text: str, end: str) -> None:
+        """A line in the place of the one before; 80 letters clear it on any terminal."""
+        again = "\r" if self.stream.isatty() else ""
+        self.stream.write(f"{again}{text.ljust(79) if again else text}{end}")
+        self.stream.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError
 from shadowbox.games.brawl import physics
 from shadowbox.games.brawl.arsenal import ARSENAL
-from shadowbox.games.brawl.jit import fingerprint
+from shadowbox.games.brawl.jit import compiling, fingerprint
 from shadowbox.games.brawl.moves import Arsenal, compile_table
 from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NOBODY, TIME_LIMIT, member, stage
 from shadowbox.games.brawl.schema import MAX_FRAMES, SCHEMA, STAGES, STOCKS
@@ -68,7 +68,10 @@ class BrawlWorld:
         for column in self._columns.values():
             column.flags.writeable = False
         self._events = self._log.view(np.ndarray)
-        self.reset(np.arange(matches))
+        if PLAIN_PYTHON or cast(Any, physics.step_all).signatures:
+            self.reset(np.arange(matches))
+        else:
+            self._compile()
 
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
         """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
@@ -122,6 +125,21 @@ class BrawlWorld:
             rows[member(key)] = columns[key]
         return self.restore(rows)
 
+    def _compile(self) -> None:
+        """Reset, and step no match at all: both functions are compiled, or loaded, by the first world."""
+        with compiling():
+            self.reset(np.arange(self.matches))
+            neutral = dict.fromkeys(SCHEMA.control_keys, np.zeros((self.matches, 2), bool))
+            physics.step_all(
+                self._rows[:0],
+                self._keys(neutral),
+                self.table,
+                self.stage,
+                self._log,
+                self._done,
+                fingerprint(),
+            )
+
     def _mask(self, where: Array | None) -> Array:
         if where is None:
             return np.ones(self.matches, bool)
@@ -148,7 +166,8 @@ class BrawlWorld:
                 raise UsageError(f"brawl: '{name}' has the shape {values.shape}, {shape} is needed")
             if values.dtype is not BOOL and values.dtype != BOOL:
                 values = _as_flags(name, values)
-            keys.append(values if values.flags.c_contiguous else np.ascontiguousarray(values))
+            # arrays of another layout, or read-only ones, have another type: Numba would compile anew
+            keys.append(values if values.flags.carray else np.array(values, order="C"))
         return tuple(keys)
 
 
