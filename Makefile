@@ -1,6 +1,6 @@
 # Every target works on a fresh clone: it makes .venv when that is missing or older than what it is made from.
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -23,6 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv
 	@echo "setup: installing shadowbox and what its checks need (torch is the largest part; a minute or more)"
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[dev,test,bench]"
+	@$(BIN)/python -m shadowbox.games.brawl.compile
 	@touch $(READY)
 
 demo: $(READY)

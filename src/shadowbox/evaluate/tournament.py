@@ -110,6 +110,7 @@ def _play_all(
     if workers <= 1 or len(blocks) < 2:
         yield from ((block, _play(game, plan, block)) for block in blocks)
         return
+    specs.world(game.name, game, 1, **plan.options)  # what it compiles, workers then load
     # spawn: a forked child would inherit the locks of whatever threads the caller has
     with ProcessPoolExecutor(min(workers, len(blocks)), get_context("spawn")) as pool:
         running = {pool.submit(_play_named, plan, block): block for block in blocks}
