@@ -1,1 +1,1 @@
-"""Hot paths measured beside what a user would otherwise write, in one run, on one thread, per CPU-second."""
+"""Benchmarks: how fast are the hot paths? One run, one thread, per CPU-second, beside NumPy and PyTorch."""

@@ -1,1 +1,1 @@
-"""Run cards: what an experiment promises."""
+"""Run cards: what does an experiment promise? The file, its fields, signatures and kill rules."""

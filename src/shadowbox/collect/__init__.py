@@ -1,1 +1,1 @@
-"""Where recordings come from: matches between agents, and other environments."""
+"""Collection: where do recordings come from? Matches between agents, and other libraries' environments."""

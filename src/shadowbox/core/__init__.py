@@ -1,1 +1,1 @@
-"""What a game is: fields, episodes, views, protocols. NumPy alone."""
+"""Core types: what is a game, and what is a match of it? Fields, episodes, views, protocols; NumPy alone."""

@@ -1,1 +1,1 @@
-"""Episodes on disk, and batches out of them."""
+"""Datasets: how are episodes stored and sampled? Stores on disk, batches out of them, audits."""

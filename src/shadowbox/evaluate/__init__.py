@@ -1,1 +1,1 @@
-"""Is an agent any good? Figures beside baselines, with intervals."""
+"""Evaluation: is an agent any good? Every figure beside its baselines, with an interval."""

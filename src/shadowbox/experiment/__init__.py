@@ -1,1 +1,1 @@
-"""Questions: who plays, in which world, and what came of it."""
+"""Experiments: what is done with a card? Check, estimate, run, evaluate, compare, close."""

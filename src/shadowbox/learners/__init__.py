@@ -1,1 +1,1 @@
-"""What is learned: one file a learner."""
+"""Learners: what is learned? One file each, and a line in `registry.py`."""

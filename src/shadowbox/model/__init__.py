@@ -1,1 +1,1 @@
-"""What fields mean to a model. Here torch begins; no game is named."""
+"""Models: what do fields mean to a network? Torch begins in this room; no game is named."""

@@ -1,1 +1,1 @@
-"""Agents meet in worlds. No game is named here: what is needed comes in a Game record."""
+"""Play: what happens in a world? No game is named: its properties come in a `Game` record."""

@@ -1,1 +1,1 @@
-"""Pages for people: runs, cards, evaluations, matches."""
+"""Reports: what does a person look at? Pages of runs, cards, evaluations, audits and matches."""

@@ -1,4 +1,1 @@
-"""Learning: one loop for everything that learns by gradient, and the learners that it runs.
-
-No learner names a game.
-"""
+"""Training: how does the one loop run? No learner and no game is named in this room."""

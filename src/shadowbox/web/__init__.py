@@ -1,1 +1,1 @@
-"""The browser's side: watch agents play, play against them, look at stored matches and at tournaments."""
+"""Server: what is watched and played in a browser? Matches, tournaments, runs and cards."""
