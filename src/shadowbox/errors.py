@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class ShadowboxError(Exception):
@@ -73,6 +74,14 @@ class ReportedElsewhere(TrainingError):
 
 class CardError(ShadowboxError):
     """A run card is wrong, or may not run."""
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs an extra, from the checkout that this package runs from if there is one."""
+    root = Path(__file__).resolve().parents[2]
+    if (root / "pyproject.toml").is_file():
+        return f'pip install -e "{root}[{extra}]"'
+    return f'pip install "shadowbox[{extra}]"'
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -25,16 +25,14 @@ from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.data.store import Progress
 from shadowbox.data.write import Writer
-from shadowbox.errors import EpisodeError, ShadowboxError, UsageError
+from shadowbox.errors import EpisodeError, ShadowboxError, UsageError, install_hint
 from shadowbox.play.match import LONGEST
 
 try:
     import gymnasium
     from gymnasium import spaces
 except ImportError as error:
-    raise UsageError(
-        "recording gym:ENV_ID needs Gymnasium: pip install 'shadowbox[envs]'"
-    ) from error
+    raise UsageError(f"recording gym:ENV_ID needs Gymnasium: {install_hint('envs')}") from error
 
 # whole numbers in one Box; more are a film, and a store of columns is not made for films
 MOST_CHOICES = 4096

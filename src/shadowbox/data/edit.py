@@ -18,7 +18,7 @@ from shadowbox.core.schema import Array, Columns, require_same
 from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer
-from shadowbox.errors import SchemaMismatch, ShadowboxError, UsageError
+from shadowbox.errors import SchemaMismatch, ShadowboxError, UsageError, install_hint
 
 
 def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
@@ -134,9 +134,7 @@ def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError(
-            "Parquet needs pyarrow: pip install 'shadowbox[arrow]' -c constraints.txt"
-        ) from error
+        raise UsageError(f"Parquet needs pyarrow: {install_hint('arrow')}") from error
     flat = {}
     for key, values in columns.items():
         if values.ndim == 1:

@@ -11,12 +11,12 @@ parallel.GameParallelEnv  one match, every seat (PettingZoo)
 
 from __future__ import annotations
 
-from shadowbox.errors import UsageError
+from shadowbox.errors import UsageError, install_hint
 
 try:
     from gymnasium.envs.registration import register
 except ImportError as error:
-    raise UsageError("environments need Gymnasium: pip install 'shadowbox[envs]'") from error
+    raise UsageError(f"environments need Gymnasium: {install_hint('envs')}") from error
 
 register(
     "shadowbox/Brawl-v0",

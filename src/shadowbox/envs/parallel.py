@@ -12,15 +12,13 @@ from gymnasium.utils import seeding
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
 from shadowbox.envs.spaces import action_space, observation_space
-from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.errors import UsageError, did_you_mean, install_hint
 from shadowbox.play.vector_matches import VectorMatches, draw_seed, outcome_info
 
 try:
     from pettingzoo import ParallelEnv
 except ImportError as error:
-    raise UsageError(
-        "a parallel environment needs PettingZoo: pip install 'shadowbox[envs]'"
-    ) from error
+    raise UsageError(f"a parallel environment needs PettingZoo: {install_hint('envs')}") from error
 
 Infos = dict[str, dict[str, Any]]
 

@@ -14,7 +14,7 @@ import numpy as np
 from shadowbox.core.motion import Film
 from shadowbox.core.scene import Scene, Shape, evaluate
 from shadowbox.core.schema import Array
-from shadowbox.errors import UsageError
+from shadowbox.errors import UsageError, install_hint
 
 PALETTES = {
     "light": {
@@ -134,7 +134,7 @@ def _pillow() -> tuple[Any, Any, Any]:
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
-        raise UsageError("pictures need Pillow: pip install 'shadowbox[pictures]'") from error
+        raise UsageError(f"pictures need Pillow: {install_hint('pictures')}") from error
     return Image, ImageDraw, ImageFont
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array, Columns
-from shadowbox.errors import RecordingError, ShadowboxError, UsageError, did_you_mean
+from shadowbox.errors import RecordingError, ShadowboxError, UsageError, did_you_mean, install_hint
 from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, FIGHTERS
 from shadowbox.games.melee.rows import rows_of
@@ -247,7 +247,7 @@ def libmelee() -> Any:
     try:
         import melee
     except ImportError as error:
-        raise UsageError("live games need libmelee: pip install 'shadowbox[live]'") from error
+        raise UsageError(f"live games need libmelee: {install_hint('live')}") from error
     return melee
 
 
