@@ -1,6 +1,6 @@
 /**
- * Curves over one axis each way, with the name of each at its end; lines that are promised or forbidden across them, and
- * marks where something happened. What it draws is an SVG in real pixels.
+ * Curves as an SVG: axes, a label at the end of each curve, lines for targets and limits, marks for events.
+ * The SVG has the real size in pixels of the place that it is drawn in.
  */
 import { el } from "./parts.js";
 

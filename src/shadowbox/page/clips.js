@@ -1,4 +1,4 @@
-/** A page with several matches inside: each viewer shows the one that stands beside it, and plays when it is told to. */
+/** Opens the matches that are stored in a page, each in the viewer beside it. */
 import { el } from "./parts.js";
 import { CANNOT, unpack } from "./unpack.js";
 

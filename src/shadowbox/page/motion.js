@@ -1,6 +1,5 @@
 /**
- * What a picture takes from the rows around it: trails, rings that linger, and where the camera looks. The same as
- * core/motion.py, which says what the tags mean.
+ * Trails, rings and the camera, from the rows around a frame; the same as core/motion.py, which explains the tags.
  *
  * @typedef {import("./scene.js").Shape} Shape
  * @typedef {[number, number, number, number]} Box  left, top, right, bottom

@@ -1,4 +1,4 @@
-/** Elements of a page. Whatever comes from outside enters as text, never as markup. */
+/** Elements of a page, built from text that is never read as markup. */
 
 const ICONS = {
   play: "M8 5l11 7-11 7z",

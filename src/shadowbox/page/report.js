@@ -1,4 +1,4 @@
-/** The curves inside a report: drawn from the data that lies in the page, by steps or by wall time. */
+/** Draws the curves inside a report, by steps or by wall time. */
 import { chart } from "./chart.js";
 import { el, plain } from "./parts.js";
 

@@ -1,5 +1,5 @@
 /**
- * Packed rows, as a store writes them and a live match sends them. They are read where they lie: a hello says at which
+ * Packed rows, as a store writes them and a live match sends them. Columns are views into them: a hello says at which
  * offset of a row each column begins.
  *
  * @typedef {object} Column

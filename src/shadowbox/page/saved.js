@@ -1,4 +1,4 @@
-/** A page with one match inside: unpack it and show it. `#120` opens it at that frame. */
+/** Opens the one match that is stored in a page; `#120` opens it at that frame. */
 import { el } from "./parts.js";
 import { CANNOT, unpack } from "./unpack.js";
 

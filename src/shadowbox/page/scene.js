@@ -1,5 +1,5 @@
 /**
- * Scenes: what to draw, as data. The grammar stands in core/scene.py; this is the same `evaluate`, for the browser.
+ * Evaluates a scene (shapes bound to fields) for one row, as core/scene.py does, which explains the grammar.
  *
  * @typedef {import("./rows.js").Columns} Columns
  * @typedef {{frame: number, kind: number, player: number, other: number, what: number, value: number}} Event

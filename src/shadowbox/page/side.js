@@ -1,4 +1,4 @@
-/** Above the stage, for each player: the name, and the numbers that the scene's `hud` names. */
+/** The name and numbers of each player above the stage, as the scene's `hud` lists them. */
 import { el, plain, say } from "./parts.js";
 
 /**

@@ -1,6 +1,5 @@
 /**
- * The whole match in one strip: what happened, by shape and by whose side it stands on, how a number of each player grew,
- * and a playhead that can be dragged.
+ * The timeline of a match: marks of events by kind and player, a curve of one number of each player, a playhead to drag.
  */
 import { button, clock, el, plain, say } from "./parts.js";
 

@@ -1,4 +1,4 @@
-/** Rows that lie inside a page. */
+/** Unpacks the rows that are stored in a page. */
 
 /** base64 of gzip -> bytes */
 export async function unpack(text) {

@@ -1,5 +1,5 @@
 /**
- * <match-viewer>: a match, live or from a file. It paints what the scene says and knows no game.
+ * The element `<match-viewer>`: a match, live or from a file, painted as its scene says. No game is named here.
  *
  * A file:   viewer.load(hello, rows, events, result)
  * Live:     viewer.begin(hello)   viewer.append(first, rows)   viewer.happened(events)   viewer.end(result)

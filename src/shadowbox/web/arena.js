@@ -1,4 +1,4 @@
-/** Choose two agents; the list of what is played here keeps itself up to date. */
+/** The Arena page: two agents to choose, and the list of live matches, which updates itself. */
 import { clock, el } from "./parts.js";
 import { ask, begins, seedOf, versus } from "./web.js";
 

@@ -1,4 +1,4 @@
-/** What pages of a live match share. The buttons of whoever started it: it stands still, goes on by a frame, goes faster, for everybody who watches. */
+/** Pause, single steps and speed of a live match, for the page that started it; everybody who watches sees the effect. */
 
 /**
  * @param {import("./feed.js").Feed} feed

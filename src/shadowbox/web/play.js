@@ -1,4 +1,4 @@
-/** A person plays. The match begins with the first key, and while it is on its keys belong to it. */
+/** The Play page: a match against an agent begins with the first key, and takes all keys until it ends. */
 import "./viewer.js";
 import { Feed } from "./feed.js";
 import { Bindings } from "./keys.js";

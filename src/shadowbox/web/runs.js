@@ -1,4 +1,4 @@
-/** Curves of a run, or of several over each other, that grow while it is trained. */
+/** The page of one or several runs: curves that grow while a run is trained. */
 import { chart, shape, short } from "./chart.js";
 import { el, plain, say } from "./parts.js";
 import { ask } from "./web.js";

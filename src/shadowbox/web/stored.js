@@ -1,4 +1,4 @@
-/** The page of a stored match. `#120` opens it at that frame. */
+/** The page of a stored match; `#120` opens it at that frame. */
 import "./viewer.js";
 import { ask } from "./web.js";
 

@@ -1,4 +1,4 @@
-/** What pages share: a button beside every command, and requests whose refusals are words. */
+/** Shared by all pages of the server: a copy button beside every command, and requests with readable errors. */
 import { button, el } from "./parts.js";
 
 for (const block of document.querySelectorAll(".command")) {
