@@ -5,13 +5,14 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint types arch browser peers bench clean
+.PHONY: help setup demo test lint types arch browser peers docs gif bench clean
 
 help:
 	@echo "make demo    install, then play, record, audit and show a game"
 	@echo "make test    install, then every check that CI runs"
 	@echo "make setup   install into .venv"
 	@echo "make lint | types | arch   one kind of check"
+	@echo "make docs    rewrite docs/architecture.md and the API pages in build/api"
 	@echo "make bench   measure the hot paths (about a minute)"
 
 setup: $(READY)
@@ -61,6 +62,15 @@ peers: .venv-peers/.ready
 	@echo "test: installing other readers of replays into .venv-peers (once; half a minute)"
 	@{ $(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install -qq -r tests/peers.txt && touch $@; } || \
 	  printf '\n%s\n\n' "test: NO OTHER READERS (see above). REPLAYS WILL NOT BE COMPARED WITH THEIRS."
+
+docs: $(READY)
+	@$(BIN)/python docs/architecture.py
+	@echo "docs: API pages (half a minute)"
+	@$(BIN)/python docs/api.py build/api
+	@echo "docs: docs/architecture.md and build/api/index.html"
+
+gif: $(READY)
+	@$(BIN)/python docs/match_gif.py docs/match.gif
 
 bench: $(READY)
 	@$(BIN)/shadowbox bench store
