@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import re
 import struct
 from html.parser import HTMLParser
 
 import pytest
 from apprentice import make_store, run
+from ranks import together
 
+from shadowbox import cli
+from shadowbox.errors import UsageError, install_hint
 from shadowbox.report.training import as_csv, as_page, draw
 from shadowbox.train import sinks
 from shadowbox.train.log import numbers, read_lines
@@ -123,14 +128,14 @@ class Broken:
         raise OSError("and stays away")
 
 
-@pytest.mark.parametrize("when", ["missing", "building", "writing"])
+@pytest.mark.parametrize("when", ["importing", "building", "writing"])
 def test_a_sink_never_stops_a_run(store, tmp_path, monkeypatch, when):
-    """A sink that is not installed, cannot start or fails later is left out with one line, and the run finishes."""
+    """A sink that cannot be imported, cannot start or fails later is left out with one line, and the run finishes."""
 
     def builder(name, out, facts, step):
         def build():
-            if when == "missing":
-                raise ModuleNotFoundError("No module named 'wandb'")
+            if when == "importing":
+                raise ModuleNotFoundError("No module named 'yaml'")
             if when == "building":
                 raise SystemError("no")
             return Broken()
@@ -151,6 +156,38 @@ def test_a_sink_never_stops_a_run(store, tmp_path, monkeypatch, when):
         )
         == 6
     )
+
+
+def test_a_missing_sink_is_refused(store, tmp_path, monkeypatch, capsys):
+    """A sink that is asked for by name and not installed ends the call with status 2 before anything is written."""
+    installed = sinks.find_spec
+    monkeypatch.setattr(
+        sinks, "find_spec", lambda name: None if name == "wandb" else installed(name)
+    )
+    with pytest.raises(UsageError, match=re.escape(install_hint("wandb"))):
+        run(store, tmp_path / "loop", sinks=["tensorboard", "wandb"])
+    assert not (tmp_path / "loop").exists()
+    assert train(store, tmp_path / "command") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("shadowbox: sinks: wandb not installed: pip install ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "command").exists()
+
+
+def test_a_missing_sink_is_refused_by_all_ranks(store, tmp_path, monkeypatch, capfd):
+    """Both of two ranks end with status 2 where the first lacks the sink; one of them says so."""
+    monkeypatch.setattr(sinks, "find_spec", lambda name: None if os.environ["RANK"] == "0" else 1)
+    assert together(lambda rank: os._exit(train(store, tmp_path / "r"))) == [2, 2]
+    assert capfd.readouterr().err.count("wandb not installed") == 1
+    assert not (tmp_path / "r").exists()
+
+
+def train(store, out):
+    """The exit status of `shadowbox train --sink wandb`."""
+    options = ["--steps", "2", "--length", "8", "--batch", "2", "--shares", "50/50/0"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", str(store.path), "--out", str(out), *options, "--sink", "wandb"])
+    return stop.value.code
 
 
 class Page(HTMLParser):

@@ -416,6 +416,7 @@ def _open(
     if config.threads:
         torch.set_num_threads(config.threads)
     ranks = stack.enter_context(distributed.Ranks(distributed.choose_device(config.device)))
+    sinks.require(config.sinks, ranks)
     stack.enter_context(guardrails.disk_full(run))
     if ranks.first:
         stack.enter_context(guardrails.lock_run(run))

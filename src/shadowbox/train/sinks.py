@@ -1,14 +1,34 @@
-"""Other people's dashboards: wandb and TensorBoard, imported when they are asked for, and never needed."""
+"""Other people's dashboards, wandb and TensorBoard, imported when they are asked for."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from shadowbox.errors import ReportedElsewhere, UsageError, install_hint
+from shadowbox.train.distributed import Ranks
 from shadowbox.train.log import Line, Sink, numbers
+
+MODULES = {"wandb": "wandb", "tensorboard": "tensorboardX"}
+
+
+def require(names: Sequence[str], ranks: Ranks) -> None:
+    """Refuse a sink that was asked for by name and is not installed, on all ranks together."""
+    absent = [name for name in names if ranks.first and find_spec(MODULES[name]) is None]
+    (absent, *_) = ranks.collect(absent)
+    if not absent:
+        return
+    problem = (
+        f"sinks: {' and '.join(absent)} not installed: {' and '.join(map(install_hint, absent))}, "
+        "or train without: --set sinks=[]"
+    )
+    error = UsageError(problem) if ranks.first else ReportedElsewhere(problem)
+    error.exit_code = UsageError.exit_code
+    raise error
 
 
 def builder(name: str, run: Path, facts: Mapping[str, Any], step: int) -> Callable[[], Sink]:
@@ -30,7 +50,7 @@ class _Wandb:
     """
 
     def __init__(self, run: Path, facts: Mapping[str, Any]) -> None:
-        wandb: Any = import_module("wandb")  # it may not be installed; the log says so then
+        wandb: Any = import_module(MODULES["wandb"])
         self._run = wandb.init(
             dir=run,
             project=os.environ.get("WANDB_PROJECT", "shadowbox"),
@@ -56,7 +76,7 @@ class _TensorBoard:
     """Event files in RUN/tensorboard."""
 
     def __init__(self, run: Path, step: int) -> None:
-        module: Any = import_module("tensorboardX")
+        module: Any = import_module(MODULES["tensorboard"])
         self._writer = module.SummaryWriter(
             str(run / "tensorboard"), purge_step=step + 1 if step else None
         )
