@@ -28,7 +28,7 @@ goal: a policy that presses as the aggressive bot does, in a minute
 question: does a small policy press at all, when it is drawn from and not rounded?
 prediction: onsets within a factor of 1.5 of the recordings
 game: brawl
-learner: imitate
+learner: imitation
 preset: small
 set:
   train: {steps: 300, batch: 16, lr: 3e-3, validate_every: 100, threads: 1}

@@ -76,12 +76,16 @@ class CardError(ShadowboxError):
     """A run card is wrong, or may not run."""
 
 
-def install_hint(extra: str) -> str:
-    """The command that installs an extra, from the checkout that this package runs from if there is one."""
+def checkout() -> Path | None:
+    """The folder of the clone that this package runs from; None where it is installed."""
     root = Path(__file__).resolve().parents[2]
-    if (root / "pyproject.toml").is_file():
-        return f'pip install -e "{root}[{extra}]"'
-    return f'pip install "shadowbox[{extra}]"'
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs an extra, into a clone where this package runs from one."""
+    root = checkout()
+    return f'pip install -e "{root}[{extra}]"' if root else f'pip install "shadowbox[{extra}]"'
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -104,7 +104,9 @@ def test_other_settings(project, monkeypatch):
     signed(path, "ada")
     usual = registry.ImitationSpec.defaults.fget
     monkeypatch.setattr(
-        registry.ImitationSpec, "usual", property(lambda self: {**usual(self), "thin": 2.0})
+        registry.ImitationSpec,
+        "defaults",
+        property(lambda self: {**usual(self), "static_segment_keep": 0.5}),
     )
     (found,) = standing(path).void
     assert "now means other settings" in found[1]

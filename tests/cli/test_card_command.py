@@ -95,7 +95,7 @@ def test_mistakes(call):
     path = call.folder / "cards" / "small.md"
     path.write_text(QUICK.replace("preset: tiny", "preset: tinny\ncolour: red"))
     text = call("card", "check", "small", rc=1).stdout
-    assert "cards/small.md:6: preset: imitate has no preset 'tinny': did you mean 'tiny'?" in text
+    assert "cards/small.md:6: preset: imitation has no preset 'tinny': did you mean 'tiny'?" in text
     assert "cards/small.md:7: color: there is no 'color' here" in text
     found = json.loads(call("card", "check", "small", "--json", rc=1).stdout)
     assert [(error["line"], error["field"]) for error in found["errors"]] == [

@@ -73,8 +73,12 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
     ("arguments", "status", "message"),
     [
         (["--steps", 3, "--epochs", 3], 2, "either epochs or steps"),
-        (["--set", "clipp=1"], 2, "there is no 'clipp': did you mean 'clip'"),
-        (["--set", "clip"], 2, "a name and a value"),
+        (
+            ["--set", "max_grad_nor=1"],
+            2,
+            "there is no 'max_grad_nor': did you mean 'max_grad_norm'",
+        ),
+        (["--set", "max_grad_norm"], 2, "a name and a value"),
         (["--preset", "tinny"], 2, "did you mean 'tiny'"),
         (["--sink", "wandbb"], 2, "did you mean 'wandb'"),
         (["--resume"], 1, "is no run"),

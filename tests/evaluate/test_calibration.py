@@ -45,7 +45,7 @@ def test_the_temperature_that_bent_a_model_is_found(temperature: float) -> None:
     costs, frames = bent(temperature)
     heat = fit_temperature(["keys"], costs, frames)["keys"]
     assert heat.temperature == pytest.approx(temperature, rel=0.06)
-    assert heat.usual == (temperature == 1.0)
+    assert heat.is_default == (temperature == 1.0)
     assert heat.after <= heat.before + 1e-4
     if temperature != 1.0:
         assert heat.after < heat.before - 1e-3

@@ -304,7 +304,7 @@ def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch
     chairs = closed_loop.recorded_seats
     monkeypatch.setattr(
         closed_loop,
-        "chairs",
+        "recorded_seats",
         lambda game, store, episodes, *more: (
             sat.extend(episodes) or chairs(game, store, episodes, *more)
         ),

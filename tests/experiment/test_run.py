@@ -270,7 +270,7 @@ def test_judged_by_playing(project):
     """Targets named eval/ come from matches after training, which are played again only where the card asks for others."""
     call = {"p0": "based", "p1": "random", "matches": 20, "seed": 3, "options": {"time_limit": 120}}
     data = {"store": "data/made", "split": "70/30/0", "make": {"record": call}}
-    model = {"width": 16, "head_width": 16, "memory": 16}
+    model = {"width": 16, "head_width": 16, "hidden_width": 16}
     settings = {**trained(steps=4, validate_every=0, log_every=2), "model": model}
     more = {"game": "brawl", "preset": "default", "data": data, "set": settings,
             "targets": [{"metric": "eval/win_rate.random", "op": ">=", "value": 0.0}]}  # fmt: skip

@@ -139,7 +139,7 @@ def test_the_mirror_shows_the_other_side(store):
 
 
 def test_weights_by_state(store):
-    """`actionable` counts frames by the own state: in full where all conditions hold, `elsewhere` as much as it says."""
+    """`actionable_when` counts frames by the own state: in full where all conditions hold, `non_actionable_weight` elsewhere."""
     task = task_of(
         store,
         imitation={
@@ -167,7 +167,8 @@ def test_thinned_segments_cost_the_same_on_average(tmp_path):
             writer.add(Episode(columns, made.meta, made.events))
     quiet = Store(tmp_path / "s")
     plain, thin = (
-        task_of(quiet, head="independent", imitation={"thin": rate}) for rate in (1.0, 4.0)
+        task_of(quiet, head="independent", imitation={"static_segment_keep": share})
+        for share in (1.0, 0.25)
     )
     batch = next(iter(thin.source(24, 0, 1)))
     tensors = thin.learner.to_device(batch, CPU)
@@ -294,7 +295,7 @@ def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
     [
         ({"seat": (0,)}, "no setting 'seat': did you mean 'seats'"),
         ({"seats": (2,)}, "there is no seat 2 in toy"),
-        ({"thin": 0.5}, "thin is at least 1"),
+        ({"static_segment_keep": 1.5}, "a share above 0 and at most 1"),
         ({"actionable_when": ["player/stun=0"]}, "actionable_when 'player/stun=0' is no condition"),
     ],
 )

@@ -206,6 +206,11 @@ def test_reals_are_densities():
 
 def test_options_that_mean_nothing_are_refused():
     """A weight of nothing, a negative focus, smoothing of everything."""
-    for wrong in ({"pos_weight": 0.0}, {"focal": -1.0}, {"smoothing": 1.0}, {"bias": float("nan")}):
+    for wrong in (
+        {"pos_weight": 0.0},
+        {"focal_gamma": -1.0},
+        {"label_smoothing": 1.0},
+        {"logit_bias": float("nan")},
+    ):
         with pytest.raises(UsageError, match="are needed"):
             LossOptions(**wrong)

@@ -132,7 +132,9 @@ def test_from_the_other_seat_it_is_the_same() -> None:
 
 def test_history_is_hidden_in_training_alone() -> None:
     """Where the own past is hidden the own past changes nothing, and in play nothing is ever hidden."""
-    policy = build_policy(PAD, preset_arguments("small", PAD.state_keys, width=8, blank=0.99))
+    policy = build_policy(
+        PAD, preset_arguments("small", PAD.state_keys, width=8, prev_control_dropout=0.99)
+    )
     view, reset = columns_of(PAD, 1, 6), torch.zeros(1, 6, dtype=torch.bool)
     reset[:, 0] = True
     x = policy._features(view, policy.initial(1), reset, None)
@@ -209,7 +211,8 @@ def test_a_control_counts_only_in_its_mode() -> None:
     )
     schema = Schema("modes", 30, (Group("ball", (Flag("held"),)),), group)
     policy = build_policy(
-        schema, preset_arguments("tiny", ["ball/held"], width=8, bias=50.0, head="independent")
+        schema,
+        preset_arguments("tiny", ["ball/held"], width=8, logit_bias=50.0, head="independent"),
     ).eval()
     view = {"ball/held": torch.tensor([[True], [False]]), "stick/a": torch.zeros(2, 2, dtype=torch.bool),
             "stick/b": torch.zeros(2, 2, dtype=torch.bool)}  # fmt: skip
@@ -338,7 +341,14 @@ def test_slips_change_a_few_own_controls_and_nothing_else(head, reals):
     """
     policy = build_policy(
         PAD,
-        preset_arguments("small", PAD.state_keys, slips=0.25, blank=0.0, head=head, reals=reals),
+        preset_arguments(
+            "small",
+            PAD.state_keys,
+            prev_control_noise=0.25,
+            prev_control_dropout=0.0,
+            head=head,
+            reals=reals,
+        ),
     )
     view, each = columns_of(PAD, 20, 30), policy.values.slots
     torch.manual_seed(0)

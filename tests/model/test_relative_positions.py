@@ -80,7 +80,7 @@ def test_distances_by_hand():
         torch.tensor([[0.0, 0.5]]),
         torch.tensor([[False, True]]),
     )
-    found = distances(ColumnEmbedding(FIELD, KEYS, distances=True), columns)
+    found = distances(ColumnEmbedding(FIELD, KEYS, relative_positions=True), columns)
     steep = list(LOOKS.values())
     for name, away in (("player/x[1]", 1.5), ("ball/x[0]", 0.0), ("ball/x[1]", -0.25)):
         assert [found[f"{name} {look} from player/x"].item() for look in LOOKS] == pytest.approx(
@@ -92,7 +92,7 @@ def test_distances_by_hand():
 def test_they_do_not_depend_on_where_everything_stands(seed, shift):
     """A scene moved as a whole has the same distances, and a mirrored one has those along x with the other sign."""
     columns = tensors(FIELD, 4, seed)
-    embed = ColumnEmbedding(FIELD, KEYS, distances=True)
+    embed = ColumnEmbedding(FIELD, KEYS, relative_positions=True)
     moved = {
         key: values + shift if key.endswith("r/x") else values for key, values in columns.items()
     }
@@ -112,7 +112,7 @@ def test_features_are_named_and_counted():
     for schema in (TOY, FIELD, load("brawl").schema, load("melee").schema):
         keys = visible_columns(schema)
         for wanted in (False, True):
-            embed = ColumnEmbedding(schema, keys, distances=wanted)
+            embed = ColumnEmbedding(schema, keys, relative_positions=wanted)
             features = embed(tensors(schema, 2, 0))
             named = embed.describe()
             assert features.shape == (2, embed.width) == (2, named[-1][2])
@@ -121,7 +121,7 @@ def test_features_are_named_and_counted():
             )
             assert all(first < embed.fixed for name, first, _ in named if " from " in name)
     assert RelativePositions(FIELD, ["wall/x"], []).width == 0
-    assert "distances" not in PRESETS["policy-mlp"]
+    assert "relative_positions" not in PRESETS["policy-mlp"]
     shown = {
         preset: build_policy(FIELD, preset_arguments(preset, FIELD.state_keys)).embed.distances
         for preset in ("policy-mlp", "default")

@@ -12,7 +12,7 @@ from pads import PAD, columns_of
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.heads import HEADS
 from shadowbox.model.policy import build_policy, preset_arguments
-from shadowbox.model.trunks import base
+from shadowbox.model.trunks import base, registry
 from shadowbox.model.trunks.registry import TRUNKS
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
@@ -20,7 +20,7 @@ CLOSE = {"atol": 1e-5, "rtol": 0}
 
 def trunk(name: str, **changes):
     """A small one, two layers deep; the first two of its five features are facts."""
-    return base.build(
+    return registry.build_trunk(
         TrunkConfig(trunk=name, width=16, depth=2, frames=4, layers=2, **changes), 5, 2
     ).eval()
 
@@ -135,7 +135,9 @@ def test_dropout_drops_its_share_and_keeps_the_mean(share):
 
 @pytest.mark.parametrize("schema", [TOY, PAD], ids=["toy", "pad"])
 @pytest.mark.parametrize(
-    "changes", [{}, {"delay": 3, "blank": 0.3, "reals": "mixture"}], ids=["plain", "late"]
+    "changes",
+    [{}, {"delay": 3, "prev_control_dropout": 0.3, "reals": "mixture"}],
+    ids=["plain", "late"],
 )
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("name", TRUNKS)

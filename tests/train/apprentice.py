@@ -19,7 +19,7 @@ from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.learners.imitation import prepare
 from shadowbox.model import checkpoint
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 from shadowbox.train.console import Console
 from shadowbox.train.log import read_lines
 from shadowbox.train.loop import train
@@ -59,12 +59,12 @@ def make_task(store, config, **changes):
     return prepare(store, config, split=HALF, **changes)
 
 
-def config(**changes) -> Config:
+def config(**changes) -> TrainConfig:
     """Quick settings, changed."""
     changes = FAST | changes
     if "epochs" not in changes:
         changes.setdefault("steps", 30)
-    return Config.of(changes)
+    return TrainConfig.of(changes)
 
 
 def run(store, out, *, wrap=None, resume=False, parent=None, observer=None, **changes):

@@ -27,7 +27,7 @@ from apprentice import (
 
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.model import checkpoint
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 from shadowbox.train.log import read_lines
 from shadowbox.train.protocols import ParentCheckpoint
 
@@ -243,7 +243,7 @@ def test_run_json_says_what_it_was(store, tmp_path):
     assert facts["machine"]["ranks"] == 1
     assert facts["cost"]["wall_s"] > first["cost"]["wall_s"] > 0
     assert facts["status"] == "finished"
-    assert Config.of(facts["config"]) == config()
+    assert TrainConfig.of(facts["config"]) == config()
 
 
 def test_the_time_table_covers_the_loop(store, tmp_path):
@@ -310,7 +310,7 @@ def test_declared_is_delivered(store, tmp_path, lie, message):
 def test_settings_that_mean_nothing(changes, message):
     """Unknown names, other types and impossible values are refused in one line before anything happens."""
     with pytest.raises(UsageError, match=message):
-        Config.of({"steps": 3, **changes})
+        TrainConfig.of({"steps": 3, **changes})
 
 
 def test_a_run_is_not_overwritten_nor_bent(store, tmp_path):

@@ -67,9 +67,9 @@ def _store(path: Path) -> Store:
 
 def _task(store: Store, steps: int, batch: int, width: int) -> Any:
     from shadowbox.learners.imitation import prepare
-    from shadowbox.train.config import Config
+    from shadowbox.train.config import TrainConfig
 
-    config = Config(
+    config = TrainConfig(
         steps=steps, batch=batch, log_every=10, save_every=steps, ema=0.99, device="cpu"
     )
     side = int(np.ceil(EPISODES / 2))

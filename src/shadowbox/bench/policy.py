@@ -155,9 +155,9 @@ def _task(
     store: Store, preset: str, batch: int, encoding: Encoding | None, answers: tuple[str, ...]
 ) -> Any:
     from shadowbox.learners.imitation import prepare
-    from shadowbox.train.config import Config
+    from shadowbox.train.config import TrainConfig
 
-    config = Config(steps=1, batch=batch, device="cpu")
+    config = TrainConfig(steps=1, batch=batch, device="cpu")
     changes: dict[str, Any] = {"output_controls": answers} if answers else {}
     input_columns = GAME.schema.state_keys if encoding else GAME.encodings["default"]
     return config, prepare(store, config, preset=preset, input_columns=input_columns, encoding=encoding, length=LENGTH,

@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each loaded when it is called, and the one place where errors become words."""
+"""The command line: a table of commands, each loaded when it is called, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import click
 
 from shadowbox import __version__
-from shadowbox.errors import ReportedElsewhere, ShadowboxError, did_you_mean
+from shadowbox.core.system import write_any_letter
+from shadowbox.errors import ReportedElsewhere, ShadowboxError, checkout, did_you_mean
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": (
@@ -76,10 +77,10 @@ class _LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.commands_at = commands_at
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: D102
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self.commands_at)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: D102
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.commands_at:
             return None
         module, _, attribute = self.commands_at[name][0].partition(":")
@@ -87,7 +88,7 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(  # noqa: D102
+    def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self.commands_at:
@@ -104,16 +105,40 @@ class _LazyGroup(click.Group):
             )
 
 
+FIRST_STEPS = (  # a command, and the reason to call it
+    ("shadowbox match brawl --p0 based --p1 expert --out match.html", "play a match, write a page"),
+    ("shadowbox record brawl --p0 based --p1 expert --out games", "record a hundred of them"),
+    ("shadowbox train games --out runs/first --steps 300", "train a policy on the recordings"),
+    ("shadowbox match brawl --p0 policy:runs/first --p1 based", "let the policy play"),
+    ("shadowbox serve", "watch and play in a browser"),
+)
+
+
 @click.group(
-    cls=_LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_LazyGroup,
+    commands_at=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="shadowbox")
 @click.option("--debug", is_flag=True, help="Show where in the code an error came from.")
-def shadowbox(debug: bool) -> None:
+@click.pass_context
+def shadowbox(context: click.Context, debug: bool) -> None:
     """Learn to play real-time games: from recordings, inside learned worlds, and against itself."""
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr
     )
+    if context.invoked_subcommand is None:
+        print(_first_steps())
+        print(context.get_help())
+
+
+def _first_steps() -> str:
+    width = max(len(command) for command, _ in FIRST_STEPS)
+    lines = [f"  {command.ljust(width)}   {reason}" for command, reason in FIRST_STEPS]
+    if root := checkout():
+        lines.append(f"  `make demo` in {root} does all of it; docs/tour.md explains it")
+    return "\n".join(["First steps:", *lines, ""])
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -122,6 +147,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Errors are one line and an exit status: 2 for a wrong call, 1 for a failed job.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    write_any_letter()
     try:
         shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -193,7 +193,7 @@ def _as_text(result: Evaluation) -> str:
 
 def _tuned_as_text(tuned: Calibration) -> str:
     """Temperatures and thresholds, each with what it does on sessions that did not choose it."""
-    temperatures = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.usual else "far from 1: mend the model"]
+    temperatures = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.is_default else "far from 1: mend the model"]
             for name, h in tuned.temperatures.items()]  # fmt: skip
     parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], temperatures)]
     if tuned.play:

@@ -1,22 +1,29 @@
-"""`shadowbox games`: what can be played, and every field of a game."""
+"""`shadowbox games`: the games that can be played, and every field of one of them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
 from shadowbox.cli.terminal import emit, json_option, table
 from shadowbox.core.game import Game
-from shadowbox.games import GAMES, load
+from shadowbox.errors import UsageError
+from shadowbox.games import GAMES, InstalledGame, installed, load, problem
 
 
 @click.command()
 @click.argument("name", required=False)
 @json_option
 def games(name: str | None, as_json: bool) -> None:
-    """List the games; with NAME (or module:GAME for one of your own) describe its fields."""
+    """List the games, or describe the fields of the game NAME.
+
+    NAME is a built-in game, a game that an installed package brings, or MODULE:GAME, a record in a
+    module of the current folder or of an installed package.
+    """
     if name is None:
-        records = [load(name) for name in sorted(GAMES)]
-        emit({"games": [_summary(game) for game in records]}) if as_json else _list(records)
+        entries = [*map(_built_in, sorted(GAMES)), *map(_installed, installed())]
+        emit({"games": entries}) if as_json else _list(entries)
         return
     game = load(name)
     if as_json:
@@ -38,19 +45,41 @@ def games(name: str | None, as_json: bool) -> None:
     print(table(["column", "kind", "slots", "unit", "meaning"], rows, left=5))
     row_bytes = schema.row_dtype.itemsize
     print(
-        f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, facts {schema.facts_hash}"
+        f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, "
+        f"facts {schema.facts_hash}"
     )
 
 
-def _list(records: list[Game]) -> None:
-    if not records:
-        print("no game is built in yet; docs/add-a-game.md shows how to describe your own")
-        return
-    rows = [[game.name, game.title, ", ".join(game.learns_by)] for game in records]
-    print(table(["game", "what it is", "learns by"], rows, left=3))
+def _list(entries: list[dict[str, Any]]) -> None:
+    rows = [
+        [
+            entry["name"],
+            f"cannot be used: {entry['error']}" if "error" in entry else entry["title"],
+            ", ".join(entry.get("learns_by", ())),
+            entry["distribution"] or "built in",
+        ]
+        for entry in entries
+    ]
+    print(table(["game", "what it is", "learns by", "from"], rows, left=4))
 
 
-def _summary(game: Game) -> dict[str, object]:
+def _built_in(name: str) -> dict[str, Any]:
+    return {**_summary(load(name)), "distribution": None}
+
+
+def _installed(game: InstalledGame) -> dict[str, Any]:
+    """A game of another package; one that cannot be used is listed with the reason."""
+    known = {"name": game.name, "spec": game.spec, "distribution": game.distribution}
+    reason = problem(game)
+    if reason:
+        return {**known, "error": reason}
+    try:
+        return {**_summary(load(game.name)), **known}
+    except UsageError as error:
+        return {**known, "error": str(error)}
+
+
+def _summary(game: Game) -> dict[str, Any]:
     return {
         "name": game.name,
         "title": game.title,
@@ -61,6 +90,7 @@ def _summary(game: Game) -> dict[str, object]:
         "facts_hash": game.schema.facts_hash,
         "coding_hash": game.schema.coding_hash,
         "world": game.world is not None,
+        "scene": "own" if game.scene else "default",
         "reader": game.reader is not None,
         "bots": sorted(game.bots),
         "learns_by": list(game.learns_by),

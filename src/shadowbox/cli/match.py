@@ -52,7 +52,8 @@ def match(
     if store:
         from shadowbox.data.write import Writer
 
-        with Writer(store, found.schema, event_kinds=found.event_kinds) as writer:
+        kinds, made = found.event_kinds, found.made
+        with Writer(store, found.schema, event_kinds=kinds, made=made) as writer:
             facts["stored"] = f"{store}#{writer.add(played.episode)}"
     if out:
         from shadowbox.report.match import match_document

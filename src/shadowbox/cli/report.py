@@ -34,6 +34,7 @@ from shadowbox.games import load
     type=click.Path(path_type=Path),
     help="Where runs are kept.",
 )
+@click.option("--game", "named", metavar="MODULE:GAME", help="The run's game, if no name means it.")
 @click.option(
     "--match/--no-match",
     default=True,
@@ -42,7 +43,13 @@ from shadowbox.games import load
 )
 @json_option
 def report(
-    what: str, out: Path | None, cards: Path, runs: Path, match: bool, as_json: bool
+    what: str,
+    out: Path | None,
+    cards: Path,
+    runs: Path,
+    named: str | None,
+    match: bool,
+    as_json: bool,
 ) -> None:
     """Write one page about RUN: a run's folder, a card's folder of runs, or a card.
 
@@ -52,6 +59,8 @@ def report(
 
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: {out.parent} is no folder")
+    if named:
+        load(named)  # its name is known from here on
     subject = run.find_source(what, cards, runs)
     path = out or subject.folder / "report.html"
     if match:

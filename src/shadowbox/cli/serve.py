@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,9 @@ import click
 from shadowbox.cli.terminal import emit, json_option
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
-from shadowbox.games import GAMES, load
+from shadowbox.games import find, load
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -81,16 +84,17 @@ def serve(
     from shadowbox.web.site import Site
 
     game = load(named)
-    if game.world is None or game.scene is None or not game.bots:
+    if game.world is None or not game.bots:
         raise UsageError(
-            f"{game.name} has no simulator, no scene or no bots, so it cannot be played here"
+            f"--game {named}: {game.name} has no simulator or no bots, so it cannot be played here; "
+            "stored matches of it are shown beside any other game"
         )
     for path in stores:
         Store(path)  # a name that is none is refused now, not on a page
     token = server.token_for(host, token)
     site = Site(
         game=game,
-        known=_known(game),
+        known=_known(game, named),
         stores=stores,
         out=out,
         tournaments=tournaments or runs / "tournaments",
@@ -109,10 +113,16 @@ def serve(
     server.run(application(site, token=token), socket)
 
 
-def _known(played: Game) -> Callable[[str], Game | None]:
-    def find(name: str) -> Game | None:
-        if name == played.name:
-            return played
-        return load(name) if name in GAMES else None
+def _known(played: Game, named: str) -> Callable[[str], Game | None]:
+    """The games that pages may show; a game that cannot be imported counts as unknown."""
 
-    return find
+    def known(name: str) -> Game | None:
+        if name in (played.name, named):
+            return played
+        try:
+            return find(name)
+        except UsageError as error:
+            log.warning("%s", error)
+            return None
+
+    return known

@@ -128,10 +128,11 @@ def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Pat
 
     `own` is what followed on the command line, "--slp", "FILE".
     """
-    from shadowbox.games import GAMES, load
+    from shadowbox.games import find as find_game
 
     name = source.schema.name
-    writers = load(name).writers if name in GAMES else {}
+    game = find_game(name)
+    writers = game.writers if game else {}
     option, _, value = own[0].partition("=")
     files = [value, *own[1:]] if value else list(own[1:])
     if not option.startswith("--") or option[2:] not in writers:

@@ -15,9 +15,9 @@ from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, share, table
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.games import GAMES, load
+from shadowbox.games import find, load, option_for
 from shadowbox.report.training import PAGE, draw
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 from shadowbox.train.console import Console
 from shadowbox.train.log import METRICS, read_facts, read_lines
 
@@ -57,6 +57,7 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @click.option(
     "--encoding", help="Show it a named encoding of the game in place of the fields themselves."
 )
+@click.option("--game", metavar="MODULE:GAME", help="The store's game, if no name here means it.")
 @click.option("--length", type=click.IntRange(min=1), help="Decisions a segment.  [default: 64]")
 @click.option("--shares", help="Per cent for train/val/test.  [default: 80/10/10]")
 @click.option(
@@ -86,7 +87,9 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         name: options[name] or kept.get("task", {}).get(name) or usual
         for name, usual in USUAL.items()
     }
-    config = Config.of(_settings(options, kept.get("config", {})))
+    if game := _named_game(store, options["game"], kept.get("task", {}).get("game")):
+        chosen["game"] = game
+    config = TrainConfig.of(_settings(options, kept.get("config", {})))
     chosen["encoding"] = options["encoding"] or kept.get("task", {}).get("encoding")
     chosen["with"] = {**kept.get("task", {}).get("with", {}), **_pairs("--with", options["shape"])}
     imitation = {field.name for field in dataclasses.fields(ImitationConfig)}
@@ -100,7 +103,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         length=chosen["length"],
         split=parse_shares(chosen["shares"], None, 0),
         facts={"store": path, "task": chosen},
-        resume=f"shadowbox train {shlex.quote(path)} --out {shlex.quote(str(out))} --resume",
+        resume=_resume_command(path, out, chosen.get("game")),
         **{name: value for name, value in chosen["with"].items() if name not in imitation},
     )
     parent = (
@@ -142,7 +145,7 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
         name, mark, value = text.partition("=")
         if not mark:
             raise UsageError(
-                f"{option} {text}: a name and a value are needed, as in {option} clip=0.5"
+                f"{option} {text}: a name and a value are needed, as in {option} max_grad_norm=0.5"
             )
         try:
             found[name] = yaml.safe_load(value)
@@ -151,11 +154,29 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
+def _named_game(store: Store, spec: str | None, kept: str | None) -> str | None:
+    """The `--game` of a run, which makes the game's name known; one that is missing is mentioned."""
+    if spec:
+        load(spec)
+    elif kept:
+        raise UsageError(f"this run was begun with --game {kept}: give that option again")
+    elif find(store.schema.name) is None and "game" in store.manifest.made:
+        option = option_for(store.manifest.made)
+        print(f"without {option} the policy is shown every column of {store.path}", file=sys.stderr)
+    return spec
+
+
+def _resume_command(path: str, out: Path, game: str | None) -> str:
+    named = ["--game", game] if game else []
+    return shlex.join(["shadowbox", "train", path, "--out", str(out), *named, "--resume"])
+
+
 def _encoding(store: Store, name: str | None) -> Any:
     """A named encoding of the store's game."""
     if name is None:
         return None
-    known = load(store.schema.name).encodings if store.schema.name in GAMES else {}
+    game = find(store.schema.name)
+    known = game.encodings if game else {}
     made = {key: value for key, value in known.items() if not isinstance(value, tuple)}
     if name not in made:
         raise UsageError(
@@ -166,9 +187,8 @@ def _encoding(store: Store, name: str | None) -> Any:
 
 def _sees(store: Store) -> tuple[str, ...] | None:
     """What a learner of this game should see, where the game is known here and says so."""
-    if store.schema.name not in GAMES:
-        return None
-    selection: tuple[str, ...] | None = load(store.schema.name).encodings.get("default")
+    game = find(store.schema.name)
+    selection: tuple[str, ...] | None = game.encodings.get("default") if game else None
     return selection
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from shadowbox.cli.terminal import emit, json_option, progress, size
+from shadowbox.core.default_scene import scene_of
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
+from shadowbox.core.schema import require_same
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError
-from shadowbox.games import GAMES, load
+from shadowbox.games import game_of, load, option_for
 
 FILM_WIDTH = 640  # pixels
 FILM_FPS = 15.0  # at most: a GIF grows with every picture
@@ -36,7 +39,7 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
     "--game",
     "named",
     metavar="MODULE:GAME",
-    help="The game, where it is none of the built-in ones.",
+    help="The store's game, if no name here means it; without it the match is drawn by its fields.",
 )
 @click.option(
     "--theme",
@@ -100,16 +103,15 @@ def _episode(what: str) -> tuple[Store, int]:
 
 
 def _game(found: Store, named: str | None) -> Game:
-    name = found.schema.name
-    if named is None and name not in GAMES:
-        raise UsageError(
-            f"{found.path} is of the game '{name}', which is not built in: name it with --game module:GAME"
-        )
-    game = load(named or name)
-    if game.scene is None:
-        raise UsageError(
-            f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks"
-        )
+    """The game of a store; one whose code is not at hand is drawn by its fields alone."""
+    if named is not None:
+        game = load(named)
+        require_same(game.schema, found.schema, str(found.path))
+        return game
+    game, reason = game_of(found.schema, found.manifest.event_kinds)
+    if reason:
+        option = option_for(found.manifest.made)
+        print(f"{reason}: drawn by its fields; {option} names its own scene", file=sys.stderr)
     return game
 
 
@@ -160,10 +162,10 @@ def _film(found: Store, number: int, game: Game) -> Any:
     from shadowbox.core.motion import Film
     from shadowbox.core.scene import validate
 
-    assert game.scene is not None
-    scene = game.scene()
+    columns = found.schema.unpack(found.rows_of(number))
+    scene = scene_of(game, columns)
     validate(scene, found.schema)
-    return Film(scene, found.schema.unpack(found.rows_of(number)), found.events_of(number))
+    return Film(scene, columns, found.events_of(number))
 
 
 def _span(text: str, length: int) -> tuple[int, int]:

@@ -2,17 +2,14 @@
 
 `fcntl`, `resource` and `os.sysconf` exist on POSIX systems, `msvcrt` and `psapi` on Windows. Every
 other module asks here, and works where they are missing. A quantity that a system does not report
-is None, never a guess.
+is None, never a guess. Importing this module costs no time: the command line does it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import os
-import platform
-import shutil
 import signal
 import sys
 import time
@@ -44,7 +41,7 @@ IN_USE = "another program has it open: close that program and try again"
 
 log = logging.getLogger(__name__)
 
-# ---- files -----------------------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------
 
 
 def lock(handle: int) -> None:
@@ -127,10 +124,12 @@ def link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
+        import shutil
+
         shutil.copyfile(source, target)
 
 
-# ---- memory and processors -------------------------------------------------------------------------------------
+# ---- memory and processors -----------------------------------------------------------------------
 
 
 def memory() -> int | None:
@@ -167,6 +166,8 @@ def cores() -> int:
 
 def processor() -> str:
     """The processor by name, where the system says it."""
+    import platform
+
     return _first("model name", CPUINFO) or platform.processor() or platform.machine()
 
 
@@ -183,55 +184,36 @@ def _first(name: str, path: Path) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
-class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX of kernel32."""
-
-    _fields_ = (
-        ("length", ctypes.c_uint32),
-        ("load", ctypes.c_uint32),
-        ("total", ctypes.c_uint64),
-        ("others", ctypes.c_uint64 * 6),
-    )
-
-
-class _ProcessMemory(ctypes.Structure):
-    """PROCESS_MEMORY_COUNTERS of psapi."""
-
-    _fields_ = (
-        ("length", ctypes.c_uint32),
-        ("page_faults", ctypes.c_uint32),
-        ("peak", ctypes.c_size_t),
-        ("others", ctypes.c_size_t * 7),
-    )
-
-
 def _windows_memory() -> int | None:
-    found = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    kernel = _library("kernel32")
-    if kernel is None or not kernel.GlobalMemoryStatusEx(ctypes.byref(found)):
-        return None
-    return int(found.total)
+    """MEMORYSTATUSEX of kernel32: its length and the load, four bytes each, then seven numbers."""
+    return _asked(64, "kernel32", "GlobalMemoryStatusEx")
 
 
 def _windows_peak_memory() -> int | None:
-    found = _ProcessMemory(length=ctypes.sizeof(_ProcessMemory))
-    kernel, psapi = _library("kernel32"), _library("psapi")
-    if kernel is None or psapi is None:
+    """PROCESS_MEMORY_COUNTERS of psapi: its length and page faults, then eight numbers."""
+    return _asked(72, "psapi", "GetProcessMemoryInfo")
+
+
+def _asked(size: int, library: str, function: str) -> int | None:
+    """The first 64-bit number of a record that begins with its size and that Windows fills, else None."""
+    import ctypes
+    import struct
+
+    load: Any = getattr(ctypes, "WinDLL", None)
+    if load is None:
         return None
-    kernel.GetCurrentProcess.restype = ctypes.c_void_p  # else its 64 bits are cut to 32
-    own = ctypes.c_void_p(kernel.GetCurrentProcess())
-    size = ctypes.c_uint32(found.length)
-    done = psapi.GetProcessMemoryInfo(own, ctypes.byref(found), size)
-    return int(found.peak) if done else None
+    record = ctypes.create_string_buffer(size)
+    struct.pack_into("<I", record, 0, size)
+    arguments: list[Any] = [record]
+    if library == "psapi":  # of this process, and it is told the size again
+        own = load("kernel32").GetCurrentProcess
+        own.restype = ctypes.c_void_p  # else 64 bits are cut to 32
+        arguments = [ctypes.c_void_p(own()), record, ctypes.c_uint32(size)]
+    done = getattr(load(library), function)(*arguments)
+    return int(struct.unpack_from("<Q", record, 8)[0]) if done else None
 
 
-def _library(name: str) -> Any:
-    """A library of Windows, or None on another system."""
-    load = getattr(ctypes, "WinDLL", None)
-    return load(name) if load is not None else None
-
-
-# ---- processes and the terminal --------------------------------------------------------------------------------
+# ---- processes and the terminal ------------------------------------------------------------------
 
 
 def start_method(threads: int) -> str:

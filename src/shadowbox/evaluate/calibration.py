@@ -38,7 +38,7 @@ class TemperatureFit:
     after: float
 
     @property
-    def usual(self) -> bool:
+    def is_default(self) -> bool:
         """Near 1, as it should be."""
         return USUAL[0] <= self.temperature <= USUAL[1]
 

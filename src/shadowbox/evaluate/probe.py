@@ -293,6 +293,7 @@ def encodings_of(name: str) -> Mapping[str, Any]:
 
     Nothing of a game that is not one of ours.
     """
-    from shadowbox.games import GAMES, load
+    from shadowbox.games import find
 
-    return load(name).encodings if name in GAMES else {}
+    game = find(name)
+    return game.encodings if game else {}

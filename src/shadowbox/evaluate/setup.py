@@ -128,14 +128,13 @@ def held_out_episodes(subject: EvaluatedPolicy, side: str) -> list[int]:
 
 
 def _game(store: Store) -> Game:
-    from shadowbox.games import GAMES, load
+    from shadowbox.games import game_of, option_for
 
-    name = store.schema.name
-    if name not in GAMES:
-        raise UsageError(
-            f"{store.path} is of '{name}', which no game here is called; give its game: --game MODULE:NAME"
-        )
-    return load(name)
+    game, reason = game_of(store.schema, store.manifest.event_kinds)
+    if reason:
+        option = option_for(store.manifest.made)
+        raise UsageError(f"{store.path}: {reason}; name the game with {option}")
+    return game
 
 
 def world_options(store: Store) -> dict[str, Any]:

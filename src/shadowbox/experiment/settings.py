@@ -12,7 +12,7 @@ from shadowbox.cards.card import SECTIONS, Card
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
 from shadowbox.learners.registry import RunSpec, learner_spec
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 
 Games = Callable[[str], Game]  # a game's record by name
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
@@ -24,7 +24,7 @@ CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on
 class RunSettings:
     """What a card's run is configured with."""
 
-    config: Config
+    config: TrainConfig
     plan: RunSpec
     origins: Mapping[str, tuple[Any, str]]  # train.lr -> (0.001, "default")
 
@@ -51,7 +51,7 @@ def resolve_settings(
         raise UsageError(f"{problem[0]}: {problem[1]}")
     parts = split_sections(card.settings)
     plan = RunSpec(game, card.preset, parts["model"], parts["learner"])
-    config = Config.of(
+    config = TrainConfig.of(
         _training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed)
     )
     return RunSettings(config, plan, dict(_origins(card, config, plan, parts, set(changed or ()))))
@@ -102,12 +102,12 @@ def _problems_of_training(card: Card, given: Mapping[str, Any]) -> Iterator[tupl
             continue
         alone = {} if name in ("steps", "epochs") else {"steps": 1}
         try:
-            Config.of({**alone, name: value})
+            TrainConfig.of({**alone, name: value})
             good[name] = value
         except ShadowboxError as error:
             yield f"train.{name}", str(error).removeprefix("training settings: ")
     try:
-        Config.of(_training(card, good, 0))
+        TrainConfig.of(_training(card, good, 0))
     except ShadowboxError as error:
         yield "train", str(error).removeprefix("training settings: ")
 
@@ -120,7 +120,7 @@ def _training(card: Card, given: Mapping[str, Any], seed: int) -> dict[str, Any]
     }
     oom = card.on_oom
     if oom.retries is not None or oom.batch is not None:
-        batch = values.get("batch", Config(steps=1).batch)
+        batch = values.get("batch", TrainConfig(steps=1).batch)
         halvings = oom.retries
         if halvings is None:
             assert oom.batch is not None
@@ -131,13 +131,13 @@ def _training(card: Card, given: Mapping[str, Any], seed: int) -> dict[str, Any]
 
 def _origins(
     card: Card,
-    config: Config,
+    config: TrainConfig,
     plan: RunSpec,
     parts: Mapping[str, Mapping[str, Any]],
     changed: set[str],
 ) -> Iterator[tuple[str, tuple[Any, str]]]:
     chosen = learner_spec(card.learner)
-    usual = Config(steps=1).to_json()
+    usual = TrainConfig(steps=1).to_json()
     for name, value in config.to_json().items():
         said = (
             name in parts["train"]

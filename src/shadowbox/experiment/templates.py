@@ -17,7 +17,7 @@ from shadowbox.cards.rules.conditions import COMPARISONS
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import results, settings
 from shadowbox.train import runs
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 
 FOLDER = Path("cards")
 PROSE = """
@@ -197,7 +197,7 @@ def _own_settings(run: runs.Run) -> dict[str, Any]:
             if entry.get("from") in ("card", "--set")
         }
     else:
-        usual = Config(steps=1).to_json()
+        usual = TrainConfig(steps=1).to_json()
         own = {
             f"train.{name}": value
             for name, value in run.facts["config"].items()

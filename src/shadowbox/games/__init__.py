@@ -11,7 +11,8 @@ Code of a game is imported when that game is asked for, and never because stored
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -26,6 +27,7 @@ GAMES: dict[str, str] = {  # name -> module that holds a Game record called GAME
     "melee": "shadowbox.games.melee",
 }
 GROUP = "shadowbox.games"  # of entry points
+SPEC = re.compile(r"[\w.]+:\w+")
 
 _named: dict[str, Game] = {}  # loaded in this process as module:GAME; known by their names since
 
@@ -94,6 +96,13 @@ def game_of(schema: Schema, event_kinds: Sequence[str] = ()) -> tuple[Game, str]
     if game.schema.facts_hash != schema.facts_hash:
         return bare, f"the data has other fields than the game '{schema.name}' has here"
     return game, ""
+
+
+def option_for(made: Mapping[str, Any]) -> str:
+    """The option that names the game of a store, by what its manifest says of how it was made."""
+    spec = made.get("game")
+    known = isinstance(spec, str) and SPEC.fullmatch(spec)
+    return f"--game {spec}" if known else "--game MODULE:GAME"
 
 
 def problem(game: InstalledGame) -> str:

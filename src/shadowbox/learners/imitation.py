@@ -43,7 +43,7 @@ from shadowbox.model.heads import Head
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import PolicyOutput
 from shadowbox.model.vocabulary import fit_vocabulary
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 from shadowbox.train.protocols import ScoreSums, TrainTask
 
 GUESSES = ("copy_last", "never_press", "look_up")  # baselines that guess values
@@ -238,7 +238,9 @@ class ImitationLearner:
         }
         prepared = ImitationBatch(view, targets, reset, counted, style)
         return (
-            self._thinned(prepared) if learning and self.config.thin > 1 else prepared
+            self._thinned(prepared)
+            if learning and self.config.static_segment_keep < 1
+            else prepared
         ), decisions
 
     def _counted(self, view: Mapping[str, Tensor], decided: Tensor, valid: Tensor) -> Tensor:
@@ -257,8 +259,13 @@ class ImitationLearner:
     def _thinned(self, prepared: ImitationBatch) -> ImitationBatch:
         """Fewer of the segments in which nothing changes, each counting more: the same loss on average."""
         changes = (self.values.of(prepared.view) != prepared.targets).any(-1).any(-1)
-        kept = changes | (torch.rand(len(changes), device=changes.device) < 1 / self.config.thin)
-        counted = prepared.counted * torch.where(changes, 1.0, self.config.thin)[:, None, None]
+        kept = changes | (
+            torch.rand(len(changes), device=changes.device) < self.config.static_segment_keep
+        )
+        counted = (
+            prepared.counted
+            * torch.where(changes, 1.0, 1 / self.config.static_segment_keep)[:, None, None]
+        )
         view, style = (
             {key: values[kept] for key, values in side.items()}
             for side in (prepared.view, prepared.style)
@@ -320,7 +327,7 @@ class ImitationLearner:
 
 def prepare(
     store: Store,
-    config: Config,
+    config: TrainConfig,
     *,
     preset: str = "default",
     input_columns: Sequence[str] | None = None,

@@ -1,4 +1,4 @@
-"""What of the recordings imitation teaches, and how: settings that stand in cards, and whether a game has what they need."""
+"""Settings of imitation: which recorded decisions are targets, and how much each counts."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from shadowbox.model.codec import has_mirror
 
 @dataclass(frozen=True, kw_only=True)
 class ImitationConfig:
-    """What of the recordings is options, and how."""
+    """Which recorded decisions imitation learns from, and how much each counts."""
 
     seats: tuple[int, ...] = ()  # whose decisions are targets; empty: everybody's
     # every second segment with left and right exchanged, where the game has a mirror
     mirror: bool = False
     # the policy is told whose decisions they are (the players' names in the metadata)
     by_player: bool = False
-    # such as "player/stun=0": frames on which all of them hold for the own slot ...
+    # conditions such as "player/stun=0"; a frame is actionable where all hold for the own slot
     actionable_when: tuple[str, ...] = ()
-    # ... count as 1, all others so much; it changes no conditional probability
+    # weight of the other frames (actionable ones have 1); it changes no conditional probability
     non_actionable_weight: float = 0.0
-    # of the segments in which no control changes one of so many is kept, and counts so many times
-    thin: float = 1.0
+    # share of the segments without any change of a control that is kept; each then counts 1 / share
+    static_segment_keep: float = 1.0
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> ImitationConfig:
@@ -41,9 +41,15 @@ class ImitationConfig:
         return ImitationConfig(**given)
 
     def __post_init__(self) -> None:
-        if not (self.thin >= 1 and 0 <= self.non_actionable_weight <= 1):
+        if not 0 < self.static_segment_keep <= 1:
             raise UsageError(
-                f"imitation: thin is at least 1 and elsewhere 0 to 1, not {self.thin} and {self.non_actionable_weight}"
+                f"imitation: static_segment_keep is {self.static_segment_keep}, "
+                "a share above 0 and at most 1 is needed"
+            )
+        if not 0 <= self.non_actionable_weight <= 1:
+            raise UsageError(
+                f"imitation: non_actionable_weight is {self.non_actionable_weight}, "
+                "0 to 1 is needed"
             )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from shadowbox.core.default_scene import scene_of
 from shadowbox.core.game import Agent, Game, Outcome, Reward, no_events
+from shadowbox.core.scene import Scene
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError, did_you_mean
@@ -131,8 +134,11 @@ class VectorMatches:
     def picture(self, match: int) -> Array:
         """Pixels [height, width, 3] u8 of a match as it stands, with what just happened in it."""
         columns = {key: values[match] for key, values in self._view.items()}
-        assert self.game.scene is not None
-        return paint(self.game.scene(), columns, self._events[self._events["match"] == match])
+        return paint(self._scene, columns, self._events[self._events["match"] == match])
+
+    @cached_property
+    def _scene(self) -> Scene:
+        return scene_of(self.game)
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
@@ -183,10 +189,8 @@ class VectorMatches:
             raise UsageError(
                 f"unknown render_mode '{mode}': {did_you_mean(str(mode), RENDER_MODES)}"
             )
-        if self.game.scene is None:
-            raise UsageError(f"{self.game.name} has no scene, so there is nothing to render")
         paint(
-            self.game.scene(),
+            self._scene,
             {key: values[0] for key, values in self.game.schema.neutral(1).items()},
             width=60,
         )

@@ -202,8 +202,6 @@ def _roll(result: Evaluation) -> Iterator[Html]:
 
 
 def _clips(result: Evaluation) -> Iterator[Html]:
-    if result.game.scene is None:
-        return
     store = Store(result.store, result.game.schema)
     yield heading("Clips")
     if result.shown:
@@ -244,9 +242,8 @@ def _in_its_hands(store: Store, seat: SeatData, answer: SeatAnswer) -> tuple[str
 
 def _clip(game: Game, caption: str, episode: Episode) -> Html:
     rows = game.schema.pack({key: values[:CLIP] for key, values in episode.columns.items()})
-    return clip(
-        caption, greeting(game, episode.meta), rows, episode.events[episode.events["frame"] < CLIP]
-    )
+    known = greeting(game, episode.meta, episode.columns)
+    return clip(caption, known, rows, episode.events[episode.events["frame"] < CLIP])
 
 
 def _state_rows(result: Evaluation) -> list[list[Text]]:

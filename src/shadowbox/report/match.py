@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shadowbox.core.default_scene import scene_of
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game, Outcome
-from shadowbox.errors import UsageError
+from shadowbox.core.schema import Array
 from shadowbox.page.document import Html, Text, badge, code, facts, folded, heading, sentence, table
 from shadowbox.page.match_page import hello, match_page
 from shadowbox.play.match_facts import match_facts
@@ -17,7 +18,7 @@ MOST_STATES = 12  # of each named field, the most frequent first
 
 def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> str:
     """The HTML file of an episode; `source` says where it comes from, as names and values."""
-    known = greeting(game, episode.meta)
+    known = greeting(game, episode.meta, episode.columns)
     result = episode.meta.get("result")
     return match_page(
         " against ".join(known["players"]),
@@ -29,16 +30,14 @@ def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str
     )
 
 
-def greeting(game: Game, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What a viewer must know of a match before its first row."""
-    if game.scene is None:
-        raise UsageError(
-            f"the game '{game.name}' has no scene, so there is nothing to draw; core/scene.py says how one looks"
-        )
+def greeting(
+    game: Game, meta: Mapping[str, Any], columns: Mapping[str, Array] | None = None
+) -> dict[str, Any]:
+    """The facts that a viewer needs before the first row; `columns` of the match fit the picture."""
     players = meta.get("players")
     return hello(
         game.schema,
-        game.scene(),
+        scene_of(game, columns),
         players=[str(name) for name in players] if isinstance(players, list) else [],
         world=str(meta.get("world", "")),
         event_kinds=game.event_kinds,

@@ -42,8 +42,10 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
     """One match of the run's policy in its game's world; without one the reason, in words."""
     if run.facts.get("kind") != "policy":
         return None, "this run learns no policy."
-    if game is None or game.world is None or game.scene is None:
-        return None, "its game has no simulator, or no scene to draw."
+    if game is None:
+        return None, "its game is not known here; name it with --game MODULE:GAME."
+    if game.world is None:
+        return None, "its game has no simulator."
     names = [f"policy:{run.path}", *_opponents(run, game, card)]
     try:
         agents = [specs.agent(name, game) for name in names]
@@ -59,7 +61,8 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
     }
     ended = f"player {outcome.winner + 1} wins" if outcome.winner is not None else "nobody wins"
     told = f"{names[0]} against {', '.join(names[1:]) or 'nobody'} with seed {SEED}: {ended} ({outcome.reason})"
-    hello, rows = match.greeting(game, episode.meta), game.schema.pack(episode.columns)
+    hello = match.greeting(game, episode.meta, episode.columns)
+    rows = game.schema.pack(episode.columns)
     return SampleMatch(hello, rows, episode.events, episode.meta.get("result"), told, rates), ""
 
 

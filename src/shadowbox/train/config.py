@@ -17,7 +17,7 @@ SINKS = ("wandb", "tensorboard")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class TrainConfig:
     """How a run is trained.
 
     A run ends after `epochs` or `steps`, whichever is given; one of them must be.
@@ -36,7 +36,7 @@ class Config:
     weight_decay: float = 0.01  # not on norms, biases, embeddings
     beta1: float = 0.9
     beta2: float = 0.95
-    clip: float = 1.0  # largest norm of the gradient; 0: none
+    max_grad_norm: float = 1.0  # largest norm of the gradient; 0: none
     # decay a step of the averaged weights, which are then what is validated and kept; 0: none
     ema: float = 0.0
 
@@ -64,9 +64,9 @@ class Config:
             raise UsageError(f"training settings: {problem}")
 
     @staticmethod
-    def of(values: Mapping[str, Any]) -> Config:
+    def of(values: Mapping[str, Any]) -> TrainConfig:
         """From plain data; unknown names and values of another type are refused."""
-        known = get_type_hints(Config)
+        known = get_type_hints(TrainConfig)
         for name, value in values.items():
             if name not in known:
                 raise UsageError(
@@ -79,7 +79,7 @@ class Config:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
-        return Config(**given)
+        return TrainConfig(**given)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `of` reads."""
@@ -95,7 +95,7 @@ class Config:
         for name in ("epochs", "steps", "batch", "accumulate", "log_every"):
             if (value := getattr(self, name)) is not None and value < 1:
                 lines.append(f"{name} is {value}, at least 1 is needed")
-        for name in ("warmup", "weight_decay", "clip", "patience", "validate_every", "save_every", "keep_every", "threads",
+        for name in ("warmup", "weight_decay", "max_grad_norm", "patience", "validate_every", "save_every", "keep_every", "threads",
                      "skips", "rollbacks", "halvings", "final_lr"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 lines.append(f"{name} is {getattr(self, name)}, at least 0 is needed")

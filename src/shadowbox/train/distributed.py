@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shadowbox.core import system
 from shadowbox.errors import TrainingError, UsageError
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 
 
 class Ranks:
@@ -178,7 +178,7 @@ def computes_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & system.processor_flags())
 
 
-def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:
+def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
     """Mixed precision where it is asked for and worth it.
 
     `auto` means it on a GPU; on a CPU it must be asked for.
@@ -194,7 +194,7 @@ def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 
-def compiled(model: nn.Module, config: Config) -> nn.Module:
+def compiled(model: nn.Module, config: TrainConfig) -> nn.Module:
     """The model as the learner calls it."""
     called: Any = torch.compile(model) if config.compile else model
     return called  # type: ignore[no-any-return]

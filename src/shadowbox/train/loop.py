@@ -18,7 +18,7 @@ from torch import Tensor
 from shadowbox.errors import ReportedElsewhere, TrainingError, UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train import distributed, guardrails, provenance, schedule, sinks, start, validate
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 from shadowbox.train.console import Console
 from shadowbox.train.log import Log, read_facts
 from shadowbox.train.observer import (
@@ -37,7 +37,7 @@ from shadowbox.train.session import Session
 def train(
     task: TrainTask,
     run: Path,
-    config: Config,
+    config: TrainConfig,
     *,
     parent: ParentCheckpoint | None = None,
     resume: bool = False,
@@ -150,7 +150,9 @@ def _gradients(session: Session, batch: Any, total: float) -> Tensor:
 def _descend(session: Session, batch: Any) -> float | None:
     """One step of the optimizer; the gradient's norm, or None where the step was left out."""
     config = session.config
-    length = torch.nn.utils.clip_grad_norm_(session.parameters, config.clip or float("inf"))
+    length = torch.nn.utils.clip_grad_norm_(
+        session.parameters, config.max_grad_norm or float("inf")
+    )
     session.clock.add("optimizer")
     norm = length.item()  # the one number of a step that is waited for
     session.clock.add("wait")
@@ -362,7 +364,7 @@ def _not_finite(session: Session, batch: Any) -> None:
             path = guardrails.keep_batch(session.run, at, batch)
             text = f"{session.run}: step {at}: the gradient is still not finite after going back {session.finite.rollbacks} times"
             raise TrainingError(
-                f"{text}; the batch is kept in {path}, the last checkpoint is intact: try a smaller lr or clip"
+                f"{text}; the batch is kept in {path}, the last checkpoint is intact: try a smaller lr or max_grad_norm"
             )
 
 
@@ -397,7 +399,7 @@ def _halve(session: Session, examples: int, reason: str) -> None:
 def _open(
     task: TrainTask,
     run: Path,
-    config: Config,
+    config: TrainConfig,
     parent: ParentCheckpoint | None,
     resume: bool,
     console: Console | None,

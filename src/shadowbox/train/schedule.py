@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 
 
-def learning_rate(config: Config, step: int, total: int) -> float:
+def learning_rate(config: TrainConfig, step: int, total: int) -> float:
     """The learning rate of step `step` (from 0) of `total`: linear warm-up, then a cosine down to `final_lr`."""
     warmup = min(config.warmup, max(0, total - 1))
     if step < warmup:
@@ -23,7 +23,7 @@ def learning_rate(config: Config, step: int, total: int) -> float:
     return config.lr * share
 
 
-def in_words(config: Config, total: int) -> str:
+def in_words(config: TrainConfig, total: int) -> str:
     """The schedule as a sentence."""
     final = config.lr * config.final_lr
     warmup = min(config.warmup, max(0, total - 1))
@@ -31,7 +31,7 @@ def in_words(config: Config, total: int) -> str:
 
 
 def build_optimizer(
-    model: nn.Module, config: Config, device: torch.device
+    model: nn.Module, config: TrainConfig, device: torch.device
 ) -> torch.optim.Optimizer:
     """AdamW; norms, biases and embeddings do not decay."""
     still = {

@@ -15,7 +15,7 @@ from shadowbox.core.game import stable_hash
 from shadowbox.errors import CheckpointError, UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train import schedule
-from shadowbox.train.config import Config
+from shadowbox.train.config import TrainConfig
 from shadowbox.train.distributed import Ranks, compiled
 from shadowbox.train.guardrails import FiniteGuard
 from shadowbox.train.log import Log
@@ -66,7 +66,13 @@ class Session:
     """The moving parts of a run."""
 
     def __init__(
-        self, task: TrainTask, run: Path, config: Config, ranks: Ranks, log: Log, meter: CostMeter
+        self,
+        task: TrainTask,
+        run: Path,
+        config: TrainConfig,
+        ranks: Ranks,
+        log: Log,
+        meter: CostMeter,
     ) -> None:
         self.task, self.run, self.config, self.ranks, self.log = task, run, config, ranks, log
         _seed(config.seed, ranks.rank)

@@ -8,12 +8,12 @@ from typing import Any
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train import log, provenance, schedule
-from shadowbox.train.config import MAY_CHANGE, Config
+from shadowbox.train.config import MAY_CHANGE, TrainConfig
 from shadowbox.train.protocols import ParentCheckpoint
 from shadowbox.train.session import Session
 
 
-def resolve_config(run: Path, config: Config, resume: bool) -> Config:
+def resolve_config(run: Path, config: TrainConfig, resume: bool) -> TrainConfig:
     """The settings that hold: a resumed run keeps its own, and other wishes are refused with what differs."""
     if not resume:
         if checkpoint.steps(run):
@@ -21,7 +21,7 @@ def resolve_config(run: Path, config: Config, resume: bool) -> Config:
                 f"{run} has checkpoints already: --resume goes on with it, another --out begins another run"
             )
         return config
-    kept = Config.of(log.read_facts(run)["config"])
+    kept = TrainConfig.of(log.read_facts(run)["config"])
     lines = [
         f"{name}: {value!r} in the run, {getattr(config, name)!r} asked for"
         for name, value in vars(kept).items()

@@ -12,6 +12,7 @@ import anyio
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from shadowbox.core.default_scene import scene_of
 from shadowbox.errors import UsageError
 from shadowbox.page.match_page import hello
 from shadowbox.web.cursor import Cursor
@@ -85,10 +86,9 @@ class _Page:
     async def speak(self) -> None:
         """Everything there is, and then what comes, as fast as the page takes it."""
         game, live, table = self.hall.game, self.table.live, self.table
-        assert game.scene is not None
         greeting = hello(
             game.schema,
-            game.scene(),
+            scene_of(game),
             players=live.players,
             world=live.world.name,
             event_kinds=game.event_kinds,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shadowbox.core.game import Game
+from shadowbox.core.game import Game, game_of_schema
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, heading, table
@@ -82,7 +82,7 @@ def match_data(site: Site, shelf: int, number: int) -> dict[str, Any]:
     meta = store.meta_of(number)
     result = meta.get("result")
     return {
-        "hello": greeting(game, meta),
+        "hello": greeting(game, meta, store.schema.unpack(store.rows_of(number))),
         "rows": base64.b64encode(store.rows_of(number).tobytes()).decode(),
         "events": event_list(store.events_of(number)),
         "result": result if isinstance(result, dict) else None,
@@ -106,10 +106,8 @@ def _opened(site: Site, shelf: int, number: int) -> tuple[Store, Game]:
     if not 0 <= number < len(store):
         raise PageNotFound(f"{path} has no match {number}: it holds {len(store)}, numbered from 0.")
     game = site.known(store.schema.name)
-    if game is None or game.scene is None:
-        raise PageNotFound(
-            f"{path} is of the game '{store.schema.name}', which this server cannot draw."
-        )
+    if game is None or game.schema.facts_hash != store.schema.facts_hash:
+        game = game_of_schema(store.schema, store.manifest.event_kinds)  # drawn by its fields
     return store, game
 
 
