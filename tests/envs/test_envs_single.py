@@ -226,7 +226,7 @@ def test_a_picture_shows_both_fighters():
 def test_without_pillow_it_says_what_to_install(monkeypatch):
     """Asking for pictures without Pillow is refused when the environment is made, with the name of the extra."""
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(UsageError, match=r"shadowbox\[pictures\]"):
+    with pytest.raises(UsageError, match=r"pip install .*\[pictures\]"):
         make(render_mode="rgb_array")
 
 

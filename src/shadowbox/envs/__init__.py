@@ -1,6 +1,6 @@
 """Any game's world as a Gymnasium or PettingZoo environment. Importing this registers `shadowbox/Brawl-v0`.
 
-import gymnasium, shadowbox.envs
+import gymnasium, shadowbox
 env = gymnasium.make("shadowbox/Brawl-v0", opponent="aggressive", actions="combos")
 envs = gymnasium.make_vec("shadowbox/Brawl-v0", num_envs=64)
 
