@@ -27,9 +27,10 @@ OTHER = replace(BLIND, scene=lambda: {**SCENE, "shapes": [{**SCENE["shapes"][0],
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A working folder with a store of three matches of brawl, one of a game that is not built in, and that game."""
+    """A working folder with a store of brawl, one of a game that is not built in, and that game."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("shadowbox.games._named", {})  # no other test's game is known
     (tmp_path / "toygame.py").write_text(MODULE)
     brawl = load("brawl")
     for name, schema, count in (("brawl", brawl.schema, 3), ("toy", TOY, 1)):
@@ -112,11 +113,21 @@ def test_a_game_of_ones_own(here, capsys):
     assert "<match-viewer" in (here / "match-0.html").read_text()
 
 
+@pytest.mark.parametrize(("named", "noted"), [([], True), (["--game", "toygame:BLIND"], False)])
+def test_a_game_without_a_scene(here, capsys, named, noted):
+    """A game without a scene, or one that is not here at all, is drawn by its fields; the latter is noted."""
+    status, out, err = run(capsys, "toy", *named, "--png", "3", "--out", "m.html")
+    assert (status, out.split(":")[0]) == (0, "m.html")
+    assert ("no game here is called 'toy': drawn by its fields; --game MODULE:GAME" in err) == noted
+    assert '"P1 player"' in (here / "m.html").read_text()
+    with Image.open(here / "m-3.png") as picture:
+        assert picture.size == (960, 540)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["toy"], 2, "of the game 'toy', which is not built in: name it with --game"),
-        (["toy", "--game", "toygame:BLIND"], 2, "'toy' has no scene"),
+        (["brawl#0", "--game", "toygame:SEEN"], 1, "has other rows than those of 'toy'"),
         (["toy", "--game", "toygame:OTHER"], 1, "no column 'player/z'"),
         (["brawl"], 2, "brawl holds 3 matches: name one, as in brawl#0"),
         (["brawl#3"], 2, "brawl has no episode 3"),

@@ -63,6 +63,20 @@ def test_values_are_looked_up_added_and_multiplied():
     assert xs(scene(circle(x={"table": "short", "at": [99]}), **table)) == [5]
 
 
+def test_values_are_kept_between_two_others():
+    """`min` and `max` take the smallest and largest of their values, fields and flags among them."""
+    between = {"max": [1.5, {"min": [{"field": "player/x"}, 3]}]}
+    assert xs(scene(circle(each="player", x=between))) == [1.5, 2.0]
+    assert xs(scene(circle(x={"max": [0, {"field": "player/up"}]}))) == [1]
+
+
+def test_text_may_stand_beside_its_place():
+    """A text may be aligned to the left or right of x; other shapes may not."""
+    text = {"shape": "text", "x": 0, "y": 0, "text": "word", "size": 1, "align": "right"}
+    validate(scene(text), PONG)
+    assert evaluate(scene(text), ROW)[0]["align"] == "right"
+
+
 def test_a_list_is_drawn_element_by_element():
     """`for` repeats a shape for each element of a looked-up list, an empty list draws nothing."""
     tables = {"tables": {"boxes": [[[1, 2], [3, 4]], []]}}
@@ -100,6 +114,12 @@ def test_an_event_draws_where_it_befell():
         (scene(circle(on="hit")), "on='hit' is no event kind"),
         (scene(circle(x={"sum": [{"field": "no"}]})), "no column 'no'"),
         (scene(circle(x={"power": 2})), "is no value of this grammar"),
+        (scene(circle(x={"min": []})), "is no value of this grammar"),
+        (scene(circle(align="left")), "a circle has no 'align'"),
+        (
+            scene({"shape": "text", "x": 0, "y": 0, "text": "a", "size": 1, "align": "up"}),
+            "align='up'",
+        ),
         ({"bounds": [0, 0, 0, 1], "shapes": []}, "bounds must be"),
         (scene(hud=[{"field": "ball/x", "as": "number"}]), "hud: 'ball/x' is no per-player column"),
         (scene(hud=[{"field": "player/x", "as": "pie"}]), "as='pie', known: pips, number"),

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from shadowbox.core.default_scene import scene_of
 from shadowbox.core.encoding import Encoding
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.game import EVENT, Game
@@ -114,8 +115,7 @@ def test_the_record_is_whole(game):
         assert game.reader_endings
         for options in game.reader_filters.values():
             assert options.keys() <= game.reader_options.keys()
-    if game.scene:
-        validate(game.scene(), game.schema)
+    validate(scene_of(game), game.schema)
 
 
 def test_views_are_their_own_inverse(game):

@@ -60,6 +60,8 @@ EVERYTHING = {
         {"shape": "circle", "on": "bump", "x": {"event": "what"}, "y": {"slot": True}, "r": 1, "tag": "hitbox"},
         {"shape": "rect", "each": "thing", "x": {"field": "player/x"}, "y": {"field": "stage/id"}, "w": 1, "h": 1,
          "fill": "#123456"},
+        {"shape": "text", "each": "player", "x": {"max": [-1, {"min": [{"field": "player/x"}, {"field": "player/on"}]}]},
+         "y": 3, "text": {"field": "player/y"}, "size": 0.5, "align": "left"},
     ],
 }  # fmt: skip
 

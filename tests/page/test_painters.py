@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from conftest import random_columns, schemas
 from hypothesis import HealthCheck, given, settings
 from matches import BRAWL, EVERYTHING, ZOO, assert_same_shapes, random_match
 
+from shadowbox.core.default_scene import default_scene, scene_of
+from shadowbox.core.game import no_events
 from shadowbox.core.motion import Film
 from shadowbox.core.scene import evaluate, validate
 from shadowbox.page import paint
@@ -21,6 +24,7 @@ from shadowbox.page.match_page import MODULES, _column, bundle, event_list, hell
 SCENES = {
     "brawl": (BRAWL.schema, BRAWL.scene(), len(BRAWL.event_kinds)),
     "everything": (ZOO, EVERYTHING, 2),
+    "default": (BRAWL.schema, scene_of(replace(BRAWL, scene=None)), len(BRAWL.event_kinds)),
 }
 
 OPEN = """([hello, text, events]) => {
@@ -90,6 +94,18 @@ def test_the_camera_holds_every_body(film):
         for body in film._bodies(frame):
             assert left <= np.clip(body["x"], bounds[0], bounds[2]) <= right
             assert top <= np.clip(body["y"], bounds[1], bounds[3]) <= bottom
+
+
+@given(schema=schemas())
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+def test_the_default_scene_of_any_schema(modules, schema):
+    """A game without a scene looks the same in the browser and in Python, whatever its fields are."""
+    columns = schema.unpack(schema.pack(random_columns(schema, 3, seed=4)))
+    scene = default_scene(schema, ("hit",))
+    greeting = hello(schema, scene, players=[], event_kinds=("hit",))
+    modules.evaluate(OPEN, [greeting, packed(schema, columns), []])
+    film = Film(scene, columns, no_events())
+    assert_same_shapes(modules.evaluate("film.shapes(2)"), film.shapes(2))
 
 
 @given(schema=schemas())

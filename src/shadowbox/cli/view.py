@@ -58,7 +58,10 @@ def view(
     theme: str,
     as_json: bool,
 ) -> None:
-    """Make a page of a stored match, or with --png and --gif pictures of it (and the page only where --out names it)."""
+    """Make a page of a stored match, or pictures of it with --png and --gif.
+
+    With --png or --gif the page is written only if --out names it.
+    """
     found, number = _episode(what)
     game = _game(found, named)
     if out is not None and not out.parent.is_dir():

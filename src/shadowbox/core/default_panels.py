@@ -18,7 +18,7 @@ Shape = dict[str, Any]
 Span = tuple[float, float]
 
 LOWEST, HIGHEST = 0.5, 0.8  # height of a line
-COLUMN, BROADEST, APART = 5.0, 9.0, 0.6  # width of a column of lines, and between two
+COLUMN, BROADEST, APART = 5.0, 9.0, 1.0  # width of a column of lines, and between two
 LABEL, DIGITS = 0.42, 0.22  # shares of a line: its name, and the number behind its gauge
 MOST_SLOTS = 16  # side by side in a line
 WIDEST = 1e6  # a wider range than this is a number without a gauge
