@@ -84,7 +84,7 @@ def _summary(path: Path) -> str:
 
 
 def _safe(sentence: str) -> str:
-    """The sentence as Markdown: `<` outside code is no tag, `|` divides no cell."""
+    """Escape `<` outside code, which would begin a tag, and `|`, which would divide a cell."""
     parts = sentence.replace("|", "\\|").split("`")
     return "`".join(part if at % 2 else part.replace("<", "&lt;") for at, part in enumerate(parts))
 

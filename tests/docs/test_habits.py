@@ -158,7 +158,7 @@ def test_editors_agree_with_the_formatter():
 
 
 def test_the_package_describes_itself():
-    """The metadata names the licence, the readme, keywords and the Python that is required."""
+    """The metadata names the license, the readme, keywords and the Python that is required."""
     project = PROJECT["project"]
     assert project["readme"] == "README.md"
     assert (ROOT / project["readme"]).exists()
