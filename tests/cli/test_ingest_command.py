@@ -61,7 +61,7 @@ def test_ingest_in_words(run, replays_made, tmp_path):
     status, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "store")
     assert status == 0
     assert "this is no Slippi replay" in out
-    assert "3 of 4 recordings came in: 3 episodes, 600 frames" in out
+    assert "3 of 4 recordings accepted: 3 episodes, 600 frames" in out
 
 
 def test_filters_and_options(run, replays_made, tmp_path):
@@ -108,7 +108,7 @@ def test_filters_and_options(run, replays_made, tmp_path):
         (["--set", "humans=true"], "did you mean 'human'?"),
         (["--set", "human=maybe"], "true or false"),
         (["--set", "min_frames=many"], "a number is needed"),
-        (["--set", "human"], "an option and its value"),
+        (["--set", "human"], "expected OPTION=VALUE"),
         (["--set", "end=never"], "decided"),
         (["/nowhere"], "does not exist"),
     ],
@@ -148,7 +148,7 @@ def test_an_episode_goes_out_as_a_replay(run, replays_made, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["#1"], "where to?"),
+        (["#1"], "give --out FILE"),
         (["#1", "--mp4", "x"], "--slp"),
         (["", "--slp", "x.slp"], "name it"),
         (["#1", "--slp"], "takes one FILE"),

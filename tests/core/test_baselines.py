@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shadowbox.core.baselines import LookupTable, constant_velocity, hold, never_press
+from shadowbox.core.baselines import LookupTable, constant_velocity, copy_last, never_press
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 
 MACHINE = Schema(
@@ -23,7 +23,7 @@ def column(*values: float, dtype: object = np.float32) -> np.ndarray:
 
 def test_hold_is_copy_last() -> None:
     """The prediction at t is the value at t."""
-    np.testing.assert_array_equal(hold(column(1, 4, 9)), column(1, 4, 9))
+    np.testing.assert_array_equal(copy_last(column(1, 4, 9)), column(1, 4, 9))
 
 
 def test_constant_velocity_goes_on_with_the_last_change() -> None:
@@ -74,7 +74,7 @@ def test_the_table_knows_a_deterministic_machine() -> None:
     )
     np.testing.assert_array_equal(table.predict(given, "m/phase"), following(phase))
     np.testing.assert_array_equal(table.predict(given, "m/lit"), following(lit))
-    assert (hold(phase[:-1]) == following(phase)).mean() < 0.5
+    assert (copy_last(phase[:-1]) == following(phase)).mean() < 0.5
     assert table.predict(given, "m/lit").dtype == bool
 
 

@@ -12,7 +12,7 @@ from pads import PAD, columns_of
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.heads import HEADS
 from shadowbox.model.policy import build_policy, preset_arguments
-from shadowbox.model.trunks import base, registry
+from shadowbox.model.trunks import base, gru, registry
 from shadowbox.model.trunks.registry import TRUNKS
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
@@ -108,7 +108,7 @@ def test_the_recurrent_gradient_is_the_one_of_the_definition():
         return torch.stack(out)
 
     def ours(gates, h, weight, bias):
-        return base._Gru.apply(gates, h, keep, weight, bias)
+        return gru._Gru.apply(gates, h, keep, weight, bias)
 
     found = []
     for made in (plain, ours):

@@ -54,9 +54,9 @@ def test_the_page_has_every_column_and_baseline(tmp_path: Path) -> None:
         assert key in text
     for control in ("pad/left[0]", "pad/left[1]", "pad/a[1]"):
         assert control in text
-    for name in ("hold", "constant velocity", "never press", "look up"):
+    for name in ("copy_last", "constant velocity", "never press", "look up"):
         assert name in text
-    score = found["baselines"]["columns"]["player/x"]["hold"]
+    score = found["baselines"]["columns"]["player/x"]["copy_last"]
     assert f"{score['value']:.4g}" in text
     assert f"{score['low']:.4g} .. {score['high']:.4g}" in text
     assert found["fingerprint"] in text

@@ -1,4 +1,4 @@
-"""`shadowbox audit`: what is in a store, in numbers, as a table or as a page."""
+"""`shadowbox audit`: the content of a store in numbers, as tables or as a page."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ from shadowbox.errors import ShadowboxError, StoreError
 
 @click.command()
 @click.argument("path", metavar="STORE")
-@click.option("--verify", is_flag=True, help="Hash every file again, and name what is damaged.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
+@click.option("--verify", is_flag=True, help="Re-hash every file and report damage.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    help="Also write a self-contained HTML page to this path.",
+)
 @click.option(
     "--brief",
     is_flag=True,
-    help="Print presses, events and the summary; columns and baselines stay on the page.",
+    help="Print only presses, events and the summary; columns and baselines go to the page.",
 )
 @click.option(
-    "--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test."
+    "--shares", default="80/10/10", show_default=True, help="Percentages for train/val/test."
 )
-@click.option("--by", "key", help="Metadata value by which sides are chosen, such as a player.")
+@click.option(
+    "--by", "key", help="Metadata key that keeps episodes together in one split, such as a player."
+)
 @json_option
 def audit(
     path: str,
@@ -39,7 +45,7 @@ def audit(
     key: str | None,
     as_json: bool,
 ) -> None:
-    """What is in STORE: sizes, fields, presses, free baselines, duplicates and damage."""
+    """Report the content of STORE: sizes, fields, presses, baselines, duplicates and damage."""
     if verify:
         _refuse_damage(path)
     found = Store(path)

@@ -1,4 +1,4 @@
-"""`shadowbox bench`: hot paths, measured beside what one would otherwise use."""
+"""`shadowbox bench`: benchmarks of the hot paths beside plain NumPy, PyTorch and other readers."""
 
 from __future__ import annotations
 
@@ -14,21 +14,33 @@ from shadowbox.errors import UsageError
 
 @click.group()
 def bench() -> None:
-    """Measure a hot path on one thread; rates are per CPU-second of one process."""
+    """Benchmark a hot path on one thread. Rates are per CPU-second of one process."""
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         # read when the numeric libraries load, so before the benches import them
         os.environ.setdefault(name, "1")
 
 
 @bench.command()
-@click.option("--frames", default=5_000_000, show_default=True, type=click.IntRange(min=10_000))
 @click.option(
-    "--length", default=10, show_default=True, type=click.IntRange(min=1), help="Rows a window (K)."
+    "--frames",
+    default=5_000_000,
+    show_default=True,
+    type=click.IntRange(min=10_000),
+    help="Frames to generate.",
 )
-@click.option("--batch", default=4096, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--length", default=10, show_default=True, type=click.IntRange(min=1), help="Rows in a window."
+)
+@click.option(
+    "--batch",
+    default=4096,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Windows in a batch.",
+)
 @json_option
 def store(frames: int, length: int, batch: int, as_json: bool) -> None:
-    """Writing, opening, drawing windows and decoding a store of generated frames."""
+    """Benchmark writing, opening, sampling and decoding a store of generated frames."""
     from shadowbox.bench.store import bench_store
 
     with progress("writing") as update:
@@ -42,28 +54,34 @@ def store(frames: int, length: int, batch: int, as_json: bool) -> None:
     default=1.0,
     show_default=True,
     type=click.FloatRange(0.01, 60),
-    help="CPU time of each run.",
+    help="CPU seconds of each measurement.",
 )
 @json_option
 def sim(seconds: float, as_json: bool) -> None:
-    """Steps of the built-in simulator: random keys, resets included; and its first call, cold and cached."""
+    """Benchmark the simulator: steps with random keys, and the first call, cold and cached."""
     from shadowbox.bench.sim import bench_sim
 
     _print("sim", bench_sim(budget_s=seconds), as_json)
 
 
 @bench.command()
-@click.option("--steps", default=300, show_default=True, type=click.IntRange(min=10))
+@click.option(
+    "--steps",
+    default=300,
+    show_default=True,
+    type=click.IntRange(min=10),
+    help="Training steps to measure.",
+)
 @click.option(
     "--batch",
     default=4,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Segments of 16 decisions a step.",
+    help="Segments of 16 decisions in a batch.",
 )
 @json_option
 def loop(steps: int, batch: int, as_json: bool) -> None:
-    """The training loop: what it costs beside loss, backward and optimizer, and how long resuming takes."""
+    """Benchmark the training loop: its overhead over loss, backward and optimizer, and resuming."""
     from shadowbox.bench.loop import bench_loop
 
     _print("loop", bench_loop(steps, batch), as_json)
@@ -75,12 +93,14 @@ def loop(steps: int, batch: int, as_json: bool) -> None:
     default=6,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Steps of each kind a round.",
+    help="Steps of each kind in a round.",
 )
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--rounds", default=5, show_default=True, type=click.IntRange(min=1), help="Alternating rounds."
+)
 @json_option
 def policy(steps: int, rounds: int, as_json: bool) -> None:
-    """Policies: targets learned a CPU-second beside a plain PyTorch loop, and milliseconds of a decision."""
+    """Benchmark policies: training targets per CPU-second beside plain PyTorch, and decision latency."""
     from shadowbox.bench.policy import bench_policy
 
     _print("policy", bench_policy(steps, rounds), as_json)
@@ -91,27 +111,27 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 @click.option(
     "--scale",
     is_flag=True,
-    help="Instead: a generated store of 19,442,187 frames (3.8 GB in --folder); minutes.",
+    help="Benchmark a generated store of 19,442,187 frames instead (3.8 GB in --folder; minutes).",
 )
 @click.option(
     "--frames",
     default=None,
     type=click.IntRange(min=100_000),
-    help="With --scale: another number of frames.",
+    help="Frames to generate with --scale.",
 )
 @click.option(
     "--folder",
     default=None,
     type=click.Path(path_type=Path, exists=True),
-    help="With --scale: where to write.",
+    help="Folder to write to with --scale.",
 )
 @json_option
 def ingest(
     paths: tuple[Path, ...], scale: bool, frames: int | None, folder: Path | None, as_json: bool
 ) -> None:
-    """Replays (.slp files, folders) into a committed store, beside other readers of the same files."""
+    """Benchmark reading replays (.slp files or folders) into a store, beside other readers."""
     if scale == bool(paths):
-        raise UsageError("give replays to read, or --scale for a generated store")
+        raise UsageError("give PATHS of replays, or --scale for a generated store")
     if scale:
         from shadowbox.bench.scale import FRAMES, bench_scale
 

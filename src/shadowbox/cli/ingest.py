@@ -1,4 +1,4 @@
-"""`shadowbox ingest`: recordings made elsewhere, into a store."""
+"""`shadowbox ingest`: read recordings made elsewhere, such as replays, into a store."""
 
 from __future__ import annotations
 
@@ -25,31 +25,34 @@ MOST_REASONS = 12  # in the table; --json has every file
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="The store; episodes are appended to it.",
+    help="Store to append the episodes to; created if missing.",
 )
 @click.option(
     "--workers",
     default=1,
     show_default=True,
     type=click.IntRange(1, 256),
-    help="Processes that read.",
+    help="Number of reader processes.",
 )
 @click.option(
-    "--filter", "named", metavar="NAME", help="A named set of the game's options, such as train."
+    "--filter",
+    "named",
+    metavar="NAME",
+    help="Named set of the game's reader options, such as train.",
 )
 @click.option(
     "--set",
     "given",
     metavar="OPTION=VALUE",
     multiple=True,
-    help="One of the game's options, such as human=true.",
+    help="Reader option of the game, such as human=true (repeatable).",
 )
 @click.option(
     "--keep-names",
     is_flag=True,
-    help="Keep the players' names and codes; without it they become pseudonyms.",
+    help="Keep players' names and codes instead of replacing them by pseudonyms.",
 )
-@click.option("--resume", is_flag=True, help="Pass over files that the store has already.")
+@click.option("--resume", is_flag=True, help="Skip files that are already in the store.")
 @json_option
 def ingest(
     game: str,
@@ -62,9 +65,10 @@ def ingest(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Read recordings of GAME (files, folders, zip and tar archives) and store them as episodes, each content once.
+    """Read recordings of GAME (files, folders, zip and tar archives) and store them as episodes.
 
-    A recording that cannot be read or is not wanted is no failure: it is listed with its reason.
+    Identical recordings are stored once. Recordings that cannot be read or do not pass the filter
+    are listed with the reason; they do not make the command fail.
     """
     from shadowbox.data.ingest import ingest as take_in
 
@@ -84,7 +88,7 @@ def ingest(
 
 
 def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str, Any]:
-    """The named set, changed by what was given one by one."""
+    """Reader options: the named set, updated with single `--set` options."""
     if named is not None and named not in game.reader_filters:
         raise UsageError(
             f"{game.name} has no filter '{named}': {did_you_mean(named, game.reader_filters)}"
@@ -93,7 +97,7 @@ def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str,
     for text in given:
         name, mark, value = text.partition("=")
         if not mark:
-            raise UsageError(f"--set {text}: an option and its value, as in {text}=...")
+            raise UsageError(f"--set {text}: expected OPTION=VALUE, as in --set human=true")
         _must_be(game, name)
         options[name] = _typed(name, value, game.reader_options[name])
     return options
@@ -102,21 +106,21 @@ def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str,
 def _must_be(game: Game, name: str) -> None:
     if name not in game.reader_options:
         raise UsageError(
-            f"the recordings of {game.name} have no option '{name}': {did_you_mean(name, game.reader_options)}"
+            f"the reader of {game.name} has no option '{name}': {did_you_mean(name, game.reader_options)}"
         )
 
 
 def _typed(name: str, value: str, default: Any) -> Any:
-    """A value of the type that the option's default has."""
+    """The value converted to the type of the option's default."""
     if isinstance(default, bool):
         if value not in ("true", "false"):
-            raise UsageError(f"--set {name}={value}: true or false is needed")
+            raise UsageError(f"--set {name}={value}: expected true or false")
         return value == "true"
     try:
         return type(default)(value)
     except ValueError:
         raise UsageError(
-            f"--set {name}={value}: a number is needed, as in {name}={default}"
+            f"--set {name}={value}: expected a number, as in {name}={default}"
         ) from None
 
 
@@ -131,15 +135,15 @@ def _say(facts: dict[str, Any]) -> None:
                     str(sum(rejected.values()) - sum(int(row[1]) for row in rows)),
                 ]
             )
-        print(table(["rejected because", "files"], rows))
+        print(table(["reason for rejection", "files"], rows))
         print()
     rate = facts["frames_per_cpu_s"]
-    resumed = f", {facts['resumed']:,} were there" if facts["resumed"] else ""
+    resumed = f", {facts['resumed']:,} already stored" if facts["resumed"] else ""
     for name, count in facts["left_out"].items():
         if count:
             print(f"{name.replace('_', ' ')}: {count:,}")
     print(
-        f"{facts['store']}: {facts['accepted']:,} of {facts['files']:,} recordings came in{resumed}: "
+        f"{facts['store']}: {facts['accepted']:,} of {facts['files']:,} recordings accepted{resumed}: "
         f"{facts['episodes']:,} episodes, {facts['frames']:,} frames, {number(facts['bytes_per_frame'])} bytes a frame, "
         f"{number(rate and int(rate))} frames per CPU-second"
     )

@@ -1,4 +1,4 @@
-"""`shadowbox store`: look into stores, and make stores out of stores."""
+"""`shadowbox store`: inspect, merge, split, shrink and export stores."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shadowbox.errors import ShadowboxError, UsageError
 
 @click.group()
 def store() -> None:
-    """Look into, merge, split, cut and export stores.
+    """Inspect, merge, split, shrink and export stores.
 
-    STORE is a folder, STORE#12 one episode in it.
+    STORE is a folder; STORE#12 is one episode in it.
     """
 
 
@@ -26,7 +26,7 @@ def store() -> None:
 @click.argument("where", metavar="STORE[#EPISODE]")
 @json_option
 def info(where: str, as_json: bool) -> None:
-    """What a store says of itself, or the metadata of one episode. The content: `audit`."""
+    """Show the manifest of a store or the metadata of one episode (`audit` reports the content)."""
     path, episode = parse_episode_spec(where)
     found = Store(path)
     facts = _about_store(found) if episode is None else _about_episode(found, episode)
@@ -41,11 +41,13 @@ def info(where: str, as_json: bool) -> None:
 
 @store.command()
 @click.argument("sources", metavar="STORE...", nargs=-1, required=True)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The new store.")
-@click.option("--unique", is_flag=True, help="Leave out episodes whose content came before.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Path of the new store."
+)
+@click.option("--unique", is_flag=True, help="Skip episodes whose content was already copied.")
 @json_option
 def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> None:
-    """Put the episodes of several stores into a new one."""
+    """Copy the episodes of several stores into a new store."""
     stores = [Store(source) for source in sources]
     with progress("merging") as update:
         counts = edit.merge(stores, out, unique=unique, progress=update)
@@ -62,16 +64,18 @@ def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> N
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder for the stores train, val and test.",
+    help="Folder to write the stores train, val and test to.",
 )
 @click.option(
-    "--shares", default="80/10/10", show_default=True, help="Per cent for train/val/test."
+    "--shares", default="80/10/10", show_default=True, help="Percentages for train/val/test."
 )
-@click.option("--by", "key", help="Metadata value whose episodes stay together, such as a player.")
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--by", "key", help="Metadata key that keeps episodes together in one split, such as a player."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the split.")
 @json_option
 def split(source: str, out: Path, shares: str, key: str | None, seed: int, as_json: bool) -> None:
-    """Write one store a side, chosen by a hash of each episode: adding data later moves nothing."""
+    """Write a store for each split. Episodes are assigned by hash, so later data moves none of them."""
     counts = edit.split(Store(source), out, parse_shares(shares, key, seed))
     _say(
         as_json,
@@ -84,30 +88,28 @@ def split(source: str, out: Path, shares: str, key: str | None, seed: int, as_js
 @click.argument("episodes", metavar="STORE#EPISODE...", nargs=-1, required=True)
 @json_option
 def drop(episodes: tuple[str, ...], as_json: bool) -> None:
-    """Remove episodes for good; the ones behind them get new numbers."""
+    """Delete episodes. The episodes after them are renumbered."""
     places = [parse_episode_spec(where) for where in episodes]
     if len({path for path, _ in places}) > 1 or any(number is None for _, number in places):
-        raise UsageError("name episodes of one store, each as STORE#12")
+        raise UsageError("all episodes must be in one store, each given as STORE#NUMBER")
     source = Store(places[0][0])
     kept = edit.drop(source, [number for _, number in places if number is not None])
     _say(
         as_json,
         {"store": str(source.path), "episodes": kept},
-        f"{source.path}: {kept} episodes stay",
+        f"{source.path}: {kept} episodes left",
     )
 
 
 @store.command(context_settings={"ignore_unknown_options": True})
 @click.argument("where", metavar="STORE[#EPISODE]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="A name that ends with .npz or .parquet."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Output file, .npz or .parquet.")
 @click.argument("own", metavar="[--FORMAT FILE]", nargs=-1, type=click.UNPROCESSED)
 @json_option
 def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) -> None:
-    """Write one episode, or all of them, as one file that other programs open.
+    """Export one episode, or all of them, as one file for other programs.
 
-    --FORMAT FILE writes one episode in a format of its game's own, such as --slp FILE for melee.
+    --FORMAT FILE writes one episode in a format of its game, such as --slp FILE for melee.
     """
     path, episode = parse_episode_spec(where)
     source = Store(path)
@@ -115,7 +117,9 @@ def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) ->
     if own:
         out = _own_format(source, list(chosen), own, out)
     elif out is None:
-        raise UsageError("where to? --out FILE, or --FORMAT FILE in a format of the game's own")
+        raise UsageError(
+            "give --out FILE.npz, --out FILE.parquet, or --FORMAT FILE in a format of the game"
+        )
     else:
         edit.export(source, chosen, out)
     written = out.stat().st_size
@@ -124,10 +128,7 @@ def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) ->
 
 
 def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Path | None) -> Path:
-    """Let the game write one episode.
-
-    `own` is what followed on the command line, "--slp", "FILE".
-    """
+    """Export one episode in a format of its game; `own` is `("--slp", "FILE")`."""
     from shadowbox.games import find as find_game
 
     name = source.schema.name
@@ -137,11 +138,13 @@ def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Pat
     files = [value, *own[1:]] if value else list(own[1:])
     if not option.startswith("--") or option[2:] not in writers:
         known = ", ".join(f"--{name}" for name in sorted(writers)) or "none"
-        raise UsageError(f"'{own[0]}': --out FILE, or a format of {name}'s own: {known}")
+        raise UsageError(
+            f"unknown option '{own[0]}': give --out FILE, or a format of {name} ({known})"
+        )
     if len(files) != 1 or out is not None:
-        raise UsageError(f"{option} takes one FILE, and stands in place of --out")
+        raise UsageError(f"{option} takes one FILE and cannot be combined with --out")
     if len(chosen) != 1:
-        raise UsageError(f"{option} writes one episode: name it, as in {source.path}#0")
+        raise UsageError(f"{option} exports one episode: give its number, as in {source.path}#0")
     try:
         writers[option[2:]](source.episode(chosen[0]), Path(files[0]))
     except OSError as error:
@@ -150,12 +153,12 @@ def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Pat
 
 
 def parse_shares(text: str, key: str | None, seed: int) -> Split:
-    """`80/10/10` -> a Split."""
+    """Parse `80/10/10` into a Split."""
     try:
         train, val, test = (float(part) / 100 for part in text.split("/"))
     except ValueError:
         raise UsageError(
-            f"shares '{text}': three numbers that add up to 100, as in 80/10/10"
+            f"--shares '{text}': expected three numbers that add up to 100, as in 80/10/10"
         ) from None
     return Split(train, val, test, key, seed)
 

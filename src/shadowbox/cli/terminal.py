@@ -1,4 +1,4 @@
-"""What commands print: one JSON object for machines, aligned tables for people, progress on standard error."""
+"""Output of commands: one JSON object, aligned tables, and progress bars on standard error."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ import click
 from shadowbox.core.files import write_whole
 from shadowbox.errors import ShadowboxError
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
+)
 
 
 def emit(data: Any) -> None:
-    """The one object of `--json`, on standard output."""
+    """Print the JSON object of `--json` to standard output."""
     print(json.dumps(data, allow_nan=False))
 
 
 def write_page(path: Path, page: str) -> None:
-    """A page where the user wants it, whole or not at all."""
+    """Write a page to `path`, whole or not at all, creating its folder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, page.encode())
@@ -33,7 +35,7 @@ def write_page(path: Path, page: str) -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Aligned columns without boxes: the first `left` are names, the others numbers and stand right."""
+    """Aligned columns without boxes: the first `left` are left-aligned names, the others numbers."""
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
 
     def line(row: Sequence[str]) -> str:
@@ -47,19 +49,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) 
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number for a table; a dash where there is none."""
+    """A number for a table, or a dash for None."""
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
 
 
 def share(value: float | None) -> str:
-    """A share as per cent."""
+    """A share as a percentage."""
     return "-" if value is None else f"{100 * value:.1f}%"
 
 
 def size(count: float) -> str:
-    """Bytes for people."""
+    """A number of bytes with its unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -69,9 +71,9 @@ def size(count: float) -> str:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error for what takes longer than two seconds; plain lines where that is no terminal.
+    """Show a progress bar on standard error for work that takes longer than two seconds.
 
-    Yields a function of (done, total).
+    Yields a function of (done, total). Without a terminal, prints a line every ten seconds.
     """
     bar: Any = None
     task: Any = None
