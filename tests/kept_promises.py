@@ -66,10 +66,10 @@ def write_run(folder: Path, *, onset_f1: float = 0.2, **facts: object) -> Path:
     """A run's folder: four lines of training, two of validation, a rule that fired."""
     folder.mkdir(parents=True)
     floors = {
-        "loss/hold": 1.5,
-        "onset_f1/hold": 0.1,
-        "onset_f1/hold.low": 0.05,
-        "onset_f1/hold.high": 0.15,
+        "loss/copy_last": 1.5,
+        "onset_f1/copy_last": 0.1,
+        "onset_f1/copy_last.low": 0.05,
+        "onset_f1/copy_last.high": 0.15,
     }
     lines: list[dict[str, object]] = []
     for step in (10, 20, 30, 40):
@@ -98,7 +98,7 @@ def write_run(folder: Path, *, onset_f1: float = 0.2, **facts: object) -> Path:
         "status": "finished", "step": 40, "total": 40, "game": "brawl", "kind": "policy", "card": "toy", "targets": TARGETS,
         "kill": KILL, "data": {"store": "data/none"}, "stamps": [], "cost": {"wall_s": 40.0, "cpu_s": 30.0},
         "estimate": {"per_run_s": 32.0}, "settings": {"train.lr": {"value": 0.001, "from": "default"}},
-        "best": {"step": 40, "score": "loss", "value": 1.0, "baselines": {"hold": 1.5}}, "config": {"lr": 0.001},
+        "best": {"step": 40, "score": "loss", "value": 1.0, "baselines": {"copy_last": 1.5}}, "config": {"lr": 0.001},
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(known | facts))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

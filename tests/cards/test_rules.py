@@ -33,7 +33,7 @@ def fired(rule, values, *, metric="val/loss", every=10, total=None, per_epoch=20
             "nonfinite(train/loss) or no_increase(val/f1)",
         ),
         ("(val/a > 1 or val/b > 2) and val/c < -3", "(val/a > 1 or val/b > 2) and val/c < -3"),
-        ("val/x/pad/a > val/x/hold", "val/x/pad/a > val/x/hold"),
+        ("val/x/pad/a > val/x/copy_last", "val/x/pad/a > val/x/copy_last"),
     ],
 )
 def test_reads(rule, again):

@@ -107,7 +107,7 @@ def test_filters_and_options(run, replays_made, tmp_path):
         (["--filter", "trian"], "did you mean 'train'?"),
         (["--set", "humans=true"], "did you mean 'human'?"),
         (["--set", "human=maybe"], "true or false"),
-        (["--set", "min_frames=many"], "a number is needed"),
+        (["--set", "min_frames=many"], "expected a number"),
         (["--set", "human"], "expected OPTION=VALUE"),
         (["--set", "end=never"], "decided"),
         (["/nowhere"], "does not exist"),
@@ -150,7 +150,7 @@ def test_an_episode_goes_out_as_a_replay(run, replays_made, tmp_path):
     [
         (["#1"], "give --out FILE"),
         (["#1", "--mp4", "x"], "--slp"),
-        (["", "--slp", "x.slp"], "name it"),
+        (["", "--slp", "x.slp"], "give its number"),
         (["#1", "--slp"], "takes one FILE"),
         (["#1", "--slp", "/nowhere/x.slp"], "could not be written"),
     ],

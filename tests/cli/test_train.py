@@ -32,7 +32,7 @@ def test_train_prints_one_object(capsys, path, tmp_path):
     assert status == 0
     facts = json.loads(out)
     assert (facts["step"], facts["ended"]) == (12, "finished")
-    assert {"loss", "loss/hold", "onset_f1", "onset_f1/look_up", "onset_f1.low"} <= facts[
+    assert {"loss", "loss/copy_last", "onset_f1", "onset_f1/look_up", "onset_f1.low"} <= facts[
         "scores"
     ].keys()
     assert "parameters; warm-up of" in err

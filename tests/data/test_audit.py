@@ -275,13 +275,13 @@ def test_holding_is_perfect_where_nothing_changes(tmp_path: Path) -> None:
         *(episode(9, g__x=[7] * 9, g__mode=[2] * 9, g__lit=[1] * 9) for _ in range(2)),
     )
     assert (
-        score(store, "g/x", "hold")
+        score(store, "g/x", "copy_last")
         == score(store, "g/x", "constant_velocity")
         == score(store, "g/x", "look_up")
         == 0
     )
     for key in ("g/mode", "g/lit"):
-        assert score(store, key, "hold") == score(store, key, "look_up") == 1
+        assert score(store, key, "copy_last") == score(store, key, "look_up") == 1
 
 
 def test_constant_velocity_is_exact_on_a_ramp(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_constant_velocity_is_exact_on_a_ramp(tmp_path: Path) -> None:
         episode(11, g__x=-ramp),
         episode(11, g__x=-ramp),
     )
-    assert score(store, "g/x", "hold") == 2
+    assert score(store, "g/x", "copy_last") == 2
     assert score(store, "g/x", "constant_velocity") == pytest.approx(2 / 10)
 
 
@@ -306,9 +306,9 @@ def test_scores_do_not_cross_episodes(tmp_path: Path) -> None:
     store = stored(
         tmp_path / "s", *(episode(5, g__x=[10 * i] * 5, g__mode=[i] * 5) for i in (0, 1, 2, 3))
     )
-    for name in ("hold", "constant_velocity"):
+    for name in ("copy_last", "constant_velocity"):
         assert score(store, "g/x", name) == 0
-    assert score(store, "g/mode", "hold") == 1
+    assert score(store, "g/mode", "copy_last") == 1
 
 
 def test_never_pressing_is_right_as_often_as_nobody_presses(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_the_table_learns_from_one_half_and_is_scored_on_the_other(tmp_path: Pat
     found = free_scores(store)
     assert (found["episodes"], found["fitted_on"]) == (1, 1)
     assert found["columns"]["g/mode"]["look_up"]["value"] == 1
-    assert found["columns"]["g/mode"]["hold"]["value"] == 0
+    assert found["columns"]["g/mode"]["copy_last"]["value"] == 0
     backwards = stored(tmp_path / "t", episode(13, g__mode=cycle), episode(13, g__mode=cycle[::-1]))
     assert score(backwards, "g/mode", "look_up") == 0
 
@@ -335,7 +335,7 @@ def test_one_episode_has_no_table_and_no_interval(tmp_path: Path) -> None:
     found = free_scores(stored(tmp_path / "s", episode(9, g__x=np.arange(9))))
     assert (found["episodes"], found["fitted_on"]) == (1, 0)
     assert "look_up" not in found["columns"]["g/x"]
-    hold = found["columns"]["g/x"]["hold"]
+    hold = found["columns"]["g/x"]["copy_last"]
     assert (hold["value"], hold["low"], hold["high"]) == (1, None, None)
     assert value_range(hold) == ""
 
@@ -343,7 +343,7 @@ def test_one_episode_has_no_table_and_no_interval(tmp_path: Path) -> None:
 def test_intervals_are_over_episodes(tmp_path: Path) -> None:
     """Episodes that differ leave doubt around their common score."""
     store = stored(tmp_path / "s", *(episode(9, g__x=np.arange(9) * (i % 4)) for i in range(20)))
-    hold = free_scores(store)["columns"]["g/x"]["hold"]
+    hold = free_scores(store)["columns"]["g/x"]["copy_last"]
     assert hold["value"] == 2  # odd episodes rise by 1 and by 3
     assert 1 < hold["low"] < 2 < hold["high"] < 3
     assert value_range(hold) == f"{hold['low']:.4g} .. {hold['high']:.4g}"
@@ -364,7 +364,7 @@ def test_a_value_that_its_mask_hides_is_not_scored(tmp_path: Path) -> None:
     store = stored(
         tmp_path / "s", *(episode(9, item__alive=alive, item__y=5 * alive) for _ in range(2))
     )
-    assert score(store, "item/y", "hold") == 0
+    assert score(store, "item/y", "copy_last") == 0
 
 
 def test_absent_columns_are_not_scored(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_absent_columns_are_not_scored(tmp_path: Path) -> None:
         episode(9, g__x=ramp),
         episode(9, absent=("g/x",)),
     )
-    assert score(store, "g/x", "hold") == 1
+    assert score(store, "g/x", "copy_last") == 1
 
 
 def test_a_table_learns_nothing_from_absent_columns(tmp_path: Path) -> None:

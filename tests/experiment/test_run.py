@@ -37,7 +37,7 @@ def test_passed(project):
     first, second = answer["targets"]
     assert first["passed"]
     assert first["low"] <= first["value"] <= first["high"]
-    assert first["baselines"].keys() == {"hold", "rate"}
+    assert first["baselines"].keys() == {"copy_last", "rate"}
     assert (second["passed"], second["verdict"]) == (False, "missed")
     text = path.read_text()
     assert "| **val/loss** | &lt; 50 |" in text
@@ -70,7 +70,7 @@ def test_missed_exits_0(project):
 def test_for_free(project):
     """A target that a baseline meets, too, is said to be so."""
     found, _ = ran(write(targets=[{"metric": "val/press_f1", "op": ">", "value": 0.05}]))
-    assert "hold" in found.outcomes[0].for_free
+    assert "copy_last" in found.outcomes[0].for_free
     assert "but so do hold" in (project / "cards/toy.md").read_text()
 
 

@@ -130,7 +130,11 @@ def test_lines_of_a_card():
     ]  # fmt: skip
     found = levels.of_run(
         {
-            "targets": [*TARGETS, {"metric": "val/loss", "op": "<", "value": "val/loss/hold"}, 5],
+            "targets": [
+                *TARGETS,
+                {"metric": "val/loss", "op": "<", "value": "val/loss/copy_last"},
+                5,
+            ],
             "kill": kills,
         }
     )
@@ -199,7 +203,7 @@ def test_unkind_runs_are_text(here, visit):
         lines = (
             (folder / "metrics.jsonl")
             .read_text()
-            .replace('"loss/hold"', json.dumps(f"loss/{UNKIND}"))
+            .replace('"loss/copy_last"', json.dumps(f"loss/{UNKIND}"))
         )
         (folder / "metrics.jsonl").write_text(lines)
     (here / "page.html").write_text(made(match=False))

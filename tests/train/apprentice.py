@@ -89,7 +89,17 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-FIGURES = ("kind", "step", "epoch", "loss", "lr", "norm", "right", "onset_f1", "onset_f1/hold")
+FIGURES = (
+    "kind",
+    "step",
+    "epoch",
+    "loss",
+    "lr",
+    "norm",
+    "accuracy",
+    "onset_f1",
+    "onset_f1/copy_last",
+)
 
 
 def figures(out):

@@ -59,8 +59,10 @@ def test_it_learns_and_says_so(store, tmp_path):
     line = [line for line in read_lines(tmp_path / "r" / "metrics.jsonl") if line["kind"] == "val"][
         -1
     ]
-    assert line["right"] > max(line["right/hold"], line["right/never_press"], line["right/look_up"])
-    assert line["right.low"] <= line["right"] <= line["right.high"]
+    assert line["accuracy"] > max(
+        line["accuracy/copy_last"], line["accuracy/never_press"], line["accuracy/look_up"]
+    )
+    assert line["accuracy.low"] <= line["accuracy"] <= line["accuracy.high"]
     assert result.ended == "finished"
     assert result.epoch == 25
     rows = [row for row in said.splitlines() if row.endswith(" *")]

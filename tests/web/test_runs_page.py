@@ -34,7 +34,7 @@ def train_line(step, **more):
 
 def val_line(step, loss=1.0):
     """A line of validation with an interval and a baseline."""
-    figures = {"loss": loss, "loss.low": loss - 0.1, "loss.high": loss + 0.1, "loss/hold": 1.5}
+    figures = {"loss": loss, "loss.low": loss - 0.1, "loss.high": loss + 0.1, "loss/copy_last": 1.5}
     return {"kind": "val", "step": step, "epoch": 0, "wall": BEGAN + step, **figures}
 
 
@@ -47,7 +47,7 @@ def write(path, lines, mode="w"):
 def make_run(folder, *, status="running", lines=None, events=None, **facts):
     """A run's folder as training leaves it."""
     folder.mkdir(parents=True)
-    best = {"step": 40, "score": "loss", "value": 1.0, "baselines": {"hold": 1.5}}
+    best = {"step": 40, "score": "loss", "value": 1.0, "baselines": {"copy_last": 1.5}}
     known = {
         "status": status, "step": 40, "total": 100, "best": best, "config": {}, "fingerprint": "f00d", "store": "data/x",
         "commit": "c0ffee", "versions": {"torch": "2.6"}, "machine": {"cores": 2}, "cost": {"wall_s": 75.0},
@@ -123,7 +123,7 @@ def test_curves_come_in_pieces(client, runs):
     first = news(client)
     assert first["curves"]["train"]["step"] == [10, 20, 30, 40]
     assert first["curves"]["train"]["seconds"] == [10, 20, 30, 40]
-    assert first["curves"]["val"]["figures"]["loss/hold"] == [1.5, 1.5]
+    assert first["curves"]["val"]["figures"]["loss/copy_last"] == [1.5, 1.5]
     assert first["time"] == pytest.approx({"data": 0.4, "forward": 1.2})
     assert first["events"][0]["text"] == "4,393 parameters"
     write(runs / "first" / "0" / "metrics.jsonl", [train_line(50)], "a")

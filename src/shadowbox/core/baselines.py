@@ -1,6 +1,6 @@
 """The predictions that cost nothing. Every metric is printed beside them; a model that does not beat them has learned nothing.
 
-`hold` says that nothing changes (for controls: copy-last), `constant_velocity` that the change goes
+`copy_last` says that nothing changes (for controls: copy-last), `constant_velocity` that the change goes
 on, `never_press` that nobody presses anything, `LookupTable` what usually follows in this
 situation. Arrays are [..., time, slots]: the prediction for t + 1 stands at t.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
 
 
-def hold(values: Array) -> Array:
+def copy_last(values: Array) -> Array:
     """Values at t stand for those at t + 1: [..., T, S] -> [..., T, S]."""
     return values
 

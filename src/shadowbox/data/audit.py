@@ -290,7 +290,7 @@ def _one_ahead(block: AuditRows, key: str, table: baselines.LookupTable | None) 
     """Error (reals) or being right (others) of each baseline for row t + 1, standing at t: [R, slots]."""
     values, field = block.columns[key], block.schema.columns[key].field
     following = np.roll(values, -1, axis=0)
-    given = {"hold": baselines.hold(values)}
+    given = {"copy_last": baselines.copy_last(values)}
     if isinstance(field, Real):
         velocity = baselines.constant_velocity(values, *field.limits)
         fresh = block.began(key)  # there is no change yet to go on with

@@ -88,7 +88,7 @@ class ControlBaselines:
         """Each baseline's guess at the controls, given those of the last frame: [..., V]."""
         values = before.cpu().numpy()
         guessed = {
-            "copy_last": baselines.hold(values),
+            "copy_last": baselines.copy_last(values),
             "never_press": baselines.never_press(values),
         }
         if self.table:
