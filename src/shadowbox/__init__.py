@@ -7,6 +7,29 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+__all__ = [
+    "Store",
+    "evaluate",
+    "load_game",
+    "load_policy",
+    "play",
+    "record",
+    "save_page",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the front door, imported when it is first used: this module stays quick to import."""
+    if name not in __all__:
+        raise AttributeError(f"module 'shadowbox' has no attribute '{name}'")
+    module = "shadowbox.data.store" if name == "Store" else "shadowbox.api"
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 class _AfterGymnasium:
