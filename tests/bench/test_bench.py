@@ -1,4 +1,4 @@
-"""The benches run small and print what they promise.
+"""Small runs of every benchmark, which must print the promised figures.
 
 Their targets are checked by `make bench`, on a quiet machine.
 """
@@ -27,7 +27,7 @@ PROMISED = {
 def test_the_store_bench_prints_what_it_promises():
     """A small run gives every promised figure.
 
-    Sizes are exact whatever the machine, and ours beats the naive way.
+    Sizes are exact on every machine, and our sampler is faster than the naive one.
     """
     figures = bench_store(frames=100_000)
     assert set(figures) >= PROMISED
@@ -39,14 +39,14 @@ def test_the_store_bench_prints_what_it_promises():
 
 
 def test_the_sim_bench_prints_what_it_promises():
-    """A small run gives steps at 1, 64 and 1024 matches, and many matches cost less each than one."""
+    """A small run gives steps at 1, 64 and 1024 matches; many matches cost less for each."""
     figures = bench_sim(budget_s=0.05, compile_too=False)
     assert figures["match_steps_per_cpu_s"] == figures["match_steps_per_cpu_s_at_1024"]
     assert figures["match_steps_per_cpu_s_at_1024"] > figures["match_steps_per_cpu_s_at_1"] > 0
 
 
 def test_the_loop_bench_prints_what_it_promises():
-    """A short run gives shares that add up to one, an overhead that is a share, and the time that resuming takes."""
+    """A short run gives shares that add up to one, the overhead, and the time to resume."""
     figures = bench_loop(steps=20, rounds=1)
     parts = ("data", "transfer", "forward", "backward", "optimizer", "log", "wait")
     assert abs(sum(figures[f"{part}_share"] for part in parts) - 1) < 1e-9
@@ -58,9 +58,9 @@ def test_the_loop_bench_prints_what_it_promises():
 
 @pytest.mark.slow
 def test_the_policy_bench_prints_what_it_promises():
-    """A short run gives the ratios to the plain loop and the time of a decision, alone and of 256.
+    """A short run gives ratios to the plain loop, and the time of one decision and of 256 at once.
 
-    Bf16 where there is AMX.
+    Bf16 ratios are given where the processor has AMX.
     """
     figures = bench_policy(steps=1, rounds=1, decisions=20)
     assert figures["ratio"] > 0.5

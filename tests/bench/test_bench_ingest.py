@@ -1,4 +1,4 @@
-"""The bench of ingest runs small and prints what it promises."""
+"""Small runs of the ingest benchmark, which must print the promised figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATES = ("frames_per_cpu_s", "read_frames_per_cpu_s", "two_workers_ratio", "byte
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three replays and a file that is none."""
+    """Three replays and a file that is not a replay."""
     for seed in range(3):
         (tmp_path / f"{seed}.slp").write_bytes(slp.write(sane((3, 16, 0), seed)))
     (tmp_path / "none.slp").write_bytes(b"none")
@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 
 def sane(version, seed):
-    """A replay whose numbers are such as the game has."""
+    """A replay whose numbers are possible in the game."""
     replay = made(version, frames=300, seed=seed)
     for rows in replay.pre.values():
         for name in ("main_x", "main_y", "c_x", "c_y", "trigger", "trigger_l", "trigger_r"):
@@ -48,7 +48,7 @@ def sane(version, seed):
 
 @pytest.mark.slow
 def test_the_ingest_bench_prints_what_it_promises(folder, monkeypatch):
-    """Every promised figure is there, and where no other reader is, the reason in its place."""
+    """Every promised figure is given; a missing reader has a reason instead of a rate."""
     interpreters = {"peppi": None, "pyslippi": None}
     monkeypatch.setattr(peers, "interpreter", interpreters.__getitem__)
     figures = bench_ingest([folder], rounds=1)
@@ -57,12 +57,15 @@ def test_the_ingest_bench_prints_what_it_promises(folder, monkeypatch):
     assert all(figures[name] > 0 for name in RATES)
     assert figures["bytes_per_frame"] < 500
     assert figures["peppi_frames_per_cpu_s"] is None
-    assert figures["peppi_reason"] == "no Python here has peppi_py"
-    assert figures["pyslippi_reason"] == "no Python here has slippi"
+    for reader, module in peers.READERS.items():
+        assert figures[f"{reader}_reason"] == (
+            f"no Python found that can import {module}; "
+            f"set SHADOWBOX_PEERS to an interpreter that can"
+        )
 
 
 def test_copies_are_no_duplicates(folder, tmp_path):
-    """A small corpus is copied for two workers, each copy with damage of its own."""
+    """A small corpus is copied for two workers, with other damage values in each copy."""
     made = copies(sorted(folder.glob("*.slp")), tmp_path / "copies")
     assert len(made) == 3 * 8
     assert len({path.read_bytes() for path in made}) == len(made)
@@ -71,7 +74,7 @@ def test_copies_are_no_duplicates(folder, tmp_path):
 
 @pytest.mark.slow
 def test_the_scale_bench_prints_what_it_promises():
-    """A small store is written, opened and drawn once, and the figures of the large one are computed from it."""
+    """A small store is written, opened and drawn once; the large one's figures follow from it."""
     figures = bench_scale(frames=100_000)
     assert figures["frames"] == 100_000
     assert figures["windows"] == 100_000 - figures["episodes"] * 8
@@ -81,14 +84,14 @@ def test_the_scale_bench_prints_what_it_promises():
 
 
 def test_a_reader_that_is_not_there_says_so(tmp_path, monkeypatch):
-    """Asking another reader where no Python has it, or about no file, gives a reason and never a figure."""
+    """A missing reader, and a folder without replays, give a reason and never a figure."""
     monkeypatch.setenv(peers.PYTHON, sys.executable)
     monkeypatch.setattr(peers, "READERS", {"peppi": "no_such_module"})
     peers.interpreter.cache_clear()
-    assert (
-        peers.ask("peppi", "time", str(tmp_path / "out"), "file")
-        == "no Python here has no_such_module"
+    assert peers.ask("peppi", "time", str(tmp_path / "out"), "file") == (
+        "no Python found that can import no_such_module; "
+        "set SHADOWBOX_PEERS to an interpreter that can"
     )
     peers.interpreter.cache_clear()
-    with pytest.raises(UsageError, match=r"no \.slp below"):
+    with pytest.raises(UsageError, match=r"expected \.slp files, found none below"):
         bench_ingest([tmp_path])

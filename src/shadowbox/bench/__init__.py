@@ -1,1 +1,4 @@
-"""Benchmarks: how fast are the hot paths? One run, one thread, per CPU-second, beside NumPy and PyTorch."""
+"""Benchmarks of the hot paths: one thread, rates per CPU-second, beside plain NumPy and PyTorch.
+
+Every function `bench_*` returns the figures of one run as a flat dictionary.
+"""

@@ -1,4 +1,4 @@
-"""`shadowbox bench ingest`: recordings into a store, beside other readers that only read them."""
+"""Benchmark of ingest (`shadowbox bench ingest`): replays into a store, beside other readers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from shadowbox.games.melee import slp
 
 ENDING = ".slp"
 ROUNDS = 3
-# frames that two workers share; a smaller corpus is copied, each copy with damage of its own
+# frames that two workers share; a smaller corpus is copied, with other damage values in each copy
 ENOUGH = 1_000_000
 MOST_COPIES = 8
 
@@ -30,60 +31,56 @@ MOST_COPIES = 8
 def bench_ingest(
     paths: Sequence[Path], progress: Progress | None = None, rounds: int = ROUNDS
 ) -> dict[str, Any]:
-    """All figures of one run, medians of `rounds` in which everybody takes a turn. Rates are per CPU-second of one process.
+    """Figures of one run: medians of `rounds`, in each of which every reader takes a turn.
 
-    `frames_per_cpu_s` is the whole way: read, check, align, find events, pack, write, sync.
-    `read_frames_per_cpu_s` and those of the other readers are the reading alone, in rows of the
-    file (frames that were rolled back count each time). `two_workers_ratio` compares wall times and
-    needs two idle cores; `two_workers_bound` is what the CPU-seconds of both allow.
+    Rates are per CPU-second of one process. `frames_per_cpu_s` covers the whole way: read, check,
+    align, find events, pack, write, sync. `read_frames_per_cpu_s` and the rates of the other
+    readers cover reading alone, in rows of the file (frames that were rolled back count each time).
+    `two_workers_ratio` compares wall times and needs two idle cores; `two_workers_bound` is the
+    ratio that the CPU-seconds of both allow.
     """
     files = [
         path for path in find_recordings(paths, (ENDING,)) if path.name.lower().endswith(ENDING)
     ]
     if not files:
-        raise UsageError(f"no {ENDING} below {', '.join(map(str, paths))}")
+        raise UsageError(
+            f"expected {ENDING} files, found none below {', '.join(map(str, paths))}; "
+            f"name a replay or a folder that holds some"
+        )
     game = load("melee")
-    figures: dict[str, list[float]] = {
-        "whole": [],
-        "read": [],
-        "peppi": [],
-        "pyslippi": [],
-        "ratio": [],
-        "bound": [],
-    }
+    measured: defaultdict[str, list[float]] = defaultdict(list)
     reasons: dict[str, str] = {}
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="shadowbox-bench-") as folder:
-        place = Path(folder)
-        many = copies(files, place / "copies")
+        workspace = Path(folder)
+        many = copies(files, workspace / "copies")
         steps = 4 * (rounds + 1)
-        for turn in range(rounds + 1):  # the first turn warms caches and does not count
-            report = ingest(game, files, place / f"one-{turn}")
-            done = {"whole": [report["frames_per_cpu_s"]], "read": [read_rate(files)]}
-            _tell(progress, 4 * turn + 1, steps)
+        for turn in range(rounds + 1):  # the first turn warms caches and is not measured
+            report = ingest(game, files, workspace / f"one-{turn}")
+            rates = {"whole": [report["frames_per_cpu_s"]], "read": [read_rate(files)]}
+            _report(progress, 4 * turn + 1, steps)
             for reader in peers.READERS:
-                if turn and not (reader == "pyslippi" and turn > 1):  # once: it is the slow one
-                    done[reader] = _peer(reader, files, place, reasons)
-            _tell(progress, 4 * turn + 2, steps)
+                if turn and not (reader == "pyslippi" and turn > 1):  # once, since it is slow
+                    rates[reader] = _peer(reader, files, workspace, reasons)
+            _report(progress, 4 * turn + 2, steps)
             alone, shared = (
-                _cost(game, many, place / f"{workers}-{turn}", workers) for workers in (1, 2)
+                _cost(game, many, workspace / f"{workers}-{turn}", workers) for workers in (1, 2)
             )
-            done["ratio"], done["bound"] = [alone[0] / shared[0]], [2 * alone[1] / shared[1]]
-            _tell(progress, 4 * turn + 4, steps)
+            rates["ratio"], rates["bound"] = [alone[0] / shared[0]], [2 * alone[1] / shared[1]]
+            _report(progress, 4 * turn + 4, steps)
             if turn:
-                for name, values in done.items():
-                    figures[name] += values
+                for name, values in rates.items():
+                    measured[name] += values
+    medians = {name: statistics.median(values) for name, values in measured.items() if values}
     return {
         "files": len(files),
         "frames": report["frames"],
-        "frames_per_cpu_s": statistics.median(figures["whole"]),
-        "read_frames_per_cpu_s": statistics.median(figures["read"]),
-        "peppi_frames_per_cpu_s": statistics.median(figures["peppi"]) if figures["peppi"] else None,
-        "pyslippi_frames_per_cpu_s": statistics.median(figures["pyslippi"])
-        if figures["pyslippi"]
-        else None,
-        "two_workers_ratio": statistics.median(figures["ratio"]),
-        "two_workers_bound": statistics.median(figures["bound"]),
+        "frames_per_cpu_s": medians["whole"],
+        "read_frames_per_cpu_s": medians["read"],
+        "peppi_frames_per_cpu_s": medians.get("peppi"),
+        "pyslippi_frames_per_cpu_s": medians.get("pyslippi"),
+        "two_workers_ratio": medians["ratio"],
+        "two_workers_bound": medians["bound"],
         "two_workers_files": len(many),
         "bytes_per_frame": report["bytes_per_frame"],
         **{f"{reader}_reason": reason for reader, reason in reasons.items()},
@@ -91,7 +88,7 @@ def bench_ingest(
 
 
 def read_rate(files: Sequence[Path]) -> float:
-    """Rows of all files that can be read, per CPU-second."""
+    """Rows of all readable files per CPU-second."""
     rows, began = 0, time.process_time()
     for path in files:
         try:
@@ -102,9 +99,9 @@ def read_rate(files: Sequence[Path]) -> float:
 
 
 def copies(files: Sequence[Path], folder: Path) -> list[Path]:
-    """The files, or so many copies of them that two workers have something to share.
+    """Return the files themselves, or enough altered copies of them to keep two workers busy.
 
-    No two alike, or they would be refused.
+    No two copies are alike, since ingest refuses duplicates.
     """
     replays = []
     for path in files:
@@ -116,18 +113,21 @@ def copies(files: Sequence[Path], folder: Path) -> list[Path]:
     if not frames or frames >= ENOUGH:
         return list(files)
     folder.mkdir()
-    made = []
+    written = []
     for copy in range(min(-(-ENOUGH // frames), MOST_COPIES)):
         for number, replay in enumerate(replays):
             for rows in replay.post.values():
                 rows["percent"] += 1 if copy else 0
-            made.append(folder / f"{copy}-{number}{ENDING}")
-            made[-1].write_bytes(slp.write(replay))
-    return made
+            written.append(folder / f"{copy}-{number}{ENDING}")
+            written[-1].write_bytes(slp.write(replay))
+    return written
 
 
 def _peer(reader: str, files: Sequence[Path], folder: Path, reasons: dict[str, str]) -> list[float]:
-    """The rate of another reader, in a process of its own; nothing where there is none, and why."""
+    """Rate of another reader, measured in a process of its own.
+
+    Empty where the reader is missing or fails; the reason is added to `reasons`.
+    """
     out = folder / f"{reader}.json"
     if refusal := peers.ask(reader, "time", str(out), *map(str, files)):
         reasons[reader] = refusal
@@ -136,15 +136,15 @@ def _peer(reader: str, files: Sequence[Path], folder: Path, reasons: dict[str, s
 
 
 def _cost(game: Game, files: Sequence[Path], out: Path, workers: int) -> tuple[float, float]:
-    """Wall seconds, and CPU-seconds of all processes, of an ingest.
+    """Wall seconds, and CPU-seconds of all processes, of one ingest.
 
-    The store is gone afterwards.
+    The store is deleted afterwards.
     """
     report = ingest(game, files, out, workers=workers)
     shutil.rmtree(out)
     return report["seconds"], report["cpu_seconds"]
 
 
-def _tell(progress: Progress | None, done: int, steps: int) -> None:
+def _report(progress: Progress | None, done: int, steps: int) -> None:
     if progress:
         progress(done, steps)

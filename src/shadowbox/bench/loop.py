@@ -1,4 +1,4 @@
-"""`shadowbox bench loop`: what the training loop costs beside learning itself, and how long a resumed run takes to go on."""
+"""Benchmark of the training loop (`shadowbox bench loop`): its overhead, and the time to resume."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EPISODES = 4
 # decisions a segment: with the sizes below a step takes about 10 ms, where overhead shows
 LENGTH = 16
 LEARNING = ("forward", "backward", "optimizer")
-# validation and checkpoints are as rare as one makes them
+# without validation and checkpoints, which are as rare as a configuration makes them
 MEASURED = ("data", "transfer", *LEARNING, "log", "wait")
 
 
 def bench_loop(
     steps: int = 300, batch: int = 4, width: int = 64, rounds: int = 3
 ) -> dict[str, Any]:
-    """Shares of a step's time and the milliseconds until a resumed run takes its first step.
+    """Shares of a step's time, and milliseconds until a resumed run takes its first step.
 
     Medians of several rounds.
     """
@@ -84,7 +84,7 @@ def _task(store: Store, steps: int, batch: int, width: int) -> Any:
 
 
 def _even_split(store: Store, episodes: int) -> int:
-    """A seed that puts so many episodes on the training side."""
+    """Seed of a split that puts `episodes` episodes on the training side."""
     return next(
         seed
         for seed in range(1000)
@@ -100,7 +100,10 @@ def _round(store: Store, run: Path, steps: int, batch: int, width: int) -> dict[
 
 
 def _resume_ms(store: Store, run: Path, steps: int, batch: int, width: int) -> float:
-    """From the call to being back where the run ended: the checkpoint is found, checked by digest and loaded."""
+    """Milliseconds from the call to the state in which the run ended.
+
+    The checkpoint is found, checked by digest and loaded on the way.
+    """
     from shadowbox.train.loop import train
 
     task, config = _task(store, steps, batch, width)

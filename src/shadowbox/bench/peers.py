@@ -1,11 +1,13 @@
-"""Other readers of `.slp`, in a process of their own: what they read, and how fast.
+"""Other readers of `.slp` files, each run in a process of its own: their values and their speed.
 
-    python peers.py dump peppi FOLDER FILE...        every column by its dotted name: FOLDER/0.npz, ...; refusals in 0.txt
-    python peers.py time pyslippi OUT.json FILE...   rows read per CPU-second of this process
+    python peers.py dump peppi FOLDER FILE...
+        write every column by its dotted name to FOLDER/0.npz, ...; refusals to FOLDER/0.txt, ...
+    python peers.py time pyslippi OUT.json FILE...
+        write the rows read per CPU-second of this process
 
-Runs under any Python that has peppi-py or py-slippi; it needs nothing of Shadowbox. A process of
-its own, because peppi-py wants its own pyarrow, and because a file that makes it panic takes the
-process along.
+Runs under any Python that has peppi-py or py-slippi, without Shadowbox. A separate process is
+needed because peppi-py requires its own pyarrow, and because a file that makes peppi-py panic ends
+the whole process.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ from typing import Any
 import numpy as np
 
 READERS = {"peppi": "peppi_py", "pyslippi": "slippi"}  # -> the module to import
-# the interpreter that has them; else `.venv-peers` of the folder we are in, else this one
+# variable that names the interpreter; else `.venv-peers` of the current folder, else this one
 PYTHON = "SHADOWBOX_PEERS"
 ROUNDS = 3
 
 
 @cache
 def interpreter(reader: str) -> str | None:
-    """A Python that can import a reader, or None."""
+    """Path of a Python that can import a reader; None if there is none."""
     own = Path(".venv-peers/bin/python")
     named = os.environ.get(PYTHON)
     for python in [named] if named else [str(own), sys.executable]:
@@ -45,12 +47,17 @@ def interpreter(reader: str) -> str | None:
 
 
 def ask(reader: str, *arguments: str) -> str | None:
-    """Run this file for a reader; None when all went well, else the last line of what it said."""
+    """Run this file for a reader. Return None on success, else the last line of its errors."""
     python = interpreter(reader)
     if python is None:
-        return f"no Python here has {READERS[reader]}"
-    done = _run([python, __file__, arguments[0], reader, *arguments[1:]])
-    return None if not done.returncode else (done.stderr.strip().splitlines() or ["it died"])[-1]
+        return (
+            f"no Python found that can import {READERS[reader]}; "
+            f"set {PYTHON} to an interpreter that can"
+        )
+    process = _run([python, __file__, arguments[0], reader, *arguments[1:]])
+    if not process.returncode:
+        return None
+    return (process.stderr.strip().splitlines() or [f"ended with code {process.returncode}"])[-1]
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -58,7 +65,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def peppi_columns(path: str) -> dict[str, Any]:
-    """Every row of every port, and the list of items, by the names that peppi gives them."""
+    """Every row of every port, and the list of items, under the names that peppi gives them."""
     from peppi_py._peppi import read_slippi
 
     game = read_slippi(path, False)
@@ -85,7 +92,7 @@ def _flat(column: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def slippi_columns(path: str) -> dict[str, Any]:
-    """The same names for what py-slippi's frames hold; NaN where it holds None."""
+    """Columns of py-slippi's frames under peppi's names; NaN where py-slippi holds None."""
     from slippi import Game
 
     frames = Game(path).frames
@@ -166,21 +173,21 @@ _SLIPPI: dict[str, dict[str, Any]] = {
 
 
 def dump(reader: str, folder: Path, paths: list[str]) -> None:
-    """One archive a file, or a text with the reason why there is none."""
+    """Write one archive for each file, or a text file with the reason for refusing it."""
     columns = peppi_columns if reader == "peppi" else slippi_columns
     for number, path in enumerate(paths):
         try:
             np.savez(folder / f"{number}.npz", **columns(path))
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # peppi panics by one
+        except BaseException as error:  # peppi-py raises one when it panics
             (folder / f"{number}.txt").write_text(
                 f"{type(error).__name__}: {error}", encoding="utf-8"
             )
 
 
 def speed(reader: str, paths: list[str]) -> dict[str, Any]:
-    """Rows per CPU-second over the files that the reader can read; the median of several rounds."""
+    """Rows per CPU-second over the files that the reader can read; median of several rounds."""
     refused: list[str] = []
 
     def rows(path: str) -> int:
@@ -195,11 +202,11 @@ def speed(reader: str, paths: list[str]) -> dict[str, Any]:
             return len(Game(path).frames)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException:  # peppi panics by one
+        except BaseException:  # peppi-py raises one when it panics
             refused.append(path)
             return 0
 
-    rows(paths[0])  # loads what is loaded late
+    rows(paths[0])  # triggers imports that happen on the first call
     rates = []
     for _ in range(ROUNDS if reader == "peppi" else 1):
         refused.clear()
@@ -210,7 +217,7 @@ def speed(reader: str, paths: list[str]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """What the first line of this file says."""
+    """Run the task `dump` or `time`, with arguments as in the docstring of this file."""
     task, reader, out, *paths = arguments
     if task == "dump":
         dump(reader, Path(out), paths)

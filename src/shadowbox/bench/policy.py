@@ -1,6 +1,6 @@
-"""`shadowbox bench policy`: learning and acting of policies, beside the loop that one would write in PyTorch.
+"""Benchmark of policies (`shadowbox bench policy`): training and acting, beside plain PyTorch.
 
-The peer is the older systems' policy over the same store: frames encoded once and held in memory,
+The peer is the policy of older systems over the same store: frames encoded once and held in memory,
 windows gathered by fancy indexing, 32-bit floats, AdamW, the last frame's controls as the one
 target of a window.
 """
@@ -27,9 +27,9 @@ from shadowbox.data.write import Writer
 from shadowbox.games.melee import GAME
 
 EPISODES, FRAMES = 24, 1500
-# targets a step; decisions a segment; frames a window of the peer sees
+# targets per step; decisions per segment; frames in a window of the peer
 EXAMPLES, LENGTH, WINDOW = 1024, 64, 10
-HELD = 12  # frames that a value stays on average
+HELD = 12  # mean number of frames for which a value stays the same
 PAD = (
     "main_x",
     "main_y",
@@ -45,13 +45,13 @@ PAD = (
     "r",
     "d_up",
 )
-ANSWERS = tuple(f"pad/{name}" for name in PAD)
+CONTROLS = tuple(f"pad/{name}" for name in PAD)
 
 
 def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[str, Any]:
-    """Targets per CPU-second of ours and of the peer, taken in turns.
+    """Targets per CPU-second of ours and of the peer, in turns, and milliseconds of a decision.
 
-    Milliseconds of a decision; medians of `rounds`.
+    All figures are medians of `rounds`.
     """
     import torch
 
@@ -64,18 +64,18 @@ def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[
         runs = {
             "peer": _peer(store, GAME.encodings["v3"]),
             "ours": _ours(
-                store, "policy-mlp", EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS
+                store, "policy-mlp", EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], CONTROLS
             ),
             "default": _ours(
-                store, "default", 4 * EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], ANSWERS
+                store, "default", 4 * EXAMPLES // LENGTH, "fp32", GAME.encodings["v3"], CONTROLS
             ),
         }
         if bf16:
             runs["bf16"] = _ours(
-                store, "policy-mlp", EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS
+                store, "policy-mlp", EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], CONTROLS
             )
             runs["default_bf16"] = _ours(
-                store, "default", 4 * EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], ANSWERS
+                store, "default", 4 * EXAMPLES // LENGTH, "bf16", GAME.encodings["v3"], CONTROLS
             )
         rates: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(rounds + 1):
@@ -83,10 +83,10 @@ def bench_policy(steps: int = 6, rounds: int = 5, decisions: int = 400) -> dict[
                 rate = _rate(run, steps)
                 rates[name] += [rate] if number else []  # the first round warms up
         act = _act(store, decisions)
-    middle = {name: statistics.median(found) for name, found in rates.items()}
+    middle = {name: statistics.median(values) for name, values in rates.items()}
     paired = {
-        name: statistics.median(np.divide(found, rates["peer"]).tolist())
-        for name, found in rates.items()
+        name: statistics.median(np.divide(values, rates["peer"]).tolist())
+        for name, values in rates.items()
     }
     return {
         "examples_per_s": middle["ours"],
@@ -111,7 +111,7 @@ def _has_amx() -> bool:
     return "amx_bf16" in system.processor_flags()
 
 
-# ---- a store of nobody's matches -------------------------------------------------------------------------------
+# ---- a generated store ---------------------------------------------------------------------------
 
 
 def _store(path: Path) -> Store:
@@ -122,7 +122,7 @@ def _store(path: Path) -> Store:
 
 
 def _columns(rows: int, seed: int) -> Columns:
-    """Values that stay for a while, of every column."""
+    """Random values of every column, each held for a while."""
     draws = np.random.default_rng(seed)
     columns: Columns = {}
     for key, column in GAME.schema.columns.items():
@@ -148,20 +148,28 @@ def _columns(rows: int, seed: int) -> Columns:
     return columns
 
 
-# ---- ours ------------------------------------------------------------------------------------------------------
+# ---- ours ----------------------------------------------------------------------------------------
 
 
 def _task(
-    store: Store, preset: str, batch: int, encoding: Encoding | None, answers: tuple[str, ...]
+    store: Store, preset: str, batch: int, encoding: Encoding | None, controls: tuple[str, ...]
 ) -> Any:
     from shadowbox.learners.imitation import prepare
     from shadowbox.train.config import TrainConfig
 
     config = TrainConfig(steps=1, batch=batch, device="cpu")
-    changes: dict[str, Any] = {"output_controls": answers} if answers else {}
+    changes: dict[str, Any] = {"output_controls": controls} if controls else {}
     input_columns = GAME.schema.state_keys if encoding else GAME.encodings["default"]
-    return config, prepare(store, config, preset=preset, input_columns=input_columns, encoding=encoding, length=LENGTH,
-                           split=Split(0.9, 0.1, 0.0), **changes)  # fmt: skip
+    return config, prepare(
+        store,
+        config,
+        preset=preset,
+        input_columns=input_columns,
+        encoding=encoding,
+        length=LENGTH,
+        split=Split(0.9, 0.1, 0.0),
+        **changes,
+    )
 
 
 def _ours(
@@ -170,19 +178,19 @@ def _ours(
     batch: int,
     precision: str,
     encoding: Encoding | None = None,
-    answers: tuple[str, ...] = (),
+    controls: tuple[str, ...] = (),
 ) -> Iterator[int]:
-    """One step of the loop's work after another; yields its targets."""
+    """Steps of the loop's work, one after another; yields the number of targets of each."""
     import torch
 
     from shadowbox.train.schedule import build_optimizer
 
-    config, task = _task(store, preset, batch, encoding, answers)
+    config, task = _task(store, preset, batch, encoding, controls)
     device = torch.device("cpu")
     adam = build_optimizer(task.model.train(), config, device)
     for examples in task.source(batch, 0, 1):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            loss, _ = task.learner.loss(task.model, task.learner.put(examples, device))
+            loss, _ = task.learner.loss(task.model, task.learner.to_device(examples, device))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(task.model.parameters(), 1.0)
         adam.step()
@@ -190,11 +198,11 @@ def _ours(
         yield int(task.learner.count(examples))
 
 
-# ---- the peer --------------------------------------------------------------------------------------------------
+# ---- the peer ------------------------------------------------------------------------------------
 
 
 def _peer(store: Store, encoding: Encoding) -> Iterator[int]:
-    """The plain loop; yields its examples."""
+    """Steps of the plain loop; yields the number of examples of each."""
     import torch
     from torch.nn import functional
 
@@ -221,7 +229,7 @@ def _peer_model(encoding: Encoding) -> Any:
     from torch import nn
 
     class PolicyMlp(nn.Module):
-        """Every category through its table, all frames of the window side by side, two layers."""
+        """Two layers over all frames of a window side by side, one table for each category."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -229,9 +237,14 @@ def _peer_model(encoding: Encoding) -> Any:
                 {c.name: nn.Embedding(c.n, c.embed) for c in encoding.vocabularies}
             )
             self.layers = nn.Sequential(
-                nn.Linear(WINDOW * encoding.frame_width, 512), nn.ReLU(), nn.Dropout(0.1), nn.Linear(512, 256), nn.ReLU(),
-                nn.Dropout(0.1), nn.Linear(256, 13),
-            )  # fmt: skip
+                nn.Linear(WINDOW * encoding.frame_width, 512),
+                nn.ReLU(),
+                nn.Dropout(0.1),
+                nn.Linear(512, 256),
+                nn.ReLU(),
+                nn.Dropout(0.1),
+                nn.Linear(256, 13),
+            )
 
         def forward(self, floats: torch.Tensor, ints: torch.Tensor) -> torch.Tensor:
             """Floats [B, K, F], ints [B, K, I] -> [B, 13]."""
@@ -245,7 +258,10 @@ def _peer_model(encoding: Encoding) -> Any:
 
 
 def _encoded(store: Store, encoding: Encoding) -> tuple[Any, Any, Any, Array]:
-    """All frames encoded with the controls of the frame before, the first player's controls, and where windows may end."""
+    """Encode all frames of a store, each beside the controls of the frame before.
+
+    Returns floats, integers, the first player's controls, and the rows at which windows may end.
+    """
     import torch
 
     parts, ends, first = [], [], 0
@@ -259,26 +275,26 @@ def _encoded(store: Store, encoding: Encoding) -> tuple[Any, Any, Any, Array]:
         parts.append((floats, ints, encoding.controls(columns)[:, 0]))
         ends.append(np.arange(first + WINDOW - 1, first + len(floats) - 1))
         first += len(floats)
-    found = [torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)]
-    return found[0].float(), found[1].long(), found[2].float(), np.concatenate(ends)
+    tensors = [torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)]
+    return tensors[0].float(), tensors[1].long(), tensors[2].float(), np.concatenate(ends)
 
 
-# ---- acting ----------------------------------------------------------------------------------------------------
+# ---- acting --------------------------------------------------------------------------------------
 
 
 def _act(store: Store, decisions: int) -> dict[str, float]:
-    """Milliseconds of a decision of the default preset, from a view in NumPy to controls in NumPy, wall clock."""
+    """Wall-clock milliseconds of a decision of the default preset, from and to NumPy arrays."""
     _, task = _task(store, "default", 16, None, ())
     columns = store.episode(0).columns
-    found = {}
+    figures = {}
     for matches, mark in ((1, ""), (256, "_at_256")):
         view = {key: np.repeat(values[:1], matches, axis=0) for key, values in columns.items()}
         times = sorted(
             _decide(task.model.eval(), view, matches, decisions if matches == 1 else decisions // 4)
         )
-        found[f"act_p50_ms{mark}"] = 1000 * times[len(times) // 2]
-        found[f"act_p99_ms{mark}"] = 1000 * times[int(len(times) * 0.99)]
-    return found
+        figures[f"act_p50_ms{mark}"] = 1000 * times[len(times) // 2]
+        figures[f"act_p99_ms{mark}"] = 1000 * times[int(len(times) * 0.99)]
+    return figures
 
 
 def _decide(model: Any, view: Columns, matches: int, decisions: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""`shadowbox bench ingest --scale`: a generated store of melee's row, as large as the ones that people train on."""
+"""Benchmark of a large store (`shadowbox bench ingest --scale`), generated from melee's schema."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from shadowbox.games import load
 
 FRAMES = 19_442_187  # two thousand games
 EPISODE_FRAMES = 9_721
-LARGE_FRAMES = 206_754_081  # twenty-two thousand games; computed from the other
+LARGE_FRAMES = 206_754_081  # twenty-two thousand games; its figures are extrapolated
 LENGTH, BATCH = 10, 4096
 
 
 def bench_scale(
     frames: int = FRAMES, folder: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Write, open, and draw one epoch of windows.
+    """Write a store, open it, and draw one epoch of windows.
 
-    Memory beyond the page cache is what this process holds for itself.
+    Memory growth is measured without the page cache: it is the memory held by this process alone.
     """
     schema = load("melee").schema
     with tempfile.TemporaryDirectory(prefix="shadowbox-scale-", dir=folder) as place:
@@ -75,10 +75,13 @@ def bench_scale(
 
 
 def _write(path: Path, schema: Schema, frames: int, progress: Progress | None) -> None:
-    """One made episode over and over, and a shorter one where the frames end: sizes and times do not depend on content."""
-    made = smooth_episode(schema, EPISODE_FRAMES, 0)
-    rows, events = schema.pack(made.columns), made.events
-    absent = np.packbits(~made.valid(schema), bitorder="little")
+    """Write one generated episode repeatedly, and a shorter one where the frames end.
+
+    Sizes and times do not depend on the content.
+    """
+    episode = smooth_episode(schema, EPISODE_FRAMES, 0)
+    rows, events = schema.pack(episode.columns), episode.events
+    absent = np.packbits(~episode.valid(schema), bitorder="little")
     with Writer(path, schema) as writer:
         left = frames
         number = 0
@@ -92,7 +95,7 @@ def _write(path: Path, schema: Schema, frames: int, progress: Progress | None) -
 
 
 def smooth_episode(schema: Schema, frames: int, seed: int) -> Episode:
-    """Any schema's rows, changing slowly, within what its fields allow."""
+    """Random episode of any schema: slowly changing values within the limits of its fields."""
     draws = np.random.default_rng(seed)
     columns: Columns = {}
     for key, column in schema.columns.items():
@@ -117,11 +120,15 @@ def _open_ms(path: Path) -> float:
 
 
 def _own_bytes() -> int:
-    """Resident memory of this process without pages of files: those are the cache's, and go when others need them."""
+    """Resident memory of this process without pages of files.
+
+    Pages of files belong to the cache and are freed when other processes need memory.
+    """
     status = Path("/proc/self/status")
     for line in status.read_text(encoding="utf-8").splitlines() if status.exists() else ():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     raise UsageError(
-        "--scale needs a kernel that tells anonymous memory apart from the page cache (Linux)"
+        "--scale expects Linux: it reads RssAnon (memory without the page cache) "
+        "from /proc/self/status"
     )

@@ -1,4 +1,4 @@
-"""`shadowbox bench sim`: steps of the built-in simulator, with random keys and every reset included."""
+"""Benchmark of a simulator (`shadowbox bench sim`): random keys, every reset included."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from shadowbox.games import load
 
 SIZES = (1, 64, 1024)
 REPEATS = 5
-KEPT_CONTROLS = 64  # frames of random keys, drawn before the clock runs and used again and again
-HOLD = 0.2  # the share of keys that change from one frame of keys to the next
+KEPT_CONTROLS = 64  # frames of random keys, drawn before timing starts and reused in a cycle
+CHANGING = 0.2  # share of keys that change from one frame of keys to the next
 
 
 def bench_sim(
     game: str = "brawl", budget_s: float = 1.0, compile_too: bool = True
 ) -> dict[str, Any]:
-    """Match steps per CPU-second at several sizes (a match step moves both players), and the time to the first step."""
+    """Match steps per CPU-second at several sizes, and the time to the first step.
+
+    A match step moves both players.
+    """
     figures: dict[str, Any] = {
         "game": game,
         "matches": max(SIZES),
@@ -42,7 +45,7 @@ def bench_sim(
 
 
 def _steps_per_cpu_s(game: str, matches: int, budget_s: float) -> float:
-    """The median of several runs, each of about `budget_s` CPU-seconds."""
+    """Median rate of several runs, each of about `budget_s` CPU-seconds."""
     record = load(game)
     assert record.world is not None
     world = record.world(matches)
@@ -62,7 +65,7 @@ def _steps_per_cpu_s(game: str, matches: int, budget_s: float) -> float:
 
 
 def _run(world: World, keys: list[Columns], seeds: np.ndarray[Any, Any], steps: int) -> None:
-    """Step; a finished match begins anew from a seed that it has not had."""
+    """Step all matches; a finished match starts again from a seed that it has not had."""
     for step in range(steps):
         _, _, done = world.step(keys[step % len(keys)])
         if done.any():
@@ -71,26 +74,34 @@ def _run(world: World, keys: list[Columns], seeds: np.ndarray[Any, Any], steps: 
 
 
 def _random_controls(world: World) -> list[Columns]:
-    """Keys that are held for a while, all different between matches."""
+    """Random keys that are held for a while, different in each match."""
     draws = np.random.default_rng(0)
     keys: list[Columns] = []
     now: Columns = {}
     for _ in range(KEPT_CONTROLS):
         for key in world.schema.control_keys:
             shape = (world.matches, world.schema.columns[key].slots)
-            drawn, change = draws.random(shape) < 0.5, draws.random(shape) < HOLD
+            drawn, change = draws.random(shape) < 0.5, draws.random(shape) < CHANGING
             now[key] = np.where(change, drawn, now.get(key, drawn))
         keys.append(dict(now))
     return keys
 
 
 def _first_step_s(game: str, cache: str) -> float:
-    """CPU-seconds of a new process from having imported NumPy to the first step, with compiled code kept in `cache`."""
+    """CPU-seconds of a new process from having imported NumPy to the first step.
+
+    Compiled code is kept in the folder `cache`.
+    """
     code = (
-        "import json, os, sys, time\nos.environ['NUMBA_CACHE_DIR'] = sys.argv[2]\nimport numpy as np\n"
-        "began = time.process_time()\nfrom shadowbox.games import load\nworld = load(sys.argv[1]).world(1)\n"
-        "columns = world.reset(np.zeros(1, np.int64))\n"
-        "world.step({key: np.zeros((1, world.schema.columns[key].slots), bool) for key in world.schema.control_keys})\n"
+        "import json, os, sys, time\n"
+        "os.environ['NUMBA_CACHE_DIR'] = sys.argv[2]\n"
+        "import numpy as np\n"
+        "began = time.process_time()\n"
+        "from shadowbox.games import load\n"
+        "world = load(sys.argv[1]).world(1)\n"
+        "columns, keys = world.schema.columns, world.schema.control_keys\n"
+        "world.reset(np.zeros(1, np.int64))\n"
+        "world.step({key: np.zeros((1, columns[key].slots), bool) for key in keys})\n"
         "print(json.dumps(time.process_time() - began))"
     )
     answer = subprocess.run(

@@ -1,4 +1,7 @@
-"""`shadowbox bench store`: writing, opening, drawing windows and decoding, beside one array per field and fancy indexing."""
+"""Benchmark of a store (`shadowbox bench store`), beside one array per field and fancy indexing.
+
+Measures writing, opening, drawing windows and decoding.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +24,8 @@ from shadowbox.data.write import Writer
 EPISODE_FRAMES = 5_000
 REPEATS = 5
 
-# About 100 bytes a frame, shaped like a platform fighter: positions in full, the rest as small as
-# it may be.
+# About 100 bytes a frame, shaped like a platform fighter: positions in 32 bits, all other fields as
+# small as their ranges allow.
 SCHEMA = Schema(
     "bench",
     fps=60,
@@ -48,17 +52,14 @@ SCHEMA = Schema(
 def bench_store(
     frames: int = 5_000_000, length: int = 10, batch: int = 4096, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """All figures of one run.
-
-    Times are CPU-seconds of this process, medians of several rounds in turn.
-    """
+    """Figures of one run: medians of several rounds, times in CPU-seconds of this process."""
     import torch
 
     torch.set_num_threads(1)
-    made = [smooth_episode(seed) for seed in range(8)]
+    episodes = [smooth_episode(seed) for seed in range(8)]
     with tempfile.TemporaryDirectory(prefix="shadowbox-bench-") as folder:
         path = Path(folder) / "store"
-        write_s, written = _cpu(lambda: _write(path, made, frames, progress))
+        write_s, written = _cpu(lambda: _write(path, episodes, frames, progress))
         opened = [_wall_ms(lambda: Store(path)) for _ in range(REPEATS)]
         store = Store(path)
         fields = _one_array_per_field(store)
@@ -85,7 +86,7 @@ def bench_store(
 
 
 def smooth_episode(seed: int) -> Episode:
-    """Numbers that look like a match: smooth reals, flags that stay, choices that change now and then."""
+    """Episode of values that look like a match: smooth reals, flags and choices that change."""
     draws = np.random.default_rng(seed)
     columns: Columns = {}
     shape = (EPISODE_FRAMES + 1, 2)
@@ -102,18 +103,18 @@ def smooth_episode(seed: int) -> Episode:
     return Episode(columns, {"seed": seed})
 
 
-def _write(path: Path, made: list[Episode], frames: int, progress: Progress | None) -> int:
-    episodes = -(-frames // EPISODE_FRAMES)
+def _write(path: Path, episodes: list[Episode], frames: int, progress: Progress | None) -> int:
+    count = -(-frames // EPISODE_FRAMES)
     with Writer(path, SCHEMA) as writer:
-        for number in range(episodes):
-            writer.add(made[number % len(made)])
+        for number in range(count):
+            writer.add(episodes[number % len(episodes)])
             if progress:
-                progress(number + 1, episodes)
-    return episodes * EPISODE_FRAMES
+                progress(number + 1, count)
+    return count * EPISODE_FRAMES
 
 
 def _one_array_per_field(store: Store) -> Columns:
-    """What one would otherwise have: every field unpacked into an array of its own, episodes one after another."""
+    """Every field unpacked into an array of its own, episodes concatenated: the naive layout."""
     parts = [store.schema.unpack(shard.rows) for shard in store.shards]
     return {key: np.concatenate([part[key] for part in parts]) for key in store.schema.columns}
 
@@ -121,7 +122,10 @@ def _one_array_per_field(store: Store) -> Columns:
 def _windows_in_turn(
     store: Store, fields: Columns, length: int, batch: int
 ) -> tuple[float, float, float]:
-    """Windows per CPU-second of ours and of the naive way, and frames per CPU-second decoded by torch; in turn."""
+    """Rates of ours, of the naive layout, and of decoding by torch, measured in turns.
+
+    Windows per CPU-second (ours, naive) and frames per CPU-second (decoding).
+    """
     import torch
 
     from shadowbox.model.codec import decode
@@ -135,11 +139,11 @@ def _windows_in_turn(
         index = draws.integers(0, rows - length + 1, batch)[:, None] + np.arange(length)
         return np.asarray([values[index] for values in fields.values()][-1])
 
-    for turn in range(REPEATS + 1):  # the first turn warms caches and does not count
+    for turn in range(REPEATS + 1):  # the first turn warms caches and is not measured
         drawn = _rate(lambda: next(sampler), 40)
         gathered = _rate(naive, 3)
         packed = torch.from_numpy(next(sampler).rows)
-        decoding = _rate(lambda packed=packed: decode(store.schema, packed), 3)  # type: ignore[misc]
+        decoding = _rate(partial(decode, store.schema, packed), 3)
         if turn:
             figures["ours"].append(batch * drawn)
             figures["naive"].append(batch * gathered)
