@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 _PATH_LOCK = threading.Lock()  # sys.path belongs to the process, the web server has several threads
@@ -46,3 +47,17 @@ def _current_folder_on_path() -> Iterator[None]:
             yield
         finally:
             sys.path.remove(here)
+
+
+def make_callable(module: str, spec: str) -> None:
+    """Let the module itself be called as the function that `spec` names.
+
+    `shadowbox.play` is a room and, in `import shadowbox as sb`, a function of the front door:
+    importing anything from the room puts the module where the function was.
+    """
+
+    class CallableModule(ModuleType):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return import_object(spec)(*args, **kwargs)
+
+    sys.modules[module].__class__ = CallableModule
