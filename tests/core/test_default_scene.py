@@ -133,8 +133,8 @@ def test_every_game_has_a_scene(name):
     assert evaluate(scene_of(bare, columns), {key: values[0] for key, values in columns.items()})
 
 
-def test_positions_are_dots_in_the_colours_of_the_players():
-    """x and y are places on the stage, upward and in proportion; players have colors and names."""
+def test_positions_are_dots_in_the_colors_of_the_players():
+    """A group's x and y are places on the stage, upward and in proportion; players have colors and names."""
     hero = Group("hero", (Real("x", low=-10, high=10, unit="m"), Real("y", low=0, high=10, unit="m")),
                  slots=2, per="player")  # fmt: skip
     ball = Group(
@@ -152,7 +152,7 @@ def test_positions_are_dots_in_the_colours_of_the_players():
     "field", [Real("y", unit="px"), Choice("y", 9), Real("y", doc="grows downward")]
 )
 def test_rows_of_a_grid_count_from_the_top(field):
-    """y points up, unless it counts pixels or cells, or its description says that it grows downward."""
+    """The axis y points up, unless it counts pixels or cells, or its doc says that it grows downward."""
     one = schema(Group("it", (Real("x"), field)))
     high, low = (dots(drawn(one, it__y=value))[0]["y"] for value in (0, 1))
     assert low > high
