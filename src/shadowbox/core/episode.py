@@ -16,6 +16,8 @@ import numpy as np
 
 from shadowbox.core.game import EVENT, no_events
 from shadowbox.core.schema import Array, Choice, Column, Columns, Real, Schema
+from shadowbox.core.spans import spans_of
+from shadowbox.core.tracks import require_tracks
 from shadowbox.errors import EpisodeError, did_you_mean
 
 
@@ -24,14 +26,16 @@ class Episode:
     """Columns "group/field" -> [T + 1, slots]; events (EVENT); metadata that fits into JSON.
 
     Usual metadata: `players` (names or specs), `seed`, `source` (hash of the recording), `world`,
-    `result`. `absent` names the columns that the recording did not have; they hold zeros, and
-    nothing is learned from them.
+    `result`, `spans` (core/spans.py: who held a seat when). `absent` names the columns that the
+    recording did not have; they hold zeros, and nothing is learned from them. `tracks` are series
+    that agents showed, by `SEAT/NAME` [T + 1, ...] (core/tracks.py).
     """
 
     columns: Columns
     meta: Mapping[str, Any] = field(default_factory=dict)
     events: Array = field(default_factory=no_events)
     absent: frozenset[str] = frozenset()
+    tracks: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -71,6 +75,8 @@ def check(
         elif hidden := _first_hidden(values, column, episode.columns):
             raise EpisodeError(f"{name}, {hidden}")
     _check_events(episode.events, episode.rows, schema.players, name, event_kinds)
+    spans_of(episode.meta, episode.frames, schema.players, name)
+    require_tracks(episode.tracks, episode.rows, schema.players, name)
     try:
         json.dumps(dict(episode.meta), allow_nan=False)
     except (TypeError, ValueError) as error:

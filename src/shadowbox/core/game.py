@@ -38,11 +38,24 @@ def no_events() -> Array:
 
 
 class World(Protocol):
-    """N matches of a game: the true simulator, a learned dream, or a live game. None of its users can tell which.
+    """N matches of a game: the true simulator, a learned dream, or a live game.
 
     Arrays that it returns are valid until its next step. A finished match stays as it is: stepping
     it changes nothing and emits nothing, and `done` stays true; when to reset it is the caller's
     decision.
+
+    Three more members are optional; `play/turn.py` uses them where a world has them:
+
+    `load(columns, where=None) -> columns`: put recorded rows [n, slots] into the n matches of the
+    mask `where`, to go on from there. The state columns of a row must be enough: a world that keeps
+    more has no `load`, or documents what it does not restore.
+
+    `context(where=None) -> columns`: the rows [K, n, slots] that led to the present state of the n
+    matches, oldest first, each with the controls that were pressed having seen it. Agents that
+    start here are warmed up with them.
+
+    `truncated`, bool [N]: the matches that the last step ended although the game went on, such as a
+    dream that is no longer sure of itself. `done` is true for them, too.
     """
 
     schema: Schema
@@ -61,7 +74,7 @@ class World(Protocol):
         ...
 
     def snapshot(self, where: Array | None = None) -> Any:
-        """All that the chosen matches need to go on, as plain arrays."""
+        """Everything that the chosen matches need to go on, as plain arrays."""
         ...
 
     def restore(self, snapshot: Any, where: Array | None = None) -> Columns:
@@ -72,7 +85,19 @@ class World(Protocol):
 class Agent(Protocol):
     """A player of many matches at once.
 
-    All memory is in `state`, so one agent can sit in both seats.
+    All memory is in `state`, so that one agent can sit in both seats. Optional members:
+
+    `mark`: a sentence for everybody who meets the agent, such as a failed gate.
+
+    `track_types` (core.tracks.Track) and `tracks(state) -> {name: [N, ...]}`: series that the agent
+    shows of its last decision, such as probabilities; recorded with a match and sent to its pages.
+
+    `put(state, part, where) -> state`: the state with the n matches of `part` in the places `where`
+    [N]. Needed by agents whose state is more than arrays [N, ...] in dicts, lists and tuples, to be
+    warmed up in some of their matches (play/warm_start.py).
+
+    `settings` ({name: (value, low, high)}) and `set(name, value)`: numbers that may be changed
+    while a match goes on, such as a temperature.
     """
 
     def start(
@@ -85,18 +110,18 @@ class Agent(Protocol):
         ...
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match. `view`: state_t and everybody's controls_{t-1} (neutral at the start), own slot first.
+        """One decision a match: the own slot's controls [N, slots a player] by key, the new state.
 
-        Answers the own slot's controls [N, 1] (by control key) and the new state.
+        `view` is state_t and everybody's controls_{t-1} (neutral at the start), own slot first.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a match ended: `winner` is a player or None (a draw, or broken off), `reason` a word of the game's own.
+    """How a match ended: the winner (a player, or None) and the reason in a word of the game's own.
 
-    `timeout` says that the clock ended it: a learner may then ask what would have come next.
+    `timeout`: the clock ended it, so that a learner asks what would have come next.
     """
 
     winner: int | None

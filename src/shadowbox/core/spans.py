@@ -1,0 +1,71 @@
+"""Spans: who held a seat from which row to which, in matches in which a seat changed hands.
+
+`meta["spans"]` of an episode is a list of `{seat, from, to, by}`: `by` decided the rows `from` up
+to and without `to`. Rows of a seat that no span covers were decided by the seat's entry in
+`meta["players"]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from shadowbox.errors import EpisodeError
+
+KEYS = ("seat", "from", "to", "by")
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """The decisions of rows `start` up to and without `end` in one seat, and who made them."""
+
+    seat: int
+    start: int
+    end: int
+    by: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as metadata holds it."""
+        return dict(zip(KEYS, (self.seat, self.start, self.end, self.by), strict=True))
+
+
+def spans_of(meta: Mapping[str, Any], frames: int, players: int, name: str) -> tuple[Span, ...]:
+    """The spans in an episode's metadata, checked against its decisions and players.
+
+    `name` stands first in the message of a refusal. Without `spans` there are none.
+    """
+    given = meta.get("spans", [])
+    if not isinstance(given, list):
+        raise EpisodeError(f"{name}, spans: a {type(given).__name__}, expected a list")
+    found = tuple(
+        _span(entry, frames, players, f"{name}, spans[{at}]") for at, entry in enumerate(given)
+    )
+    for at, (one, two) in enumerate(pairwise(found), start=1):
+        if (two.seat, two.start) < (one.seat, one.end):
+            raise EpisodeError(
+                f"{name}, spans[{at}]: {two.to_json()} begins before {one.to_json()} ends; "
+                "spans are ordered by seat and row and do not overlap"
+            )
+    return found
+
+
+def _span(entry: Any, frames: int, players: int, where: str) -> Span:
+    if not isinstance(entry, Mapping) or set(entry) != set(KEYS):
+        raise EpisodeError(f"{where}: {entry!r:.100}, expected exactly {', '.join(KEYS)}")
+    for key in KEYS[:3]:
+        if isinstance(entry[key], bool) or not isinstance(entry[key], int):
+            raise EpisodeError(f"{where}: {key} is {entry[key]!r:.40}, expected a whole number")
+    if not 0 <= entry["seat"] < players:
+        raise EpisodeError(f"{where}: seat is {entry['seat']}, expected 0 .. {players - 1}")
+    if not 0 <= entry["from"] < entry["to"] <= frames:
+        raise EpisodeError(
+            f"{where}: from {entry['from']} to {entry['to']}, expected rows within 0 .. {frames}, "
+            "from below to"
+        )
+    if not isinstance(entry["by"], str) or not entry["by"]:
+        raise EpisodeError(
+            f"{where}: by is {entry['by']!r:.40}, expected the name of an agent or a person"
+        )
+    return Span(entry["seat"], entry["from"], entry["to"], entry["by"])
