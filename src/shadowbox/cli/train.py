@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import yaml
 
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, share, table
+from shadowbox.core import system
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import find, load, option_for
@@ -168,7 +168,7 @@ def _named_game(store: Store, spec: str | None, kept: str | None) -> str | None:
 
 def _resume_command(path: str, out: Path, game: str | None) -> str:
     named = ["--game", game] if game else []
-    return shlex.join(["shadowbox", "train", path, "--out", str(out), *named, "--resume"])
+    return system.command_line(["shadowbox", "train", path, "--out", str(out), *named, "--resume"])
 
 
 def _encoding(store: Store, name: str | None) -> Any:

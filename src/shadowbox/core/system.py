@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,17 @@ def start_method(threads: int) -> str:
     """
     can_fork = sys.platform.startswith("linux") and hasattr(os, "fork")
     return "fork" if can_fork and threads == 1 else "spawn"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Words as one line that a person may paste into this system's shell."""
+    if WINDOWS:
+        import subprocess
+
+        return subprocess.list2cmdline(words)
+    import shlex
+
+    return shlex.join(words)
 
 
 def write_any_letter() -> None:

@@ -8,7 +8,6 @@ runs/<card>/verdict.json        the verdict, each target, and what it cost
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from shadowbox.cards import card as cards
 from shadowbox.cards import signatures
 from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
+from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Progress, Store
 from shadowbox.errors import CardError, UsageError
@@ -141,7 +141,7 @@ class _Case:
             for name, value in self.wish.changes.items()
             for word in ("--set", f"{name}={value}")
         ]
-        return shlex.join(words + ["--unsigned"] * self.wish.unsigned)
+        return system.command_line(words + ["--unsigned"] * self.wish.unsigned)
 
 
 def _obtained(case: _Case, progress: Progress | None) -> Store:
