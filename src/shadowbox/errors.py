@@ -1,20 +1,20 @@
-"""Everything that Shadowbox itself refuses, as one family.
+"""Exceptions of Shadowbox: one tree, from which the command line takes messages and exit codes.
 
-    ShadowboxError          exit 1: the job failed; the message says where, what was expected and what to do
-    ├── UsageError          exit 2: the call was wrong (an unknown name, an impossible option)
-    ├── SchemaError         a game declares its fields wrongly
-    │   └── SchemaMismatch  data or weights belong to another schema; the message lists the differences
-    ├── EpisodeError        an episode holds a value its schema does not allow, or a shape that does not fit
-    ├── RecordingError      a recording cannot be read
-    ├── StoreError          a store is damaged, of an unknown version, unreadable, or the disk is full
-    │   └── StoreLocked     another process is writing to it
-    ├── CheckpointError     a checkpoint is damaged, of an unknown version, or not a checkpoint at all
-    ├── TrainingError       a training run cannot go on; its last checkpoint is intact
-    │   └── SaidElsewhere   as another process of the same run says
-    └── CardError           a run card cannot be read, is wrong, or is not signed
+    ShadowboxError             exit 1: the job failed for a reason that the user can act on
+    ├── UsageError             exit 2: a wrong call (an unknown name, an impossible option)
+    ├── SchemaError            a game declares its fields wrongly
+    │   └── SchemaMismatch     data or weights of another schema; the message lists the differences
+    ├── EpisodeError           an episode with a value or shape that its schema does not allow
+    ├── RecordingError         a recording that cannot be read
+    ├── StoreError             a store that is damaged or of an unknown version, or a full disk
+    │   └── StoreLocked        another process is writing to the store
+    ├── CheckpointError        a checkpoint that is damaged or of an unknown version
+    ├── TrainingError          a training run that cannot continue; its last checkpoint is intact
+    │   └── ReportedElsewhere  the same failure on another rank; rank 0 reports it
+    └── CardError              a run card that cannot be read, is wrong, or is not signed
 
-A message is one paragraph: where (file, episode, frame, field), what was found, what was expected,
-what to do.
+A message is one paragraph: where (file, episode, frame, field), the value that was found, the value
+that was expected, and the next step.
 """
 
 from __future__ import annotations
@@ -25,71 +25,71 @@ from pathlib import Path
 
 
 class ShadowboxError(Exception):
-    """The job failed for a reason that the user can act on."""
+    """Base class of all errors of Shadowbox: the job failed for a reason the user can act on."""
 
     exit_code = 1
 
 
 class UsageError(ShadowboxError):
-    """The call was wrong; nothing was done."""
+    """Wrong call: an unknown name or an impossible option. Nothing was done."""
 
     exit_code = 2
 
 
 class SchemaError(ShadowboxError):
-    """A schema was declared in a way that cannot work."""
+    """Schema that a game declares wrongly."""
 
 
 class SchemaMismatch(SchemaError):
-    """Two schemas differ in fields that the reader uses."""
+    """Data or weights of another schema: two schemas differ in fields that the reader uses."""
 
 
 class EpisodeError(ShadowboxError):
-    """An episode holds something that its schema does not allow."""
+    """Episode with a value or a shape that its schema does not allow."""
 
 
 class RecordingError(ShadowboxError):
-    """A recording could not be turned into an episode."""
+    """Recording that cannot be converted to an episode."""
 
 
 class StoreError(ShadowboxError):
-    """A store cannot be opened, read or written."""
+    """Store that cannot be opened, read or written."""
 
 
 class StoreLocked(StoreError):
-    """Another process is writing to this store."""
+    """Store that another process is writing to."""
 
 
 class CheckpointError(ShadowboxError):
-    """A checkpoint cannot be read, or is none."""
+    """Checkpoint that cannot be read, or file that is not a checkpoint."""
 
 
 class TrainingError(ShadowboxError):
-    """A training run cannot go on."""
+    """Training run that cannot continue."""
 
 
 class ReportedElsewhere(TrainingError):
-    """So ends a process whose message another process of its run gives."""
+    """Raised on the other ranks of a distributed run; rank 0 reports the error."""
 
 
 class CardError(ShadowboxError):
-    """A run card is wrong, or may not run."""
+    """Run card that is wrong, or that is not allowed to run."""
 
 
 def checkout() -> Path | None:
-    """The folder of the clone that this package runs from; None where it is installed."""
+    """Root folder of the clone that this package runs from; None for an installed package."""
     root = Path(__file__).resolve().parents[2]
     return root if (root / "pyproject.toml").is_file() else None
 
 
 def install_hint(extra: str) -> str:
-    """The command that installs an extra, into a clone where this package runs from one."""
+    """Command that installs an extra; editable, if this package runs from a clone."""
     root = checkout()
     return f'pip install -e "{root}[{extra}]"' if root else f'pip install "shadowbox[{extra}]"'
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error sentence: the nearest known name, or all of them where none is near."""
+    """End of an error message: the closest known name, or all known names if none is close."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if near:
