@@ -1,0 +1,79 @@
+"""The examples run as their first lines say, in an empty folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run(name: str, *arguments: object, folder: Path) -> str:
+    """An example's standard output; it must end well."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    answer = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=280
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    return answer.stdout
+
+
+def test_every_example_is_tested():
+    """Each file in examples/ is run by a test of this file."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text] == []
+
+
+@pytest.mark.slow
+def test_train_and_play(tmp_path):
+    """A policy is trained and plays a match, whose page has the viewer in it."""
+    assert "won after" in run("train_and_play.py", folder=tmp_path)
+    assert "<match-viewer" in (tmp_path / "match.html").read_text(encoding="utf-8")
+    lines = (EXAMPLES / "train_and_play.py").read_text(encoding="utf-8").splitlines()
+    code = [line for line in lines[lines.index("import shadowbox as sb") :] if line.strip()]
+    assert len(code) <= 15
+
+
+def test_own_game(tmp_path):
+    """A game in one file is played, and drawn without a scene of its own."""
+    assert "wins: " in run("own_game.py", folder=tmp_path)
+    page = (tmp_path / "tag.html").read_text(encoding="utf-8")
+    assert "<match-viewer" in page
+    assert "tagged" in page
+
+
+def test_the_game_of_the_example_is_a_world(monkeypatch):
+    """The example's World keeps what every World promises."""
+    from shadowbox.testing import check_world
+
+    from shadowbox.games import load
+
+    monkeypatch.chdir(EXAMPLES)
+    game = load("own_game:GAME")
+    check_world(game.world, game)
+
+
+@pytest.mark.slow
+def test_replays_to_report(tmp_path):
+    """Replays become a store, an audit page, a policy and its report."""
+    from made_matches import content
+
+    (tmp_path / "replays").mkdir()
+    for seed in range(12):
+        path = tmp_path / "replays" / f"{seed}.slp"
+        path.write_bytes(content(frames=200, seed=seed, end="game"))
+    output = run("replays_to_report.py", "replays", "out", folder=tmp_path)
+    assert "recordings read" in output
+    for page in ("audit.html", "report.html"):
+        assert (tmp_path / "out" / page).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.slow
+def test_sb3_in_a_tournament(tmp_path):
+    """A Stable-Baselines3 agent is trained, saved, and rated beside the bots."""
+    output = run("sb3_in_a_tournament.py", 512, folder=tmp_path)
+    assert "ppo" in output
+    assert "based" in output
