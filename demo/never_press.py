@@ -19,7 +19,7 @@ WORDS = {
     "pos-weight": "presses weigh 10 times, and nobody undoes it",
     "bias": "4 is added to every logit of a button",
     "focal": "a focal loss, and nobody undoes it",
-    "actionable_when": "learned only where the fighter can act, pressed above .5",
+    "actionable": "learned only where the fighter can act, pressed above .5",
     "chain": "whether something changes, then what; a proper likelihood, drawn",
 }
 GATE = {"press": (0.8, 1.25), "onset": (0.67, 1.5)}

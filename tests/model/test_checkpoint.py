@@ -12,7 +12,7 @@ from conftest import TOY
 
 from shadowbox.core.schema import Choice, Group, Schema
 from shadowbox.errors import CheckpointError, SchemaMismatch, ShadowboxError, UsageError
-from shadowbox.model import checkpoint
+from shadowbox.model import checkpoint, checkpoint_files
 from shadowbox.model.checkpoint import CheckpointConfig, find_checkpoint, load, save
 from shadowbox.model.policy import build_policy, preset_arguments
 
@@ -62,7 +62,7 @@ def test_nothing_half_made_is_ever_there(run, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "_write", broken)
+        patched.setattr(checkpoint, "write_synced", broken)
         with pytest.raises(KeyboardInterrupt):
             save(run, 15, ABOUT, {}, {})
     assert checkpoint.steps(run) == [5, 10]
@@ -119,7 +119,7 @@ def test_pickles_are_never_opened(run, tmp_path, monkeypatch, how):
     folder = run / "checkpoints" / "00000010"
     for part in ("trainer.pt", "model.safetensors"):
         (folder / part).write_bytes(bomb.read_bytes())
-        (folder / "done").write_text(json.dumps(checkpoint._digests(folder, PARTS[:-1])))
+        (folder / "done").write_text(json.dumps(checkpoint_files.digests(folder)))
         with pytest.raises(CheckpointError, match=part):
             load(folder).trainer()
     assert not (tmp_path / "exploded").exists()
@@ -198,6 +198,8 @@ def test_other_refusals(run, tmp_path):
     folder = run / "checkpoints" / "00000010"
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"version": 9}))
-    (folder / "done").write_text(json.dumps(checkpoint._digests(folder, PARTS[:-1])))
-    with pytest.raises(ShadowboxError, match="version 9, this Shadowbox reads"):
+    (folder / "done").write_text(json.dumps(checkpoint_files.digests(folder)))
+    with pytest.raises(
+        ShadowboxError, match="version 9 of the format, this Shadowbox reads 2: update"
+    ):
         load(folder)

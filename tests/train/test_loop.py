@@ -179,7 +179,7 @@ def test_a_full_disk_stops_clearly(store, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "_write", full)
+        patched.setattr(checkpoint, "write_synced", full)
         with pytest.raises(TrainingError, match=r"disk is full.*step 5 is intact"):
             run(store, tmp_path / "a", resume=True)
     assert not list((tmp_path / "a" / "checkpoints").glob(".*"))

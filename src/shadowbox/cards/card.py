@@ -28,6 +28,7 @@ from shadowbox.cards.field_types import (
 )
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import FrontMatter, Mistake
+from shadowbox.cards.migrate import rename_head
 from shadowbox.cards.rules.monitor import Rule
 from shadowbox.errors import CardError, UsageError
 
@@ -223,6 +224,7 @@ class ParsedCard:
     mistakes: list[Mistake]
     # list -> where its items stood before mistaken ones were left out
     kept: Mapping[front_matter.Path, list[int]]
+    outdated: bool = False  # it has names of an earlier version; the mistakes say which
 
     def mistake(self, path: front_matter.Path, message: str) -> Mistake:
         """A mistake at a part of the card."""
@@ -236,8 +238,15 @@ class ParsedCard:
 def read_card(file: CardFile, changes: Mapping[str, Any] | None = None) -> ParsedCard:
     """The card in a file. `changes` come from --set."""
     head = front_matter.parse_front_matter(file.head, first_line=2)
+    renamed = rename_head(file.head)[1]
     data = with_changes(head.data, changes or {})
     card, mistakes, kept = _typed(data, head)
+    if renamed:
+        advice = f"run `shadowbox migrate {file.path}`"
+        mistakes = [
+            Mistake(line, old, f"its name is {new} now: {advice}") for line, old, new in renamed
+        ]
+        return ParsedCard(card, head, sorted(set(mistakes)), kept, outdated=True)
     if not head.mistakes or head.data:
         mistakes += [
             Mistake(2, name, f"'{name}' is missing") for name in NEEDED if name not in data

@@ -119,6 +119,12 @@ class CardFile:
         found = DATA.search(self.block(name) or "")
         return json.loads(found[1]) if found else None
 
+    def with_head(self, head: str) -> CardFile:
+        """The same card with another contract."""
+        span = self._head_span
+        assert span is not None, "read() refuses a text without a head"
+        return CardFile(self.path, self.text[: span[0]] + head + self.text[span[1] :])
+
     def edited(self) -> list[tuple[int, str]]:
         """Line and name of blocks that were edited by hand, or that never end."""
         found = []

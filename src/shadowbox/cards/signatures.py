@@ -11,13 +11,14 @@ import getpass
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from shadowbox.cards import file as cardfile
 from shadowbox.cards.card import Card
 from shadowbox.cards.field_types import NAME
 from shadowbox.cards.file import CardFile, data_line
+from shadowbox.cards.migrate import rename_head
 from shadowbox.errors import CardError, UsageError
 
 BLOCK = "signatures"
@@ -37,6 +38,7 @@ class Signature:
     data: str | None  # fingerprint, where the data was here
     commit: str | None
     note: str = ""
+    moved: str = ""  # hash of the text that was signed, where only names have changed since
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,25 @@ def add_signature(
     texts = {
         contract: text
         for contract, text in _contracts(file).items()
-        if any(entry.contract == contract for entry in found)
+        if any(contract in (entry.contract, entry.moved) for entry in found)
     }
     texts[file.hash] = cardfile.packed(file.head)
+    return file.with_block(BLOCK, _block(found, texts))
+
+
+def move_signatures(file: CardFile, before: CardFile, settings: str, present: str) -> CardFile:
+    """The card with the signatures of `before`, whose names have changed since.
+
+    Those under these settings get the present hashes and a note of the text that was signed, which
+    is kept; all others stay as they are.
+    """
+    found = [
+        replace(entry, contract=file.hash, settings=present, moved=before.hash)
+        if (entry.contract, entry.settings) == (before.hash, settings)
+        else entry
+        for entry in read_signatures(before)
+    ]
+    texts = _contracts(before) | {file.hash: cardfile.packed(file.head)}
     return file.with_block(BLOCK, _block(found, texts))
 
 
@@ -176,11 +194,22 @@ def _why_void(entry: Signature, file: CardFile, settings: str, data: str | None)
         return "the contract was edited since:\n  " + "\n  ".join(
             changed_lines(file, entry.contract)
         )
+    if entry.moved and not _same_but_names(file, entry.moved):
+        return "its names have changed since, and the text that was signed is not kept here"
     if entry.settings != settings:
         return "the same contract now means other settings: defaults or the preset have changed"
     if entry.data is not None and data is not None and entry.data != data:
         return f"the data is another: {entry.data} was signed, {data} is here"
     return None
+
+
+def _same_but_names(file: CardFile, signed: str) -> bool:
+    """Whether the contract with that hash is kept, and is the present one under older names."""
+    packed = _contracts(file).get(signed)
+    text = cardfile.unpacked(packed) if isinstance(packed, str) else None
+    return (
+        text is not None and cardfile.hash_of(text) == signed and rename_head(text)[0] == file.head
+    )
 
 
 def _block(found: list[Signature], texts: dict[str, str]) -> str:
@@ -189,6 +218,7 @@ def _block(found: list[Signature], texts: dict[str, str]) -> str:
         bound = [f"contract `{_short(entry.contract)}`", f"settings `{_short(entry.settings)}`"]
         bound += [f"data `{_short(entry.data)}`"] if entry.data else []
         bound += [f"commit `{entry.commit[:12]}`"] if entry.commit else []
+        bound += [f"signed as `{_short(entry.moved)}`"] if entry.moved else []
         note = f": {entry.note}" if entry.note else ""
         lines.append(f"- **{entry.who}** {entry.did} on {entry.when}{note} ({', '.join(bound)})")
     return "\n".join(

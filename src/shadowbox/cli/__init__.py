@@ -41,6 +41,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.match:match",
         "One match: who won, what happened, and a page to watch it.",
     ),
+    "migrate": (
+        "shadowbox.cli.migrate:migrate",
+        "Rewrite cards, runs and checkpoints of an earlier version.",
+    ),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "report": (
         "shadowbox.cli.report:report",

@@ -54,6 +54,8 @@ def check_card(
     """Read a card, build its model without memory, open its data's manifest, and compare everything that can be."""
     file = CardFile.read(path)
     reading = cards.read_card(file, changes)
+    if reading.outdated:
+        return CheckedCard(file, reading.card, reading.mistakes)
     case = _Case(file, reading, games)
     mistakes = [*reading.mistakes, *case.mistakes()]
     return CheckedCard(file, reading.card, sorted(set(mistakes)), case.facts, case.settled)

@@ -29,8 +29,7 @@ def close_card(
         "note": " ".join(note.split())[:2000],
         "deviations": deviations,
     }
-    lines = [results.block(closed)]
-    CardFile.read(path).with_block(results.BLOCK, _with_end(lines[0], closed)).write()
+    CardFile.read(path).with_block(results.BLOCK, block(closed)).write()
     return closed | {"text": _text(card.id, closed)}
 
 
@@ -45,8 +44,14 @@ def _deviations(file: CardFile, known: dict[str, Any], runs: Path) -> list[str]:
     return found
 
 
-def _with_end(block: str, closed: dict[str, Any]) -> str:
-    head, mark, data = block.rpartition("\n\n<!-- data ")
+def block(known: dict[str, Any]) -> str:
+    """Results as Markdown; of a closed card with its end."""
+    text = results.block(known)
+    return _with_end(text, known) if "closed" in known else text
+
+
+def _with_end(text: str, closed: dict[str, Any]) -> str:
+    head, mark, data = text.rpartition("\n\n<!-- data ")
     words = [
         f"Closed on {closed['closed']}" + (f": {_safe(closed['note'])}" if closed["note"] else ".")
     ]

@@ -13,8 +13,6 @@ A folder is filled under another name, synced, and renamed. `NAME@latest`, `NAME
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -29,10 +27,23 @@ from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Schema, require
 from shadowbox.core.system import link, replace, sync_folder
 from shadowbox.errors import CheckpointError, SchemaError, UsageError, did_you_mean
+from shadowbox.model.checkpoint_files import (
+    CONFIG,
+    DONE,
+    SCHEMA,
+    TRAINER,
+    WEIGHTS,
+    digests,
+    load_plain,
+    read_json,
+    require_plain,
+    require_whole,
+    to_json_bytes,
+    write_synced,
+)
 
-FORMAT, VERSION = "shadowbox checkpoint", 1
-FOLDER, DONE = "checkpoints", "done"
-WEIGHTS, CONFIG, SCHEMA, TRAINER = "model.safetensors", "config.json", "schema.json", "trainer.pt"
+FORMAT, VERSION = "shadowbox checkpoint", 2
+FOLDER = "checkpoints"
 POINTERS = ("latest", "best")
 
 
@@ -59,7 +70,7 @@ class Checkpoint:
 
     def trainer(self) -> dict[str, Any]:
         """What resuming needs."""
-        found = _plain_load(self.path / TRAINER)
+        found = load_plain(self.path / TRAINER)
         if not isinstance(found, dict):
             raise CheckpointError(
                 f"{self.path / TRAINER} holds a {type(found).__name__}, a dictionary is needed"
@@ -80,24 +91,24 @@ def save(
     """Write the checkpoint of a step, all of it or nothing, and point `latest` at it."""
     from safetensors.torch import save as packed
 
-    _must_be_plain(trainer, "trainer state")
+    require_plain(trainer, "trainer state")
     folder = run / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / _name(step)
     temporary = folder / f".{target.name}.{os.getpid()}.tmp"
     try:
         temporary.mkdir()
-        _write(
+        write_synced(
             temporary / WEIGHTS,
             packed({key: value.detach().cpu().contiguous() for key, value in weights.items()}),
         )
-        _write(temporary / CONFIG, _json(_config(about)))
-        _write(temporary / SCHEMA, _json(about.schema.to_json()))
+        write_synced(temporary / CONFIG, to_json_bytes(_config(about)))
+        write_synced(temporary / SCHEMA, to_json_bytes(about.schema.to_json()))
         with open(temporary / TRAINER, "wb") as file:
             torch.save(dict(trainer), file)
             file.flush()
             os.fsync(file.fileno())
-        _write(temporary / DONE, _json(_digests(temporary, (WEIGHTS, CONFIG, SCHEMA, TRAINER))))
+        write_synced(temporary / DONE, to_json_bytes(digests(temporary)))
         sync_folder(temporary)
         if target.exists():  # the same step again, after going back: the old one makes way
             replace(target, temporary.with_suffix(".old.tmp"))
@@ -115,12 +126,18 @@ def point(run: Path, name: str, step: int) -> None:
 
 
 def calibrate(folder: Path, calibration: Mapping[str, Any]) -> None:
-    """Write into a finished checkpoint's config what was chosen after training.
+    """Write into a finished checkpoint's config the values that were chosen after training."""
+    require_whole(folder)
+    config = {**read_json(folder / CONFIG), "calibration": dict(calibration)}
+    rewrite(folder, {CONFIG: to_json_bytes(config)})
 
-    Between two renames the old one lies under `.NAME.before`; a crash there loses nothing, and
+
+def rewrite(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace some files of a finished checkpoint, all of them or none.
+
+    Between two renames the old folder is called `.NAME.before`; a crash there loses nothing, and
     renaming it back repairs it.
     """
-    _must_be_whole(folder)
     temporary, before = (
         folder.parent / f".{folder.name}.{os.getpid()}.tmp",
         folder.parent / f".{folder.name}.before",
@@ -128,13 +145,11 @@ def calibrate(folder: Path, calibration: Mapping[str, Any]) -> None:
     try:
         temporary.mkdir()
         for path in folder.iterdir():
-            if path.name not in (CONFIG, DONE):
+            if path.name not in {*files, DONE}:
                 link(path, temporary / path.name)
-        _write(
-            temporary / CONFIG,
-            _json({**_read_json(folder / CONFIG), "calibration": dict(calibration)}),
-        )
-        _write(temporary / DONE, _json(_digests(temporary, (WEIGHTS, CONFIG, SCHEMA, TRAINER))))
+        for name, data in files.items():
+            write_synced(temporary / name, data)
+        write_synced(temporary / DONE, to_json_bytes(digests(temporary)))
         sync_folder(temporary)
         replace(folder, before)
         replace(temporary, folder)
@@ -214,17 +229,17 @@ def load(
     from safetensors import SafetensorError
     from safetensors.torch import load as unpacked
 
-    _must_be_whole(folder)
-    config = _read_json(folder / CONFIG)
-    if config.get("format") != FORMAT or config.get("version") != VERSION:
-        found = f"'{config.get('format')}' version {config.get('version')!r}"
+    require_whole(folder)
+    config = read_json(folder / CONFIG)
+    if (version := version_of(folder, config)) < VERSION:
         raise CheckpointError(
-            f"{folder / CONFIG} is {found}, this Shadowbox reads '{FORMAT}' version {VERSION}"
+            f"{folder} has version {version} of the format, this Shadowbox reads {VERSION}: "
+            f"run `shadowbox migrate {folder}`"
         )
     try:
         about = CheckpointConfig(
             config["kind"],
-            Schema.from_json(_read_json(folder / SCHEMA)),
+            Schema.from_json(read_json(folder / SCHEMA)),
             config["preset"],
             config["arguments"],
         )
@@ -245,6 +260,22 @@ def load(
         raise CheckpointError(f"{folder / WEIGHTS} is no file of weights: {error}") from error
     placed = {key: value.to(device) for key, value in weights.items()}
     return Checkpoint(folder, int(folder.name), about, placed, config.get("calibration", {}))
+
+
+def version_of(folder: Path, config: Mapping[str, Any]) -> int:
+    """The version of a checkpoint's format; a later one than this program reads is refused."""
+    version = config.get("version")
+    if config.get("format") != FORMAT or not isinstance(version, int) or version < 1:
+        raise CheckpointError(
+            f"{folder / CONFIG} is '{config.get('format')}' version {version!r}, "
+            f"'{FORMAT}' version {VERSION} is needed"
+        )
+    if version > VERSION:
+        raise CheckpointError(
+            f"{folder} has version {version} of the format, this Shadowbox reads {VERSION}: "
+            "update Shadowbox"
+        )
+    return version
 
 
 def load_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
@@ -277,103 +308,6 @@ def _config(about: CheckpointConfig) -> dict[str, Any]:
         "facts_hash": about.schema.facts_hash,
         "coding_hash": about.schema.coding_hash,
     }
-
-
-def _json(data: Any) -> bytes:
-    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _digests(folder: Path, names: Iterable[str]) -> dict[str, Any]:
-    found = {}
-    for name in names:
-        with open(folder / name, "rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
-        found[name] = {"bytes": (folder / name).stat().st_size, "blake2b": digest}
-    return found
-
-
-def _must_be_whole(folder: Path) -> None:
-    """Refuse links out of the folder, pickles, and anything that is not as it was written."""
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder} is no checkpoint: a checkpoint is a folder")
-    if folder.is_symlink() or not folder.name.isdecimal():
-        raise CheckpointError(
-            f"{folder} is no checkpoint: its folder is named by a step and is no link"
-        )
-    for path in folder.iterdir():
-        if path.is_symlink() or not path.is_file():
-            raise CheckpointError(
-                f"{path} is a link or a folder; the files of a checkpoint lie in it themselves"
-            )
-    if not (folder / DONE).exists():
-        raise CheckpointError(
-            f"{folder} is not a finished checkpoint: its '{DONE}' marker is missing; use another step"
-        )
-    written = _read_json(folder / DONE)
-    for name in (WEIGHTS, CONFIG, SCHEMA, TRAINER):
-        if name not in written or not (folder / name).exists():
-            raise CheckpointError(
-                f"{folder / name} is missing; use another step, or restore it from a copy"
-            )
-        size, wanted = (folder / name).stat().st_size, written[name]["bytes"]
-        if size != wanted:
-            raise CheckpointError(
-                f"{folder / name} is {size:,} bytes long, {wanted:,} were written; use another step"
-            )
-    for name, found in _digests(folder, (WEIGHTS, CONFIG, SCHEMA, TRAINER)).items():
-        if found != written[name]:
-            raise CheckpointError(
-                f"{folder / name} is not what was written: its digest differs; use another step"
-            )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds a {type(found).__name__}, an object is needed")
-    return found
-
-
-def _plain_load(path: Path) -> Any:
-    """`weights_only`: tensors, numbers, text and containers; anything that would run code is refused by torch itself."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises several kinds; all mean the same to the user
-        told = [line.strip() for line in str(error).splitlines() if line.strip()] or [
-            type(error).__name__
-        ]
-        reason = next(
-            (line.partition("Please")[0].strip() for line in told if "Unsupported" in line), told[0]
-        )
-        raise CheckpointError(
-            f"{path} is no trainer state of plain data and is not opened: {reason}"
-        ) from error
-
-
-def _must_be_plain(value: Any, where: str) -> None:
-    """Refuse to write what `_plain_load` would refuse to read: a run must not find out when it resumes."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _must_be_plain(item, f"{where}[{key!r}]")
-    elif isinstance(value, list | tuple):
-        for at, item in enumerate(value):
-            _must_be_plain(item, f"{where}[{at}]")
-    elif type(value) not in (int, float, str, bool, type(None)) and not isinstance(value, Tensor):
-        raise CheckpointError(
-            f"{where} is a {type(value).__name__}; a checkpoint holds tensors, numbers, text and containers"
-        )
 
 
 def pointed(run: Path, name: str) -> int | None:

@@ -17,6 +17,7 @@ from shadowbox.core.files import write_whole
 from shadowbox.errors import TrainingError
 
 METRICS, EVENTS, FACTS = "metrics.jsonl", "events.jsonl", "run.json"
+FORMAT, VERSION = "shadowbox run", 2  # of run.json
 Line = dict[str, Any]
 
 
@@ -155,7 +156,26 @@ def truncate_log(run: Path, step: int) -> int:
 
 
 def read_facts(run: Path) -> dict[str, Any]:
-    """`run.json`."""
+    """`run.json`; one with the names of an earlier version is refused."""
+    if is_outdated(run):
+        raise TrainingError(
+            f"{run} is of an earlier version of the format, this Shadowbox reads {VERSION}: "
+            f"run `shadowbox migrate {run}`"
+        )
+    return parse_facts(run)
+
+
+def is_outdated(run: Path) -> bool:
+    """Whether the run must be migrated before it can be read."""
+    try:
+        facts = parse_facts(run)
+    except TrainingError:
+        return False
+    return facts.get("format") == FORMAT and facts.get("version") != VERSION
+
+
+def parse_facts(run: Path) -> dict[str, Any]:
+    """`run.json` of this version or an earlier one."""
     path = run / FACTS
     try:
         found = json.loads(path.read_bytes())
@@ -165,6 +185,11 @@ def read_facts(run: Path) -> dict[str, Any]:
         raise TrainingError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise TrainingError(f"{path} holds a {type(found).__name__}, an object is needed")
+    version = found.get("version", VERSION)
+    if found.get("format") == FORMAT and not (isinstance(version, int) and version <= VERSION):
+        raise TrainingError(
+            f"{path} has version {version!r}, this Shadowbox reads {VERSION}: update Shadowbox"
+        )
     return found
 
 

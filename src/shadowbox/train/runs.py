@@ -58,6 +58,8 @@ def runs_in(folder: Path = RUNS) -> Iterator[Run]:
 def find_run(where: str | Path) -> Run | None:
     """The run of a name such as runs/x, runs/x/0 or x: the first of its seeds."""
     for path in (Path(where), RUNS / where):
+        if log.is_outdated(path):
+            log.read_facts(path)  # raises, and says how it becomes readable
         found = next(_below(path, DEEPEST), None)
         if found:
             return found

@@ -144,8 +144,8 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
 def _facts(session: Session) -> dict[str, Any]:
     about, config = session.task.about, session.config
     return {
-        "format": "shadowbox run",
-        "version": 1,
+        "format": log.FORMAT,
+        "version": log.VERSION,
         "status": "running",
         "step": 0,
         "total": session.total,
