@@ -1,4 +1,4 @@
-"""Pages are one file, fetch nothing, and take every text as text."""
+"""Pages are one file, fetch nothing, and show every text as text."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BUILDERS: dict[str, Callable[[str], str]] = {
 
 
 class Tags(HTMLParser):
-    """Which tags and attributes a browser would see, and whether all that opens closes."""
+    """Tags and attributes as a browser sees them; every element that is opened must be closed."""
 
     VOID = ("meta", "link", "img", "br")
 
@@ -68,27 +68,35 @@ class Tags(HTMLParser):
 
 @pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 def test_text_is_never_markup(build: Callable[[str], str]) -> None:
-    """Whatever stands in a name, a value or a title, a browser shows it and does nothing else."""
+    """Markup in a name, a value or a title is shown as text and has no other effect."""
     seen, harmless = Tags(build(HOSTILE)), Tags(build("harmless"))
     assert seen.tags == harmless.tags
     assert [name for name, _ in seen.attributes] == [name for name, _ in harmless.attributes]
 
 
-@pytest.mark.parametrize("build", [heading, lambda mark: sentence("a ", mark), lambda mark: table(["a"], [[mark]]),
-                                   lambda mark: facts([("a", mark)]), lambda mark: folded("a", [mark]),
-                                   lambda mark: page("a", [mark])])  # fmt: skip
+@pytest.mark.parametrize(
+    "build",
+    [
+        heading,
+        lambda mark: sentence("a ", mark),
+        lambda mark: table(["a"], [[mark]]),
+        lambda mark: facts([("a", mark)]),
+        lambda mark: folded("a", [mark]),
+        lambda mark: page("a", [mark]),
+    ],
+)
 def test_marks_stay_marks(build: Callable[[Html], str]) -> None:
-    """What a builder made goes into another one as it is."""
+    """Markup that a builder made is inserted into another builder's markup unchanged."""
     assert "<code>a&lt;b</code>" in build(code("a<b"))
 
 
 def test_marks_that_are_joined_with_text_are_text() -> None:
-    """Adding a text to a mark gives a text: it cannot slip through as markup."""
+    """Adding a text to markup gives a text, which is escaped."""
     assert "&lt;script&gt;" in heading(Html("<b>x</b>") + "<script>")
 
 
 def test_a_page_fetches_nothing() -> None:
-    """One file: no address, no script, its style inside, and a policy that forbids the rest."""
+    """A page is one file without addresses and scripts, with a policy that forbids both."""
     text = page("A title", [heading("One"), sentence("two")])
     assert text.startswith("<!doctype html>")
     assert "default-src 'none'" in text
@@ -103,21 +111,21 @@ def test_a_page_fetches_nothing() -> None:
 
 
 def test_a_table_tells_names_from_numbers() -> None:
-    """The first columns are names; the others stand right, in head and body."""
+    """The first columns of a table are names; the others are aligned right, in head and body."""
     text = table(["column", "kind", "min"], [["x", "real", "1"]], left=2)
     assert text.count('class="number"') == 2
     assert '<td>real</td><td class="number">1</td>' in text
 
 
 def test_the_best_of_several_is_bold() -> None:
-    """Only the number that is marked best stands out, with its interval beside it."""
+    """Only the number that is marked best is bold; its interval is beside it."""
     assert "<b>0.5</b>" in with_interval("0.5", "0.4 .. 0.6", best=True)
     assert "<b>" not in with_interval("0.5", "0.4 .. 0.6")
     assert "0.4 .. 0.6" in with_interval("0.5", "0.4 .. 0.6")
 
 
 def test_bars_are_as_long_as_their_share() -> None:
-    """A share of 1 is the full length, 0 none; what lies outside is cut."""
+    """A share of 1 is the full length and 0 is empty; other values are clipped."""
     text = bars(
         [
             (name, share, "label", "p1")

@@ -1,4 +1,4 @@
-"""The browser's half of a scene against Python's: rows, shapes, trails and camera are the same numbers."""
+"""Scenes evaluated in a browser and in Python give the same rows, shapes, trails and camera."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ OPEN = """([hello, text, events]) => {
   const rows = new modules.$rows.Rows(hello);
   rows.put(0, Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
   const exact = events.map((event) => ({ ...event, value: Math.fround(event.value) }));
-  window.film = new modules.$motion.Film(hello.scene, rows, (frame) => exact.filter((event) => event.frame === frame));
+  const happened = (frame) => exact.filter((event) => event.frame === frame);
+  window.film = new modules.$motion.Film(hello.scene, rows, happened);
   window.rows = rows;
 }"""
 
@@ -69,14 +70,14 @@ def film(request, modules):
 
 def test_the_same_shapes_at_the_same_places(film, modules):
     """For every row of a random match the browser evaluates the shapes that Python evaluates."""
-    asked = "(frame) => modules.$scene.evaluate(film.scene, rows.at(frame), film.happened(frame))"
+    script = "(frame) => modules.$scene.evaluate(film.scene, rows.at(frame), film.happened(frame))"
     for frame in range(film.length):
         ours = evaluate(film.scene, film.row(frame), film.happened(frame))
-        assert_same_shapes(modules.evaluate(asked, frame), ours)
+        assert_same_shapes(modules.evaluate(script, frame), ours)
 
 
 def test_the_same_trails_rings_and_camera(film, modules):
-    """What a frame takes from its neighbors is the same too: what is painted, and where the camera looks."""
+    """Trails, rings and the camera, which depend on neighboring frames, are the same too."""
     for frame in (0, 1, 5, 12, 30, film.length - 2, film.length - 1):
         theirs = modules.evaluate("(frame) => [film.shapes(frame), film.camera(frame)]", frame)
         assert_same_shapes(theirs[0], film.shapes(frame))
@@ -84,7 +85,7 @@ def test_the_same_trails_rings_and_camera(film, modules):
 
 
 def test_the_camera_holds_every_body(film):
-    """No body is ever outside the picture, except outside the bounds, and the picture keeps its proportions."""
+    """Bodies inside the bounds are inside the picture, which keeps its proportions."""
     bounds = film.scene["bounds"]
     for frame in range(film.length):
         left, top, right, bottom = film.camera(frame)
@@ -99,7 +100,7 @@ def test_the_camera_holds_every_body(film):
 @given(schema=schemas())
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_the_default_scene_of_any_schema(modules, schema):
-    """A game without a scene looks the same in the browser and in Python, whatever its fields are."""
+    """A game without a scene looks the same in the browser and in Python, for any schema."""
     columns = schema.unpack(schema.pack(random_columns(schema, 3, seed=4)))
     scene = default_scene(schema, ("hit",))
     greeting = hello(schema, scene, players=[], event_kinds=("hit",))
@@ -111,7 +112,7 @@ def test_the_default_scene_of_any_schema(modules, schema):
 @given(schema=schemas())
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_every_column_of_any_schema(modules, schema):
-    """The browser reads out of packed rows exactly what `Schema.unpack` reads, for any schema."""
+    """The browser decodes packed rows exactly as `Schema.unpack`, for any schema."""
     columns = random_columns(schema, 3, seed=1)
     greeting = {
         "row_bytes": schema.row_dtype.itemsize,
@@ -120,14 +121,15 @@ def test_every_column_of_any_schema(modules, schema):
     }
     modules.evaluate(OPEN, [greeting, packed(schema, columns), []])
     theirs = modules.evaluate("[0, 1, 2].map((row) => rows.at(row))")
-    one_by_one = "Object.entries(rows.at(2)).every(([key, slots]) => slots.every((v, slot) => v === rows.value(key, 2, slot)))"
+    one_by_one = """Object.entries(rows.at(2)).every(
+      ([key, slots]) => slots.every((v, slot) => v === rows.value(key, 2, slot)))"""
     assert modules.evaluate(one_by_one)
     for key, values in schema.unpack(schema.pack(columns)).items():
         assert [row[key] for row in theirs] == values.tolist()
 
 
 def test_every_half_precision_number(modules):
-    """All 65,536 of them are decoded as NumPy decodes them."""
+    """All 65,536 half-precision numbers are decoded as NumPy decodes them."""
     bits = np.arange(1 << 16, dtype=np.uint16)
     theirs = modules.evaluate(
         "Array.from({ length: 65536 }, (_, bits) => String(modules.$rows.half(bits)))"
@@ -138,7 +140,7 @@ def test_every_half_precision_number(modules):
 
 
 def test_the_painters_share_their_colors(modules):
-    """Both painters know the same names of colors, as the same colors."""
+    """Both painters have the same names of colors with the same values."""
     assert modules.evaluate("modules.$paint.PALETTES") == paint.PALETTES
 
 

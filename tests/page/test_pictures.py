@@ -1,4 +1,4 @@
-"""Pictures out of Python, and what a page's data says."""
+"""Pictures painted in Python, and the data of match pages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shadowbox.page.paint import paint, paint_frame, save_gif
 
 @pytest.fixture
 def film():
-    """A random match of the scene that uses everything."""
+    """A random match of the scene that uses all features."""
     match = random_match(ZOO)
     return Film(EVERYTHING, match.columns, match.events)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_picture_has_the_proportions_of_the_world(film, theme):
-    """Pictures are as wide as asked, as high as the bounds say, and not empty."""
+    """Pictures have the requested width, the proportions of the bounds, and content."""
     for pixels in (
         paint_frame(film, 30, width=400, theme=theme, names=["ann", "bob"]),
         paint(EVERYTHING, film.row(30), film.happened(30), width=400, theme=theme),
@@ -33,7 +33,7 @@ def test_a_picture_has_the_proportions_of_the_world(film, theme):
 
 
 def test_a_picture_of_a_dream_says_so(film):
-    """The picture of a dream differs from the same picture of a true world at the top, where DREAM stands."""
+    """The picture of a dream differs at the top from that of its world: it shows the word DREAM."""
     true, dream = (
         paint_frame(film, 30, width=400, world=world) for world in ("zoo", "dream:runs/w")
     )
@@ -41,7 +41,7 @@ def test_a_picture_of_a_dream_says_so(film):
 
 
 def test_a_film_plays_at_its_pace(film, tmp_path):
-    """A GIF of 30 pictures at 15 a second lasts two seconds, though its clock has only hundredths."""
+    """A GIF of 30 pictures at 15 a second lasts two seconds, despite its clock of hundredths."""
     save_gif((paint_frame(film, frame, width=80) for frame in range(30)), tmp_path / "film.gif", 15)
     with Image.open(tmp_path / "film.gif") as image:
         total = 0
@@ -52,7 +52,7 @@ def test_a_film_plays_at_its_pace(film, tmp_path):
 
 
 def test_the_same_match_is_the_same_page():
-    """A page holds no time and no chance: writing it twice gives the same bytes."""
+    """A page holds no time and no randomness: writing it twice gives the same bytes."""
     match = random_match(ZOO)
     pages = {
         match_page("m", hello(ZOO, EVERYTHING, players=[]), ZOO.pack(match.columns), match.events)
@@ -62,17 +62,14 @@ def test_the_same_match_is_the_same_page():
 
 
 def test_hello_names_everybody_and_checks_the_scene():
-    """Seats without a name are called P1 and P2.
-
-    A scene that does not fit the schema is refused.
-    """
+    """Seats without a name are P1 and P2; a scene that does not fit its schema is refused."""
     assert hello(ZOO, EVERYTHING, players=["ann"])["players"] == ["ann", "P2"]
     with pytest.raises(SchemaError, match="no column"):
         hello(ZOO, BRAWL.scene(), players=[])
 
 
 def test_events_keep_their_members():
-    """An event on the wire has every member but `match`, as plain numbers."""
+    """Events on the wire have every member but `match`, as plain numbers."""
     event = event_list(random_match(ZOO).events)[0]
     assert set(event) == {"frame", "kind", "player", "other", "what", "value"}
     assert all(type(value) in (int, float) for value in event.values())
@@ -88,6 +85,6 @@ def test_events_keep_their_members():
     ],
 )
 def test_marks_and_cameras_are_checked(change, words):
-    """A mark of an unknown kind or form, and a camera that shows nothing, are refused in words."""
+    """Marks of unknown kinds or forms, and cameras that show nothing, are refused with a reason."""
     with pytest.raises(SchemaError, match=words):
         validate({**EVERYTHING, **change}, ZOO)

@@ -1,4 +1,4 @@
-"""<match-viewer> in a real browser: a file from the disk, a live match, keys, fingers, small screens, unkind names."""
+"""The element <match-viewer> in a browser: files, live matches, keys, touch, small screens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def match():
 
 
 def greet(players=("ann", "bob"), world="brawl"):
-    """A hello of brawl."""
+    """The hello of a brawl match."""
     return hello(
         BRAWL.schema,
         BRAWL.scene(),
@@ -34,7 +34,7 @@ def greet(players=("ann", "bob"), world="brawl"):
 
 @pytest.fixture
 def saved(tmp_path, match):
-    """Writes a page of the match and says where."""
+    """Function that writes a page of the match and returns its path."""
 
     def write(greeting=None, shown=match):
         path = tmp_path / "match.html"
@@ -51,18 +51,18 @@ def saved(tmp_path, match):
 
 
 def state(page):
-    """What the viewer says of itself."""
+    """Summary that the viewer gives of its screen."""
     return page.evaluate("__viewer.state")
 
 
 def ready(page):
-    """The page once something is drawn."""
+    """Wait until the page has drawn a frame."""
     until(page, "window.__viewer?.drawn?.length > 0")
     return page
 
 
 def test_a_file_shows_the_frame_that_was_scrubbed_to(saved, visit, match):
-    """From a disk, offline: after a drag on the timeline the drawn shapes and the numbers are those of that frame."""
+    """After a drag on the timeline of a file, shapes and numbers are those of that frame."""
     page = ready(visit(saved(), part="#0"))
     strip = page.locator(".strip").bounding_box()
     page.mouse.move(strip["x"] + 8, strip["y"] + 20)
@@ -88,22 +88,24 @@ def test_a_file_shows_the_frame_that_was_scrubbed_to(saved, visit, match):
 
 
 def painted(page):
-    """Pixels of the stage that are not paper."""
+    """Number of pixels of the stage that are not paper."""
     return page.evaluate(
         """() => {
           const canvas = document.querySelector(".stage canvas");
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           let count = 0;
-          for (let i = 0; i < data.length; i += 4) count += data[i] !== data[0] || data[i + 2] !== data[2] ? 1 : 0;
+          for (let i = 0; i < data.length; i += 4) {
+            if (data[i] !== data[0] || data[i + 2] !== data[2]) count += 1;
+          }
           return count;
         }"""
     )
 
 
 def test_it_plays_to_the_end_and_says_who_won(saved, visit):
-    """Opened without a frame it plays.
+    """A file opened without a frame plays to its end and then shows the result.
 
-    At the end it stops and the result stands on the stage; play begins again.
+    Play begins again from the start.
     """
     page = ready(visit(saved()))
     assert state(page)["playing"]
@@ -115,7 +117,7 @@ def test_it_plays_to_the_end_and_says_who_won(saved, visit):
 
 
 def test_keys(saved, visit):
-    """Space, arrows, seconds, home and end, speed, hit boxes, trails, the list of keys: each does what the list says."""
+    """Each key does what the list of keys says."""
     page = ready(visit(saved(), part="#40"))
     press = page.keyboard.press
     for key, frame in (
@@ -156,7 +158,7 @@ def test_keys(saved, visit):
 
 
 def test_names_are_text(saved, visit):
-    """Markup in a player's name and in a world's is shown letter by letter; nothing of it runs."""
+    """Markup in the names of a player and a world is shown as text and does not run."""
     page = ready(visit(saved(greet((UNKIND, "bob"), world=UNKIND)), part="#90"))
     assert page.locator(".side.p1 .name").inner_text() == UNKIND
     assert page.locator(".corner code").inner_text() == UNKIND
@@ -165,7 +167,7 @@ def test_names_are_text(saved, visit):
 
 @pytest.mark.parametrize("width", [320, 390])
 def test_on_a_phone_the_controllers_fold_away(saved, visit, width):
-    """On a phone the controllers are behind a button, nothing is wider than the screen, and a finger fits every button."""
+    """A phone shows controllers behind a button, needs no sideways scrolling, and fits fingers."""
     page = ready(visit(saved(), part="#40", width=width, height=844, has_touch=True))
     assert not page.locator(".pads").is_visible()
     page.locator(".fold").tap()
@@ -178,7 +180,10 @@ def test_on_a_phone_the_controllers_fold_away(saved, visit, width):
 
 
 def test_on_a_laptop_everything_is_in_the_window(saved, visit):
-    """At 1366 x 768 the viewer needs no scrolling, its stage is 16:9, and the controllers are open without a button."""
+    """At 1366 x 768 the viewer needs no scrolling, and controllers are open without a button.
+
+    The stage is 16:9.
+    """
     page = ready(visit(saved(), part="#40"))
     viewer, stage = (page.locator(name).bounding_box() for name in ("match-viewer", ".stage"))
     assert viewer["y"] + viewer["height"] <= 768
@@ -188,7 +193,7 @@ def test_on_a_laptop_everything_is_in_the_window(saved, visit):
 
 
 def test_everything_has_a_name(saved, visit):
-    """Every button, the timeline and the stage have a name for those who cannot see them."""
+    """Every button, the timeline and the stage have a name for screen readers."""
     page = ready(visit(saved(), part="#40"))
     named = page.locator("button, [role=slider], [role=img], dialog, section")
     assert named.count() > 12
@@ -196,7 +201,7 @@ def test_everything_has_a_name(saved, visit):
 
 
 def test_reduced_motion_is_still(saved, visit):
-    """Who wants less motion gets no start by itself, no trails, no lingering rings and a camera that stands."""
+    """With reduced motion a match does not start by itself, and trails and camera are off."""
     page = ready(visit(saved(), reduced_motion="reduce"))
     assert not state(page)["playing"]
     page.evaluate("__viewer.seek(60)")
@@ -207,16 +212,13 @@ def test_reduced_motion_is_still(saved, visit):
 
 @pytest.mark.parametrize(("world", "dreams"), [("brawl", 0), ("dream:runs/w", 1)])
 def test_a_dream_says_so(saved, visit, world, dreams):
-    """DREAM stands on the stage where the world is one, and only there."""
+    """The stage is labeled DREAM where the world is a dream, and only there."""
     page = ready(visit(saved(greet(world=world)), part="#0"))
     assert page.get_by_text("DREAM", exact=True).count() == dreams
 
 
 def test_events_by_name(saved, visit, match):
-    """The legend counts every kind that happened.
-
-    A press takes a kind off the timeline or puts it on.
-    """
+    """The legend counts every kind of event; a press toggles a kind on the timeline."""
     page = ready(visit(saved(), part="#0"))
     counts = {
         kind: int((match.events["kind"] == number).sum())
@@ -235,7 +237,7 @@ def test_events_by_name(saved, visit, match):
 
 
 def test_sticks_bars_and_words(saved, visit):
-    """A controller of another game: a stick for two reals, a bar for one, a lamp for a flag, a word for a choice."""
+    """Controllers of any game: sticks for pairs of reals, bars for reals, words for choices."""
     zoo = random_match(ZOO, 20)
     greeting = hello(ZOO, EVERYTHING, players=["ann"], event_kinds=["bump", "spark"])
     page = ready(visit(saved(greeting, zoo), part="#7"))
@@ -250,7 +252,7 @@ def test_sticks_bars_and_words(saved, visit):
 
 
 class Live:
-    """A live match, fed by hand."""
+    """A live match whose rows are sent by hand."""
 
     def __init__(self, page, match):
         self.page, self.match = page, match
@@ -258,9 +260,10 @@ class Live:
         page.evaluate("(hello) => __viewer.begin(hello)", greet())
 
     def send(self, first, end):
-        """Rows and events of some frames."""
+        """Send rows and events of the frames [first, end)."""
         text = base64.b64encode(self.rows[first:end].tobytes()).decode()
-        code = "([at, text]) => __viewer.append(at, Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)))"
+        code = """([at, text]) =>
+          __viewer.append(at, Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)))"""
         self.page.evaluate(code, [first, text])
         events = self.match.events
         events = events[(events["frame"] >= first) & (events["frame"] < end)]
@@ -274,7 +277,7 @@ def live(saved, visit, match):
 
 
 def test_a_live_match_is_followed_to_its_end(live):
-    """The picture follows the newest row closely, never runs past it, and the result is on the screen at the end."""
+    """The picture follows the newest row without passing it; the result is shown at the end."""
     for first in range(0, 60, 10):
         live.send(first, first + 10)
         live.page.wait_for_timeout(150)
@@ -289,10 +292,7 @@ def test_a_live_match_is_followed_to_its_end(live):
 
 
 def test_who_plays_sees_the_newest_row(live):
-    """The first row is drawn at once.
-
-    With behind="0" the picture is the newest row as soon as it is there.
-    """
+    """The first row is drawn at once; with behind="0" the picture is always the newest row."""
     live.page.evaluate("__viewer.setAttribute('behind', '0')")
     live.send(0, 1)
     assert state(live.page)["shapes"] > 0
@@ -302,10 +302,7 @@ def test_who_plays_sees_the_newest_row(live):
 
 
 def test_who_scrubs_back_stays_there(live):
-    """After scrubbing back new rows do not move the picture.
-
-    The button named live brings the newest one back.
-    """
+    """New rows do not move a picture that was scrubbed back; the live button returns to them."""
     live.send(0, 60)
     live.page.evaluate("__viewer.seek(5)")
     live.page.keyboard.press("ArrowRight")
@@ -320,10 +317,7 @@ def test_who_scrubs_back_stays_there(live):
 
 
 def test_left_out_rows_stand_still(live):
-    """Rows that a slow client did not get show the last one before them, and are counted.
-
-    Late ones still find their place.
-    """
+    """Missing rows repeat the last one before them and are counted; late rows find their place."""
     live.send(0, 20)
     live.send(30, 40)
     assert state(live.page)["skipped"] == 10
@@ -343,8 +337,10 @@ def test_left_out_rows_stand_still(live):
 
 @pytest.mark.parametrize(("first", "size"), [(-1, 192), (0.5, 192), (1e9, 192), (0, 191)])
 def test_rows_that_cannot_be_are_refused(live, first, size):
-    """A place that is none, or bytes that are no whole rows, are refused in words, and what was there stays."""
+    """An impossible place and incomplete rows are refused with a reason; earlier rows stay."""
     live.send(0, 20)
-    refused = "([at, size]) => { try { __viewer.append(at, new Uint8Array(size)) } catch (error) { return error.message } }"
+    refused = """([at, size]) => {
+      try { __viewer.append(at, new Uint8Array(size)) } catch (error) { return error.message }
+    }"""
     assert "row" in live.page.evaluate(refused, [first, size])
     assert state(live.page)["length"] == 20

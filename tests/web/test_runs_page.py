@@ -298,7 +298,7 @@ def test_a_curve_grows(server, browse):
         f"() => {corners} === {before + 1} && document.getElementById('state').textContent.includes('step 50 of 100')",
     )
     page.hover(".chart svg")
-    assert "training" in page.inner_text(".figure .told")
+    assert "training" in page.inner_text(".figure .readout")
     page.get_by_text("Wall time").click()
     until(page, "() => document.querySelector('.chart svg').textContent.includes('50 s')")
     facts = json.loads((folder / "run.json").read_text())

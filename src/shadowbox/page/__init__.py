@@ -1,1 +1,1 @@
-"""Pages: how is a result drawn? One self-contained HTML file each, which works offline and prints well."""
+"""Pages and pictures: self-contained HTML files that work offline and print well; PNG and GIF."""

@@ -1,6 +1,7 @@
 /**
- * Curves as an SVG: axes, a label at the end of each curve, lines for targets and limits, marks for events.
- * The SVG has the real size in pixels of the place that it is drawn in.
+ * Draws curves as an SVG with axes, a label at the end of each curve, lines for targets and limits,
+ * and marks for events.
+ * The SVG has the size in pixels of the element that contains it.
  */
 import { el } from "./parts.js";
 
@@ -11,10 +12,10 @@ const BOTTOM = 24;
 const LETTER = 7; // px, of a label in 13 px
 const APART = 16; // px between two labels
 const MARGIN = 25; // px, for the mark before a label
-const NEAR = 0.5; // of the curves' height: a line that is farther from them does not stretch the axis, and is named at its edge
-const WORD = 44; // px that the word of a mark needs beside the next one
+const NEAR = 0.5; // of the curves' height: a farther line is not drawn but named at the axis' edge
+const WORD = 44; // px that the label of a mark needs before the next mark
 
-/** An element of a picture. */
+/** An SVG element with attributes and children. */
 export function shape(tag, attributes, ...children) {
   const made = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -23,16 +24,18 @@ export function shape(tag, attributes, ...children) {
 }
 
 /**
- * A figure: a sentence, and curves that `draw` draws anew.
- * @typedef {{name: string, tone: string, x: number[], y: (number | null)[], low?: (number | null)[], high?: (number | null)[]}} Curve
- * @typedef {{value: number, name: string, tone: string, title: string}} Level  a line from side to side
- * @typedef {{x: number, name: string, tone: string, title: string}} Mark  something that happened
+ * A figure: a sentence, and curves that `draw` replaces.
+ * @typedef {(number | null)[]} Values
+ * @typedef {{low?: Values, high?: Values}} Band
+ * @typedef {{name: string, tone: string, x: number[], y: Values} & Band} Curve
+ * @typedef {{value: number, name: string, tone: string, title: string}} Level  a horizontal line
+ * @typedef {{x: number, name: string, tone: string, title: string}} Mark  an event at x
  * @param {string} title
  */
 export function chart(title) {
-  const told = el("p", { class: "told" });
+  const readout = el("p", { class: "readout" });
   const stage = el("div", { class: "chart" });
-  const root = el("section", { class: "figure" }, el("h2", {}, title), told, stage);
+  const root = el("section", { class: "figure" }, el("h2", {}, title), readout, stage);
   let curves = [];
   let levels = [];
   let marks = [];
@@ -42,11 +45,18 @@ export function chart(title) {
   function paint() {
     const width = Math.floor(stage.clientWidth);
     const scale = curves.length && width ? scaled(curves, levels, width) : null;
-    told.textContent = sentence;
+    readout.textContent = sentence;
     if (!scale) return;
-    const picture = shape("svg", { width, height: TALL, role: "img", "aria-label": spoken(title, curves, levels, marks) });
-    picture.append(...axes(scale, say), ...curves.map((curve) => band(curve, scale)), ...levels.flatMap((level) => across(level, scale)));
-    picture.append(...curves.map((curve) => line(curve, scale)), ...happened(marks, scale), ...labels(curves, levels, scale));
+    const label = spoken(title, curves, levels, marks);
+    const picture = shape("svg", { width, height: TALL, role: "img", "aria-label": label });
+    picture.append(
+      ...axes(scale, say),
+      ...curves.map((curve) => band(curve, scale)),
+      ...levels.flatMap((level) => across(level, scale)),
+      ...curves.map((curve) => line(curve, scale)),
+      ...eventLines(marks, scale),
+      ...labels(curves, levels, scale),
+    );
     picture.addEventListener("pointermove", (event) => point(event, picture, scale));
     picture.addEventListener("pointerleave", () => unpoint(picture));
     stage.replaceChildren(picture);
@@ -55,38 +65,52 @@ export function chart(title) {
   function point(event, picture, scale) {
     unpoint(picture);
     const at = event.clientX - picture.getBoundingClientRect().left;
-    const found = curves.map((curve) => nearest(curve, scale, at)).filter(Boolean);
-    if (!found.length) return;
-    const x = found.reduce((one, other) => (Math.abs(one.px - at) <= Math.abs(other.px - at) ? one : other));
-    picture.append(shape("line", { class: "cursor", x1: x.px, x2: x.px, y1: TOP, y2: TALL - BOTTOM }));
-    told.textContent = `${say(x.x)}: ${found.map(({ name, y }) => `${name} ${short(y)}`).join(", ")}`;
+    const points = curves.map((curve) => nearest(curve, scale, at)).filter(Boolean);
+    if (!points.length) return;
+    const x = points.reduce((one, other) =>
+      Math.abs(one.px - at) <= Math.abs(other.px - at) ? one : other,
+    );
+    picture.append(
+      shape("line", { class: "cursor", x1: x.px, x2: x.px, y1: TOP, y2: TALL - BOTTOM }),
+    );
+    const values = points.map(({ name, y }) => `${name} ${short(y)}`);
+    readout.textContent = `${say(x.x)}: ${values.join(", ")}`;
   }
 
   function unpoint(picture) {
     picture.querySelector(".cursor")?.remove();
-    told.textContent = sentence;
+    readout.textContent = sentence;
   }
 
   new ResizeObserver(paint).observe(stage);
   return {
     root,
-    /** @param {Curve[]} given  @param {string} words  @param {(x: number) => string} sayX  @param {{levels?: Level[], marks?: Mark[]}} more */
+    /**
+     * Replace the curves; those without any value are left out.
+     * @param {Curve[]} given
+     * @param {string} words  the sentence above the curves
+     * @param {(x: number) => string} sayX  text of a place on the x axis
+     * @param {{levels?: Level[], marks?: Mark[]}} more
+     */
     draw(given, words, sayX, more = {}) {
       [levels, marks] = [more.levels ?? [], more.marks ?? []];
-      [curves, sentence, say] = [given.filter((curve) => curve.y.some((y) => y !== null)), words, sayX];
+      curves = given.filter((curve) => curve.y.some((y) => y !== null));
+      [sentence, say] = [words, sayX];
       paint();
     },
   };
 }
 
-/** A number in as few letters as tell it apart. */
+/** A number in at most about three significant digits. */
 export function short(value) {
   const size = Math.abs(value);
   if (value !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1);
-  return size >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
+  return size >= 1000
+    ? Math.round(value).toLocaleString("en")
+    : String(Number(value.toPrecision(3)));
 }
 
-// ---- where things are --------------------------------------------------------------------------------------------
+// ---- scales ----
 
 function scaled(curves, levels, width) {
   const names = [...curves, ...levels].map(({ name }) => name.length * LETTER);
@@ -95,13 +119,22 @@ function scaled(curves, levels, width) {
   const [first, last] = [Math.min(0, ...xs), Math.max(...xs)];
   const [least, most] = [Math.min(0, min(ys)), max(ys)];
   const reach = NEAR * (most - least || Math.abs(most) || 1);
-  const near = levels.map(({ value }) => value).filter((value) => least - reach <= value && value <= most + reach);
+  const near = levels
+    .map(({ value }) => value)
+    .filter((value) => least - reach <= value && value <= most + reach);
   const ticks = steps(Math.min(least, min(near)), Math.max(most, max(near)), 4);
   const [low, high] = [ticks[0], ticks.at(-1)];
   const left = Math.max(...ticks.map((tick) => short(tick).length)) * LETTER + 12;
   const [wide, tall] = [width - left - right, TALL - TOP - BOTTOM];
   return {
-    left, right: width - right, ticks, first, last, low, high, room: right - MARGIN,
+    left,
+    right: width - right,
+    ticks,
+    first,
+    last,
+    low,
+    high,
+    room: right - MARGIN,
     x: (x) => left + (wide * (x - first)) / (last - first || 1),
     y: (y) => TOP + (tall * (high - y)) / (high - low || 1),
   };
@@ -124,28 +157,47 @@ export function steps(low, high, count) {
 }
 
 function nearest({ name, x, y }, scale, at) {
-  const reach = 8; // px beyond its ends a curve says nothing
+  const reach = 8; // px beyond the ends of a curve within which its end still counts
   if (at < scale.x(x[0]) - reach || at > scale.x(x.at(-1)) + reach) return null;
   let best = null;
   for (let n = 0; n < x.length; n += 1) {
     const px = scale.x(x[n]);
-    if (y[n] !== null && (!best || Math.abs(px - at) < Math.abs(best.px - at))) best = { name, x: x[n], y: y[n], px };
+    if (y[n] !== null && (!best || Math.abs(px - at) < Math.abs(best.px - at)))
+      best = { name, x: x[n], y: y[n], px };
   }
   return best;
 }
 
-// ---- what is drawn -----------------------------------------------------------------------------------------------
+// ---- elements of the drawing ----
 
 function axes(scale, say) {
   const lines = scale.ticks.flatMap((tick) => [
-    shape("line", { class: "grid", x1: scale.left, x2: scale.right, y1: scale.y(tick), y2: scale.y(tick) }),
-    shape("text", { class: "label", x: scale.left - 8, y: scale.y(tick) + 4, "text-anchor": "end" }, short(tick)),
+    shape("line", {
+      class: "grid",
+      x1: scale.left,
+      x2: scale.right,
+      y1: scale.y(tick),
+      y2: scale.y(tick),
+    }),
+    shape(
+      "text",
+      { class: "label", x: scale.left - 8, y: scale.y(tick) + 4, "text-anchor": "end" },
+      short(tick),
+    ),
   ]);
-  const ends = [[scale.first, "start"], [scale.last, "end"]];
-  return [...lines, ...ends.map(([x, anchor]) => shape("text", { class: "label", x: scale.x(x), y: TALL - 6, "text-anchor": anchor }, say(x)))];
+  const ends = [
+    [scale.first, "start"],
+    [scale.last, "end"],
+  ];
+  return [
+    ...lines,
+    ...ends.map(([x, anchor]) =>
+      shape("text", { class: "label", x: scale.x(x), y: TALL - 6, "text-anchor": anchor }, say(x)),
+    ),
+  ];
 }
 
-/** Where there is no value the line has a gap. */
+/** A curve as a path, with a gap wherever a value is missing. */
 function line({ name, tone, x, y }, scale) {
   let pen = "M";
   let path = "";
@@ -155,39 +207,66 @@ function line({ name, tone, x, y }, scale) {
   }
   const drawn = shape("path", { class: `curve ${tone}`, d: path }, shape("title", {}, name));
   if (y.filter((value) => value !== null).length > 1) return drawn;
-  const at = y.findIndex((value) => value !== null); // a line of one point cannot be seen
+  const at = y.findIndex((value) => value !== null); // a path of one point is invisible
   return shape("circle", { class: `dot ${tone}`, cx: scale.x(x[at]), cy: scale.y(y[at]), r: 3 });
 }
 
 function band({ tone, x, low, high }, scale) {
-  const at = low && high ? x.map((_, n) => n).filter((n) => low[n] !== null && high[n] !== null) : [];
+  const at =
+    low && high ? x.map((_, n) => n).filter((n) => low[n] !== null && high[n] !== null) : [];
   const corner = (values) => (n) => `${scale.x(x[n]).toFixed(1)},${scale.y(values[n]).toFixed(1)}`;
   const around = at.length ? [...at.map(corner(high)), ...at.toReversed().map(corner(low))] : [];
   return shape("polygon", { class: `band ${tone}`, points: around.join(" ") });
 }
 
-/** A line from side to side; one that is beyond the axis is only named, at the edge. */
+/** A horizontal line; a line beyond the axis is not drawn, only named at the edge. */
 function across({ value, tone, title }, scale) {
   if (value < scale.low || value > scale.high) return [];
   const y = scale.y(value);
-  return [shape("line", { class: `level ${tone}`, x1: scale.left, x2: scale.right, y1: y, y2: y }, shape("title", {}, title))];
+  return [
+    shape(
+      "line",
+      { class: `level ${tone}`, x1: scale.left, x2: scale.right, y1: y, y2: y },
+      shape("title", {}, title),
+    ),
+  ];
 }
 
-/** What happened, as lines from top to bottom; a word stands where there is room for it. */
-function happened(marks, scale) {
+/** Events as vertical lines, labeled where there is room. */
+function eventLines(marks, scale) {
   let free = -Infinity;
-  return marks.toSorted((one, other) => one.x - other.x).flatMap(({ x, name, tone, title }) => {
-    const px = scale.x(x);
-    if (!(px >= scale.left - 1 && px <= scale.right + 1)) return [];
-    const drawn = [shape("line", { class: `event ${tone}`, x1: px, x2: px, y1: TOP, y2: TALL - BOTTOM }, shape("title", {}, title))];
-    if (px < free) return drawn;
-    free = px + WORD;
-    const anchor = px > scale.right - WORD ? "end" : "start";
-    return [...drawn, shape("text", { class: "label", x: px + (anchor === "end" ? -4 : 4), y: TOP + 8, "text-anchor": anchor }, name)];
-  });
+  return marks
+    .toSorted((one, other) => one.x - other.x)
+    .flatMap(({ x, name, tone, title }) => {
+      const px = scale.x(x);
+      if (!(px >= scale.left - 1 && px <= scale.right + 1)) return [];
+      const drawn = [
+        shape(
+          "line",
+          { class: `event ${tone}`, x1: px, x2: px, y1: TOP, y2: TALL - BOTTOM },
+          shape("title", {}, title),
+        ),
+      ];
+      if (px < free) return drawn;
+      free = px + WORD;
+      const anchor = px > scale.right - WORD ? "end" : "start";
+      return [
+        ...drawn,
+        shape(
+          "text",
+          {
+            class: "label",
+            x: px + (anchor === "end" ? -4 : 4),
+            y: TOP + 8,
+            "text-anchor": anchor,
+          },
+          name,
+        ),
+      ];
+    });
 }
 
-/** The names at the ends of their curves and lines, moved apart where they would lie on each other. */
+/** The names at the ends of their curves and lines, moved apart where they would overlap. */
 function labels(curves, levels, scale) {
   const ends = curves.map((curve) => {
     const at = curve.y.findLastIndex((value) => value !== null);
@@ -200,7 +279,8 @@ function labels(curves, levels, scale) {
   }
   ends.sort((one, other) => one.y - other.y);
   const spots = ends.map(({ y }) => y);
-  for (let at = 1; at < spots.length; at += 1) spots[at] = Math.max(spots[at], spots[at - 1] + APART);
+  for (let at = 1; at < spots.length; at += 1)
+    spots[at] = Math.max(spots[at], spots[at - 1] + APART);
   let limit = TALL - BOTTOM;
   for (let at = spots.length - 1; at >= 0; at -= 1) {
     spots[at] = Math.min(spots[at], limit);
@@ -208,18 +288,31 @@ function labels(curves, levels, scale) {
   }
   return ends.flatMap(({ curve, x, y }, at) => [
     ...(curve.line ? [] : [shape("circle", { class: `dot ${curve.tone}`, cx: x, cy: y, r: 2.5 })]),
-    shape("line", { class: `mark ${curve.tone}`, x1: scale.right + 8, x2: scale.right + 16, y1: spots[at], y2: spots[at] }),
-    shape("text", { class: `name ${curve.tone}`, x: scale.right + 21, y: spots[at] + 4 },
-      fitted(curve.name, Math.floor(scale.room / LETTER)), shape("title", {}, curve.title ?? curve.name)),
+    shape("line", {
+      class: `mark ${curve.tone}`,
+      x1: scale.right + 8,
+      x2: scale.right + 16,
+      y1: spots[at],
+      y2: spots[at],
+    }),
+    shape(
+      "text",
+      { class: `name ${curve.tone}`, x: scale.right + 21, y: spots[at] + 4 },
+      fitted(curve.name, Math.floor(scale.room / LETTER)),
+      shape("title", {}, curve.title ?? curve.name),
+    ),
   ]);
 }
 
-/** The end of a name is what tells runs apart. */
+/** A name cut at its beginning, since names of runs differ at their ends. */
 function fitted(name, letters) {
   return name.length <= letters + 1 ? name : `…${name.slice(-Math.max(letters - 1, 3))}`;
 }
 
 function spoken(title, curves, levels, marks) {
-  const ends = curves.map(({ name, y }) => `${name} ${short(y.findLast((value) => value !== null))}`);
-  return `${title}: ${[...ends, ...levels.map(({ name }) => name), ...marks.map(({ title: words }) => words)].join(", ")}`;
+  const ends = curves.map(
+    ({ name, y }) => `${name} ${short(y.findLast((value) => value !== null))}`,
+  );
+  const others = [...levels.map(({ name }) => name), ...marks.map(({ title: words }) => words)];
+  return `${title}: ${[...ends, ...others].join(", ")}`;
 }

@@ -1,4 +1,4 @@
-/** Opens the matches that are stored in a page, each in the viewer beside it. */
+/** Opens the matches that a page contains, each in the viewer beside its data. */
 import { el } from "./parts.js";
 import { CANNOT, unpack } from "./unpack.js";
 

@@ -1,6 +1,6 @@
-"""A report as one HTML file: a column of headings, sentences, tables and small pictures.
+"""Builders of a report as one HTML file: headings, sentences, tables and small charts.
 
-Builders return `Html`; anything else that goes into a page is text and is escaped.
+Builders return `Html`; any other string that goes into a page is text and is escaped.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 
 class Html(str):
-    """Markup that this module made. Plain strings are text."""
+    """Markup made by this module. Plain strings are text."""
 
 
 Text = str | Html
 
 
 def page(title: str, blocks: Iterable[Html]) -> str:
-    """A report: one column."""
+    """Report of one column as the text of an HTML file."""
     body = "\n".join([f"<h1>{escape(title)}</h1>", *map(_safe, blocks)])
     return shell(title, Html(f"<main>{body}</main>"))
 
@@ -30,7 +30,7 @@ def page(title: str, blocks: Iterable[Html]) -> str:
 def shell(
     title: str, body: Html, *, styles: Sequence[str] = ("style.css",), script: str = ""
 ) -> str:
-    """The whole file.
+    """Whole HTML file around a body.
 
     Styles and script are inlined; nothing is fetched, and no other script can run.
     """
@@ -46,47 +46,48 @@ def shell(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{style}</style></head>\n'
+        f'<title>{escape(title)}</title><link rel="icon" href="data:,">'
+        f"<style>{style}</style></head>\n"
         f"<body>{body}</body></html>\n"
     )
 
 
 def part(name: str) -> str:
-    """The text of a file that lies beside this module: a style or a script."""
+    """Text of a style sheet or script of this package."""
     return files("shadowbox.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def heading(text: Text) -> Html:
-    """A section begins."""
+    """Heading of a section."""
     return Html(f"<h2>{_safe(text)}</h2>")
 
 
 def sentence(*parts: Text) -> Html:
-    """One paragraph out of texts and marks."""
+    """Paragraph made of texts and markup."""
     return Html(f"<p>{''.join(_safe(part) for part in parts)}</p>")
 
 
 def code(text: str) -> Html:
-    """A spec, a hash, a command."""
+    """Text in a fixed-width font: a spec, a hash, a command."""
     return Html(f"<code>{escape(text)}</code>")
 
 
 def badge(word: str, tone: str = "plain") -> Html:
-    """A verdict as a word.
+    """Verdict as a word in a colored box.
 
-    `tone` is good, bad or plain, and says nothing that the word does not.
+    `tone` is good, bad or plain; the word alone says everything.
     """
     return Html(f'<span class="badge {escape(tone)}">{escape(word)}</span>')
 
 
 def facts(rows: Iterable[tuple[Text, Text]]) -> Html:
-    """Names and what they are, in two columns."""
+    """List of names and their values in two columns."""
     lines = (f"<dt>{_safe(name)}</dt><dd>{_safe(value)}</dd>" for name, value in rows)
     return Html(f"<dl>{''.join(lines)}</dl>")
 
 
 def table(head: Sequence[Text], rows: Iterable[Sequence[Text]], *, left: int = 1) -> Html:
-    """A table whose first `left` columns are names and the others numbers."""
+    """Table whose first `left` columns are names and whose other columns are numbers."""
 
     def cells(tag: str, row: Sequence[Text]) -> str:
         side = ("" if at < left else ' class="number"' for at in range(len(row)))
@@ -96,31 +97,37 @@ def table(head: Sequence[Text], rows: Iterable[Sequence[Text]], *, left: int = 1
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return Html(
-        f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
 def with_interval(value: str, interval: str, *, best: bool = False) -> Html:
-    """A number with its interval, smaller and grey, behind it; the best of several in bold."""
+    """Number followed by its interval, smaller and grey; bold if `best`."""
     number = f"<b>{escape(value)}</b>" if best else escape(value)
     return Html(f'{number} <small class="interval">{escape(interval)}</small>')
 
 
 def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
-    """Horizontal bars from zero: (name, share of the longest possible, label, tone: a color class of the style)."""
+    """Horizontal bars from zero.
+
+    A row holds the name, the bar's share of the full length, a label, and the tone (a color class
+    of the style sheet).
+    """
     lines = []
     for at, (name, share, label, tone) in enumerate(rows):
         y, width = at * 24, max(0.0, min(1.0, share)) * 400
         lines.append(
             f'<text x="150" y="{y + 16}" text-anchor="end">{escape(name)}</text>'
-            f'<rect class="{escape(tone)}" x="160" y="{y + 4}" width="{width:.1f}" height="16" rx="2"></rect>'
+            f'<rect class="{escape(tone)}" x="160" y="{y + 4}" width="{width:.1f}" '
+            f'height="16" rx="2"></rect>'
             f'<text class="label" x="{166 + width:.1f}" y="{y + 16}">{escape(label)}</text>'
         )
     return Html(f'<svg role="img" viewBox="0 0 720 {24 * len(rows)}">{"".join(lines)}</svg>')
 
 
 class Bar(NamedTuple):
-    """One row of `beside`; `low` and `high` are its interval, where it has one."""
+    """Row of `beside`; `low` and `high` are the ends of its interval, None without one."""
 
     name: str
     value: float
@@ -131,10 +138,10 @@ class Bar(NamedTuple):
 
 
 def beside(rows: Sequence[Bar], wanted: float | None = None) -> Html:
-    """Bars from zero under each other with their intervals, and a green line through all of them at what was wanted."""
-    known = [value for bar in rows for value in (bar.value, bar.low, bar.high) if value is not None]
-    known += [0.0] if wanted is None else [0.0, wanted]
-    low, high = min(known), max(known)
+    """Bars from zero with their intervals, and a green line through all of them at `wanted`."""
+    ends = [value for bar in rows for value in (bar.value, bar.low, bar.high) if value is not None]
+    ends += [0.0] if wanted is None else [0.0, wanted]
+    low, high = min(ends), max(ends)
 
     def x(value: float) -> float:
         return 1 + 98 * (value - low) / ((high - low) or 1.0)
@@ -142,23 +149,26 @@ def beside(rows: Sequence[Bar], wanted: float | None = None) -> Html:
     def picture(bar: Bar) -> Html:
         left, right = sorted((x(0.0), x(bar.value)))
         parts = [
-            f'<rect class="{escape(bar.tone)}" x="{left:.2f}%" y="6" width="{right - left:.2f}%" height="12"></rect>'
+            f'<rect class="{escape(bar.tone)}" x="{left:.2f}%" y="6" '
+            f'width="{right - left:.2f}%" height="12"></rect>'
         ]
         if bar.low is not None and bar.high is not None:
-            parts.append(
-                f'<line class="span" x1="{x(bar.low):.2f}%" x2="{x(bar.high):.2f}%" y1="12" y2="12"></line>'
-            )
+            span = f'x1="{x(bar.low):.2f}%" x2="{x(bar.high):.2f}%"'
+            parts.append(f'<line class="span" {span} y1="12" y2="12"></line>')
         if wanted is not None:
-            parts.append(
-                f'<line class="wanted" x1="{x(wanted):.2f}%" x2="{x(wanted):.2f}%" y1="0" y2="24"></line>'
-            )
+            at = f"{x(wanted):.2f}%"
+            parts.append(f'<line class="wanted" x1="{at}" x2="{at}" y1="0" y2="24"></line>')
         return Html(f'<svg class="beside" aria-hidden="true">{"".join(parts)}</svg>')
 
     return table(["", "", ""], [[bar.name, picture(bar), bar.label] for bar in rows], left=2)
 
 
 def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> Html:
-    """Curves over one axis each way: (name, points by ascending x, tone: a color class of the style)."""
+    """Curves over common axes.
+
+    A curve holds its name, its points (x, y) by ascending x, and its tone (a color class of the
+    style sheet).
+    """
     points = [point for _, curve, _ in curves for point in curve]
     if not points:
         return Html("")
@@ -172,13 +182,10 @@ def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> H
             f"{70 + 640 * (x - left) / wide:.1f},{12 + 160 * (high - y) / tall:.1f}"
             for x, y in curve
         )
-        drawn.append(
-            f'<polyline class="curve {escape(tone)}" points="{path}"><title>{escape(name)}</title></polyline>'
-        )
+        title = f"<title>{escape(name)}</title>"
+        drawn.append(f'<polyline class="curve {escape(tone)}" points="{path}">{title}</polyline>')
         x, y = path.rsplit(" ", 1)[-1].split(",")
-        drawn.append(
-            f'<circle class="{escape(tone)}" cx="{x}" cy="{y}" r="3"><title>{escape(name)}</title></circle>'
-        )
+        drawn.append(f'<circle class="{escape(tone)}" cx="{x}" cy="{y}" r="3">{title}</circle>')
     ends = ((64, 16, high), (64, 176, low))
     axes = "".join(
         f'<text class="label" x="{x}" y="{y}" text-anchor="end">{value:.3g}</text>'
@@ -190,7 +197,11 @@ def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> H
 
 
 def dots(points: Sequence[tuple[float, float, str, str]], across: str, up: str) -> Html:
-    """Points on two equal logarithmic axes, with the diagonal on which both are the same: (x, y, what it is, tone)."""
+    """Points on two equal logarithmic axes, with the diagonal on which both values are the same.
+
+    A point holds x, y, its name and its tone; points that are not positive are left out. `across`
+    and `up` are the labels of the axes.
+    """
     some = [(x, y, name, tone) for x, y, name, tone in points if x > 0 and y > 0]
     if not some:
         return Html("")
@@ -219,18 +230,17 @@ def dots(points: Sequence[tuple[float, float, str, str]], across: str, up: str) 
     return Html(f'<svg role="img" viewBox="0 0 720 380">{"".join(drawn)}</svg>')
 
 
-class PressRow(NamedTuple):
-    """One row of `rolls`: when something holds, twice under each other, as (first, behind the last) of each stretch."""
-
-    name: str
-    upper: Sequence[tuple[int, int]]  # grey: what is compared with
-    lower: Sequence[tuple[int, int]]  # in the first player's color
+Spans = Sequence[tuple[int, int]]
 
 
-def press_rows(rows: Sequence[PressRow], length: int, ends: tuple[str, str]) -> Html:
-    """Rows of stretches over one axis of `length`, as of a piano roll.
+def press_rows(
+    rows: Sequence[tuple[str, Spans, Spans]], length: int, ends: tuple[str, str]
+) -> Html:
+    """Rows of spans over one axis of `length`, as of a piano roll.
 
-    `ends`: what stands below its first and last place.
+    A row holds its name and two lists of spans [first, end): the grey ones, which the others are
+    compared with, and below them those in the first player's color. `ends` are the labels below the
+    first and last place.
     """
     drawn = []
     for at, (name, *both) in enumerate(rows):
@@ -240,7 +250,8 @@ def press_rows(rows: Sequence[PressRow], length: int, ends: tuple[str, str]) -> 
             for first, last in spans:
                 x, width = 110 + 600 * first / length, 600 * (last - first) / length
                 drawn.append(
-                    f'<rect class="{tone}" x="{x:.1f}" y="{top}" width="{width:.1f}" height="9"></rect>'
+                    f'<rect class="{tone}" x="{x:.1f}" y="{top}" width="{width:.1f}" '
+                    f'height="9"></rect>'
                 )
     below = 28 * len(rows) + 14
     drawn.append(f'<text class="label" x="110" y="{below}">{escape(ends[0])}</text>')
@@ -253,7 +264,7 @@ def press_rows(rows: Sequence[PressRow], length: int, ends: tuple[str, str]) -> 
 
 
 def folded(title: Text, blocks: Iterable[Html]) -> Html:
-    """What only some readers want, behind its title."""
+    """Blocks behind a title that opens them on a click."""
     return Html(
         f"<details><summary>{_safe(title)}</summary>{''.join(map(_safe, blocks))}</details>"
     )

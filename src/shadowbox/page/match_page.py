@@ -1,7 +1,4 @@
-"""One match as one HTML file: the viewer, the rows and the events inlined.
-
-It works offline and from a disk.
-"""
+"""A match as one HTML file that works offline: the viewer, the rows and the events inlined."""
 
 from __future__ import annotations
 
@@ -17,8 +14,19 @@ from shadowbox.core.scene import Scene, validate
 from shadowbox.core.schema import Array, Choice, Column, Real, Schema
 from shadowbox.page.document import Html, part, shell
 
-# each after what it imports
-MODULES = ("rows", "scene", "motion", "paint", "parts", "side", "pads", "timeline", "viewer")
+# each after the modules that it imports
+MODULES = (
+    "rows",
+    "scene",
+    "motion",
+    "paint",
+    "parts",
+    "side",
+    "pads",
+    "timeline",
+    "captions",
+    "viewer",
+)
 STYLES = ("style.css", "viewer.css")
 _EVENT = ("frame", "kind", "player", "other", "what", "value")
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
@@ -34,7 +42,10 @@ def hello(
     event_kinds: Sequence[str] = (),
     event_whats: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """All that a viewer must know before the first row, as plain data: where each column lies, what to draw, who plays."""
+    """Description of a match that a viewer needs before the first row, as plain data.
+
+    It holds the place of each column in a row, the scene, and the players' names.
+    """
     validate(scene, schema)
     names = [*players, *(f"P{seat + 1}" for seat in range(len(players), schema.players))]
     return {
@@ -54,7 +65,7 @@ def hello(
 
 
 def event_list(events: Array) -> list[dict[str, Any]]:
-    """Events as the viewer takes them; `match` is left out, for a page and a socket show one."""
+    """Events as plain data for the viewer, without `match`: a page or a socket shows one match."""
     return [{name: event[name].item() for name in _EVENT} for event in events]
 
 
@@ -67,12 +78,12 @@ def match_page(
     result: Mapping[str, Any] | None = None,
     blocks: Iterable[Html] = (),
 ) -> str:
-    """The file.
+    """Text of an HTML file that shows one match.
 
-    `greeting` is what `hello` made, `rows` are packed, `blocks` (of page/document.py) stand below
-    the viewer.
+    `greeting` is the result of `hello`, `rows` are packed, and `blocks` (of page/document.py) are
+    placed below the viewer.
     """
-    data = _inside_markup(_whole(greeting, rows, events, result))
+    data = _inside_markup(_match_data(greeting, rows, events, result))
     body = (
         '<match-viewer keys="page"></match-viewer>'
         f"<main>{''.join(blocks)}</main>"
@@ -82,11 +93,11 @@ def match_page(
 
 
 def clip(caption: str, greeting: Mapping[str, Any], rows: Array, events: Array) -> Html:
-    """A match as one of several figures of a page (`clips_page`); pressing play in it plays it."""
-    data = _inside_markup(_whole(greeting, rows, events, None))
+    """Match as one of several figures of a page (`clips_page`); it plays when play is pressed."""
+    data = _inside_markup(_match_data(greeting, rows, events, None))
     return Html(
-        f'<figure class="clip"><figcaption>{escape(caption)}</figcaption><match-viewer></match-viewer>'
-        f'<script type="application/json">{data}</script></figure>'
+        f'<figure class="clip"><figcaption>{escape(caption)}</figcaption>'
+        f'<match-viewer></match-viewer><script type="application/json">{data}</script></figure>'
     )
 
 
@@ -96,15 +107,15 @@ def side_by_side(clips: Iterable[Html]) -> Html:
 
 
 def clips_page(title: str, blocks: Iterable[Html]) -> str:
-    """A report, one column, in which clips may stand."""
+    """Report of one column that may contain clips."""
     body = Html(f"<main><h1>{escape(title)}</h1>{''.join(blocks)}</main>")
     return shell(title, body, styles=STYLES, script=bundle([*MODULES, "unpack", "clips"]))
 
 
-def _whole(
+def _match_data(
     greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    # no time inside: the same match gives the same file
+    # without a time stamp, so that the same match gives the same file
     packed = gzip.compress(rows.tobytes(), mtime=0)
     rows_as_text = base64.b64encode(packed).decode()
     return {
@@ -116,9 +127,9 @@ def _whole(
 
 
 def bundle(names: Sequence[str]) -> str:
-    """The modules as one script without imports, which a page from a disk may not follow.
+    """Modules as one script without imports, which a page opened from a disk may not follow.
 
-    Each keeps its own names.
+    Each module keeps its names to itself.
     """
     return "\n".join(_wrapped(name, part(f"{name}.js")) for name in names)
 
@@ -130,7 +141,7 @@ def _wrapped(name: str, text: str) -> str:
 
 
 def _column(schema: Schema, column: Column) -> dict[str, Any]:
-    """Where a column lies in a packed row; the offset counts bytes, of flags bits."""
+    """Description of a column of a packed row; `offset` counts bytes, for flags bits."""
     dtype, field = schema.row_dtype, column.field
     assert dtype.fields is not None
     out: dict[str, Any] = {"kind": field.kind, "store": field.store, "slots": column.slots}
@@ -150,22 +161,18 @@ def _column(schema: Schema, column: Column) -> dict[str, Any]:
 
 
 def _inside_markup(data: Any) -> str:
-    """JSON that no text in it can end early."""
+    """JSON in which no text can end the surrounding script element."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def data_block(name: str, data: Any) -> Html:
-    """Data for a script of a page."""
+    """Element that holds data for a script of the page."""
     return Html(f'<script type="application/json" id="{name}">{_inside_markup(data)}</script>')
 
 
 def match_block(
     greeting: Mapping[str, Any], rows: Array, events: Array, result: Mapping[str, Any] | None = None
 ) -> Html:
-    """The data of the one match inside a page of another kind, for saved.js and its `<match-viewer>`."""
-    packed = base64.b64encode(gzip.compress(rows.tobytes(), mtime=0)).decode()
-    return data_block(
-        "match",
-        {"hello": dict(greeting), "events": event_list(events), "result": result, "rows": packed},
-    )
+    """Data of the one match of a page, for saved.js and its `<match-viewer>`."""
+    return data_block("match", _match_data(greeting, rows, events, result))

@@ -1,5 +1,6 @@
 /**
- * Trails, rings and the camera, from the rows around a frame; the same as core/motion.py, which explains the tags.
+ * Adds trails, rings and the camera to a frame, from the rows around it, exactly as core/motion.py
+ * does, which explains the tags.
  *
  * @typedef {import("./scene.js").Shape} Shape
  * @typedef {[number, number, number, number]} Box  left, top, right, bottom
@@ -10,9 +11,9 @@ const TRAIL = 12;
 const LINGER = 8;
 const AHEAD = 14;
 const SMOOTH = 12;
-const KEPT = 256; // rows whose bodies are remembered
+const KEPT = 256; // rows whose bodies are cached
 
-/** A match as pictures, by frame. It may still be growing. */
+/** A match as shapes and a camera for each frame; rows may be added while it is shown. */
 export class Film {
   /**
    * @param {any} scene
@@ -24,17 +25,18 @@ export class Film {
     this.rows = rows;
     this.happened = happened;
     this.only = {};
-    for (const tag of ["body", "ring"]) this.only[tag] = { ...scene, shapes: scene.shapes.filter((s) => s.tag === tag) };
-    this.remembered = new Map();
+    for (const tag of ["body", "ring"])
+      this.only[tag] = { ...scene, shapes: scene.shapes.filter((s) => s.tag === tag) };
+    this.cache = new Map();
   }
 
-  /** Forget the bodies of rows that were replaced. */
+  /** Clear the cache of bodies, because rows were replaced. */
   forget() {
-    this.remembered.clear();
+    this.cache.clear();
   }
 
   /**
-   * What is painted at a frame, in order: trails come before the first body, old rings last.
+   * Shapes to paint at a frame, in order: trails before the first body, old rings last.
    * @param {number} frame
    * @param {{trails?: boolean, rings?: boolean}} [show]
    * @returns {Shape[]}
@@ -53,7 +55,7 @@ export class Film {
   }
 
   /**
-   * The part of the world to show; it holds every body of the frame and has the shape of the bounds.
+   * The part of the world to show: it holds every body of the frame in the bounds' proportions.
    * @param {number} frame
    * @returns {Box}
    */
@@ -63,9 +65,13 @@ export class Film {
     const last = this.rows.length - 1;
     const total = [0, 0, 0, 0];
     let count = 0;
-    for (let centre = Math.max(frame - SMOOTH, 0); centre <= Math.min(frame + SMOOTH, last); centre++, count++) {
+    for (
+      let center = Math.max(frame - SMOOTH, 0);
+      center <= Math.min(frame + SMOOTH, last);
+      center++, count++
+    ) {
       const box = [...camera.keep];
-      for (let at = Math.max(centre - AHEAD, 0); at <= Math.min(centre + AHEAD, last); at++) {
+      for (let at = Math.max(center - AHEAD, 0); at <= Math.min(center + AHEAD, last); at++) {
         for (const { x, y } of this.bodies(at)) {
           box[0] = Math.min(box[0], x);
           box[1] = Math.min(box[1], y);
@@ -75,22 +81,26 @@ export class Film {
       }
       box.forEach((side, i) => (total[i] += side));
     }
-    return fitted(total.map((side) => side / count), camera.margin, bounds);
+    return fitted(
+      total.map((side) => side / count),
+      camera.margin,
+      bounds,
+    );
   }
 
   bodies(frame) {
-    let found = this.remembered.get(frame);
-    if (!found) {
-      found = this.tagged("body", frame);
-      if (this.remembered.size >= KEPT) this.remembered.delete(this.remembered.keys().next().value);
-      this.remembered.set(frame, found);
+    let bodies = this.cache.get(frame);
+    if (!bodies) {
+      bodies = this.tagged("body", frame);
+      if (this.cache.size >= KEPT) this.cache.delete(this.cache.keys().next().value);
+      this.cache.set(frame, bodies);
     }
-    return found;
+    return bodies;
   }
 
   tagged(tag, frame) {
     const events = this.happened(frame);
-    if (tag === "ring" && events.length === 0) return []; // a ring is drawn on an event
+    if (tag === "ring" && events.length === 0) return []; // rings are drawn on events only
     return evaluate(this.only[tag], this.rows.at(frame), events);
   }
 }
@@ -99,19 +109,28 @@ export class Film {
 export function fitted(box, margin, bounds) {
   const width = bounds[2] - bounds[0];
   const height = bounds[3] - bounds[1];
-  const share = Math.min(1, Math.max((box[2] - box[0] + 2 * margin) / width, (box[3] - box[1] + 2 * margin) / height));
-  const left = Math.min(Math.max((box[0] + box[2] - share * width) / 2, bounds[0]), bounds[2] - share * width);
-  const top = Math.min(Math.max((box[1] + box[3] - share * height) / 2, bounds[1]), bounds[3] - share * height);
+  const share = Math.min(
+    1,
+    Math.max((box[2] - box[0] + 2 * margin) / width, (box[3] - box[1] + 2 * margin) / height),
+  );
+  const left = Math.min(
+    Math.max((box[0] + box[2] - share * width) / 2, bounds[0]),
+    bounds[2] - share * width,
+  );
+  const top = Math.min(
+    Math.max((box[1] + box[3] - share * height) / 2, bounds[1]),
+    bounds[3] - share * height,
+  );
   return [left, top, left + share * width, top + share * height];
 }
 
-/** From the oldest to the row before. */
+/** Ages in rows, from the oldest down to 1, at most as many as there are rows before the frame. */
 function ages(most, frame) {
   const count = Math.min(most, frame);
   return Array.from({ length: count }, (_, i) => count - i);
 }
 
-/** A body as it was, without its rim; text leaves no trail. */
+/** The trail of a body `age` rows ago: smaller, fainter, without its outline. Text leaves none. */
 function trailOf(body, age) {
   if (body.shape === "text") return [];
   const left = 1 - age / (TRAIL + 1);
@@ -122,7 +141,7 @@ function trailOf(body, age) {
   return [out];
 }
 
-/** A ring so many rows later. */
+/** A ring `age` rows later: larger and fainter. */
 function ringOf(ring, age) {
   const out = { ...ring, alpha: (ring.alpha ?? 1) * (1 - age / (LINGER + 1)) };
   if ("r" in ring) out.r = ring.r * (1 + 0.07 * age);

@@ -1,16 +1,30 @@
 /**
- * Shapes on a Canvas 2D. page/paint.py paints the same ones with Pillow; neither knows a game.
+ * Paints shapes on a Canvas 2D, for any game. page/paint.py paints the same shapes with Pillow.
  *
  * @typedef {import("./scene.js").Shape} Shape
  */
 
 export const PALETTES = {
-  light: { paper: "#FAFAF7", ink: "#1C1F23", line: "#DEDCD5", ground: "#E9E6DC", p1: "#2F7FC1", p2: "#D9722E" },
-  dark: { paper: "#14171A", ink: "#E8E6E1", line: "#2B3036", ground: "#23282D", p1: "#2F7FC1", p2: "#D9722E" },
+  light: {
+    paper: "#FAFAF7",
+    ink: "#1C1F23",
+    line: "#DEDCD5",
+    ground: "#E9E6DC",
+    p1: "#2F7FC1",
+    p2: "#D9722E",
+  },
+  dark: {
+    paper: "#14171A",
+    ink: "#E8E6E1",
+    line: "#2B3036",
+    ground: "#23282D",
+    p1: "#2F7FC1",
+    p2: "#D9722E",
+  },
 };
 
 /**
- * Paint shapes so that `box` of the world fills the canvas; where the proportions differ it is centred.
+ * Paint shapes so that `box` of the world fits the canvas, centered where the proportions differ.
  * @param {CanvasRenderingContext2D} context
  * @param {Shape[]} shapes
  * @param {number[]} box  left, top, right, bottom
@@ -31,7 +45,7 @@ export function paint(context, shapes, box, palette) {
   context.globalAlpha = 1;
 }
 
-/** One shape, in units of the world; no line is thinner than `pixel`. */
+/** Paint one shape, in units of the world; lines are at least `pixel` thick. */
 function paintShape(context, shape, palette, pixel) {
   const alpha = Math.min(shape.alpha ?? 1, 1);
   if (!(alpha > 0)) return;
@@ -60,7 +74,7 @@ function paintShape(context, shape, palette, pixel) {
   }
 }
 
-/** The path of a shape; false where there is nothing to see. */
+/** Trace the path of a shape. Return false if the shape is empty. */
 function outline(context, { shape, x, y, w, h, r, points }) {
   if (shape === "polygon") {
     points.forEach(([dx, dy], i) => context[i ? "lineTo" : "moveTo"](x + dx, y + dy));
@@ -77,7 +91,7 @@ function outline(context, { shape, x, y, w, h, r, points }) {
   return true;
 }
 
-/** A number as short as it can be read, anything else as it is. */
+/** Text of a value; a number is rounded to two decimals. */
 export function words(value) {
   return typeof value === "number" ? String(Math.round(value * 100) / 100) : String(value);
 }

@@ -1,6 +1,6 @@
-"""A scene as a picture: shapes -> RGB pixels. The browser's painter (paint.js) takes the same shapes.
+"""Painter of scenes: shapes become RGB pixels, PNG files and GIFs, as paint.js paints them.
 
-Needs Pillow (the `pictures` extra), which is imported when something is painted.
+Needs Pillow (the extra `pictures`), which is imported when something is painted.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PALETTES = {
         "p2": "#D9722E",
     },
 }
-SMOOTH = 2  # painted so many times larger, then shrunk: smooth edges
-GIF_COLORS = 128  # of the palette that all frames of a GIF share
-GIF_SAMPLES = 16  # frames that the palette is chosen from, evenly spread
+SMOOTH = 2  # factor by which pictures are painted larger, then shrunk, for smooth edges
+GIF_COLORS = 128  # size of the palette that all frames of a GIF share
+GIF_SAMPLES = 16  # evenly spread frames from which the palette is chosen
 SOFT = "#7C7F83"
 DANGER = "#C62828"
 
@@ -50,7 +50,7 @@ def paint(
     theme: str = "light",
     hidden: frozenset[str] = frozenset(),
 ) -> Array:
-    """One row of columns [slots] (and its events) as pixels [height, width, 3] u8.
+    """Paint one row of columns [slots] and its events: pixels [height, width, 3] u8.
 
     Shapes tagged in `hidden` are left out.
     """
@@ -67,7 +67,10 @@ def paint_frame(
     names: Sequence[str] = (),
     world: str = "",
 ) -> Array:
-    """Paint a frame of a match as the viewer shows it: trails, rings, camera and names; a dream says so."""
+    """Paint a frame of a match as the viewer shows it: trails, rings, camera and names.
+
+    The picture of a dream (a `world` that starts with "dream:") is labeled DREAM.
+    """
     return _picture(
         film.scene,
         film.row(frame),
@@ -81,7 +84,7 @@ def paint_frame(
 
 
 def save(pixels: Array, path: Path) -> None:
-    """Pixels [height, width, 3] as a PNG file."""
+    """Save pixels [height, width, 3] as a PNG file."""
     Image, _, _ = _pillow()
     Image.fromarray(pixels).save(path, optimize=True)
 
@@ -139,10 +142,7 @@ def _pillow() -> tuple[Any, Any, Any]:
 
 
 def _color(name: str, colors: Mapping[str, str], alpha: float) -> tuple[int, int, int, int] | None:
-    """A color with its opacity, for the palette's names and "#rrggbb".
-
-    Nothing for an empty name.
-    """
+    """RGBA of a palette's name or of "#rrggbb", with opacity `alpha`; None for an empty name."""
     if not name or alpha <= 0:
         return None
     text = colors.get(name, name)
@@ -171,7 +171,7 @@ def _paint_shape(
         half_w, half_h = shape["w"] * scale / 2, shape["h"] * scale / 2
     if half_w < 0.5 and half_h < 0.5:
         return
-    out = stroke / 2  # the browser draws a line astride the edge, Pillow inside it
+    out = stroke / 2  # the browser draws a line centered on the edge, Pillow inside it
     box = (x - half_w - out, y - half_h - out, x + half_w + out, y + half_h + out)
     match shape["shape"]:
         case "rect":
@@ -185,7 +185,7 @@ def _paint_shape(
 
 
 def _words(value: Any) -> str:
-    """A number as short as it can be read, anything else as it is."""
+    """Text of a value; a float is rounded to two decimals."""
     return f"{round(value, 2) + 0.0:g}" if isinstance(value, float) else str(value)  # never -0
 
 
@@ -202,7 +202,7 @@ def _paint_hud(
     width: int,
     names: Sequence[str],
 ) -> None:
-    """The first player's name and numbers at the left, the second's at the right."""
+    """Paint names and numbers: the first player's at the left, the second's at the right."""
     unit = width / 60
     for player, seat in enumerate(("p1", "p2")):
         sign, edge, anchor = (1, unit, "la") if player == 0 else (-1, width - unit, "ra")
@@ -246,7 +246,7 @@ def _paint_hud(
 
 
 def _paint_world(draw: Any, world: str, colors: Mapping[str, str], width: int, height: int) -> None:
-    """The world small in a corner; a dream says so in large letters."""
+    """Paint the world's name in a corner, and DREAM in large letters if it is a dream."""
     unit, soft = width / 60, _color(SOFT, colors, 1.0)
     draw.text((unit, height - unit), world, fill=soft, anchor="ls", font=_font(1.1 * unit))
     if world.startswith("dream:"):

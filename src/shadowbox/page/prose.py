@@ -1,7 +1,7 @@
-"""The part of Markdown that people write in cards: headings, paragraphs, lists, tables, code. Everything else stays text.
+"""Subset of Markdown that cards are written in: headings, paragraphs, lists, tables, code.
 
-No tag of the text becomes one of the page, and there are no links: whatever is not recognized is
-shown as it was written.
+Everything else stays text: tags are escaped, links do not exist, and unrecognized marks are shown
+as written.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ HEADING = re.compile(r"(#{1,6})\s+(.*)")
 ITEM = re.compile(r"\s{0,3}(?:([-*+])|[0-9]{1,9}[.)])\s+(.*)")
 ROW = re.compile(r"\s*\|.*")
 MARKED = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*")
-WIDEST = 20  # columns of a table
+MAX_COLUMNS = 20  # of a table
 
 
 def prose(text: str) -> Html:
-    """A text as markup."""
+    """Markup of a text."""
     return Html("\n".join(_blocks(text.replace("\r\n", "\n").split("\n"))))
 
 
 def marked(text: str) -> Html:
-    """One line: code, bold, italics."""
+    """Markup of one line: code, bold, italics."""
     parts, end = [], 0
-    for found in MARKED.finditer(text):
-        parts.append(escape(text[end : found.start()]))
-        tag = "code" if found[1] else "b" if found[2] else "em"
-        parts.append(f"<{tag}>{escape(found[1] or found[2] or found[3])}</{tag}>")
-        end = found.end()
+    for match in MARKED.finditer(text):
+        parts.append(escape(text[end : match.start()]))
+        tag = "code" if match[1] else "b" if match[2] else "em"
+        parts.append(f"<{tag}>{escape(match[1] or match[2] or match[3])}</{tag}>")
+        end = match.end()
     return Html("".join([*parts, escape(text[end:])]))
 
 
@@ -67,7 +67,7 @@ def _until(lines: list[str], at: int, ends: Callable[[str], bool]) -> int:
 
 
 def _begins(line: str) -> str:
-    """What another block begins here, if one does."""
+    """Kind of block that a line begins (code, item or other); empty if it begins none."""
     if line.startswith("```"):
         return "code"
     if ITEM.fullmatch(line):
@@ -79,10 +79,10 @@ def _list(lines: list[str]) -> Html:
     items: list[str] = []
     ordered = False
     for line in lines:
-        found = ITEM.fullmatch(line)
-        if found:
-            ordered = ordered or (not items and not found[1])
-            items.append(found[2])
+        match = ITEM.fullmatch(line)
+        if match:
+            ordered = ordered or (not items and not match[1])
+            items.append(match[2])
         else:
             items[-1] += f" {line.strip()}"
     tag = "ol" if ordered else "ul"
@@ -101,6 +101,6 @@ def _table(lines: list[str]) -> Html:
 
 
 def _cells(line: str) -> list[str]:
-    """The cells of a row; a bar behind a backslash ends none."""
-    cells = re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))[:WIDEST]
+    """Cells of a row; a bar behind a backslash belongs to its cell."""
+    cells = re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))[:MAX_COLUMNS]
     return [cell.strip().replace("\\|", "|") for cell in cells]

@@ -1,22 +1,32 @@
-/** Draws the curves inside a report, by steps or by wall time. */
+/** Draws the curves of a report over steps or over wall time. */
 import { chart } from "./chart.js";
 import { el, plain } from "./parts.js";
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const spot = document.getElementById("curves");
 const folded = el("details", {}, el("summary", {}, "Everything else that was measured"));
-const charts = figures.map((figure) => ({ figure, made: chart(plain(figure.name)) }));
+const charts = figures.map((figure) => ({ figure, view: chart(plain(figure.name)) }));
 let axis = "step";
 
-spot.replaceChildren(...charts.filter(({ figure }) => !figure.folded).map(({ made }) => made.root), folded);
-folded.append(...charts.filter(({ figure }) => figure.folded).map(({ made }) => made.root));
+spot.replaceChildren(
+  ...charts.filter(({ figure }) => !figure.folded).map(({ view }) => view.root),
+  folded,
+);
+folded.append(...charts.filter(({ figure }) => figure.folded).map(({ view }) => view.root));
 folded.hidden = folded.children.length === 1;
 
 function draw() {
-  for (const { figure, made } of charts) {
-    const curves = figure.curves.map(({ name, ...curve }) => ({ ...curve, name: plain(name), x: curve[axis] }));
+  for (const { figure, view } of charts) {
+    const curves = figure.curves.map(({ name, ...curve }) => ({
+      ...curve,
+      name: plain(name),
+      x: curve[axis],
+    }));
     const marks = figure.marks.map((mark) => ({ ...mark, x: mark[axis] }));
-    made.draw(curves, figure.told, axis === "step" ? steps : seconds, { levels: figure.levels, marks });
+    view.draw(curves, figure.summary, axis === "step" ? steps : seconds, {
+      levels: figure.levels,
+      marks,
+    });
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * Packed rows, as a store writes them and a live match sends them. Columns are views into them: a hello says at which
- * offset of a row each column begins.
+ * Decodes packed rows, as a store writes them and a live match sends them.
+ * The hello of a match gives the offset in a row at which each column begins.
  *
  * @typedef {object} Column
  * @property {"real" | "flag" | "choice"} kind
  * @property {"f4" | "u4" | "f2" | "u2" | "u1" | "bit"} store
- * @property {number} offset  from the beginning of the row: bytes, of flags bits
+ * @property {number} offset  from the beginning of the row, in bytes; of flags in bits
  * @property {number} slots
  * @property {string[]} [names]  of a choice
  * @property {number} [low]
@@ -14,7 +14,7 @@
  * @typedef {Record<string, (number | boolean)[]>} Columns  one row: "group/field" to its slots
  */
 
-const FARTHEST = 1e6; // rows; a match is never so long, so a larger number is a mistake and not a reason to take memory
+const FARTHEST = 1e6; // rows; no match is this long, so a larger number is an error
 const KEPT = 128; // decoded rows
 
 const READ = {
@@ -45,23 +45,35 @@ export class Rows {
     this.width = hello.row_bytes;
     this.columns = Object.entries(hello.columns);
     this.length = 0;
-    this.skipped = 0; // rows that never came; each shows the last one before it
+    this.skipped = 0; // rows that were never received; each repeats the last one before it
     this.bytes = new Uint8Array(0);
     this.decoded = new Map();
   }
 
   /**
-   * Put rows at their place. Where some were left out, the last one before them stands still.
+   * Put rows at their place. Missing rows before them repeat the last row that was received.
    * @param {number} first  number of the first row
    * @param {Uint8Array} bytes
    */
   put(first, bytes) {
     const count = bytes.length / this.width;
-    if (!Number.isInteger(count)) throw new RangeError(`${bytes.length} bytes are no whole rows of ${this.width}`);
-    if (!Number.isInteger(first) || first < 0 || first + count > FARTHEST) throw new RangeError(`there is no row ${first}`);
+    if (!Number.isInteger(count)) {
+      throw new RangeError(
+        `expected whole rows of ${this.width} bytes (got ${bytes.length} bytes)`,
+      );
+    }
+    if (!Number.isInteger(first) || first < 0 || first + count > FARTHEST) {
+      throw new RangeError(
+        `the first row must be an integer from 0 to ${FARTHEST - count} (got ${first})`,
+      );
+    }
     this.#reserve((first + count) * this.width);
     for (let row = this.length; row < first && this.length > 0; row++) {
-      this.bytes.copyWithin(row * this.width, (this.length - 1) * this.width, this.length * this.width);
+      this.bytes.copyWithin(
+        row * this.width,
+        (this.length - 1) * this.width,
+        this.length * this.width,
+      );
     }
     this.skipped += Math.max(0, first - this.length);
     this.bytes.set(bytes, first * this.width);
@@ -75,13 +87,13 @@ export class Rows {
    * @returns {Columns}
    */
   at(row) {
-    let found = this.decoded.get(row);
-    if (!found) {
-      found = this.#decode(row);
+    let columns = this.decoded.get(row);
+    if (!columns) {
+      columns = this.#decode(row);
       if (this.decoded.size >= KEPT) this.decoded.delete(this.decoded.keys().next().value);
-      this.decoded.set(row, found);
+      this.decoded.set(row, columns);
     }
-    return found;
+    return columns;
   }
 
   /**
@@ -96,15 +108,20 @@ export class Rows {
   }
 
   #decode(row) {
-    if (!(row >= 0 && row < this.length)) throw new RangeError(`there is no row ${row}, there are ${this.length}`);
+    if (!(row >= 0 && row < this.length)) {
+      throw new RangeError(`row must be from 0 to ${this.length - 1} (got ${row})`);
+    }
     const view = new DataView(this.bytes.buffer, row * this.width, this.width);
-    const slots = (column) => Array.from({ length: column.slots }, (_, slot) => read(view, column, slot));
+    const slots = (column) =>
+      Array.from({ length: column.slots }, (_, slot) => read(view, column, slot));
     return Object.fromEntries(this.columns.map(([key, column]) => [key, slots(column)]));
   }
 
   #reserve(size) {
     if (size <= this.bytes.length) return;
-    const larger = new Uint8Array(Math.max(size, Math.min(2 * this.bytes.length, FARTHEST * this.width)));
+    const larger = new Uint8Array(
+      Math.max(size, Math.min(2 * this.bytes.length, FARTHEST * this.width)),
+    );
     larger.set(this.bytes);
     this.bytes = larger;
   }

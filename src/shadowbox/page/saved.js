@@ -1,4 +1,4 @@
-/** Opens the one match that is stored in a page; `#120` opens it at that frame. */
+/** Opens the match that a page contains; the fragment `#120` opens it at frame 120. */
 import { el } from "./parts.js";
 import { CANNOT, unpack } from "./unpack.js";
 

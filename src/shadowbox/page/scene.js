@@ -1,9 +1,12 @@
 /**
- * Evaluates a scene (shapes bound to fields) for one row, as core/scene.py does, which explains the grammar.
+ * Evaluates a scene (shapes bound to fields) for one row, exactly as core/scene.py does, which
+ * explains the grammar.
  *
  * @typedef {import("./rows.js").Columns} Columns
- * @typedef {{frame: number, kind: number, player: number, other: number, what: number, value: number}} Event
- * @typedef {{shape: string, x: number, y: number, tag?: string, alpha?: number} & Record<string, any>} Shape
+ * @typedef {{frame: number, kind: number, player: number, other: number}} EventSubject
+ * @typedef {EventSubject & {what: number, value: number}} Event
+ * @typedef {{shape: string, x: number, y: number, tag?: string, alpha?: number}} BaseShape
+ * @typedef {BaseShape & Record<string, any>} Shape
  */
 
 const LOOPS = new Set(["shape", "each", "for", "on", "if"]);
@@ -18,17 +21,22 @@ const LOOPS = new Set(["shape", "each", "for", "on", "if"]);
 export function evaluate(scene, columns, events = []) {
   const out = [];
   for (const shape of scene.shapes) {
-    for (const scope of scopes(shape, { scene, columns, slot: 0, item: null, event: null }, events)) {
+    for (const scope of scopes(
+      shape,
+      { scene, columns, slot: 0, item: null, event: null },
+      events,
+    )) {
       if ("if" in shape && !holds(value(shape.if, scope))) continue;
       const drawn = { shape: shape.shape };
-      for (const name of Object.keys(shape)) if (!LOOPS.has(name)) drawn[name] = value(shape[name], scope);
+      for (const name of Object.keys(shape))
+        if (!LOOPS.has(name)) drawn[name] = value(shape[name], scope);
       out.push(drawn);
     }
   }
   return out;
 }
 
-/** The scopes in which a shape is drawn: slots or events, then the elements of its list. */
+/** The scopes in which a shape is drawn: one for each slot or event and each element of `for`. */
 function scopes(shape, scope, events) {
   let base = [scope];
   if ("each" in shape) {
@@ -38,7 +46,11 @@ function scopes(shape, scope, events) {
     const kind = scope.scene.event_kinds.indexOf(shape.on);
     base = events
       .filter((event) => event.kind === kind)
-      .map((event) => ({ ...scope, slot: Math.max(event.other >= 0 ? event.other : event.player, 0), event }));
+      .map((event) => ({
+        ...scope,
+        slot: Math.max(event.other >= 0 ? event.other : event.player, 0),
+        event,
+      }));
   }
   if (!("for" in shape)) return base;
   return base.flatMap((one) => value(shape.for, one).map((item) => ({ ...one, item })));
@@ -54,17 +66,20 @@ function value(given, scope) {
   if ("slot" in given) return scope.slot;
   if ("item" in given) return scope.item[given.item];
   if ("event" in given) return scope.event[given.event];
-  if ("sum" in given) return given.sum.reduce((total, part) => total + Number(value(part, scope)), 0);
-  if ("product" in given) return given.product.reduce((total, part) => total * Number(value(part, scope)), 1);
+  if ("sum" in given)
+    return given.sum.reduce((total, part) => total + Number(value(part, scope)), 0);
+  if ("product" in given)
+    return given.product.reduce((total, part) => total * Number(value(part, scope)), 1);
   if ("min" in given) return Math.min(...given.min.map((part) => Number(value(part, scope))));
   if ("max" in given) return Math.max(...given.max.map((part) => Number(value(part, scope))));
   return given.at.reduce(
-    (found, index) => found.at(Math.min(Math.trunc(Number(value(index, scope))), found.length - 1)),
+    (list, index) => list.at(Math.min(Math.trunc(Number(value(index, scope))), list.length - 1)),
     scope.scene.tables[given.table],
   );
 }
 
-/** What Python calls true: not 0, not false, not empty. */
-function holds(found) {
-  return Array.isArray(found) ? found.length > 0 : found !== 0 && found !== false && found !== "";
+/** Truth as in Python: neither 0, nor false, nor an empty list or string. */
+function holds(condition) {
+  if (Array.isArray(condition)) return condition.length > 0;
+  return condition !== 0 && condition !== false && condition !== "";
 }

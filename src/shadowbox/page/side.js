@@ -1,17 +1,20 @@
-/** The name and numbers of each player above the stage, as the scene's `hud` lists them. */
+/** Shows the name and numbers of each player above the stage, as the scene's `hud` lists them. */
 import { el, plain, say } from "./parts.js";
 
 /**
  * One player's numbers.
  * @param {any} hello
  * @param {number} player
- * @returns {{element: HTMLElement, show: (columns: import("./rows.js").Columns) => void, numbers: () => string[]}}
+ * @typedef {import("./rows.js").Columns} Columns
+ * @returns {{element: HTMLElement, show: (columns: Columns) => void, numbers: () => string[]}}
  */
 export function side(hello, player) {
   const name = hello.players[player];
   const small = el("div", { class: "who" }, el("b", { class: "name", title: name }, name));
   const element = el("section", { class: `side p${player + 1}`, "aria-label": name }, small);
-  const updates = (hello.scene.hud ?? []).map((entry) => (entry.as === "pips" ? pips(small, entry, player) : number(element, entry, player)));
+  const updates = (hello.scene.hud ?? []).map((entry) =>
+    entry.as === "pips" ? pips(small, entry, player) : number(element, entry, player),
+  );
   return {
     element,
     show: (columns) => updates.forEach((update) => update(columns)),
@@ -28,17 +31,29 @@ function pips(parent, entry, player) {
     if (value === before) return;
     before = value;
     const most = Math.max(entry.of ?? value, value);
-    made.replaceChildren(...Array.from({ length: most }, (_, i) => el("i", { class: i < value ? "left" : "" })));
+    made.replaceChildren(
+      ...Array.from({ length: most }, (_, i) => el("i", { class: i < value ? "left" : "" })),
+    );
     made.setAttribute("aria-label", `${value} ${plain(entry.label)}`);
   };
 }
 
 function number(parent, entry, player) {
   const digits = el("b", { class: "number" });
-  parent.append(el("span", { class: "count" }, digits, el("small", {}, `${entry.unit ?? ""} ${plain(entry.label)}`)));
+  parent.append(
+    el(
+      "span",
+      { class: "count" },
+      digits,
+      el("small", {}, `${entry.unit ?? ""} ${plain(entry.label)}`),
+    ),
+  );
   return (columns) => {
     const value = Number(columns[entry.field][player]);
     say(digits, value.toFixed(0));
-    digits.style.setProperty("--heat", `${(100 * Math.min(value / (entry.danger ?? Infinity), 1)).toFixed(0)}%`);
+    digits.style.setProperty(
+      "--heat",
+      `${(100 * Math.min(value / (entry.danger ?? Infinity), 1)).toFixed(0)}%`,
+    );
   };
 }

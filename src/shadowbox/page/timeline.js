@@ -1,11 +1,13 @@
 /**
- * The timeline of a match: marks of events by kind and player, a curve of one number of each player, a playhead to drag.
+ * Shows the timeline of a match: marks of events by kind and player, a curve of one number of each
+ * player, and a playhead to drag.
  */
 import { button, clock, el, plain, say } from "./parts.js";
 
-const SHAPES = ["tick", "cross", "diamond", "ring", "square", "dot"]; // for kinds that the scene gives no mark, in turn
+// marks of event kinds, in turn, where the scene has no `marks`
+const SHAPES = ["tick", "cross", "diamond", "ring", "square", "dot"];
 const SIZE = 4; // px, half a mark
-const INSET = 8; // px: the first and the last frame stand so far from the edges (viewer.css has it too)
+const INSET = 8; // px between the first or last frame and the edge (the same in viewer.css)
 
 /** @typedef {import("./scene.js").Event} Event */
 
@@ -22,9 +24,19 @@ export class Timeline {
     this.shown = new Set(hello.scene.marks ? Object.keys(hello.scene.marks) : hello.event_kinds);
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.head = el("i", { class: "head" });
-    const slider = { class: "strip", role: "slider", tabindex: "0", "aria-label": "frame", "aria-valuemin": "0" };
+    const slider = {
+      class: "strip",
+      role: "slider",
+      tabindex: "0",
+      "aria-label": "frame",
+      "aria-valuemin": "0",
+    };
     this.strip = el("div", slider, this.canvas, this.head);
-    this.legend = el("div", { class: "legend", role: "group", "aria-label": "events on the timeline" });
+    this.legend = el("div", {
+      class: "legend",
+      role: "group",
+      "aria-label": "events on the timeline",
+    });
     this.chips = new Map();
     this.element = el("div", { class: "timeline" }, this.strip, this.legend);
     this.frame = 0;
@@ -47,7 +59,7 @@ export class Timeline {
     });
   }
 
-  /** More that happened: it goes into the legend at once. @param {Event[]} events */
+  /** Add events; the legend counts them at once. @param {Event[]} events */
   add(events) {
     this.events.push(...events);
     const counts = new Map();
@@ -62,33 +74,41 @@ export class Timeline {
   #chip(kind, name) {
     const mark = el("canvas", { width: "32", height: "32", "aria-hidden": "true" });
     const count = el("b");
-    const chip = button(`${plain(name)} on the timeline`, el("span", {}, mark, `${plain(name)} `, count), () => {
-      this.shown[this.shown.has(name) ? "delete" : "add"](name);
-      chip.setAttribute("aria-pressed", String(this.shown.has(name)));
-      this.paint();
-    });
+    const chip = button(
+      `${plain(name)} on the timeline`,
+      el("span", {}, mark, `${plain(name)} `, count),
+      () => {
+        this.shown[this.shown.has(name) ? "delete" : "add"](name);
+        chip.setAttribute("aria-pressed", String(this.shown.has(name)));
+        this.paint();
+      },
+    );
     chip.setAttribute("aria-pressed", String(this.shown.has(name)));
     const context = mark.getContext("2d");
     context.scale(2, 2);
-    context.strokeStyle = context.fillStyle = getComputedStyle(this.element).getPropertyValue("--soft") || "#888";
+    context.strokeStyle = context.fillStyle =
+      getComputedStyle(this.element).getPropertyValue("--soft") || "#888";
     drawMark(context, this.marks.get(kind), 8, 8);
     this.legend.append(chip);
     this.chips.set(kind, count);
   }
 
-  /** Where the playhead stands. */
+  /** Move the playhead to a frame. */
   show(frame, last) {
     this.frame = frame;
     this.last = last;
     this.head.style.setProperty("--at", String(last > 0 ? frame / last : 0));
     this.strip.setAttribute("aria-valuemax", String(last));
     this.strip.setAttribute("aria-valuenow", String(frame));
-    this.strip.setAttribute("aria-valuetext", `${clock(frame, this.hello.fps)}, frame ${frame} of ${last}`);
+    this.strip.setAttribute(
+      "aria-valuetext",
+      `${clock(frame, this.hello.fps)}, frame ${frame} of ${last}`,
+    );
   }
 
   /**
-   * Paint marks and curves anew.
-   * @param {number[][]} [curves]  for each player a share 0 .. 1 at equal distances
+   * Repaint marks and curves.
+   * @param {number[][]} [curves]  for each player, shares 0 .. 1 at equal distances
    */
   paint(curves = this.curves ?? []) {
     this.curves = curves;
@@ -105,7 +125,7 @@ export class Timeline {
     context.fillRect(0, middle - 0.5, width, 1);
     curves.forEach((curve, player) => {
       context.fillStyle = style.getPropertyValue(`--p${player + 1}`);
-      context.globalAlpha = 0.2; // the same hue, as an interval has it
+      context.globalAlpha = 0.2; // the player's hue, as faint as an interval
       context.beginPath();
       context.moveTo(across(0), middle);
       curve.forEach((share, i) => {
@@ -119,26 +139,28 @@ export class Timeline {
     context.globalAlpha = 1;
     for (const event of this.events) {
       if (!this.shown.has(this.hello.event_kinds[event.kind])) continue;
-      context.strokeStyle = context.fillStyle = style.getPropertyValue(`--p${Math.max(event.player, 0) + 1}`);
+      context.strokeStyle = context.fillStyle = style.getPropertyValue(
+        `--p${Math.max(event.player, 0) + 1}`,
+      );
       const x = across(event.frame / Math.max(this.last, 1));
       drawMark(context, this.marks.get(event.kind), x, middle + half(event.player) * middle * 0.5);
     }
   }
 }
 
-/** The first player's things stand above the line, the others' below. */
+/** Side of the middle line: -1 (above) for the first player, 1 (below) for the others. */
 function half(player) {
   return player > 0 ? 1 : -1;
 }
 
-/** @returns {Map<number, string>} event kind -> how it is marked */
+/** @returns {Map<number, string>} event kind -> the shape of its mark */
 function marksOf(hello) {
   const marks = hello.scene.marks;
   const mark = (name, kind) => (marks ? (marks[name] ?? "dot") : SHAPES[kind % SHAPES.length]);
   return new Map(hello.event_kinds.map((name, kind) => [kind, mark(name, kind)]));
 }
 
-/** A mark around a point; they differ in shape, so that color is not needed. */
+/** Draw a mark around a point; marks differ in shape and not only in color. */
 function drawMark(context, mark, x, y) {
   context.lineWidth = 2;
   context.beginPath();

@@ -1,4 +1,4 @@
-/** Unpacks the rows that are stored in a page. */
+/** Unpacks the rows of a match that a page contains. */
 
 /** base64 of gzip -> bytes */
 export async function unpack(text) {
@@ -7,5 +7,6 @@ export async function unpack(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** What stands where a match cannot be shown. */
-export const CANNOT = "This match cannot be unpacked. A browser of 2023 or newer can; so can shadowbox view.";
+/** Message shown in place of a match that cannot be shown. */
+export const CANNOT =
+  "This match cannot be unpacked. A browser of 2023 or newer can; so can shadowbox view.";

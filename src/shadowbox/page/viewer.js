@@ -1,13 +1,17 @@
 /**
- * The element `<match-viewer>`: a match, live or from a file, painted as its scene says. No game is named here.
+ * Defines the element `<match-viewer>`: a match of any game, live or from a file.
  *
  * A file:   viewer.load(hello, rows, events, result)
- * Live:     viewer.begin(hello)   viewer.append(first, rows)   viewer.happened(events)   viewer.end(result)
+ * Live:     viewer.begin(hello), then viewer.append(first, rows) and viewer.happened(events) as
+ *           they come, then viewer.end(result)
  *
- * Rows are packed bytes, `hello` says how (page/match_page.py builds it). Live, the viewer stays a few frames behind the
- * newest row, so that a late one does not show; who scrubs back stays there until "live" is pressed.
- * With the attribute keys="page" it listens to the keys of the whole page, otherwise to those pressed inside it.
+ * Rows are packed bytes; `hello` describes them (page/match_page.py builds it). A live match is
+ * shown a few frames behind the newest row, so that a late row does not show; scrubbing back stops
+ * following until "live" is pressed.
+ * With the attribute keys="page" the viewer listens to the keys of the whole page, otherwise to
+ * those pressed inside it.
  */
+import { helpList, sentence, verdict } from "./captions.js";
 import { Film } from "./motion.js";
 import { PALETTES, paint, words } from "./paint.js";
 import { pad } from "./pads.js";
@@ -17,26 +21,14 @@ import { side } from "./side.js";
 import { Timeline } from "./timeline.js";
 
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4, 8];
-const BEHIND = 3; // frames that a live picture stays behind the newest row; the attribute `behind` says otherwise
-const TOO_LATE = 2; // seconds behind: then it jumps
-const TOLD = 24; // frames for which the caption names what happened
+const BEHIND = 3; // frames that a live picture stays behind the newest row; attribute `behind`
+const TOO_LATE = 2; // seconds behind the newest row at which the picture jumps to it
+const CAPTION_FRAMES = 24; // frames for which the caption names an event
 const POINTS = 400; // of a curve on the timeline
-
-const KEYS = [
-  ["space", "play or pause"],
-  ["← →", "a frame back or forward"],
-  ["shift ← →", "a second back or forward"],
-  ["home end", "the beginning or the end"],
-  ["[ ]", "slower or faster"],
-  ["h", "hit boxes"],
-  ["t", "trails"],
-  ["f", "full screen"],
-  ["?", "this list"],
-];
 
 export class MatchViewer extends HTMLElement {
   connectedCallback() {
-    window.__viewer = this; // for those who test a page, or look into it
+    window.__viewer = this; // for tests and for debugging
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     this.onKey = (event) => this.#key(event);
@@ -45,7 +37,8 @@ export class MatchViewer extends HTMLElement {
     this.repaint = () => this.#resized();
     for (const query of [this.still, this.dark]) query.addEventListener("change", this.repaint);
     this.observer = new ResizeObserver(this.repaint);
-    if (!this.hello) this.replaceChildren(el("p", { class: "waiting", role: "status" }, "Waiting for the match."));
+    if (!this.hello)
+      this.replaceChildren(el("p", { class: "waiting", role: "status" }, "Waiting for the match."));
   }
 
   disconnectedCallback() {
@@ -55,9 +48,9 @@ export class MatchViewer extends HTMLElement {
     this.pause();
   }
 
-  // ---- what to show ----------------------------------------------------------------------------------------------
+  // ---- the match ----
 
-  /** A whole match; it stands at its first frame. */
+  /** Show a whole match, paused at its first frame. */
   load(hello, rows, events = [], result = null) {
     this.begin(hello);
     this.live = this.following = false;
@@ -68,7 +61,7 @@ export class MatchViewer extends HTMLElement {
     this.seek(0);
   }
 
-  /** A live match begins. */
+  /** Begin to show a live match. */
   begin(hello) {
     this.pause();
     this.hello = hello;
@@ -88,7 +81,7 @@ export class MatchViewer extends HTMLElement {
     this.play();
   }
 
-  /** Rows of a live match: the number of the first, and their bytes. */
+  /** Add rows of a live match: the number of the first row, and their bytes. */
   append(first, bytes) {
     if (first < this.rows.length) this.film.forget();
     this.rows.put(first, bytes);
@@ -96,22 +89,24 @@ export class MatchViewer extends HTMLElement {
     this.#grown();
   }
 
-  /** What happened in it. */
+  /** Add events of a live match. */
   happened(events) {
-    const exact = events.map((event) => ({ ...event, value: Math.fround(event.value) })); // it was f4 before it was text
-    for (const event of exact) this.events.set(event.frame, [...(this.events.get(event.frame) ?? []), event]);
+    // values were f4 before they were text
+    const exact = events.map((event) => ({ ...event, value: Math.fround(event.value) }));
+    for (const event of exact)
+      this.events.set(event.frame, [...(this.events.get(event.frame) ?? []), event]);
     this.timeline.add(exact);
     this.#grown();
   }
 
-  /** It is over. @param {{winner?: number | null, reason?: string} | null} result */
+  /** End a live match. @param {{winner?: number | null, reason?: string} | null} result */
   end(result) {
     this.ended = true;
     this.result = result;
     this.#grown(true);
   }
 
-  /** What is on the screen, for tests. */
+  /** Summary of the screen, for tests. */
   get state() {
     const { ended, following, playing, speed, boxes, trails } = this;
     return {
@@ -124,7 +119,7 @@ export class MatchViewer extends HTMLElement {
     };
   }
 
-  // ---- where it stands -------------------------------------------------------------------------------------------
+  // ---- playback ----
 
   get frame() {
     return Math.floor(this.position);
@@ -134,7 +129,7 @@ export class MatchViewer extends HTMLElement {
     return Math.max(this.rows.length - 1, 0);
   }
 
-  /** Frames that a live picture stays behind: who plays himself wants none, who watches wants it smooth. */
+  /** Frames that a live picture stays behind: 0 for a player, some for a smooth picture. */
   get behind() {
     return Number(this.getAttribute("behind") ?? BEHIND);
   }
@@ -158,14 +153,14 @@ export class MatchViewer extends HTMLElement {
     this.#draw();
   }
 
-  /** Show a frame; a live match is no longer followed. */
+  /** Show a frame, and stop following a live match. */
   seek(frame) {
     this.following = false;
     this.position = Math.max(0, Math.min(this.last, frame));
     this.#draw();
   }
 
-  /** Back to the newest row. */
+  /** Go back to the newest row and follow it. */
   follow() {
     this.following = true;
     this.speed = 1;
@@ -174,7 +169,8 @@ export class MatchViewer extends HTMLElement {
   }
 
   #tick(now) {
-    const passed = Math.max(0, Math.min((now - this.then) / 1000, 0.5)) * this.hello.fps; // `now` may lie before play()
+    // `now` may be earlier than the call of play()
+    const passed = Math.max(0, Math.min((now - this.then) / 1000, 0.5)) * this.hello.fps;
     this.then = now;
     this.ticking = requestAnimationFrame((next) => this.#tick(next));
     const before = this.frame;
@@ -189,7 +185,7 @@ export class MatchViewer extends HTMLElement {
     else if (this.frame !== before) this.#draw();
   }
 
-  // ---- the parts -------------------------------------------------------------------------------------------------
+  // ---- elements ----
 
   #build() {
     const { hello } = this;
@@ -197,12 +193,28 @@ export class MatchViewer extends HTMLElement {
     this.sides = players.map((player) => side(hello, player));
     this.pads = players.map((player) => pad(hello, player));
     this.timeline = new Timeline(hello, (frame) => this.seek(frame));
-    this.canvas = el("canvas", { role: "img", "aria-label": `${hello.players.join(" against ")}: the stage` });
+    this.canvas = el("canvas", {
+      role: "img",
+      "aria-label": `${hello.players.join(" against ")}: the stage`,
+    });
     this.caption = el("p", { class: "caption" });
     this.verdict = el("p", { class: "verdict", role: "status" });
     const dream = hello.world.startsWith("dream:") ? [el("p", { class: "dream" }, "DREAM")] : [];
-    const corner = el("p", { class: "corner" }, el("code", {}, hello.world || hello.game), ` ${words(hello.fps)} fps`);
-    const stage = el("div", { class: "stage" }, this.canvas, ...dream, corner, this.caption, this.verdict);
+    const corner = el(
+      "p",
+      { class: "corner" },
+      el("code", {}, hello.world || hello.game),
+      ` ${words(hello.fps)} fps`,
+    );
+    const stage = el(
+      "div",
+      { class: "stage" },
+      this.canvas,
+      ...dream,
+      corner,
+      this.caption,
+      this.verdict,
+    );
     const pads = el("div", { class: "pads" }, ...this.pads.map((one) => one.element));
     const fold = button("Controllers", "Controllers", () => {
       fold.setAttribute("aria-expanded", String(pads.classList.toggle("open")));
@@ -234,14 +246,28 @@ export class MatchViewer extends HTMLElement {
     this.buttons.full.hidden = !document.fullscreenEnabled;
     this.clock = el("span", { class: "clock" });
     const { play, back, forward, speed, live, boxes, trails, full, help } = this.buttons;
-    return el("div", { class: "bar", role: "toolbar", "aria-label": "playback" },
-      play, back, forward, speed, this.clock, live, el("span", { class: "gap" }), boxes, trails, full, help);
+    return el(
+      "div",
+      { class: "bar", role: "toolbar", "aria-label": "playback" },
+      play,
+      back,
+      forward,
+      speed,
+      this.clock,
+      live,
+      el("span", { class: "gap" }),
+      boxes,
+      trails,
+      full,
+      help,
+    );
   }
 
   #key(event) {
-    if (!this.hello || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (!this.hello || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented)
+      return;
     if (this.help.open || event.target.closest?.("input, textarea, select")) return;
-    if (event.key === " " && event.target.closest?.("button, summary, a")) return; // space already presses those
+    if (event.key === " " && event.target.closest?.("button, summary, a")) return; // presses them
     const step = event.shiftKey ? Math.round(this.hello.fps) : 1;
     const act = {
       " ": () => (this.playing ? this.pause() : this.play()),
@@ -283,9 +309,9 @@ export class MatchViewer extends HTMLElement {
     else this.requestFullscreen?.();
   }
 
-  // ---- painting --------------------------------------------------------------------------------------------------
+  // ---- painting ----
 
-  /** More rows, events or the end: the timeline is painted anew, while live twice a second at most. */
+  /** Repaint the timeline after new rows or events: at most twice a second unless `now`. */
   #grown(now = false) {
     if (!now && performance.now() - this.painted < 500) return;
     this.painted = performance.now();
@@ -311,7 +337,12 @@ export class MatchViewer extends HTMLElement {
     const shapes = this.film.shapes(this.frame, { trails: this.trails && moving, rings: moving });
     this.drawn = shapes.filter((shape) => this.boxes || shape.tag !== "hitbox");
     const box = moving ? this.film.camera(this.frame) : this.hello.scene.bounds;
-    paint(this.canvas.getContext("2d"), this.drawn, box, PALETTES[this.dark.matches ? "dark" : "light"]);
+    paint(
+      this.canvas.getContext("2d"),
+      this.drawn,
+      box,
+      PALETTES[this.dark.matches ? "dark" : "light"],
+    );
     for (const part of [...this.sides, ...this.pads]) part.show(columns);
     this.timeline.show(this.frame, this.last);
     this.#words();
@@ -320,8 +351,11 @@ export class MatchViewer extends HTMLElement {
   #words() {
     const { hello, frame, last, buttons } = this;
     say(this.clock, `${clock(frame, hello.fps)} / ${clock(last, hello.fps)}  frame ${frame}`);
-    say(this.caption, this.#told(frame));
-    say(this.verdict, this.ended && this.result && frame >= last ? verdict(this.result, hello.players) : "");
+    say(this.caption, this.#lastEvent(frame));
+    say(
+      this.verdict,
+      this.ended && this.result && frame >= last ? verdict(this.result, hello.players) : "",
+    );
     say(buttons.speed, `${String(this.speed).replace(/^0/, "")}×`);
     const label = this.playing ? "Pause" : "Play";
     if (buttons.play.title !== `${label} (space)`) {
@@ -330,19 +364,22 @@ export class MatchViewer extends HTMLElement {
       buttons.play.replaceChildren(icon(this.playing ? "pause" : "play"));
     }
     buttons.live.hidden = !this.live || this.following || this.ended;
-    for (const name of ["boxes", "trails"]) buttons[name].setAttribute("aria-pressed", String(this[name]));
+    for (const name of ["boxes", "trails"])
+      buttons[name].setAttribute("aria-pressed", String(this[name]));
   }
 
-  /** The last thing that happened, of the kinds that the timeline shows. */
-  #told(frame) {
-    for (let at = frame; at > Math.max(frame - TOLD, -1); at--) {
-      const event = this.events.get(at)?.findLast(({ kind }) => this.timeline.shown.has(this.hello.event_kinds[kind]));
+  /** Sentence about the latest event, of the kinds that the timeline shows; empty after a while. */
+  #lastEvent(frame) {
+    for (let at = frame; at > Math.max(frame - CAPTION_FRAMES, -1); at--) {
+      const event = this.events
+        .get(at)
+        ?.findLast(({ kind }) => this.timeline.shown.has(this.hello.event_kinds[kind]));
       if (event) return sentence(event, this.hello);
     }
     return "";
   }
 
-  /** For each player the scene's first number over time, as shares of its danger or of its largest value. */
+  /** Each player's first number of the scene over time, as shares of `danger` or the maximum. */
   #curves() {
     const entry = (this.hello.scene.hud ?? []).find((one) => one.as === "number");
     const { rows } = this;
@@ -352,30 +389,10 @@ export class MatchViewer extends HTMLElement {
     const curves = this.hello.players.map((_, player) =>
       Array.from({ length: count }, (_, i) => Number(rows.value(entry.field, at(i), player))),
     );
-    const most = curves.flat().reduce((larger, value) => Math.max(larger, value), entry.danger ?? 0) || 1;
+    const most =
+      curves.flat().reduce((larger, value) => Math.max(larger, value), entry.danger ?? 0) || 1;
     return curves.map((curve) => curve.map((value) => value / most));
   }
-}
-
-/** An event in words. */
-function sentence({ kind, player, other, what, value }, hello) {
-  const name = hello.event_kinds[kind];
-  const whats = hello.event_whats[name];
-  const who = other >= 0 ? `${hello.players[player]} – ${hello.players[other]}` : hello.players[player];
-  const parts = [plain(name), who, whats && plain(whats[what] ?? ""), value ? words(value) : ""];
-  return parts.filter(Boolean).join(" · ");
-}
-
-function verdict({ winner, reason }, players) {
-  const who = winner === null || winner === undefined ? "no winner" : `${players[winner]} wins`;
-  return reason ? `${who} · ${plain(reason)}` : who;
-}
-
-function helpList() {
-  const rows = KEYS.flatMap(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)]);
-  const close = button("Close", "Close", () => list.close());
-  const list = el("dialog", { "aria-label": "keys" }, el("dl", {}, ...rows), close);
-  return list;
 }
 
 customElements.define("match-viewer", MatchViewer);

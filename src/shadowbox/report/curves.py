@@ -152,7 +152,7 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
     return {
         "name": metric,
         "folded": folded,
-        "told": f"{'; '.join(words)}.",
+        "summary": f"{'; '.join(words)}.",
         "curves": [curve for curve in curves if curve],
         "levels": levels.of_run(logs[0].run.facts).get(metric, []),
         "marks": [mark for each in logs for mark in each.marks(metric)],

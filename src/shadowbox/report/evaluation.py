@@ -21,7 +21,6 @@ from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.recorded import SeatAnswer, SeatData, press_values
 from shadowbox.page.document import (
     Html,
-    PressRow,
     Text,
     badge,
     bars,
@@ -191,7 +190,7 @@ def _roll(result: Evaluation) -> Iterator[Html]:
         "pressed, below in blue what the policy would press at each frame, knowing all that came before."
     )
     found = [
-        PressRow(
+        (
             name,
             presses.stretches(seat.down[name][rows]),
             presses.stretches(answer.drawn[name][rows]),
