@@ -1,6 +1,6 @@
-"""Matches between bots, seat-swapped, and what can be measured in them.
+"""Seat-swapped matches between bots, with measurements of their habits.
 
-Run as a program it prints the table of styles.
+Run as a program, it prints the table of styles in docs/brawl.md.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class Duel:
     lost: Array
     timeout: Array
     frames: Array  # [N] length
-    hits: float  # a match, by `first`
-    knocked_out: float  # own stocks lost a match
-    # of `first`, [N] each: presses of each key a second, and what HABITS names
+    hits: float  # per match, by `first`
+    knocked_out: float  # own stocks lost per match
+    # of `first`, [N] each: presses of each key per second, and the values that HABITS names
     habits: dict[str, Array]
 
 
 def duel(
     first: str, second: str, matches: int = 200, *, seed: int = 0, pairs: bool = True, **options
 ) -> Duel:
-    """Play so many matches side by side; `pairs` plays each seed from both seats."""
+    """Play `matches` matches side by side; `pairs` plays each seed from both seats."""
     world = GAME.world(matches, **options)
     seeds = seed * 100_000 + (np.arange(matches) // 2 if pairs else np.arange(matches))
     seat = np.arange(matches) % 2
@@ -47,17 +47,14 @@ def duel(
     while not done.all():
         views = [columns, from_seat(SCHEMA, columns, 1)]
         swapped = (seat == 1)[:, None]
-        mine = {key: np.where(swapped, views[1][key], views[0][key]) for key in columns}
-        theirs = {key: np.where(swapped, views[0][key], views[1][key]) for key in columns}
-        (a, states[0]), (b, states[1]) = (
-            agents[0].act(mine, states[0]),
-            agents[1].act(theirs, states[1]),
-        )
+        view = {key: np.where(swapped, views[1][key], views[0][key]) for key in columns}
+        opponent = {key: np.where(swapped, views[0][key], views[1][key]) for key in columns}
+        a, states[0] = agents[0].act(view, states[0])
+        b, states[1] = agents[1].act(opponent, states[1])
         live = ~done
         frames += live
-        sums += live * np.array(
-            [*((a[key] & ~mine[key][:, :1])[:, 0] for key in a), *measure(mine)]
-        )
+        pressed = ((a[key] & ~view[key][:, :1])[:, 0] for key in a)
+        sums += live * np.array([*pressed, *measure(view)])
         controls = {
             key: np.where(swapped, np.hstack([b[key], a[key]]), np.hstack([a[key], b[key]]))
             for key in a
@@ -81,7 +78,7 @@ def duel(
 
 
 def measure(view: Columns) -> list[Array]:
-    """What HABITS names: in the air, distance to the foe, armed, beyond the edge, charging a heavy; [N] each."""
+    """Values of HABITS, [N] each: in the air, distance, armed, beyond the edge, charging."""
     x, y = view["player/x"], view["player/y"]
     gap = np.hypot(x[:, 0] - x[:, 1], y[:, 0] - y[:, 1])
     return [
@@ -109,10 +106,10 @@ STYLES = (
 
 
 def table(matches: int = 200) -> str:
-    """Every style against `based`, as Markdown."""
+    """Play every style against `based`; the results as a Markdown table."""
     lines = [
-        "| style | wins vs based | hits a match | stocks lost | jumps /s | light /s | heavy /s | evade /s "
-        "| in the air | distance, u | armed | beyond the edge | charging |",
+        "| style | wins vs based | hits a match | stocks lost | jumps /s | light /s | heavy /s "
+        "| evade /s | in the air | distance, u | armed | beyond the edge | charging |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in STYLES:

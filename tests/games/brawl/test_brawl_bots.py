@@ -1,4 +1,4 @@
-"""The scripted fighters: independent of the batch, strong as promised, and different from each other."""
+"""The scripted fighters: independent of the batch, as strong as documented, and different."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def keys_of(name, columns, seeds, player=0):
 
 
 def test_the_record_names_every_bot_once():
-    """The bots that the record promises are those that exist, and the held-out ones are among them."""
+    """The record lists exactly the bots that exist, and the held-out ones are among them."""
     assert set(GAME.bots) == set(BOTS)
     assert set(BOTS) > GAME.held_out
 
@@ -48,20 +48,20 @@ def test_a_bot_decides_the_same_alone_and_among_many(name):
 
 
 def test_clockwork_plays_its_script():
-    """A script presses what it says, for as long as it says, and begins again."""
+    """A script presses its keys for its numbers of frames, and begins again at its end."""
     world, agent = BrawlWorld(1), GAME.bots["clockwork"]("d*2,d+j*1,-*2")
     columns, state, seen = world.reset(np.array([1])), agent.start(np.array([1]), np.array([0])), []
     for _ in range(7):
         keys, state = agent.act(columns, state)
         seen.append("+".join(key for key in KEYS if keys[f"keys/{key}"][0, 0]))
         columns, _, _ = world.step(
-            {key: np.hstack([mine, np.zeros((1, 1), bool)]) for key, mine in keys.items()}
+            {key: np.hstack([own, np.zeros((1, 1), bool)]) for key, own in keys.items()}
         )
     assert seen == ["d", "d", "d+j", "", "", "d", "d"]
 
 
 def test_the_switcher_changes_style_in_mid_match():
-    """It presses what another style would press, and after a while what a third one would."""
+    """`switcher` takes a different style in each turn, and all four styles occur."""
     agent = GAME.bots["switcher"]()
     seeds = np.arange(50)
     styles = np.array(
@@ -82,7 +82,7 @@ def test_the_switcher_changes_style_in_mid_match():
     ],
 )
 def test_a_bot_is_as_strong_as_promised(first, second, least):
-    """Over 200 seat-swapped matches the stronger bot wins at least so often."""
+    """Over 200 seat-swapped matches the stronger bot wins at least the given share."""
     assert duel(first, second, 200).won.mean() >= least
 
 
@@ -95,7 +95,7 @@ def test_matches_between_equals_end_by_knock_out():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["based", "expert"])
 def test_seats_are_worth_the_same(name):
-    """On the mirror stage identical bots win half of their matches from each seat, within the interval."""
+    """On the mirror stage identical bots win half of their matches from each seat."""
     d = duel(name, name, 400, pairs=False, stage="mirror", weapons=False)
     decided = d.won | d.lost
     first_seat = np.where(np.arange(400) % 2 == 0, d.won, d.lost)[decided].mean()
@@ -103,8 +103,8 @@ def test_seats_are_worth_the_same(name):
 
 
 @pytest.mark.slow
-def test_styles_can_be_told_apart():
-    """Every two styles (but the one that is several by turns) differ in some habit by six standard errors or more."""
+def test_styles_differ():
+    """Every two styles (except `switcher`) differ in some habit by six standard errors or more."""
     habits = {name: duel(name, "based", 60).habits for name in STYLES if name != "switcher"}
     for a, b in combinations(habits, 2):
         apart = []

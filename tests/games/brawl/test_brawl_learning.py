@@ -1,4 +1,4 @@
-"""What learners are given: observations, rewards, and the scene that shows a match."""
+"""Observations and rewards of Brawl, and the scene that shows a match."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ from shadowbox.games.brawl.world import BrawlWorld
 
 
 def frame(**changes):
-    """One quiet frame of one match as columns [1, slots].
-
-    `changes` name columns of the fighters.
-    """
+    """One quiet frame of a match as columns [1, slots], with `changes` of the fighters' columns."""
     columns = {key: values.copy() for key, values in BrawlWorld(1).reset(np.array([3])).items()}
     for name, values in {"x": (4, -4), "y": (0.35, 0.35), **changes}.items():
         columns[f"player/{name}"] = np.array([values], columns[f"player/{name}"].dtype)
@@ -28,7 +25,7 @@ def frame(**changes):
 
 
 def later(columns):
-    """The same frame, one tick on."""
+    """The same frame with the clock advanced by one."""
     return {**columns, "match/frame": columns["match/frame"] + 1}
 
 
@@ -45,7 +42,7 @@ def none():
 
 
 def score(name, before, after, events):
-    """A term with weight 1, for both players."""
+    """Value of a term with weight 1, for both players."""
     total, parts = BrawlReward({name: 1.0})(rewards.before(before), after, events)
     np.testing.assert_array_equal(total, parts[name])
     return total[0].tolist()
@@ -62,7 +59,7 @@ GOOD = {  # term: (before, after, events) in which the first player does well
     "head_to_middle": ({"x": (4, -4)}, {"x": (3, -4)}, none()),
     "equip": ({}, {}, event("pickup", 0, what=1)),
 }
-BAD = {  # and in which he does badly
+BAD = {  # the same for a first player who does badly
     "damage": ({}, {}, event("hit", 1, 0, value=14.0)),
     "win": ({}, {}, event("win", 1, 0)),
     "knockout": ({}, {}, event("knockout", 0, 1)),
@@ -79,20 +76,20 @@ BAD = {  # and in which he does badly
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_term_pays_for_what_is_good(name):
+def test_a_term_is_positive_for_good_play(name):
     """Each term is positive for the player who does well."""
     before, after, events = GOOD[name]
     assert score(name, frame(**before), later(frame(**after)), events)[0] > 0
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_term_costs_what_is_bad(name):
+def test_a_term_is_negative_for_bad_play(name):
     """Each term is negative for the player who does badly."""
     before, after, events = BAD[name]
     assert score(name, frame(**before), later(frame(**after)), events)[0] < 0
 
 
-def test_key_terms_look_at_the_keys():
+def test_key_terms_depend_on_the_keys():
     """Attack keys pay more near the opponent; more than three keys cost."""
     near, far = frame(x=(4, 4.5)), frame(x=(6, -6))
     for columns in (near, far):
@@ -110,7 +107,7 @@ def test_key_terms_look_at_the_keys():
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("step", [0, 40_000, 1_000_000])
 def test_losing_is_never_rewarded(preset, step):
-    """Whatever the preset and however far learning is, a lost stock and a lost match cost what they give the other."""
+    """In every preset, at any step, a loss is negative for the loser and positive for the other."""
     quiet = frame()
     for happened in (event("win", 1, 0), event("knockout", 0, 1), event("hit", 1, 0, value=9.0)):
         total, _ = BrawlReward.preset(preset)(rewards.before(quiet), later(quiet), happened, step)
@@ -118,15 +115,12 @@ def test_losing_is_never_rewarded(preset, step):
 
 
 def test_every_term_is_tested_for_its_sign():
-    """No term without an example here."""
+    """Every term has an example of good or bad play in this file."""
     assert set(TERMS) == {*GOOD, *BAD, "attack_press", "many_keys"}
 
 
 def test_weights_fade_evenly_and_parts_add_up():
-    """Between two steps a weight changes evenly.
-
-    The sum is the sum of its parts, in every frame of a match.
-    """
+    """A weight is interpolated between two steps, and the parts of every frame add up."""
     reward = BrawlReward.preset("dense")
     assert reward.weight("head_to_opponent", 0) == 10
     assert reward.weight("head_to_opponent", 15_000) == 9
@@ -148,25 +142,22 @@ def test_weights_fade_evenly_and_parts_add_up():
         assert total.shape == (8, 2)
         np.testing.assert_allclose(total, np.sum(list(parts.values()), axis=0))
     assert done.all()
-    assert (total == 0).all()  # a match that is over pays nothing
+    assert (total == 0).all()  # a match that is over gives no reward
 
 
 def test_unknown_terms_and_presets_are_named():
-    """A wrong name is answered with the right one."""
+    """An unknown term or preset is refused with the nearest known name."""
     with pytest.raises(UsageError, match="unknown reward term 'damge': did you mean 'damage'"):
         BrawlReward({"damge": 1.0})
     with pytest.raises(UsageError, match="unknown reward preset 'spars': did you mean 'sparse'"):
         BrawlReward.preset("spars")
 
 
-# ---- observations ------------------------------------------------------------------------------------------------
+# ---- observations ----
 
 
 def test_the_raw_observation_is_the_original_layout():
-    """Sixty-four numbers, two halves of 32.
-
-    What is shared stands in both, raw and clamped as there.
-    """
+    """The raw vector has two halves of 32 numbers, with shared facts in both and its clamps."""
     columns = frame(
         x=(17.5, -4),
         y=(9.0, 0.35),
@@ -194,8 +185,8 @@ def test_the_raw_observation_is_the_original_layout():
     np.testing.assert_array_equal(swapped[0], np.concatenate([foe, me]))
 
 
-def test_the_default_observation_is_small_and_says_each_thing_once():
-    """Numbers of order one through whole matches, unique names, and no column that repeats another."""
+def test_the_default_observation_is_small_and_holds_each_fact_once():
+    """Values are of order one in whole matches, names are unique, and no column repeats another."""
     observation = GAME.observations["default"]
     assert len(set(observation.names)) == observation.size
     world, agent = BrawlWorld(32), GAME.bots["weapon_seeker"]()
@@ -204,7 +195,7 @@ def test_the_default_observation_is_small_and_says_each_thing_once():
         keys, _ = agent.act(columns, state)
         rng = np.random.default_rng(int(columns["match/frame"][0, 0]) // 6)
         columns, _, _ = world.step(
-            {key: np.hstack([mine, rng.random((32, 1)) < 0.4]) for key, mine in keys.items()}
+            {key: np.hstack([own, rng.random((32, 1)) < 0.4]) for key, own in keys.items()}
         )
         seen.append(observation.observe(columns))
     seen = np.concatenate(seen)
@@ -214,18 +205,18 @@ def test_the_default_observation_is_small_and_says_each_thing_once():
     assert len(np.unique(moving, axis=1).T) == moving.shape[1]
 
 
-# ---- the scene ---------------------------------------------------------------------------------------------------
+# ---- the scene ----
 
 
 def test_the_scene_fits_the_schema_and_is_plain_json():
-    """The scene is valid for the schema and survives the way to a browser."""
+    """The scene is valid for the schema and survives JSON unchanged."""
     scene = GAME.scene()
     validate(scene, SCHEMA)
     assert json.loads(json.dumps(scene)) == json.loads(json.dumps(json.loads(json.dumps(scene))))
 
 
 def test_hit_boxes_are_drawn_while_they_are_active_and_only_then():
-    """The look-up over weapon, move and frame gives the boxes that physics uses, mirrored with the facing."""
+    """The drawn boxes are those of the physics at each frame, mirrored with the facing."""
     row = {key: values[0] for key, values in frame(facing_right=(True, False)).items()}
     row["player/state"] = np.array([STATES.index("attack")] * 2)
     row["player/move"] = np.array([MOVES.index("side_light")] * 2)

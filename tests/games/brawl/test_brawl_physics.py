@@ -1,4 +1,4 @@
-"""The simulator: the same bits however it is run, no phantom hits, nothing out of bounds, no first mover."""
+"""The simulator: the same bits however it is run, exact hits, bounded numbers, equal seats."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEEDS = np.array([11, 12, 13, 14])
 
 
 def keys_at(frame: int, matches: int, seed: int = 5) -> dict:
-    """Keys held for a few frames each; match i presses the same whatever the number of matches."""
+    """Keys held for a few frames each; match i presses the same keys in any number of matches."""
     held = {"w": 0.15, "s": 0.15, "h": 0.1, "l": 0.08, "g": 0.02, "j": 0.3, "k": 0.2, "space": 0.3}
     out = {}
     for n, key in enumerate(KEYS):
@@ -35,7 +35,7 @@ def keys_at(frame: int, matches: int, seed: int = 5) -> dict:
 
 
 def run(world: BrawlWorld, frames: range, matches: int | None = None) -> tuple[list, np.ndarray]:
-    """State columns after every frame, and all events."""
+    """Step through `frames`; the state columns after every frame, and all events."""
     states, events = [], []
     for frame in frames:
         columns, happened, _ = world.step(keys_at(frame, matches or world.matches))
@@ -45,13 +45,13 @@ def run(world: BrawlWorld, frames: range, matches: int | None = None) -> tuple[l
 
 
 def assert_same(ours: dict, theirs: dict) -> None:
-    """All columns, bit for bit."""
+    """Assert that all columns are equal, bit for bit."""
     for key, values in ours.items():
         assert values.tobytes() == theirs[key].tobytes(), key
 
 
 def fingerprint(stage: str = "warehouse", frames: int = 400) -> str:
-    """A digest of everything that happens in a short run."""
+    """Digest of everything that happens in a short run."""
     world, digest = BrawlWorld(4, stage=stage), hashlib.sha256()
     world.reset(SEEDS)
     states, events = run(world, range(frames))
@@ -63,7 +63,7 @@ def fingerprint(stage: str = "warehouse", frames: int = 400) -> str:
 
 
 def golden(stage: str) -> list:
-    """Every 40th frame of a run: what a change of the rules would change."""
+    """Every 40th frame of a run, to detect changes of the rules."""
     world = BrawlWorld(4, stage=stage)
     world.reset(SEEDS)
     states, _ = run(world, range(600))
@@ -76,12 +76,12 @@ def golden(stage: str) -> list:
 
 @pytest.mark.parametrize("stage", ["warehouse", "mirror"])
 def test_golden(stage):
-    """A known run comes out as it was written down."""
+    """A known run gives the stored trajectory."""
     np.testing.assert_allclose(golden(stage), json.loads(GOLDEN.read_text())[stage], atol=2e-3)
 
 
 def test_plain_python_gives_the_same_bits():
-    """The physics without its compiler are the same game."""
+    """The physics without the compiler give the same bits."""
     code = "import test_brawl_physics as t; print(t.fingerprint(frames=300))"
     here = os.pathsep.join((str(Path(__file__).parent), *sys.path))
     env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": here}
@@ -96,7 +96,7 @@ def test_plain_python_gives_the_same_bits():
 
 
 def test_a_restored_match_goes_on_as_if_never_stopped():
-    """Snapshot, play on, restore into other places, play on again: the same frames."""
+    """Matches restored from a snapshot into another world go on with the same frames."""
     world, other = BrawlWorld(4), BrawlWorld(4)
     world.reset(SEEDS)
     run(world, range(250))
@@ -115,7 +115,7 @@ def test_a_restored_match_goes_on_as_if_never_stopped():
 
 
 def test_columns_alone_resume_a_match():
-    """A row of state columns holds everything: a world loaded from it goes on with the same bits."""
+    """A world loaded from a row of state columns goes on with the same bits."""
     world, other = BrawlWorld(4), BrawlWorld(4)
     world.reset(SEEDS)
     (*_, last), _ = run(world, range(333))
@@ -149,7 +149,7 @@ def test_one_match_is_the_same_among_many():
 
 
 def test_swapped_seats_in_the_mirror_give_the_mirrored_match():
-    """On the symmetric stage, nobody has an advantage from a seat or a side: every frame is the exact mirror image."""
+    """On the symmetric stage, swapped seats and mirrored keys give exact mirror images."""
     ours, theirs = (BrawlWorld(16, stage="mirror", weapons=False) for _ in range(2))
     a, b = ours.reset(np.arange(16)), theirs.reset(np.arange(16))
     for frame in range(1500):
@@ -174,7 +174,7 @@ def test_a_finished_match_stays_as_it_is():
     assert done.all()
 
 
-# ---- hits --------------------------------------------------------------------------------------------------------
+# ---- hits ----
 
 AIMS = {"neutral": ("w",), "down": ("s",), "side": ("d",)}
 SPECIAL = {"recovery": ("w", "k"), "ground_pound": ("s", "k")}
@@ -232,7 +232,7 @@ def strikes_when(world: BrawlWorld, dx: float, dy: float) -> np.ndarray:
 @pytest.mark.parametrize("weapon", WEAPONS)
 @pytest.mark.parametrize("move", MOVES[1:])
 def test_a_move_hits_inside_its_boxes_and_nowhere_else(weapon, move):
-    """Each of the 33 moves hits whoever is in its first box, up to the edge, and nobody who is a hair further away."""
+    """Each of the 33 moves hits a fighter in its first box, up to the edge, and never beyond."""
     world = armed(weapon, move)
     strikes = ARSENAL[weapon][move].strikes
     active = [s for s in strikes if s.frames[0] == strikes[0].frames[0]]
@@ -253,8 +253,8 @@ def test_a_move_hits_inside_its_boxes_and_nowhere_else(weapon, move):
     assert len(strikes_when(world, x, y - height / 2 - upright - hair)) == 0
 
 
-def test_two_blows_that_meet_both_count():
-    """Fighters who strike each other in the same frame are both hit: nobody goes first."""
+def test_two_strikes_that_meet_both_count():
+    """Fighters who strike each other in the same frame are both hit."""
     world = armed("unarmed", "side_light")
     rows = world.snapshot()
     for name in ("state", "age", "move", "move_frame", "grounded", "weapon"):
@@ -269,7 +269,7 @@ def test_two_blows_that_meet_both_count():
 
 @pytest.mark.parametrize("protection", ["shield", "dodge"])
 def test_the_protected_are_not_hit(protection):
-    """A dodge and the time after a respawn let every blow through."""
+    """A dodge and the time after a respawn protect from every strike."""
     world = armed("hammer", "side_heavy")
     rows = world.snapshot()
     rows["shield"][0, 1] = 50 if protection == "shield" else 0
@@ -282,7 +282,7 @@ def test_the_protected_are_not_hit(protection):
 
 
 def test_knock_back_follows_the_formula():
-    """Speed = 0.096 * (fixed + variable * (d / 70 + d^2 / 12000)), d with this hit's own damage, along the angle."""
+    """Launch speed = 0.096 * (fixed + variable * (d / 70 + d^2 / 12000)), d including this hit."""
     world = armed("hammer", "side_air")
     rows = world.snapshot()
     rows["damage"][0, 1] = 100.0
@@ -303,11 +303,11 @@ def test_knock_back_follows_the_formula():
     assert columns["player/stun"][0, 1] == strike.stun
 
 
-# ---- events and bounds -------------------------------------------------------------------------------------------
+# ---- events and bounds ----
 
 
-def test_events_say_what_the_state_shows():
-    """Every event has its change of state, and every change its event: stocks, damage, weapons, landings, jumps, results."""
+def test_events_and_changes_of_state_agree():
+    """Every event has its change of state and every change its event, from stocks to results."""
     world = BrawlWorld(32, time_limit=900)
     before = {key: values.copy() for key, values in world.reset(np.arange(32)).items()}
     seen = set()
@@ -364,8 +364,8 @@ def test_events_say_what_the_state_shows():
     assert seen >= set(EVENTS) - {"draw"}
 
 
-def test_time_out_is_decided_by_stocks_then_damage_then_nobody():
-    """At the end of time more stocks win, then less damage; equals draw."""
+def test_time_out_is_decided_by_stocks_then_damage():
+    """At time-out more stocks win, then less damage; equals draw."""
     world = BrawlWorld(3, time_limit=5, weapons=False)
     rows = world.snapshot()
     rows["stocks"][0], rows["damage"][1], rows["damage"][0] = (3, 2), (10, 20), (50, 0)
@@ -380,7 +380,7 @@ def test_time_out_is_decided_by_stocks_then_damage_then_nobody():
 
 
 def test_a_knocked_out_fighter_returns_protected_and_unhurt():
-    """Ninety frames after a knock-out the fighter is back at his start, without damage, and cannot be hit for ninety more."""
+    """A fighter returns 90 frames after a knock-out, unhurt, and cannot be hit for 90 more."""
     world = BrawlWorld(1, weapons=False)
     rows = world.snapshot()
     rows["x"][0, 0], rows["vx"][0, 0], rows["damage"][0, 0] = 13.9, 30.0, 200.0
@@ -399,7 +399,7 @@ def test_a_knocked_out_fighter_returns_protected_and_unhurt():
 
 @pytest.mark.slow
 def test_nothing_escapes_in_ten_million_random_steps():
-    """Numbers stay finite and inside the ranges of the schema, whatever is pressed."""
+    """With random keys, all numbers stay finite and inside the ranges of the schema."""
     matches, steps = 1024, 10_000
     limits = {k: c.field.limits for k, c in SCHEMA.columns.items() if c.field.kind != "flag"}
     draws = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""How a fighter moves, how weapons come and go, and what a wrong call is told."""
+"""Movement of fighters, weapons on the stage, and the errors of wrong calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def controls(matches=1, first=(), second=()):
 
 
 def standing(x=4.0, y=0.35, **options):
-    """A match in which the first fighter stands here, at rest, facing right."""
+    """A match whose first fighter is at rest at (x, y), facing right."""
     world = BrawlWorld(1, weapons=False, **options)
     rows = world.snapshot()
     rows["x"][0], rows["y"][0], rows["grounded"][0], rows["facing_right"][0] = (
@@ -43,7 +43,7 @@ def standing(x=4.0, y=0.35, **options):
 
 
 def play(world, *keys, frames=1):
-    """Hold keys for some frames; the first fighter's numbers after each of them."""
+    """Hold keys for some frames; the first fighter's columns after each frame."""
     track = []
     for _ in range(frames):
         columns, events, _ = world.step(controls(world.matches, keys))
@@ -53,7 +53,7 @@ def play(world, *keys, frames=1):
 
 
 def test_a_fighter_walks_turns_dashes_and_sprints():
-    """Walking is 6.75 u/s, turning takes a frame, L dashes for nine frames, and whoever keeps running sprints."""
+    """Walking is 6.75 u/s, turning takes a frame, L dashes for nine frames and then sprints."""
     world = standing(x=6.3)
     assert play(world, "d")[-1]["vx"] == pytest.approx(6.75)
     turned = play(world, "a")[-1]
@@ -70,7 +70,7 @@ def test_a_fighter_walks_turns_dashes_and_sprints():
 
 
 def test_a_back_dash_keeps_the_face_and_cannot_be_cancelled():
-    """L against the facing side slides back for seven frames, whatever else is pressed."""
+    """L against the facing direction slides back for seven frames, whatever else is pressed."""
     world = standing()
     rows = play(world, "a", "l") + play(world, "j", frames=6)
     assert {STATES[row["state"]] for row in rows} == {"backdash"}
@@ -101,7 +101,7 @@ def test_holding_down_falls_faster():
 
 
 def test_a_ground_dodge_stays_on_the_ground_and_cools_down():
-    """L alone dodges for ten frames without leaving the ground; the next dodge has to wait."""
+    """L alone dodges for ten frames without leaving the ground; the next dodge must wait."""
     world = standing()
     rows = play(world, "l") + play(world, frames=9)
     assert {STATES[row["state"]] for row in rows} == {"dodge"}
@@ -111,7 +111,7 @@ def test_a_ground_dodge_stays_on_the_ground_and_cools_down():
 
 
 def test_the_platform_carries_and_lets_through_from_below():
-    """Whoever stands on the platform moves with it; whoever jumps under it comes out above."""
+    """A fighter on the platform moves with it; one who jumps from below lands on top of it."""
     world = BrawlWorld(1, weapons=False)
     rows = world.snapshot()
     rows["x"][0, 0], rows["y"][0, 0] = rows["platform_x"][0, 0], rows["platform_y"][0, 0] - 0.7
@@ -128,7 +128,7 @@ def test_the_platform_carries_and_lets_through_from_below():
 
 
 def test_walls_stop_and_throw_back_the_stunned():
-    """A block's side stops a fighter, and sends one in stun back with 0.7 of the speed."""
+    """A block's side stops a fighter, and throws a stunned one back with 0.7 of the speed."""
     world = standing(x=1.2, y=3.0)
     rows = world.snapshot()
     rows["grounded"][0, 0], rows["state"][0, 0], rows["vx"][0, 0] = (
@@ -143,8 +143,8 @@ def test_walls_stop_and_throw_back_the_stunned():
     assert min(row["vx"] for row in play(world, frames=8)) < -8
 
 
-def test_weapons_appear_are_taken_dropped_and_forgotten():
-    """A spawner's weapon falls on its block, H takes it, H again drops it, and after 250 frames it is gone."""
+def test_weapons_appear_are_taken_dropped_and_vanish():
+    """A spawned weapon falls on its block, H takes it, H drops it, and in 250 frames it is gone."""
     world = BrawlWorld(1)
     rows = world.snapshot()
     rows["spawner_timer"][0] = (2, 0)
@@ -174,7 +174,7 @@ def test_weapons_appear_are_taken_dropped_and_forgotten():
 
 def test_a_held_heavy_hits_harder():
     """K held charges a heavy: 1.6 times the damage at most, and it goes off by itself."""
-    blows = []
+    damages = []
     for held in (1, 80):
         world = standing()
         rows = world.snapshot()
@@ -183,19 +183,19 @@ def test_a_held_heavy_hits_harder():
         play(world, "d", "k", frames=1)
         play(world, "k", frames=held - 1) if held > 1 else None
         play(world, frames=20)
-        blows.append(world.snapshot()["damage"][0, 1])
-    assert blows[1] >= 1.59 * blows[0] > 0
+        damages.append(world.snapshot()["damage"][0, 1])
+    assert damages[1] >= 1.59 * damages[0] > 0
 
 
-def test_coins_decide_who_starts_where():
-    """The side of the start is a coin flip of the seed, and a seed always falls the same way."""
+def test_the_starting_side_is_a_coin_flip():
+    """The side of the start is a coin flip of the seed, and a seed always gives the same side."""
     world = BrawlWorld(400)
     left = world.reset(np.arange(400))["player/x"][:, 0] < 0
     assert 0.4 < left.mean() < 0.6
     assert np.array_equal(left, world.reset(np.arange(400))["player/x"][:, 0] < 0)
 
 
-# ---- wrong calls -------------------------------------------------------------------------------------------------
+# ---- wrong calls ----
 
 
 def broken(key="keys/j", value=None):
@@ -219,7 +219,7 @@ def broken(key="keys/j", value=None):
     ],
 )
 def test_wrong_controls_are_refused_in_one_line(wrong, words):
-    """A missing key, a wrong shape, NaN or a value that is neither 0 nor 1 names the key, the match and the player."""
+    """Wrong keys, shapes and values are refused with the key, the match and the player."""
     with pytest.raises(UsageError, match=words) as caught:
         BrawlWorld(2).step(wrong)
     assert "\n" not in str(caught.value)
@@ -242,16 +242,20 @@ def test_wrong_controls_are_refused_in_one_line(wrong, words):
             lambda: GAME.world(1).restore(GAME.world(1, stage="mirror").snapshot()),
             "not taken on the stage",
         ),
-        (lambda: GAME.bots["based"]("x"), "takes no argument"),
-        (lambda: GAME.bots["clockwork"]("d*x"), "'d\\*x' has no number of frames"),
+        (lambda: GAME.bots["based"]("x"), "bot 'based' takes no argument: remove ':x'"),
+        (
+            lambda: GAME.bots["clockwork"]("d*x"),
+            r"'d\*x' needs a number of frames \(1 to 10000\)",
+        ),
+        (lambda: GAME.bots["clockwork"](","), "script ',' holds no keys"),
         (
             lambda: GAME.bots["clockwork"]("spce*5"),
             "unknown key 'spce' in 'spce\\*5': did you mean 'space'",
         ),
     ],
 )
-def test_wrong_calls_are_told_what_would_be_right(call, words):
-    """Unknown stages, options, bots' arguments and misfit arrays: one line each."""
+def test_wrong_calls_are_refused_in_one_line(call, words):
+    """Unknown stages and options, bots' arguments and misfit arrays are refused in one line."""
     with pytest.raises(UsageError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
@@ -270,26 +274,26 @@ def with_move(weapon="spear", move="side_light", strike=None, **changes):
     [
         ({"unarmed": ARSENAL["unarmed"], "hammer": ARSENAL["hammer"]}, "weapon 'spear' is missing"),
         ({**ARSENAL, "hamer": {}}, "unknown weapon 'hamer': did you mean 'hammer'"),
-        (with_move(strikes=()), "spear.side_light: 0 strikes"),
-        (with_move(recovery=0), "recovery is 0 frames"),
-        (with_move(recovery=99), "95 are possible"),
-        (with_move(strike={"frames": (0, 3)}), "strike 0: active frames 0 to 3"),
-        (with_move(strike={"box": (1.0, 0.0, -1.0, 0.5)}), "both must be positive"),
-        (with_move(strike={"box": (9.0, 0.0, 1.0, 0.5)}), "reaches further than 3 u"),
-        (with_move(strike={"damage": float("nan")}), "damage is nan"),
-        (with_move(strike={"stun": 99}), "stun is 99"),
-        (with_move(motions=((99, 1.0, None),)), "a motion at frame 99"),
-        (with_move(charge=99), "charge is 99"),
+        (with_move(strikes=()), r"spear.side_light: strikes must number 1 to 4 \(got 0\)"),
+        (with_move(recovery=0), r"recovery must be at least 1 frame \(got 0\)"),
+        (with_move(recovery=99), r"must be at most 95 frames long \(got"),
+        (with_move(strike={"frames": (0, 3)}), r"strike 0: active frames must .* \(got 0 to 3\)"),
+        (with_move(strike={"box": (1.0, 0.0, -1.0, 0.5)}), "hit box must be positive"),
+        (with_move(strike={"box": (9.0, 0.0, 1.0, 0.5)}), r"within 3 u of .* \(got \(9.0, 0.0"),
+        (with_move(strike={"damage": float("nan")}), r"damage must be 0 to 40 \(got nan\)"),
+        (with_move(strike={"stun": 99}), r"stun must be 0 to 40 \(got 99\)"),
+        (with_move(motions=((99, 1.0, None),)), "motion at frame 99: the frame must be within 0"),
+        (with_move(charge=99), r"charge must be 0 to 31 frames \(got 99\)"),
     ],
 )
 def test_a_broken_move_table_names_weapon_move_and_number(arsenal, words):
-    """Whoever edits the moves is told what is wrong where."""
+    """A mistake in the move table is refused with its weapon, move, strike and number."""
     with pytest.raises(UsageError, match=words):
         compile_table(arsenal)
 
 
 def test_the_move_table_is_whole_and_distinct():
-    """Thirty-three moves with names of their own, and the weapons differ as they promise: reach, speed, weight."""
+    """The 33 moves have distinct names, and the weapons differ in reach, speed and force."""
     table = compile_table(ARSENAL)
     assert table.dtype == TABLE
     assert len({move.name for moves in ARSENAL.values() for move in moves.values()}) == 33
@@ -303,7 +307,10 @@ def test_the_move_table_is_whole_and_distinct():
 
 def test_describing_the_game_imports_no_compiler():
     """The record of the game loads without Numba and without torch."""
-    code = "import sys; from shadowbox.games import load; load('brawl'); print({'numba', 'torch'} & set(sys.modules))"
+    code = (
+        "import sys; from shadowbox.games import load; load('brawl'); "
+        "print({'numba', 'torch'} & set(sys.modules))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
     assert load("brawl") is GAME
@@ -311,6 +318,6 @@ def test_describing_the_game_imports_no_compiler():
 
 
 def test_the_docs_show_the_fields_as_they_are():
-    """The table of fields in docs/brawl.md is the schema's own."""
+    """The table of fields in docs/brawl.md is the table that the schema prints."""
     page = Path(__file__).parents[3] / "docs" / "brawl.md"
     assert SCHEMA.table() in page.read_text(encoding="utf-8")

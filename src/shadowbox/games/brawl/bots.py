@@ -1,4 +1,4 @@
-"""The scripted agents of brawl.
+"""Scripted agents of Brawl: `based`, `expert` and the other opponents that need no training.
 
 All are vectorized, and their noise depends on match, frame and seat alone.
 """
@@ -18,17 +18,17 @@ from shadowbox.games.brawl import brain
 from shadowbox.games.brawl.schema import KEYS
 from shadowbox.games.brawl.styles import STYLES, SWITCH_FRAMES, SWITCHES, Style
 
-PACING = "a*15,a+j*5,-*10,d*15,d+j*5,-*10"  # a script for those who give none
-SWITCH_DRAW, RANDOM_DRAW, TAPPER_DRAW = 40, 50, 60  # far from the draws that the brain makes
+PACING = "a*15,a+j*5,-*10,d*15,d+j*5,-*10"  # the default script of `clockwork`
+SWITCH_DRAW, RANDOM_DRAW, TAPPER_DRAW = 40, 50, 60  # far from the draws of `brain.py`
 
 
 class _Seeded:
-    """Memory of all bots: which match and which seat. What they know of the past, they see."""
+    """Base of all bots, whose only state is the seed of the match and the seat."""
 
     def start(
         self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
     ) -> Any:
-        """State for matches with `seeds` [N] in the seats `players` [N]."""
+        """Agent state for matches with `seeds` [N] in the seats `players` [N]."""
         seeds, players = np.asarray(seeds, np.int64), np.asarray(players, np.int64)
         if state is None or where is None:
             return {"seeds": seeds, "players": players}
@@ -38,19 +38,19 @@ class _Seeded:
         }
 
 
-class Constant(_Seeded):
-    """Presses nothing."""
+class _Constant(_Seeded):
+    """Bot that presses nothing."""
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match."""
+        """Decide for one frame of each match."""
         return brain.as_controls(np.zeros(len(view["match/frame"]), np.int64)), state
 
 
-class Random(_Seeded):
-    """Presses every key in half of all frames."""
+class _Random(_Seeded):
+    """Bot that presses every key in half of all frames."""
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match."""
+        """Decide for one frame of each match."""
         draw = noise(
             state["seeds"],
             view["match/frame"][:, 0].astype(np.int64),
@@ -60,31 +60,31 @@ class Random(_Seeded):
         return brain.as_controls((draw * (1 << len(KEYS))).astype(np.int64)), state
 
 
-class Clockwork(_Seeded):
-    """Plays a script over and over, whatever happens."""
+class _Clockwork(_Seeded):
+    """Bot that plays a script of keys over and over, whatever happens."""
 
     def __init__(self, script: str = "") -> None:
         self.bits = _script(script or PACING)  # [frames]
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match."""
+        """Decide for one frame of each match."""
         frame = view["match/frame"][:, 0].astype(np.int64)
         return brain.as_controls(self.bits[frame % len(self.bits)]), state
 
 
-class Tapper(_Seeded):
-    """Walks to and fro, jumps now and then, taps `j`, more near its opponent: every press by chance, as people's seem to be.
+class _Tapper(_Seeded):
+    """Bot that walks, jumps and taps `j` at random, `j` more often near its opponent.
 
-    Nobody can say when it presses next, only how often: what a policy must get right, and a rounded
-    one cannot.
+    The time of its next press cannot be predicted, only the rate of its presses: a policy that
+    samples can match that rate, and a policy that rounds its probabilities cannot.
     """
 
-    # chances to begin and to end
+    # chances to begin and to end a press
     TAPS = (("a", 0.05, 0.06), ("d", 0.05, 0.06), ("space", 0.03, 0.6), ("j", 0.03, 0.35))
-    NEAR, BEGINS_NEAR = 3.0, 0.15  # meters; of `j`
+    NEAR, BEGINS_NEAR = 3.0, 0.15  # u, and the chance to begin a press of `j` within it
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match."""
+        """Decide for one frame of each match."""
         frame = view["match/frame"][:, 0].astype(np.int64)
         near = np.abs(view["player/x"][:, 0] - view["player/x"][:, 1]) < self.NEAR
         keys = np.zeros(len(frame), np.int64)
@@ -96,19 +96,19 @@ class Tapper(_Seeded):
         return brain.as_controls(keys), state
 
 
-class Fighter(_Seeded):
-    """Fights in one style, or in several by turns."""
+class _Fighter(_Seeded):
+    """Bot that fights in one style, or in several by turns."""
 
     def __init__(self, styles: list[Style], frames: int = 0) -> None:
         self.table = brain.style_arrays(styles)
         self.styles, self.frames = len(styles), frames
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match."""
+        """Decide for one frame of each match."""
         seeds, players = state["seeds"], state["players"]
         style = np.zeros(len(seeds), np.int64)
         if self.frames:
-            # the first change comes at any time
+            # the first change comes at a random frame
             shift = noise(seeds, 0, players, SWITCH_DRAW) * self.frames
             turn = (view["match/frame"][:, 0] + shift).astype(np.int64) // self.frames
             style = self._style_at(seeds, players, turn)
@@ -118,20 +118,24 @@ class Fighter(_Seeded):
         return brain.as_controls(keys), state
 
     def _style_at(self, seeds: Array, players: Array, turn: Array) -> Array:
-        """The style of each turn [N]: a step of 1 to styles - 1 further than before, so that a change is a change."""
+        """Style of each turn [N]; successive turns differ by 1 to styles - 1, hence never agree."""
         first = (noise(seeds, 0, players, SWITCH_DRAW + 1) * self.styles).astype(np.int64)
         step = 1 + (noise(seeds, 0, players, SWITCH_DRAW + 2) * (self.styles - 1)).astype(np.int64)
         return (first + step * turn) % self.styles
 
 
 def _script(script: str) -> Array:
-    """Read a script like d*20,d+j*5,-*10 (keys joined by +, how many frames; - is none): the keys of each frame as bits."""
+    """Parse a script such as d*20,d+j*5,-*10 into the keys of each frame as bits.
+
+    Each part is keys joined by +, or - for no key, then * and a number of frames.
+    """
     bits: list[int] = []
     for part in filter(None, script.split(",")):
         names, _, count = part.partition("*")
         if not count.isdigit() or not 1 <= int(count) <= 10_000:
             raise UsageError(
-                f"clockwork: '{part}' has no number of frames; a script reads like 'd*20,d+j*5,-*10'"
+                f"clockwork: '{part}' needs a number of frames (1 to 10000), "
+                "as in 'd*20,d+j*5,-*10'"
             )
         keys = 0
         for name in names.split("+") if names != "-" else ():
@@ -142,28 +146,30 @@ def _script(script: str) -> Array:
             keys |= 1 << KEYS.index(name)
         bits += [keys] * int(count)
     if not bits:
-        raise UsageError(f"clockwork: '{script}' is no script; one reads like 'd*20,d+j*5,-*10'")
+        raise UsageError(
+            f"clockwork: script '{script}' holds no keys; write it as in 'd*20,d+j*5,-*10'"
+        )
     return np.array(bits, np.int64)
 
 
 def _plain(name: str, build: Callable[[], Agent]) -> Callable[[str], Agent]:
-    """A bot that takes no argument."""
+    """Factory of a bot that takes no argument."""
 
     def bot(argument: str = "") -> Agent:
         if argument:
-            raise UsageError(f"bot '{name}' takes no argument, not ':{argument}'")
+            raise UsageError(f"bot '{name}' takes no argument: remove ':{argument}'")
         return build()
 
     return bot
 
 
 BOTS: dict[str, Callable[..., Agent]] = {
-    "constant": _plain("constant", Constant),
-    "random": _plain("random", Random),
-    "clockwork": Clockwork,
-    "tapper": _plain("tapper", Tapper),
-    **{name: _plain(name, partial(Fighter, [style])) for name, style in STYLES.items()},
+    "constant": _plain("constant", _Constant),
+    "random": _plain("random", _Random),
+    "clockwork": _Clockwork,
+    "tapper": _plain("tapper", _Tapper),
+    **{name: _plain(name, partial(_Fighter, [style])) for name, style in STYLES.items()},
     "switcher": _plain(
-        "switcher", partial(Fighter, [STYLES[name] for name in SWITCHES], SWITCH_FRAMES)
+        "switcher", partial(_Fighter, [STYLES[name] for name in SWITCHES], SWITCH_FRAMES)
     ),
 }

@@ -1,7 +1,8 @@
-"""One decision of a scripted fighter, for many matches at once. Pure functions of the view, a style and noise.
+"""Decisions of the scripted fighters: pure functions of the view, a style and noise.
 
-Every array is [N]; `me` and `foe` are the two slots of the view, own first. Skills and likings come
-from `styles.py` and are arrays [N] too, so that one batch may hold many styles.
+Every array is [N], one number for each match; `me` and `foe` are the two slots of the view, own
+first. Skills and preferences come from `styles.py` and are arrays [N] too, so that one batch may
+hold many styles.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ from shadowbox.games.brawl.styles import Style
 TABLE = compile_table(ARSENAL)
 # [stage, block, (left, right, top, bottom)]
 BLOCKS = np.concatenate([rules.stage(name)["blocks"] for name in STAGES])
-CLOSE = 4.5  # u; nobody thinks of striking from further away
-INNER, OUTER = 2.0, 7.0  # both stages have their blocks there, left and right
+CLOSE = 4.5  # u; strikes are considered up to this distance
+INNER, OUTER = 2.0, 7.0  # |x| of the inner and outer edges of the blocks, on both stages
 
-# Where the first strike of a move is when it lands, with what the move itself has travelled by
-# then: [3, 12].
+# The distance travelled in a move before its first strike, for each weapon and move: [3, 12].
 _FIRST = TABLE["first"][..., 0].astype(float)
 _TRAVEL = np.where(TABLE["motions"] > 0, np.nan_to_num(TABLE["motion_x"][..., 0]), 0.0)
 _TRAVEL = _TRAVEL * np.maximum(_FIRST - TABLE["motion_at"][..., 0], 0) * rules.DT
@@ -47,19 +47,19 @@ _AIM = np.array([0, W | J, S | J, J, W | K, S | K, K, W | J, S | J, J, W | K, S 
 
 @dataclass(frozen=True)
 class _Situation:
-    """What a fighter knows, as arrays [N]; `dx` and `dy` point from me to the foe, y downward."""
+    """Facts that a decision uses, as arrays [N]; `dx` and `dy` point to the foe, y downward."""
 
     me: Any
     foe: Any
     dx: Array
     dy: Array
-    toward: Array  # -1, +1: where the foe is
-    lip: Array  # the standing height of the block nearest to me
-    over_ground: Array  # a block is below me
+    toward: Array  # -1, +1: direction of the foe
+    lip: Array  # y of a fighter on top of the block nearest to `me`
+    over_ground: Array  # a block is below `me`
     frame: Array
 
     def only(self, matches: Array) -> _Situation:
-        """The same for some of the matches."""
+        """Select the situations of some of the matches."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, part in parts.items():
             if isinstance(part, SimpleNamespace):
@@ -72,14 +72,14 @@ class _Situation:
 
 
 def style_arrays(styles: list[Style]) -> dict[str, Array]:
-    """The rows of some styles as columns, to be indexed by style."""
+    """Styles as one array [styles] for each attribute of Style."""
     return {
         f.name: np.array([getattr(style, f.name) for style in styles], float) for f in fields(Style)
     }
 
 
 def situation(view: Columns) -> _Situation:
-    """A view [N, slots], own slot first, as a Situation."""
+    """Derive the situation from a view [N, slots], own slot first."""
     names = (
         "x",
         "y",
@@ -115,15 +115,13 @@ def situation(view: Columns) -> _Situation:
 
 
 def decide(view: Columns, style: dict[str, Array], seeds: Array, players: Array) -> Array:
-    """The keys of one decision as bits [N]. `style`: a column [N] for each attribute of Style."""
+    """Keys of one decision as bits [N]; `style` has a column [N] for each attribute of Style."""
     s = situation(view)
     dice = [noise(seeds, s.frame, players, draw) for draw in range(3)]
-    # changes slowly: what one is up to, not what one does
-    mood = noise(seeds, s.frame // 12, players, 3)
+    mood = noise(seeds, s.frame // 12, players, 3)  # slow noise: for intentions, not for actions
 
-    bold = (
-        noise(seeds, s.frame // 40, players, 4) < 0.4
-    )  # now and then everybody goes near, or two who wait would wait for ever
+    # Now and then every bot approaches: two cautious ones would wait for ever.
+    bold = noise(seeds, s.frame // 40, players, 4) < 0.4
     goal = _goal(s, view, style, bold)
     keys = _walk(s, goal, style, dice[0], mood)
     near = np.flatnonzero(
@@ -145,15 +143,18 @@ def decide(view: Columns, style: dict[str, Array], seeds: Array, players: Array)
 
 
 def as_controls(bits: Array) -> Columns:
-    """Keys as bits [N] -> the control columns [N, 1]."""
+    """Unpack keys as bits [N] into control columns [N, 1]."""
     return {f"keys/{key}": (bits & (1 << i) != 0)[:, None] for i, key in enumerate(KEYS)}
 
 
-# ---- where to ----------------------------------------------------------------------------------------------------
+# ---- walking ----
 
 
 def _goal(s: _Situation, view: Columns, style: dict[str, Array], bold: Array) -> Array:
-    """The x [N] to be at: beside the foe, at a weapon, or at home; always above ground, except to guard an edge."""
+    """Goal x [N]: beside the foe, at a weapon, or the own block.
+
+    It is above ground, except to guard an edge.
+    """
     distance = np.where(bold, 0.3, 1.0) * style["distance"]
     busy = (s.foe.state == rules.S_ATTACK) & (s.foe.move_frame <= _LAST[s.foe.weapon, s.foe.move])
     reach = _REACH[s.foe.weapon, s.foe.move] + 0.7
@@ -184,7 +185,7 @@ def _goal(s: _Situation, view: Columns, style: dict[str, Array], bold: Array) ->
 
 
 def _nearest_item(s: _Situation, view: Columns) -> tuple[Array, Array]:
-    """X of the nearest weapon that lies about, and how far away it is; 1e9 if there is none."""
+    """X of the nearest weapon on the stage, and its distance; 1e9 without a weapon."""
     far = np.abs(view["item/x"] - s.me.x[:, None]) + np.abs(view["item/y"] - s.me.y[:, None])
     far = np.where(view["item/alive"], far, 1e9)
     nearest = far.argmin(axis=1)[:, None]
@@ -194,45 +195,43 @@ def _nearest_item(s: _Situation, view: Columns) -> tuple[Array, Array]:
 
 
 def _walk(s: _Situation, goal: Array, style: dict[str, Array], dice: Array, mood: Array) -> Array:
-    """Toward the goal; over gaps and up to a foe by jumping; sometimes a dash or a hop."""
-    way = goal - s.me.x
-    keys = np.where(way > 0.25, D, np.where(way < -0.25, A, 0))
-    # Arrived and looking the wrong way: turn to the foe.
+    """Keys to walk toward the goal, jumping over gaps and up to the foe; some dashes and hops."""
+    offset = goal - s.me.x
+    keys = np.where(offset > 0.25, D, np.where(offset < -0.25, A, 0))
+    # At the goal, looking the wrong way: turn to the foe.
     keys = np.where(
         (keys == 0) & (s.me.facing_right != (s.toward > 0)) & s.me.grounded,
         np.where(s.toward > 0, D, A),
         keys,
     )
 
-    heading = np.sign(way)
+    heading = np.sign(offset)
     gap = (
         s.me.grounded
         & (np.abs(s.me.x) < INNER + 0.9)
         & (heading * s.me.x < 0)
-        & (np.abs(way) > 0.5)
+        & (np.abs(offset) > 0.5)
     )
     above = (s.dy < -1.2) & (np.abs(s.dx) < 2.5) & (mood < 0.5)
     stuck = s.me.grounded & (s.me.y > s.lip + 0.3)  # on the platform, below the lip
     hop = (dice < style["hop"]) | gap | above | stuck
-    falling = s.me.grounded | ((s.me.vy > 0) & (s.me.jump_cooldown == 0) & (s.me.air_jumps > 1))
-    keys = np.where(hop & falling & ~s.me.held_space, keys | SPACE, keys)
-    room = (np.abs(way) > 2.5) & s.me.grounded & (np.abs(np.abs(s.me.x) - 4.5) < 1.5) & (keys != 0)
+    can_jump = s.me.grounded | ((s.me.vy > 0) & (s.me.jump_cooldown == 0) & (s.me.air_jumps > 1))
+    keys = np.where(hop & can_jump & ~s.me.held_space, keys | SPACE, keys)
+    room = (np.abs(offset) > 2.5) & s.me.grounded & (keys != 0)
+    room &= np.abs(np.abs(s.me.x) - 4.5) < 1.5
     return np.where(room & (dice > 1 - style["dash"]) & ~s.me.held_l, keys | L, keys)
 
 
-# ---- coming back -------------------------------------------------------------------------------------------------
+# ---- returning to the stage ----
 
 
 def _lost(s: _Situation) -> Array:
-    """In the air with no ground below."""
+    """Mask of fighters in the air without ground below."""
     return np.asarray(~s.me.grounded & ~s.over_ground)
 
 
 def _come_back(s: _Situation, goal: Array, style: dict[str, Array]) -> Array:
-    """Toward ground.
-
-    Jump when falling below the lip, and when no jump is left, the recovery move.
-    """
+    """Keys that steer toward ground: jumps below the lip, then the recovery move."""
     outside = np.abs(s.me.x) >= OUTER
     home = np.where(outside, -np.sign(s.me.x), np.sign(goal - s.me.x))
     side = np.where(home > 0, D, A)
@@ -243,11 +242,11 @@ def _come_back(s: _Situation, goal: Array, style: dict[str, Array]) -> Array:
     return np.where(jump, side | SPACE, np.where(rise, side | K, side))
 
 
-# ---- hitting and not being hit -----------------------------------------------------------------------------------
+# ---- attack and defense ----
 
 
 def _strike(s: _Situation, style: dict[str, Array], dice: Array, mood: Array) -> Array:
-    """Keys of the move that would hit and is liked best, 0 if none would or the dice say no."""
+    """Keys of the preferred move among those that would hit; 0 without one, or by chance."""
     w = s.me.weapon
     frames = _FIRST[w] * rules.DT  # [N, 12] seconds until it lands
     lead = style["lead"][:, None] * frames
@@ -264,29 +263,24 @@ def _strike(s: _Situation, style: dict[str, Array], dice: Array, mood: Array) ->
     hits[:, rules.RECOVERY] &= s.me.recoveries > 0
     hits[:, rules.GROUND_POUND] &= s.over_ground & (s.dy > 1.0)
 
-    like = np.where(_HEAVY, style["heavy"][:, None], 1.0) * np.where(
+    weight = np.where(_HEAVY, style["heavy"][:, None], 1.0) * np.where(
         _GROUND, 1.0, style["air"][:, None]
     )
-    ripe = style["finish"][:, None] * np.clip(s.foe.damage / 100.0, 0.0, 2.0)[:, None]
-    like = like + ripe * _FORCE[w] / 50.0
-    like = like * (0.3 + (mood[:, None] * np.arange(1, 13) * 1.618) % 1.0)  # each has its moments
-    best = np.where(hits, like, -1.0).argmax(axis=1)
-    found = np.take_along_axis(hits, best[:, None], 1)[:, 0]
+    worn = style["finish"][:, None] * np.clip(s.foe.damage / 100.0, 0.0, 2.0)[:, None]
+    weight = weight + worn * _FORCE[w] / 50.0
+    weight = weight * (0.3 + (mood[:, None] * np.arange(1, 13) * 1.618) % 1.0)  # for variety
+    best = np.where(hits, weight, -1.0).argmax(axis=1)
+    would_hit = np.take_along_axis(hits, best[:, None], 1)[:, 0]
     can = (s.foe.state != rules.S_KO) & (s.foe.shield == 0) & (s.foe.state != rules.S_DODGE)
-    go = (
-        found
-        & can
-        & (
-            dice
-            < style["attack"]
-            * np.where(_GROUND[best], 1.0, np.minimum(style["air"], 2.0) / 2.0 + 0.2)
-        )
+    chance = style["attack"] * np.where(
+        _GROUND[best], 1.0, np.minimum(style["air"], 2.0) / 2.0 + 0.2
     )
-    return np.where(go, _AIM[best] | np.where(s.toward > 0, D, A), 0)
+    strikes = would_hit & can & (dice < chance)
+    return np.where(strikes, _AIM[best] | np.where(s.toward > 0, D, A), 0)
 
 
 def _threatened(s: _Situation, style: dict[str, Array]) -> Array:
-    """A strike of the foe's is about to arrive, and a dodge is ready."""
+    """Mask of fighters whom a strike is about to reach and whose dodge is ready."""
     first, last = _FIRST[s.foe.weapon, s.foe.move], _LAST[s.foe.weapon, s.foe.move]
     due = (
         (s.foe.state == rules.S_ATTACK)
@@ -298,7 +292,7 @@ def _threatened(s: _Situation, style: dict[str, Array]) -> Array:
 
 
 def _finish_move(s: _Situation, style: dict[str, Array], mood: Array) -> Array:
-    """While a move goes on: hold a heavy back or let it go, and drift toward ground or foe."""
+    """Keys during a move: hold a heavy back or release it, and drift toward ground or foe."""
     heavy = s.me.grounded & (s.me.move >= rules.NEUTRAL_HEAVY) & (s.me.move < rules.NEUTRAL_AIR)
     safe = np.where(s.over_ground | s.me.grounded, s.toward, -np.sign(s.me.x))
     drift = np.where(safe > 0, D, A)
@@ -306,9 +300,9 @@ def _finish_move(s: _Situation, style: dict[str, Array], mood: Array) -> Array:
 
 
 def _grab(s: _Situation, view: Columns, style: dict[str, Array]) -> Array:
-    """H while a weapon lies within reach and the hands are empty.
+    """H while a weapon is within reach and the hands are empty.
 
-    A key that is held already is let go first.
+    A key that is held already is released first, because a pick-up follows a press.
     """
     near = (np.abs(view["item/x"] - s.me.x[:, None]) < rules.REACH_X) & (
         np.abs(view["item/y"] - s.me.y[:, None]) < rules.REACH_Y

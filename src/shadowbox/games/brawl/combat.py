@@ -1,4 +1,4 @@
-"""How fighters hit: choosing and playing a move, finding out what it hits, and what a hit does."""
+"""Attacks: choosing a move, playing it, testing hit boxes, and the effect of a hit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from shadowbox.games.brawl.jit import inner
-from shadowbox.games.brawl.movement import approach, enter, facing, rest, side
+from shadowbox.games.brawl.movement import approach, enter_idle, enter_state, facing, side
 from shadowbox.games.brawl.rules import (
     ATTACK_CONTROL,
     ATTACK_FRICTION,
@@ -42,7 +42,10 @@ Record = Any  # a MATCH or TABLE record
 
 @inner
 def chosen_move(m: Record, p: int, keys: int) -> int:
-    """The move that the held keys ask for, NO_MOVE if none: W beats S beats A and D, heavy beats light."""
+    """Move that the held keys ask for, or NO_MOVE.
+
+    W beats S, S beats A and D, heavy beats light.
+    """
     heavy = keys & K != 0
     if not heavy and keys & J == 0:
         return NO_MOVE
@@ -63,11 +66,11 @@ def chosen_move(m: Record, p: int, keys: int) -> int:
 
 @inner
 def begin_move(m: Record, p: int, move: int, keys: int, table: Any) -> None:
-    """Start a move, turned toward the held side. The protection after a respawn ends here."""
+    """Start a move, turned toward the held side, and end the protection after a respawn."""
     toward = side(m, p, keys)
     if toward != 0.0:
         m.facing_right[p] = toward > 0.0
-    enter(m, p, S_ATTACK)
+    enter_state(m, p, S_ATTACK)
     m.age[p] = 0
     m.move[p] = move
     m.move_frame[p] = 0
@@ -76,12 +79,12 @@ def begin_move(m: Record, p: int, move: int, keys: int, table: Any) -> None:
     m.shield[p] = 0
     if move == RECOVERY:
         m.recoveries[p] -= 1
-    own_motion(m, p, table[m.weapon[p], move], 0)
+    apply_motion(m, p, table[m.weapon[p], move], 0)
 
 
 @inner
-def own_motion(m: Record, p: int, move: Record, frame: int) -> None:
-    """The speeds that a move sets by itself at this frame."""
+def apply_motion(m: Record, p: int, move: Record, frame: int) -> None:
+    """Set the speeds that a move prescribes at this frame."""
     for i in range(move.motions):
         if move.motion_at[i] == frame:
             if not math.isnan(move.motion_x[i]):
@@ -92,7 +95,7 @@ def own_motion(m: Record, p: int, move: Record, frame: int) -> None:
 
 @inner
 def end_move(m: Record, p: int) -> None:
-    """No move, no charge, nothing struck."""
+    """Reset a fighter's move, charge and struck bits."""
     m.move[p] = NO_MOVE
     m.move_frame[p] = 0
     m.charge[p] = 0
@@ -101,7 +104,7 @@ def end_move(m: Record, p: int) -> None:
 
 @inner
 def play_move(m: Record, p: int, keys: int, table: Any) -> bool:
-    """One frame of the move in progress; False when it is over."""
+    """Advance the move in progress by one frame; False when it is over."""
     move, frame, age = table[m.weapon[p], m.move[p]], int(m.move_frame[p]), int(m.age[p])
     if move.charge > 0 and frame == move.charge_at and keys & K != 0 and m.charge[p] < move.charge:
         m.charge[p] += 1
@@ -111,10 +114,10 @@ def play_move(m: Record, p: int, keys: int, table: Any) -> bool:
         frame += 1
         if frame >= move.frames:
             end_move(m, p)
-            rest(m, p)
+            enter_idle(m, p)
             return False
         m.move_frame[p] = frame
-        own_motion(m, p, move, frame)
+        apply_motion(m, p, move, frame)
         if move.plunge > 0.0 and move.first[0] <= frame <= move.plunge_at and not m.grounded[p]:
             m.vy[p] = move.plunge
     vx = float(m.vx[p])
@@ -127,9 +130,9 @@ def play_move(m: Record, p: int, keys: int, table: Any) -> bool:
 
 @inner
 def hovers(m: Record, p: int, table: Any) -> bool:
-    """Whether gravity leaves the fighter alone.
+    """Test whether gravity is off for a fighter: in a dodge or a hovering move, never on ground.
 
-    On the ground it never does: it is what keeps him there.
+    On ground, gravity is what keeps the fighter there.
     """
     if m.grounded[p]:
         return False
@@ -143,21 +146,21 @@ def hovers(m: Record, p: int, table: Any) -> bool:
 
 @inner
 def invulnerable(m: Record, p: int) -> bool:
-    """Dodging, just respawned, or out."""
+    """Test whether a fighter cannot be hit: dodging, just respawned, or out."""
     return bool(m.state[p] == S_DODGE or m.state[p] == S_KO or m.shield[p] > 0)
 
 
 @inner
 def landing_strike(m: Record, p: int, table: Any) -> int:
-    """The strike with which `p` hits the other fighter in this frame, -1 if none does."""
+    """Strike with which `p` hits the other fighter in this frame, or -1."""
     q = 1 - p
     if m.state[p] != S_ATTACK or invulnerable(m, q):
         return -1
     move, frame = table[m.weapon[p], m.move[p]], m.move_frame[p]
     for s in range(move.strikes):
         if move.first[s] <= frame <= move.last[s] and m.struck[p] & (1 << s) == 0:
-            # From the box to the core of the capsule: both are upright, so the distance splits into
-            # x and y.
+            # From the box to the core of the capsule: both are upright, so the distance splits
+            # into x and y.
             dx = abs(float(m.x[q]) - (float(m.x[p]) + facing(m, p) * move.box_x[s])) - move.box_w[s]
             dy = abs(float(m.y[q]) - (float(m.y[p]) + move.box_y[s])) - move.box_h[s] - HURT_H
             dx, dy = max(dx, 0.0), max(dy, 0.0)
@@ -167,8 +170,8 @@ def landing_strike(m: Record, p: int, table: Any) -> int:
 
 
 @inner
-def blow(m: Record, p: int, strike: int, table: Any) -> tuple[float, float, float, int]:
-    """What a strike of `p` does to the other: damage, velocity it throws with (x, y), frames of stun."""
+def hit_effect(m: Record, p: int, strike: int, table: Any) -> tuple[float, float, float, int]:
+    """Effect of a strike of `p` on the other: damage, launch velocity (x, y), frames of stun."""
     q = 1 - p
     move = table[m.weapon[p], m.move[p]]
     gain = 1.0
@@ -191,13 +194,13 @@ def blow(m: Record, p: int, strike: int, table: Any) -> tuple[float, float, floa
 
 
 @inner
-def suffer(m: Record, q: int, damage: float, vx: float, vy: float, stun: int) -> bool:
-    """`q` is hit. True if this goes on from an earlier hit: a combo."""
+def take_hit(m: Record, q: int, damage: float, vx: float, vy: float, stun: int) -> bool:
+    """Apply a hit to `q`; True if `q` was still stunned by an earlier hit (a combo)."""
     combo = m.state[q] == S_STUN
     end_move(m, q)
     m.damage[q] = min(float(m.damage[q]) + damage, MAX_DAMAGE)
     if m.grounded[q] and vy > 0.0:
-        vy = -BOUNCE * vy  # thrown at the floor one stands on
+        vy = -BOUNCE * vy  # thrown at the floor while on ground
     m.vx[q] = vx
     m.vy[q] = vy
     if vy < 0.0:

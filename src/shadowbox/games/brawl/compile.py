@@ -1,4 +1,7 @@
-"""`python -m shadowbox.games.brawl.compile`: compile the simulator ahead of its first match."""
+"""Command that compiles the simulator ahead of its first match.
+
+Run it as `python -m shadowbox.games.brawl.compile`.
+"""
 
 from __future__ import annotations
 

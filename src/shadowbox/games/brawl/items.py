@@ -1,4 +1,4 @@
-"""Weapons that appear, fall, are picked up, dropped and forgotten; and where chance comes from."""
+"""Weapons on the stage (they appear, fall, are picked up, dropped and vanish), and their noise."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORD = 0xFFFFFFFF
 
 @inner
 def mix(x: int) -> int:
-    """A 32-bit hash. Products stay below 2^63, so that compiled integers and Python's agree."""
+    """Hash 32 bits. Products stay below 2^63, so that compiled integers and Python's agree."""
     x = ((x ^ (x >> 16)) * 0x21F0AAAD) & WORD
     x = ((x ^ (x >> 15)) * 0x735A2D97) & WORD
     return x ^ (x >> 15)
@@ -40,7 +40,7 @@ def mix(x: int) -> int:
 
 @inner
 def chance(m: Record, frame: int, draw: int) -> float:
-    """A uniform number in [0, 1): a function of (match seed, frame, draw) and of nothing else."""
+    """Uniform number in [0, 1): a function of (match seed, frame, draw) and of nothing else."""
     x = mix(int(m.match_seed_low[0]) + 0x3C6EF372 & WORD)
     x = mix((x ^ int(m.match_seed_high[0])) + 0x1F83D9AB & WORD)
     x = mix(x + frame * 64 + draw & WORD)
@@ -49,14 +49,14 @@ def chance(m: Record, frame: int, draw: int) -> float:
 
 @inner
 def wait_for_weapon(m: Record, spawner: int, frame: int) -> None:
-    """Set a spawner's timer anew."""
+    """Restart a spawner's timer with a random time."""
     low, high = NEXT_WEAPON
     m.spawner_timer[spawner] = low + int(chance(m, frame, spawner) * (high - low))
 
 
 @inner
 def clear_item(m: Record, k: int) -> None:
-    """An unused slot holds zeros."""
+    """Reset an item slot to zeros."""
     m.item_alive[k] = False
     m.item_weapon[k] = 0
     m.item_x[k] = m.item_y[k] = m.item_vy[k] = m.item_life[k] = 0.0
@@ -65,7 +65,7 @@ def clear_item(m: Record, k: int) -> None:
 
 @inner
 def remove_item(m: Record, k: int, frame: int) -> None:
-    """Gone: picked up, forgotten or fallen. A spawner then begins to wait."""
+    """Remove an item that was picked up, expired or fell out; its spawner begins to wait."""
     clear_item(m, k)
     if k < 2:
         wait_for_weapon(m, k, frame)
@@ -73,7 +73,7 @@ def remove_item(m: Record, k: int, frame: int) -> None:
 
 @inner
 def place_item(m: Record, k: int, weapon: int, x: float, y: float, life: float, lock: int) -> None:
-    """A weapon begins to fall here."""
+    """Put a weapon into slot `k` at (x, y), from where it falls."""
     m.item_alive[k] = True
     m.item_weapon[k] = weapon
     m.item_x[k] = x
@@ -85,7 +85,7 @@ def place_item(m: Record, k: int, weapon: int, x: float, y: float, life: float, 
 
 @inner
 def spawn_items(m: Record, stage: Record, frame: int) -> None:
-    """Count the spawners down; at zero a spear or a hammer falls on the block below."""
+    """Count the spawners down; at zero a spear or a hammer falls onto the block below."""
     for k in range(2):
         if m.spawner_timer[k] > 0.0:
             m.spawner_timer[k] -= 1.0
@@ -98,7 +98,7 @@ def spawn_items(m: Record, stage: Record, frame: int) -> None:
 
 @inner
 def fall_items(m: Record, stage: Record, frame: int) -> None:
-    """Gravity and age for all that lies about."""
+    """Move and age all items on the stage by one frame."""
     for k in range(4):
         if not m.item_alive[k]:
             continue
@@ -121,16 +121,16 @@ def fall_items(m: Record, stage: Record, frame: int) -> None:
 
 @inner
 def can_hold(m: Record, p: int) -> bool:
-    """Hands are free for picking up and dropping."""
+    """Test whether a fighter is in a state that can pick up and drop weapons."""
     state = m.state[p]
     return bool(state != S_ATTACK and state != S_STUN and state != S_DODGE and state != S_KO)
 
 
 @inner
 def drop_item(m: Record, p: int) -> int:
-    """The weapon in hand falls at the feet, into a free slot or instead of the older dropped one.
+    """Drop the weapon in hand at the fighter's feet and return it.
 
-    Answers what it was.
+    It takes a free slot, or the slot of the older dropped weapon.
     """
     weapon = int(m.weapon[p])
     k = 2
@@ -145,7 +145,7 @@ def drop_item(m: Record, p: int) -> int:
 
 @inner
 def item_in_reach(m: Record, p: int, keys: int) -> int:
-    """The nearest weapon that an unarmed fighter holding H can take, -1 if there is none."""
+    """Slot of the nearest weapon that an unarmed fighter holding H can take, or -1."""
     best, distance = -1, 1e9
     if keys & H == 0 or m.weapon[p] != 0 or not can_hold(m, p):
         return best
@@ -162,7 +162,7 @@ def item_in_reach(m: Record, p: int, keys: int) -> int:
 
 @inner
 def first_takes(m: Record, k: int, frame: int) -> bool:
-    """Both reach for the same weapon: the nearer one gets it, a coin decides where both are as near."""
+    """Decide whether fighter 0 gets the weapon that both reach for: by distance, then by a coin."""
     near = abs(float(m.item_x[k]) - float(m.x[0])) + abs(float(m.item_y[k]) - float(m.y[0]))
     far = abs(float(m.item_x[k]) - float(m.x[1])) + abs(float(m.item_y[k]) - float(m.y[1]))
     if near == far:

@@ -1,4 +1,4 @@
-"""Numba, typed, with a cache that notices edits in every file of the physics and a bar while it compiles.
+"""Compilation of the simulator with Numba: typed decorators, a safe cache, a progress bar.
 
 Numba's own cache looks only at the file of the function that is called, so an edit in `combat.py`
 would go unnoticed by a cached `physics.step_all`. `fingerprint` therefore becomes part of a type
@@ -28,30 +28,30 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SOURCES = ("schema", "rules", "movement", "combat", "items", "physics")
 USUAL_S = 20  # seconds that compiling takes on one core
 QUIET_S = 2.0  # seconds before the bar appears
-BAR = 24  # letters
+BAR = 24  # characters
 
 _inner: set[Callable[..., Any]] = set()  # functions whose compilation moves the bar
 
 
 def inner(function: Function) -> Function:
-    """Compiled into its callers; needs no cache of its own.
+    """Compile a function into its callers, without a cache of its own.
 
-    Never fastmath: a replay must give the same bits.
+    Never with fastmath: a replay must give the same bits.
     """
     _inner.add(function)
     return cast(Function, numba.njit(nogil=True)(function))
 
 
 def entry(function: Function) -> Function:
-    """Compiled, called from Python, and cached on disk."""
+    """Compile a function that Python calls, and cache it on disk."""
     return cast(Function, numba.njit(nogil=True, cache=True)(function))
 
 
 @cache
 def fingerprint() -> np.ndarray[Any, Any]:
-    """One record whose only member is named after a digest of the physics' sources.
+    """Array [1] of a record type named after a digest of the physics' source files.
 
-    Other sources are another type, which Numba compiles anew.
+    An edit of these files gives another type, for which Numba compiles anew.
     """
     digest = hashlib.blake2b(digest_size=6)
     for name in SOURCES:
@@ -63,7 +63,7 @@ def fingerprint() -> np.ndarray[Any, Any]:
 def compiling(stream: TextIO | None = None) -> Iterator[None]:
     """Show a bar on standard error while calls in this block compile what the cache on disk lacks.
 
-    Silent when everything is cached, and in worker processes: their parent speaks for them.
+    Silent when everything is cached, and in worker processes: their parent shows the bar.
     """
     stream = stream or sys.stderr
     worker = multiprocessing.parent_process() is not None or os.environ.get("RANK", "0") != "0"
@@ -82,7 +82,7 @@ def compiling(stream: TextIO | None = None) -> Iterator[None]:
 
 
 class _Bar(event.Listener):
-    """Share of the inner functions that are compiled: most of the time goes there, evenly."""
+    """Progress bar: the share of the inner functions that are compiled, which take most time."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -93,17 +93,17 @@ class _Bar(event.Listener):
         self._thread = threading.Thread(target=self._draw, daemon=True)
 
     def on_start(self, event: Any) -> None:
-        """Numba compiles a function: the cache did not have it."""
+        """Start the clock at the first function that the cache did not hold."""
         if not self.began:
             self.began = time.monotonic()
             self._thread.start()
 
     def on_end(self, event: Any) -> None:
-        """A function is compiled."""
+        """Count a compiled function."""
         self.compiled.add(event.data["dispatcher"].py_func)
 
     def line(self) -> str:
-        """What happens, and on a terminal how far it is."""
+        """Text of the bar, with progress and time on a terminal."""
         text = f"compiling the simulator, once: about {USUAL_S} s"
         if not self.stream.isatty():
             return text
@@ -112,7 +112,7 @@ class _Bar(event.Listener):
         return f"{text} [{bar}] {time.monotonic() - self.began:.0f} s"
 
     def close(self, *, done: bool) -> None:
-        """Stop drawing; end with the time that was measured, where a bar was shown."""
+        """Stop drawing; where a bar was shown, end with the measured time."""
         self._closed.set()
         if not self.began:
             return
@@ -135,7 +135,7 @@ class _Bar(event.Listener):
             self.shown, pause = True, 0.25
 
     def _write(self, text: str, end: str) -> None:
-        """A line in the place of the one before; 80 letters clear it on any terminal."""
+        """Overwrite the line before; padding to 79 characters clears it on any terminal."""
         again = "\r" if self.stream.isatty() else ""
         self.stream.write(f"{again}{text.ljust(79) if again else text}{end}")
         self.stream.flush()

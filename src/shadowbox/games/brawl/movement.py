@@ -1,8 +1,8 @@
-"""How fighters move: keys to velocities, then velocities to positions against blocks, platform and walls.
+"""Movement of fighters: from keys to velocities, and from velocities to positions among obstacles.
 
-Everywhere in the physics: `m` is one MATCH record, `p` a fighter. Reals are stored as f4 and
-computed as f64, hence `float(...)` around each read: compiled code and plain Python then round at
-the same places.
+Everywhere in the physics, `m` is one MATCH record and `p` a fighter (0 or 1). Reals are stored as
+f4 and computed as f64, hence `float(...)` around each read: compiled code and plain Python then
+round at the same places.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ Record = Any  # a MATCH, STAGE or TABLE record
 
 @inner
 def approach(value: float, target: float, step: float) -> float:
-    """`value` moved toward `target` by at most `step`."""
+    """Move `value` toward `target` by at most `step`."""
     if value < target:
         return min(value + step, target)
     return max(value - step, target)
 
 
 @inner
-def enter(m: Record, p: int, state: int) -> None:
-    """Begin a state; one that is already going on just goes on."""
+def enter_state(m: Record, p: int, state: int) -> None:
+    """Begin a state at age 0; the state that is already active just continues."""
     if m.state[p] != state:
         m.state[p] = state
         m.age[p] = 0
@@ -81,13 +81,13 @@ def enter(m: Record, p: int, state: int) -> None:
 
 @inner
 def facing(m: Record, p: int) -> float:
-    """+1 right, -1 left."""
+    """Direction in which a fighter looks: +1 right, -1 left."""
     return 1.0 if m.facing_right[p] else -1.0
 
 
 @inner
 def side(m: Record, p: int, keys: int) -> float:
-    """-1, 0 or +1 from A and D; while both are held the last one pressed decides."""
+    """Direction of the held keys: -1, 0 or +1; with A and D held, the last one pressed."""
     a, d = keys & A != 0, keys & D != 0
     if a and d:
         return 1.0 if m.leans_right[p] else -1.0
@@ -95,10 +95,10 @@ def side(m: Record, p: int, keys: int) -> float:
 
 
 @inner
-def note_sides(m: Record, p: int, pressed: int) -> None:
-    """Remember which of A and D was pressed last.
+def record_last_side(m: Record, p: int, pressed: int) -> None:
+    """Record which of A and D was pressed last.
 
-    Both at once change nothing, so that left and right stay equal.
+    Pressing both at once changes nothing, so that left and right stay equal.
     """
     if pressed & (A | D) == D:
         m.leans_right[p] = True
@@ -107,14 +107,14 @@ def note_sides(m: Record, p: int, pressed: int) -> None:
 
 
 @inner
-def rest(m: Record, p: int) -> None:
-    """The state of a fighter who does nothing in particular."""
-    enter(m, p, S_STAND if m.grounded[p] else S_AIR)
+def enter_idle(m: Record, p: int) -> None:
+    """Begin the idle state: standing on ground, `in_air` above it."""
+    enter_state(m, p, S_STAND if m.grounded[p] else S_AIR)
 
 
 @inner
 def count_down(m: Record, p: int) -> None:
-    """One frame less on every timer, one more on the state's age."""
+    """Count every timer of a fighter down by one frame, and the age of the state up."""
     if m.age[p] < 255:
         m.age[p] += 1
     if m.jump_cooldown[p] > 0:
@@ -126,8 +126,11 @@ def count_down(m: Record, p: int) -> None:
 
 
 @inner
-def bound_states(m: Record, p: int) -> bool:
-    """States that no key interrupts: stun, dodge, back-dash, taunt. True while one goes on."""
+def update_locked_state(m: Record, p: int) -> bool:
+    """Advance a state that keys cannot interrupt (stun, dodge, back-dash, taunt).
+
+    True while it lasts.
+    """
     state, age = m.state[p], m.age[p]
     if state == S_STUN:
         m.stun[p] -= 1
@@ -149,23 +152,23 @@ def bound_states(m: Record, p: int) -> bool:
             return True
     else:
         return False
-    rest(m, p)
+    enter_idle(m, p)
     return False
 
 
 @inner
 def evade(m: Record, p: int, keys: int) -> bool:
-    """L was pressed: dash along, back-dash against, otherwise dodge. False if it had no effect."""
+    """Answer a press of L: dash forward, back-dash backward, else dodge; False without effect."""
     toward = side(m, p, keys)
     if m.grounded[p] and toward != 0.0:
-        enter(m, p, S_DASH if toward == facing(m, p) else S_BACKDASH)
+        enter_state(m, p, S_DASH if toward == facing(m, p) else S_BACKDASH)
         m.age[p] = 0
         m.vx[p] = toward * (DASH if toward == facing(m, p) else BACKDASH)
         return True
     if m.dodge_cooldown[p] > 0:
         return False
     m.dodge_cooldown[p] = DODGE_AGAIN_GROUND if m.grounded[p] else DODGE_AGAIN_AIR
-    enter(m, p, S_DODGE)
+    enter_state(m, p, S_DODGE)
     m.vx[p] = 0.0
     m.vy[p] = 0.0
     return True
@@ -173,7 +176,7 @@ def evade(m: Record, p: int, keys: int) -> bool:
 
 @inner
 def jump(m: Record, p: int) -> bool:
-    """Space was pressed: from the ground, or with an air jump. False if none is left."""
+    """Answer a press of space: jump from the ground or in the air; False without a jump left."""
     if not m.grounded[p]:
         if m.air_jumps[p] == 0 or m.jump_cooldown[p] > 0:
             return False
@@ -182,73 +185,84 @@ def jump(m: Record, p: int) -> bool:
     m.vy[p] = JUMP
     m.grounded[p] = False
     m.on_platform[p] = False
-    enter(m, p, S_AIR)
+    enter_state(m, p, S_AIR)
     return True
 
 
 @inner
-def go(m: Record, p: int, keys: int) -> None:
-    """Walk, sprint, dash on, turn, stand, or steer in the air."""
+def walk_or_steer(m: Record, p: int, keys: int) -> None:
+    """Walk, sprint, dash on, turn or stop on the ground; steer in the air."""
     toward, vx = side(m, p, keys), float(m.vx[p])
     if m.grounded[p]:
         if m.state[p] == S_DASH and m.age[p] < DASH_FRAMES and toward != -facing(m, p):
             m.vx[p] = facing(m, p) * DASH
         elif toward == 0.0:
             m.vx[p] = approach(vx, 0.0, WALK)
-            enter(m, p, S_TAUNT if keys & G != 0 else S_STAND)
+            enter_state(m, p, S_TAUNT if keys & G != 0 else S_STAND)
         elif toward != facing(m, p):
             m.facing_right[p] = toward > 0.0
             m.vx[p] = 0.0
-            enter(m, p, S_TURN)
+            enter_state(m, p, S_TURN)
         elif m.state[p] == S_DASH or m.state[p] == S_SPRINT:
             m.vx[p] = toward * SPRINT
-            enter(m, p, S_SPRINT)
+            enter_state(m, p, S_SPRINT)
         else:
             m.vx[p] = toward * WALK
-            enter(m, p, S_WALK)
+            enter_state(m, p, S_WALK)
     elif toward != 0.0 and toward != facing(m, p):
         m.facing_right[p] = toward > 0.0
-        if abs(vx) <= SPRINT:  # nobody brakes a launch by turning round
+        if abs(vx) <= SPRINT:  # turning round does not brake a launch
             m.vx[p] = vx * AIR_TURN
-        enter(m, p, S_AIR_TURN)
+        enter_state(m, p, S_AIR_TURN)
     else:
         m.vx[p] = approach(vx, toward * WALK, AIR_CONTROL)
-        enter(m, p, S_AIR)
+        enter_state(m, p, S_AIR)
     if not m.grounded[p] and keys & S != 0 and m.vy[p] > 0.0:
         m.vy[p] = min(float(m.vy[p]) + FAST_FALL, MAX_FALL)
 
 
 @inner
-def free_moves(m: Record, p: int, keys: int, pressed: int) -> bool:
-    """Evade, jump. True if one of them happened."""
+def evade_or_jump(m: Record, p: int, keys: int, pressed: int) -> bool:
+    """Evade or jump if the pressed keys ask for one; True if it happened."""
     if pressed & L != 0 and evade(m, p, keys):
         return True
     return pressed & SPACE != 0 and jump(m, p)
 
 
-# ---- velocity to position ----------------------------------------------------------------------------------------
+# ---- velocity to position ----
 
 
 @inner
 def move_platform(m: Record, stage: Record, frame: int) -> None:
-    """The platform is where the clock says: back and forth, slow at its turning points, beginning half-way."""
+    """Place the platform by the clock: back and forth, slow at both ends, starting half-way."""
     period = stage.period
     phase = ((frame + 0.5 * period) % (2.0 * period)) / period
     if phase > 1.0:
         phase = 2.0 - phase
-    way = phase * phase * (3.0 - 2.0 * phase)
+    share = phase * phase * (3.0 - 2.0 * phase)  # of the path
     x, y = float(m.platform_x[0]), float(m.platform_y[0])
-    m.platform_x[0] = stage.path[0, 0] + (stage.path[1, 0] - stage.path[0, 0]) * way
-    m.platform_y[0] = stage.path[0, 1] + (stage.path[1, 1] - stage.path[0, 1]) * way
+    m.platform_x[0] = stage.path[0, 0] + (stage.path[1, 0] - stage.path[0, 0]) * share
+    m.platform_y[0] = stage.path[0, 1] + (stage.path[1, 1] - stage.path[0, 1]) * share
     m.platform_vx[0] = (float(m.platform_x[0]) - x) / DT
     m.platform_vy[0] = (float(m.platform_y[0]) - y) / DT
 
 
 @inner
-def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, gravity: float) -> bool:
-    """One frame of flight and of bumping into things; `old_x`, `old_y`: where the platform was.
+def overlaps(x: float, y: float, touch: float, stage: Record, b: int) -> bool:
+    """Test whether a body at (x, y) overlaps block `b`, vertically by more than `touch`."""
+    return bool(
+        x + BODY_W > stage.blocks[b, 0] + TOUCH
+        and x - BODY_W < stage.blocks[b, 1] - TOUCH
+        and y + BODY_H > stage.blocks[b, 2] + touch
+        and y - BODY_H < stage.blocks[b, 3] - touch
+    )
 
-    True: on ground.
+
+@inner
+def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, gravity: float) -> bool:
+    """Move a fighter by one frame and stop it at obstacles; True if it is on ground afterwards.
+
+    (`old_x`, `old_y`) is the position of the platform in the frame before.
     """
     stunned = m.state[p] == S_STUN
     x, y = float(m.x[p]), float(m.y[p])
@@ -266,35 +280,15 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
 
     x += vx * DT
     for b in range(2):
-        left, right, upper, lower = (
-            stage.blocks[b, 0],
-            stage.blocks[b, 1],
-            stage.blocks[b, 2],
-            stage.blocks[b, 3],
-        )
-        if (
-            x + BODY_W > left + TOUCH
-            and x - BODY_W < right - TOUCH
-            and y + BODY_H > upper + TOUCH
-            and y - BODY_H < lower - TOUCH
-        ):
+        if overlaps(x, y, TOUCH, stage, b):
+            left, right = stage.blocks[b, 0], stage.blocks[b, 1]
             x = left - BODY_W if x < 0.5 * (left + right) else right + BODY_W
             vx = -BOUNCE * vx if stunned else 0.0
     y += vy * DT
     grounded = False
     for b in range(2):
-        left, right, upper, lower = (
-            stage.blocks[b, 0],
-            stage.blocks[b, 1],
-            stage.blocks[b, 2],
-            stage.blocks[b, 3],
-        )
-        if (
-            x + BODY_W > left + TOUCH
-            and x - BODY_W < right - TOUCH
-            and y + BODY_H > upper
-            and y - BODY_H < lower
-        ):
+        if overlaps(x, y, 0.0, stage, b):
+            upper, lower = stage.blocks[b, 2], stage.blocks[b, 3]
             if y > 0.5 * (upper + lower):  # from below: a bumped head
                 y = lower + BODY_H
                 vy = max(vy, 0.0)
@@ -328,12 +322,12 @@ def move_body(m: Record, p: int, stage: Record, old_x: float, old_y: float, grav
 
 
 @inner
-def settle(m: Record, p: int) -> None:
-    """After a move through space: a state of the ground does not last in the air, nor the other way round."""
+def fit_state_to_ground(m: Record, p: int) -> None:
+    """End a ground state in the air, and an air state on the ground, after a fighter has moved."""
     state = m.state[p]
     if m.grounded[p]:
         if state in (S_AIR, S_AIR_TURN):
-            enter(m, p, S_STAND)
+            enter_state(m, p, S_STAND)
     elif (
         state != S_STUN
         and state != S_DODGE
@@ -341,4 +335,4 @@ def settle(m: Record, p: int) -> None:
         and state != S_KO
         and state != S_AIR_TURN
     ):
-        enter(m, p, S_AIR)
+        enter_state(m, p, S_AIR)

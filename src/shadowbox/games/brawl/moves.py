@@ -1,7 +1,7 @@
-"""What a move is, its check, and the tables that physics reads. The 33 moves themselves stand in `arsenal.py`.
+"""Definition of a move, its check, and the compiled table that the physics reads.
 
-Times are frames from the start of the move, lengths are u from the fighter's center, x forward and
-y downward.
+The 33 moves themselves are in `arsenal.py`. Times are frames from the start of the move, lengths
+are u from the fighter's center, x forward and y downward.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from shadowbox.games.brawl.schema import MAX_STRIKES, MOVES, SCHEMA, WEAPONS
 
 MAX_MOTIONS = 3
 LONGEST = 95  # frames; `player/move_frame` is stored as one of 96
-REACH = 3.0  # u; no hit box goes further
+REACH = 3.0  # u; the limit of hit boxes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strike:
-    """A hit box that is active for some frames and hits once."""
+    """Hit box that is active for some frames and hits once."""
 
     frames: tuple[int, int]  # first and last active frame
     box: tuple[float, float, float, float]  # center x, center y, width, height
@@ -41,15 +41,15 @@ class Move:
     name: str
     strikes: tuple[Strike, ...]
     recovery: int  # frames after the last strike
-    # at a frame: own velocity forward, downward; None: keep
+    # (frame, own velocity forward, downward); None keeps the velocity
     motions: tuple[tuple[int, float | None, float | None], ...] = ()
     hover: tuple[int, int] | None = None  # first and last frame without gravity
-    charge: int = 0  # K may hold it back for so many frames just before its first strike
+    charge: int = 0  # frames for which K may hold it back just before its first strike
     plunge: float = 0.0  # falls with this speed, its last strike active, until it meets the ground
 
     @property
     def frames(self) -> int:
-        """The length of the move if it is neither charged nor plunges."""
+        """Length of the move in frames if it is neither charged nor plunges."""
         return max(strike.frames[1] for strike in self.strikes) + 1 + self.recovery
 
 
@@ -96,9 +96,9 @@ TABLE = np.dtype(
 
 
 def compile_table(arsenal: Arsenal) -> Array:
-    """An arsenal as the array [3 weapons, 12 moves] of TABLE records that physics reads.
+    """Compile an arsenal into the array [3 weapons, 12 moves] of TABLE records for the physics.
 
-    A broken one is refused.
+    An arsenal that `check` faults is refused.
     """
     problems = list(check(arsenal))
     if problems:
@@ -143,15 +143,15 @@ def _fill(row: Any, move: Move) -> None:
 
 
 def _whole(value: float) -> float:
-    """Cos 90 degrees is 6e-17 in floats.
+    """Round a cosine or sine that is within 1e-9 of a whole number.
 
-    Straight up must be straight up, or the mirror would lean.
+    In floats, cos 90 degrees is 6e-17: a launch straight up would drift, and not symmetrically.
     """
     return round(value) + 0.0 if abs(value - round(value)) < 1e-9 else value
 
 
 def check(arsenal: Arsenal) -> Iterable[str]:
-    """Everything that is wrong with an arsenal, one line each."""
+    """Problems of an arsenal, one line each."""
     for weapon in arsenal:
         if weapon not in WEAPONS:
             yield f"unknown weapon '{weapon}': {did_you_mean(weapon, WEAPONS)}"
@@ -174,24 +174,24 @@ def check(arsenal: Arsenal) -> Iterable[str]:
 
 def _move_problems(move: Move) -> Iterable[str]:
     if not 1 <= len(move.strikes) <= MAX_STRIKES:
-        yield f"{len(move.strikes)} strikes, 1 to {MAX_STRIKES} are possible"
+        yield f"strikes must number 1 to {MAX_STRIKES} (got {len(move.strikes)})"
         return
     if move.recovery < 1:
-        yield f"recovery is {move.recovery} frames, at least 1 is needed"
+        yield f"recovery must be at least 1 frame (got {move.recovery})"
     if move.frames > LONGEST:
-        yield f"it takes {move.frames} frames, {LONGEST} are possible"
+        yield f"the move must be at most {LONGEST} frames long (got {move.frames})"
     if len(move.motions) > MAX_MOTIONS:
-        yield f"{len(move.motions)} motions, {MAX_MOTIONS} are possible"
+        yield f"motions must number at most {MAX_MOTIONS} (got {len(move.motions)})"
     for at, *speeds in move.motions:
         if not 0 <= at < move.frames:
-            yield f"a motion at frame {at}, the move has frames 0 to {move.frames - 1}"
+            yield f"motion at frame {at}: the frame must be within 0 to {move.frames - 1}"
         if any(speed is not None and not abs(speed) <= 20 for speed in speeds):
-            yield f"the motion at frame {at} is faster than 20 u/s"
+            yield f"motion at frame {at}: the speed must be at most 20 u/s (got {speeds})"
     longest = SCHEMA.columns["player/charge"].field.limits[1]
     if not 0 <= move.charge <= longest:
-        yield f"charge is {move.charge} frames, 0 to {longest:g} are possible"
+        yield f"charge must be 0 to {longest:g} frames (got {move.charge})"
     if not 0 <= move.plunge <= 12:
-        yield f"plunge is {move.plunge:g} u/s, 0 to 12 are possible"
+        yield f"plunge must be 0 to 12 u/s (got {move.plunge:g})"
     for i, strike in enumerate(move.strikes):
         yield from (f"strike {i}: {problem}" for problem in _strike_problems(strike))
 
@@ -199,19 +199,19 @@ def _move_problems(move: Move) -> Iterable[str]:
 def _strike_problems(strike: Strike) -> Iterable[str]:
     first, last = strike.frames
     if not 1 <= first <= last:
-        yield f"active frames {first} to {last}, they begin at 1 or later and end no sooner"
+        yield f"active frames must satisfy 1 <= first <= last (got {first} to {last})"
     x, y, width, height = strike.box
     if not (width > 0 and height > 0):
-        yield f"the hit box is {width:g} x {height:g} u, both must be positive"
+        yield f"width and height of the hit box must be positive (got {width:g} x {height:g} u)"
     if not (abs(x) + width / 2 <= REACH and abs(y) + height / 2 <= REACH):
-        yield f"the hit box reaches further than {REACH:g} u"
-    for what, value, high in (
+        yield f"the hit box must stay within {REACH:g} u of the fighter (got {strike.box})"
+    for name, value, high in (
         ("damage", strike.damage, 40),
         ("fixed force", strike.force[0], 150),
         ("variable force", strike.force[1], 80),
         ("stun", strike.stun, 40),
     ):
         if not 0 <= value <= high:
-            yield f"{what} is {value:g}, 0 to {high} are possible"
+            yield f"{name} must be 0 to {high} (got {value:g})"
     if not -360 <= strike.angle <= 360:
-        yield f"the angle is {strike.angle:g} degrees"
+        yield f"angle must be -360 to 360 degrees (got {strike.angle:g})"

@@ -1,8 +1,8 @@
-"""What a learner sees of a view (own slot first), as one vector a match.
+"""Observation vectors for learners: a view (own slot first) as one vector for each match.
 
-`raw` is the layout of the original game, number for number, so that an agent moves between the two.
-`default` says more with honest numbers: each fact once, of order one, categories one-hot, and what
-`raw` leaves out (time, cooldowns, invulnerability, the keys held).
+`raw` is the layout of the original game, number for number, so that an agent can move between the
+two. `default` holds each fact once, scaled to order one, with categories one-hot, and adds the
+facts that `raw` leaves out: time, cooldowns, invulnerability and the keys held.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _SEATS = ("me", "foe")
 
 
 @dataclass(frozen=True)
-class BrawlObservation:
-    """A named vector: `observe(view [N, slots]) -> [N, size]` f32, whose parts are `names`."""
+class _Observation:
+    """Named vector: `observe(view [N, slots]) -> [N, size]` f32, with one of `names` per number."""
 
     names: tuple[str, ...]
     observe: Callable[[Columns], Array]
 
     @property
     def size(self) -> int:
-        """The length of the vector."""
+        """Length of the vector."""
         return len(self.names)
 
 
@@ -55,7 +55,7 @@ def _raw_fighter(view: Columns, p: int) -> Features:
     yield "stun", np.where(get("state") == S_STUN, get("stun"), 0)
     yield "damage", get("damage") / MAX_DAMAGE
     yield "stocks", get("stocks")
-    # there, the first move is number 2
+    # the original game numbers its moves from 2
     yield "move", np.where(get("move") > 0, get("move").astype(int) + 1, 0)
     yield "weapon", get("weapon")
 
@@ -107,13 +107,14 @@ def _default(view: Columns) -> Features:
 
 
 _SCALES = {
-    "x": 0.1, "y": 0.1, "vx": 0.1, "vy": 0.1, "damage": 0.01, "facing_right": 1.0, "grounded": 1.0, "on_platform": 1.0,
-    "air_jumps": 0.5, "recoveries": 1.0, "stocks": 1 / 3, "age": 1 / 30, "stun": 0.1, "jump_cooldown": 1 / 6,
-    "dodge_cooldown": 1 / 82, "shield": 1 / 90, "move_frame": 1 / 20, "charge": 1 / 20,
+    "x": 0.1, "y": 0.1, "vx": 0.1, "vy": 0.1, "damage": 0.01, "facing_right": 1.0,
+    "grounded": 1.0, "on_platform": 1.0, "air_jumps": 0.5, "recoveries": 1.0, "stocks": 1 / 3,
+    "age": 1 / 30, "stun": 0.1, "jump_cooldown": 1 / 6, "dodge_cooldown": 1 / 82,
+    "shield": 1 / 90, "move_frame": 1 / 20, "charge": 1 / 20,
 }  # fmt: skip
 
 
-def _observation(features: Callable[[Columns], Features]) -> BrawlObservation:
+def _observation(features: Callable[[Columns], Features]) -> _Observation:
     from shadowbox.games.brawl.schema import SCHEMA
 
     names = tuple(name for name, _ in features(SCHEMA.neutral(1)))
@@ -124,7 +125,7 @@ def _observation(features: Callable[[Columns], Features]) -> BrawlObservation:
             out[:, i] = values
         return out
 
-    return BrawlObservation(names, observe)
+    return _Observation(names, observe)
 
 
 OBSERVATIONS = {"default": _observation(_default), "raw": _observation(_raw)}

@@ -1,8 +1,8 @@
-"""One frame of a match, and the loop over matches.
+"""The step of the simulator: one frame of a match, and the loop over matches.
 
-Nobody goes first. Both fighters decide from the same frame, both find out whom they hit before
-anybody suffers a hit, and both move before anybody is counted out. Each match is a function of its
-own record and keys, so a result never depends on the batch around it.
+Neither fighter goes first. Both decide from the same frame, all hits are found before any is
+applied, and both move before a knock-out is checked. Each match is a function of its own record
+and keys, so a result never depends on the batch around it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 
 from shadowbox.games.brawl.combat import (
     begin_move,
-    blow,
     chosen_move,
     end_move,
+    hit_effect,
     hovers,
     landing_strike,
     play_move,
-    suffer,
+    take_hit,
 )  # fmt: skip
 from shadowbox.games.brawl.items import (
     can_hold,
@@ -33,15 +33,15 @@ from shadowbox.games.brawl.items import (
 )  # fmt: skip
 from shadowbox.games.brawl.jit import entry, inner
 from shadowbox.games.brawl.movement import (
-    bound_states,
     count_down,
-    enter,
-    free_moves,
-    go,
+    enter_state,
+    evade_or_jump,
+    fit_state_to_ground,
     move_body,
     move_platform,
-    note_sides,
-    settle,
+    record_last_side,
+    update_locked_state,
+    walk_or_steer,
 )  # fmt: skip
 from shadowbox.games.brawl.rules import (
     AIR_JUMPS,
@@ -62,7 +62,7 @@ from shadowbox.games.brawl.rules import (
     GRAVITY,
     KO_FRAMES,
     NO_MOVE,
-    NOBODY,
+    NO_PLAYER,
     RECOVERIES,
     S_AIR,
     S_ATTACK,
@@ -81,7 +81,7 @@ from shadowbox.games.brawl.rules import (
 )  # fmt: skip
 
 Record = Any
-COIN, FIRST_TIMER = 60, 61  # draws of frame 0: who starts where, and when the first weapons come
+COIN, FIRST_TIMER = 60, 61  # draws of frame 0: starting places, times of the first weapons
 
 
 @inner
@@ -96,7 +96,7 @@ def emit(
     what: int,
     value: float,
 ) -> None:
-    """Write down one event of the frame that this step makes."""
+    """Append one event of the frame that this step makes to `log`."""
     event = log[count[0]]
     event.match = match
     event.frame = int(m.match_frame[0]) + 1
@@ -109,10 +109,10 @@ def emit(
 
 
 @inner
-def place(m: Record, p: int, stage: Record) -> None:
-    """Put a fighter at his place of birth, airborne.
+def place_fighter(m: Record, p: int, stage: Record) -> None:
+    """Put a fighter at its starting place, airborne.
 
-    A coin of this match's seed says which one is whose.
+    A coin flip from the match's seed assigns the two places.
     """
     spot = p if chance(m, 0, COIN) < 0.5 else 1 - p
     m.x[p] = stage.start[spot, 0]
@@ -129,26 +129,26 @@ def place(m: Record, p: int, stage: Record) -> None:
 def decide(
     m: Record, p: int, keys: int, table: Any, stage: Record, log: Any, count: Any, match: int
 ) -> None:
-    """What a fighter does with his keys: his state and his velocity, nobody else's."""
+    """Change a fighter's state and velocity by the keys, without touching the other fighter."""
     held = (A if m.held_a[p] else 0) | (D if m.held_d[p] else 0) | (SPACE if m.held_space[p] else 0)
     held |= (H if m.held_h[p] else 0) | (L if m.held_l[p] else 0)
     pressed = keys & ~held
     count_down(m, p)
-    note_sides(m, p, pressed)
+    record_last_side(m, p, pressed)
     if m.state[p] == S_KO:
         if m.age[p] >= KO_FRAMES:
-            place(m, p, stage)
+            place_fighter(m, p, stage)
             m.shield[p] = SHIELD_FRAMES
             emit(m, log, count, match, E_RESPAWN, p, -1, 0, 0.0)
         return
-    if bound_states(m, p):
+    if update_locked_state(m, p):
         return
     if m.state[p] == S_ATTACK and play_move(m, p, keys, table):
         return
     if pressed & H != 0 and m.weapon[p] != 0 and can_hold(m, p):
         emit(m, log, count, match, E_DROP, p, -1, drop_item(m, p), 0.0)
     jumps, grounded = m.air_jumps[p], m.grounded[p]
-    if free_moves(m, p, keys, pressed):
+    if evade_or_jump(m, p, keys, pressed):
         if m.air_jumps[p] != jumps or m.grounded[p] != grounded:
             emit(m, log, count, match, E_JUMP, p, -1, 0, 0.0)
         return
@@ -156,12 +156,12 @@ def decide(
     if move != NO_MOVE:
         begin_move(m, p, move, keys, table)
     else:
-        go(m, p, keys)
+        walk_or_steer(m, p, keys)
 
 
 @inner
 def remember_keys(m: Record, p: int, keys: int) -> None:
-    """The held keys, for edges in the next frame, and all ten for whoever looks at the columns."""
+    """Store the held keys: for edges in the next frame, and all ten for the `keys/*` columns."""
     m.held_a[p] = m.keys_a[p] = keys & A != 0
     m.held_d[p] = m.keys_d[p] = keys & D != 0
     m.held_space[p] = m.keys_space[p] = keys & SPACE != 0
@@ -175,44 +175,47 @@ def remember_keys(m: Record, p: int, keys: int) -> None:
 
 
 @inner
-def fight(m: Record, table: Any, log: Any, count: Any, match: int) -> None:
-    """Both blows are found and measured before either is felt: two that meet both count."""
+def resolve_hits(m: Record, table: Any, log: Any, count: Any, match: int) -> None:
+    """Find and apply the hits of a frame: two strikes that meet both count.
+
+    Both effects are computed before either is applied.
+    """
     first, second = landing_strike(m, 0, table), landing_strike(m, 1, table)
     if first < 0 and second < 0:
         return
     moves = (int(m.move[0]), int(m.move[1]))
-    blow_0 = blow(m, 0, max(first, 0), table)
-    blow_1 = blow(m, 1, max(second, 0), table)
+    effect_0 = hit_effect(m, 0, max(first, 0), table)
+    effect_1 = hit_effect(m, 1, max(second, 0), table)
     if first >= 0:
         m.struck[0] |= 1 << first
     if second >= 0:
         m.struck[1] |= 1 << second
     if first >= 0:
-        feel(m, 1, blow_0, moves[0], log, count, match)
+        apply_hit(m, 1, effect_0, moves[0], log, count, match)
     if second >= 0:
-        feel(m, 0, blow_1, moves[1], log, count, match)
+        apply_hit(m, 0, effect_1, moves[1], log, count, match)
 
 
 @inner
-def feel(
+def apply_hit(
     m: Record,
     q: int,
-    given: tuple[float, float, float, int],
+    effect: tuple[float, float, float, int],
     move: int,
     log: Any,
     count: Any,
     match: int,
 ) -> None:
-    """A blow arrives at `q`."""
-    combo = suffer(m, q, given[0], given[1], given[2], given[3])
-    emit(m, log, count, match, E_HIT, 1 - q, q, move, given[0])
+    """Apply the effect of a hit to `q` and emit its events."""
+    combo = take_hit(m, q, effect[0], effect[1], effect[2], effect[3])
+    emit(m, log, count, match, E_HIT, 1 - q, q, move, effect[0])
     if combo:
-        emit(m, log, count, match, E_COMBO, 1 - q, q, move, given[0])
+        emit(m, log, count, match, E_COMBO, 1 - q, q, move, effect[0])
 
 
 @inner
-def count_out(m: Record, p: int, log: Any, count: Any, match: int) -> None:
-    """Beyond the blast zones a stock is lost, and the weapon with it."""
+def check_knockout(m: Record, p: int, log: Any, count: Any, match: int) -> None:
+    """Take a stock and the weapon from a fighter who is beyond the blast zones."""
     x, y = float(m.x[p]), float(m.y[p])
     if m.state[p] == S_KO or (abs(x) <= BLAST_X and abs(y) <= BLAST_Y):
         return
@@ -222,7 +225,7 @@ def count_out(m: Record, p: int, log: Any, count: Any, match: int) -> None:
     m.vx[p] = m.vy[p] = 0.0
     m.grounded[p] = m.on_platform[p] = False
     end_move(m, p)
-    enter(m, p, S_KO)
+    enter_state(m, p, S_KO)
     emit(m, log, count, match, E_KNOCKOUT, p, 1 - p, 0, float(m.damage[p]))
 
 
@@ -230,7 +233,7 @@ def count_out(m: Record, p: int, log: Any, count: Any, match: int) -> None:
 def take_weapons(
     m: Record, keys_0: int, keys_1: int, log: Any, count: Any, match: int, frame: int
 ) -> None:
-    """Pick-ups; both hands on one weapon are told apart by distance."""
+    """Hand weapons to the fighters who reach for them; one weapon goes to the nearer fighter."""
     want_0, want_1 = item_in_reach(m, 0, keys_0), item_in_reach(m, 1, keys_1)
     if want_0 >= 0 and want_0 == want_1:
         if first_takes(m, want_0, frame):
@@ -246,12 +249,12 @@ def take_weapons(
 
 
 @inner
-def judge(m: Record, log: Any, count: Any, match: int) -> None:
-    """Who has won: the last one standing; at time-out more stocks, then less damage."""
+def check_end(m: Record, log: Any, count: Any, match: int) -> None:
+    """End the match at the last stock or at time-out; more stocks win, then less damage."""
     timeout = m.match_left[0] <= 0.0
     if m.stocks[0] > 0 and m.stocks[1] > 0 and not timeout:
         return
-    winner = NOBODY
+    winner = NO_PLAYER
     if m.stocks[0] != m.stocks[1]:
         winner = 0 if m.stocks[0] > m.stocks[1] else 1
     elif m.stocks[0] > 0 and m.damage[0] != m.damage[1]:
@@ -260,7 +263,7 @@ def judge(m: Record, log: Any, count: Any, match: int) -> None:
     m.match_winner[0] = winner
     if m.stocks[0] > 0 and m.stocks[1] > 0:
         emit(m, log, count, match, E_TIMEOUT, -1, -1, 0, 0.0)
-    if winner == NOBODY:
+    if winner == NO_PLAYER:
         emit(m, log, count, match, E_DRAW, -1, -1, 0, 0.0)
     else:
         emit(m, log, count, match, E_WIN, winner, 1 - winner, 0, 0.0)
@@ -270,34 +273,35 @@ def judge(m: Record, log: Any, count: Any, match: int) -> None:
 def step_match(
     m: Record, match: int, keys_0: int, keys_1: int, table: Any, stage: Record, log: Any, count: Any
 ) -> None:
-    """One frame of one match."""
+    """Advance one match by one frame."""
     frame = int(m.match_frame[0]) + 1
     old_x, old_y = float(m.platform_x[0]), float(m.platform_y[0])
-    stood = (m.grounded[0] != 0, m.grounded[1] != 0)
+    was_grounded = (m.grounded[0] != 0, m.grounded[1] != 0)
     move_platform(m, stage, frame)
     decide(m, 0, keys_0, table, stage, log, count, match)
     decide(m, 1, keys_1, table, stage, log, count, match)
-    fight(m, table, log, count, match)
+    resolve_hits(m, table, log, count, match)
     for p in range(2):
         if m.state[p] != S_KO:
-            stands = move_body(m, p, stage, old_x, old_y, 0.0 if hovers(m, p, table) else GRAVITY)
-            if stands and not stood[p]:
+            gravity = 0.0 if hovers(m, p, table) else GRAVITY
+            grounded = move_body(m, p, stage, old_x, old_y, gravity)
+            if grounded and not was_grounded[p]:
                 emit(m, log, count, match, E_LAND, p, -1, 0, 0.0)
-            settle(m, p)
-            count_out(m, p, log, count, match)
+            fit_state_to_ground(m, p)
+            check_knockout(m, p, log, count, match)
     spawn_items(m, stage, frame)
     fall_items(m, stage, frame)
     take_weapons(m, keys_0, keys_1, log, count, match, frame)
     remember_keys(m, 0, keys_0)
     remember_keys(m, 1, keys_1)
     m.match_left[0] -= 1.0
-    judge(m, log, count, match)
+    check_end(m, log, count, match)
     m.match_frame[0] = frame
 
 
 @inner
 def pressed_keys(keys: Any, i: int, p: int) -> int:
-    """The ten flags of one player as bits."""
+    """Pack the ten flags of one player into bits."""
     bits = 0
     for b in range(10):
         if keys[b][i, p]:
@@ -309,7 +313,10 @@ def pressed_keys(keys: Any, i: int, p: int) -> int:
 def step_all(
     rows: Any, keys: Any, table: Any, stage: Any, log: Any, done: Any, sources: Any
 ) -> int:
-    """One frame of every match that is not over: rows [N] MATCH, keys 10 x [N, 2] bool; the number of events in `log`."""
+    """Advance every match that is not over by one frame; return the number of events in `log`.
+
+    rows [N] MATCH, keys 10 x [N, 2] bool.
+    """
     count = np.zeros(1, np.int64)
     for i in range(rows.shape[0]):
         m = rows[i]
@@ -330,15 +337,15 @@ def step_all(
 
 @entry
 def begin_all(rows: Any, where: Any, stage: Any, weapons: bool, done: Any, sources: Any) -> None:
-    """Frame 0 of the matches in the mask `where` [N].
+    """Set up frame 0 of the matches in the mask `where` [N].
 
-    Their records hold a seed and are otherwise empty.
+    Their records must hold a seed and be otherwise empty.
     """
     for i in range(rows.shape[0]):
         if where[i]:
             m = rows[i]
             for p in range(2):
-                place(m, p, stage[0])
+                place_fighter(m, p, stage[0])
                 m.leans_right[p] = m.facing_right[p]
             move_platform(m, stage[0], 0)
             m.platform_vx[0] = m.platform_vy[0] = 0.0

@@ -1,9 +1,9 @@
-"""Rewards as sums of named terms whose weights are data.
+"""Rewards of Brawl: weighted sums of named terms, with the presets `sparse` and `dense`.
 
-Every term is a function of the frame before, the frame after and the events between: [N, 2], for
-both players, positive where it is good for a player. A weight is a number, or a list of (step,
-weight) between which it changes evenly. Losing is never rewarded: the signals of a lost stock and a
-lost match are negative for whoever lost, in every preset.
+Every term is a function of the frame before, the frame after and the events between. It is [N, 2],
+for both players, positive where it is good for a player. A weight is a number, or a tuple of
+(step, weight) pairs with linear interpolation between them. Losing is never rewarded: the signals
+of a lost stock and of a lost match are negative for the loser, in every preset.
 """
 
 from __future__ import annotations
@@ -38,16 +38,19 @@ Weight = float | tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True)
 class _Moment:
-    """What the terms look at: `before` and `after` hold columns [N, 2], events [E] lie between; the masks are [N, 1]."""
+    """Transition that the terms are computed from: two frames [N, 2] and the events [E] between.
+
+    The masks are [N, 1].
+    """
 
     before: Columns
     after: Columns
     events: Array
     live: Array  # the match went on
-    both_in: Array  # and nobody was out or just came back, so that positions may be compared
+    both_in: Array  # and neither fighter was out or just came back: positions can be compared
 
     def by_player(self, kind: int, values: Array | float = 1.0) -> Array:
-        """Sum of an event's values for the players who did it (or suffered it alone), [N, 2]."""
+        """Sum of `values` over the events of a kind, for each event's `player`, [N, 2]."""
         chosen = self.events["kind"] == kind
         rows = self.events[chosen]
         out = np.zeros(self.after["player/x"].shape)
@@ -62,7 +65,7 @@ class _Moment:
         return np.asarray(np.hypot(x[:, :1] - x[:, 1:], y[:, :1] - y[:, 1:]))
 
     def pressed(self) -> Array:
-        """How many keys are held, [N, 2]."""
+        """Number of keys held, [N, 2]."""
         return np.asarray(np.sum([self.after[f"keys/{key}"] for key in KEYS], axis=0))
 
 
@@ -77,19 +80,19 @@ def damage(m: _Moment) -> Array:
 
 
 def danger_zone(m: _Moment) -> Array:
-    """Minus the time spent below the stage."""
+    """Penalty for time spent below the stage, in seconds."""
     y = m.after["player/y"]
     return np.where(m.live & (y >= DANGER_Y) & (m.after["player/state"] != S_KO), -DT, 0.0)
 
 
 def head_to_opponent(m: _Moment) -> Array:
-    """U moved toward the opponent, sideways."""
+    """Distance moved sideways toward the opponent, in u."""
     x, old = m.after["player/x"].astype(float), m.before["player/x"].astype(float)
     return np.where(m.both_in, np.sign(_other(old) - old) * (x - old), 0.0)
 
 
 def closing(m: _Moment) -> Array:
-    """A quarter of the distance that became less, and a little for being near, within -1 .. 1."""
+    """A quarter of the distance closed, plus a little for being near, clipped to -1 .. 1."""
     gap = m.gap(m.after)
     near = np.clip(1.0 - gap / NEAR, 0.0, 1.0) * DT
     return np.where(
@@ -98,7 +101,7 @@ def closing(m: _Moment) -> Array:
 
 
 def edge_pressure(m: _Moment) -> Array:
-    """How far the opponent was driven outward; half of what he came back is lost again."""
+    """Distance the opponent was driven outward, minus half of the distance it came back."""
     outward = (
         np.abs(_other(m.after["player/x"])) - np.abs(_other(m.before["player/x"]))
     ) / HALF_STAGE
@@ -106,7 +109,7 @@ def edge_pressure(m: _Moment) -> Array:
 
 
 def attack_press(m: _Moment) -> Array:
-    """Time with an attack key held, worth more near the opponent, and half where nothing was hit."""
+    """Time with an attack key held, worth more near the opponent, and half without a hit."""
     keys = m.after["keys/j"] | m.after["keys/k"]
     near = np.clip(1.0 - m.gap(m.after) / PRESS_NEAR, 0.0, 1.0)
     y = m.after["player/y"].astype(float)
@@ -116,65 +119,65 @@ def attack_press(m: _Moment) -> Array:
 
 
 def many_keys(m: _Moment) -> Array:
-    """Minus the time with more than three keys held."""
+    """Penalty for time with more than three keys held, in seconds."""
     return np.where(m.live & (m.pressed() > 3), -DT, 0.0)
 
 
 def attacking(m: _Moment) -> Array:
-    """Minus the time spent in a move: against mashing."""
+    """Penalty for time spent in a move, in seconds; against button mashing."""
     return np.where(m.live & (m.after["player/state"] == S_ATTACK), -DT, 0.0)
 
 
 def base_height(m: _Moment) -> Array:
-    """Minus the squared height above or below the middle, a second each."""
+    """Penalty for the squared height above or below the middle, per second."""
     y = m.after["player/y"].astype(float)
     return np.where(m.live & (m.after["player/state"] != S_KO), -y * y * DT, 0.0)
 
 
 def head_to_middle(m: _Moment) -> Array:
-    """U moved toward the middle of the stage."""
+    """Distance moved sideways toward the middle of the stage, in u."""
     x, old = m.after["player/x"].astype(float), m.before["player/x"].astype(float)
     return np.where(m.both_in, np.abs(old) - np.abs(x), 0.0)
 
 
 def win(m: _Moment) -> Array:
-    """+1 for who won the match, -1 for who lost it, 0 for both in a draw."""
+    """Result of the match: +1 for the winner, -1 for the loser, 0 for both in a draw."""
     won = m.by_player(E_WIN)
     return won - _other(won)
 
 
 def knockout(m: _Moment) -> Array:
-    """-1 for each own stock lost, +1 for each of the opponent's."""
+    """Stocks: -1 for each own stock lost, +1 for each of the opponent's."""
     lost = m.by_player(E_KNOCKOUT)
     return _other(lost) - lost
 
 
 def combo(m: _Moment) -> Array:
-    """+1 for hitting a stunned opponent, -1 for being hit so."""
+    """Combos: +1 for hitting a stunned opponent, -1 for being hit while stunned."""
     made = m.by_player(E_COMBO)
     return made - _other(made)
 
 
 def equip(m: _Moment) -> Array:
-    """+1 for picking up a spear, +2 for a hammer."""
+    """Pick-ups: +1 for a spear, +2 for a hammer."""
     return m.by_player(E_PICKUP, m.events["what"].astype(float))
 
 
 def drop(m: _Moment) -> Array:
-    """-1 for dropping a weapon."""
+    """Drops: -1 for dropping a weapon."""
     return -m.by_player(E_DROP)
 
 
 TERMS: dict[str, Callable[[_Moment], Array]] = {
     term.__name__: term
     for term in (
-        damage, danger_zone, head_to_opponent, closing, edge_pressure, attack_press, many_keys, attacking, base_height,
-        head_to_middle, win, knockout, combo, equip, drop,
+        damage, danger_zone, head_to_opponent, closing, edge_pressure, attack_press, many_keys,
+        attacking, base_height, head_to_middle, win, knockout, combo, equip, drop,
     )
 }  # fmt: skip
 
-# Learning steps at which the guiding terms of `dense` step back, so that in the end the result
-# counts.
+# Learning steps between which the shaping terms of `dense` fade, so that the result counts in the
+# end.
 _STAGES = (0, 30_000, 50_000, 100_000, 200_000)
 
 
@@ -183,7 +186,10 @@ def _fading(*weights: float) -> tuple[tuple[int, float], ...]:
 
 
 PRESETS: dict[str, dict[str, Weight]] = {
-    "sparse": {"damage": 300.0, "win": 500.0, "knockout": 50.0, "attack_press": ((0, 1.0), (10_000, 0.0))},
+    "sparse": {
+        "damage": 300.0, "win": 500.0, "knockout": 50.0,
+        "attack_press": ((0, 1.0), (10_000, 0.0)),
+    },
     "dense": {
         "damage": 500.0, "danger_zone": 2.0, "many_keys": 0.05,
         "win": 2000.0, "knockout": 150.0, "combo": 50.0, "equip": 25.0, "drop": 10.0,
@@ -196,12 +202,16 @@ _BEFORE = ("player/x", "player/y", "player/state", "match/frame")
 
 
 def before(columns: Columns) -> Columns:
-    """Copies of what the terms need of a frame that the next step will overwrite."""
+    """Copy the columns that the terms need of a frame, before the next step overwrites them."""
     return {key: columns[key].copy() for key in _BEFORE}
 
 
 class BrawlReward:
-    """A weighted sum of terms: `earlier = reward.before(columns)`, step, `reward(earlier, columns, events)`."""
+    """Weighted sum of terms.
+
+    Call `earlier = reward.before(columns)`, step the world, then
+    `reward(earlier, columns, events)`.
+    """
 
     before = staticmethod(before)
 
@@ -211,19 +221,20 @@ class BrawlReward:
                 raise UsageError(f"unknown reward term '{name}': {did_you_mean(name, TERMS)}")
             if not _is_weight(weights[name]):
                 raise UsageError(
-                    f"reward term '{name}': {weights[name]!r} is no number, and no (step, weight) pairs in a tuple"
+                    f"reward term '{name}': the weight must be a number or a tuple of "
+                    f"(step, weight) pairs (got {weights[name]!r})"
                 )
         self.weights = dict(weights)
 
     @staticmethod
     def preset(name: str) -> BrawlReward:
-        """`sparse` or `dense`."""
+        """Reward preset of a name: `sparse` or `dense`."""
         if name not in PRESETS:
             raise UsageError(f"unknown reward preset '{name}': {did_you_mean(name, PRESETS)}")
         return BrawlReward(PRESETS[name])
 
     def weight(self, name: str, step: int) -> float:
-        """The weight of a term after `step` learning steps."""
+        """Weight of a term after `step` learning steps."""
         weight = self.weights[name]
         if not isinstance(weight, tuple):
             return float(weight)
@@ -233,7 +244,7 @@ class BrawlReward:
     def __call__(
         self, earlier: Columns, after: Columns, events: Array, step: int = 0
     ) -> tuple[Array, dict[str, Array]]:
-        """What both players earned in one frame: the sum [N, 2] and each weighted term [N, 2]."""
+        """Reward of both players for one frame: the sum [N, 2] and each weighted term [N, 2]."""
         live = after["match/frame"] != earlier["match/frame"]
         out = (earlier["player/state"] == S_KO) | (after["player/state"] == S_KO)
         moment = _Moment(earlier, after, events, live, live & ~out.any(axis=1, keepdims=True))

@@ -1,8 +1,9 @@
-"""The numbers of the game, the stages, and the memory layout of a match. Lengths in u, speeds in u/s, times in frames.
+"""Constants of Brawl's rules, the stages, and the memory layout of a match.
 
-A match is one record whose members are the state columns of the schema, nothing else, so nothing
-can be hidden and the columns of a world are views. Members are named after their column, `item/x`
--> `item_x`; the fighters' go without a prefix: `player/x` -> `x`.
+Lengths are in u, speeds in u/s, times in frames. A match is one record whose members are the
+columns of the schema and nothing else, so that the state has no hidden part and the columns of a
+world are views. Members are named after their column, `item/x` -> `item_x`; those of the fighters
+have no prefix: `player/x` -> `x`.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from shadowbox.games.brawl.schema import EVENTS, FPS, KEYS, SCHEMA, STAGES, STAT
 
 DT = 1.0 / FPS
 
-# ---- bodies ------------------------------------------------------------------------------------------------------
+# ---- bodies ----
 
 BODY_W, BODY_H = 0.435, 0.5  # half the box that meets walls and floors
 # the capsule that can be hit: its radius, and half the length of its core
 HURT_R, HURT_H = 0.464, 0.048
 BLAST_X, BLAST_Y = 14.0, 8.0  # beyond them a stock is lost
-# no launch is faster, so that nobody passes through a block in one frame (2 u of at least 4)
+# the fastest launch: 2 u a frame, so that no fighter passes through a block of at least 4 u
 TOP_SPEED = 60.0
 TOUCH = 1e-3  # closer than this counts as touching and not as overlapping: stored positions are f4
 
-# ---- movement ----------------------------------------------------------------------------------------------------
+# ---- movement ----
 
 GRAVITY = 17.808
 WALK, SPRINT, DASH, BACKDASH = 6.75, 8.0, 10.0, 4.0
@@ -40,26 +41,26 @@ AIR_JUMPS, RECOVERIES = 2, 1
 DASH_FRAMES, BACKDASH_FRAMES, DODGE_FRAMES, TAUNT_FRAMES, JUMP_FRAMES = 9, 7, 10, 30, 6
 DODGE_AGAIN_GROUND, DODGE_AGAIN_AIR = 30, 82
 
-# ---- being hit ---------------------------------------------------------------------------------------------------
+# ---- being hit ----
 
 LAUNCH = 0.096  # u/s for each unit of force
 STUN_DRAG = 0.239  # change of vx a frame
 BOUNCE = 0.7
 BOUNCE_SPEED = 2.5  # a slower fall ends on the floor
 CHARGED = 0.6  # a fully charged heavy does this much more, in damage and in force
-PLUNGE_FRAMES = 45  # a plunge that finds no ground ends after so long
+PLUNGE_FRAMES = 45  # a plunge that does not reach ground ends after this time
 KO_FRAMES, SHIELD_FRAMES = 90, 90
 
-# ---- weapons lying about -----------------------------------------------------------------------------------------
+# ---- weapons on the stage ----
 
 ITEM_LIFE, DROPPED_LIFE, DROPPED_LOCK = 350, 250, 15
-FIRST_WEAPON = 350  # the first one appears within so many frames
+FIRST_WEAPON = 350  # the first one appears within this time
 NEXT_WEAPON = (300, 900)
 ITEM_H = 0.15  # half its height
-ITEM_DROP = 3.0  # it appears so far above the ground, and falls
+ITEM_DROP = 3.0  # it appears this far above the ground, and falls
 REACH_X, REACH_Y = 1.2, 0.95  # pick-up distance, center to center
 
-# ---- names as numbers --------------------------------------------------------------------------------------------
+# ---- names as numbers ----
 
 (
     S_WALK,
@@ -91,24 +92,24 @@ REACH_X, REACH_Y = 1.2, 0.95  # pick-up distance, center to center
 ) = range(len(EVENTS))
 # keys of one player in one integer
 (W, A, S, D, SPACE, H, L, J, K, G) = (1 << bit for bit in range(len(KEYS)))
-NOBODY = 2
+NO_PLAYER = 2
 NO_MOVE, NEUTRAL_LIGHT, NEUTRAL_HEAVY, NEUTRAL_AIR, RECOVERY, GROUND_POUND = 0, 1, 4, 7, 10, 11
 DOWNWARD, SIDEWAYS = 1, 2  # added to a neutral move
 
-MAX_EVENTS = 20  # that one frame of one match can have
+MAX_EVENTS = 20  # in one frame of one match
 TIME_LIMIT = 2700
 
-# ---- the record of a match ---------------------------------------------------------------------------------------
+# ---- the record of a match ----
 
 
 def member(key: str) -> str:
-    """The record member of a column."""
+    """Name of the record member that holds a column."""
     group, _, name = key.partition("/")
     return name if group == "player" else f"{group}_{name}"
 
 
 # The pressed keys are kept beside the state: a world's columns show them too. Flags are bytes that
-# hold 0 or 1, because Numba knows no arrays of bool inside a record.
+# hold 0 or 1, because Numba does not support arrays of bool inside a record.
 MATCH = np.dtype(
     [
         (member(key), np.uint8 if c.dtype == bool else c.dtype, (c.slots,))
@@ -117,12 +118,12 @@ MATCH = np.dtype(
     align=True,
 )
 
-# ---- stages ------------------------------------------------------------------------------------------------------
+# ---- stages ----
 
 STAGE = np.dtype(
     [
         ("blocks", "f8", (2, 4)),  # left, right, top, bottom
-        ("start", "f8", (2, 2)),  # x, y; who gets which is a coin flip
+        ("start", "f8", (2, 2)),  # x, y; a coin flip assigns them to the fighters
         ("path", "f8", (2, 2)),  # x, y of the platform's turning points
         ("period", "f8"),  # frames from one to the other
         ("weapons", "f8", (2, 3)),  # for each spawner: x from, x to, y of the ground
@@ -139,7 +140,7 @@ _STAGES = {
         "path": ((1, 0), (-1, 2)),
         "weapons": ((2.6, 6.5, 0.85), (-6.5, -2.6, 2.85)),
     },
-    # Left is right. The platform goes up and down between two equal blocks.
+    # Symmetric. The platform goes up and down between two equal blocks.
     "mirror": {
         "blocks": ((2, 7, 1.85, 6), (-7, -2, 1.85, 6)),
         "start": ((5, 1), (-5, 1)),
@@ -150,7 +151,7 @@ _STAGES = {
 
 
 def stage(name: str) -> Array:
-    """The geometry of a stage: one STAGE record in an array [1]."""
+    """Geometry of a stage: one STAGE record in an array [1]."""
     if name not in _STAGES:
         raise UsageError(f"unknown stage '{name}': {did_you_mean(name, _STAGES)}")
     record = np.zeros(1, STAGE)

@@ -1,6 +1,6 @@
-"""How brawl looks, in the grammar of `core/scene.py`.
+"""Scene of Brawl: the shapes that the viewer draws, in the grammar of `core/scene.py`.
 
-Geometry and hit boxes come from the rules' own tables.
+Geometry and hit boxes come from the tables of the rules.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shadowbox.games.brawl.schema import EVENTS, MOVES, STAGES, STATES, STOCKS, 
 
 _BODY_W, _BODY_H = 2 * rules.HURT_R, 2 * (rules.HURT_R + rules.HURT_H)
 
-# A state tints the core of a fighter, so that the rim always says whose he is; "" is none.
+# A state tints the core of a fighter, while the rim keeps the color of the seat; "" draws no tint.
 _TINTS = {
     "stun": "#FFD84A",
     "dodge": "#FFFFFF",
@@ -26,8 +26,8 @@ _TINTS = {
 _RED, _GOLD, _WOOD, _STEEL, _IRON = "#D0342C", "#E0A100", "#8B6B43", "#6F9C8C", "#7A6A8F"
 _BOX = ("x", "y", "w", "h")
 
-# A weapon in pieces, drawn in order: a spear is long and thin with a pointed head, a hammer short
-# with a heavy one.
+# The pieces of a weapon, drawn in order: a spear is long and thin with a pointed head, a hammer
+# short with a heavy head.
 _SHAFTS = {"spear": [0.5, 0.12, 2.1, 0.1, _WOOD], "hammer": [0.55, 0.05, 1.1, 0.13, _WOOD]}
 _BANDS = {"spear": [1.2, 0.12, 0.1, 0.2, _STEEL], "hammer": [1.15, 0.05, 0.5, 0.74, _IRON]}
 # x of its base, y, length, half its breadth, color
@@ -43,7 +43,7 @@ def _look_up(table: str, *at: Any) -> dict[str, Any]:
 
 
 def _blocks(stage: str) -> list[list[float]]:
-    """The blocks of a stage as [center x, center y, width, height]."""
+    """Blocks of a stage as [center x, center y, width, height]."""
     rows = rules.stage(stage)["blocks"][0].tolist()
     return [
         [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
@@ -52,7 +52,7 @@ def _blocks(stage: str) -> list[list[float]]:
 
 
 def _boxes(move: Move | None) -> list[list[list[float]]]:
-    """The active hit boxes of a move for each of its frames, up to the first frame after its last strike."""
+    """Active hit boxes of a move for each frame, up to the first frame after its last strike."""
     if move is None:
         return [[]]
     last = max(strike.frames[1] for strike in move.strikes)
@@ -69,12 +69,12 @@ _AT = {"each": "player", "x": _field("player/x"), "y": _field("player/y")}
 
 
 def _beside(shape: str, **attributes: Any) -> dict[str, Any]:
-    """A shape for each fighter who is not out, at his place."""
+    """Shape for each fighter who is not out, at the fighter's position."""
     return {"shape": shape, "if": _IN, **_AT, **attributes}
 
 
 def _parts(table: str, *at: Any, **attributes: Any) -> dict[str, Any]:
-    """A rectangle for each [x, y, w, h] of a table, from a fighter's center and to the side he faces."""
+    """Rectangle for each [x, y, w, h] of a table, relative to a fighter's center and facing."""
     x, y, w, h = ({"item": i} for i in range(4))
     return {
         "shape": "rect",
@@ -89,7 +89,7 @@ def _parts(table: str, *at: Any, **attributes: Any) -> dict[str, Any]:
 
 
 def _tip(group: str, side: Any, **attributes: Any) -> dict[str, Any]:
-    """The head of a spear, held or lying."""
+    """Head of a spear, in a hand or on the stage."""
     base, y, length, half = ({"item": i} for i in range(4))
     return {
         "shape": "polygon",
@@ -124,7 +124,7 @@ _STAGE_SHAPES: list[dict[str, Any]] = [
         "fill": "ground",
     },
     {
-        "shape": "rect",  # where one stands
+        "shape": "rect",  # the upper edge of a block
         "for": _look_up("edges", _field("match/stage")),
         **{name: {"item": i} for i, name in enumerate(_BOX)},
         "fill": "ink",
@@ -141,7 +141,7 @@ _STAGE_SHAPES: list[dict[str, Any]] = [
 
 _ITEM_SHAPES: list[dict[str, Any]] = [
     {
-        "shape": "circle",  # a glow: here lies something
+        "shape": "circle",  # a glow around items
         "each": "item",
         "if": _field("item/alive"),
         "x": _field("item/x"),
@@ -176,7 +176,7 @@ _ITEM_SHAPES: list[dict[str, Any]] = [
 
 _FIGHTER_SHAPES: list[dict[str, Any]] = [
     _beside(
-        "polygon",  # the wedge: where he looks
+        "polygon",  # a wedge that shows the facing
         points=[
             [{"product": [0.1, _SIDE]}, -0.48],
             [{"product": [0.92, _SIDE]}, 0],

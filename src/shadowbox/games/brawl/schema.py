@@ -1,9 +1,9 @@
-"""Everything a match of brawl is made of: enough to resume it bit for bit, to draw it and to learn from it.
+"""Schema of a Brawl match: enough to resume it bit for bit, to draw it and to learn from it.
 
 Units: one `u` is a little less than a fighter is tall. (0, 0) is the middle of the stage and **y
 grows downward**. Thirty frames are a second; velocities are u/s, timers are frames. Every real is
-stored as f4, because physics goes on from the stored number: half precision would break "state +
-controls give the next state".
+stored as f4, because the physics continues from the stored number: half precision would break
+"state + controls give the next state".
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ STATES = (
 )  # fmt: skip
 WEAPONS = ("unarmed", "spear", "hammer")
 MOVES = (
-    "none", "neutral_light", "down_light", "side_light", "neutral_heavy", "down_heavy", "side_heavy",
-    "neutral_air", "down_air", "side_air", "recovery", "ground_pound",
+    "none", "neutral_light", "down_light", "side_light", "neutral_heavy", "down_heavy",
+    "side_heavy", "neutral_air", "down_air", "side_air", "recovery", "ground_pound",
 )  # fmt: skip
 STAGES = ("warehouse", "mirror")
 EVENTS = (
@@ -78,15 +78,15 @@ _PLAYER = Group(
             doc="taken with this stock; knock-back grows with it",
         ),
         Flag("facing_right", mirror="invert"),
-        Flag("grounded", doc="stands on a block or on the platform"),
-        Flag("on_platform", doc="stands on the moving platform, which carries"),
+        Flag("grounded", doc="on a block or on the platform"),
+        Flag("on_platform", doc="on the moving platform, which carries"),
         Choice("state", len(STATES), names=STATES, embed=16),
         Choice("age", 256, unit="frames", embed=8, doc="since the state was entered, at most 255"),
         Choice("air_jumps", 3, doc="left until the next landing"),
         Choice("recoveries", 2, doc="recovery moves left until the next landing"),
         Choice("jump_cooldown", 8, unit="frames", doc="until the next air jump"),
         Choice("dodge_cooldown", 96, unit="frames", embed=8, doc="until the next dodge"),
-        Choice("stun", 64, unit="frames", embed=8, doc="helpless for so long"),
+        Choice("stun", 64, unit="frames", embed=8, doc="until stun ends and keys act again"),
         Choice(
             "shield",
             96,
@@ -102,9 +102,9 @@ _PLAYER = Group(
             96,
             unit="frames",
             embed=8,
-            doc="inside the move; stands still while charging or plunging",
+            doc="inside the move; stops while charging or plunging",
         ),
-        Choice("charge", 32, unit="frames", doc="how long a heavy was held back"),
+        Choice("charge", 32, unit="frames", doc="for which a heavy was held back"),
         Choice(
             "struck", 1 << MAX_STRIKES, doc="bits: the strikes of this move that have already hit"
         ),
@@ -112,13 +112,13 @@ _PLAYER = Group(
             "leans_right",
             mirror="invert",
             predict="no",
-            doc="of A and D the last one pressed was D; decides while both are held",
+            doc="D was pressed after A; decides while both are held",
         ),
         Flag(
             "held_a",
             mirror="held_d",
             predict="no",
-            doc="key held in the last frame, as all below: a press is an edge",
+            doc="key held in the last frame, as all held_* flags: a press is an edge",
         ),
         Flag("held_d", mirror="held_a", predict="no"),
         Flag("held_space", predict="no"),
@@ -131,7 +131,7 @@ _ITEM = Group(
     "item",
     slots=4,
     mask="alive",
-    doc="Weapons that lie about: slots 0 and 1 come from the two spawners, 2 and 3 were dropped.",
+    doc="Weapons on the stage: slots 0 and 1 from the two spawners, slots 2 and 3 dropped ones.",
     fields=(
         Flag("alive"),
         Choice("weapon", len(WEAPONS), names=WEAPONS, embed=4),
@@ -146,7 +146,7 @@ _ITEM = Group(
 _SPAWNER = Group(
     "spawner",
     slots=2,
-    doc="Where weapons appear.",
+    doc="The two places at which weapons appear.",
     fields=(
         Real(
             "timer",
@@ -173,7 +173,7 @@ _PLATFORM = Group(
 
 _MATCH = Group(
     "match",
-    doc="The clock, the result, and the key of all randomness.",
+    doc="The clock, the result, and the seed of all randomness.",
     fields=(
         Real(
             "frame",
@@ -194,7 +194,7 @@ _MATCH = Group(
             3,
             names=("first", "second", "nobody"),
             seat=True,
-            doc="nobody: a draw, or not over yet",
+            doc="the last value: a draw, or not over yet",
         ),
         Choice("seed_low", 1 << 32, predict="no", doc="the lower half of the seed"),
         Choice("seed_high", 1 << 32, predict="no"),
@@ -205,7 +205,7 @@ _KEYS = Group(
     "keys",
     slots=2,
     per="player",
-    doc="What the players hold.",
+    doc="The keys that the players hold.",
     fields=(
         Flag("w", doc="aim up: neutral moves"),
         Flag("a", mirror="d", doc="left"),
@@ -224,7 +224,7 @@ SCHEMA = Schema(
     "brawl", fps=FPS, state=(_PLAYER, _ITEM, _SPAWNER, _PLATFORM, _MATCH), controls=_KEYS
 )
 
-# What a model should see: everything but the keys of chance and the absolute clock, which would let
-# it learn a seed by heart.
+# The default encoding leaves out the seed and the absolute clock, by which a model could memorize
+# single matches.
 HIDDEN = ("match/frame", "match/seed_low", "match/seed_high", "spawner/timer")
 LEARNED = tuple(key for key in SCHEMA.columns if key not in HIDDEN)

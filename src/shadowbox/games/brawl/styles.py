@@ -1,6 +1,7 @@
-"""Ways to fight, as data. `brain.py` reads nothing of a bot but its row here.
+"""Table of the scripted bots' fighting styles.
 
-Chances are per frame, lengths in u. A skill of 0 is absent, 1 is perfect.
+`brain.py` reads nothing of a bot but its row here. Chances are per frame, lengths are in u. A skill
+of 0 is absent, a skill of 1 is perfect.
 """
 
 from __future__ import annotations
@@ -10,51 +11,66 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How one kind of fighter decides."""
+    """Numbers by which a scripted fighter decides: distances, chances, preferences and skills."""
 
-    distance: float = 0.0  # wants the opponent this far away
-    leash: float = 99.0  # lets an opponent be who is further away than this
-    attack: float = 0.5  # chance to strike once something would hit
-    sloppy: float = 0.3  # believes that hit boxes are larger by so much
-    lead: float = 0.0  # skill: aims at where the opponent will be
-    heavy: float = 1.0  # liking for heavy moves, against 1 for light ones
-    air: float = 1.0  # liking for moves in the air
+    distance: float = 0.0  # preferred distance to the opponent
+    leash: float = 99.0  # does not follow an opponent who is further away
+    attack: float = 0.5  # chance to strike once a move would hit
+    sloppy: float = 0.3  # hit boxes are taken to be larger by this much
+    lead: float = 0.0  # skill: aims at the opponent's predicted position
+    heavy: float = 1.0  # weight of heavy moves, against 1 for light ones
+    air: float = 1.0  # weight of moves in the air
     finish: float = 0.0  # skill: heavy moves when they would throw far
     hop: float = 0.02  # chance to jump for no reason
     dash: float = 0.0  # chance to dash when far away
     dodge: float = 0.0  # chance to dodge a strike that is coming
     charge: float = 0.0  # chance to go on holding a heavy back
-    wants_weapon: float = 0.0  # walks so far for a weapon
-    guard: float = 0.0  # follows an opponent so far out over the edge
+    wants_weapon: float = 0.0  # greatest distance walked to a weapon
+    guard: float = 0.0  # greatest distance that it follows an opponent beyond the edge
     recover: float = 1.0  # skill: uses jumps and the recovery move to come back
-    taunt: float = 0.0  # chance to mock an opponent who is out
+    taunt: float = 0.0  # chance to taunt while the opponent is out
     patience: float = 0.0  # skill: keeps out of reach until the opponent's move is over
 
 
 STYLES: dict[str, Style] = {
     "based": Style(attack=0.6, sloppy=0.35, hop=0.02, heavy=0.7, wants_weapon=1.0),
-    "aggressive": Style(attack=0.95, sloppy=0.25, heavy=0.8, dash=0.6, hop=0.02, lead=0.8, wants_weapon=1.5),
-    "defensive": Style(
-        distance=2.4, leash=5.0, attack=0.6, sloppy=0.0, heavy=1.5, hop=0.003, dodge=0.4, lead=0.7, charge=0.3, patience=0.7
+    "aggressive": Style(
+        attack=0.95, sloppy=0.25, heavy=0.8, dash=0.6, hop=0.02, lead=0.8, wants_weapon=1.5
     ),
-    "kiter": Style(distance=4.0, attack=0.6, sloppy=0.1, heavy=0.4, hop=0.03, dodge=0.05, lead=0.6, dash=0.1, wants_weapon=6.0),
-    "aerial": Style(distance=0.5, attack=0.7, sloppy=0.2, air=6.0, heavy=0.5, hop=0.3, lead=0.6),
-    "edge_guard": Style(distance=0.6, attack=0.6, sloppy=0.1, heavy=2.0, hop=0.01, lead=0.8, guard=4.0, finish=0.8, charge=0.3),
-    "weapon_seeker": Style(attack=0.6, sloppy=0.2, heavy=1.0, hop=0.02, lead=0.5, wants_weapon=99.0, dash=0.1),
-    "charger": Style(distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.003, lead=0.6, charge=0.97),
+    "defensive": Style(
+        distance=2.4, leash=5.0, attack=0.6, sloppy=0.0, heavy=1.5, hop=0.003, dodge=0.4,
+        lead=0.7, charge=0.3, patience=0.7,
+    ),
+    "kiter": Style(
+        distance=4.0, attack=0.6, sloppy=0.1, heavy=0.4, hop=0.03, dodge=0.05, lead=0.6,
+        dash=0.1, wants_weapon=6.0,
+    ),
+    "aerial": Style(
+        distance=0.5, attack=0.7, sloppy=0.2, air=6.0, heavy=0.5, hop=0.3, lead=0.6
+    ),
+    "edge_guard": Style(
+        distance=0.6, attack=0.6, sloppy=0.1, heavy=2.0, hop=0.01, lead=0.8, guard=4.0,
+        finish=0.8, charge=0.3,
+    ),
+    "weapon_seeker": Style(
+        attack=0.6, sloppy=0.2, heavy=1.0, hop=0.02, lead=0.5, wants_weapon=99.0, dash=0.1
+    ),
+    "charger": Style(
+        distance=1.4, attack=0.5, sloppy=0.2, heavy=8.0, hop=0.003, lead=0.6, charge=0.97
+    ),
     "trickster": Style(
-        distance=1.8, attack=0.5, sloppy=0.1, heavy=0.6, hop=0.15, dash=0.6, dodge=0.8, lead=0.6, wants_weapon=3.0, taunt=1.0
+        distance=1.8, attack=0.5, sloppy=0.1, heavy=0.6, hop=0.15, dash=0.6, dodge=0.8,
+        lead=0.6, wants_weapon=3.0, taunt=1.0,
     ),
     "expert": Style(
-        distance=1.3, attack=1.0, sloppy=-0.06, lead=1.0, heavy=1.5, finish=1.0, hop=0.003, dash=0.1,
-        dodge=0.85, charge=0.2, wants_weapon=4.0, guard=1.5, patience=1.0,
+        distance=1.3, attack=1.0, sloppy=-0.06, lead=1.0, heavy=1.5, finish=1.0, hop=0.003,
+        dash=0.1, dodge=0.85, charge=0.2, wants_weapon=4.0, guard=1.5, patience=1.0,
     ),
 }  # fmt: skip
 
-# A switcher fights like each of these in turn, in an order and for times that its match's seed
-# chooses.
+# The styles of `switcher`; the match's seed chooses their order and the frame of the first change.
 SWITCHES = ("aggressive", "defensive", "aerial", "kiter")
 SWITCH_FRAMES = 300
 
-# Never trained on: the measure of how well a learner copes with a stranger.
+# Bots that are never trained on: they measure a learner against opponents it has not met.
 HELD_OUT = ("trickster", "charger", "switcher")

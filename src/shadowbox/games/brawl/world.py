@@ -14,7 +14,7 @@ from shadowbox.games.brawl import physics
 from shadowbox.games.brawl.arsenal import ARSENAL
 from shadowbox.games.brawl.jit import compiling, fingerprint
 from shadowbox.games.brawl.moves import Arsenal, compile_table
-from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NOBODY, TIME_LIMIT, member, stage
+from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NO_PLAYER, TIME_LIMIT, member, stage
 from shadowbox.games.brawl.schema import MAX_FRAMES, SCHEMA, STAGES, STOCKS
 
 BOOL = np.dtype(bool)
@@ -56,7 +56,7 @@ class BrawlWorld:
         self._template = np.zeros(1, MATCH)
         self._template["match_left"] = time_limit
         self._template["match_stage"] = STAGES.index(stage)
-        self._template["match_winner"] = NOBODY
+        self._template["match_winner"] = NO_PLAYER
         self._template["stocks"] = stocks
         self._rows = _records(np.zeros(matches, MATCH))
         self._log = _records(np.zeros(matches * MAX_EVENTS, EVENT))
