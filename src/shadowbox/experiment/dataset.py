@@ -13,6 +13,7 @@ from typing import Any
 
 from shadowbox.cards.card import Card, DataSection, IngestCall, RecordCall
 from shadowbox.collect.matches import Pairing, record
+from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.split import Split
 from shadowbox.data.store import Progress, Store
@@ -176,7 +177,7 @@ def _make(card: Card, game: Game, progress: Progress | None) -> None:
         elif make.ingest:
             _ingest(game, make.ingest, temporary, progress)
         try:
-            temporary.rename(out)
+            system.replace(temporary, out)
         except OSError as error:
             raise StoreError(f"{out} cannot be put in its place: {error.strerror}") from error
     finally:
