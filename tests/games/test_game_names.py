@@ -208,6 +208,33 @@ def test_a_game_of_the_current_folder_goes_everywhere(tmp_path):
     assert len(rated["ratings"]) == 2
 
 
+READS = """
+from dataclasses import replace
+GAME = replace(GAME, reader="my_reader:read", reader_endings=(".txt",))
+"""
+READER = """
+import numpy as np
+from mine import SCHEMA
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import no_events
+def read(data, name, **options):
+    rows = int(data if isinstance(data, bytes) else data.read_bytes())
+    yield Episode(SCHEMA.neutral(rows), {}, no_events())
+"""
+
+
+def test_a_reader_of_the_current_folder(tmp_path):
+    """Workers that ingest recordings find the reader of a game in the current folder, too."""
+    (tmp_path / "mine.py").write_text(RECORD.format(name="mine", module="mine") + READS)
+    (tmp_path / "my_reader.py").write_text(READER)
+    (tmp_path / "recordings").mkdir()
+    for rows in (5, 7, 9):
+        (tmp_path / "recordings" / f"{rows}.txt").write_text(str(rows))
+    came = ok(tmp_path, "ingest", "mine:GAME", "recordings", "--out", "s", "--workers", 2)
+    assert came["episodes"] == 3, came
+    assert Store(tmp_path / "s").manifest.made["game"] == "mine:GAME"
+
+
 @pytest.mark.slow
 def test_a_served_store_of_any_game(tmp_path):
     """A server shows stored matches of the game it plays, and of one whose code it does not have."""
