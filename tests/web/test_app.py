@@ -197,8 +197,8 @@ def test_a_flood_is_stopped(client):
         ({"p0": "b" * 300, "p1": "random"}, "p0 must be a text"),
         ({"p0": ["based"], "p1": "random"}, "p0 must be a text"),
         ({"p0": "x" * 40, "p1": "random", "seat": 0}, "a name has at most 32 letters"),
-        ({"p0": "based", "p1": "random", "shell": "rm"}, "a match has no 'shell'"),
-        (["based"], "described by an object"),
+        ({"p0": "based", "p1": "random", "shell": "rm"}, "unknown option 'shell' of a match"),
+        (["based"], "must be a JSON object"),
     ],
 )
 def test_wishes_that_cannot_be(client, wish, why):
@@ -251,7 +251,7 @@ def test_an_unknown_match_has_no_socket(client):
         pass
 
 
-# ---- who may ask -----------------------------------------------------------------------------------------------
+# ---- who may ask ----
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_who_listens_to_others_has_a_token(host):
         server.token_for(host, "short")
 
 
-# ---- people ----------------------------------------------------------------------------------------------------
+# ---- people ----
 
 
 @pytest.mark.parametrize("seat", [0, 1])
@@ -428,7 +428,7 @@ def test_there_is_room_for_so_many(client, monkeypatch):
     begin(client, **wish)
 
 
-# ---- text from elsewhere ---------------------------------------------------------------------------------------
+# ---- text from elsewhere ----
 
 
 def test_names_are_text(client, site):
@@ -524,7 +524,7 @@ def test_tournaments(client, site):
     assert "is not JSON" in text
     text = client.get("/tournaments/first").text
     for part in (
-        "based is the strongest of 2.",
+        "based is the strongest of 2 agents.",
         "1101 .. 1200",
         "60 .. 78",
         "<b>70</b>",

@@ -21,7 +21,7 @@ HERE = "http://127.0.0.1:8765"
 RESULTS = {
     "verdict": "missed", "reason": "", "run": "runs/toy", "when": "today", "stamps": [],
     "cost": {"wall_s": 80.0, "usd": 0.0, "estimated_s": 64.0, "actual_over_estimate": 1.25},
-    "targets": [{"metric": "val/onset_f1", "op": ">", "wanted": 0.3, "value": 0.2, "low": 0.1, "high": 0.25, "passed": False,
+    "targets": [{"metric": "val/onset_f1_greedy", "op": ">", "wanted": 0.3, "value": 0.2, "low": 0.1, "high": 0.25, "passed": False,
                  "verdict": "missed", "primary": True, "baselines": {"copy_last": 0.1}, "met_for_free_by": [], "seeds": [0.2]}],
 }  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_cards_are_listed(client, here):
     text = client.get("/cards").text
     for part in (
         "missed",
-        "val/onset_f1 &gt; 0.3: 0.2 (missed)",
+        "val/onset_f1_greedy &gt; 0.3: 0.2 (missed)",
         "1.25",
         'href="/cards/toy"',
         "cards/bad.md has 5 mistakes",
@@ -223,7 +223,7 @@ def test_no_cards_say_what_to_do(tmp_path):
         assert "shadowbox card new NAME" in client.get("/cards").text
 
 
-# ---- in a browser ----------------------------------------------------------------------------------------------
+# ---- in a browser ----
 
 
 def unkind_cards(folder):

@@ -276,7 +276,7 @@ def test_no_runs_say_what_to_do(tmp_path):
         assert "shadowbox train STORE --out runs/NAME" in client.get("/runs").text
 
 
-# ---- in a browser ----------------------------------------------------------------------------------------------
+# ---- in a browser ----
 
 
 def test_a_curve_grows(server, browse):

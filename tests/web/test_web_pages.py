@@ -36,7 +36,7 @@ def test_a_live_match_draws_and_ends_with_the_right_result(server, browse):
     assert re.search(r"/live/\d+$", page.url)
     until(page, "__viewer.frame > 20")
     assert not page.evaluate("__viewer.ended")
-    page.select_option(".lead select", "8")
+    page.select_option(".match-controls select", "8")
     until(page, "__viewer.ended && __viewer.frame === __viewer.last", 40)
     match = expected("based", "aggressive", 7)
     winner = match.outcome.winner
@@ -74,8 +74,8 @@ def test_who_comes_late_sees_it_from_the_start_and_scrubs(server, browse):
     assert shown["numbers"] == [
         [f"{value:.0f}"] for value in episode.columns["player/damage"][shown["frame"]]
     ]
-    assert "2 are watching" in late.locator("#told").inner_text()
-    assert not late.locator(".lead").is_visible(), "only who began the match leads it"
+    assert "2 viewers." in late.locator("#status").inner_text()
+    assert not late.locator(".match-controls").is_visible(), "only its starter controls a match"
     until(late, "__viewer.ended", 20)
     late.evaluate("__viewer.seek(__viewer.last)")
     assert late.evaluate("__viewer.rows.length") == LENGTH + 1
@@ -89,16 +89,16 @@ def test_the_match_is_led_from_its_page(server, browse):
     page.click(".go")
     page.wait_for_url("**/live/*")
     until(page, "window.__viewer?.rows?.length > 10", 90)
-    page.click("#hold")
-    until(page, "document.getElementById('hold').textContent === 'Go on'")
-    assert "paused" in page.locator("#told").inner_text()
+    page.click("#pause")
+    until(page, "document.getElementById('pause').textContent === 'Resume'")
+    assert "Paused." in page.locator("#status").inner_text()
     page.wait_for_timeout(200)
     rows = page.evaluate("__viewer.rows.length")
     page.click("#step")
     until(page, f"__viewer.rows.length === {rows + 1}")
     page.wait_for_timeout(300)
     assert page.evaluate("__viewer.rows.length") == rows + 1
-    page.click("#hold")
+    page.click("#pause")
     until(page, f"__viewer.rows.length > {rows + 10}")
 
 
@@ -139,9 +139,11 @@ def test_a_person_plays(server, browse, seat):
     page.keyboard.press("Space")
     x = page.evaluate(f"[5, 20].map((row) => __viewer.rows.at(row)['player/x'][{seat}])")
     assert (x[1] > x[0] + 1) if seat == 0 else (x[1] < x[0] - 1)
-    page.select_option(".lead select", "8")
+    page.select_option(".match-controls select", "8")
     until(
-        page, "__viewer.ended && document.getElementById('told').textContent.includes('mine#0')", 40
+        page,
+        "__viewer.ended && document.getElementById('status').textContent.includes('Stored as mine#0')",
+        40,
     )
     episode = Store(running.folder / "mine").episode(0)
     assert episode.meta["players"][seat] == "person:<b>ann</b>"
@@ -227,8 +229,8 @@ def test_a_forfeit_is_said_on_the_stage(server, browse):
     page = browse(f"{running.url}live/{begun['match']}")
     until(page, "window.__viewer?.ended && __viewer.frame === __viewer.last", 90)
     assert page.locator(".verdict").inner_text() == "constant wins · forfeit"
-    assert "raises forfeits: failed with RuntimeError." in page.locator("#told").inner_text()
-    follow(page, page.get_by_text("in numbers"))
+    assert "raises forfeits: failed with RuntimeError." in page.locator("#status").inner_text()
+    follow(page, page.get_by_text("Show the numbers"))
     assert page.get_by_text("What happened", exact=True).is_visible()
     assert "secret" not in page.content()
 

@@ -1,9 +1,9 @@
-"""Who may ask at all. In front of every page and socket, and the one place that sets security headers.
+"""Access control: the checks in front of every page and socket, and the security headers.
 
-A browser is a way in: a foreign page may post to this server, open sockets to it, or get a name of
-its own to point here (DNS rebinding). So the Host must be an address, localhost or this machine,
-and whoever brings an Origin must come from here. Where the server listens to more than this
-machine, every request needs the token, too.
+A browser gives other sites a way in: their pages can post to this server, open sockets to it, or
+point a name of their own at its address (DNS rebinding). A request is therefore refused unless its
+Host is an address, localhost or the name of this machine, and unless its Origin, where it has one,
+is this server. A server that listens to other machines also needs a token on every request.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SAFE = ("GET", "HEAD")
 HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -38,8 +39,13 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-class AccessGuard:
-    """An ASGI application around another one. `refuse` builds the page that says why."""
+def access_guard(*, token: str | None, refuse: Callable[[int, str], Response]) -> Middleware:
+    """Middleware that checks each request; `refuse(status, message)` builds the page of a refusal."""
+    return Middleware(_AccessGuard, token=token, refuse=refuse)
+
+
+class _AccessGuard:
+    """ASGI application that checks a request before it calls the application inside."""
 
     def __init__(
         self, app: ASGIApp, *, token: str | None, refuse: Callable[[int, str], Response]
@@ -48,48 +54,53 @@ class AccessGuard:
         self.names = {"localhost", socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or hand on."""
+        """Refuse a request, or pass it on with the security headers added to its response."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         method = scope.get("method", "GET")
-        problem = self._stranger(
-            headers, must_be_ours=scope["type"] == "websocket" or method not in SAFE
+        problem = self._foreign(
+            headers, check_origin=scope["type"] == "websocket" or method not in SAFE
         )
         response = None
         if problem:
             response = self.refuse(403, problem)
         elif self.token is not None:
-            response = self._asked_for_token(scope, headers, self.token)
+            response = self._check_token(scope, headers, self.token)
         if response is None:
             await self.app(scope, receive, self._with_headers(send))
             return
         if response.status_code >= 400:
-            client = (scope.get("client") or ("somebody",))[0]
+            client = (scope.get("client") or ("an unknown address",))[0]
             log.warning(
-                "refused %s %.200r of %s: %d", method, scope["path"], client, response.status_code
+                "refused %s %.200r from %s: %d", method, scope["path"], client, response.status_code
             )
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             await response(scope, receive, self._with_headers(send))
 
-    def _stranger(self, headers: Headers, *, must_be_ours: bool) -> str:
-        """Why a request does not come from a page of ours, in words."""
+    def _foreign(self, headers: Headers, *, check_origin: bool) -> str:
+        """Reason to refuse the headers of a request from a page of another site; empty if none."""
         host = headers.get("host", "")
-        if not self._known(host):
-            return "This server answers to its address, to localhost and to the name of its machine, to no other name."
+        if not self._is_own_host(host):
+            return (
+                "This server does not answer to that host name. Open it by its address, "
+                "by localhost or by the name of its machine."
+            )
         origin = headers.get("origin")
         if (
-            must_be_ours
+            check_origin
             and origin is not None
             and (origin == "null" or urlsplit(origin).netloc.lower() != host.lower())
         ):
-            return "This came from a page of another server."
+            return (
+                "The request came from a page of another site. Send it from a page of this server."
+            )
         return ""
 
-    def _known(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
             if name in self.names:
@@ -99,22 +110,22 @@ class AccessGuard:
             return False
         return True
 
-    def _asked_for_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
-        """None for those who have it.
+    def _check_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
+        """Response to a request without the token in a cookie; None for one that has it there.
 
-        Those who bring it in the address get it as a cookie, and an address without it.
+        A token in the address is moved to a cookie, by a redirect to the same address without it.
         """
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        brought = [value for name, value in query if name == "token"]
+        given = [value for name, value in query if name == "token"]
         name = cookie_name(token)
         if _cookie(headers.get("cookie", ""), name) is not None and _same(
             _cookie(headers["cookie"], name) or "", token
         ):
             return None
-        if not brought or not _same(brought[0], token):
+        if not given or not _same(given[0], token):
             return self.refuse(
                 401,
-                "This server needs its token: open the address that was printed when it was started.",
+                "This server needs a token. Open the address that it printed when it started.",
             )
         if scope["type"] == "websocket":
             return None
@@ -125,18 +136,18 @@ class AccessGuard:
         return response
 
     def _with_headers(self, send: Send) -> Send:
-        async def sent(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        return sent
+        return send_with_headers
 
 
 def cookie_name(token: str) -> str:
-    """Of a server: cookies do not know ports, and two servers on a machine must not take each other's."""
+    """Name of the cookie for a token; cookies ignore ports, so each server needs its own name."""
     return "shadowbox_" + hashlib.sha256(token.encode()).hexdigest()[:8]
 
 

@@ -1,4 +1,4 @@
-"""The application: every address, and what answers there."""
+"""Web application: every address of the server and the function that answers it."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.web import cards, pages, runs, stored, tournaments
-from shadowbox.web.access import AccessGuard
+from shadowbox.web.access import access_guard
 from shadowbox.web.live_matches import MatchManager, MatchRequest
 from shadowbox.web.runlog import Logs
-from shadowbox.web.site import Site
+from shadowbox.web.site import PageNotFound, Site
 from shadowbox.web.sockets import watch
 
 LONGEST_BODY = 4096  # bytes
-SERVED = {".js": "text/javascript", ".css": "text/css"}
+MATCH_OPTIONS = ("p0", "p1", "stage", "seed", "seat")
+MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 log = logging.getLogger(__name__)
 
 
 class _Number(Convertor[int]):
-    """A number in an address; one that is longer is no address of ours."""
+    """Number in an address, of at most nine digits; a longer one is not found."""
 
     regex = "[0-9]{1,9}"
 
-    def convert(self, value: str) -> int:  # noqa: D102
+    def convert(self, value: str) -> int:
         return int(value)
 
-    def to_string(self, value: int) -> str:  # noqa: D102
+    def to_string(self, value: int) -> str:
         return str(value)
 
 
@@ -50,7 +50,7 @@ register_url_convertor("number", _Number())
 
 
 def application(site: Site, *, token: str | None = None) -> Starlette:
-    """Everything that a browser can ask for."""
+    """Build the ASGI application for a site: routes, access control and error pages."""
     app = Starlette(
         routes=[
             Route("/", arena),
@@ -60,10 +60,10 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             WebSocketRoute("/live/{number:number}/socket", watch),
             Route("/play", play),
             Route("/matches", stored_matches),
-            Route("/matches/{shelf:number}", stored_matches),
-            Route("/matches/{shelf:number}/{number:number}", stored_match),
-            Route("/matches/{shelf:number}/{number:number}.json", stored_match_data),
-            Route("/matches/{shelf:number}/{number:number}.html", stored_match_file),
+            Route("/matches/{store:number}", stored_matches),
+            Route("/matches/{store:number}/{number:number}", stored_match),
+            Route("/matches/{store:number}/{number:number}.json", stored_match_data),
+            Route("/matches/{store:number}/{number:number}.html", stored_match_file),
             Route("/tournaments", all_tournaments),
             Route("/tournaments/{name}", one_tournament),
             Route("/runs", all_runs),
@@ -75,90 +75,93 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/cards/{name}", one_card),
             Route("/static/{name}", static),
         ],
-        middleware=[Middleware(AccessGuard, token=token, refuse=_said)],
+        middleware=[access_guard(token=token, refuse=_error_page)],
         exception_handlers={
             HTTPException: _http_error,
-            ShadowboxError: _refusal,
-            Exception: _mistake,
+            ShadowboxError: _refused,
+            Exception: _server_error,
         },
         lifespan=_lifespan,
     )
     app.state.site = site
-    app.state.hall = MatchManager(site.game, site.out)
+    app.state.manager = MatchManager(site.game, site.out)
     app.state.logs = Logs()
     return app
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    keeper = asyncio.create_task(app.state.hall.look_after(), name="looking after the matches")
-    ready = asyncio.create_task(
-        run_in_threadpool(cards.make_ready, app.state.site), name="getting ready for cards"
+    keeper = asyncio.create_task(app.state.manager.look_after(), name="the task of live matches")
+    warmup = asyncio.create_task(
+        run_in_threadpool(cards.warm_up, app.state.site), name="the warm-up for cards"
     )
-    for task in (keeper, ready):
-        task.add_done_callback(_report)
+    for task in (keeper, warmup):
+        task.add_done_callback(_log_failure)
     yield
     keeper.cancel()
-    ready.cancel()
-    app.state.hall.close()
+    warmup.cancel()
+    app.state.manager.close()
 
 
-# ---- matches that are played here ------------------------------------------------------------------------------
+# ---- live matches ----
 
 
 async def arena(request: Request) -> Response:
-    """Choose two agents."""
+    """Arena page: choose two agents and start a match."""
     return HTMLResponse(pages.arena(request.app.state.site, request.query_params))
 
 
 async def play(request: Request) -> Response:
-    """Play against one."""
+    """Play page: a match of a person against an agent."""
     return HTMLResponse(pages.play(request.app.state.site, request.query_params))
 
 
 async def list_live(request: Request) -> Response:
-    """What is played here and was a while ago, newest first."""
-    tables = request.app.state.hall.tables
-    return JSONResponse([tables[number].greeting for number in sorted(tables, reverse=True)])
+    """List the live matches and those that ended recently, newest first, as JSON."""
+    matches = request.app.state.manager.matches
+    return JSONResponse([matches[number].summary for number in sorted(matches, reverse=True)])
 
 
 async def live(request: Request) -> Response:
-    """The page of one of them."""
-    table = request.app.state.hall.tables.get(request.path_params["number"])
-    if table is None:
-        raise stored.PageNotFound(
-            "There is no such match: the server keeps the last ones only, until it ends."
+    """Page of one live match."""
+    match = request.app.state.manager.matches.get(request.path_params["number"])
+    if match is None:
+        raise PageNotFound(
+            "Match not found. The server keeps only the latest matches, and only until it stops."
         )
-    return HTMLResponse(await run_in_threadpool(pages.live, table))
+    return HTMLResponse(await run_in_threadpool(pages.live, match))
 
 
 async def begin(request: Request) -> Response:
-    """Begin a match; the answer has its number, and the key for whoever leads it."""
-    table = await request.app.state.hall.open(_wish(await _json_body(request)))
-    return JSONResponse({"match": table.number, "key": table.key}, 201)
+    """Start a match; answer with its number and the key that controls it."""
+    match = await request.app.state.manager.open(_match_request(await _json_body(request)))
+    return JSONResponse({"match": match.number, "key": match.key}, 201)
 
 
 async def _json_body(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        # a form of a foreign page cannot send that
-        raise UsageError("a match is asked for in JSON")
+        # the form of a page of another site cannot send this type
+        raise UsageError("a request for a match must have the content type application/json")
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > LONGEST_BODY:
-            raise UsageError(f"at most {LONGEST_BODY} bytes describe a match")
+            raise UsageError(f"a request for a match must have at most {LONGEST_BODY} bytes")
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise UsageError("this is not JSON") from None
+        raise UsageError("the request for a match is not valid JSON") from None
     if not isinstance(data, dict):
-        raise UsageError("a match is described by an object")
+        raise UsageError("a request for a match must be a JSON object")
     return data
 
 
-def _wish(data: dict[str, Any]) -> MatchRequest:
-    if unknown := data.keys() - {"p0", "p1", "stage", "seed", "seat"}:
-        raise UsageError(f"a match has no '{sorted(unknown)[0][:60]}'")
+def _match_request(data: dict[str, Any]) -> MatchRequest:
+    if unknown := data.keys() - set(MATCH_OPTIONS):
+        raise UsageError(
+            f"unknown option '{sorted(unknown)[0][:60]}' of a match; "
+            f"options: {', '.join(MATCH_OPTIONS)}"
+        )
     for name in ("p0", "p1", "stage"):
         text = data.get(name, "")
         if not isinstance(text, str) or len(text) > pages.LONGEST_SPEC or not text.isprintable():
@@ -172,67 +175,68 @@ def _wish(data: dict[str, Any]) -> MatchRequest:
     return MatchRequest(**{"p0": "", "p1": "", **data})
 
 
-# ---- what is on the disk: read in threads, so that live matches go on ------------------------------------------
+# ---- pages from files: read in threads, so that live matches are not held up ----
 
 
 async def stored_matches(request: Request) -> Response:
-    """Lists of stored matches."""
+    """Matches page: the matches of all stores, or of one."""
     page = request.query_params.get("page", "0")
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 0
-    return await _html(stored.matches, request, request.path_params.get("shelf"), number)
+    return await _html(stored.matches, request, request.path_params.get("store"), number)
 
 
 async def stored_match(request: Request) -> Response:
-    """One of them."""
+    """Page of one stored match."""
     return await _html(stored.match, request, **request.path_params)
 
 
 async def stored_match_data(request: Request) -> Response:
-    """Its rows and events."""
+    """Rows, events and result of a stored match, as JSON for its page."""
     return JSONResponse(
         await run_in_threadpool(stored.match_data, request.app.state.site, **request.path_params)
     )
 
 
 async def stored_match_file(request: Request) -> Response:
-    """The same as one file."""
+    """Download of a stored match as one HTML file that works offline."""
     answer = await _html(stored.match_file, request, **request.path_params)
-    name = "match-{shelf}-{number}.html".format(**request.path_params)
+    name = "match-{store}-{number}.html".format(**request.path_params)
     answer.headers["content-disposition"] = f'attachment; filename="{name}"'
     return answer
 
 
 async def all_tournaments(request: Request) -> Response:
-    """A list."""
+    """Tournaments page: all tournaments, newest first."""
     return await _html(tournaments.tournaments, request)
 
 
 async def one_tournament(request: Request) -> Response:
-    """Ratings and cross-table."""
+    """Page of one tournament: ratings and cross-table."""
     return await _html(tournaments.tournament, request, **request.path_params)
 
 
 async def all_runs(request: Request) -> Response:
-    """A list."""
+    """Runs page: all runs, newest first."""
     return await _html(runs.runs, request)
 
 
 async def one_run(request: Request) -> Response:
-    """Curves, time, events and facts."""
+    """Page of one run: curves, time, events and settings."""
     return await _html(runs.run, request, **request.path_params)
 
 
 async def compared_runs(request: Request) -> Response:
-    """Several over each other."""
+    """Page of several runs with their curves on the same axes."""
     return await _html(runs.compare, request, request.query_params.getlist("run"))
 
 
 async def run_news(request: Request) -> Response:
-    """What a run has written after a step.
+    """New log lines of a run, as JSON for its page.
 
-    A page that has seen so many events is not sent them again.
+    The page sends `after`, the last step that it has, and `events`, the number of events that it
+    has; the events are left out if there are no others.
     """
-    after, events = (_whole(request, name) for name in ("after", "events"))
+    after, events = (_whole_number(request, name) for name in ("after", "events"))
     state = request.app.state
     return JSONResponse(
         await run_in_threadpool(
@@ -242,21 +246,21 @@ async def run_news(request: Request) -> Response:
 
 
 async def all_cards(request: Request) -> Response:
-    """A list."""
+    """Cards page: all experiment cards with their status."""
     return await _html(cards.all_cards, request)
 
 
 async def one_card(request: Request) -> Response:
-    """What it promises, who stands behind it, what came of it."""
+    """Page of one card: targets, settings, signatures and results."""
     return await _html(cards.one_card, request, **request.path_params)
 
 
 async def two_cards(request: Request) -> Response:
-    """What they say otherwise."""
+    """Page of the differences between two cards."""
     return await _html(cards.two_cards, request, request.query_params.getlist("card"))
 
 
-def _whole(request: Request, name: str) -> int:
+def _whole_number(request: Request, name: str) -> int:
     text = request.query_params.get(name, "-1")
     if text != "-1" and not (text.isascii() and text.isdigit() and len(text) < 17):
         raise UsageError(f"{name} must be a whole number")
@@ -271,63 +275,59 @@ async def _html(
 
 @cache
 def _assets() -> dict[str, tuple[str, str]]:
-    """Name -> content and type of each script and style, from the packages that hold them."""
-    folders = (files("shadowbox.page"), files("shadowbox.web"))
-    found = [
-        part
-        for folder in folders
-        for part in folder.iterdir()
-        if part.name[part.name.rfind(".") :] in SERVED
-    ]
-    return {
-        part.name: (part.read_text(encoding="utf-8"), SERVED[part.name[part.name.rfind(".") :]])
-        for part in found
-    }
+    """Scripts and styles by name, each with its content and media type."""
+    assets = {}
+    for folder in (files("shadowbox.page"), files("shadowbox.web")):
+        for part in folder.iterdir():
+            media_type = MEDIA_TYPES.get(part.name[part.name.rfind(".") :])
+            if media_type is not None:
+                assets[part.name] = part.read_text(encoding="utf-8"), media_type
+    return assets
 
 
 async def static(request: Request) -> Response:
-    """A script or a style."""
+    """Script or style of the pages."""
     asset = _assets().get(request.path_params["name"])
     if asset is None:
-        raise stored.PageNotFound("There is no such file.")
+        raise PageNotFound("File not found.")
     return Response(asset[0], media_type=asset[1], headers={"cache-control": "no-cache"})
 
 
-# ---- what went wrong -------------------------------------------------------------------------------------------
+# ---- errors ----
 
 
-def _said(status: int, words: str) -> Response:
-    return HTMLResponse(pages.refused(status, words), status)
+def _error_page(status: int, message: str) -> Response:
+    return HTMLResponse(pages.error(status, message), status)
 
 
-def _answer(request: Request, status: int, words: str) -> Response:
-    """For scripts as JSON, for people as a page."""
+def _error(request: Request, status: int, message: str) -> Response:
+    """Error response: JSON for scripts, a page for people."""
     if request.method == "POST" or request.url.path.endswith(".json"):
-        return JSONResponse({"error": words}, status)
-    return _said(status, words)
+        return JSONResponse({"error": message}, status)
+    return _error_page(status, message)
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    status = 404 if isinstance(error, stored.PageNotFound) else 400
+async def _refused(request: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, PageNotFound) else 400
     log.warning("refused %s %.200r: %s", request.method, request.url.path, error)
-    return _answer(request, status, str(error))
+    return _error(request, status, str(error))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    words = "There is no such page." if error.status_code == 404 else error.detail
-    return _answer(request, error.status_code, words)
+    message = "Page not found." if error.status_code == 404 else error.detail
+    return _error(request, error.status_code, message)
 
 
-async def _mistake(request: Request, error: Exception) -> Response:
+async def _server_error(request: Request, error: Exception) -> Response:
     log.error("%s %.200r failed", request.method, request.url.path, exc_info=error)
-    return _answer(
+    return _error(
         request,
         500,
-        "Something went wrong inside the server; the terminal in which it runs shows what.",
+        "The server failed to build this page. The error is in the terminal that runs the server.",
     )
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.error("%s has ended", task.get_name(), exc_info=task.exception())
+        log.error("%s failed", task.get_name(), exc_info=task.exception())

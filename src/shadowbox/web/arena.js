@@ -1,10 +1,10 @@
-/** The Arena page: two agents to choose, and the list of live matches, which updates itself. */
+/** Arena page: the form that starts a match, and the list of live matches, kept up to date. */
 import { clock, el } from "./parts.js";
-import { ask, begins, seedOf, versus } from "./web.js";
+import { fetchJson, seedOf, startForm, versus } from "./web.js";
 
-const EVERY = 2000; // ms
+const INTERVAL = 2000; // ms
 
-begins(
+startForm(
   document.getElementById("start"),
   ({ p0, p1, stage, seed }) => ({ p0, p1, stage: stage ?? "", seed: seedOf(seed) }),
   ({ match }) => location.assign(`/live/${match}`),
@@ -15,32 +15,35 @@ let shown = "";
 
 async function refresh() {
   if (!document.hidden) {
-    const matches = await ask("/live").catch(() => null);
+    const matches = await fetchJson("/live").catch(() => null);
     const text = JSON.stringify(matches);
     if (matches?.length && text !== shown) list.replaceChildren(table(matches));
     shown = text;
   }
-  setTimeout(refresh, EVERY);
+  setTimeout(refresh, INTERVAL);
 }
 
 function table(matches) {
-  const head = ["match", "players", "state", "seed", "watching"].map((name, at) => el("th", at > 2 ? { class: "number" } : {}, name));
-  return el("div", { class: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...matches.map(line))));
+  const head = ["match", "players", "state", "seed", "viewers"].map((name, at) =>
+    el("th", at > 2 ? { class: "number" } : {}, name),
+  );
+  const parts = [el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...matches.map(row))];
+  return el("div", { class: "wide" }, el("table", {}, ...parts));
 }
 
-function line(one) {
+function row(match) {
   return el("tr", {},
-    el("td", {}, el("a", { href: `/live/${one.match}` }, `#${one.match}`)),
-    el("td", {}, ...versus(one.players)),
-    el("td", {}, state(one)),
-    el("td", { class: "number" }, String(one.seed)),
-    el("td", { class: "number" }, String(one.pages)));
+    el("td", {}, el("a", { href: `/live/${match.match}` }, `#${match.match}`)),
+    el("td", {}, ...versus(match.players)),
+    el("td", {}, state(match)),
+    el("td", { class: "number" }, String(match.seed)),
+    el("td", { class: "number" }, String(match.pages)));
 }
 
 function state({ result, players, paused, frame, fps }) {
   if (!result) return `${paused ? "paused" : "live"} · ${clock(frame, fps)}`;
-  const who = result.winner === null ? "no winner" : `${players[result.winner]} won`;
-  return `${who} · ${result.reason}`;
+  const winner = result.winner === null ? "no winner" : `${players[result.winner]} wins`;
+  return `${winner} · ${result.reason}`;
 }
 
 refresh();

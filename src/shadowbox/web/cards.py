@@ -19,8 +19,7 @@ from shadowbox.page.document import Html, badge, code, facts, folded, heading, s
 from shadowbox.report import card as card_page
 from shadowbox.web import runlog
 from shadowbox.web.markup import element, empty, framed, link
-from shadowbox.web.site import Site
-from shadowbox.web.stored import PageNotFound
+from shadowbox.web.site import PageNotFound, Site
 
 
 def all_cards(site: Site) -> str:
@@ -68,7 +67,7 @@ def all_cards(site: Site) -> str:
     return framed("Cards", "/cards", blocks, module="web")
 
 
-def make_ready(site: Site) -> None:
+def warm_up(site: Site) -> None:
     """Check a card while nobody waits for it: what builds its model takes seconds to load, the first time only."""
     for name in sorted(found(site.cards))[:1]:
         with contextlib.suppress(ShadowboxError):  # its own page says what is wrong with it
@@ -159,7 +158,7 @@ def address(name: str) -> str:
     return f"/cards/{quote(name, safe='')}"
 
 
-# ---- parts of a page -------------------------------------------------------------------------------------------
+# ---- parts of a page ----
 
 
 def _path(site: Site, name: str) -> Path:

@@ -1,51 +1,55 @@
 /**
- * A live match from the server to a viewer. web/wire.py says what the messages are.
+ * Connection of a page to a live match: passes the server's messages (web/wire.py) to the viewer.
  *
- * A broken connection is taken up again where it broke. Rows that were skipped because this page was slow are asked for
- * when the rest has come.
+ * After a broken connection it reconnects and continues at the same row. Rows that the server
+ * skipped because this page was slow are requested once the newest ones have arrived.
  */
 const RETRIES = [500, 1000, 2000, 4000, 8000]; // ms
-const CALM = 1500; // ms without a gap before old rows are asked for
-const FINAL = new Set([1008, 1013, 1000]); // closed on purpose
+const CALM = 1500; // ms without a gap before skipped rows are requested
+const FINAL = new Set([1008, 1013, 1000]); // close codes after which there is no retry
 
 export class Feed {
   /**
    * @param {any} viewer
    * @param {number} match
-   * @param {Record<string, (message: any) => void>} told  what to do with messages, by kind; `lost` when it is over for good
+   * @param {Record<string, (message: any) => void>} handlers  called with each message, by its
+   *   kind; `lost` when the connection has ended for good
    */
-  constructor(viewer, match, told = {}) {
+  constructor(viewer, match, handlers = {}) {
     this.viewer = viewer;
     this.match = match;
-    this.told = told;
+    this.handlers = handlers;
     this.events = 0;
     this.tries = 0;
-    this.missing = [];
-    this.begun = this.ended = this.asked = false;
+    this.missing = []; // ranges of skipped rows: [first, end)
+    this.begun = this.ended = this.requested = false;
     this.#connect();
   }
 
-  /** Send a message; it is dropped while there is no connection. */
+  /** Send a message; dropped while there is no connection. */
   send(kind, more = {}) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ kind, ...more }));
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    this.socket.send(JSON.stringify({ kind, ...more }));
   }
 
   #connect() {
     const address = new URL(`/live/${this.match}/socket`, location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    address.search = new URLSearchParams({ row: this.begun ? this.viewer.rows.length : 0, event: this.events });
-    this.asked = false;
+    const row = this.begun ? this.viewer.rows.length : 0;
+    address.search = new URLSearchParams({ row, event: this.events });
+    this.requested = false;
     this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.#told(JSON.parse(data)) : this.#rows(data));
+    this.socket.onmessage = ({ data }) =>
+      typeof data === "string" ? this.#receive(JSON.parse(data)) : this.#rows(data);
     this.socket.onclose = ({ code }) => this.#closed(code);
   }
 
   #closed(code) {
     if (this.ended && this.missing.length === 0) return;
-    const wait = RETRIES[this.tries++];
-    if (FINAL.has(code) || wait === undefined) this.told.lost?.({ code });
-    else setTimeout(() => this.#connect(), wait);
+    const delay = RETRIES[this.tries++];
+    if (FINAL.has(code) || delay === undefined) this.handlers.lost?.({ code });
+    else setTimeout(() => this.#connect(), delay);
   }
 
   #rows(buffer) {
@@ -54,15 +58,15 @@ export class Feed {
     const [first, count] = [head.getUint32(0, true), head.getUint32(4, true)];
     this.viewer.append(first, new Uint8Array(buffer, 8));
     const [range] = this.missing;
-    if (range && first === range[0]) range[0] += count; // an answer to what was asked for
+    if (range && first === range[0]) range[0] += count; // the answer to a request
     if (range && range[0] >= range[1]) {
       this.missing.shift();
-      this.asked = false;
+      this.requested = false;
     }
     this.#fill();
   }
 
-  #told(message) {
+  #receive(message) {
     if (message.kind === "hello") this.#hello(message);
     else if (message.kind === "events") this.#happened(message.events);
     else if (message.kind === "gap") this.#gap(message);
@@ -71,7 +75,7 @@ export class Feed {
       this.viewer.end(message.result);
       this.#fill();
     }
-    this.told[message.kind]?.(message);
+    this.handlers[message.kind]?.(message);
   }
 
   #hello(hello) {
@@ -92,12 +96,12 @@ export class Feed {
     this.gapped = performance.now();
   }
 
-  /** Ask for the oldest rows that are missing, one range at a time. */
+  /** Request the oldest missing rows, one range at a time. */
   #fill() {
-    if (this.asked || this.missing.length === 0) return;
+    if (this.requested || this.missing.length === 0) return;
     if (!this.ended && performance.now() - this.gapped < CALM) return;
     const [first, end] = this.missing[0];
-    this.asked = true;
+    this.requested = true;
     this.send("want", { first, end });
   }
 }

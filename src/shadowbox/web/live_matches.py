@@ -57,7 +57,7 @@ class LiveMatch:
     storing: bool = False
 
     @property
-    def greeting(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """What is particular to this match, for lists and for its page."""
         live = self.live
         return {
@@ -93,14 +93,14 @@ class MatchManager:
 
     def __init__(self, game: Game, out: Path) -> None:
         self.game, self.out = game, out
-        self.tables: dict[int, LiveMatch] = {}
+        self.matches: dict[int, LiveMatch] = {}
         self._begun = 0
         self._saving = asyncio.Lock()
 
     @property
     def pages(self) -> int:
         """That watch, over all matches."""
-        return sum(table.pages for table in self.tables.values())
+        return sum(table.pages for table in self.matches.values())
 
     async def open(self, wish: MatchRequest) -> LiveMatch:
         """Begin a match. Making its world and agents may take a while; others go on meanwhile."""
@@ -114,14 +114,14 @@ class MatchManager:
         live, person = await asyncio.to_thread(self._made, wish, notify)
         self._must_have_room()
         self._begun += 1
-        table = self.tables[self._begun] = LiveMatch(self._begun, live, person, wish.seat, pulse)
+        table = self.matches[self._begun] = LiveMatch(self._begun, live, person, wish.seat, pulse)
         live.start()
         return table
 
     async def look_after(self) -> None:
         """Until cancelled: forfeit for who is too slow, store what people played, forget what is old."""
         while True:
-            for table in list(self.tables.values()):
+            for table in list(self.matches.values()):
                 table.live.overdue()
                 self._break_off_if_left(table)
                 if table.live.over and table.person is not None and not table.storing:
@@ -132,13 +132,13 @@ class MatchManager:
 
     def close(self) -> None:
         """End all matches."""
-        for table in self.tables.values():
+        for table in self.matches.values():
             table.live.break_off("the server was stopped")
 
-    # ---- inside ------------------------------------------------------------------------------------------------
+    # ---- inside ----
 
     def _must_have_room(self) -> None:
-        lives = [table.live for table in self.tables.values()]
+        lives = [table.live for table in self.matches.values()]
         if sum(not live.over for live in lives) >= MOST_RUNNING:
             raise UsageError(f"{MOST_RUNNING} matches are being played; wait until one is over")
         if sum(live.stuck for live in lives) >= MOST_STUCK:
@@ -201,9 +201,9 @@ class MatchManager:
     def _forget(self) -> None:
         over = [
             number
-            for number, table in self.tables.items()
+            for number, table in self.matches.items()
             if table.live.over and not table.live.stuck
         ]
-        unwatched = [number for number in over if not self.tables[number].pages]
+        unwatched = [number for number in over if not self.matches[number].pages]
         for number in unwatched[: max(0, len(over) - MOST_FINISHED)]:
-            del self.tables[number]
+            del self.matches[number]

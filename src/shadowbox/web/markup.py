@@ -1,6 +1,7 @@
-"""Markup of the pages: elements out of texts, and the frame around each page.
+"""Markup of the pages: elements with escaped text, and the frame around each page.
 
-Nothing else makes tags.
+Pages are built from these functions and those of page/document.py only, so that text from files is
+never read as markup.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ VOID = ("input", "link", "meta")
 
 
 def element(tag: str, /, *children: str, **attributes: str | int | bool | None) -> Html:
-    """One element.
+    """Element with escaped text and attributes.
 
-    Texts are escaped; attributes that are None or False are left out, `class_` and `data_x` as in
-    HTML.
+    Attributes that are None or False are left out; `class_` gives `class`, `data_x` gives `data-x`.
     """
     parts = [tag]
     for name, value in attributes.items():
@@ -48,9 +48,10 @@ def framed(
     wide: bool = False,
     **data: str | int,
 ) -> str:
-    """A whole page.
+    """Complete page: head, navigation and content.
 
-    `current` is its place in the navigation, `module` its script; `data` is what the script reads.
+    `current` is the address of the navigation entry to mark, `module` the name of the script, and
+    `data` becomes the data attributes of the body, which the script reads.
     """
     links = (
         element("a", name, href=address, aria_current="page" if address == current else None)
@@ -77,22 +78,22 @@ def framed(
         **{f"data_{name}": value for name, value in data.items()},
     )
     text = "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
-    # half a surrogate pair, which JSON and YAML can name, is no text
+    # JSON and YAML can hold half a surrogate pair, which UTF-8 cannot
     return text.encode(errors="backslashreplace").decode()
 
 
 def link(address: str, *words: str) -> Html:
-    """A way to another page of ours."""
+    """Link to another page of the server."""
     return element("a", *words, href=address)
 
 
 def command(text: str) -> Html:
-    """A command to copy; web.js puts a button beside it."""
+    """Command to copy; web.js adds a copy button."""
     return element("pre", element("code", text), class_="command")
 
 
-def empty(sentence: str, then: str, example: str) -> Html:
-    """What stands where there is nothing yet: what is missing, and the command that makes it."""
+def empty(missing: str, hint: str, example: str) -> Html:
+    """Content of an empty page: a sentence on what is missing, a hint, and the command to copy."""
     return element(
-        "section", element("p", sentence), element("p", then), command(example), class_="empty"
+        "section", element("p", missing), element("p", hint), command(example), class_="empty"
     )

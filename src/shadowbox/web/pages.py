@@ -1,8 +1,8 @@
-"""The pages on which something happens: Arena, a live match, Play; and the page that says what went wrong."""
+"""Arena, Play and live match pages, and the page of an error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shadowbox.page.document import Html, badge, code, heading, sentence
 from shadowbox.play.match import mark_of
@@ -12,37 +12,37 @@ from shadowbox.web.markup import element, framed, link
 from shadowbox.web.person import LONGEST_NAME
 from shadowbox.web.site import Site
 
-LONGEST_SPEC = 200
+LONGEST_SPEC = 200  # letters
+SPEEDS = (0.25, 0.5, 1, 2, 4, 8)
+TITLES = {401: "Token required", 403: "Refused", 404: "Not found", 500: "Server error"}
 
 
 def arena(site: Site, given: Mapping[str, str]) -> str:
-    """Choose who plays, and see what is being played.
+    """Arena page: a form that starts a match, and the list of live matches.
 
-    `given` are values of the form, from the address.
+    `given` are values for the form, from the query of the address.
     """
     first, second = (
-        given.get(f"p{seat}") or _first(site, name) for seat, name in enumerate(("based", "random"))
+        given.get(f"p{seat}") or _default(site, name)
+        for seat, name in enumerate(("based", "random"))
     )
-    form = element(
-        "form",
-        element("div", _spec("p0", "First", first, "p1"), element("span", "against", class_="versus"),
-                _spec("p1", "Second", second, "p2"), class_="pair"),
-        element("div", _stage(site, given), _seed(given), element("button", "Start", type="submit", class_="go"), class_="row"),
-        _message(),
-        _known_agents(site),
-        id="start",
-    )  # fmt: skip
+    agents = (
+        _spec("p0", "First agent", first, "p1"),
+        element("span", "against", class_="versus"),
+        _spec("p1", "Second agent", second, "p2"),
+    )
     blocks = [
         element("h1", "Arena"),
         element(
             "p",
-            f"Two agents, one match of {site.game.name}. It runs here; everybody who opens its page watches the same.",
+            f"Start a match of {site.game.name} between two agents. "
+            "It runs on this server; every open page shows the same match.",
         ),
-        form,
-        heading("Matches of this server"),
+        _form(site, given, agents, "Start"),
+        heading("Matches on this server"),
         element(
             "div",
-            element("p", "Nobody has played yet.", class_="soft"),
+            element("p", "No matches yet. Choose two agents and press Start.", class_="soft"),
             id="matches",
             aria_live="polite",
         ),
@@ -50,61 +50,39 @@ def arena(site: Site, given: Mapping[str, str]) -> str:
     return framed("Arena", "/", blocks, module="arena")
 
 
-def live(table: LiveMatch) -> str:
-    """A match that is being played, or was a while ago."""
-    title = " against ".join(table.live.players)
+def live(match: LiveMatch) -> str:
+    """Page of a live match; once it is over, also with its result in numbers."""
+    title = " against ".join(match.live.players)
     blocks = [
         element("match-viewer", keys="page"),
-        element("section", _lead(), _told(), *_marks(table), class_="under"),
+        element("section", _match_controls(), _status(), *_marks(match), class_="under"),
     ]
-    if table.live.over and table.live.length > 1:
-        below = below_the_viewer(table.live.game, table.live.episode())
+    if match.live.over and match.live.length > 1:
+        below = below_the_viewer(match.live.game, match.live.episode())
         blocks.append(element("section", *below, class_="column"))
-    return framed(title, "/", blocks, module="watch", wide=True, match=table.number)
+    return framed(title, "/", blocks, module="watch", wide=True, match=match.number)
 
 
 def play(site: Site, given: Mapping[str, str]) -> str:
-    """Somebody plays: who against whom, and with which keys."""
-    opponent = given.get("p1") or _first(site, "based")
-    seat = _field(
-        "Your seat",
-        _select("seat", [("0", "first (blue)"), ("1", "second (orange)")], given.get("seat", "0")),
-    )
+    """Play page: a form, the stage that the match opens in, and the key bindings."""
+    opponent = given.get("p1") or _default(site, "based")
+    seats = [("0", "first (blue)"), ("1", "second (orange)")]
     name = element(
         "input", name="name", maxlength=LONGEST_NAME, placeholder="person", autocomplete="nickname"
     )
-    form = element(
-        "form",
-        element(
-            "div",
-            _field("Your name", name),
-            seat,
-            _spec("opponent", "Against", opponent),
-            class_="pair",
-        ),
-        element(
-            "div",
-            _stage(site, given),
-            _seed(given),
-            element("button", "Play", type="submit", class_="go"),
-            class_="row",
-        ),
-        _message(),
-        _known_agents(site),
-        id="start",
+    sides = (
+        _field("Your name", name),
+        _field("Your seat", _select("seat", seats, given.get("seat", "0"))),
+        _spec("opponent", "Opponent", opponent),
     )
-    fields = site.game.schema.controls.fields
-    keys = [
-        _binding(f"{site.game.schema.controls.name}/{field.name}", field.name, field.doc)
-        for field in fields
-    ]
     blocks = [
         element("h1", "Play"),
         element(
             "p",
-            "You against an agent, with a keyboard or a gamepad. What you play is stored, and can be learned from.",
+            "Play against an agent with the keyboard or a gamepad. "
+            "Your matches are stored, so that policies can learn from them.",
         ),
-        form,
+        _form(site, given, sides, "Play"),
         element(
             "div",
             element("p", id="prompt", role="status"),
@@ -116,46 +94,71 @@ def play(site: Site, given: Mapping[str, str]) -> str:
         element(
             "section",
             element("div", id="again"),
-            _lead(),
-            _told(),
-            id="table",
+            _match_controls(),
+            _status(),
+            id="controls",
             class_="under",
             hidden=True,
         ),
-        element(
-            "section",
-            heading("Keys"),
-            element(
-                "p",
-                "Press a button below, then the key or the gamepad's button that you want. Kept in this browser.",
-            ),
-            element("div", *keys, class_="bindings"),
-            element("button", "Back to the first ones", type="button", id="defaults"),
-            element("p", "No gamepad seen; press one of its buttons.", id="gamepad", class_="soft"),
-            id="keys",
-        ),
+        _key_bindings(site),
     ]
     return framed(
         "Play", "/play", blocks, module="play", controls=" ".join(site.game.schema.control_keys)
     )
 
 
-def refused(status: int, words: str) -> str:
-    """What, where, what to do."""
-    title = {
-        401: "A token is needed",
-        403: "Refused",
-        404: "Not here",
-        500: "A mistake of Shadowbox",
-    }.get(status, "Not possible")
+def error(status: int, message: str) -> str:
+    """Page of an HTTP error: the message, which says what to do, and a link to the Arena."""
+    title = TITLES.get(status, "Request refused")
     return framed(
         title,
         "",
-        [element("h1", title), element("p", words), element("p", link("/", "Back to the Arena"))],
+        [element("h1", title), element("p", message), element("p", link("/", "Go to the Arena"))],
     )
 
 
-# ---- parts -----------------------------------------------------------------------------------------------------
+# ---- parts ----
+
+
+def _form(site: Site, given: Mapping[str, str], sides: Iterable[Html], submit: str) -> Html:
+    """Form that starts a match: its two sides, stage, seed and a button."""
+    options = (
+        _stage(site, given),
+        _seed(given),
+        element("button", submit, type="submit", class_="go"),
+    )
+    return element(
+        "form",
+        element("div", *sides, class_="pair"),
+        element("div", *options, class_="row"),
+        element("p", class_="message", role="alert"),
+        _known_agents(site),
+        id="start",
+    )
+
+
+def _key_bindings(site: Site) -> Html:
+    """Section of the Play page in which each control shows its key and takes another."""
+    controls = site.game.schema.controls
+    keys = [
+        _binding(f"{controls.name}/{field.name}", field.name, field.doc)
+        for field in controls.fields
+    ]
+    return element(
+        "section",
+        heading("Keys"),
+        element(
+            "p",
+            "To change a key, press its button below, then the new key or gamepad button. "
+            "Changes are saved in this browser.",
+        ),
+        element("div", *keys, class_="bindings"),
+        element("button", "Reset to defaults", type="button", id="defaults"),
+        element(
+            "p", "No gamepad found. Press a button on it to connect.", id="gamepad", class_="soft"
+        ),
+        id="keys",
+    )
 
 
 def _field(label: str, content: Html, class_: str = "") -> Html:
@@ -163,9 +166,18 @@ def _field(label: str, content: Html, class_: str = "") -> Html:
 
 
 def _spec(name: str, label: str, value: str, side: str = "") -> Html:
-    made = element("input", name=name, value=value, list="agents", required=True, maxlength=LONGEST_SPEC, spellcheck="false",
-                   autocapitalize="none", autocomplete="off")  # fmt: skip
-    return _field(label, made, f"spec {side}".strip())
+    field = element(
+        "input",
+        name=name,
+        value=value,
+        list="agents",
+        required=True,
+        maxlength=LONGEST_SPEC,
+        spellcheck="false",
+        autocapitalize="none",
+        autocomplete="off",
+    )
+    return _field(label, field, f"spec {side}".strip())
 
 
 def _stage(site: Site, given: Mapping[str, str]) -> Html:
@@ -179,26 +191,30 @@ def _stage(site: Site, given: Mapping[str, str]) -> Html:
 def _select(name: str, options: list[tuple[str, str]], chosen: str) -> Html:
     return element(
         "select",
-        *(element("option", w, value=v, selected=v == chosen) for v, w in options),
+        *(
+            element("option", label, value=value, selected=value == chosen)
+            for value, label in options
+        ),
         name=name,
     )
 
 
 def _seed(given: Mapping[str, str]) -> Html:
     seed = given.get("seed", "")
-    made = element(
+    field = element(
         "input",
         name="seed",
         value=seed,
         inputmode="numeric",
         pattern="[0-9]{1,15}",
-        placeholder="any",
+        placeholder="random",
         size=10,
     )
-    return _field("Seed", made)
+    return _field("Seed", field)
 
 
-def _first(site: Site, name: str) -> str:
+def _default(site: Site, name: str) -> str:
+    """Agent spec `name` if the game has it, otherwise its first one."""
     return name if name in site.agents else site.agents[0]
 
 
@@ -210,40 +226,34 @@ def _known_agents(site: Site) -> Html:
     )
 
 
-def _message() -> Html:
-    return element("p", class_="message", role="alert")
-
-
-def _lead() -> Html:
-    """For whoever started the match; the script shows it to nobody else."""
-    speeds = [(f"{speed:g}", f"{speed:g}\u00d7") for speed in (0.25, 0.5, 1, 2, 4, 8)]
+def _match_controls() -> Html:
+    """Pause, step and speed of a match; hidden until its script shows them to the page in control."""
+    speeds = [(f"{speed:g}", f"{speed:g}\u00d7") for speed in SPEEDS]
     return element(
         "div",
-        element("span", "The match itself", class_="soft"),
-        element("button", "Pause", type="button", id="hold"),
+        element("span", "Live match", class_="soft"),
+        element("button", "Pause", type="button", id="pause"),
         element("button", "One frame", type="button", id="step"),
         _field("Speed", _select("speed", speeds, "1")),
-        class_="lead",
+        class_="match-controls",
         hidden=True,
     )
 
 
-def _marks(table: LiveMatch) -> list[Html]:
-    """What everybody should know of who plays; once a match is over, it stands among its facts."""
-    found = (
-        []
-        if table.live.over
-        else zip(table.live.players, map(mark_of, table.live.agents), strict=True)
-    )
+def _marks(match: LiveMatch) -> list[Html]:
+    """Warnings about the agents of a running match; after its end they are among its facts."""
+    if match.live.over:
+        return []
+    marks = zip(match.live.players, map(mark_of, match.live.agents), strict=True)
     return [
         sentence(badge("gate failed", "bad"), " ", code(name), f" {mark}.")
-        for name, mark in found
+        for name, mark in marks
         if mark
     ]
 
 
-def _told() -> Html:
-    return element("p", id="told", class_="soft", role="status")
+def _status() -> Html:
+    return element("p", id="status", class_="soft", role="status")
 
 
 def _binding(key: str, name: str, doc: str) -> Html:

@@ -1,23 +1,26 @@
-/** The Play page: a match against an agent begins with the first key, and takes all keys until it ends. */
+/**
+ * Play page: a match of a person against an agent, which starts with the first key and takes all
+ * keys until it ends.
+ */
 import "./viewer.js";
 import { Feed } from "./feed.js";
 import { Bindings } from "./keys.js";
-import { forfeits, lead } from "./lead.js";
+import { forfeits, matchControls } from "./match_controls.js";
 import { button, el } from "./parts.js";
-import { begins, seedOf } from "./web.js";
+import { LOST, seedOf, startForm } from "./web.js";
 
 const viewer = document.querySelector("match-viewer");
-const ids = ["start", "stage", "table", "prompt", "again", "told", "gamepad"];
-const [form, stage, table, prompt, again, told, gamepad] = ids.map((id) => document.getElementById(id));
+const [form, stage, bar, prompt] = elements("start", "stage", "controls", "prompt");
+const [again, status, gamepad] = elements("again", "status", "gamepad");
 let feed = null;
 let begun = false;
-let leads = null;
+let controls = null;
 
 const bindings = new Bindings(document.body.dataset.controls.split(" "), (held) => {
   if (!begun && held.length) {
     begun = true;
     prompt.textContent = "";
-    leads = lead(feed);
+    controls = matchControls(feed);
     feed.send("pause", { on: false });
   }
   feed.send("keys", { held });
@@ -28,51 +31,60 @@ bindings.seen = (name) => {
 };
 document.getElementById("defaults").addEventListener("click", () => bindings.reset());
 
-begins(form, wish, ({ match }) => {
+startForm(form, request, ({ match }) => {
   begun = false;
   document.body.classList.add("playing");
-  stage.hidden = table.hidden = false;
+  stage.hidden = bar.hidden = false;
   again.replaceChildren();
-  prompt.textContent = "Press any of your keys to begin.";
+  prompt.textContent = "Press one of your keys to start.";
   document.activeElement?.blur?.();
   scrollTo(0, 0);
-  sit(match);
+  join(match);
 });
 
 function choose() {
   document.body.classList.remove("playing");
-  stage.hidden = table.hidden = true;
+  stage.hidden = bar.hidden = true;
 }
 
-/** The form's fields as what the server wants: the person's name stands in their seat. */
-function wish({ name, seat, opponent, stage, seed }) {
+function elements(...ids) {
+  return ids.map((id) => document.getElementById(id));
+}
+
+/** Fields of the form as a request for a match, with the name of the person in their seat. */
+function request({ name, seat, opponent, stage, seed }) {
   const [p0, p1] = seat === "1" ? [opponent, name] : [name, opponent];
   return { p0, p1, seat: Number(seat), stage: stage ?? "", seed: seedOf(seed) };
 }
 
-function sit(match) {
+function join(match) {
   feed = new Feed(viewer, match, {
     hello() {
       bindings.listening = true;
     },
     state(state) {
-      leads?.show(state);
-      told.textContent = state.paused && begun ? "Paused." : state.pages > 1 ? `${state.pages - 1} others watch.` : "";
+      controls?.show(state);
+      const others = state.pages - 1;
+      const viewers = others > 0 ? `${others} other ${others === 1 ? "viewer" : "viewers"}.` : "";
+      status.textContent = state.paused && begun ? "Paused." : viewers;
     },
     end({ result }) {
-      told.textContent = forfeits(result, viewer.hello.players);
+      status.textContent = forfeits(result, viewer.hello.players);
       bindings.listening = false;
-      leads?.done();
+      controls?.done();
       again.replaceChildren(
         button("Play again", "Play again", () => form.requestSubmit()),
-        button("Choose another opponent", "Choose another", choose),
+        button("Change opponent", "Change opponent", choose),
       );
     },
-    saved: ({ where }) => told.append(where.startsWith("not") ? where : "Stored as ", el("code", {}, where.startsWith("not") ? "" : where)),
+    saved({ where }) {
+      if (where.startsWith("not")) status.append(where);
+      else status.append("Stored as ", el("code", {}, where));
+    },
     lost() {
       bindings.listening = false;
-      prompt.textContent = "The connection is lost. Is the server still running?";
+      prompt.textContent = LOST;
     },
   });
-  window.__feed = feed; // for those who test a page, or look into it
+  window.__feed = feed; // for tests and for debugging in the console
 }

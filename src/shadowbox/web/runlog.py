@@ -99,7 +99,7 @@ def last_lines(path: Path) -> list[Line]:
     return [line for line in map(_parsed, whole) if line is not None]
 
 
-# ---- following a run -------------------------------------------------------------------------------------------
+# ---- following a run ----
 
 
 @dataclass
@@ -299,7 +299,7 @@ def number(value: Any) -> float | None:
     return float(value) if fits else None
 
 
-# ---- inside ----------------------------------------------------------------------------------------------------
+# ---- inside ----
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:

@@ -15,8 +15,7 @@ from shadowbox.train.log import EVENTS, FACTS, METRICS
 from shadowbox.web import cards, runlog
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.runlog import Logs, number
-from shadowbox.web.site import Site
-from shadowbox.web.stored import PageNotFound
+from shadowbox.web.site import PageNotFound, Site
 
 MOST = 6  # runs over each other: more nobody can tell apart
 TRAIN = "shadowbox train {store} --out runs/NAME"
@@ -119,7 +118,9 @@ def compare(site: Site, names: list[str]) -> str:
         *_figures(),
     ]
     sources = json.dumps([_sources(name, facts) for name, facts in known.items()])
-    return framed("Runs compared", "/runs", blocks, module="runs", runs=sources, floors=int(same))
+    return framed(
+        "Runs compared", "/runs", blocks, module="runs", runs=sources, baselines=int(same)
+    )
 
 
 def news(site: Site, logs: Logs, name: str, after: int, events: int) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def news(site: Site, logs: Logs, name: str, after: int, events: int) -> dict[str
     return logs.of(path).news(known, after, events) | {"verdict": _verdict(known)}
 
 
-# ---- parts of a page -------------------------------------------------------------------------------------------
+# ---- parts of a page ----
 
 
 def _found(site: Site, name: str) -> Path:
@@ -153,7 +154,7 @@ def _sources(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _train(site: Site) -> str:
-    stores = [str(path) for _, path in site.shelves()]
+    stores = [str(path) for _, path in site.numbered_stores()]
     return TRAIN.format(store=stores[0] if stores else "STORE")
 
 
@@ -295,7 +296,7 @@ def _flat(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, _text(value)) for name, value in data.items()]
 
 
-# ---- words -----------------------------------------------------------------------------------------------------
+# ---- words ----
 
 
 def duration(seconds: float) -> str:

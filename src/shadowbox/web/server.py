@@ -1,4 +1,4 @@
-"""Listening: a socket that is bound before anything is promised, and uvicorn on it."""
+"""Server process: the listening socket, the address and token to print, and uvicorn on them."""
 
 from __future__ import annotations
 
@@ -9,50 +9,53 @@ from typing import Any
 
 from shadowbox.errors import UsageError
 
-# bytes that the kernel keeps for one slow page; otherwise it takes megabytes before we notice
+# bytes that the kernel buffers for one slow page; by default megabytes, so slowness shows too late
 SENT_AHEAD = 64 << 10
 LARGEST_MESSAGE = 4096  # bytes from a page
 SHORTEST_TOKEN = 12
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on which connections wait."""
+    """Bind a listening socket; connections wait in it until `run` serves them."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AHEAD)  # what connections inherit
-        made.bind(address)
-        made.listen(128)
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AHEAD
+        )  # connections inherit it
+        listener.bind(address)
+        listener.listen(128)
     except OSError as error:
         why = error.strerror or str(error)
         raise UsageError(
-            f"{host} port {port} cannot be listened to: {why}; --port 0 takes any that is free"
+            f"cannot listen on {host} port {port}: {why}; --port 0 takes any free port"
         ) from error
-    return made
+    return listener
 
 
-def address(made: socket.socket, token: str | None) -> str:
-    """What to open in a browser."""
-    host, port = made.getsockname()[:2]
+def address(listener: socket.socket, token: str | None) -> str:
+    """URL to open in a browser, with the token if the server has one."""
+    host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104 - only compared
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
 def token_for(host: str, given: str | None) -> str | None:
-    """The token that everybody must have: none on this machine alone, unless one was given."""
+    """Token that every request needs; None on a loopback address for which none was given."""
     if given is not None and (
         len(given) < SHORTEST_TOKEN or not given.isalnum() or not given.isascii()
     ):
         raise UsageError(
-            f"a token has at least {SHORTEST_TOKEN} letters and digits; without --token one is made where it is needed"
+            f"--token must be at least {SHORTEST_TOKEN} ASCII letters and digits, nothing else; "
+            "leave --token out to generate one"
         )
-    return given or (None if _only_here(host) else secrets.token_hex(16))
+    return given or (None if _is_loopback(host) else secrets.token_hex(16))
 
 
-def run(app: Any, made: socket.socket) -> None:
-    """Serve until interrupted."""
+def run(app: Any, listener: socket.socket) -> None:
+    """Serve the application on a socket of `listen` until interrupted."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -61,16 +64,16 @@ def run(app: Any, made: socket.socket) -> None:
         access_log=False,
         server_header=False,
         ws_max_size=LARGEST_MESSAGE,
-        # costs more time and memory a page than it saves on this machine
+        # compression costs more time and memory per page than it saves
         ws_per_message_deflate=False,
-        limit_concurrency=400,  # connections; more are told to come later
+        limit_concurrency=400,  # connections; further ones get status 503
         timeout_graceful_shutdown=2,
         lifespan="on",
     )
-    uvicorn.Server(config).run(sockets=[made])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
-def _only_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

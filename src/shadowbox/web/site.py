@@ -1,4 +1,4 @@
-"""What one server shows: its game, its stores, its tournaments, its runs, its cards."""
+"""Site: the game, stores, tournaments, runs and cards that one server shows."""
 
 from __future__ import annotations
 
@@ -10,40 +10,45 @@ from pathlib import Path
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Choice
 from shadowbox.data.manifest import NAME
+from shadowbox.errors import ShadowboxError
 from shadowbox.play.checkpoints import policy_runs
+
+
+class PageNotFound(ShadowboxError):
+    """Address of a match, tournament, run, card or file that does not exist; status 404."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Given when the server is started, and the same until it ends."""
+    """Options of a server: the game and the folders it shows. They do not change while it runs."""
 
-    game: Game  # that is played here; it has a world and a scene
-    known: Callable[[str], Game | None]  # any game by name, to draw matches that are stored
+    game: Game  # for the Arena and Play pages; it has a simulator and bots
+    known: Callable[[str], Game | None]  # any game by name, to draw stored matches
     stores: tuple[Path, ...] = ()
-    out: Path = Path("data/played")  # where matches of people go
+    out: Path = Path("data/played")  # store for the matches of people
     tournaments: Path = Path("runs/tournaments")
-    runs: Path = Path("runs")  # what was trained
-    cards: Path = Path("cards")  # what was promised of it
+    runs: Path = Path("runs")
+    cards: Path = Path("cards")
 
-    def shelves(self) -> Iterator[tuple[int, Path]]:
-        """The stores by number: those that were named, and the one of people's matches once there is one."""
+    def numbered_stores(self) -> Iterator[tuple[int, Path]]:
+        """Stores by number, as in addresses: the given ones, then `out` as soon as it exists."""
         yield from enumerate(self.stores)
         if self.out not in self.stores and (self.out / NAME).exists():
             yield len(self.stores), self.out
 
     @cached_property
     def agents(self) -> list[str]:
-        """Specs to begin with."""
+        """Agent specs of the game itself: its bots and its installed policies."""
         return [*sorted(self.game.bots), *(f"policy:{name}" for name in sorted(self.game.policies))]
 
     @property
     def trained(self) -> list[str]:
-        """Specs of the policies that lie among the runs, as they are now."""
+        """Agent specs of the policies in the folder of runs, read anew at each access."""
         return [f"policy:{run}" for run in policy_runs(self.runs, self.game.name)]
 
     @cached_property
     def stages(self) -> list[str]:
-        """The stages of the game's world: the names of its choice called `stage`; none where it has no such choice."""
+        """Names of the stages: those of the first choice called `stage`; empty without one."""
         fields = (
             column.field
             for key, column in self.game.schema.columns.items()

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 async def watch(socket: WebSocket) -> None:
     """The socket of one page, from its hello to its end."""
-    hall: MatchManager = socket.app.state.hall
-    table = hall.tables.get(socket.path_params["number"])
+    hall: MatchManager = socket.app.state.manager
+    table = hall.matches.get(socket.path_params["number"])
     if table is None:
         await socket.send_denial_response(PlainTextResponse("there is no such match", 404))
         return
@@ -81,7 +81,7 @@ class _Page:
             if self.table.person is not None and not self.table.owners:
                 self.table.person.hold(())
 
-    # ---- to the page -------------------------------------------------------------------------------------------
+    # ---- to the page ----
 
     async def speak(self) -> None:
         """Everything there is, and then what comes, as fast as the page takes it."""
@@ -119,7 +119,7 @@ class _Page:
             else:
                 await self.socket.send_bytes(message)
 
-    # ---- from the page -----------------------------------------------------------------------------------------
+    # ---- from the page ----
 
     async def listen(self) -> None:
         """Obey what is allowed; what is no message ends the connection."""

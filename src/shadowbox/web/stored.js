@@ -1,16 +1,16 @@
-/** The page of a stored match; `#120` opens it at that frame. */
+/** Page of a stored match; `#120` in the address opens it at frame 120. */
 import "./viewer.js";
-import { ask } from "./web.js";
+import { fetchJson } from "./web.js";
 
 const viewer = document.querySelector("match-viewer");
-const told = document.getElementById("told");
+const status = document.getElementById("status");
 
 try {
-  const { hello, rows, events, result } = await ask(document.body.dataset.source);
+  const { hello, rows, events, result } = await fetchJson(document.body.dataset.source);
   viewer.load(hello, Uint8Array.from(atob(rows), (letter) => letter.charCodeAt(0)), events, result);
   if (location.hash) viewer.seek(Number(location.hash.slice(1)) || 0);
   else if (!matchMedia("(prefers-reduced-motion: reduce)").matches) viewer.play();
 } catch (error) {
   viewer.hidden = true;
-  told.textContent = error.message;
+  status.textContent = error.message;
 }

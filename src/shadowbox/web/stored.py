@@ -1,4 +1,4 @@
-"""Matches that are stored: lists of them, and one to look at."""
+"""Matches page: lists of the stored matches, and the page of one match with its viewer."""
 
 from __future__ import annotations
 
@@ -14,126 +14,132 @@ from shadowbox.page.document import Html, badge, code, heading, table
 from shadowbox.page.match_page import event_list
 from shadowbox.report.match import below_the_viewer, greeting, match_document
 from shadowbox.web.markup import command, element, empty, framed, link
-from shadowbox.web.site import Site
+from shadowbox.web.site import PageNotFound, Site
 
-A_PAGE = 50  # matches
-
-
-class PageNotFound(ShadowboxError):
-    """There is no such store, match or tournament."""
+MATCHES_PER_PAGE = 50
+RECORD = "shadowbox record {game} --p0 based --p1 random --matches 20 --out data/{game}"
+UNKNOWN_STORE = "Store not found. The Matches page lists the stores of this server."
 
 
-def matches(site: Site, shelf: int | None, page: int) -> str:
-    """The newest matches of every store, or more of one."""
-    shelves = dict(site.shelves())
-    if shelf is not None and shelf not in shelves:
-        raise PageNotFound("There is no such store: this server was started with others.")
+def matches(site: Site, index: int | None, page: int) -> str:
+    """Newest matches of every store, or one page of the matches of store `index`."""
+    stores = dict(site.numbered_stores())
+    if index is not None and index not in stores:
+        raise PageNotFound(UNKNOWN_STORE)
     blocks: list[str] = [element("h1", "Matches")]
-    if shelves:
-        blocks.append(element("p", "The newest first; the winner is in bold."))
-    for number, path in shelves.items():
-        if shelf is None or shelf == number:
+    if stores:
+        blocks.append(element("p", "Newest first. Winners are in bold."))
+    for number, path in stores.items():
+        if index is None or index == number:
             blocks += _listing(number, path, page)
-    if not shelves:
-        play = f"shadowbox record {site.game.name} --p0 based --p1 random --matches 20 --out data/{site.game.name}"
-        blocks.append(
-            empty("No store is shown here.", "Record some matches, and name the store:", play)
-        )
-        blocks.append(command(f"shadowbox serve data/{site.game.name}"))
-        blocks.append(
-            element(
-                "p", "Or ", link("/play", "play one yourself"), ": it is stored, and listed here."
-            )
-        )
+    if not stores:
+        blocks += _no_stores(site.game.name)
     return framed("Matches", "/matches", blocks, module="web")
 
 
-def match(site: Site, shelf: int, number: int) -> str:
-    """The page of one match; its script fetches `match_data`."""
-    store, game = _opened(site, shelf, number)
-    meta = store.meta_of(number)
-    more = element(
+def match(site: Site, store: int, number: int) -> str:
+    """Page of one match; its script fetches `match_data`."""
+    opened, game = _open(site, store, number)
+    meta = opened.meta_of(number)
+    download = element(
         "a",
-        "This match as one file that works offline",
-        href=f"/matches/{shelf}/{number}.html",
+        "Download this match as one file that works offline",
+        href=f"/matches/{store}/{number}.html",
         download=True,
     )
-    below = below_the_viewer(game, store.episode(number), [("store", f"{store.path}#{number}")])
+    below = below_the_viewer(game, opened.episode(number), [("store", f"{opened.path}#{number}")])
     blocks: list[str] = [
         element("match-viewer", keys="page"),
-        element("p", id="told", role="status"),
-        element("section", element("p", more), class_="under"),
+        element("p", id="status", role="status"),
+        element("section", element("p", download), class_="under"),
         element("section", *below, class_="column"),
     ]
-    title = " against ".join(_players(meta)) or f"{store.path}#{number}"
+    title = " against ".join(_players(meta)) or f"{opened.path}#{number}"
     return framed(
         title,
         "/matches",
         blocks,
         module="stored",
         wide=True,
-        source=f"/matches/{shelf}/{number}.json",
+        source=f"/matches/{store}/{number}.json",
     )
 
 
-def match_data(site: Site, shelf: int, number: int) -> dict[str, Any]:
-    """What the viewer needs."""
-    store, game = _opened(site, shelf, number)
-    meta = store.meta_of(number)
+def match_data(site: Site, store: int, number: int) -> dict[str, Any]:
+    """Data for the viewer of a match: schema and scene, packed rows in base64, events, result."""
+    opened, game = _open(site, store, number)
+    meta = opened.meta_of(number)
     result = meta.get("result")
     return {
-        "hello": greeting(game, meta, store.schema.unpack(store.rows_of(number))),
-        "rows": base64.b64encode(store.rows_of(number).tobytes()).decode(),
-        "events": event_list(store.events_of(number)),
+        "hello": greeting(game, meta, opened.schema.unpack(opened.rows_of(number))),
+        "rows": base64.b64encode(opened.rows_of(number).tobytes()).decode(),
+        "events": event_list(opened.events_of(number)),
         "result": result if isinstance(result, dict) else None,
     }
 
 
-def match_file(site: Site, shelf: int, number: int) -> str:
-    """The same as `shadowbox view` writes it."""
-    store, game = _opened(site, shelf, number)
-    return match_document(game, store.episode(number), [("store", f"{store.path}#{number}")])
+def match_file(site: Site, store: int, number: int) -> str:
+    """Match as one HTML file that works offline, as `shadowbox view` writes it."""
+    opened, game = _open(site, store, number)
+    return match_document(game, opened.episode(number), [("store", f"{opened.path}#{number}")])
 
 
-# ---- inside ----------------------------------------------------------------------------------------------------
+# ---- inside ----
 
 
-def _opened(site: Site, shelf: int, number: int) -> tuple[Store, Game]:
-    path = dict(site.shelves()).get(shelf)
+def _open(site: Site, index: int, number: int) -> tuple[Store, Game]:
+    """Store that holds a match, and the game to draw it with.
+
+    A store of an unknown game, or of another version of its schema, is drawn by its fields.
+    """
+    path = dict(site.numbered_stores()).get(index)
     if path is None:
-        raise PageNotFound("There is no such store: this server was started with others.")
+        raise PageNotFound(UNKNOWN_STORE)
     store = Store(path)
     if not 0 <= number < len(store):
-        raise PageNotFound(f"{path} has no match {number}: it holds {len(store)}, numbered from 0.")
+        raise PageNotFound(
+            f"Match {number} not found: {path} holds {len(store)} matches, numbered from 0."
+        )
     game = site.known(store.schema.name)
     if game is None or game.schema.facts_hash != store.schema.facts_hash:
-        game = game_of_schema(store.schema, store.manifest.event_kinds)  # drawn by its fields
+        game = game_of_schema(store.schema, store.manifest.event_kinds)
     return store, game
 
 
-def _listing(shelf: int, path: Path, page: int) -> list[str]:
-    """One store: newest first."""
+def _no_stores(game: str) -> list[str]:
+    """Content of the page if the server has no store: the commands that make one and show it."""
+    return [
+        empty("No matches yet.", "Record some, then show them:", RECORD.format(game=game)),
+        command(f"shadowbox serve data/{game}"),
+        element(
+            "p", "Or ", link("/play", "play a match yourself"), ": it is stored and listed here."
+        ),
+    ]
+
+
+def _listing(index: int, path: Path, page: int) -> list[str]:
+    """Section of one store: its matches on a page, newest first."""
     head = heading(code(str(path)))
     try:
         store = Store(path)
-        newest = len(store) - 1 - page * A_PAGE
-        numbers = range(newest, max(newest - A_PAGE, -1), -1)
-        rows = [_line(store, shelf, number) for number in numbers]
+        newest = len(store) - 1 - page * MATCHES_PER_PAGE
+        numbers = range(newest, max(newest - MATCHES_PER_PAGE, -1), -1)
+        rows = [_row(store, index, number) for number in numbers]
     except ShadowboxError as error:
         return [head, element("p", badge("unreadable", "bad"), " ", str(error))]
     if not rows:
-        return [head, element("p", "No match here.", class_="soft")]
-    said = element(
+        return [head, element("p", "No matches on this page.", class_="soft")]
+    count = element(
         "p",
-        f"{len(store):,} matches of {store.schema.name}; {numbers[-1]} to {numbers[0]} are shown.",
+        f"Matches {numbers[-1]} to {numbers[0]} of {len(store):,} ({store.schema.name}).",
         class_="soft",
     )
-    older = link(f"/matches/{shelf}?page={page + 1}", "Older ones") if numbers[-1] > 0 else Html()
+    older = link(f"/matches/{index}?page={page + 1}", "Older matches") if numbers[-1] else Html()
     columns = ["match", "players", "result", "stocks", "damage", "frames"]
-    return [head, said, table(columns, rows, left=3), element("p", older)]
+    return [head, count, table(columns, rows, left=3), element("p", older)]
 
 
-def _line(store: Store, shelf: int, number: int) -> list[str]:
+def _row(store: Store, index: int, number: int) -> list[str]:
     meta, frames = store.meta_of(number), int(store.lengths[number]) - 1
     result = meta.get("result")
     result = result if isinstance(result, dict) else {}
@@ -144,9 +150,9 @@ def _line(store: Store, shelf: int, number: int) -> list[str]:
         )
     )
     return [
-        link(f"/matches/{shelf}/{number}", f"#{number}"),
+        link(f"/matches/{index}/{number}", f"#{number}"),
         sides or element("span", "unknown", class_="soft"),
-        _verdict(players, result),
+        _result(players, result),
         _numbers(result.get("stocks")),
         _numbers(result.get("damage")),
         f"{frames:,}",
@@ -154,11 +160,11 @@ def _line(store: Store, shelf: int, number: int) -> list[str]:
 
 
 def _side(name: str, seat: int, result: Mapping[str, Any]) -> Html:
-    words = element("b", name) if result.get("winner") == seat else name
-    return element("span", words, class_=f"player p{seat + 1}")
+    label = element("b", name) if result.get("winner") == seat else name
+    return element("span", label, class_=f"player p{seat + 1}")
 
 
-def _verdict(players: list[str], result: Mapping[str, Any]) -> str:
+def _result(players: list[str], result: Mapping[str, Any]) -> str:
     winner, reason = result.get("winner"), str(result.get("reason", "unknown")).replace("_", " ")
     if not isinstance(winner, int) or not 0 <= winner < len(players):
         return f"no winner · {reason}"

@@ -1,6 +1,6 @@
-"""Tournaments that were played: who is how strong, and who beats whom.
+"""Tournaments page: a list of the tournaments, and one with its ratings and its cross-table.
 
-They are read from JSON files, one a tournament.
+Each is read from the JSON file that `shadowbox tournament` writes beside its ledger.
 """
 
 from __future__ import annotations
@@ -14,19 +14,14 @@ from typing import Any
 from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table, with_interval
 from shadowbox.web.markup import element, empty, framed, link
-from shadowbox.web.site import Site
-from shadowbox.web.stored import PageNotFound
+from shadowbox.web.site import PageNotFound, Site
 
 LARGEST = 16 << 20  # bytes of a file
 PLAY = "shadowbox tournament {game} {agents} --matches 100 --out {folder}/first.jsonl"
 
 
-class TournamentNotFound(ShadowboxError):
-    """A file that is none."""
-
-
 def tournaments(site: Site) -> str:
-    """All of them, newest first."""
+    """Tournaments page: all tournaments, newest first."""
     files = _files(site.tournaments)
     blocks: list[str] = [element("h1", "Tournaments")]
     rows = [_summary(name, path) for name, path in files.items()]
@@ -35,20 +30,18 @@ def tournaments(site: Site) -> str:
     else:
         agents = " ".join(site.agents[:4])
         play = PLAY.format(folder=site.tournaments, game=site.game.name, agents=agents)
-        blocks.append(
-            empty("No tournament was played yet.", "This plays one and puts it here:", play)
-        )
+        blocks.append(empty("No tournaments yet.", "Play one; it is listed here:", play))
     return framed("Tournaments", "/tournaments", blocks, module="web")
 
 
 def tournament(site: Site, name: str) -> str:
-    """One: ratings first, then the cross-table, then everything else."""
+    """Page of one tournament: its ratings, its cross-table, and the details folded."""
     path = _files(site.tournaments).get(name)
     if path is None:
-        raise PageNotFound("There is no such tournament.")
+        raise PageNotFound("Tournament not found. The Tournaments page lists all of them.")
     data = read_tournament(path)
     ratings = sorted(data["ratings"], key=lambda rating: -rating["elo"])
-    known = [
+    details = [
         (key, code(str(data[key]))) for key in ("game", "stage", "world", "matches") if key in data
     ]
     blocks: list[str] = [
@@ -57,62 +50,62 @@ def tournament(site: Site, name: str) -> str:
         heading("Ratings"),
         element(
             "p",
-            "Elo with a 95 % interval; who overlaps may be equally strong. The grey line is the average.",
+            "Elo with a 95 % interval. Agents whose intervals overlap may be equally strong. "
+            "The grey line is the average.",
         ),
         _ladder(ratings),
-        heading("Who beats whom"),
+        heading("Win rates"),
         element(
             "p",
-            "How often the agent of the row wins against that of the column, in per cent; a draw is half a win.",
+            "Matches that the agent in the row wins against the agent in the column, in percent, "
+            "with a 95 % interval. A draw counts as half a win.",
         ),
         _cross_table(data, [rating["agent"] for rating in ratings]),
-        folded("Pair by pair", [_pairs(data)]),
-        folded("What was played", [facts([*known, ("file", code(str(path)))])]),
+        folded("Pairs in detail", [_pairs(data)]),
+        folded("Settings", [facts([*details, ("file", code(str(path)))])]),
     ]
     return framed(name, "/tournaments", blocks, module="web")
 
 
 def read_tournament(path: Path) -> dict[str, Any]:
-    """What a tournament printed, checked as far as these pages use it."""
+    """Read the result of a tournament; every value that the pages use is checked."""
+    again = f"write it anew: shadowbox tournament ... --json > {path}"
     try:
         if path.stat().st_size > LARGEST:
-            raise TournamentNotFound(
-                f"{path} has more than {LARGEST:,} bytes; a tournament has less"
-            )
+            raise ShadowboxError(f"{path} is larger than {LARGEST:,} bytes; {again}")
         data = json.loads(path.read_bytes())
     except OSError as error:
-        raise TournamentNotFound(f"{path} cannot be read: {error.strerror}") from error
+        raise ShadowboxError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError):
-        raise TournamentNotFound(
-            f"{path} is not JSON: it is what `shadowbox tournament --json` prints that belongs here"
-        ) from None
+        raise ShadowboxError(f"{path} is not JSON; {again}") from None
     if problem := _problem(data):
-        raise TournamentNotFound(
-            f"{path} is no tournament: {problem}; write it with `shadowbox tournament ... --json > {path}`"
-        )
+        raise ShadowboxError(f"{path} is not the result of a tournament: {problem}; {again}")
     assert isinstance(data, dict)
     return data
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------
+# ---- reading ----
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Name -> file. What a page asks for is looked up here and never becomes part of a path."""
+    """Files of the tournaments by name, newest first.
+
+    A name in an address is only looked up in this mapping, so it never becomes part of a path.
+    """
     try:
-        found = sorted(folder.glob("*.json"), key=lambda path: -path.stat().st_mtime)
+        paths = sorted(folder.glob("*.json"), key=lambda path: -path.stat().st_mtime)
     except OSError:
         return {}
-    return {path.stem: path for path in found}
+    return {path.stem: path for path in paths}
 
 
 def _problem(data: Any) -> str:
-    """Why this is no tournament, in words."""
+    """First reason for which data are not the result of a tournament; empty if there is none."""
     if not isinstance(data, dict):
         return "it is not an object"
     ratings, payoff = data.get("ratings"), data.get("payoff")
     if not isinstance(ratings, list) or not ratings or not isinstance(payoff, dict):
-        return "it has no ratings, or no payoff"
+        return "it has no ratings or no payoff"
     for number, rating in enumerate(ratings):
         if not isinstance(rating, dict) or not isinstance(rating.get("agent"), str):
             return f"ratings[{number}] has no agent"
@@ -138,13 +131,13 @@ def _number(value: Any) -> float | None:
     return float(value) if fits else None
 
 
-# ---- showing ---------------------------------------------------------------------------------------------------
+# ---- showing ----
 
 
 def _summary(name: str, path: Path) -> list[str]:
     try:
         data = read_tournament(path)
-    except TournamentNotFound as error:
+    except ShadowboxError as error:
         return [
             name,
             badge("unreadable", "bad"),
@@ -153,9 +146,8 @@ def _summary(name: str, path: Path) -> list[str]:
             "",
         ]
     best = max(data["ratings"], key=lambda rating: rating["elo"])
-    where = link(f"/tournaments/{name}", name)
     return [
-        where,
+        link(f"/tournaments/{name}", name),
         str(data.get("game", "")),
         code(best["agent"]),
         str(len(data["ratings"])),
@@ -167,12 +159,12 @@ def _headline(ratings: list[dict[str, Any]]) -> str:
     best, *others = ratings
     equal = [other["agent"] for other in others if other["high"] >= best["low"]]
     if not equal:
-        return f"{best['agent']} is the strongest of {len(ratings)}."
-    return f"{best['agent']} leads; its interval overlaps with that of {', '.join(equal)}."
+        return f"{best['agent']} is the strongest of {len(ratings)} agents."
+    return f"{best['agent']} leads; its interval overlaps with {', '.join(equal)}."
 
 
 def _ladder(ratings: list[dict[str, Any]]) -> Html:
-    """Every agent's Elo as a dot on its interval, all on one scale; the best in bold."""
+    """Table of the agents with their Elo drawn as a dot on its interval, all on one scale."""
     low, high = min(r["low"] for r in ratings), max(r["high"] for r in ratings)
     span = (high - low) or 1.0
 
@@ -230,18 +222,18 @@ def _pairs(data: Mapping[str, Any]) -> Html:
     return table(["pair", "won : drawn : lost", "distinct", "by seat", "by spawn"], rows)
 
 
-def _shares(found: Any) -> str:
-    """Win rates by something, however they are keyed."""
+def _shares(rates: Any) -> str:
+    """Win rates by seat or spawn in one line; they are a list, or an object by name."""
     pairs = (
-        found.items()
-        if isinstance(found, dict)
-        else enumerate(found)
-        if isinstance(found, list)
+        rates.items()
+        if isinstance(rates, dict)
+        else enumerate(rates)
+        if isinstance(rates, list)
         else ()
     )
-    said = []
+    parts = []
     for name, value in pairs:
         rate = _number(value.get("win_rate")) if isinstance(value, dict) else _number(value)
         label = {"0": "first", "1": "second"}.get(str(name), name)
-        said.append(f"{label} {'-' if rate is None else f'{100 * rate:.0f}'}")
-    return ", ".join(said) or "-"
+        parts.append(f"{label} {'-' if rate is None else f'{100 * rate:.0f}'}")
+    return ", ".join(parts) or "-"

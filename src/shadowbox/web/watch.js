@@ -1,33 +1,41 @@
-/** The page of one live match. */
+/** Page of a live match: the viewer, a status line, and controls for the page that started it. */
 import "./viewer.js";
 import { Feed } from "./feed.js";
-import { forfeits, lead } from "./lead.js";
+import { forfeits, matchControls } from "./match_controls.js";
 import { el } from "./parts.js";
+import { LOST } from "./web.js";
 
 const number = Number(document.body.dataset.match);
 const viewer = document.querySelector("match-viewer");
-const told = document.getElementById("told");
+const status = document.getElementById("status");
 let hello = null;
-let leads = null;
+let controls = null;
 
 const feed = new Feed(viewer, number, {
   hello(message) {
     hello = message;
-    if (sessionStorage.getItem(`shadowbox.match.${number}`)) leads ??= lead(feed);
+    if (sessionStorage.getItem(`shadowbox.match.${number}`)) controls ??= matchControls(feed);
   },
   state(state) {
-    leads?.show(state);
-    const watching = state.pages === 1 ? "You alone watch." : `${state.pages} are watching.`;
-    told.replaceChildren(`${state.paused ? "The match is paused. " : ""}${watching} Seed ${hello.seed}.`);
+    controls?.show(state);
+    const viewers = state.pages === 1 ? "1 viewer." : `${state.pages} viewers.`;
+    status.replaceChildren(`${state.paused ? "Paused. " : ""}${viewers} Seed ${hello.seed}.`);
   },
   end({ result }) {
-    leads?.done();
-    const again = new URLSearchParams({ p0: hello.players[0], p1: hello.players[1], seed: hello.seed });
-    const words = hello.person === null ? [" ", el("a", { href: `/?${again}` }, "Choose the next match")] : [];
-    const numbers = document.querySelector(".column") ? [] : [" ", el("a", { href: location.pathname }, "What happened, in numbers")];
-    told.replaceChildren(`${forfeits(result, hello.players)}The match is over. Seed ${hello.seed}.`, ...numbers, ...words);
+    controls?.done();
+    const [p0, p1] = hello.players;
+    const query = new URLSearchParams({ p0, p1, seed: hello.seed });
+    const links = [];
+    if (!document.querySelector(".column")) links.push([location.pathname, "Show the numbers"]);
+    if (hello.person === null) links.push([`/?${query}`, "Start another match"]);
+    status.replaceChildren(
+      `${forfeits(result, hello.players)}The match is over. Seed ${hello.seed}.`,
+      ...links.flatMap(([href, label]) => [" ", el("a", { href }, label)]),
+    );
   },
-  saved: ({ where }) => told.append(` Stored: ${where}.`),
-  lost: () => told.replaceChildren("The connection is lost. Is the server still running? Reload the page to try again."),
+  saved({ where }) {
+    status.append(where.startsWith("not") ? ` ${where}.` : ` Stored as ${where}.`);
+  },
+  lost: () => status.replaceChildren(LOST),
 });
-window.__feed = feed; // for those who test a page, or look into it
+window.__feed = feed; // for tests and for debugging in the console

@@ -1,5 +1,8 @@
-/** Shared by all pages of the server: a copy button beside every command, and requests with readable errors. */
+/** Shared script of the server's pages: copy buttons, requests, forms that start a match. */
 import { button, el } from "./parts.js";
+
+export const LOST =
+  "Connection lost. Check that the server is still running, then reload this page.";
 
 for (const block of document.querySelectorAll(".command")) {
   const copy = button("Copy the command", "Copy", async () => {
@@ -9,37 +12,39 @@ for (const block of document.querySelectorAll(".command")) {
   block.append(copy);
 }
 
-/** Ask for something; a refusal is an Error in the server's words. */
-export async function ask(address, body) {
-  const options = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
+/** Fetch JSON, by POST if there is a body; a refusal throws an Error with the server's message. */
+export async function fetchJson(address, body) {
+  const headers = { "content-type": "application/json" };
+  const options = body ? { method: "POST", headers, body: JSON.stringify(body) } : {};
   let answer;
   try {
     answer = await fetch(address, options);
   } catch {
-    throw new Error("The server does not answer. Is it still running?");
+    throw new Error("The server does not answer. Check that it is still running.");
   }
-  const data = await answer.json().catch(() => ({ error: `The server answered ${answer.status}.` }));
-  if (!answer.ok) throw new Error(data.error ?? `The server answered ${answer.status}.`);
+  const failed = `The server answered with status ${answer.status}.`;
+  const data = await answer.json().catch(() => ({ error: failed }));
+  if (!answer.ok) throw new Error(data.error ?? failed);
   return data;
 }
 
 /**
- * A form that begins a match. While the server gets it ready the button says so.
+ * Let a form start a match. Until the server has set it up the button says so.
  * @param {HTMLFormElement} form
- * @param {(fields: Record<string, string>) => object} wish  what to ask for
+ * @param {(fields: Record<string, string>) => object} request  fields of the form -> request
  * @param {(begun: {match: number, key: string}) => void} then
  */
-export function begins(form, wish, then) {
+export function startForm(form, request, then) {
   const go = form.querySelector(".go");
   const message = form.querySelector(".message");
   const label = go.textContent;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     go.disabled = true;
-    go.textContent = "Getting ready…";
+    go.textContent = "Starting…";
     message.textContent = "";
     try {
-      const begun = await ask("/live", wish(Object.fromEntries(new FormData(form))));
+      const begun = await fetchJson("/live", request(Object.fromEntries(new FormData(form))));
       sessionStorage.setItem(`shadowbox.match.${begun.match}`, begun.key);
       then(begun);
     } catch (error) {
@@ -50,12 +55,12 @@ export function begins(form, wish, then) {
   });
 }
 
-/** A seed as a number, or nothing: then the server takes one. */
+/** Seed of a form as a number; null for an empty field, so that the server draws one. */
 export function seedOf(text) {
   return text === "" ? null : Number(text);
 }
 
-/** Players with the edge of their color. */
+/** Names of the players, each underlined in its color. */
 export function versus(players) {
   const sides = players.map((name, at) => el("span", { class: `player p${at + 1}` }, name));
   return sides.flatMap((side, at) => (at ? [el("small", {}, " against "), side] : [side]));

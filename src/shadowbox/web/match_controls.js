@@ -1,22 +1,27 @@
-/** Pause, single steps and speed of a live match, for the page that started it; everybody who watches sees the effect. */
+/**
+ * Controls of a live match (pause, step, speed) for the page that started it; they act for all
+ * viewers.
+ */
 
 /**
+ * Show the controls and connect them to the match of a feed.
  * @param {import("./feed.js").Feed} feed
  * @returns {{show: (state: {paused: boolean, speed: number}) => void, done: () => void}}
  */
-export function lead(feed) {
-  const bar = document.querySelector(".lead");
-  const [hold, step] = ["hold", "step"].map((id) => document.getElementById(id));
+export function matchControls(feed) {
+  const bar = document.querySelector(".match-controls");
+  const [pause, step] = ["pause", "step"].map((id) => document.getElementById(id));
   const speed = bar.querySelector("select");
   let paused = false;
-  hold.onclick = () => feed.send("pause", { on: !paused }); // of the one match that this page leads
+  // assigned, not added: a second match on the page replaces the handlers of the first
+  pause.onclick = () => feed.send("pause", { on: !paused });
   step.onclick = () => feed.send("step", { frames: 1 });
   speed.onchange = () => feed.send("speed", { times: Number(speed.value) });
   bar.hidden = false;
   return {
     show(state) {
       paused = state.paused;
-      hold.textContent = paused ? "Go on" : "Pause";
+      pause.textContent = paused ? "Resume" : "Pause";
       step.disabled = !paused;
       speed.value = String(state.speed);
     },
@@ -24,7 +29,7 @@ export function lead(feed) {
   };
 }
 
-/** Who lost by forfeit, and why, in words. */
+/** Sentences on the players who forfeited, each with the reason; empty without a forfeit. */
 export function forfeits({ forfeit = [] }, players) {
   return forfeit.map(({ player, reason }) => `${players[player]} forfeits: ${reason}. `).join("");
 }
