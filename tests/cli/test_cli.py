@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 
@@ -43,8 +43,27 @@ def run(capsys, *arguments):
     return stop.value.code, captured.out, captured.err
 
 
+@pytest.mark.parametrize("place", ["clone", "installed"])
+def test_without_arguments(capsys, monkeypatch, place):
+    """A bare call prints first steps, which are possible calls, and the commands; no make outside a clone."""
+    if place == "installed":
+        monkeypatch.setattr(cli, "checkout", lambda: None)
+    code, out, err = run(capsys)
+    assert (code, err) == (0, "")
+    steps = [line.strip() for line in out.splitlines() if line.strip().startswith("shadowbox ")]
+    assert len(steps) >= 4
+    for step in steps:
+        _, name, *words = re.split(r" {2,}", step)[0].split()
+        command = cli.shadowbox.get_command(None, name)
+        command.make_context(name, words)  # refuses what is no option
+    assert ("make demo" in out) == (place == "clone")
+    assert all(f"\n  {name} " in out for name in cli.COMMANDS)
+    assert len(max(out.splitlines(), key=len)) <= 110
+
+
 def test_help_is_quick():
     """`shadowbox --help` takes less than 0.4 s of CPU time (the least of five tries: the machine has other work too)."""
+    resource = pytest.importorskip("resource")
     times = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,6 +76,7 @@ def test_help_is_quick():
 @pytest.mark.parametrize(
     "arguments",
     [
+        [],
         ["--help"],
         ["audit", "--help"],
         ["games"],
@@ -95,9 +115,13 @@ def test_every_command_is_what_the_table_says():
         (["games", "brawll"], 2, "unknown game 'brawll'"),
         (["games", "no.such.module:GAME"], 2, "cannot be imported: No module named 'no'"),
         (["games", "shadowbox.errors:ShadowboxError"], 2, "a Game record is needed"),
-        (["audit", "nowhere"], 1, "nowhere is no store"),
-        (["store", "info", "nowhere#x"], 2, "after # comes the number of an episode"),
-        (["store", "split", "nowhere", "--out", "o", "--shares", "1/2"], 1, "nowhere is no store"),
+        (["audit", "nowhere"], 1, "nowhere is not a store"),
+        (["store", "info", "nowhere#x"], 2, "expected the number of an episode"),
+        (
+            ["store", "split", "nowhere", "--out", "o", "--shares", "1/2"],
+            1,
+            "nowhere is not a store",
+        ),
     ],
 )
 def test_errors_are_one_line(capsys, monkeypatch, tmp_path, arguments, status, message):

@@ -1,0 +1,149 @@
+"""Compiling is said once, with a bar that moves, and what is compiled is found again."""
+
+from __future__ import annotations
+
+import ast
+import io
+import multiprocessing
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+from shadowbox.games import load
+from shadowbox.games.brawl import jit, physics
+
+FOLDER = Path(jit.__file__).parent
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self):
+        return True
+
+
+def compile_something(monkeypatch, stream, *, quiet_s=0.01, error=None):
+    """Compile two functions, as the physics would be, each slow enough to be seen."""
+    monkeypatch.setattr(jit, "QUIET_S", quiet_s)
+    monkeypatch.setattr(jit, "_inner", set())
+
+    @jit.inner
+    def one(x):
+        return x + 1
+
+    @jit.inner
+    def other(x):
+        return x * 2
+
+    with jit.compiling(stream):
+        for function in (one, other):
+            function(1)
+            time.sleep(0.3)
+            if error:
+                raise error
+
+
+def test_a_terminal_has_a_bar(monkeypatch):
+    """The bar stands in one line, grows as functions are compiled, and gives way to the measured time."""
+    terminal = Terminal()
+    compile_something(monkeypatch, terminal)
+    text = terminal.getvalue()
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    frames = [frame.rstrip() for frame in text.split("\r")[1:]]
+    shares = [frame.count("#") for frame in frames[:-1]]
+    assert frames[0].startswith("compiling the simulator, once: about 20 s [")
+    assert shares == sorted(shares)
+    assert {jit.BAR // 2, jit.BAR} <= set(shares)
+    assert frames[-1].startswith("compiled the simulator in ")
+    assert max(map(len, frames)) < 80
+
+
+def test_elsewhere_two_lines(monkeypatch):
+    """A file or a pipe gets a line at the beginning and one at the end."""
+    file = io.StringIO()
+    compile_something(monkeypatch, file)
+    first, last = file.getvalue().splitlines()
+    assert first == "compiling the simulator, once: about 20 s"
+    assert last.startswith("compiled the simulator in ")
+
+
+def test_what_is_quick_is_not_said(monkeypatch):
+    """Nothing is said of what ends within two seconds, or needs no compiling."""
+    terminal = Terminal()
+    compile_something(monkeypatch, terminal, quiet_s=60)
+    with jit.compiling(terminal):
+        time.sleep(0.05)
+    assert terminal.getvalue() == ""
+
+
+def test_an_interruption_ends_the_bar(monkeypatch):
+    """Ctrl-C leaves the line of the bar, claims no success, and nothing draws on."""
+    terminal = Terminal()
+    with pytest.raises(KeyboardInterrupt):
+        compile_something(monkeypatch, terminal, error=KeyboardInterrupt())
+    text = terminal.getvalue()
+    assert text.endswith("\n")
+    assert "compiled" not in text
+    numba.njit(lambda x: x - 1)(1)
+    assert terminal.getvalue() == text
+
+
+@pytest.mark.parametrize("worker", ["process", "rank"])
+def test_workers_are_silent(monkeypatch, worker):
+    """Processes that another one started say nothing: it speaks for them."""
+    if worker == "process":
+        monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
+    else:
+        monkeypatch.setenv("RANK", "1")
+    terminal = Terminal()
+    compile_something(monkeypatch, terminal)
+    assert terminal.getvalue() == ""
+
+
+def test_the_fingerprint_covers_what_is_compiled():
+    """The cache is keyed by every file of the game that the physics imports, so that no edit goes unnoticed."""
+    found, left = set(), ["physics"]
+    while left:
+        name = left.pop()
+        if name in found or name == "jit":
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "shadowbox.games.brawl":
+                left += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module.startswith(
+                "shadowbox.games.brawl."
+            ):
+                left.append(node.module.rpartition(".")[2])
+    assert found == set(jit.SOURCES)
+
+
+def test_the_first_world_compiles_all():
+    """After a world is made both functions are there, and steps of other kinds of arrays need no others."""
+    game = load("brawl")
+    world = game.world(2)
+    assert len(physics.begin_all.signatures) == len(physics.step_all.signatures) == 1
+    read_only = np.broadcast_to(np.zeros(2, bool), (2, 2))
+    for keys in (
+        np.zeros((2, 2), bool),
+        read_only,
+        np.zeros((2, 4), bool)[:, ::2],
+        np.zeros((2, 2)),
+    ):
+        world.step(dict.fromkeys(game.schema.control_keys, keys))
+    assert len(physics.step_all.signatures) == 1
+
+
+def test_compiling_ahead_is_quiet():
+    """`python -m shadowbox.games.brawl.compile` says nothing where everything is compiled."""
+    load("brawl").world(1)
+    done = subprocess.run(
+        [sys.executable, "-m", "shadowbox.games.brawl.compile"], capture_output=True, check=True
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
