@@ -137,7 +137,7 @@ def test_an_outcome_is_read_from_the_rows_where_nobody_wrote_it(capsys, tmp_path
         (["--p0", "based", "--p1", "basd"], "did you mean 'based'"),
         (["--p0", "based", "--p1", "based", "--stage", "warehous"], "did you mean 'warehouse'"),
         (["--p0", "based", "--p1", "clockwork:q*5"], "clockwork"),
-        (["--p0", "based", "--p1", "replay:nowhere#1"], "nowhere is no store"),
+        (["--p0", "based", "--p1", "replay:nowhere#1"], "nowhere is not a store"),
         (["--p0", "based", "--p1", "based", "--seed", "-1"], "-1 is not in the range"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The audit on stores whose figures can be counted by hand."""
+"""Audits of stores whose figures can be counted by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from conftest import TOY, random_episode
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
-from shadowbox.data.audit import audit, blocks, column_notes, duplicates, free_scores, value_range
+from shadowbox.data.audit import audit, column_notes, duplicates
+from shadowbox.data.audit_rows import blocks
+from shadowbox.data.baseline_scores import baseline_scores, value_range
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
@@ -30,7 +32,10 @@ SMALL = Schema(
 
 
 def episode(rows: int, absent: tuple[str, ...] = (), events: int = 0, **columns: object) -> Episode:
-    """An episode of zeros but for these columns ("g__x" for "g/x"; a list of numbers stands for every slot)."""
+    """Episode of zeros but for these columns ("g__x" for "g/x").
+
+    A flat list gives every slot the same numbers.
+    """
     made = SMALL.neutral(rows)
     for name, values in columns.items():
         key = name.replace("__", "/")
@@ -42,7 +47,7 @@ def episode(rows: int, absent: tuple[str, ...] = (), events: int = 0, **columns:
 
 
 def stored(path: Path, *episodes: Episode, **options: object) -> Store:
-    """A store of these episodes."""
+    """Store of these episodes."""
     with Writer(path, SMALL, **options) as writer:
         for one in episodes:
             writer.add(one)
@@ -50,11 +55,11 @@ def stored(path: Path, *episodes: Episode, **options: object) -> Store:
 
 
 def score(store: Store, key: str, name: str) -> float:
-    """The score of a baseline."""
-    return free_scores(store)["columns"][key][name]["value"]
+    """Score of a baseline."""
+    return baseline_scores(store)["columns"][key][name]["value"]
 
 
-# ---- sizes -----------------------------------------------------------------------------------------------------
+# ---- sizes ---------------------------------------------------------------------------------------
 
 
 def test_sizes_are_counted(tmp_path: Path) -> None:
@@ -65,24 +70,24 @@ def test_sizes_are_counted(tmp_path: Path) -> None:
         episode(31, events=1),
         event_kinds=("hit", "fall", "win"),
     )
-    found = audit(store, Split(1, 0, 0))
-    assert (found["episodes"], found["frames"], found["seconds"]) == (2, 40, 4.0)
-    assert (found["shortest"], found["longest"], found["shards"]) == (10, 30, 1)
-    assert found["events"] == {"hit": 3, "fall": 1, "win": 1}
-    assert found["split"]["train"] == {"episodes": 2, "frames": 40}
-    assert found["split"]["test"] == {"episodes": 0, "frames": 0}
+    report = audit(store, Split(1, 0, 0))
+    assert (report["episodes"], report["frames"], report["seconds"]) == (2, 40, 4.0)
+    assert (report["shortest"], report["longest"], report["shards"]) == (10, 30, 1)
+    assert report["events"] == {"hit": 3, "fall": 1, "win": 1}
+    assert report["split"]["train"] == {"episodes": 2, "frames": 40}
+    assert report["split"]["test"] == {"episodes": 0, "frames": 0}
     files = [path for path in (tmp_path / "s").iterdir() if path.name.startswith("0")]
-    assert found["bytes"] == sum(path.stat().st_size for path in files)
-    assert found["bytes_per_frame"] == found["bytes"] / 40
-    assert found["row_bytes"] == SMALL.row_dtype.itemsize
-    assert found["memory"]["bytes"] == 42 * SMALL.row_dtype.itemsize
-    assert found["memory"]["fits"]
-    assert (found["facts_hash"], found["fingerprint"]) == (SMALL.facts_hash, store.fingerprint)
-    json.dumps(found, allow_nan=False)
+    assert report["bytes"] == sum(path.stat().st_size for path in files)
+    assert report["bytes_per_frame"] == report["bytes"] / 40
+    assert report["row_bytes"] == SMALL.row_dtype.itemsize
+    assert report["memory"]["bytes"] == 42 * SMALL.row_dtype.itemsize
+    assert report["memory"]["fits"]
+    assert (report["facts_hash"], report["fingerprint"]) == (SMALL.facts_hash, store.fingerprint)
+    json.dumps(report, allow_nan=False)
 
 
 def test_events_without_names_are_counted_by_number(tmp_path: Path) -> None:
-    """A store that does not name its events still says how many of each there are."""
+    """Events of a store without names for their kinds are counted by number."""
     assert audit(stored(tmp_path / "s", episode(11, events=4)))["events"] == {
         "0": 2,
         "1": 1,
@@ -91,20 +96,20 @@ def test_events_without_names_are_counted_by_number(tmp_path: Path) -> None:
 
 
 def test_an_empty_store_has_an_audit(tmp_path: Path) -> None:
-    """Nothing to count is no error, and nothing is claimed about it."""
-    found = audit(stored(tmp_path / "s"))
-    assert (found["episodes"], found["frames"], found["longest"], found["bytes_per_frame"]) == (
+    """An empty store has an audit, with None for figures that nothing defines."""
+    report = audit(stored(tmp_path / "s"))
+    assert (report["episodes"], report["frames"], report["longest"], report["bytes_per_frame"]) == (
         0,
         0,
         0,
         None,
     )
-    assert found["columns"]["g/x"]["mean"] is None
-    json.dumps(found, allow_nan=False)
+    assert report["columns"]["g/x"]["mean"] is None
+    json.dumps(report, allow_nan=False)
 
 
 def test_progress_ends_at_the_end(tmp_path: Path) -> None:
-    """The last report says that all rows are done."""
+    """The last report of progress says that all rows are done."""
     seen: list[tuple[int, int]] = []
     audit(
         stored(tmp_path / "s", episode(11), episode(5)),
@@ -114,7 +119,7 @@ def test_progress_ends_at_the_end(tmp_path: Path) -> None:
 
 
 def test_blocks_are_whole_episodes(tmp_path: Path) -> None:
-    """However few rows a block may have, it holds whole episodes, and together they are the store."""
+    """Blocks hold whole episodes for any limit of rows, and together they are the store."""
     store = stored(
         tmp_path / "s", *(episode(5 + i, g__x=np.arange(5 + i) + 10 * i) for i in range(6))
     )
@@ -126,19 +131,19 @@ def test_blocks_are_whole_episodes(tmp_path: Path) -> None:
         assert sum(int((~part.decided()).sum()) for part in parts) == 6
 
 
-# ---- columns ---------------------------------------------------------------------------------------------------
+# ---- columns -------------------------------------------------------------------------------------
 
 
 def test_columns_by_hand(tmp_path: Path) -> None:
-    """Smallest, mean, largest and share of zeros are those of all rows together, over episodes."""
-    found = audit(
+    """Minimum, mean, maximum and share of zeros are those of all episodes together."""
+    report = audit(
         stored(
             tmp_path / "s",
             episode(4, g__x=[0, -2, 6, 0], g__mode=[1, 2, 3, 0]),
             episode(2, g__x=[8, 6]),
         )
     )
-    x = found["columns"]["g/x"]
+    x = report["columns"]["g/x"]
     assert (x["min"], x["max"], x["mean"], x["zeros"]) == (-2, 8, 3.0, pytest.approx(2 / 6))
     assert (x["kind"], x["unit"], x["constant"], x["dead"], x["invalid"]) == (
         "real",
@@ -147,21 +152,21 @@ def test_columns_by_hand(tmp_path: Path) -> None:
         False,
         0,
     )
-    mode = found["columns"]["g/mode"]
-    # the mean of names means nothing
+    mode = report["columns"]["g/mode"]
+    # categories have no meaningful mean
     assert (mode["min"], mode["max"], mode["mean"]) == (0, 3, None)
 
 
 def test_unused_slots_are_not_counted(tmp_path: Path) -> None:
-    """Where no item is alive its column says nothing; the mask itself always does."""
+    """Values of an item that is not alive are not counted; its mask always is."""
     alive = np.array([[1, 0], [1, 0], [0, 0], [0, 1]])
-    found = audit(
+    report = audit(
         stored(
             tmp_path / "s",
             episode(4, item__alive=alive, item__y=alive * [[3, 0], [5, 0], [0, 0], [0, 4]]),
         )
     )
-    y = found["columns"]["item/y"]
+    y = report["columns"]["item/y"]
     assert (y["min"], y["max"], y["mean"], y["zeros"], y["invalid"]) == (
         3,
         5,
@@ -169,22 +174,22 @@ def test_unused_slots_are_not_counted(tmp_path: Path) -> None:
         0,
         pytest.approx(5 / 8),
     )
-    assert found["columns"]["item/alive"]["mean"] == pytest.approx(3 / 8)
-    assert found["columns"]["item/alive"]["invalid"] == 0
+    assert report["columns"]["item/alive"]["mean"] == pytest.approx(3 / 8)
+    assert report["columns"]["item/alive"]["invalid"] == 0
 
 
 def test_absent_columns_are_not_counted(tmp_path: Path) -> None:
-    """Zeros of a recording that did not have the column are no values; the others count."""
-    found = audit(
+    """Zeros of a recording without the column are not counted; values of other recordings are."""
+    report = audit(
         stored(tmp_path / "s", episode(4, g__x=[2, 4, 2, 4]), episode(12, absent=("g/x", "g/lit")))
     )
-    x = found["columns"]["g/x"]
+    x = report["columns"]["g/x"]
     assert (x["min"], x["mean"], x["zeros"], x["invalid"]) == (2, 3, 0, pytest.approx(12 / 16))
     assert not x["constant"]
 
 
 def test_absent_masked_columns_are_not_counted(tmp_path: Path) -> None:
-    """Absent in one episode and masked in the other: only what is there counts."""
+    """A column that is absent in one episode and masked in another counts the remaining values."""
     one = episode(2, item__alive=[[1, 0], [1, 0]], item__y=[[5, 0], [7, 0]])
     other = episode(2, absent=("item/y",), item__alive=[[1, 1], [1, 1]])
     y = audit(stored(tmp_path / "s", one, other))["columns"]["item/y"]
@@ -192,7 +197,7 @@ def test_absent_masked_columns_are_not_counted(tmp_path: Path) -> None:
 
 
 def test_a_column_that_no_recording_had_is_absent(tmp_path: Path) -> None:
-    """Without a single value nothing is known, and it is not called dead."""
+    """A column that no recording had is absent, not dead."""
     x = audit(stored(tmp_path / "s", episode(4, absent=("g/x",))))["columns"]["g/x"]
     assert (x["min"], x["mean"], x["max"], x["zeros"], x["invalid"]) == (None, None, None, None, 1)
     assert not x["constant"]
@@ -200,7 +205,7 @@ def test_a_column_that_no_recording_had_is_absent(tmp_path: Path) -> None:
 
 
 def test_dead_and_constant_columns_are_named(tmp_path: Path) -> None:
-    """Always zero is dead, always the same is constant, and what changes is neither."""
+    """A column that is always zero is dead, one that is always the same is constant."""
     columns = audit(stored(tmp_path / "s", episode(4, g__x=[7, 7, 7, 7], g__mode=[0, 0, 0, 1])))[
         "columns"
     ]
@@ -209,31 +214,34 @@ def test_dead_and_constant_columns_are_named(tmp_path: Path) -> None:
     assert column_notes(columns["g/mode"]) == ""
 
 
-# ---- presses ---------------------------------------------------------------------------------------------------
+# ---- presses -------------------------------------------------------------------------------------
 
 
 def test_presses_by_hand(tmp_path: Path) -> None:
-    """Press rate, onset rate, onsets and hold length are per player, over decisions, and know where episodes begin."""
+    """Press rate, onset rate, onsets and hold length are per player and over decisions.
+
+    An episode that begins with a key down begins with an onset.
+    """
     # the last row decides nothing
     first = np.array([[0, 1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]]).T
     second = np.array([[1, 1, 0, 0, 1], [0, 0, 1, 0, 0]]).T  # begins pressed: an onset
-    found = audit(stored(tmp_path / "s", episode(7, pad__a=first), episode(5, pad__a=second)))[
+    controls = audit(stored(tmp_path / "s", episode(7, pad__a=first), episode(5, pad__a=second)))[
         "controls"
     ]
-    assert list(found) == ["pad/a"]  # reals are no presses
-    one, two = found["pad/a"]
+    assert list(controls) == ["pad/a"]  # reals have no presses
+    one, two = controls["pad/a"]
     assert one == {"press_rate": 6 / 10, "onset_rate": 3 / 10, "onsets": 3, "hold_frames": 2.0}
     assert two == {"press_rate": 1 / 10, "onset_rate": 1 / 10, "onsets": 1, "hold_frames": 1.0}
 
 
 def test_a_press_on_the_last_row_is_none(tmp_path: Path) -> None:
-    """The controls of the last row led nowhere."""
+    """A press on the last row is not counted, because it led to no state."""
     one, _ = audit(stored(tmp_path / "s", episode(4, pad__a=[0, 0, 0, 1])))["controls"]["pad/a"]
     assert one == {"press_rate": 0, "onset_rate": 0, "onsets": 0, "hold_frames": None}
 
 
 def test_a_press_does_not_go_on_in_the_next_episode(tmp_path: Path) -> None:
-    """A key held at one episode's end and the next one's beginning was pressed twice."""
+    """A key held at one episode's end and at the next one's beginning was pressed twice."""
     one, _ = audit(
         stored(tmp_path / "s", episode(3, pad__a=[1, 1, 1]), episode(3, pad__a=[1, 1, 1]))
     )["controls"]["pad/a"]
@@ -241,19 +249,19 @@ def test_a_press_does_not_go_on_in_the_next_episode(tmp_path: Path) -> None:
 
 
 def test_absent_controls_are_not_counted(tmp_path: Path) -> None:
-    """A recording without this key does not make it look rarely pressed."""
+    """A recording without a key does not lower the press rate of that key."""
     pressed, without = episode(5, pad__a=[1, 0, 1, 0, 0]), episode(5, absent=("pad/a",))
     one, _ = audit(stored(tmp_path / "s", pressed, without))["controls"]["pad/a"]
     assert (one["press_rate"], one["onset_rate"], one["hold_frames"]) == (0.5, 0.5, 1)
 
 
-# ---- duplicates ------------------------------------------------------------------------------------------------
+# ---- duplicates ----------------------------------------------------------------------------------
 
 
 def test_duplicates_are_found(tmp_path: Path) -> None:
-    """Equal content is a group whatever the metadata says.
+    """Episodes of equal content are a group, whatever their metadata is.
 
-    Other events or absent marks are other content.
+    Other events or other absent columns are other content.
     """
     plain, other = episode(5, g__x=[1, 2, 3, 4, 5]), episode(5, g__x=[1, 2, 3, 4, 6])
     renamed = dataclasses.replace(plain, meta={"name": "again"})
@@ -265,11 +273,11 @@ def test_duplicates_are_found(tmp_path: Path) -> None:
     assert duplicates(stored(tmp_path / "t", plain, other)) == []
 
 
-# ---- what costs nothing ----------------------------------------------------------------------------------------
+# ---- what costs nothing --------------------------------------------------------------------------
 
 
 def test_holding_is_perfect_where_nothing_changes(tmp_path: Path) -> None:
-    """A constant real has no error; constant flags and choices are always right."""
+    """Baselines have no error on a constant real, and accuracy 1 on constant flags and choices."""
     store = stored(
         tmp_path / "s",
         *(episode(9, g__x=[7] * 9, g__mode=[2] * 9, g__lit=[1] * 9) for _ in range(2)),
@@ -285,9 +293,9 @@ def test_holding_is_perfect_where_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_constant_velocity_is_exact_on_a_ramp(tmp_path: Path) -> None:
-    """After the first frame, where it holds, it makes no error.
+    """Constant velocity has no error on a ramp but for its first frame, where it copies.
 
-    Holding is always one step behind.
+    Copying the last value is always one step behind.
     """
     ramp = np.arange(11) * 2.0
     store = stored(
@@ -302,7 +310,7 @@ def test_constant_velocity_is_exact_on_a_ramp(tmp_path: Path) -> None:
 
 
 def test_scores_do_not_cross_episodes(tmp_path: Path) -> None:
-    """Two constant episodes of other height are constant: no error at the seam."""
+    """Two constant episodes with different values give no error at the boundary."""
     store = stored(
         tmp_path / "s", *(episode(5, g__x=[10 * i] * 5, g__mode=[i] * 5) for i in (0, 1, 2, 3))
     )
@@ -312,54 +320,54 @@ def test_scores_do_not_cross_episodes(tmp_path: Path) -> None:
 
 
 def test_never_pressing_is_right_as_often_as_nobody_presses(tmp_path: Path) -> None:
-    """The control at t + 1 is what counts; never_press is scored for controls only."""
+    """The accuracy of never_press is the share of frames t + 1 without a press; controls only."""
     store = stored(tmp_path / "s", episode(5), episode(5, pad__a=[1, 0, 0, 1, 0]))
     assert score(store, "pad/a", "never_press") == 3 / 4
-    assert "never_press" not in free_scores(store)["columns"]["g/lit"]
+    assert "never_press" not in baseline_scores(store)["columns"]["g/lit"]
 
 
 def test_the_table_learns_from_one_half_and_is_scored_on_the_other(tmp_path: Path) -> None:
-    """A cycle that is known from even episodes is foretold in odd ones, also where holding is always wrong."""
+    """A cycle in even episodes is predicted in odd ones, where copy_last is always wrong."""
     cycle = np.arange(13) % 4
     store = stored(tmp_path / "s", episode(13, g__mode=cycle), episode(13, g__mode=cycle))
-    found = free_scores(store)
-    assert (found["episodes"], found["fitted_on"]) == (1, 1)
-    assert found["columns"]["g/mode"]["look_up"]["value"] == 1
-    assert found["columns"]["g/mode"]["copy_last"]["value"] == 0
+    scores = baseline_scores(store)
+    assert (scores["episodes"], scores["fitted_on"]) == (1, 1)
+    assert scores["columns"]["g/mode"]["look_up"]["value"] == 1
+    assert scores["columns"]["g/mode"]["copy_last"]["value"] == 0
     backwards = stored(tmp_path / "t", episode(13, g__mode=cycle), episode(13, g__mode=cycle[::-1]))
     assert score(backwards, "g/mode", "look_up") == 0
 
 
 def test_one_episode_has_no_table_and_no_interval(tmp_path: Path) -> None:
-    """With nothing left to learn from, only the others are scored."""
-    found = free_scores(stored(tmp_path / "s", episode(9, g__x=np.arange(9))))
-    assert (found["episodes"], found["fitted_on"]) == (1, 0)
-    assert "look_up" not in found["columns"]["g/x"]
-    hold = found["columns"]["g/x"]["copy_last"]
-    assert (hold["value"], hold["low"], hold["high"]) == (1, None, None)
-    assert value_range(hold) == ""
+    """A single episode is scored without a look-up table and without an interval."""
+    scores = baseline_scores(stored(tmp_path / "s", episode(9, g__x=np.arange(9))))
+    assert (scores["episodes"], scores["fitted_on"]) == (1, 0)
+    assert "look_up" not in scores["columns"]["g/x"]
+    score = scores["columns"]["g/x"]["copy_last"]
+    assert (score["value"], score["low"], score["high"]) == (1, None, None)
+    assert value_range(score) == ""
 
 
 def test_intervals_are_over_episodes(tmp_path: Path) -> None:
-    """Episodes that differ leave doubt around their common score."""
+    """Episodes with different errors give an interval around their common score."""
     store = stored(tmp_path / "s", *(episode(9, g__x=np.arange(9) * (i % 4)) for i in range(20)))
-    hold = free_scores(store)["columns"]["g/x"]["copy_last"]
-    assert hold["value"] == 2  # odd episodes rise by 1 and by 3
-    assert 1 < hold["low"] < 2 < hold["high"] < 3
-    assert value_range(hold) == f"{hold['low']:.4g} .. {hold['high']:.4g}"
+    score = baseline_scores(store)["columns"]["g/x"]["copy_last"]
+    assert score["value"] == 2  # odd episodes rise by 1 and by 3
+    assert 1 < score["low"] < 2 < score["high"] < 3
+    assert value_range(score) == f"{score['low']:.4g} .. {score['high']:.4g}"
 
 
 def test_given_columns_are_not_scored(tmp_path: Path) -> None:
-    """What no model predicts has no baseline."""
+    """A column that no model predicts has no baseline."""
     with Writer(tmp_path / "s", TOY) as writer:
         writer.add(random_episode(TOY, 9))
-    columns = free_scores(Store(tmp_path / "s"))["columns"]
+    columns = baseline_scores(Store(tmp_path / "s"))["columns"]
     assert "stage/id" not in columns
     assert "player/x" in columns
 
 
 def test_a_value_that_its_mask_hides_is_not_scored(tmp_path: Path) -> None:
-    """An item that disappears had no error: there is no y to be right or wrong about."""
+    """The frame in which an item disappears is not scored for the item's columns."""
     alive = np.array([1, 1, 1, 1, 0, 0, 0, 1, 1])
     store = stored(
         tmp_path / "s", *(episode(9, item__alive=alive, item__y=5 * alive) for _ in range(2))
@@ -368,7 +376,7 @@ def test_a_value_that_its_mask_hides_is_not_scored(tmp_path: Path) -> None:
 
 
 def test_absent_columns_are_not_scored(tmp_path: Path) -> None:
-    """Zeros of recordings without the column make no baseline look good."""
+    """Zeros of recordings without the column do not improve a baseline's score."""
     ramp = np.arange(9)
     store = stored(
         tmp_path / "s",
@@ -381,7 +389,7 @@ def test_absent_columns_are_not_scored(tmp_path: Path) -> None:
 
 
 def test_a_table_learns_nothing_from_absent_columns(tmp_path: Path) -> None:
-    """Where one of two recordings had x, and it rose by one each frame, the table says that it rises by one."""
+    """A look-up table is fitted on the recordings that have the column."""
     ramp = np.arange(9)
     with_x, without = episode(9, g__x=ramp), episode(9, absent=("g/x",))
     store = stored(tmp_path / "s", with_x, with_x, without, with_x)

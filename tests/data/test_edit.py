@@ -1,4 +1,4 @@
-"""Stores out of stores: nothing is lost, renumbered wrongly, or encoded again."""
+"""Edits of stores: nothing is lost, renumbered wrongly, or encoded again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = ("hit", "fall")
 
 
 def stored(path: Path, seeds: Sequence[int], schema: Schema = TOY, **options: object) -> Store:
-    """A store of random episodes, several shards of it; every third lacks a column."""
+    """Store of random episodes in several shards; every third episode lacks a column."""
     with Writer(path, schema, **{"shard_bytes": 2000, "event_kinds": KINDS, **options}) as writer:
         for seed in seeds:
             one = random_episode(
@@ -38,29 +38,29 @@ def stored(path: Path, seeds: Sequence[int], schema: Schema = TOY, **options: ob
 
 
 def contents(store: Store) -> list[tuple[bytes, ...]]:
-    """All that each episode holds, but for its number."""
-    found = []
+    """Content of each episode, without its number."""
+    episodes = []
     for number in range(len(store)):
         events = store.events_of(number).copy()
         assert (events["match"] == number).all()
         events["match"] = 0
         meta = json.dumps(store.meta_of(number)).encode()
         absent = ",".join(sorted(store.absent_in(number))).encode()
-        found.append((np.array(store.rows_of(number)).tobytes(), events.tobytes(), meta, absent))
-    return found
+        episodes.append((np.array(store.rows_of(number)).tobytes(), events.tobytes(), meta, absent))
+    return episodes
 
 
 def whole(path: Path) -> Store:
-    """The store, opened anew and without damage."""
+    """The store, opened again and verified."""
     assert verify(Store(path, whole=False)) == []
     return Store(path)
 
 
-# ---- merge -----------------------------------------------------------------------------------------------------
+# ---- merge ---------------------------------------------------------------------------------------
 
 
 def test_a_merge_holds_all_in_order(tmp_path: Path) -> None:
-    """Episodes of the first store come first, byte for byte, with events under their new numbers."""
+    """A merge keeps episodes in order, byte for byte, with their events under new numbers."""
     one, two = stored(tmp_path / "a", range(9)), stored(tmp_path / "b", range(20, 26))
     seen: list[tuple[int, int]] = []
     counts = edit.merge(
@@ -80,10 +80,7 @@ def test_a_merge_holds_all_in_order(tmp_path: Path) -> None:
 
 
 def test_a_unique_merge_leaves_copies_out(tmp_path: Path) -> None:
-    """Content that came before is left out, within a store and across them.
-
-    The first of each stays.
-    """
+    """A unique merge keeps the first episode of each content, within a store and across stores."""
     one, two = stored(tmp_path / "a", [1, 2, 1]), stored(tmp_path / "b", [3, 2, 4])
     assert edit.merge([one, two], tmp_path / "u", unique=True) == {"episodes": 4, "left_out": 2}
     assert [meta["seed"] for meta in map(whole(tmp_path / "u").meta_of, range(4))] == [1, 2, 3, 4]
@@ -91,10 +88,7 @@ def test_a_unique_merge_leaves_copies_out(tmp_path: Path) -> None:
 
 
 def test_other_schemas_do_not_merge(tmp_path: Path) -> None:
-    """A store with other rows is refused by name.
-
-    Afterwards the place is free, and the sources are as they were.
-    """
+    """A store with another schema is named and refused; nothing is written."""
     one, other = (
         stored(tmp_path / "a", [1]),
         stored(tmp_path / "b", [1], dataclasses.replace(TOY, name="other")),
@@ -106,17 +100,17 @@ def test_other_schemas_do_not_merge(tmp_path: Path) -> None:
 
 
 def test_stores_that_name_events_otherwise_do_not_merge(tmp_path: Path) -> None:
-    """Kind 0 is a hit here and a fall there: joining them would rename what happened."""
+    """Stores with different event kinds are refused, since a merge would rename events."""
     one, other = stored(tmp_path / "a", [1]), stored(tmp_path / "b", [2], event_kinds=KINDS[::-1])
     with pytest.raises((SchemaMismatch, UsageError)):
         edit.merge([one, other], tmp_path / "out")
 
 
-# ---- split -----------------------------------------------------------------------------------------------------
+# ---- split ---------------------------------------------------------------------------------------
 
 
 def test_a_split_is_one_store_a_side(tmp_path: Path) -> None:
-    """Each side's store holds its episodes in order, together they are the source."""
+    """Each side of a split is a store of its episodes in order; together they are the source."""
     source, shares = stored(tmp_path / "s", range(40)), Split(0.5, 0.25, 0.25)
     counts = edit.split(source, tmp_path / "out", shares)
     everything = contents(source)
@@ -131,7 +125,7 @@ def test_a_split_is_one_store_a_side(tmp_path: Path) -> None:
 
 
 def test_a_side_without_episodes_is_no_store(tmp_path: Path) -> None:
-    """An empty share writes nothing."""
+    """A side without episodes writes no store."""
     counts = edit.split(stored(tmp_path / "s", range(5)), tmp_path / "out", Split(1, 0, 0))
     assert counts == {"train": 5, "val": 0, "test": 0}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["train"]
@@ -139,10 +133,7 @@ def test_a_side_without_episodes_is_no_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["merge", "split"])
 def test_what_exists_is_not_written_over(how: str, tmp_path: Path) -> None:
-    """A target that holds something is refused before anything is written.
-
-    An empty folder is none.
-    """
+    """A target with content is refused before anything is written; an empty folder is accepted."""
     source = stored(tmp_path / "s", range(6))
     act = {
         "merge": lambda out: edit.merge([source], out),
@@ -150,7 +141,7 @@ def test_what_exists_is_not_written_over(how: str, tmp_path: Path) -> None:
     }[how]
     taken = tmp_path / "out" / ("val" if how == "split" else "")
     taken.mkdir(parents=True)
-    (taken / "notes.txt").write_text("mine")
+    (taken / "notes.txt").write_text("notes")
     with pytest.raises(UsageError, match="exists already"):
         act(tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["notes.txt"]
@@ -158,24 +149,24 @@ def test_what_exists_is_not_written_over(how: str, tmp_path: Path) -> None:
     act(tmp_path / "out")
 
 
-# ---- drop ------------------------------------------------------------------------------------------------------
+# ---- drop ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dropped", [[0], [11], [3, 4, 9], [9, 3, 3], range(12), []])
 def test_a_drop_moves_numbers_up_and_changes_nothing_else(
     dropped: Sequence[int], tmp_path: Path
 ) -> None:
-    """The others are byte for byte what they were, in order, and the whole store verifies."""
+    """Remaining episodes keep their bytes and order after a drop, and the store verifies."""
     source = stored(tmp_path / "s", range(12))
     before, made = contents(source), source.manifest.made
     assert edit.drop(source, dropped) == 12 - len(set(dropped))
-    found = whole(tmp_path / "s")
-    assert contents(found) == [
+    rewritten = whole(tmp_path / "s")
+    assert contents(rewritten) == [
         one for number, one in enumerate(before) if number not in set(dropped)
     ]
-    assert found.manifest.made == made
-    assert found.manifest.event_kinds == KINDS
-    named = {entry.name for shard in found.manifest.shards for entry in shard.files.values()}
+    assert rewritten.manifest.made == made
+    assert rewritten.manifest.event_kinds == KINDS
+    named = {entry.name for shard in rewritten.manifest.shards for entry in shard.files.values()}
     assert {path.name for path in (tmp_path / "s").iterdir()} == named | {
         "manifest.json",
         "writer.lock",
@@ -184,7 +175,7 @@ def test_a_drop_moves_numbers_up_and_changes_nothing_else(
 
 @pytest.mark.parametrize("number", [-1, 12])
 def test_an_episode_that_is_not_there_is_not_dropped(number: int, tmp_path: Path) -> None:
-    """A wrong number among right ones changes nothing."""
+    """An unknown number among known ones changes nothing."""
     source = stored(tmp_path / "s", range(12))
     with pytest.raises(UsageError, match=f"no episode {number}: it holds 12"):
         edit.drop(source, [3, number])
@@ -192,17 +183,17 @@ def test_an_episode_that_is_not_there_is_not_dropped(number: int, tmp_path: Path
 
 
 def test_a_store_goes_on_after_a_drop(tmp_path: Path) -> None:
-    """Appending continues with the next free number."""
+    """Appending after a drop continues with the next free number."""
     edit.drop(stored(tmp_path / "s", range(5)), [1])
     stored(tmp_path / "s", [7])
     assert [whole(tmp_path / "s").meta_of(number)["seed"] for number in range(5)] == [0, 2, 3, 4, 7]
 
 
-# ---- export ----------------------------------------------------------------------------------------------------
+# ---- export --------------------------------------------------------------------------------------
 
 
 def test_npz_opens_in_plain_numpy(tmp_path: Path) -> None:
-    """Columns, frame and episode numbers, events and metadata are there without this package or any pickle."""
+    """An npz export holds columns, numbers, events and metadata, without any pickle."""
     source = stored(tmp_path / "s", range(5))
     edit.export(source, [1, 3], tmp_path / "out.npz")
     parts = [source.episode(1), source.episode(3)]
@@ -222,7 +213,7 @@ def test_npz_opens_in_plain_numpy(tmp_path: Path) -> None:
 
 
 def test_parquet_opens_in_arrow(tmp_path: Path) -> None:
-    """One line a frame, one column a slot, with events and metadata beside them."""
+    """A parquet export holds one row a frame and one column a slot, with events and metadata."""
     source = stored(tmp_path / "s", range(5))
     edit.export(source, [0, 4], tmp_path / "out.parquet")
     found = pyarrow.parquet.read_table(tmp_path / "out.parquet")
@@ -248,14 +239,14 @@ def test_parquet_opens_in_arrow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["out.csv", "out", "out.npz.gz"])
 def test_an_unknown_ending_is_refused(name: str, tmp_path: Path) -> None:
-    """The endings that exist are named, and nothing is written."""
+    """An unknown ending is refused with the possible ones, and nothing is written."""
     with pytest.raises(UsageError, match=r"ends with \.npz or \.parquet"):
         edit.export(stored(tmp_path / "s", [1]), [0], tmp_path / name)
     assert not (tmp_path / name).exists()
 
 
 def test_exporting_nothing_is_refused(tmp_path: Path) -> None:
-    """No episodes, no file; a number that is not there is named."""
+    """An export of no episode, or of an unknown number, is refused and writes no file."""
     source = stored(tmp_path / "s", [1])
     with pytest.raises(UsageError, match="no episode to export"):
         edit.export(source, [], tmp_path / "out.npz")

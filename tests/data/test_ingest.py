@@ -1,4 +1,4 @@
-"""Recordings into a store: in order, each content once, whatever lies between them."""
+"""Ingest of recordings into a store: in order, and each content once."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def line(frames=20, seed=0):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Twelve recordings in two folders, one of them twice, and what is none."""
+    """Twelve recordings in two folders, a copy of one, and two files that are not recordings."""
     for seed in range(12):
-        place = tmp_path / "in" / ("a" if seed % 2 else "b")
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{seed:02d}.txt").write_text(line(20 + seed, seed))
+        parent = tmp_path / "in" / ("a" if seed % 2 else "b")
+        parent.mkdir(parents=True, exist_ok=True)
+        (parent / f"{seed:02d}.txt").write_text(line(20 + seed, seed))
     (tmp_path / "in" / "again.TXT").write_text(line(20, 0))
     (tmp_path / "in" / "broken.txt").write_text("nothing")
     (tmp_path / "in" / "notes.md").write_text("no recording")
@@ -42,23 +42,26 @@ def folder(tmp_path):
 
 
 def reasons(facts):
-    """The rejected, by the ends of their names."""
+    """Reasons of the rejected files, by the last part of their names."""
     return {entry["file"].rpartition("/")[2]: entry["reason"] for entry in facts["rejected"]}
 
 
 def test_a_folder_comes_in(folder, tmp_path):
-    """Recordings of all folders below, in order of their names.
+    """Recordings of a folder and its subfolders are stored in the order of their names.
 
-    What is rejected has a file and a reason.
+    Each rejected file is reported with a reason.
     """
     facts = ingest(GAME, [folder], tmp_path / "store")
     assert (facts["files"], facts["accepted"], facts["episodes"]) == (14, 12, 12)
     assert facts["frames"] == sum(20 + seed for seed in range(12))
     assert facts["left_out"]["items_left_out"] == 12
-    found = reasons(facts)
-    assert found["broken.txt"] == "line 0 is no match"
-    assert found.keys() == {"broken.txt", "00.txt"}  # again.TXT comes first in the order of names
-    assert "again.TXT" in found["00.txt"]
+    rejected = reasons(facts)
+    assert rejected["broken.txt"] == "line 0 is not a match"
+    assert rejected.keys() == {
+        "broken.txt",
+        "00.txt",
+    }  # again.TXT comes first in the order of names
+    assert "again.TXT" in rejected["00.txt"]
     store = Store(tmp_path / "store")
     assert [int(store.meta_of(i)["seed"]) for i in range(12)] == [
         0,
@@ -80,7 +83,7 @@ def test_a_folder_comes_in(folder, tmp_path):
 
 
 def test_workers_change_nothing(folder, tmp_path):
-    """Two workers make the same store and the same report as one, to the byte."""
+    """Two workers give the same store, byte for byte, and the same report as one process."""
     alone, shared = (
         ingest(GAME, [folder], tmp_path / f"w{workers}", workers=workers) for workers in (1, 2)
     )
@@ -95,7 +98,7 @@ def test_workers_change_nothing(folder, tmp_path):
 
 
 def test_large_episodes_come_from_workers_too(tmp_path):
-    """Rows that go through a file between processes are the rows that one process stores."""
+    """Rows that pass between processes through a file are the rows that one process stores."""
     for seed in range(4):
         (tmp_path / f"{seed}.txt").write_text(line(4000, seed))
     for workers in (1, 2):
@@ -105,7 +108,7 @@ def test_large_episodes_come_from_workers_too(tmp_path):
 
 
 def test_again_adds_nothing(folder, tmp_path):
-    """Read again, everything is rejected as seen; with resume it is not even read."""
+    """A second ingest rejects everything as seen; with resume nothing is read again."""
     ingest(GAME, [folder], tmp_path / "store")
     again = ingest(GAME, [folder], tmp_path / "store")
     assert (again["accepted"], again["resumed"]) == (0, 0)
@@ -113,12 +116,12 @@ def test_again_adds_nothing(folder, tmp_path):
     (folder / "new.txt").write_text(line(33, 99))
     resumed = ingest(GAME, [folder], tmp_path / "store", resume=True)
     assert (resumed["accepted"], resumed["resumed"], resumed["files"]) == (1, 13, 15)
-    assert [entry["reason"] for entry in resumed["rejected"]] == ["line 0 is no match"]
+    assert [entry["reason"] for entry in resumed["rejected"]] == ["line 0 is not a match"]
     assert len(Store(tmp_path / "store")) == 13
 
 
 def test_an_interrupted_ingest_is_resumed(folder, tmp_path):
-    """What was read when somebody pressed Ctrl-C is stored, and resume adds the rest."""
+    """Episodes read before Ctrl-C are stored, and resume adds the others."""
 
     def stop(done, total):
         if done == 7:
@@ -134,10 +137,7 @@ def test_an_interrupted_ingest_is_resumed(folder, tmp_path):
 
 
 def test_recordings_of_many_parts(tmp_path):
-    """Each part is an episode with a name of its own.
-
-    A part that is wrong does not spoil the others.
-    """
+    """Each part of a recording is an episode with its own source; a bad part spoils no other."""
     (tmp_path / "many.txt").write_text("\n".join(line(20, seed) for seed in (1, 2, 2, 3)))
     facts = ingest(GAME, [tmp_path / "many.txt"], tmp_path / "store")
     assert (facts["files"], facts["accepted"], facts["episodes"]) == (1, 1, 3)
@@ -146,8 +146,8 @@ def test_recordings_of_many_parts(tmp_path):
 
 
 def test_large_files_are_read_in_parts(tmp_path, monkeypatch):
-    """A file beyond the limit is handed over as a path and read an episode at a time, by the same rules."""
-    monkeypatch.setattr("shadowbox.data.ingest.LARGEST", 10)
+    """A file beyond the size limit is read from its path, an episode at a time."""
+    monkeypatch.setattr("shadowbox.data.read_recordings.LARGEST", 10)
     (tmp_path / "many.txt").write_text("\n".join(line(20, seed) for seed in (1, 2, 3)))
     (tmp_path / "other.txt").write_text(line(20, 7))
     alone = ingest(GAME, [tmp_path], tmp_path / "w1")
@@ -157,7 +157,7 @@ def test_large_files_are_read_in_parts(tmp_path, monkeypatch):
 
 
 def test_values_that_the_schema_refuses_reject_the_recording(tmp_path):
-    """A bad value is a reason with frame and field, never a zero."""
+    """A bad value rejects its recording with frame and field."""
     (tmp_path / "bad.txt").write_text(line())
     facts = ingest(GAME, [tmp_path], tmp_path / "store")
     assert facts["episodes"] == 0
@@ -165,16 +165,16 @@ def test_values_that_the_schema_refuses_reject_the_recording(tmp_path):
 
 
 def test_a_mistake_of_the_reader_is_a_reason(tmp_path):
-    """Whatever a reader raises is told for its file, and the others come in."""
+    """An exception of a reader rejects its file; the other files are stored."""
     (tmp_path / "1.txt").write_text("crash")
     (tmp_path / "2.txt").write_text(line())
     facts = ingest(GAME, [tmp_path], tmp_path / "store")
     assert facts["accepted"] == 1
-    assert "an error of Shadowbox itself: ZeroDivisionError" in reasons(facts)["1.txt"]
+    assert "internal error of Shadowbox: ZeroDivisionError" in reasons(facts)["1.txt"]
 
 
 def test_a_worker_that_dies_is_told(folder, tmp_path):
-    """When a worker is killed the job fails with a line that says so, and the store is whole."""
+    """A killed worker ends the job with an error that says so, and leaves no partial store."""
     (folder / "zz.txt").write_text("die")
     with pytest.raises(ShadowboxError, match="a worker process died"):
         ingest(GAME, [folder], tmp_path / "store", workers=2)
@@ -183,11 +183,13 @@ def test_a_worker_that_dies_is_told(folder, tmp_path):
 
 
 def test_workers_leave_with_a_killed_parent(tmp_path):
-    """After a kill of the ingest no worker is left, and the store is whole or not there."""
+    """Workers of a killed ingest end with it, and the store is whole or absent."""
     for seed in range(400):
         (tmp_path / f"{seed}.txt").write_text(line(3000, seed))
     code = (
-        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]; from toy_reader import GAME\n"
+        "import sys; from pathlib import Path\n"
+        "sys.path[:0] = sys.argv[2:]\n"
+        "from toy_reader import GAME\n"
         "from shadowbox.data.ingest import ingest\n"
         "say = lambda done, total: print(done, flush=True)\n"
         "ingest(GAME, [Path(sys.argv[1])], Path(sys.argv[1]) / 'store', workers=2, progress=say)"
@@ -208,30 +210,27 @@ def test_workers_leave_with_a_killed_parent(tmp_path):
         for _ in range(5):
             assert parent.stdout.readline()
         parent.kill()
-        parent.stdout.read()  # ends when nobody holds the pipe any more: no worker is left
+        parent.stdout.read()  # ends once no process holds the pipe, hence no worker
     assert parent.returncode == -signal.SIGKILL
 
 
 def test_wrong_calls(tmp_path):
-    """A path that is not there is refused before anything is written.
-
-    A file of another kind, or a pipe, is rejected.
-    """
+    """A missing path is refused before anything is written; pipes and other files are rejected."""
     with pytest.raises(UsageError, match="does not exist"):
         ingest(GAME, [tmp_path / "nowhere"], tmp_path / "store")
     assert not (tmp_path / "store").exists()
     (tmp_path / "a.md").write_text("x")
     os.mkfifo(tmp_path / "pipe.txt")
     facts = ingest(GAME, [tmp_path / "a.md", tmp_path / "pipe.txt"], tmp_path / "store")
-    assert "ends with none of .txt" in reasons(facts)["a.md"]
-    assert "no regular file" in reasons(facts)["pipe.txt"]
+    assert "expected a name that ends with one of .txt" in reasons(facts)["a.md"]
+    assert "not a regular file" in reasons(facts)["pipe.txt"]
 
 
-# ---- archives --------------------------------------------------------------------------------------------------
+# ---- archives ------------------------------------------------------------------------------------
 
 
 def zipped(path, members):
-    """A zip archive of (name, content)."""
+    """Write a zip archive of (name, content)."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
             archive.writestr(name, content)
@@ -239,7 +238,7 @@ def zipped(path, members):
 
 
 def tarred(path, members, mode="w:gz"):
-    """A tar archive of (name, content), or of ready-made members."""
+    """Write a tar archive of (name, content), or of ready-made members."""
     with tarfile.open(path, mode) as archive:
         for name, content in members:
             if isinstance(content, tarfile.TarInfo):
@@ -255,7 +254,7 @@ def tarred(path, members, mode="w:gz"):
     "pack", [zipped, tarred, lambda p, m: tarred(p.with_suffix(".tar"), m, "w")]
 )
 def test_archives_come_in(tmp_path, pack):
-    """Recordings inside an archive come in like files; other members are passed over."""
+    """Recordings in an archive are ingested like files; other members are passed over."""
     name = "x.zip" if pack is zipped else "x.tar.gz"
     path = pack(
         tmp_path / name, [("a/1.txt", line(20, 1)), ("readme.md", "x"), ("b/2.txt", line(25, 2))]
@@ -271,14 +270,14 @@ def test_archives_come_in(tmp_path, pack):
 )
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_members_that_lead_out_are_refused(tmp_path, pack, name):
-    """A member whose name escapes is rejected by name, its neighbors come in, and nothing is written anywhere else."""
+    """A member whose name leads out of the archive is rejected; its neighbors are stored."""
     path = pack(
         tmp_path / ("x.zip" if pack is zipped else "x.tgz"),
         [(name, line(20, 1)), ("2.txt", line(20, 2))],
     )
     facts = ingest(GAME, [path], tmp_path / "store")
     assert facts["accepted"] == 1
-    assert [entry["reason"] for entry in facts["rejected"]] == ["its name leads out of the archive"]
+    assert [entry["reason"] for entry in facts["rejected"]] == ["name leads out of the archive"]
 
 
 def test_links_in_a_tar_are_refused(tmp_path):
@@ -290,7 +289,7 @@ def test_links_in_a_tar_are_refused(tmp_path):
 
 
 def test_bombs_cost_no_memory(tmp_path, monkeypatch):
-    """Members that declare, or are, far too much are rejected with little memory: zip, tar, and a tar's own headers."""
+    """Decompression bombs (zip, tar, and a tar's own headers) are rejected with little memory."""
     monkeypatch.setattr(places, "LARGEST", 1 << 20)
     zeros = "0" * (50 << 20)
     huge = zipped(tmp_path / "huge.zip", [("1.txt", zeros)])
@@ -314,19 +313,16 @@ def test_bombs_cost_no_memory(tmp_path, monkeypatch):
         (tar, "times its size"),
         (long_name, "a header of"),
     ):
-        found = [recording for recording in recordings(path, (".txt",)) if recording.refused]
-        assert found, path.name
-        assert reason in found[-1].refused, (path.name, found[-1].refused)
+        refused = [recording for recording in recordings(path, (".txt",)) if recording.refused]
+        assert refused, path.name
+        assert reason in refused[-1].refused, (path.name, refused[-1].refused)
     assert tracemalloc.get_traced_memory()[1] < 20 << 20
     tracemalloc.stop()
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_damaged_archives_are_told(tmp_path, pack):
-    """Cut or flipped anywhere, an archive gives reasons and what of it is whole.
-
-    Never a traceback.
-    """
+    """A damaged archive gives reasons and its undamaged members, never a traceback."""
     path = pack(
         tmp_path / ("x.zip" if pack is zipped else "x.tar.gz"),
         [(f"{i}.txt", line(20, i)) for i in range(5)],
@@ -335,14 +331,14 @@ def test_damaged_archives_are_told(tmp_path, pack):
     for length in range(0, len(content), 7):
         path.write_bytes(content[:length])
         assert all(
-            found.refused or isinstance(found.content, bytes)
-            for found in recordings(path, (".txt",))
+            recording.refused or isinstance(recording.content, bytes)
+            for recording in recordings(path, (".txt",))
         )
     for _ in range(300):
         flipped = bytearray(content)
         flipped[draws.integers(len(flipped))] ^= 1 << draws.integers(8)
         path.write_bytes(flipped)
         assert all(
-            found.refused or isinstance(found.content, bytes)
-            for found in recordings(path, (".txt",))
+            recording.refused or isinstance(recording.content, bytes)
+            for recording in recordings(path, (".txt",))
         )

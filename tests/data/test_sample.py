@@ -1,4 +1,4 @@
-"""Batches out of a store: nothing crosses an episode, nothing is left out or shown twice, and no input holds its target."""
+"""Samplers never cross an episode, leave an example out, or repeat one within an epoch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TOY, random_columns, random_episode, schemas
+from conftest import TOY, random_episode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
+from shadowbox.core.schema import Schema
 from shadowbox.data.sample import Batch, Permutation, Sampler, Segments, Windows, align
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
@@ -26,7 +26,7 @@ ROW = TOY.row_dtype.itemsize
 def stored(
     folder: Path, decisions: Sequence[int], shard_bytes: int = 1 << 20, schema: Schema = TOY
 ) -> Store:
-    """A new store whose episodes have so many decisions each."""
+    """A new store whose episodes have these numbers of decisions."""
     path = folder / f"store{next(FOLDERS)}"
     with Writer(path, schema, shard_bytes=shard_bytes) as writer:
         for seed, frames in enumerate(decisions):
@@ -35,7 +35,7 @@ def stored(
 
 
 def epoch(sampler: Sampler) -> list[Batch]:
-    """The rest of an epoch."""
+    """Batches of the rest of an epoch."""
     return list(sampler.rest_of_epoch())
 
 
@@ -50,25 +50,25 @@ def places(batches: Sequence[Batch]) -> list[tuple[int, int]]:
 
 def decisions(batches: Sequence[Batch]) -> list[tuple[int, int]]:
     """Episode and row of each decision inside these segments."""
-    found = []
+    rows = []
     for batch in batches:
         decided = align(TOY, {}, batch.inside).decided
         for at, position in np.argwhere(decided):
-            found.append((int(batch.episode[at]), int(batch.first[at]) + 1 + int(position)))
-    return found
+            rows.append((int(batch.episode[at]), int(batch.first[at]) + 1 + int(position)))
+    return rows
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Eight episodes of 1 to 20 decisions in several shards."""
-    found = stored(
+    store = stored(
         tmp_path_factory.mktemp("sample"), [9, 1, 20, 4, 13, 2, 7, 16], shard_bytes=ROW * 25
     )
-    assert len(found.shards) > 2
-    return found
+    assert len(store.shards) > 2
+    return store
 
 
-# ---- what a window holds ---------------------------------------------------------------------------------------
+# ---- what a window holds -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -77,10 +77,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_windows_are_what_the_store_holds(
     shape: type[Sampler], length: int, many_shards: bool, tmp_path: Path
 ) -> None:
-    """Row for row the window is the episode.
-
-    Rows that lie outside are zeros and said to be outside.
-    """
+    """A window holds the rows of its episode; rows outside are zeros and marked as outside."""
     data = stored(tmp_path, [9, 1, 20, 4, 13, 2, 7, 16], ROW * 25 if many_shards else 1 << 20)
     assert (len(data.shards) > 2) == many_shards
     width = length + sum(shape.extra)
@@ -101,10 +98,7 @@ def test_windows_are_what_the_store_holds(
 
 
 def test_windows_stay_inside_their_episode_and_come_once(store: Store) -> None:
-    """An epoch is every window that fits, each exactly once.
-
-    Episodes that are too short have none.
-    """
+    """An epoch holds every window that fits into an episode, each exactly once."""
     batches = epoch(Windows(store, 6, 4, seed=1))
     expected = [(e, first) for e, rows in enumerate(store.lengths) for first in range(rows - 5)]
     assert sorted(places(batches)) == expected
@@ -124,10 +118,17 @@ def test_windows_stay_inside_their_episode_and_come_once(store: Store) -> None:
 )
 @settings(max_examples=60)
 def test_each_example_once_however_it_is_cut(
-    lengths: list[int], length: int, batch: int, ranks: int, cuts: list[int], seed: int, shape: type[Sampler],
-    shard_rows: int, tmp_path_factory: pytest.TempPathFactory,
-) -> None:  # fmt: skip
-    """Over any ranks and interruptions, each decision (or window) comes exactly once an epoch, in the order of one rank."""
+    lengths: list[int],
+    length: int,
+    batch: int,
+    ranks: int,
+    cuts: list[int],
+    seed: int,
+    shape: type[Sampler],
+    shard_rows: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Each example comes once an epoch, in the same order, for any ranks and interruptions."""
     data = stored(tmp_path_factory.getbasetemp(), lengths, ROW * shard_rows)
 
     def make(rank: int, of: int, size: int) -> Sampler:
@@ -164,10 +165,7 @@ def test_each_example_once_however_it_is_cut(
 
 
 def test_an_interrupted_iteration_goes_on_for_ever(store: Store) -> None:
-    """`for batch in sampler` runs through epochs.
-
-    A state taken anywhere continues with the very next batch.
-    """
+    """Iteration runs through epochs; a state taken anywhere resumes with the very next batch."""
     sampler = Segments(store, 5, 3, seed=4)
     drawn = []
     for batch in itertools.islice(sampler, 40):
@@ -181,12 +179,12 @@ def test_an_interrupted_iteration_goes_on_for_ever(store: Store) -> None:
             np.testing.assert_array_equal(batch.inside, expected.inside)
 
 
-# ---- order -----------------------------------------------------------------------------------------------------
+# ---- order ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_order_depends_on_seed_and_epoch_alone(shape: type[Sampler], store: Store) -> None:
-    """The same seed repeats, another seed and the next epoch do not."""
+    """The same seed repeats an order; another seed or epoch gives another."""
     one, two, other = (
         shape(store, 4, 5, seed=1),
         shape(store, 4, 5, seed=1),
@@ -201,7 +199,7 @@ def test_order_depends_on_seed_and_epoch_alone(shape: type[Sampler], store: Stor
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_without_shuffle_examples_come_in_order(shape: type[Sampler], store: Store) -> None:
-    """Episode after episode, from the beginning, and the same again in the next epoch."""
+    """Without shuffling, every epoch draws episode after episode, from the beginning."""
     sampler = shape(store, 4, 5, shuffle=False)
     first = places(epoch(sampler))
     assert first == sorted(first)
@@ -210,7 +208,7 @@ def test_without_shuffle_examples_come_in_order(shape: type[Sampler], store: Sto
 
 
 def test_segments_begin_elsewhere_in_another_epoch(store: Store) -> None:
-    """Every frame is seen at every place of a segment in the long run: all shifts occur."""
+    """Over epochs, all shifts of segments occur, so every frame occurs at every place."""
     sampler = Segments(store, 4, 100, seed=0)
     shifts = {(-1 - first) % 4 for _ in range(40) for _, first in places(epoch(sampler))}
     assert shifts == {0, 1, 2, 3}
@@ -221,10 +219,7 @@ def test_segments_begin_elsewhere_in_another_epoch(store: Store) -> None:
 def test_drop_last_leaves_out_the_smaller_batch(
     shape: type[Sampler], ranks: int, store: Store
 ) -> None:
-    """With it all batches are full, without it only the last is smaller.
-
-    `len` says how many come.
-    """
+    """With drop_last all batches are full; otherwise the last is smaller. `len` counts them."""
     kept = shape(store, 3, 5, seed=1, ranks=ranks)
     dropped = shape(store, 3, 5, seed=1, ranks=ranks, drop_last=True)
     assert kept.examples % (5 * ranks)
@@ -238,7 +233,7 @@ def test_drop_last_leaves_out_the_smaller_batch(
 
 
 def test_len_counts_whole_batches_too(store: Store) -> None:
-    """Where the batch divides the epoch there is no empty batch at its end."""
+    """A batch size that divides the epoch gives no empty batch at its end."""
     sampler = Windows(store, 1, len(store.index), seed=1)
     examples = sampler.examples
     exact = Windows(store, 1, examples, seed=1)
@@ -247,18 +242,18 @@ def test_len_counts_whole_batches_too(store: Store) -> None:
 
 
 def test_only_the_chosen_episodes_are_drawn(store: Store) -> None:
-    """A side of a split is sampled alone, by the numbers of the store."""
+    """A sampler of one side of a split draws its episodes alone, by the numbers of the store."""
     batches = epoch(Segments(store, 5, 4, episodes=np.array([6, 2]), seed=1))
     assert sorted(decisions(batches)) == [(2, row) for row in range(20)] + [
         (6, row) for row in range(7)
     ]
 
 
-# ---- going on --------------------------------------------------------------------------------------------------
+# ---- going on ------------------------------------------------------------------------------------
 
 
 def test_going_on_elsewhere_is_refused(store: Store, tmp_path: Path) -> None:
-    """Another seed, length, shape, order or choice of data would give another order: it is named and refused."""
+    """A state of another seed, length, shape or selection of episodes is refused by name."""
     sampler = Segments(store, 5, 3, seed=4)
     next(iter(sampler))
     state = sampler.state()
@@ -273,7 +268,7 @@ def test_going_on_elsewhere_is_refused(store: Store, tmp_path: Path) -> None:
 
 
 def test_going_on_in_another_order_is_refused(store: Store) -> None:
-    """A state of a shuffled epoch says nothing about an epoch in order."""
+    """A state of a shuffled sampler is refused by one without shuffling."""
     sampler = Segments(store, 5, 3, seed=4)
     next(iter(sampler))
     with pytest.raises(UsageError):
@@ -281,7 +276,7 @@ def test_going_on_in_another_order_is_refused(store: Store) -> None:
 
 
 def test_going_on_with_other_episodes_is_refused(tmp_path: Path) -> None:
-    """Equally many examples of other episodes are other data."""
+    """A state with equally many examples of other episodes is refused."""
     data = stored(tmp_path, [8, 8, 8, 8])
     sampler = Windows(data, 3, 2, seed=4, episodes=np.array([0, 1]))
     next(iter(sampler))
@@ -290,7 +285,7 @@ def test_going_on_with_other_episodes_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_refused_state_changes_nothing(store: Store) -> None:
-    """After a refusal the sampler stands where it stood."""
+    """A sampler is unchanged after it refused a state."""
     state = Segments(store, 5, 3, seed=5).state()
     sampler, untouched = Segments(store, 5, 3, seed=4), Segments(store, 5, 3, seed=4)
     with pytest.raises(UsageError):
@@ -299,7 +294,7 @@ def test_a_refused_state_changes_nothing(store: Store) -> None:
 
 
 def test_a_state_is_plain_data(store: Store) -> None:
-    """It goes into a checkpoint's JSON and comes back."""
+    """A state survives JSON, as in a checkpoint."""
     import json
 
     sampler = Windows(store, 5, 3, seed=4)
@@ -316,26 +311,26 @@ def test_a_state_is_plain_data(store: Store) -> None:
     ids=lambda w: "-".join(w),
 )
 def test_impossible_ways_to_sample_are_refused(wrong: dict[str, int], store: Store) -> None:
-    """Lengths, batches and ranks that cannot be are a wrong call."""
-    with pytest.raises(UsageError):
+    """Impossible lengths, batches and ranks are refused."""
+    with pytest.raises(UsageError, match="must be at least 1, and rank must be from 0"):
         Windows(store, **{"length": 4, "batch": 2, **wrong})
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_sampling_nothing_is_an_error_and_no_endless_loop(drop_last: bool, store: Store) -> None:
-    """Windows longer than every episode, or batches larger than the epoch, are named when they are asked for."""
+    """Windows longer than every episode, or batches larger than the epoch, raise an error."""
     sampler = Windows(store, 5, 10**6, drop_last=True) if drop_last else Windows(store, 500, 3)
     with pytest.raises(UsageError, match="no window of length"):
         next(iter(sampler))
 
 
-# ---- permutation -----------------------------------------------------------------------------------------------
+# ---- permutation ---------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**64 - 1))
 @settings(max_examples=150)
 def test_a_permutation_is_a_bijection(n: int, seed: int) -> None:
-    """Every number comes exactly once, and asking in parts gives the same."""
+    """A permutation holds every number once, and positions can be asked for in parts."""
     order = Permutation(n, seed)
     numbers = order(np.arange(n))
     np.testing.assert_array_equal(np.sort(numbers), np.arange(n))
@@ -346,7 +341,7 @@ def test_a_permutation_is_a_bijection(n: int, seed: int) -> None:
 
 @pytest.mark.parametrize("n", [1000, 1024, 5000])
 def test_a_permutation_looks_shuffled(n: int) -> None:
-    """Places and numbers are unrelated, neighbors too, and few numbers stay where they were."""
+    """Positions and numbers are uncorrelated, neighbors too, and few numbers stay in place."""
     at = np.arange(n)
     correlations, steps, fixed = [], [], []
     for seed in range(20):
@@ -361,104 +356,6 @@ def test_a_permutation_looks_shuffled(n: int) -> None:
 
 
 def test_every_order_of_a_few_occurs() -> None:
-    """Over seeds each of three examples is first about equally often."""
+    """Over seeds, each of three examples is first about equally often."""
     first = [int(Permutation(3, seed)(np.arange(1))[0]) for seed in range(900)]
     assert np.bincount(first, minlength=3).min() > 220
-
-
-# ---- alignment -------------------------------------------------------------------------------------------------
-
-
-@given(schemas(), st.integers(3, 8), st.integers(0, 99), st.data())
-@settings(max_examples=80)
-def test_no_input_contains_its_target(
-    schema: Schema, rows: int, seed: int, data: st.DataObject
-) -> None:
-    """Other controls at t, or another state at t + 1, change targets and never an input at or before t."""
-    position = data.draw(st.integers(0, rows - 3))
-    row = position + 1  # the row that stands at this position
-    inside = np.ones((1, rows), bool)
-    packed = schema.pack(random_columns(schema, rows, seed))[None, :, None].view(np.uint8)
-    others = {key: values.copy() for key, values in schema.unpack(packed).items()}
-    for key, column in schema.columns.items():
-        target = row if key in schema.control_keys else row + 1
-        values = others[key][0, target]
-        others[key][0, target] = (
-            ~values
-            if values.dtype == bool
-            else (values == 0)
-            if isinstance(column.field, Real)
-            else column.field.n - 1 - values
-        )
-    changed = schema.pack(others)[..., None].view(np.uint8)
-    before, after = (align(schema, schema.unpack(rows_), inside) for rows_ in (packed, changed))
-
-    for policy in (True, False):
-        (inputs, targets), (inputs_after, targets_after) = (
-            (found.for_policy() if policy else found.for_world()) for found in (before, after)
-        )
-        for name, columns in inputs.items():
-            # a world is given the controls at t itself: they are no target of its own
-            last = position if (name == "controls" and not policy) else position + 1
-            assert columns.keys() == set(
-                schema.control_keys if name in ("previous", "controls") else schema.state_keys
-            )
-            for key, values in columns.items():
-                np.testing.assert_array_equal(
-                    values[:, :last], inputs_after[name][key][:, :last], err_msg=f"{name} {key}"
-                )
-        assert targets.keys() == set(schema.control_keys if policy else schema.state_keys)
-        for key, values in targets.items():
-            source = others[key][:, row : row + 1] if policy else others[key][:, row + 1 : row + 2]
-            np.testing.assert_array_equal(targets_after[key][:, position : position + 1], source)
-            field = schema.columns[key].field
-            # the middle of an odd choice is its own opposite
-            if not (isinstance(field, Choice) and field.n % 2):
-                assert (values[:, position] != targets_after[key][:, position]).any()
-
-
-def test_rows_stand_where_the_rule_says() -> None:
-    """At row t: state t, controls t - 1 before, controls t now, state t + 1 next."""
-    schema = Schema(
-        "s", 60, (Group("g", (Real("x"),)),), Group("pad", (Real("stick"),), per="player")
-    )
-    columns = {
-        "g/x": np.arange(6.0)[None, :, None],
-        "pad/stick": np.arange(10.0, 16.0)[None, :, None],
-    }
-    found = align(schema, columns, np.ones((1, 6), bool))
-    assert found.state["g/x"].ravel().tolist() == [1, 2, 3, 4]
-    assert found.previous["pad/stick"].ravel().tolist() == [10, 11, 12, 13]
-    assert found.controls["pad/stick"].ravel().tolist() == [11, 12, 13, 14]
-    assert found.following["g/x"].ravel().tolist() == [2, 3, 4, 5]
-    policy, world = found.for_policy(), found.for_world()
-    assert policy == ({"state": found.state, "previous": found.previous}, found.controls)
-    assert world == ({"state": found.state, "controls": found.controls}, found.following)
-
-
-def test_masks_are_right_at_both_ends(tmp_path: Path) -> None:
-    """The first decision has no controls before it, the last row decides nothing, and padding is neither."""
-    data = stored(tmp_path, [5])  # rows 0 .. 5, decisions 0 .. 4
-    (batch,) = epoch(Segments(data, 3, 8, shuffle=False))
-    found = align(TOY, TOY.unpack(batch.rows), batch.inside)
-    np.testing.assert_array_equal(batch.first, [-1, 2])
-    np.testing.assert_array_equal(found.decided, [[True, True, True], [True, True, False]])
-    np.testing.assert_array_equal(found.started, [[False, True, True], [True, True, True]])
-    for key in TOY.control_keys:
-        assert not found.previous[key][0, 0].any()  # neutral before the beginning
-
-
-def test_alignment_takes_what_it_is_given() -> None:
-    """With a selection of columns only those are cut."""
-    schema = Schema(
-        "s",
-        60,
-        (Group("g", (Real("x"), Flag("f"))),),
-        Group("pad", (Flag("a"), Flag("b")), per="player"),
-    )
-    columns = {"g/f": np.zeros((2, 4, 1), bool), "pad/b": np.zeros((2, 4, 1), bool)}
-    found = align(schema, columns, np.ones((2, 4), bool))
-    assert (list(found.state), list(found.previous), list(found.controls), list(found.following)) == (
-        ["g/f"], ["pad/b"], ["pad/b"], ["g/f"],
-    )  # fmt: skip
-    assert found.decided.shape == (2, 2)

@@ -1,4 +1,4 @@
-"""Sides are chosen by hash: nothing moves, nothing is in two places, and what belongs together stays together."""
+"""Splits by hash: episodes keep their side, no episode is on two, and groups stay together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TINY = Schema(
 
 
 def append(path: Path, seeds: Sequence[int], **meta: object) -> Store:
-    """A store with more episodes."""
+    """Append episodes to a store, creating it if needed."""
     with Writer(path, TINY) as writer:
         for seed in seeds:
             writer.add(
@@ -50,7 +50,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_sides_are_complete_and_disjoint(store: Store) -> None:
-    """Every episode is on exactly one side, and "all" is every one."""
+    """Every episode is on exactly one side, and "all" is every episode."""
     split = Split()
     parts = [split.episodes(store, side) for side in SIDES]
     assert sorted(np.concatenate(parts).tolist()) == list(range(1000))
@@ -60,7 +60,7 @@ def test_sides_are_complete_and_disjoint(store: Store) -> None:
 
 
 def test_shares_are_about_right(store: Store) -> None:
-    """A thousand episodes fall within five deviations of their shares."""
+    """Counts of a thousand episodes are within five standard deviations of their shares."""
     for shares in ((0.8, 0.1, 0.1), (0.5, 0.2, 0.3)):
         counts = np.bincount(Split(*shares).sides(store), minlength=3)
         for count, share in zip(counts, shares, strict=True):
@@ -68,20 +68,20 @@ def test_shares_are_about_right(store: Store) -> None:
 
 
 def test_a_share_of_nothing_gets_nothing(store: Store) -> None:
-    """All may go to one side."""
+    """A share of 1 puts every episode on one side."""
     assert (Split(1, 0, 0).sides(store) == 0).all()
     assert (Split(0, 1, 0).sides(store) == 1).all()
     assert (Split(0, 0, 1).sides(store) == 2).all()
 
 
 def test_another_seed_is_another_split(store: Store) -> None:
-    """Seeds give different, repeatable splits."""
+    """A seed gives the same split again, and another seed gives another."""
     np.testing.assert_array_equal(Split(seed=1).sides(store), Split(seed=1).sides(store))
     assert (Split(seed=1).sides(store) != Split(seed=2).sides(store)).any()
 
 
 def test_nothing_moves_when_data_is_added(tmp_path: Path) -> None:
-    """An episode keeps its side when others come before or after it, in whatever store it stands."""
+    """An episode keeps its side in any store, whatever episodes come before or after it."""
     first = append(tmp_path / "a", range(50))
     before = Split().sides(first)
     np.testing.assert_array_equal(
@@ -92,37 +92,37 @@ def test_nothing_moves_when_data_is_added(tmp_path: Path) -> None:
 
 
 def test_more_training_takes_from_the_others_only(store: Store) -> None:
-    """With a larger training share no episode leaves training."""
+    """A larger training share takes no episode out of training."""
     small, large = Split(0.5, 0.25, 0.25), Split(0.7, 0.2, 0.1)
     assert set(small.episodes(store, "train")) < set(large.episodes(store, "train"))
 
 
 @pytest.mark.parametrize("key", ["player", "number"])
 def test_a_key_keeps_its_episodes_together(store: Store, key: str) -> None:
-    """All episodes with one text or number are on one side, and there is more than one side."""
+    """Episodes with the same text or number are on one side; several sides are used."""
     sides = Split(0.5, 0.25, 0.25, key=key).sides(store)
     values: dict[object, set[int]] = {}
     for number in range(len(store)):
         values.setdefault(store.meta_of(number)[key], set()).add(int(sides[number]))
-    assert all(len(found) == 1 for found in values.values())
+    assert all(len(sides_of_value) == 1 for sides_of_value in values.values())
     assert len(set(sides.tolist())) > 1
 
 
 @pytest.mark.parametrize(
-    ("meta", "said"),
+    ("meta", "got"),
     [
-        ({}, "is missing"),
-        ({"session": ["a", "b"]}, r"is \['a', 'b'\]"),
-        ({"session": 1.5}, "is 1.5"),
+        ({}, "missing"),
+        ({"session": ["a", "b"]}, r"\['a', 'b'\]"),
+        ({"session": 1.5}, "1.5"),
     ],
 )
 def test_a_key_without_one_value_is_refused(
-    meta: dict[str, object], said: str, tmp_path: Path
+    meta: dict[str, object], got: str, tmp_path: Path
 ) -> None:
-    """A missing or list-valued key names the episode, the key and what was found, instead of guessing a group."""
+    """A key whose value is missing or a list is refused, naming the episode and the value."""
     append(tmp_path / "s", range(2), session="x")
     store = append(tmp_path / "s", range(2, 4), **meta)
-    with pytest.raises(UsageError, match=rf"#2: to split by 'session' .*it {said}"):
+    with pytest.raises(UsageError, match=rf"#2: to split by 'session', .*\(got {got}\)"):
         Split(key="session").sides(store)
 
 
@@ -130,23 +130,23 @@ def test_a_key_without_one_value_is_refused(
     "shares", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1), (0.5, 0.2, 0.2), (float("nan"), 0.5, 0.5)]
 )
 def test_shares_that_are_none_are_refused(shares: tuple[float, float, float]) -> None:
-    """Shares are at least 0 and add up to 1."""
+    """Shares must be at least 0 and add up to 1."""
     with pytest.raises(UsageError, match="add up to 1"):
         Split(*shares)
 
 
 def test_an_unknown_side_is_refused(store: Store) -> None:
-    """The sides that exist are named."""
-    with pytest.raises(UsageError, match="no side 'dev': train, val, test or all"):
+    """An unknown side is refused with the known ones."""
+    with pytest.raises(UsageError, match="unknown side 'dev': expected train, val, test or all"):
         Split().episodes(store, "dev")
 
 
 def test_copies_are_on_one_side(tmp_path: Path) -> None:
-    """The same content twice can never be trained on and tested on."""
+    """Two episodes with the same content are on the same side."""
     sides = Split(0.5, 0.25, 0.25).sides(append(tmp_path / "s", [*range(30), *range(30)]))
     np.testing.assert_array_equal(sides[:30], sides[30:])
 
 
 def test_an_empty_store_has_empty_sides(tmp_path: Path) -> None:
-    """No episodes, no error."""
+    """An empty store has empty sides."""
     assert Split().episodes(append(tmp_path / "s", []), "train").tolist() == []

@@ -1,4 +1,4 @@
-"""A store: what goes in comes out, and any NumPy can read it."""
+"""Stores return what was written, and plain NumPy can read them."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ from shadowbox.errors import EpisodeError, SchemaMismatch, StoreLocked, UsageErr
 
 
 def write(path, episodes, **options):
-    """A store of these episodes."""
+    """Write a store of these episodes."""
     with Writer(path, TOY, **options) as writer:
         for episode in episodes:
             writer.add(episode)
     return Store(path)
 
 
-def assert_same(found: Episode, given: Episode) -> None:
-    """All of an episode, wherever it stands."""
-    for key, values in given.columns.items():
-        np.testing.assert_array_equal(found.columns[key], values, err_msg=key)
-    assert found.meta == given.meta
-    assert found.absent == given.absent
+def assert_same(actual: Episode, expected: Episode) -> None:
+    """Assert that two episodes are equal but for their number."""
+    for key, values in expected.columns.items():
+        np.testing.assert_array_equal(actual.columns[key], values, err_msg=key)
+    assert actual.meta == expected.meta
+    assert actual.absent == expected.absent
     for name in ("frame", "kind", "player", "other", "what", "value"):
-        np.testing.assert_array_equal(found.events[name], given.events[name])
+        np.testing.assert_array_equal(actual.events[name], expected.events[name])
 
 
 def test_episodes_come_back(tmp_path):
-    """Columns, events, metadata and absent columns of every episode come back as they went in, from several shards."""
-    given = [
+    """Columns, events, metadata and absent columns of every episode survive, across shards."""
+    episodes = [
         random_episode(TOY, frames, seed=frames, player=f"p{frames}")
         for frames in (1, 7, 300, 50, 1000)
     ]
     columns = random_columns(TOY, 9, seed=1)
     columns["player/percent"][:] = 0
-    given.append(Episode(columns, {}, absent=frozenset({"player/percent"})))
-    store = write(tmp_path / "s", given, shard_bytes=20_000)
+    episodes.append(Episode(columns, {}, absent=frozenset({"player/percent"})))
+    store = write(tmp_path / "s", episodes, shard_bytes=20_000)
     assert len(store.shards) > 2
-    assert len(store) == len(given) == len(list(store))
-    for number, episode in enumerate(given):
+    assert len(store) == len(episodes) == len(list(store))
+    for number, episode in enumerate(episodes):
         assert_same(store.episode(number), episode)
         assert set(store.events_of(number)["match"]) <= {number}
-    assert store.frames == sum(episode.frames for episode in given)
+    assert store.frames == sum(episode.frames for episode in episodes)
 
 
 def test_a_shard_is_an_ordinary_npy_file(tmp_path):
-    """`np.load` alone reads a shard, its columns by name, and finds flags in `bits` where the manifest says."""
-    given = random_episode(TOY, 40)
-    write(tmp_path / "s", [given])
+    """`np.load` alone reads a shard's columns by name; the manifest locates the flags."""
+    episode = random_episode(TOY, 40)
+    write(tmp_path / "s", [episode])
     rows = np.load(tmp_path / "s" / "00000.rows.npy", allow_pickle=False)
-    np.testing.assert_array_equal(rows["player/x"], given.columns["player/x"])
+    np.testing.assert_array_equal(rows["player/x"], episode.columns["player/x"])
     manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
     bit = manifest["row"]["flags"]["pad/a"]
     assert manifest["row"]["units"]["player/x"] == "m"
     flags = np.unpackbits(rows["bits"], axis=1, bitorder="little")
-    np.testing.assert_array_equal(flags[:, bit : bit + 2], given.columns["pad/a"])
+    np.testing.assert_array_equal(flags[:, bit : bit + 2], episode.columns["pad/a"])
 
 
 def test_opening_takes_no_longer_for_more_frames(tmp_path):
-    """Opening reads the manifest and no shard: a store opens even when reading rows or the index would fail."""
+    """Opening reads the manifest alone: it succeeds even if rows and index are unreadable."""
     store = write(tmp_path / "s", [random_episode(TOY, 100)])
     for part in ("rows", "episodes", "events"):
         entry = store.manifest.shards[0].files[part]
@@ -76,13 +76,13 @@ def test_opening_takes_no_longer_for_more_frames(tmp_path):
 
 
 def test_appending_goes_on(tmp_path):
-    """A second writer appends behind the first, and many small appends stay one shard."""
-    given = [random_episode(TOY, 20, seed=seed) for seed in range(12)]
-    for episode in given:
+    """Appended episodes follow the first ones, and many small appends stay one shard."""
+    episodes = [random_episode(TOY, 20, seed=seed) for seed in range(12)]
+    for episode in episodes:
         write(tmp_path / "s", [episode])
     store = Store(tmp_path / "s")
     assert len(store.shards) == 1
-    for number, episode in enumerate(given):
+    for number, episode in enumerate(episodes):
         assert_same(store.episode(number), episode)
     assert verify(store) == []
     assert (
@@ -92,7 +92,7 @@ def test_appending_goes_on(tmp_path):
 
 
 def test_a_large_last_shard_is_left_alone(tmp_path):
-    """Appending does not write a large shard again."""
+    """Appending does not rewrite a large shard."""
     rows = FOLD_BYTES // TOY.row_dtype.itemsize + 10
     write(tmp_path / "s", [random_episode(TOY, rows)])
     store = write(tmp_path / "s", [random_episode(TOY, 5)])
@@ -100,7 +100,7 @@ def test_a_large_last_shard_is_left_alone(tmp_path):
 
 
 def test_commit_makes_visible_and_an_exception_keeps_the_last_commit(tmp_path):
-    """What was committed stays; what came after it is gone when the writer fails."""
+    """Committed episodes stay; later ones are gone when the writer fails."""
 
     def fail():
         with Writer(tmp_path / "s", TOY) as writer:
@@ -118,14 +118,15 @@ def test_commit_makes_visible_and_an_exception_keeps_the_last_commit(tmp_path):
 
 
 def test_a_bad_episode_is_refused_and_the_good_ones_stay(tmp_path):
-    """A value out of range is named with episode, frame and field, and the writer can go on after it."""
+    """A value out of range is named with episode, frame and field; the writer remains usable."""
     bad = random_episode(TOY, 10, source="match-7.slp")
     bad.columns["player/x"][3, 1] = 1e6
     with Writer(tmp_path / "s", TOY) as writer:
         writer.add(random_episode(TOY, 10, seed=1))
         with pytest.raises(
             EpisodeError,
-            match=r"episode 1 \(match-7.slp\), frame 3, player/x\[1\]: 1000000.0, allowed -100 .. 100",
+            match=r"episode 1 \(match-7.slp\), frame 3, player/x\[1\]: "
+            r"1000000.0, allowed -100 .. 100",
         ):
             writer.add(bad)
         writer.add(random_episode(TOY, 10, seed=2))
@@ -133,7 +134,7 @@ def test_a_bad_episode_is_refused_and_the_good_ones_stay(tmp_path):
 
 
 def test_event_kinds_are_named_and_checked(tmp_path):
-    """A store names its events; one that is not among them is refused."""
+    """A store names its event kinds, and refuses an event of another kind."""
     episode = random_episode(TOY, 10)
     assert write(tmp_path / "s", [episode], event_kinds=("hit",)).manifest.event_kinds == ("hit",)
     episode.events["kind"][2] = 1
@@ -142,10 +143,7 @@ def test_event_kinds_are_named_and_checked(tmp_path):
 
 
 def test_another_schema_is_explained(tmp_path):
-    """Opening with a schema whose fields differ says which and how.
-
-    Additional fields in the store do not matter.
-    """
+    """Opening with a different schema lists the differences; additional fields do not matter."""
     write(tmp_path / "s", [random_episode(TOY, 5)])
     player = (
         Real("x", unit="cm"),
@@ -170,10 +168,7 @@ def test_another_schema_is_explained(tmp_path):
 
 
 def test_one_writer_at_a_time(tmp_path):
-    """A second writer is refused with the first one's pid and host.
-
-    When the first is done it may write.
-    """
+    """A second writer is refused, naming pid and host of the first, until the first is done."""
     with Writer(tmp_path / "s", TOY) as first:
         first.add(random_episode(TOY, 5))
         with pytest.raises(StoreLocked, match=f"pid {os.getpid()} on host {os.uname().nodename}"):
@@ -182,16 +177,13 @@ def test_one_writer_at_a_time(tmp_path):
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path):
-    """The same episodes have the same fingerprint wherever, whenever and in how many shards.
-
-    Another order has another.
-    """
-    given = [random_episode(TOY, 50, seed=seed) for seed in range(4)]
-    one = write(tmp_path / "a", given, made={"how": "this way"})
-    two = write(tmp_path / "b", given, shard_bytes=2000, made={"how": "that way"})
+    """Equal episodes have equal fingerprints in any store and sharding; another order differs."""
+    episodes = [random_episode(TOY, 50, seed=seed) for seed in range(4)]
+    one = write(tmp_path / "a", episodes, made={"how": "this way"})
+    two = write(tmp_path / "b", episodes, shard_bytes=2000, made={"how": "that way"})
     assert len(two.shards) == 4
     assert one.fingerprint == two.fingerprint
-    assert one.fingerprint != write(tmp_path / "c", given[::-1]).fingerprint
+    assert one.fingerprint != write(tmp_path / "c", episodes[::-1]).fingerprint
 
 
 def test_places_in_stores():
@@ -203,7 +195,7 @@ def test_places_in_stores():
 
 
 def test_an_unknown_episode_is_named(tmp_path):
-    """Asking for an episode that is not there says how many there are."""
+    """An unknown episode is refused with the number of episodes."""
     store = write(tmp_path / "s", [random_episode(TOY, 5)])
     for number in (1, -1):
         with pytest.raises(UsageError, match="it holds 1, numbered from 0"):

@@ -1,4 +1,4 @@
-"""What a store survives: killed writers, flipped bytes, missing files, full disks, hands that edit it."""
+"""Stores survive killed writers, flipped bytes, missing files, full disks and edits by hand."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def store(tmp_path):
     with Writer(tmp_path / "s", TOY, shard_bytes=15_000) as writer:
         for seed in range(6):
             writer.add(random_episode(TOY, 150, seed=seed))
-    found = Store(tmp_path / "s")
-    assert len(found.shards) == 3
-    return found
+    store = Store(tmp_path / "s")
+    assert len(store.shards) == 3
+    return store
 
 
 def snapshot(folder):
-    """Every file's bytes, without the lock."""
+    """Bytes of every file but the lock."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "writer.lock"}
 
 
 def in_child(work):
-    """Run `work` in a forked process; what it returned, or the error it raised, as text."""
+    """Run `work` in a forked process. Return its result, or the error it raised, as text."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -58,7 +58,10 @@ def in_child(work):
 
 
 def test_kill_at_any_moment_loses_nothing_committed(tmp_path):
-    """A writer killed with SIGKILL, sixty times at random moments, leaves every committed episode whole and appendable."""
+    """Writers killed at sixty random moments leave every committed episode whole.
+
+    The store can still be appended to.
+    """
     path, moments, committed = tmp_path / "s", random.Random(1), 0
     episodes = [random_episode(TOY, 60, seed=seed) for seed in range(17)]
 
@@ -85,17 +88,17 @@ def test_kill_at_any_moment_loses_nothing_committed(tmp_path):
         if reports:
             committed = int.from_bytes(reports[-4:], "little")
         if (path / manifest.NAME).exists():
-            found = Store(path)
-            assert len(found) >= committed
-            assert verify(found) == []
-            for number in range(max(0, len(found) - 3), len(found)):
+            survivor = Store(path)
+            assert len(survivor) >= committed
+            assert verify(survivor) == []
+            for number in range(max(0, len(survivor) - 3), len(survivor)):
                 np.testing.assert_array_equal(
-                    found.episode(number).columns["player/x"],
+                    survivor.episode(number).columns["player/x"],
                     episodes[number % len(episodes)].columns["player/x"],
                 )
-            committed = len(found)
+            committed = len(survivor)
             named = {
-                entry.name for shard in found.manifest.shards for entry in shard.files.values()
+                entry.name for shard in survivor.manifest.shards for entry in shard.files.values()
             }
             interrupted += bool(
                 {p.name for p in path.iterdir()} - named - {"manifest.json", "writer.lock"}
@@ -109,7 +112,7 @@ def test_kill_at_any_moment_loses_nothing_committed(tmp_path):
 
 
 def test_a_dead_writers_lock_is_recognized(tmp_path, caplog):
-    """The lock of a killed process does not keep the next writer out; it is told whose it was."""
+    """The lock of a killed process admits the next writer, which logs its owner."""
     child = os.fork()
     if child == 0:
         Writer(tmp_path / "s", TOY)
@@ -122,7 +125,7 @@ def test_a_dead_writers_lock_is_recognized(tmp_path, caplog):
 
 
 def test_a_live_writer_in_another_process_is_named(store):
-    """A writer in another process is refused with the pid of this one."""
+    """A second writer in another process is refused with the pid of the first."""
     with Writer(store.path, TOY):
         answer = in_child(lambda: Writer(store.path, TOY))
     assert answer.startswith("StoreLocked")
@@ -130,14 +133,14 @@ def test_a_live_writer_in_another_process_is_named(store):
 
 
 def test_a_flipped_byte_is_found(store):
-    """Any flipped byte of any file is found by a re-hash, and in rows it names the shard and the very episode."""
-    places = random.Random(0)
+    """A flipped byte in any file is found by verify; in rows, its episode is named."""
+    draws = random.Random(0)
     for at, shard in enumerate(store.shards):
         for part in ("rows", "episodes", "events", "meta"):
             path = shard.path(part)
             data = bytearray(path.read_bytes())
-            place = places.randrange(len(data))
-            data[place] ^= 1 << places.randrange(8)
+            position = draws.randrange(len(data))
+            data[position] ^= 1 << draws.randrange(8)
             before = path.read_bytes()
             path.write_bytes(data)
             lines = verify(Store(store.path))
@@ -153,16 +156,13 @@ def test_a_flipped_byte_is_found(store):
 
 
 def test_missing_and_truncated_shards_are_named(store):
-    """Opening a store with a missing or shortened shard is one line with the file and its episodes.
-
-    Verify lists all.
-    """
+    """A missing or shortened shard is named with its episodes; verify lists all of them."""
     gone, short = store.shards[0].path("rows"), store.shards[2].path("rows")
     whole = short.read_bytes()
     short.write_bytes(whole[:-100])
     with pytest.raises(
         StoreError,
-        match=rf"{short.name} is [\d,]+ bytes long, [\d,]+ were written; it holds episodes 4 to 5",
+        match=rf"{short.name} is [\d,]+ bytes long, expected [\d,]+; it holds episodes 4 to 5",
     ):
         Store(store.path)
     gone.unlink()
@@ -186,7 +186,7 @@ def test_missing_and_truncated_shards_are_named(store):
     ],
 )
 def test_a_manifest_edited_by_hand_is_refused(store, change, message):
-    """An edited, foreign or future manifest is one clear line; the shards stay untouched."""
+    """An edited, foreign or future manifest is refused in one line; the shards stay untouched."""
     path = store.path / manifest.NAME
     data = json.loads(path.read_text())
     change(data)
@@ -202,25 +202,25 @@ def test_a_manifest_edited_by_hand_is_refused(store, change, message):
     "text", ["", "{", "[]", "null", "\xff\xfe", '{"format": "shadowbox store", "version": 1}']
 )
 def test_a_manifest_that_is_no_manifest_is_refused(store, text):
-    """Garbage in place of the manifest is one clear line."""
+    """Garbage in place of a manifest is refused in one line."""
     (store.path / manifest.NAME).write_bytes(text.encode("latin-1"))
     with pytest.raises(StoreError, match=r"manifest\.json"):
         Store(store.path)
 
 
 def test_a_sealed_manifest_with_a_wrong_inside_is_refused(store):
-    """A manifest that is sealed but not one of ours is refused in one line, not with a traceback."""
+    """A sealed manifest with missing members is refused in one line, not with a traceback."""
     path = store.path / manifest.NAME
     data = json.loads(path.read_text())
     data["shards"][0]["files"]["rows"].pop("bytes")
     data["seal"] = manifest._seal(data)
     path.write_text(json.dumps(data))
-    with pytest.raises(StoreError, match="cannot be understood"):
+    with pytest.raises(StoreError, match="cannot be decoded"):
         Store(store.path)
 
 
 def test_no_store_and_no_folder(tmp_path):
-    """A folder without a store, a file in its place and a path that is not there are each one clear line."""
+    """A folder without a store, a file and a missing path are each refused in one line."""
     (tmp_path / "file").write_text("no folder")
     for path in (tmp_path, tmp_path / "file", tmp_path / "nowhere"):
         with pytest.raises(StoreError, match=str(path)):
@@ -230,9 +230,9 @@ def test_no_store_and_no_folder(tmp_path):
 
 
 def test_an_unreadable_folder(store):
-    """A folder without permission is one clear line for readers and writers."""
+    """A folder without permission is refused in one line by readers and writers."""
 
-    def as_nobody(work):
+    def unprivileged(work):
         def run():
             if os.getuid() == 0:
                 os.setgid(65534)
@@ -243,8 +243,8 @@ def test_an_unreadable_folder(store):
 
     os.chmod(store.path, 0)
     try:
-        read = in_child(as_nobody(lambda: Store(store.path)))
-        written = in_child(as_nobody(lambda: Writer(store.path, TOY)))
+        read = in_child(unprivileged(lambda: Store(store.path)))
+        written = in_child(unprivileged(lambda: Writer(store.path, TOY)))
     finally:
         os.chmod(store.path, 0o755)
     assert read.startswith("StoreError")
@@ -254,17 +254,14 @@ def test_an_unreadable_folder(store):
 
 
 def append_large(path):
-    """Several megabytes."""
+    """Append several megabytes."""
     with Writer(path, TOY) as writer:
         for seed in range(40):
             writer.add(random_episode(TOY, 2000, seed=seed))
 
 
 def test_no_room_for_a_shard_leaves_the_store_intact(store):
-    """A file that cannot grow (a size limit of the system) stops the writer in one line.
-
-    The store stays as it was.
-    """
+    """A file that reaches a size limit of the system stops the writer; the store is unchanged."""
     before = snapshot(store.path)
 
     def limited():
@@ -273,14 +270,14 @@ def test_no_room_for_a_shard_leaves_the_store_intact(store):
 
     answer = in_child(limited)
     assert answer.startswith("StoreError")
-    assert "could not be written" in answer
-    assert "as it was at its last commit" in answer
+    assert "cannot be written" in answer
+    assert "the store is unchanged since its last commit" in answer
     assert snapshot(store.path) == before
     assert verify(Store(store.path)) == []
 
 
 def test_a_full_disk_leaves_the_store_intact(tmp_path):
-    """A disk without space stops the writer in one line, and what was committed before stays whole."""
+    """A full disk stops the writer in one line; committed episodes stay whole."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -305,7 +302,7 @@ def test_a_full_disk_leaves_the_store_intact(tmp_path):
 
 
 def test_a_reader_of_a_replaced_shard_is_told(store):
-    """A reader whose shard was written anew before it looked says that the store was changed, and what to do."""
+    """A reader of a shard that was replaced gets an error that says to open the store again."""
     old = Store(store.path)
     with Writer(store.path, TOY, replace=True) as writer:
         writer.add(random_episode(TOY, 10))

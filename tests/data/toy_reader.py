@@ -1,4 +1,7 @@
-"""A game whose recordings are lines of text: `12 frames of seed 3` is an episode; other words are what can go wrong."""
+"""A game whose recordings are lines of text: `12 frames of seed 3` is an episode.
+
+Other words provoke errors.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from shadowbox.errors import RecordingError
 
 
 def read(source, name, **options):
-    """The episodes of a recording, one a line."""
+    """Episodes of a recording, one for each line."""
     text = (source.read_bytes() if isinstance(source, Path) else source).decode()
     lines = text.splitlines()
     for part, line in enumerate(lines):
@@ -23,17 +26,17 @@ def read(source, name, **options):
         if line == "die":
             os._exit(9)
         if len(words) != 5:
-            raise RecordingError(f"{name}: line {part} is no match")
+            raise RecordingError(f"{name}: line {part} is not a match")
         frames, seed = int(words[0]), int(words[4])
         if frames < options.get("min_frames", 1):
             raise RecordingError(f"{frames} frames")
-        found = random_episode(TOY, frames, seed=seed, items_left_out=1)
+        episode = random_episode(TOY, frames, seed=seed, items_left_out=1)
         if "bad" in name:
-            found.columns["player/x"][3, 1] = 1000
+            episode.columns["player/x"][3, 1] = 1000
         yield (
-            found
+            episode
             if len(lines) == 1
-            else dataclasses.replace(found, meta={**found.meta, "part": part})
+            else dataclasses.replace(episode, meta={**episode.meta, "part": part})
         )
 
 

@@ -11,6 +11,7 @@ from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, progress, share, size, table
 from shadowbox.core.files import write_whole
 from shadowbox.data import audit as audits
+from shadowbox.data.baseline_scores import value_range
 from shadowbox.data.store import Store
 from shadowbox.data.verify import verify as rehash
 from shadowbox.errors import ShadowboxError, StoreError
@@ -112,7 +113,7 @@ def _as_text(facts: dict[str, Any], brief: bool) -> str:
                 name,
                 facts["baselines"]["metric"][facts["columns"][key]["kind"]],
                 number(score["value"]),
-                audits.value_range(score),
+                value_range(score),
             ]
             for key, named in facts["baselines"]["columns"].items()
             for name, score in named.items()

@@ -1,1 +1,1 @@
-"""Datasets: how are episodes stored and sampled? Stores on disk, batches out of them, audits."""
+"""Datasets: stores of episodes on disk, batches drawn from them, ingest, edits and audits."""

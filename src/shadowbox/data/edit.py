@@ -1,7 +1,4 @@
-"""Stores out of stores: merge, split, drop, export.
-
-Packed rows are copied as they are; nothing is encoded again.
-"""
+"""Edits of whole stores: merge, split, drop, export. Packed rows are copied unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from shadowbox.errors import SchemaMismatch, ShadowboxError, UsageError, install
 
 
 def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
-    """Append episodes of one store to another of the same schema; how many."""
+    """Append episodes of one store to another of the same schema. Return their number."""
     before = writer.episodes
     for number in episodes:
         absent = np.array(source.index["absent"][number])
@@ -35,16 +32,18 @@ def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
 def merge(
     sources: Sequence[Store], out: Path, *, unique: bool = False, progress: Progress | None = None
 ) -> dict[str, int]:
-    """All episodes of several stores in a new one, in order.
+    """Write all episodes of several stores, in order, into a new one. Return counts.
 
-    `unique` leaves out content that came before.
+    `unique` leaves out episodes whose content came before.
     """
     _must_be_new(out)
     for source in sources[1:]:
         require_same(sources[0].schema, source.schema, f"store {source.path}")
         if source.manifest.event_kinds != sources[0].manifest.event_kinds:
             raise SchemaMismatch(
-                f"stores {sources[0].path} and {source.path} name their events differently"
+                f"{source.path} has the event kinds {source.manifest.event_kinds}, expected "
+                f"{sources[0].manifest.event_kinds} as in {sources[0].path}; "
+                f"only stores with the same event kinds can be merged"
             )
     total, done, seen = sum(map(len, sources)), 0, set[bytes]()
     with _like(sources[0], out, {"merged": [source.fingerprint for source in sources]}) as writer:
@@ -61,7 +60,7 @@ def merge(
 
 
 def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
-    """One store for each side that has episodes, in the folder `out`; episodes a side."""
+    """Write one store for each side that has episodes, in the folder `out`. Return their counts."""
     for side in SIDES:
         _must_be_new(out / side)
     counts = {}
@@ -77,25 +76,28 @@ def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
 
 
 def drop(source: Store, episodes: Sequence[int]) -> int:
-    """Rewrite a store without some episodes; the ones behind them get new numbers.
+    """Rewrite a store without some episodes. Return how many remain.
 
-    Visible all at once; how many stay.
+    Later episodes get new numbers; readers see the change all at once.
     """
     for number in episodes:
-        source.rows_of(number)  # refuses a number that is not there before anything is written
+        source.rows_of(number)  # refuses an unknown number before anything is written
     kept = [number for number in range(len(source)) if number not in set(episodes)]
     with Writer(source.path, source.schema, replace=True) as writer:
         return copy(source, kept, writer)
 
 
 def export(source: Store, episodes: Sequence[int], out: Path) -> None:
-    """Columns of some episodes in one file for other programs: `.npz`, or `.parquet` (one line a frame)."""
+    """Export columns of some episodes to a `.npz` or `.parquet` file for other programs.
+
+    A row of a parquet file is one frame.
+    """
     writers = {".npz": _npz, ".parquet": _parquet}
     if out.suffix not in writers:
-        raise UsageError(f"{out}: the name of an export ends with {' or '.join(writers)}")
+        raise UsageError(f"{out}: expected a name that ends with {' or '.join(writers)}")
     parts = [source.episode(number) for number in episodes]
     if not parts:
-        raise UsageError(f"{source.path} holds no episode to export")
+        raise UsageError(f"{source.path}: no episode to export; name at least one")
     columns: Columns = {
         "episode": np.repeat(np.asarray(episodes, np.int32), [part.rows for part in parts]),
         "frame": np.concatenate([np.arange(part.rows, dtype=np.int32) for part in parts]),
@@ -110,7 +112,7 @@ def export(source: Store, episodes: Sequence[int], out: Path) -> None:
             out, writers[out.suffix](columns, np.concatenate([part.events for part in parts]), meta)
         )
     except OSError as error:
-        raise ShadowboxError(f"{out} could not be written: {error.strerror}") from error
+        raise ShadowboxError(f"{out} cannot be written: {error.strerror}") from error
 
 
 def _like(source: Store, out: Path, made: dict[str, Any]) -> Writer:
@@ -118,7 +120,7 @@ def _like(source: Store, out: Path, made: dict[str, Any]) -> Writer:
 
 
 def _npz(columns: Columns, events: Array, meta: str) -> bytes:
-    """Arrays by column; `events` is structured, `meta` a JSON text."""
+    """Content of an npz file: arrays by column, structured `events`, and `meta` as JSON text."""
     file = io.BytesIO()
     members: dict[str, Any] = {**columns, "events": events, "meta": np.array(meta)}
     np.savez_compressed(file, **members)
@@ -126,9 +128,9 @@ def _npz(columns: Columns, events: Array, meta: str) -> bytes:
 
 
 def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
-    """One column for each slot, "player/x[0]".
+    """Content of a parquet file: one column for each slot ("player/x[0]").
 
-    Events and metadata as JSON in the file's own metadata.
+    Events and metadata are JSON texts in the metadata of the file.
     """
     try:
         import pyarrow
@@ -144,10 +146,10 @@ def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
                 f"{key}[{slot}]": np.ascontiguousarray(values[:, slot])
                 for slot in range(values.shape[1])
             }
-    happened = json.dumps(
+    event_texts = json.dumps(
         [dict(zip(events.dtype.names or (), row.item(), strict=True)) for row in events]
     )
-    described = pyarrow.table(flat).replace_schema_metadata({"events": happened, "meta": meta})
+    described = pyarrow.table(flat).replace_schema_metadata({"events": event_texts, "meta": meta})
     file = io.BytesIO()
     pyarrow.parquet.write_table(described, file)
     return file.getvalue()
@@ -155,4 +157,4 @@ def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
 
 def _must_be_new(path: Path) -> None:
     if path.exists() and any(path.iterdir() if path.is_dir() else [path]):
-        raise UsageError(f"{path} exists already; choose another place, or remove it first")
+        raise UsageError(f"{path} exists already; choose another path or remove it first")

@@ -1,8 +1,8 @@
-"""`manifest.json`: the one file of a store that ever changes, and the moment at which a write becomes true.
+"""`manifest.json`, the list of a store's shards and the only file that is ever replaced.
 
-It holds the schema, the layout of a row for readers without this package, the list of shards with
-the digest of each of their files, and who made the data. A seal over its own text tells an edit by
-hand from a commit.
+Replacing it is the moment at which a write becomes visible. It holds the schema, the layout of a
+row for readers without this package, the shards with the digest of each of their files, and the
+origin of the data. A seal over its own text distinguishes an edit by hand from a commit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of a shard, as it was when it was written."""
+    """File of a shard: its name, and its size and digest when it was written."""
 
     name: str
     bytes: int
@@ -34,10 +34,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One shard: rows, episode index, events and metadata of the episodes `first` ..
-
-    `first + episodes - 1`.
-    """
+    """Shard that holds the episodes `first` to `first + episodes - 1`: its counts and files."""
 
     number: int
     first: int
@@ -47,70 +44,77 @@ class ShardEntry:
     files: Mapping[str, FileEntry]  # rows, episodes, events, meta
 
     def episode_range(self) -> str:
-        """The episodes in words."""
+        """Episodes of the shard as text."""
         last = self.first + self.episodes - 1
         return f"episode {self.first}" if last == self.first else f"episodes {self.first} to {last}"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a store says of itself."""
+    """Description of a store: schema, shards and origin."""
 
     schema: Schema
     shards: tuple[ShardEntry, ...] = ()
     # numbers are never used twice, so an old reader never sees a new file under an old name
     next_shard: int = 0
     made: Mapping[str, Any] = field(default_factory=dict)
-    # names of the events' `kind`, so that a store explains itself
+    # names of the events' `kind`, so that a store can be read without its game
     event_kinds: tuple[str, ...] = ()
 
     @property
     def episodes(self) -> int:
-        """Episodes in all shards."""
+        """Number of episodes in all shards."""
         return sum(shard.episodes for shard in self.shards)
 
     @property
     def rows(self) -> int:
-        """Rows in all shards: the frames, and one more for each episode."""
+        """Number of rows in all shards: the frames, and one more for each episode."""
         return sum(shard.rows for shard in self.shards)
 
     def with_shards(self, shards: tuple[ShardEntry, ...], next_shard: int) -> Manifest:
-        """The same store with other shards."""
+        """Copy of the manifest with other shards."""
         return replace(self, shards=shards, next_shard=next_shard)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Publish: after this rename the shards that it names are the store."""
+    """Publish a manifest: after this rename its shards are the store."""
     data = _to_json(manifest)
     data["seal"] = _seal(data)
     write_whole(folder / NAME, (json.dumps(data, indent=1) + "\n").encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a store, or one clear line why there is none."""
+    """Read and check the manifest of a store; StoreError in one line if there is none."""
     path = folder / NAME
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise StoreError(f"{folder} is no store: there is no {NAME} in it") from None
+        raise StoreError(f"{folder} is not a store: expected a {NAME} in it") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise StoreError(f"{path} is damaged: {error}; restore it from a copy") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise StoreError(f"{path} is not the manifest of a store: its format is not '{FORMAT}'")
+        raise StoreError(
+            f"{path} is not the manifest of a store: format must be '{FORMAT}' "
+            f"(got {data.get('format') if isinstance(data, dict) else data!r:.80})"
+        )
     if data.get("version") != VERSION:
         raise StoreError(
-            f"{path} has version {data.get('version')!r}, this Shadowbox reads {VERSION}: update Shadowbox"
+            f"{path} has version {data.get('version')!r}, this Shadowbox reads {VERSION}; "
+            f"update Shadowbox"
         )
     if data.pop("seal", None) != _seal(data):
         raise StoreError(
-            f"{path} was changed by hand: its seal does not fit its text; undo the change or restore a copy"
+            f"{path} was changed by hand: its seal does not match its text; "
+            f"undo the change or restore a copy"
         )
     try:
         return _from_json(data)
     except (KeyError, TypeError, ValueError, SchemaError) as error:
-        raise StoreError(f"{path} cannot be understood: {type(error).__name__}: {error}") from error
+        raise StoreError(
+            f"{path} cannot be decoded: {type(error).__name__}: {error}; restore a copy"
+        ) from error
 
 
 def _seal(data: Mapping[str, Any]) -> str:
@@ -159,9 +163,9 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 
 def _from_json(data: Mapping[str, Any]) -> Manifest:
     shards = []
-    for given in data["shards"]:
-        files = {part: FileEntry(**entry) for part, entry in given["files"].items()}
-        shards.append(ShardEntry(**{**given, "files": files}))
+    for entry in data["shards"]:
+        files = {part: FileEntry(**file_entry) for part, file_entry in entry["files"].items()}
+        shards.append(ShardEntry(**{**entry, "files": files}))
     manifest = Manifest(
         schema=Schema.from_json(data["schema"]),
         shards=tuple(shards),
@@ -170,5 +174,5 @@ def _from_json(data: Mapping[str, Any]) -> Manifest:
         event_kinds=tuple(data["event_kinds"]),
     )
     if manifest.schema.facts_hash != data["facts_hash"]:
-        raise ValueError("its facts hash does not fit its schema")
+        raise ValueError("facts_hash does not match schema")
     return manifest

@@ -1,7 +1,8 @@
-"""Where recordings lie: files, folders, zip and tar archives. Nothing is ever unpacked to disk, and no archive is believed.
+"""Safe reading of untrusted recordings from files, folders, zip and tar archives.
 
-What an archive declares is checked before a byte is unpacked, and what is unpacked is counted: a
-bomb costs no more memory than one recording, and no more time than its budget.
+Nothing is unpacked to disk. Sizes that an archive declares are checked before a byte is unpacked,
+and unpacked bytes are counted: a decompression bomb costs no more memory than one recording, and no
+more time than its budget.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from shadowbox.errors import RecordingError, UsageError
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 LARGEST = 256 << 20  # bytes of one member; an hour of four players is 150 MB
-# an archive may unpack to so many times its size, and LARGEST more; replays shrink ten to thirty
-# times
+# an archive may unpack to EXPANSION times its size, and LARGEST more; replays shrink to between a
+# tenth and a thirtieth
 EXPANSION = 100
 MOST_MEMBERS = 1_000_000
 LONGEST_NAME = 1 << 16  # bytes of a tar's extended header
@@ -47,7 +48,7 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording: its name for people, and the file or its content; or why it cannot be had."""
+    """Name of a recording, and its file or content; or a reason why it is refused."""
 
     name: str
     content: Path | bytes = b""
@@ -55,13 +56,13 @@ class Recording:
 
 
 def find_recordings(paths: Sequence[Path], endings: Sequence[str]) -> list[Path]:
-    """The files to look at, in a fixed order: what was named, and in folders what has a fitting name."""
-    found: list[Path] = []
+    """Files to read, in a fixed order: the named ones, and in folders those with a fitting name."""
+    files: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise UsageError(f"{path} does not exist")
-        found += _below(path, (*endings, *ZIP, *TAR)) if path.is_dir() else [path]
-    return list(dict.fromkeys(found))
+            raise UsageError(f"{path} does not exist; name a file or a folder")
+        files += _below(path, (*endings, *ZIP, *TAR)) if path.is_dir() else [path]
+    return list(dict.fromkeys(files))
 
 
 def _below(folder: Path, endings: Sequence[str]) -> Iterator[Path]:
@@ -76,10 +77,10 @@ def _below(folder: Path, endings: Sequence[str]) -> Iterator[Path]:
 
 
 def recordings(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
-    """What lies at a path: the file itself, or the members of the archive that it is."""
+    """Recordings at a path: the file itself, or the members of the archive."""
     name = path.name.lower()
     if not path.is_file():
-        yield Recording(str(path), refused="it is no regular file")
+        yield Recording(str(path), refused="not a regular file")
     elif name.endswith(ZIP) or name.endswith(TAR):
         try:
             yield from _zipped(path, endings) if name.endswith(ZIP) else _tarred(path, endings)
@@ -93,12 +94,13 @@ def recordings(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
         yield Recording(str(path), path)
     else:
         yield Recording(
-            str(path), refused=f"its name ends with none of {', '.join((*endings, *ZIP, *TAR))}"
+            str(path),
+            refused=f"expected a name that ends with one of {', '.join((*endings, *ZIP, *TAR))}",
         )
 
 
 class _Budget:
-    """How much an archive may still unpack to."""
+    """Bytes to which an archive may still unpack."""
 
     def __init__(self, path: Path) -> None:
         self.left = EXPANSION * path.stat().st_size + LARGEST
@@ -107,7 +109,8 @@ class _Budget:
         self.left -= size
         if self.left < 0:
             raise RecordingError(
-                f"the archive unpacks to more than {EXPANSION} times its size; the rest of it is not read"
+                f"the archive unpacks to more than {EXPANSION} times its size; "
+                f"the rest of it is not read"
             )
 
 
@@ -117,13 +120,13 @@ def _zipped(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
         members = archive.infolist()
         if len(members) > MOST_MEMBERS:
             raise RecordingError(
-                f"the archive has {len(members):,} members, {MOST_MEMBERS:,} are possible"
+                f"the archive must have at most {MOST_MEMBERS:,} members (got {len(members):,})"
             )
         for member in members:
             if member.is_dir() or not member.filename.lower().endswith(tuple(endings)):
                 continue
             name = f"{path}:{member.filename}"
-            if problem := _strange(member.filename, member.file_size):
+            if problem := _member_problem(member.filename, member.file_size):
                 yield Recording(name, refused=problem)
                 continue
             budget.spend(member.file_size)
@@ -134,7 +137,7 @@ def _zipped(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
                 yield Recording(name, refused=str(error))
             except _BROKEN as error:
                 yield Recording(
-                    name, refused=f"it cannot be unpacked: {error or type(error).__name__}"
+                    name, refused=f"cannot be unpacked: {error or type(error).__name__}"
                 )
 
 
@@ -143,10 +146,12 @@ def _tarred(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
     # a stream: memory does not grow with the archive
     with tarfile.open(path, "r|*", tarinfo=_Member) as archive:
         for number, member in enumerate(archive):
-            archive.members = []  # type: ignore[attr-defined]  # it would keep every member that it ever saw
+            # otherwise tarfile keeps every member in memory
+            archive.members = []  # type: ignore[attr-defined]
             if number >= MOST_MEMBERS:
                 raise RecordingError(
-                    f"the archive has more than {MOST_MEMBERS:,} members; the rest of it is not read"
+                    f"the archive has more than {MOST_MEMBERS:,} members; "
+                    f"the rest of it is not read"
                 )
             name, wanted = f"{path}:{member.name}", member.name.lower().endswith(tuple(endings))
             budget.spend(member.size)
@@ -154,9 +159,9 @@ def _tarred(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
                 continue
             if not member.isreg():
                 if wanted:
-                    yield Recording(name, refused="it is a link or a device, not a file")
+                    yield Recording(name, refused="not a file but a link or a device")
                 continue
-            if problem := _strange(member.name, member.size):
+            if problem := _member_problem(member.name, member.size):
                 yield Recording(name, refused=problem)
                 continue
             file = archive.extractfile(member)
@@ -165,7 +170,10 @@ def _tarred(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose extended header is not larger than a name can be: tarfile would read all of it into memory."""
+    """Member of a tar whose extended header is at most as long as a name.
+
+    tarfile reads the whole header into memory, whatever its declared size.
+    """
 
     def _proc_member(self, archive: Any) -> Any:
         if self.type in _EXTENDED and self.size > LONGEST_NAME:
@@ -173,19 +181,19 @@ class _Member(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def _strange(name: str, size: int) -> str:
-    """What is wrong with what an archive says of a member, in words."""
-    place = PurePosixPath(name.replace("\\", "/"))
-    if place.is_absolute() or ".." in place.parts or ":" in name or "\0" in name:
-        return "its name leads out of the archive"
+def _member_problem(name: str, size: int) -> str:
+    """Problem with the declared name or size of a member; empty if there is none."""
+    location = PurePosixPath(name.replace("\\", "/"))
+    if location.is_absolute() or ".." in location.parts or ":" in name or "\0" in name:
+        return "name leads out of the archive"
     if size > LARGEST:
-        return f"it is {size:,} bytes long, {LARGEST:,} are possible"
+        return f"must be at most {LARGEST:,} bytes long (got {size:,})"
     return ""
 
 
 def _content(file: IO[bytes], size: int) -> bytes:
-    """The member, if it is as long as the archive says."""
+    """Content of a member, which must be as long as the archive declares."""
     content = file.read(size + 1)
     if len(content) != size:
-        raise RecordingError(f"it is not {size:,} bytes long, as the archive says")
+        raise RecordingError(f"length differs from the {size:,} bytes that the archive declares")
     return content

@@ -1,14 +1,14 @@
-"""Batches out of a store: packed bytes, one copy a window, in an order that is seeded, resumable and shared by ranks.
+"""Sampling of batches from a store: packed bytes in an order that is seeded, resumable and sharded.
 
 Two shapes:
 
-- `Windows`: `length` consecutive rows that lie inside one episode. Every such window is drawn once an epoch.
-- `Segments`: `length` consecutive decisions with the row before and the row after them. The segments of an epoch cover
-  every decision of every episode exactly once; rows outside the episode are zeros and `inside` says
-  so.
+- `Windows`: `length` consecutive rows inside one episode. Every such window is drawn once an epoch.
+- `Segments`: `length` consecutive decisions with the row before and the row after them. The
+  segments of an epoch cover every decision of every episode exactly once; rows outside the episode
+  are zeros, marked in `inside`.
 
-`align` is the only place that knows what is input and what is target. Nothing here decodes: bytes
-stay packed until the device.
+`align` is the only place that distinguishes input and target. Bytes stay packed until they are on
+the device. Copying a window is one memcpy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shadowbox.core.schema import Array, Schema
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 
-GATHERED = 64  # examples that are gathered together, where batches are smaller
+GATHERED = 64  # examples that are copied together where batches are smaller
 
 A = TypeVar("A")  # a NumPy array or a torch tensor: the shift is the same slicing
 
@@ -34,7 +34,7 @@ A = TypeVar("A")  # a NumPy array or a torch tensor: the shift is the same slici
 class Batch:
     """B windows of R rows.
 
-    `rows` are packed bytes, u1 [B, R, row_bytes]; `inside` bool [B, R]: rows of the episode.
+    `rows` are packed bytes, u1 [B, R, row_bytes]; `inside` [B, R] marks rows of the episode.
     """
 
     rows: Array
@@ -54,11 +54,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Aligned(Generic[A]):
-    """P = R - 2 positions of a window of R rows: at each one state_t, controls_{t-1}, controls_t, state_{t+1}.
+    """States and controls at P = R - 2 positions of a window of R rows.
 
-    `decided` [B, P]: the position is a decision of the episode (its controls led to the next
-    state). Where the row before is missing (`started` [B, P] is false), the previous controls are
-    neutral.
+    A position t holds state_t, controls_{t-1} (`previous`), controls_t and state_{t+1}
+    (`following`). `decided` [B, P] marks decisions of the episode (positions whose controls led to
+    the next state). Where the row before is missing (`started` [B, P] is false), the previous
+    controls are neutral.
     """
 
     state: Mapping[str, A]
@@ -69,16 +70,16 @@ class Aligned(Generic[A]):
     started: A
 
     def for_policy(self) -> tuple[dict[str, Any], Mapping[str, A]]:
-        """Inputs and targets of a policy: it sees state_t and controls_{t-1} and answers controls_t."""
+        """Inputs and targets of a policy: state_t and controls_{t-1}, and controls_t."""
         return {"state": self.state, "previous": self.previous}, self.controls
 
     def for_world(self) -> tuple[dict[str, Any], Mapping[str, A]]:
-        """Inputs and targets of a world: it sees state_t and controls_t and answers state_{t+1}."""
+        """Inputs and targets of a world: state_t and controls_t, and state_{t+1}."""
         return {"state": self.state, "controls": self.controls}, self.following
 
 
 def align(schema: Schema, columns: Mapping[str, A], inside: A) -> Aligned[A]:
-    """The alignment rule. Columns [B, R, slots] of consecutive rows -> inputs and targets at rows 1 .. R - 2.
+    """Cut columns [B, R, slots] into inputs and targets at rows 1 .. R - 2: the alignment rule.
 
     A row is (state_t, controls_t): the controls were pressed having seen state_t and produced
     state_{t+1}. A decision therefore needs its own row and the one after it; the last row of an
@@ -100,15 +101,15 @@ def align(schema: Schema, columns: Mapping[str, A], inside: A) -> Aligned[A]:
 
 
 class Sampler(ABC):
-    """Examples of a store in a seeded order. Iterating goes on for ever; `state` and `load` continue in mid-epoch.
+    """Examples of a store in a seeded, endless order that `state` and `load` resume anywhere.
 
     Ranks take turns inside each global batch of `batch * ranks` examples, so together they see
-    every example exactly once an epoch, in an order that does not depend on how many they are as
-    long as the global batch is the same.
+    every example exactly once an epoch. The order does not depend on the number of ranks as long as
+    the global batch is the same.
     """
 
     shape: ClassVar[str]
-    extra: ClassVar[tuple[int, int]] = (0, 0)  # rows before and after the `length` asked for
+    extra: ClassVar[tuple[int, int]] = (0, 0)  # rows before and after the `length` ones
 
     def __init__(
         self,
@@ -123,13 +124,14 @@ class Sampler(ABC):
         shuffle: bool = True,
         drop_last: bool = False,
     ) -> None:
-        """`episodes`: the ones to draw from (default all; see `data/split.py`).
+        """Draw from `episodes` (default: all; see `data/split.py`).
 
-        `drop_last`: no smaller batch at the end.
+        `drop_last` leaves out a smaller batch at the end of an epoch.
         """
         if length < 1 or batch < 1 or not 0 <= rank < ranks:
             raise UsageError(
-                f"length {length}, batch {batch}, rank {rank} of {ranks}: that is no way to sample"
+                f"length and batch must be at least 1, and rank must be from 0 to ranks - 1 "
+                f"(got length={length}, batch={batch}, rank={rank}, ranks={ranks})"
             )
         self.store, self.length, self.batch = store, length, batch
         self.seed, self.rank, self.ranks, self.shuffle, self.drop_last = (
@@ -143,34 +145,31 @@ class Sampler(ABC):
         self.episodes = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         self._gather = _Gather(store, self.extra[0] + length + self.extra[1])
         self._rows = store.lengths[self.episodes]
-        # position: examples of this epoch that all ranks together have seen
+        # position: number of examples of this epoch that all ranks together have drawn
         self.epoch = self.position = 0
         self._begin_epoch()
 
     @abstractmethod
     def _examples(self, rows: Array, shift: int) -> Array:
-        """How many examples an episode of so many rows has, [E]."""
+        """Number of examples in each episode, given its number of rows: [E] -> [E]."""
 
     @abstractmethod
     def _first_row(self, rank: Array, shift: int) -> Array:
-        """The first of the rows that example number `rank` of its episode carries.
-
-        May lie outside the episode.
-        """
+        """First row of each example, given its number in its episode; may be outside of it."""
 
     def __len__(self) -> int:
-        """Batches that this rank input_columns in this epoch."""
+        """Number of batches of this rank in this epoch."""
         return self._batches(self.examples)
 
     @property
     def left(self) -> int:
-        """Batches that this rank still input_columns in this epoch."""
+        """Number of batches of this rank still to come in this epoch."""
         return self._batches(self.examples - self.position)
 
     def batches_in(self, epoch: int) -> int:
-        """Batches that this rank input_columns in that epoch.
+        """Number of batches of this rank in an epoch.
 
-        Where segments begin, and so their number, differs a little.
+        Segments begin elsewhere in each epoch, so their number differs a little.
         """
         return self._batches(int(self._examples(self._rows, self._shift_in(epoch)).sum()))
 
@@ -179,25 +178,26 @@ class Sampler(ABC):
             yield from self.rest_of_epoch()
             if self.examples == 0 or len(self) == 0:
                 raise UsageError(
-                    f"{self.store.path}: no {self.shape} of length {self.length} in {len(self.episodes)} episodes"
+                    f"{self.store.path}: no {self.shape} of length {self.length} in "
+                    f"{len(self.episodes)} episodes; reduce the length or the batch"
                 )
 
     def rest_of_epoch(self) -> Iterator[Batch]:
-        """The batches from here to the end of the epoch; then the next one begins."""
+        """Batches from here to the end of the epoch; afterwards the next epoch begins."""
         while upcoming := self._upcoming():
-            numbers = np.concatenate([mine for mine, _ in upcoming])
+            numbers = np.concatenate([own for own, _ in upcoming])
             gathered, at = self._take(self._order(numbers) if self.shuffle else numbers), 0
-            for mine, position in upcoming:
+            for own, position in upcoming:
                 self.position, epoch = position, self.epoch
-                yield gathered.part(slice(at, at + len(mine)))
-                at += len(mine)
+                yield gathered.part(slice(at, at + len(own)))
+                at += len(own)
                 if (self.epoch, self.position) != (epoch, position):  # `load` was called meanwhile
                     break
         self.epoch, self.position = self.epoch + 1, 0
         self._begin_epoch()
 
     def state(self) -> dict[str, Any]:
-        """Where the order stands, as plain data."""
+        """Position in the order, as plain data."""
         return {
             "epoch": self.epoch,
             "position": self.position,
@@ -209,25 +209,23 @@ class Sampler(ABC):
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken.
-
-        Data or settings that would give another order are refused.
-        """
-        mine = self.state()
-        for name in mine.keys() - {"epoch", "position"}:
-            if mine[name] != state.get(name):
-                was = "another choice" if name == "episodes" else state.get(name)
+        """Resume at a position from `state`; refuse data or settings that give another order."""
+        own = self.state()
+        for name in own.keys() - {"epoch", "position"}:
+            if own[name] != state.get(name):
+                saved = "another selection" if name == "episodes" else state.get(name)
                 raise UsageError(
-                    f"cannot go on in the middle of an epoch: {name} was {was}, now it is {mine[name]}"
+                    f"cannot resume in the middle of an epoch: expected {name} as it was saved "
+                    f"({saved}), got {own[name]}"
                 )
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
         self._begin_epoch()
 
-    # ---- inside ------------------------------------------------------------------------------------------------
+    # ---- inside ----------------------------------------------------------------------------------
 
     def _begin_epoch(self) -> None:
-        # where segments begin changes from epoch to epoch, so that every frame is seen at every
-        # place in a segment
+        # segments begin elsewhere in each epoch, so that every frame occurs at every place of a
+        # segment
         self._shift = self._shift_in(self.epoch)
         ends = np.cumsum(self._examples(self._rows, self._shift))
         self._ends = ends
@@ -242,20 +240,21 @@ class Sampler(ABC):
         return whole + (1 if rest and not self.drop_last else 0)
 
     def _upcoming(self) -> list[tuple[Array, int]]:
-        """Places in the order of this rank's examples in the next global batches, and the position after each.
+        """Positions of this rank's examples in the next batches, and the position after each batch.
 
-        As many batches as make GATHERED examples: small batches cost as little each as large ones.
+        As many batches as hold GATHERED examples, so that an example of a small batch costs no more
+        than one of a large batch.
         """
         together, position = self.batch * self.ranks, self.position
         upcoming: list[tuple[Array, int]] = []
         while len(upcoming) * self.batch < GATHERED and self._batches(self.examples - position):
             taken = min(self.examples - position, together)
-            mine = np.arange(
+            own = np.arange(
                 position + taken * self.rank // self.ranks,
                 position + taken * (self.rank + 1) // self.ranks,
             )
             position += taken
-            upcoming.append((mine, position))
+            upcoming.append((own, position))
         return upcoming
 
     def _take(self, numbers: Array) -> Batch:
@@ -272,7 +271,7 @@ class Sampler(ABC):
 
 
 class Windows(Sampler):
-    """Windows of `length` rows that lie inside an episode, overlapping, each once an epoch."""
+    """Overlapping windows of `length` rows inside an episode, each once an epoch."""
 
     shape = "window"
 
@@ -287,10 +286,7 @@ class Windows(Sampler):
 
 
 class Segments(Sampler):
-    """Segments of `length` decisions, with the row before and the row after.
-
-    Every decision once an epoch.
-    """
+    """Segments of `length` decisions with a row before and after; each decision once an epoch."""
 
     shape = "segment"
     extra = (1, 1)
@@ -303,10 +299,10 @@ class Segments(Sampler):
 
 
 class Permutation:
-    """A seeded order of 0 .. n-1 without a table: position -> number, a bijection.
+    """Seeded permutation of 0 .. n-1 without a table: position -> number.
 
     Four Feistel rounds on the smallest even number of bits that holds n; a result outside 0 .. n-1
-    is sent round again.
+    is permuted again.
     """
 
     def __init__(self, n: int, seed: int) -> None:
@@ -315,7 +311,7 @@ class Permutation:
         self.keys = [np.uint32(stable_hash(seed, turn) & 0xFFFFFFFF) for turn in range(4)]
 
     def __call__(self, positions: Array) -> Array:
-        """Numbers at these positions, [B] -> [B]."""
+        """Numbers at positions, [B] -> [B]."""
         numbers = self._once(np.asarray(positions, np.uint64))
         while len(again := np.flatnonzero(numbers >= self.n)):
             numbers[again] = self._once(numbers[again])
@@ -332,7 +328,7 @@ class Permutation:
 
 
 class _Gather:
-    """Copies windows of `width` rows out of the shards: one memcpy each where the shard has them in one piece."""
+    """Copies windows of `width` rows out of the shards: one memcpy for each, inside a shard."""
 
     def __init__(self, store: Store, width: int) -> None:
         self.width, self.row_bytes = width, store.schema.row_dtype.itemsize
@@ -342,7 +338,7 @@ class _Gather:
         self._windows = [self._overlapping(data) for data in self._shards]
 
     def __call__(self, episode: Array, first: Array, inside: Array) -> Array:
-        """Bytes [B, width, row_bytes]; rows that are not inside are zero."""
+        """Bytes [B, width, row_bytes] of windows; rows that are not inside are zero."""
         rows = np.empty((len(episode), self.width, self.row_bytes), np.uint8)
         starts = self._start[episode] + first
         shards = self._shard_of[episode]
@@ -356,7 +352,10 @@ class _Gather:
         return rows
 
     def _overlapping(self, data: Array) -> Array:
-        """All windows of a shard as one array of `width * row_bytes` wide elements that overlap in memory."""
+        """All windows of a shard as one array of elements that overlap in memory.
+
+        An element is `width * row_bytes` bytes wide.
+        """
         count = max(0, len(data) // self.row_bytes - self.width + 1)
         return np.ndarray(
             (count,), f"V{self.row_bytes * self.width}", buffer=data.data, strides=(self.row_bytes,)
@@ -373,7 +372,7 @@ class _Gather:
         places = np.arange(len(rows))[chosen]
         flat[places[whole]] = windows[starts[whole]]
         data = self._shards[shard].reshape(-1, self.row_bytes)
-        # the few at the ends of a shard
+        # the few windows that extend beyond an end of the shard
         for place, start in zip(places[~whole], starts[~whole], strict=True):
             low, high = max(0, start), min(len(data), start + self.width)
             rows[place, low - start : high - start] = data[low:high]

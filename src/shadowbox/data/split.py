@@ -1,7 +1,7 @@
-"""Which episodes are for training, which for validation and which for the last test: by hash, never by position or frame.
+"""Split of a store's episodes into training, validation and test sides, by hash of their content.
 
-An episode's side depends on its own content (or on a named metadata value), so it stays where it is
-when data is added.
+The side of an episode depends on its own content (or on a named metadata value), never on its
+position, so it does not change when data is added.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIDES = ("train", "val", "test")
 class Split:
     """Shares of the three sides.
 
-    `key` names a metadata value whose episodes stay together (a player, a session).
+    `key` names a metadata value; episodes with the same value (a player, a session) stay together.
     """
 
     train: float = 0.8
@@ -35,26 +35,29 @@ class Split:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.val, self.test)
-        # so written, a NaN is refused too
+        # written as `not (... and ...)`, so that a NaN is refused too
         if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-9):
             raise UsageError(
-                f"split {self.train}/{self.val}/{self.test}: shares are at least 0 and add up to 1"
+                f"shares of a split must be at least 0 and add up to 1 "
+                f"(got {self.train}/{self.val}/{self.test})"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """For the facts of a run."""
+        """Plain data for the facts of a run."""
         return asdict(self)
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Split:
-        """Back from `to_json`."""
+        """Split from the data of `to_json`."""
         try:
             return cls(**data)
         except TypeError as error:
-            raise UsageError(f"{dict(data)!r:.200} is no split: {error}") from error
+            raise UsageError(
+                f"expected a split (train, val, test, key, seed), got {dict(data)!r:.200}: {error}"
+            ) from error
 
     def __str__(self) -> str:
-        """As in 75/25/0, by player, seed 3."""
+        """Text as in "75/25/0, by player, seed 3"."""
         shares = "/".join(f"{100 * share:g}" for share in (self.train, self.val, self.test))
         return (
             shares
@@ -63,7 +66,7 @@ class Split:
         )
 
     def sides(self, store: Store) -> Array:
-        """The side of each episode: 0 train, 1 val, 2 test; u1 [E]."""
+        """Side of each episode: 0 train, 1 val, 2 test; u1 [E]."""
         if self.key is None:
             keys = [line.tobytes() for line in store.index["digest"]]
         else:
@@ -74,18 +77,20 @@ class Split:
         )
 
     def episodes(self, store: Store, side: str) -> Array:
-        """Numbers of the episodes on one side ("all": every one), int64."""
+        """Numbers of the episodes on one side, or of every episode if `side` is "all"; int64."""
         if side == "all":
             return np.arange(len(store))
         if side not in SIDES:
-            raise UsageError(f"there is no side '{side}': {', '.join(SIDES)} or all")
+            raise UsageError(f"unknown side '{side}': expected {', '.join(SIDES)} or all")
         return np.flatnonzero(self.sides(store) == SIDES.index(side))
 
     def _value(self, store: Store, episode: int) -> bytes:
         meta = store.meta_of(episode)
         value = meta.get(self.key or "")
         if not isinstance(value, str | int):
-            found = "is missing" if value is None else f"is {value!r}"
-            wanted = f"to split by '{self.key}' its metadata needs one text or number of that name"
-            raise UsageError(f"{store.path}#{episode}: {wanted}; it {found}")
+            got = "missing" if value is None else repr(value)
+            raise UsageError(
+                f"{store.path}#{episode}: to split by '{self.key}', the metadata value "
+                f"'{self.key}' must be a text or an integer (got {got})"
+            )
         return str(value).encode()

@@ -1,17 +1,18 @@
-"""A store: episodes as packed rows in memory-mapped `.npy` shards.
+"""Store of episodes: packed rows in memory-mapped `.npy` shards.
 
-    STORE/manifest.json           what is here; the only file that is ever replaced
-          00000.rows.npy          frames, one packed row each (any NumPy reads it: `np.load(f, mmap_mode="r")["player/x"]`)
-          00000.episodes.npy      the episode index: where each begins, its length, its digest
-          00000.events.npy        what happened, ordered by episode and frame
-          00000.meta.jsonl        one line of metadata an episode
-          writer.lock             held (flock) by the one process that writes
+    STORE/manifest.json           list of shards; the only file that is ever replaced
+          00000.rows.npy          frames, one packed row each; NumPy alone reads them:
+                                  `np.load(f, mmap_mode="r")["player/x"]`
+          00000.episodes.npy      episode index: first row, length and digest of each
+          00000.events.npy        events, ordered by episode and frame
+          00000.meta.jsonl        one line of metadata for each episode
+          writer.lock             locked by the one process that writes
 
 Shards never change once they are named in the manifest. A writer collects a shard in memory, writes
 its files whole, and then replaces the manifest: before that rename the store is the old one, after
-it the new one, and nothing lies between. A killed writer leaves files that nobody names; the next
-writer removes them. Readers need no lock and never wait. A last shard that is still small is
-written again together with what is appended, so many small appends stay few shards.
+it the new one. A killed writer leaves files that no manifest names; the next writer removes them.
+Readers need no lock and never wait. A small last shard is written again together with new episodes,
+so many small appends give few shards.
 """
 
 from __future__ import annotations
@@ -38,14 +39,11 @@ PARTS = {
     "events": "events.npy",
     "meta": "meta.jsonl",
 }
-DIGEST_BYTES = 16  # of one episode's content
+DIGEST_BYTES = 16  # length of the digest of an episode's content
 
 
 def index_dtype(schema: Schema) -> np.dtype[Any]:
-    """One line of the episode index.
-
-    Positions count from the beginning of the shard's own files.
-    """
+    """Structure of a line of the episode index; positions count within the shard's own files."""
     return np.dtype(
         [
             ("start", "<u8"),  # first row
@@ -55,38 +53,38 @@ def index_dtype(schema: Schema) -> np.dtype[Any]:
             ("meta_start", "<u8"),  # bytes
             ("meta_bytes", "<u4"),
             ("digest", "u1", (DIGEST_BYTES,)),
-            # a bit for each column the recording did not have
+            # a bit for each column, set if the recording did not have it
             ("absent", "u1", ((len(schema.columns) + 7) // 8,)),
         ]
     )
 
 
 class Shard:
-    """The files of one shard, opened when they are first needed."""
+    """Files of one shard, opened on first use."""
 
     def __init__(self, folder: Path, entry: ShardEntry, schema: Schema) -> None:
         self.folder, self.entry, self.schema = folder, entry, schema
 
     @cached_property
     def rows(self) -> Array:
-        """[rows] packed rows, memory-mapped."""
+        """Packed rows [rows], memory-mapped."""
         return self._map("rows", self.schema.row_dtype, self.entry.rows)
 
     @cached_property
     def index(self) -> Array:
-        """[episodes] of `index_dtype`."""
+        """Lines of the episode index, [episodes] of `index_dtype`."""
         return self._map("episodes", index_dtype(self.schema), self.entry.episodes)
 
     @cached_property
     def events(self) -> Array:
-        """[events] of EVENT; `match` is the episode's number in the store."""
+        """Events [events] of EVENT; `match` is the number of the episode in the store."""
         from shadowbox.core.game import EVENT
 
         return self._map("events", EVENT, self.entry.events)
 
     @cached_property
     def meta(self) -> Array:
-        """The bytes of the metadata lines."""
+        """Bytes of the metadata lines."""
         path = self.path("meta")
         try:
             return np.fromfile(path, np.uint8)
@@ -94,7 +92,7 @@ class Shard:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 
     def path(self, part: str) -> Path:
-        """Where a part of this shard lies."""
+        """Path of the file that holds a part of this shard."""
         return self.folder / self.entry.files[part].name
 
     def _map(self, part: str, dtype: np.dtype[Any], length: int) -> Array:
@@ -111,18 +109,19 @@ class Shard:
             raise StoreError(f"{path} cannot be read as an array: {error}") from error
         if array.dtype != dtype or array.shape != (length,):
             raise StoreError(
-                f"{path} holds {array.shape} of {array.dtype}, the manifest says ({length},) of {dtype}"
+                f"{path}: expected an array of shape ({length},) and type {dtype}, as in the "
+                f"manifest, got {array.shape} and {array.dtype}; restore it from a copy"
             )
         return array
 
 
 class Store:
-    """A store, read. Opening it reads the manifest alone."""
+    """Store opened for reading. Opening reads the manifest alone."""
 
     def __init__(
         self, path: str | Path, schema: Schema | None = None, *, whole: bool = True
     ) -> None:
-        """Open; with `schema` refuse data whose fields it could not use.
+        """Open a store; with `schema`, refuse data whose fields that schema cannot use.
 
         `whole=False` skips the check of file sizes.
         """
@@ -141,32 +140,32 @@ class Store:
 
     @property
     def frames(self) -> int:
-        """Decisions in all episodes."""
+        """Number of decisions in all episodes."""
         return self.manifest.rows - self.manifest.episodes
 
     @cached_property
     def index(self) -> Array:
-        """The episode index of all shards, [E]."""
+        """Episode index of all shards, [E]."""
         parts = [shard.index for shard in self.shards]
         return np.concatenate(parts) if parts else np.zeros(0, index_dtype(self.schema))
 
     @cached_property
     def lengths(self) -> Array:
-        """Rows of each episode, int64 [E]."""
+        """Number of rows of each episode, int64 [E]."""
         return self.index["rows"].astype(np.int64)
 
     @cached_property
     def shard_of(self) -> Array:
-        """The shard (position in `shards`) of each episode, [E]."""
+        """Position in `shards` of each episode's shard, [E]."""
         return np.repeat(
             np.arange(len(self.shards)), [shard.entry.episodes for shard in self.shards]
         )
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of the content: facts hash and every episode's digest, in order.
+        """Identity of the content: a hash of the facts hash and every episode's digest, in order.
 
-        Where and when do not count.
+        It is independent of the path, the time and the division into shards.
         """
         import hashlib
 
@@ -175,19 +174,19 @@ class Store:
         return digest.hexdigest()
 
     def rows_of(self, episode: int) -> Array:
-        """The packed rows [T + 1] of one episode, memory-mapped."""
+        """Packed rows [T + 1] of an episode, memory-mapped."""
         shard, line = self._line(episode)
         start = int(line["start"])
         return shard.rows[start : start + int(line["rows"])]
 
     def events_of(self, episode: int) -> Array:
-        """The events of one episode."""
+        """Events of an episode."""
         shard, line = self._line(episode)
         start = int(line["event_start"])
         return shard.events[start : start + int(line["events"])]
 
     def meta_of(self, episode: int) -> dict[str, Any]:
-        """The metadata of one episode."""
+        """Metadata of an episode."""
         shard, line = self._line(episode)
         start = int(line["meta_start"])
         meta: dict[str, Any] = json.loads(
@@ -196,12 +195,12 @@ class Store:
         return meta
 
     def absent_in(self, episode: int) -> frozenset[str]:
-        """The columns that this episode's recording did not have."""
+        """Columns that the recording of an episode did not have."""
         bits = np.unpackbits(self._line(episode)[1]["absent"], bitorder="little")
         return frozenset(key for key, bit in zip(self.schema.columns, bits, strict=False) if bit)
 
     def episode(self, episode: int) -> Episode:
-        """One episode, unpacked."""
+        """Unpacked episode."""
         columns = self.schema.unpack(self.rows_of(episode))
         return Episode(
             columns, self.meta_of(episode), self.events_of(episode), self.absent_in(episode)
@@ -220,29 +219,32 @@ class Store:
 
 
 def missing_or_resized(store: Store) -> Iterator[str]:
-    """One line for each file that is not as long as the manifest says."""
+    """Lines of text, one for each file whose size differs from the manifest."""
     for shard in store.shards:
         for entry in shard.entry.files.values():
             path = store.path / entry.name
             try:
                 size = path.stat().st_size
             except FileNotFoundError:
-                yield f"{path} is missing; it holds {shard.entry.episode_range()}: restore it, or the store from a copy"
+                yield (
+                    f"{path} is missing; it holds {shard.entry.episode_range()}: "
+                    f"restore it, or the whole store, from a copy"
+                )
             except OSError as error:
                 yield f"{path} cannot be read: {error.strerror}"
             else:
                 if size != entry.bytes:
                     yield (
-                        f"{path} is {size:,} bytes long, {entry.bytes:,} were written; it holds "
+                        f"{path} is {size:,} bytes long, expected {entry.bytes:,}; it holds "
                         f"{shard.entry.episode_range()}: restore it from a copy"
                     )
 
 
-def parse_episode_spec(where: str) -> tuple[Path, int | None]:
-    """`PATH` or `PATH#12` -> the store's folder and the episode."""
-    path, mark, number = where.partition("#")
+def parse_episode_spec(spec: str) -> tuple[Path, int | None]:
+    """Folder of a store and number of an episode from `PATH#12`; the number is None for `PATH`."""
+    path, mark, number = spec.partition("#")
     if not mark:
         return Path(path), None
     if not number.isdecimal():
-        raise UsageError(f"'{where}': after # comes the number of an episode, as in {path}#12")
+        raise UsageError(f"'{spec}': expected the number of an episode after #, as in {path}#12")
     return Path(path), int(number)

@@ -1,7 +1,4 @@
-"""Is a store still what was written? Every file is hashed again.
-
-Damage is named down to the episode.
-"""
+"""Verification of a store: every file is hashed again, and damage is traced to its episodes."""
 
 from __future__ import annotations
 
@@ -12,17 +9,17 @@ from shadowbox.data.write import episode_digest, npy_chunks
 
 
 def verify(store: Store, progress: Progress | None = None) -> list[str]:
-    """Hash every file again; one line for each that is not what was written, naming its damaged episodes.
+    """Hash every file of a store again. Return a line for each damaged file and its episodes.
 
-    Open the store with `whole=False`, so that a missing file is reported here with all the others.
+    Open the store with `whole=False`, so that missing files are reported here with all the others.
     """
     lines = list(missing_or_resized(store))
     total = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
-    done = 0
+    bytes_done = 0
     for shard in store.shards:
         for part, entry in shard.entry.files.items():
             path = store.path / entry.name
-            done += entry.bytes
+            bytes_done += entry.bytes
             if any(line.startswith(f"{path} ") for line in lines):
                 continue
             with open(path, "rb") as file:
@@ -31,15 +28,16 @@ def verify(store: Store, progress: Progress | None = None) -> list[str]:
                 ).hexdigest()
             if digest != entry.blake2b:
                 lines.append(
-                    f"{path} is damaged (its digest differs): {_damaged(store, shard, part)}; restore it from a copy"
+                    f"{path} is damaged (its digest differs): {_damaged(store, shard, part)}; "
+                    f"restore it from a copy"
                 )
             if progress:
-                progress(done, total)
+                progress(bytes_done, total)
     return lines
 
 
 def _damaged(store: Store, shard: Shard, part: str) -> str:
-    """Which episodes of a shard no longer have the content that the index says."""
+    """Episodes of a shard, as text, whose content differs from the index."""
     if part != "rows":
         return f"it holds {shard.entry.episode_range()}"
     header = bytes(npy_chunks([], store.schema.row_dtype, shard.entry.rows)[0])

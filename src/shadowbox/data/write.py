@@ -1,4 +1,4 @@
-"""Writing a store: one writer at a time, whole shards, and a manifest that is replaced last."""
+"""Writer of a store: one at a time, whole shards, and a manifest that is replaced last."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
 from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
 from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
 
-# a shard is held in memory until it is written; a power cut costs at most this much
+# a shard is held in memory until it is written; a power cut loses at most this much
 SHARD_BYTES = 256 << 20
 LARGEST_SHARD = 2 << 30
-FOLD_BYTES = 16 << 20  # a last shard below this is written again together with what is appended
+FOLD_BYTES = 16 << 20  # a last shard below this is written again together with new episodes
 
 log = logging.getLogger(__name__)
 
 
 def episode_digest(rows: Array, events: Array, absent: Array) -> bytes:
-    """Identity of an episode's content: rows, absent columns, and events wherever the episode stands in a store."""
+    """Digest of an episode's rows, absent columns and events, independent of its number."""
     digest = hashlib.blake2b(
         np.ascontiguousarray(rows).view(np.uint8).data, digest_size=DIGEST_BYTES
     )
     digest.update(absent.tobytes())
-    anywhere = events.copy()
-    anywhere["match"] = 0
-    digest.update(anywhere.tobytes())
+    unnumbered = events.copy()
+    unnumbered["match"] = 0
+    digest.update(unnumbered.tobytes())
     return digest.digest()
 
 
 class Writer:
-    """Appends episodes to a store, making it when there is none.
+    """Appends episodes to a store, creating the store if there is none.
 
     Use it as a context: leaving it commits, an exception leaves the store at its last commit.
 
@@ -66,13 +66,15 @@ class Writer:
         shard_bytes: int = SHARD_BYTES,
         replace: bool = False,
     ) -> None:
-        """`event_kinds` names the events, `made` says how the data came to be; both count when the store is made.
+        """Open or create a store for writing.
 
-        `replace=True` writes all content anew, visible only at the end.
+        `event_kinds` names the kinds of events and `made` describes the origin of the data; both
+        are used when the store is created. `replace=True` writes all content again, which becomes
+        visible only at the end.
         """
         if not 0 < shard_bytes <= LARGEST_SHARD:
             raise UsageError(
-                f"a shard of {shard_bytes:,} bytes: 1 to {LARGEST_SHARD:,} is possible"
+                f"shard_bytes must be from 1 to {LARGEST_SHARD:,} (got {shard_bytes:,})"
             )
         self.path = Path(path)
         self.schema = schema
@@ -91,11 +93,11 @@ class Writer:
 
     @property
     def episodes(self) -> int:
-        """Episodes in the store, with those that are not committed yet."""
+        """Number of episodes in the store, including those that are not committed yet."""
         return self._pending.first + len(self._pending.index)
 
     def add(self, episode: Episode) -> int:
-        """Check, pack and append one episode; its number in the store."""
+        """Check, pack and append an episode. Return its number in the store."""
         check(
             episode,
             self.schema,
@@ -115,13 +117,14 @@ class Writer:
         absent: Array,
         digest: bytes | None = None,
     ) -> int:
-        """Append an episode that is packed already, by the same schema.
+        """Append an episode that was packed by the same schema. Return its number in the store.
 
-        `digest` is its `episode_digest`, where known.
+        `digest` is its `episode_digest`, if already computed.
         """
         if rows.nbytes > LARGEST_SHARD:
             raise StoreError(
-                f"an episode of {rows.nbytes:,} bytes does not fit into a shard of {LARGEST_SHARD:,}"
+                f"an episode must have at most {LARGEST_SHARD:,} bytes of rows "
+                f"(got {rows.nbytes:,}); split it into shorter ones"
             )
         if self._pending.nbytes and self._pending.nbytes + rows.nbytes > self._shard_bytes:
             self._write_shard()
@@ -132,9 +135,11 @@ class Writer:
         )
 
     def commit(self) -> None:
-        """Make all that was added so far part of the store."""
+        """Make all episodes added so far part of the store."""
         if self._replace:
-            raise UsageError("a store that is written anew becomes visible at its end, not before")
+            raise UsageError(
+                "a writer with replace=True cannot commit before its end; leave its context instead"
+            )
         self._write_shard()
         self._publish()
 
@@ -155,7 +160,7 @@ class Writer:
             self._remove_unnamed_files()
             self._lock.release()
 
-    # ---- inside ------------------------------------------------------------------------------------------------
+    # ---- inside ----------------------------------------------------------------------------------
 
     def _open(
         self, schema: Schema, event_kinds: tuple[str, ...], made: Mapping[str, Any] | None
@@ -166,13 +171,14 @@ class Writer:
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             }
             return Manifest(schema, made={**facts, **(made or {})}, event_kinds=event_kinds)
-        found = Store(self.path).manifest
-        require_same(schema, found.schema, f"store {self.path}")
-        if event_kinds and event_kinds != found.event_kinds:
+        existing = Store(self.path).manifest
+        require_same(schema, existing.schema, f"store {self.path}")
+        if event_kinds and event_kinds != existing.event_kinds:
             raise SchemaMismatch(
-                f"store {self.path} names its events {found.event_kinds}, here they are {event_kinds}"
+                f"store {self.path} has the event kinds {existing.event_kinds}, got {event_kinds}; "
+                f"write to another store"
             )
-        return found
+        return existing
 
     def _write_shard(self) -> None:
         if not len(self._pending.index):
@@ -205,9 +211,9 @@ class Writer:
         self._remove_unnamed_files()
 
     def _remove_unnamed_files(self) -> None:
-        """What killed or replaced writers left behind.
+        """Remove files that killed or replaced writers left behind.
 
-        Only under the lock, only files of our own naming.
+        Called only under the lock, and limited to files named as a writer names them.
         """
         named = {entry.name for shard in self._manifest.shards for entry in shard.files.values()}
         for path in self.path.iterdir():
@@ -217,7 +223,7 @@ class Writer:
 
 
 class _Pending:
-    """A shard in the making: packed rows and their index lines, in memory."""
+    """Packed rows and index lines of a shard that is not written yet, in memory."""
 
     def __init__(self, schema: Schema, first: int) -> None:
         self.schema, self.first = schema, first
@@ -257,10 +263,7 @@ class _Pending:
         return number
 
     def put_before(self, shard: Shard) -> None:
-        """Put the content of an existing shard in front of what is here.
-
-        The episodes keep their numbers.
-        """
+        """Insert the content of an existing shard in front; its episodes keep their numbers."""
         shift = (shard.entry.rows, shard.entry.events, len(shard.meta))
         moved = [
             (s + shift[0], n, e, es + shift[1], ms + shift[2], *rest)
@@ -278,7 +281,7 @@ class _Pending:
         self.first = shard.entry.first
 
     def write(self, folder: Path, number: int) -> ShardEntry:
-        """Write the four files; nothing names them yet."""
+        """Write the four files, which no manifest names yet."""
         index = np.array(self.index, index_dtype(self.schema))
         content = {
             "rows": npy_chunks(self.rows, self.schema.row_dtype, self.n_rows),
@@ -303,9 +306,9 @@ class _Pending:
 
 
 class _Lock:
-    """One writer at a time.
+    """Lock that admits one writer at a time.
 
-    The kernel drops the lock of a dead process, so what a stale file says is never believed.
+    The kernel releases the lock of a dead process, so the text of a stale file has no effect.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -320,16 +323,17 @@ class _Lock:
             owner = self._owner() or "another process"
             self._file.close()
             raise StoreLocked(
-                f"{folder} is being written to by {owner}; wait for it, or end it"
+                f"{folder} is being written to by {owner}; wait for that writer, or end it"
             ) from None
         except OSError as error:
             self._file.close()
             raise StoreError(
-                f"{folder} cannot be locked: {error.strerror}; use a file system that can"
+                f"{folder} cannot be locked: {error.strerror}; use a file system with locks"
             ) from error
         if owner := self._owner():
             log.warning(
-                "%s: the last writer (%s) ended without closing it; going on from its last commit",
+                "%s: the last writer (%s) ended without closing it; continuing from its last "
+                "commit",
                 folder,
                 owner,
             )
@@ -346,11 +350,11 @@ class _Lock:
 
     def _write(self, text: bytes) -> None:
         self._file.truncate(0)
-        self._file.write(text)  # appends, so at the beginning
+        self._file.write(text)  # in append mode, so at the beginning of the empty file
 
 
 def npy_chunks(arrays: list[Array], dtype: np.dtype[Any], length: int) -> list[memoryview]:
-    """An `.npy` file as chunks: its header, then the arrays one after another, without joining them."""
+    """Chunks of an `.npy` file: its header, then the arrays one after another, not joined."""
     header = io.BytesIO()
     np.lib.format.write_array_header_2_0(
         header,
@@ -367,5 +371,5 @@ def _source(meta: Mapping[str, Any]) -> str:
 
 def _not_written(path: Path, error: OSError) -> StoreError:
     return StoreError(
-        f"{path} could not be written: {error.strerror}; the store is as it was at its last commit"
+        f"{path} cannot be written: {error.strerror}; the store is unchanged since its last commit"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shadowbox.data.audit import column_notes, value_range
+from shadowbox.data.audit import column_notes
+from shadowbox.data.baseline_scores import value_range
 from shadowbox.page.document import (
     Html,
     Text,

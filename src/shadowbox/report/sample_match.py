@@ -82,7 +82,7 @@ def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
     count = min(len(store), MOST_EPISODES)
     found = {
         key: _mean([slot["press_rate"] for slot in slots])
-        for key, slots in audit.pressed(store, range(count)).items()
+        for key, slots in audit.press_statistics(store, range(count)).items()
     }
     known = {key: value for key, value in found.items() if value is not None}
     return (
