@@ -32,7 +32,7 @@ add four to the logits, use a focal loss, learn only from frames in which the fi
 
 ![Press and onset ratios of each recipe, beside the bands in which the gate passes](never-press.svg)
 
-`accuracy` is the older metric, `val/btn_pressed_acc`: right answers in frames in which any button is down. Press ratios are
+`accuracy` is the older metric, `press_accuracy`: right answers in frames in which any button is down. Press ratios are
 frames with a button down, onset ratios presses that begin, each over those of the recordings: the lowest and the highest of
 all buttons in use. The gate passes where they are in 0.8 .. 1.25 and 0.67 .. 1.5.
 
@@ -102,7 +102,7 @@ def _found(card: Path) -> dict[str, Any]:
 def _row(setting: Mapping[str, Any]) -> Row:
     """One recipe's figures."""
     by_name = {target["metric"].removeprefix("eval/"): target for target in setting["targets"]}
-    accuracy = by_name["val/btn_pressed_acc"]
+    accuracy = by_name["press_accuracy"]
     names = (
         "press_ratio_min",
         "press_ratio_max",

@@ -37,8 +37,8 @@ data:
   make: {record: {p0: aggressive, p1: based, matches: 100, seed: 7}}
   split: 80/20/0
 targets:
-  - {metric: val/onset_f1, op: ">", value: val/onset_f1/look_up, primary: true}
-  - {metric: val/onset_ratio, op: ">", value: 0.67, at: last}
+  - {metric: val/onset_f1_greedy, op: ">", value: val/onset_f1_greedy/markov, primary: true}
+  - {metric: val/onset_ratio_expected, op: ">", value: 0.67, at: last}
 kill:
   - {when: "nonfinite(train/loss)", action: stop}
   - {when: "no_decrease(val/loss)", for: "50%", action: stop}

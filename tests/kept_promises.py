@@ -10,7 +10,7 @@ from shadowbox.cards.file import CardFile
 BEGAN = 1_000_000.0  # seconds since the epoch
 UNKIND = "<img src=x onerror=alert(1)>'\"&#?</script><script>alert(2)</script>"
 TARGETS = [
-    {"metric": "val/onset_f1", "op": ">", "value": 0.3, "at": "best", "primary": True},
+    {"metric": "val/onset_f1_greedy", "op": ">", "value": 0.3, "at": "best", "primary": True},
     {"metric": "val/loss", "op": "<", "value": 1.1, "at": "best", "primary": False},
 ]
 KILL = [
@@ -34,7 +34,7 @@ preset: tiny
 set: {{train: {{steps: 40, batch: 8}}}}
 data: {{store: data/none, external: on a shelf}}
 targets:
-  - {{metric: val/onset_f1, op: ">", value: 0.3, primary: true}}
+  - {{metric: val/onset_f1_greedy, op: ">", value: 0.3, primary: true}}
   - {{metric: val/loss, op: "<", value: 1.1}}
 kill:
   - {{when: "val/loss > 400", action: stop}}
@@ -67,9 +67,9 @@ def write_run(folder: Path, *, onset_f1: float = 0.2, **facts: object) -> Path:
     folder.mkdir(parents=True)
     floors = {
         "loss/copy_last": 1.5,
-        "onset_f1/copy_last": 0.1,
-        "onset_f1/copy_last.low": 0.05,
-        "onset_f1/copy_last.high": 0.15,
+        "onset_f1_greedy/copy_last": 0.1,
+        "onset_f1_greedy/copy_last.low": 0.05,
+        "onset_f1_greedy/copy_last.high": 0.15,
     }
     lines: list[dict[str, object]] = []
     for step in (10, 20, 30, 40):
@@ -78,9 +78,9 @@ def write_run(folder: Path, *, onset_f1: float = 0.2, **facts: object) -> Path:
         if step % 20 == 0:
             val = {"loss": 1.0, "loss.low": 0.9, "loss.high": 1.1, **floors}
             val |= {
-                "onset_f1": onset_f1,
-                "onset_f1.low": onset_f1 - 0.15,
-                "onset_f1.high": onset_f1 + 0.15,
+                "onset_f1_greedy": onset_f1,
+                "onset_f1_greedy.low": onset_f1 - 0.15,
+                "onset_f1_greedy.high": onset_f1 + 0.15,
             }
             lines.append({"kind": "val", "step": step, "epoch": 0, "wall": BEGAN + step + 1, **val})
     warned = {"rule": 1, "action": "warn", "figures": {"train/norm": 1.0}, "set": {}}

@@ -30,7 +30,7 @@ def test_seven_mistakes(project):
         facts={"frames": "1,000"},
         targets=[
             {"metric": "val/onset_f2", "op": ">", "value": 0.5},
-            {"metric": "val/onset_f1", "op": ">", "value": 1.5, "primary": True},
+            {"metric": "val/onset_f1_greedy", "op": ">", "value": 1.5, "primary": True},
         ],
         kill=[{"when": "val/loss ! 3"}, {"when": "val/loss > 3", "after": "31 steps"}],
         seeds=[1, 1],
@@ -70,12 +70,12 @@ def made(**call):
             "nothing logs 'val/onset_f2': did you mean",
         ),
         (
-            {"targets": [{"metric": "val/onset_f1", "op": ">", "value": 1.5}]},
+            {"targets": [{"metric": "val/onset_f1_greedy", "op": ">", "value": 1.5}]},
             "targets[0]",
             "can never be met",
         ),
         (
-            {"targets": [{"metric": "val/onset_f1", "op": ">", "value": "val/x"}]},
+            {"targets": [{"metric": "val/onset_f1_greedy", "op": ">", "value": "val/x"}]},
             "targets[0]",
             "nothing logs 'val/x'",
         ),
@@ -108,11 +108,11 @@ def made(**call):
             "can never fire",
         ),
         (
-            {"kill": [{"when": "val/onset_f1 > 1"}]},
+            {"kill": [{"when": "val/onset_f1_greedy > 1"}]},
             "kill[0]",
-            "can never fire: val/onset_f1 is in 0 .. 1",
+            "can never fire: val/onset_f1_greedy is in 0 .. 1",
         ),
-        ({"kill": [{"when": "val/onset_f1 < 0"}]}, "kill[0]", "can never fire"),
+        ({"kill": [{"when": "val/onset_f1_greedy < 0"}]}, "kill[0]", "can never fire"),
         ({"kill": [{"when": "eval/win_rate < 0.5"}]}, "kill[0]", "needs an `eval` block"),
         (
             {"kill": [{"when": "val/loss > 3", "set": {"train.lr": 1}}]},
@@ -225,8 +225,8 @@ def test_mistakes(project, changes, field, complaint):
 
 def test_spares_the_baseline(project):
     """A rule that would have ended the baseline at once is a mistake, by its values as well as by its curve."""
-    base = {"values": {"val/loss": 2.0, "val/onset_f1": 0.001}, "source": "a book"}
-    targets = [{"metric": "val/onset_f1", "op": ">", "value": 0.999}]
+    base = {"values": {"val/loss": 2.0, "val/onset_f1_greedy": 0.001}, "source": "a book"}
+    targets = [{"metric": "val/onset_f1_greedy", "op": ">", "value": 0.999}]
     path = write(
         baseline=base,
         targets=targets,

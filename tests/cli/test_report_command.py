@@ -32,7 +32,7 @@ def test_a_run_is_found_by_folder_and_by_card(here, capsys, what):
     """A card's name, its file, its folder of runs and one run are each a way to name a report."""
     status, out, _ = ran(capsys, what, "--out", "page.html", "--no-match")
     assert status == 0
-    assert out.splitlines()[0] == "val/onset_f1 > 0.3: missed"
+    assert out.splitlines()[0] == "val/onset_f1_greedy > 0.3: missed"
     assert "<!doctype html>" in (here / "page.html").read_text()
 
 

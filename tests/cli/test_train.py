@@ -32,7 +32,7 @@ def test_train_prints_one_object(capsys, path, tmp_path):
     assert status == 0
     facts = json.loads(out)
     assert (facts["step"], facts["ended"]) == (12, "finished")
-    assert {"loss", "loss/copy_last", "onset_f1", "onset_f1/look_up", "onset_f1.low"} <= facts[
+    assert {"loss", "loss/copy_last", "onset_f1_greedy", "onset_f1_greedy/markov", "onset_f1_greedy.low"} <= facts[
         "scores"
     ].keys()
     assert "parameters; warm-up of" in err
@@ -46,7 +46,7 @@ def test_train_prints_tables(capsys, path, tmp_path):
     assert status == 0
     rows = [line.split() for line in out.splitlines()]
     assert ["validation", "of", "value", "95", "%"] in rows
-    assert any(row[:2] == ["onset_f1", "look_up"] and ".." in row for row in rows)
+    assert any(row[:2] == ["onset_f1_greedy", "markov"] and ".." in row for row in rows)
     assert any(row[:1] == ["backward"] and row[-1].endswith("%") for row in rows)
     assert (tmp_path / "r" / "curves.html").exists()
 

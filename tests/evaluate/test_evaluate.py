@@ -15,7 +15,8 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, recorded
 from shadowbox.evaluate.calibrate import calibrate_checkpoint
-from shadowbox.evaluate.metrics import METRIC_BY_NAME, METRICS, Figure
+from shadowbox.core.evaluation import read_evaluation
+from shadowbox.core.metrics import METRICS, metric_of
 from shadowbox.evaluate.policy import evaluate
 from shadowbox.evaluate.probe import probe_policy
 from shadowbox.evaluate.setup import EvalConfig
@@ -53,7 +54,7 @@ def test_a_policy_that_never_presses_fails_where_it_does(judged):
     assert {c.button for c in judged.gate.controls if c.used} >= {"keys/j", "keys/a", "keys/d"}
     assert all("0.00 times as often" in why for why in judged.gate.why)
     assert judged.offline["onset_f1_sampled"].value.value == 0
-    assert judged.offline["val/btn_pressed_acc"].value.value > 0.8
+    assert judged.offline["press_accuracy"].value.value > 0.8
     flat = judged.metrics()
     assert (flat["eval/gate"], flat["eval/press_ratio_max"], flat["eval/onset_ratio_min"]) == (
         0,
@@ -67,17 +68,21 @@ def test_a_policy_that_never_presses_fails_where_it_does(judged):
 
 def test_every_figure_has_its_baselines(judged):
     """Each figure belongs to a declared metric of its part, and has all of that metric's baselines."""
-    for part, figures in (("offline", judged.offline), ("closed_loop", judged.closed_loop)):
+    parts = {
+        "offline": judged.offline,
+        "closed_loop": judged.closed_loop,
+        "gate": judged.gate.figures(),
+    }
+    for part, figures in parts.items():
         for name, figure in figures.items():
-            metric = METRIC_BY_NAME[name.partition(".")[0]]
-            assert metric.part == part
-            assert set(figure.baselines) == set(metric.baselines), name
-    found = {name.partition(".")[0] for name in (*judged.offline, *judged.closed_loop)}
+            assert metric_of(name).where == part
+            assert set(figure.baselines) == set(metric_of(name).baselines), name
+    found = {name.partition(".")[0] for figures in parts.values() for name in figures}
     # no sticks here
-    assert found == {metric.name for metric in METRICS} - {
+    assert found == {metric.name for metric in METRICS if metric.where != "validation"} - {
         "stick_nll",
         "stick_change_error",
-        "val/stick_mae",
+        "stick_error",
     }
     for baseline in ("copy_last", "never_press"):
         assert judged.closed_loop["press_ratio.keys/j"].baselines[baseline] == (0, 0, 0)
@@ -89,8 +94,18 @@ def test_the_verdict_lies_beside_the_checkpoint(judged, still):
     assert json.loads((folder / marks.FILE).read_text()) == json.loads(json.dumps(judged.to_json()))
     assert checkpoint.load(folder).step == 1
     assert specs.agent(f"policy:{still}", BRAWL).mark.startswith("failed the behavior gate: keys/")
-    data = judged.to_json()
-    assert Figure.from_json(data["offline"]["nll"]).to_json() == data["offline"]["nll"]
+
+
+def test_an_evaluation_has_one_shape(judged, still, data):
+    """Kind, spec, store, gate and figures come first; the file beside the checkpoint reads back as the same."""
+    found = judged.to_json()
+    assert list(found)[:5] == ["kind", "spec", "store", "gate", "figures"]
+    assert (found["kind"], found["store"]) == ("policy", str(data))
+    assert found["figures"].keys() == {*judged.offline, *judged.closed_loop, *judged.gate.figures()}
+    assert specs.agent(found["spec"], BRAWL)
+    read = read_evaluation(checkpoints.checkpoint_folder(str(still)))
+    assert read.to_json() == json.loads(json.dumps(found))
+    assert read.metrics() == judged.metrics()
 
 
 @pytest.mark.slow
@@ -166,7 +181,7 @@ def test_a_style_is_judged_on_its_own_player(data, tmp_path):
         name: each["gate"]["controls"]["keys/j"]["onsets_in_data"] for name, each in found.items()
     }
     assert onsets[""] == onsets["based"] + onsets["aggressive"]
-    assert len({each["offline"]["nll"]["value"] for each in found.values()}) == 3
+    assert len({each["figures"]["nll"]["value"] for each in found.values()}) == 3
     with pytest.raises(UsageError, match="0 of its 0 episodes of 'kiter' are on the side 'val'"):
         evaluate(told, data, dataclasses.replace(QUICK, player="kiter"), game=SHORT)
     with pytest.raises(UsageError, match="nothing on the side 'val' to choose temperatures from"):

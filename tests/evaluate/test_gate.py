@@ -12,7 +12,7 @@ from judging import BRAWL
 from shadowbox.evaluate import gate
 from shadowbox.evaluate.closed_loop import ClosedLoopCounts
 from shadowbox.evaluate.closed_loop import figures as closed_figures
-from shadowbox.evaluate.metrics import METRIC_BY_NAME
+from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.evaluate.press_counts import (
     count_presses,
     halves,
@@ -117,7 +117,7 @@ def test_other_behaviour_fails_in_words(change, words):
 def test_a_rare_button_is_listed_and_not_judged():
     """A button with fewer than 50 presses in the data cannot fail, and one without any is no number; both are listed."""
     verdict, _ = judged(counted(range(20)), counted(range(100, 140)))
-    data = verdict.to_json()["controls"]
+    data = verdict.report().to_json()["controls"]
     assert data["keys/g"] | {"states": 0} == data["keys/g"] | {
         "passed": None,
         "used": False,
@@ -126,7 +126,7 @@ def test_a_rare_button_is_listed_and_not_judged():
     }
     assert data["keys/w"]["press_ratio"]["value"] is None
     assert set(data) == set(BRAWL.schema.control_keys)
-    json.dumps(verdict.to_json(), allow_nan=False)
+    json.dumps(verdict.report().to_json(), allow_nan=False)
 
 
 def test_nothing_used_is_not_passed():

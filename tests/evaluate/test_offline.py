@@ -15,7 +15,7 @@ from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.core.stats import bootstrap_ratio
 from shadowbox.data.store import Store
 from shadowbox.evaluate.answers import answer_seats
-from shadowbox.evaluate.metrics import METRIC_BY_NAME
+from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.evaluate.offline import (
     Answers,
     best_threshold,
@@ -76,7 +76,7 @@ def test_known_answers() -> None:
     assert (
         found["onset_f1"].value.value
         == found["press_f1.a"].value.value
-        == found["val/btn_pressed_acc"].value.value
+        == found["press_accuracy"].value.value
         == 1
     )
     assert found["nll"].value.value == pytest.approx(0, abs=1e-5)
@@ -88,15 +88,15 @@ def test_known_answers() -> None:
     copied = sum((one.down["a"] == one.before["a"])[one.down["a"]].sum() for one in seats) / sum(
         o.down["a"].sum() for o in seats
     )
-    assert found["val/btn_pressed_acc"].baselines["copy_last"].value == pytest.approx(copied)
-    assert found["val/btn_pressed_acc"].baselines["never_press"].value == 0
+    assert found["press_accuracy"].baselines["copy_last"].value == pytest.approx(copied)
+    assert found["press_accuracy"].baselines["never_press"].value == 0
     assert (
         found["stick_change_error"].value.value
         == found["stick_change_error"].baselines["copy_last"].value
         == 1
     )
-    assert found["val/stick_mae"].baselines["copy_last"].value == pytest.approx(12 / 13)
-    assert found["val/stick_mae"].baselines["never_press"].value == 6
+    assert found["stick_error"].baselines["copy_last"].value == pytest.approx(12 / 13)
+    assert found["stick_error"].baselines["never_press"].value == 6
 
 
 def test_copying_scores_nothing_on_onsets() -> None:
@@ -104,7 +104,7 @@ def test_copying_scores_nothing_on_onsets() -> None:
     seats = [seat("....########....######....", at) for at in range(4)]
     found = figures(everybody(lambda one: one.before["a"], seats), 2)
     assert found["onset_f1"].value.value == found["onset_f1_sampled"].value.value == 0
-    assert found["val/btn_pressed_acc"].value.value > 0.8
+    assert found["press_accuracy"].value.value > 0.8
     assert found["press_f1"].value.value > 0.8
 
 

@@ -28,7 +28,7 @@ def test_passed(project):
     path = write(
         targets=[
             *HEAD["targets"],
-            {"metric": "val/onset_f1", "op": ">", "value": 0.9999, "at": "last"},
+            {"metric": "val/onset_f1_greedy", "op": ">", "value": 0.9999, "at": "last"},
         ]
     )
     found, _ = ran(path)
@@ -69,7 +69,7 @@ def test_missed_exits_0(project):
 
 def test_for_free(project):
     """A target that a baseline meets, too, is said to be so."""
-    found, _ = ran(write(targets=[{"metric": "val/press_f1", "op": ">", "value": 0.05}]))
+    found, _ = ran(write(targets=[{"metric": "val/press_f1_greedy", "op": ">", "value": 0.05}]))
     assert "copy_last" in found.outcomes[0].for_free
     assert "but so do hold" in (project / "cards/toy.md").read_text()
 

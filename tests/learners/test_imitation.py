@@ -263,13 +263,13 @@ def test_every_preset_learns(store, preset):
     scores = task.learner.score(task.model.eval(), tensors)
     assert {
         "loss/copy_last",
-        "change/rate",
-        "onset_f1/copy_last",
-        "press_ratio/never_press",
+        "change_nll/rate",
+        "onset_f1_greedy/copy_last",
+        "press_ratio_expected/never_press",
         "btn_pressed_acc/copy_last",
     } <= set(scores)
-    assert float(scores["onset_f1/copy_last"].top.sum()) == 0
-    assert float(scores["press_ratio/never_press"].top.sum()) == 0
+    assert float(scores["onset_f1_greedy/copy_last"].top.sum()) == 0
+    assert float(scores["press_ratio_expected/never_press"].top.sum()) == 0
 
 
 def test_the_seeds_metrics_have_the_seeds_names(tmp_path):

@@ -34,7 +34,7 @@ def test_the_page_says_what_came_of_it(here):
     """Verdict, targets with intervals and baselines, cost beside the estimate, what happened, settings and their origin."""
     text = made(match=False)
     for part in (
-        ">passed<", "val/onset_f1 &gt; 0.3: 0.4", "2 seeds", "Do 40 steps suffice?", "0.4 was reached", "hold", "0.1",
+        ">passed<", "val/onset_f1_greedy &gt; 0.3: 0.4", "2 seeds", "Do 40 steps suffice?", "0.4 was reached", "hold", "0.1",
         "It took 80.0 s", "1.25 times that", "step 20: warn: kill[1]: norm", "train.lr", "default", "<b>nobody</b>",
     ):  # fmt: skip
         assert part in text, part
@@ -141,7 +141,7 @@ def test_lines_of_a_card():
     assert {
         name: [(each["name"], each["value"]) for each in lines] for name, lines in found.items()
     } == {
-        "onset_f1": [("target > 0.3", 0.3)],
+        "onset_f1_greedy": [("target > 0.3", 0.3)],
         "loss": [("target < 1.1", 1.1), ("pause >= 7", 7.0)],
         "norm": [("warn > 0.5", 0.5)],
     }
@@ -164,7 +164,7 @@ def test_the_curves_of_a_report(here, visit, width, scheme):
     assert loss.locator(".level.target").count() == 1
     assert loss.locator(".level.kill").count() == 0
     assert "↑ stop > 400" in loss.locator("svg").text_content()
-    assert onset.locator(".level.target title").text_content() == "target: val/onset_f1 > 0.3"
+    assert onset.locator(".level.target title").text_content() == "target: val/onset_f1_greedy > 0.3"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("#curves summary").click()
     norm = page.locator(".figure", has=page.get_by_role("heading", name="norm"))

@@ -97,8 +97,8 @@ FIGURES = (
     "lr",
     "norm",
     "accuracy",
-    "onset_f1",
-    "onset_f1/copy_last",
+    "onset_f1_greedy",
+    "onset_f1_greedy/copy_last",
 )
 
 

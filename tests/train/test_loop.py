@@ -60,7 +60,7 @@ def test_it_learns_and_says_so(store, tmp_path):
         -1
     ]
     assert line["accuracy"] > max(
-        line["accuracy/copy_last"], line["accuracy/never_press"], line["accuracy/look_up"]
+        line["accuracy/copy_last"], line["accuracy/never_press"], line["accuracy/markov"]
     )
     assert line["accuracy.low"] <= line["accuracy"] <= line["accuracy.high"]
     assert result.ended == "finished"
@@ -189,10 +189,10 @@ def test_a_full_disk_stops_clearly(store, tmp_path, monkeypatch):
 
 def test_early_stop(store, tmp_path):
     """A run whose score stops getting better ends by itself, and does not go on when it is resumed."""
-    result, _ = run(store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1")
+    result, _ = run(store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1_greedy")
     assert result.ended == "early stop"
     again, _ = run(
-        store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1", resume=True
+        store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1_greedy", resume=True
     )
     assert (again.ended, again.step) == ("early stop", result.step)
 

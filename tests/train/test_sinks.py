@@ -219,8 +219,8 @@ def test_curves_come_from_the_log(store, tmp_path):
     page.feed((tmp_path / "r" / "curves.html").read_text())
     names = {name for line in lines for name in line} - {"kind", "step", "epoch", "wall"}
     assert page.curves >= len([name for name in names if not name.endswith((".low", ".high"))])
-    assert "onset_f1" in page.text
-    assert "look_up" in page.text
+    assert "onset_f1_greedy" in page.text
+    assert "markov" in page.text
     assert as_csv([]) == "\n"
     assert as_page("nothing", []).startswith("<!doctype html>")
 

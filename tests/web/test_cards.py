@@ -90,7 +90,7 @@ def test_results_are_shown(client, here):
     for part in (
         "missed",
         "0.1 .. 0.25",
-        "hold 0.1",
+        "copy last 0.1",
         "estimated were 64.0 s, it took 1.25 times that",
     ):
         assert part in text, part

@@ -51,6 +51,7 @@ class RecordCall(CardModel):
     mix: list[dict[str, Any]] = Field(default_factory=list, max_length=100)
     matches: int = Field(default=100, ge=1, le=10_000_000)
     seed: int = Field(default=0, ge=0)
+    world: str = Field(default="", max_length=200)  # a world's spec; empty: the game's simulator
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -95,7 +96,7 @@ class _Baseline(CardModel):
 class Target(CardModel):
     """A number that is promised.
 
-    `value` may be another metric, such as val/onset_f1/look_up: better than the table.
+    `value` may be another metric, such as val/onset_f1_greedy/markov: better than the table.
     """
 
     metric: MetricName
@@ -244,7 +245,7 @@ def read_card(file: CardFile, changes: Mapping[str, Any] | None = None) -> Parse
     if renamed:
         advice = f"run `shadowbox migrate {file.path}`"
         mistakes = [
-            Mistake(line, old, f"its name is {new} now: {advice}") for line, old, new in renamed
+            Mistake(line, "", f"{old} is called {new} now: {advice}") for line, old, new in renamed
         ]
         return ParsedCard(card, head, sorted(set(mistakes)), kept, outdated=True)
     if not head.mistakes or head.data:

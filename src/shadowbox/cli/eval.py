@@ -10,13 +10,13 @@ import click
 
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, progress, size, table, write_page
+from shadowbox.core.evaluation import Figure
 from shadowbox.core.stats import Interval
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.evaluate.calibration import Calibration, ThresholdFit
-    from shadowbox.evaluate.metrics import Figure
     from shadowbox.evaluate.policy import Evaluation
     from shadowbox.evaluate.probe import Probe
 

@@ -35,53 +35,85 @@ def never_press(values: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class LookupTable:
-    """For each situation the usual value: mean (reals), more likely than not (flags), most frequent (choices).
-
-    A situation is the joint value of a few choice and flag columns of the same frame and slot; one
-    that the training data never showed falls back to the overall usual value.
-    """
+class Situations:
+    """The joint value of a few choice and flag columns of a frame, as one number below `count`."""
 
     by: tuple[str, ...]
     sizes: tuple[int, ...]
+
+    @staticmethod
+    def of(schema: Schema, by: tuple[str, ...]) -> Situations:
+        """The situations that these columns tell apart; a real is refused."""
+        for key in by:
+            if not values_of(schema, key):
+                raise ValueError(f"{key} is a real; a look-up table is keyed by choices and flags")
+        return Situations(by, tuple(values_of(schema, key) for key in by))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(np.prod(self.sizes))
+
+    def index(self, given: Mapping[str, Array]) -> Array:
+        """The number of each frame's situation: columns of one shape, such as [T, S] -> that shape."""
+        at = np.zeros((), np.int64)
+        for key, size in zip(self.by, self.sizes, strict=True):
+            at = at * size + given[key]
+        return at
+
+
+def values_of(schema: Schema, key: str) -> int:
+    """How many values a choice or flag has; 0 for a real."""
+    field = schema.columns[key].field
+    if isinstance(field, Real):
+        return 0
+    return field.n if isinstance(field, Choice) else 2
+
+
+def means_by_situation(
+    totals: Array, counts: Array, overall: Array | float, prior: float = 0.0
+) -> Array:
+    """Mean of each situation from sums and counts; one without any frame has the overall mean.
+
+    `prior`: frames at the overall mean that are added to each situation.
+    """
+    weights = counts + prior
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = (totals + prior * overall) / weights
+    return np.asarray(np.where(weights > 0, means, overall))
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """For each situation the usual value: mean (reals), more likely than not (flags), most frequent (choices).
+
+    A situation that the training data never showed falls back to the overall usual value.
+    """
+
+    situations: Situations
     usual: Mapping[str, Array]  # column -> [situations + 1]; the last: overall
 
     @staticmethod
     def fit(schema: Schema, given: Columns, following: Columns, by: tuple[str, ...]) -> LookupTable:
         """`given` is what is known, `following` what came then: arrays of one shape, such as [T, S]."""
-        sizes = tuple(_size(schema, key) for key in by)
-        situations = int(np.prod(sizes))
-        at = _situation(given, by, sizes).ravel()
-        count = np.bincount(at, minlength=situations)
+        situations = Situations.of(schema, by)
+        at = situations.index(given).ravel()
+        count = np.bincount(at, minlength=situations.count)
         usual = {}
         for key, values in following.items():
             field, flat = schema.columns[key].field, values.ravel()
             if isinstance(field, Choice):
-                usual[key] = _most_frequent(at, flat, situations)
+                usual[key] = _most_frequent(at, flat, situations.count)
                 continue
-            total = np.bincount(at, weights=flat.astype(np.float64), minlength=situations)
-            mean = np.append(total, total.sum()) / np.maximum(np.append(count, count.sum()), 1)
-            mean[:-1][count == 0] = mean[-1]
+            total = np.bincount(at, weights=flat.astype(np.float64), minlength=situations.count)
+            overall = total.sum() / max(count.sum(), 1)
+            mean = np.append(means_by_situation(total, count, overall), overall)
             usual[key] = mean > 0.5 if isinstance(field, Flag) else mean
-        return LookupTable(by, sizes, usual)
+        return LookupTable(situations, usual)
 
     def predict(self, given: Columns, key: str) -> Array:
         """The usual value of column `key` in each situation of `given`: [T, S]."""
-        return self.usual[key][_situation(given, self.by, self.sizes)]
-
-
-def _size(schema: Schema, key: str) -> int:
-    field = schema.columns[key].field
-    if isinstance(field, Real):
-        raise ValueError(f"{key} is a real; a look-up table is keyed by choices and flags")
-    return field.n if isinstance(field, Choice) else 2
-
-
-def _situation(given: Mapping[str, Array], by: tuple[str, ...], sizes: tuple[int, ...]) -> Array:
-    at = np.zeros((), np.int64)
-    for key, size in zip(by, sizes, strict=True):
-        at = at * size + given[key]
-    return at
+        return self.usual[key][self.situations.index(given)]
 
 
 def _most_frequent(at: Array, values: Array, situations: int) -> Array:

@@ -28,14 +28,22 @@ SETTINGS = {  # of the learner imitation, as a card writes them
     "learner.thin": "learner.static_segment_keep",  # N became 1 / N
 }
 SHARES = ("learner.thin",)  # settings that were one of N and are now the share 1 / N
-SCORES = {"right": "accuracy", "change": "change_nll"}  # of val/SCORE
-BASELINES = {"hold": "copy_last"}  # of val/SCORE/BASELINE
+SCORES = {  # of val/SCORE
+    "right": "accuracy",
+    "change": "change_nll",
+    "onset_f1": "onset_f1_greedy",
+    "press_f1": "press_f1_greedy",
+    "onset_ratio": "onset_ratio_expected",
+    "press_ratio": "press_ratio_expected",
+}
+BASELINES = {"hold": "copy_last", "look_up": "markov"}  # of val/SCORE/BASELINE
+FIGURES = {"val/stick_mae": "stick_error", "val/btn_pressed_acc": "press_accuracy"}  # of eval/FIGURE
 POLICY_ARGUMENTS = {"sees": "input_columns", "design": "config"}
 TRAINER_KEYS = {"optimiser": "optimizer"}
 RUN_FACTS = {"lessons": "imitation"}
 EVALUATION_KEYS = {"heat": "temperatures"}
 
-_METRIC = re.compile(r"(?<![\w/])val/[\w.+~-]+(?:/[\w.+~-]+)*")
+_METRIC = re.compile(r"(?<![\w/])(?:eval/)?val/[\w.+~-]+(?:/[\w.+~-]+)*")
 _SETTING = re.compile(
     rf"(?<![\w.])(?:{'|'.join(map(re.escape, SETTINGS.keys() - set(SHARES)))})(?!\w)"
 )
@@ -82,9 +90,34 @@ def rename_score(name: str) -> str:
 
 
 def rename_metric(name: str) -> str:
-    """A metric with its kind, such as val/loss/hold; only those of validations have old names."""
+    """A metric with its kind, such as val/loss/hold or eval/val/stick_mae/look_up."""
     kind, slash, score = name.partition("/")
+    if kind == "eval":
+        for old, new in FIGURES.items():
+            if score == old or score.startswith((f"{old}.", f"{old}/")):
+                return f"eval/{new}{score.removeprefix(old)}"
     return f"val/{rename_score(score)}" if kind == "val" and slash else name
+
+
+def rename_baselines(metric: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Baselines of a metric by name; those of evaluations keep theirs."""
+    return rename_keys(names, BASELINES if metric.startswith("val/") else {})
+
+
+def rename_evaluation(judged: Mapping[str, Any]) -> dict[str, Any]:
+    """The evaluation beside a checkpoint: figures in one object, under their present names."""
+    if "offline" not in judged:
+        return rename_keys(judged, EVALUATION_KEYS)
+    rest = {name: value for name, value in judged.items() if name not in ("offline", "closed_loop")}
+    figures = {**judged["offline"], **judged.get("closed_loop", {})}
+    own = {
+        "kind": "policy",
+        "spec": f"policy:{judged.get('checkpoint', '')}",
+        "store": rest.pop("store", ""),
+        "gate": rest.pop("gate", None),
+        "figures": {FIGURES.get(name, name): value for name, value in figures.items()},
+    }
+    return own | rename_keys(rest, EVALUATION_KEYS)
 
 
 def rename_best(best: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core.evaluation import Figure
 from shadowbox.core.game import Agent, Game, noise, stable_hash
+from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.schema import Array, Columns, Flag, Real, Schema
 from shadowbox.core.stats import Interval, bootstrap_mean, bootstrap_ratio
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
-from shadowbox.evaluate.metrics import METRIC_BY_NAME, Figure
 from shadowbox.evaluate.offline import Answers
 from shadowbox.evaluate.press_counts import (
     PressCounts,

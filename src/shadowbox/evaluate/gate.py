@@ -7,16 +7,16 @@ with it carries the mark.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from shadowbox.core.evaluation import Figure, GateReport
 from shadowbox.core.schema import Choice, Schema
 from shadowbox.core.stats import Interval
 from shadowbox.evaluate import press_counts
-from shadowbox.evaluate.metrics import Figure
 from shadowbox.evaluate.press_counts import PressCounts
 from shadowbox.evaluate.recorded import state_keys
 
@@ -64,24 +64,36 @@ class GateResult:
             return [f"no button begins {ENOUGH} presses in the data, so nothing can be said"]
         return [sentence for control in self.controls for sentence in control.failed]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "passed": self.passed,
-            "why": self.why,
-            "controls": {
-                control.button: {
-                    "passed": control.passed if control.used else None,
-                    "used": control.used,
-                    "onsets_in_data": control.onsets,
-                    "press_ratio": Figure(control.press).to_json(),
-                    "onset_ratio": Figure(control.onset).to_json(),
-                    "failed": list(control.failed),
-                    "states": [dict(state) for state in control.states],
-                }
-                for control in self.controls
-            },
+    def figures(self) -> dict[str, Figure]:
+        """The smallest and the largest ratio of the controls that are judged; a missing one is 0."""
+        used = [control for control in self.controls if control.used]
+        ratios = {
+            "press_ratio": [control.press.value for control in used],
+            "onset_ratio": [control.onset.value for control in used],
         }
+        found = {}
+        for name, values in ratios.items():
+            known = [value if math.isfinite(value) else 0.0 for value in values]
+            for end, choose in (("min", min), ("max", max)):
+                if known:
+                    found[f"{name}_{end}"] = Figure(Interval(choose(known), math.nan, math.nan))
+        return found
+
+    def report(self) -> GateReport:
+        """As it is printed and stored."""
+        controls = {
+            control.button: {
+                "passed": control.passed if control.used else None,
+                "used": control.used,
+                "onsets_in_data": control.onsets,
+                "press_ratio": Figure(control.press).to_json(),
+                "onset_ratio": Figure(control.onset).to_json(),
+                "failed": list(control.failed),
+                "states": [dict(state) for state in control.states],
+            }
+            for control in self.controls
+        }
+        return GateReport(self.passed, tuple(self.why), {"controls": controls})
 
 
 def check_gate(
@@ -161,6 +173,3 @@ def _where(states: Sequence[Mapping[str, float | str]]) -> str:
 
 def _share(value: float | str) -> str:
     return f"{100 * float(value):.1f} %"
-
-
-# ---- beside the checkpoint -------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from functools import cached_property
 import numpy as np
 
 from shadowbox.core import presses, reliability
+from shadowbox.core.evaluation import Figure
+from shadowbox.core.metrics import metric_of
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval, bootstrap, bootstrap_ratio, halves
-from shadowbox.evaluate.metrics import METRIC_BY_NAME, Figure
 from shadowbox.evaluate.recorded import SeatAnswer, SeatData
 from shadowbox.evaluate.sticks import SMALLEST
 
@@ -41,73 +42,73 @@ class Answers:
         return dict(zip(numbers, halves(numbers).tolist(), strict=True))
 
 
+Measure = Callable[[Answers], Interval]
+Counts = Callable[[SeatData, SeatAnswer, Sequence[str]], tuple[float, float]]
+
+
 def figures(everybody: Mapping[str, Answers], tolerance: int) -> dict[str, Figure]:
     """The offline metrics of the one called "" beside those of the baselines."""
-    names = list(dict.fromkeys(name for seat in everybody[""].seats for name in seat.down))
-    sticks = list(dict.fromkeys(name for seat in everybody[""].seats for name in seat.stick))
-    found: dict[str, Figure] = {}
-
-    def add(metric: str, of: Callable[[Answers], Interval], suffix: str = "") -> None:
-        others = {
-            name: of(everybody[name])
-            for name in METRIC_BY_NAME[metric].baselines
-            if name in everybody
-        }
-        found[f"{metric}.{suffix}" if suffix else metric] = Figure(of(everybody[""]), others)
-
-    def of_buttons(group: Sequence[str], suffix: str = "") -> None:
-        add("onset_f1", lambda asked: onset_f1(asked, group, tolerance), suffix)
-        add(
-            "onset_f1_sampled",
-            lambda asked: _ratio_of(asked, lambda s, a: _drawn_counts(s, a, group, tolerance)),
-            suffix,
-        )
-        add(
-            "press_f1",
-            lambda asked: _ratio_of(asked, lambda s, a: _press_counts(s, a, group)),
-            suffix,
-        )
-        add(
-            "onset_nll",
-            lambda asked: _ratio_of(asked, lambda s, a: _onset_cost(s, a, group)),
-            suffix,
-        )
-        add("onset_ece", lambda asked: _calibration(asked, group), suffix)
-
-    if names:
-        of_buttons(names)
-        add("onset_offset", lambda asked: _offset(asked, names, tolerance))
-        add("nll", lambda asked: _mean_of(asked, lambda seat, answer: answer.cost))
-        add("copycat_gap", lambda asked: _mean_of(asked, _gap))
-        add("val/btn_pressed_acc", lambda asked: _ratio_of(asked, _pressed_right))
-    if sticks:
-        add(
-            "stick_change_error",
-            lambda asked: _ratio_of(asked, lambda s, a: _change_error(s, a, sticks)),
-        )
-        add(
-            "val/stick_mae", lambda asked: _ratio_of(asked, lambda s, a: _stick_error(s, a, sticks))
-        )
-    standing = list(
-        dict.fromkeys(name for answer in everybody[""].answers for name in answer.stick_cost)
-    )
-    if standing:
-        add("stick_nll", lambda asked: _ratio_of(asked, lambda s, a: _place_cost(s, a, standing)))
-    for name in names:
-        of_buttons([name], name)
-    for name in standing:
-        add(
-            "stick_nll",
-            lambda asked, name=name: _ratio_of(asked, lambda s, a: _place_cost(s, a, [name])),  # type: ignore[misc]
-            name,
-        )
+    asked = everybody[""]
+    buttons = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
+    sticks = list(dict.fromkeys(name for seat in asked.seats for name in seat.stick))
+    placed = list(dict.fromkeys(name for answer in asked.answers for name in answer.stick_cost))
+    measures = _of_all(buttons, sticks, placed, tolerance)
+    for name in buttons:
+        measures |= _named(name, _of_buttons([name], tolerance))
+    for name in placed:
+        measures |= _named(name, {"stick_nll": _summed(_place_cost, [name])})
     for name in sticks:
-        add(
-            "stick_change_error",
-            lambda asked, name=name: _ratio_of(asked, lambda s, a: _change_error(s, a, [name])),  # type: ignore[misc]
-            name,
-        )
-    return found
+        measures |= _named(name, {"stick_change_error": _summed(_change_error, [name])})
+    return {name: _beside(name, measure, everybody) for name, measure in measures.items()}
+
+
+def _of_all(
+    buttons: Sequence[str], sticks: Sequence[str], placed: Sequence[str], tolerance: int
+) -> dict[str, Measure]:
+    """Metric -> its measure over all controls together."""
+    measures: dict[str, Measure] = {}
+    if buttons:
+        measures |= _of_buttons(buttons, tolerance) | {
+            "onset_offset": lambda asked: _offset(asked, buttons, tolerance),
+            "nll": lambda asked: _mean_of(asked, lambda seat, answer: answer.cost),
+            "copycat_gap": lambda asked: _mean_of(asked, _gap),
+            "press_accuracy": lambda asked: _ratio_of(asked, _pressed_right),
+        }
+    if sticks:
+        measures |= {
+            "stick_change_error": _summed(_change_error, sticks),
+            "stick_error": _summed(_stick_error, sticks),
+        }
+    if placed:
+        measures["stick_nll"] = _summed(_place_cost, placed)
+    return measures
+
+
+def _of_buttons(buttons: Sequence[str], tolerance: int) -> dict[str, Measure]:
+    """Metric -> its measure over some buttons."""
+    return {
+        "onset_f1": lambda asked: onset_f1(asked, buttons, tolerance),
+        "onset_f1_sampled": lambda asked: _ratio_of(
+            asked, lambda seat, answer: _drawn_counts(seat, answer, buttons, tolerance)
+        ),
+        "press_f1": _summed(_press_counts, buttons),
+        "onset_nll": _summed(_onset_cost, buttons),
+        "onset_ece": lambda asked: _calibration(asked, buttons),
+    }
+
+
+def _named(control: str, measures: Mapping[str, Measure]) -> dict[str, Measure]:
+    return {f"{metric}.{control}": measure for metric, measure in measures.items()}
+
+
+def _summed(counts: Counts, names: Sequence[str]) -> Measure:
+    return lambda asked: _ratio_of(asked, lambda seat, answer: counts(seat, answer, names))
+
+
+def _beside(name: str, measure: Measure, everybody: Mapping[str, Answers]) -> Figure:
+    """A figure with those of its metric's baselines that answered."""
+    others = [each for each in metric_of(name).baselines if each in everybody]
+    return Figure(measure(everybody[""]), {each: measure(everybody[each]) for each in others})
 
 
 def onset_f1(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:

@@ -1,28 +1,28 @@
 """A policy judged: asked at recorded frames, and played; every number beside its baselines, and one verdict.
 
 evaluate("runs/x", "data/brawl") -> Evaluation
-    .offline, .closed_loop    name -> Figure (evaluate/metrics.py lists them)
+    .offline, .closed_loop    name -> Figure (core/metrics.py lists them)
     .gate                     does it press as its demonstrators do?
+    .report()                 all of it as `shadowbox eval --json` prints it, and as it is stored
+                              beside the checkpoint (core/evaluation.py)
     .metrics()                flat `eval/...` numbers, for the targets of run cards
-    .to_json()                what `shadowbox eval --json` prints, and what lies beside the checkpoint
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shadowbox.core.evaluation import FILE, EvaluationReport, Figure
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, gate, recorded
 from shadowbox.evaluate.gate import GateResult
-from shadowbox.evaluate.metrics import Figure
 from shadowbox.evaluate.offline import Answers, figures, onset_timing, reliability_curves
 from shadowbox.evaluate.recorded import ControlLookup, SeatData
 from shadowbox.evaluate.setup import (
@@ -33,7 +33,7 @@ from shadowbox.evaluate.setup import (
     load_evaluated_policy,
     world_options,
 )
-from shadowbox.play.marks import FILE
+from shadowbox.play import checkpoints
 
 if TYPE_CHECKING:
     from shadowbox.core.schema import Array, Schema
@@ -62,44 +62,29 @@ class Evaluation:
     real: Sequence[int] = ()  # episodes to show beside them
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def report(self) -> EvaluationReport:
+        """As it is printed and stored."""
+        return EvaluationReport(
+            "policy",
+            _spec_of(self.checkpoint),
+            str(self.store),
+            self.gate.report(),
+            {**self.offline, **self.closed_loop, **self.gate.figures()},
+            {
+                "checkpoint": str(self.checkpoint),
+                "game": self.game.name,
+                **self.facts,
+                "closed_loop_is": self.how,
+            },
+        )
+
     def metrics(self) -> dict[str, float]:
-        """Flat numbers by name; those that are no number are left out."""
-        used = [control for control in self.gate.controls if control.used]
-        found: dict[str, float] = {"eval/gate": float(self.gate.passed)}
-        for name, values in (
-            ("press", [c.press.value for c in used]),
-            ("onset", [c.onset.value for c in used]),
-        ):
-            finite = [value if math.isfinite(value) else 0.0 for value in values]
-            if finite:
-                found |= {
-                    f"eval/{name}_ratio_min": min(finite),
-                    f"eval/{name}_ratio_max": max(finite),
-                }
-        for name, figure in (*self.offline.items(), *self.closed_loop.items()):
-            flat = {"": figure.value.value, ".low": figure.value.low, ".high": figure.value.high}
-            flat |= {
-                f"/{baseline}": interval.value for baseline, interval in figure.baselines.items()
-            }
-            found |= {
-                f"eval/{name}{suffix}": float(value)
-                for suffix, value in flat.items()
-                if math.isfinite(value)
-            }
-        return found
+        """Flat numbers by name, for targets of cards."""
+        return self.report().metrics()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {
-            "checkpoint": str(self.checkpoint),
-            "store": str(self.store),
-            "game": self.game.name,
-            **self.facts,
-            "closed_loop_is": self.how,
-            "gate": self.gate.to_json(),
-            "offline": {name: figure.to_json() for name, figure in self.offline.items()},
-            "closed_loop": {name: figure.to_json() for name, figure in self.closed_loop.items()},
-        }
+        return self.report().to_json()
 
 
 def evaluate(
@@ -320,6 +305,14 @@ def _facts(
         ),
         "fingerprint": subject.store.fingerprint,
     }
+
+
+def _spec_of(checkpoint: Path) -> str:
+    """The agent that was evaluated, by a name that stays: `policy:RUN@step=N`, or its folder."""
+    run = checkpoint.parent.parent
+    if checkpoint.parent.name == checkpoints.FOLDER:
+        return f"policy:{run}@step={int(checkpoint.name)}"
+    return f"policy:{checkpoint}"
 
 
 def _teller(progress: Report | None) -> Teller:

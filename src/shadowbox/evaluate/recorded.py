@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from shadowbox.core import presses
+from shadowbox.core import baselines, presses
+from shadowbox.core.baselines import means_by_situation
 from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Choice, Columns, Schema
 from shadowbox.core.view import from_seat
@@ -18,6 +19,7 @@ from shadowbox.data.store import Store
 from shadowbox.evaluate import sticks as places
 from shadowbox.evaluate.sticks import SMALLEST, StickPositions
 
+PRIOR = 1.0  # frames at the overall rate that each situation of the look-up table begins with
 DRAW = 900  # of the baselines' noise, far from those that bots and policies make
 
 
@@ -157,10 +159,8 @@ class ControlLookup:
     """
 
     def __init__(self, schema: Schema, counted: Sequence[SeatData]) -> None:
-        keys = state_keys(schema)
-        self.by = keys[0] if keys else None
-        what = schema.columns[self.by].field if self.by else None
-        self.states = what.n if isinstance(what, Choice) else 1
+        self.situations = baselines.Situations.of(schema, state_keys(schema)[:1])
+        self.states = self.situations.count
         names = list(dict.fromkeys(name for seat in counted for name in seat.down))
         count = {name: np.zeros((self.states, 2, 2)) for name in names}  # [state, before, now]
         sticks = {name: np.zeros((self.states, 2)) for seat in counted for name in seat.stick}
@@ -177,7 +177,7 @@ class ControlLookup:
         }
         self.begins = {name: float(after[0]) for name, after in self.after.items()}
         self.chance = {
-            name: (table[..., 1] + self.after[name]) / (table.sum(-1) + 1)
+            name: means_by_situation(table[..., 1], table.sum(-1), self.after[name], PRIOR)
             for name, table in count.items()
         }  # [state, before]
         self.moves = {
@@ -189,14 +189,15 @@ class ControlLookup:
             for name, table in sticks.items()
         }
         self.position = {
-            name: (table[:, 0] + mean[name]) / (table[:, 1] + 1) for name, table in sticks.items()
+            name: means_by_situation(table[:, 0], table[:, 1], mean[name], PRIOR)
+            for name, table in sticks.items()
         }
 
     def situation(self, view: Mapping[str, Array]) -> Array:
         """The own player's state: columns [T, slots] -> [T]."""
-        if self.by is None:
-            return np.zeros(len(next(iter(view.values()))), np.int64)
-        return view[self.by][:, 0].astype(np.int64)
+        own = {key: view[key][:, 0].astype(np.int64) for key in self.situations.by}
+        frames = len(next(iter(view.values())))
+        return np.broadcast_to(self.situations.index(own), frames)
 
     def look_up(self, seat: SeatData) -> SeatAnswer:
         """How often each button is down in this state, held or not before."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shadowbox.core.baselines import means_by_situation
 from shadowbox.core.schema import Array
 
 SMALLEST = 1e-6  # of a chance, where its logarithm is taken
@@ -58,8 +59,8 @@ def count_moves(
         np.add.at(gone, (state[moved], now[moved]), 1)
     usual = _shares(stayed.sum(0))[1]
     usually = _shares(gone.sum(0))
-    stays = (stayed[:, 1] + usual) / (stayed.sum(1) + 1)
-    goes = (gone + usually) / (gone.sum(1, keepdims=True) + 1)
+    stays = means_by_situation(stayed[:, 1], stayed.sum(1), usual, 1.0)
+    goes = means_by_situation(gone, gone.sum(1, keepdims=True), usually, 1.0)
     return StickMoves(
         _shares(at), np.concatenate([[usual], stays]), np.concatenate([usually[None], goes])
     )

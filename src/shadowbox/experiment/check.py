@@ -456,9 +456,9 @@ class _Case:
                 return False
             from shadowbox.experiment import evaluation
 
-            if evaluation.known_metrics(metric):
+            if evaluation.eval_info(metric):
                 return True
-            known: Any = evaluation.NAMES
+            known: Any = [f"eval/{name}" for name in evaluation.eval_figures("policy")]
         elif self.model is None:
             return True  # what it logs cannot be known, and why has been said
         else:

@@ -1,38 +1,28 @@
-"""What only playing shows, for the targets of a card: the figures of an evaluation, named eval/..."""
+"""Figures of an evaluation, named eval/..., for the targets of a card."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from shadowbox.cards.card import Card
 from shadowbox.core.game import Game
+from shadowbox.core.metrics import SHARE, MetricInfo, find_info
 from shadowbox.data.store import Store
-from shadowbox.evaluate.metrics import ANY, METRICS, SHARE
 from shadowbox.experiment import dataset
+from shadowbox.model import kinds
 
-RATIO = (0.0, math.inf)
-WHOLE = {"gate": SHARE} | dict.fromkeys(
-    ("press_ratio_min", "press_ratio_max", "onset_ratio_min", "onset_ratio_max"), RATIO
-)
-NAMES = {
-    f"eval/{name}": limits
-    for name, limits in (WHOLE | {metric.name: metric.limits for metric in METRICS}).items()
-}
+GATE = {"gate": MetricInfo("high", *SHARE)}  # of every kind
 
 
-def known_metrics(metric: str) -> bool:
-    """Whether an evaluation may find such a figure: eval/win_rate.based, eval/onset_f1, eval/nll/copy_last."""
-    return any(_is(metric, name) for name in NAMES)
+def eval_figures(kind: str) -> Mapping[str, MetricInfo]:
+    """The figures that an evaluation of a kind of checkpoints may have, without eval/."""
+    return {**GATE, **kinds.checkpoint_kind(kind).figures}
 
 
-def metric_limits(metric: str) -> tuple[float, float]:
-    """What a figure can be at least and at most, as far as that is known."""
-    return next((found for name, found in NAMES.items() if _is(metric, name)), ANY)
-
-
-def _is(metric: str, name: str) -> bool:
-    return metric == name or metric.startswith((f"{name}.", f"{name}/"))
+def eval_info(metric: str, kind: str = "policy") -> MetricInfo | None:
+    """Facts about a figure such as eval/win_rate.based, eval/nll/copy_last; None for an unknown one."""
+    return find_info(metric.removeprefix("eval/"), eval_figures(kind))
 
 
 def evaluate_run(run: Path, store: Store, game: Game, card: Card, seed: int) -> dict[str, float]:

@@ -55,7 +55,7 @@ def present_results(data: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[
     for key in ("reason", "deviations"):
         if key in data:
             present[key] = _in_words(data[key])
-    if (old := data.get("contract")) in hashes:
+    if (old := str(data.get("contract"))) in hashes:
         present["contract"] = hashes[old]
         present["moved"] = {"from": old, "to": hashes[old]}
     return present
@@ -70,9 +70,10 @@ def _present_item(item: Any) -> Any:
         if isinstance(item.get(key), str):
             present[key] = renames.rename_metric(item[key])
     if isinstance(item.get("baselines"), dict):
-        present["baselines"] = renames.rename_keys(item["baselines"], renames.BASELINES)
+        present["baselines"] = renames.rename_baselines(str(item.get("metric")), item["baselines"])
     if isinstance(free := item.get("met_for_free_by"), list):
-        present["met_for_free_by"] = [renames.BASELINES.get(name, name) for name in free]
+        names = dict.fromkeys(map(str, free))
+        present["met_for_free_by"] = list(renames.rename_baselines(str(item.get("metric")), names))
     if isinstance(item.get("set"), dict):
         present["set"] = renames.rename_settings(item["set"])
     return present
@@ -93,7 +94,7 @@ def _is_imitation(file: CardFile) -> bool:
     return learner in renames.LEARNERS or learner in renames.LEARNERS.values()
 
 
-# ---- blocks ----------------------------------------------------------------------------------------------------
+# ---- blocks -------------------------------------------------------------------------------------
 
 
 def _results(file: CardFile, old: str) -> tuple[CardFile, list[str]]:

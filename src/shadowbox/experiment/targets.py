@@ -9,8 +9,9 @@ from typing import Any
 
 from shadowbox.cards.card import Card, Target
 from shadowbox.cards.rules.conditions import COMPARISONS
+from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.stats import Interval, mean_interval
-from shadowbox.experiment.evaluation import metric_limits
+from shadowbox.experiment.evaluation import eval_info
 from shadowbox.train.runs import Run
 
 PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = (
@@ -124,8 +125,8 @@ def _interval(
     if not known:
         return None, None, None
     if len(known) > 1:
-        found, (least, most) = mean_interval(known), metric_limits(metric)
-        return Interval(found.value, max(found.low, least), min(found.high, most))
+        found, info = mean_interval(known), eval_info(metric) or MetricInfo()
+        return Interval(found.value, max(found.low, info.low), min(found.high, info.high))
     low, high = (figures[0].get(f"{metric}.{end}") for end in ("low", "high"))
     return known[0], low, high  # type: ignore[return-value]
 

@@ -50,7 +50,7 @@ def blank(name: str, game: str) -> dict[str, Any]:
             "make": {"record": {"p0": "based", "p1": "based", "matches": 100, "seed": 1}},
         },
         "targets": [
-            {"metric": "val/onset_f1", "op": ">", "value": "val/onset_f1/look_up", "primary": True}
+            {"metric": "val/onset_f1_greedy", "op": ">", "value": "val/onset_f1_greedy/markov", "primary": True}
         ],
         "kill": [
             {"when": "nonfinite(train/loss)", "action": "stop"},

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from shadowbox.core import baselines
-from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
+from shadowbox.core.schema import Array, Columns, Real, Schema
 from shadowbox.core.view import from_seat
 from shadowbox.data.store import Store
 from shadowbox.model.codec import ControlValues
@@ -80,8 +80,8 @@ class ControlBaselines:
         self, values: ControlValues, parts: Sequence[ControlDistribution], found: _PressedControls
     ) -> None:
         self.values, self.parts = values, tuple(parts)
-        self.table = _look_up(values.schema, values, found)
-        self.names = ("copy_last", "never_press", *(("look_up",) if self.table else ()))
+        self.table = _markov_table(values.schema, values, found)
+        self.names = ("copy_last", "never_press", *(("markov",) if self.table else ()))
         self._counted = [_count(part, found) for part in parts]
 
     def guesses(self, before: Tensor) -> dict[str, Tensor]:
@@ -97,9 +97,7 @@ class ControlBaselines:
                 self.table.predict(columns, key) if key in self.table.usual else columns[key]
                 for key in columns
             ]
-            guessed["look_up"] = np.concatenate(
-                [part.astype(np.float32) for part in parts], axis=-1
-            )
+            guessed["markov"] = np.concatenate([part.astype(np.float32) for part in parts], axis=-1)
         return {
             name: torch.from_numpy(np.ascontiguousarray(guess)).to(before.device)
             for name, guess in guessed.items()
@@ -210,17 +208,17 @@ def _count(part: ControlDistribution, found: _PressedControls) -> _Points | _Bit
     return _Normal(mean, spread, step)
 
 
-def _look_up(
+def _markov_table(
     schema: Schema, values: ControlValues, found: _PressedControls
 ) -> baselines.LookupTable | None:
     rows = found.recorded.all(axis=1)
     before, now = (_as_columns(values, side[rows]) for side in (found.before, found.now))
     by, situations = [], 1
     for key in values.keys:
-        if (n := _size(schema, key)) and situations * n <= MOST_SITUATIONS:
+        if (n := baselines.values_of(schema, key)) and situations * n <= MOST_SITUATIONS:
             by.append(key)
             situations *= n
-    usual = {key: side for key, side in now.items() if _size(schema, key)}
+    usual = {key: side for key, side in now.items() if baselines.values_of(schema, key)}
     return (
         baselines.LookupTable.fit(schema, before, usual, tuple(by)) if by and rows.any() else None
     )
@@ -231,11 +229,3 @@ def _as_columns(values: ControlValues, array: Array) -> Columns:
     parts = np.split(array, len(values.keys), axis=-1)
     return {key: part if isinstance(values.schema.columns[key].field, Real) else part.astype(np.int64)
             for key, part in zip(values.keys, parts, strict=True)}  # fmt: skip
-
-
-def _size(schema: Schema, key: str) -> int:
-    """Values of a flag or choice; 0 for a real, or for a choice too large to count pairs of."""
-    field = schema.columns[key].field
-    if isinstance(field, Real):
-        return 0
-    return field.n if isinstance(field, Choice) else 2

@@ -7,7 +7,6 @@ cost, P: parts of the head.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.encoding import Encoding
+from shadowbox.core.metrics import MetricInfo, metrics_in
 from shadowbox.core.schema import Array, Flag, Real, Schema
 from shadowbox.data.sample import Aligned, Batch, Segments, align
 from shadowbox.data.split import Split
@@ -46,8 +46,15 @@ from shadowbox.model.vocabulary import fit_vocabulary
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.protocols import ScoreSums, TrainTask
 
-GUESSES = ("copy_last", "never_press", "look_up")  # baselines that guess values
-PRESSING = ("onset_f1", "onset_ratio", "press_f1", "press_ratio", "btn_pressed_acc")
+GUESSES = ("copy_last", "never_press", "markov")  # baselines that guess values
+# scores of buttons; the first two are in the table of the terminal
+OF_FLAGS = (
+    "onset_f1_greedy",
+    "onset_ratio_expected",
+    "press_f1_greedy",
+    "press_ratio_expected",
+    "btn_pressed_acc",
+)
 MOST_COUNTED = 1 << 21  # rows in which combinations of controls are counted
 
 
@@ -92,36 +99,34 @@ class _Declaration(NamedTuple):
     """Everything that imitation logs, known before any data is."""
 
     losses: dict[str, float]  # name -> weight
-    metrics: tuple[str, ...]
-    scores: dict[str, tuple[str, ...]]  # name -> baselines
-    better: dict[str, str]
-    limits: dict[str, tuple[float, float]]  # within which a score must be
+    scores: dict[str, MetricInfo]
 
 
 def declare_metrics(
-    head: Head, values: ControlValues, guesses: tuple[str, ...] = GUESSES
+    head: Head, values: ControlValues, baselines: Sequence[str] = GUESSES
 ) -> _Declaration:
-    """What learning these controls with this head will log."""
+    """The losses and scores of learning these controls with this head.
+
+    `baselines`: those that guess values; scores without one of them leave it out.
+    """
     fields = [values.schema.columns[name].field for name in values.names]
     weights = [[fields[at].weight for at in np.flatnonzero(row)] for row in head.members.numpy()]
     kinds = set(map(type, fields))
-    # the first ones stand in the table of the terminal
-    scores: dict[str, tuple[str, ...]] = {"loss": ("copy_last", "rate")}
-    scores |= dict.fromkeys(PRESSING[:2], guesses) if Flag in kinds else {}
-    scores |= {"stick_mae": ("copy_last", "never_press")} if Real in kinds else {}
-    scores |= {"accuracy": guesses} if kinds - {Real} else {}
-    scores |= dict.fromkeys(PRESSING, guesses) if Flag in kinds else {}
-    scores["change_nll"] = ("copy_last", "rate")
+    names = ["loss"]
+    names += OF_FLAGS[:2] if Flag in kinds else ()
+    names += ["stick_mae"] if Real in kinds else []
+    names += ["accuracy"] if kinds - {Real} else []
+    names += OF_FLAGS[2:] if Flag in kinds else ()
+    known = metrics_in(["validation"])
+    gone = set(GUESSES) - set(baselines)
     return _Declaration(
-        losses={name: max(weight) for name, weight in zip(head.names, weights, strict=True)},
-        metrics=(),
-        scores=scores,
-        better={
-            name: "low" if name in ("loss", "change_nll", "stick_mae") else "high"
-            for name in scores
+        {name: max(weight) for name, weight in zip(head.names, weights, strict=True)},
+        {
+            name: known[name]._replace(
+                baselines=tuple(each for each in known[name].baselines if each not in gone)
+            )
+            for name in (*names, "change_nll")
         },
-        limits=dict.fromkeys(("onset_f1", "press_f1", "btn_pressed_acc", "accuracy"), (0.0, 1.0))
-        | dict.fromkeys(("press_ratio", "onset_ratio", "stick_mae"), (0.0, math.inf)),
     )
 
 
@@ -146,12 +151,8 @@ class ImitationLearner:
             store, model, self.seats, train
         )
         said = declare_metrics(self.head, self.values, baselines.names)
-        self.losses, self.metrics, self.scores, self.better = (
-            said.losses,
-            said.metrics,
-            said.scores,
-            said.better,
-        )
+        self.losses, self.scores = said.losses, said.scores
+        self.metrics: tuple[str, ...] = ()
         self._weights = torch.tensor([self.losses[name] for name in self.head.names])
         self._sticks = value_ranges(self.schema, self.values.names)
 
@@ -210,8 +211,12 @@ class ImitationLearner:
             "": (asked.seen.mode(), asked.seen.mean()),
             **guesses,
         }.items():
-            found |= {f"{score}{name}": value for score, value in self._guess_scores(guess, mean, asked, counted).items()
-                      if not name or name[1:] in self.scores[score]}  # fmt: skip
+            scores = self._guess_scores(guess, mean, asked, counted)
+            found |= {
+                f"{score}{name}": value
+                for score, value in scores.items()
+                if not name or name[1:] in self.scores[score].baselines
+            }
         return found
 
     # ---- asking ------------------------------------------------------------------------------------------------
@@ -285,13 +290,13 @@ class ImitationLearner:
             for kind in ("flag", "real")
         )
         scores: dict[str, ScoreSums] = {}
-        if "press_f1" in self.scores:
+        if "press_f1_greedy" in self.scores:
             was, truth, presses = guess > 0.5, asked.targets > 0.5, counted & flags
             fresh = presses & (asked.before < 0.5)
-            scores["onset_f1"] = self._f1(was, truth, fresh)
-            scores["press_f1"] = self._f1(was, truth, presses)
+            scores["onset_f1_greedy"] = self._f1(was, truth, fresh)
+            scores["press_f1_greedy"] = self._f1(was, truth, presses)
             for name, of in (("press_ratio", presses), ("onset_ratio", fresh)):
-                scores[name] = self._score((mean * of).sum(-1), (truth & of).sum(-1))
+                scores[f"{name}_expected"] = self._score((mean * of).sum(-1), (truth & of).sum(-1))
             busy = presses & (truth & presses).any(-1, keepdim=True)
             scores["btn_pressed_acc"] = self._score(((was == truth) & busy).sum(-1), busy.sum(-1))
         if "accuracy" in self.scores:

@@ -7,25 +7,18 @@ WAYS.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from shadowbox.core.game import Game
+from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Schema
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 
-
-class MetricInfo(NamedTuple):
-    """What is known of a metric beforehand: which way is better, its bounds, and the baselines it is printed beside."""
-
-    better: str = ""  # low, high, or nothing where neither is
-    low: float = -math.inf
-    high: float = math.inf
-    baselines: tuple[str, ...] = ()
+LOGGED = ("norm", "lr", "examples_per_s", "skipped")  # by the loop, of every learner
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ class ImitationSpec:
         return ModelSummary(
             arguments,
             count(model.parameters()),
-            _metric_info(declare_metrics(model.head, model.values)),
+            metric_info(*declare_metrics(model.head, model.values)),
             exact,
         )
 
@@ -162,25 +155,28 @@ class ImitationSpec:
         return int(plan.learner.get("length", self.defaults["length"]))
 
 
-def _metric_info(said: Any) -> dict[str, MetricInfo]:
-    """Every metric that a run logs, by its full name."""
-    anything = (-math.inf, math.inf)
-    names = ("loss", *said.losses, *said.metrics)
-    metric_info = {
-        f"train/{name}": MetricInfo(said.better.get(name, ""), *said.limits.get(name, anything))
-        for name in names
+def metric_info(
+    losses: Mapping[str, float],
+    scores: Mapping[str, MetricInfo],
+    metrics: Sequence[str] = (),
+    lines: Mapping[str, Mapping[str, MetricInfo]] | None = None,
+) -> dict[str, MetricInfo]:
+    """Every metric that a run logs, by its full name: train/loss, val/loss/copy_last, play/win_rate.
+
+    The arguments are what a learner declares to the loop.
+    """
+    found = {
+        f"train/{name}": scores.get(name, MetricInfo())._replace(baselines=())
+        for name in ("loss", *losses, *metrics)
     }
-    metric_info |= {
-        f"train/{name}": MetricInfo("", 0.0) for name in ("norm", "lr", "examples_per_s", "skipped")
-    }
-    for name, baselines in said.scores.items():
-        limit, better = said.limits.get(name, anything), said.better[name]
-        grade = MetricInfo(better, limit[0], limit[1], baselines)
-        metric_info |= {f"val/{name}": grade, f"val/{name}.low": grade, f"val/{name}.high": grade}
-        metric_info |= {
-            f"val/{name}/{baseline}": MetricInfo(better, *limit) for baseline in baselines
-        }
-    return metric_info
+    found |= {f"train/{name}": MetricInfo("", 0.0) for name in LOGGED}
+    for kind, named in {"val": scores, **(lines or {})}.items():
+        for name, info in named.items():
+            found |= dict.fromkeys((f"{kind}/{name}", f"{kind}/{name}.low", f"{kind}/{name}.high"), info)
+            found |= {
+                f"{kind}/{name}/{each}": info._replace(baselines=()) for each in info.baselines
+            }
+    return found
 
 
 LEARNERS: Mapping[str, LearnerSpec] = {"imitation": ImitationSpec()}

@@ -43,7 +43,7 @@ def plan_checkpoint(folder: Path) -> tuple[list[str], dict[str, bytes]]:
     files = {CONFIG: to_json_bytes(present), TRAINER: buffer.getvalue()}
     if (folder / EVALUATION).is_file():
         judged = read_json(folder / EVALUATION)
-        files[EVALUATION] = to_json_bytes(renames.rename_keys(judged, renames.EVALUATION_KEYS))
+        files[EVALUATION] = to_json_bytes(renames.rename_evaluation(judged))
     return changes, files
 
 
@@ -60,9 +60,8 @@ def _policy_arguments(arguments: Mapping[str, Any], changes: list[str]) -> dict[
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Pairs of keys, which stand in the same order in both."""
     lines = [f"{a} -> {b}" for a, b in zip(old, new, strict=True) if a != b]
-    inner = (old.get("design", old.get("config")), new.get("config"))
-    if all(isinstance(each, dict) for each in inner):
-        before, after = inner
+    before, after = old.get("design", old.get("config")), new.get("config")
+    if isinstance(before, dict) and isinstance(after, dict):
         lines += [f"config.{a} -> {b}" for a, b in zip(before, after, strict=True) if a != b]
     return lines
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-FILE = "evaluation.json"  # in the checkpoint's folder: it goes where the checkpoint goes
+from shadowbox.core.evaluation import FILE, GateReport
+from shadowbox.errors import CheckpointError
+
+__all__ = ["FILE", "mark_of"]
 
 
 def mark_of(checkpoint: Path) -> str:
-    """What whoever plays with this checkpoint must carry: empty if it passed the gate, or was never judged."""
+    """Sentence that names an agent of a checkpoint that failed its gate.
+
+    Empty if it passed, or was never evaluated.
+    """
     try:
         found = json.loads((checkpoint / FILE).read_bytes())
-        passed, why = (
-            bool(found["gate"]["passed"]),
-            [str(sentence) for sentence in found["gate"]["why"]],
-        )
+        gate = GateReport.from_json(found.get("gate") if isinstance(found, dict) else None)
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, CheckpointError, RecursionError):
         return "its evaluation cannot be read"
-    more = f" (and {len(why) - 1} more)" if len(why) > 1 else ""
-    return (
-        "" if passed else f"failed the behavior gate: {why[0] if why else 'no reason given'}{more}"
-    )
+    if gate.passed:
+        return ""
+    more = f" (and {len(gate.why) - 1} more)" if len(gate.why) > 1 else ""
+    return f"failed the behavior gate: {gate.why[0] if gate.why else 'no reason given'}{more}"

@@ -297,7 +297,7 @@ def in_words(target: Mapping[str, Any], wanted: float | None) -> str:
 
 
 def promised(target: Mapping[str, Any]) -> str:
-    """As in `val/onset_f1 > 0.3`."""
+    """As in `val/onset_f1_greedy > 0.3`."""
     wanted = target["wanted"]
     return (
         f"{target['metric']} {target['op']} {wanted if isinstance(wanted, str) else f'{wanted:g}'}"

@@ -11,12 +11,13 @@ import numpy as np
 
 from shadowbox.core import presses, reliability
 from shadowbox.core.episode import Episode
+from shadowbox.core.evaluation import Figure
 from shadowbox.core.game import Game
+from shadowbox.core.metrics import BASELINES, metric_of
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
 from shadowbox.data.store import Store
 from shadowbox.evaluate.gate import ONSET, PRESS
-from shadowbox.evaluate.metrics import BASELINES, Figure, metric_of
 from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.recorded import SeatAnswer, SeatData, press_values
 from shadowbox.page.document import (

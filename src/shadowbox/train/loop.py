@@ -275,15 +275,13 @@ def _validate(session: Session, console: Console | None) -> None:
         with schedule.averaged(session.average):
             scores = validate.validate(task.learner, session.model, batches, session.ranks)
         session.validated = session.step
-        value = scores[config.score].value
-        sign = 1 if task.learner.better[config.score] == "low" else -1
-        best = not session.best or sign * value < sign * session.best["value"]
+        value, info = scores[config.score].value, task.learner.scores[config.score]
+        best = not session.best or validate.distance(value, info.better) < validate.distance(
+            session.best["value"], info.better
+        )
         session.stale = 0 if best else session.stale + 1
         if best:
-            floors = {
-                name: scores[f"{config.score}/{name}"].value
-                for name in task.learner.scores[config.score]
-            }
+            floors = {name: scores[f"{config.score}/{name}"].value for name in info.baselines}
             session.best = {
                 "step": session.step,
                 "score": config.score,

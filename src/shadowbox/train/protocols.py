@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Array
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.train.observer import CALLED_OFF
@@ -75,13 +76,8 @@ class Learner(Protocol):
         ...
 
     @property
-    def scores(self) -> Mapping[str, tuple[str, ...]]:
-        """Score -> its baselines."""
-        ...
-
-    @property
-    def better(self) -> Mapping[str, str]:
-        """Score -> "low" or "high"."""
+    def scores(self) -> Mapping[str, MetricInfo]:
+        """Score -> the better direction, its bounds and its baselines."""
         ...
 
     def to_device(self, batch: Any, device: torch.device) -> Any:

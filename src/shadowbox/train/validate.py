@@ -46,7 +46,7 @@ def score_names(learner: Learner) -> set[str]:
     """The names that `score` must return."""
     return {
         *learner.scores,
-        *(f"{name}/{floor}" for name, floors in learner.scores.items() for floor in floors),
+        *(f"{name}/{each}" for name, info in learner.scores.items() for each in info.baselines),
     }
 
 
@@ -77,12 +77,19 @@ def require_weighted_sum(
 def as_row(learner: Learner, scores: Mapping[str, Interval]) -> dict[str, float]:
     """For the table: the first scores that a learner declares, and beside each the best of its baselines."""
     row: dict[str, float] = {}
-    for name, floors in islice(learner.scores.items(), MOST_SHOWN):
+    for name, info in islice(learner.scores.items(), MOST_SHOWN):
         row[name] = scores[name].value
-        values = [scores[f"{name}/{floor}"].value for floor in floors]
+        values = [scores[f"{name}/{each}"].value for each in info.baselines]
         if values:
-            row[f"~{name}"] = (min if learner.better[name] == "low" else max)(values)
+            row[f"~{name}"] = min(values, key=lambda value: distance(value, info.better))
     return row
+
+
+def distance(value: float, better: str) -> float:
+    """How far a value is from the best: low, high, or the number that it should be."""
+    if better == "high":
+        return -value
+    return value if better == "low" else abs(value - float(better))
 
 
 def as_figures(scores: dict[str, Interval]) -> dict[str, float]:

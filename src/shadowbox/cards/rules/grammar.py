@@ -3,7 +3,7 @@
 rule     := both ("or" both)*            both := single ("and" single)*
 single   := "(" rule ")" | no_decrease(METRIC) | no_increase(METRIC) | nonfinite(METRIC) | value OP value
 value    := NUMBER | NUMBER% | METRIC | ratio(METRIC, METRIC) | rolling_mean(METRIC, COUNT)
-OP       := < | <= | > | >=              METRIC := KIND/NAME, such as val/onset_f1 or train/loss
+OP       := < | <= | > | >=              METRIC := KIND/NAME, such as val/onset_f1_greedy or train/loss
 span     := NUMBER (steps | epochs | %)  per cent of the run
 """
 

@@ -1,0 +1,163 @@
+"""Kinds of checkpoints: what can be done with one, by the `kind` in its `config.json`.
+
+`policy` is built in. A kind is one CheckpointKind, whose parts are dotted names that are imported
+when they are used; a new one is a line in KINDS, or comes from another package by the entry point
+group `shadowbox.checkpoint_kinds`:
+
+    [project.entry-points."shadowbox.checkpoint_kinds"]
+    toy = "toy_package.kinds:KIND"
+
+`world`, `encoder` and `ensemble` are reserved: they are refused until an entry is registered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from shadowbox.core.imports import import_object
+from shadowbox.core.metrics import MetricInfo, metrics_in
+from shadowbox.errors import CheckpointError, UsageError, did_you_mean
+
+GROUP = "shadowbox.checkpoint_kinds"  # of entry points
+LARGEST = 64 << 20  # bytes of a config.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointKind:
+    """The parts of a kind, each `module:function`; an empty one says that it has no such part.
+
+    build     (checkpoint: Checkpoint, schema, device, encodings) -> the model with its weights
+    agent     (argument, options, game, spec) -> Agent: what the spec `NAME:argument@option` means
+    world     (argument, options, game, matches, spec) -> World: the same of a world
+    evaluate  (checkpoint, store, config: EvalConfig, *, game, progress) -> an evaluation, whose
+              `report()` is an EvaluationReport
+    page      (that evaluation) -> the text of an HTML page
+    report    (run, game) -> blocks of the page of a run that trains one
+    """
+
+    name: str
+    title: str = ""  # in one line
+    build: str = ""
+    agent: str = ""
+    world: str = ""
+    evaluate: str = ""
+    page: str = ""
+    report: str = ""
+    # before the colon of a spec; empty: the name of the kind
+    prefix: str = ""
+    # figures of its evaluation, for targets named eval/...
+    figures: Mapping[str, MetricInfo] = field(default_factory=dict)
+
+    @property
+    def spec_name(self) -> str:
+        """The word before the colon of a spec: `policy` in policy:runs/x."""
+        return self.prefix or self.name
+
+    def part(self, name: str) -> Any:
+        """A part, imported; one that the kind does not have is refused."""
+        where = getattr(self, name)
+        if not where:
+            raise UsageError(
+                f"checkpoints of kind '{self.name}' have no {name}: their CheckpointKind names none"
+            )
+        try:
+            return import_object(where)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                f"the {name} of checkpoints of kind '{self.name}', {where}, cannot be imported: {error}"
+            ) from error
+
+
+POLICY = CheckpointKind(
+    name="policy",
+    title="an agent that plays",
+    build="shadowbox.play.policy_agent:restore_policy",
+    agent="shadowbox.play.checkpoints:policy_agent_of",
+    evaluate="shadowbox.evaluate.policy:evaluate",
+    page="shadowbox.report.evaluation:evaluation_page",
+    figures=metrics_in(("offline", "closed_loop", "gate")),
+)
+KINDS: dict[str, CheckpointKind] = {"policy": POLICY}
+RESERVED = {  # name -> what is to come under it
+    "world": "learned worlds",
+    "encoder": "encoders of an opponent's history",
+    "ensemble": "several checkpoints that act as one",
+}
+
+
+def register(kind: CheckpointKind) -> None:
+    """Make a kind known in this process. A name that is taken is refused."""
+    if KINDS.get(kind.name, kind) != kind:
+        raise UsageError(
+            f"there is a kind of checkpoints '{kind.name}' already: choose another name"
+        )
+    KINDS[kind.name] = kind
+
+
+def names() -> list[str]:
+    """The kinds that are registered here: built in, installed, and of this process."""
+    return sorted({*KINDS, *(entry.name for entry in entry_points(group=GROUP))})
+
+
+def checkpoint_kind(name: str) -> CheckpointKind:
+    """The kind of that name; an entry point is imported when it is asked for."""
+    if name in KINDS:
+        return KINDS[name]
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            return _installed(name, entry.value)
+    if name in RESERVED:
+        raise UsageError(
+            f"checkpoints of kind '{name}' ({RESERVED[name]}) cannot be used yet: nothing is "
+            f"registered under that name; a package does so by the entry point group {GROUP}"
+        )
+    raise UsageError(f"there is no kind of checkpoints '{name}': {did_you_mean(name, names())}")
+
+
+def kind_of(checkpoint: Path) -> CheckpointKind:
+    """The kind of a checkpoint's folder, by its `config.json`."""
+    path = checkpoint / "config.json"
+    try:
+        if path.stat().st_size > LARGEST:
+            raise CheckpointError(f"{path} has more than {LARGEST:,} bytes and is not read")
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    name = found.get("kind") if isinstance(found, dict) else None
+    if not isinstance(name, str):
+        raise CheckpointError(f"{path}: kind is {name!r:.40}, expected one of {', '.join(names())}")
+    return checkpoint_kind(name)
+
+
+def spec_kind(prefix: str, part: str) -> CheckpointKind | None:
+    """The kind that a spec `PREFIX:...` means, if it has that part (`agent` or `world`).
+
+    None where no kind is called so, and none is reserved.
+    """
+    for name in names():
+        kind = checkpoint_kind(name)
+        if kind.spec_name == prefix and getattr(kind, part):
+            return kind
+    return None
+
+
+def _installed(name: str, where: str) -> CheckpointKind:
+    try:
+        kind = import_object(where.partition("[")[0].strip())
+    except Exception as error:  # a module of somebody else may raise anything
+        raise UsageError(
+            f"the kind of checkpoints '{name}', {where}, cannot be imported: {error}"
+        ) from error
+    if not isinstance(kind, CheckpointKind) or kind.name != name:
+        raise UsageError(
+            f"the kind of checkpoints '{name}': {where} is {kind!r:.60}, expected a CheckpointKind "
+            f"with name='{name}'"
+        )
+    return kind
