@@ -58,7 +58,7 @@ def migrate(
     return plans
 
 
-# ---- what is there ---------------------------------------------------------------------------------------------
+# ---- what is there ------------------------------------------------------------------------------
 
 
 def _places(path: Path) -> Iterator[tuple[str, Path]]:
@@ -94,7 +94,7 @@ def _below(path: Path, depth: int) -> Iterator[tuple[str, Path]]:
                 yield from _below(below, depth - 1)
 
 
-# ---- one kind after the other ----------------------------------------------------------------------------------
+# ---- one kind after the other -------------------------------------------------------------------
 
 
 def _card(path: Path, games: settings.Games, hashes: dict[str, str]) -> Migration:
@@ -154,7 +154,7 @@ _PLANS: Mapping[str, Callable[[Path, Hashes], list[Migration]]] = {
 }
 
 
-# ---- the files of a run ----------------------------------------------------------------------------------------
+# ---- the files of a run -------------------------------------------------------------------------
 
 
 def _locked(run: Path, plan: Migration) -> Migration:
@@ -184,6 +184,8 @@ def _present_facts(facts: Mapping[str, Any], hashes: Hashes) -> dict[str, Any]:
     if isinstance(present.get("parent"), dict):
         present["parent"] = renames.rename_keys(present["parent"], renames.TRAINER_KEYS)
     present |= {key: _present_rules(present[key]) for key in ("targets", "kill") if key in present}
+    if isinstance(present.get("eval"), dict):
+        present["eval"] = {renames.rename_metric(k): v for k, v in present["eval"].items()}
     if "learner" in present:
         present["learner"] = renames.LEARNERS.get(present["learner"], present["learner"])
     if present.get("card_hash") in hashes:
@@ -202,7 +204,7 @@ def _present_rules(items: Any) -> Any:
     """Targets and kill rules: the metrics that they name, and the settings that they propose."""
     present = []
     for item in items:
-        words = {
+        words: dict[str, Any] = {
             key: renames.rename_metrics_in(value) if isinstance(value, str) else value
             for key, value in item.items()
         }
@@ -227,8 +229,8 @@ def _present_event(line: Mapping[str, Any]) -> dict[str, Any]:
     )
     if isinstance(line.get("figures"), dict):
         present["figures"] = {renames.rename_metric(k): v for k, v in line["figures"].items()}
-    if isinstance(line.get("set"), dict):
-        present["set"] = renames.rename_settings(line["set"])
+    if isinstance(proposed := line.get("set"), dict):
+        present["set"] = renames.rename_settings(proposed)
     return present
 
 
@@ -237,9 +239,7 @@ def _log(path: Path, present: Callable[[Mapping[str, Any]], dict[str, Any]]) -> 
     before = log.read_lines(path)
     after = [present(line) for line in before]
     text = [(json.dumps(line) + "\n").encode() for line in after]
-    changes = list(
-        dict.fromkeys(each for a, b in zip(before, after, strict=True) for each in _names(a, b))
-    )
+    changes = [change for change in _names(before, after) if not change.endswith((".low", ".high"))]
     return Migration(path, "run", changes, lambda: write_whole(path, text))
 
 

@@ -77,6 +77,7 @@ def find_source(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Re
     for run in prior.runs_in(place):
         groups.setdefault(place if run.path == place else run.path.parent, []).append(run)
     if not groups:
+        prior.require_migrated(place)
         raise UsageError(
             f"there is no run in {place}: name a run's folder, or a card that has run (`shadowbox run CARD`)"
         )

@@ -55,11 +55,18 @@ def runs_in(folder: Path = RUNS) -> Iterator[Run]:
     yield from _below(folder, DEEPEST)
 
 
+def require_migrated(folder: Path) -> None:
+    """Refuse a folder with runs of an earlier version: `runs_in` would leave them out."""
+    for depth in range(DEEPEST + 1):
+        for facts in sorted(folder.glob(f"{'*/' * depth}{log.FACTS}")):
+            if log.is_outdated(facts.parent):
+                log.read_facts(facts.parent)  # raises, and says how it becomes readable
+
+
 def find_run(where: str | Path) -> Run | None:
     """The run of a name such as runs/x, runs/x/0 or x: the first of its seeds."""
     for path in (Path(where), RUNS / where):
-        if log.is_outdated(path):
-            log.read_facts(path)  # raises, and says how it becomes readable
+        require_migrated(path)
         found = next(_below(path, DEEPEST), None)
         if found:
             return found
