@@ -106,7 +106,7 @@ def _value(name: str, node: Any) -> Iterator[_Edit]:
         parse_front_matter(f"x: {node.value}").data.get("x") if node.style is None else node.value
     )
     present = renames.rename_setting(name, value)[1]
-    if present != value or (name in renames.SHARES and present == 1):
+    if present != value or type(present) is not type(value):
         yield from _word(node, present if isinstance(present, str) else repr(present))
 
 

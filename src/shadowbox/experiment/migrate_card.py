@@ -131,11 +131,11 @@ def _signatures(
     if not signed:
         return file, []
     try:
-        settled = _settled(file, games)
+        settled = resolved(file, games)
     except ShadowboxError as error:
         reason = str(error).splitlines()[0]
         return file, [f"signatures: left, and so void, for nothing can be proven: {reason}"]
-    then = _hash_before(before, settled)
+    then = settings_hash_before(before, settled)
     if all(each.settings == settled.hash for each in signed) and before.hash == file.hash:
         return file, []
     moved = signatures.move_signatures(file, before, then, settled.hash)
@@ -151,14 +151,15 @@ def _signatures(
     return moved, lines
 
 
-def _settled(file: CardFile, games: settings.Games) -> settings.RunSettings:
+def resolved(file: CardFile, games: settings.Games) -> settings.RunSettings:
+    """The settings of a card with present names; a card with a mistake is refused."""
     reading = cards.read_card(file)
     if reading.mistakes:
         raise CardError(cards.list_cards(file.path, reading.mistakes).splitlines()[1])
     return settings.resolve_settings(reading.card, games(reading.card.game))
 
 
-def _hash_before(before: CardFile, settled: settings.RunSettings) -> str:
+def settings_hash_before(before: CardFile, settled: settings.RunSettings) -> str:
     """The hash of the same settings under their old names and in their old units."""
     old_name = {new: old for old, new in renames.SETTINGS.items()}
     given = cards.flatten(_mapping(cards.read_card(before).head.data.get("set")))
