@@ -183,9 +183,9 @@ def test_a_match_without_an_end_is_broken_off(monkeypatch):
 def test_a_tap_between_two_frames_counts():
     """A key that was pressed and let go before the next frame is down for exactly one."""
     person = Person(GAME.schema)
-    person.hold(["keys/j"])
-    person.hold([])
+    person.set_held(["keys/j"])
+    person.set_held([])
     pressed = [bool(person.act({}, None)[0]["keys/j"][0, 0]) for _ in range(3)]
     assert pressed == [True, False, False]
-    person.hold(["keys/a"])
+    person.set_held(["keys/a"])
     assert [bool(person.act({}, None)[0]["keys/a"][0, 0]) for _ in range(3)] == [True, True, True]

@@ -151,7 +151,7 @@ def test_who_only_watches_cannot_lead(client):
                 else state
             )
         socket.send_json({"kind": "keys", "held": []})
-        assert messages(socket)[1][-1]["why"] == "nobody plays in this match"
+        assert messages(socket)[1][-1]["why"] == "this match has no person to press keys"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_flood_is_stopped(client):
         ({"p0": "based", "p1": "random", "seat": 2}, "seat must be a whole number"),
         ({"p0": "b" * 300, "p1": "random"}, "p0 must be a text"),
         ({"p0": ["based"], "p1": "random"}, "p0 must be a text"),
-        ({"p0": "x" * 40, "p1": "random", "seat": 0}, "a name has at most 32 letters"),
+        ({"p0": "x" * 40, "p1": "random", "seat": 0}, "your name must have at most 32 printable letters"),
         ({"p0": "based", "p1": "random", "shell": "rm"}, "unknown option 'shell' of a match"),
         (["based"], "must be a JSON object"),
     ],
@@ -230,7 +230,7 @@ def test_requests_that_are_none(client):
     "path",
     [
         "/nowhere", "/live/99", "/live/-1", "/live/" + "9" * 5000, "/matches/9", "/matches/0/3", "/matches/9/0.json",
-        "/matches/1/0", "/matches/0/x", "/static/../app.py", "/static/..%2f..%2fpyproject.toml", "/static/app.py",
+        "/matches/1/1", "/matches/0/x", "/static/../app.py", "/static/..%2f..%2fpyproject.toml", "/static/app.py",
         "/static/%2e%2e/%2e%2e/errors.py", "/static//etc/passwd", "/tournaments/..%2f..%2fsecret", "/tournaments/none",
         "/tournaments/%00", "/matches/../../etc/passwd",
     ],
@@ -400,18 +400,18 @@ def test_a_person_who_leaves_lets_go(client, monkeypatch):
 
     A match that nobody comes back to is broken off and not stored.
     """
-    monkeypatch.setattr(live_matches, "LONELY", 0.3)
+    monkeypatch.setattr(live_matches, "ABANDONED", 0.3)
     begun = begin(client, p0="ann", p1="constant", seat=0)
     with connect(client, f"/live/{begun['match']}/socket") as socket:
         socket.send_json({"kind": "own", "key": begun["key"]})
         socket.send_json({"kind": "keys", "held": ["keys/d"]})
         socket.send_json({"kind": "keys", "held": ["keys/nonsense"]})
-        assert "there is no key" in messages(socket)[1][-1]["why"]
+        assert "unknown key" in messages(socket)[1][-1]["why"]
     end = time.monotonic() + 10
     while not (result := client.get("/live").json()[0]["result"]):
         assert time.monotonic() < end
         time.sleep(0.1)
-    assert result["reason"] == "broken off: nobody was there"
+    assert result["reason"] == "broken off: the player left"
 
 
 def test_there_is_room_for_so_many(client, monkeypatch):
@@ -480,6 +480,14 @@ def test_a_stored_match_can_be_looked_at(client, site):
     answer = client.get("/matches/0/2.html")
     assert "attachment" in answer.headers["content-disposition"]
     assert answer.text.startswith("<!doctype html>")
+
+
+def test_a_match_of_an_unknown_game_is_drawn_by_its_fields(client):
+    """A store whose game this server does not know is listed, and shown with a default scene."""
+    assert client.get("/matches/1/0").status_code == 200
+    hello = client.get("/matches/1/0.json").json()["hello"]
+    assert hello["game"] == TOY.name
+    assert hello["scene"]["shapes"] != []
 
 
 def test_long_lists_have_pages(client, site):

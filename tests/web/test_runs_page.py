@@ -107,7 +107,7 @@ def test_a_run_has_its_facts(client):
     """The page of a run says how it stands against what needs no learning, and what it was made with."""
     text = client.get("/runs/first/0").text
     for part in (
-        "loss 1 at step 40; without learning: hold 1.5",
+        "loss 1 at step 40; without learning: copy last 1.5",
         "c0ffee",
         "f00d",
         "beef",
@@ -284,7 +284,7 @@ def test_a_curve_grows(server, browse):
     site = server()
     folder = make_run(site.folder / "runs" / "live")
     page = browse(site.url + "runs/live")
-    until(page, "() => document.querySelector('.chart svg')?.ariaLabel.includes('hold 1.5')")
+    until(page, "() => document.querySelector('.chart svg')?.ariaLabel.includes('copy last 1.5')")
     assert page.evaluate("document.querySelectorAll('.chart .curve.baseline').length") == 1
     assert (
         page.evaluate("document.querySelector('.band.p2').getAttribute('points').split(' ').length")

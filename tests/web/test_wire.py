@@ -1,4 +1,4 @@
-"""What goes over a socket: everything for those who come late, the newest for those who are slow, and nothing but messages."""
+"""Socket of a live match: complete for late pages, the newest rows for slow ones, valid messages only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from shadowbox.errors import UsageError
 from shadowbox.web.cursor import BEHIND, CHUNK, Cursor
-from shadowbox.web.wire import HEAD, LONGEST, Keys, OwnKey, Pause, RowRange, Speed, Step, parse
+from shadowbox.web.wire import HEAD, LONGEST, Message, parse
 
 WIDTH = 8
 
 
 class Match:
-    """A match that grows by hand; row n is the number n."""
+    """Match whose length a test sets; row n is the number n."""
 
     width = WIDTH
 
@@ -39,7 +39,7 @@ class Match:
 
 
 def taken(cursor):
-    """All messages that are due, until nothing is: rows by number, and the others by kind."""
+    """All due messages of a cursor: the numbers of the rows, and the other messages."""
     rows, others = [], []
     while messages := cursor.due():
         for message in messages:
@@ -53,7 +53,7 @@ def taken(cursor):
     return rows, others
 
 
-def test_who_comes_late_gets_everything():
+def test_a_late_page_gets_everything():
     """A page that joins late gets every row and event once, in order, then the end."""
     match = Match(5 * CHUNK + 7)
     match.events = [{"frame": 3}, {"frame": 900}]
@@ -69,8 +69,8 @@ def test_who_comes_late_gets_everything():
     assert taken(cursor) == ([], [])
 
 
-def test_who_is_slow_skips_and_may_ask():
-    """A page that falls behind is told which rows it skips, goes on with the newest, and gets the others when it asks."""
+def test_a_slow_page_skips_rows_and_may_request_them():
+    """A page that falls behind gets a gap message, then the newest row, and the others on request."""
     match = Match(10)
     cursor = Cursor(match)
     taken(cursor)
@@ -84,15 +84,15 @@ def test_who_is_slow_skips_and_may_ask():
         {"kind": "gap", "first": 10 + BEHIND, "end": 1999},
         {"kind": "events", "events": match.events},
     ]
-    cursor.wanted = RowRange(10 + BEHIND, 1999)
+    cursor.wanted = (10 + BEHIND, 1999)
     match.length = 2001
     assert taken(cursor)[0] == [2000, *range(10 + BEHIND, 1999)]
 
 
-def test_a_broken_connection_is_taken_up():
-    """A page that has rows and events already gets the others only.
+def test_a_page_reconnects_where_it_stopped():
+    """A page that has rows and events already gets only the others.
 
-    A claim that cannot be is cut to what there is.
+    A position beyond the end of the match is cut to its end.
     """
     match = Match(50)
     match.events = [{"frame": 1}, {"frame": 2}, {"frame": 3}]
@@ -103,27 +103,27 @@ def test_a_broken_connection_is_taken_up():
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
-def test_any_range_may_be_asked_for(first, length):
-    """What does not exist is answered with less, or nothing, and the cursor goes on."""
+def test_any_range_may_be_requested(first, length):
+    """A range beyond the match is answered with the rows that exist, and the cursor continues."""
     cursor = Cursor(Match(300))
     taken(cursor)
-    cursor.wanted = RowRange(first, first + length + 1)
+    cursor.wanted = (first, first + length + 1)
     assert taken(cursor)[0] == list(range(min(first, 300), min(first + length + 1, 300)))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"kind": "own", "key": "x"}', OwnKey("x")),
-        ('{"kind": "pause", "on": true}', Pause(True)),
-        ('{"kind": "step", "frames": 3}', Step(3)),
-        ('{"kind": "speed", "times": 0.5}', Speed(0.5)),
-        ('{"kind": "keys", "held": ["keys/a"]}', Keys(["keys/a"])),
-        ('{"kind": "want", "first": 0, "end": 5}', RowRange(0, 5)),
+        ('{"kind": "own", "key": "x"}', Message("own", key="x")),
+        ('{"kind": "pause", "on": true}', Message("pause", on=True)),
+        ('{"kind": "step", "frames": 3}', Message("step", frames=3)),
+        ('{"kind": "speed", "times": 0.5}', Message("speed", times=0.5)),
+        ('{"kind": "keys", "held": ["keys/a"]}', Message("keys", held=("keys/a",))),
+        ('{"kind": "want", "first": 0, "end": 5}', Message("want", first=0, end=5)),
     ],
 )
 def test_messages(text, message):
-    """Each kind of message is understood."""
+    """Each kind of message is parsed."""
     assert parse(text) == message
 
 
@@ -156,8 +156,8 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_what_is_no_message_is_refused(text):
-    """Everything else is refused in words that repeat nothing of it."""
+def test_invalid_messages_are_refused(text):
+    """An invalid message is refused with a short reason that quotes nothing of it."""
     with pytest.raises(UsageError) as refusal:
         parse(text)
     assert len(str(refusal.value)) < 120
@@ -170,8 +170,8 @@ def test_what_is_no_message_is_refused(text):
     )
 )
 def test_nothing_else_is_raised(text):
-    """Whatever comes, it is a message or a refusal."""
-    found = None
+    """Any text is either parsed or refused with a UsageError."""
+    message = None
     with contextlib.suppress(UsageError):
-        found = parse(text)
-    assert found is None or isinstance(json.loads(text), dict)
+        message = parse(text)
+    assert message is None or isinstance(json.loads(text), dict)

@@ -1,9 +1,9 @@
-"""How far one page has come in a match, and what it is sent next.
+"""Cursor: the position of one page in a live match, and the messages to send to it next.
 
-Nothing is queued for a page: its messages are made from the match's own history when it can take
-them. So a slow page costs a few numbers, and delays nobody. One that falls more than BEHIND frames
-behind what is going on is told which rows it skips, and goes on with the newest; it may ask for the
-others, and gets them when there is nothing newer to send.
+Messages are not queued: they are built from the history of the match when the page can take them,
+so that a slow page costs a few numbers and delays no other page. A page that falls more than BEHIND
+frames behind gets a `gap` message with the rows it skips, and continues with the newest row. It may
+request the skipped rows, which are sent when there is nothing newer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowbox.play.live import LiveLoop
-from shadowbox.web.wire import RowRange, packed, say
+from shadowbox.web.wire import packed, say
 
 BEHIND = 90  # frames
 CHUNK = 512  # rows in a message, about 100 kB
@@ -20,10 +20,9 @@ CHUNK = 512  # rows in a message, about 100 kB
 
 @dataclass
 class Cursor:
-    """One page.
+    """Position of one page: the next row and the next event to send.
 
-    `row` and `event` are the next that it gets; it may begin anywhere, to go on after a broken
-    connection.
+    A page that reconnects begins where it stopped.
     """
 
     live: LiveLoop
@@ -31,16 +30,16 @@ class Cursor:
     event: int = 0
 
     def __post_init__(self) -> None:
-        self.joined = self.live.length  # what was before is history, however long it takes
+        self.joined = self.live.length  # rows before it are sent completely, without gaps
         self.row, self.event = min(self.row, self.joined), min(self.event, len(self.live.events))
-        self.wanted: RowRange | None = None
+        self.wanted: tuple[int, int] | None = None  # skipped rows to send: [first, end)
         self.state: dict[str, Any] = {}
         self.ended = False
 
     def due(self, **state: Any) -> list[str | bytes]:
-        """The next messages, a few at a time; none while there is nothing new."""
+        """Next messages, a few at a time; empty if there is nothing new to send."""
         live = self.live
-        over, length = live.over, live.length  # in this order: what is over grows no more
+        over, length = live.over, live.length  # in this order: a match that is over has all rows
         messages: list[str | bytes] = []
         if (state := {"paused": live.paused, "speed": live.speed, **state}) != self.state:
             self.state = state
@@ -62,9 +61,9 @@ class Cursor:
             messages.append(self._earlier(self.wanted, length))
         return messages
 
-    def _earlier(self, wanted: RowRange, length: int) -> bytes:
-        """The next piece of what the page asked for."""
-        first, end = min(wanted.first, length), min(wanted.end, length)
+    def _earlier(self, wanted: tuple[int, int], length: int) -> bytes:
+        """Next chunk of the rows that the page requested."""
+        first, end = (min(row, length) for row in wanted)
         upto = min(first + CHUNK, end)
-        self.wanted = RowRange(upto, end) if upto < end else None
+        self.wanted = (upto, end) if upto < end else None
         return packed(first, self.live.rows(first, upto), self.live.width)

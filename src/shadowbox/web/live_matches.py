@@ -1,4 +1,4 @@
-"""The matches of one server: begun, watched, led, stored, and in the end forgotten."""
+"""Live matches of a server: starts them, stores those of people, and drops the oldest ended ones."""
 
 from __future__ import annotations
 
@@ -18,47 +18,51 @@ from shadowbox.play.live import LiveLoop
 from shadowbox.web.person import Person, person_name
 
 MOST_RUNNING = 8
-MOST_FINISHED = 16  # kept to be looked at; a match of brawl takes half a megabyte
-MOST_STUCK = 4  # threads that wait for an agent that never answers
-MOST_PAGES = 200  # that watch, over all matches
-# seconds that a paused match waits without a page, and a person's match without the person
-LONELY = 60.0
-TICK = 0.25  # seconds between looks at the clocks
+MOST_FINISHED = 16  # kept for viewers; a match of brawl takes half a megabyte
+MOST_STUCK = 4  # ended matches whose thread still waits for an agent
+MOST_PAGES = 200  # open pages, over all matches
+# seconds that a paused match waits without viewers, and a match of a person without the person
+ABANDONED = 60.0
+TICK = 0.25  # seconds between checks of the clocks
 
 log = logging.getLogger(__name__)
 
 
-class _Heartbeat:
-    """Wakes everybody who waits. Take `next` before you look for news, and none is missed."""
+class _News:
+    """Signal to all pages of a match that there is something to send.
+
+    A page takes `next` before it looks for messages and waits for it afterwards, so that it misses
+    no signal.
+    """
 
     def __init__(self) -> None:
         self.next = asyncio.Event()
 
-    def ring(self) -> None:
-        """There is news."""
+    def signal(self) -> None:
+        """Wake all pages that wait."""
         self.next.set()
         self.next = asyncio.Event()
 
 
 @dataclass
 class LiveMatch:
-    """A match, and who is around it."""
+    """Live match with its pages, the person who plays in it, and the key that controls it."""
 
     number: int
     live: LiveLoop
     person: Person | None
-    seat: int | None
-    pulse: _Heartbeat
+    seat: int | None  # of the person
+    news: _News
     key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    pages: int = 0
-    owners: int = 0  # pages of whoever started it
-    seen: float = field(default_factory=time.monotonic)  # when somebody who counts was last there
-    stored: str | None = None  # where, or why not
+    pages: int = 0  # open now
+    owners: int = 0  # open pages that have sent the key
+    seen: float = field(default_factory=time.monotonic)  # last time that a needed page was open
+    stored: str | None = None  # store and episode, or "not stored: REASON"
     storing: bool = False
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What is particular to this match, for lists and for its page."""
+        """Players, state and result, as plain data for the list of live matches."""
         live = self.live
         return {
             "match": self.number,
@@ -76,9 +80,9 @@ class LiveMatch:
 
 @dataclass(frozen=True, kw_only=True)
 class MatchRequest:
-    """A match that somebody wants.
+    """Request for a match: the agent spec of each seat, and the world's options.
 
-    `seat` is where a person sits, and the text there is their name.
+    A person plays in `seat`, if it is given; the text of that seat is then their name.
     """
 
     p0: str
@@ -89,102 +93,111 @@ class MatchRequest:
 
 
 class MatchManager:
-    """Begins matches and looks after them."""
+    """Starts the live matches of a server and looks after them until they are dropped."""
 
     def __init__(self, game: Game, out: Path) -> None:
         self.game, self.out = game, out
         self.matches: dict[int, LiveMatch] = {}
-        self._begun = 0
+        self._started = 0
         self._saving = asyncio.Lock()
 
     @property
     def pages(self) -> int:
-        """That watch, over all matches."""
-        return sum(table.pages for table in self.matches.values())
+        """Number of open pages, over all matches."""
+        return sum(match.pages for match in self.matches.values())
 
-    async def open(self, wish: MatchRequest) -> LiveMatch:
-        """Begin a match. Making its world and agents may take a while; others go on meanwhile."""
-        self._must_have_room()
-        loop, pulse = asyncio.get_running_loop(), _Heartbeat()
+    async def open(self, request: MatchRequest) -> LiveMatch:
+        """Start a match. Its world and agents are built in a thread, so that others continue."""
+        self._check_limits()
+        loop, news = asyncio.get_running_loop(), _News()
 
         def notify() -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(pulse.ring)
+                loop.call_soon_threadsafe(news.signal)
 
-        live, person = await asyncio.to_thread(self._made, wish, notify)
-        self._must_have_room()
-        self._begun += 1
-        table = self.matches[self._begun] = LiveMatch(self._begun, live, person, wish.seat, pulse)
+        live, person = await asyncio.to_thread(self._build, request, notify)
+        self._check_limits()
+        self._started += 1
+        match = LiveMatch(self._started, live, person, request.seat, news)
+        self.matches[match.number] = match
         live.start()
-        return table
+        return match
 
     async def look_after(self) -> None:
-        """Until cancelled: forfeit for who is too slow, store what people played, forget what is old."""
+        """Forfeit slow agents, store matches of people and drop old matches, until cancelled."""
         while True:
-            for table in list(self.matches.values()):
-                table.live.overdue()
-                self._break_off_if_left(table)
-                if table.live.over and table.person is not None and not table.storing:
-                    table.storing = True
-                    await self._store(table)
-            self._forget()
+            for match in list(self.matches.values()):
+                match.live.overdue()
+                self._break_off_if_abandoned(match)
+                if match.live.over and match.person is not None and not match.storing:
+                    match.storing = True
+                    await self._store(match)
+            self._drop_oldest()
             await asyncio.sleep(TICK)
 
     def close(self) -> None:
         """End all matches."""
-        for table in self.matches.values():
-            table.live.break_off("the server was stopped")
+        for match in self.matches.values():
+            match.live.break_off("the server stopped")
 
     # ---- inside ----
 
-    def _must_have_room(self) -> None:
-        lives = [table.live for table in self.matches.values()]
+    def _check_limits(self) -> None:
+        lives = [match.live for match in self.matches.values()]
         if sum(not live.over for live in lives) >= MOST_RUNNING:
             raise UsageError(f"{MOST_RUNNING} matches are being played; wait until one is over")
         if sum(live.stuck for live in lives) >= MOST_STUCK:
             raise UsageError(
-                f"{MOST_STUCK} agents have not answered since their matches ended: start the server anew"
+                f"{MOST_STUCK} agents still think although their matches are over; "
+                "restart the server"
             )
 
-    def _made(self, wish: MatchRequest, notify: Any) -> tuple[LiveLoop, Person | None]:
-        person = None if wish.seat is None else Person(self.game.schema)
+    def _build(self, request: MatchRequest, notify: Any) -> tuple[LiveLoop, Person | None]:
+        person = None if request.seat is None else Person(self.game.schema)
         agents: list[Agent] = []
         players: list[str] = []
-        for seat, text in enumerate((wish.p0, wish.p1)):
-            sits = person is not None and seat == wish.seat
-            agents.append(person if sits and person is not None else specs.agent(text, self.game))
-            players.append(person_name(text) if sits else text)
-        options = {"stage": wish.stage} if wish.stage else {}
+        for seat, text in enumerate((request.p0, request.p1)):
+            if person is not None and seat == request.seat:
+                agents.append(person)
+                players.append(person_name(text))
+            else:
+                agents.append(specs.agent(text, self.game))
+                players.append(text)
+        options = {"stage": request.stage} if request.stage else {}
         world = specs.world(self.game.name, self.game, 1, **options)
-        # 20 bits: people type it
-        seed = wish.seed if wish.seed is not None else stable_hash(secrets.token_bytes(8)) >> 44
+        seed = request.seed
+        if seed is None:
+            seed = stable_hash(secrets.token_bytes(8)) >> 44  # 20 bits, short enough to type
         live = LiveLoop(
             self.game, world, agents, players, seed, notify=notify, paused=person is not None
         )
         return live, person
 
-    def _break_off_if_left(self, table: LiveMatch) -> None:
-        """A match that waits for somebody does not wait for ever."""
-        live, now = table.live, time.monotonic()
-        there = table.owners if table.person is not None else table.pages if live.paused else 1
-        if there:
-            table.seen = now
-        elif not live.over and now - table.seen > LONELY:
-            live.break_off("nobody was there")
+    def _break_off_if_abandoned(self, match: LiveMatch) -> None:
+        """End a match that has waited ABANDONED seconds for its person, or paused for a viewer."""
+        live, now = match.live, time.monotonic()
+        if match.person is not None:
+            needed, reason = match.owners, "the player left"
+        else:
+            needed, reason = match.pages if live.paused else 1, "paused without viewers"
+        if needed:
+            match.seen = now
+        elif not live.over and now - match.seen > ABANDONED:
+            live.break_off(reason)
 
-    async def _store(self, table: LiveMatch) -> None:
-        live = table.live
+    async def _store(self, match: LiveMatch) -> None:
+        live = match.live
         assert live.result is not None
         if live.result["reason"].startswith("broken off") or live.length < 2:
-            table.stored = "not stored: the match was broken off"
+            match.stored = "not stored: the match was broken off"
         else:
             async with self._saving:
-                table.stored = await asyncio.to_thread(self._write, table)
-        table.pulse.ring()
+                match.stored = await asyncio.to_thread(self._write, match)
+        match.news.signal()
 
-    def _write(self, table: LiveMatch) -> str:
-        episode = table.live.episode()
-        meta = {**episode.meta, "person": table.seat}
+    def _write(self, match: LiveMatch) -> str:
+        episode = match.live.episode()
+        meta = {**episode.meta, "person": match.seat}
         try:
             with Writer(
                 self.out,
@@ -194,15 +207,16 @@ class MatchManager:
             ) as writer:
                 number = writer.add(type(episode)(episode.columns, meta, episode.events))
         except ShadowboxError as error:
-            log.warning("a match could not be stored: %s", error)
+            log.warning("match %d was not stored: %s", match.number, error)
             return f"not stored: {error}"
         return f"{self.out}#{number}"
 
-    def _forget(self) -> None:
+    def _drop_oldest(self) -> None:
+        """Forget the oldest ended matches beyond MOST_FINISHED that have no open page."""
         over = [
             number
-            for number, table in self.matches.items()
-            if table.live.over and not table.live.stuck
+            for number, match in self.matches.items()
+            if match.live.over and not match.live.stuck
         ]
         unwatched = [number for number in over if not self.matches[number].pages]
         for number in unwatched[: max(0, len(over) - MOST_FINISHED)]:

@@ -1,4 +1,4 @@
-"""A person in a seat: an agent whose answers are the keys that somebody holds."""
+"""Person: an agent that presses the keys which a person holds in the browser."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ LONGEST_NAME = 32
 
 
 def person_name(typed: str) -> str:
-    """What an episode calls somebody: never the spec of an agent."""
+    """Name of a person in an episode; the prefix keeps it apart from the specs of agents."""
     name = " ".join(typed.split())
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise UsageError(f"a name has at most {LONGEST_NAME} letters, all of them visible")
+        raise UsageError(f"your name must have at most {LONGEST_NAME} printable letters")
     return f"person:{name}" if name else "person"
 
 
 def playable(schema: Schema) -> bool:
-    """Whether keys are enough to play: every control is a flag, one for each player."""
+    """Test that a game can be played with keys: its controls are flags, a set for each player."""
     fields = schema.controls.fields
     return schema.controls.slots == schema.players and all(
         isinstance(field, Flag) for field in fields
@@ -30,26 +30,27 @@ def playable(schema: Schema) -> bool:
 
 
 class Person:
-    """Presses what is held.
+    """Agent that presses the held keys.
 
-    A key that went down and up between two frames counts for one: nobody types in frames.
+    A key that went down and up between two frames is pressed for one frame.
     """
 
     def __init__(self, schema: Schema) -> None:
         if not playable(schema):
             raise UsageError(
-                f"{schema.name} has controls that are no keys, so nobody can play it here"
+                f"{schema.name} cannot be played here: its controls must all be flags, "
+                "with a set for each player"
             )
         self.keys = frozenset(schema.control_keys)
         self._held: frozenset[str] = frozenset()
         self._pressed: frozenset[str] = frozenset()
 
-    def hold(self, keys: Iterable[str]) -> None:
-        """These keys are down now, and no others."""
+    def set_held(self, keys: Iterable[str]) -> None:
+        """Replace the set of held keys."""
         held = frozenset(keys)
         if unknown := held - self.keys:
             raise UsageError(
-                f"there is no key {sorted(unknown)[0][:60]!r}; the keys are {', '.join(sorted(self.keys))}"
+                f"unknown key {sorted(unknown)[0][:60]!r}; keys: {', '.join(sorted(self.keys))}"
             )
         self._pressed |= held
         self._held = held
@@ -57,11 +58,11 @@ class Person:
     def start(
         self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
     ) -> Any:
-        """A person remembers by themselves."""
+        """Start a match; a person needs no state."""
         return None
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One frame of a match that is alone in its world."""
+        """Controls of one frame, for the one match of the world: held keys, and those tapped since."""
         down = self._held | self._pressed
         self._pressed = frozenset()
         return {key: np.array([[key in down]]) for key in self.keys}, state

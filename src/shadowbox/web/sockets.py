@@ -1,4 +1,4 @@
-"""One page that watches a match: what it is sent, and what it says."""
+"""Socket of a page of a live match: sends it the match, and obeys the messages it may send."""
 
 from __future__ import annotations
 
@@ -13,79 +13,80 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shadowbox.core.default_scene import scene_of
+from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
 from shadowbox.page.match_page import hello
 from shadowbox.web.cursor import Cursor
 from shadowbox.web.live_matches import MOST_PAGES, LiveMatch, MatchManager
-from shadowbox.web.wire import Keys, Message, OwnKey, Pause, RowRange, Speed, Step, parse, say
+from shadowbox.web.wire import Message, parse, say
 
 PATIENCE = 30.0  # seconds that a page may take for one message
-APART = 1 / 45  # seconds between messages: more would be painted by no screen
-BURST, RATE = 240, 120.0  # messages from a page: at once, and a second
-NOT_ALLOWED, FULL = 1008, 1013  # closing codes
+APART = 1 / 45  # seconds between messages
+BURST, RATE = 240, 120.0  # messages that a page may send: at once, and per second
+NOT_ALLOWED, FULL = 1008, 1013  # close codes
 
 log = logging.getLogger(__name__)
 
 
 async def watch(socket: WebSocket) -> None:
-    """The socket of one page, from its hello to its end."""
-    hall: MatchManager = socket.app.state.manager
-    table = hall.matches.get(socket.path_params["number"])
-    if table is None:
-        await socket.send_denial_response(PlainTextResponse("there is no such match", 404))
+    """Serve the socket of one page until the page is closed."""
+    manager: MatchManager = socket.app.state.manager
+    match = manager.matches.get(socket.path_params["number"])
+    if match is None:
+        await socket.send_denial_response(PlainTextResponse("match not found", 404))
         return
     await socket.accept()
-    if hall.pages >= MOST_PAGES:
-        await socket.close(FULL, "too many are watching")
+    if manager.pages >= MOST_PAGES:
+        await socket.close(FULL, "too many viewers")
         return
-    page = _Page(socket, table, hall)
-    table.pages += 1
-    table.pulse.ring()
+    page = _Page(socket, match, manager.game)
+    match.pages += 1
+    match.news.signal()
     try:
         await page.serve()
     finally:
-        table.pages -= 1
+        match.pages -= 1
         page.disown()
-        table.pulse.ring()
+        match.news.signal()
 
 
 class _Page:
-    """The two directions of one socket. Where one ends the other is ended, too."""
+    """Both directions of one socket; when one ends, the other is cancelled."""
 
-    def __init__(self, socket: WebSocket, table: LiveMatch, hall: MatchManager) -> None:
-        self.socket, self.table, self.hall = socket, table, hall
+    def __init__(self, socket: WebSocket, match: LiveMatch, game: Game) -> None:
+        self.socket, self.match, self.game = socket, match, game
         start = {name: _count(socket.query_params.get(name)) for name in ("row", "event")}
-        self.cursor = Cursor(table.live, **start)
+        self.cursor = Cursor(match.live, **start)
         self.owner = False
-        self.tokens, self.asked = float(BURST), time.monotonic()
+        self.tokens, self.refilled = float(BURST), time.monotonic()
 
     async def serve(self) -> None:
-        """Until the page leaves."""
+        """Send and receive until the page is closed."""
         async with anyio.create_task_group() as both:
-            for direction in (self.speak, self.listen):
-                both.start_soon(self._one, direction, both.cancel_scope)
+            for direction in (self.send_match, self.receive_messages):
+                both.start_soon(self._run, direction, both.cancel_scope)
 
-    async def _one(self, direction: Callable[[], Awaitable[None]], both: anyio.CancelScope) -> None:
+    async def _run(self, direction: Callable[[], Awaitable[None]], both: anyio.CancelScope) -> None:
         try:
             await direction()
         except (WebSocketDisconnect, TimeoutError):
-            pass  # it left, or takes nothing any more
+            pass  # the page was closed, or no longer takes messages
         except Exception:
-            log.exception("a page's socket failed")
+            log.exception("match %d: the socket of a page failed", self.match.number)
         both.cancel()
 
     def disown(self) -> None:
-        """The page leads no more; a person who is gone holds no keys."""
+        """Give up control of the match; the last page of a person also releases their keys."""
         if self.owner:
-            self.table.owners -= 1
-            if self.table.person is not None and not self.table.owners:
-                self.table.person.hold(())
+            self.match.owners -= 1
+            if self.match.person is not None and not self.match.owners:
+                self.match.person.set_held(())
 
     # ---- to the page ----
 
-    async def speak(self) -> None:
-        """Everything there is, and then what comes, as fast as the page takes it."""
-        game, live, table = self.hall.game, self.table.live, self.table
+    async def send_match(self) -> None:
+        """Send the match so far and then its news, as fast as the page takes them."""
+        game, match, live = self.game, self.match, self.match.live
         greeting = hello(
             game.schema,
             scene_of(game),
@@ -95,24 +96,24 @@ class _Page:
             event_whats=game.event_whats,
         )
         await self.send(
-            say("hello", **greeting, match=table.number, seed=live.seed, person=table.seat)
+            say("hello", **greeting, match=match.number, seed=live.seed, person=match.seat)
         )
         stored = False
         while True:
-            news, began = table.pulse.next, time.monotonic()
-            messages = self.cursor.due(pages=table.pages)
+            news, began = match.news.next, time.monotonic()
+            messages = self.cursor.due(pages=match.pages)
             for message in messages:
                 await self.send(message)
-            if table.stored and self.cursor.ended and not stored:
+            if match.stored and self.cursor.ended and not stored:
                 stored = True
-                await self.send(say("saved", where=table.stored))
+                await self.send(say("saved", where=match.stored))
             if not messages:
                 await news.wait()
-            if self.cursor.row >= self.cursor.joined:  # it has caught up
+            if self.cursor.row >= self.cursor.joined:  # the page has caught up
                 await anyio.sleep(max(0.0, began + APART - time.monotonic()))
 
     async def send(self, message: str | bytes) -> None:
-        """Wait while the page cannot take more."""
+        """Send a message; waits up to PATIENCE seconds while the page takes none."""
         with anyio.fail_after(PATIENCE):
             if isinstance(message, str):
                 await self.socket.send_text(message)
@@ -121,65 +122,65 @@ class _Page:
 
     # ---- from the page ----
 
-    async def listen(self) -> None:
-        """Obey what is allowed; what is no message ends the connection."""
+    async def receive_messages(self) -> None:
+        """Obey the messages of the page; an invalid message ends the connection."""
         while True:
             received = await self.socket.receive()
             if received["type"] == "websocket.disconnect":
                 return
             try:
-                self._must_be_patient()
+                self._limit_rate()
                 text = received.get("text")
                 if text is None:
-                    raise UsageError("messages are text")
+                    raise UsageError("a message must be text, not bytes")
                 message = parse(text)
             except UsageError as error:
-                client = self.socket.client.host if self.socket.client else "somebody"
+                client = self.socket.client.host if self.socket.client else "an unknown address"
                 log.warning(
-                    "match %d: refused a message of %s: %s", self.table.number, client, error
+                    "match %d: refused a message from %s: %s", self.match.number, client, error
                 )
                 await self.send(say("refused", why=str(error)))
-                await self.socket.close(NOT_ALLOWED, "this is no message")
+                await self.socket.close(NOT_ALLOWED, "invalid message")
                 return
             try:
                 self.obey(message)
             except UsageError as error:
                 await self.send(say("refused", why=str(error)))
-            if isinstance(message, RowRange):
-                self.table.pulse.ring()
+            if message.kind == "want":
+                self.match.news.signal()
 
     def obey(self, message: Message) -> None:
-        """Do what a message says, or say why not."""
-        live = self.table.live
-        match message:
-            case OwnKey(key):
-                self._own(key)
-            case RowRange():
-                self.cursor.wanted = message
+        """Carry out a message; raises UsageError if the page may not send it."""
+        live = self.match.live
+        match message.kind:
+            case "own":
+                self._own(message.key)
+            case "want":
+                self.cursor.wanted = (message.first, message.end)
             case _ if not self.owner:
-                raise UsageError("only who started the match may lead it")
-            case Pause(on):
-                live.pause(on)
-            case Step(frames):
-                live.step(frames)
-            case Speed(times):
-                live.pace(times)
-            case Keys(held):
-                if self.table.person is None:
-                    raise UsageError("nobody plays in this match")
-                self.table.person.hold(held)
+                raise UsageError("only the page that started the match can control it")
+            case "pause":
+                live.pause(message.on)
+            case "step":
+                live.step(message.frames)
+            case "speed":
+                live.pace(message.times)
+            case "keys":
+                if self.match.person is None:
+                    raise UsageError("this match has no person to press keys")
+                self.match.person.set_held(message.held)
 
     def _own(self, key: str) -> None:
-        if not secrets.compare_digest(key.encode(errors="replace"), self.table.key.encode()):
-            raise UsageError("this is not the key of the match")
+        if not secrets.compare_digest(key.encode(errors="replace"), self.match.key.encode()):
+            raise UsageError("wrong key: only the page that started the match can control it")
         if not self.owner:
             self.owner = True
-            self.table.owners += 1
+            self.match.owners += 1
 
-    def _must_be_patient(self) -> None:
+    def _limit_rate(self) -> None:
         now = time.monotonic()
-        self.tokens = min(float(BURST), self.tokens + (now - self.asked) * RATE) - 1
-        self.asked = now
+        self.tokens = min(float(BURST), self.tokens + (now - self.refilled) * RATE) - 1
+        self.refilled = now
         if self.tokens < 0:
             raise UsageError("too many messages")
 

@@ -1,25 +1,27 @@
-"""What goes over a socket, in both directions.
+"""Messages on the socket of a live match, in both directions.
 
-To a page: one JSON hello; then binary messages of rows and JSON messages of all else, by `kind`:
+To a page: one JSON hello, then binary messages of rows, and JSON messages of these kinds:
 
-    hello    page/match_page.py: columns and where they lie, fps, players, world, scene; and `match`, its number
-    (bytes)  number of the first row and how many (u32 each, little end first), then the rows as a store has them
-    events   what happened, in the order in which it did
-    state    paused, speed, and how many are watching
-    gap      rows [first, end) were skipped, because this page was too slow; it may ask for them
+    hello    columns and their places in a row, fps, players, world, scene (page/match_page.py), and
+             the number of the match
+    (bytes)  number of the first row and count of rows (u32 each, little-endian), then the rows,
+             packed as in a store
+    events   new events, in order
+    state    paused, speed, and the number of open pages
+    gap      rows [first, end) were skipped because this page was slow; the page may request them
     end      the result
-    saved    where the match was stored, or why it was not
-    refused  why a message was not obeyed
+    saved    the place where the match was stored, or the reason why it was not
+    refused  the reason why a message was not obeyed
 
-From a page: JSON of at most LONGEST characters, one of the classes below. Everything else ends the
-connection.
+From a page: JSON text of at most LONGEST characters, of one of the kinds in FIELDS. Any other
+message ends the connection.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from shadowbox.errors import UsageError
@@ -29,108 +31,75 @@ LONGEST = 4096  # characters
 MOST_KEYS = 64
 MOST_STEPS = 300  # frames at once
 HEAD = struct.Struct("<II")
-
-
-@dataclass(frozen=True)
-class OwnKey:
-    """Whoever holds the key that starting the match gave may lead it."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Stand still, or go on."""
-
-    on: bool
-
-
-@dataclass(frozen=True)
-class Step:
-    """Go on by so many frames while paused."""
-
-    frames: int
-
-    def __post_init__(self) -> None:
-        _must(1 <= self.frames <= MOST_STEPS, f"frames is 1 to {MOST_STEPS}")
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Times the game's own."""
-
-    times: float
-
-    def __post_init__(self) -> None:
-        _must(
-            self.times in SPEEDS, f"times is one of {', '.join(f'{speed:g}' for speed in SPEEDS)}"
-        )
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The controls that a person holds from now on."""
-
-    held: list[str]
-
-    def __post_init__(self) -> None:
-        fit = len(self.held) <= MOST_KEYS and all(isinstance(key, str) for key in self.held)
-        _must(fit, f"held is a list of at most {MOST_KEYS} names")
-
-
-@dataclass(frozen=True)
-class RowRange:
-    """Send the rows [first, end) again."""
-
-    first: int
-    end: int
-
-    def __post_init__(self) -> None:
-        _must(0 <= self.first < self.end, "first and end are a range of rows")
-
-
-Message = OwnKey | Pause | Step | Speed | Keys | RowRange
-KINDS: dict[str, type[Message]] = {
-    "own": OwnKey,
-    "pause": Pause,
-    "step": Step,
-    "speed": Speed,
-    "keys": Keys,
-    "want": RowRange,
+FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "own": {"key": str},
+    "pause": {"on": bool},
+    "step": {"frames": int},
+    "speed": {"times": (int, float)},
+    "keys": {"held": list},
+    "want": {"first": int, "end": int},
 }
-TYPES = {"str": str, "bool": bool, "int": int, "float": (int, float), "list[str]": list}
+
+
+@dataclass(frozen=True)
+class Message:
+    """Message of a page; only the fields of its kind have a meaning."""
+
+    kind: str
+    key: str = ""  # own: take control of the match with the key that starting it returned
+    on: bool = False  # pause: pause the match, or resume it
+    frames: int = 0  # step: number of frames to play while paused
+    times: float = 1.0  # speed: multiple of the game's own speed
+    held: tuple[str, ...] = ()  # keys: all controls that the person holds from now on
+    first: int = 0  # want: send the rows [first, end) again
+    end: int = 0
+
+    def __post_init__(self) -> None:
+        match self.kind:
+            case "step":
+                _check(1 <= self.frames <= MOST_STEPS, f"frames must be 1 to {MOST_STEPS}")
+            case "speed":
+                speeds = ", ".join(f"{speed:g}" for speed in SPEEDS)
+                _check(self.times in SPEEDS, f"times must be one of {speeds}")
+            case "keys":
+                valid = len(self.held) <= MOST_KEYS and all(isinstance(k, str) for k in self.held)
+                _check(valid, f"held must be a list of at most {MOST_KEYS} names")
+            case "want":
+                _check(0 <= self.first < self.end, "first and end must be a range of rows")
 
 
 def parse(text: str) -> Message:
-    """A message of a page; anything that is none is a UsageError."""
-    _must(len(text) <= LONGEST, f"a message has at most {LONGEST} characters")
+    """Parse and validate a message of a page; raises UsageError, without quoting the message."""
+    _check(len(text) <= LONGEST, f"a message must have at most {LONGEST} characters")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise UsageError("this is not JSON") from None
-    _must(isinstance(data, dict), "a message is an object")
-    kind = KINDS.get(str(data.pop("kind", "")))
-    if kind is None:
-        raise UsageError(f"a message has a kind: {', '.join(KINDS)}")
-    wanted = {field.name: TYPES[str(field.type)] for field in fields(kind)}
-    _must(data.keys() == wanted.keys(), f"such a message has {', '.join(wanted)}")
-    for name, allowed in wanted.items():
+        raise UsageError("a message must be JSON") from None
+    _check(isinstance(data, dict), "a message must be a JSON object")
+    kind = str(data.pop("kind", ""))
+    types = FIELDS.get(kind)
+    if types is None:
+        raise UsageError(f"kind must be one of {', '.join(FIELDS)}")
+    _check(data.keys() == types.keys(), f"a message of kind {kind} must have {', '.join(types)}")
+    for name, allowed in types.items():
         value = data[name]
-        fits = isinstance(value, allowed) and (allowed is bool or not isinstance(value, bool))  # type: ignore[arg-type]
-        _must(fits, f"{name} has the wrong type")
-    return kind(**data)
+        valid = isinstance(value, allowed) and (allowed is bool or not isinstance(value, bool))
+        _check(valid, f"{name} has the wrong type")
+    if kind == "keys":
+        data["held"] = tuple(data["held"])
+    return Message(kind, **data)
 
 
 def say(kind: str, **more: Any) -> str:
-    """A JSON message to a page."""
+    """JSON message to a page."""
     return json.dumps({"kind": kind, **more}, allow_nan=False, separators=(",", ":"))
 
 
 def packed(first: int, rows: bytes, width: int) -> bytes:
-    """A binary message to a page."""
+    """Binary message to a page: packed rows of `width` bytes each, the first of them `first`."""
     return HEAD.pack(first, len(rows) // width) + rows
 
 
-def _must(fits: bool, words: str) -> None:
-    if not fits:
-        raise UsageError(words)
+def _check(valid: bool, message: str) -> None:
+    if not valid:
+        raise UsageError(message)
