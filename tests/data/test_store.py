@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 
 import numpy as np
 import pytest
@@ -171,7 +172,7 @@ def test_one_writer_at_a_time(tmp_path):
     """A second writer is refused, naming pid and host of the first, until the first is done."""
     with Writer(tmp_path / "s", TOY) as first:
         first.add(random_episode(TOY, 5))
-        with pytest.raises(StoreLocked, match=f"pid {os.getpid()} on host {os.uname().nodename}"):
+        with pytest.raises(StoreLocked, match=f"pid {os.getpid()} on host {socket.gethostname()}"):
             Writer(tmp_path / "s", TOY)
     assert len(write(tmp_path / "s", [random_episode(TOY, 5, seed=3)])) == 2
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import time
@@ -21,6 +20,7 @@ from shadowbox.data.write import Writer
 from shadowbox.errors import StoreError
 
 KILLS = 60
+resource = pytest.importorskip("resource")  # tests here fork, kill and limit processes
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
 import signal
 from pathlib import Path
 
@@ -152,7 +151,7 @@ def stop_at(step):
     class Stopped(Wrapped):
         def loss(self, model, batch):
             if self.calls + 1 == step:
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
             return super().loss(model, batch)
 
     return lambda task: dataclasses.replace(task, learner=Stopped(task.learner))

@@ -25,6 +25,7 @@ from apprentice import (
     weights,
 )
 
+from shadowbox.core import system
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train.config import TrainConfig
@@ -335,11 +336,9 @@ def test_a_run_is_not_overwritten_nor_bent(store, tmp_path):
 
 def test_one_process_at_a_time(store, tmp_path):
     """While a run is being trained a second process is refused."""
-    import fcntl
-
     (tmp_path / "r").mkdir()
-    with open(tmp_path / "r" / "train.lock", "w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with open(tmp_path / "r" / "train.lock", "wb") as held:
+        system.lock(held.fileno())
         with pytest.raises(TrainingError, match="another process"):
             run(store, tmp_path / "r")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from shadowbox import __version__
-from shadowbox.core.system import write_any_letter
+from shadowbox.core.system import is_closed_pipe, write_any_letter
 from shadowbox.errors import ReportedElsewhere, ShadowboxError, checkout, did_you_mean
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
@@ -154,13 +155,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     write_any_letter()
     try:
         shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail(arguments, "stopped", 130)
-    except BrokenPipeError:  # `shadowbox ... | head`: the reader has what it wanted
-        sys.stderr.close()
-        sys.exit(0)
     except click.ClickException as error:
         _fail(arguments, error.format_message(), error.exit_code)
     except ReportedElsewhere as error:  # several processes under torchrun: one of them speaks
@@ -168,6 +167,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except ShadowboxError as error:
         _fail(arguments, str(error), error.exit_code)
     except Exception as error:
+        if is_closed_pipe(error):  # `shadowbox ... | head`: the reader has what it wanted
+            # what is still in the buffer must not fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
         _fail(
             arguments,
             f"an error of Shadowbox itself: {type(error).__name__}: {error}; --debug shows where",

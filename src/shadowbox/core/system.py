@@ -238,6 +238,13 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
+def is_closed_pipe(error: Exception) -> bool:
+    """Whether a write failed because the program at the other end of a pipe is gone."""
+    if not WINDOWS:
+        return isinstance(error, BrokenPipeError)
+    return isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
+
+
 def write_any_letter() -> None:
     """Let standard output and error replace a letter that their encoding lacks, instead of failing.
 
