@@ -85,13 +85,13 @@ def test_specs_carry_arguments_and_delay(game):
 def test_worlds_by_name(game):
     """A world is named by its game; dreams and other names are refused in words."""
     assert specs.world("paddles", game, 3).matches == 3
-    with pytest.raises(UsageError, match="'dream:' cannot be used yet"):
+    with pytest.raises(UsageError, match="kind 'world' .* cannot be used yet"):
         specs.world("dream:runs/x", game, 3)
     with pytest.raises(UsageError, match="its simulator is 'paddles'"):
         specs.world("brawl2", game, 3)
     with pytest.raises(UsageError, match="has no option 'stage'"):
         specs.world("paddles@stage=moon", game, 3)
-    with pytest.raises(UsageError, match="'fast' is no option"):
+    with pytest.raises(UsageError, match="'fast' is not an option"):
         specs.world("paddles@fast", game, 3)
 
 
@@ -175,8 +175,8 @@ def test_record_on_the_command_line(capsys, paddles, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "who plays\\? .* has the bots follower, idle"),
-        (["--p0", "idle"], "who plays"),
+        ([], "name the agents .* has the bots follower, idle"),
+        (["--p0", "idle"], "name the agents with --p0 and --p1"),
         (["--p0", "idle", "--p1", "idle", "--stage", "moon"], "has no option 'stage'"),
         (["--p0", "idle", "--p1", "idle", "--mix", "x.yaml"], "either --mix or"),
         (["--mix", "nowhere.yaml"], "nowhere.yaml cannot be read"),

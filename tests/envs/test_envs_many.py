@@ -23,7 +23,7 @@ SHORT = {"time_limit": 25, "opponent": "aggressive"}
     ("actions", "seat", "opponent"),
     [
         ("multibinary", 0, "aggressive"),
-        ("keys", 1, "switcher"),
+        ("box", 1, "switcher"),
         ("combos", 0, "random"),
         ("discrete", 1, "expert@delay=4"),
     ],

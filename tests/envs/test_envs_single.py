@@ -23,7 +23,7 @@ from shadowbox.play import specs
 from shadowbox.play.match import play
 
 BRAWL = load("brawl")
-ACTIONS = ("multibinary", "keys", *BRAWL.actions)
+ACTIONS = ("multibinary", "box", *BRAWL.actions)
 
 
 def make(**options) -> GameEnv:
@@ -175,12 +175,13 @@ def test_kinds_of_actions_press_the_same_keys():
     keys[BRAWL.schema.control_keys.index("keys/j")] = 1
     said = {
         "multibinary": keys,
-        "keys": np.where(keys, 0.51, 0.5).astype(np.float32),
+        "box": np.where(keys, 0.51, 0.5).astype(np.float32),
         "discrete": list(BRAWL.actions["discrete"]).index("j"),
         "combos": list(BRAWL.actions["combos"]).index("light"),
     }
     for name in ACTIONS:
-        pressed = spaces.Actions(name, BRAWL).pressed(np.asarray(said[name])[None], 1)
+        pressed = spaces.Actions(name, BRAWL).controls(np.asarray(said[name])[None], 1)
+        pressed = np.concatenate([pressed[key] for key in BRAWL.schema.control_keys], axis=1)
         np.testing.assert_array_equal(pressed, keys[None].astype(bool), err_msg=name)
 
 
@@ -211,7 +212,7 @@ def test_a_picture_shows_both_fighters():
     picture = env.render()
     height, width, channels = picture.shape
     assert (picture.dtype, channels) == (np.uint8, 3)
-    view, bounds = env.matches._view, BRAWL.scene()["bounds"]
+    view, bounds = env.matches.view, BRAWL.scene()["bounds"]
     for player, color in enumerate(((0x2F, 0x7F, 0xC1), (0xD9, 0x72, 0x2E))):
         x, y = (view[f"player/{axis}"][0, player] for axis in "xy")
         column = int((x - bounds[0]) / (bounds[2] - bounds[0]) * width)
@@ -249,7 +250,7 @@ WRONG = [
     ({"actions": "combo"}, "brawl has no actions 'combo': did you mean 'combos'?"),
     ({"reward": "dens"}, "brawl has no reward 'dens': did you mean 'dense'?"),
     ({"reward": {"damag": 1.0}}, "unknown reward term 'damag': did you mean 'damage'?"),
-    ({"reward": {"damage": "much"}}, "reward term 'damage': 'much' is no number"),
+    ({"reward": {"damage": "much"}}, "reward term 'damage': the weight must be a number"),
     ({"reward": {}}, "the name of a preset or weights by term are needed"),
     ({"stage": "mirorr"}, "unknown stage 'mirorr': did you mean 'mirror'?"),
     ({"oponent": "based"}, "brawl: unknown world option 'oponent'"),
@@ -276,12 +277,12 @@ def test_an_unknown_render_mode():
     ("actions", "action", "message"),
     [
         ("multibinary", np.zeros(9, np.int8), r"int8 \(1, 9\) given, \(1, 10\) is needed"),
-        ("multibinary", np.full(10, 2), "values from 2 to 2 given, 0 to 1 are possible"),
+        ("multibinary", np.full(10, 2), "2 given, 0 to 1 are possible"),
         ("multibinary", np.full(10, 0.5), "whole numbers"),
-        ("keys", np.full(10, np.nan), "values from nan to nan"),
-        ("keys", np.full(10, 1.5), "0 to 1 are possible"),
-        ("discrete", 10, "values from 10 to 10 given, 0 to 9 are possible"),
-        ("combos", -1, "values from -1 to -1"),
+        ("box", np.full(10, np.nan), "nan given, 0 to 1 are possible"),
+        ("box", np.full(10, 1.5), "1.5 given, 0 to 1 are possible"),
+        ("discrete", 10, "10 given, 0 to 9 are possible"),
+        ("combos", -1, "-1 given, 0 to"),
         ("combos", "jump", "is needed"),
     ],
 )

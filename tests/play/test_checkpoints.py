@@ -214,7 +214,7 @@ def test_a_policy_is_recorded_like_any_bot(card, tmp_path):
     spec = f"policy:{card}/x"
     record(BRAWL, [Pairing(spec, "constant", 2)], tmp_path / "s", options={"time_limit": 60})
     assert Store(tmp_path / "s").meta_of(0)["players"] == [spec, "constant"]
-    world = VectorMatches("brawl", 3, seats=[0], opponent=spec, time_limit=60)
+    world = VectorMatches(BRAWL, 3, seats=[0], opponent=spec, time_limit=60)
     world.begin(np.arange(3))
     for _ in range(5):
         world.step({0: np.zeros((3, 10), np.int8)})

@@ -121,7 +121,8 @@ def test_a_bad_value_concerns_its_match_alone():
             c = np.array([[2], [2], [2]])
             return {"pad/x": x, "pad/c": c, "pad/a": np.ones((3, 1), bool)}, state + 1
 
-    referee = Referee(schema, Agent(), 1, np.zeros(3, np.int64))
+    referee = Referee(schema, Agent(), 1, 3)
+    referee.seat(np.zeros(3, np.int64))
     lost = []
     for _ in range(4):
         answer = referee.ask({})

@@ -33,6 +33,12 @@ if TYPE_CHECKING:  # it needs torch, which help does not
 )
 @click.option("--against", metavar="SPEC", help="An opponent, instead of those in the data.")
 @click.option(
+    "--world",
+    default="",
+    metavar="SPEC",
+    help="World to play in.  [default: as recorded, or the game's simulator]",
+)
+@click.option(
     "--side", default="val", show_default=True, help="Whose episodes: train, val, test or all."
 )
 @click.option("--shares", help="Per cent for train/val/test.  [default: as in training]")
@@ -120,6 +126,7 @@ def evaluate(
     settings = EvalConfig(
         matches=options["matches"],
         against=options["against"],
+        world=options["world"],
         side=options["side"],
         split=parse_shares(options["shares"], None, 0) if options["shares"] else None,
         most=options["episodes"],

@@ -1,4 +1,4 @@
-"""`shadowbox match`: one match between two agents: who won, what happened, and a page to watch it."""
+"""`shadowbox match`: one match between two agents, its result, and a page to watch it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from shadowbox.cli.terminal import emit, json_option, number, size, table, write_page
+from shadowbox.cli.worlds import stage_option, world_options
 from shadowbox.games import load
 
 
@@ -15,8 +16,18 @@ from shadowbox.games import load
 @click.argument("game")
 @click.option("--p0", required=True, help="Agent in the first seat, such as based.")
 @click.option("--p1", required=True, help="Agent in the second seat.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option("--stage", help="Stage of the game's world.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Random seed of the match.  [default: 0, or the recorded seed with --from]",
+)
+@world_options
+@click.option(
+    "--from",
+    "begin",
+    metavar="STORE#EPISODE:ROW",
+    help="Begin from this row of a stored match; the agents watch the rows before it first.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write the match as one page that works offline."
 )
@@ -26,8 +37,10 @@ def match(
     game: str,
     p0: str,
     p1: str,
-    seed: int,
+    seed: int | None,
+    world: str,
     stage: str | None,
+    begin: str | None,
     out: Path | None,
     store: Path | None,
     as_json: bool,
@@ -41,13 +54,25 @@ def match(
     from shadowbox.play import specs
     from shadowbox.play.match import play
     from shadowbox.play.match_facts import match_facts
+    from shadowbox.play.recorded_start import recorded_start
 
     found = load(game)
-    options = {} if stage is None else {"stage": stage}
-    specs.require_world_options(found, options)
-    agents = [specs.agent(spec, found) for spec in (p0, p1)]
-    world = specs.world(found.name, found, 1, **options)
-    (played,) = play(found, world, agents, (p0, p1), np.array([seed], np.int64))
+    start = recorded_start(begin, found) if begin else None
+    spec = world or (start.world if start else "")
+    make_world = specs.world_factory(spec, found, **stage_option(stage))
+    agents = [specs.agent(agent, found) for agent in (p0, p1)]
+    seeds = np.array([seed if seed is not None else start.seed if start else 0], np.int64)
+    more = {"from": begin} if begin else None
+    (played,) = play(
+        found,
+        make_world(1),
+        agents,
+        (p0, p1),
+        seeds,
+        past=start.past if start else None,
+        tracks=bool(out or store),
+        more=more,
+    )
     facts = match_facts(found, played.episode, played.outcome)
     if store:
         from shadowbox.data.write import Writer
@@ -96,7 +121,7 @@ def _as_text(facts: dict[str, Any]) -> str:
     if "stored" in facts:
         lines.append(f"stored: {facts['stored']}")
     lines.append(
-        f"{winner} by {facts['reason']} after {facts['frames']:,} frames ({facts['seconds']:.0f} s) in {facts['world']}, "
-        f"seed {facts['seed']}, fingerprint {facts['fingerprint']}"
+        f"{winner} by {facts['reason']} after {facts['frames']:,} frames "
+        f"({facts['seconds']:.0f} s) in {facts['world']}, seed {facts['seed']}, fingerprint {facts['fingerprint']}"
     )
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.cli.worlds import stage_option, world_options
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 
@@ -30,7 +31,10 @@ from shadowbox.games import load
     help="The store; matches are appended to it.",
 )
 @click.option("--seed", default=0, show_default=True)
-@click.option("--stage", help="Stage of the game's world.")
+@world_options
+@click.option(
+    "--tracks", is_flag=True, help="Store the tracks of the agents, such as probabilities."
+)
 @json_option
 def record(
     game: str,
@@ -40,7 +44,9 @@ def record(
     matches: int,
     out: Path,
     seed: int,
+    world: str,
     stage: str | None,
+    tracks: bool,
     as_json: bool,
 ) -> None:
     """Play matches of GAME between two agents and store them, whole or not at all.
@@ -49,9 +55,10 @@ def record(
     it, or chance does.
     """
     if game.startswith("gym:"):
-        if p1 or mix or stage:
+        if p1 or mix or stage or world or tracks:
             raise UsageError(
-                f"{game} is played by --p0 module:function, or by chance; it takes no --p1, --mix or --stage"
+                f"{game} is played by --p0 module:function, or by chance; "
+                "it takes no --p1, --mix, --world, --stage or --tracks"
             )
         _record_gym(game.removeprefix("gym:"), p0, matches, out, seed, as_json)
         return
@@ -67,12 +74,21 @@ def record(
         pairings = [Pairing(p0, p1, matches)]
     else:
         raise UsageError(
-            f"who plays? --p0 and --p1 name agents; {played.name} has the bots {', '.join(sorted(played.bots))}"
+            "name the agents with --p0 and --p1, or pairings with --mix; "
+            f"{played.name} has the bots {', '.join(sorted(played.bots))}"
         )
     began = time.process_time()
     with progress("playing") as update:
-        options = {} if stage is None else {"stage": stage}
-        facts = play_and_store(played, pairings, out, seed=seed, options=options, progress=update)
+        facts = play_and_store(
+            played,
+            pairings,
+            out,
+            seed=seed,
+            world=world,
+            options=stage_option(stage),
+            tracks=tracks,
+            progress=update,
+        )
     facts["frames_per_cpu_s"] = _rate(facts["frames"], began)
     if as_json:
         emit(facts)
@@ -118,5 +134,6 @@ def _say(facts: dict[str, Any]) -> None:
 def _say_total(facts: dict[str, Any]) -> None:
     rate = number(int(facts["frames_per_cpu_s"]))
     print(
-        f"{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, {rate} frames per CPU-second"
+        f"{facts['store']}: {facts['episodes']:,} matches, {facts['frames']:,} frames appended, "
+        f"{rate} frames per CPU-second"
     )

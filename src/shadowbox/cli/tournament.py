@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shadowbox.cli.terminal import emit, json_option, progress, share, table
+from shadowbox.cli.worlds import stage_option, world_options
 from shadowbox.core.files import write_whole
 from shadowbox.errors import UsageError
 from shadowbox.games import load
@@ -29,7 +30,7 @@ from shadowbox.games import load
     is_flag=True,
     help="The first agent against each of the others, in place of all pairs.",
 )
-@click.option("--stage", help="Stage of the game's world.")
+@world_options
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--out",
@@ -48,6 +49,7 @@ def tournament(
     agents: tuple[str, ...],
     matches: int,
     gauntlet: bool,
+    world: str,
     stage: str | None,
     seed: int,
     out: Path | None,
@@ -60,8 +62,7 @@ def tournament(
     from shadowbox.evaluate.tournament import tournament as play_and_rate
 
     played = load(game)
-    options = {} if stage is None else {"stage": stage}
-    plan = TournamentSpec(game, agents, matches, gauntlet, seed, options)
+    plan = TournamentSpec(game, agents, matches, gauntlet, seed, stage_option(stage), world)
     ledger = (out or Path("runs") / "tournaments" / plan.name()).with_suffix(".jsonl")
     if ledger.exists() and not resume:
         if out is not None:
@@ -99,7 +100,8 @@ def _as_text(facts: dict[str, Any]) -> str:
     for name, count in facts["forfeits"].items():
         parts.append(f"forfeit: '{name}' lost {count} matches by a mistake of its own")
     parts.append(
-        f"{facts['kind']} in {facts['world']}, {facts['matches']} matches a pair, {facts['anchor']} anchors at 1000"
+        f"{facts['kind']} in {facts['world']}, {facts['matches']} matches a pair, "
+        f"{facts['anchor']} anchors at 1000"
     )
     return "\n\n".join(parts)
 

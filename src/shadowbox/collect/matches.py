@@ -34,34 +34,31 @@ def record(
     out: Path,
     *,
     seed: int = 0,
+    world: str = "",
     options: Mapping[str, Any] | None = None,
+    tracks: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Play all pairings and append them to the store `out`.
+    """Play all pairings and append them to the store `out`; a summary with the wins of each pairing.
 
-    What was written, and who won how often.
+    `world` is the spec of a world (default: the game's simulator), `options` are more options of
+    it. `tracks` stores the tracks of the agents, too.
     """
     options = dict(options or {})
-    specs.require_world_options(game, options)
+    make_world = specs.world_factory(world, game, **options)
     total, done, wins = sum(pairing.matches for pairing in pairings), 0, []
     for pairing in pairings:  # a name that means nothing is refused before the first match
         specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
-    call = {
-        "game": game.name,
-        "pairings": [vars(pairing) for pairing in pairings],
-        "seed": seed,
-        "options": options,
-    }
+    call = record_call(game, pairings, seed, world, options)
     made = {**game.made, "record": call}
     with Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer:
         before = writer.episodes
         for pairing in pairings:
             agents = [specs.agent(spec, game) for spec in (pairing.p0, pairing.p1)]
-            world = specs.world(game.name, game, min(SIDE_BY_SIDE, pairing.matches), **options)
+            places = make_world(min(SIDE_BY_SIDE, pairing.matches))
+            names, seeds = (pairing.p0, pairing.p1), _seeds(seed, pairing)
             count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
-            for played in play(
-                game, world, agents, (pairing.p0, pairing.p1), _seeds(seed, pairing)
-            ):
+            for played in play(game, places, agents, names, seeds, tracks=tracks):
                 _must_not_forfeit(played.outcome, pairing)
                 writer.add(played.episode)
                 winner = played.outcome.winner
@@ -80,6 +77,20 @@ def record(
         "frames": frames,
         "seed": seed,
         "pairings": wins,
+    }
+
+
+def record_call(
+    game: Game, pairings: Sequence[Pairing], seed: int, world: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The call of `record` as plain data: what a store remembers, and what identifies made data."""
+    played_in = {"world": world} if world not in ("", game.name) else {}
+    return {
+        "game": game.name,
+        "pairings": [vars(pairing) for pairing in pairings],
+        "seed": seed,
+        **played_in,
+        "options": dict(options),
     }
 
 
@@ -112,7 +123,8 @@ def parse_pairings(entries: Any, matches: int, path: str) -> list[Pairing]:
             raise UsageError(f"{path}, entry {number}: p0 and p1 must be names of agents")
         for key in entry.keys() - {"p0", "p1", "share"}:
             raise UsageError(
-                f"{path}, entry {number}: unknown key '{key}': {did_you_mean(str(key), ('p0', 'p1', 'share'))}"
+                f"{path}, entry {number}: unknown key '{key}': "
+                f"{did_you_mean(str(key), ('p0', 'p1', 'share'))}"
             )
         share = entry.get("share", 1)
         if (

@@ -11,9 +11,10 @@ from gymnasium.utils import seeding
 
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
+from shadowbox.envs.matches import vector_matches
 from shadowbox.envs.spaces import action_space, observation_space
 from shadowbox.errors import UsageError, did_you_mean, install_hint
-from shadowbox.play.vector_matches import VectorMatches, draw_seed, outcome_info
+from shadowbox.play.vector_matches import draw_seed, outcome_info
 
 try:
     from pettingzoo import ParallelEnv
@@ -32,7 +33,7 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
     def __init__(
         self, game: Game | str = "brawl", *, render_mode: str | None = None, **setup: Any
     ) -> None:
-        self.matches = VectorMatches(game, 1, render_mode=render_mode, **setup)
+        self.matches = vector_matches(game, 1, render_mode=render_mode, **setup)
         self.render_mode, self.learning_step = render_mode, 0
         self.metadata = {**self.matches.metadata, "is_parallelizable": True}
         self.seats = {f"player_{seat}": seat for seat in self.matches.seats}

@@ -9,8 +9,9 @@ import numpy as np
 
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
+from shadowbox.envs.matches import vector_matches
 from shadowbox.envs.spaces import action_space, observation_space
-from shadowbox.play.vector_matches import RENDER_MODES, VectorMatches, draw_seed, outcome_info
+from shadowbox.play.vector_matches import RENDER_MODES, draw_seed, outcome_info
 
 
 class GameEnv(gymnasium.Env[Array, Any]):
@@ -27,7 +28,7 @@ class GameEnv(gymnasium.Env[Array, Any]):
     def __init__(
         self, game: Game | str, *, seat: int = 0, render_mode: str | None = None, **setup: Any
     ) -> None:
-        self.matches = VectorMatches(game, 1, seats=(seat,), render_mode=render_mode, **setup)
+        self.matches = vector_matches(game, 1, seats=(seat,), render_mode=render_mode, **setup)
         self.seat, self.render_mode, self.learning_step = seat, render_mode, 0
         self.metadata = self.matches.metadata
         self.observation_space = observation_space(

@@ -14,7 +14,7 @@ PROBES = 4096  # rows of extreme values from which the bounds of an observation 
 
 
 def observation_space(seen: Observation, schema: Schema) -> spaces.Box:
-    """The space of an observation: the least and the greatest that it shows of rows at the ends of the schema's ranges.
+    """The space of an observation: its extremes over rows at the ends of the schema's ranges.
 
     A part of an observation depends on few columns, so thousands of rows hold every combination
     that is extreme for it.
@@ -39,7 +39,7 @@ def observation_space(seen: Observation, schema: Schema) -> spaces.Box:
 def action_space(actions: Actions) -> spaces.Space[Any]:
     """The space of one player's action, with a generator of its own."""
     if actions.name == "multibinary":
-        return spaces.MultiBinary(actions.keys)
-    if actions.name == "keys":
-        return spaces.Box(0.0, 1.0, (actions.keys,), np.float32)
+        return spaces.MultiBinary(actions.size)
+    if actions.name == "box":
+        return spaces.Box(actions.low.astype(np.float32), actions.high.astype(np.float32))
     return spaces.Discrete(len(actions.table))

@@ -12,9 +12,10 @@ from gymnasium.vector.utils import batch_space
 
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
+from shadowbox.envs.matches import vector_matches
 from shadowbox.envs.spaces import action_space, observation_space
 from shadowbox.errors import UsageError
-from shadowbox.play.vector_matches import RENDER_MODES, VectorMatches, draw_seed, outcome_info
+from shadowbox.play.vector_matches import RENDER_MODES, draw_seed, outcome_info
 
 
 class GameVectorEnv(VectorEnv[Array, Any, Array]):
@@ -38,7 +39,7 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         render_mode: str | None = None,
         **setup: Any,
     ) -> None:
-        self.matches = VectorMatches(
+        self.matches = vector_matches(
             game, num_envs, seats=(seat,), render_mode=render_mode, **setup
         )
         self.num_envs, self.seat, self.render_mode, self.learning_step = (

@@ -36,7 +36,7 @@ from shadowbox.evaluate.setup import (
     EvaluatedPolicy,
     held_out_episodes,
     load_evaluated_policy,
-    world_options,
+    playable_world,
 )
 from shadowbox.model import checkpoint as checkpoints
 from shadowbox.play.policy_agent import PolicyAgent, SamplingConfig
@@ -120,8 +120,9 @@ def _in_play(
         settings.player,
         "tune",
     )
-    sitting = closed_loop.recorded_seats(*wanted) if game.world else []
-    if not sitting or not len(data):
+    world = playable_world(game, store, settings)
+    sitting = closed_loop.recorded_seats(*wanted) if world else []
+    if world is None or not sitting or not len(data):
         return None
     calibrated = Calibration(temperatures, {}).to_json()
     strains = np.zeros((3, len(PLAYED_AT)))
@@ -131,9 +132,7 @@ def _in_play(
             SamplingConfig(temperature, player=settings.player),
             calibration=calibrated,
         )
-        games = closed_loop.play_in(
-            game, sitting, agent, f"policy:{subject.name}", world_options(store)
-        )
+        games = closed_loop.play_in(game, sitting, agent, f"policy:{subject.name}", world[1])
         played = count_presses(store.schema, games.seats)
         half = halves(played.episodes)
         parts = (played, played.part(half == 0), played.part(half == 1))

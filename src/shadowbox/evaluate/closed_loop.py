@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.evaluation import Figure
-from shadowbox.core.game import Agent, Game, noise, stable_hash
+from shadowbox.core.game import Agent, Game, World, noise, stable_hash
 from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.schema import Array, Columns, Flag, Real, Schema
 from shadowbox.core.stats import Interval, bootstrap_mean, bootstrap_ratio
@@ -32,6 +32,7 @@ from shadowbox.play import specs
 from shadowbox.play.match import SIDE_BY_SIDE, PlayedMatch, play
 
 Report = Callable[[int, int], None]
+MakeWorld = Callable[[int], World]  # of a number of matches
 
 
 @dataclass(frozen=True)
@@ -213,13 +214,13 @@ def play_in(
     sitting: Sequence[RecordedSeat],
     agent: Agent,
     name: str,
-    options: Mapping[str, Any],
+    make_world: MakeWorld,
     progress: Report | None = None,
 ) -> PlayedSeats:
     """Play all chairs' matches."""
     games, total = PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
-        for at, played in enumerate(_matches(game, chair, agent, name, options)):
+        for at, played in enumerate(_matches(game, chair, agent, name, make_world)):
             games.add(game, chair, played, show=at == 0)
             if progress:
                 progress(len(games.seats), total)
@@ -229,7 +230,7 @@ def play_in(
 def play_demonstrators(
     game: Game,
     sitting: Sequence[RecordedSeat],
-    options: Mapping[str, Any],
+    make_world: MakeWorld,
     progress: Report | None = None,
 ) -> PlayedSeats:
     """The same matches by whoever sat there in the data."""
@@ -237,7 +238,7 @@ def play_demonstrators(
     for chair in sitting:
         assert chair.demonstrator
         for played in _matches(
-            game, chair, specs.agent(chair.demonstrator, game), chair.demonstrator, options
+            game, chair, specs.agent(chair.demonstrator, game), chair.demonstrator, make_world
         ):
             games.add(game, chair, played)
             if progress:
@@ -246,12 +247,12 @@ def play_demonstrators(
 
 
 def _matches(
-    game: Game, chair: RecordedSeat, agent: Agent, name: str, options: Mapping[str, Any]
+    game: Game, chair: RecordedSeat, agent: Agent, name: str, make_world: MakeWorld
 ) -> Iterator[PlayedMatch]:
     agents, players = [agent, specs.agent(chair.opponent, game)], [name, chair.opponent]
     if chair.seat == 1:
         agents, players = agents[::-1], players[::-1]
-    world = specs.world(game.name, game, min(SIDE_BY_SIDE, len(chair.seeds)), **options)
+    world = make_world(min(SIDE_BY_SIDE, len(chair.seeds)))
     for played in play(game, world, agents, players, np.array(chair.seeds, np.int64)):
         for loss in played.outcome.facts.get("forfeit", ()):
             if loss["player"] == chair.seat:

@@ -31,9 +31,9 @@ from shadowbox.evaluate.setup import (
     has_player,
     held_out_episodes,
     load_evaluated_policy,
-    world_options,
+    playable_world,
 )
-from shadowbox.play import checkpoints
+from shadowbox.play import checkpoints, specs
 
 if TYPE_CHECKING:
     from shadowbox.core.schema import Array, Schema
@@ -182,7 +182,7 @@ def _chairs(
     subject: EvaluatedPolicy, episodes: Sequence[int], settings: EvalConfig
 ) -> list[closed_loop.RecordedSeat]:
     game, store = subject.game, subject.store
-    if game.world is None:
+    if playable_world(game, store, settings) is None:
         return []
     found = closed_loop.recorded_seats(
         game, store, episodes, subject.players, settings.matches, settings.against, settings.player
@@ -206,7 +206,7 @@ def _asked(
     from shadowbox.play.policy_agent import TUNED
 
     tuned = settings.threshold == TUNED
-    if tuned and subject.game.world is None:
+    if tuned and playable_world(subject.game, subject.store, settings) is None:
         raise UsageError(
             f"{subject.game.name} has no simulator to play in by tuned thresholds: give a number"
         )
@@ -236,12 +236,14 @@ def _played(
     """The same matches by the policy, by its demonstrator where known, and by two baselines."""
     from shadowbox.play.policy_agent import PolicyAgent, SamplingConfig
 
-    game, options = subject.game, world_options(subject.store)
+    game, world = subject.game, playable_world(subject.game, subject.store, settings)
+    assert world is not None
+    make_world = world[1]
     manner = SamplingConfig(settings.temperature, settings.threshold, settings.player)
     agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
     games = {
         "": closed_loop.play_in(
-            game, sitting, agent, f"policy:{subject.name}", options, told("playing")
+            game, sitting, agent, f"policy:{subject.name}", make_world, told("playing")
         )
     }
     players: dict[str, Any] = {
@@ -250,7 +252,7 @@ def _played(
     }
     for who, player in players.items():
         games[who] = closed_loop.play_in(
-            game, sitting, player, who, options, told(f"playing {who}")
+            game, sitting, player, who, make_world, told(f"playing {who}")
         )
     games["copy_last"] = games["never_press"]  # it begins no press, so there is never one to repeat
     if all(
@@ -258,7 +260,7 @@ def _played(
         for chair in sitting
     ):
         games["demonstrator"] = closed_loop.play_demonstrators(
-            game, sitting, options, told("playing its demonstrator")
+            game, sitting, make_world, told("playing its demonstrator")
         )
     return games
 
@@ -293,7 +295,9 @@ def _facts(
         "seats": list(subject.players),
         "player": settings.player or None,
         "matches": sum(len(chair.seeds) for chair in sitting),
-        "opponents": sorted({chair.opponent for chair in sitting}),
+        "world": _world_name(subject, sitting, settings),
+        "opponents": (met := sorted({chair.opponent for chair in sitting})),
+        "held_out": specs.held_out(met, subject.game),
         "tolerance": settings.tolerance,
         "manner": _manner(settings),
         "temperatures": dict(
@@ -313,6 +317,14 @@ def _spec_of(checkpoint: Path) -> str:
     if checkpoint.parent.name == checkpoints.FOLDER:
         return f"policy:{run}@step={int(checkpoint.name)}"
     return f"policy:{checkpoint}"
+
+
+def _world_name(
+    subject: EvaluatedPolicy, sitting: Sequence[closed_loop.RecordedSeat], settings: EvalConfig
+) -> str | None:
+    """The spec of the world that it played in; None where it did not play."""
+    world = playable_world(subject.game, subject.store, settings)
+    return world[0] if world and sitting else None
 
 
 def _teller(progress: Report | None) -> Teller:

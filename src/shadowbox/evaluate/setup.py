@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from shadowbox.core.game import Game
+from shadowbox.core.game import Game, World
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import recorded
 from shadowbox.play import checkpoints as learned
+from shadowbox.play import specs
 
 if TYPE_CHECKING:
     from shadowbox.core.schema import Schema
@@ -26,6 +27,7 @@ class EvalConfig:
 
     matches: int = 200  # that it plays
     against: str | None = None  # instead of the opponents in the data
+    world: str = ""  # a world's spec; empty: as recorded, or the game's simulator
     side: str = "val"  # of the split; the look-up table is counted on the others
     split: Split | None = None  # None: as in training, where that is known
     # whose players it is compared with; None: those that it learned from
@@ -137,8 +139,19 @@ def _game(store: Store) -> Game:
     return game
 
 
-def world_options(store: Store) -> dict[str, Any]:
-    """Those that the recordings were made with, where they were made here."""
+def playable_world(
+    game: Game, store: Store, settings: EvalConfig
+) -> tuple[str, Callable[[int], World]] | None:
+    """The world to play in, as a spec and a function of a number of matches; None where there is none.
+
+    It is that of the settings, or the one that the recordings were made in, or the game's
+    simulator.
+    """
     call = store.manifest.made.get("record")
-    options = call.get("options") if isinstance(call, Mapping) else None
-    return dict(options) if isinstance(options, Mapping) else {}
+    call = call if isinstance(call, Mapping) else {}
+    recorded_in, options = call.get("world"), call.get("options")
+    spec = settings.world or (recorded_in if isinstance(recorded_in, str) else "")
+    if not spec and game.world is None:
+        return None
+    more = dict(options) if isinstance(options, Mapping) and not settings.world else {}
+    return spec or game.name, specs.world_factory(spec, game, **more)

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.episode import Episode
-from shadowbox.core.game import Game, stable_hash
+from shadowbox.core.game import Game, World, stable_hash
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
 from shadowbox.data.store import Progress
@@ -46,7 +46,8 @@ class TournamentSpec:
     matches: int  # of each pair: half as many seeds, each from both seats
     gauntlet: bool = False
     seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the world
+    world: str = ""  # a world's spec; empty: the game's simulator
 
     def __post_init__(self) -> None:
         if len(self.agents) < 2:
@@ -58,9 +59,16 @@ class TournamentSpec:
                 f"{self.matches} matches: an even number is needed, half of them from each seat"
             )
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as the first line of a ledger holds it."""
+        found = asdict(self)
+        if not self.world:
+            del found["world"]
+        return found
+
     def name(self) -> str:
         """A file name that another plan would not have."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(self.to_json(), sort_keys=True)
         return f"{self.game.partition(':')[0]}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -91,6 +99,7 @@ def tournament(
     """
     # a name that means nothing is refused before the first match
     marks = {name: mark for name in plan.agents if (mark := mark_of(specs.agent(name, game)))}
+    _make_world(game, plan)
     done = _read(ledger, plan) if ledger else {}
     blocks = list(plan.blocks())
     missing = [block for block in blocks if block not in done]
@@ -100,7 +109,8 @@ def tournament(
             _append(ledger, plan, block, matches)
         if progress:
             progress(len(done), len(blocks))
-    return {**_table(plan, {block: done[block] for block in blocks}), "marks": marks}
+    table = _table(plan, {block: done[block] for block in blocks})
+    return {**table, "marks": marks, "held_out": specs.held_out(plan.agents, game)}
 
 
 def _play_all(
@@ -110,7 +120,7 @@ def _play_all(
     if workers <= 1 or len(blocks) < 2:
         yield from ((block, _play(game, plan, block)) for block in blocks)
         return
-    specs.world(game.name, game, 1, **plan.options)  # what it compiles, workers then load
+    _make_world(game, plan)(1)  # what it compiles, workers then load
     # spawn: a forked child would inherit the locks of whatever threads the caller has
     with ProcessPoolExecutor(min(workers, len(blocks)), get_context("spawn")) as pool:
         running = {pool.submit(_play_named, plan, block): block for block in blocks}
@@ -129,8 +139,12 @@ def _play(game: Game, plan: TournamentSpec, block: Block) -> list[dict[str, Any]
     first, second, start = block
     seeds = _seeds(plan, first, second)[start : start + BLOCK]
     agents = [specs.agent(name, game) for name in (first, second)]
-    world = specs.world(game.name, game, min(SIDE_BY_SIDE, len(seeds)), **plan.options)
+    world = _make_world(game, plan)(min(SIDE_BY_SIDE, len(seeds)))
     return [_line(game, played) for played in play(game, world, agents, (first, second), seeds)]
+
+
+def _make_world(game: Game, plan: TournamentSpec) -> Callable[[int], World]:
+    return specs.world_factory(plan.world, game, **plan.options)
 
 
 def _line(game: Game, played: PlayedMatch) -> dict[str, Any]:
@@ -176,7 +190,7 @@ def _read(ledger: Path, plan: TournamentSpec) -> dict[Block, list[dict[str, Any]
     except OSError as error:
         raise ShadowboxError(f"{ledger} cannot be read: {error.strerror}") from error
     try:
-        if lines and lines[0] and json.loads(lines[0]) != json.loads(json.dumps(asdict(plan))):
+        if lines and lines[0] and json.loads(lines[0]) != json.loads(json.dumps(plan.to_json())):
             raise UsageError(f"{ledger} is of another tournament; name another file, or remove it")
         found = [json.loads(line) for line in lines[1:-1] if line]
         done = {
@@ -198,7 +212,7 @@ def _append(
         ledger.parent.mkdir(parents=True, exist_ok=True)
         with open(ledger, "ab") as file:
             if file.tell() == 0:
-                file.write(json.dumps(asdict(plan)).encode() + b"\n")
+                file.write(json.dumps(plan.to_json()).encode() + b"\n")
             file.write(json.dumps({"block": block, "matches": matches}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -232,13 +246,14 @@ def _table(
     ]
     return {
         "game": plan.game,
-        "world": plan.game,
+        "world": plan.world or plan.game,
         **dict(plan.options),
         "kind": "gauntlet" if plan.gauntlet else "round robin",
         "agents": list(plan.agents),
         "matches": plan.matches,
         "seed": plan.seed,
         "anchor": plan.agents[0],
+        "opponents": {name: list(payoff[name]) for name in plan.agents},
         "ratings": sorted(ratings, key=lambda row: -row["elo"]),
         "payoff": payoff,
         "cycles": [[plan.agents[i] for i in cycle] for cycle in rating.cycles(rates)],

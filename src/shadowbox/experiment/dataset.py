@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowbox.cards.card import Card, DataSection, IngestCall, RecordCall
-from shadowbox.collect.matches import Pairing, record
+from shadowbox.collect.matches import Pairing, record, record_call
 from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.split import Split
@@ -102,7 +102,7 @@ def _doubts_of_matches(card: Card, game: Game, call: RecordCall) -> Iterator[str
     for spec in [spec for pairing in named for spec in (pairing.p0, pairing.p1)]:
         if not spec.startswith(("policy:", "replay:")):
             yield from _complaints(partial(specs.agent, spec, game))
-    yield from _complaints(partial(specs.require_world_options, game, call.options))
+    yield from _complaints(partial(specs.world_factory, call.world, game, **call.options))
 
 
 def _complaints(attempt: Callable[[], object]) -> Iterator[str]:
@@ -133,13 +133,8 @@ def _call(card: Card, game: Game) -> dict[str, Any]:
     make = card.data.make
     assert make is not None
     if make.record:
-        played = [vars(pairing) for pairing in pairings(card)]
-        return {
-            "game": game.name,
-            "pairings": played,
-            "seed": make.record.seed,
-            "options": dict(make.record.options),
-        }
+        call = make.record
+        return record_call(game, pairings(card), call.seed, call.world, call.options)
     assert make.ingest is not None
     return {"game": game.name, **make.ingest.model_dump()}
 
@@ -171,6 +166,7 @@ def _make(card: Card, game: Game, progress: Progress | None) -> None:
                 pairings(card),
                 temporary,
                 seed=make.record.seed,
+                world=make.record.world,
                 options=make.record.options,
                 progress=progress,
             )

@@ -1,14 +1,14 @@
 """A live match: agents in a world of one match, stepped at the game's pace by a thread of its own.
 
-All rows and events are kept, packed as a store has them, so that who comes late sees the match from
-its start. Readers take what they want when they can; the thread only says that there is more
-(`notify`) and waits for nobody.
+All rows and events are kept, packed as a store has them, so that a page that comes late sees the
+match from its start. Readers take rows when they can; the thread only says that there is more
+(`notify`) and waits for no reader.
 
-Moves are those of play/match.py: the same agents and seed give the same match, while everybody
-answers in time. Each agent has a clock: every frame adds the time that a frame lasts, every answer
-takes what it took, and who is ALLOWANCE behind forfeits, as do those who break the rules of
-play/referee.py. `overdue` is asked from outside, for a thread that waits for an answer cannot look
-at a clock.
+Turns are those of play/turn.py: the same agents and seed give the same match as `play`, while every
+agent answers in time. Each agent has a clock: every frame adds the time that a frame lasts, every
+answer takes its time off. An agent that is ALLOWANCE behind forfeits, as does one that breaks the
+rules of play/referee.py. `overdue` is called from outside, for a thread that waits for an answer
+cannot look at a clock.
 """
 
 from __future__ import annotations
@@ -16,18 +16,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Agent, Game, Outcome, World, no_events
-from shadowbox.core.schema import Array, Columns
-from shadowbox.core.view import from_seat
+from shadowbox.core.schema import Array, Columns, Schema
+from shadowbox.core.spans import Span
+from shadowbox.core.tracks import blank_rows, pack_tracks, tracks_dtype, unpack_tracks
+from shadowbox.errors import UsageError
 from shadowbox.page.match_page import event_list
 from shadowbox.play.match import mark_of
 from shadowbox.play.referee import Referee
+from shadowbox.play.shared_seat import SharedSeat
+from shadowbox.play.turn import MatchBatch
 
 ALLOWANCE = 2.0  # seconds that an agent may be behind
 FIRST = 60.0  # seconds for its first answer: models are loaded then, and functions compiled
@@ -40,10 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class LiveLoop:
-    """One match.
-
-    What a reader may use: `length`, `rows`, `events`, `result`, `paused`, `speed`, and the verbs.
-    """
+    """One match. Readers use `length`, `rows`, `events`, `result`, `paused`, `speed` and `holders`."""
 
     def __init__(
         self,
@@ -56,31 +59,40 @@ class LiveLoop:
         notify: Callable[[], None] = lambda: None,
         paused: bool = False,
     ) -> None:
-        self.game, self.world, self.agents, self.players, self.seed = (
-            game,
-            world,
-            agents,
-            tuple(players),
-            seed,
-        )
-        self.fps, self.width = game.schema.fps, game.schema.row_dtype.itemsize
+        self.game, self.agents, self.players, self.seed = game, agents, tuple(players), seed
         self.paused, self.speed = paused, 1.0
         self.result: dict[str, Any] | None = None
         self.events: list[dict[str, Any]] = []  # as pages take them
+        self.seats = [SharedSeat(*each) for each in zip(agents, players, strict=True)]
+        clocks = partial(TimedReferee, players=self.players, fps=game.schema.fps)
+        self.batch = MatchBatch(game, world, self.seats, tracks=True, referee=clocks)
+        self.tracks = self.batch.tracks
+        self.fps = game.schema.fps
+        self._joined = np.dtype(
+            [("row", game.schema.row_dtype), ("tracks", tracks_dtype(self.tracks))]
+        )
+        self.width = self._joined.itemsize  # bytes of a row with its tracks
         self._rows = bytearray()
         self._happened: list[Array] = [no_events()]
+        self._spans: list[list[Span]] = [[] for _ in agents]
+        self._worlds: list[dict[str, Any]] = [{"from": 0, "spec": world.name}]
+        self._changes: list[dict[str, Any]] = []  # of settings
         self._notify = notify
         self._turn = threading.Condition()  # guards pace and end
-        self._steps, self._due = int(paused), 0.0  # who waits sees the first frame
-        self._left = [FIRST] * len(agents)  # seconds on each clock
-        self._thinking: tuple[int, float] | None = None  # who, since when
+        self._moving = threading.Lock()  # held during a turn
+        self._steps, self._due = int(paused), 0.0  # a paused match shows its first frame
         self._thread = threading.Thread(target=self._run, name="live match", daemon=True)
 
     def start(self) -> None:
         """Begin; the first row comes at once, paused or not."""
         self._thread.start()
 
-    # ---- for readers -------------------------------------------------------------------------------------------
+    # ---- for readers -----------------------------------------------------------------------------
+
+    @property
+    def world(self) -> World:
+        """The world of the match."""
+        return self.batch.world
 
     @property
     def length(self) -> int:
@@ -88,7 +100,7 @@ class LiveLoop:
         return len(self._rows) // self.width
 
     def rows(self, first: int, end: int) -> bytes:
-        """The packed rows from `first` up to and without `end`."""
+        """The packed rows from `first` up to and without `end`, each with its tracks."""
         return bytes(self._rows[first * self.width : end * self.width])
 
     @property
@@ -101,40 +113,96 @@ class LiveLoop:
         """Whether an agent still thinks although the match is over: its thread cannot be stopped."""
         return self.over and self._thread.is_alive()
 
+    @property
+    def holders(self) -> list[str]:
+        """The name of the one that decides next in each seat."""
+        return [seat.holder for seat in self.seats]
+
+    @property
+    def settings(self) -> dict[str, tuple[float, float, float]]:
+        """Numbers that may be set, as (value, low, high): `p0.NAME` of an agent, `world.NAME`."""
+        owners = {f"p{seat}": agent for seat, agent in enumerate(self.agents)}
+        return {
+            f"{owner}.{name}": values
+            for owner, one in {**owners, "world": self.world}.items()
+            for name, values in _settings(one).items()
+        }
+
     def episode(self) -> Episode:
         """All of it, as a store takes it."""
-        rows = np.frombuffer(self.rows(0, self.length), self.game.schema.row_dtype)
-        meta = {
+        joined = np.frombuffer(self.rows(0, self.length), self._joined)
+        meta: dict[str, Any] = {
             "players": list(self.players),
             "seed": self.seed,
-            "world": self.world.name,
+            "world": self._worlds[0]["spec"],
             "result": self.result,
             "live": True,
         }
         if any(marks := [mark_of(agent) for agent in self.agents]):
             meta["marks"] = marks
-        return Episode(self.game.schema.unpack(rows), meta, np.concatenate(self._happened))
+        if any(span.by != self.players[span.seat] for spans in self._spans for span in spans):
+            meta["spans"] = [span.to_json() for spans in self._spans for span in spans]
+        if len(self._worlds) > 1:
+            meta["worlds"] = self._worlds
+        if self._changes:
+            meta["settings"] = self._changes
+        columns = self.game.schema.unpack(np.ascontiguousarray(joined["row"]))
+        tracks = unpack_tracks(np.ascontiguousarray(joined["tracks"])) if self.tracks else {}
+        return Episode(columns, meta, np.concatenate(self._happened), tracks=tracks)
 
-    # ---- for those who may lead it -----------------------------------------------------------------------------
+    # ---- verbs of those who may lead it ----------------------------------------------------------
 
     def pause(self, on: bool) -> None:
-        """Stand still, or go on."""
+        """Stop the clock, or go on."""
         with self._turn:
             self.paused, self._due = on, time.monotonic()
             self._turn.notify()
         self._notify()
 
     def step(self, frames: int = 1) -> None:
-        """So many frames, as fast as they go, while it stands still."""
+        """Go on by some frames, as fast as possible, while paused."""
         with self._turn:
             self._steps += frames if self.paused else 0
             self._turn.notify()
 
     def pace(self, speed: float) -> None:
-        """So many times the game's own speed."""
+        """Set the speed, in times the game's own."""
         with self._turn:
             self.speed, self._due = speed, time.monotonic()
             self._turn.notify()
+        self._notify()
+
+    def take(self, seat: int, guest: Agent, name: str) -> None:
+        """Let a guest decide in a seat from the next frame on; the seat's agent watches."""
+        self._seat(seat).take(guest, name)
+        self._notify()
+
+    def give(self, seat: int) -> None:
+        """Give a seat back to its agent."""
+        self._seat(seat).give()
+        self._notify()
+
+    def move_to(self, world: World) -> None:
+        """Go on in another world of one match, from the state of now."""
+        with self._between_turns():
+            self.batch.move_to(world)
+            self._worlds.append({"from": max(self.length, 1) - 1, "spec": world.name})
+        self._notify()
+
+    def set(self, name: str, value: float) -> None:
+        """Change one of `settings` from the next frame on."""
+        owner, _, setting = name.partition(".")
+        known = self.settings
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise UsageError(f"there is no setting '{name[:60]}'; this match has {listed}")
+        _, low, high = known[name]
+        if not low <= value <= high:
+            raise UsageError(f"{name} is {value:g}, expected {low:g} to {high:g}")
+        one: Any = self.world if owner == "world" else self.agents[int(owner[1:])]
+        with self._between_turns():
+            one.set(setting, value)
+            self._changes.append({"row": self.length, "name": name, "value": value})
         self._notify()
 
     def break_off(self, why: str) -> None:
@@ -143,15 +211,22 @@ class LiveLoop:
 
     def overdue(self) -> None:
         """Forfeit for an agent whose clock has run out while it thinks."""
-        thinking = self._thinking
-        if thinking is not None and time.monotonic() - thinking[1] > self._left[thinking[0]]:
-            self._forfeit({thinking[0]: TOO_SLOW})
+        for seat, referee in self.batch.referees.items():
+            assert isinstance(referee, TimedReferee)
+            if referee.late and not self.over:
+                if self.seats[seat].guest:  # the guest has done nothing wrong
+                    self.break_off(f"{self.players[seat]} {TOO_SLOW} while its seat was taken")
+                else:
+                    referee.lost[0], referee.why[0] = True, TOO_SLOW
+                    self._finish(self.batch.forfeit(0) or Outcome(None, TOO_SLOW))
 
-    # ---- the thread --------------------------------------------------------------------------------------------
+    # ---- the thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             self._play()
+        except _Over:
+            pass
         except Exception:
             log.exception("live match of %s", " and ".join(self.players))
             self._end(
@@ -162,31 +237,17 @@ class LiveLoop:
             )
 
     def _play(self) -> None:
-        schema, seeds = self.game.schema, np.array([self.seed])
-        self._columns = self.world.reset(seeds)
-        self._referees = [
-            Referee(schema, agent, seat, seeds) for seat, agent in enumerate(self.agents)
-        ]
-        pressed = {key: np.zeros_like(self._columns[key]) for key in schema.control_keys}
+        self.batch.begin(np.array([self.seed]))
         while self._my_turn():
-            state = {key: self._columns[key] for key in schema.state_keys}
-            view = {**state, **pressed}
-            answers = [self._ask(referee, view) for referee in self._referees]
-            pressed = {
-                key: np.concatenate([answer[key] for answer in answers], axis=1)
-                for key in schema.control_keys
-            }
-            self._publish(schema.pack({**state, **pressed}))
-            if self.over:  # while an agent was thinking
-                return
-            self._columns, events, done = self.world.step(pressed)
-            self._note(events)
-            if losers := self._losers():
-                self._forfeit(losers)
-            elif done[0]:
-                self._finish()
-            elif self.length >= LONGEST:
-                self.break_off(f"not over after {LONGEST:,} frames")
+            with self._moving:
+                turn = self.batch.turn(record=self._publish)
+                if len(turn.events):
+                    self._happened.append(turn.events.copy())
+                    self.events += event_list(turn.events)
+                if turn.ended[0]:
+                    self._finish(turn.outcomes[0])
+                elif self.length >= LONGEST:
+                    self.break_off(f"not over after {LONGEST:,} frames")
 
     def _my_turn(self) -> bool:
         """Wait for the next frame; False when there is none."""
@@ -207,60 +268,50 @@ class LiveLoop:
                     return True
         return False
 
-    def _ask(self, referee: Referee, view: Columns) -> Columns:
-        """One agent's answer, checked and timed."""
-        seat, began = referee.player, time.monotonic()
-        self._thinking = seat, began
-        answer = referee.ask(from_seat(self.game.schema, view, seat))
-        self._thinking = None
-        self._left[seat] = min(
-            ALLOWANCE, self._left[seat] - (time.monotonic() - began) + 1 / self.fps
-        )
-        return answer
-
-    def _losers(self) -> dict[int, str]:
-        """Who has lost by forfeit, and why: what an agent said when it failed may name files, and stays in the log."""
-        losers = {seat: TOO_SLOW for seat, left in enumerate(self._left) if left < 0}
-        for referee in self._referees:
-            if referee.lost[0]:
-                log.warning("live match: %s: %s", self.players[referee.player], referee.why[0])
-                kind = referee.broken.partition(":")[0]
-                losers[referee.player] = f"failed with {kind}" if kind else referee.why[0]
-        return losers
-
-    # ---- what was ----------------------------------------------------------------------------------------------
-
-    def _publish(self, row: Array) -> None:
+    def _publish(self, row: Columns, tracks: Columns) -> None:
+        """Show a row before the world moves on. The match may be over since an agent thought."""
+        at, packed = self.length, self._packed(row, tracks)
         with self._turn:
-            if not self.over:
-                self._rows += row.tobytes()
+            if self.over:
+                raise _Over
+            self._rows += packed
+        for seat, (spans, shared) in enumerate(zip(self._spans, self.seats, strict=True)):
+            if spans and spans[-1].by == shared.by:
+                spans[-1] = Span(seat, spans[-1].start, at + 1, shared.by)
+            else:
+                spans.append(Span(seat, at, at + 1, shared.by))
         self._notify()
 
-    def _note(self, events: Array) -> None:
-        if len(events):
-            self._happened.append(events.copy())
-            self.events += event_list(events)
+    # ---- inside ----------------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        last = self._last_row()
-        outcome = Outcome(None, "over")
-        if self.game.outcome:
-            rows = np.frombuffer(bytes(self._rows) + last, self.game.schema.row_dtype)
-            outcome = self.game.outcome(
-                self.game.schema.unpack(rows), np.concatenate(self._happened)
-            )
-        self._end({"winner": outcome.winner, "reason": outcome.reason, **outcome.facts}, last)
+    def _seat(self, seat: int) -> SharedSeat:
+        if self.over:
+            raise UsageError("the match is over")
+        if not 0 <= seat < len(self.seats):
+            raise UsageError(f"there is no seat {seat}: seats are 0 to {len(self.seats) - 1}")
+        return self.seats[seat]
 
-    def _forfeit(self, losers: dict[int, str]) -> None:
-        others = [player for player in range(len(self.agents)) if player not in losers]
-        told = [{"player": player, "reason": why} for player, why in losers.items()]
-        winner = others[0] if len(others) == 1 else None
-        self._end({"winner": winner, "reason": "forfeit", "forfeit": told}, self._last_row())
+    @contextmanager
+    def _between_turns(self) -> Iterator[None]:
+        if self.over:
+            raise UsageError("the match is over")
+        if not self._moving.acquire(timeout=ALLOWANCE):
+            raise UsageError("an agent is thinking; try again when the match goes on")
+        try:
+            yield
+        finally:
+            self._moving.release()
 
-    def _last_row(self) -> bytes:
-        """The state of now, in which nothing is pressed. The world must stand still meanwhile."""
-        neutral = {key: np.zeros_like(self._columns[key]) for key in self.game.schema.control_keys}
-        return self.game.schema.pack({**self._columns, **neutral}).tobytes()
+    def _packed(self, row: Mapping[str, Array], tracks: Mapping[str, Array]) -> bytes:
+        shown = pack_tracks(tracks).tobytes() if tracks else b""
+        return self.game.schema.pack(row).tobytes() + shown
+
+    def _finish(self, outcome: Outcome) -> None:
+        """The end with a result. The world must stand still meanwhile."""
+        neutral = {key: np.zeros_like(values) for key, values in self.batch.pressed.items()}
+        last = self._packed({**self.batch.view, **neutral}, blank_rows(self.tracks, 1))
+        result = {"winner": outcome.winner, "reason": outcome.reason, **outcome.facts}
+        self._end(result, last)
 
     def _end(self, result: dict[str, Any], last: bytes = b"") -> None:
         with self._turn:
@@ -270,3 +321,58 @@ class LiveLoop:
             self.result = result
             self._turn.notify()
         self._notify()
+
+
+class TimedReferee(Referee):
+    """A referee with a clock, whose reasons may be shown to everybody.
+
+    An agent's own words may name files, so they go to the log and the reason names their type only.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        agent: Agent,
+        player: int,
+        matches: int,
+        *,
+        players: Sequence[str],
+        fps: float,
+    ) -> None:
+        super().__init__(schema, agent, player, matches)
+        self.name, self.frame = players[player], 1 / fps
+        self.left = FIRST  # seconds on its clock
+        self._since: float | None = None  # since when the agent thinks
+
+    @property
+    def late(self) -> bool:
+        """Whether the agent thinks and its clock has run out meanwhile."""
+        since = self._since
+        return since is not None and time.monotonic() - since > self.left
+
+    def ask(self, view: Columns) -> Columns:
+        """The agent's controls; its time is taken."""
+        began = self._since = time.monotonic()
+        answer = super().ask(view)
+        self._since = None
+        self.left = min(ALLOWANCE, self.left - (time.monotonic() - began) + self.frame)
+        watching = isinstance(self.agent, SharedSeat) and self.agent.guest is not None
+        if watching:
+            self.left = max(self.left, 0.0)  # the time is the agent's, the seat its guest's
+        elif self.left < 0 and not self.lost[0]:
+            self._forfeit(np.ones(self.matches, bool), TOO_SLOW)
+        return answer
+
+    def _break(self, error: Exception) -> None:
+        log.warning("live match: %s: %s: %s", self.name, type(error).__name__, error)
+        self.broken = f"failed with {type(error).__name__}"
+        self._forfeit(~self.lost, self.broken)
+
+
+class _Over(Exception):
+    """The match has ended while a turn was being taken."""
+
+
+def _settings(one: object) -> dict[str, tuple[float, float, float]]:
+    """Numbers of an agent or a world that may be set; usually none."""
+    return dict(getattr(one, "settings", {}))

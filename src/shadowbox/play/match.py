@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import EVENT, Agent, Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
-from shadowbox.core.view import from_seat
+from shadowbox.core.tracks import blank_rows
 from shadowbox.errors import EpisodeError
-from shadowbox.play.referee import Referee
+from shadowbox.play.turn import MatchBatch
 
 SIDE_BY_SIDE = 256  # matches at once; which number it is changes no match, only the speed
 CHUNK = 256  # frames that the history grows by
@@ -29,24 +29,35 @@ class PlayedMatch:
 
 
 def play(
-    game: Game, world: World, agents: Sequence[Agent], players: Sequence[str], seeds: Array
+    game: Game,
+    world: World,
+    agents: Sequence[Agent],
+    players: Sequence[str],
+    seeds: Array,
+    *,
+    past: Mapping[str, Array] | None = None,
+    tracks: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[PlayedMatch]:
-    """Play a match for each of `seeds` to its end, in their order; `players` are the names that the episodes carry.
+    """Play a match for each of `seeds` to its end, in their order.
 
     `world.matches` of them run side by side; where one ends the next begins, so no place waits for
     the longest match. An agent that crashes or answers with nonsense loses that match by forfeit,
-    with the reason; the other matches go on.
+    with the reason; the other matches go on. `players` are names for the episodes.
+
+    `past` [K + 1, slots]: recorded rows; every match begins from the last one, after its agents have
+    watched the others, and its episode begins there. `tracks` records the tracks of the agents.
+    `more` is metadata for every episode.
     """
-    table = _Table(game, world, agents, seeds)
+    places = _Places(game, world, agents, seeds, past, tracks)
     finished: dict[int, PlayedMatch] = {}
     for due in range(len(seeds)):
         while due not in finished:
-            for match, columns, events, forfeit in table.step():
-                outcome = forfeit or (
-                    game.outcome(columns, events) if game.outcome else Outcome(None, "over")
+            for match, episode, outcome in places.step():
+                meta = _meta(world, agents, players, int(seeds[match]), outcome) | dict(more or {})
+                finished[match] = PlayedMatch(
+                    Episode(episode.columns, meta, episode.events, tracks=episode.tracks), outcome
                 )
-                meta = _meta(world, agents, players, int(seeds[match]), outcome)
-                finished[match] = PlayedMatch(Episode(columns, meta, events), outcome)
         yield finished.pop(due)
 
 
@@ -65,89 +76,68 @@ def _meta(
 
 
 def mark_of(agent: Agent) -> str:
-    """What everybody who meets an agent should know, such as that it failed the behavior gate.
-
-    Usually nothing.
-    """
+    """A warning for everybody who meets an agent, such as a failed behavior gate; usually empty."""
     return str(getattr(agent, "mark", ""))
 
 
-class _Table:
-    """The places of a world and the matches that sit in them."""
+class _Places:
+    """The places of a world and the matches in them."""
 
-    def __init__(self, game: Game, world: World, agents: Sequence[Agent], seeds: Array) -> None:
-        self.game, self.world, self.seeds = game, world, seeds
+    def __init__(
+        self,
+        game: Game,
+        world: World,
+        agents: Sequence[Agent],
+        seeds: Array,
+        past: Mapping[str, Array] | None,
+        tracks: bool,
+    ) -> None:
+        self.schema, self.seeds, self.past = game.schema, seeds, past
+        self.batch = MatchBatch(game, world, agents, tracks=tracks)
         places = world.matches
-        self.match = np.arange(places)  # which match sits in each place; from len(seeds) on: none
+        self.match = np.arange(places)  # the match in each place; from len(seeds) on: none
         self.began = np.zeros(places, np.int64)  # the frame of the history at which it began
         self.waiting = places  # the next match that has no place yet
         self.happened: list[list[Array]] = [[] for _ in range(places)]
-        self.history = _History()
-        here = self._seeds_here()
-        self.columns = world.reset(here)
-        self.referees = [
-            Referee(game.schema, agent, player, here) for player, agent in enumerate(agents)
-        ]
-        self.pressed: Columns = {
-            key: np.zeros_like(self.columns[key]) for key in game.schema.control_keys
-        }
+        self.history, self.shown = _History(), _History()
+        self.batch.begin(self._seeds_here(), past=self._past_of(places))
+        self.batch.over[self.match >= len(seeds)] = True
 
-    def step(self) -> list[tuple[int, Columns, Array, Outcome | None]]:
-        """One frame everywhere.
-
-        The matches that ended with it: number, columns [T + 1, slots], events, forfeit if any.
-        """
-        state = {key: self.columns[key] for key in self.game.schema.state_keys}
-        self.pressed = self._decide({**state, **self.pressed})
-        self.history.add({**state, **self.pressed})
-        self.columns, events, done = self.world.step(self.pressed)
-        for place in np.unique(events["match"]).tolist():
-            self.happened[place].append(events[events["match"] == place])
-        lost = np.array([referee.lost for referee in self.referees]).any(axis=0)
-        ended = np.flatnonzero((done | lost) & (self.match < len(self.seeds)))
+    def step(self) -> list[tuple[int, Episode, Outcome]]:
+        """One frame everywhere. The matches that ended with it: number, episode without metadata, outcome."""
+        turn = self.batch.turn(record=self._record)
+        for place in np.unique(turn.events["match"]).tolist():
+            self.happened[place].append(turn.events[turn.events["match"] == place])
         if self.history.length - self.began.min() > LONGEST:
             raise EpisodeError(
-                f"{self.world.name}: a match is not over after {LONGEST:,} frames; the world needs a time limit"
+                f"{self.batch.world.name}: a match is not over after {LONGEST:,} frames; "
+                "the world needs a time limit"
             )
-        over = [self._take(int(place)) for place in ended]
-        if len(ended):
-            self._seat(ended)
+        over = [
+            (int(self.match[p]), self._take(p), outcome) for p, outcome in turn.outcomes.items()
+        ]
+        if over:
+            self._seat(np.flatnonzero(turn.ended))
         return over
 
-    def _decide(self, view: Columns) -> Columns:
-        """Everybody's controls [N, players].
+    def _record(self, row: Columns, tracks: Columns) -> None:
+        self.history.add(row)
+        if tracks:
+            self.shown.add(tracks)
 
-        Each agent sees the same frame with its own slot first.
-        """
-        answers = [
-            referee.ask(from_seat(self.game.schema, view, referee.player))
-            for referee in self.referees
-        ]
-        return {
-            key: np.concatenate([answer[key] for answer in answers], axis=1)
-            for key in self.game.schema.control_keys
-        }
-
-    def _take(self, place: int) -> tuple[int, Columns, Array, Outcome | None]:
+    def _take(self, place: int) -> Episode:
         """The match in `place`, whole: its rows, and the last state with neutral controls."""
-        last = {key: values[place : place + 1].copy() for key, values in self.columns.items()}
-        for key in self.game.schema.control_keys:
+        last = {key: values[place : place + 1].copy() for key, values in self.batch.view.items()}
+        for key in self.schema.control_keys:
             last[key][:] = 0
-        past = self.history.rows(place, int(self.began[place]))
-        columns = {key: np.concatenate([*past[key], last[key]]) for key in self.game.schema.columns}
+        began = int(self.began[place])
+        rows = self.history.rows(place, began)
+        columns = {key: np.concatenate([*rows[key], last[key]]) for key in self.schema.columns}
         events = np.frombuffer(b"".join(part.tobytes() for part in self.happened[place]), EVENT)
-        return int(self.match[place]), columns, events, self._forfeit(place)
-
-    def _forfeit(self, place: int) -> Outcome | None:
-        """The outcome of a match that somebody lost by forfeit: the others' win; nobody's, where all of them did."""
-        losers = {
-            referee.player: referee.why[place] for referee in self.referees if referee.lost[place]
-        }
-        if not losers:
-            return None
-        left = [referee.player for referee in self.referees if referee.player not in losers]
-        facts = {"forfeit": [{"player": player, "reason": why} for player, why in losers.items()]}
-        return Outcome(left[0] if len(left) == 1 else None, "forfeit", facts)
+        shown = self.shown.rows(place, began) if self.batch.tracks else {}
+        blank = blank_rows(self.batch.tracks, 1)
+        tracks = {key: np.concatenate([*shown[key], blank[key]]) for key in shown}
+        return Episode(columns, {}, events, tracks=tracks)
 
     def _seat(self, places: Array) -> None:
         """Give freed places to the matches that wait."""
@@ -156,25 +146,26 @@ class _Table:
         self.began[places] = self.history.length
         for place in places:
             self.happened[place] = []
-        where = np.zeros(self.world.matches, bool)
+        where = np.zeros(len(self.match), bool)
         where[places[self.match[places] < len(self.seeds)]] = True
         # empty places hold no history
         self.began[~where & (self.match >= len(self.seeds))] = self.history.length
         if where.any():
-            here = self._seeds_here()
-            self.columns = self.world.reset(here, where)
-            for referee in self.referees:
-                referee.seat(here, where)
-        for values in self.pressed.values():
-            values[places] = 0
-        self.history.forget(int(self.began.min()))
+            self.batch.begin(self._seeds_here(), where, self._past_of(int(where.sum())))
+        for history in (self.history, self.shown):
+            history.forget(int(self.began.min()))
 
     def _seeds_here(self) -> Array:
         return np.asarray(self.seeds)[np.minimum(self.match, len(self.seeds) - 1)]
 
+    def _past_of(self, matches: int) -> Columns | None:
+        if self.past is None:
+            return None
+        return {key: np.repeat(rows[:, None], matches, axis=1) for key, rows in self.past.items()}
+
 
 class _History:
-    """Rows of all places, [frames, N, slots] a column, growing by chunks and forgotten once no match needs them."""
+    """Rows of all places, [frames, N, slots] a column: growing by chunks, forgotten after use."""
 
     def __init__(self) -> None:
         self.length = 0

@@ -1,50 +1,62 @@
-"""Agents and worlds by name. The one place that turns a text such as `based`, `clockwork:d30w5` or `expert@delay=6` into them.
+"""Agents and worlds by name: the one place that reads texts such as `expert@delay=6`.
 
-An agent is NAME[:ARGUMENT][@OPTION[@OPTION...]]. NAME is a bot of the game, or `replay:STORE#12`:
-what was pressed in the same seat of a stored match, or `policy:RUN`: a learned policy. Options:
+An agent is NAME[:ARGUMENT][@OPTION...]. NAME is a bot of the game, or `replay:STORE#12`: the
+controls recorded in the same seat of a stored match, or `policy:RUN`: a learned policy. Options:
 `delay=N` sees the world N frames late; of a policy also a number (the temperature), `best`,
 `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`. RUN is
 a run, a card's folder of runs (the lowest seed counts), a checkpoint's folder, or a policy that the
-game ships. Learned worlds (`dream:runs/w`) have their place in the grammar and say that they cannot
-be used yet. A world is the game's name, with options of that game:
-`brawl@stage=mirror@weapons=off`.
+game ships.
+
+A world is one of
+
+    GAME[@KEY=VALUE...]                  the game's own simulator, with options of that game
+    dream:RUN[@OPTION...]                a learned world: a run, a checkpoint, or one that the game ships
+    py:MODULE:FACTORY[@KEY=VALUE...]     FACTORY(matches, **options) -> World, installed or in the
+                                         current folder
+
+and the empty text is the game's own simulator. Of KEY=VALUE, numbers become numbers, and `on` and
+`off` yes and no.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from shadowbox.core.game import Agent, Game, World
+from shadowbox.core.imports import import_object
+from shadowbox.core.schema import require_same
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.play import checkpoints
+from shadowbox.model.kinds import checkpoint_kind, spec_kind
 from shadowbox.play.agent import Delayed, Replay
 
-_NOT_YET = ("dream",)  # named in the grammar; no part of this version can make one
 # of learned policies
 POLICY_ONLY = re.compile(r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+")
+NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)")
 LONGEST_DELAY = 120  # frames
+WORLD_MEMBERS = ("reset", "step", "snapshot", "restore", "matches", "schema", "name")
+
+# ---- agents --------------------------------------------------------------------------------------
 
 
 def agent(spec: str, game: Game) -> Agent:
     """The agent that `spec` names."""
     text, *options = spec.split("@")
-    name, _, argument = text.partition(":")
-    if name in _NOT_YET:
-        raise UsageError(
-            f"agent '{spec}': '{name}:' cannot be used yet; the bots of {game.name} are {_bots(game)}"
-        )
-    if name == "policy":
-        of_policy = [option for option in options if not option.startswith("delay=")]
-        made: Agent = checkpoints.policy_agent_of(argument, of_policy, game, spec)
-        options = [option for option in options if option not in of_policy]
-    elif name == "replay":
+    name, colon, argument = text.partition(":")
+    if name == "replay":
         made = _replay(argument, game, spec)
     elif name in game.bots:
         made = game.bots[name](argument)
+    elif (kind := spec_kind(name, "agent") if colon else None) is not None:
+        of_kind = [option for option in options if not option.startswith("delay=")]
+        made = kind.part("agent")(argument, of_kind, game, spec)
+        options = [option for option in options if option not in of_kind]
+    elif name == "dream":
+        raise UsageError(f"agent '{spec}': a dream is a world; play in it with --world {spec}")
     else:
         known = [*game.bots, "policy", "replay"]
         raise UsageError(
@@ -55,52 +67,24 @@ def agent(spec: str, game: Game) -> Agent:
     return made
 
 
-def world(spec: str, game: Game, matches: int, **options: Any) -> World:
-    """The world that `spec` names, for so many matches.
+def held_out(specs: Iterable[str], game: Game) -> list[str]:
+    """Those of some agents that are held-out bots of the game, whatever their arguments and delays."""
+    return [spec for spec in specs if re.split("[:@]", spec, maxsplit=1)[0] in game.held_out]
 
-    `brawl@stage=mirror` says what `stage="mirror"` does.
+
+def training_opponents(specs: Iterable[str], game: Game) -> list[str]:
+    """Opponents to learn against, as given; a held-out bot among them is refused.
+
+    Held-out bots measure how well a learner copes with a stranger, so no learner may meet them.
     """
-    text, *given = spec.split("@")
-    name, colon, _ = text.partition(":")
-    options = {**dict(_world_option(option, spec) for option in given), **options}
-    if name in _NOT_YET:
+    opponents = list(specs)
+    for spec in held_out(opponents, game):
+        usual = ", ".join(sorted(set(game.bots) - game.held_out))
         raise UsageError(
-            f"world '{spec}': '{name}:' cannot be used yet; the true simulator is '{game.name}'"
+            f"opponents: '{spec}' is held out, so that evaluations meet a stranger; "
+            f"{game.name} has {usual} to learn against"
         )
-    if colon or name != game.name or game.world is None:
-        raise UsageError(
-            f"{game.name} has no world '{spec}'"
-            + (f"; its simulator is '{game.name}'" if game.world else "")
-        )
-    require_world_options(game, options)
-    return game.world(matches, **options)
-
-
-def require_world_options(game: Game, options: Mapping[str, Any]) -> None:
-    """Refuse options that a world of the game does not have."""
-    if game.world is None:
-        raise UsageError(f"{game.name} has no simulator; its episodes come from recordings")
-    parameters = inspect.signature(game.world).parameters
-    known = list(parameters)[1:]
-    refuses_itself = any(
-        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
-    )
-    for name in options:
-        if name not in known and not refuses_itself:
-            raise UsageError(
-                f"a world of {game.name} has no option '{name}': {did_you_mean(name, known)}"
-            )
-
-
-def _world_option(option: str, spec: str) -> tuple[str, Any]:
-    """`stage=mirror` -> ("stage", "mirror"); numbers become numbers, `on` and `off` yes and no."""
-    name, equals, value = option.partition("=")
-    if not equals or not name:
-        raise UsageError(
-            f"world '{spec}': '{option}' is no option; an example is {spec.split('@')[0]}@stage=mirror"
-        )
-    plain: dict[str, Any] = {"on": True, "off": False}
-    return name, plain.get(value, int(value) if value.isdecimal() else value)
+    return opponents
 
 
 def _with_option(made: Agent, option: str, spec: str) -> Agent:
@@ -111,7 +95,8 @@ def _with_option(made: Agent, option: str, spec: str) -> Agent:
         raise UsageError(f"agent '{spec}': there is no option '{option}'; a bot has delay=N")
     if not value.isdecimal() or not 0 <= int(value) <= LONGEST_DELAY:
         raise UsageError(
-            f"agent '{spec}': delay is a number of frames, 0 to {LONGEST_DELAY}, as in {spec.split('@')[0]}@delay=6"
+            f"agent '{spec}': delay is a number of frames, 0 to {LONGEST_DELAY}, "
+            f"as in {spec.split('@')[0]}@delay=6"
         )
     return Delayed(made, int(value)) if int(value) else made
 
@@ -124,5 +109,155 @@ def _replay(where: str, game: Game, spec: str) -> Agent:
     return Replay({key: columns[key][:-1] for key in game.schema.control_keys})
 
 
-def _bots(game: Game) -> str:
-    return ", ".join(sorted(game.bots)) or "none"
+# ---- worlds --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """The parts of a world's spec: what builds it (`game`, `py`, or a kind of checkpoint) and its options."""
+
+    text: str  # as given
+    builder: str
+    argument: str
+    options: tuple[str, ...]  # as given
+
+    def values(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        """The options as keyword arguments, with some that were given beside the spec."""
+        found = dict(self._value(option) for option in self.options)
+        for name in more:
+            if name in found and found[name] != more[name]:
+                raise UsageError(
+                    f"world '{self.text}': {name} is given twice, as {found[name]!r} and as {more[name]!r}"
+                )
+        return {**found, **more}
+
+    def _value(self, option: str) -> tuple[str, Any]:
+        name, equals, value = option.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(
+                f"world '{self.text}': '{option}' is not an option; options are KEY=VALUE, "
+                f"as in {self.text.split('@')[0]}@stage=mirror"
+            )
+        if NUMBER.fullmatch(value):
+            return name, float(value) if "." in value else int(value)
+        return name, {"on": True, "off": False}.get(value, value)
+
+
+def parse_world(spec: str, game: Game) -> WorldSpec:
+    """The parts of a world's spec. Refuses a world that the game does not have, without building it."""
+    text, *options = (spec or game.name).split("@")
+    name, colon, argument = text.partition(":")
+    if text in (game.name, game.spec):
+        if game.world is None:
+            raise UsageError(
+                f"{game.name} has no simulator; its episodes come from recordings. "
+                "A world of another kind plays it: --world py:MODULE:FACTORY"
+            )
+        return WorldSpec(spec or game.name, "game", game.name, tuple(options))
+    if name == "py":
+        if not re.fullmatch(r"[\w.]+:\w+", argument):
+            raise UsageError(f"world '{spec}': expected py:MODULE:FACTORY, such as py:arena:World")
+        return WorldSpec(spec, "py", argument, tuple(options))
+    if colon and (name == "dream" or spec_kind(name, "world")):
+        if not argument:
+            raise UsageError(f"world '{spec}': name a run or a checkpoint, as in {name}:runs/x")
+        return WorldSpec(spec, name, game.worlds.get(argument, argument), tuple(options))
+    own = f"its simulator is '{game.name}'" if game.world else "it has no simulator"
+    raise UsageError(
+        f"{game.name} has no world '{spec}'; {own}; others are dream:RUN and py:MODULE:FACTORY"
+    )
+
+
+def world(spec: str, game: Game, matches: int, **options: Any) -> World:
+    """The world that `spec` names, for so many matches; `stage="mirror"` is the same as `@stage=mirror`."""
+    return world_factory(spec, game, **options)(matches)
+
+
+def world_factory(spec: str, game: Game, **options: Any) -> Callable[[int], World]:
+    """A function of a number of matches that builds the world of a spec.
+
+    Mistakes in the spec and unknown options are refused at once, before anything is built.
+    """
+    parsed = parse_world(spec, game)
+    if parsed.builder == "game":
+        assert game.world is not None
+        values = parsed.values(options)
+        _require_options(game.world, values, f"a world of {game.name}")
+        simulator = game.world
+        return lambda matches: simulator(matches, **values)
+    if parsed.builder == "py":
+        factory, values = _imported(parsed), parsed.values(options)
+        _require_options(factory, values, f"world '{parsed.text}'")
+        return lambda matches: _from_python(factory, parsed, values, game, matches)
+    kind = spec_kind(parsed.builder, "world") or checkpoint_kind("world")
+    given = [*parsed.options, *(f"{name}={value}" for name, value in options.items())]
+    build = kind.part("world")
+    return lambda matches: _checked(
+        build(parsed.argument, given, game, matches, parsed.text), parsed, game, matches
+    )
+
+
+def _require_options(factory: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
+    """Refuse options that a factory of worlds does not take."""
+    parameters = inspect.signature(factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return  # it refuses unknown ones itself
+    known = list(parameters)[1:]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"{what} has no option '{name}': {did_you_mean(name, known)}")
+
+
+def _imported(parsed: WorldSpec) -> Callable[..., Any]:
+    try:
+        factory = import_object(parsed.argument)
+    except Exception as error:  # code of a user's module may raise anything
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise UsageError(f"world '{parsed.text}' cannot be imported: {kind}{error}") from error
+    if not callable(factory):
+        raise UsageError(
+            f"world '{parsed.text}': {parsed.argument} is a {type(factory).__name__}, "
+            "expected a function or class: FACTORY(matches, **options) -> World"
+        )
+    made: Callable[..., Any] = factory
+    return made
+
+
+def _from_python(
+    factory: Callable[..., Any],
+    parsed: WorldSpec,
+    options: Mapping[str, Any],
+    game: Game,
+    matches: int,
+) -> World:
+    try:
+        made = factory(matches, **options)
+    except UsageError:
+        raise
+    except (TypeError, ValueError) as error:  # a wrong option
+        raise UsageError(f"world '{parsed.text}' cannot be built: {error}") from error
+    made = _checked(made, parsed, game, matches)
+    try:
+        made.name = parsed.text
+    except AttributeError as error:
+        raise UsageError(
+            f"world '{parsed.text}': its name must be an attribute that can be set"
+        ) from error
+    return made
+
+
+def _checked(made: Any, parsed: WorldSpec, game: Game, matches: int) -> World:
+    """A world that is one: the members of the protocol, the game's fields, so many matches."""
+    missing = [name for name in WORLD_MEMBERS if not hasattr(made, name)]
+    if missing:
+        raise UsageError(
+            f"world '{parsed.text}' is a {type(made).__name__} without '{missing[0]}'; "
+            "core.game.World says what a world has"
+        )
+    require_same(game.schema, made.schema, f"world '{parsed.text}'")
+    if made.matches != matches:
+        raise UsageError(
+            f"world '{parsed.text}' has {made.matches} matches, {matches} were asked for"
+        )
+    found: World = made
+    return found

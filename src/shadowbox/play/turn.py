@@ -1,0 +1,253 @@
+"""A turn: what every player sees, what each of them presses, and what the world makes of it.
+
+    batch = MatchBatch(game, world, [agent, None])   # seat 1 is played from outside
+    batch.begin(seeds)
+    while True:
+        turn = batch.turn({1: controls})
+        if turn.ended.any():
+            batch.begin(seeds, turn.ended)           # when to go on is the caller's decision
+
+This is the one place in which agents meet a world: whole matches, live matches, environments and
+rollouts all take their turns here. A turn goes from the state to the views of the seats, to the
+controls, to the world's next state and events, and to the end of matches by forfeit or by outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import Agent, Game, Outcome, Reward, World
+from shadowbox.core.schema import Array, Columns
+from shadowbox.core.tracks import Track
+from shadowbox.core.view import from_seat
+from shadowbox.errors import UsageError
+from shadowbox.play.referee import Referee
+from shadowbox.play.rewards import rewards_of
+
+Record = Callable[[Columns, Columns], object]  # the row (state_t, controls_t), its tracks
+STOPPED = "broken off by the world"  # the reason of matches that a world truncates
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One frame of N matches. Columns and events are valid until the next turn.
+
+    `terminated` matches are over: nothing is to be earned after them. `truncated` ones were ended
+    by the clock or by the world itself, and could have gone on: a learner adds the value of their
+    last state (`bootstrap`), which is in `columns` until the match begins anew.
+    """
+
+    columns: Columns  # state_{t+1}, as the world returned it
+    events: Array  # of this frame; `match` is the place in the batch, `frame` the row of the match
+    ended: Array  # bool [N]: with this frame
+    outcomes: Mapping[int, Outcome]  # of the ended matches
+    terminated: Array  # bool [N]
+    truncated: Array  # bool [N]
+    rewards: Array  # [N, players]
+    terms: Mapping[str, Array]  # what the rewards are sums of, [N, players] each
+
+    @property
+    def bootstrap(self) -> Array:
+        """Where the value of the next state counts, bool [N]: unless the match terminated."""
+        return ~self.terminated
+
+
+class MatchBatch:
+    """N matches of a world side by side, and the players in their seats.
+
+    `agents` has an entry for each seat; None: the seat is played from outside, by the controls
+    handed to `turn`. `view` is the state and the controls that led to it, seat 0 first. `over`
+    [N]: matches that have ended and not begun anew. `rows` [N]: the row that each match is at.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        world: World,
+        agents: Sequence[Agent | None],
+        *,
+        reward: Reward | None = None,
+        tracks: bool = False,
+        referee: Callable[..., Referee] = Referee,
+    ) -> None:
+        """`reward`: None: the result of a match is its reward. `tracks`: ask agents for theirs."""
+        self.game, self.world, self.schema = game, world, game.schema
+        self.reward, self.matches = reward, world.matches
+        self.referees = {
+            seat: referee(game.schema, agent, seat, world.matches)
+            for seat, agent in enumerate(agents)
+            if agent is not None
+        }
+        self.outside = tuple(seat for seat, agent in enumerate(agents) if agent is None)
+        self.tracks: tuple[Track, ...] = (
+            tuple(track for one in self.referees.values() for track in one.track_types)
+            if tracks
+            else ()
+        )
+        self.over = np.zeros(self.matches, bool)
+        self.rows = np.zeros(self.matches, np.int64)
+        self.columns: Columns = {}
+        neutral = game.schema.neutral(self.matches)
+        self.pressed: Columns = {key: neutral[key] for key in game.schema.control_keys}
+        self._counts_rows = True  # whether the world counts its events' frames as `rows` does
+
+    @property
+    def view(self) -> Columns:
+        """state_t and everybody's controls_{t-1}, [N, slots], seat 0 first."""
+        state = {key: self.columns[key] for key in self.schema.state_keys}
+        return {**state, **self.pressed}
+
+    def begin(
+        self, seeds: Array, where: Array | None = None, past: Mapping[str, Array] | None = None
+    ) -> None:
+        """Begin the matches in the mask `where` [N] (default: all) from `seeds` [N].
+
+        `past` [K + 1, n, slots]: recorded rows of the n matches. They begin from the last row,
+        which the world must be able to `load`, and the agents watch the rows before it first. A
+        world that starts from a `context` of its own shows the agents that one.
+        """
+        fresh = np.ones(self.matches, bool) if where is None else where
+        for values in self.pressed.values():
+            values[fresh] = 0
+        self.columns = self.world.reset(seeds, where)
+        if past is not None:
+            self._load(past, fresh)
+            context: Columns = {key: rows[:-1] for key, rows in past.items()}
+        else:
+            offered = getattr(self.world, "context", None)
+            context = dict(offered(fresh)) if offered else {}
+        watched = context if context and len(_first(context)) else None
+        if watched is not None:
+            for key, values in self.pressed.items():
+                values[fresh] = watched[key][-1]
+        self.over[fresh], self.rows[fresh] = False, 0
+        for referee in self.referees.values():
+            referee.seat(seeds, where, watched)
+
+    def turn(
+        self,
+        outside: Mapping[int, Columns] | None = None,
+        *,
+        record: Record | None = None,
+        learning_step: int = 0,
+    ) -> Turn:
+        """Take one turn in every match.
+
+        `outside`: controls [N, slots a player] of each seat without an agent. `record` is called
+        with the row (state_t, controls_t) and its tracks before the world moves on, for its arrays
+        are overwritten then.
+        """
+        view = self.view
+        pressed = self._decide(view, outside or {})
+        if record is not None:
+            tracks = [one.tracks() for one in self.referees.values()] if self.tracks else []
+            record(
+                {**view, **pressed},
+                {key: values for part in tracks for key, values in part.items()},
+            )
+        earlier = {} if self.reward is None else self.reward.before(view)
+        self.columns, events, done = self.world.step(pressed)
+        self.pressed = pressed
+        self.rows += ~self.over
+        if len(events) and not self._counts_rows:
+            events = events.copy()
+            events["frame"] = self.rows[events["match"]]
+        return self._judged(earlier, events, done, learning_step)
+
+    def move_to(self, world: World) -> None:
+        """Go on in another world, from the state of now."""
+        load = getattr(world, "load", None)
+        if load is None:
+            raise UsageError(f"{world.name} cannot go on from a given state: it has no load()")
+        self.columns = load({key: np.array(values) for key, values in self.view.items()})
+        self.world, self._counts_rows = world, False
+
+    # ---- inside ----------------------------------------------------------------------------------
+
+    def _load(self, past: Mapping[str, Array], fresh: Array) -> None:
+        load = getattr(self.world, "load", None)
+        if load is None:
+            raise UsageError(
+                f"{self.world.name} cannot begin from a recorded row: it has no load(columns)"
+            )
+        row = {key: np.array(rows[-1]) for key, rows in past.items()}
+        for key in self.schema.control_keys:  # those that led to the row, not those pressed in it
+            rows = past[key]
+            row[key] = np.array(rows[-2]) if len(rows) > 1 else np.zeros_like(row[key])
+        self.columns = load(row, fresh)
+        self._counts_rows = False
+
+    def _decide(self, view: Columns, outside: Mapping[int, Columns]) -> Columns:
+        """Everybody's controls [N, slots]. Each player sees the same frame, its own slot first."""
+        if missing := set(self.outside) ^ set(outside):
+            raise UsageError(
+                f"controls for the seats {sorted(outside)} are given; "
+                f"the seats played from outside are {list(self.outside)} (see {sorted(missing)})"
+            )
+        answers = [
+            outside[seat]
+            if seat in outside
+            else self.referees[seat].ask(from_seat(self.schema, view, seat))
+            for seat in range(self.schema.players)
+        ]
+        return {
+            key: np.concatenate([answer[key] for answer in answers], axis=1)
+            for key in self.schema.control_keys
+        }
+
+    def _judged(self, earlier: Columns, events: Array, done: Array, learning_step: int) -> Turn:
+        """Which matches ended with this frame, how, and what everybody earned."""
+        lost = np.zeros(self.matches, bool)
+        for referee in self.referees.values():
+            lost |= referee.lost
+        ended = (done | lost) & ~self.over
+        outcomes: dict[int, Outcome] = {}
+        terminated, truncated = ended, np.zeros(self.matches, bool)
+        if ended.any():
+            stopped = getattr(self.world, "truncated", truncated)
+            view = self.view
+            for match in np.flatnonzero(ended).tolist():
+                forfeit = self.forfeit(match)
+                outcome = forfeit or self._outcome(match, view, events, bool(stopped[match]))
+                outcomes[match] = outcome
+                truncated[match] = forfeit is None and (outcome.timeout or bool(stopped[match]))
+            terminated = ended & ~truncated
+            self.over = self.over | ended
+        view = {} if self.reward is None else self.view
+        rewards, terms = rewards_of(
+            self.reward,
+            earlier,
+            view,
+            events,
+            outcomes,
+            (self.matches, self.schema.players),
+            learning_step,
+        )
+        return Turn(self.columns, events, ended, outcomes, terminated, truncated, rewards, terms)
+
+    def _outcome(self, match: int, view: Columns, events: Array, stopped: bool) -> Outcome:
+        last = {key: values[match : match + 1] for key, values in view.items()}
+        happened = events[events["match"] == match]
+        found = self.game.outcome(last, happened) if self.game.outcome else Outcome(None, "over")
+        return Outcome(None, STOPPED, found.facts) if stopped else found
+
+    def forfeit(self, match: int) -> Outcome | None:
+        """The outcome of a match that somebody lost by forfeit: the others' win, or nobody's."""
+        losers = {
+            seat: referee.why[match]
+            for seat, referee in self.referees.items()
+            if referee.lost[match]
+        }
+        if not losers:
+            return None
+        left = [seat for seat in range(self.schema.players) if seat not in losers]
+        facts = {"forfeit": [{"player": seat, "reason": why} for seat, why in losers.items()]}
+        return Outcome(left[0] if len(left) == 1 else None, "forfeit", facts)
+
+
+def _first(columns: Mapping[str, Any]) -> Any:
+    return next(iter(columns.values()))
