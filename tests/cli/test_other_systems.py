@@ -13,6 +13,9 @@ import pytest
 
 OTHER = Path(__file__).parents[1] / "other_systems"
 SYSTEMS = ("bare", "windows")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="a real other system needs no imitation"
+)
 
 RUN = """
 import sys

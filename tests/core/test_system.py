@@ -141,6 +141,7 @@ def test_without_any_locks_it_is_said(monkeypatch, tmp_path, caplog):
     """Where a system has neither kind of lock, work goes on with a warning."""
     monkeypatch.setattr(system, "_fcntl", None)
     monkeypatch.setattr(system, "_msvcrt", None)
+    monkeypatch.setattr(system, "WINDOWS", False)
     with open(tmp_path / "lock", "wb") as file, caplog.at_level(logging.WARNING):
         system.lock(file.fileno())
         system.unlock(file.fileno())
@@ -179,6 +180,7 @@ def test_elsewhere_a_rename_is_refused_at_once(monkeypatch, tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(system, "WINDOWS", False)
     with pytest.raises(PermissionError, match="Permission denied"):
         system.replace(tmp_path / "new", tmp_path / "old")
     assert len(calls) == 1
@@ -250,7 +252,8 @@ def test_memory_on_windows(windows, monkeypatch):
         ),
         "psapi": SimpleNamespace(GetProcessMemoryInfo=process_memory),
     }
-    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.delattr(os, "sysconf", raising=False)
+    monkeypatch.delattr(ctypes, "WinDLL", raising=False)
     assert (system.memory(), system.peak_memory(), system.children_cpu_s()) == (None, None, None)
     monkeypatch.setattr(ctypes, "WinDLL", libraries.get, raising=False)
     assert system.memory() == system.peak_memory() == 5 << 30
@@ -284,6 +287,7 @@ def test_processors(monkeypatch, tmp_path):
 def test_start_methods(monkeypatch, platform, threads, method):
     """Workers are forked on Linux from a process of one thread and spawned everywhere else."""
     monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "fork", None, raising=False)
     assert system.start_method(threads) == method
 
 
