@@ -1,4 +1,4 @@
-"""Packed bytes on a device are the same columns that NumPy unpacks."""
+"""Packed bytes decoded on a device give the columns that NumPy unpacks."""
 
 from __future__ import annotations
 
@@ -32,12 +32,15 @@ def packed_bytes(schema: Schema, lead: tuple[int, ...], seed: int) -> np.ndarray
 def test_decode_is_unpack(
     schema: Schema, lead: tuple[int, ...], seed: int, data: st.DataObject
 ) -> None:
-    """For any schema, leading axes and selection, the tensors hold what NumPy unpacks: f32, bool and int64."""
+    """Decoded tensors hold what NumPy unpacks, for any schema, leading axes and selection.
+
+    Types are f32, bool and int64.
+    """
     packed = packed_bytes(schema, lead, seed)
     keys = data.draw(st.none() | st.lists(st.sampled_from(list(schema.columns)), unique=True))
     expected = schema.unpack(packed, keys)
-    found = decode(schema, torch.from_numpy(packed.copy()), keys)
-    assert found.keys() == expected.keys()
+    decoded = decode(schema, torch.from_numpy(packed.copy()), keys)
+    assert decoded.keys() == expected.keys()
     for key, values in expected.items():
         field = schema.columns[key].field
         kind = (
@@ -47,14 +50,16 @@ def test_decode_is_unpack(
             if isinstance(field, Flag)
             else torch.int64
         )
-        assert found[key].dtype == kind
-        assert tuple(found[key].shape) == values.shape
-        np.testing.assert_array_equal(found[key].numpy(), values.astype(found[key].numpy().dtype))
+        assert decoded[key].dtype == kind
+        assert tuple(decoded[key].shape) == values.shape
+        np.testing.assert_array_equal(
+            decoded[key].numpy(), values.astype(decoded[key].numpy().dtype)
+        )
 
 
 @pytest.mark.parametrize("cut", ["time", "batch", "stride", "row"])
 def test_bytes_need_not_lie_together(cut: str) -> None:
-    """A slice of a batch is decoded like a copy of it, wherever in memory it begins."""
+    """A slice of a batch is decoded like a copy of it, whatever its strides."""
     packed = torch.from_numpy(packed_bytes(TOY, (4, 6), 1))
     part = {
         "time": packed[:, 1:-1],
@@ -68,7 +73,7 @@ def test_bytes_need_not_lie_together(cut: str) -> None:
 
 
 def test_the_input_is_left_alone() -> None:
-    """Decoding writes nothing into the packed bytes, and its results may be changed freely."""
+    """Decoding leaves the packed bytes unchanged, and its results may be changed freely."""
     packed = torch.from_numpy(packed_bytes(TOY, (3,), 2))
     before = packed.clone()
     for values in decode(TOY, packed).values():
@@ -77,7 +82,7 @@ def test_the_input_is_left_alone() -> None:
 
 
 def test_a_key_that_is_not_there_is_refused() -> None:
-    """A misspelt column is an error, as it is for NumPy, and not a result without it."""
+    """An unknown column is an error, as in NumPy."""
     packed = packed_bytes(TOY, (3,), 2)
     with pytest.raises(KeyError):
         TOY.unpack(packed, ["player/percnt"])
@@ -97,8 +102,8 @@ def test_a_key_that_is_not_there_is_refused() -> None:
     ],
 )
 def test_other_bytes_are_refused(packed: torch.Tensor) -> None:
-    """Nothing guesses a layout: another width or type is an error that says what is needed and what came."""
+    """Bytes of another width or type are refused with the expected and the actual layout."""
     with pytest.raises(
-        ValueError, match=r"packed rows are uint8 \[\.\.\., 40\], not torch\.\w+ \("
+        ValueError, match=r"packed rows must be uint8 \[\.\.\., 40\] \(got torch\.\w+ \("
     ):
         decode(TOY, packed)

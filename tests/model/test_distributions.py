@@ -1,4 +1,4 @@
-"""What comes out for each kind of field: proper, and whatever bends a loss is undone exactly at sampling time."""
+"""Distributions are proper for each kind of field, and changed losses are inverted exactly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowbox.errors import UsageError
+from shadowbox.model.codebook import CodebookDistribution
 from shadowbox.model.distributions import (
-    CodebookDistribution,
     ControlDistribution,
     FlagDistribution,
     MixtureDistribution,
@@ -30,7 +30,7 @@ def book(points=COMBOS, **options) -> CodebookDistribution:
 
 
 def discrete() -> list[tuple[ControlDistribution, list[list[float]]]]:
-    """Parts over a few values, with all that these can be."""
+    """Distributions over a few values, each with all possible values."""
     return [
         (book(), COMBOS),
         (book(COMBOS[:3]), COMBOS[:3]),
@@ -42,7 +42,7 @@ def discrete() -> list[tuple[ControlDistribution, list[list[float]]]]:
 @pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_probabilities_sum_to_one(which, temperature):
-    """Over all combinations, whatever the output, the frame before and the temperature."""
+    """Probabilities of all combinations sum to one for any output, frame before and temperature."""
     part, possible = discrete()[which]
     output = torch.randn(50, part.width) * 3
     previous = torch.tensor(possible)[torch.randint(len(possible), (50,))]
@@ -55,7 +55,7 @@ def test_probabilities_sum_to_one(which, temperature):
 
 @pytest.mark.parametrize("which", range(4))
 def test_costs_entropy_and_divergence_are_those_of_the_likelihood(which):
-    """The plain cost is -log p, entropy and divergence are sums over all combinations, expected values are weighted ones."""
+    """Loss, entropy, KL divergence, mean and mode follow from the likelihoods of all values."""
     part, possible = discrete()[which]
     ours, theirs = torch.randn(2, 40, part.width)
     previous = torch.tensor(possible)[torch.randint(len(possible), (40,))]
@@ -83,26 +83,26 @@ def test_costs_entropy_and_divergence_are_those_of_the_likelihood(which):
 
 @pytest.mark.parametrize("which", range(4))
 def test_samples_come_as_often_as_they_are_likely(which):
-    """Of many draws each combination has its share."""
+    """The frequencies of many samples are their probabilities."""
     part, possible = discrete()[which]
     torch.manual_seed(1)
     output, previous = (
         torch.randn(1, part.width).expand(40000, -1),
         torch.tensor(possible[:1]).expand(40000, -1),
     )
-    found = part.sample(output, previous, torch.rand(40000, part.draws), 1.5)
+    samples = part.sample(output, previous, torch.rand(40000, part.draws), 1.5)
     for values in possible:
-        share = (found == torch.tensor(values)).all(-1).float().mean()
+        share = (samples == torch.tensor(values)).all(-1).float().mean()
         expected = part.log_prob(output[:1], torch.tensor([values]), previous[:1], 1.5).exp()[0]
         assert abs(share - expected) < 4 * math.sqrt(float(expected) / 40000) + 1e-3
     mean = part.mean(output[:1], previous[:1], 1.5)[0]
-    assert torch.allclose(found.mean(0), mean, atol=0.015), (
-        "the expected value is that of what is drawn at this temperature"
+    assert torch.allclose(samples.mean(0), mean, atol=0.015), (
+        "the mean must be that of the samples at this temperature"
     )
 
 
 def minimizer(options: LossOptions, p: float) -> torch.Tensor:
-    """The logit at which the bent loss of an event of probability p is smallest, found by bisection of its slope."""
+    """Logit that minimizes the expected loss of an event of probability p, found by bisection."""
     low, high = torch.tensor(-25.0, dtype=torch.float64), torch.tensor(25.0, dtype=torch.float64)
     for _ in range(80):
         logit = ((low + high) / 2).requires_grad_()
@@ -122,14 +122,14 @@ def minimizer(options: LossOptions, p: float) -> torch.Tensor:
 )
 @settings(max_examples=60)
 def test_bent_losses_are_undone(p, weight, gamma, smoothing):
-    """Whatever the weight, the focus and the smoothing, sampling has the probability of the data and not of the bent loss."""
+    """Sampling has the probability of the data for any weight, focus and smoothing."""
     options = LossOptions(pos_weight=weight, focal_gamma=gamma, label_smoothing=smoothing)
-    undone = torch.sigmoid(options.unbiased_logits(minimizer(options, p)))
-    assert abs(float(undone) - p) < 2e-3
+    inverted = torch.sigmoid(options.unbiased_logits(minimizer(options, p)))
+    assert abs(float(inverted) - p) < 2e-3
 
 
 def test_bias_is_a_distortion_on_purpose():
-    """Four is added to the logit at sampling time and to nothing else: the loss does not know it."""
+    """The bias is added to the logit at sampling time and does not change the loss."""
     part, plain = (
         FlagDistribution(["p/a"], [0], LossOptions(logit_bias=4.0)),
         FlagDistribution(["p/a"], [0]),
@@ -140,43 +140,43 @@ def test_bias_is_a_distortion_on_purpose():
 
 
 def test_weights_and_smoothing_of_a_codebook_are_undone():
-    """A codebook trained to the end with weighted changes and smoothed targets has the frequencies of its data."""
+    """A codebook trained with weighted changes and smoothed targets has its data's frequencies."""
     torch.manual_seed(0)
     part = book(COMBOS, pos_weight=8.0, label_smoothing=0.02)
-    wanted = torch.tensor([0.9, 0.06, 0.03, 0.01])
+    frequencies = torch.tensor([0.9, 0.06, 0.03, 0.01])
     values, previous = torch.tensor(COMBOS), torch.zeros(4, 2)
     output = torch.zeros(part.width, requires_grad=True)
     adam = torch.optim.Adam([output], lr=0.05)
     for _ in range(1500):
         adam.zero_grad()
-        (part.loss(output.expand(4, -1), values, previous).sum(-1) * wanted).sum().backward()
+        (part.loss(output.expand(4, -1), values, previous).sum(-1) * frequencies).sum().backward()
         adam.step()
-    found = part.log_prob(output.detach().expand(4, -1), values, previous).exp()
-    torch.testing.assert_close(found, wanted, atol=2e-3, rtol=0)
+    learned = part.log_prob(output.detach().expand(4, -1), values, previous).exp()
+    torch.testing.assert_close(learned, frequencies, atol=2e-3, rtol=0)
 
 
 @given(st.integers(1, 5), st.data())
 @settings(max_examples=40)
-def test_a_value_is_read_as_its_nearest_point(many, data):
-    """Every point is itself, and any combination of flags goes to one that differs in as few as possible."""
-    rows = list(itertools.product((0.0, 1.0), repeat=many))
+def test_a_value_is_read_as_its_nearest_point(count, data):
+    """A point is mapped to itself, and other flags to a point with the fewest differences."""
+    rows = list(itertools.product((0.0, 1.0), repeat=count))
     points = data.draw(st.lists(st.sampled_from(rows), min_size=1, max_size=8, unique=True))
-    part = CodebookDistribution("keys", [f"p/{at}" for at in range(many)], range(many), points)
+    part = CodebookDistribution("keys", [f"p/{at}" for at in range(count)], range(count), points)
     assert part.index(torch.tensor(points)).tolist() == list(range(len(points)))
     for row in rows:
-        far = [sum(abs(a - b) for a, b in zip(row, point, strict=True)) for point in points]
-        assert far[int(part.index(torch.tensor(row)))] == min(far)
+        distances = [sum(abs(a - b) for a, b in zip(row, point, strict=True)) for point in points]
+        assert distances[int(part.index(torch.tensor(row)))] == min(distances)
 
 
 def test_points_closer_than_the_grid_are_searched():
-    """Where the table's cells are too coarse the nearest point is searched, and still found."""
+    """Points that share a cell of the table are found by search."""
     points = [[0.0], [1e-6], [1.0]]
     part = CodebookDistribution("axis", ["p/x"], [0], points)
     assert part.index(torch.tensor([[0.0], [1e-6], [0.7]])).tolist() == [0, 1, 2]
 
 
 def test_a_codebook_of_one_point_never_changes():
-    """There is nothing to choose, to learn, or to pay for."""
+    """A codebook of one point always gives that point, at no loss."""
     part = CodebookDistribution("keys", ["p/a"], [0], [[0.0]])
     output, values = torch.randn(5, part.width), torch.zeros(5, 1)
     assert torch.equal(part.sample(output, values, torch.rand(5, 2)), values)
@@ -185,7 +185,7 @@ def test_a_codebook_of_one_point_never_changes():
 
 
 def test_reals_are_densities():
-    """The likelihoods of a regression and of a mixture integrate to one, and the mixture's draws have its mean and spread."""
+    """Densities of reals integrate to one; a mixture's samples have its mean and spread."""
     torch.manual_seed(3)
     grid = torch.linspace(-40, 40, 20001)[:, None]
     for part in (
@@ -205,12 +205,12 @@ def test_reals_are_densities():
 
 
 def test_options_that_mean_nothing_are_refused():
-    """A weight of nothing, a negative focus, smoothing of everything."""
+    """Impossible weights, focus exponents, smoothing and bias are refused."""
     for wrong in (
         {"pos_weight": 0.0},
         {"focal_gamma": -1.0},
         {"label_smoothing": 1.0},
         {"logit_bias": float("nan")},
     ):
-        with pytest.raises(UsageError, match="are needed"):
+        with pytest.raises(UsageError, match="expected pos_weight > 0"):
             LossOptions(**wrong)

@@ -1,4 +1,4 @@
-"""Distances that a policy is shown: derived from names and units, right by hand, and blind to where the whole scene stands."""
+"""Distances between slots: derived from names and units, correct, and invariant to shifts."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def tensors(schema, rows, seed):
 
 
 def distances(embed, columns):
-    """Only these features of an embedding, by name."""
+    """Distance features of an embedding by name."""
     features = embed(columns)
     return {name: features[:, first] for name, first, _ in embed.describe() if " from " in name}
 
 
 def test_what_has_one_name_and_unit_is_compared():
-    """Own slot against all others of the same name and unit.
+    """The own slot is compared with all others of the same name and unit.
 
-    Other units, no unit and controls are left alone.
+    Fields with other units or without a unit, and controls, are not compared.
     """
     assert [tuple(pair) for pair in pairs(FIELD, KEYS)] == [
         ("player/x", "player/x", 1),
@@ -64,15 +64,15 @@ def test_what_has_one_name_and_unit_is_compared():
     ]
     unseen = [key for key in KEYS if key != "ball/there"]
     assert {pair.other for pair in pairs(FIELD, unseen)} == {"player/x", "player/age"}, (
-        "nobody knows whether there is a ball"
+        "a masked column without its mask must be left out"
     )
     assert pairs(TOY, ["stage/wind"]) == []
 
 
 def test_distances_by_hand():
-    """The other's place less the own, in the own field's scale, as it is and squashed.
+    """A distance is the other's place less the own, in the own field's scale, plain and squashed.
 
-    What is not there is at 0.
+    A slot that its mask hides is at distance 0.
     """
     columns = {key: as_tensor(values) for key, values in FIELD.neutral(1).items()}
     columns["player/x"] = torch.tensor([[1.0, 4.0]])
@@ -80,35 +80,38 @@ def test_distances_by_hand():
         torch.tensor([[0.0, 0.5]]),
         torch.tensor([[False, True]]),
     )
-    found = distances(ColumnEmbedding(FIELD, KEYS, relative_positions=True), columns)
+    features = distances(ColumnEmbedding(FIELD, KEYS, relative_positions=True), columns)
     steep = list(LOOKS.values())
     for name, away in (("player/x[1]", 1.5), ("ball/x[0]", 0.0), ("ball/x[1]", -0.25)):
-        assert [found[f"{name} {look} from player/x"].item() for look in LOOKS] == pytest.approx(
+        assert [features[f"{name} {look} from player/x"].item() for look in LOOKS] == pytest.approx(
             [away, *torch.tanh(away * torch.tensor(steep[1:])).tolist()]
         )
 
 
 @given(st.integers(0, 99), st.floats(-50, 50))
 def test_they_do_not_depend_on_where_everything_stands(seed, shift):
-    """A scene moved as a whole has the same distances, and a mirrored one has those along x with the other sign."""
+    """A shifted scene has the same distances; a mirrored one has the opposite ones along x."""
     columns = tensors(FIELD, 4, seed)
     embed = ColumnEmbedding(FIELD, KEYS, relative_positions=True)
     moved = {
         key: values + shift if key.endswith("r/x") else values for key, values in columns.items()
     }
     moved["ball/x"] = columns["ball/x"] + shift
-    other = {
+    mirror = {
         key: as_tensor(values)
         for key, values in mirrored(FIELD, random_columns(FIELD, 4, seed)).items()
     }
-    here, there, turned = (distances(embed, each) for each in (columns, moved, other))
+    here, there, flipped = (distances(embed, each) for each in (columns, moved, mirror))
     for name, values in here.items():
         torch.testing.assert_close(there[name], values, atol=1e-2, rtol=1e-3)
-        torch.testing.assert_close(turned[name], -values if "/x[" in name else values)
+        torch.testing.assert_close(flipped[name], -values if "/x[" in name else values)
 
 
 def test_features_are_named_and_counted():
-    """Every game's embedding is as wide as its names say, facts come first, and old designs are shown no distances."""
+    """An embedding is as wide as the names of its features, and fixed features come first.
+
+    Presets of older systems have no distances.
+    """
     for schema in (TOY, FIELD, load("brawl").schema, load("melee").schema):
         keys = visible_columns(schema)
         for wanted in (False, True):

@@ -195,7 +195,7 @@ def _ours(
         torch.nn.utils.clip_grad_norm_(task.model.parameters(), 1.0)
         adam.step()
         adam.zero_grad()
-        yield int(task.learner.count(examples))
+        yield int(task.learner.num_targets(examples))
 
 
 # ---- the peer ------------------------------------------------------------------------------------

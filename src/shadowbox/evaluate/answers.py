@@ -20,7 +20,7 @@ from shadowbox.core.schema import Array, Real
 from shadowbox.evaluate.offline import Answers
 from shadowbox.evaluate.recorded import SeatAnswer, SeatData
 from shadowbox.evaluate.sticks import StickPositions
-from shadowbox.model.distributions import CodebookDistribution
+from shadowbox.model.codebook import CodebookDistribution
 from shadowbox.model.heads import Temperature
 from shadowbox.play.policy_agent import as_tensor, value_names
 
@@ -127,7 +127,7 @@ def walk(policy: Policy, seats: Sequence[SeatData], player: str = "") -> Iterato
             for keys in policy.values.sources
             for key in keys
         }
-        controls = policy.values.counting(policy.values.of(own), view)
+        controls = policy.values.only_active(policy.values.of(own), view)
         reset = torch.zeros(controls.shape[:2], dtype=torch.bool, device=device)
         reset[:, 0] = first == 0
         draws = torch.from_numpy(_noise(seats, rows, policy.draws * (ANCESTORS + 1))).to(device)
@@ -167,7 +167,7 @@ def _read(policy: Policy, step: _Step, temperature: Temperature) -> dict[str, Te
     found = {
         name: math.log(len(all_)) - torch.stack(all_).logsumexp(0) for name, all_ in costs.items()
     }
-    drawn = policy.values.counting(seen.drawn(last, temperature), step.view)
+    drawn = policy.values.only_active(seen.drawn(last, temperature), step.view)
     return {**found, "values": torch.stack(values).mean(0), "drawn": drawn}
 
 

@@ -18,9 +18,9 @@ from shadowbox.core import baselines
 from shadowbox.core.schema import Array, Columns, Real, Schema
 from shadowbox.core.view import from_seat
 from shadowbox.data.store import Store
+from shadowbox.model.codebook import CodebookDistribution
 from shadowbox.model.codec import ControlValues
 from shadowbox.model.distributions import (
-    CodebookDistribution,
     ControlDistribution,
     FlagDistribution,
     RegressionDistribution,

@@ -232,7 +232,7 @@ class ImitationLearner:
         inputs, controls = aligned.for_policy()
         view = from_every_seat(self.schema, {**inputs["state"], **inputs["previous"]}, self.seats)
         targets = self.values.of(from_every_seat(self.schema, controls, self.seats))
-        targets = self.values.counting(targets, view)
+        targets = self.values.only_active(targets, view)
         many = len(self.seats)
         reset, decided = (~aligned.started).repeat(many, 1), aligned.decided.repeat(many, 1)
         counted = self._counted(view, decided, batch.valid.repeat(many, 1))
@@ -251,7 +251,7 @@ class ImitationLearner:
     def _counted(self, view: Mapping[str, Tensor], decided: Tensor, valid: Tensor) -> Tensor:
         """How much each term counts, [S, T, N]."""
         counted = (decided[..., None] & valid[:, None]).float()
-        if (modes := self.values.counts(view)) is not None:
+        if (modes := self.values.active(view)) is not None:
             counted = counted * (modes.float() @ self.head.members.to(counted).t() > 0)
         if self.config.actionable_when:
             conditions = [condition.partition("=") for condition in self.config.actionable_when]

@@ -1,1 +1,4 @@
-"""Models: what do fields mean to a network? Torch begins in this room; no game is named."""
+"""Networks over schemas: codec, trunks, heads, policies and their checkpoints.
+
+Torch is imported in this room and above it; code here works with schemas and knows no game.
+"""

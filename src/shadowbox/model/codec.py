@@ -1,7 +1,7 @@
-"""What each kind of field means to a model: how it is decoded, seen from a seat, mirrored, and embedded.
+"""Codec between columns and tensors, by kind of field: decode, view from a seat, mirror, embed.
 
-Fields are stored one by one and computed by kind: whatever has one kind goes through one call. What
-comes out again (likelihood, sampling) stands in `model/distributions.py`.
+Fields are stored one by one and computed by kind: all columns of a kind go through one call.
+Distributions over controls are in `model/distributions.py`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from shadowbox.core.view import seat_order
 from shadowbox.errors import SchemaError, UsageError, did_you_mean
 from shadowbox.model.relative_positions import RelativePositions
 
-# values of a choice; a larger one names something (a seed), and nothing is learned from a name
 View = Mapping[str, Tensor]  # columns [B, T, slots] by key, own slot first
+# values of a choice; a larger choice is an identifier (such as a seed) and is not embedded
 MOST_EMBEDDED = 1 << 16
 
 STORED = {
@@ -32,15 +32,16 @@ STORED = {
 
 
 def decode(schema: Schema, packed: Tensor, keys: Iterable[str] | None = None) -> dict[str, Tensor]:
-    """Bytes [..., row_bytes] -> columns [..., slots] on the same device: reals f32, flags bool, choices int64.
+    """Columns [..., slots] of packed bytes [..., row_bytes], on the same device.
 
-    One conversion for each storage class, however many columns it has; columns are views of its
-    result.
+    Reals are f32, flags bool, choices int64. There is one conversion for each storage class,
+    however many columns it has; columns are views of its result.
     """
     row_bytes = schema.row_dtype.itemsize
     if packed.dtype != torch.uint8 or packed.shape[-1] != row_bytes:
         raise ValueError(
-            f"packed rows are uint8 [..., {row_bytes}], not {packed.dtype} {tuple(packed.shape)}"
+            f"packed rows must be uint8 [..., {row_bytes}] "
+            f"(got {packed.dtype} {tuple(packed.shape)})"
         )
     wanted = set(schema.columns if keys is None else keys)
     if unknown := wanted - schema.columns.keys():
@@ -57,11 +58,11 @@ def decode(schema: Schema, packed: Tensor, keys: Iterable[str] | None = None) ->
 
 
 def _values(block: Block, packed: Tensor) -> Tensor:
-    """All values of one storage class, [..., block.width]."""
+    """Values of one storage class, [..., block.width]."""
     stored = packed[..., block.offset : block.offset + block.nbytes]
     if block.store == "bit":
-        places = torch.arange(8, dtype=torch.uint8, device=packed.device)
-        bits = (stored.unsqueeze(-1) >> places) & 1
+        shifts = torch.arange(8, dtype=torch.uint8, device=packed.device)
+        bits = (stored.unsqueeze(-1) >> shifts) & 1
         return bits.flatten(-2)[..., : block.width].bool()
     # clone, not contiguous: an empty batch counts as contiguous whatever its strides, and cannot be
     # viewed
@@ -69,15 +70,15 @@ def _values(block: Block, packed: Tensor) -> Tensor:
     return values.float() if block.store[0] == "f" else values.long()
 
 
-# ---- seats and mirror ------------------------------------------------------------------------------------------
+# ---- seats and mirror ----------------------------------------------------------------------------
 
 
 def from_every_seat(
     schema: Schema, columns: Mapping[str, Tensor], seats: Sequence[int] | None = None
 ) -> dict[str, Tensor]:
-    """Columns [B, ..., slots] -> [seats * B, ..., slots]: the batch as one player sees it, then as the next one does, ...
+    """Batch as seen by one player after another: [B, ..., slots] -> [seats * B, ..., slots].
 
-    The same as `core.view.from_seat`, for tensors. `seats`: whose (default: everybody's).
+    The same as `core.view.from_seat`, for tensors. `seats` are the players (default: all).
     """
     chosen = range(schema.players) if seats is None else seats
     if len(chosen) == 1:
@@ -109,9 +110,9 @@ def _seated(values: Tensor, column: Column, player: int, players: int) -> Tensor
 def mirrored_where(
     schema: Schema, columns: Mapping[str, Tensor], chosen: Tensor
 ) -> dict[str, Tensor]:
-    """Left and right exchanged in the examples `chosen` [B] of columns [B, ..., slots]; all of a group must be there.
+    """Columns [B, ..., slots] with left and right exchanged in the examples `chosen` [B].
 
-    The same as `core.view.mirrored`, for tensors.
+    The same as `core.view.mirrored`, for tensors. All columns of a group must be given.
     """
     out: dict[str, Tensor] = {}
     for key, values in columns.items():
@@ -131,21 +132,21 @@ def mirrored_where(
 
 
 def has_mirror(schema: Schema) -> bool:
-    """Whether left and right mean anything in this game."""
+    """Return true if any field of the schema distinguishes left and right."""
     return any(column.field.mirror != "keep" for column in schema.columns.values())
 
 
-# ---- what goes in ----------------------------------------------------------------------------------------------
+# ---- inputs --------------------------------------------------------------------------------------
 
 
 class ColumnEmbedding(nn.Module):
-    """Columns [..., slots] -> features [..., width]: reals times their scale, flags as 0 and 1, choices out of tables.
+    """Columns [..., slots] -> features [..., width].
 
-    With `distances`, also how far everything is from the own slot (`model/relative_positions.py`).
+    Reals are multiplied by their scale, flags are 0 or 1, choices are looked up in tables. With
+    `relative_positions`, distances from the own slot are added (`model/relative_positions.py`).
 
     All slots of a column share its part of a table; columns whose embeddings are equally wide share
-    a table. The first `fixed` features are facts that nothing is learned about: no gradient needs
-    to reach them.
+    a table. The first `fixed` features have no parameters below them and need no gradient.
     """
 
     scale: Tensor
@@ -170,20 +171,20 @@ class ColumnEmbedding(nn.Module):
             self.tables[str(width)] = nn.Embedding(int(ends[-1]), width)
             self.register_buffer(f"first_{width}", torch.from_numpy(first), persistent=False)
         self._slots = {column.key: column.slots for column in chosen}
-        found = RelativePositions(schema, self.reals, self.flags)
-        self.distances = found if relative_positions and found.width else None
+        distances = RelativePositions(schema, self.reals, self.flags)
+        self.distances = distances if relative_positions and distances.width else None
         self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (
-            found.width if self.distances else 0
+            distances.width if self.distances else 0
         )
         self.width = self.fixed + sum(
             int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys
         )
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
-        """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
+        """Embed columns [..., slots] and append features `more` [..., n] -> [..., width (+ n)]."""
         parts = []
-        reals = _gathered(columns, self.reals) if self.reals else None
-        flags = _gathered(columns, self.flags) if self.flags else None
+        reals = _concatenated(columns, self.reals) if self.reals else None
+        flags = _concatenated(columns, self.flags) if self.flags else None
         if reals is not None:
             parts.append(reals * self.scale)
         if flags is not None:
@@ -191,25 +192,29 @@ class ColumnEmbedding(nn.Module):
         if reals is not None and self.distances is not None:
             parts.append(self.distances(reals, flags))
         for width, keys in self.choices.items():
-            rows = _gathered(columns, keys) + getattr(self, f"first_{width}")
+            rows = _concatenated(columns, keys) + getattr(self, f"first_{width}")
             parts.append(self.tables[width](rows).flatten(-2))
         return torch.cat([*parts, *more], dim=-1)
 
     def describe(self) -> list[tuple[str, int, int]]:
-        """The features by name: (column[slot], first, behind the last), in their order."""
-        facts = [
+        """Spans of the features in order: (column[slot], first, end)."""
+        fixed = [
             f"{key}[{slot}]"
             for key in (*self.reals, *self.flags)
             for slot in range(self._slots[key])
         ]
-        facts += self.distances.describe() if self.distances else []
-        names = [(name, 1) for name in facts]
-        names += [(f"{key}[{slot}]", int(width)) for width, keys in self.choices.items()
-                  for key in keys for slot in range(self._slots[key])]  # fmt: skip
-        return _in_a_row(names)
+        fixed += self.distances.describe() if self.distances else []
+        names = [(name, 1) for name in fixed]
+        names += [
+            (f"{key}[{slot}]", int(width))
+            for width, keys in self.choices.items()
+            for key in keys
+            for slot in range(self._slots[key])
+        ]
+        return _spans(names)
 
     def places(self, keys: Iterable[str], slots: int) -> list[int]:
-        """The features that the first `slots` slots of these columns have."""
+        """Indices of the features of the first `slots` slots of these columns."""
         wanted = {f"{key}[{slot}]" for key in keys for slot in range(slots)}
         return [
             at for name, first, end in self.describe() if name in wanted for at in range(first, end)
@@ -217,7 +222,7 @@ class ColumnEmbedding(nn.Module):
 
 
 class EncodingEmbedding(nn.Module):
-    """A named encoding [..., floats], [..., ints] with its categories embedded: the same interface as `ColumnEmbedding`.
+    """Named encoding with its categories embedded, with the interface of `ColumnEmbedding`.
 
     A category has one table for all players, as wide as it declares.
     """
@@ -231,7 +236,7 @@ class EncodingEmbedding(nn.Module):
         self.fixed, self.width = encoding.floats, encoding.frame_width
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
-        """Columns [..., slots], and more features [..., n] to come after them -> [..., width (+ n)]."""
+        """Embed columns [..., slots] and append features `more` [..., n] -> [..., width (+ n)]."""
         floats, ints = self.encoding.encode(columns, torch)
         many = len(self.encoding.categories)
         own = ints[..., : many * self.encoding.players]
@@ -246,7 +251,7 @@ class EncodingEmbedding(nn.Module):
         return torch.cat([floats, *embedded, *more], -1)
 
     def describe(self) -> list[tuple[str, int, int]]:
-        """The features by name: (what, first, behind the last), in their order."""
+        """Spans of the features in order: (name, first, end)."""
         names = [(name, 1) for name in self.encoding.float_names]
         names += [
             (f"p{player}.{c.name}", c.embed)
@@ -254,15 +259,15 @@ class EncodingEmbedding(nn.Module):
             for player in range(self.encoding.players)
         ]
         names += [(c.name, c.embed) for c in self.encoding.shared]
-        return _in_a_row(names)
+        return _spans(names)
 
     def places(self, keys: Iterable[str], slots: int) -> list[int]:
-        """The features that are made of the own controls."""
+        """Indices of the features made of the own controls."""
         return [at for at, number in enumerate(self.encoding.numbers) if number.block == CONTROLS]
 
 
-def _in_a_row(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
-    """Names and widths -> names, first and behind the last of each."""
+def _spans(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Spans (name, first, end) of consecutive names and widths."""
     ends = np.cumsum([0, *(width for _, width in names)]).tolist()
     return [
         (name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)
@@ -270,17 +275,18 @@ def _in_a_row(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
 
 
 def embedded_width(column: Column) -> int:
-    """The width of a choice's embedding: declared, or half its values and at most 16."""
+    """Width of a choice's embedding: declared, or half its number of values and at most 16."""
     assert isinstance(column.field, Choice)
     if column.field.n > MOST_EMBEDDED:
         raise SchemaError(
-            f"{column.key}: a choice of {column.field.n} cannot be embedded; leave it out of what a model sees"
+            f"{column.key}: a choice of {column.field.n} values cannot be embedded "
+            f"(at most {MOST_EMBEDDED}); leave it out of input_columns"
         )
     return column.field.embed or min(16, -(-column.field.n // 2))
 
 
 def visible_columns(schema: Schema) -> tuple[str, ...]:
-    """The columns that a model can see: all but choices too large to embed."""
+    """Columns that a model can embed: all but choices with too many values."""
     return tuple(
         k
         for k, c in schema.columns.items()
@@ -288,24 +294,24 @@ def visible_columns(schema: Schema) -> tuple[str, ...]:
     )
 
 
-# ---- controls as numbers ---------------------------------------------------------------------------------------
+# ---- controls as numbers -------------------------------------------------------------------------
 
 
 class ControlValues:
-    """The own controls of a frame as V numbers: reals, then flags, then choices, each with the slots of one player.
+    """Own controls of a frame as V numbers: reals, flags, then choices, with one player's slots.
 
-    `names` says which column each is. `answers` chooses some of the controls; all others stay
-    neutral. An answer such as "pad/x|pad/y" stands for several of one kind: it is read as the
-    largest of them and given to the first. A control with a mode (`when`) is neutral wherever its
-    mode is off, so that what does nothing is neither learned nor pressed.
+    `names` gives the column of each value. `output_controls` selects some controls; the others stay
+    neutral. A selection such as "pad/x|pad/y" joins several controls of one kind: its value is the
+    largest of theirs, and is given to the first. A control with a mode (`when`) is neutral wherever
+    its mode is off, so that presses without effect are neither learned nor made.
     """
 
-    def __init__(self, schema: Schema, answers: Sequence[str] = ()) -> None:
+    def __init__(self, schema: Schema, output_controls: Sequence[str] = ()) -> None:
         self.schema, self.slots = schema, schema.controls.slots // schema.players
-        given = [tuple(answer.split("|")) for answer in answers or schema.control_keys]
-        _must_be_controls(schema, given)
+        selected = [tuple(keys.split("|")) for keys in output_controls or schema.control_keys]
+        _require_controls(schema, selected)
         order = {
-            kind: [keys for keys in given if isinstance(schema.columns[keys[0]].field, kind)]
+            kind: [keys for keys in selected if isinstance(schema.columns[keys[0]].field, kind)]
             for kind in (Real, Flag, Choice)
         }
         self.sources = [keys for chosen in order.values() for keys in chosen]
@@ -319,7 +325,7 @@ class ControlValues:
         }
 
     def of(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The own controls among columns [..., slots]: [..., V]."""
+        """Own controls [..., V] among columns [..., slots]."""
         return torch.cat(
             [
                 self._largest([columns[key][..., : self.slots] for key in keys])
@@ -329,7 +335,7 @@ class ControlValues:
         )
 
     def of_arrays(self, columns: Mapping[str, Array]) -> Array:
-        """The same for NumPy: f32 [..., V]."""
+        """Own controls f32 [..., V] among NumPy columns."""
         parts = [
             np.max([columns[key][..., : self.slots] for key in keys], axis=0)
             for keys in self.sources
@@ -337,10 +343,13 @@ class ControlValues:
         return np.concatenate(parts, axis=-1, dtype=np.float32, casting="unsafe")
 
     def columns(self, values: Tensor) -> dict[str, Tensor]:
-        """Values [..., V] -> every control {key: [..., slots a player]}: reals f32, flags bool, choices int64."""
+        """Every control {key: [..., slots a player]} from values [..., V].
+
+        Reals are f32, flags bool, choices int64; controls without a value are neutral.
+        """
         parts = dict(zip(self.keys, torch.split(values, self.slots, -1), strict=True))
-        nothing = values.new_zeros(*values.shape[:-1], self.slots)
-        return {key: self._typed(key, parts.get(key, nothing)) for key in self.schema.control_keys}
+        neutral = values.new_zeros(*values.shape[:-1], self.slots)
+        return {key: self._typed(key, parts.get(key, neutral)) for key in self.schema.control_keys}
 
     def _largest(self, parts: Sequence[Tensor]) -> Tensor:
         return (
@@ -355,39 +364,45 @@ class ControlValues:
             values if kind == "real" else values > 0.5 if kind == "flag" else values.round().long()
         )
 
-    def counts(self, columns: Mapping[str, Tensor]) -> Tensor | None:
-        """Where each value counts, given the state: bool [..., V]; None where all of them always do."""
+    def active(self, columns: Mapping[str, Tensor]) -> Tensor | None:
+        """Mask of the values whose mode is on, bool [..., V]; None if no value has a mode."""
         if not self.modes:
             return None
-        some = next(iter(columns.values()))
-        always = torch.ones(some.shape[:-1], dtype=torch.bool, device=some.device)
-        return torch.stack([self._on(self.modes[at], columns) if at in self.modes else always
-                            for at in range(len(self.names))], -1)  # fmt: skip
+        example = next(iter(columns.values()))
+        always = torch.ones(example.shape[:-1], dtype=torch.bool, device=example.device)
+        masks = [
+            self._on(self.modes[at], columns) if at in self.modes else always
+            for at in range(len(self.names))
+        ]
+        return torch.stack(masks, -1)
 
-    def counting(self, values: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """The values [..., V], neutral where they do not count."""
-        counts = self.counts(columns)
-        return values if counts is None else values * counts
+    def only_active(self, values: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Values [..., V], neutral where their mode is off."""
+        active = self.active(columns)
+        return values if active is None else values * active
 
     def _on(self, mode: str, columns: Mapping[str, Tensor]) -> Tensor:
         on = columns[mode.removeprefix("!")][..., 0]
         return ~on if mode.startswith("!") else on
 
 
-def _must_be_controls(schema: Schema, answers: Sequence[tuple[str, ...]]) -> None:
-    for keys in answers:
+def _require_controls(schema: Schema, selected: Sequence[tuple[str, ...]]) -> None:
+    for keys in selected:
         for key in keys:
             if key not in schema.control_keys:
                 raise UsageError(
-                    f"a policy of {schema.name} cannot answer '{key}': {did_you_mean(key, schema.control_keys)}"
+                    f"output_controls: {schema.name} has no control '{key}': "
+                    f"{did_you_mean(key, schema.control_keys)}"
                 )
-        if len({schema.columns[key].field.kind for key in keys}) > 1:
+        kinds = [schema.columns[key].field.kind for key in keys]
+        if len(set(kinds)) > 1:
             raise UsageError(
-                f"a policy cannot answer {'|'.join(keys)} at once: they are of different kinds"
+                f"output_controls: controls joined by | must be of one kind "
+                f"(got {'|'.join(keys)} of kinds {', '.join(kinds)})"
             )
 
 
-def _gathered(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:
+def _concatenated(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:
     return torch.cat([columns[key] for key in keys], dim=-1)
 
 

@@ -1,8 +1,8 @@
 """Configuration of trunks, heads, training noise and policies, and the presets of policies.
 
-A policy's configuration is written flat (`{"trunk": "gru", "width": 128, "head": "chain", ...}`) in
-presets, run cards and checkpoints, because no two parts share the name of a setting. In code it is
-`PolicyConfig`, whose parts other models (worlds, strategy encoders) take on their own.
+Presets, run cards and checkpoints hold a policy's configuration as a flat dictionary (`{"trunk":
+"gru", "width": 128, "head": "chain", ...}`), since no two parts share the name of a setting. In
+code it is a `PolicyConfig`, whose parts other models (worlds, strategy encoders) use alone.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from shadowbox.model.loss_options import LossOptions
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkConfig:
-    """A sequence model over encoded frames."""
+    """Settings of a trunk: a sequence model over encoded frames."""
 
     trunk: str = "gru"  # a name in model/trunks/registry.py
     width: int = 192
     depth: int = 1  # layers
-    layers: int = 1  # of a recurrent trunk, over each frame
-    hidden_width: int = 0  # of a recurrent trunk's memory; 0: the same as width
-    frames: int = 8  # that a window or a transformer looks back
-    trunk_width: int = 0  # of a window's last layer; 0: the same as width
+    layers: int = 1  # layers over each frame, of a recurrent trunk
+    hidden_width: int = 0  # width of a recurrent trunk's memory; 0: the same as width
+    frames: int = 8  # frames that a window or a transformer looks back
+    trunk_width: int = 0  # width of a window's last layer; 0: the same as width
     dropout: float = 0.0
-    plain: bool = False  # a window without norms, with ReLU: the shape of older systems
+    plain: bool = False  # a window without norms and with ReLU, as in older systems
 
     def __post_init__(self) -> None:
         _at_least(self, width=1, depth=1, layers=1, frames=1, hidden_width=0, trunk_width=0)
@@ -37,11 +37,11 @@ class TrunkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """Distributions over controls."""
+    """Settings of a head: distributions over controls."""
 
     head: str = "chain"  # a name in model/heads.py
     head_width: int = 128
-    reals: str = "regression"  # of an independent head; or mixture
+    reals: str = "regression"  # reals of an independent head: regression or mixture
 
     def __post_init__(self) -> None:
         _at_least(self, head_width=1)
@@ -50,10 +50,10 @@ class HeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingNoise:
-    """Noise on the own past controls while training, against copying them."""
+    """Noise on the own previous controls during training, against copying them."""
 
-    prev_control_dropout: float = 0.0  # share of segments in which they are hidden
-    prev_control_noise: float = 0.0  # share of frames in which they are replaced by random ones
+    prev_control_dropout: float = 0.0  # share of segments whose previous controls are hidden
+    prev_control_noise: float = 0.0  # share of frames whose previous controls are random
 
     def __post_init__(self) -> None:
         _share(self, "prev_control_dropout")
@@ -62,32 +62,35 @@ class TrainingNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
-    """Everything that a policy is made of."""
+    """Settings of a policy."""
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     loss: LossOptions = field(default_factory=LossOptions)
     noise: TrainingNoise = field(default_factory=TrainingNoise)
-    relative_positions: bool = False  # distances from the own slot are inputs, too
-    delay: int = 0  # frames that the game is seen late; the own controls are known at once
-    # the controls that it decides, such as "pad/x|pad/y" for either; empty: all
+    relative_positions: bool = False  # add distances from the own slot to the inputs
+    delay: int = 0  # frames by which the game is seen late; own controls are not delayed
+    # the controls that the policy decides, such as "pad/x|pad/y" for either; empty: all
     output_controls: tuple[str, ...] = ()
-    players: tuple[str, ...] = ()  # pseudonyms of the players whose styles it learns
-    strength: bool = False  # whether the player's strength is an input
+    players: tuple[str, ...] = ()  # pseudonyms of the players whose styles are learned
+    strength: bool = False  # add the player's strength to the inputs
 
     def __post_init__(self) -> None:
         _at_least(self, delay=0)
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> PolicyConfig:
-        """From flat plain data. Unknown names and values of another type are refused."""
-        known = PolicyConfig().flat()
+        """Configuration from flat plain data; unknown names and wrong types are refused."""
+        defaults = PolicyConfig().flat()
         for name, value in values.items():
-            if name not in known:
-                raise UsageError(f"a policy has no argument '{name}': {did_you_mean(name, known)}")
-            if not _like(value, known[name]):
+            if name not in defaults:
                 raise UsageError(
-                    f"a policy's {name} is {value!r}: something like {known[name]!r} is needed"
+                    f"a policy has no setting '{name}': {did_you_mean(name, defaults)}"
+                )
+            if not _like(value, defaults[name]):
+                raise UsageError(
+                    f"{name} of a policy must be of type {type(defaults[name]).__name__}, "
+                    f"such as {defaults[name]!r} (got {value!r})"
                 )
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
@@ -100,7 +103,7 @@ class PolicyConfig:
         return PolicyConfig(**parts, **given)
 
     def flat(self) -> dict[str, Any]:
-        """The inverse of `of`: every setting by name."""
+        """Every setting by name; the inverse of `of`."""
         values = {name: getattr(self, name) for name in _names(PolicyConfig) - _PARTS.keys()}
         for name in _PARTS:
             values |= dataclasses.asdict(getattr(self, name))
@@ -120,7 +123,7 @@ def _names(kind: Any) -> set[str]:
 
 
 def _like(value: Any, default: Any) -> bool:
-    """Whether a value has the type of a default; whole numbers may stand for real ones."""
+    """Return true if a value has the type of a default; integers count as floats."""
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
@@ -133,20 +136,18 @@ def _like(value: Any, default: Any) -> bool:
 def _at_least(config: Any, **least: int) -> None:
     for name, low in least.items():
         if getattr(config, name) < low:
-            raise UsageError(
-                f"a model's {name} is {getattr(config, name)}, at least {low} is needed"
-            )
+            raise UsageError(f"{name} must be at least {low} (got {getattr(config, name)})")
 
 
 def _share(config: Any, name: str) -> None:
     if not 0 <= getattr(config, name) < 1:
-        raise UsageError(f"a model's {name} is {getattr(config, name)}, 0 <= {name} < 1 is needed")
+        raise UsageError(f"{name} must be at least 0 and below 1 (got {getattr(config, name)})")
 
 
 def _one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:
     if getattr(config, name) not in choices:
         raise UsageError(
-            f"a model's {name} is '{getattr(config, name)}': "
+            f"{name} must be one of {', '.join(choices)} (got '{getattr(config, name)}'): "
             f"{did_you_mean(getattr(config, name), choices)}"
         )
 
@@ -170,4 +171,4 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-SEATS: dict[str, tuple[int, ...]] = {"policy-mlp": (0,)}  # presets that learn from some seats only
+SEATS: dict[str, tuple[int, ...]] = {"policy-mlp": (0,)}  # presets trained on some seats only

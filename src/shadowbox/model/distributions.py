@@ -1,10 +1,10 @@
-"""What comes out of a model for each kind of field: likelihood, loss, sample, most likely value, entropy, divergence.
+"""Distributions over controls, by kind of field: loss, likelihood, samples, entropy, divergence.
 
-A part is a distribution over some values of a frame, read from `width` numbers that a head gave.
-Values and those of the frame before are floats [..., v]; costs and likelihoods are in nats.
-Sampling takes uniform numbers [..., draws] and no generator, so that a match is the same alone and
-among a thousand. `LossOptions` bend a loss; `log_prob`, `sample` and all else describe the distribution
-with what can be undone undone.
+A part is a distribution over some values of a frame, read from `width` numbers of a head's output.
+Values, and those of the frame before (`previous`), are floats [..., v]; losses and likelihoods are
+in nats. Sampling takes uniform numbers [..., draws] and no generator, so that a match is the same
+alone and among a thousand. `LossOptions` change a loss; `log_prob`, `sample` and all others
+describe the distribution after their inversion.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ from torch.nn import functional
 
 from shadowbox.model.loss_options import PLAIN, SMALLEST, LossOptions
 
-LOOKED_UP = 16  # values whose nearest point is looked up in a table; of more it is searched
-CELLS = {1: 4096, 2: 128}  # of the table along each value; flags and more values have 2
-
 
 class ControlDistribution(nn.Module):
-    """A distribution over some values. `names` are the terms of its cost; they add up to it."""
+    """Distribution over some values of a frame. The loss is the sum of its terms `names`."""
 
     def __init__(
         self,
@@ -35,50 +32,50 @@ class ControlDistribution(nn.Module):
         draws: int,
         names: Sequence[str] = (),
     ) -> None:
-        """`keys`: the control of each value; `at`: its place among all values of a frame."""
+        """`keys` are the control of each value, `at` its place among all values of a frame."""
         super().__init__()
         self.name, self.keys, self.at = name, tuple(keys), tuple(at)
         self.width, self.draws, self.names = width, draws, tuple(names or keys)
 
     def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
-        """What training makes smaller: [..., width], [..., v], [..., v] -> [..., names]."""
+        """Terms of the training loss: [..., width], [..., v], [..., v] -> [..., names]."""
         raise NotImplementedError
 
     def log_prob(
         self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        """[...]"""  # noqa: D400, D415
+        """Log-probability (or density) of values, [...]."""
         raise NotImplementedError
 
     def sample(
         self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        """Uniform noise [..., draws] -> values [..., v]."""
+        """Values [..., v] drawn with uniform noise [..., draws]."""
         raise NotImplementedError
 
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:
-        """Expected values [..., v]: of a flag, its probability."""
+        """Expected values [..., v]; for a flag, its probability."""
         raise NotImplementedError
 
     def mode(self, output: Tensor, previous: Tensor) -> Tensor:
-        """The most likely values [..., v]; for measuring, not for playing."""
+        """Most likely values [..., v]; for evaluation, not for playing."""
         raise NotImplementedError
 
     def sample_uniform(self, lead: Sequence[int]) -> Tensor:
-        """Values [*lead, v] drawn evenly from all that there are."""
+        """Values [*lead, v] drawn uniformly from all possible ones."""
         raise NotImplementedError
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
-        """[...]"""  # noqa: D400, D415
+        """Entropy, [...]."""
         raise NotImplementedError
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
-        """How far the distribution of `output` is from that of `other`, [...]."""
+        """KL divergence from the distribution of `output` to that of `other`, [...]."""
         raise NotImplementedError
 
 
 class FlagDistribution(ControlDistribution):
-    """Each flag pressed or not, independently: one logit a value."""
+    """Independent flags, each with one logit."""
 
     def __init__(
         self,
@@ -87,7 +84,7 @@ class FlagDistribution(ControlDistribution):
         options: LossOptions = PLAIN,
         scale: float = 1.0,
     ) -> None:
-        """`scale` of the cost; a mean over flags has 1 / their number."""
+        """`scale` multiplies the loss; for a mean over flags it is 1 / their number."""
         super().__init__("flags", keys, at, width=len(keys), draws=len(keys))
         self.options, self.scale = options, scale
 
@@ -125,10 +122,10 @@ class FlagDistribution(ControlDistribution):
 
 
 class RegressionDistribution(ControlDistribution):
-    """One number a value: its mean, in units of the field's scale. What is sampled is the mean, as the originals do.
+    """One number for each value, its mean, in units of the field's scale. The sample is the mean.
 
     With `span` the output is squashed into that range and errors are shares of it. The likelihood
-    is that of a normal distribution around the mean whose spread is one of those units.
+    is that of a normal distribution around the mean with a standard deviation of one unit.
     """
 
     low: Tensor
@@ -186,7 +183,7 @@ class RegressionDistribution(ControlDistribution):
 
 
 class MixtureDistribution(ControlDistribution):
-    """A mixture of `many` normal distributions for each value: weights, means and spreads, in units of the field's scale."""
+    """Mixture of `many` normal distributions for each value, in units of the field's scale."""
 
     scale: Tensor
 
@@ -209,9 +206,9 @@ class MixtureDistribution(ControlDistribution):
         self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
     ) -> Tensor:
         weights, means, spreads = self._read(output, temperature)
-        which, where = noise.view(*noise.shape[:-1], -1, 2).unbind(-1)
-        chosen = _drawn(weights.exp(), which)[..., None]
-        normal = torch.special.ndtri(where.double().clamp(SMALLEST, 1 - SMALLEST)).float()
+        for_component, for_value = noise.view(*noise.shape[:-1], -1, 2).unbind(-1)
+        chosen = draw_index(weights.exp(), for_component)[..., None]
+        normal = torch.special.ndtri(for_value.double().clamp(SMALLEST, 1 - SMALLEST)).float()
         value: Tensor = (
             means.gather(-1, chosen)[..., 0] + spreads.gather(-1, chosen)[..., 0] * normal
         )
@@ -222,7 +219,8 @@ class MixtureDistribution(ControlDistribution):
         return (weights.exp() * means).sum(-1) / self.scale
 
     def mode(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        weights, means, spreads = self._read(output, 1.0)  # the highest of the peaks, near enough
+        # the mean of the component with the highest peak, which is close to the mode
+        weights, means, spreads = self._read(output, 1.0)
         peak = (weights - spreads.log()).argmax(-1, keepdim=True)
         return means.gather(-1, peak)[..., 0] / self.scale
 
@@ -230,11 +228,11 @@ class MixtureDistribution(ControlDistribution):
         return (2 * torch.rand(*lead, len(self.keys), device=self.scale.device) - 1) / self.scale
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
-        """There is no closed form: estimated at fixed quantiles of every component."""
+        """Entropy, [...], which has no closed form: estimated at fixed quantiles of components."""
         return -self._expected(output, lambda points: self._each(output, points, 1.0))
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
-        """Estimated as the entropy is."""
+        """KL divergence, estimated in the same way as the entropy."""
         return self._expected(
             output, lambda points: self._each(output, points, 1.0) - self._each(other, points, 1.0)
         )
@@ -242,11 +240,11 @@ class MixtureDistribution(ControlDistribution):
     def _expected(self, output: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
         weights, means, spreads = self._read(output, 1.0)
         total = torch.zeros_like(weights[..., 0])
-        places = torch.special.ndtri((torch.arange(16, dtype=torch.float64) + 0.5) / 16).tolist()
+        quantiles = torch.special.ndtri((torch.arange(16, dtype=torch.float64) + 0.5) / 16).tolist()
         for component in range(self.many):
-            for place in places:
-                point = (means[..., component] + spreads[..., component] * place) / self.scale
-                total = total + weights[..., component].exp() * of(point) / len(places)
+            for quantile in quantiles:
+                point = (means[..., component] + spreads[..., component] * quantile) / self.scale
+                total = total + weights[..., component].exp() * of(point) / len(quantiles)
         return total.sum(-1)
 
     def _each(self, output: Tensor, values: Tensor, temperature: float) -> Tensor:
@@ -266,180 +264,15 @@ class MixtureDistribution(ControlDistribution):
         )
 
 
-class CodebookDistribution(ControlDistribution):
-    """Values that stand at one of K points together: pressed combinations, places of a stick, a choice. Two events.
-
-    Whether they change (hazard h), and if so to which of the other points: p(c) = (1 - h) [c =
-    before] + h pi(c | c != before). A value is read as its nearest point. Width 1 + K, draws 2.
-    """
-
-    points: Tensor
-    low: Tensor
-    steps: Tensor
-    strides: Tensor
-    table: Tensor
-
-    def __init__(self, name: str, keys: Sequence[str], at: Sequence[int], points: Sequence[Sequence[float]],
-                 options: LossOptions = PLAIN) -> None:  # fmt: skip
-        super().__init__(
-            name,
-            keys,
-            at,
-            width=1 + len(points),
-            draws=2,
-            names=(f"{name}.change", f"{name}.which"),
-        )
-        self.options, self.size = options, len(points)
-        # also of a model that is outlined without memory
-        places = torch.tensor(points, dtype=torch.float32, device="cpu")
-        self.register_buffer("points", places.view(-1, len(self.keys)), persistent=False)
-        low, high = self.points.amin(0), self.points.amax(0)
-        self.register_buffer("low", low, persistent=False)
-        self.register_buffer(
-            "steps", (self._cells() - 1) / (high - low).clamp(min=SMALLEST), persistent=False
-        )
-        self.register_buffer(
-            "strides", self._cells() ** torch.arange(len(self.keys), device="cpu"), persistent=False
-        )
-        self.register_buffer("table", self._table(), persistent=False)
-
-    def index(self, values: Tensor) -> Tensor:
-        """The nearest point: [..., v] -> [...] int64; of equally near ones the first.
-
-        Looked up by the cell of a fine grid.
-        """
-        if not len(self.table):
-            return _nearest(values, self.points)
-        cells = ((values - self.low) * self.steps + 0.5).long().clamp(0, self._cells() - 1)
-        found: Tensor = self.table[
-            cells[..., 0] if len(self.keys) == 1 else (cells * self.strides).sum(-1)
-        ]
-        return found
-
-    def value(self, index: Tensor) -> Tensor:
-        """The point itself: [...] -> [..., v]."""
-        return self.points[index]
-
-    def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.index_loss(output, self.index(values), self.index(previous))
-
-    def index_loss(self, output: Tensor, index: Tensor, before: Tensor) -> Tensor:
-        """`loss` of points that are known by number already."""
-        if self.size == 1:
-            return output[..., :2] * 0
-        changed = index != before
-        change = self.options.loss_of(output[..., 0], changed.float())
-        which = torch.zeros_like(change)
-        # few frames change anything: the other points matter in those alone
-        where = changed.nonzero(as_tuple=True)
-        others = self._others(output[where], before[where])
-        cost = -others.gather(-1, index[where][..., None])[..., 0]
-        if self.options.label_smoothing:
-            even = -others.masked_fill(others.isneginf(), 0).sum(-1) / (self.size - 1)
-            cost = (1 - self.options.label_smoothing) * cost + self.options.label_smoothing * even
-        return torch.stack([change, which.index_put(where, cost)], -1)
-
-    def log_probs(self, output: Tensor, before: Tensor, temperature: float = 1.0) -> Tensor:
-        """Of every point, given the number of the last frame's: [..., width], [...] -> [..., K]."""
-        if self.size == 1:
-            return torch.zeros_like(output[..., 1:])
-        logit = self.options.unbiased_logits(output[..., :1]) / temperature
-        others = self._undone_others(output, before, temperature)
-        return (functional.logsigmoid(logit) + others).scatter(
-            -1, before[..., None], functional.logsigmoid(-logit)
-        )
-
-    def log_prob(  # noqa: D102
-        self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
-    ) -> Tensor:
-        log_p = self.log_probs(output, self.index(previous), temperature)
-        return log_p.gather(-1, self.index(values)[..., None])[..., 0]
-
-    def sample(  # noqa: D102
-        self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
-    ) -> Tensor:
-        return self.value(self.sample_index(output, self.index(previous), noise, temperature)[0])
-
-    def sample_index(
-        self, output: Tensor, before: Tensor, noise: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor]:
-        """A point and its log-probability, each [...]."""
-        log_p = self.log_probs(output, before, temperature)
-        stays = log_p.gather(-1, before[..., None])
-        others = log_p.exp().scatter(-1, before[..., None], 0.0)
-        changes = noise[..., 0] >= stays[..., 0].exp()
-        index = torch.where(changes & (self.size > 1), _drawn(others, noise[..., 1]), before)
-        return index, log_p.gather(-1, index[..., None])[..., 0]
-
-    def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
-        return self.log_probs(output, self.index(previous), temperature).exp() @ self.points
-
-    def mode(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return self.value(self.log_probs(output, self.index(previous)).argmax(-1))
-
-    def sample_uniform(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
-        return self.value(torch.randint(self.size, lead, device=self.points.device))
-
-    def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        log_p = self.log_probs(output, self.index(previous))
-        return -(log_p.exp() * log_p.clamp(min=-1e4)).sum(-1)
-
-    def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        before = self.index(previous)
-        ours, theirs = (self.log_probs(which, before).clamp(min=-1e4) for which in (output, other))
-        return (ours.exp() * (ours - theirs)).sum(-1)
-
-    def _others(self, output: Tensor, before: Tensor) -> Tensor:
-        """Log-probabilities of the points, given that it is not `before`: [..., K]."""
-        return output[..., 1:].scatter(-1, before[..., None], -torch.inf).log_softmax(-1)
-
-    def _undone_others(self, output: Tensor, before: Tensor, temperature: float) -> Tensor:
-        others = self._others(output, before)
-        if self.options.label_smoothing:
-            p = (others.exp() - self.options.label_smoothing / (self.size - 1)) / (
-                1 - self.options.label_smoothing
-            )
-            p = p.clamp(min=SMALLEST).scatter(-1, before[..., None], 0.0)
-            others = torch.log(p / p.sum(-1, keepdim=True))
-        return others if temperature == 1 else (others / temperature).log_softmax(-1)
-
-    def _cells(self) -> int:
-        """Cells along each value."""
-        return CELLS.get(len(self.keys), 2)
-
-    def _table(self) -> Tensor:
-        """The nearest point to each cell's middle.
-
-        Empty where cells are too coarse to tell the points apart.
-        """
-        if len(self.keys) > LOOKED_UP:
-            return torch.empty(0, dtype=torch.int64, device="cpu")
-        at = (
-            torch.arange(self._cells() ** len(self.keys), device="cpu")[:, None]
-            // self.strides
-            % self._cells()
-        )
-        table = torch.cat(
-            [
-                _nearest(some, self.points)
-                for some in torch.split(self.low + at / self.steps, 1 << 14)
-            ]
-        )
-        at_points = (((self.points - self.low) * self.steps + 0.5).long() * self.strides).sum(-1)
-        apart = torch.equal(table[at_points], torch.arange(self.size, device="cpu"))
-        return table if apart else torch.empty(0, dtype=torch.int64, device="cpu")
-
-
-def _nearest(values: Tensor, points: Tensor) -> Tensor:
-    return (values.unsqueeze(-2) - points).square().sum(-1).argmin(-1)
-
-
 def _events(logit: Tensor, p: Tensor) -> Tensor:
-    """What events of probability `p` cost under `logit`, in nats."""
+    """Cross-entropy of events of probability `p` under `logit`, in nats."""
     return functional.binary_cross_entropy_with_logits(logit, p, reduction="none")
 
 
-def _drawn(p: Tensor, noise: Tensor) -> Tensor:
-    """The first place at which the running sum passes the noise: p [..., K], noise [...] -> [...]; never one without chance."""
+def draw_index(p: Tensor, noise: Tensor) -> Tensor:
+    """Index drawn from weights p [..., K] with uniform noise [...]; zero weights are never drawn.
+
+    The first index at which the running sum exceeds the noise.
+    """
     sums = p.cumsum(-1)
     return (sums <= noise[..., None] * sums[..., -1:]).sum(-1).clamp(max=p.shape[-1] - 1)

@@ -1,8 +1,8 @@
-"""Heads: what matters now -> a distribution over the own controls of a frame, as parts that are decided in order.
+"""Heads of a policy: features of a trunk -> a distribution over the own controls of a frame.
 
-A head is a map from the trunk's answer h [..., H] to an output [..., W], teacher-forced where parts
-depend on each other, and pure functions of that output. V: values of a frame, P: parts, N: terms of
-the cost.
+A frame's controls are decided in parts, in order. A head maps features h [..., H] to an output
+[..., W] (teacher-forced where parts depend on each other); losses and probabilities are pure
+functions of that output. V: values of a frame, P: parts, N: terms of the loss.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from shadowbox.core.schema import Choice, Flag, Real
 from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.model.codebook import CodebookDistribution
 from shadowbox.model.codec import ControlValues
 from shadowbox.model.design import HeadConfig
 from shadowbox.model.distributions import (
-    CodebookDistribution,
     ControlDistribution,
     FlagDistribution,
     MixtureDistribution,
@@ -30,25 +30,22 @@ from shadowbox.model.loss_options import LossOptions
 from shadowbox.model.vocabulary import control_factors, field_range
 
 Temperature = float | Sequence[float]  # one temperature, or one for each part
-# part -> its points; plain data, kept in checkpoints
+# name of a part -> its points; plain data, saved in checkpoints
 Vocabulary = Mapping[str, Sequence[Sequence[float]]]
 
 
 class Head(nn.Module):
-    """Parts side by side in one output.
-
-    Subclasses say how the output comes about and how it is sampled.
-    """
+    """Parts side by side in one output. Subclasses define the output and how it is sampled."""
 
     def __init__(self, parts: Sequence[ControlDistribution]) -> None:
         super().__init__()
         self.parts = tuple(parts)
-        self.of_parts = nn.ModuleList(parts)  # so that their buffers move along
+        self.of_parts = nn.ModuleList(parts)  # registered, so that their buffers change device
         self.widths = [part.width for part in parts]
         self.width, self.draws = sum(self.widths), sum(part.draws for part in parts)
         self.names = tuple(name for part in parts for name in part.names)
-        self.members = self._members()  # which values each term is about, bool [N, V]
-        self.order = [at for part in parts for at in part.at]  # values as the parts have them
+        self.members = self._members()  # values that each term covers, bool [N, V]
+        self.order = [at for part in parts for at in part.at]  # values in the order of the parts
         self.back = np.argsort(self.order).tolist()
         self.places = [
             slice(None) if list(part.at) == list(range(len(self.order))) else list(part.at)
@@ -58,20 +55,20 @@ class Head(nn.Module):
     def forward(
         self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
-        """H [..., H], pressed values and those of the frame before [..., V] -> output [..., W].
+        """Output [..., W] of features [..., H] and values [..., V], pressed now and a frame before.
 
-        `hidden` [...]: history is.
+        `hidden` [...] marks frames whose previous values are hidden.
         """
         raise NotImplementedError
 
     def sample(
         self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Noise [..., draws] -> values [..., V] and their log-probability by part [..., P]."""
+        """Draw values [..., V] with noise [..., draws]; also their log-probability [..., P]."""
         raise NotImplementedError
 
     def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
-        """What training makes smaller: [..., N]."""
+        """Terms of the training loss, [..., N]."""
         return torch.cat(
             [part.loss(*each) for part, each in self._each(output, values, previous)], -1
         )
@@ -79,13 +76,13 @@ class Head(nn.Module):
     def learn(
         self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
-        """`forward`, then `loss`."""
+        """Apply `forward`, then `loss`."""
         return self.loss(self.forward(h, values, previous, hidden), values, previous)
 
     def log_prob(
         self, output: Tensor, values: Tensor, previous: Tensor, temperature: Temperature = 1.0
     ) -> Tensor:
-        """[..., P]"""  # noqa: D400, D415
+        """Log-probability of values by part, [..., P]."""
         parts = zip(self._each(output, values, previous), self.by_part(temperature), strict=True)
         return torch.stack(
             [
@@ -96,62 +93,68 @@ class Head(nn.Module):
         )
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:
-        """[..., P]"""  # noqa: D400, D415
+        """Entropy by part, [..., P]."""
         return torch.stack([part.entropy(*each) for part, each in self._each(output, previous)], -1)
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:
-        """[..., P]"""  # noqa: D400, D415
-        theirs = torch.split(other, self.widths, -1)
-        return torch.stack([part.kl(ours, theirs[at], before)
-                            for at, (part, (ours, before)) in enumerate(self._each(output, previous))], -1)  # fmt: skip
+        """KL divergence by part, [..., P]."""
+        others = torch.split(other, self.widths, -1)
+        divergences = [
+            part.kl(own, others[at], before)
+            for at, (part, (own, before)) in enumerate(self._each(output, previous))
+        ]
+        return torch.stack(divergences, -1)
 
     def mean(self, output: Tensor, previous: Tensor, temperature: Temperature = 1.0) -> Tensor:
-        """[..., V]"""  # noqa: D400, D415
+        """Expected values, [..., V]."""
         parts = zip(self._each(output, previous), self.by_part(temperature), strict=True)
         return self._ordered(
             [part.mean(*each, temperature_of_part) for (part, each), temperature_of_part in parts]
         )
 
     def mode(self, output: Tensor, previous: Tensor) -> Tensor:
-        """[..., V]"""  # noqa: D400, D415
+        """Most likely values, [..., V]."""
         return self._ordered([part.mode(*each) for part, each in self._each(output, previous)])
 
     def sample_uniform(self, lead: Sequence[int]) -> Tensor:
-        """Values [*lead, V] that mean nothing, for who must learn to leave them."""
+        """Values [*lead, V] drawn uniformly, for noise on previous controls."""
         return self._ordered([part.sample_uniform(lead) for part in self.parts])
 
     def by_part(self, temperature: Temperature) -> Sequence[float]:
-        """A temperature for each part."""
+        """Temperature of each part."""
         return (
             [temperature] * len(self.parts) if isinstance(temperature, int | float) else temperature
         )
 
     def _members(self) -> Tensor:
-        found = torch.zeros(
+        # on the CPU even if the model is built on the meta device
+        members = torch.zeros(
             len(self.names),
             sum(len(part.at) for part in self.parts),
             dtype=torch.bool,
             device="cpu",
-        )  # of use without weights
+        )
         term = 0
         for part in self.parts:
             single = len(part.names) == len(part.at) and not isinstance(part, CodebookDistribution)
             for at in range(len(part.names)):
-                found[term, part.at[at] if single else list(part.at)] = True
+                members[term, part.at[at] if single else list(part.at)] = True
                 term += 1
-        return found
+        return members
 
     def _each(self, output: Tensor, *values: Tensor) -> list[tuple[Any, tuple[Tensor, ...]]]:
         outputs = torch.split(output, self.widths, -1)
-        return [(part, (outputs[at], *(value[..., place] for value in values)))
-                for at, (part, place) in enumerate(zip(self.parts, self.places, strict=True))]  # fmt: skip
+        return [
+            (part, (outputs[at], *(value[..., place] for value in values)))
+            for at, (part, place) in enumerate(zip(self.parts, self.places, strict=True))
+        ]
 
     def _ordered(self, values: Sequence[Tensor]) -> Tensor:
         return torch.cat(list(values), -1)[..., self.back]
 
 
-class IndependentHead(Head):
-    """Every control on its own, given the trunk's answer: one linear map."""
+class _IndependentHead(Head):
+    """Controls decided independently of each other: one linear map from the features."""
 
     def __init__(
         self,
@@ -161,32 +164,32 @@ class IndependentHead(Head):
         config: HeadConfig,
         loss: LossOptions,
     ) -> None:
-        super().__init__(_alone(values, vocabulary, config, loss))
+        super().__init__(_independent_parts(values, vocabulary, config, loss))
         self.linear = nn.Linear(features, self.width)
 
-    def forward(  # noqa: D102
+    def forward(
         self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
         output: Tensor = self.linear(h)
         return output.float()
 
-    def sample(  # noqa: D102
+    def sample(
         self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
     ) -> tuple[Tensor, Tensor]:
         output = self.forward(h, previous, previous)
         noises = torch.split(noise, [part.draws for part in self.parts], -1)
-        found, log_probs, temperature_of_part = [], [], self.by_part(temperature)
-        for at, (part, (mine, before)) in enumerate(self._each(output, previous)):
-            found.append(part.sample(mine, before, noises[at], temperature_of_part[at]))
-            log_probs.append(part.log_prob(mine, found[-1], before, temperature_of_part[at]))
-        return self._ordered(found), torch.stack(log_probs, -1)
+        drawn, log_probs, temperatures = [], [], self.by_part(temperature)
+        for at, (part, (own, before)) in enumerate(self._each(output, previous)):
+            drawn.append(part.sample(own, before, noises[at], temperatures[at]))
+            log_probs.append(part.log_prob(own, drawn[-1], before, temperatures[at]))
+        return self._ordered(drawn), torch.stack(log_probs, -1)
 
 
-class ChainHead(Head):
-    """Parts decided one after another, each knowing those before it and its own value of the last frame.
+class _ChainHead(Head):
+    """Parts decided one after another, each given those before it and its own last value.
 
-    All controls stand at points of a codebook. A residual r [..., D] walks through the parts: it
-    begins with all values of the last frame, each part reads it and adds what it chose.
+    All controls are points of a codebook. A residual r [..., D] passes through the parts: it begins
+    with all values of the last frame, and each part reads it and adds its decision.
     """
 
     books: tuple[CodebookDistribution, ...]
@@ -199,13 +202,13 @@ class ChainHead(Head):
         config: HeadConfig,
         loss: LossOptions,
     ) -> None:
-        books = _in_chain(values, vocabulary, loss)
+        books = _chain_parts(values, vocabulary, loss)
         super().__init__(books)
         self.books = tuple(books)
         width = config.head_width
         self.begin = nn.Linear(features, width)
         self.out = nn.ModuleList([nn.Linear(width, book.width) for book in books])
-        # a row more each: hidden
+        # one more row for each book, used for hidden values
         self.last = nn.EmbeddingBag(sum(book.size + 1 for book in books), width, mode="sum")
         self.first_of = np.cumsum([0, *(book.size + 1 for book in books)]).tolist()
         self.chosen = nn.ModuleList([nn.Embedding(book.size, width) for book in books[:-1]])
@@ -216,7 +219,7 @@ class ChainHead(Head):
             nn.init.constant_(out.bias[:1], -2.0)  # most frames change nothing
             nn.init.zeros_(out.bias[1:])
 
-    def forward(  # noqa: D102
+    def forward(
         self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
         index, before = self._indices(values), self._indices(previous)
@@ -225,7 +228,7 @@ class ChainHead(Head):
     def learn(
         self, h: Tensor, values: Tensor, previous: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
-        """As in `Head`, with points looked up once."""
+        """Apply `forward`, then `loss`, with points looked up once."""
         index, before = self._indices(values), self._indices(previous)
         outputs = self._walk(h, index, before, hidden)
         return torch.cat(
@@ -236,20 +239,20 @@ class ChainHead(Head):
             -1,
         )
 
-    def sample(  # noqa: D102
+    def sample(
         self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
     ) -> tuple[Tensor, Tensor]:
-        previous_at, temperature_of_part = self._indices(previous), self.by_part(temperature)
-        r, found, log_probs = self._begin(h, previous_at, None), [], []
+        previous_at, temperatures = self._indices(previous), self.by_part(temperature)
+        r, drawn, log_probs = self._begin(h, previous_at, None), [], []
         noises = torch.split(noise, [book.draws for book in self.books], -1)
         for at, (book, before) in enumerate(zip(self.books, previous_at, strict=True)):
             output = self._read(at, r)
-            index, log_prob = book.sample_index(output, before, noises[at], temperature_of_part[at])
-            found.append(book.value(index))
+            index, log_prob = book.sample_index(output, before, noises[at], temperatures[at])
+            drawn.append(book.value(index))
             log_probs.append(log_prob)
             if at + 1 < len(self.books):
                 r = r + self.chosen[at](index)
-        return self._ordered(found), torch.stack(log_probs, -1)
+        return self._ordered(drawn), torch.stack(log_probs, -1)
 
     def _indices(self, values: Tensor) -> list[Tensor]:
         return [
@@ -268,7 +271,7 @@ class ChainHead(Head):
         return outputs
 
     def _begin(self, h: Tensor, before: list[Tensor], hidden: Tensor | None) -> Tensor:
-        """The residual that the parts begin with: what matters now, and the own values of the last frame."""
+        """Residual that the parts begin with: the features and the own values of the last frame."""
         if hidden is not None:
             before = [
                 torch.where(hidden, book.size, at)
@@ -287,38 +290,38 @@ class ChainHead(Head):
 
 
 HEADS: dict[str, Callable[[int, ControlValues, Vocabulary, HeadConfig, LossOptions], Head]] = {
-    "independent": IndependentHead,
-    "chain": ChainHead,
+    "independent": _IndependentHead,
+    "chain": _ChainHead,
 }
 
 
-# ---- which parts there are -------------------------------------------------------------------------------------
+# ---- parts of the heads --------------------------------------------------------------------------
 
 
-def _in_chain(
+def _chain_parts(
     values: ControlValues, vocabulary: Vocabulary, options: LossOptions
 ) -> list[CodebookDistribution]:
     return [
-        CodebookDistribution(piece.name, piece.keys, piece.at, vocabulary[piece.name], options)
-        for piece in control_factors(values)
+        CodebookDistribution(factor.name, factor.keys, factor.at, vocabulary[factor.name], options)
+        for factor in control_factors(values)
     ]
 
 
-def _alone(
+def _independent_parts(
     values: ControlValues,
     vocabulary: Vocabulary,
     config: HeadConfig,
     loss: LossOptions,
 ) -> list[ControlDistribution]:
-    """Reals and flags value by value; choices by their own points."""
+    """Distributions of reals and flags by value, and of each choice over its own points."""
     schema = values.schema
     parts: list[ControlDistribution] = []
-    found: dict[type, list[tuple[str, int]]] = {Real: [], Flag: [], Choice: []}
+    of_kind: dict[type, list[tuple[str, int]]] = {Real: [], Flag: [], Choice: []}
     for at, key in enumerate(values.names):
-        found[type(schema.columns[key].field)].append((key, at))
+        of_kind[type(schema.columns[key].field)].append((key, at))
     seed = loss.loss == "seed"
-    if found[Real]:
-        keys, places = zip(*found[Real], strict=True)
+    if of_kind[Real]:
+        keys, places = zip(*of_kind[Real], strict=True)
         fields = [f for key in keys if isinstance(f := schema.columns[key].field, Real)]
         scale = [f.scale for f in fields]
         if config.reals == "mixture":
@@ -328,13 +331,13 @@ def _alone(
             parts.append(
                 RegressionDistribution(keys, places, scale, span, 1 / len(keys) if seed else 0.5)
             )
-    if found[Flag]:
-        keys, places = zip(*found[Flag], strict=True)
+    if of_kind[Flag]:
+        keys, places = zip(*of_kind[Flag], strict=True)
         parts.append(FlagDistribution(keys, places, loss, 1 / len(keys) if seed else 1.0))
-    for piece in control_factors(values):
-        if piece.kind == "choice":
+    for factor in control_factors(values):
+        if factor.kind == "choice":
             parts.append(
-                CodebookDistribution(piece.name, piece.keys, piece.at, vocabulary[piece.name])
+                CodebookDistribution(factor.name, factor.keys, factor.at, vocabulary[factor.name])
             )
     return parts
 
@@ -346,7 +349,7 @@ def build_head(
     values: ControlValues,
     vocabulary: Vocabulary,
 ) -> Head:
-    """The configured head over `features` numbers a frame."""
+    """Head of a configuration, over `features` numbers a frame."""
     if config.head not in HEADS:
-        raise UsageError(f"a model's head is '{config.head}': {did_you_mean(config.head, HEADS)}")
+        raise UsageError(f"unknown head '{config.head}': {did_you_mean(config.head, HEADS)}")
     return HEADS[config.head](features, values, vocabulary, config, loss)

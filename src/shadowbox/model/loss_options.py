@@ -1,4 +1,4 @@
-"""How the loss of a rare event is bent while a model learns, and undone exactly when it is drawn from."""
+"""Options that reweight the loss of rare events, and their exact inversion at sampling time."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from torch.nn import functional
 
 from shadowbox.errors import UsageError
 
-SMALLEST = 1e-6  # of a probability or a spread; what is undone may come out as less than nothing
+# lower bound of a probability or a spread; an inverted loss may give a probability below 0
+SMALLEST = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossOptions:
-    """How the loss of a rare event (a press, a change) is bent.
+    """Options of the loss of rare events (presses, changes).
 
-    All but `bias` are undone exactly at sampling time.
+    All but `logit_bias` are inverted exactly at sampling time.
     """
 
     # nll, or seed: mean squared error of squashed reals, and mean of the flags' cross-entropies
     loss: str = "nll"
-    pos_weight: float = 1.0  # the event counts so many times; the logit then lies ln w too high
-    # gamma: what is predicted well counts less; the minimizer is inverted in closed form
+    pos_weight: float = 1.0  # weight w of the event; the learned logit is then ln w too high
+    # exponent of the focal loss, which weights well predicted cases less; inverted in closed form
     focal_gamma: float = 0.0
-    label_smoothing: float = 0.0  # this share of the target is spread evenly
-    # added to the event's logit at sampling time: a distortion on purpose, as the first cure was
+    label_smoothing: float = 0.0  # share of the target that is spread evenly
+    # added to the event's logit at sampling time: a deliberate distortion
     logit_bias: float = 0.0
-    raw_logits: bool = False  # nothing is undone: as those do it who bend a loss and stop there
+    raw_logits: bool = False  # use the learned logits without the inversion, for comparison
 
     def __post_init__(self) -> None:
         if not (
@@ -39,25 +40,23 @@ class LossOptions:
             and math.isfinite(self.logit_bias)
         ):
             raise UsageError(
-                f"{self}: pos_weight > 0, focal_gamma >= 0, 0 <= label_smoothing < 1 and a finite logit_bias are needed"
+                f"expected pos_weight > 0, focal_gamma >= 0, 0 <= label_smoothing < 1 and a finite "
+                f"logit_bias (got {self})"
             )
 
     def loss_of(self, logit: Tensor, event: Tensor) -> Tensor:
-        """The bent loss of events (0 or 1) in nats."""
-        wanted = event * (1 - self.label_smoothing) + self.label_smoothing / 2
+        """Weighted loss of events (0 or 1), in nats."""
+        target = event * (1 - self.label_smoothing) + self.label_smoothing / 2
         yes, no = functional.softplus(-logit), functional.softplus(logit)  # -log q, -log (1 - q)
         if self.focal_gamma:
             yes, no = (
                 torch.exp(-self.focal_gamma * no) * yes,
                 torch.exp(-self.focal_gamma * yes) * no,
             )
-        return self.pos_weight * wanted * yes + (1 - wanted) * no
+        return self.pos_weight * target * yes + (1 - target) * no
 
     def unbiased_logits(self, logit: Tensor) -> Tensor:
-        """The logit of the event itself, from the one that minimises the bent loss.
-
-        Then the bias.
-        """
+        """Logit of the event, from the logit that minimizes the loss; adds `logit_bias`."""
         if self.raw_logits:
             return logit + self.logit_bias
         if self.focal_gamma:

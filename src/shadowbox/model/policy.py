@@ -1,8 +1,8 @@
-"""A policy: state_t and everybody's controls_{t-1}, seen from the own seat -> a distribution over the own controls_t.
+"""Policy network: states and previous controls, seen from a seat -> distributions over controls.
 
-B: matches or segments, T: positions, V: control values of the own seat (`Policy.values.names` says
-which), P: parts. A `view` is columns [B, slots] (or [B, T, slots]): state_t and everybody's
-controls_{t-1}, own slot first; more columns than `input_columns` do not matter.
+B: matches or segments, T: positions, V: control values of the own seat (`Policy.values.names` lists
+them), P: parts. A `view` is columns [B, slots] (or [B, T, slots]) of state_t and every player's
+controls_{t-1}, own slot first; columns other than `input_columns` are ignored.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from shadowbox.model.vocabulary import default_vocabulary
 
 
 class Policy(nn.Module):
-    """Embedding, trunk, head. `input_columns` are the state columns that it is shown; it knows no game, only a schema.
+    """Embedding, trunk and head. `input_columns` are the state columns that it reads.
 
-    `draws`: uniform numbers that a decision takes. `parts`: what is decided, in order.
+    `draws` is the number of uniform numbers that a decision takes; `parts` names the parts of a
+    decision in order.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Policy(nn.Module):
         vocabulary: Vocabulary | None = None,
         encoding: Encoding | None = None,
     ) -> None:
-        """`encoding`: what it is shown instead of the columns themselves; it then reads all that `input_columns` names."""
+        """With an `encoding`, the inputs are that encoding of all `input_columns`."""
         super().__init__()
         self.schema, self.config = schema, config
         self.input_columns = tuple(key for key in input_columns if key in schema.state_keys)
@@ -66,7 +67,7 @@ class Policy(nn.Module):
         )
         own = torch.zeros(width, dtype=torch.bool)
         own[self.embed.places(schema.control_keys, self.values.slots)] = True
-        self.register_buffer("own", own, persistent=False)  # the features of the own past controls
+        self.register_buffer("own", own, persistent=False)  # features of the own previous controls
         self.trunk = build_trunk(config.trunk, width, self.embed.fixed)
         self.head = build_head(
             config.head,
@@ -79,15 +80,17 @@ class Policy(nn.Module):
 
     own: Tensor
 
-    # ---- playing -----------------------------------------------------------------------------------------------
+    # ---- playing ---------------------------------------------------------------------------------
 
     def initial(self, batch: int, device: torch.device | str | None = None) -> Memory:
-        """The memory of matches that have not begun: a dict of tensors [B, ...], to be merged row by row with `torch.where`."""
-        where = self.own.device if device is None else torch.device(device)
+        """Memory of matches that have not begun: tensors [B, ...] to merge with `torch.where`."""
+        target_device = self.own.device if device is None else torch.device(device)
         delay = self.config.delay
-        queue = {"queue": torch.zeros(batch, delay, len(self.own), device=where),
-                 "waiting": torch.zeros(batch, dtype=torch.int64, device=where)}  # fmt: skip
-        return {**self.trunk.begin(batch, where), **(queue if delay else {})}
+        queue = {
+            "queue": torch.zeros(batch, delay, len(self.own), device=target_device),
+            "waiting": torch.zeros(batch, dtype=torch.int64, device=target_device),
+        }
+        return {**self.trunk.begin(batch, target_device), **(queue if delay else {})}
 
     @torch.no_grad()
     def step(
@@ -100,11 +103,12 @@ class Policy(nn.Module):
         temperature: Temperature = 1.0,
         style: View | None = None,
     ) -> tuple[dict[str, Tensor], Tensor, Memory]:
-        """One decision a match: own controls {key: [B, slots a player]}, log-probability by part [B, P], the new memory.
+        """Decide one frame of each match.
 
-        `view` [B, slots], `noise` uniform [B, draws], `reset` bool [B]: matches that begin with
-        this frame. The log-probability is that of the distribution sampled from, at this
-        temperature. No gradient is kept.
+        Returns the own controls {key: [B, slots a player]}, their log-probability by part [B, P]
+        and the new memory. `view` is [B, slots], `noise` is uniform [B, draws], `reset` bool [B]
+        marks matches that begin with this frame. The log-probability is that of the sampled
+        distribution at this temperature. No gradient is kept.
         """
         previous = self.values.of(view)
         begins = (
@@ -115,12 +119,18 @@ class Policy(nn.Module):
         x, hidden, queue = self._features(
             {key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style
         )
-        assert hidden is None, "history is hidden in training only: call eval() before playing"
+        assert hidden is None, (
+            "call eval() before playing: previous controls are hidden in training"
+        )
         h, state = self.trunk.step(x[:, 0], memory, begins)
         values, log_prob = self.head.sample(h, previous, noise, temperature)
-        return self.values.columns(self.values.counting(values, view)), log_prob, {**queue, **state}
+        return (
+            self.values.columns(self.values.only_active(values, view)),
+            log_prob,
+            {**queue, **state},
+        )
 
-    # ---- learning ----------------------------------------------------------------------------------------------
+    # ---- learning --------------------------------------------------------------------------------
 
     def seq(
         self,
@@ -132,26 +142,24 @@ class Policy(nn.Module):
         *,
         hide: bool = False,
     ) -> tuple[PolicyOutput, Memory]:
-        """T positions at once: view [B, T, slots], pressed controls [B, T, V], reset [B, T] -> distributions, memory.
+        """Distributions at T positions, and the new memory.
 
-        The distribution of a position depends on `controls` only within its own frame, and there a
-        part only on those before it. `hide` hides the own past controls, to see how much it copies.
+        `view` is [B, T, slots], `controls` [B, T, V] are the pressed ones, `reset` is [B, T]. The
+        distribution of a position depends on `controls` only within its own frame, and there a part
+        only on those before it. `hide` hides the own previous controls, which measures how much the
+        policy copies them.
         """
         memory = self.initial(len(reset), reset.device) if memory is None else memory
         x, hidden, queue = self._features(view, memory, reset, style, hide)
         h, state = self.trunk.seq(x, memory, reset)
         previous = self.values.of(view)
-        return PolicyOutput(
-            self.head, self.head(h, controls, previous, hidden), previous, h, hidden
-        ), {
-            **queue,
-            **state,
-        }
+        output = self.head(h, controls, previous, hidden)
+        return PolicyOutput(self.head, output, previous, h, hidden), {**queue, **state}
 
     def forward(
         self, view: View, controls: Tensor, reset: Tensor, style: View | None = None
     ) -> Tensor:
-        """The costs of what was pressed, [B, T, names], in matches of which nothing is known before: what training calls."""
+        """Training loss of the pressed controls, [B, T, names], in matches without a past."""
         memory = self.initial(len(reset), reset.device)
         view = (
             self.with_control_noise(view)
@@ -163,76 +171,73 @@ class Policy(nn.Module):
         return self.head.learn(h, controls, self.values.of(view), hidden)
 
     def with_control_noise(self, view: View) -> View:
-        """The same with the own past controls of a few frames drawn evenly from all that there are.
+        """View in which the previous own controls of a few frames are drawn uniformly.
 
-        In recordings nothing is held where that makes no sense; who never saw it would go on
-        holding there for ever.
+        In recordings, controls are never held where that makes no sense; a policy that never saw
+        such a state would hold them forever.
         """
-        some = next(iter(view.values()))
+        example = next(iter(view.values()))
         chosen = (
-            torch.rand(some.shape[:2], device=some.device) < self.config.noise.prev_control_noise
+            torch.rand(example.shape[:2], device=example.device)
+            < self.config.noise.prev_control_noise
         )
         drawn, slots = (
-            self.values.columns(self.head.sample_uniform(chosen.shape).to(some.device)),
+            self.values.columns(self.head.sample_uniform(chosen.shape).to(example.device)),
             self.values.slots,
         )
-        found = dict(view)
+        noisy = dict(view)
         for key in (key for keys in self.values.sources for key in keys):
             own, others = view[key][..., :slots], view[key][..., slots:]
-            found[key] = torch.cat(
+            noisy[key] = torch.cat(
                 [torch.where(chosen[..., None], drawn[key].to(own.dtype), own), others], -1
             )
-        return found
+        return noisy
 
     def describe(self) -> list[tuple[str, int, int]]:
-        """The input vector of a frame: (what, first, behind the last) of each piece, in order.
-
-        Columns carry their slot.
-        """
-        found, at = self.embed.describe(), self.embed.width
+        """Spans (name, first, end) of a frame's input vector in order; columns carry their slot."""
+        spans, at = self.embed.describe(), self.embed.width
         for name, width in (
             ("history hidden", bool(self.config.noise.prev_control_dropout)),
             ("style", self.style.width if self.style else 0),
         ):
-            found += [(name, at, at + width)] if width else []
+            spans += [(name, at, at + width)] if width else []
             at += width
-        return found
+        return spans
 
     def style_of(
         self, players: Sequence[str], strengths: Sequence[float | None] | None = None
     ) -> dict[str, Tensor]:
-        """Whose style to play in, one a match: {"player": [B], "strength": [B, 2]}; an unknown name is refused."""
+        """Style of each match: {"player": [B], "strength": [B, 2]}; an unknown name is refused."""
         if self.style is None:
             raise UsageError(
-                "this policy holds one style: it was trained without players and strength"
+                "this policy has one style, since it was trained without players and strength; "
+                "leave player and strength out"
             )
         return self.style.of(players, strengths)
 
-    # ---- inside ------------------------------------------------------------------------------------------------
+    # ---- inside ----------------------------------------------------------------------------------
 
     def _features(
         self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
     ) -> tuple[Tensor, Tensor | None, Memory]:
-        """What the trunk is given [B, T, F].
-
-        Where the own history is hidden [B, T]; the queue of what is not yet seen.
-        """
+        """Input of the trunk [B, T, F], mask of hidden frames [B, T], and queue of the delay."""
         hidden: Tensor | None = None
         queue: Memory = {}
-        some = next(iter(view.values()))
-        lead = (some.shape[0], some.shape[1])
+        example = next(iter(view.values()))
+        lead = (example.shape[0], example.shape[1])
         more: list[Tensor] = []
-        rows = torch.full((lead[0],), hide, device=some.device)
+        rows = torch.full((lead[0],), hide, device=example.device)
         if self.config.noise.prev_control_dropout:
             if self.training and not hide:
                 rows = (
-                    torch.rand(lead[0], device=some.device) < self.config.noise.prev_control_dropout
+                    torch.rand(lead[0], device=example.device)
+                    < self.config.noise.prev_control_dropout
                 )
             more.append(rows[:, None, None].expand(*lead, 1).float())
         if hide or (self.config.noise.prev_control_dropout and self.training):
             hidden = rows[:, None].expand(lead)
         if self.style is not None:
-            more.append(self.style(style, lead[0], some.device)[:, None].expand(*lead, -1))
+            more.append(self.style(style, lead[0], example.device)[:, None].expand(*lead, -1))
         x: Tensor = self.embed(view, more)
         if hidden is not None:
             x[rows] = x[rows] * ~self.own
@@ -242,24 +247,21 @@ class Policy(nn.Module):
         return x, hidden, queue
 
     def _late(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """The features of `delay` frames ago [B, T, F].
-
-        Until a match is so old, those of its first frame.
-        """
+        """Features of `delay` frames ago [B, T, F]; of the first frame until a match is older."""
         delay, steps = self.config.delay, x.shape[1]
         past = torch.cat([memory["queue"].to(x.dtype), x], 1)
         at = torch.arange(steps, device=x.device)
-        begun = last_reset(reset)
-        first = torch.where(begun < 0, -memory["waiting"][:, None], begun)
+        since = last_reset(reset)
+        first = torch.where(since < 0, -memory["waiting"][:, None], since)
         late = torch.maximum(at - delay, first) + delay
-        found = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))
-        return found, {
+        delayed = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))
+        return delayed, {
             "queue": past[:, steps:].float(),
             "waiting": (steps - first[:, -1]).clamp(max=delay),
         }
 
 
-# ---- from plain data -------------------------------------------------------------------------------------------
+# ---- from plain data -----------------------------------------------------------------------------
 
 
 def preset_arguments(
@@ -269,36 +271,38 @@ def preset_arguments(
     encoding: Encoding | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """What `build` needs, as plain data: a preset, changed; the head's vocabulary, where data has one; the encoding's name."""
+    """Arguments of `build_policy` as plain data: a preset with changes, and optional parts.
+
+    The optional parts are the head's vocabulary, where fitted on data, and the encoding's name.
+    """
     if preset not in PRESETS:
-        raise UsageError(f"there is no preset '{preset}': {did_you_mean(preset, PRESETS)}")
+        raise UsageError(f"unknown preset '{preset}': {did_you_mean(preset, PRESETS)}")
     config = {
         **PRESETS[preset],
         **{name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()},
     }
     PolicyConfig.of(config)
-    found: dict[str, Any] = {"input_columns": list(input_columns), "config": config}
+    arguments: dict[str, Any] = {"input_columns": list(input_columns), "config": config}
     if vocabulary:
-        found["vocabulary"] = {
+        arguments["vocabulary"] = {
             name: [list(point) for point in points] for name, points in vocabulary.items()
         }
     if encoding:
-        found["encoding"] = {"name": encoding.name, "settings": dict(encoding.settings)}
-    return found
+        arguments["encoding"] = {"name": encoding.name, "settings": dict(encoding.settings)}
+    return arguments
 
 
 def build_policy(
     schema: Schema, arguments: Mapping[str, Any], seed: int = 0, encoding: Encoding | None = None
 ) -> Policy:
-    """A new policy; its weights depend on the seed alone, and nobody else's random numbers move.
+    """New policy, whose weights depend on the seed alone; the global random state is unchanged.
 
-    Where the arguments name an encoding, it must be given: a model knows no game that could make
-    it.
+    Where the arguments name an encoding it must be given, since a model does not know its game.
     """
-    wanted = arguments.get("encoding")
-    mine = {"name": encoding.name, "settings": dict(encoding.settings)} if encoding else None
-    if wanted != mine:
-        raise UsageError(f"this policy is shown the encoding {wanted}, given is {mine}")
+    expected = arguments.get("encoding")
+    got = {"name": encoding.name, "settings": dict(encoding.settings)} if encoding else None
+    if expected != got:
+        raise UsageError(f"this policy expects the encoding {expected} (got {got})")
     config = PolicyConfig.of(arguments["config"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Predictions of a policy over a sequence."""
+"""Output of a policy over a sequence: distributions over its controls at each position."""
 
 from __future__ import annotations
 
@@ -12,57 +12,60 @@ from shadowbox.model.heads import Head, Temperature
 
 @dataclass(frozen=True)
 class PolicyOutput:
-    """What a policy answers over a sequence: a distribution at each position, given the controls that were pressed.
+    """Distributions over controls at each position of a sequence, given the pressed controls.
 
     `output` [B, T, W] is read by the head; `previous` [B, T, V] are the own controls of the frame
-    before each. The parts of a frame are decided one after another: `output` of a part was computed
-    given the pressed values of those before it.
+    before each position. The parts of a frame are decided one after another: the output of a part
+    was computed from the pressed values of the parts before it.
     """
 
     head: Head
     output: Tensor
     previous: Tensor
-    h: Tensor | None = None  # [B, T, H] what the head was given, for whoever asks it again
-    hidden: Tensor | None = None  # [B, T]
+    h: Tensor | None = None  # [B, T, H] input of the head, for evaluating it again
+    hidden: Tensor | None = None  # [B, T] positions whose previous controls were hidden
 
     def given(self, controls: Tensor) -> PolicyOutput:
-        """The same distributions with other values [B, T, V] of the parts decided before."""
-        assert self.h is not None, "only `seq` knows what the head was given"
+        """Distributions given other values [B, T, V] of the parts decided earlier in each frame."""
+        assert self.h is not None, "only outputs of `seq` hold the input of the head"
         return dataclasses.replace(
             self, output=self.head(self.h, controls, self.previous, self.hidden)
         )
 
     def drawn(self, noise: Tensor, temperature: Temperature = 1.0) -> Tensor:
-        """Controls drawn at every position, given what was pressed before it: noise [B, T, draws] -> [B, T, V]."""
-        assert self.h is not None, "only `seq` knows what the head was given"
+        """Draw controls [B, T, V] at every position, given the pressed ones before it.
+
+        `noise` [B, T, draws] is uniform.
+        """
+        assert self.h is not None, "only outputs of `seq` hold the input of the head"
         return self.head.sample(self.h, self.previous, noise, temperature)[0]
 
     def log_prob(self, values: Tensor, temperature: Temperature = 1.0) -> Tensor:
-        """Of controls [B, T, V] (those that the output was computed with), by part: [B, T, P].
+        """Log-probability of controls [B, T, V] by part, [B, T, P]; its sum is that of the frame.
 
-        Sum for the frame's.
+        The controls must be those that the output was computed with.
         """
         return self.head.log_prob(self.output, values, self.previous, temperature)
 
     def loss(self, values: Tensor) -> Tensor:
-        """What training makes smaller, by the head's `names`: [B, T, names]."""
+        """Training loss by the head's `names`, [B, T, names]."""
         return self.head.loss(self.output, values, self.previous)
 
     def entropy(self) -> Tensor:
-        """By part, given the parts before it: [B, T, P]."""
+        """Entropy of each part, given the parts before it: [B, T, P]."""
         return self.head.entropy(self.output, self.previous)
 
     def kl(self, other: PolicyOutput) -> Tensor:
-        """From this to another policy's distributions, by part: [B, T, P].
+        """KL divergence to another policy's distributions by part, [B, T, P].
 
-        Both need the same vocabulary.
+        Both policies need the same vocabulary.
         """
         return self.head.kl(self.output, other.output, self.previous)
 
     def mean(self, temperature: Temperature = 1.0) -> Tensor:
-        """Expected values; of a flag, the probability that it is pressed: [B, T, V]."""
+        """Expected values [B, T, V]; for a flag, the probability that it is pressed."""
         return self.head.mean(self.output, self.previous, temperature)
 
     def mode(self) -> Tensor:
-        """The most likely values of each part; for measuring, not for playing: [B, T, V]."""
+        """Most likely values of each part, [B, T, V]; for evaluation, not for playing."""
         return self.head.mode(self.output, self.previous)

@@ -1,8 +1,8 @@
-"""How far everything is from the own slot: derived from the fields alone, since no game says what can be near what.
+"""Distances from the own slot to all other slots, derived from the names and units of fields.
 
-Two reals of a state can be compared if they have the same name and unit: where both players are,
-how fast they are, where an item lies. A network that is given two places must learn to subtract;
-given their distance, it sees what is within reach.
+Two reals of a state can be compared if they have the same name and unit: positions and speeds of
+both players, the place of an item. From two positions, a network must learn to subtract; from their
+distance, it reads directly what is within reach.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ from torch import Tensor, nn
 
 from shadowbox.core.schema import Column, Real, Schema
 
-LOOKS = {
-    "away": 0.0,
-    "near": 4.0,
-    "close": 16.0,
-    "touching": 64.0,
-}  # as it is, and squashed more and more steeply
+# steepness of the tanh applied to a distance; 0: the distance itself
+LOOKS = {"away": 0.0, "near": 4.0, "close": 16.0, "touching": 64.0}
 
 
 class _SlotPair(NamedTuple):
-    """The own slot's value of one column, and a slot of another (or the same) one."""
+    """The own slot's value of one column, and a slot of another (or the same) column."""
 
     own: str
     other: str
@@ -32,28 +28,30 @@ class _SlotPair(NamedTuple):
 
 
 def pairs(schema: Schema, keys: Sequence[str]) -> list[_SlotPair]:
-    """What can be compared among these columns.
+    """Pairs of comparable slots among these columns.
 
-    What a mask may hide is left out where the mask is not seen.
+    Columns with a mask are left out unless the mask is among the columns.
     """
-    seen = [column for key in keys if (column := schema.columns[key]).group is not schema.controls]
-    places = [
+    states = [
+        column for key in keys if (column := schema.columns[key]).group is not schema.controls
+    ]
+    positions = [
         column
-        for column in seen
-        if isinstance(column.field, Real) and column.field.unit and _known(column, keys)
+        for column in states
+        if isinstance(column.field, Real) and column.field.unit and _mask_given(column, keys)
     ]
     return [
         _SlotPair(own.key, other.key, slot)
-        for own in places
+        for own in positions
         if own.group.per
-        for other in places
+        for other in positions
         if (own.field.name, own.field.unit) == (other.field.name, other.field.unit)
         for slot in range(own is other, other.slots)
     ]
 
 
 class RelativePositions(nn.Module):
-    """Values [..., R] of some reals and flags [..., F] of the same frames -> distances [..., width], in the fields' scales."""
+    """Distances [..., width] in the fields' scales, from reals [..., R] and flags [..., F]."""
 
     own: Tensor
     other: Tensor
@@ -62,13 +60,16 @@ class RelativePositions(nn.Module):
     masked: Tensor
 
     def __init__(self, schema: Schema, reals: Sequence[str], flags: Sequence[str]) -> None:
-        """`reals`, `flags`: the columns whose slots follow each other in the values."""
+        """Compare the slots of the columns `reals`, masked by the columns `flags`.
+
+        The slots of these columns follow each other in the values given to `forward`.
+        """
         super().__init__()
         self.pairs = pairs(schema, [*reals, *flags])
         self.width = len(LOOKS) * len(self.pairs)
         real, flag = (_first_places(schema, keys) for keys in (reals, flags))
         masks = [_mask(schema.columns[pair.other]) for pair in self.pairs]
-        at = {
+        indices = {
             "own": [real[pair.own] for pair in self.pairs],
             "other": [real[pair.other] + pair.slot for pair in self.pairs],
             "mask": [
@@ -76,7 +77,7 @@ class RelativePositions(nn.Module):
                 for mask, pair in zip(masks, self.pairs, strict=True)
             ],
         }
-        for name, places in at.items():
+        for name, places in indices.items():
             self.register_buffer(name, torch.tensor(places, dtype=torch.int64), persistent=False)
         self.register_buffer(
             "masked", torch.tensor([bool(mask) for mask in masks]), persistent=False
@@ -86,7 +87,7 @@ class RelativePositions(nn.Module):
         self.register_buffer("scale", torch.tensor(scales), persistent=False)
 
     def forward(self, reals: Tensor, flags: Tensor | None) -> Tensor:
-        """What a mask hides is at distance 0, as its own values are."""
+        """Distances [..., width]; a masked slot is at distance 0."""
         away = (reals[..., self.other] - reals[..., self.own]) * self.scale
         if flags is not None:
             away = away.masked_fill(self.masked & ~flags[..., self.mask].bool(), 0.0)
@@ -95,7 +96,7 @@ class RelativePositions(nn.Module):
         )
 
     def describe(self) -> list[str]:
-        """The name of each feature."""
+        """Name of each feature."""
         return [
             f"{pair.other}[{pair.slot}] {look} from {pair.own}"
             for look in LOOKS
@@ -104,17 +105,17 @@ class RelativePositions(nn.Module):
 
 
 def _mask(column: Column) -> str:
-    """The flag that says whether there is anything in a slot; empty where there always is."""
+    """Flag that marks the occupied slots of a column; empty if all slots always are."""
     return f"{column.group.name}/{column.group.mask}" if column.group.mask else ""
 
 
-def _known(column: Column, keys: Sequence[str]) -> bool:
+def _mask_given(column: Column, keys: Sequence[str]) -> bool:
     return not _mask(column) or _mask(column) in keys
 
 
 def _first_places(schema: Schema, keys: Sequence[str]) -> dict[str, int]:
-    found, at = {}, 0
+    first, at = {}, 0
     for key in keys:
-        found[key] = at
+        first[key] = at
         at += schema.columns[key].slots
-    return found
+    return first

@@ -1,4 +1,7 @@
-"""Whose style a policy plays in: told as a vector beside what it sees. B: matches."""
+"""Style of a player as an input of a policy: a vector made of identity and strength.
+
+B is the number of matches.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from torch import Tensor, nn
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import View
 
-NAMELESS = 0.1  # of the matches that are learned from: whose style it is is not told
+NAMELESS = 0.1  # share of training matches whose style is replaced by the anonymous one
 
 
 class PlayerStyle(nn.Module):
-    """Whose style, and how strong: a vector a match. Number 0 is nobody in particular."""
+    """Vector of a player's identity and strength for each match; number 0 is anonymous."""
 
     def __init__(self, players: Sequence[str], strength: bool) -> None:
         super().__init__()
@@ -24,22 +27,22 @@ class PlayerStyle(nn.Module):
         self.strength = strength
 
     def forward(self, style: View | None, batch: int, device: torch.device) -> Tensor:
-        """{"player": [B], "strength": [B, 2]} -> [B, width]; without them, nobody in particular."""
+        """Vectors [B, width] of {"player": [B], "strength": [B, 2]}; each may be missing."""
         parts = []
         if self.table is not None:
-            nobody = torch.zeros(batch, dtype=torch.int64, device=device)
-            parts.append(
-                self.table(self._told(style["player"]) if style and "player" in style else nobody)
-            )
+            player = torch.zeros(batch, dtype=torch.int64, device=device)
+            if style and "player" in style:
+                player = self._partly_anonymous(style["player"])
+            parts.append(self.table(player))
         if self.strength:
-            unknown = torch.zeros(batch, 2, device=device)
-            parts.append(
-                self._told(style["strength"]) if style and "strength" in style else unknown
-            )
+            strength = torch.zeros(batch, 2, device=device)
+            if style and "strength" in style:
+                strength = self._partly_anonymous(style["strength"])
+            parts.append(strength)
         return torch.cat(parts, -1)
 
-    def _told(self, values: Tensor) -> Tensor:
-        """While it learns, some matches are nobody's in particular: otherwise it would not know how nobody plays."""
+    def _partly_anonymous(self, values: Tensor) -> Tensor:
+        """Make some training matches anonymous, so that the anonymous style is learned, too."""
         if not self.training:
             return values
         kept = torch.rand(len(values), device=values.device) >= NAMELESS
@@ -51,17 +54,17 @@ class PlayerStyle(nn.Module):
         """Names and strengths as tensors; strength is (value, known)."""
         for name in players:
             if name and name not in self.players:
-                known_ones = (
+                hint = (
                     did_you_mean(name, self.players)
                     if self.players
                     else "it was trained without players"
                 )
-                raise UsageError(f"this policy has no style of '{name}': {known_ones}")
+                raise UsageError(f"this policy has no style of '{name}': {hint}")
         if not self.strength and any(value is not None for value in strengths or ()):
-            raise UsageError("this policy was trained without strength, and can be told none")
+            raise UsageError("this policy was trained without strength; leave strength out")
         numbers = [self.players.index(name) + 1 if name else 0 for name in players]
-        known = [
+        pairs = [
             (0.0, 0.0) if value is None else (float(value), 1.0)
             for value in strengths or [None] * len(numbers)
         ]
-        return {"player": torch.tensor(numbers), "strength": torch.tensor(known)}
+        return {"player": torch.tensor(numbers), "strength": torch.tensor(pairs)}

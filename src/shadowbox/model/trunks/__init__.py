@@ -1,1 +1,1 @@
-"""Sequence models: history in, features out."""
+"""Sequence models that turn a history of frames into features: window, GRU, transformer."""

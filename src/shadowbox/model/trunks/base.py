@@ -1,81 +1,68 @@
-"""Trunks: what happened so far -> what matters now. Each has `seq` for training and `step` for play, with equal results.
+"""Protocol of a trunk, a sequence model over frames, and parts that several trunks share.
 
-To add one: write a class with `out`, `begin` and `seq` as `Trunk` says them (and `step`, where
-there is a faster way than a sequence of one), give it a line in `TRUNKS`, and
-tests/model/test_trunks.py holds it to the protocol.
+Each trunk has `seq` for training and `step` for play, with equal results. To add one: write a class
+with `out`, `begin` and `seq` as in `Trunk` (and `step`, where there is a faster way than a sequence
+of one), and give it a line in `TRUNKS`; tests/model/test_trunks.py then checks it against the
+protocol.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    pass
-
-Memory = dict[str, Tensor]  # each [B, ...]: matches can be merged, dropped and begun row by row
+Memory = dict[str, Tensor]  # each [B, ...]: matches can be merged, dropped and reset row by row
 
 
 class Trunk(Protocol):
-    """x [B, T, F] -> h [B, T, out], with a memory that carries over; `reset` [B, T] forgets what was before that position.
+    """Sequence model [B, T, F] -> [B, T, out] with a memory that `reset` [B, T] clears.
 
-    However a sequence is cut, and whether by `seq` or `step`, the answers are the same within 1e-5.
+    However a sequence is cut, and whether by `seq` or `step`, results are equal within 1e-5.
     """
 
     out: int
 
     def begin(self, batch: int, device: torch.device) -> Memory:
-        """The memory of matches that have not begun."""
+        """Memory of matches that have not begun."""
         ...
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """T positions at once.
+        """Features of T positions at once, and the new memory.
 
-        The memory may hold more than the trunk's own; its own comes back.
+        The given memory may hold entries of other modules; the returned one holds the trunk's own.
         """
         ...
 
     def step(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """One position: x [B, F], reset [B] -> h [B, out]."""
+        """Features of one position, and the new memory: x [B, F], reset [B] -> h [B, out]."""
         ...
 
 
 class SteppingTrunk(nn.Module):
-    """A step is a sequence of one."""
+    """Base of trunks whose step is a sequence of length one."""
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
+        """Features of T positions at once, and the new memory."""
         raise NotImplementedError
 
     def step(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """X [B, F], reset [B] -> h [B, out], memory."""
+        """Features of one position, and the new memory: x [B, F], reset [B] -> h [B, out]."""
         h, memory = self.seq(x[:, None], memory, reset[:, None])
         return h[:, 0], memory
 
 
-# ---- a window --------------------------------------------------------------------------------------------------
-
-
-# ---- a recurrent net -------------------------------------------------------------------------------------------
-
-
-# ---- a transformer ---------------------------------------------------------------------------------------------
-
-
-# ---- parts of them ---------------------------------------------------------------------------------------------
-
-
 class Dropout(nn.Module):
-    """Drops values in steps of 1/256: a byte a value is drawn instead of a number, which on a CPU is most of its cost."""
+    """Dropout with shares in steps of 1/256, which draws one byte a value and is fast on CPUs."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.cut = round(share * 256)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Some values zero, the others that much larger; in play as it is."""
+        """Set some values to zero and scale up the others; no change in evaluation mode."""
         if not self.training or not self.cut:
             return x
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
@@ -85,22 +72,16 @@ class Dropout(nn.Module):
         return x * kept.to(x.dtype).mul_(256 / (256 - self.cut))
 
 
-# ---- which there are -------------------------------------------------------------------------------------------
-
-
 def partly_fixed_linear(x: Tensor, fixed: int, layer: nn.Linear) -> Tensor:
-    """A layer over features [..., F] of which the first `fixed` need no gradient, so that none is computed for them."""
+    """Linear layer over features [..., F] of which the first `fixed` need no gradient."""
     flat = x.flatten(0, -2)
-    found = functional.linear(flat[:, fixed:], layer.weight[:, fixed:], layer.bias)
+    output = functional.linear(flat[:, fixed:], layer.weight[:, fixed:], layer.bias)
     if fixed:
-        found = found + functional.linear(flat[:, :fixed].detach(), layer.weight[:, :fixed])
-    return found.view(*x.shape[:-1], -1)
+        output = output + functional.linear(flat[:, :fixed].detach(), layer.weight[:, :fixed])
+    return output.view(*x.shape[:-1], -1)
 
 
 def last_reset(reset: Tensor) -> Tensor:
-    """The last reset at or before each position, [B, T].
-
-    A large negative number where there is none.
-    """
+    """Last reset at or before each position, [B, T]; a large negative number without one."""
     at = torch.arange(reset.shape[1], device=reset.device)
     return torch.where(reset, at, -(1 << 30)).cummax(dim=1).values

@@ -1,8 +1,8 @@
-"""Recurrent trunk: gated recurrent units."""
+"""Recurrent trunk: gated recurrent units (GRU) with a gradient written for speed on CPUs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,15 +10,9 @@ from torch.nn import functional
 
 from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, partly_fixed_linear
 
-if TYPE_CHECKING:
-    pass
-
 
 class GruTrunk(SteppingTrunk):
-    """Layers over each frame, then gated recurrent units (GRU).
-
-    The frame itself goes past them to the answer.
-    """
+    """Layers over each frame, then gated recurrent units; the output includes the frame."""
 
     def __init__(
         self,
@@ -31,9 +25,9 @@ class GruTrunk(SteppingTrunk):
         depth: int,
         dropout: float,
     ) -> None:
-        """`width` of the `layers` over a frame, `memory` of the `depth` recurrent layers.
+        """`width` is the width of the `layers` over a frame, `memory` of the recurrent layers.
 
-        `fixed` features need no gradient.
+        There are `depth` recurrent layers. The first `fixed` features need no gradient.
         """
         super().__init__()
         self.width, self.depth, self.out = memory, depth, width + memory
@@ -52,29 +46,32 @@ class GruTrunk(SteppingTrunk):
         self.dropout = Dropout(dropout)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
-        """Zeros."""
+        """Zero memory."""
         return {
             f"h{layer}": torch.zeros(batch, self.width, device=device)
             for layer in range(self.depth)
         }
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
+        """Features h [B, T, out] of x [B, T, F] with resets [B, T], and the new memory."""
         frame = functional.relu(self.norm(partly_fixed_linear(x, self.fixed, self.enter)))
         for block in self.frame:
             frame = block(frame)
-        h = frame.transpose(0, 1)  # time first, so that each position lies in one piece
+        h = frame.transpose(0, 1)  # time first, so that each position is contiguous
         keep = (~reset).float().t()[..., None]  # [T, B, 1]
         kept: Memory = {}
         for layer in range(self.depth):
             gates = self.inputs[layer](self.dropout(h))
-            h = _Gru.apply(gates, memory[f"h{layer}"], keep, self.memory[layer], self.bias[layer])  # type: ignore[no-untyped-call]
+            before = memory[f"h{layer}"]
+            h = _Gru.apply(  # type: ignore[no-untyped-call]
+                gates, before, keep, self.memory[layer], self.bias[layer]
+            )
             kept[f"h{layer}"] = h[-1]
         return torch.cat([self.dropout(h.transpose(0, 1)), frame], -1), kept
 
 
 class _Residual(nn.Module):
-    """A hidden layer around a residual."""
+    """Hidden layer with a residual connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -82,36 +79,44 @@ class _Residual(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., width] -> [..., width]"""  # noqa: D400, D415
+        """Features [..., width] -> [..., width]."""
         out: Tensor = self.norm(x + self.back(functional.relu(self.hidden(x))))
         return out
 
 
 class _Gru(torch.autograd.Function):
-    """One layer over time.
+    """One recurrent layer over time.
 
-    The weights' gradient is one product over all positions instead of one for each.
+    The gradient of the weights is one product over all positions instead of one for each.
     """
 
     @staticmethod
     def forward(
         ctx: Any, gates: Tensor, h: Tensor, keep: Tensor, weight: Tensor, bias: Tensor
     ) -> Tensor:
-        """What the inputs ask of the gates [T, B, 3H] (reset, update, new), h [B, H], keep [T, B, 1] -> [T, B, H]."""
+        """Hidden states [T, B, H] from the inputs' part of the gates, [T, B, 3H].
+
+        Gates are reset, update and new. h [B, H] is the state before the first position; keep [T,
+        B, 1] is 0 where it is reset.
+        """
         half = gates.dtype != torch.float32
         matrix = weight.t().to(gates.dtype) if half else weight.t()
         steps, width = len(gates), h.shape[-1]
-        asked = gates.float() if half else gates
-        before = asked.new_empty(steps, *h.shape)
-        opened = asked.new_empty(steps, h.shape[0], 2 * width)  # reset and update gates
+        from_input = gates.float() if half else gates
+        before = from_input.new_empty(steps, *h.shape)
+        opened = from_input.new_empty(steps, h.shape[0], 2 * width)  # reset and update gates
         fresh, inner, out = (torch.empty_like(before) for _ in range(3))
         for t in range(steps):
             torch.mul(h, keep[t], out=before[t])
-            recalled = (before[t].to(gates.dtype) @ matrix).float() if half else before[t] @ matrix
-            torch.add(asked[t, :, : 2 * width], recalled[:, : 2 * width], out=opened[t]).sigmoid_()
-            torch.add(recalled[:, 2 * width :], bias, out=inner[t])
+            from_memory = (
+                (before[t].to(gates.dtype) @ matrix).float() if half else before[t] @ matrix
+            )
+            torch.add(
+                from_input[t, :, : 2 * width], from_memory[:, : 2 * width], out=opened[t]
+            ).sigmoid_()
+            torch.add(from_memory[:, 2 * width :], bias, out=inner[t])
             torch.addcmul(
-                asked[t, :, 2 * width :], opened[t, :, :width], inner[t], out=fresh[t]
+                from_input[t, :, 2 * width :], opened[t, :, :width], inner[t], out=fresh[t]
             ).tanh_()
             h = torch.lerp(fresh[t], before[t], opened[t, :, width:], out=out[t])
         ctx.save_for_backward(before, opened, fresh, inner, keep, weight)
@@ -120,34 +125,35 @@ class _Gru(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        """Back through time."""
+        """Gradients of all inputs, back through time."""
         before, opened, fresh, inner, keep, weight = ctx.saved_tensors
-        (given,) = upstream
+        (grad_output,) = upstream
         steps, batch, width = before.shape
         half = ctx.dtype != torch.float32
         matrix = weight.to(ctx.dtype) if half else weight
-        # all that does not depend on what comes back from later positions, for all positions at
-        # once
+        # factors that do not depend on later positions, for all positions at once
         reset, update = opened[..., :width], opened[..., width:]
         to_update = (before - fresh) * update * (1 - update)
         to_new = (1 - update) * (1 - fresh * fresh)
         to_reset = to_new * inner * reset * (1 - reset)
-        asked = before.new_empty(steps, batch, 3 * width)  # gradient of what inputs ask
-        recalled = torch.empty_like(asked)  # gradient of what memory asks
+        grad_input = before.new_empty(steps, batch, 3 * width)  # of the inputs' part of the gates
+        grad_memory = torch.empty_like(grad_input)  # of the memory's part of the gates
         later = torch.zeros_like(before[0])
         for t in range(steps - 1, -1, -1):
-            here = given[t] + later
-            torch.mul(here, to_reset[t], out=recalled[t, :, :width])
-            torch.mul(here, to_update[t], out=recalled[t, :, width : 2 * width])
-            torch.mul(here, to_new[t], out=asked[t, :, 2 * width :])
-            torch.mul(asked[t, :, 2 * width :], reset[t], out=recalled[t, :, 2 * width :])
-            back = (recalled[t].to(ctx.dtype) @ matrix).float() if half else recalled[t] @ matrix
+            here = grad_output[t] + later
+            torch.mul(here, to_reset[t], out=grad_memory[t, :, :width])
+            torch.mul(here, to_update[t], out=grad_memory[t, :, width : 2 * width])
+            torch.mul(here, to_new[t], out=grad_input[t, :, 2 * width :])
+            torch.mul(grad_input[t, :, 2 * width :], reset[t], out=grad_memory[t, :, 2 * width :])
+            back = (
+                (grad_memory[t].to(ctx.dtype) @ matrix).float() if half else grad_memory[t] @ matrix
+            )
             later = torch.addcmul(back, here, update[t]).mul_(keep[t])
-        asked[..., : 2 * width] = recalled[..., : 2 * width]
-        flat = recalled.flatten(0, 1)
+        grad_input[..., : 2 * width] = grad_memory[..., : 2 * width]
+        flat = grad_memory.flatten(0, 1)
         if half:
             of_weight = (flat.to(ctx.dtype).t() @ before.flatten(0, 1).to(ctx.dtype)).float()
         else:
             of_weight = flat.t() @ before.flatten(0, 1)
         of_bias = flat[:, 2 * width :].sum(0)
-        return asked.to(ctx.dtype), later, None, of_weight, of_bias
+        return grad_input.to(ctx.dtype), later, None, of_weight, of_bias

@@ -1,4 +1,4 @@
-"""Trunks by name: a new one is a line in `TRUNKS`."""
+"""Registry of trunks by name: a new trunk is a line in `TRUNKS`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ TRUNKS: dict[str, Callable[[TrunkConfig, int, int], Trunk]] = {
 
 
 def build_trunk(config: TrunkConfig, features: int, fixed: int) -> Trunk:
-    """The configured trunk over `features` numbers a frame, the first `fixed` without gradient."""
+    """Trunk of a configuration for `features` numbers a frame, the first `fixed` of them fixed."""
     if config.trunk not in TRUNKS:
-        raise UsageError(
-            f"a model's trunk is '{config.trunk}': {did_you_mean(config.trunk, TRUNKS)}"
-        )
+        raise UsageError(f"unknown trunk '{config.trunk}': {did_you_mean(config.trunk, TRUNKS)}")
     return TRUNKS[config.trunk](config, features, fixed)

@@ -1,9 +1,8 @@
-"""Causal transformer with relative positions and a bounded memory."""
+"""Transformer trunk: causal attention with relative positions and a bounded memory."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +10,12 @@ from torch.nn import functional
 
 from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, last_reset
 
-if TYPE_CHECKING:
-    pass
-
 
 class TransformerTrunk(SteppingTrunk):
-    """Causal attention over the last `frames` frames in each layer. Keys and values of past frames are kept in a ring.
+    """Causal attention over the last `frames` frames in each layer.
 
-    Distance is a learned bias of each head, so an answer depends on how long ago something was, and
-    not on the clock.
+    Keys and values of past frames are kept in a ring. Distance is a learned bias of each head, so
+    an output depends on how long ago an event was, not on the absolute frame.
     """
 
     def __init__(
@@ -35,46 +31,49 @@ class TransformerTrunk(SteppingTrunk):
         self.norm = nn.LayerNorm(width)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
-        """An empty ring; `known` counts the frames in it, `next` is where the next one goes."""
-        ring = {f"{name}{layer}": torch.zeros(batch, self.frames, self.width, device=device)
-                for layer in range(self.depth) for name in ("key", "value")}  # fmt: skip
+        """Empty ring; `known` counts its frames, and `next` is the place of the next one."""
+        ring = {
+            f"{name}{layer}": torch.zeros(batch, self.frames, self.width, device=device)
+            for layer in range(self.depth)
+            for name in ("key", "value")
+        }
         count = {
             name: torch.zeros(batch, dtype=torch.int64, device=device) for name in ("known", "next")
         }
         return {**ring, **count}
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
+        """Features h [B, T, out] of x [B, T, F] with resets [B, T], and the new memory."""
         steps, size = x.shape[1], self.frames
         places = torch.arange(size, device=x.device)
         oldest_first = (memory["next"][:, None] + places) % size
         at = torch.arange(steps, device=x.device)
-        # of each key; negative ones are in the ring
+        # position of each key; negative ones are in the ring
         here = torch.arange(-size, steps, device=x.device)
         distance = at[:, None] - here  # [T, size + T]
         since = last_reset(reset)
-        # the oldest position that each one may see
+        # the oldest position that each position may attend to
         first = torch.where(since < 0, -memory["known"][:, None], since)
         seen = (distance >= 0) & (distance < size) & (here >= first[..., None])  # [B, T, size + T]
         h, kept = self.enter(x), {}
-        # the last `size` positions, in keys' counting
+        # the last `size` positions, as indices of keys
         ends = torch.arange(steps - size, steps, device=x.device) + size
         into = (memory["next"][:, None] + steps + places) % size
         for number, layer in enumerate(self.layers):
-            rings = [memory[f"{name}{number}"].gather(1, oldest_first[..., None].expand(-1, -1, self.width))
-                     for name in ("key", "value")]  # fmt: skip
+            order = oldest_first[..., None].expand(-1, -1, self.width)
+            rings = [memory[f"{name}{number}"].gather(1, order) for name in ("key", "value")]
             h, keys, values = layer(h, *rings, seen, distance)
-            for name, found in (("key", keys), ("value", values)):
-                ring = torch.empty_like(found[:, :size])
+            for name, vectors in (("key", keys), ("value", values)):
+                ring = torch.empty_like(vectors[:, :size])
                 kept[f"{name}{number}"] = ring.scatter(
-                    1, into[..., None].expand(-1, -1, self.width), found[:, ends]
+                    1, into[..., None].expand(-1, -1, self.width), vectors[:, ends]
                 ).float()
         known = (steps - first[:, -1]).clamp(max=size)
         return self.norm(h), {**kept, "known": known, "next": (memory["next"] + steps) % size}
 
 
 class _Layer(nn.Module):
-    """Attention and a perceptron, each around a residual."""
+    """Attention and a perceptron, each with a residual connection."""
 
     def __init__(self, width: int, heads: int, frames: int, dropout: float) -> None:
         super().__init__()
@@ -90,7 +89,10 @@ class _Layer(nn.Module):
     def forward(
         self, h: Tensor, keys: Tensor, values: Tensor, seen: Tensor, distance: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """H [B, T, W], the ring's keys and values [B, size, W], seen [B, T, size + T] -> h, all keys, all values."""
+        """Features [B, T, W], and all keys and values with those of the ring [B, size, W] in front.
+
+        h is [B, T, W]; `seen` [B, T, size + T] marks the keys that each position may attend to.
+        """
         query, key, value = self.ask(self.norm(h)).chunk(3, -1)
         keys, values = (
             torch.cat([keys.to(key.dtype), key], 1),
@@ -98,13 +100,13 @@ class _Layer(nn.Module):
         )
         bias = self.bias[:, distance.clamp(0, self.bias.shape[1] - 1)]  # [heads, T, size + T]
         mask = torch.where(seen[:, None], bias, -torch.inf).to(query.dtype)
-        asked, offered, told = (
+        by_head_query, by_head_keys, by_head_values = (
             part.view(*part.shape[:2], self.heads, -1).transpose(1, 2)
             for part in (query, keys, values)
         )
         dropout = self.dropout if self.training else 0.0
-        found = functional.scaled_dot_product_attention(
-            asked, offered, told, attn_mask=mask, dropout_p=dropout
+        attended = functional.scaled_dot_product_attention(
+            by_head_query, by_head_keys, by_head_values, attn_mask=mask, dropout_p=dropout
         )
-        h = h + self.answer(found.transpose(1, 2).flatten(2))
+        h = h + self.answer(attended.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_after(h)), keys, values

@@ -1,36 +1,41 @@
-"""A window of the last frames through a multi-layer perceptron."""
+"""Window trunk: a multi-layer perceptron over the last frames."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, last_reset
 
-if TYPE_CHECKING:
-    pass
-
 
 class WindowTrunk(SteppingTrunk):
-    """A perceptron over the last `frames` frames; what lies before the beginning is zeros.
+    """Perceptron over the last `frames` frames; frames before the match are zeros.
 
     Its memory is those frames.
     """
 
-    def __init__(self, features: int, fixed: int, *, frames: int, width: int, last: int, depth: int, dropout: float,
-                 plain: bool) -> None:  # fmt: skip
-        """`fixed`: so many features come first and need no gradient."""
+    def __init__(
+        self,
+        features: int,
+        fixed: int,
+        *,
+        frames: int,
+        width: int,
+        last: int,
+        depth: int,
+        dropout: float,
+        plain: bool,
+    ) -> None:
+        """`last` is the width of the last layer; the first `fixed` features need no gradient."""
         super().__init__()
         self.features, self.fixed, self.frames, self.out = features, fixed, frames, last or width
-        # where nothing is learned, there is nothing to keep apart
+        # without learned features there is nothing to separate
         self.fixed = fixed = fixed if fixed < features else 0
         wide = width if depth > 1 else self.out
         self.facts = nn.Linear(fixed * frames, wide, bias=False) if fixed else None
         self.first = nn.Linear((features - fixed) * frames, wide)
         for weight in (*self.first.parameters(), *(self.facts.parameters() if self.facts else ())):
-            # as one layer over all
+            # initialized as one layer over all features
             nn.init.uniform_(weight, -((features * frames) ** -0.5), (features * frames) ** -0.5)
         layers: list[nn.Module] = []
         for at in range(depth):
@@ -41,11 +46,11 @@ class WindowTrunk(SteppingTrunk):
         self.layers = nn.Sequential(*layers)
 
     def begin(self, batch: int, device: torch.device) -> Memory:
-        """No frames yet."""
+        """Memory without frames."""
         return {"frames": torch.zeros(batch, self.frames - 1, self.features, device=device)}
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """X [B, T, F], reset [B, T] -> h [B, T, out], memory."""
+        """Features h [B, T, out] of x [B, T, F] with resets [B, T], and the new memory."""
         steps, past = x.shape[1], self.frames - 1
         frames = torch.cat([memory["frames"].to(x.dtype), x], dim=1)
         since = last_reset(reset)
@@ -59,22 +64,22 @@ class WindowTrunk(SteppingTrunk):
         return self.layers(self._over_windows(frames, known)), {"frames": kept.float()}
 
     def _over_windows(self, frames: Tensor, known: Tensor) -> Tensor:
-        """The first layer on every window: frames [B, K - 1 + T, F], known [B, T, K] -> [B, T, width].
+        """First layer of every window: [B, K - 1 + T, F], known [B, T, K] -> [B, T, width].
 
-        Facts and learned features have weights of their own, so that the gradient, of which windows
-        make K times as much work as frames, is computed for the learned ones alone.
+        Fixed and learned features have separate weights, so that the gradient with respect to
+        windows (K times the work of frames) is computed for the learned ones alone.
         """
-        # before the windows are cut, which makes K frames of each
+        # cast before windows are cut, which copies each frame K times
         if torch.is_autocast_enabled(frames.device.type):
             frames = frames.to(torch.get_autocast_dtype(frames.device.type))
         mask = None if bool(known.all()) else known
-        found: Tensor = self.first(self._windows(frames[..., self.fixed :], mask))
+        hidden: Tensor = self.first(self._windows(frames[..., self.fixed :], mask))
         if self.facts is not None:
-            found = found + self.facts(self._windows(frames[..., : self.fixed].detach(), mask))
-        return found
+            hidden = hidden + self.facts(self._windows(frames[..., : self.fixed].detach(), mask))
+        return hidden
 
     def _windows(self, frames: Tensor, mask: Tensor | None) -> Tensor:
-        """[B, K - 1 + T, f] -> [B, T, K * f], zeros where a frame is not known."""
+        """Windows [B, T, K * f] of frames [B, K - 1 + T, f], with zeros for unknown frames."""
         steps = frames.shape[1] - self.frames + 1
         parts = [frames[:, at : at + steps] for at in range(self.frames)]
         if mask is not None:
