@@ -24,7 +24,11 @@ def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
     for number in episodes:
         absent = np.array(source.index["absent"][number])
         writer.add_packed(
-            source.rows_of(number), source.events_of(number), source.meta_of(number), absent
+            source.rows_of(number),
+            source.events_of(number),
+            source.meta_of(number),
+            absent,
+            tracks=source.tracks_of(number),
         )
     return writer.episodes - before
 

@@ -6,6 +6,7 @@
           00000.episodes.npy      episode index: first row, length and digest of each
           00000.events.npy        events, ordered by episode and frame
           00000.meta.jsonl        one line of metadata for each episode
+          00000.tracks.npz        tracks that agents showed, if there are any (data/tracks.py)
           writer.lock             locked by the one process that writes
 
 Shards never change once they are named in the manifest. A writer collects a shard in memory, writes
@@ -26,9 +27,10 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.episode import Episode
-from shadowbox.core.schema import Array, Schema, require
+from shadowbox.core.schema import Array, Columns, Schema, require
 from shadowbox.data import manifest
 from shadowbox.data.manifest import Manifest, ShardEntry
+from shadowbox.data.tracks import read_tracks
 from shadowbox.errors import StoreError, UsageError
 
 Progress = Callable[[int, int], None]  # done, total
@@ -38,6 +40,7 @@ PARTS = {
     "episodes": "episodes.npy",
     "events": "events.npy",
     "meta": "meta.jsonl",
+    "tracks": "tracks.npz",  # only where an episode of the shard has tracks
 }
 DIGEST_BYTES = 16  # length of the digest of an episode's content
 
@@ -90,6 +93,12 @@ class Shard:
             return np.fromfile(path, np.uint8)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+
+    def tracks_at(self, position: int) -> Columns:
+        """Tracks of the episode at a position of this shard; usually there are none."""
+        if "tracks" not in self.entry.files:
+            return {}
+        return read_tracks(self.path("tracks"), position, int(self.index[position]["rows"]))
 
     def path(self, part: str) -> Path:
         """Path of the file that holds a part of this shard."""
@@ -203,8 +212,17 @@ class Store:
         """Unpacked episode."""
         columns = self.schema.unpack(self.rows_of(episode))
         return Episode(
-            columns, self.meta_of(episode), self.events_of(episode), self.absent_in(episode)
+            columns,
+            self.meta_of(episode),
+            self.events_of(episode),
+            self.absent_in(episode),
+            self.tracks_of(episode),
         )
+
+    def tracks_of(self, episode: int) -> Columns:
+        """Tracks of one episode, [T + 1, ...] by `SEAT/NAME`; usually there are none."""
+        shard, _ = self._line(episode)
+        return shard.tracks_at(episode - shard.entry.first)
 
     def __iter__(self) -> Iterator[Episode]:
         return (self.episode(number) for number in range(len(self)))

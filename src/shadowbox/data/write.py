@@ -22,9 +22,11 @@ from shadowbox.core.episode import Episode, check
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array, Schema, require_same
+from shadowbox.core.tracks import pack_tracks
 from shadowbox.data import manifest
 from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
 from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
+from shadowbox.data.tracks import tracks_file
 from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
 
 # a shard is held in memory until it is written; a power cut loses at most this much
@@ -106,7 +108,11 @@ class Writer:
         )
         absent = np.packbits(~episode.valid(self.schema), bitorder="little")
         return self.add_packed(
-            self.schema.pack(episode.columns), episode.events, dict(episode.meta), absent
+            self.schema.pack(episode.columns),
+            episode.events,
+            dict(episode.meta),
+            absent,
+            tracks=episode.tracks,
         )
 
     def add_packed(
@@ -116,10 +122,11 @@ class Writer:
         meta: Mapping[str, Any],
         absent: Array,
         digest: bytes | None = None,
+        tracks: Mapping[str, Array] | None = None,
     ) -> int:
         """Append an episode that was packed by the same schema. Return its number in the store.
 
-        `digest` is its `episode_digest`, if already computed.
+        `digest` is its `episode_digest`, if already computed. `tracks` [T + 1, ...] by `SEAT/NAME`.
         """
         if rows.nbytes > LARGEST_SHARD:
             raise StoreError(
@@ -131,7 +138,7 @@ class Writer:
             if not self._replace:
                 self._publish()
         return self._pending.add(
-            rows, events, meta, absent, digest or episode_digest(rows, events, absent)
+            rows, events, meta, absent, digest or episode_digest(rows, events, absent), tracks
         )
 
     def commit(self) -> None:
@@ -231,12 +238,22 @@ class _Pending:
         self.events: list[Array] = []
         self.meta: list[bytes] = []
         self.index: list[tuple[Any, ...]] = []
+        self.tracks: dict[int, Array] = {}  # packed, by position in the shard
         self.n_rows = self.n_events = self.n_meta = self.nbytes = 0
 
     def add(
-        self, rows: Array, events: Array, meta: Mapping[str, Any], absent: Array, digest: bytes
+        self,
+        rows: Array,
+        events: Array,
+        meta: Mapping[str, Any],
+        absent: Array,
+        digest: bytes,
+        tracks: Mapping[str, Array] | None,
     ) -> int:
         number = self.first + len(self.index)
+        if tracks:
+            packed = self.tracks[len(self.index)] = pack_tracks(tracks)
+            self.nbytes += packed.nbytes
         line = json.dumps(dict(meta), separators=(",", ":"), allow_nan=False).encode() + b"\n"
         numbered = events.copy()
         numbered["match"] = number
@@ -265,6 +282,11 @@ class _Pending:
     def put_before(self, shard: Shard) -> None:
         """Insert the content of an existing shard in front; its episodes keep their numbers."""
         shift = (shard.entry.rows, shard.entry.events, len(shard.meta))
+        before = {at: shard.tracks_at(at) for at in range(shard.entry.episodes)}
+        self.tracks = {
+            **{at: pack_tracks(tracks) for at, tracks in before.items() if tracks},
+            **{at + shard.entry.episodes: packed for at, packed in self.tracks.items()},
+        }
         moved = [
             (s + shift[0], n, e, es + shift[1], ms + shift[2], *rest)
             for s, n, e, es, ms, *rest in self.index
@@ -281,7 +303,7 @@ class _Pending:
         self.first = shard.entry.first
 
     def write(self, folder: Path, number: int) -> ShardEntry:
-        """Write the four files, which no manifest names yet."""
+        """Write the files, which no manifest names yet."""
         index = np.array(self.index, index_dtype(self.schema))
         content = {
             "rows": npy_chunks(self.rows, self.schema.row_dtype, self.n_rows),
@@ -289,6 +311,8 @@ class _Pending:
             "events": npy_chunks(self.events, EVENT, self.n_events),
             "meta": [memoryview(line) for line in self.meta],
         }
+        if self.tracks:
+            content["tracks"] = [memoryview(tracks_file(self.tracks))]
         files = {}
         for part, chunks in content.items():
             path = folder / f"{number:05d}.{PARTS[part]}"

@@ -1,0 +1,59 @@
+"""The file of a shard that holds the tracks of its episodes: `00000.tracks.npz`, where there are any.
+
+A zip of `.npy` arrays without compression, as `np.load` reads it: the member `12.npy` holds the
+tracks of the episode at position 12 of the shard, one structured row for each row of the episode,
+with a member `SEAT/NAME` for each track. Episodes without tracks have no member, and shards without
+tracks have no such file.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from shadowbox.core.schema import Array, Columns
+from shadowbox.core.tracks import tracks_of, unpack_tracks
+from shadowbox.errors import EpisodeError, StoreError
+
+
+def tracks_file(packed: Mapping[int, Array]) -> bytes:
+    """The content of the file: packed tracks by position."""
+    file = io.BytesIO()
+    members = {str(position): rows for position, rows in sorted(packed.items())}
+    np.savez(file, **members)
+    return file.getvalue()
+
+
+def read_tracks(path: Path, position: int, rows: int) -> Columns:
+    """The tracks of the episode at a position, by `SEAT/NAME`; empty where it has none."""
+    name = f"{position}.npy"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            try:
+                info = archive.getinfo(name)
+            except KeyError:
+                return {}
+            if info.compress_type != zipfile.ZIP_STORED:
+                raise StoreError(f"{path}: {name} is compressed; a store writes it without")
+            with archive.open(info) as member:
+                packed = np.lib.format.read_array(member, allow_pickle=False)
+    except FileNotFoundError:
+        raise StoreError(
+            f"{path} is gone: the store was changed while it was open; open it again"
+        ) from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path} cannot be read as tracks: {error}") from error
+    found = unpack_tracks(packed)
+    if packed.shape != (rows,):
+        raise StoreError(
+            f"{path}, {name}: tracks of shape {packed.shape}, the episode has {rows} rows"
+        )
+    try:
+        tracks_of(found)
+    except EpisodeError as error:
+        raise StoreError(f"{path}, {name}: {error}") from error
+    return found
