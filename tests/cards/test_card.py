@@ -127,7 +127,7 @@ def made(**call):
         (
             {"kill": [{"when": "val/stick < 3", "for": "2 eons"}]},
             "kill[0].for",
-            "is no length of a run",
+            "is not a length of a run",
         ),
         ({"data": {"store": "data/none"}}, "data.store", "is not here, and neither"),
         ({"data": {"store": "../secrets"}}, "data.store", "leads out of the project"),
@@ -137,7 +137,7 @@ def made(**call):
             "data.store",
             "the card's fingerprint is abc",
         ),
-        ({"data": {"store": "data/toy", "split": "80/10"}}, "data.split", "is no split"),
+        ({"data": {"store": "data/toy", "split": "80/10"}}, "data.split", "is not a split"),
         (
             {"data": {"store": "data/toy", "split": "100/0/0"}},
             "data.split",
@@ -197,7 +197,7 @@ def made(**call):
         ({"set": {"color": 3}}, "set.color", "is no setting"),
         ({"seeds": []}, "seeds", "at least one seed"),
         ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0"),
-        ({"budget": {"wall": "soon"}}, "budget.wall", "is no length of time"),
+        ({"budget": {"wall": "soon"}}, "budget.wall", "is not a duration"),
         ({"budget": {"usd": 5, "machine": "abacus"}}, "budget.machine", "has no price of 'abacus'"),
         ({"parent": "runs/none@best"}, "parent", "there is no run runs/none"),
         (
@@ -206,7 +206,7 @@ def made(**call):
             "2 are required, and 1 suffice",
         ),
         ({"sweep": {"grid": {"train.lr": []}}}, "sweep.grid", "has no values"),
-        ({"sweep": {"grid": {"train.speed": [1]}}}, "sweep.grid", "there is no 'speed'"),
+        ({"sweep": {"grid": {"train.speed": [1]}}}, "sweep.grid", "unknown setting 'speed'"),
         ({"sweep": {"random": {"train.lr": {"low": 1}}, "tries": 3}}, "sweep.random", "is needed"),
         ({"sweep": {"random": {"train.lr": [1]}}}, "sweep.tries", "needs a number of tries"),
         ({"id": "other"}, "id", "the file is called 'toy'"),
@@ -288,7 +288,7 @@ def test_any_text(project, text):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"", "is no card"),
+        (b"", "is not a run card"),
         (b"---\na: 1\n", "a second --- must end"),
         (b"\xff---", "UTF-8"),
         (b"---\n" + b"x" * 2_000_000, "at most"),

@@ -41,7 +41,7 @@ def test_lines():
         ("a: 1\n\tb: 2", 2, "not YAML"),
         ("- 1\n- 2", 1, "no list of"),
         ("just words", 1, "no list of"),
-        ("a: 1\na: 2", 2, "second time"),
+        ("a: 1\na: 2", 2, "given twice"),
         ("[1, 2]: 3", 1, "a name is a word"),
         ("a: " + "[" * 50 + "]" * 50, 1, "deeper"),
         ("a: " + "x" * 100_000, 1, "letters"),

@@ -96,7 +96,7 @@ def test_mistakes(call):
     path.write_text(QUICK.replace("preset: tiny", "preset: tinny\ncolour: red"))
     text = call("card", "check", "small", rc=1).stdout
     assert "cards/small.md:6: preset: imitation has no preset 'tinny': did you mean 'tiny'?" in text
-    assert "cards/small.md:7: color: there is no 'color' here" in text
+    assert "cards/small.md:7: color: unknown key 'color'" in text
     found = json.loads(call("card", "check", "small", "--json", rc=1).stdout)
     assert [(error["line"], error["field"]) for error in found["errors"]] == [
         (6, "preset"),
@@ -108,7 +108,7 @@ def test_mistakes(call):
 def test_wrong_calls(call):
     """What cannot be is refused in a line that says what to do."""
     assert (
-        "there is no card cards/none.md: `shadowbox card new none` writes one"
+        "card cards/none.md not found: `shadowbox card new none` writes one"
         in call("card", "check", "none", rc=1).stderr
     )
     assert "as in --set train.lr=1e-4" in call("run", "small", "--set", "lr", rc=2).stderr

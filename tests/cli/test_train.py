@@ -80,15 +80,15 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
         (
             ["--set", "max_grad_nor=1"],
             2,
-            "there is no 'max_grad_nor': did you mean 'max_grad_norm'",
+            "unknown setting 'max_grad_nor': did you mean 'max_grad_norm'",
         ),
         (["--set", "max_grad_norm"], 2, "a name and a value"),
         (["--preset", "tinny"], 2, "did you mean 'tiny'"),
         (["--sink", "wandbb"], 2, "did you mean 'wandb'"),
-        (["--resume"], 1, "is no run"),
+        (["--resume"], 1, "is not a run"),
         (["--parent", "nowhere@best"], 1, "nowhere is no run"),
         (["--shares", "100/0/0"], 2, "none of its 16 episodes is on the side 'val'"),
-        (["--set", "device=tpu9"], 2, "there is no device 'tpu9'"),
+        (["--set", "device=tpu9"], 2, "device 'tpu9' is not available"),
     ],
 )
 def test_wrong_calls(capsys, path, tmp_path, arguments, status, message):

@@ -18,7 +18,7 @@ def test_blank(project):
     assert checked(file.path).mistakes == []
     with pytest.raises(CardError, match="is there already"):
         templates.write(templates.blank("mine", "brawl"))
-    with pytest.raises(UsageError, match="is no name"):
+    with pytest.raises(UsageError, match="is not a name"):
         templates.write(templates.blank("../mine", "brawl"))
 
 

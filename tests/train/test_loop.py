@@ -298,7 +298,7 @@ def test_declared_is_delivered(store, tmp_path, lie, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stpes": 3}, "there is no 'stpes': did you mean 'steps'"),
+        ({"stpes": 3}, "unknown setting 'stpes': did you mean 'steps'"),
         ({"lr": "fast"}, "lr is 'fast', float is needed"),
         ({"batch": True}, "batch is True, int is needed"),
         ({"epochs": 3}, "give either epochs or steps"),
@@ -330,7 +330,7 @@ def test_a_run_is_not_overwritten_nor_bent(store, tmp_path):
         run(store, tmp_path / "big", batch=100_000)
     with pytest.raises(UsageError, match="no score 'f1'"):
         run(store, tmp_path / "score", score="f1")
-    with pytest.raises(TrainingError, match="is no run"):
+    with pytest.raises(TrainingError, match="is not a run"):
         run(store, tmp_path / "nowhere", resume=True)
 
 

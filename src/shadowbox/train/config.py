@@ -1,7 +1,4 @@
-"""The loop's settings: typed, frozen, and closed.
-
-An unknown name or a value of another type is refused.
-"""
+"""Settings of the training loop: typed, frozen, and closed to unknown names."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ SINKS = ("wandb", "tensorboard")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a run is trained.
+    """Settings of the training loop.
 
-    A run ends after `epochs` or `steps`, whichever is given; one of them must be.
+    A run ends after `epochs` or `steps`; exactly one of them must be given.
     """
 
     seed: int = 0
@@ -65,12 +62,12 @@ class TrainConfig:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> TrainConfig:
-        """From plain data; unknown names and values of another type are refused."""
+        """Build from plain data; refuse unknown names and values of another type."""
         known = get_type_hints(TrainConfig)
         for name, value in values.items():
             if name not in known:
                 raise UsageError(
-                    f"training settings: there is no '{name}': {did_you_mean(name, known)}"
+                    f"training settings: unknown setting '{name}': {did_you_mean(name, known)}"
                 )
             if not _fits(value, known[name]):
                 wanted = getattr(known[name], "__name__", str(known[name]))
@@ -82,7 +79,7 @@ class TrainConfig:
         return TrainConfig(**given)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data that `of` reads."""
+        """Plain data that `of` accepts."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
@@ -95,8 +92,10 @@ class TrainConfig:
         for name in ("epochs", "steps", "batch", "accumulate", "log_every"):
             if (value := getattr(self, name)) is not None and value < 1:
                 lines.append(f"{name} is {value}, at least 1 is needed")
-        for name in ("warmup", "weight_decay", "max_grad_norm", "patience", "validate_every", "save_every", "keep_every", "threads",
-                     "skips", "rollbacks", "halvings", "final_lr"):  # fmt: skip
+        for name in (
+            "warmup", "weight_decay", "max_grad_norm", "patience", "validate_every", "save_every",
+            "keep_every", "threads", "skips", "rollbacks", "halvings", "final_lr",
+        ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 lines.append(f"{name} is {getattr(self, name)}, at least 0 is needed")
         if not 0 < self.lr < float("inf"):
@@ -109,7 +108,7 @@ class TrainConfig:
                 f"precision is '{self.precision}': {did_you_mean(self.precision, PRECISIONS)}"
             )
         lines += [
-            f"there is no sink '{sink}': {did_you_mean(sink, SINKS)}"
+            f"unknown sink '{sink}': {did_you_mean(sink, SINKS)}"
             for sink in self.sinks
             if sink not in SINKS
         ]

@@ -1,4 +1,4 @@
-"""What a person sees of a run: an aligned table with a line for each validation, and a bar while it goes on."""
+"""Console of a run: an aligned table with a line per validation, and a progress bar."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 WIDTH = 12  # of a column
-PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
+MOST_SHOWN = 6  # figures of a line of the learner's own kind
+PLAIN_EVERY = 10.0  # seconds between lines without a terminal
 
 
 class Console:
-    """Writes to a text stream.
-
-    On a terminal with a bar that says how long it will take, elsewhere in plain lines.
-    """
+    """Writes to a text stream: a progress bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, stream: TextIO, what: str = "training") -> None:
         self.stream, self.what = stream, what
@@ -25,7 +23,7 @@ class Console:
         self._first = -1
 
     def say(self, text: str) -> None:
-        """A sentence on a line of its own."""
+        """Print a sentence on its own line."""
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
         else:
@@ -33,7 +31,7 @@ class Console:
             self.stream.flush()
 
     def step(self, step: int, total: int, loss: float) -> None:
-        """So far; nothing is shown in the first two seconds."""
+        """Update the progress; nothing is shown in the first two seconds."""
         now = time.monotonic()
         if self._first < 0:
             self._first, self._began = step, now
@@ -49,7 +47,7 @@ class Console:
             )
 
     def row(self, epoch: int, figures: Mapping[str, float], best: bool) -> None:
-        """A line of the table; its head is said again when the columns change."""
+        """Print a row of the table; the header is repeated when the columns change."""
         if tuple(figures) != self._head:
             self._head = tuple(figures)
             head = f"{'Ep':>4}" + "".join(f"{name[-WIDTH:]:>{WIDTH + 2}}" for name in figures)
@@ -57,8 +55,14 @@ class Console:
         cells = "".join(f"{_short(name, value):>{WIDTH + 2}}" for name, value in figures.items())
         self.say(f"{epoch:>4}{cells}{' *' if best else ''}")
 
+    def line(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
+        """Print the first figures of a line of the learner's own kind."""
+        shown = list(figures.items())[:MOST_SHOWN]
+        words = ", ".join(f"{name} {_short(name, value)}" for name, value in shown)
+        self.say(f"{kind}, step {step:,}: {words}")
+
     def close(self) -> None:
-        """No more."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,4 +1,4 @@
-"""Where it computes: the device, its precision, and the other ranks of a run under torchrun."""
+"""Devices, precision, and the ranks of a run under torchrun."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from shadowbox.train.config import TrainConfig
 
 
 class Ranks:
-    """The processes that share a run. torchrun says in the environment who they are; without it there is one.
+    """The processes that share a run, as torchrun's environment describes them; one without torchrun.
 
-    They talk in calls that all of them make in the same order. What the host knows goes over gloo,
-    so that no GPU is waited for; gradients go over what the device has.
+    All ranks make the same calls in the same order. Host values go over gloo, so that no GPU is
+    waited for; gradients go over the backend of the device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -44,7 +44,7 @@ class Ranks:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Leave: together, or at once where this one fails and the others may never come."""
+        """Leave together; leave at once if this rank fails, because the others may never arrive."""
         if self.count == 1:
             return
         try:
@@ -59,11 +59,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """It is the one that writes."""
+        """True if this rank is the one that writes files."""
         return self.rank == 0
 
     def share(self, batch: int) -> int:
-        """Examples of a batch that one rank computes."""
+        """Examples of a batch that each rank computes."""
         if batch % self.count:
             raise UsageError(
                 f"a batch of {batch} cannot be shared by {self.count} processes: choose a multiple"
@@ -71,7 +71,7 @@ class Ranks:
         return batch // self.count
 
     def add(self, values: Sequence[float]) -> list[float]:
-        """The sum of each value over all ranks."""
+        """Sum of each value over all ranks."""
         if self.count == 1:
             return list(values)
         together = torch.tensor(values, dtype=torch.float64)
@@ -80,7 +80,7 @@ class Ranks:
         return list(map(float, together.tolist()))
 
     def any(self, flags: Sequence[bool]) -> list[bool]:
-        """Whether any rank says so, for each flag."""
+        """For each flag, whether it is set on any rank."""
         if self.count == 1:
             return list(flags)
         together = torch.tensor(flags, dtype=torch.uint8)
@@ -89,7 +89,7 @@ class Ranks:
         return list(map(bool, together.tolist()))
 
     def collect(self, value: Any) -> list[Any]:
-        """The plain values of all ranks, in their order."""
+        """The plain values of all ranks, ordered by rank."""
         if self.count == 1:
             return [value]
         found: list[Any] = [None] * self.count
@@ -98,30 +98,30 @@ class Ranks:
         return found
 
     def sum(self, row: Tensor) -> None:
-        """Put the sum over all ranks in the place of a tensor on the device.
+        """Replace a tensor on the device by its sum over all ranks.
 
-        All get the same bits.
+        All ranks get the same bits.
         """
         if self.count > 1:
             with self._together():
                 torch.distributed.all_reduce(row)
 
     def follow(self, tensors: Iterable[Tensor]) -> None:
-        """Take the first rank's values in the place of these tensors."""
+        """Replace tensors by those of the first rank."""
         if self.count > 1:
             with self._together(), torch.no_grad():
                 for tensor in tensors:
                     torch.distributed.broadcast(tensor, 0)
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all ranks arrive."""
         if self.count > 1:
             with self._together():
                 torch.distributed.barrier()
 
     @contextmanager
     def _together(self) -> Iterator[None]:
-        """Say in one line that another one is gone; it has said why, if it could."""
+        """Report in one line that another rank is gone; that rank has printed its reason if it could."""
         try:
             yield
         except RuntimeError as error:
@@ -133,7 +133,7 @@ class Ranks:
 
 
 def pack(parameters: Sequence[Tensor]) -> Tensor:
-    """The gradients of parameters one after the other, [numbers]; zeros where there is none."""
+    """Gradients of parameters in one row [numbers], with zeros for missing ones."""
     return torch.cat(
         [
             (torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1)
@@ -143,7 +143,7 @@ def pack(parameters: Sequence[Tensor]) -> Tensor:
 
 
 def unpack(row: Tensor, parameters: Sequence[Tensor], there: Sequence[bool]) -> None:
-    """Gradients from their row, [numbers]; none where none was `there`."""
+    """Gradients from their row [numbers]; None for those that are not `there`."""
     for parameter, part, used in zip(
         parameters, torch.split(row, [each.numel() for each in parameters]), there, strict=True
     ):
@@ -151,14 +151,14 @@ def unpack(row: Tensor, parameters: Sequence[Tensor], there: Sequence[bool]) -> 
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; auto: cuda, then mps, then cpu."""
+    """The device of a name; `auto` takes cuda, then mps, then cpu."""
     there = [kind for kind in ("cuda", "mps") if _there(kind)] + ["cpu"]
     if name == "auto":
         name = there[0]
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"there is no device '{name}': cuda, mps, cpu or auto") from error
+        raise UsageError(f"device '{name}' is not available here: use cuda, mps, cpu or auto") from error
     if device.type not in there:
         raise UsageError(f"the device '{name}' is not on this machine; auto takes what is there")
     if name == "cuda":  # torchrun says which of them is this rank's
@@ -172,16 +172,16 @@ def _there(kind: str) -> bool:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether the device has it in hardware; elsewhere it is slower than fp32."""
+    """True if the device computes bf16 in hardware; elsewhere bf16 is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & system.processor_flags())
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
-    """Mixed precision where it is asked for and worth it.
+    """Mixed precision, if asked for and useful.
 
-    `auto` means it on a GPU; on a CPU it must be asked for.
+    `auto` enables it on a GPU only; on a CPU it must be asked for.
     """
     can = computes_bf16(device)
     if config.precision == "bf16" and not can:
@@ -195,6 +195,6 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
 
 
 def compiled(model: nn.Module, config: TrainConfig) -> nn.Module:
-    """The model as the learner calls it."""
+    """The model that the learner calls: compiled if the config says so."""
     called: Any = torch.compile(model) if config.compile else model
     return called  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What goes wrong with a run, and what is done: signals, numbers that are not finite, memory, disks."""
+"""Guards of a training run: signals, non-finite steps, out of memory, full disks, locked runs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ LOCK = "train.lock"
 
 
 class StopSignal:
-    """Remembers that someone wants the run to end. A second signal is not waited for: it acts as it would without us.
+    """Remembers a signal that asks the run to end. A second signal acts at once.
 
-    `others`: processes train beside this one. When one of them fails, whoever started them ends the
-    rest at once, so one that is leaving with an error no longer heeds SIGTERM: it would go before
-    it has said why.
+    `others`: other ranks train beside this one. When one of them fails, torchrun ends the rest at once,
+    so a rank that is leaving with an error ignores SIGTERM until it has printed the error.
     """
 
     def __init__(self, *, others: bool = False) -> None:
@@ -37,7 +36,7 @@ class StopSignal:
 
     @property
     def name(self) -> str:
-        """The signal by name, or nothing."""
+        """Name of the signal, or "" if there was none."""
         return signal.Signals(self.signal).name if self.signal else ""
 
     def __enter__(self) -> StopSignal:
@@ -60,18 +59,18 @@ class StopSignal:
 
 
 class FiniteGuard:
-    """Counts steps that are not finite: leave out, go back, stop."""
+    """Counts non-finite steps and decides: skip the step, go back, or stop."""
 
     def __init__(self, skips: int, rollbacks: int) -> None:
         self.skips, self.rollbacks = skips, rollbacks
-        self.in_a_row = self.skipped = self.gone_back = self.told = 0
+        self.in_a_row = self.skipped = self.gone_back = self.reported = 0
 
     def good(self) -> None:
-        """A step was finite."""
+        """Count a finite step."""
         self.in_a_row = 0
 
     def bad(self) -> str:
-        """A step was not: what to do now, "skip", "back" or "stop"."""
+        """Count a non-finite step and return what to do: "skip", "back" or "stop"."""
         self.in_a_row += 1
         self.skipped += 1
         if self.in_a_row <= self.skips:
@@ -81,31 +80,31 @@ class FiniteGuard:
         return "back" if self.gone_back <= self.rollbacks else "stop"
 
     def news(self) -> int:
-        """Steps that were left out since it was asked last."""
-        found, self.told = self.skipped - self.told, self.skipped
+        """Steps skipped since the last call."""
+        found, self.reported = self.skipped - self.reported, self.skipped
         return found
 
     def state(self) -> dict[str, int]:
-        """Plain data."""
+        """State as plain data."""
         return {
             "in_a_row": self.in_a_row,
             "skipped": self.skipped,
             "gone_back": self.gone_back,
-            "told": self.told,
+            "reported": self.reported,
         }
 
     def load(self, state: dict[str, int]) -> None:
-        """Go on from `state`."""
+        """Continue from `state`."""
         self.in_a_row, self.skipped, self.gone_back = (
             state["in_a_row"],
             state["skipped"],
             state["gone_back"],
         )
-        self.told = state["told"]
+        self.reported = state["reported"]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or the machine, had no room for a tensor."""
+    """True if an error means that the device or the machine ran out of memory."""
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError)
@@ -115,7 +114,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def disk_full(run: Path) -> Iterator[None]:
-    """Say in one line that there is no room, and that what was saved is intact."""
+    """Turn a full disk into one line that says that earlier checkpoints are intact."""
     try:
         yield
     except OSError as error:
@@ -132,9 +131,9 @@ def disk_full(run: Path) -> Iterator[None]:
 
 @contextmanager
 def lock_run(run: Path) -> Iterator[None]:
-    """Refuse a second process that would write to the same run.
+    """Lock a run's folder; refuse a second process that would write to it.
 
-    The system lets go when this one dies.
+    The system releases the lock when this process dies.
     """
     run.mkdir(parents=True, exist_ok=True)
     with open(run / LOCK, "wb") as file:
@@ -155,7 +154,7 @@ def lock_run(run: Path) -> Iterator[None]:
 
 
 def keep_batch(run: Path, step: int, batch: Any) -> Path:
-    """Save the arrays of a batch for inspection: `bad-batch-STEP.npz`."""
+    """Save the arrays of a batch as `bad-batch-STEP.npz` for inspection."""
     import io
 
     arrays = {name: value for name, value in vars(batch).items() if isinstance(value, np.ndarray)}

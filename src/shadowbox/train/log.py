@@ -1,6 +1,7 @@
-"""What a run writes down: `metrics.jsonl` and `events.jsonl`, a line at a time, and `run.json`, its facts.
+"""Log of a run: `metrics.jsonl` and `events.jsonl`, one line at a time, and the facts in `run.json`.
 
-These files are the truth. Sinks get the same lines; one that fails is dropped, and the run goes on.
+These files are the truth. Sinks get the same lines; a sink that fails is dropped, and the run
+continues.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from shadowbox.core.files import write_whole
-from shadowbox.errors import TrainingError
+from shadowbox.errors import TrainingError, did_you_mean
 
 METRICS, EVENTS, FACTS = "metrics.jsonl", "events.jsonl", "run.json"
 FORMAT, VERSION = "shadowbox run", 2  # of run.json
@@ -22,27 +23,34 @@ Line = dict[str, Any]
 
 
 class Sink(Protocol):
-    """Another place that the lines of `metrics.jsonl` go to."""
+    """A destination for the lines of `metrics.jsonl`."""
 
     def write(self, line: Line) -> None:
-        """One line; numbers only, but for `kind`."""
+        """Write one line; all values but `kind` are numbers."""
         ...
 
     def close(self) -> None:
-        """No more lines come."""
+        """Close the sink after the last line."""
         ...
 
 
 class Log:
-    """The files of a run, open for appending.
+    """Files of a run, open for appending.
 
-    With `live` false (another rank than the first) nothing is written.
+    With `live` false (on ranks other than the first) nothing is written. `kinds` are the declared
+    kinds of lines; others are refused.
     """
 
     def __init__(
-        self, run: Path, *, live: bool = True, say: Callable[[str], None] | None = None
+        self,
+        run: Path,
+        *,
+        live: bool = True,
+        say: Callable[[str], None] | None = None,
+        kinds: Sequence[str] = ("train", "val"),
     ) -> None:
         self.run, self.live, self.say = run, live, say or (lambda text: None)
+        self.kinds = tuple(kinds)
         self._sinks: list[tuple[str, Sink]] = []
         self.began = time.time()
         if live:
@@ -66,7 +74,7 @@ class Log:
         self._files = {name: open(self.run / name, "ab", buffering=0) for name in names}  # noqa: SIM115
 
     def add(self, name: str, build: Callable[[], Sink]) -> None:
-        """Give the lines to a sink, too; one that cannot be built is reported and left out."""
+        """Add a sink; one that cannot be built is reported and left out."""
         if self.live:
             try:
                 self._sinks.append((name, build()))
@@ -74,7 +82,11 @@ class Log:
                 self._dropped(name, error)
 
     def metric(self, kind: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """One line of figures."""
+        """Write a line of figures of a declared kind."""
+        if kind not in self.kinds:
+            raise TrainingError(
+                f"a line of kind '{kind}' was not declared: {did_you_mean(kind, self.kinds)}"
+            )
         if not self.live:
             return
         figures = {name: value if math.isfinite(value) else None for name, value in values.items()}
@@ -94,7 +106,7 @@ class Log:
                 self._dropped(name, error)
 
     def event(self, what: str, step: int, text: str, **facts: Any) -> None:
-        """Something happened: kept, and said."""
+        """Write an event, and print it."""
         if self.live:
             self._append(
                 EVENTS,
@@ -103,7 +115,7 @@ class Log:
             self.say(text)
 
     def sync(self) -> None:
-        """What was written so far survives a power cut, as the checkpoint that follows will."""
+        """Sync the files, so that the log survives a power cut like the checkpoint that follows."""
         if self.live:
             for file in self._files.values():
                 os.fsync(file.fileno())
@@ -132,7 +144,7 @@ class Log:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """The lines of a log; a last one that was cut off in the middle is not there."""
+    """Lines of a log, without a last line that was cut off."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -146,7 +158,7 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def truncate_log(run: Path, step: int) -> int:
-    """Take back the figures after `step`, which will be written again; how many there were."""
+    """Remove the figures after `step`, which will be written again; return their number."""
     lines = read_lines(run / METRICS)
     kept = [line for line in lines if line["step"] <= step]
     write_whole(run / METRICS, [(json.dumps(line) + "\n").encode() for line in kept])
@@ -156,7 +168,7 @@ def truncate_log(run: Path, step: int) -> int:
 
 
 def read_facts(run: Path) -> dict[str, Any]:
-    """`run.json`; one with the names of an earlier version is refused."""
+    """Read `run.json`; refuse one of an earlier version."""
     if is_outdated(run):
         raise TrainingError(
             f"{run} is of an earlier version of the format, this Shadowbox reads {VERSION}: "
@@ -166,7 +178,7 @@ def read_facts(run: Path) -> dict[str, Any]:
 
 
 def is_outdated(run: Path) -> bool:
-    """Whether the run must be migrated before it can be read."""
+    """True if a run must be migrated before it can be read."""
     try:
         facts = parse_facts(run)
     except TrainingError:
@@ -175,12 +187,12 @@ def is_outdated(run: Path) -> bool:
 
 
 def parse_facts(run: Path) -> dict[str, Any]:
-    """`run.json` of this version or an earlier one."""
+    """Parse `run.json` of this version or an earlier one."""
     path = run / FACTS
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise TrainingError(f"{run} is no run: there is no {FACTS} in it") from None
+        raise TrainingError(f"{run} is not a run: it has no {FACTS}") from None
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
@@ -194,12 +206,12 @@ def parse_facts(run: Path) -> dict[str, Any]:
 
 
 def write_facts(run: Path, facts: Mapping[str, Any]) -> None:
-    """`run.json`, whole."""
+    """Write `run.json`, whole or not at all."""
     write_whole(run / FACTS, (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode())
 
 
 def numbers(line: Line) -> Iterable[tuple[str, float]]:
-    """The figures of a line of `metrics.jsonl` by name."""
+    """Figures of a line of `metrics.jsonl` by name."""
     return (
         (k, v)
         for k, v in line.items()

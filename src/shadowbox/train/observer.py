@@ -1,8 +1,8 @@
-"""Who watches a run and may end it: told each line of its log, it answers whether the run goes on.
+"""Observer of a run: it is shown each line of the log and answers whether the run continues.
 
-The first rank asks; all ranks obey at the same step, after a checkpoint of it. A resumed run tells
-only what is new: at the first call `metrics.jsonl` holds all lines until then, this one too, those
-after the checkpoint already taken back.
+Only the first rank asks; all ranks act at the same step, after a checkpoint of it. A resumed run
+shows new lines only: at the first call `metrics.jsonl` holds all lines up to and including this one,
+and those after the checkpoint have been removed.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-# how a run ended that was told to stop: it is over, until somebody resumes it all the same
+# end of a run that its observer stopped; it is over unless it is resumed explicitly
 CALLED_OFF = "called off"
 Note = Callable[..., None]
-PAUSED = "paused"  # how it ended where it was told to pause: resuming it goes on
+PAUSED = "paused"  # end of a run that its observer paused; resuming continues it
 
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """A line of the log as it was just written."""
+    """A line of the log, as it was just written."""
 
-    kind: Literal["train", "val"]
+    kind: str  # train, val, or one that the learner declares
     step: int
     total: int  # steps that the run is to have
     epoch: int
     wall_s: float  # seconds that the run has taken, all its sessions together
     metrics: Mapping[str, float]  # those of the line; what is null there is not finite here
-    note: Note  # what, text, **facts -> a line of events.jsonl, said to whoever runs it, too
+    note: Note  # what, text, **facts -> a line of events.jsonl, printed, too
 
 
 class ObserverDecision(NamedTuple):
-    """Whether the run goes on, and why not."""
+    """The observer's decision, with the reason for ending or pausing."""
 
     do: Literal["continue", "pause", "stop"]
     reason: str = ""
@@ -43,5 +43,5 @@ STRENGTH = ("continue", "pause", "stop")
 
 
 def stronger(one: ObserverDecision, other: ObserverDecision) -> ObserverDecision:
-    """Which of two holds, where a step has two lines; the first of equals."""
+    """The stronger of two decisions; the first of equals."""
     return max(one, other, key=lambda each: STRENGTH.index(each.do))

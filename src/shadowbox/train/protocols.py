@@ -1,7 +1,7 @@
-"""What the loop and a learner agree on. A learner knows its model and its batches; the loop knows neither.
+"""Protocols between the training loop and learners.
 
-B: examples of a batch. Sums over targets, not means, are what batches of different sizes and ranks
-can be added by.
+A learner knows its model and batches; the loop knows neither. B: examples of a batch. Scores are
+sums over targets, not means, so that batches of different sizes and ranks add up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Descend = Callable[[Tensor], None]  # a loss -> one guarded step of the optimize
 
 
 class ScoreSums(NamedTuple):
-    """A figure of each example as a ratio, numerator [B] / denominator [B], so that episodes can be drawn again."""
+    """A score of each example as a ratio, numerator [B] / denominator [B], to resample episodes."""
 
     top: Tensor
     bottom: Tensor
@@ -41,7 +41,7 @@ class TrainBatch(Protocol):
 
 
 class BatchSource(Protocol):
-    """Batches in a seeded order that can be taken up again anywhere: `data.sample.Sampler`, for one."""
+    """Batches in a seeded order that can be resumed anywhere, such as `data.sample.Sampler`."""
 
     epoch: int
 
@@ -58,26 +58,25 @@ class BatchSource(Protocol):
 
 
 class Learner(Protocol):
-    """What to make smaller, and how to tell whether that helped.
+    """A loss to minimize, and scores that show progress.
 
-    `losses` (name -> weight), `metrics` and `scores` (name -> its baselines) declare what `loss`
-    and `score` return: no more, no less. The loop asserts it once, and that the scalar is the
-    weighted sum of the losses.
+    `losses` (name -> weight), `metrics` and `scores` (name -> its baselines) declare exactly what `loss`
+    and `score` return. The loop asserts it once, and that the scalar is the weighted sum of the losses.
     """
 
     @property
     def losses(self) -> Mapping[str, float]:
-        """Loss -> its weight."""
+        """Weight of each loss, by name."""
         ...
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What else `loss` tells."""
+        """Names of further values that `loss` returns."""
         ...
 
     @property
     def scores(self) -> Mapping[str, MetricInfo]:
-        """Score -> the better direction, its bounds and its baselines."""
+        """Better direction, bounds and baselines of each score, by name."""
         ...
 
     def to_device(self, batch: Any, device: torch.device) -> Any:
@@ -85,30 +84,64 @@ class Learner(Protocol):
         ...
 
     def num_targets(self, batch: Any) -> float:
-        """How many targets a batch (in NumPy) has: its weight among others."""
+        """Number of targets in a batch (in NumPy): its weight among other batches."""
         ...
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar, and each loss and metric: means over the batch's targets."""
+        """The scalar loss, and each loss and metric as means over the batch's targets."""
         ...
 
     def score(self, model: nn.Module, batch: Any) -> dict[str, ScoreSums]:
-        """Each score, and each baseline of it as "score/baseline"."""
+        """Each score, and each of its baselines as "score/baseline"."""
         ...
 
 
 @runtime_checkable
 class Updater(Protocol):
-    """A learner that takes several steps of the optimizer on a batch, as self-play does, in place of the loop's one."""
+    """A learner that takes several optimizer steps on a batch, as PPO does, instead of the loop's one."""
 
     def update(self, model: nn.Module, batch: Any, descend: Descend) -> dict[str, Tensor]:
-        """Learn from a batch by calling `descend` with losses; the declared losses and metrics."""
+        """Learn from a batch by calling `descend` with losses; return the declared losses and metrics."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A learner with a state of its own beside the model: a league, a return normalizer, contexts.
+
+    The state of each rank is kept in the checkpoint and restored when the run is resumed.
+    """
+
+    def state(self) -> Mapping[str, Any]:
+        """State as plain data: tensors, numbers, text and containers."""
+        ...
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        ...
+
+
+@runtime_checkable
+class LineSource(Protocol):
+    """A learner that writes lines of its own kinds to the log, such as `play`."""
+
+    @property
+    def lines(self) -> Mapping[str, Mapping[str, MetricInfo]]:
+        """Declared figures by kind: better direction, bounds and baselines of each."""
+        ...
+
+    def take_lines(self, due: bool) -> Mapping[str, Mapping[str, tuple[float, float]]]:
+        """Figures of this rank since the last call, by kind, each as numerator and denominator.
+
+        Called after every step on all ranks; `due` is true when a line of training is written. Empty if
+        there is nothing to write.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class TrainTask:
-    """Everything that is particular about a run."""
+    """Everything that is specific to a run: learner, model, batches and facts."""
 
     learner: Learner
     model: nn.Module
@@ -122,7 +155,7 @@ class TrainTask:
 
 @dataclass(frozen=True)
 class ParentCheckpoint:
-    """Another run's checkpoint to begin from: a spec such as `runs/x@best`."""
+    """Checkpoint of another run to start from: a spec such as `runs/x@best`."""
 
     spec: str
     optimizer: bool = False  # take its moments, too
@@ -130,7 +163,7 @@ class ParentCheckpoint:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended."""
+    """Result of a run: its end, its best checkpoint, and its times."""
 
     run: Path
     step: int
@@ -143,5 +176,5 @@ class TrainResult:
 
     @property
     def whole(self) -> bool:
-        """Nothing is left to do."""
+        """True if nothing is left to do."""
         return self.ended in ("finished", "early stop", CALLED_OFF)

@@ -1,4 +1,4 @@
-"""What a run was made with: commit, versions, machine, and what it cost."""
+"""Provenance of a run: commit, versions, machine and cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTED = ("numpy", "torch", "safetensors")
 
 
 def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
-    """Everything that can be known before the first step."""
+    """Facts that are known before the first step."""
     return {
         "commit": commit(),
         "versions": {"shadowbox": __version__, "python": platform.python_version()}
@@ -37,7 +37,7 @@ def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
 
 
 class CostMeter:
-    """What a run has cost: this process since the meter began, and the sessions `before`."""
+    """Cost of a run: this process since the meter began, plus earlier sessions (`before`)."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.monotonic(), time.process_time()
@@ -45,11 +45,11 @@ class CostMeter:
 
     @property
     def wall_s(self) -> float:
-        """Seconds by the clock."""
+        """Wall-clock seconds."""
         return round(time.monotonic() - self._wall + self.before.get("wall_s", 0), 3)
 
     def cost(self) -> dict[str, float]:
-        """Seconds of wall time and of CPU time, and the most bytes of memory at a time, where the system says."""
+        """Wall-clock seconds, CPU seconds, and peak memory where the system reports it."""
         peaks = [system.peak_memory(), self.before.get("memory_bytes")]
         known = [bytes_ for bytes_ in peaks if bytes_ is not None]
         return {
@@ -59,10 +59,7 @@ class CostMeter:
 
 
 def commit() -> str | None:
-    """The commit of this program's source, marked where files differ from it.
-
-    None outside a clone.
-    """
+    """Commit of this program's source, marked if files differ from it; None outside a clone."""
     folder = str(Path(__file__).resolve().parent)
 
     def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Runs that are on this disk: what they scored, what they cost, and which of them a card can be compared with."""
+"""Runs on disk: their scores, their costs, and the runs that a card can be compared with."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ DEEPEST = 3  # runs/<card>/<setting>/<seed>
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, and what it wrote down."""
+    """A run's folder and the facts in its `run.json`."""
 
     path: Path
     facts: Mapping[str, Any]
 
     @property
     def lines(self) -> list[log.Line]:
-        """Its figures, in the order in which they were written."""
+        """Lines of its log, in the order in which they were written."""
         return log.read_lines(self.path / log.METRICS)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Setting -> value."""
+        """Settings by name."""
         said = self.facts.get("settings") or {}
         known = {
             name: entry.get("value") for name, entry in said.items() if isinstance(entry, dict)
@@ -38,11 +38,13 @@ class Run:
         }
 
     def figures(self, at: str = "best") -> dict[str, float]:
-        """Metrics as in val/loss: of the best validation, or of the last one; of training the last ones."""
+        """Metrics by name (val/loss): of the best or the last validation, and the last ones of training."""
         found: dict[str, float] = {}
         best = (self.facts.get("best") or {}).get("step")
         for line in self.lines:
-            if line["kind"] == "train" or at == "last" or line["step"] == best:
+            # a validation has its line at the very step; other kinds write theirs now and then
+            known = best is None and line["kind"] != "val"
+            if line["kind"] == "train" or at == "last" or known or line["step"] <= (best or 0):
                 found |= {
                     f"{line['kind']}/{name}": float(value) for name, value in log.numbers(line)
                 }
@@ -51,12 +53,12 @@ class Run:
 
 
 def runs_in(folder: Path = RUNS) -> Iterator[Run]:
-    """Every run below a folder, in the order of names; what cannot be read is no run."""
+    """All runs below a folder, ordered by name; folders that cannot be read as a run are skipped."""
     yield from _below(folder, DEEPEST)
 
 
 def require_migrated(folder: Path) -> None:
-    """Refuse a folder with runs of an earlier version: `runs_in` would leave them out."""
+    """Refuse a folder with runs of an earlier version, which `runs_in` would skip."""
     for depth in range(DEEPEST + 1):
         for facts in sorted(folder.glob(f"{'*/' * depth}{log.FACTS}")):
             if log.is_outdated(facts.parent):
@@ -64,7 +66,7 @@ def require_migrated(folder: Path) -> None:
 
 
 def find_run(where: str | Path) -> Run | None:
-    """The run of a name such as runs/x, runs/x/0 or x: the first of its seeds."""
+    """The run of a name such as runs/x, runs/x/0 or x; the first seed if there are several."""
     for path in (Path(where), RUNS / where):
         require_migrated(path)
         found = next(_below(path, DEEPEST), None)
@@ -76,10 +78,7 @@ def find_run(where: str | Path) -> Run | None:
 def comparable(
     card: Any, settings: Mapping[str, Any], folder: Path = RUNS, most: int = 5
 ) -> list[tuple[Run, list[str]]]:
-    """Runs of the same game and way of learning, those with the fewest other settings first.
-
-    And what is other.
-    """
+    """Runs of the same game and learner, ordered by the number of differing settings, with these."""
     found = []
     for run in runs_in(folder):
         same = (
@@ -92,7 +91,7 @@ def comparable(
 
 
 def deltas(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """What is set otherwise there, in words; seeds are no difference."""
+    """Settings that differ from another run, in words; seeds are ignored."""
     words = []
     for name in sorted({*mine, *theirs} - {"train.seed", "train.device", "train.sinks"}):
         if name in theirs and _plain(mine.get(name)) != _plain(theirs[name]):

@@ -1,4 +1,4 @@
-"""How far a step goes: the learning rate of each step, which weights decay, and averaged weights."""
+"""Learning-rate schedule, optimizer, and averaged weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shadowbox.train.config import TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:
-    """The learning rate of step `step` (from 0) of `total`: linear warm-up, then a cosine down to `final_lr`."""
+    """Learning rate of step `step` (from 0) of `total`: linear warm-up, then cosine down to `final_lr`."""
     warmup = min(config.warmup, max(0, total - 1))
     if step < warmup:
         return config.lr * (step + 1) / warmup
@@ -33,7 +33,7 @@ def in_words(config: TrainConfig, total: int) -> str:
 def build_optimizer(
     model: nn.Module, config: TrainConfig, device: torch.device
 ) -> torch.optim.Optimizer:
-    """AdamW; norms, biases and embeddings do not decay."""
+    """AdamW without weight decay on norms, biases and embeddings."""
     still = {
         id(p)
         for module in model.modules()
@@ -60,7 +60,7 @@ def build_optimizer(
 
 
 class WeightAverage:
-    """Exponentially averaged weights; buffers are taken as they are."""
+    """Exponential moving average of the weights; buffers are copied."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.seen = decay, 0
@@ -70,9 +70,9 @@ class WeightAverage:
 
     @torch.no_grad()
     def follow(self) -> None:
-        """One step on.
+        """Update the average after a step.
 
-        In the first steps the average is shorter, or it would remember the random beginning.
+        In the first steps the average is shorter, so that it does not remember the random initialization.
         """
         self.seen += 1
         decay = min(self.decay, self.seen / (self.seen + 9))
@@ -80,23 +80,23 @@ class WeightAverage:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the model's weights and the average; twice is as before."""
+        """Exchange the model's weights and the average; calling it twice restores both."""
         for slow, live in zip(self._slow, self._live, strict=True):
             held = live.detach().clone()
             live.copy_(slow)
             slow.copy_(held)
 
     def weights(self) -> dict[str, Tensor]:
-        """The average by name."""
+        """Averaged weights by name."""
         return dict(zip(self._names, self._slow, strict=True))
 
     def state(self) -> dict[str, Any]:
-        """Plain data."""
+        """State as plain data."""
         return {"seen": self.seen, "weights": self.weights()}
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Continue from `state`."""
         self.seen = int(state["seen"])
         for slow, name in zip(self._slow, self._names, strict=True):
             slow.copy_(state["weights"][name])
@@ -104,7 +104,7 @@ class WeightAverage:
 
 @contextmanager
 def averaged(average: WeightAverage | None) -> Iterator[None]:
-    """Inside, the model has its averaged weights, where there are any."""
+    """Context in which the model has its averaged weights, if there are any."""
     if average:
         average.swap()
     try:
@@ -115,5 +115,5 @@ def averaged(average: WeightAverage | None) -> Iterator[None]:
 
 
 def count(parameters: Iterable[Tensor]) -> int:
-    """Numbers in all of them."""
+    """Number of values in all parameters."""
     return sum(parameter.numel() for parameter in parameters)

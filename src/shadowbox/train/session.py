@@ -1,4 +1,4 @@
-"""A run in memory: everything that moves while it is trained, and how that becomes a checkpoint and back."""
+"""Session of a run: everything that changes while it trains, and its way to a checkpoint and back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from shadowbox.core.game import stable_hash
+from shadowbox.core.metrics import MetricInfo
 from shadowbox.errors import CheckpointError, UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train import schedule
@@ -20,20 +21,20 @@ from shadowbox.train.distributed import Ranks, compiled
 from shadowbox.train.guardrails import FiniteGuard
 from shadowbox.train.log import Log
 from shadowbox.train.observer import CALLED_OFF, CONTINUE, Observer
-from shadowbox.train.protocols import BatchSource, TrainTask, Updater
+from shadowbox.train.protocols import BatchSource, LineSource, Stateful, TrainTask, Updater
 from shadowbox.train.provenance import CostMeter
 from shadowbox.train.timing import StepTimer
 
 
 class _RunningMeans:
-    """Running weighted means of figures, on the device, so that no step waits for a number."""
+    """Running weighted means of figures on the device, so that no step waits for a number."""
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
         self.names, self.weight, self.norm = list(names), 0.0, 0.0
         self.sums = torch.zeros(len(self.names), device=device)
 
     def add(self, values: Tensor, weight: float, norm: float) -> None:
-        """`values` [figures] of a step, times their weight already.
+        """Add the figures of a step: `values` [figures], multiplied by their weight already.
 
         The gradient's norm is a number of all ranks.
         """
@@ -42,7 +43,7 @@ class _RunningMeans:
         self.norm += norm * weight
 
     def take(self, ranks: Ranks) -> dict[str, float]:
-        """The means over all ranks, and begin again."""
+        """Means over all ranks since the last call."""
         *sums, weight = ranks.add([*self.sums.tolist(), self.norm, self.weight])
         self.sums.zero_()
         self.weight = self.norm = 0.0
@@ -53,17 +54,17 @@ class _RunningMeans:
         }
 
     def state(self) -> dict[str, Any]:
-        """Plain data."""
+        """State as plain data."""
         return {"sums": self.sums.clone(), "weight": self.weight, "norm": self.norm}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Continue from `state`."""
         self.sums.copy_(state["sums"])
         self.weight, self.norm = float(state["weight"]), float(state["norm"])
 
 
 class Session:
-    """The moving parts of a run."""
+    """The changing parts of a run: model, optimizer, batches, counters and log."""
 
     def __init__(
         self,
@@ -78,6 +79,11 @@ class Session:
         _seed(config.seed, ranks.rank)
         # asked once: the question is slow
         self.updater = task.learner if isinstance(task.learner, Updater) else None
+        self.stateful = task.learner if isinstance(task.learner, Stateful) else None
+        self.line_source = task.learner if isinstance(task.learner, LineSource) else None
+        self.lines: Mapping[str, Mapping[str, MetricInfo]] = {}  # of the learner's own kinds
+        # kind of line, name and facts of the score that the best checkpoint is best in
+        self.score: tuple[str, str, MetricInfo] | None = None
         self.model = task.model.to(ranks.device)
         ranks.follow(self.model.state_dict().values())
         kept = self.model.state_dict().keys()
@@ -106,7 +112,7 @@ class Session:
         self.finite = FiniteGuard(config.skips, config.rollbacks)
         self.clock, self.meter = StepTimer(), meter
         self.observer: Observer | None = None
-        self.told = CONTINUE  # by the observer, in this step
+        self.decision = CONTINUE  # of the observer, in this step
         self.step = self.saved = self.validated = 0
         self.accumulate, self.halvings = config.accumulate, 0
         self.best: dict[str, Any] = {}
@@ -115,17 +121,20 @@ class Session:
         self.checked = False  # that the learner returns what it declares
 
     @property
+    def due(self) -> bool:
+        """True if a line of training is written at this step."""
+        return self.step % self.config.log_every == 0 or self.step >= self.total
+
+    @property
     def epoch(self) -> int:
-        """Epochs that are complete."""
+        """Number of complete epochs."""
         return self.source.epoch + (0 if self.source.left else 1)
 
-    # ---- to and from checkpoints -------------------------------------------------------------------------------
+    # ---- to and from checkpoints -----------------------------------------------------------------
 
     def save(self) -> None:
-        """A checkpoint of this step; the first rank writes, all wait."""
-        states = self.ranks.collect(
-            {"random": random_state(), "recent": self.recent.state(), "since": self.since.state()}
-        )
+        """Save a checkpoint of this step; the first rank writes, all wait."""
+        states = self.ranks.collect(self._rank_state())
         if self.ranks.first:
             self.log.sync()
             weights = self.model.state_dict()
@@ -140,23 +149,30 @@ class Session:
         self.ranks.wait()
 
     def point(self) -> None:
-        """`best` names what the state says is best."""
+        """Let `best` point to the best checkpoint."""
         if self.best and self.best["step"] in checkpoint.steps(self.run):
             checkpoint.point(self.run, "best", self.best["step"])
 
     def load(self, found: checkpoint.Checkpoint) -> None:
-        """Be exactly where the checkpoint was taken."""
+        """Restore the exact state at which the checkpoint was taken."""
         state = found.trainer()
         if len(state["ranks"]) != self.ranks.count:
             raise UsageError(
                 f"{found.path} was trained by {len(state['ranks'])} processes, here are {self.ranks.count}"
             )
         self.load_weights(found, state)
-        self.source.load(state["source"])
+        own = state["ranks"][self.ranks.rank]
+        # until 0.1.0 the place in the data was one for all ranks
+        self.source.load(own.get("source", state.get("source")))
         self.batches = iter(self.source)
-        mine = state["ranks"][self.ranks.rank]
-        self.recent.load(mine["recent"])
-        self.since.load(mine["since"])
+        self.recent.load(own["recent"])
+        self.since.load(own["since"])
+        if self.stateful:
+            if "learner" not in own:
+                raise CheckpointError(
+                    f"{found.path} holds no state of the learner: begin a new run"
+                )
+            self.stateful.load(own["learner"])
         self.finite.load(state["finite"])
         self.step = self.saved = int(state["step"])
         self.accumulate, self.halvings = int(state["accumulate"]), int(state["halvings"])
@@ -168,14 +184,14 @@ class Session:
         if self.ended == CALLED_OFF:  # who resumes it wants it to go on
             self.ended = ""
         self.validated = int(state["validated"])
-        restore_random(mine["random"])
+        restore_random(own["random"])
 
     def load_weights(
         self, found: checkpoint.Checkpoint, state: Mapping[str, Any], *, optimizer: bool = True
     ) -> None:
-        """Weights, and what the optimizer remembers of them.
+        """Load weights and the optimizer's moments.
 
-        Rates and decays stay those of this run.
+        Learning rates and decays stay those of this run.
         """
         checkpoint.load_weights(self.model, state.get("raw", found.weights), str(found.path))
         if optimizer:
@@ -191,11 +207,19 @@ class Session:
         if self.average and "average" in state:
             self.average.load(state["average"])
 
+    def _rank_state(self) -> dict[str, Any]:
+        """State that each rank has of its own."""
+        return {
+            "random": random_state(),
+            "recent": self.recent.state(),
+            "since": self.since.state(),
+            "source": self.source.state(),
+        } | ({"learner": dict(self.stateful.state())} if self.stateful else {})
+
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
             "optimizer": self.optimizer.state_dict(),
-            "source": self.source.state(),
             "finite": self.finite.state(),
             "accumulate": self.accumulate,
             "halvings": self.halvings,
@@ -208,7 +232,7 @@ class Session:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every generator that a learner may draw from, as plain data."""
+    """State of every random generator that a learner may use, as plain data."""
     name, keys, *rest = np.random.get_state()  # the global one: a learner's libraries may use it
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
@@ -221,7 +245,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random(state: Mapping[str, Any]) -> None:
-    """Go on drawing where `random_state` was taken."""
+    """Continue from `random_state`."""
     torch.set_rng_state(state["torch"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))

@@ -1,4 +1,4 @@
-"""Other people's dashboards, wandb and TensorBoard, imported when they are asked for."""
+"""Optional sinks for metrics, wandb and TensorBoard, imported when they are asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODULES = {"wandb": "wandb", "tensorboard": "tensorboardX"}
 
 
 def require(names: Sequence[str], ranks: Ranks) -> None:
-    """Refuse a sink that was asked for by name and is not installed, on all ranks together."""
+    """Refuse sinks that are not installed, on all ranks together."""
     absent = [name for name in names if ranks.first and find_spec(MODULES[name]) is None]
     (absent, *_) = ranks.collect(absent)
     if not absent:
@@ -32,9 +32,9 @@ def require(names: Sequence[str], ranks: Ranks) -> None:
 
 
 def builder(name: str, run: Path, facts: Mapping[str, Any], step: int) -> Callable[[], Sink]:
-    """What builds the sink of a name.
+    """The function that builds the sink of a name.
 
-    `step`: where the run goes on; later lines of an earlier try do not count.
+    `step`: the step at which the run continues; later lines of an earlier try are dropped.
     """
     builders: dict[str, Callable[[], Sink]] = {
         "wandb": lambda: _Wandb(run, facts),
@@ -61,14 +61,14 @@ class _Wandb:
         )
 
     def write(self, line: Line) -> None:
-        """One row of the history; `step` is among the figures, because wandb counts calls."""
+        """Write one row of the history; `step` is a figure, because wandb itself counts calls."""
         self._run.log(
             {f"{line['kind']}/{name}": value for name, value in numbers(line)}
             | {"step": line["step"]}
         )
 
     def close(self) -> None:
-        """Finish the run."""
+        """Finish the wandb run."""
         self._run.finish()
 
 
@@ -82,12 +82,12 @@ class _TensorBoard:
         )
 
     def write(self, line: Line) -> None:
-        """A scalar for each figure."""
+        """Write a scalar for each figure."""
         for name, value in numbers(line):
             self._writer.add_scalar(
                 f"{line['kind']}/{name}", value, line["step"], walltime=line["wall"]
             )
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close the event file."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""How a run begins: new, from another run's checkpoint, or where it was left; and what it writes down about itself."""
+"""Start of a run: new, from another run's checkpoint, or resumed; and the facts in `run.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shadowbox.train.session import Session
 
 
 def resolve_config(run: Path, config: TrainConfig, resume: bool) -> TrainConfig:
-    """The settings that hold: a resumed run keeps its own, and other wishes are refused with what differs."""
+    """Settings of the run: a resumed run keeps its own; different ones are refused with what differs."""
     if not resume:
         if checkpoint.steps(run):
             raise UsageError(
@@ -29,13 +29,14 @@ def resolve_config(run: Path, config: TrainConfig, resume: bool) -> TrainConfig:
     ]
     if lines:
         raise UsageError(
-            f"{run} cannot go on with other settings ({'; '.join(lines)}): take --parent {run}@latest into a new run"
+            f"{run} cannot be resumed with other settings ({'; '.join(lines)}): "
+            f"begin a new run with --parent {run}@latest"
         )
     return config
 
 
 def start_session(session: Session, parent: ParentCheckpoint | None, resume: bool) -> None:
-    """Bring a session to where its run begins."""
+    """Bring a session to the step at which its run starts."""
     if session.ranks.first:
         checkpoint.sweep(session.run)
     if resume:
@@ -55,7 +56,7 @@ def start_session(session: Session, parent: ParentCheckpoint | None, resume: boo
 
 
 def write_run_facts(session: Session, status: str) -> None:
-    """Bring `run.json` up to date: where the run is, and what it has cost over all its sessions."""
+    """Update `run.json`: the progress of the run, and its cost over all sessions."""
     if not session.ranks.first:
         return
     known = log.read_facts(session.run)
@@ -79,7 +80,7 @@ def _resume(session: Session) -> None:
 def _latest(session: Session) -> Path:
     """The checkpoint that `latest` names.
 
-    Where a kill came between two renames, the newest whole one.
+    If a kill came between two renames, the newest complete checkpoint.
     """
     there = checkpoint.steps(session.run)
     pointed = checkpoint.pointed(session.run, "latest")
@@ -111,7 +112,7 @@ def _must_be_the_same_data(session: Session) -> None:
 
 
 def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
-    """Weights of another run; its place in the line of descent."""
+    """Load weights of another run and record it as the parent."""
     folder = checkpoint.find_checkpoint(parent.spec)
     found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
     state = found.trainer() if parent.optimizer else {}

@@ -1,4 +1,4 @@
-"""Where the time of the loop goes, so that a slow run says where it is slow."""
+"""Time of the loop by part (data, forward, backward, ...), to see why a run is slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PARTS = ("data", "transfer", "forward", "backward", "optimizer", "log", "wait", 
 class StepTimer:
     """Seconds by part.
 
-    On a GPU work is only started in `forward` and `backward`; its length shows as `wait`.
+    On a GPU, `forward` and `backward` only launch work; its duration shows up as `wait`.
     """
 
     def __init__(self) -> None:
@@ -21,11 +21,11 @@ class StepTimer:
         self._last = perf_counter()
 
     def start(self) -> None:
-        """What came before is not counted."""
+        """Start the clock; earlier time is not counted."""
         self._last = perf_counter()
 
     def add(self, part: str) -> None:
-        """The time since the last call was spent on `part`."""
+        """Assign the time since the last call to `part`."""
         now = perf_counter()
         self.recent[part] += now - self._last
         self._last = now
@@ -39,7 +39,7 @@ class StepTimer:
 
     @contextmanager
     def aside(self, part: str) -> Iterator[None]:
-        """Everything inside counts as `part`, whatever it calls."""
+        """Context whose whole time counts as `part`."""
         before = dict(self.recent)
         began = self._last = perf_counter()
         yield

@@ -23,7 +23,7 @@ TRIES = 500  # of the bootstrap: enough for two digits, and a fraction of a seco
 def validate(
     learner: Learner, model: nn.Module, batches: Iterable[Any], ranks: Ranks
 ) -> dict[str, Interval]:
-    """Each score and each "score/baseline" of it, over all batches.
+    """Each score and each "score/baseline" over all batches.
 
     Ranks share the batches and get the same answer.
     """
@@ -43,7 +43,7 @@ def validate(
 
 
 def score_names(learner: Learner) -> set[str]:
-    """The names that `score` must return."""
+    """Names that `score` of a learner must return."""
     return {
         *learner.scores,
         *(f"{name}/{each}" for name, info in learner.scores.items() for each in info.baselines),
@@ -51,7 +51,7 @@ def score_names(learner: Learner) -> set[str]:
 
 
 def require_declared(what: str, found: Iterable[str], declared: Iterable[str]) -> None:
-    """Assert that names are those that were declared, in words."""
+    """Assert that the returned names are the declared ones."""
     more, less = set(found) - set(declared), set(declared) - set(found)
     if more or less:
         parts = [f"returned and not declared: {', '.join(sorted(more))}"] * bool(more)
@@ -64,7 +64,7 @@ def require_declared(what: str, found: Iterable[str], declared: Iterable[str]) -
 def require_weighted_sum(
     loss: Tensor, found: Mapping[str, Tensor], weights: Mapping[str, float]
 ) -> None:
-    """Assert that the scalar is the weighted sum of the declared losses."""
+    """Assert that the scalar loss is the weighted sum of the declared losses."""
     total = sum(weight * float(found[name].detach()) for name, weight in weights.items())
     scalar = float(loss.detach())
     # bf16 has three digits; a NaN is dealt with elsewhere
@@ -75,7 +75,7 @@ def require_weighted_sum(
 
 
 def as_row(learner: Learner, scores: Mapping[str, Interval]) -> dict[str, float]:
-    """For the table: the first scores that a learner declares, and beside each the best of its baselines."""
+    """Row of the table: the first declared scores, each beside the best of its baselines."""
     row: dict[str, float] = {}
     for name, info in islice(learner.scores.items(), MOST_SHOWN):
         row[name] = scores[name].value
@@ -86,14 +86,14 @@ def as_row(learner: Learner, scores: Mapping[str, Interval]) -> dict[str, float]
 
 
 def distance(value: float, better: str) -> float:
-    """How far a value is from the best: low, high, or the number that it should be."""
+    """Distance of a value from the best possible: "low", "high", or a number to reach."""
     if better == "high":
         return -value
     return value if better == "low" else abs(value - float(better))
 
 
 def as_figures(scores: dict[str, Interval]) -> dict[str, float]:
-    """Flat names for a line of the log: the value, and `.low` and `.high` of its interval."""
+    """Flat names for the log: the value, and `.low` and `.high` of its interval."""
     flat: dict[str, float] = {}
     for name, (value, low, high) in scores.items():
         flat |= {name: value, f"{name}.low": low, f"{name}.high": high}
