@@ -50,7 +50,7 @@ def test_ingest_reports_what_it_did(run, replays_made, tmp_path):
     assert (facts["files"], facts["accepted"], facts["episodes"], facts["frames"]) == (4, 3, 3, 600)
     (rejected,) = facts["rejected"]
     assert rejected["file"].endswith("none.slp")
-    assert "no Slippi replay" in rejected["reason"]
+    assert "not a Slippi replay" in rejected["reason"]
     assert facts["bytes_per_frame"] < 220  # of so short games; the row alone has 192
     assert facts["frames_per_cpu_s"] > 0
     assert facts["seconds"] > 0
@@ -60,7 +60,7 @@ def test_ingest_in_words(run, replays_made, tmp_path):
     """A table of reasons and one line with the sum."""
     status, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "store")
     assert status == 0
-    assert "this is no Slippi replay" in out
+    assert "not a Slippi replay" in out
     assert "3 of 4 recordings accepted: 3 episodes, 600 frames" in out
 
 
@@ -190,11 +190,11 @@ def test_all_real_replays(run, replays, tmp_path):
     assert not [entry for entry in facts["rejected"] if "Shadowbox itself" in entry["reason"]]
     assert facts["bytes_per_frame"] <= 200
     expected = (
-        "players, two are needed",
+        "must have two players",
         "seen before",
-        "known ones",
-        "no Slippi replay",
-        "no frame of a game",
+        "unknown stage",
+        "not a Slippi replay",
+        "no frames of both players",
         "list of event sizes",
     )
     for entry in facts["rejected"]:

@@ -1,7 +1,6 @@
-"""A Dolphin of our own: speaks Slippi's protocol on the loopback, reads controllers from their pipes, and plays in lock-step.
+"""Fake Dolphin: speaks Slippi's protocol, reads controllers from pipes, in lock-step.
 
-Its game is a field on which the stick moves a fighter by so many units a frame; every input comes
-back in its pre frame.
+In its game the stick moves a fighter, in units a frame; every input comes back in its pre frame.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ PORTS = (0, 1)
 
 
 def free_port():
-    """A UDP port that nobody has."""
+    """A free UDP port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
 
 
 class Pipe(threading.Thread):
-    """One controller's pipe: what is pressed at each FLUSH."""
+    """Pipe of one controller: queues the state of the pad at each FLUSH."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
@@ -56,12 +55,12 @@ class Pipe(threading.Thread):
 
 
 def stick(value):
-    """What the game reads of a stick at `value` of the pipe: a byte around 128, in steps of 1/80."""
+    """Stick position that the game reads for `value` of the pipe: in steps of 1/80."""
     return np.clip(round((value - 0.5) * 254), -80, 80) / 80
 
 
 class FakeDolphin(threading.Thread):
-    """Sends `frames` frames, each when both controllers have been flushed, then the end of the game."""
+    """Sends `frames` frames, each after both controllers were flushed, then the game end."""
 
     def __init__(self, pipes, port, frames):
         super().__init__(daemon=True)
@@ -107,7 +106,7 @@ class FakeDolphin(threading.Thread):
                 return event.peer
 
     def _pads(self, peer):
-        """What both press at their next flush; the connection is kept alive meanwhile."""
+        """Both pads at their next flush; keeps the connection alive meanwhile."""
         pads = []
         for pipe in self.pipes:
             while True:

@@ -1,21 +1,22 @@
-"""Matches of nobody as episodes and as replays: plausible enough to be accepted, every value drawn from a seed."""
+"""Made-up matches as episodes and replays: plausible enough to be accepted, drawn from a seed."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from shadowbox.core.episode import Episode
-from shadowbox.games.melee import slp
+from shadowbox.core.episode import Episode, check
+from shadowbox.games.melee import GAME, slp
 from shadowbox.games.melee.events import events
 from shadowbox.games.melee.export import replay_of
 from shadowbox.games.melee.names import BATTLEFIELD
+from shadowbox.games.melee.replay import read
 from shadowbox.games.melee.schema import SCHEMA
 
 WAIT = 14
 
 
 def match(frames=120, *, stage=BATTLEFIELD, seed=0, items=(), **meta):
-    """An episode of `frames` decisions; `items` are (slot, first row, rows, type, owner)."""
+    """Episode of `frames` decisions; `items` are (slot, first row, rows, type, owner)."""
     draws = np.random.default_rng(seed)
     rows = frames + 1
     columns = SCHEMA.neutral(rows)
@@ -54,20 +55,27 @@ def match(frames=120, *, stage=BATTLEFIELD, seed=0, items=(), **meta):
         columns["item/type"][alive, slot] = kind
         columns["item/owner"][alive, slot] = owner
         columns["item/x"][alive, slot] = np.arange(length)
-    known = {
+    players = {
         "players": ["player-0123456789ab", "player-ba9876543210"],
         "ports": [0, 1],
         "kinds": ["human", "human"],
     }
     result = {"winner": 0, "reason": "game", "stocks": [4, 4], "damage": [0.0, 0.0]}
-    return Episode(columns, {**known, "seed": seed, "result": result, **meta}, events(columns))
+    return Episode(columns, {**players, "seed": seed, "result": result, **meta}, events(columns))
 
 
 def replay(*arguments, **options):
-    """The same as a `slp.SlpReplay`."""
+    """The match as a `slp.SlpReplay`."""
     return replay_of(match(*arguments, **options))
 
 
 def content(*arguments, **options):
-    """The same as the bytes of a `.slp`."""
+    """The match as the bytes of a `.slp`."""
     return slp.write(replay(*arguments, **options))
+
+
+def episode(data, **options):
+    """The one episode of a replay's bytes, checked against the schema."""
+    (only,) = read(data, "made.slp", **options)
+    check(only, SCHEMA, "made", GAME.event_kinds)
+    return only

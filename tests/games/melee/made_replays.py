@@ -1,4 +1,4 @@
-"""Replays of nobody: any version, any ports, followers, items, rollbacks; every field of every row has a value of its own."""
+"""Made-up replays of any version, ports, followers, items and rollbacks, with random fields."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def made(
     metadata=True,
     seed=0,
 ):
-    """A game whose rows are, with `rollbacks`, passes through frames: the last of each frame is what happened."""
+    """Game with random rows; with `rollbacks`, the last pass through each frame is the true one."""
     draws = np.random.default_rng(seed)
     passes, final = passes_through(frames, rollbacks, draws)
     slots = sorted([*((port, False) for port in ports), *((port, True) for port in followers)])
@@ -38,30 +38,28 @@ def made(
     for slot in slots:
         pre[slot]["x"][1:] = post[slot]["x"][:-1]
         post[slot]["state"] = draws.integers(14, 340, frames)
-    given = {kind: {name: rows[passes] for name, rows in random_rows(kind, version, frames, draws).items()}
-             for kind in ("frame_start", "frame_end") if slp.EVENTS[kind].since <= version[:2]}  # fmt: skip
+    events = {
+        kind: {n: rows[passes] for n, rows in random_rows(kind, version, frames, draws).items()}
+        for kind in ("frame_start", "frame_end")
+        if slp.EVENTS[kind].since <= version[:2]
+    }
     pre, post = (
         {slot: {name: rows[passes] for name, rows in sides[slot].items()} for slot in slots}
         for sides in (pre, post)
     )
-    guessed = np.flatnonzero(~final)
-    # a pass that was guessed has other inputs and another state of the last player
+    # an earlier pass has predicted inputs, and another state of the last player
     for side in (pre, post):
-        side[slots[-1]]["x"][guessed] += 1
-    if slp.EVENTS["item"].since <= version[:2]:
-        given["item"] = random_rows("item", version, items * len(passes), draws) | {
-            "row": np.repeat(np.arange(len(passes)), items)
-        }
-    if slp.EVENTS["fountain"].since <= version[:2]:
-        given["fountain"] = random_rows("fountain", version, len(passes), draws) | {
-            "row": np.arange(len(passes))
-        }
+        side[slots[-1]]["x"][np.flatnonzero(~final)] += 1
+    for kind, count in (("item", items), ("fountain", 1)):
+        if slp.EVENTS[kind].since <= version[:2]:
+            rows = random_rows(kind, version, count * len(passes), draws)
+            events[kind] = rows | {"row": np.repeat(np.arange(len(passes)), count)}
     return slp.from_arrays(
         made_start(version, ports, followers),
         pre,
         post,
         frames=(np.arange(frames) + slp.FIRST_FRAME)[passes],
-        events=given,
+        events=events,
         end=slp.GameEnd(
             2,
             -1 if version >= (2, 0, 0) else None,
@@ -80,7 +78,7 @@ def made(
 
 
 def made_start(version=slp.NEWEST, ports=(0, 1), followers=()):
-    """The settings of the game."""
+    """Settings of the made-up game."""
     players = [
         slp.SlpPlayer(
             port,
@@ -101,10 +99,7 @@ def made_start(version=slp.NEWEST, ports=(0, 1), followers=()):
 
 
 def passes_through(frames, rollbacks, draws):
-    """The frames in the order of the file, going back up to seven frames.
-
-    And which passes are the last of their frame.
-    """
+    """Frames in the order of the file, going back by up to seven; a mask of the last passes."""
     back = np.sort(draws.integers(1, frames, rollbacks))
     order = []
     for frame in range(frames):
@@ -118,7 +113,7 @@ def passes_through(frames, rollbacks, draws):
 
 
 def random_rows(kind, version, rows, draws):
-    """A value for every field that the version has, floats finite."""
+    """Random values for every field of the version, with finite floats."""
     event = slp.EVENTS[kind]
     columns = {}
     for field in event.fields:

@@ -1,4 +1,4 @@
-"""docs/melee.md: its tables are what the code says.
+"""Tables of docs/melee.md, compared with the code.
 
 `python tests/games/melee/test_melee_docs.py` prints them.
 """
@@ -21,32 +21,44 @@ from shadowbox.games.melee.schema import SCHEMA
 PAGE = Path(__file__).parents[3] / "docs" / "melee.md"
 
 
+def meaning(lines, at):
+    """The comment of a field: on its line, or on the lines above it."""
+    if "# " in lines[at]:
+        return lines[at].partition("# ")[2]
+    above = []
+    while lines[at - 1].strip().startswith("#"):
+        at -= 1
+        above.insert(0, lines[at].strip().removeprefix("# "))
+    assert above
+    return " ".join(above)
+
+
 def settings(kind, head):
     """A table of a settings class: each field with its default, and its comment."""
     lines = inspect.getsource(kind).splitlines()
     rows = [f"| {head} | default | meaning |", "|---|---|---|"]
     for field in dataclasses.fields(kind):
-        (line,) = (line for line in lines if re.match(rf"\s+{field.name}:", line))
+        (at,) = (at for at, line in enumerate(lines) if re.match(rf"\s+{field.name}:", line))
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
         rows.append(
-            f"| `{field.name}` | {f'`{default}`' if default != '' else ''} | {line.partition('# ')[2]} |"
+            f"| `{field.name}` | {f'`{default}`' if default != '' else ''} | {meaning(lines, at)} |"
         )
     return "\n".join(rows)
 
 
 def filters():
-    """The named sets, in words."""
+    """The named filters, in words."""
     return (
         "; ".join(
-            f"`{name}` is " + ", ".join(f"`{k}={v}`" for k, v in given.items())
-            for name, given in FILTERS.items()
+            f"`{name}` is " + ", ".join(f"`{key}={value}`" for key, value in options.items())
+            for name, options in FILTERS.items()
         )
         + "."
     )
 
 
 def encodings():
-    """How wide the presets are."""
+    """The widths of the presets."""
     head = (
         "encoding",
         "floats a player",
@@ -55,15 +67,15 @@ def encodings():
         "float targets",
         "category targets",
         "features",
-        "what is on",
+        "switches",
     )
     rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name, on in PRESETS.items():
+    for name, switches in PRESETS.items():
         made = encoding(name)
         switched = [
-            f"`{f.name}={getattr(on, f.name)}`"
-            for f in dataclasses.fields(on)
-            if getattr(on, f.name) != f.default
+            f"`{f.name}={getattr(switches, f.name)}`"
+            for f in dataclasses.fields(switches)
+            if getattr(switches, f.name) != f.default
         ]
         cells = (
             len(made.numbers),
@@ -87,15 +99,18 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_docs_show_what_the_code_says(name):
-    """Options, filters, fields, encodings and switches stand in docs/melee.md as they are."""
+def test_the_docs_agree_with_the_code(name):
+    """Options, filters, fields, encodings and switches are in docs/melee.md as in the code."""
     assert TABLES[name]() in PAGE.read_text()
     assert DEFAULTS.keys() == {field.name for field in dataclasses.fields(AcceptOptions)}
 
 
 def test_describing_the_game_is_light():
     """The record of the game loads without Numba and without torch."""
-    code = "import sys; from shadowbox.games import load; load('melee'); print({'numba', 'torch'} & set(sys.modules))"
+    code = (
+        "import sys; from shadowbox.games import load; load('melee'); "
+        "print({'numba', 'torch'} & set(sys.modules))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
 

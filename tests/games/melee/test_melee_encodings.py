@@ -1,4 +1,4 @@
-"""The encodings of Melee: exactly as wide as the layouts that they repeat, and right in what they derive."""
+"""The encodings of Melee: as wide as the layouts that they repeat, with correct derived values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WIDTHS = {  # floats a player and a frame, ints a frame, float targets, features
 
 @pytest.fixture
 def columns():
-    """Twenty frames of anything that the schema allows."""
+    """Twenty random frames that the schema allows."""
     return random_columns(SCHEMA, 20, seed=4)
 
 
 @pytest.mark.parametrize("name", WIDTHS)
 def test_presets_have_the_widths_of_the_layouts_they_repeat(name, columns):
-    """29, 28, 69, 72 floats a player, 15 or 17 ints, 30 or 112 float and 12 category targets: declared and delivered."""
+    """The presets declare and deliver the floats, ints and targets of the layouts they repeat."""
     made, (player, frame, ints, targets, width) = encoding(name), WIDTHS[name]
     assert (len(made.numbers), made.floats, made.ints, made.float_targets, made.int_targets) == (
         player,
@@ -41,11 +41,11 @@ def test_presets_have_the_widths_of_the_layouts_they_repeat(name, columns):
     assert kinds.shape == (20, ints)
     assert floats.dtype == np.float32
     assert kinds.dtype == np.int64
-    wanted = made.targets(
+    delivered = made.targets(
         {k: v[:-1] for k, v in columns.items()}, {k: v[1:] for k, v in columns.items()}
     )
-    assert wanted[0].shape == (19, targets)
-    assert wanted[1].shape == (19, 12)
+    assert delivered[0].shape == (19, targets)
+    assert delivered[1].shape == (19, 12)
     assert (kinds < [category.n for category in made.vocabularies]).all()
 
 
@@ -54,7 +54,7 @@ def test_presets_have_the_widths_of_the_layouts_they_repeat(name, columns):
     [("v2-embed", 1_153_781), ("v3", 1_573_621), ("v3-projectiles", 1_604_341)],
 )
 def test_widths_give_the_parameters_of_the_older_policies(name, parameters):
-    """Ten frames flattened into 512, 256 and 13, and the embeddings, are the parameter counts that the older cards name."""
+    """Ten frames flattened into 512, 256, 13, plus embeddings, give the older cards' parameters."""
     made = encoding(name)
     tables = {
         category.name: category.n * category.embed for category in (*made.categories, *made.shared)
@@ -63,7 +63,7 @@ def test_widths_give_the_parameters_of_the_older_policies(name, parameters):
     assert layers + sum(tables.values()) == parameters
 
 
-def test_each_number_stands_where_its_name_says(columns):
+def test_each_number_is_at_its_named_place(columns):
     """Values of both players are at the places that `float_names` gives them, scaled."""
     made = encoding("v3-projectiles")
     floats, kinds = made.encode(columns)
@@ -84,7 +84,7 @@ def test_each_number_stands_where_its_name_says(columns):
 
 
 def test_the_nearest_item_is_the_nearest(columns):
-    """The way to the nearest item agrees with a search by hand, and is zero where there is none."""
+    """The offset of the nearest item agrees with a search by hand, and is zero without an item."""
     columns["item/alive"][3] = False
     for key in SCHEMA.columns:
         if key.startswith("item/"):
@@ -95,24 +95,21 @@ def test_the_nearest_item_is_the_nearest(columns):
     for row in range(20):
         alive = np.flatnonzero(columns["item/alive"][row])
         assert at["p0.items"][row] == pytest.approx(len(alive) * 0.1)
-        ways = [
+        offsets = [
             (
                 columns["item/x"][row, i] - columns["player/x"][row, 1],
                 columns["item/y"][row, i] - columns["player/y"][row, 1],
             )
             for i in alive
         ]
-        dx, dy = min(ways, key=lambda way: way[0] ** 2 + way[1] ** 2, default=(0, 0))
+        dx, dy = min(offsets, key=lambda d: d[0] ** 2 + d[1] ** 2, default=(0, 0))
         assert (at["p1.item_dx"][row], at["p1.item_dy"][row]) == pytest.approx(
             (dx * 0.05, dy * 0.05), rel=1e-4
         )
 
 
 def test_targets_are_changes_and_next_values(columns):
-    """Positions and damage are predicted as changes, timers and flags as they will be.
-
-    Block by block, player by player.
-    """
+    """Targets are changes of positions and damage and next values of timers and flags, by block."""
     made = encoding("v3")
     now, then = (
         {k: v[part] for k, v in columns.items()} for part in (slice(0, -1), slice(1, None))
@@ -127,21 +124,18 @@ def test_targets_are_changes_and_next_values(columns):
     np.testing.assert_array_equal(kinds[:, 6], np.minimum(then["player/action"][:, 1], 399))
 
 
-def test_a_world_model_is_told_presses_that_begin_and_axes_that_are_pushed(columns):
-    """26 controls, 16 presses that begin, 10 thresholds.
-
-    At rest the centered thresholds are false and the legacy ones true.
-    """
+def test_world_models_are_conditioned_on_onsets_and_pushed_axes(columns):
+    """Conditions are 26 controls, 16 onsets and 10 thresholds, which at rest are true in legacy."""
     now, before = (
         {k: v[part] for k, v in columns.items()} for part in (slice(1, None), slice(0, -1))
     )
     assert encoding("v3").condition(now, before).shape == (19, 26)
     made = encoding("v3", press_events=True, controller_thresholds="centered")
-    told = made.condition(now, before)
-    assert told.shape == (19, 26 + 16 + 10)
+    conditions = made.condition(now, before)
+    assert conditions.shape == (19, 26 + 16 + 10)
     names = [number.name for number in made.conditions]
     pressed = now["pad/a"][:, 0] & ~before["pad/a"][:, 0]
-    np.testing.assert_array_equal(told[:, names.index("press_a")], pressed)
+    np.testing.assert_array_equal(conditions[:, names.index("press_a")], pressed)
     rest = SCHEMA.neutral(1)
     assert not made.condition(rest, rest)[:, names.index("pushed_main_x")].any()
     old = encoding("v3", controller_thresholds="legacy")
@@ -174,7 +168,7 @@ def test_torch_and_numpy_encode_alike(columns):
 
 
 def test_encoded_frames_are_read_back(columns):
-    """Columns that an encoding holds as they are come back from its floats and ints."""
+    """Columns that an encoding holds unchanged come back from its floats and ints."""
     made = encoding("v2")
     back = made.read_back(*made.encode(columns))
     np.testing.assert_allclose(back["player/x"], columns["player/x"], rtol=1e-4, atol=1e-3)
@@ -185,9 +179,15 @@ def test_encoded_frames_are_read_back(columns):
 
 
 @pytest.mark.parametrize(
-    "switches", [{"multi_position": True}, {"hitstun": "yes"}, {"state_flags": True}]
+    ("name", "switches", "message"),
+    [
+        ("v3", {"multi_position": True}, "unknown encoding switch 'multi_position'"),
+        ("v3", {"hitstun": "yes"}, r"'hitstun' must be True or False \(got 'yes'\)"),
+        ("v3", {"state_flags": True}, r"'state_flags' must be no or named or all \(got True\)"),
+        ("v4", {}, "unknown encoding 'v4'"),
+    ],
 )
-def test_switches_that_mean_nothing_are_refused(switches):
-    """An unknown switch, or a value that it cannot have, is a wrong call."""
-    with pytest.raises(UsageError):
-        encoding("v3", **switches)
+def test_unknown_encodings_and_switches_are_refused(name, switches, message):
+    """An unknown preset or switch, or a value that a switch cannot have, is a wrong call."""
+    with pytest.raises(UsageError, match=message):
+        encoding(name, **switches)

@@ -1,4 +1,4 @@
-"""What happened in a match, out of its states alone."""
+"""Events and outcomes of Melee matches, derived from states alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shadowbox.games.melee.schema import EVENTS, SCHEMA
 
 @pytest.fixture
 def still():
-    """Forty rows in which two stand and nothing happens."""
+    """Forty rows in which both players wait and nothing happens."""
     columns = match(40).columns
     for key in ("player/percent", "player/hitstun"):
         columns[key][:] = 0
@@ -35,7 +35,6 @@ def still():
 
 def happened(columns):
     """(kind, frame, player, other, what, value) of each event."""
-    found = events(columns)
     return [
         (
             EVENTS[e["kind"]],
@@ -45,20 +44,17 @@ def happened(columns):
             int(e["what"]),
             float(e["value"]),
         )
-        for e in found
+        for e in events(columns)
     ]
 
 
-def test_nothing_happens_to_those_who_stand(still):
-    """No event without a cause."""
+def test_waiting_players_cause_no_events(still):
+    """Rows in which nothing changes have no events."""
     assert happened(still) == []
 
 
-def test_damage_is_a_hit_of_who_hit(still):
-    """Damage that rises is a hit of the last hitter with his last attack.
-
-    Without one it is suffered alone.
-    """
+def test_damage_is_a_hit_of_the_last_hitter(still):
+    """Rising damage is a hit of the last hitter with its last attack, or of no opponent."""
     still["player/percent"][10:, 0] = 12.5
     still["player/percent"][20:, 1] = 3
     still["player/last_hit_by"][:, 0] = 1
@@ -68,7 +64,7 @@ def test_damage_is_a_hit_of_who_hit(still):
 
 
 def test_a_stock_lost_is_a_knock_out(still):
-    """It is worth the damage at which it was lost, and belongs to who hit last."""
+    """A knock-out holds the damage at which the stock was lost, and belongs to the last hitter."""
     still["player/stocks"][15:, 0] = 3
     still["player/percent"][5:15, 0] = 99
     still["player/last_hit_by"][:, 0] = 1
@@ -85,14 +81,14 @@ def test_a_stock_lost_is_a_knock_out(still):
     ],
 )
 def test_landings(still, state, expected):
-    """From the air to the ground, by how; coming back after a knock-out is none."""
+    """A landing from the air has its kind; returning after a knock-out is not a landing."""
     still["player/on_ground"][:10, 0] = False
     still["player/action"][10:, 0] = action(state)
     assert happened(still) == expected
 
 
 def test_ledge_shield_grab_and_tech(still):
-    """Each is the state that begins; a grab belongs to who holds."""
+    """Ledge, shield, grab and tech events come when their state begins; a grab names its holder."""
     for row, seat, state in (
         (5, 0, "ledge_catch"),
         (8, 1, "guard_on"),
@@ -115,39 +111,39 @@ def test_ledge_shield_grab_and_tech(still):
 
 
 def test_the_same_rows_give_the_same_events():
-    """Events are a function of the rows, ordered by frame, and fit what the game declares."""
+    """Events are a function of the rows, ordered by frame, and fit the game's declarations."""
     columns = match(300, seed=5).columns
-    found = events(columns)
+    derived = events(columns)
     np.testing.assert_array_equal(
-        found, events({key: values.copy() for key, values in columns.items()})
+        derived, events({key: values.copy() for key, values in columns.items()})
     )
-    assert found.dtype == EVENT
-    assert len(found) > 10
-    assert (np.diff(found["frame"]) >= 0).all()
-    for event in found:
+    assert derived.dtype == EVENT
+    assert len(derived) > 10
+    assert (np.diff(derived["frame"]) >= 0).all()
+    for event in derived:
         names = GAME.event_whats.get(EVENTS[event["kind"]], ("",))
         assert 0 <= event["what"] < len(names)
 
 
-def test_attacks_are_where_they_begin(still):
-    """An attack that lasts is one attack."""
+def test_attacks_are_marked_where_they_begin(still):
+    """An attack over several rows counts once, in its first row."""
     still["player/action"][10:20, 1] = action("neutral_air")
     begun = attacks(still)
     assert np.argwhere(begun).tolist() == [[10, 1]]
 
 
 def test_outcome_reads_the_last_row(still):
-    """Whoever has stocks left has won; with both standing nobody has."""
+    """The only player with stocks left has won; while both have stocks, the winner is None."""
     assert outcome(still, events(still)).winner is None
     still["player/stocks"][-1] = 0, 2
     assert outcome(still, events(still)).winner == 1
 
 
 def test_numbers_of_characters_and_states():
-    """External and internal numbers lead to each other; states stand where recorders put them."""
+    """External and internal numbers map to each other, and states have recorders' numbers."""
     for external, name in enumerate(EXTERNAL):
         assert TO_EXTERNAL[TO_INTERNAL[external]] == external, name
-    known = {
+    states = {
         14: "wait",
         24: "jump_squat",
         65: "neutral_air",
@@ -155,10 +151,11 @@ def test_numbers_of_characters_and_states():
         212: "grab",
         236: "air_dodge",
         252: "ledge_catch",
+        322: "entry",
+        340: "barrel_cannon_wait",
+        341: "special_341",
     }
-    for number, name in (
-        known | {322: "entry", 340: "barrel_cannon_wait", 341: "special_341"}
-    ).items():
+    for number, name in states.items():
         assert ACTIONS[number] == name
     assert not ACTIONABLE & DYING
     assert len(TECHS) == len(TECHING)
@@ -166,6 +163,6 @@ def test_numbers_of_characters_and_states():
 
 
 def test_a_row_fits_into_its_budget():
-    """Both players, both pads, five items and the stage are 192 bytes."""
+    """A row of both players, both pads, five items and the stage is 192 bytes."""
     assert SCHEMA.row_dtype.itemsize == SCHEMA.content_bytes == 192
     assert SCHEMA.columns["item/x"].slots >= 4

@@ -1,4 +1,4 @@
-"""Frames that were encoded elsewhere: taken by their declared layout, refused where it does not fit."""
+"""Frames that another system has encoded: read by their declared layout, refused on a mismatch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAYOUTS = {
 
 
 def encoded(path, name, games, **changes):
-    """A file as the older system writes it: rows hold the inputs that led to their state."""
+    """File as the older system writes it: rows hold the inputs that led to their state."""
     made, floats, ints = encoding(name), [], []
     for game in games:
         columns = dict(game.columns)
@@ -56,66 +56,65 @@ def encoded(path, name, games, **changes):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_comes_back(tmp_path, name):
-    """Columns that a layout holds are those of the games that were encoded, aligned by our rule.
-
-    The others are absent.
-    """
+    """The columns of a layout come back aligned by our rule, and all others are absent."""
     games = [match(80, seed=seed) for seed in range(3)]
-    found = list(read(encoded(tmp_path / "games.pt", name, games), "games.pt"))
-    assert [game.frames for game in found] == [80, 80, 80]
-    for ours, theirs in zip(games, found, strict=True):
+    episodes = list(read(encoded(tmp_path / "games.pt", name, games), "games.pt"))
+    assert [episode.frames for episode in episodes] == [80, 80, 80]
+    for ours, theirs in zip(games, episodes, strict=True):
         check(theirs, SCHEMA, "encoded", GAME.event_kinds)
         assert {"item/alive", "stage/clock", "player/instance", "pad/start"} <= theirs.absent
         assert ("player/in_hitstun" in theirs.absent) == (name in ("v2", "v2-embed"))
         for key in SCHEMA.columns.keys() - theirs.absent:
-            wanted = ours.columns[key].astype(np.float64)
+            expected = ours.columns[key].astype(np.float64)
             if key == "pad/l_push":
-                wanted = np.maximum(wanted, ours.columns["pad/r_push"])
+                expected = np.maximum(expected, ours.columns["pad/r_push"])
             np.testing.assert_allclose(
-                theirs.columns[key], wanted, atol=2e-3, rtol=1e-4, err_msg=key
+                theirs.columns[key], expected, atol=2e-3, rtol=1e-4, err_msg=key
             )
 
 
-def test_the_width_decides_nothing(tmp_path):
-    """A file whose tensors are not as wide as its configuration says is refused, though another layout would fit."""
+def test_a_layout_is_never_guessed_from_the_width(tmp_path):
+    """A file as wide as another layout than its configuration declares is refused."""
     games = [match(40)]
     wrong = dict(zip(SWITCHES, LAYOUTS["v2"], strict=True))
     path = encoded(tmp_path / "games.pt", "v3", games, encoding_config=wrong)
-    with pytest.raises(RecordingError, match="is 138 wide, its encoding_config makes 58"):
+    with pytest.raises(
+        RecordingError, match=r"'floats' must be 58 wide by its encoding_config \(got 138\)"
+    ):
         list(read(path, "games.pt"))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoding_config": {}}, "state_age_as_embed=None"),
-        ({"encoding_config": None}, "declares no encoding_config"),
+        (
+            {"encoding_config": {}},
+            r"state_age_as_embed must be true or false \(got None\)",
+        ),
+        ({"encoding_config": None}, "the file has no encoding_config"),
         ({"encoding_config": {**dict.fromkeys(SWITCHES, False), "hitboxes": True}}, "'hitboxes'"),
-        ({"game_offsets": torch.tensor([5, 2])}, "game_offsets"),
-        ({"num_games": 7}, "num_games=7"),
-        ({"floats": [1, 2]}, "no table of numbers"),
+        ({"game_offsets": torch.tensor([5, 2])}, "game_offsets must rise from 0"),
+        ({"num_games": 7}, "num_games is 7, and game_offsets has 1 games"),
+        ({"floats": [1, 2]}, "'floats' must be a tensor of two dimensions"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path, changes, message):
-    """Each thing that is missing or contradicts itself is refused by name."""
+def test_contradictions_in_a_file_are_named(tmp_path, changes, message):
+    """Missing and contradictory parts of a file are refused by name."""
     path = encoded(tmp_path / "games.pt", "v2", [match(40)], **changes)
     with pytest.raises(RecordingError, match=message):
         list(read(path, "games.pt"))
 
 
 def test_nothing_of_a_file_is_executed(tmp_path):
-    """A file that is no tensors, or wants to run something, is refused."""
+    """A file without tensors, or with code to run, is refused."""
     bad = tmp_path / "bad.pt"
     bad.write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(RecordingError, match="cannot be loaded"):
         list(read(bad, "bad.pt"))
 
 
-def test_ingest_takes_such_a_file(tmp_path):
-    """`ingest melee FILE.pt` stores its games.
-
-    One that is broken is rejected and the others come in.
-    """
+def test_ingest_accepts_encoded_files(tmp_path):
+    """`ingest melee FILE.pt` stores the intact games of a file and rejects the broken one."""
     games = [match(60, seed=seed) for seed in range(3)]
     path = encoded(tmp_path / "games.pt", "v3", games)
     data = torch.load(path, weights_only=True)

@@ -1,4 +1,4 @@
-"""Replays: what is written is read, in every version, whoever plays and however often the game went back in time."""
+"""Slippi replays: reading and writing agree in every version, with any players and rollbacks."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,7 @@ from shadowbox.errors import RecordingError, UsageError
 from shadowbox.games.melee import slp
 from shadowbox.games.melee.slp.layout import EVENTS, sizes
 
-# version -> bytes of 36 37 38 39 3A 3B 3C, as recorders of that version write them; 0: no such
-# event
+# version -> payload bytes of events 36 37 38 39 3A 3B 3C from recorders; 0: the event is missing
 PAYLOADS = {
     (0, 1, 0): (320, 58, 33, 1, 0, 0, 0),
     (1, 0, 0): (352, 58, 37, 1, 0, 0, 0),
@@ -41,13 +40,13 @@ PAYLOADS = {
 
 
 def same_rows(one, two):
-    """Bit for bit, NaN included."""
+    """Equality bit for bit, NaN included."""
     return one.dtype == two.dtype and one.tobytes() == two.tobytes()
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: ".".join(map(str, version)))
-def test_what_is_written_is_read_in_every_version(version):
-    """Write, read, write gives the same bytes, and every field of every row comes back bit for bit."""
+def test_every_version_is_written_and_read(version):
+    """Write, read, write gives the same bytes, and every field of every row comes back."""
     replay = made(version, frames=40, followers=(1,), items=3)
     written = slp.write(replay)
     again = slp.read(written)
@@ -71,7 +70,7 @@ def test_what_is_written_is_read_in_every_version(version):
 
 @pytest.mark.parametrize("version", PAYLOADS, ids=lambda version: ".".join(map(str, version)))
 def test_payload_sizes_are_those_of_the_recorders(version):
-    """The sizes that follow from the table of fields are the ones that recorders of each version announce."""
+    """The sizes that follow from the table of fields are those of recorders of each version."""
     listed = sizes(version)
     assert (
         tuple(listed.get(code, 0) for code in (0x36, 0x37, 0x38, 0x39, 0x3A, 0x3B, 0x3C))
@@ -80,7 +79,7 @@ def test_payload_sizes_are_those_of_the_recorders(version):
 
 
 def test_a_field_that_a_version_lacks_is_absent():
-    """Old files have no hitlag, hitstun or instance: asking for them is an error, never a zero."""
+    """Old files lack hitlag, hitstun and instance: reading them is an error, never a zero."""
     old, new = (slp.read(slp.write(made(version))) for version in ((1, 7, 0), (3, 16, 0)))
     for event, name in (
         ("post", "hitlag"),
@@ -125,7 +124,7 @@ def test_rollbacks(version):
 
 
 def test_only_the_last_pass_continues():
-    """Where a frame begins is where the one before ended in 99.5 % of frames with the last passes, not with the first."""
+    """With the last passes, and not the first, 99.5 % of frames continue the one before."""
     written = slp.write(made((3, 9, 0), frames=600, rollbacks=80))
     remote = (1, False)
     last, first = (slp.read(written, which) for which in ("last", "first"))
@@ -137,7 +136,7 @@ def test_only_the_last_pass_continues():
 
 
 def test_a_follower_has_rows_of_its_own():
-    """Leader and follower of a port are two slots, and where the follower is gone, the leader is not."""
+    """Leader and follower of a port are two slots; a dead follower does not change the leader."""
     replay = made((3, 12, 0), frames=50, followers=(0,))
     gone = np.arange(50) >= 30
     replay.present[0, True] &= ~gone
@@ -150,7 +149,7 @@ def test_a_follower_has_rows_of_its_own():
 
 
 def test_players_who_are_out_leave_the_others():
-    """In a game of four, the frames go on for those who have stocks left."""
+    """In a game of four, the frames go on for the players who have stocks left."""
     replay = made(frames=50, ports=(0, 1, 2, 3))
     replay.present[2, False] &= np.arange(50) < 10
     again = slp.read(slp.write(replay))
@@ -160,7 +159,7 @@ def test_players_who_are_out_leave_the_others():
 
 
 def test_settings():
-    """Who plays whom, where and under which rules; what a version does not record is None."""
+    """Players, stage and rules are read from a game start; fields of later versions are None."""
     start = slp.read(slp.write(made(ports=(1, 3), followers=(3,)))).start
     one, two = start.players
     assert (start.stage, start.seed, start.online, start.match_id, start.timer) == (
@@ -193,15 +192,17 @@ def test_settings():
 
 
 def test_a_name_that_does_not_fit_is_refused():
-    """Names are counted in the bytes of the file's encoding."""
-    with pytest.raises(RecordingError, match=r"port 1: nametags: .* takes 20 bytes, 15 fit"):
+    """Names longer than their field, in bytes as encoded, and unknown ports are refused."""
+    with pytest.raises(
+        RecordingError, match=r"port 1: nametags: text must fit into 15 bytes .* takes 20"
+    ):
         slp.new_start(slp.NEWEST, BATTLEFIELD, [slp.SlpPlayer(0, FOX, nametag="あ" * 10)])
-    with pytest.raises(RecordingError, match="port 7"):
+    with pytest.raises(RecordingError, match=r"port must be 0 to 3 \(got port 7\)"):
         slp.new_start(slp.NEWEST, BATTLEFIELD, [slp.SlpPlayer(7, FOX)])
 
 
 def test_arrays_with_an_unknown_name_are_refused():
-    """A field that there is not, or not yet in that version, is named with its nearest neighbor."""
+    """A field or event that the version does not have is refused with the nearest known name."""
     start = made_start((3, 6, 0))
     with pytest.raises(
         RecordingError, match=r"post events of version 3\.6\.0 have no field 'hitlag'"
@@ -217,8 +218,8 @@ def test_arrays_with_an_unknown_name_are_refused():
         )
 
 
-def test_what_arrays_leave_out_is_unset():
-    """Fields that are not given hold what recorders write when nothing is there: nobody hit, no ground, nobody's item."""
+def test_missing_arrays_are_written_as_unset():
+    """Fields that are not given hold recorders' unset values: no hitter, no ground, no owner."""
     replay = slp.from_arrays(
         made_start(),
         {(0, False): {"x": np.arange(3)}},
@@ -233,7 +234,7 @@ def test_what_arrays_leave_out_is_unset():
 
 @pytest.mark.parametrize("size", [0, 1, 7])
 def test_unknown_events_are_skipped(size):
-    """An event that nobody knows is stepped over by the size that the file gives for it, none included."""
+    """An unknown event is skipped by the size that the file declares for it, even size 0."""
     replay = made((3, 12, 0), frames=20)
     content = bytearray(slp.write(replay))
     listed = content[16]
@@ -261,8 +262,8 @@ def test_unknown_events_are_skipped(size):
         assert same_rows(again.post[slot], replay.post[slot])
 
 
-def test_a_payload_longer_than_we_know_is_read_as_far_as_we_know():
-    """A recorder of tomorrow adds fields at the end; today's are where they were."""
+def test_longer_payloads_of_later_versions_are_read():
+    """Fields that a later recorder adds at the end of an event leave the known fields readable."""
     replay = made((3, 18, 0), frames=10, items=0)
     content = slp.write(replay)
     post = EVENTS["post"].size((3, 18, 0))
@@ -288,7 +289,7 @@ def test_a_payload_longer_than_we_know_is_read_as_far_as_we_know():
 
 
 def test_game_codes_come_back():
-    """The pieces of the list of game codes are kept as recorded, and put together on request."""
+    """The pieces of the list of game codes are kept as recorded and joined on request."""
     replay = made((3, 12, 0), frames=5)
     codes = bytes(range(256)) * 3
     replay.pieces = b"".join(
@@ -303,14 +304,14 @@ def test_game_codes_come_back():
     assert slp.write(again) == written
 
 
-def test_an_unknown_way_to_resolve_rollbacks_is_a_wrong_call():
-    """There are three ways, and the message names them."""
-    with pytest.raises(UsageError, match="last, first or all"):
+def test_an_unknown_choice_of_rollbacks_is_a_wrong_call():
+    """An unknown value of `rollbacks` is refused with the three known ones."""
+    with pytest.raises(UsageError, match=r"must be last, first or all \(got 'newest'\)"):
         slp.read(slp.write(made(frames=3)), "newest")
 
 
 def test_random_rows_fill_every_field():
-    """The made replays leave no field of a row at a constant, so that a swapped or lost field cannot hide."""
+    """The made replays vary every field of a row, so that a swapped or lost field is noticed."""
     rows = random_rows("post", slp.NEWEST, 50, np.random.default_rng(0))
     assert len(rows) == len(EVENTS["post"].fields) - 3
     assert all(len(np.unique(values, axis=0)) > 10 for values in rows.values())

@@ -1,4 +1,4 @@
-"""Damaged replays: a named error or a shortened replay that says what is missing; bounded time and memory; no made-up zeros."""
+"""Damaged replays: a named error, or the intact frames with their problems, in bounded memory."""
 
 import tracemalloc
 
@@ -12,7 +12,7 @@ from shadowbox.games.melee.slp.read import HEAD
 
 
 def read_or_refused(content, which="last"):
-    """The replay, checked for rows that nobody recorded, or None where it was refused by name."""
+    """The replay, checked for invented rows, or None if it was refused by name."""
     refused = None
     try:
         replay = slp.read(content, which, name="damaged.slp")
@@ -21,19 +21,19 @@ def read_or_refused(content, which="last"):
     if refused:
         assert refused.startswith("damaged.slp: ")
         return None
-    told = {problem.kind for problem in replay.problems}
+    kinds = {problem.kind for problem in replay.problems}
     for slot in replay.slots:
-        there = replay.present[slot]
-        assert len(there) == len(replay.frames) == len(replay.pre[slot]) == len(replay.post[slot])
+        present = replay.present[slot]
+        assert len(present) == len(replay.frames) == len(replay.pre[slot]) == len(replay.post[slot])
         for side in (replay.pre, replay.post):
-            assert np.array_equal(side[slot]["frame"][there], replay.frames[there])
-            assert (side[slot]["port"][there] == slot[0]).all()
-            assert (side[slot]["follower"][there] == slot[1]).all()
+            assert np.array_equal(side[slot]["frame"][present], replay.frames[present])
+            assert (side[slot]["port"][present] == slot[0]).all()
+            assert (side[slot]["follower"][present] == slot[1]).all()
     for kind in ("frame_start", "frame_end"):
         rows = getattr(replay, kind)
         assert (
             rows is None
-            or "incomplete-frame" in told
+            or "incomplete-frame" in kinds
             or np.array_equal(rows["frame"], replay.frames)
         )
     for kind, into in replay.rows.items():
@@ -43,7 +43,7 @@ def read_or_refused(content, which="last"):
 
 @pytest.mark.parametrize("version", [(1, 7, 0), pytest.param((3, 18, 0), marks=pytest.mark.slow)])
 def test_truncated_at_every_byte(version):
-    """A file cut anywhere is refused or gives the frames before the cut, exactly, and says that it is cut."""
+    """A file cut at any byte is refused, or gives the frames before the cut and a problem."""
     replay = made(version, frames=12, followers=(1,), rollbacks=2)
     content = slp.write(replay)
     whole = slp.read(content, "all")
@@ -64,7 +64,7 @@ def test_truncated_at_every_byte(version):
 
 @pytest.mark.parametrize("version", [(0, 1, 0), (2, 2, 0), (3, 18, 0)])
 def test_ten_thousand_flipped_bytes(version):
-    """Whatever byte is damaged, reading ends with a named error or with rows that the file holds."""
+    """With any damaged byte, reading ends with a named error or with rows that the file holds."""
     content = slp.write(made(version, frames=12, followers=(1,), rollbacks=2))
     draws = np.random.default_rng(7)
     refused = 0
@@ -77,7 +77,7 @@ def test_ten_thousand_flipped_bytes(version):
 
 
 def test_a_cut_rollback_leaves_the_pass_before_it():
-    """Where the file ends within the second pass through a frame, the first one stands."""
+    """In a file that ends within the second pass through a frame, the first pass counts."""
     replay = made((3, 12, 0), frames=12, items=0, end=False, metadata=False)
     content = slp.write(replay)
     raw = content[15:-1]
@@ -91,8 +91,8 @@ def test_a_cut_rollback_leaves_the_pass_before_it():
     assert {problem.kind for problem in read.problems} >= {"unfinished", "truncated"}
 
 
-def test_lengths_that_lie():
-    """A length of 4 GB or of 0 costs nothing: what is there is read, and the file is marked."""
+def test_wrong_lengths_cost_no_memory():
+    """With a declared length of 4 GB or 0, the actual content is read and a problem is noted."""
     replay = made((3, 12, 0), frames=30)
     content = slp.write(replay)
     for length, kind in (
@@ -119,33 +119,36 @@ def test_lengths_that_lie():
     ("content", "message"),
     [
         (b"", "the file is empty"),
-        (b"{U", "no Slippi replay"),
-        (b"\x89PNG\r\n\x1a\n" * 9, "no Slippi replay: it begins with b'.x89PNG"),
-        (HEAD + bytes(4), "list of event sizes should stand here"),
-        (HEAD + bytes(4) + b"\x35\x00", "list of event sizes of 0 bytes"),
-        (HEAD + bytes(4) + b"\x35\x04\x37\x00\x40", "names no game start"),
-        (HEAD + bytes(4) + b"\x35\x04\x36\x01\x40", "no game start; it is cut"),
+        (b"{U", "not a Slippi replay"),
+        (b"\x89PNG\r\n\x1a\n" * 9, r"not a Slippi replay: it must begin .* \(got b'.x89PNG"),
+        (HEAD + bytes(4), "byte 15: expected the list of event sizes"),
+        (HEAD + bytes(4) + b"\x35\x00", r"size of the list of event sizes \(0 bytes\)"),
+        (HEAD + bytes(4) + b"\x35\x04\x37\x00\x40", "lacks the game start"),
+        (HEAD + bytes(4) + b"\x35\x04\x36\x01\x40", "lacks the game start; it is damaged or cut"),
         (
             HEAD + bytes(4) + b"\x35\x04\x36\x00\x00",
-            "start events of 0 bytes are announced; every version has at least 320",
+            r"start events must have at least 320 bytes \(declared: 0\)",
         ),
-        (HEAD + bytes(4) + b"\x35\x07\x36\x01\x40\x37\x00\x03", "pre events of 3 bytes"),
+        (
+            HEAD + bytes(4) + b"\x35\x07\x36\x01\x40\x37\x00\x03",
+            r"pre events must have at least 58 bytes \(declared: 3\)",
+        ),
     ],
 )
-def test_what_is_no_replay_is_refused(content, message):
-    """The message says which file, where in it, and what was expected."""
+def test_other_content_is_refused(content, message):
+    """Content that is not a replay is refused with the place in it and the expectation."""
     with pytest.raises(RecordingError, match=message):
         slp.read(content)
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    """The path is named."""
+    """A missing file is refused with its path."""
     with pytest.raises(RecordingError, match=r"nothing\.slp: No such file"):
         slp.read(tmp_path / "nothing.slp")
 
 
 def test_a_file_that_is_too_long_is_refused_unread(tmp_path):
-    """Nobody waits for, or has memory for, gigabytes that call themselves a replay."""
+    """A file of gigabytes is refused by its size, without reading it."""
     path = tmp_path / "long.slp"
     with open(path, "wb") as file:
         file.truncate(1 << 32)
@@ -153,8 +156,8 @@ def test_a_file_that_is_too_long_is_refused_unread(tmp_path):
         slp.read(path)
 
 
-def test_frames_out_of_one_event_do_not_fill_the_memory():
-    """A file whose every event claims a frame of its own, by another of eight players, is refused, not blown up."""
+def test_frames_of_one_event_each_do_not_fill_the_memory():
+    """A file whose events all name different frames and players is refused, not expanded."""
     content = slp.write(
         made((3, 18, 0), frames=2, ports=(0, 1, 2, 3), followers=(0, 1, 2, 3), items=0, end=False)
     )
@@ -165,15 +168,15 @@ def test_frames_out_of_one_event_do_not_fill_the_memory():
     events = []
     for number in range(4_000):
         for code, row in ((0x37, pre), (0x38, rows)):
-            who = bytes([number % 4, number // 4 % 2])
-            events.append(bytes([code]) + number.to_bytes(4, "big") + who + row.tobytes()[6:])
+            player = bytes([number % 4, number // 4 % 2])
+            events.append(bytes([code]) + number.to_bytes(4, "big") + player + row.tobytes()[6:])
     body = head + b"".join(events)
-    with pytest.raises(RecordingError, match="it is damaged"):
+    with pytest.raises(RecordingError, match=r"would take .* bytes; the file is damaged"):
         slp.read(HEAD + len(body).to_bytes(4, "big") + body + b"}")
 
 
-def test_missing_frames_and_strangers_are_told():
-    """A hole in the frames, a player whom the settings do not know and half a frame each have a name."""
+def test_missing_frames_and_unknown_players_are_listed():
+    """A gap in the frames and players outside the settings are problems of their own kinds."""
     replay = made((3, 12, 0), frames=30)
     replay.frames[20:] += 5
     for name in ("pre", "post"):
@@ -190,8 +193,8 @@ def test_missing_frames_and_strangers_are_told():
     assert {problem.kind for problem in slp.read(slp.write(other)).problems} == {"stray"}
 
 
-def test_metadata_are_never_worth_a_replay():
-    """Damaged metadata leave the frames, and the replay says so."""
+def test_damaged_metadata_leaves_the_frames():
+    """Damaged metadata is listed as a problem, and the frames are read."""
     replay = made((3, 12, 0), frames=10)
     content = slp.write(replay)
     at = content.index(b"startAt")

@@ -1,4 +1,4 @@
-"""The same files by other readers: every field that both hold is the same, bit for bit; differences are listed by name."""
+"""Other readers of the same files: every field that both hold is equal, bit for bit."""
 
 import csv
 import json
@@ -68,26 +68,26 @@ PEPPI = {  # their name -> ours
 }
 KINDS = {"item": "item", "start": "frame_start", "end": "frame_end", "fod_platform": "fountain"}
 END = ("Unresolved", "Time", "Game", "Resolved", None, None, None, "NoContest")
-# before: who is out and comes back has his later rows moved up by peppi to where he left
+# before this version, peppi moves the later rows of a player who returns up to the earlier ones
 NO_GAPS = (2, 2, 0)
-# lists that peppi keeps without a name for what is in them
+# lists that peppi keeps without names for their entries
 STALE = ("stadium_transformation", "dreamland_whispy")
 
 
 def column(rows, name):
-    """A field, or one byte of a field of bytes."""
+    """Values of a field, or of one byte of a field of bytes."""
     name, _, byte = name.partition(".")
     return rows[name][:, int(byte)] if byte else rows[name]
 
 
 @pytest.fixture
 def peer(tmp_path):
-    """A function that gives the columns of each file by another reader, or why it refuses.
+    """Function that gives the columns of each file by another reader, or its reason to refuse.
 
-    Skipped where no Python has it.
+    Skipped if no Python here has the reader.
     """
 
-    def asking(reader, *paths):
+    def read(reader, *paths):
         if peers.interpreter(reader) is None:
             pytest.skip(f"no Python here has {reader}; `make peers` installs it beside this one")
         assert peers.ask(reader, "dump", str(tmp_path), *map(str, paths)) is None
@@ -99,30 +99,30 @@ def peer(tmp_path):
                 else dict(np.load(tmp_path / f"{number}.npz"))
             )
 
-    return asking
+    return read
 
 
 def compare(theirs, path):
-    """Bit for bit, every column that peppi has against ours; the number of values compared."""
+    """Assert that every column of peppi equals ours, bit for bit; the number of values compared."""
     replay = slp.read(path, "all")
     assert np.array_equal(theirs.pop("frames.id"), replay.frames)
     start, end = json.loads(str(theirs.pop("start"))), json.loads(str(theirs.pop("end")))
     compare_settings(start, end, replay)
-    compared, unknown = 0, set()
+    compared, unnamed = 0, set()
     for name, values in theirs.items():
         parts = name.removesuffix("?").split(".")[1:]
         if name.endswith("?") or parts[0].rstrip("#") in STALE:
             continue
         if parts[0] == "ports":
             slot = int(parts[1][1]) - 1, parts[2] == "follower"
-            rows, there, field = (
+            rows, present, field = (
                 getattr(replay, parts[3])[slot],
                 replay.present[slot],
                 ".".join(parts[4:]),
             )
             nulls = theirs.get(f"frames.ports.{parts[1]}.{parts[2]}?")
             valid = np.ones(len(values), bool) if nulls is None else nulls
-            assert np.array_equal(valid, there) or replay.version < NO_GAPS, name
+            assert np.array_equal(valid, present) or replay.version < NO_GAPS, name
         else:
             kind = KINDS[parts[0].rstrip("#")]
             rows, field = getattr(replay, kind), ".".join(parts[1:])
@@ -131,16 +131,16 @@ def compare(theirs, path):
                     np.bincount(replay.rows[kind], minlength=len(replay.frames)), values
                 ), name
                 continue
-            there = valid = np.ones(len(rows), bool)
+            present = valid = np.ones(len(rows), bool)
         if field not in PEPPI:
-            unknown.add(name)
+            unnamed.add(name)
             continue
-        ours = np.ascontiguousarray(column(rows, PEPPI[field])[there])
+        ours = np.ascontiguousarray(column(rows, PEPPI[field])[present])
         assert ours.dtype == values.dtype, name
         assert ours.tobytes() == values[valid].tobytes(), name
         compared += len(ours)
-    assert not unknown
-    for side in ("pre", "post"):  # and nothing that we have is missing there
+    assert not unnamed
+    for side in ("pre", "post"):  # and peppi lacks none of our fields
         names = {
             PEPPI[key.split(f".{side}.")[1]].partition(".")[0]
             for key in theirs
@@ -155,7 +155,7 @@ def compare(theirs, path):
 
 
 def compare_settings(theirs, end, replay):
-    """Settings and end."""
+    """Assert that settings and end of a game are equal."""
     start = replay.start
     assert theirs["slippi"]["version"] == list(replay.version)
     assert (theirs["stage"], theirs["timer"], theirs["random_seed"]) == (
@@ -182,7 +182,8 @@ def compare_settings(theirs, end, replay):
             assert their["name_tag"] == our.nametag
         if "netplay" in their:
             assert their["netplay"]["name"] == our.display_name
-            assert their["netplay"]["code"].replace("＃", "#") == our.connect_code  # noqa: RUF001  full width, as recorded
+            code = their["netplay"]["code"].replace("\uff03", "#")  # full width, as recorded
+            assert code == our.connect_code
             assert their["netplay"].get("suid") == our.user_id
     if replay.end is None:
         assert end is None
@@ -193,8 +194,8 @@ def compare_settings(theirs, end, replay):
 @pytest.mark.parametrize(
     "version", [(0, 1, 0), (1, 7, 0), (2, 0, 0), (3, 7, 0), (3, 12, 0), (3, 16, 0), (3, 18, 0)]
 )
-def test_peppi_reads_what_we_write(peer, tmp_path, version):
-    """A replay of ours, rollbacks, followers and items included, is the same to peppi in every field."""
+def test_peppi_reads_our_files(peer, tmp_path, version):
+    """A file of ours, with rollbacks, followers and items, is equal to peppi in every field."""
     path = tmp_path / "made.slp"
     path.write_bytes(
         slp.write(
@@ -206,8 +207,8 @@ def test_peppi_reads_what_we_write(peer, tmp_path, version):
 
 
 @pytest.mark.parametrize("version", [(0, 1, 0), (2, 0, 0), (3, 5, 0), (3, 18, 0)])
-def test_py_slippi_reads_what_we_write(peer, tmp_path, version):
-    """A replay of ours is the same to py-slippi in every field that it has."""
+def test_py_slippi_reads_our_files(peer, tmp_path, version):
+    """A file that we wrote is equal to py-slippi in every field that it has."""
     path = tmp_path / "made.slp"
     replay = made(version, frames=30, followers=(1,), items=0)
     for rows in (*replay.pre.values(), *replay.post.values()):  # values that it has names for
@@ -224,13 +225,13 @@ def test_py_slippi_reads_what_we_write(peer, tmp_path, version):
 
 
 def compare_with_slippi(theirs, path):
-    """What py-slippi leaves out (None) is left out here; the number of values compared."""
+    """Assert that the fields that py-slippi reads equal ours; the number of values compared."""
     replay = slp.read(path)
     assert np.array_equal(theirs.pop("frames.id"), replay.frames)
     compared = 0
     for name, values in theirs.items():
         parts = name.split(".")[1:]
-        # they keep the items of every pass through a frame
+        # py-slippi keeps the items of every pass through a frame
         if parts[0] == "item" and replay.rolled_back:
             continue
         if parts[0] == "item":
@@ -238,25 +239,25 @@ def compare_with_slippi(theirs, path):
         else:
             slot = int(parts[1][1]) - 1, parts[2] == "follower"
             rows, field = getattr(replay, parts[3])[slot][replay.present[slot]], ".".join(parts[4:])
-        there = ~np.isnan(values)
-        known = PEPPI.get(field, field)
-        if known not in rows.dtype.names:
-            assert not there.any(), name
+        valid = ~np.isnan(values)
+        own_name = PEPPI.get(field, field)
+        if own_name not in rows.dtype.names:
+            assert not valid.any(), name
             continue
-        ours = column(rows, known)
-        if known == "flags":
+        ours = column(rows, own_name)
+        if own_name == "flags":
             ours = (ours.astype(np.int64) << (8 * np.arange(5))).sum(axis=1)
-        if field == "raw_analog_x":  # they read it as unsigned
+        if field == "raw_analog_x":  # py-slippi reads it as unsigned
             ours = ours.view(np.uint8)
         ours = (ours != 0) if field == "airborne" else ours
-        assert np.array_equal(ours[there].astype(np.float64), values[there], equal_nan=True), name
-        compared += int(there.sum())
+        assert np.array_equal(ours[valid].astype(np.float64), values[valid], equal_nan=True), name
+        compared += int(valid.sum())
     return compared
 
 
 @pytest.mark.slow
 def test_real_files_by_peppi(peer, replays):
-    """Every real file that peppi can read is the same in every field of every row."""
+    """Every real file that peppi can read is equal in every field of every row."""
     read = values = 0
     with open(replays / "replays.csv", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -273,7 +274,7 @@ def test_real_files_by_peppi(peer, replays):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["v0.1", "v2.0", "ics", "v3.13", "v3.16"])
 def test_real_files_by_py_slippi(peer, replays, name):
-    """Five real files of five versions are the same to py-slippi, which keeps the last pass through a frame."""
+    """Five real files of five versions are equal to py-slippi, which keeps the last passes."""
     path = replays / f"hohav+peppi/tests/data/{name}.slp"
     (columns,) = peer("pyslippi", path)
     assert compare_with_slippi(columns, path) > 8_000

@@ -1,4 +1,4 @@
-"""Real replays, where they are at hand: every one is read or refused by name, and says what its list says about it."""
+"""Real replays, if present: each is read or refused by name, and agrees with its list."""
 
 import csv
 import time
@@ -11,7 +11,7 @@ from shadowbox.games.melee import slp
 from shadowbox.games.melee.slp.layout import EVENTS
 
 NO_REPLAYS = ("corrupt_game_1.slp", "corrupt_game_2.slp", "corrupt_game_3.slp")
-DYING = 10  # the last action state of those who are off the stage; they are moved between frames
+DYING = 10  # the last action state of players off the stage, who are moved between frames
 HITSTUN = 0x02
 METHODS = {
     "UNRESOLVED": 0,
@@ -22,8 +22,7 @@ METHODS = {
     "NONE": None,
     "": None,
 }
-# files that we do not write as they were: cut, or with events that only they have, or in an order
-# of their own
+# files that are not written back byte for byte: cut, with unknown events, or in another order
 NOT_OURS = (
     "corrupt.slp",
     "duplicate_game_end.slp",
@@ -35,14 +34,14 @@ NOT_OURS = (
 
 @pytest.fixture(scope="module")
 def listed(replays):
-    """One dict a file."""
+    """Lines of the list of replays, one dict a file."""
     with open(replays / "replays.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
 def games(replays, listed):
-    """Every file that is a replay, read, with its line of the list."""
+    """Every replay, with its line of the list."""
     games = []
     for line in listed:
         if not line["file"].endswith(NO_REPLAYS):
@@ -50,17 +49,17 @@ def games(replays, listed):
     return games
 
 
-def test_what_is_no_replay_is_refused(replays, listed):
-    """Text, a picture and noise that call themselves replays are refused by name."""
-    found = [line["file"] for line in listed if line["file"].endswith(NO_REPLAYS)]
-    assert len(found) == len(NO_REPLAYS)
-    for name in found:
+def test_other_files_are_refused(replays, listed):
+    """Text, a picture and noise with the ending of replays are refused by name."""
+    others = [line["file"] for line in listed if line["file"].endswith(NO_REPLAYS)]
+    assert len(others) == len(NO_REPLAYS)
+    for name in others:
         with pytest.raises(RecordingError, match=name.rsplit("/", 1)[1]):
             slp.read(replays / name)
 
 
-def test_every_file_says_what_its_list_says(games):
-    """Frames, version, ports, stage and end of every file are those that others found in it."""
+def test_every_file_agrees_with_its_list(games):
+    """Frames, version, ports, stage and end of every file are those that its list names."""
     for line, replay in games:
         name = line["file"]
         assert ".".join(map(str, replay.version)) == line["slippi_version"], name
@@ -69,7 +68,7 @@ def test_every_file_says_what_its_list_says(games):
             int(last) for last in [line["last_frame"]] if last
         ], name
         ports = [player.port for player in replay.start.players]
-        assert ports == [int(who[1]) - 1 for who in line["players"].split()], name
+        assert ports == [int(player[1]) - 1 for player in line["players"].split()], name
         assert replay.start.stage == int(line["stage_id"]), name
         method = line["game_end_method"]
         assert (replay.end and replay.end.method) == METHODS.get(
@@ -81,15 +80,12 @@ def test_every_file_says_what_its_list_says(games):
 
 
 def test_only_damaged_files_have_problems(games):
-    """Complete files have none.
-
-    Files that are cut, never finished or without an end say exactly that.
-    """
-    found = {
+    """Complete files have no problems; cut and unfinished ones have exactly their own kinds."""
+    problems = {
         line["file"].rsplit("/", 1)[1]: {problem.kind for problem in replay.problems}
         for line, replay in games
     }
-    assert {name: kinds for name, kinds in found.items() if kinds} == {
+    assert {name: kinds for name, kinds in problems.items() if kinds} == {
         "test_game_1.slp": {"no-end"},
         "geckoCodes.slp": {"no-end"},
         "diamond-diamond-0006b3a3007d0b1bb14630a5.slp": {"no-end"},
@@ -100,7 +96,7 @@ def test_only_damaged_files_have_problems(games):
 
 
 def test_frames_continue(games):
-    """In rollback files the position that a frame reads is the one that the frame before left, in 99.5 % and more."""
+    """In rollback files, at least 99.5 % of frames begin at the position the frame before left."""
     same = total = 0
     for _, replay in games:
         if not replay.rolled_back:
@@ -117,7 +113,7 @@ def test_frames_continue(games):
 
 
 def test_first_passes_hold_guessed_inputs(games, replays):
-    """Where a game was rolled back thousands of times, only the last passes continue."""
+    """In a game with thousands of rollbacks, the first passes do not continue each other."""
     line = next(line for line, _ in games if line["file"].endswith("rollbackFrameTest.slp"))
     replay = slp.read(replays / line["file"], "first")
     remote = replay.slots[1]
@@ -125,10 +121,7 @@ def test_first_passes_hold_guessed_inputs(games, replays):
 
 
 def test_hitstun_is_gated_by_its_flag(games):
-    """Where the flag says hitstun the frames left are a plausible number.
-
-    Elsewhere the field holds anything.
-    """
+    """Under the hitstun flag, 99.9 % of the values are a plausible number of frames."""
     flagged = plausible = 0
     for _, replay in games:
         for slot in replay.slots if replay.has("post", "misc") else ():
@@ -142,7 +135,7 @@ def test_hitstun_is_gated_by_its_flag(games):
 
 @pytest.mark.slow
 def test_written_as_they_were(replays, listed):
-    """All complete files but the named odd ones are written byte for byte as they were recorded."""
+    """All complete files, except for the named ones, are written back byte for byte."""
     same = 0
     for line in listed:
         if line["file"].endswith(NO_REPLAYS):
@@ -156,8 +149,8 @@ def test_written_as_they_were(replays, listed):
     assert same == 80
 
 
-def test_a_real_file_is_read_in_a_blink(replays, listed):
-    """No file takes a second, its damage included."""
+def test_a_real_file_is_read_within_a_second(replays, listed):
+    """Every file, damaged ones included, is read in less than a second of CPU time."""
     for line in listed:
         began = time.process_time()
         try:
@@ -168,7 +161,7 @@ def test_a_real_file_is_read_in_a_blink(replays, listed):
 
 
 def test_followers_are_ice_climbers(games):
-    """Only games with Ice Climbers have followers, who are the second of the two."""
+    """Only games with Ice Climbers have followers, whose character is the second climber."""
     climbers = 14
     for line, replay in games:
         pairs = {player.port for player in replay.start.players if player.character == climbers}
@@ -179,14 +172,14 @@ def test_followers_are_ice_climbers(games):
 
 def test_stage_events(games):
     """The files of versions with stage events have them, in frames of the game."""
-    found = dict.fromkeys(("fountain", "whispy", "item"), 0)
+    counts = dict.fromkeys(("fountain", "whispy", "item"), 0)
     for _, replay in games:
-        for kind in found:
+        for kind in counts:
             rows = getattr(replay, kind)
             assert (rows is None) or set(rows.dtype.names) <= {
                 field.name for field in EVENTS[kind].fields
             }
-            found[kind] += 0 if rows is None else len(rows)
+            counts[kind] += 0 if rows is None else len(rows)
             if rows is not None:
                 assert np.array_equal(rows["frame"], replay.frames[replay.rows[kind]])
-    assert all(found.values())
+    assert all(counts.values())

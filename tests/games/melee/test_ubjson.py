@@ -1,4 +1,4 @@
-"""What lies beside the frames: maps, lists, text and numbers."""
+"""UBJSON of a replay's metadata: maps, lists, text and numbers."""
 
 import contextlib
 
@@ -24,14 +24,14 @@ values = st.recursive(
 
 @given(values)
 def test_round_trip(value):
-    """Whatever can be written is read as it was."""
+    """Every value that can be encoded is decoded unchanged."""
     content = ubjson.encode(value)
     assert ubjson.decode(content) == (value, len(content))
 
 
 @given(values, st.integers(0, 400))
 def test_cut_anywhere(value, length):
-    """A shorter text is refused by name, never read past its end."""
+    """Cut bytes are refused with a position, never read past their end."""
     content = ubjson.encode(value)
     if length < len(content):
         with pytest.raises(RecordingError, match="byte"):
@@ -40,7 +40,7 @@ def test_cut_anywhere(value, length):
 
 @given(st.binary(max_size=60))
 def test_any_bytes(content):
-    """Bytes that mean nothing give a value or a named error."""
+    """Random bytes give a value or a named error."""
     with contextlib.suppress(RecordingError):
         value, end = ubjson.decode(content)
         assert 0 < end <= len(content)
@@ -63,7 +63,7 @@ def test_hostile_sizes(content):
         ubjson.decode(content)
 
 
-def test_a_value_without_a_form_is_refused():
-    """Bytes and sets have no place in metadata."""
+def test_values_of_other_types_are_refused():
+    """A set cannot be encoded, and the error names its type."""
     with pytest.raises(RecordingError, match="a set"):
         ubjson.encode({"a": {1}})

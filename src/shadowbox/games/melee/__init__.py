@@ -1,4 +1,4 @@
-"""Super Smash Bros. Melee, from Slippi replays."""
+"""Super Smash Bros. Melee: reads Slippi replays, derives events, encodes and draws frames."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shadowbox.games.melee.schema import EVENTS, LEARNED, SCHEMA
 
 
 def places(columns: Columns) -> tuple[str, ...]:
-    """On which side of the stage each fighter began."""
+    """Side of the stage on which each fighter began, for each player: left or right."""
     return tuple("left" if x < 0 else "right" for x in columns["player/x"][0])
 
 
 def scene() -> Mapping[str, Any]:
-    """What to draw."""
+    """Scene that the viewer draws, imported on demand."""
     from shadowbox.games.melee.scene import SCENE
 
     return SCENE

@@ -1,4 +1,4 @@
-"""What of the recordings is accepted, beyond the least that an episode needs: options with their defaults, and named sets."""
+"""Options that decide which recordings are accepted, their defaults, and named filters."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ ENDINGS: dict[str, frozenset[int]] = {
 
 @dataclass(frozen=True)
 class AcceptOptions:
-    """What is accepted beyond the least (two players, a known stage), and what of the names is kept."""
+    """Requirements on a recording beyond two players and a known stage, and the choice of names."""
 
-    human: bool = False  # nobody is played by the game
-    # game: somebody lost the last stock; decided: or time ran out, or an old version says it was
-    # resolved
+    human: bool = False  # both players are people, not CPUs
+    # game: the last stock was lost; decided: or time ran out, or an old version says "resolved"
     end: str = "any"
-    complete: bool = False  # nothing is missing at the end
-    legal_stage: bool = False  # one of the six of tournaments
-    min_frames: int = 1  # decisions, counted from where players can act
+    complete: bool = False  # the recording has its end
+    legal_stage: bool = False  # one of the six tournament stages
+    min_frames: int = 1  # decisions, counted from the first frame in which players can act
     characters: str = ""  # both players play one of these, as in fox,falco
     min_version: str = ""  # of Slippi, as in 2.1
-    keep_names: bool = False  # real names and codes, in place of stable pseudonyms
+    keep_names: bool = False  # keep real names and codes, not stable pseudonyms
 
 
 DEFAULTS: Mapping[str, Any] = dataclasses.asdict(AcceptOptions())
@@ -48,23 +47,25 @@ FILTERS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def options(**given: Any) -> AcceptOptions:
-    """Checked options; a name or value that means nothing is a wrong call."""
-    for name, value in given.items():
+def options(**settings: Any) -> AcceptOptions:
+    """Check options and fill in the defaults; an unknown name or value is a UsageError."""
+    for name, value in settings.items():
         if name not in DEFAULTS:
-            raise UsageError(f"melee: there is no option '{name}': {did_you_mean(name, DEFAULTS)}")
+            raise UsageError(f"melee: unknown option '{name}': {did_you_mean(name, DEFAULTS)}")
         if type(value) is not type(DEFAULTS[name]):
             raise UsageError(
-                f"melee: {name}={value!r}, a {type(DEFAULTS[name]).__name__} is needed"
+                f"melee: option '{name}' must be a {type(DEFAULTS[name]).__name__} (got {value!r})"
             )
-    chosen = AcceptOptions(**given)
+    chosen = AcceptOptions(**settings)
     if chosen.end not in ("any", *ENDINGS):
-        raise UsageError(f"melee: end='{chosen.end}': any, {' or '.join(ENDINGS)}")
+        raise UsageError(f"melee: end must be any, {' or '.join(ENDINGS)} (got '{chosen.end}')")
     for character in filter(None, chosen.characters.split(",")):
         if character not in CHARACTERS:
             raise UsageError(
-                f"melee: there is no character '{character}': {did_you_mean(character, CHARACTERS)}"
+                f"melee: unknown character '{character}': {did_you_mean(character, CHARACTERS)}"
             )
     if chosen.min_version and not re.fullmatch(r"\d{1,3}(\.\d{1,3}){0,2}", chosen.min_version):
-        raise UsageError(f"melee: min_version='{chosen.min_version}' is no version, such as 2.1")
+        raise UsageError(
+            f"melee: min_version must be a version such as 2.1 (got '{chosen.min_version}')"
+        )
     return chosen

@@ -1,14 +1,16 @@
-"""Melee itself as a World: Slippi Dolphin, started and pressed through libmelee, seen through the reader of replays.
+"""World around a live game of Melee in Slippi Dolphin, controlled through libmelee.
 
-libmelee connects, walks the menus and holds the controllers. What an agent sees is not libmelee's
-game state but the events that Dolphin sends, read by the reader of files: live columns are the
+libmelee connects, walks the menus and holds the controllers. An agent does not see libmelee's game
+state: the events that Dolphin sends go through the reader of replay files, so live columns are the
 columns of the replay that the game leaves behind.
 
-    world = live.world(dolphin="/path/to/slippi", iso="/path/to/melee.iso", characters="fox,marth",
-    stage="battlefield")
+    world = dolphin.world(
+        dolphin="/path/to/slippi", iso="/path/to/melee.iso", characters="fox,marth",
+        stage="battlefield",
+    )
 
-Needs the extra `live`, Slippi Dolphin and the user's own copy of the game (NTSC 1.02). Never in
-unranked games online.
+Needs the extra `live`, Slippi Dolphin and the user's own copy of the game (NTSC 1.02). Do not use
+it in unranked online games.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from shadowbox.games.melee.rows import rows_of
 from shadowbox.games.melee.schema import FIRST_FRAME, SCHEMA
 from shadowbox.games.melee.slp.stream import EventStream
 
-STAGES = {  # libmelee's names; its numbers are its own
+STAGES = {  # our names -> libmelee's; its numbers differ from the game's
     "battlefield": "BATTLEFIELD",
     "dream_land": "DREAMLAND",
     "final_destination": "FINAL_DESTINATION",
@@ -41,16 +43,16 @@ BUTTONS = {  # column of the pad -> libmelee's name
     **{name: f"BUTTON_{name.upper()}" for name in ("a", "b", "x", "y", "z", "l", "r", "start")},
     **{name: f"BUTTON_{name.upper()}" for name in ("d_up", "d_down", "d_left", "d_right")},
 }
-MENU_FRAMES = 60 * 120  # two minutes of menus are not getting anywhere
+MENU_FRAMES = 60 * 120  # two minutes in the menus count as failed
 IN_GAME = ("IN_GAME", "SUDDEN_DEATH")
 FIRST_SEEN = FIRST_FRAME + 1  # a row needs the frame before it
 
 
 class DolphinWorld:
-    """One match at a time on a console that is connected, with a controller for each player.
+    """World of one match at a time on a connected console, with a controller for each player.
 
-    `menus` presses what leads to the next game (console state, controllers); None: the game begins
-    by itself.
+    `menus(console state, controllers)` presses the keys that lead to the next game; with None the
+    game begins by itself.
     """
 
     schema = SCHEMA
@@ -66,21 +68,25 @@ class DolphinWorld:
         self._columns: Columns = SCHEMA.neutral(1)
         self._done = np.zeros(1, bool)
         self._row = 0
-        self._played = False  # whether the game that goes on has been somebody's match
+        self._played = False  # the current game has been returned by an earlier reset
 
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
-        """Leave what is going on, walk the menus, and wait for the first frame in which both can act.
+        """Leave the current game, walk the menus, and wait for the first frame of the next game.
 
-        The game draws its own random numbers, so `seeds` cannot choose them.
+        The first frame is the first one in which both players can act. The game draws its own
+        random numbers, so `seeds` cannot choose them.
         """
         if np.asarray(seeds).shape != (1,):
-            raise UsageError("a live game is one match: seeds of shape (1,) are needed")
+            raise UsageError(
+                "melee:live: a live game is one match, so seeds must have shape (1,) "
+                f"(got {np.asarray(seeds).shape})"
+            )
         if where is not None and not where[0]:
             return self._columns
         for controller in self._controllers:
             controller.release_all()
         while self._played and self._stream.begun and not self._stream.over:
-            self._wait()  # a console plays a game to its end; nobody presses anything
+            self._wait()  # a console plays a game to its end, here without input
         for _ in range(MENU_FRAMES):
             if (
                 self._stream.begun
@@ -91,7 +97,8 @@ class DolphinWorld:
             self._wait()
         else:
             raise ShadowboxError(
-                f"no game began within {MENU_FRAMES} frames; look at the window of Dolphin"
+                f"melee:live: no game began within {MENU_FRAMES} frames; "
+                "check the window of Dolphin"
             )
         self._played = True
         self._row = 0
@@ -100,7 +107,7 @@ class DolphinWorld:
         return self._columns
 
     def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
-        """One frame: what is pressed now is read in the next one, whose state comes back."""
+        """Press the controls and return the state of the next frame, which reads them."""
         if self._done[0]:
             return self._columns, np.zeros(0, EVENT), self._done
         for seat, controller in enumerate(self._controllers):
@@ -116,15 +123,15 @@ class DolphinWorld:
         return self._columns, self._happened(earlier), self._done
 
     def snapshot(self, where: Array | None = None) -> Any:
-        """A console cannot be copied."""
-        raise UsageError("a live game has no snapshots; a dream or a simulator has")
+        """Refuse: a console cannot be copied."""
+        raise UsageError("melee:live: a live game has no snapshots; use a simulator or a dream")
 
     def restore(self, snapshot: Any, where: Array | None = None) -> Columns:
-        """A console cannot be set back."""
-        raise UsageError("a live game cannot be set back; a dream or a simulator can")
+        """Refuse: a console cannot be set back."""
+        raise UsageError("melee:live: a live game cannot be set back; use a simulator or a dream")
 
     def close(self) -> None:
-        """Let go of the controllers and stop what was started."""
+        """Disconnect the controllers and stop Dolphin."""
         for controller in self._controllers:
             controller.disconnect()
         # `stop` leaves it running where libmelee did not start Dolphin itself
@@ -132,16 +139,16 @@ class DolphinWorld:
         self._console.stop()
 
     def _wait(self) -> None:
-        """Until the console has something new: a frame of the game, or of the menus, in which the way is pressed."""
+        """Wait for the next frame of the game or of the menus; press keys in the menus."""
         state = _next_state(self._console)
         if state is None:
             if not self._stream.over:
-                raise RecordingError("the game is gone: its connection has ended")
+                raise RecordingError("melee:live: the connection to Dolphin has ended")
         elif self._menus is not None and state.menu_state.name not in IN_GAME:
             self._menus(state, self._controllers)
 
     def _latest(self) -> Columns:
-        """The last frame's state, [1, slots]; controls are not known yet and stand at zero."""
+        """State of the last frame, [1, slots], with neutral controls, which are not known yet."""
         rows = rows_of(self._stream.replay(2)).columns
         latest = {
             key: np.array(rows[key][-1:], SCHEMA.columns[key].dtype) for key in SCHEMA.state_keys
@@ -149,15 +156,15 @@ class DolphinWorld:
         return SCHEMA.neutral(1) | latest
 
     def _happened(self, earlier: Columns) -> Array:
-        found = events(
+        happened = events(
             {key: np.concatenate([earlier[key], self._columns[key]]) for key in SCHEMA.state_keys}
         )
-        found["frame"] = self._row
-        return found
+        happened["frame"] = self._row
+        return happened
 
 
 def _next_state(console: Any) -> Any:
-    """The next frame's state as libmelee knows it, None where the connection has ended."""
+    """Next state of libmelee, or None if the connection has ended."""
     from melee.slippstream import EnetDisconnected
 
     try:
@@ -167,7 +174,7 @@ def _next_state(console: Any) -> Any:
 
 
 def press(controller: Any, pad: dict[str, Any]) -> None:
-    """One player's pad, all of it: buttons that are not pressed are released."""
+    """Set a whole controller to one player's pad; buttons that are not pressed are released."""
     from melee import Button
 
     values = {key.partition("/")[2]: value for key, value in pad.items()}
@@ -176,12 +183,12 @@ def press(controller: Any, pad: dict[str, Any]) -> None:
         controller.tilt_analog(button, (x + 1) / 2, (y + 1) / 2)
     for side, button in (("l", Button.BUTTON_L), ("r", Button.BUTTON_R)):
         controller.press_shoulder(button, float(np.clip(values[f"{side}_push"], 0, 1)))
-    for name, known in BUTTONS.items():
-        (controller.press_button if values[name] else controller.release_button)(Button[known])
+    for name, button in BUTTONS.items():
+        (controller.press_button if values[name] else controller.release_button)(Button[button])
 
 
 class _Tap:
-    """libmelee's connection; every game event that passes is fed to a stream, too."""
+    """Wrapper of libmelee's connection that also feeds every game event to a stream."""
 
     def __init__(self, inner: Any, stream: EventStream) -> None:
         self._inner, self._stream = inner, stream
@@ -201,7 +208,7 @@ def _listen(console: Any, stream: EventStream) -> None:
     console._slippstream = _Tap(console._slippstream, stream)
 
 
-# ---- starting Dolphin --------------------------------------------------------------------------------------------
+# ---- starting Dolphin ----
 
 
 def world(
@@ -214,15 +221,15 @@ def world(
     cpu: int = 0,
     port: int = 51441,
 ) -> DolphinWorld:
-    """Start Dolphin, plug in two controllers, and get ready to walk the menus.
+    """Start Dolphin, connect two controllers, and prepare to walk the menus.
 
-    `cpu` 1 to 9: the second is the game's own.
+    With `cpu` 1 to 9, the second player is a CPU of that level.
     """
     if matches != 1:
-        raise UsageError(f"{matches} live matches: a console plays one at a time")
-    for what, path in (("dolphin", dolphin), ("iso", iso)):
+        raise UsageError(f"melee:live: a console plays one match at a time (got {matches})")
+    for option, path in (("dolphin", dolphin), ("iso", iso)):
         if not Path(path).exists():
-            raise UsageError(f"{what}={path}: there is nothing")
+            raise UsageError(f"melee:live: {option}={path} does not exist")
     menus = Menus(characters, stage, cpu)
     melee = libmelee()
     console = melee.Console(
@@ -236,41 +243,46 @@ def world(
     console.run(iso_path=iso)
     if not console.connect():
         console.stop()
-        raise ShadowboxError(f"Dolphin was started but does not answer on port {port}")
+        raise ShadowboxError(
+            f"melee:live: Dolphin was started but does not answer on port {port}; "
+            "check that Slippi is enabled, or choose another port"
+        )
     for controller in controllers:
         controller.connect()
     return DolphinWorld(console, controllers, menus, f"melee:live {characters} {stage}")
 
 
 def libmelee() -> Any:
-    """The library, or what to install."""
+    """Import libmelee; if it is missing, the error says how to install it."""
     try:
         import melee
     except ImportError as error:
-        raise UsageError(f"live games need libmelee: {install_hint('live')}") from error
+        raise UsageError(f"melee:live needs libmelee: {install_hint('live')}") from error
     return melee
 
 
 class Menus:
-    """Presses the way to a game with these characters on this stage."""
+    """Menu navigation to a game with given characters on a given stage."""
 
     def __init__(self, characters: str, stage: str, cpu: int = 0) -> None:
         self.characters = characters.split(",")
-        known = [CHARACTERS[number] for number in sorted(FIGHTERS)]
+        fighters = [CHARACTERS[number] for number in sorted(FIGHTERS)]
         if len(self.characters) != 2:
-            raise UsageError(f"characters={characters}: two are needed, such as fox,marth")
-        for name in self.characters:
-            if name not in known:
-                raise UsageError(f"there is no character '{name}': {did_you_mean(name, known)}")
-        if stage not in STAGES:
             raise UsageError(
-                f"there is no stage '{stage}' to choose: {did_you_mean(stage, STAGES)}"
+                f"melee:live: characters must be two, such as fox,marth (got '{characters}')"
             )
+        for name in self.characters:
+            if name not in fighters:
+                raise UsageError(
+                    f"melee:live: unknown character '{name}': {did_you_mean(name, fighters)}"
+                )
+        if stage not in STAGES:
+            raise UsageError(f"melee:live: unknown stage '{stage}': {did_you_mean(stage, STAGES)}")
         self.stage, self.cpu = stage, cpu
         self._helpers: list[Any] = []
 
     def __call__(self, state: Any, controllers: Sequence[Any]) -> None:
-        """One frame of the way; the last player to be ready starts the game."""
+        """Press the keys of one frame in the menus; the last player to be ready starts the game."""
         melee = libmelee()
         if not self._helpers:
             self._helpers = [melee.MenuHelper() for _ in controllers]

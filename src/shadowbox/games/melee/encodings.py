@@ -1,9 +1,9 @@
-"""What a model is shown of a frame of Melee: switches over the one schema, and the four layouts that others trained on.
+"""Encodings of a Melee frame for models: switches over the schema, and presets of older systems.
 
-Every switch selects or derives; none needs another store. The presets repeat the layouts of older
-systems value by value, so that their models can be built and compared. Where an older system had an
-error in its data (hit stun that was none, damage without its fraction), the preset has its layout
-and our data.
+Every switch selects or derives columns; none needs another store. The presets repeat the layouts
+of older systems value by value, so that their models can be built and compared. Where an older
+system had an error in its data (false hitstun, damage without its fraction), the preset has its
+layout and our data.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ CORE, VELOCITY, BINARY, DYNAMICS, PROJECTILES, AGE = (
 )
 BUTTONS = ("a", "b", "x", "y", "z", "l", "r", "d_up")
 ALL_BUTTONS = (*BUTTONS, "start", "d_down", "d_left", "d_right")
-THRESHOLD = 0.3  # how far from its rest an axis counts as pushed
+THRESHOLD = 0.3  # distance from rest at which an axis counts as pushed
 
 
 @dataclass(frozen=True)
 class EncodingSwitches:
-    """What goes into an encoding. The defaults are the smallest of the older layouts."""
+    """Switches that select the inputs of an encoding; the defaults are the smallest preset."""
 
-    # of the action: one float, a category of 150, or not at all
+    # age of the action: one float, a category of 150, or not at all
     state_age: Literal["number", "embed", "no"] = "number"
-    # the game's own bits: 17 that are documented, or all 40
+    # the game's own bits: the 17 documented ones, or all 40
     state_flags: Literal["no", "named", "all"] = "no"
-    hitstun: bool = False  # frames left, where the game says that they count
-    projectiles: bool = False  # way to the nearest item, and how many there are
-    l_cancel: bool = True
-    all_buttons: bool = False  # START and the rest of the D-pad, too
-    both_shoulders: bool = False  # each analog shoulder, not the larger one
-    press_events: bool = False  # to a world model: presses that begin
-    # to a world model: axes that are pushed
+    hitstun: bool = False  # frames left, while the game's flag says hitstun
+    projectiles: bool = False  # offset of the nearest item, and the number of items
+    l_cancel: bool = True  # result of an L-cancel
+    all_buttons: bool = False  # also START and the rest of the D-pad
+    both_shoulders: bool = False  # each analog shoulder, not only the larger one
+    press_events: bool = False  # for world models: onsets of presses
+    # for world models: flags of pushed axes
     controller_thresholds: Literal["no", "centered", "legacy"] = "no"
 
 
@@ -61,19 +61,22 @@ PRESETS: dict[str, EncodingSwitches] = {
 
 
 def encoding(name: str = "own", **switches: Any) -> Encoding:
-    """A preset by name, changed by switches; `own` begins with the defaults of `EncodingSwitches`."""
+    """Encoding of a preset changed by switches; `own` starts from the defaults of the switches."""
     if name != "own" and name not in PRESETS:
-        raise UsageError(f"melee has no encoding '{name}': {did_you_mean(name, PRESETS)}")
-    known = {field.name: field for field in dataclasses.fields(EncodingSwitches)}
+        raise UsageError(f"melee: unknown encoding '{name}': {did_you_mean(name, PRESETS)}")
+    names = [field.name for field in dataclasses.fields(EncodingSwitches)]
     for switch, value in switches.items():
-        if switch not in known:
+        if switch not in names:
             raise UsageError(
-                f"an encoding of melee has no switch '{switch}': {did_you_mean(switch, known)}"
+                f"melee: unknown encoding switch '{switch}': {did_you_mean(switch, names)}"
             )
         allowed = _allowed(switch)
         if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
-            raise UsageError(f"{switch}={value!r}: {' or '.join(map(str, allowed))} is possible")
-    return _built(name, dataclasses.replace(PRESETS.get(name, EncodingSwitches()), **switches))
+            raise UsageError(
+                f"melee: encoding switch '{switch}' must be {' or '.join(map(str, allowed))} "
+                f"(got {value!r})"
+            )
+    return _build(name, dataclasses.replace(PRESETS.get(name, EncodingSwitches()), **switches))
 
 
 def _allowed(switch: str) -> tuple[Any, ...]:
@@ -86,8 +89,8 @@ def _allowed(switch: str) -> tuple[Any, ...]:
 
 
 @lru_cache
-def _built(name: str, on: EncodingSwitches) -> Encoding:
-    controls = _controls(on)
+def _build(name: str, switches: EncodingSwitches) -> Encoding:
+    controls = _controls(switches)
     numbers = (
         *(NumberInput(n, f"player/{n}", scale=s, block=CORE, target="delta") for n, s in _CORE),
         *(
@@ -96,7 +99,7 @@ def _built(name: str, on: EncodingSwitches) -> Encoding:
         ),
         *(
             (NumberInput("age", "player/age", scale=0.01, block=AGE),)
-            if on.state_age == "number"
+            if switches.state_age == "number"
             else ()
         ),
         NumberInput("hitlag", "player/hitlag", scale=0.1, block=DYNAMICS, target="value"),
@@ -104,42 +107,44 @@ def _built(name: str, on: EncodingSwitches) -> Encoding:
         NumberInput("combo", "player/combo", scale=0.1, block=DYNAMICS, target="value"),
         *(
             (NumberInput("hitstun", "player/hitstun", scale=0.02, block=DYNAMICS, target="value"),)
-            if on.hitstun
+            if switches.hitstun
             else ()
         ),
-        *(_PROJECTILES if on.projectiles else ()),
+        *(_PROJECTILES if switches.projectiles else ()),
         NumberInput("facing_right", "player/facing_right", block=BINARY, target="value"),
         NumberInput("invulnerable", _invulnerable, block=BINARY, target="value"),
         NumberInput("on_ground", "player/on_ground", block=BINARY, target="value"),
         *(
             NumberInput(n, f"player/{n}", block=BINARY, target="value")
-            for n in _FLAGS[on.state_flags]
+            for n in _FLAGS[switches.state_flags]
         ),
         *controls,
     )
-    found = Encoding(
+    result = Encoding(
         name,
         SCHEMA.players,
         numbers,
-        tuple(c for c in _categories(on) if on.l_cancel or c.name != "l_cancel"),
+        tuple(c for c in _categories(switches) if switches.l_cancel or c.name != "l_cancel"),
         shared=(CategoryInput("stage", "stage/id", n=len(STAGES), embed=4),),
         order=(CORE, VELOCITY, BINARY, DYNAMICS),
-        conditions=(*controls, *_events(on), *_thresholds(on)),
-        settings=dataclasses.asdict(on),
+        conditions=(*controls, *_events(switches), *_thresholds(switches)),
+        settings=dataclasses.asdict(switches),
     )
-    found.require(SCHEMA)
-    return found
+    result.require(SCHEMA)
+    return result
 
 
-# ---- the parts -------------------------------------------------------------------------------------------------
+# ---- the parts ----
 
 _CORE = (("percent", 0.01), ("x", 0.05), ("y", 0.05), ("shield", 0.01))
 _VELOCITY = ("air_vx", "vy", "ground_vx", "knock_vx", "knock_vy")
 _FLAGS: Mapping[str, tuple[str, ...]] = {"no": (), "named": NAMED_FLAGS, "all": FLAG_NAMES}
 
 
-def _categories(on: EncodingSwitches) -> tuple[CategoryInput, ...]:
-    age = (CategoryInput("age", _whole_age, n=150, embed=8),) if on.state_age == "embed" else ()
+def _categories(switches: EncodingSwitches) -> tuple[CategoryInput, ...]:
+    age = (
+        (CategoryInput("age", _whole_age, n=150, embed=8),) if switches.state_age == "embed" else ()
+    )
     return (
         CategoryInput("action", "player/action", n=400, embed=32, target=True),
         CategoryInput("jumps", "player/jumps", n=8, embed=4, target=True),
@@ -152,35 +157,35 @@ def _categories(on: EncodingSwitches) -> tuple[CategoryInput, ...]:
     )
 
 
-def _controls(on: EncodingSwitches) -> tuple[NumberInput, ...]:
-    """Sticks from 0 to 1 with 0.5 in the middle, shoulders, buttons."""
+def _controls(switches: EncodingSwitches) -> tuple[NumberInput, ...]:
+    """Inputs of a pad: sticks scaled to 0 .. 1 with rest at 0.5, shoulders, buttons."""
     sticks = (
         NumberInput(n, f"pad/{n}", scale=0.5, shift=0.5, block=CONTROLS)
         for n in ("main_x", "main_y", "c_x", "c_y")
     )
     shoulders = (
         tuple(NumberInput(n, f"pad/{n}", block=CONTROLS) for n in ("l_push", "r_push"))
-        if on.both_shoulders
+        if switches.both_shoulders
         else (NumberInput("shoulder", _shoulder, block=CONTROLS),)
     )
     buttons = (
         NumberInput(f"button_{n}", f"pad/{n}", block=CONTROLS)
-        for n in (ALL_BUTTONS if on.all_buttons else BUTTONS)
+        for n in (ALL_BUTTONS if switches.all_buttons else BUTTONS)
     )
     return (*sticks, *shoulders, *buttons)
 
 
-def _events(on: EncodingSwitches) -> tuple[NumberInput, ...]:
-    names = (ALL_BUTTONS if on.all_buttons else BUTTONS) if on.press_events else ()
+def _events(switches: EncodingSwitches) -> tuple[NumberInput, ...]:
+    names = (ALL_BUTTONS if switches.all_buttons else BUTTONS) if switches.press_events else ()
     return tuple(
         NumberInput(f"press_{name}", f"pad/{name}", block=CONTROLS, edge=True) for name in names
     )
 
 
-def _thresholds(on: EncodingSwitches) -> tuple[NumberInput, ...]:
-    if on.controller_thresholds == "no":
+def _thresholds(switches: EncodingSwitches) -> tuple[NumberInput, ...]:
+    if switches.controller_thresholds == "no":
         return ()
-    pushed = _pushed if on.controller_thresholds == "centered" else _pushed_from_zero
+    pushed = _pushed if switches.controller_thresholds == "centered" else _pushed_from_zero
     axes = (("main_x", 1), ("main_y", 1), ("c_x", 1), ("c_y", 1), ("shoulder", 0))
     return tuple(
         NumberInput(f"pushed_{name}", pushed(name, bool(stick)), block=CONTROLS)
@@ -196,9 +201,9 @@ def _pushed(name: str, stick: bool) -> Any:
 
 
 def _pushed_from_zero(name: str, stick: bool) -> Any:
-    """As older systems had it: compared after the sticks were moved to 0 ..
+    """Threshold of older systems: sticks are compared after scaling to 0 .. 1.
 
-    1, so at rest it is true.
+    A stick at rest (0.5) therefore counts as pushed.
     """
 
     def read(columns: Mapping[str, Values], xp: Any) -> Values:
@@ -207,7 +212,7 @@ def _pushed_from_zero(name: str, stick: bool) -> Any:
     return read
 
 
-# ---- derived values: columns [..., slots] -> [..., players] ------------------------------------------------------
+# ---- derived values: columns [..., slots] -> [..., players] ----
 
 
 def _invulnerable(columns: Mapping[str, Values], xp: Any) -> Values:
@@ -215,7 +220,7 @@ def _invulnerable(columns: Mapping[str, Values], xp: Any) -> Values:
 
 
 def _whole_age(columns: Mapping[str, Values], xp: Any) -> Values:
-    """Whole frames; below zero (unset) counts as zero."""
+    """Age of the action in whole frames; values below zero (unset) count as zero."""
     return xp.clip(columns["player/age"], 0, 149)
 
 
@@ -224,17 +229,17 @@ def _shoulder(columns: Mapping[str, Values], xp: Any) -> Values:
 
 
 def _nearest(columns: Mapping[str, Values], xp: Any, axis: str) -> Values:
-    """The way to the nearest item along an axis, 0 where there is none."""
+    """Offset of the nearest item along an axis; 0 without an item."""
     alive = columns["item/alive"][..., None, :]
-    ways = {
+    offsets = {
         name: (columns[f"item/{name}"][..., None, :] - columns[f"player/{name}"][..., :, None])
         * alive
         for name in ("x", "y")
     }  # [..., players, items]
-    far = xp.where(alive, xp.abs(ways["x"]) ** 2 + ways["y"] ** 2, xp.inf)
+    far = xp.where(alive, xp.abs(offsets["x"]) ** 2 + offsets["y"] ** 2, xp.inf)
     nearest = xp.argmin(far, axis=-1)[..., None]
-    pick = getattr(xp, "take_along_axis", None) or xp.take_along_dim  # one thing, two names
-    return pick(ways[axis], nearest, -1)[..., 0]
+    pick = getattr(xp, "take_along_axis", None) or xp.take_along_dim  # NumPy's, torch's name
+    return pick(offsets[axis], nearest, -1)[..., 0]
 
 
 def _item_dx(columns: Mapping[str, Values], xp: Any) -> Values:
@@ -246,7 +251,7 @@ def _item_dy(columns: Mapping[str, Values], xp: Any) -> Values:
 
 
 def _items(columns: Mapping[str, Values], xp: Any) -> Values:
-    """How many items there are, the same for everybody."""
+    """Number of items, repeated for each player."""
     count = columns["item/alive"].sum(-1)[..., None]
     return count + 0 * columns["player/x"]
 

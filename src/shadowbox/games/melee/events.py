@@ -1,12 +1,15 @@
-"""What happened, derived from the states alone: the same rows give the same events, whoever made the rows.
+"""Events of a Melee match, derived from the state columns alone.
 
-hit     damage taken: player hit other, what = the attack, value = damage; without somebody else: player suffered it
-ko      a stock lost: player took it from other (or player lost it alone), value = the damage it was lost at
-land    from the air onto ground; what: how
+Replays, live games and dreams give the same events for the same rows.
+
+hit     damage taken: `player` hit `other` with the attack `what`, for `value` damage; with other=-1
+        `player` was hurt without an opponent
+ko      a stock lost: `player` took it from `other`, or lost it alone (other=-1); value = damage
+land    landing from the air; what = kind of landing
 ledge   a ledge grabbed
-shield  a shield raised, or hit; what
-grab    player caught other
-tech    a fall broken; what: how
+shield  a shield raised or hit; what says which
+grab    `player` grabbed `other`
+tech    a fall broken; what = kind of tech
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from shadowbox.games.melee.names import (
 )
 from shadowbox.games.melee.schema import EVENTS, SCHEMA
 
-NOBODY = SCHEMA.players
+NO_PLAYER = SCHEMA.players
 LANDINGS = ("landing", "special_landing", "aerial_landing", "other")
 SHIELDS = ("raised", "hit", "reflected")
 TECHS = ("in_place", "forward", "back", "wall", "wall_jump", "ceiling")
@@ -57,42 +60,39 @@ _LANDING = np.full(ACTION_COUNT, 3)
 
 
 def events(columns: Columns) -> Array:
-    """Columns [R, slots] -> events (EVENT) in order of frame; `match` is 0."""
+    """Derive the events of columns [R, slots], as EVENT records in order of frame; `match` is 0."""
     state = columns["player/action"]
     before, now = state[:-1].astype(np.intp), state[1:].astype(np.intp)
     entered = before != now
-    found = [
+    parts = [
         *_hits(columns),
         *_stocks(columns),
-        *_each("land", _landed(columns, now), what=lambda row, seat: _LANDING[now[row, seat]]),
-        *_each("ledge", entered & (now == LEDGE)),
-        *_each("shield", entered & (now == GUARD_ON)),
-        *_each("shield", entered & (now == GUARD_STUN), what=lambda row, _: np.full(len(row), 1)),
-        *_each(
+        *_where("land", _landings(columns, now), what=lambda row, seat: _LANDING[now[row, seat]]),
+        *_where("ledge", entered & (now == LEDGE)),
+        *_where("shield", entered & (now == GUARD_ON)),
+        *_where("shield", entered & (now == GUARD_STUN), what=lambda row, _: np.full(len(row), 1)),
+        *_where(
             "shield", entered & (now == GUARD_REFLECT), what=lambda row, _: np.full(len(row), 2)
         ),
-        *_each("grab", (_GRABBED[now] & ~_GRABBED[before])[:, ::-1], against=True),
-        *_each(
+        *_where("grab", (_GRABBED[now] & ~_GRABBED[before])[:, ::-1], against=True),
+        *_where(
             "tech",
             _TECHING[now] & ~_TECHING[before],
             what=lambda row, seat: now[row, seat] - min(TECHING),
         ),
     ]
-    together = np.concatenate(found)
+    together = np.concatenate(parts)
     return together[np.lexsort((together["player"], together["kind"], together["frame"]))]
 
 
-def _each(
+def _where(
     kind: str,
     where: Array,
     *,
     what: Callable[[Array, Array], Array] | None = None,
     against: bool = False,
 ) -> list[Array]:
-    """An event wherever `where` [R - 1, players] is true.
-
-    `against`: the other player suffers it.
-    """
+    """Events at the true cells of `where` [R - 1, players]; `against` names the other player."""
     row, seat = np.nonzero(where)
     out = np.zeros(len(row), EVENT)
     out["frame"], out["player"], out["kind"] = row + 1, seat, EVENTS.index(kind)
@@ -102,32 +102,32 @@ def _each(
     return [out]
 
 
-def _landed(columns: Columns, now: Array) -> Array:
+def _landings(columns: Columns, now: Array) -> Array:
     ground = columns["player/on_ground"]
     return ~ground[:-1] & ground[1:] & ~_OUT[now]
 
 
 def _hits(columns: Columns) -> list[Array]:
-    """Damage that rose. Whose it was says `last_hit_by`; what it was, the other's `last_attack`."""
+    """Hits: rises of `percent`, attributed by `last_hit_by` and the attacker's `last_attack`."""
     percent = columns["player/percent"]
     risen = percent[1:] - percent[:-1]
     row, seat = np.nonzero(risen > 0)
-    return [_struck("hit", columns, row, seat, risen[row, seat], columns["player/last_attack"])]
+    return [_attributed("hit", columns, row, seat, risen[row, seat], columns["player/last_attack"])]
 
 
 def _stocks(columns: Columns) -> list[Array]:
     stocks = columns["player/stocks"]
     row, seat = np.nonzero(stocks[1:] < stocks[:-1])
-    return [_struck("ko", columns, row, seat, columns["player/percent"][row, seat], None)]
+    return [_attributed("ko", columns, row, seat, columns["player/percent"][row, seat], None)]
 
 
-def _struck(
+def _attributed(
     kind: str, columns: Columns, row: Array, seat: Array, value: Array, attack: Array | None
 ) -> Array:
-    """Events in which one player may have done something to the other."""
+    """Events at (row, seat), attributed to the opponent where `last_hit_by` names it."""
     after = row + 1
     by = columns["player/last_hit_by"][after, seat].astype(np.int64)
-    alone = (by == NOBODY) | (by == seat)
+    alone = (by == NO_PLAYER) | (by == seat)
     out = np.zeros(len(row), EVENT)
     out["frame"], out["kind"], out["value"] = after, EVENTS.index(kind), value
     out["player"], out["other"] = np.where(alone, seat, by), np.where(alone, -1, seat)
@@ -137,7 +137,7 @@ def _struck(
 
 
 def attacks(columns: Columns) -> Array:
-    """Rows in which a fighter begins an attack, a grab or a special move, bool [R, players]."""
+    """Mask of the rows in which a fighter begins an attack, grab or special move, [R, players]."""
     state = columns["player/action"].astype(np.intp)
     begun: Array = _ATTACKING[state]
     begun[1:] &= state[1:] != state[:-1]
@@ -145,7 +145,7 @@ def attacks(columns: Columns) -> Array:
 
 
 def outcome(columns: Columns, events: Array) -> Outcome:
-    """How the match stands in its last row: knocked out, or broken off."""
+    """Outcome of a match by its last row: a knock-out, a draw, or broken off."""
     stocks = columns["player/stocks"][-1].tolist()
     facts = {
         "stocks": stocks,

@@ -1,9 +1,9 @@
-"""An episode -> a `.slp`, so that what was played or dreamt here opens wherever replays do.
+"""Export of an episode as a Slippi replay (`.slp`), which opens in every tool for replays.
 
-An episode begins where players can act; a replay begins with the entry. The 84 frames before are
-the first row standing still, with nothing pressed. What an episode does not hold (the random seed
-of each frame, raw stick bytes of the hardware) stands at what recorders write when it is unset, or
-is derived.
+An episode begins where players can act, and a replay begins with the entry: the 84 frames before
+repeat the first row, with nothing pressed. Fields that an episode does not hold (the random seed of
+each frame, raw stick bytes of the hardware) are derived, or hold the value that recorders write for
+unset fields.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Array
 from shadowbox.games.melee import slp, stages
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, STAGES, TO_EXTERNAL
-from shadowbox.games.melee.rows import BUTTONS, NO_GROUND, NOBODY, STATE
+from shadowbox.games.melee.rows import BUTTONS, NO_GROUND, NO_PLAYER, STATE
 from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, ITEM_SLOTS
 from shadowbox.games.melee.slp import SlpReplay
 from shadowbox.games.melee.slp.data import END_METHODS
 
-RECORDED_NOBODY = 6
-LEAD = FIRST_FRAME - slp.FIRST_FRAME  # frames before anybody can act
+RECORDED_NO_PLAYER = 6
+LEAD = FIRST_FRAME - slp.FIRST_FRAME  # frames before players can act
 LONGEST_NAME = 30
-LIGHT_PRESS = 0.35  # what Z does to a shield
+LIGHT_PRESS = 0.35  # trigger value of a shield held with Z
 _PROCESSED_TRIGGER = 0x80000000
 
 
 def write_slp(episode: Episode, path: Path) -> None:
-    """Write the episode as a replay, whole or not at all."""
+    """Write an episode as a replay file, whole or not at all."""
     write_whole(path, slp.write(replay_of(episode)))
 
 
 def replay_of(episode: Episode) -> SlpReplay:
-    """An episode of T + 1 rows as a replay of LEAD + T + 1 frames, of the version that it was recorded in."""
+    """Convert an episode of T + 1 rows to a replay of LEAD + T + 1 frames, in its own version."""
     ports = _ports(episode)
     slots = [(port, False) for port in ports]
     start = _start(episode, ports)
@@ -63,10 +63,10 @@ def _ports(episode: Episode) -> list[int]:
 
 def _start(episode: Episode, ports: list[int]) -> slp.GameStart:
     text = str(episode.meta.get("version", ""))
-    said = re.fullmatch(r"(\d{1,2})\.(\d{1,3})\.(\d{1,3})", text)
-    version = (int(said[1]), int(said[2]), int(said[3])) if said else slp.NEWEST
-    if _moves(episode):
-        # recorders wrote such events before the version that has them
+    match = re.fullmatch(r"(\d{1,2})\.(\d{1,3})\.(\d{1,3})", text)
+    version = (int(match[1]), int(match[2]), int(match[3])) if match else slp.NEWEST
+    if _has_moving_stage(episode):
+        # only this version has the events of moving stage parts
         version = max(version, slp.NEWEST)
     columns, names, kinds = episode.columns, _names(episode), episode.meta.get("kinds")
     players = [
@@ -92,8 +92,8 @@ def _start(episode: Episode, ports: list[int]) -> slp.GameStart:
     )
 
 
-def _moves(episode: Episode) -> bool:
-    """Whether the episode knows how its stage moves."""
+def _has_moving_stage(episode: Episode) -> bool:
+    """Test whether the episode holds the movement of its stage."""
     stage, absent = int(episode.columns["stage/id"][0, 0]), episode.absent
     return (stage == FOUNTAIN and "stage/left_height" not in absent) or (
         stage == DREAM_LAND and "stage/wind" not in absent
@@ -102,28 +102,28 @@ def _moves(episode: Episode) -> bool:
 
 def _names(episode: Episode) -> list[str]:
     players = episode.meta.get("players")
-    known = (
+    names = (
         [str(name) for name in players]
         if isinstance(players, list) and len(players) == 2
         else ["P1", "P2"]
     )
     return [
         "" if name == "unknown" else name.encode("ascii", "replace").decode()[:LONGEST_NAME]
-        for name in known
+        for name in names
     ]
 
 
 def _level(name: str) -> int:
-    """Of one of the game's own players, as `replay.py` names them."""
-    found = re.fullmatch(r"cpu-(\d)", name)
-    return int(found[1]) if found else 0
+    """Level of a CPU by its name in `replay.py`, 0 for people."""
+    match = re.fullmatch(r"cpu-(\d)", name)
+    return int(match[1]) if match else 0
 
 
-# ---- frames ----------------------------------------------------------------------------------------------------
+# ---- frames ----
 
 
 def _lead(values: Array) -> Array:
-    """[R, ...] -> [LEAD + R, ...]: the first row stands before it."""
+    """Prepend LEAD copies of the first row: [R, ...] -> [LEAD + R, ...]."""
     return np.concatenate([np.repeat(values[:1], LEAD, axis=0), values])
 
 
@@ -135,8 +135,8 @@ def _post(episode: Episode, seat: int, ports: list[int], version: slp.Version) -
         if f"player/{name}" not in absent
     }
     post["facing"] = np.where(columns["player/facing_right"][:, seat], 1, -1)
-    post["last_hit_by"] = np.array([*ports, RECORDED_NOBODY])[
-        np.minimum(columns["player/last_hit_by"][:, seat], NOBODY)
+    post["last_hit_by"] = np.array([*ports, RECORDED_NO_PLAYER])[
+        np.minimum(columns["player/last_hit_by"][:, seat], NO_PLAYER)
     ]
     if "player/on_ground" not in absent:
         post["airborne"] = ~columns["player/on_ground"][:, seat]
@@ -149,11 +149,11 @@ def _post(episode: Episode, seat: int, ports: list[int], version: slp.Version) -
             "flags": np.packbits(bits, axis=-1, bitorder="little"),
             "misc": columns["player/hitstun"][:, seat],
         }
-    return {name: _lead(values) for name, values in _of(version, "post", post).items()}
+    return {name: _lead(values) for name, values in _fields_of(version, "post", post).items()}
 
 
 def _pre(episode: Episode, seat: int, post: dict[str, Any], version: slp.Version) -> dict[str, Any]:
-    """The inputs read in a frame: those of the row before; beside them the state that they were read in."""
+    """Fields of the pre-frame events: the inputs of the row before, and the state before them."""
     pad = {
         key: values[:, seat] for key, values in episode.columns.items() if key.startswith("pad/")
     }
@@ -185,47 +185,41 @@ def _pre(episode: Episode, seat: int, post: dict[str, Any], version: slp.Version
         n: np.concatenate([post[n][:1], post[n][:-1]])
         for n in ("state", "x", "y", "facing", "percent")
     }
-    return _of(version, "pre", {**later, **before})
+    return _fields_of(version, "pre", {**later, **before})
 
 
 def _exact(values: Array, steps: int) -> Array:
-    """Axes of controllers are whole steps.
-
-    A value that is stored as such a step is, is that step.
-    """
+    """Restore the whole steps of a controller's axis that storage as f2 has rounded."""
     whole = np.rint(values.astype(np.float64) * steps) / steps
     return np.where(whole.astype(np.float16) == values.astype(np.float16), whole, values).astype(
         np.float32
     )
 
 
-def _of(version: slp.Version, event: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The fields that a version has."""
+def _fields_of(version: slp.Version, event: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Select the fields of an event that a version has."""
     kind = slp.EVENTS[event]
-    known = kind.dtype(kind.size(version)).names or ()
-    return {name: value for name, value in values.items() if name in known}
+    fields = kind.dtype(kind.size(version)).names or ()
+    return {name: value for name, value in values.items() if name in fields}
 
 
-# ---- beside the frames -------------------------------------------------------------------------------------------
+# ---- items, stages, metadata ----
 
 
 def _events(episode: Episode, ports: list[int], version: slp.Version) -> dict[str, dict[str, Any]]:
-    columns, found = episode.columns, {}
+    columns, parts = episode.columns, {}
     if "item/alive" not in episode.absent and slp.EVENTS["item"].since <= version[:2]:
-        found["item"] = _items(episode, ports, version)
-    if _moves(episode) and int(columns["stage/id"][0, 0]) == FOUNTAIN:
-        found["fountain"] = _fountain(episode)
-    elif _moves(episode):
+        parts["item"] = _items(episode, ports, version)
+    if _has_moving_stage(episode) and int(columns["stage/id"][0, 0]) == FOUNTAIN:
+        parts["fountain"] = _fountain(episode)
+    elif _has_moving_stage(episode):
         row, blowing = _changes(columns["stage/wind"][:, 0], 0)
-        found["whispy"] = {"row": row + LEAD, "blowing": blowing}
-    return found
+        parts["whispy"] = {"row": row + LEAD, "blowing": blowing}
+    return parts
 
 
 def _items(episode: Episode, ports: list[int], version: slp.Version) -> dict[str, Any]:
-    """A slot in use without a break is one item.
-
-    Items are numbered in the order in which they appear.
-    """
+    """Item events: each unbroken use of a slot is one item, numbered in order of appearance."""
     alive = episode.columns["item/alive"]
     born = alive & ~np.concatenate([np.zeros((1, ITEM_SLOTS), bool), alive[:-1]])
     number = np.cumsum(born.ravel()).reshape(born.shape) - 1  # frame by frame, slot by slot
@@ -236,12 +230,12 @@ def _items(episode: Episode, ports: list[int], version: slp.Version) -> dict[str
         for key, v in episode.columns.items()
         if key.startswith("item/")
     }
-    owner = np.array([*ports, -1])[np.minimum(values["owner"], NOBODY)]
+    owner = np.array([*ports, -1])[np.minimum(values["owner"], NO_PLAYER)]
     facing = np.where(values["facing_right"], 1, -1)
     kept = {name: values[name] for name in ("x", "y", "vx", "vy", "type", "state")}
     return {
         "row": row + LEAD,
-        **_of(
+        **_fields_of(
             version, "item", {**kept, "facing": facing, "owner": owner, "spawn": spawn[row, slot]}
         ),
     }
@@ -254,7 +248,7 @@ def _fountain(episode: Episode) -> dict[str, Any]:
         height = episode.columns[f"stage/{name}"][:, 0]
         rests = height.astype(np.float16) == np.float16(
             stages.FOUNTAIN_SCALE * begins + stages.FOUNTAIN_BASE
-        )  # as it is stored
+        )  # compared as stored
         recorded = np.where(rests, begins, (height - stages.FOUNTAIN_BASE) / stages.FOUNTAIN_SCALE)
         row, height = _changes(recorded, begins)
         parts.append((row, np.full(len(row), side), height))
@@ -264,20 +258,20 @@ def _fountain(episode: Episode) -> dict[str, Any]:
 
 
 def _changes(values: Array, begins: float) -> tuple[Array, Array]:
-    """Rows at which a value is another than before, and the values."""
+    """Rows at which a value differs from the one before, and the values there."""
     rows = np.flatnonzero(values != np.concatenate([[begins], values[:-1]]))
     return rows, values[rows]
 
 
 def _end(episode: Episode, ports: list[int]) -> slp.GameEnd | None:
-    """How the recording ended, or how the match did."""
+    """Game end of the recording, or one derived from the result of the match."""
     result = episode.meta.get("result")
     winner = result.get("winner") if isinstance(result, dict) else None
     methods = {name: method for method, name in END_METHODS.items()}
-    said = episode.meta.get("end")
-    if said == "none":
+    end = episode.meta.get("end")
+    if end == "none":
         return None
-    method = methods.get(str(said), methods["game"] if winner in (0, 1) else methods["unresolved"])
+    method = methods.get(str(end), methods["game"] if winner in (0, 1) else methods["unresolved"])
     lras = -1
     if method == methods["no contest"] and winner in (0, 1):
         lras = ports[1 - winner]

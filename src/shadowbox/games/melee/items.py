@@ -1,4 +1,4 @@
-"""Items into slots: an item keeps its slot for life; of those that appear together, what matters most is served first."""
+"""Assignment of items to slots: an item keeps its slot for life, and projectiles come first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shadowbox.core.schema import Array
 from shadowbox.games.melee.names import PROJECTILES, PROPS
 from shadowbox.games.melee.schema import ITEM_SLOTS
 
-# by type: 0 what fighters send out, 1 what lies about, 2 what a hand holds
+# by type: 0 projectiles of fighters, 1 items on the stage, 2 props in a hand
 _RANK = np.ones(1 << 16, np.int64)
 _RANK[sorted(PROJECTILES)] = 0
 _RANK[sorted(PROPS)] = 2
@@ -18,10 +18,7 @@ _RANK[sorted(PROPS)] = 2
 
 @dataclass(frozen=True)
 class _Placed:
-    """`slot` [I] of each row of the item table, -1 where none was free.
-
-    How many items and rows that were.
-    """
+    """Slots [I] of the rows of an item table (-1 without a free slot), and the left-out counts."""
 
     slot: Array
     items_left_out: int
@@ -29,11 +26,11 @@ class _Placed:
 
 
 def place(frame: Array, spawn: Array, kind: Array, slots: int = ITEM_SLOTS) -> _Placed:
-    """Rows of items (the frame each stands in, spawn id, type; [I]) -> slots.
+    """Assign a slot to each row of items, given the row's frame, spawn id and type [I].
 
-    Items are served as they appear, those of one frame by rank, each the first slot that rested for
-    a frame: that tells two items in one slot apart. Nothing later than an item's first frame
-    decides its slot, so a live game gives the same slots.
+    Items are assigned in order of appearance, those of one frame by rank. Each takes the first
+    slot that was empty for a frame, which separates two items in one slot. Only the frames up to
+    an item's first one decide its slot, so a live game gives the same slots.
     """
     if not len(frame):
         return _Placed(np.zeros(0, np.int64), 0, 0)

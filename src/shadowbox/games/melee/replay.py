@@ -1,4 +1,4 @@
-"""A Slippi replay -> an Episode: who may come in, who played, how it ended, and the rows of `rows.py`."""
+"""Reader of Slippi replays: checks a recording and returns it as an Episode with metadata."""
 
 from __future__ import annotations
 
@@ -18,79 +18,87 @@ from shadowbox.games.melee.rows import RowBuilder, leaders, rows_of
 from shadowbox.games.melee.slp import SlpPlayer, SlpReplay
 
 
-def read(source: Path | bytes, name: str, **given: Any) -> Iterator[Episode]:
-    """The episodes of a recording, named `name` (its ending says what it is): one of a `.slp`, many of a `.pt`."""
+def read(source: Path | bytes, name: str, **settings: Any) -> Iterator[Episode]:
+    """Read the episodes of a recording: one of a `.slp`, many of a `.pt`.
+
+    The ending of `name` decides about the format; `settings` are those of `AcceptOptions`.
+    """
     if name.lower().endswith(".pt"):
         from shadowbox.games.melee.legacy import read as read_encoded
 
-        yield from read_encoded(source, name, options(**given))
+        yield from read_encoded(source, name, options(**settings))
         return
-    yield episode_of(source, name, options(**given))
+    yield episode_of(source, name, options(**settings))
 
 
 def episode_of(source: Path | bytes, name: str, chosen: AcceptOptions) -> Episode:
-    """One replay as an episode, or a RecordingError that says why it is refused."""
+    """Read one replay as an episode; a replay that is refused raises a RecordingError."""
     replay = slp.read(source, name=name)
-    _must_be_a_match(replay)
-    _must_be_wanted(replay, chosen)
+    _check_is_match(replay)
+    _check_filters(replay, chosen)
     rows = rows_of(replay)
     if rows.rows - 1 < chosen.min_frames:
-        raise RecordingError(f"{rows.rows - 1} decisions, at least {chosen.min_frames} are wanted")
+        raise RecordingError(
+            f"the replay holds {rows.rows - 1} decisions; min_frames={chosen.min_frames}"
+        )
     return Episode(
         rows.columns, _meta(replay, rows, chosen), events(rows.columns), frozenset(rows.absent)
     )
 
 
-# ---- who may come in -------------------------------------------------------------------------------------------
+# ---- acceptance ----
 
 
-def _must_be_a_match(replay: SlpReplay) -> None:
-    """Two players and a known stage: less cannot be an episode of this schema."""
+def _check_is_match(replay: SlpReplay) -> None:
+    """Refuse replays without two players and a known stage, which the schema cannot hold."""
     playing = len(replay.start.players)
     if playing != 2:
-        raise RecordingError(f"{playing} players, two are needed")
+        raise RecordingError(f"a replay must have two players (this one has {playing})")
     if replay.start.stage not in KNOWN_STAGES:
-        raise RecordingError(f"stage {replay.start.stage} is none of the known ones")
+        raise RecordingError(f"unknown stage {replay.start.stage}")
     if not len(replay.frames) or len(leaders(replay)) != 2:
-        raise RecordingError("it holds no frame of a game")
+        raise RecordingError("the replay holds no frames of both players")
 
 
-def _must_be_wanted(replay: SlpReplay, chosen: AcceptOptions) -> None:
+def _check_filters(replay: SlpReplay, chosen: AcceptOptions) -> None:
     start = replay.start
     if chosen.human and any(player.kind != "human" for player in start.players):
-        raise RecordingError("a player is the game's own")
+        raise RecordingError("a player is a CPU; human=True accepts people only")
     if chosen.end != "any":
         method = None if replay.end is None else replay.end.method
         if method not in ENDINGS[chosen.end]:
-            raise RecordingError(f"it ended with {_ending(replay)}, wanted is end={chosen.end}")
+            raise RecordingError(
+                f"the game ended with '{_ending(replay)}', which end={chosen.end} refuses"
+            )
     if chosen.complete and not replay.complete:
         raise RecordingError(
-            f"it is not complete: {'; '.join(problem.what for problem in replay.problems)}"
+            f"the recording is incomplete: {'; '.join(problem.what for problem in replay.problems)}"
         )
     if chosen.legal_stage and start.stage not in LEGAL_STAGES:
-        raise RecordingError(f"stage {STAGES[start.stage]} is none of the six of tournaments")
+        raise RecordingError(f"stage {STAGES[start.stage]} is not one of the six tournament stages")
     if chosen.characters:
-        wanted = set(chosen.characters.split(","))
-        if strange := [
-            _character(player) for player in start.players if _character(player) not in wanted
-        ]:
-            raise RecordingError(f"{' and '.join(strange)} played, wanted are {chosen.characters}")
+        accepted = set(chosen.characters.split(","))
+        characters = [_character(player) for player in start.players]
+        if others := [character for character in characters if character not in accepted]:
+            raise RecordingError(
+                f"{' and '.join(others)} played; characters={chosen.characters} are accepted"
+            )
     if chosen.min_version:
         least = tuple(int(part) for part in chosen.min_version.split("."))
         if start.version[: len(least)] < least:
             raise RecordingError(
-                f"version {_version(replay)}, {chosen.min_version} or later is wanted"
+                f"Slippi version {_version(replay)} is older than min_version={chosen.min_version}"
             )
 
 
-# ---- what is known of it ---------------------------------------------------------------------------------------
+# ---- metadata ----
 
 
 def _meta(replay: SlpReplay, rows: RowBuilder, chosen: AcceptOptions) -> dict[str, Any]:
     start = replay.start
-    players = [_named(player, replay, chosen.keep_names) for player in start.players]
-    session = start.match_id or f"seed {start.seed}"  # offline games are sessions of their own
-    known: dict[str, Any] = {
+    players = [_player_name(player, replay, chosen.keep_names) for player in start.players]
+    session = start.match_id or f"seed {start.seed}"  # each offline game is a session
+    meta: dict[str, Any] = {
         "players": players,
         "p0": players[0],  # to split by one of them
         "p1": players[1],
@@ -117,14 +125,11 @@ def _meta(replay: SlpReplay, rows: RowBuilder, chosen: AcceptOptions) -> dict[st
         "items_left_out": rows.items_left_out or None,
         "item_rows_left_out": rows.item_rows_left_out or None,
     }
-    return known | {key: value for key, value in optional.items() if value is not None}
+    return meta | {key: value for key, value in optional.items() if value is not None}
 
 
 def pseudonym(kind: str, name: str) -> str:
-    """The same name for the same person everywhere, and not the person's own.
-
-    A pseudonym stays as it is.
-    """
+    """Replace a name by a pseudonym that is the same everywhere; a pseudonym stays as it is."""
     if re.fullmatch(rf"{kind}-[0-9a-f]{{12}}", name.lower()):
         return name.lower()
     return (
@@ -133,29 +138,26 @@ def pseudonym(kind: str, name: str) -> str:
     )
 
 
-def _named(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
-    """A connect code, else a display name, else a name tag.
-
-    The game's own players by their level.
-    """
+def _player_name(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
+    """Name of a player: the connect code, else the display name, else the name tag; `cpu-LEVEL`."""
     if player.kind != "human":
         return f"{player.kind}-{player.cpu_level}"
     in_metadata = _names_in_metadata(replay, player.port)
-    known = (
+    candidates = (
         player.connect_code,
         in_metadata.get("code"),
         player.display_name,
         in_metadata.get("netplay"),
         player.nametag,
     )
-    name = next((str(name).strip() for name in known if name and str(name).strip()), "")
+    name = next((str(name).strip() for name in candidates if name and str(name).strip()), "")
     if not name:
         return "unknown"
     return name if keep else pseudonym("player", name.upper())
 
 
 def _names_in_metadata(replay: SlpReplay, port: int) -> Mapping[str, Any]:
-    """What the recorder wrote beside the game; anybody may have written it."""
+    """Names in the recorder's metadata for a port, checked because the metadata is untrusted."""
     players = (replay.metadata or {}).get("players")
     entry = players.get(str(port)) if isinstance(players, dict) else None
     names = entry.get("names") if isinstance(entry, dict) else None
@@ -167,10 +169,10 @@ def _names_in_metadata(replay: SlpReplay, port: int) -> Mapping[str, Any]:
 
 
 def _date(replay: SlpReplay) -> str | None:
-    """The day on which it was played."""
+    """Date of the game as YYYY-MM-DD, or None."""
     text = (replay.metadata or {}).get("startAt")
-    found = re.match(r"\d{4}-\d{2}-\d{2}", text) if isinstance(text, str) else None
-    return found[0] if found else None
+    match = re.match(r"\d{4}-\d{2}-\d{2}", text) if isinstance(text, str) else None
+    return match[0] if match else None
 
 
 def _character(player: SlpPlayer) -> str:
@@ -191,7 +193,11 @@ def _ending(replay: SlpReplay) -> str:
 
 
 def _result(replay: SlpReplay, rows: RowBuilder) -> dict[str, Any]:
-    """Who won: as the game placed them, else who has stocks left, else not who quit, else by stocks and damage."""
+    """Result of a match: winner, reason, stocks and damage.
+
+    The winner is the player that the game placed first, else the only one with stocks left, else
+    the one who did not quit, else the one with more stocks, then less damage.
+    """
     stocks = rows.columns["player/stocks"][-1].tolist()
     damage = [round(float(value), 2) for value in rows.columns["player/percent"][-1]]
     winner, reason = _winner(replay, stocks, damage)
@@ -213,7 +219,7 @@ def _winner(replay: SlpReplay, stocks: list[int], damage: list[float]) -> tuple[
         return left[0], "game"
     if end is None or end.method == UNRESOLVED:
         return None, "broken off"
-    standing = sorted(range(2), key=lambda seat: (-stocks[seat], damage[seat]))
-    first, second = standing
+    ranking = sorted(range(2), key=lambda seat: (-stocks[seat], damage[seat]))
+    first, second = ranking
     even = (stocks[first], damage[first]) == (stocks[second], damage[second])
     return (None if even else first), _ending(replay)

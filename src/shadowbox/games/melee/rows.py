@@ -1,8 +1,8 @@
-"""A replay's frames -> the columns of an episode, by the alignment rule.
+"""Conversion of a replay's frames to the columns of an episode, by the alignment rule.
 
-A replay's row f holds the inputs read in frame f and the state *after* them. An episode's row t is
-the state and what was pressed having seen it: the state of frame f beside the inputs of frame f +
-1. What a file's version does not record is absent, never made up.
+A replay's row f holds the inputs read in frame f and the state *after* them. An episode's row t
+holds a state and the inputs pressed in answer to it: the state of frame f beside the inputs of
+frame f + 1. Columns that the file's version does not record are absent, never invented.
 """
 
 from __future__ import annotations
@@ -19,77 +19,84 @@ from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, YOSHIS
 from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, FPS, ITEM_SLOTS, SCHEMA
 from shadowbox.games.melee.slp import Slot, SlpReplay
 
-NOBODY = SCHEMA.players
+NO_PLAYER = SCHEMA.players
 NO_GROUND = 0xFFFF
-FARTHEST = 10_000.0  # units; an item that fell out of the world falls on for ever
+FARTHEST = 10_000.0  # units; an item that fell out of the world never stops falling
 HITSTUN = 3, 1  # byte and bit of the state flags
 
 STATE = {  # column -> field of a post frame, taken as it is
-    "x": "x", "y": "y", "percent": "percent", "shield": "shield", "air_vx": "air_vx", "vy": "vy", "ground_vx": "ground_vx",
-    "knock_vx": "knockback_vx", "knock_vy": "knockback_vy", "age": "state_age", "hitlag": "hitlag", "action": "state",
-    "instance": "instance", "character": "character", "stocks": "stocks", "jumps": "jumps", "combo": "combo",
-    "l_cancel": "l_cancel", "hurtbox": "hurtbox", "last_attack": "last_attack",
+    "x": "x", "y": "y", "percent": "percent", "shield": "shield", "air_vx": "air_vx",
+    "vy": "vy", "ground_vx": "ground_vx", "knock_vx": "knockback_vx",
+    "knock_vy": "knockback_vy", "age": "state_age", "hitlag": "hitlag", "action": "state",
+    "instance": "instance", "character": "character", "stocks": "stocks", "jumps": "jumps",
+    "combo": "combo", "l_cancel": "l_cancel", "hurtbox": "hurtbox",
+    "last_attack": "last_attack",
 }  # fmt: skip
 _AXES = {
-    "main_x": "main_x", "main_y": "main_y", "c_x": "c_x", "c_y": "c_y", "l_push": "trigger_l", "r_push": "trigger_r",
+    "main_x": "main_x", "main_y": "main_y", "c_x": "c_x", "c_y": "c_y",
+    "l_push": "trigger_l", "r_push": "trigger_r",
 }  # fmt: skip
 BUTTONS = {
-    "d_left": 0x1, "d_right": 0x2, "d_down": 0x4, "d_up": 0x8, "z": 0x10, "r": 0x20, "l": 0x40, "a": 0x100, "b": 0x200,
-    "x": 0x400, "y": 0x800, "start": 0x1000,
+    "d_left": 0x1, "d_right": 0x2, "d_down": 0x4, "d_up": 0x8, "z": 0x10, "r": 0x20, "l": 0x40,
+    "a": 0x100, "b": 0x200, "x": 0x400, "y": 0x800, "start": 0x1000,
 }  # fmt: skip
 
 
 @dataclass
 class RowBuilder:
-    """Columns [R, slots] of the frames `first` .. `first + R - 1`; `absent` ones are zeros."""
+    """Columns [R, slots] in construction, of the frames `first` .. `first + R - 1`.
+
+    Columns named in `absent` hold zeros.
+    """
 
     columns: Columns
     absent: set[str]
     first: int
     items_left_out: int = 0
     item_rows_left_out: int = 0
-    # recorded, but with values that no controller has
+    # recorded, but with values outside a controller's range
     unusable: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
-        """R."""
+        """Number of rows, R."""
         return len(self.columns["stage/clock"])
 
 
 def leaders(replay: SlpReplay) -> tuple[Slot, ...]:
-    """Who plays, by port, without followers."""
+    """Slots of the players by port, without followers."""
     return tuple(slot for slot in replay.slots if not slot[1])
 
 
 def rows_of(replay: SlpReplay) -> RowBuilder:
-    """The playable frames of a replay of two, up to the first gap."""
+    """Convert the playable frames of a two-player replay, up to the first gap."""
     begin, end = _span(replay.frames)
-    made = RowBuilder({}, set(), int(replay.frames[begin]))
+    builder = RowBuilder({}, set(), int(replay.frames[begin]))
     part, players = slice(begin, end), leaders(replay)
-    _add_stage(made, replay, part)
-    _add_players(made, replay, part, players)
-    _add_items(made, replay, part, players)
-    _add_pads(made, replay, part, players)
-    for key in made.absent:
+    _add_stage(builder, replay, part)
+    _add_players(builder, replay, part, players)
+    _add_items(builder, replay, part, players)
+    _add_pads(builder, replay, part, players)
+    for key in builder.absent:
         column = SCHEMA.columns[key]
-        made.columns[key] = np.zeros((end - begin, column.slots), column.dtype)
-    return made
+        builder.columns[key] = np.zeros((end - begin, column.slots), column.dtype)
+    return builder
 
 
 def _span(frames: Array) -> tuple[int, int]:
-    """The rows from the first playable frame to the first gap."""
+    """Range of rows from the first playable frame to the first gap."""
     begin = int(np.searchsorted(frames, FIRST_FRAME))
     gaps = np.flatnonzero(np.diff(frames[begin:]) != 1)
     end = begin + int(gaps[0]) + 1 if len(gaps) else len(frames)
     if end - begin < 2:
         raise RecordingError(
-            f"it ends before anybody can act: {len(frames)} frames, players can act from frame {FIRST_FRAME} on"
+            f"the replay ends before players can act: it has {len(frames)} frames, and players can "
+            f"act from frame {FIRST_FRAME} on"
         )
     return begin, end
 
 
-def _add_stage(made: RowBuilder, replay: SlpReplay, part: slice) -> None:
+def _add_stage(builder: RowBuilder, replay: SlpReplay, part: slice) -> None:
     frames, stage = replay.frames[part], replay.start.stage
     cloud = stages.randall(frames) if stage == YOSHIS else (np.zeros(len(frames)),) * 3
     values: dict[str, Array] = {
@@ -109,19 +116,19 @@ def _add_stage(made: RowBuilder, replay: SlpReplay, part: slice) -> None:
         for name, side in (("left_height", stages.LEFT), ("right_height", stages.RIGHT)):
             values[name] = stages.heights(*changes, count, side)[part].astype(np.float32)
     else:
-        made.absent |= {"stage/left_height", "stage/right_height"}
+        builder.absent |= {"stage/left_height", "stage/right_height"}
     if stage != DREAM_LAND:
         values["wind"] = np.zeros(len(frames), np.uint8)
     elif replay.whispy is not None:
-        blows = stages.held(replay.rows["whispy"], replay.whispy["blowing"], count, 0)[part]
-        values["wind"] = np.where(blows < 3, blows, 0).astype(np.uint8)
+        directions = stages.hold(replay.rows["whispy"], replay.whispy["blowing"], count, 0)[part]
+        values["wind"] = np.where(directions < 3, directions, 0).astype(np.uint8)
     else:
-        made.absent.add("stage/wind")
-    made.columns |= {f"stage/{name}": value[:, None] for name, value in values.items()}
+        builder.absent.add("stage/wind")
+    builder.columns |= {f"stage/{name}": value[:, None] for name, value in values.items()}
 
 
 def _add_players(
-    made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
+    builder: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
 ) -> None:
     posts = [replay.post[slot][part] for slot in players]
 
@@ -130,10 +137,10 @@ def _add_players(
 
     def add(name: str, needs: str, make: object = None) -> None:
         if not replay.has("post", needs):
-            made.absent.add(f"player/{name}")
+            builder.absent.add(f"player/{name}")
         else:
             value = both(needs) if make is None else make(both(needs))  # type: ignore[operator]
-            made.columns[f"player/{name}"] = value
+            builder.columns[f"player/{name}"] = value
 
     for name, source in STATE.items():
         add(name, source)
@@ -144,46 +151,48 @@ def _add_players(
     if replay.has("post", "flags"):
         # [40, R, 2]
         bits = np.unpackbits(both("flags").transpose(1, 0, 2), axis=0, bitorder="little").view(bool)
-        made.columns |= {f"player/{name}": bits[i] for i, name in enumerate(FLAG_NAMES)}
-        counts = made.columns["player/in_hitstun"]
+        builder.columns |= {f"player/{name}": bits[i] for i, name in enumerate(FLAG_NAMES)}
+        counts = builder.columns["player/in_hitstun"]
         misc = both("misc")
         with np.errstate(invalid="ignore"):  # elsewhere the field holds anything, NaN included
-            made.columns["player/hitstun"] = np.where(counts & (misc > 0), misc, 0).astype(
+            builder.columns["player/hitstun"] = np.where(counts & (misc > 0), misc, 0).astype(
                 np.float32
             )
     else:
-        made.absent |= {f"player/{name}" for name in (*FLAG_NAMES, "hitstun")}
+        builder.absent |= {f"player/{name}" for name in (*FLAG_NAMES, "hitstun")}
 
 
 def _ground(number: Array) -> Array:
-    """1 + the number, 0 where there is none; 255 stands for all beyond."""
+    """Number of the ground plus 1, clipped to 255; 0 without ground."""
     return np.where(number == NO_GROUND, 0, np.minimum(number.astype(np.int32) + 1, 255)).astype(
         np.uint8
     )
 
 
 def _seats(ports: Array, players: tuple[Slot, ...]) -> Array:
-    """Ports -> seats, or nobody."""
-    names = np.full(256, NOBODY, np.uint8)
+    """Map ports to seats; ports that do not play become NO_PLAYER."""
+    names = np.full(256, NO_PLAYER, np.uint8)
     for seat, (port, _) in enumerate(players):
         names[port] = seat
     return names[ports.astype(np.uint8)]
 
 
-def _add_items(made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]) -> None:
+def _add_items(
+    builder: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
+) -> None:
     keys = [key for key in SCHEMA.columns if key.startswith("item/")]
     if replay.item is None:
-        made.absent |= set(keys)
+        builder.absent |= set(keys)
         return
     shape = (part.stop - part.start, ITEM_SLOTS)
     columns = {key: np.zeros(shape, SCHEMA.columns[key].dtype) for key in keys}
-    made.columns |= columns
+    builder.columns |= columns
     if not replay.has("item", "owner"):
-        made.absent.add("item/owner")
+        builder.absent.add("item/owner")
     row = replay.rows["item"] - part.start
-    # with those of earlier frames: they hold slots, too
+    # with the items of earlier frames, which occupy slots too
     placed = place(row, replay.item["spawn"], replay.item["type"])
-    made.items_left_out, made.item_rows_left_out = placed.items_left_out, placed.rows_left_out
+    builder.items_left_out, builder.item_rows_left_out = placed.items_left_out, placed.rows_left_out
     kept = (placed.slot >= 0) & (row >= 0) & (row < shape[0])
     row, slot, item = row[kept], placed.slot[kept], replay.item[kept]
     columns["item/alive"][row, slot] = True
@@ -196,8 +205,10 @@ def _add_items(made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[
         columns["item/owner"][row, slot] = _seats(item["owner"], players)
 
 
-def _add_pads(made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]) -> None:
-    """Row t holds the inputs of the next frame; the last row, which nothing follows, holds none."""
+def _add_pads(
+    builder: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
+) -> None:
+    """Add the inputs: row t holds those of the next frame, and the last row holds zeros."""
     pres = [replay.pre[slot][part] for slot in players]
 
     def both(name: str) -> Array:
@@ -211,10 +222,10 @@ def _add_pads(made: RowBuilder, replay: SlpReplay, part: slice, players: tuple[S
         values = both(source)
         column = SCHEMA.columns[f"pad/{name}"]
         low, high = column.field.limits
-        if not (values.min() >= low and values.max() <= high):  # also where one is no number
-            made.absent.add(column.key)
-            made.unusable.append(column.key)
+        if not (values.min() >= low and values.max() <= high):  # also true of NaN
+            builder.absent.add(column.key)
+            builder.unusable.append(column.key)
         else:
-            made.columns[column.key] = values
+            builder.columns[column.key] = values
     buttons = both("buttons_physical")
-    made.columns |= {f"pad/{name}": (buttons & bit) != 0 for name, bit in BUTTONS.items()}
+    builder.columns |= {f"pad/{name}": (buttons & bit) != 0 for name, bit in BUTTONS.items()}

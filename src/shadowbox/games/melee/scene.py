@@ -1,4 +1,4 @@
-"""How Melee looks here, in the grammar of `core/scene.py`: capsules, lines and marks of our own; nothing out of the game.
+"""Scene of Melee in the grammar of `core/scene.py`: capsules, lines and marks, no game assets.
 
 The scene's y grows downward and the game's upward, so every height is negated.
 """
@@ -22,8 +22,8 @@ from shadowbox.games.melee.names import (
 from shadowbox.games.melee.schema import EVENTS
 from shadowbox.games.melee.stages import FOUNTAIN_SPAN, GEOMETRY, RANDALL_HALF
 
-BODY_W, BODY_H = 8.0, 15.0  # about as large as a fighter of middle size
-GROUND = 5.0  # how thick the ground is drawn
+BODY_W, BODY_H = 8.0, 15.0  # about the size of a middle-sized fighter
+GROUND = 5.0  # thickness of the ground
 PLATFORM = 1.2
 _RED, _GOLD, _WHITE, _BLUE, _VIOLET = "#D0342C", "#E0A100", "#FFFFFF", "#8FD3FF", "#C79BFF"
 
@@ -56,20 +56,20 @@ _BODY = _sum(_FEET, -BODY_H / 2)
 _IN = _table("in", _field("player/action"))
 _BOX = {name: {"item": i} for i, name in enumerate(("x", "y", "w", "h"))}
 
-# ---- tables ----------------------------------------------------------------------------------------------------
+# ---- tables ----
 
 
 def _on(stage: int) -> list[list[float]]:
-    """Ground and still platforms of a stage as [x, y, w, h]."""
+    """Ground and fixed platforms of a stage as [x, y, w, h]."""
     if stage not in GEOMETRY:
         return []
-    found = GEOMETRY[stage]
-    ground = [0.0, GROUND / 2, 2 * found.edge, GROUND]
+    geometry = GEOMETRY[stage]
+    ground = [0.0, GROUND / 2, 2 * geometry.edge, GROUND]
     return [
         ground,
         *(
             [(left + right) / 2, -height, right - left, PLATFORM]
-            for left, right, height in found.platforms
+            for left, right, height in geometry.platforms
         ),
     ]
 
@@ -86,7 +86,7 @@ def _ledges(stage: int) -> list[list[float]]:
 
 
 def _tint(action: int) -> str:
-    """What a fighter is up to, as the color of his core; "" for nothing special."""
+    """Color of a fighter's core by its action; "" for no tint."""
     if action in DAMAGED:
         return "#FFD84A"
     if action in GRABBED or action in THROWN:
@@ -98,7 +98,7 @@ def _tint(action: int) -> str:
 
 _TINTS = [_tint(action) for action in range(len(ACTIONS))]
 
-# ---- shapes ----------------------------------------------------------------------------------------------------
+# ---- shapes ----
 
 _STAGE_SHAPES: list[dict[str, Any]] = [
     {
@@ -176,7 +176,7 @@ _ITEM_SHAPES: list[dict[str, Any]] = [
         "width": 0.4,
     },
     {
-        "shape": "polygon",  # where it flies
+        "shape": "polygon",  # direction of flight
         "each": "item",
         "if": _field("item/alive"),
         "x": _field("item/x"),
@@ -194,7 +194,7 @@ _ITEM_SHAPES: list[dict[str, Any]] = [
 
 
 def _beside(shape: str, **attributes: Any) -> dict[str, Any]:
-    """A shape at the middle of each fighter who is in the picture."""
+    """Shape at the middle of each fighter who is in play."""
     return {
         "shape": shape,
         "each": "player",
@@ -207,7 +207,7 @@ def _beside(shape: str, **attributes: Any) -> dict[str, Any]:
 
 _FIGHTER_SHAPES: list[dict[str, Any]] = [
     _beside(
-        "polygon",  # the wedge: where he looks
+        "polygon",  # a wedge that shows the facing
         points=[[_times(1, _SIDE), -4], [_times(8, _SIDE), 0], [_times(1, _SIDE), 4]],
         fill=_SEAT,
         line="ink",
@@ -222,7 +222,7 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         alpha=_table("tinted", _field("player/action")),
     ),
     {
-        "shape": "circle",  # the shield, as large as it is strong
+        "shape": "circle",  # the shield, sized by its strength
         "each": "player",
         "if": _field("player/shield_active"),
         "x": _field("player/x"),
@@ -234,7 +234,7 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         "alpha": 0.35,
     },
     {
-        "shape": "circle",  # nothing hits
+        "shape": "circle",  # invulnerable or intangible
         "each": "player",
         "if": _field("player/hurtbox"),
         "x": _field("player/x"),
@@ -245,7 +245,7 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
         "alpha": 0.7,
     },
     _beside(
-        "polygon",  # where a hit sends
+        "polygon",  # knock-back
         points=[
             [0, -0.8],
             [_times(5, _field("player/knock_vx")), _up(_times(5, _field("player/knock_vy")))],

@@ -1,9 +1,10 @@
-"""Everything that a frame of Melee holds and a model can use: one schema, of which every encoding is a selection.
+"""Schema of a Melee frame: all facts of a replay that a model can use.
 
-Units: the game's own; **y grows upward**; velocities are units a frame, timers frames; 60 frames
-are a second. What was measured to a 1/80 (sticks) or less matters less than this is stored as f2;
-positions and damage are f4, as in a replay. A column that a replay's version does not have is
-marked absent in its episode and holds zeros.
+Every encoding is a selection of its columns. Units are the game's own; **y grows upward**;
+velocities are units a frame, timers are frames, and 60 frames are a second. Values with a
+resolution of 1/80 (sticks), and those that need no more, are stored as f2; positions and damage
+are f4, as in a replay. A column that a replay's version does not have is marked absent in its
+episode and holds zeros.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.games.melee.names import ACTION_COUNT, ACTIONS, ATTACKS, CHARACTERS, ITEMS, STAGES
 
 FPS = 60
-# the first in which anybody can act; what lies before is the entry, and is left out
+# the first frame in which players can act; the entry before it is left out
 FIRST_FRAME = -39
 ITEM_SLOTS = 5
 EVENTS = ("hit", "ko", "land", "ledge", "shield", "grab", "tech")
 
-# The five bytes of state flags, bit 0 first. What is documented has a name; the others are stored
-# as they are, and not predicted unless an encoding asks: a third of them never change.
+# The five bytes of state flags, bit 0 first. Documented bits have a name; the others are stored as
+# they are, and not predicted unless an encoding asks for it: a third of them never change.
 _DOCUMENTED = {
     (0, 1): ("absorbing", "an absorber is out"),
-    (0, 3): ("reflecting_keeps_owner", "a reflector that does not take over what it reflects"),
+    (0, 3): ("reflecting_keeps_owner", "a reflector that leaves projectiles to their owner"),
     (0, 4): ("reflecting", "a reflector is out"),
     (1, 2): ("subaction_invulnerable", "invulnerable through the move itself"),
     (1, 3): ("fast_falling", ""),
@@ -41,7 +42,7 @@ _DOCUMENTED = {
 
 
 def flag_name(byte: int, bit: int) -> str:
-    """The field of one bit of the state flags; `byte` 0 to 4, `bit` 0 is the lowest."""
+    """Name of the field of one bit of the state flags; `byte` 0 to 4, `bit` 0 is the lowest."""
     return _DOCUMENTED[byte, bit][0] if (byte, bit) in _DOCUMENTED else f"bit_{byte}_{bit}"
 
 
@@ -60,7 +61,7 @@ _STATE_FLAGS = tuple(
 
 _STAGE = Group(
     "stage",
-    doc="Where and when; what of it moves.",
+    doc="The stage, the clock, and the moving parts.",
     fields=(
         Choice("id", len(STAGES), names=STAGES, embed=4, predict="no"),
         Real(
@@ -98,7 +99,7 @@ _STAGE = Group(
             unit="units",
             store="f2",
             mirror="left_height",
-            doc="the other one's",
+            doc="y of the other platform",
         ),
         Choice(
             "wind",
@@ -160,7 +161,7 @@ _PLAYER = Group(
             unit="frames",
             store="f2",
             predict="value",
-            doc="of the action; may stand, jump, have a fraction",
+            doc="of the action; can stop, jump and have a fraction",
         ),
         Real(
             "hitlag",
@@ -169,7 +170,7 @@ _PLAYER = Group(
             unit="frames",
             store="f2",
             predict="value",
-            doc="frozen for so long",
+            doc="until the freeze of a hit ends",
         ),
         Real(
             "hitstun",
@@ -186,7 +187,7 @@ _PLAYER = Group(
             1 << 16,
             embed=1,
             predict="no",
-            doc="counts the actions of both: another number, another action",
+            doc="counts the actions of both players: a new number is a new action",
         ),
         Choice(
             "character",
@@ -204,7 +205,7 @@ _PLAYER = Group(
             3,
             names=("none", "done", "missed"),
             embed=2,
-            doc="in the frame of an aerial's landing alone",
+            doc="in the frame of an aerial's landing only",
         ),
         Choice("hurtbox", 3, names=("vulnerable", "invulnerable", "intangible"), embed=2),
         Choice("ground", 256, embed=4, doc="1 + the number of the ground last stood on, 0: none"),
@@ -220,7 +221,8 @@ _ITEM = Group(
     "item",
     slots=ITEM_SLOTS,
     mask="alive",
-    doc="What flies and lies about; an item keeps its slot as long as it lives, and a slot rests a frame between two.",
+    doc="Projectiles and items; an item keeps its slot for life, and a slot is empty for a frame "
+    "between two items.",
     fields=(
         Flag("alive"),
         Flag("facing_right", mirror="invert"),
@@ -229,7 +231,7 @@ _ITEM = Group(
         Real("vx", scale=0.05, unit="units/frame", store="f2", mirror="negate"),
         Real("vy", scale=0.05, unit="units/frame", store="f2"),
         Choice("type", len(ITEMS), names=ITEMS, embed=8),
-        Choice("state", 256, embed=4, doc="its action, a number of its own for each type"),
+        Choice("state", 256, embed=4, doc="its action, numbered separately for each type"),
         Choice("owner", 3, names=("first", "second", "nobody"), embed=2, seat=True),
     ),
 )
@@ -238,7 +240,8 @@ _PAD = Group(
     "pad",
     slots=2,
     per="player",
-    doc="What the players press: the sticks as the game reads them (steps of 1/80), the shoulders as they were pushed.",
+    doc="The players' inputs: the sticks as the game reads them (steps of 1/80), the shoulders as "
+    "they were pushed.",
     fields=(
         Real("main_x", low=-1, high=1, store="f2", mirror="negate", predict="value"),
         Real("main_y", low=-1, high=1, store="f2", predict="value"),
@@ -251,7 +254,7 @@ _PAD = Group(
         Flag("x"),
         Flag("y"),
         Flag("z"),
-        Flag("l", doc="clicked: what techs, air-dodges and cancels; the push alone does not"),
+        Flag("l", doc="clicked: the click techs, air-dodges and cancels; the push alone does not"),
         Flag("r"),
         Flag("start"),
         Flag("d_up"),
@@ -263,7 +266,7 @@ _PAD = Group(
 
 SCHEMA = Schema("melee", fps=FPS, state=(_STAGE, _PLAYER, _ITEM), controls=_PAD)
 
-# What a model should see: all but the numbers of actions, which only tell actions apart, and what
-# nobody can explain.
+# The default encoding leaves out the action counter, which only separates actions, and the
+# undocumented bits.
 HIDDEN = ("player/instance", *UNDOCUMENTED)
 LEARNED = tuple(key for key in SCHEMA.columns if key not in HIDDEN)

@@ -1,7 +1,6 @@
-"""Where the stages lie, for drawing and measuring: ground, platforms, edges, blast lines, and what of them moves.
+"""Geometry of the tournament stages: ground, platforms, ledges, blast lines, moving parts.
 
-Units of the game, y upward. Only the six stages of tournaments have a table; others are drawn
-without one.
+Units of the game, y upward. Other stages have no table and are drawn without ground.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from shadowbox.games.melee.names import (
 
 @dataclass(frozen=True)
 class Stage:
-    """`edge`: x of the ledges; platforms as (left, right, height); blast lines as left, right, top, bottom."""
+    """Geometry of one stage."""
 
-    edge: float
-    platforms: tuple[tuple[float, float, float], ...]
-    blast: tuple[float, float, float, float]
+    edge: float  # |x| of the ledges
+    platforms: tuple[tuple[float, float, float], ...]  # left, right, height
+    blast: tuple[float, float, float, float]  # left, right, top, bottom
 
 
 GEOMETRY = {
@@ -52,10 +51,10 @@ GEOMETRY = {
     FINAL_DESTINATION: Stage(85.57, (), (-246, 246, 188, -140)),
 }
 
-# ---- Randall, the cloud of Yoshi's Story -------------------------------------------------------------------------
+# ---- Randall, the cloud of Yoshi's Story ----
 
-RANDALL_PERIOD = 1200  # frames for a way around the stage
-RANDALL_HALF = 5.9
+RANDALL_PERIOD = 1200  # frames for one round of the stage
+RANDALL_HALF = 5.9  # half its width
 # frame, x of the middle, y of the top: along the top to the left, around, and back below the stage
 _KNOTS = np.array(
     [
@@ -70,39 +69,42 @@ _KNOTS = np.array(
         (1677, 95.3, -13.65),
     ]
 )
-_INSIDE = 60.0  # nearer to the middle it is within the stage
+_INSIDE = 60.0  # |x| below which it is inside the stage
 
 
 def randall(frames: Array) -> tuple[Array, Array, Array]:
-    """Frame numbers [F] -> whether it can be stood on, x of its middle, y of its top.
+    """Position of Randall at frame numbers [F]: solid (bool), x of its middle, y of its top.
 
-    Where it goes depends on nothing else.
+    It depends on the frame number alone.
     """
     phase = (frames - 477) % RANDALL_PERIOD + 477
     x, y = (np.interp(phase, _KNOTS[:, 0], _KNOTS[:, i]) for i in (1, 2))
     return np.abs(x) > _INSIDE - RANDALL_HALF, x, y
 
 
-# ---- the platforms of Fountain of Dreams -------------------------------------------------------------------------
+# ---- the platforms of Fountain of Dreams ----
 
 RIGHT, LEFT = 0, 1  # as replays number them
-FOUNTAIN_BEGINS = {LEFT: 20.0, RIGHT: 28.0}  # replays record changes alone
-# from what replays record to the y at which one stands
+FOUNTAIN_BEGINS = {LEFT: 20.0, RIGHT: 28.0}  # replays record changes only
+# from the recorded height to the y of a fighter on the platform
 FOUNTAIN_SCALE, FOUNTAIN_BASE = 0.75, 1.1251
 # x of the inner and outer end of the right platform; the left one mirrors it
 FOUNTAIN_SPAN = (21.0, 49.5)
 
 
 def heights(rows: Array, platforms: Array, values: Array, frames: int, side: int) -> Array:
-    """Changes (row, platform, recorded height) in order -> the y of one side's platform in every frame, [frames]."""
-    mine = platforms == side
+    """Height of one side's platform in every frame, [frames].
+
+    rows, platforms and values [E] are the recorded changes, in order.
+    """
+    chosen = platforms == side
     return (
-        FOUNTAIN_SCALE * held(rows[mine], values[mine], frames, FOUNTAIN_BEGINS[side])
+        FOUNTAIN_SCALE * hold(rows[chosen], values[chosen], frames, FOUNTAIN_BEGINS[side])
         + FOUNTAIN_BASE
     )
 
 
-def held(rows: Array, values: Array, frames: int, begins: float) -> Array:
-    """Values that count from their row on until the next one, [frames]."""
+def hold(rows: Array, values: Array, frames: int, begins: float) -> Array:
+    """Hold each value from its row until the next one, [frames]."""
     last = np.searchsorted(rows, np.arange(frames), side="right")
     return np.concatenate([[begins], values])[last]

@@ -1,8 +1,8 @@
-"""Slippi replays (`.slp`), versions 0.1 to 3.18: read, write, and build from arrays.
+"""Slippi replays (`.slp`) of versions 0.1 to 3.18: read, write, and build from arrays.
 
 replay = slp.read("game.slp")
 replay.post[0, False]["x"]                    # port 1's leader, f32[F]
-replay.has("post", "hitlag")                  # False in old files: nothing is made up
+replay.has("post", "hitlag")                  # False in old files, which lack the field
 Path("copy.slp").write_bytes(slp.write(replay))
 """
 

@@ -1,4 +1,4 @@
-"""A replay in memory: what `slp.read` returns and `slp.write` takes."""
+"""Replay in memory, as `slp.read` returns it and `slp.write` takes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from shadowbox.games.melee.slp.layout import PIECE_SIZE, Array, Version
 from shadowbox.games.melee.slp.start import GameStart
 
-# port 0..3; whether it is the follower of that port's leader (the second Ice Climber)
+# (port 0..3, True for the follower of that port's leader, the second Ice Climber)
 Slot = tuple[int, bool]
 
 END_METHODS = {
@@ -24,16 +24,16 @@ END_METHODS = {
 
 @dataclass(frozen=True)
 class SlpProblem:
-    """Something that is not as it should be in a file that could be read all the same.
+    """Defect of a file that could still be read.
 
     `kind`: truncated (the file ends within an event), unfinished (its length was never filled in),
-    no-end (no game end), no-frames, unlisted (an event of unknown size; what follows cannot be
-    read), incomplete-frame, gap (frames are missing), stray (events of players or frames that are
-    not there), no-metadata, bad-metadata, trailing (bytes after the end).
+    no-end (no game end), no-frames, unlisted (an event of unknown size; the rest cannot be read),
+    incomplete-frame, gap (frames are missing), stray (events of players or frames that do not
+    exist), no-metadata, bad-metadata, trailing (bytes after the end).
     """
 
     kind: str
-    where: int | None  # byte of the file, or None where it concerns no single place
+    where: int | None  # byte of the file, or None for a defect without a single place
     what: str
 
     def __str__(self) -> str:
@@ -42,26 +42,26 @@ class SlpProblem:
 
 @dataclass(frozen=True)
 class GameEnd:
-    """How the game ended. `None`: this version does not say."""
+    """End of a game as recorded; `None` where the version does not record a field."""
 
     method: int
-    lras: int | None = None  # port of who quit; -1: nobody
+    lras: int | None = None  # port of the player who quit, or -1
     placements: tuple[int, ...] | None = None  # of each port, 0 the winner; -1: not in the game
 
     @property
     def name(self) -> str:
-        """The method in words."""
+        """Name of the method."""
         return END_METHODS.get(self.method, f"method {self.method}")
 
 
 @dataclass
 class SlpReplay:
-    """A game as recorded, with rollbacks resolved. F frames.
+    """Recorded game of F frames, with rollbacks resolved.
 
-    Rows are structured arrays whose fields are named in `slp_layout.EVENTS`; a field that the
-    file's version lacks is not in the dtype (`has`). Row f of `pre` are the inputs read in
-    `frames[f]`, row f of `post` the state after them. Where `present` is False (a player who has no
-    stocks left, a follower who is dead) a row holds zeros that mean nothing.
+    Rows are structured arrays whose fields are named in `layout.EVENTS`; a field that the file's
+    version lacks is not in the dtype (`has`). Row f of `pre` holds the inputs read in `frames[f]`,
+    row f of `post` the state after them. Where `present` is False (a player without stocks, a dead
+    follower), a row holds zeros without meaning.
     """
 
     start: GameStart
@@ -80,18 +80,18 @@ class SlpReplay:
     end: GameEnd | None = None
     metadata: dict[str, Any] | None = None
     problems: list[SlpProblem] = field(default_factory=list)
-    # the game codes that were loaded, as recorded: pieces of `slp_layout.PIECE_SIZE` bytes
+    # the loaded game codes as recorded: pieces of `layout.PIECE_SIZE` bytes
     pieces: bytes = b""
     rolled_back: int = 0  # passes through a frame that a later pass replaced
 
     @property
     def version(self) -> Version:
-        """The version of Slippi that recorded the game."""
+        """Version of Slippi that recorded the game."""
         return self.start.version
 
     @property
     def gecko(self) -> bytes:
-        """The list of game codes that were loaded, put together from its pieces."""
+        """Loaded game codes, joined from their pieces."""
         pieces = (
             self.pieces[at : at + PIECE_SIZE] for at in range(0, len(self.pieces), PIECE_SIZE)
         )
@@ -101,11 +101,11 @@ class SlpReplay:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """Who has frames: leaders and followers, by port."""
+        """Leaders and followers that have frames, by port."""
         return tuple(sorted(self.pre))
 
     def has(self, event: str, name: str) -> bool:
-        """Whether the file records a field: `has("post", "hitlag")`."""
+        """Test whether the file records a field: `has("post", "hitlag")`."""
         rows = (
             next(iter(getattr(self, event).values()), None)
             if event in ("pre", "post")
@@ -115,7 +115,7 @@ class SlpReplay:
 
     @property
     def complete(self) -> bool:
-        """Whether the recording has its game end and no problem that touches its frames."""
+        """True if the recording has its game end and no problem that affects its frames."""
         return self.end is not None and not any(
             problem.kind not in HARMLESS for problem in self.problems
         )

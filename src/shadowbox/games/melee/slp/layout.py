@@ -1,8 +1,8 @@
-"""What a `.slp` holds, as one table: every event, its fields in order, and the version in which each field appeared.
+"""Table of the `.slp` format: every event, its fields in order, and each field's first version.
 
-Reader, writer, defaults and payload sizes all come from `EVENTS`. Events only ever grew at their
+Reader, writer, defaults and payload sizes all come from `EVENTS`. Events have only grown at their
 end, so a field's offset never changes and a shorter payload is an older one. Integers and floats
-are big-endian in the file; rows of frame events are handed out little-endian (see `byte_order`).
+are big-endian in the file; rows of frame events are returned little-endian (see `byte_order`).
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ NEWEST: Version = (3, 18, 0)
 EVENT_SIZES, GAME_START, PRE, POST, GAME_END = 0x35, 0x36, 0x37, 0x38, 0x39
 FRAME_START, ITEM, FRAME_END, GECKO, PIECE = 0x3A, 0x3B, 0x3C, 0x3D, 0x10
 FOUNTAIN, WHISPY, STADIUM = 0x3F, 0x40, 0x41
-# 512 bytes of content, how many of them count (u16), the event they belong to, whether it is the
-# last
+# 512 bytes of content, the number of valid ones (u16), the event they belong to, a flag of the last
 PIECE_SIZE = 516
-NO_GROUND, NOBODY = 0xFFFF, 6
+NO_GROUND, NO_PLAYER = 0xFFFF, 6
 
 
 @dataclass(frozen=True)
-class SlpField:
-    """One value: its NumPy format without byte order, the version that brought it, and what stands there when unset."""
+class _SlpField:
+    """Field of an event: name, NumPy format without byte order, first version, unset value."""
 
     name: str
     format: str
@@ -41,34 +40,34 @@ class SlpField:
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Size in the file, in bytes."""
         return int(np.dtype(self.format).itemsize) * self.count
 
 
 @dataclass(frozen=True)
 class _SlpEvent:
-    """One kind of event: its command byte and its fields, in the order of the file."""
+    """Kind of event: its command byte and its fields, in the order of the file."""
 
     code: int
     name: str
-    fields: tuple[SlpField, ...]
+    fields: tuple[_SlpField, ...]
 
     @property
     def since(self) -> Since:
-        """The version that brought the event."""
+        """First version that has the event."""
         return self.fields[0].since
 
     @property
     def least(self) -> int:
-        """The smallest payload that any version had."""
+        """Smallest payload of any version, in bytes."""
         return sum(field.size for field in self.fields if field.since == self.since)
 
     def size(self, version: Version) -> int:
-        """Bytes of the payload in a version; 0 where it has no such event."""
+        """Size of the payload in a version, in bytes; 0 where the version lacks the event."""
         return sum(field.size for field in self.fields if field.since <= version[:2])
 
     def dtype(self, size: int, order: str = "<") -> np.dtype[Any]:
-        """The fields that lie wholly within a payload of `size` bytes, packed."""
+        """Packed dtype of the fields that fit completely into a payload of `size` bytes."""
         members: list[tuple[Any, ...]] = []
         at = 0
         for field in self.fields:
@@ -82,7 +81,7 @@ class _SlpEvent:
         return np.dtype(members)
 
     def blank(self, size: int, rows: int) -> Array:
-        """Rows whose every field holds its default."""
+        """Rows with the default in every field."""
         values = np.zeros(rows, self.dtype(size))
         for field in self.fields:
             if field.default and field.name in (values.dtype.names or ()):
@@ -92,9 +91,9 @@ class _SlpEvent:
 
 @cache
 def byte_order(dtype: np.dtype[Any]) -> Array:
-    """For each byte of a little-endian row, where it stands in the big-endian file.
+    """Position in the big-endian file of each byte of a little-endian row, int64[itemsize].
 
-    Its own inverse. int64[itemsize].
+    The permutation is its own inverse.
     """
     order = np.arange(dtype.itemsize)
     for name in dtype.names or ():
@@ -105,15 +104,18 @@ def byte_order(dtype: np.dtype[Any]) -> Array:
     return order
 
 
-def fields(formats: str, since: Since = (0, 1), default: float = 0) -> tuple[SlpField, ...]:
-    """Fields of one version from `"x y:f4 state:u2"`: a name without a format takes the next format to its right."""
-    named: list[SlpField] = []
+def fields(formats: str, since: Since = (0, 1), default: float = 0) -> tuple[_SlpField, ...]:
+    """Parse fields of one version from `"x y:f4 state:u2"`.
+
+    A name without a format takes the next format to its right.
+    """
+    named: list[_SlpField] = []
     waiting: list[str] = []
     for word in formats.split():
         name, _, kind = word.partition(":")
         waiting.append(name)
         if kind:
-            named += [SlpField(each, kind, since, default) for each in waiting]
+            named += [_SlpField(each, kind, since, default) for each in waiting]
             waiting.clear()
     assert not waiting, "the last field of a list needs a format"
     return tuple(named)
@@ -128,20 +130,20 @@ EVENTS: dict[str, _SlpEvent] = {
             GAME_START,
             "start",
             (
-                SlpField("version", "u1", count=4),
-                SlpField("block", "u1", count=312),  # the game's own settings: `slp_start.BLOCK`
+                _SlpField("version", "u1", count=4),
+                _SlpField("block", "u1", count=312),  # the game's own settings: `start.BLOCK`
                 *fields("seed:u4"),
                 # dash back and shield drop of each port
-                SlpField("controller_fixes", "u4", (1, 0), count=8),
-                SlpField("nametags", "u1", (1, 3), count=4 * 16),
+                _SlpField("controller_fixes", "u4", (1, 0), count=8),
+                _SlpField("nametags", "u1", (1, 3), count=4 * 16),
                 *fields("is_pal:u1", (1, 5)),
                 *fields("frozen_stadium:u1", (2, 0)),
                 *fields("minor_scene major_scene:u1", (3, 7)),
-                SlpField("display_names", "u1", (3, 9), count=4 * 31),
-                SlpField("connect_codes", "u1", (3, 9), count=4 * 10),
-                SlpField("user_ids", "u1", (3, 11), count=4 * 29),
+                _SlpField("display_names", "u1", (3, 9), count=4 * 31),
+                _SlpField("connect_codes", "u1", (3, 9), count=4 * 10),
+                _SlpField("user_ids", "u1", (3, 11), count=4 * 29),
                 *fields("language:u1", (3, 12)),
-                SlpField("match_id", "u1", (3, 14), count=51),
+                _SlpField("match_id", "u1", (3, 14), count=51),
                 *fields("game_number tiebreak:u4", (3, 14)),
             ),
         ),
@@ -164,10 +166,10 @@ EVENTS: dict[str, _SlpEvent] = {
             (
                 *_WHO,
                 *fields("character:u1 state:u2 x y facing percent shield:f4 last_attack combo:u1"),
-                *fields("last_hit_by:u1", default=NOBODY),
+                *fields("last_hit_by:u1", default=NO_PLAYER),
                 *fields("stocks:u1"),
                 *fields("state_age:f4", (0, 2)),
-                SlpField("flags", "u1", (2, 0), count=5),
+                _SlpField("flags", "u1", (2, 0), count=5),
                 # misc: hitstun left while the flag says so, else a union
                 *fields("misc:f4 airborne:u1", (2, 0)),
                 *fields("ground:u2", (2, 0), NO_GROUND),
@@ -185,7 +187,7 @@ EVENTS: dict[str, _SlpEvent] = {
             (
                 *fields("method:u1"),
                 *fields("lras:i1", (2, 0), -1),
-                SlpField("placements", "i1", (3, 13), -1, count=4),
+                _SlpField("placements", "i1", (3, 13), -1, count=4),
             ),
         ),
         _SlpEvent(
@@ -201,7 +203,7 @@ EVENTS: dict[str, _SlpEvent] = {
                     "frame:i4 type:u2 state:u1 facing vx vy x y:f4 damage:u2 timer:f4 spawn:u4",
                     (3, 0),
                 ),
-                SlpField("misc", "u1", (3, 2), count=4),
+                _SlpField("misc", "u1", (3, 2), count=4),
                 *fields("owner:i1", (3, 6), -1),
                 *fields("instance:u2", (3, 16)),
             ),
@@ -214,24 +216,24 @@ EVENTS: dict[str, _SlpEvent] = {
         _SlpEvent(STADIUM, "stadium", fields("frame:i4 event type:u2", (3, 18))),
     )
 }
-SPARSE = ("item", "fountain", "whispy", "stadium")  # any number a frame, most often none
+SPARSE = ("item", "fountain", "whispy", "stadium")  # any number per frame, usually none
 
 
 def sizes(version: Version, *, gecko: int = 0) -> dict[int, int]:
-    """Payload bytes of every event that a version has, in the order in which recorders list them.
+    """Payload sizes of a version's events in bytes, in the order of recorders.
 
-    `gecko`: bytes of the list of game codes; without one its events are not listed (a size of 0
-    stops other readers).
+    `gecko` is the size of the list of game codes; without such a list its events are not listed,
+    because a size of 0 stops other readers.
     """
-    known = {
+    listed = {
         event.code: event.size(version) for event in EVENTS.values() if event.since <= version[:2]
     }
     if not gecko:
-        return known
+        return listed
     late = {
-        event.code: known.pop(event.code)
+        event.code: listed.pop(event.code)
         for event in EVENTS.values()
-        if event.since > (3, 3) and event.code in known
+        if event.since > (3, 3) and event.code in listed
     }
-    # the list's true size may not fit; its pieces say it
-    return known | {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE} | late
+    # the true size of the list may not fit into 16 bits; its pieces hold it
+    return listed | {GECKO: gecko & 0xFFFF, PIECE: PIECE_SIZE} | late

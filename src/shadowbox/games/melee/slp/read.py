@@ -1,4 +1,4 @@
-"""From the bytes of a `.slp` to a `SlpReplay`: container, events, passes through frames, rows, what lies beside the frames."""
+"""Reader of Slippi replays: container, events, passes through frames, rows, metadata."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ HEAD = b"{U\x03raw[$U#l"
 METADATA = b"U\x08metadata"
 MAX_BYTES = 1 << 28  # an hour of four players is 140 MB
 MAX_METADATA = 1 << 20
-# rows may take this many times the file's bytes: honest ones take at most 2, absent players
-# included
+# rows may take this many times the file's bytes; undamaged files need at most 2, with absent
+# players
 MAX_GROWTH = 4
 
 
 def read(
     source: str | Path | bytes, rollbacks: Rollbacks = "last", *, name: str | None = None
 ) -> SlpReplay:
-    """The replay in a file or in bytes.
+    """Read the replay in a file or in bytes.
 
-    Where the game went back in time, `rollbacks` says which pass through a frame counts: the `last`
-    (what happened), the `first` (what was shown, with guessed inputs), or `all` in the order of the
-    file. What is no replay at all raises `RecordingError`; what is a damaged one comes as far as it
-    goes, with `problems` that say what is wrong and where.
+    Where the game was rolled back, `rollbacks` selects the passes through a frame to keep: the
+    `last` (the true game), the `first` (as shown on screen, with predicted inputs), or `all` in the
+    order of the file. Data of another format raises `RecordingError`. A damaged replay is read as
+    far as possible, with `problems` that say what is wrong and where.
     """
     if rollbacks not in ("last", "first", "all"):
-        raise UsageError(f"rollbacks='{rollbacks}': last, first or all")
+        raise UsageError(f"rollbacks must be last, first or all (got '{rollbacks}')")
     name = name or (str(source) if not isinstance(source, bytes) else "the replay")
     content = source if isinstance(source, bytes) else _content(Path(source))
     if len(content) > MAX_BYTES:
@@ -68,7 +68,7 @@ def _content(path: Path) -> bytes:
 
 
 class _Reading:
-    """One pass over one file; every step leaves its findings for the next."""
+    """State of reading one file; every step stores its results for the next."""
 
     def __init__(self, content: bytes, rollbacks: Rollbacks) -> None:
         self.content, self.rollbacks = content, rollbacks
@@ -95,40 +95,39 @@ class _Reading:
         self.problems.append(SlpProblem(kind, where, what))
 
     def container(self) -> tuple[int, int]:
-        """Where the events lie, by the length that the file claims and the bytes that it has."""
+        """Range of bytes with events, by the declared length and the actual size of the file."""
         head = len(HEAD)
         if not self.content:
             raise RecordingError("the file is empty")
         if self.content[:head] != HEAD[: len(self.content)] or len(self.content) < head + 4:
             raise RecordingError(
-                f"this is no Slippi replay: it begins with {self.content[:head]!r}, not with {HEAD!r}"
+                f"not a Slippi replay: it must begin with {HEAD!r} (got {self.content[:head]!r})"
             )
         begin, claimed = head + 4, int.from_bytes(self.content[head : head + 4], "big")
         self.unfinished = claimed == 0
         if self.unfinished:
-            self.note("unfinished", head, "the recording was never finished: its length is 0")
+            self.note("unfinished", head, "the recording was not finished: its length is 0")
             return begin, len(self.content)
         if begin + claimed > len(self.content):
             self.note(
                 "truncated",
                 head,
-                f"{claimed:,} bytes of events are announced, {len(self.content) - begin:,} are there",
+                f"{claimed:,} bytes of events are declared, the file has "
+                f"{len(self.content) - begin:,}",
             )
         return begin, min(begin + claimed, len(self.content))
 
     def event_sizes(self, begin: int, end: int) -> None:
-        """The list of events and their sizes.
-
-        Those that we know must be at least as long as in the first version.
-        """
+        """Read the list of event sizes, which must be at least those of the first version."""
         if end - begin < 2 or self.content[begin] != EVENT_SIZES:
             raise RecordingError(
-                f"byte {begin}: the list of event sizes should stand here; nothing can be read without it"
+                f"byte {begin}: expected the list of event sizes; the file is unreadable without it"
             )
         size = self.content[begin + 1]
         if size < 1 or (size - 1) % 3 or begin + 1 + size > end:
             raise RecordingError(
-                f"byte {begin + 1}: a list of event sizes of {size} bytes cannot be; the file is damaged or cut"
+                f"byte {begin + 1}: impossible size of the list of event sizes ({size} bytes); "
+                "the file is damaged or cut"
             )
         self.sizes = np.full(256, -1, np.int32)
         self.sizes[EVENT_SIZES] = size
@@ -137,57 +136,58 @@ class _Reading:
         for event in EVENTS.values():
             if 0 <= self.sizes[event.code] < event.least:
                 raise RecordingError(
-                    f"byte {begin}: {event.name} events of {self.sizes[event.code]} bytes are announced; "
-                    f"every version has at least {event.least}"
+                    f"byte {begin}: {event.name} events must have at least {event.least} bytes "
+                    f"(declared: {self.sizes[event.code]})"
                 )
         if self.sizes[GAME_START] < 0:
             raise RecordingError(
-                f"byte {begin}: the list of event sizes names no game start (0x{GAME_START:02x})"
+                f"byte {begin}: the list of event sizes lacks the game start (0x{GAME_START:02x})"
             )
 
     def find_events(self, begin: int, end: int) -> int:
-        """Offsets and passes of all events that we know; where the walk ended."""
+        """Find offsets and passes of all known events; return the byte at which the walk ended."""
         keep = np.zeros(256, bool)
         keep[[PIECE, *(event.code for event in EVENTS.values())]] = True
         if self.sizes[PIECE] != PIECE_SIZE:
             keep[PIECE] = False
-        self.offsets, self.passes, self.frame_of, stop, why = walk(
+        self.offsets, self.passes, self.frame_of, stop, reason = walk(
             self.data, begin, end, self.sizes, keep
         )
-        if why == CUT and not (self.problems and self.problems[0].kind == "truncated"):
+        if reason == CUT and not (self.problems and self.problems[0].kind == "truncated"):
             self.note(
                 "truncated",
                 stop,
                 f"an event 0x{self.content[stop]:02x} is cut off by the end of the events",
             )
-        if why == UNLISTED and not (self.unfinished and self.content.startswith(METADATA, stop)):
+        metadata = self.unfinished and self.content.startswith(METADATA, stop)
+        if reason == UNLISTED and not metadata:
             self.note(
                 "unlisted",
                 stop,
-                f"an event 0x{self.content[stop]:02x} of unknown size; nothing after it can be read",
+                f"an event 0x{self.content[stop]:02x} has an unknown size; the rest is unreadable",
             )
         self.kinds = self.data[self.offsets]
         return stop
 
     def of(self, code: int) -> Array:
-        """Indices of the events of one kind."""
+        """Indices of the events with a command byte."""
         return np.flatnonzero(self.kinds == code)
 
     def payload(self, offset: int) -> bytes:
         return self.content[offset + 1 : offset + 1 + int(self.sizes[self.content[offset]])]
 
     def start(self) -> GameStart:
-        found = self.of(GAME_START)
-        if not len(found):
-            raise RecordingError("the file has no game start; it is cut before it or damaged")
-        return GameStart(self.payload(int(self.offsets[found[0]])))
+        index = self.of(GAME_START)
+        if not len(index):
+            raise RecordingError("the file lacks the game start; it is damaged or cut")
+        return GameStart(self.payload(int(self.offsets[index[0]])))
 
     def end(self) -> GameEnd | None:
-        found = self.of(GAME_END)
-        if not len(found):
+        index = self.of(GAME_END)
+        if not len(index):
             self.note("no-end", None, "the recording has no game end")
             return None
-        payload = self.payload(int(self.offsets[found[-1]]))
+        payload = self.payload(int(self.offsets[index[-1]]))
         record = np.frombuffer(payload, EVENTS["end"].dtype(len(payload), ">"), count=1)[0]
         names = record.dtype.names
         return GameEnd(
@@ -197,13 +197,13 @@ class _Reading:
         )
 
     def choose_passes(self, start: GameStart) -> Array:
-        """Which passes through frames become rows; sets `frames`; i64[F]."""
+        """Choose the passes that become rows, i64[F]; sets `frames` and `rolled_back`."""
         self.events, complete, partial = self.players(start)
         cut = self.unfinished or any(
             problem.kind in ("truncated", "unlisted") for problem in self.problems
         )
         if len(complete) and cut and (partial[-1] or not self.ended(len(complete) - 1)):
-            # the file ends within this pass: what is there of it is not the frame
+            # the file ends within this pass, which is therefore not the whole frame
             complete[-1] = partial[-1] = False
         if partial.any():
             at = self.frame_of[partial][0]
@@ -232,17 +232,17 @@ class _Reading:
         return chosen
 
     def ended(self, number: int) -> bool:
-        """Whether a pass has its frame end, or the version has none."""
+        """Test whether a pass has its frame end, or the version lacks this event."""
         ends = self.of(EVENTS["frame_end"].code)
         return self.sizes[EVENTS["frame_end"].code] < 0 or bool((self.passes[ends] == number).any())
 
     def players(self, start: GameStart) -> tuple[dict[tuple[str, Slot], Array], Array, Array]:
-        """Player events by kind and slot.
+        """Player events by kind and slot, and masks of passes [P].
 
-        Which passes [P] have a whole player, and which have only half of one.
+        The masks mark passes that have both events of a player, and passes with one of the two.
         """
         passes = len(self.frame_of)
-        found: dict[tuple[str, Slot], Array] = {}
+        events: dict[tuple[str, Slot], Array] = {}
         playing = np.zeros(256, bool)
         playing[[player.port for player in start.players]] = True
         stray = 0
@@ -251,19 +251,20 @@ class _Reading:
             index = self.of(EVENTS[kind].code)
             at = self.offsets[index]
             port, follower = self.data[at + 5], self.data[at + 6]
-            known = playing[port] & (follower < 2)
-            stray += len(index) - int(known.sum())
-            who = np.where(known, port * 2 + follower, 255)
+            valid = playing[port] & (follower < 2)
+            stray += len(index) - int(valid.sum())
+            slot_number = np.where(valid, port * 2 + follower, 255)
             for number in range(2 * PORTS):
-                mine = index[who == number]
-                if not len(mine):
+                selected = index[slot_number == number]
+                if not len(selected):
                     continue
                 key = (number // 2, bool(number % 2))
-                found[kind, key] = mine
-                halves[kind][key] = np.bincount(self.passes[mine], minlength=passes).astype(bool)
+                events[kind, key] = selected
+                in_pass = np.bincount(self.passes[selected], minlength=passes)
+                halves[kind][key] = in_pass.astype(bool)
         if stray:
             self.note(
-                "stray", None, f"{stray:,} events of players who are not in the game's settings"
+                "stray", None, f"{stray:,} events name players who are not in the game's settings"
             )
         complete, partial = np.zeros(passes, bool), np.zeros(passes, bool)
         none = np.zeros(passes, bool)
@@ -274,17 +275,18 @@ class _Reading:
             partial |= pre ^ post
             if (pre & post).any():
                 self.whole[slot] = pre & post
-        return found, complete, partial
+        return events, complete, partial
 
     def fill_rows(self, chosen: Array) -> dict[str, Any]:
-        """Rows of players and frames, dense; items and stage events as they come."""
-        row_of = np.full(len(self.frame_of) + 1, -1, np.int64)  # the last: events without a pass
+        """Rows of players and frames (one per frame), items and stage events (any number)."""
+        row_of = np.full(len(self.frame_of) + 1, -1, np.int64)  # last: events without a pass
         row_of[chosen] = np.arange(len(chosen))
         sizes = {kind: max(int(self.sizes[EVENTS[kind].code]), 0) for kind in EVENTS}
         needed = len(chosen) * len(self.whole) * (sizes["pre"] + sizes["post"])
         if needed > MAX_GROWTH * len(self.content) + (1 << 20):
             raise RecordingError(
-                f"{len(chosen):,} frames of {len(self.whole)} players would take {needed:,} bytes; it is damaged"
+                f"{len(chosen):,} frames of {len(self.whole)} players would take {needed:,} bytes; "
+                "the file is damaged"
             )
         filled: dict[str, Any] = {"pre": {}, "post": {}, "present": {}, "rows": {}}
         for slot, whole in self.whole.items():
@@ -310,20 +312,20 @@ class _Reading:
         return filled
 
     def dense(self, kind: str, index: Array, row_of: Array, rows: int) -> Array:
-        """One row a frame; the last event of a pass counts."""
+        """Rows of a kind with one event per frame; the last event of a pass counts."""
         into = row_of[self.passes[index]]
         kept = into >= 0
         return self.move(kind, self.offsets[index[kept]], into[kept], rows)
 
     def sparse(self, kind: str, row_of: Array) -> tuple[Array, Array]:
-        """Every event of a kind in order of its frame, and the row of that frame."""
+        """Events of a kind in order of their frames, and the row of each frame."""
         index = self.of(EVENTS[kind].code)
         into = row_of[self.passes[index]]
         if stray := int((self.passes[index] < 0).sum()):
             self.note(
                 "stray",
                 None,
-                f"{stray:,} {kind} events name another frame than the one they stand in",
+                f"{stray:,} {kind} events name another frame than the one around them",
             )
         order = np.argsort(into, kind="stable")
         order = order[into[order] >= 0]
@@ -340,22 +342,22 @@ class _Reading:
 
     def metadata(self, at: int) -> dict[str, Any] | None:
         if not self.content.startswith(METADATA, at):
-            self.note("no-metadata", at, "no metadata follow the events")
+            self.note("no-metadata", at, "no metadata follows the events")
             return None
         try:
             begin = at + len(METADATA)
             value, used = ubjson.decode(self.content[begin : begin + MAX_METADATA])
             at = begin + used
         except RecordingError as error:
-            self.note("bad-metadata", None, f"the metadata cannot be read: {error}")
+            self.note("bad-metadata", None, f"the metadata is unreadable: {error}")
             return None
         if self.content[at:] != b"}":
             self.note(
                 "trailing",
                 at,
-                f"{len(self.content) - at} bytes after the metadata, one is expected",
+                f"expected one byte after the metadata, the file has {len(self.content) - at}",
             )
         if not isinstance(value, dict):
-            self.note("bad-metadata", at, "the metadata are no map")
+            self.note("bad-metadata", at, "the metadata must be a map")
             return None
         return value

@@ -1,7 +1,4 @@
-"""The two loops that touch every byte: one finds the events of a replay, one moves them into rows.
-
-Compiled.
-"""
+"""Compiled loops over the bytes of a replay: one finds its events, others move them into rows."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from shadowbox.games.melee.slp.layout import (
 
 Array = np.ndarray[Any, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
-UNLISTED, CUT = 1, 2  # why a walk stopped before its end
+UNLISTED, CUT = 1, 2  # reasons why a walk stopped early: unknown size of an event, end of data
 
 
 def _compiled(function: Function) -> Function:
@@ -35,16 +32,16 @@ def _compiled(function: Function) -> Function:
 def walk(
     data: Array, at: int, end: int, sizes: Array, keep: Array
 ) -> tuple[Array, Array, Array, int, int]:
-    """Where the events of `data[at:end]` stand, and to which pass through a frame each belongs.
+    """Find the events of `data[at:end]` and the pass through a frame that each belongs to.
 
     data u8[N], sizes i32[256] (payload bytes; -1: not listed), keep bool[256] -> offsets i64[E] of
-    the command bytes of the events to keep, rows i32[E], the frame of each row i32[P], where it
-    stopped, why (0: at the end).
+    the command bytes of the events to keep, rows i32[E], the frame of each row i32[P], the byte at
+    which the walk stopped, and the reason (0: the end).
 
     A pass ("row") begins with a frame start, or with a player's event of another frame or of a
     player who already had one: old recordings have no frame starts, and rollbacks record a frame
     again. Events without a frame have row -1, as have items and stage events that name another
-    frame than the one they stand in.
+    frame than the one around them.
     """
     least = 1 << 30
     for code in range(256):
@@ -63,26 +60,26 @@ def walk(
         if at + 1 + size > end:
             return offsets[:count], rows[:count], frames[: row + 1], at, CUT
         if keep[code]:
-            mine = -1
+            event_row = -1
             if code in (PRE, POST, FRAME_START):
-                named = _big_endian(data, at + 1)
-                new = row < 0 or named != frame or code == FRAME_START
-                who = 0
+                event_frame = _big_endian(data, at + 1)
+                new = row < 0 or event_frame != frame or code == FRAME_START
+                player_bit = 0
                 if code != FRAME_START:
-                    who = 1 << ((data[at + 5] & 3) * 2 + (data[at + 6] & 1))
-                    new |= bool((before if code == PRE else after) & who)
+                    player_bit = 1 << ((data[at + 5] & 3) * 2 + (data[at + 6] & 1))
+                    new |= bool((before if code == PRE else after) & player_bit)
                 if new:
-                    row, frame, before, after = row + 1, named, 0, 0
+                    row, frame, before, after = row + 1, event_frame, 0, 0
                     frames[row] = frame
                 if code == PRE:
-                    before |= who
+                    before |= player_bit
                 elif code == POST:
-                    after |= who
-                mine = row
+                    after |= player_bit
+                event_row = row
             elif code in (ITEM, FRAME_END, FOUNTAIN, WHISPY, STADIUM):
-                mine = row if row >= 0 and _big_endian(data, at + 1) == frame else -1
+                event_row = row if row >= 0 and _big_endian(data, at + 1) == frame else -1
             offsets[count] = at
-            rows[count] = mine
+            rows[count] = event_row
             count += 1
         at += 1 + size
     return offsets[:count], rows[:count], frames[: row + 1], at, 0
@@ -101,9 +98,9 @@ def _big_endian(data: Array, at: int) -> int:
 
 @_compiled
 def gather(data: Array, offsets: Array, into: Array, order: Array, out: Array) -> None:
-    """`out[into[e]]` = the payload at `offsets[e]`, its bytes in `order`.
+    """Set `out[into[e]]` to the payload at `offsets[e]`, with its bytes in `order`.
 
-    U8[N], i64[E], i64[E], i64[B], u8[F, B].
+    data u8[N], offsets i64[E], into i64[E], order i64[B], out u8[F, B].
     """
     for event in range(len(offsets)):
         start, row = offsets[event] + 1, into[event]
@@ -113,9 +110,9 @@ def gather(data: Array, offsets: Array, into: Array, order: Array, out: Array) -
 
 @_compiled
 def scatter(out: Array, offsets: Array, order: Array, rows: Array, code: int) -> None:
-    """The inverse of `gather`: command byte and payload of each row, written at its offset.
+    """Write the command byte and payload of each row at its offset: the inverse of `gather`.
 
-    U8[N], i64[E], i64[B], u8[E, B].
+    out u8[N], offsets i64[E], order i64[B], rows u8[E, B].
     """
     for event in range(len(offsets)):
         start = offsets[event]

@@ -1,4 +1,4 @@
-"""The settings of a game: what the game-start event says, decoded, and written for games of our own."""
+"""Settings of a game: the game-start event decoded, and built for games that we write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shadowbox.games.melee.slp.layout import EVENTS, Array, Version
 KINDS = ("human", "cpu", "demo")
 EMPTY = 3
 PORTS = 4
-ENCODING = "cp932"  # Shift JIS as Windows has it: it differs from the standard in a few signs, "～" among them  # noqa: RUF003
+ENCODING = "cp932"  # Shift JIS of Windows, which differs from the standard in a few characters
 
 _SEAT = np.dtype(
     {
@@ -45,13 +45,13 @@ BLOCK = np.dtype(
         "itemsize": 312,
     }
 )
-_VERSUS_BITS = (0x32, 0x01, 0x8E, 0x4C)  # what consoles write for a game with stocks
+_VERSUS_BITS = (0x32, 0x01, 0x8E, 0x4C)  # as consoles write them for a game with stocks
 _SEAT_BITS = 0xC0
 
 
 @dataclass(frozen=True)
 class SlpPlayer:
-    """Who sits at a port. `None`: this version does not say."""
+    """Player at a port; `None` where the version does not record a field."""
 
     port: int  # 0..3
     character: int  # the game's *external* id, which differs from the id in post frames
@@ -68,9 +68,9 @@ class SlpPlayer:
 
 @dataclass(frozen=True)
 class GameStart:
-    """A game's settings as the file holds them.
+    """Settings of a game, read from the payload of its game-start event.
 
-    `payload` is the truth, all else is read from it; `None`: not recorded.
+    A property is `None` where the version does not record it.
     """
 
     payload: bytes
@@ -99,18 +99,18 @@ class GameStart:
 
     @property
     def version(self) -> Version:
-        """The version of Slippi that recorded the game."""
+        """Version of Slippi that recorded the game."""
         major, minor, build, _ = (int(part) for part in self._record["version"])
         return major, minor, build
 
     @property
     def stage(self) -> int:
-        """The game's id of the stage."""
+        """Number of the stage."""
         return int(self._block["stage"])
 
     @property
     def teams(self) -> bool:
-        """Whether the players are in teams."""
+        """True if the players are in teams."""
         return bool(self._block["teams"])
 
     @property
@@ -120,63 +120,63 @@ class GameStart:
 
     @property
     def item_spawn(self) -> int:
-        """How often items appear; -1: never."""
+        """Frequency of items; -1: never."""
         return int(self._block["item_spawn"])
 
     @property
     def damage_ratio(self) -> float:
-        """What every damage is multiplied by."""
+        """Factor of all damage."""
         return float(self._block["damage_ratio"])
 
     @property
     def seed(self) -> int:
-        """The random seed of the game."""
+        """Random seed of the game."""
         return int(self._record["seed"])
 
     @property
     def is_pal(self) -> bool | None:
-        """Whether this is the European release, whose characters differ."""
+        """True for the European release, whose characters differ."""
         return self._switch("is_pal")
 
     @property
     def frozen_stadium(self) -> bool | None:
-        """Whether Pokemon Stadium keeps its shape."""
+        """True if Pokemon Stadium does not transform."""
         return self._switch("frozen_stadium")
 
     @property
     def scene(self) -> tuple[int, int] | None:
-        """The major and the minor scene; major 2 is versus, 8 is online."""
+        """Major and minor scene; major 2 is versus, 8 is online."""
         minor, major = self._integer("minor_scene"), self._integer("major_scene")
         return None if major is None or minor is None else (major, minor)
 
     @property
     def online(self) -> bool | None:
-        """Whether the game was played over the network."""
+        """True if the game was played over the network."""
         return None if self.scene is None else self.scene[0] == 8
 
     @property
     def language(self) -> int | None:
-        """0 Japanese, 1 English."""
+        """Language: 0 Japanese, 1 English."""
         return self._integer("language")
 
     @property
     def match_id(self) -> str | None:
-        """The online session that the game belongs to."""
+        """Identifier of the online session that the game belongs to."""
         return _text(self._record["match_id"]) if "match_id" in self._record.dtype.names else None
 
     @property
     def game_number(self) -> int | None:
-        """Which game of its match."""
+        """Number of the game in its match."""
         return self._integer("game_number")
 
     @property
     def tiebreak(self) -> int | None:
-        """Which tiebreak of its game; 0: none."""
+        """Number of the tiebreak; 0: none."""
         return self._integer("tiebreak")
 
     @cached_property
     def players(self) -> tuple[SlpPlayer, ...]:
-        """Everybody who plays, by port."""
+        """Players by port."""
         tags, names = self._texts("nametags", 16), self._texts("display_names", 31)
         codes, users = self._texts("connect_codes", 10), self._texts("user_ids", 29)
         return tuple(
@@ -212,9 +212,9 @@ def new_start(
     match_id: str = "",
     game_number: int = 1,
 ) -> GameStart:
-    """The settings of a game of our own, as a recorder of that version would have written them."""
+    """Build the settings of a game as a recorder of that version would have written them."""
     event = EVENTS["start"]
-    # the newest, cut to the version at the end
+    # the newest layout, cut to the version at the end
     record = np.zeros(1, event.dtype(event.size((99, 0, 0)), ">"))
     block = np.zeros(1, BLOCK)
     block["bits"], block["stage"], block["timer"] = _VERSUS_BITS, stage, timer
@@ -230,7 +230,7 @@ def new_start(
     )
     for player in players:
         if not 0 <= player.port < PORTS:
-            raise RecordingError(f"port {player.port}: a game has ports 0 to {PORTS - 1}")
+            raise RecordingError(f"port must be 0 to {PORTS - 1} (got port {player.port})")
         _seat(seats[player.port], player)
         for name, width, text in (
             ("nametags", 16, player.nametag),
@@ -270,5 +270,7 @@ def _text(raw: Array) -> str:
 def _coded(text: str, width: int, where: str) -> Array:
     content = text.encode(ENCODING, errors="replace")
     if len(content) >= width:
-        raise RecordingError(f"{where}: '{text}' takes {len(content)} bytes, {width - 1} fit")
+        raise RecordingError(
+            f"{where}: text must fit into {width - 1} bytes ('{text}' takes {len(content)})"
+        )
     return np.frombuffer(content.ljust(width, b"\0"), "u1")

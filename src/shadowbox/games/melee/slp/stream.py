@@ -1,4 +1,4 @@
-"""Replay events as they come, of a game that is going on: the frames that it has, read by the reader of files."""
+"""Stream of replay events from a running game, decoded by the reader of replay files."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from shadowbox.games.melee.slp.layout import (
 )
 from shadowbox.games.melee.slp.read import HEAD, read
 
-KEPT = 16  # frames that may still be played again: online games go back seven
+KEPT = 16  # frames that may still be rolled back: online games go back by seven
 OLDEST = (3, 0, 0)  # the first version that marks where a frame ends
 _FRAMELESS = (EVENT_SIZES, GAME_START, GAME_END, PIECE)
 
 
 class EventStream:
-    """Feeds on bytes of events, whole ones in any portions; `replay()` is a replay of the latest frames.
+    """Buffer of a running game: `feed` takes whole events, `replay` returns the latest frames.
 
-    Items and stage events of all earlier frames come with it (in rows below 0), because what they
-    began goes on. A game start forgets the game before. Costs of a frame do not grow with the
-    length of the game's frames.
+    Items and stage events of all earlier frames are included (in rows below 0), because their
+    effects last. A game start discards the game before. The cost of a frame does not grow with the
+    length of the game.
     """
 
     def __init__(self) -> None:
@@ -40,20 +40,20 @@ class EventStream:
         self._frames: dict[int, bytearray] = {}  # by id, in order
         self._earlier: dict[str, list[Array]] = {kind: [] for kind in SPARSE}
         self._end = b""
-        self.frame: int | None = None  # the last whole frame
+        self.frame: int | None = None  # the last complete frame
 
     @property
     def over(self) -> bool:
-        """Whether the game has ended."""
+        """True once the game has ended."""
         return bool(self._end)
 
     @property
     def begun(self) -> bool:
-        """Whether there is a game."""
+        """True once a game has a complete frame."""
         return self.frame is not None
 
     def feed(self, events: bytes) -> None:
-        """Take in whole events."""
+        """Add whole events, in portions of any size."""
         at = 0
         while at < len(events):
             code = events[at]
@@ -66,7 +66,8 @@ class EventStream:
                 } | {EVENT_SIZES: size}
             if code not in self._sizes or at + 1 + self._sizes[code] > len(events):
                 raise RecordingError(
-                    f"the live game sent an event 0x{code:02x} that is cut or was not announced"
+                    f"the live game sent an event 0x{code:02x} that is cut off or was not "
+                    "announced in its list of event sizes"
                 )
             self._take(code, events[at : at + 1 + self._sizes[code]])
             at += 1 + self._sizes[code]
@@ -74,7 +75,8 @@ class EventStream:
     def _take(self, code: int, event: bytes) -> None:
         if code == GAME_START and tuple(event[1:4]) < OLDEST:
             raise RecordingError(
-                f"the live game is of version {'.'.join(map(str, event[1:4]))}, 3.0 or later is needed"
+                f"the live game has Slippi version {'.'.join(map(str, event[1:4]))}; "
+                "3.0 or later is needed"
             )
         if code in (EVENT_SIZES, GAME_START):
             self._head += event
@@ -83,8 +85,8 @@ class EventStream:
         elif code not in _FRAMELESS:
             frame = int.from_bytes(event[1:5], "big", signed=True)
             if code == FRAME_START:
-                # the game went back
-                for later in [known for known in self._frames if known >= frame]:
+                # a rollback: the game plays these frames again
+                for later in [number for number in self._frames if number >= frame]:
                     del self._frames[later]
             self._frames.setdefault(frame, bytearray()).extend(event)
             if code == FRAME_END:
@@ -99,7 +101,7 @@ class EventStream:
         )
 
     def _retire(self) -> None:
-        """Keep of the older frames only what may go on."""
+        """Drop the older frames except for their items and stage events."""
         oldest = list(self._frames)[:-KEPT]
         replay = self._read(oldest)
         for kind in SPARSE:
@@ -110,7 +112,7 @@ class EventStream:
             del self._frames[frame]
 
     def replay(self, frames: int = 2) -> SlpReplay:
-        """The latest whole frames, at most so many and `KEPT`, with all items and stage events until now."""
+        """Replay of the latest complete frames (at most `frames` and `KEPT`), with all items."""
         whole = [frame for frame in self._frames if self.frame is not None and frame <= self.frame]
         latest = whole[-min(frames, KEPT) :]
         replay = self._read(whole)

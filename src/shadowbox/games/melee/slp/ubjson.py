@@ -1,4 +1,4 @@
-"""The part of UBJSON that replays use for what is not frames: maps, lists, strings, numbers."""
+"""Reader and writer of UBJSON maps, lists, strings and numbers, as in a replay's metadata."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ MAX_DEPTH = 16
 
 
 def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
-    """The value that starts at `at`, and where it ends."""
+    """Decode the value that starts at byte `at`; return it and the byte after its end."""
     return _Reader(data, at).value()
 
 
 def encode(value: Any) -> bytes:
-    """A value as the recorders of replays write it: keys and short strings with a byte of length, integers in four."""
+    """Encode a value as recorders of replays do.
+
+    Keys and short strings have a length of one byte, integers take four bytes.
+    """
     match value:
         case None | bool():
             return {None: b"Z", True: b"T", False: b"F"}[value]
@@ -41,7 +44,7 @@ def encode(value: Any) -> bytes:
         case list() | tuple():
             return b"[" + b"".join(map(encode, value)) + b"]"
     raise RecordingError(
-        f"metadata cannot hold a {type(value).__name__}; text, numbers, lists and maps only"
+        f"metadata cannot hold a {type(value).__name__}; use text, numbers, lists and maps"
     )
 
 
@@ -56,7 +59,7 @@ def _counted(text: str) -> bytes:
 
 
 class _Reader:
-    """A cursor that never reads past the end and never nests deeper than `MAX_DEPTH`."""
+    """Cursor that never reads past the end and never nests deeper than `MAX_DEPTH`."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self.data, self.at = data, at
@@ -67,7 +70,8 @@ class _Reader:
     def _take(self, size: int) -> bytes:
         if not 0 <= size <= len(self.data) - self.at:
             raise RecordingError(
-                f"byte {self.at}: {size} bytes are announced, {len(self.data) - self.at} are left"
+                f"byte {self.at}: expected {size} more bytes, "
+                f"only {len(self.data) - self.at} are left"
             )
         taken = self.data[self.at : self.at + size]
         self.at += size
@@ -75,7 +79,9 @@ class _Reader:
 
     def _value(self, kind: bytes, depth: int) -> Any:
         if depth > MAX_DEPTH:
-            raise RecordingError(f"byte {self.at}: maps within maps, deeper than {MAX_DEPTH}")
+            raise RecordingError(
+                f"byte {self.at}: maps and lists are nested more than {MAX_DEPTH} deep"
+            )
         if kind in CONSTANTS:
             return CONSTANTS[kind]
         if kind in NUMBERS:
@@ -88,36 +94,38 @@ class _Reader:
             return self._map(depth)
         if kind == b"[":
             return self._list(depth)
-        raise RecordingError(f"byte {self.at - 1}: {kind!r} begins no value")
+        raise RecordingError(f"byte {self.at - 1}: expected the marker of a value (got {kind!r})")
 
     def _number(self, kind: bytes) -> Any:
         if kind not in NUMBERS:
-            raise RecordingError(f"byte {self.at - 1}: {kind!r} is no kind of number")
+            raise RecordingError(
+                f"byte {self.at - 1}: expected the marker of a number (got {kind!r})"
+            )
         layout = NUMBERS[kind]
         return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
 
     def _text(self) -> str:
         length = self._number(self._take(1))
         if not isinstance(length, int):
-            raise RecordingError(f"byte {self.at}: a length of {length}")
+            raise RecordingError(f"byte {self.at}: a length must be an integer (got {length})")
         return self._take(length).decode(errors="replace")
 
     def _map(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         while (mark := self._take(1)) != b"}":
             self.at -= 1
             if mark in (b"$", b"#"):
-                raise RecordingError(f"byte {self.at}: a map of one type; no recorder writes one")
+                raise RecordingError(f"byte {self.at}: maps of a fixed type are not supported")
             key = self._text()
-            found[key] = self._value(self._take(1), depth + 1)
-        return found
+            entries[key] = self._value(self._take(1), depth + 1)
+        return entries
 
     def _list(self, depth: int) -> list[Any]:
-        found: list[Any] = []
+        entries: list[Any] = []
         while (mark := self._take(1)) != b"]":
             if mark in (b"$", b"#"):
                 raise RecordingError(
-                    f"byte {self.at}: a list of one type; only frames are written so"
+                    f"byte {self.at}: lists of a fixed type are supported for frames only"
                 )
-            found.append(self._value(mark, depth + 1))
-        return found
+            entries.append(self._value(mark, depth + 1))
+        return entries

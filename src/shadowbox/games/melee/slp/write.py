@@ -1,4 +1,4 @@
-"""From a `SlpReplay` to the bytes of a `.slp`, and from plain arrays to a `SlpReplay`."""
+"""Writer of Slippi replays, and a builder of replays from plain arrays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Columns = Mapping[str, Any]
 
 
 def write(replay: SlpReplay) -> bytes:
-    """The file that a recorder would have written of this game."""
+    """Encode a replay as the bytes of a `.slp`, as a recorder would have written it."""
     pieces = (
         replay.pieces[at : at + PIECE_SIZE] for at in range(0, len(replay.pieces), PIECE_SIZE)
     )
@@ -49,9 +49,9 @@ def write(replay: SlpReplay) -> bytes:
 
 
 def _event_sizes(replay: SlpReplay) -> bytes:
-    """The version's events and sizes.
+    """Event that lists the sizes of all events.
 
-    Where rows are at hand, their own size counts: some recorders were ahead of it.
+    The size of actual rows wins over that of the version: some recorders were ahead of it.
     """
     listed = sizes(replay.version, gecko=len(replay.gecko)) | {
         GAME_START: len(replay.start.payload)
@@ -62,14 +62,14 @@ def _event_sizes(replay: SlpReplay) -> bytes:
 
 
 def _blocks(replay: SlpReplay) -> Iterator[tuple[str, int, Array, Array]]:
-    """What frames are made of: kind, rank within a frame, rows [E], and the frame's row of each i64[E]."""
+    """Parts of the frames: kind, rank within a frame, rows [E], frame of each row i64[E]."""
     every = np.arange(len(replay.frames))
     if replay.frame_start is not None:
         yield "frame_start", 0, replay.frame_start, every
     for rank, slot in enumerate(replay.slots):
-        there = np.flatnonzero(replay.present[slot])
-        yield "pre", 1 + rank, replay.pre[slot][there], there
-        yield "post", 40 + rank, replay.post[slot][there], there
+        present = np.flatnonzero(replay.present[slot])
+        yield "pre", 1 + rank, replay.pre[slot][present], present
+        yield "post", 40 + rank, replay.post[slot][present], present
     for kind in SPARSE:
         rows = getattr(replay, kind)
         if rows is not None:
@@ -79,7 +79,7 @@ def _blocks(replay: SlpReplay) -> Iterator[tuple[str, int, Array, Array]]:
 
 
 def _frames(replay: SlpReplay) -> bytes:
-    """All events of all frames, each at the place where a recorder puts it."""
+    """Encode all events of all frames, in the order of recorders."""
     blocks = list(_blocks(replay))
     keys = np.concatenate(
         [np.zeros(0, np.int64), *(into * 64 + rank for _, rank, _, into in blocks)]
@@ -117,7 +117,7 @@ def _end(end: GameEnd | None, version: Version) -> bytes:
     for name, value in (("lras", end.lras), ("placements", end.placements)):
         if value is not None and name in (record.dtype.names or ()):
             record[name] = value
-    return bytes([GAME_END]) + record.tobytes()  # bytes alone: no order to turn
+    return bytes([GAME_END]) + record.tobytes()  # all fields are single bytes
 
 
 def from_arrays(
@@ -132,12 +132,12 @@ def from_arrays(
     end: GameEnd | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> SlpReplay:
-    """A replay out of arrays by field name, [F] each; fields that are not given stand at what recorders write when unset.
+    """Build a replay from arrays by field name, [F] each; missing fields hold recorders' defaults.
 
     `frames` (i32[F]) or `first_frame` number the rows. `events` holds "frame_start" and "frame_end"
     fields [F], and "item", "fountain", "whispy" or "stadium" fields [I] with a member "row"
-    (i64[I], ascending) that says to which row each belongs. Names that the start's version does not
-    have are refused.
+    (i64[I], ascending), the row of each event. Names that the start's version does not have are
+    refused.
     """
     if frames is None:
         rows = len(next(iter(next(iter(pre.values())).values()))) if pre else 0
@@ -145,22 +145,22 @@ def from_arrays(
     frames = np.asarray(frames, np.int32)
     replay = SlpReplay(start, frames, {}, {}, {}, end=end, metadata=metadata)
     for slot in sorted({*pre, *post}):
-        there = (
+        in_play = (
             np.ones(len(frames), bool)
             if present is None or slot not in present
             else np.asarray(present[slot], bool)
         )
-        who = {"frame": frames, "port": slot[0], "follower": slot[1]}
-        replay.pre[slot] = _rows(start, "pre", len(frames), {**pre.get(slot, {}), **who})
-        replay.post[slot] = _rows(start, "post", len(frames), {**post.get(slot, {}), **who})
-        replay.present[slot] = there
-        replay.pre[slot][~there] = 0
-        replay.post[slot][~there] = 0
-    given = {kind: dict(columns) for kind, columns in (events or {}).items()}
+        ids = {"frame": frames, "port": slot[0], "follower": slot[1]}
+        replay.pre[slot] = _rows(start, "pre", len(frames), {**pre.get(slot, {}), **ids})
+        replay.post[slot] = _rows(start, "post", len(frames), {**post.get(slot, {}), **ids})
+        replay.present[slot] = in_play
+        replay.pre[slot][~in_play] = 0
+        replay.post[slot][~in_play] = 0
+    rest = {kind: dict(columns) for kind, columns in (events or {}).items()}
     for kind in ("frame_start", "frame_end", *SPARSE):
         if EVENTS[kind].since > start.version[:2]:
             continue
-        columns = given.pop(kind, {})
+        columns = rest.pop(kind, {})
         if kind in SPARSE:
             into = np.asarray(columns.pop("row", ()), np.int64)
             replay.rows[kind] = into
@@ -172,10 +172,9 @@ def from_arrays(
             setattr(
                 replay, kind, _rows(start, kind, len(frames), {**ends, **columns, "frame": frames})
             )
-    for kind in given:
-        raise RecordingError(
-            f"version {_dotted(start.version)} has no events '{kind}': {did_you_mean(kind, replay.rows)}"
-        )
+    for kind in rest:
+        hint = did_you_mean(kind, replay.rows)
+        raise RecordingError(f"version {_dotted(start.version)} has no events '{kind}': {hint}")
     return replay
 
 
@@ -184,9 +183,9 @@ def _rows(start: GameStart, kind: str, rows: int, columns: Columns) -> Array:
     values = event.blank(event.size(start.version), rows)
     for name, column in columns.items():
         if name not in (values.dtype.names or ()):
-            known = did_you_mean(name, values.dtype.names or ())
+            hint = did_you_mean(name, values.dtype.names or ())
             raise RecordingError(
-                f"{kind} events of version {_dotted(start.version)} have no field '{name}': {known}"
+                f"{kind} events of version {_dotted(start.version)} have no field '{name}': {hint}"
             )
         values[name] = column
     return values
