@@ -1,4 +1,4 @@
-"""The audit of a store as a page: the verdict, what players press, the fields, and what costs nothing."""
+"""Page of a store's audit: summary, presses, fields, and scores of the baselines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shadowbox.page.document import (
 
 
 def audit_page(found: dict[str, Any]) -> str:
-    """The page of what `data.audit.audit` returned."""
+    """The page of the facts that `data.audit.audit` returns."""
     return page(f"Audit of {found['store']}", _blocks(found))
 
 

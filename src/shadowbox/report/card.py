@@ -1,4 +1,4 @@
-"""A card as blocks of a page: what it promises, who stands behind it, what is wrong with it, what came of it."""
+"""Page blocks of a run card: promise, signatures, mistakes and results."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from html import escape
 from typing import Any
 
 from shadowbox.cards import file as cardfile
-from shadowbox.cards.card import Card, KillRule
+from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import Mistake
 from shadowbox.cards.rules.conditions import COMPARISONS
+from shadowbox.cards.sections import KillRule
 from shadowbox.cards.signatures import Signature, SignatureStatus
 from shadowbox.experiment import results
 from shadowbox.experiment import targets as verdict
@@ -36,21 +37,21 @@ SENTENCES = ("goal", "question", "prediction", "fallback")
 
 
 def tone(word: str) -> str:
-    """The color of a verdict or a status: good, bad, or plain."""
+    """Color of a verdict or a status: good, bad, or plain."""
     last = word.rpartition(": ")[2]
     return "good" if last in GOOD else "bad" if last in BAD else "plain"
 
 
-# ---- what is promised ------------------------------------------------------------------------------------------
+# ---- what is promised ----------------------------------------------------------------------------
 
 
 def purpose(card: Card) -> Html:
-    """Goal, question, prediction: as far as they are said."""
+    """Goal, question and prediction, if the card has them."""
     return facts((name, value) for name in SENTENCES if (value := getattr(card, name)))
 
 
 def promise(card: Card) -> Iterator[Html]:
-    """Targets and kill rules."""
+    """Table of targets and kill rules."""
     yield heading("Targets")
     if card.targets:
         marks = {True: badge("decides"), False: Html("")}
@@ -72,7 +73,7 @@ def promise(card: Card) -> Iterator[Html]:
 
 
 def settings(card: Card) -> Html:
-    """Everything else that the head says, by its dotted name."""
+    """All other front matter by dotted name."""
     said = card.model_dump(by_alias=True, exclude_defaults=True, exclude=set(TOLD) | set(SENTENCES))
     return facts((name, code(_word(value))) for name, value in _flat(said))
 
@@ -104,17 +105,17 @@ def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 
-# ---- the text --------------------------------------------------------------------------------------------------
+# ---- the text ------------------------------------------------------------------------------------
 
 
 def text(file: CardFile) -> Html:
-    """The prose, without the headings whose blocks are shown elsewhere."""
+    """The prose, without headings of blocks that are shown elsewhere."""
     titles = {f"## {title}" for title in cardfile.TITLES.values()}
     return prose("\n".join(line for line in file.prose.split("\n") if line.strip() not in titles))
 
 
 def block(file: CardFile, name: str) -> Html:
-    """A block that the machine wrote, read as Markdown; its comments for machines are left out."""
+    """A block of the card, rendered from Markdown without its comments for the program."""
     lines = (file.block(name) or "").split("\n")
     plain = "\n".join(line for line in lines if not line.startswith("<!-- "))
     # as `results` and `facts` wrote them
@@ -122,7 +123,7 @@ def block(file: CardFile, name: str) -> Html:
 
 
 def numbered(file: CardFile, wrong: Iterable[int] = ()) -> Html:
-    """The head with the numbers of its lines; the wrong ones are marked."""
+    """The front matter with line numbers; lines with mistakes are marked."""
     bad = set(wrong)
     lines = [
         f'<span{" class=wrong" if at in bad else ""}><i class="number">{at}</i>{escape(line)}</span>'
@@ -143,7 +144,7 @@ def wrong(mistakes: Sequence[Mistake]) -> Iterator[Html]:
 
 
 def changes(lines: Iterable[str]) -> Html:
-    """Lines of a comparison of texts: `line 12: - old`, `line 12: + new`, or `- old`, `+ new`."""
+    """Lines of a text comparison: `line 12: - old`, `line 12: + new`, or `- old`, `+ new`."""
     shown = []
     for line in lines:
         sign = line.partition(": ")[2][:1] if line.startswith("line ") else line[:1]
@@ -152,11 +153,11 @@ def changes(lines: Iterable[str]) -> Html:
     return Html(f"<pre>{''.join(shown)}</pre>")
 
 
-# ---- who stands behind it --------------------------------------------------------------------------------------
+# ---- who stands behind it ------------------------------------------------------------------------
 
 
 def signatures(standing: SignatureStatus) -> Iterator[Html]:
-    """Those that hold, those that do not and why, and what is missing."""
+    """Valid signatures, void ones with the reason, and missing ones."""
     for entry in standing.valid:
         yield _signature(entry, badge("valid", "good"))
     for entry, why in standing.void:
@@ -173,7 +174,7 @@ def signatures(standing: SignatureStatus) -> Iterator[Html]:
 
 
 def unjudged(found: Sequence[Signature]) -> Iterator[Html]:
-    """Signatures of a card that is wrong: nobody can say what they would be bound to."""
+    """Signatures of a card with mistakes, without their validity: the settings cannot be resolved."""
     for entry in found:
         yield _signature(
             entry, badge("not judged"), "the card is wrong, so its settings are unknown"
@@ -190,11 +191,11 @@ def _signature(entry: Signature, state: Html, reason: str = "") -> Html:
     )
 
 
-# ---- what came of it -------------------------------------------------------------------------------------------
+# ---- what came of it -----------------------------------------------------------------------------
 
 
 def result(found: Mapping[str, Any]) -> Iterator[Html]:
-    """What stands in a card, or in verdict.json: the verdict, each target, each setting of a sweep, the cost."""
+    """Results of a card or a verdict.json: verdict, targets, settings of a sweep, and cost."""
     word, reason = found["verdict"], str(found.get("reason") or "")
     yield sentence(
         badge(word, tone(word)), f" {reason}" if reason else "", f" {found.get('when', '')}"
@@ -216,7 +217,7 @@ def result(found: Mapping[str, Any]) -> Iterator[Html]:
 
 
 def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
-    """A sweep: a line for each setting; the best by the target that decides is in bold."""
+    """Table of a sweep, a row per setting; the best by the deciding target is in bold."""
     best = results.best_setting(found)
     rows: list[list[Text]] = []
     for at, each in enumerate(found):
@@ -238,13 +239,13 @@ def settings_table(found: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _even(rows: list[list[Text]]) -> list[list[Text]]:
-    """Rows of one length, whatever a file holds."""
+    """Rows padded to one length, whatever the file contains."""
     wide = len(rows[0])
     return [[*row[: wide - 1], *[""] * (wide - len(row)), row[-1]] for row in rows]
 
 
 def outcomes(targets: Sequence[Mapping[str, Any]]) -> Html:
-    """Each target with what was reached, its interval and its baselines, in one table."""
+    """Table of targets: reached value, interval and baselines."""
     rows: list[list[Text]] = []
     for each in targets:
         baselines = ", ".join(f"{name} {value:.4g}" for name, value in each["baselines"].items())
@@ -260,7 +261,7 @@ def outcomes(targets: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def bars(target: Mapping[str, Any], wanted: float | None) -> Html:
-    """What was reached beside what needs no learning, with the line that was promised."""
+    """Bars of reached values beside their baselines, with a line at the promised value."""
     rows = []
     if target["value"] is not None:
         rows.append(
@@ -271,7 +272,7 @@ def bars(target: Mapping[str, Any], wanted: float | None) -> Html:
 
 
 def in_words(target: Mapping[str, Any], wanted: float | None) -> str:
-    """One sentence: what was promised, what came, and what it is worth."""
+    """A target's result as one sentence."""
     said = f"Promised was {promised(target)}"
     if isinstance(target["wanted"], str) and wanted is not None:
         said += f" ({wanted:.4g})"
@@ -297,7 +298,7 @@ def in_words(target: Mapping[str, Any], wanted: float | None) -> str:
 
 
 def promised(target: Mapping[str, Any]) -> str:
-    """As in `val/onset_f1_greedy > 0.3`."""
+    """A target in the form `val/onset_f1 > 0.3`."""
     wanted = target["wanted"]
     return (
         f"{target['metric']} {target['op']} {wanted if isinstance(wanted, str) else f'{wanted:g}'}"
@@ -305,7 +306,7 @@ def promised(target: Mapping[str, Any]) -> str:
 
 
 def _promised_briefly(target: Mapping[str, Any]) -> Html:
-    """As in `onset_f1` over `> its look_up`, for the narrow head of a column."""
+    """A target on two lines for narrow column headers: `onset_f1` over `> its look_up`."""
     metric, bound = (
         target["metric"].removeprefix("eval/"),
         promised(target).removeprefix(f"{target['metric']} "),
@@ -314,7 +315,7 @@ def _promised_briefly(target: Mapping[str, Any]) -> Html:
 
 
 def reached(target: Mapping[str, Any], *, best: bool = False) -> Html:
-    """The value with its interval behind it."""
+    """The reached value, followed by its interval."""
     low, high = target["low"], target["high"]
     interval = (
         f"{results.number(low)} .. {results.number(high)}"
@@ -325,7 +326,7 @@ def reached(target: Mapping[str, Any], *, best: bool = False) -> Html:
 
 
 def cost(spent: Mapping[str, float]) -> str:
-    """Seconds, dollars, and how that compares with the estimate."""
+    """Seconds and dollars, compared with the estimate."""
     said = f"It took {spent.get('wall_s', 0):,.1f} s and {spent.get('usd', 0):,.2f} US dollars"
     if "estimated_s" in spent and "actual_over_estimate" in spent:
         return f"{said}; estimated were {spent['estimated_s']:,.1f} s, it took {spent['actual_over_estimate']:.2f} times that."
@@ -333,5 +334,5 @@ def cost(spent: Mapping[str, float]) -> str:
 
 
 def words(text: str, *, mono: bool = False) -> Html:
-    """A text that may break within its cell."""
+    """Text that may wrap inside a table cell."""
     return Html(f'<span class="words">{code(text) if mono else escape(text)}</span>')

@@ -1,4 +1,4 @@
-"""Runs as figures for `page/chart.js`: curves, the lines of their card, and where its rules fired."""
+"""Curves of runs for `page/chart.js`, with their card's targets and the kill rules that fired."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ APART = ("kind", "step", "epoch", "wall")
 
 
 def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """A figure for each metric: of one run training and validation, of several each run's validation."""
+    """A chart per metric: training and validation of one run, or the validations of several runs."""
     logs = [_Log(run) for run in runs]
     scored = (
         [name for name in logs[0].names("val") if "/" not in name and not name.endswith(FLOORS)]
@@ -48,7 +48,7 @@ def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 class _Log:
-    """The lines of a run by kind, with the seconds of training until each."""
+    """Lines of a run by kind, with the training seconds until each."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.lines = run, run.lines
@@ -56,7 +56,7 @@ class _Log:
         self.seconds = _seconds(self.lines, log.read_lines(run.path / log.EVENTS))
 
     def names(self, kind: str) -> list[str]:
-        """The figures of a kind of line."""
+        """Names of the figures of a kind of line."""
         return [
             name
             for name in dict.fromkeys(key for line in self._of(kind) for key in line)
@@ -64,7 +64,7 @@ class _Log:
         ]
 
     def curve(self, kind: str, metric: str, name: str, tone: str) -> dict[str, Any] | None:
-        """A curve as the script takes it; none where nothing finite was logged."""
+        """A curve in the format of the script; None if nothing finite was logged."""
         found = [
             (line, at)
             for line, at in zip(self.lines, self.seconds, strict=True)
@@ -90,7 +90,7 @@ class _Log:
         return curve
 
     def marks(self, metric: str) -> list[dict[str, Any]]:
-        """Where rules fired that look at this figure."""
+        """Steps at which rules about this figure fired."""
         found = []
         for each in self.fired:
             seen = each.get("figures")
@@ -160,7 +160,7 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
 
 
 def _promised(facts: Mapping[str, Any]) -> set[str]:
-    """The figures that a card's targets are about: of many curves those that answer its question."""
+    """Figures that are targets of the card: the charts that answer its question."""
     targets = facts.get("targets")
     metrics = (
         [each.get("metric") for each in targets if isinstance(each, dict)]
@@ -171,7 +171,7 @@ def _promised(facts: Mapping[str, Any]) -> set[str]:
 
 
 def _seconds(lines: Sequence[log.Line], events: Sequence[log.Line]) -> list[float]:
-    """Seconds of training until each line; the pause before a resume does not count."""
+    """Training seconds until each line; pauses before a resume are not counted."""
     begun = sorted(
         float(each["wall"])
         for each in events

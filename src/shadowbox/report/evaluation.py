@@ -1,4 +1,4 @@
-"""An evaluation as one page that works offline: the verdict, what it presses beside what the data presses, clips of both."""
+"""Page of an evaluation: gate, presses of the policy beside those of the data, figures, and clips."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used c
 
 
 def evaluation_page(result: Evaluation) -> str:
-    """The HTML file."""
+    """The HTML file of an evaluation."""
     return clips_page(
         f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result)
     )
@@ -101,7 +101,7 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
 
 
 def _called(checkpoint: Path) -> str:
-    """A run, or CARD/SEED, or CARD/SETTING/SEED."""
+    """Short name of a run: RUN, CARD/SEED, or CARD/SETTING/SEED."""
     run = checkpoint.parent.parent
     above = [at for at, part in enumerate(run.parts) if part == RUNS.name]
     return "/".join(run.parts[above[-1] + 1 :]) if above else run.name
@@ -148,7 +148,7 @@ def _gate_rows(result: Evaluation) -> list[list[Text]]:
 
 
 def _press_bars(result: Evaluation) -> list[tuple[str, float, str, str]]:
-    """Press and onset ratios as bars; the longest is twice the data, or the largest there is."""
+    """Bars of press and onset ratios; the longest bar is at least twice the data."""
     used = [control for control in result.gate.controls if control.used]
     rows = [("data", 1.0, "1", "baseline")]
     for control in used:
@@ -172,7 +172,7 @@ def _for_free(result: Evaluation) -> str:
 
 
 def _roll(result: Evaluation) -> Iterator[Html]:
-    """The busiest seconds of the first seat that it was asked about."""
+    """The busiest seconds of the first evaluated seat, press by press."""
     seat, answer = result.asked.pairs[0]
     busiest = sorted(result.gate.controls, key=lambda control: -control.onsets)[:ROWS]
     shown = [
@@ -306,7 +306,7 @@ def _reliability(result: Evaluation) -> Iterator[Html]:
 
 
 def _figures(figures: Mapping[str, Figure]) -> Html:
-    """A row a metric, a column a baseline."""
+    """Table of figures: a row per metric, a column per baseline."""
     known = {name: figure for name, figure in figures.items() if math.isfinite(figure.value.value)}
     columns = list(
         dict.fromkeys(baseline for figure in known.values() for baseline in figure.baselines)

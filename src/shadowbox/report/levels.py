@@ -1,4 +1,4 @@
-"""What a card promises and forbids, as lines across the curves of its runs."""
+"""Horizontal lines in a run's curves: targets and kill thresholds of its card."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST = 300  # letters of a line's title
 
 @dataclass(frozen=True)
 class _Level:
-    """A line from side to side."""
+    """A horizontal line."""
 
     value: float
     name: str  # as in `target > 0.3`
@@ -33,9 +33,9 @@ class _Level:
 
 
 def of_run(facts: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Figure (the metric's name without its kind) -> lines.
+    """Lines by figure (the metric's name without its kind).
 
-    `facts` are those of a run.json, whatever stands in it.
+    `facts` come from a run.json and may have any content.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for metric, level in (*_targets(_listed(facts, "targets")), *_kills(_listed(facts, "kill"))):
@@ -47,7 +47,7 @@ def of_run(facts: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _targets(targets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, _Level]]:
-    """Targets that are numbers; one that is another metric has a curve of its own."""
+    """Lines of numeric targets; a target that is another metric has a curve of its own."""
     for target in targets:
         metric, sign, value = target.get("metric"), target.get("op"), target.get("value")
         if isinstance(metric, str) and sign in FLIPPED and _finite(value):
@@ -56,7 +56,7 @@ def _targets(targets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, _Level
 
 
 def _kills(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, _Level]]:
-    """Every comparison of a metric with a number in the kill rules."""
+    """Lines of all comparisons of a metric with a number in the kill rules."""
     for number, kill in enumerate(kills):
         when, action = kill.get("when"), kill.get("action")
         if not isinstance(when, str) or action not in ("stop", "pause", "warn"):
@@ -79,7 +79,7 @@ def _kills(kills: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, _Level]]:
 
 
 def _plain(condition: Condition) -> Iterator[tuple[str, str, float]]:
-    """Metric, sign and number of each comparison that has one of both."""
+    """Metric, operator and number of each comparison between a metric and a number."""
     for each in comparisons(condition):
         sides, sign = (each.left, each.right), each.sign
         if isinstance(sides[0], _Number):

@@ -1,4 +1,4 @@
-"""One match as a page: the viewer, what happened in words and numbers, and where it comes from."""
+"""Page of a match: viewer, events and numbers, and the origin of the match."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_STATES = 12  # of each named field, the most frequent first
 
 
 def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> str:
-    """The HTML file of an episode; `source` says where it comes from, as names and values."""
+    """The HTML file of an episode; `source` lists its origin as names and values."""
     known = greeting(game, episode.meta, episode.columns)
     result = episode.meta.get("result")
     return match_page(
@@ -33,7 +33,7 @@ def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str
 def greeting(
     game: Game, meta: Mapping[str, Any], columns: Mapping[str, Array] | None = None
 ) -> dict[str, Any]:
-    """The facts that a viewer needs before the first row; `columns` of the match fit the picture."""
+    """Facts that the viewer needs before the first row; `columns` of the match set the view."""
     players = meta.get("players")
     return hello(
         game.schema,
@@ -48,13 +48,13 @@ def greeting(
 def below_the_viewer(
     game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()
 ) -> list[Html]:
-    """What stands on every page of a match: its facts, and where it comes from."""
+    """Blocks below the viewer: facts of the match, and its origin."""
     found = match_facts(game, episode, outcome_of(game, episode))
     return [*_facts(found), _origin(game, episode.meta, found, source)]
 
 
 def outcome_of(game: Game, episode: Episode) -> Outcome:
-    """How an episode ended: as its metadata says, or as the game reads it from the rows."""
+    """Outcome of an episode from its metadata, or from the game's own rules."""
     result = episode.meta.get("result")
     if isinstance(result, Mapping) and "winner" in result:
         rest = {key: value for key, value in result.items() if key not in ("winner", "reason")}
@@ -104,7 +104,7 @@ def _counts(players: Sequence[Mapping[str, Any]], what: str) -> list[list[Text]]
 
 
 def _keys(players: Sequence[Mapping[str, Any]]) -> Html:
-    """Presses begun and frames held, side by side."""
+    """Table of presses and frames held, side by side."""
     head = [
         "key",
         *(f"{player['name']}: {what}" for player in players for what in ("presses", "frames")),

@@ -1,7 +1,7 @@
-"""`shadowbox report RUN`: what came of a run as one page that needs nothing else. First the verdict, then why, then the rest.
+"""Page of a run (`shadowbox report RUN`): verdict, reasons, and details, in one file.
 
-What is on the disk is judged anew: the page says what is so now, also of a run that goes on or of a
-single seed of a card.
+Targets are checked against the files on disk at the time of the report, so the page is right for
+running and partly finished cards as well.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ MADE_WITH = (
 
 @dataclass(frozen=True)
 class ReportSource:
-    """What a report is of: the runs of a card, of one of its seeds, or of no card."""
+    """Source of a report: all runs of a card, one seed of it, or a run without a card."""
 
     name: str
     folder: Path
@@ -71,7 +71,7 @@ class ReportSource:
 
 
 def find_source(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> ReportSource:
-    """A run's folder, a card's folder of runs, or a card by name or path."""
+    """Find a run's folder, a card's folder of runs, or a card by name or path."""
     place = _place(where, runs)
     groups: dict[Path, list[Run]] = {}
     for run in prior.runs_in(place):
@@ -106,7 +106,7 @@ def find_source(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Re
 
 
 def report(subject: ReportSource, games: Games, *, match: bool = True) -> str:
-    """The page."""
+    """The report page."""
     game = _game(subject, games)
     sample, why = (
         sample_match.sample(subject.runs[0], game, subject.card)
@@ -137,7 +137,7 @@ def report(subject: ReportSource, games: Games, *, match: bool = True) -> str:
     )
 
 
-# ---- what is on the disk ---------------------------------------------------------------------------------------
+# ---- what is on the disk -------------------------------------------------------------------------
 
 
 def _place(where: str, runs: Path) -> Path:
@@ -147,7 +147,7 @@ def _place(where: str, runs: Path) -> Path:
 
 
 def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
-    """The card of that name, if one that can be read is here."""
+    """The card of that name, if it exists and can be parsed."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return None, None
     try:
@@ -157,7 +157,7 @@ def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
 
 
 def _promised(run: Run, card: Card | None, *, whole: bool) -> Card:
-    """What the run was begun with: its own copy of the targets, whatever the card says by now."""
+    """Targets that the run was started with, which may differ from the card's present ones."""
     said = {"id": "run", "targets": run.facts.get("targets") or []}
     found = cards.parse_value(said)
     if card and whole:
@@ -196,10 +196,7 @@ def _must_be_readable(run: Run) -> None:
 
 
 def _changes(path: Path, run: Run, every: Sequence[Run]) -> dict[str, Any]:
-    """What its sweep calls this setting, or in which settings it differs from others.
-
-    Seeds are none.
-    """
+    """Name of the sweep's setting, or the settings that differ between runs, without seeds."""
     mine = run.settings
     if (
         path != run.path
@@ -224,7 +221,7 @@ def _game(subject: ReportSource, games: Games) -> Game | None:
         return None
 
 
-# ---- the page, from the top ------------------------------------------------------------------------------------
+# ---- the page, from the top ----------------------------------------------------------------------
 
 
 def _verdict(subject: ReportSource) -> Iterator[Html]:
@@ -263,7 +260,7 @@ def _headline(subject: ReportSource) -> str:
 
 
 def _promise(subject: ReportSource) -> Iterator[Html]:
-    """Each target beside its baselines; without a card what validation found beside its own."""
+    """Table of targets beside baselines; without a card, of the validation's scores."""
     done = subject.finished
     for outcome in done.outcomes:
         found = outcome.to_json()
@@ -375,7 +372,7 @@ def _learnt(
 
 
 def _the_rest(subject: ReportSource) -> Iterator[Html]:
-    """What only some readers want."""
+    """Folded details."""
     run = subject.runs[0]
     settings = run.facts.get("settings")
     if isinstance(settings, dict):
@@ -424,5 +421,5 @@ def _text(value: Any) -> str:
 
 
 def to_json(subject: ReportSource) -> dict[str, Any]:
-    """For `report --json`: what was judged."""
+    """Object of `report --json`."""
     return {"report": subject.name, **subject.finished.to_json(), "run": str(subject.folder)}

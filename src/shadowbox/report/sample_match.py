@@ -1,4 +1,4 @@
-"""Pictures of what was learnt: one match of the policy, and how often it presses what the players of its data press."""
+"""Sample match of a run's policy, and its press rates beside those of the training data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_EPISODES = 100  # of the data, whose presses are counted
 
 @dataclass(frozen=True)
 class SampleMatch:
-    """A match as the viewer takes it, and how often its first player held each control."""
+    """A match in the viewer's format, and press rates of its first player."""
 
     hello: Mapping[str, Any]
     rows: Array
@@ -39,7 +39,7 @@ class SampleMatch:
 
 
 def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[SampleMatch | None, str]:
-    """One match of the run's policy in its game's world; without one the reason, in words."""
+    """Play one match with the run's policy; returns the reason in words if that is not possible."""
     if run.facts.get("kind") != "policy":
         return None, "this run learns no policy."
     if game is None:
@@ -67,10 +67,7 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
 
 
 def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
-    """How often each control is down in the data that was learned from, over all slots.
-
-    And what these numbers are.
-    """
+    """Press rates of the training data over all slots, and a description of these numbers."""
     data = run.facts.get("data")
     path = data.get("store") if isinstance(data, Mapping) else run.facts.get("store")
     if not isinstance(path, str) or not path:
@@ -92,7 +89,7 @@ def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
 
 
 def rows(data: Mapping[str, float], policy: Mapping[str, float]) -> list[Bar]:
-    """A bar for each control in the data, and below it one of the policy where it has played."""
+    """A bar per control for the data, and one below it for the policy, if it has played."""
     bars = []
     for key, value in data.items():
         bars.append(Bar(key, value, f"{100 * value:.1f} %"))
@@ -102,7 +99,7 @@ def rows(data: Mapping[str, float], policy: Mapping[str, float]) -> list[Bar]:
 
 
 def _opponents(run: Run, game: Game, card: Card | None) -> list[str]:
-    """Who made the data, if it is a bot of the game; else the policy itself."""
+    """The agents that made the data, if they are bots of the game; else the policy itself."""
     made = card.data.make.record if card and card.data.make else None
     name = (
         made.p1

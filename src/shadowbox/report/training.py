@@ -1,4 +1,4 @@
-"""Curves of a run out of `metrics.jsonl`: a table for other programs, and a page that needs none."""
+"""Training curves from `metrics.jsonl`: a CSV table, and a self-contained page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draw(run: Path) -> None:
 
 
 def as_csv(found: Sequence[Line]) -> str:
-    """A line for each of the log's, a column for each figure that any of them has."""
+    """A row per line of the log, a column per figure."""
     names = list(dict.fromkeys(name for line in found for name in line))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -33,7 +33,7 @@ def as_csv(found: Sequence[Line]) -> str:
 
 
 def as_page(title: str, found: Sequence[Line]) -> str:
-    """A picture for each figure: training in one color, validation in another, baselines in grey."""
+    """A chart per figure: training and validation in two colors, baselines in grey."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for line in found:
         for name, value in numbers(line):
