@@ -78,7 +78,7 @@ def test_a_card_shows_what_it_promises(client, here):
     for part in (
         "Learn what they press", "val/loss &lt; 1.1", "decides", "train/norm &gt; 0.5", "train.lr: 0.0001", "on a shelf",
         f"{parameters:,}", "<b>nobody</b>", "<li>second</li>", "shadowbox card estimate toy", 'href="/runs/toy/1"',
-        "/runs/compare?run=toy%2F0&amp;run=toy%2F1", "The card is right",
+        "/runs/compare?run=toy%2F0&amp;run=toy%2F1", "The card is valid",
     ):  # fmt: skip
         assert part in text, part
 

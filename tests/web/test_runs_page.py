@@ -107,7 +107,7 @@ def test_a_run_has_its_facts(client):
     """The page of a run says how it stands against what needs no learning, and what it was made with."""
     text = client.get("/runs/first/0").text
     for part in (
-        "loss 1 at step 40; without learning: copy last 1.5",
+        "loss 1 at step 40; baselines without learning: copy last 1.5",
         "c0ffee",
         "f00d",
         "beef",

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def access_guard(*, token: str | None, refuse: Callable[[int, str], Response]) -> Middleware:
-    """Middleware that checks each request; `refuse(status, message)` builds the page of a refusal."""
+    """Middleware that checks each request; `refuse(status, message)` builds the error page."""
     return Middleware(_AccessGuard, token=token, refuse=refuse)
 
 

@@ -23,7 +23,7 @@ from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.web import cards, pages, runs, stored, tournaments
 from shadowbox.web.access import access_guard
 from shadowbox.web.live_matches import MatchManager, MatchRequest
-from shadowbox.web.runlog import Logs
+from shadowbox.web.runlog import RunLogs
 from shadowbox.web.site import PageNotFound, Site
 from shadowbox.web.sockets import watch
 
@@ -85,7 +85,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
     )
     app.state.site = site
     app.state.manager = MatchManager(site.game, site.out)
-    app.state.logs = Logs()
+    app.state.logs = RunLogs()
     return app
 
 
@@ -234,7 +234,7 @@ async def run_news(request: Request) -> Response:
     """New log lines of a run, as JSON for its page.
 
     The page sends `after`, the last step that it has, and `events`, the number of events that it
-    has; the events are left out if there are no others.
+    has; the events are left out if their number is still the same.
     """
     after, events = (_whole_number(request, name) for name in ("after", "events"))
     state = request.app.state

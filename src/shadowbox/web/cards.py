@@ -1,4 +1,4 @@
-"""Cards: what was promised and what came of it; one of them with everything that is known, and two beside each other."""
+"""Cards page: a list of the experiment cards, one card with its results, and two compared."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from shadowbox.web.site import PageNotFound, Site
 
 
 def all_cards(site: Site) -> str:
-    """Every card of the folder: how it stands, what it promises, what it took."""
+    """Cards page: every card with its status, its deciding target, and its time."""
     blocks: list[str] = [element("h1", "Cards")]
-    known = found(site.cards)
-    if known:
+    names = card_files(site.cards)
+    if names:
         lines = compare.card_index(site.cards, site.runs)
         rows = [
             [
@@ -45,37 +45,35 @@ def all_cards(site: Site) -> str:
                 line["accuracy"],
             ]
             for line in lines["cards"]
-            if line["card"] in known
+            if line["card"] in names
         ]
         listed = table(
-            ["", "card", "status", "game", "decides", "s", "took / estimate"], rows, left=5
+            ["", "card", "status", "game", "deciding target", "s", "time / estimate"], rows, left=5
         )
         go = element("button", "Compare", type="submit")
-        hint = element("p", "Mark two cards to see what they say otherwise.", class_="soft")
+        hint = element("p", "Mark two cards to compare them.", class_="soft")
         choice = element("div", go, hint, class_="row")
         blocks.append(element("p", _summary(lines["summary"]), class_="soft"))
         blocks.append(element("form", listed, choice, action="/cards/compare", class_="runs"))
     else:
-        then = "A card says what a run is for, what it must reach and what ends it. This writes one to fill in:"
-        blocks.append(
-            empty(
-                f"No card is in {site.cards}.",
-                then,
-                f"shadowbox card new NAME --game {site.game.name}",
-            )
+        what_next = (
+            "A card states the goal of an experiment, its targets and its kill rules. "
+            "Write one from the template:"
         )
+        example = f"shadowbox card new NAME --game {site.game.name}"
+        blocks.append(empty(f"No cards in {site.cards} yet.", what_next, example))
     return framed("Cards", "/cards", blocks, module="web")
 
 
 def warm_up(site: Site) -> None:
-    """Check a card while nobody waits for it: what builds its model takes seconds to load, the first time only."""
-    for name in sorted(found(site.cards))[:1]:
-        with contextlib.suppress(ShadowboxError):  # its own page says what is wrong with it
+    """Check one card in advance: loading the packages that build its model takes seconds, once."""
+    for name in sorted(card_files(site.cards))[:1]:
+        with contextlib.suppress(ShadowboxError):  # the page of the card shows the error
             check.check_card(_path(site, name), _games(site))
 
 
 def one_card(site: Site, name: str) -> str:
-    """Its verdict or its mistakes first, then what it promises, then everything else."""
+    """Page of one card: its status and results or its mistakes first, then its contents."""
     path = _path(site, name)
     try:
         checked = check.check_card(path, _games(site))
@@ -87,42 +85,37 @@ def one_card(site: Site, name: str) -> str:
             module="web",
         )
     file, card = checked.file, checked.card
-    known = results.stored_results(file)
     blocks: list[str] = [
         element("h1", name),
         *_status(site, checked),
         card_page.purpose(card),
-        *_results(file, known),
+        *_results(file, results.stored_results(file)),
         *_runs(site, card.id),
         *card_page.promise(card),
-        heading("What it runs"),
+        heading("Settings"),
         card_page.settings(card),
         *_facts(checked),
         heading("Signatures and reviews"),
         *_signatures(checked),
-        heading("What its author says"),
+        heading("Description"),
         card_page.text(file),
         *(
             [folded("Comparable runs", [card_page.block(file, "prior")])]
             if file.block("prior")
             else []
         ),
-        *(
-            []
-            if checked.mistakes
-            else [folded("The head as it stands in the file", [card_page.numbered(file)])]
-        ),
+        *([] if checked.mistakes else [folded("Front matter", [card_page.numbered(file)])]),
         folded("File", [facts([("path", code(str(path))), ("contract", code(file.hash))])]),
     ]
     return framed(name, "/cards", blocks, module="web")
 
 
 def two_cards(site: Site, names: list[str]) -> str:
-    """What they say otherwise: by field, and line by line."""
+    """Page of the differences between two cards: by field, and line by line."""
     names = list(dict.fromkeys(names))
     if len(names) != 2:
         raise UsageError(
-            f"Two cards can be compared, these are {len(names)}; mark two in the list of cards."
+            f"Comparing takes two cards (got {len(names)}). Mark two in the list of cards."
         )
     paths = [_path(site, name) for name in names]
     title = f"{names[0]} and {names[1]}"
@@ -136,13 +129,16 @@ def two_cards(site: Site, names: list[str]) -> str:
     changed = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
     blocks += [
         heading("Line by line"),
-        card_page.changes(changed) if changed else sentence("The heads are the same."),
+        card_page.changes(changed) if changed else sentence("The front matter is the same."),
     ]
     return framed(title, "/cards", blocks, module="web")
 
 
-def found(folder: Path) -> dict[str, Path]:
-    """Name -> file. What a page asks for is looked up here and never becomes part of a path."""
+def card_files(folder: Path) -> dict[str, Path]:
+    """Files of the cards by name.
+
+    A name in an address is only looked up in this mapping, so it never becomes part of a path.
+    """
     try:
         return {
             path.stem: path
@@ -154,7 +150,7 @@ def found(folder: Path) -> dict[str, Path]:
 
 
 def address(name: str) -> str:
-    """Of a card's page."""
+    """Address of the page of a card."""
     return f"/cards/{quote(name, safe='')}"
 
 
@@ -162,30 +158,30 @@ def address(name: str) -> str:
 
 
 def _path(site: Site, name: str) -> Path:
-    path = found(site.cards).get(name)
+    path = card_files(site.cards).get(name)
     if path is None:
-        raise PageNotFound("There is no such card.")
+        raise PageNotFound("Card not found. The Cards page lists all of them.")
     return path
 
 
 def _games(site: Site) -> Games:
     def game(name: str) -> Game:
-        known = site.known(name)
-        if known is None:
-            raise UsageError(f"this server knows no game '{name[:80]}'")
-        return known
+        loaded = site.known(name)
+        if loaded is None:
+            raise UsageError(
+                f"unknown game '{name[:80]}': install it, or start the server with --game"
+            )
+        return loaded
 
     return game
 
 
 def _summary(summary: dict[str, object]) -> str:
     ratio = summary["median_actual_over_estimate"]
-    said = f"{summary['passed']} of {summary['finished']} that ran to their end passed"
-    return said + (
-        f"; they took {ratio:.2f} times their estimate in the median."
-        if isinstance(ratio, float)
-        else "."
-    )
+    passed = f"{summary['passed']} of {summary['finished']} finished cards passed"
+    if not isinstance(ratio, float):
+        return f"{passed}."
+    return f"{passed}; their median time was {ratio:.2f} times the estimate."
 
 
 def _status(site: Site, checked: CheckedCard) -> Iterator[Html]:
@@ -194,40 +190,35 @@ def _status(site: Site, checked: CheckedCard) -> Iterator[Html]:
         yield card_page.numbered(checked.file, {mistake.line for mistake in checked.mistakes})
         return
     word = compare.card_status(checked.file, checked.card, site.runs)
-    yield sentence(
-        badge(word, card_page.tone(word)),
-        " The card is right: everything in it that can be checked was.",
-    )
+    yield sentence(badge(word, card_page.tone(word)), " The card is valid.")
 
 
-def _results(file: CardFile, known: dict[str, object] | None) -> Iterator[Html]:
-    if known is None:
-        if file.block(results.BLOCK) is not None:
-            yield heading("Results")
-            yield sentence(
-                badge("edited by hand", "bad"), " The block of results is not as it was written."
-            )
-            yield card_page.block(file, results.BLOCK)
-        return
-    yield heading("Results")
-    yield from card_page.result(known)
+def _results(file: CardFile, stored: dict[str, object] | None) -> Iterator[Html]:
+    if stored is not None:
+        yield heading("Results")
+        yield from card_page.result(stored)
+    elif file.block(results.BLOCK) is not None:
+        yield heading("Results")
+        yield sentence(
+            badge("edited by hand", "bad"),
+            " The results were changed after they were recorded. Restore them or run it again.",
+        )
+        yield card_page.block(file, results.BLOCK)
 
 
 def _runs(site: Site, name: str) -> Iterator[Html]:
     own = [
-        run
-        for run in runlog.find_run_folder(site.runs)
-        if run == name or run.startswith(f"{name}/")
+        run for run in runlog.run_folders(site.runs) if run == name or run.startswith(f"{name}/")
     ]
     if not own:
         return
-    yield heading("Its runs")
+    yield heading("Runs")
     yield Html(
         element("ul", *(element("li", link(f"/runs/{quote(run)}", code(run))) for run in own))
     )
     if 1 < len(own) <= 6:
-        asked = "&".join(f"run={quote(run, safe='')}" for run in own)
-        yield element("p", link(f"/runs/compare?{asked}", "All of them over each other"))
+        query = "&".join(f"run={quote(run, safe='')}" for run in own)
+        yield element("p", link(f"/runs/compare?{query}", "Compare these runs"))
 
 
 def _facts(checked: CheckedCard) -> Iterator[Html]:
@@ -239,19 +230,20 @@ def _facts(checked: CheckedCard) -> Iterator[Html]:
             [[name, value, card_page.words(origin)] for name, value, origin in rows],
         )
     else:
-        yield sentence("None could be computed.")
+        yield sentence("No facts could be computed.")
     yield heading("Estimate")
     expected = estimate.stored_estimate(checked.file)
     if expected is None:
         yield sentence(
-            "There is none of the card as it stands: ",
+            "No estimate of the current card yet. Make one: ",
             code(f"shadowbox card estimate {checked.file.name}"),
         )
         return
-    words = ("optimistic", "expected", "pessimistic")
-    usd = [expected.get(f"{word}_usd") for word in words]
-    rows = [[word, f"{expected[f'{word}_s']:,.1f}", results.number(cost) if isinstance(cost, int | float) else "-"]
-            for word, cost in zip(words, usd, strict=True)]  # fmt: skip
+    rows = []
+    for case in ("optimistic", "expected", "pessimistic"):
+        usd = expected.get(f"{case}_usd")
+        cost = results.number(usd) if isinstance(usd, int | float) else "-"
+        rows.append([case, f"{expected[f'{case}_s']:,.1f}", cost])
     yield table(["", "seconds", "US dollars"], rows)
 
 
@@ -268,17 +260,19 @@ def _signatures(checked: CheckedCard) -> Iterator[Html]:
         yield sentence(badge("unreadable", "bad"), f" {error}")
 
 
-def _differences(found: dict[str, list[dict[str, object]]], links: list[Html]) -> Iterator[Html]:
+def _differences(
+    comparison: dict[str, list[dict[str, object]]], links: list[Html]
+) -> Iterator[Html]:
     rows = [
         [str(each["field"]), *(card_page.words(str(value)) for value in _pair(each))]
-        for each in found["differences"]
+        for each in comparison["differences"]
     ]
-    yield table(["field", *links], rows, left=3) if rows else sentence("They say the same.")
-    if found["targets"]:
-        yield heading("What they reached")
+    yield table(["field", *links], rows, left=3) if rows else sentence("No field differs.")
+    if comparison["targets"]:
+        yield heading("Results")
         yield table(
             ["target", *links],
-            [[str(each["metric"]), *map(str, _pair(each))] for each in found["targets"]],
+            [[str(each["metric"]), *map(str, _pair(each))] for each in comparison["targets"]],
             left=3,
         )
 

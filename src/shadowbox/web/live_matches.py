@@ -1,4 +1,4 @@
-"""Live matches of a server: starts them, stores those of people, and drops the oldest ended ones."""
+"""Live matches of a server: starts them, stores those of people, drops old ones."""
 
 from __future__ import annotations
 

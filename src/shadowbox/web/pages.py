@@ -227,7 +227,7 @@ def _known_agents(site: Site) -> Html:
 
 
 def _match_controls() -> Html:
-    """Pause, step and speed of a match; hidden until its script shows them to the page in control."""
+    """Pause, step and speed of a match; hidden unless the script of the page may control it."""
     speeds = [(f"{speed:g}", f"{speed:g}\u00d7") for speed in SPEEDS]
     return element(
         "div",

@@ -62,7 +62,7 @@ class Person:
         return None
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """Controls of one frame, for the one match of the world: held keys, and those tapped since."""
+        """Controls of one frame, for a world of one match: held keys, and those tapped since."""
         down = self._held | self._pressed
         self._pressed = frozenset()
         return {key: np.array([[key in down]]) for key in self.keys}, state

@@ -1,4 +1,4 @@
-"""What a run has written so far: read on from where the last look ended, and thinned to what a page can draw."""
+"""Logs of runs: state, curves, times and events, read incrementally and thinned for a page."""
 
 from __future__ import annotations
 
@@ -15,52 +15,49 @@ from typing import Any
 from shadowbox.errors import ShadowboxError
 from shadowbox.train.log import EVENTS, FACTS, METRICS, Line, read_facts
 
-DEPTH = 3  # folders between the runs' folder and a run.json: a card, a setting, a seed
+DEPTH = 3  # folders between the folder of runs and a run.json: a card, a setting, a seed
 LARGEST = 1 << 20  # bytes of a run.json, and of a line
-POINTS = 600  # of a curve: about one for each pixel of its width
+POINTS = 600  # points of a curve: about one per pixel of its width
 EVENTS_KEPT = 100
 LOGS_KEPT = 32  # runs whose points stay in memory
-A_TAIL = 1 << 16  # bytes at the end of a log, where only the last lines are asked for
-SILENT_AFTER = 300.0  # seconds without a line: most likely it was killed
+TAIL = 1 << 16  # bytes at the end of a log that `last_lines` reads
+SILENT_AFTER = 300.0  # seconds without a line, after which a run was probably killed
 BEGINNINGS = ("begin", "parent", "resume")
 OVER = ("finished", "early stop", "called off")
 
 
-class RunNotFound(ShadowboxError):
-    """A folder that is none."""
+def run_folders(folder: Path) -> dict[str, Path]:
+    """Folders of the runs by name.
 
-
-def find_run_folder(folder: Path) -> dict[str, Path]:
-    """Name -> folder of each run.
-
-    What a page asks for is looked up here and never becomes part of a path.
+    A name in an address is only looked up in this mapping, so it never becomes part of a path.
     """
     return {path.relative_to(folder).as_posix(): path for path in _folders(folder, DEPTH)}
 
 
 def facts_of(run: Path) -> dict[str, Any]:
-    """`run.json`."""
+    """Read `run.json` of a run; raises ShadowboxError if it cannot be read or shown."""
     path = run / FACTS
     try:
         if path.stat().st_size > LARGEST:
-            raise RunNotFound(
-                f"{path} has more than {LARGEST:,} bytes; the facts of a run have less"
+            raise ShadowboxError(
+                f"{path} is larger than {LARGEST:,} bytes, too large for the facts of a run; "
+                "move it out of the folder of runs"
             )
         facts = read_facts(run)
-        _sendable(facts)
+        _check_text(facts)
         return facts
     except UnicodeEncodeError:
-        raise RunNotFound(f"{path} cannot be read: it holds a text that is none") from None
+        raise ShadowboxError(f"{path} cannot be read: it has half of a surrogate pair") from None
     except OSError as error:
-        raise RunNotFound(f"{path} cannot be read: {error.strerror}") from error
+        raise ShadowboxError(f"{path} cannot be read: {error.strerror}") from error
     except RecursionError:
-        raise RunNotFound(f"{path} cannot be read: it is nested too deeply") from None
+        raise ShadowboxError(f"{path} cannot be read: it is nested too deeply") from None
 
 
 def state_of(run: Path, facts: dict[str, Any], events: Iterable[Line]) -> str:
-    """`running`, `silent`, `finished`, `early stop`, `called off` or `stopped`.
+    """State of a run: running, silent, finished, early stop, called off or stopped.
 
-    Only a saved run has its end in `run.json`.
+    `run.json` knows only the state of the last checkpoint, so the later events count as well.
     """
     status = facts.get("status")
     if status in OVER:
@@ -73,12 +70,12 @@ def state_of(run: Path, facts: dict[str, Any], events: Iterable[Line]) -> str:
 
 
 def touched(run: Path) -> float:
-    """When the run last wrote anything, in seconds since the epoch."""
+    """Time at which a run last wrote to one of its files, in seconds since the epoch."""
     return max((time_of(run / name) for name in (METRICS, EVENTS, FACTS)), default=0.0)
 
 
 def time_of(path: Path) -> float:
-    """When a file was last written, in seconds since the epoch; 0 where there is none."""
+    """Time at which a file was last written, in seconds since the epoch; 0 without a file."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -86,13 +83,13 @@ def time_of(path: Path) -> float:
 
 
 def last_lines(path: Path) -> list[Line]:
-    """The whole lines near the end of a log; those that cannot be read are left out."""
+    """Complete lines near the end of a log; unreadable ones are left out."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            start = max(0, file.tell() - A_TAIL)
+            start = max(0, file.tell() - TAIL)
             file.seek(start)
-            text = file.read(A_TAIL)
+            text = file.read(TAIL)
     except OSError:
         return []
     whole = text.split(b"\n")[1 if start else 0 : -1]
@@ -104,16 +101,16 @@ def last_lines(path: Path) -> list[Line]:
 
 @dataclass
 class _Point:
-    """One line of figures."""
+    """Figures of one line of a log."""
 
     step: int
-    seconds: float  # of training until then, pauses left out
+    seconds: float  # of training until the line, without pauses
     figures: dict[str, float | None]
 
 
 @dataclass
 class _ThinnedCurve:
-    """Lines of one kind: never more than twice `POINTS`, evenly spread, and the newest."""
+    """Lines of one kind, thinned evenly to at most twice `POINTS`, and always the newest one."""
 
     points: list[_Point] = field(default_factory=list)
     every: int = 1
@@ -121,7 +118,7 @@ class _ThinnedCurve:
     newest: _Point | None = None
 
     def add(self, point: _Point) -> None:
-        """One more."""
+        """Append a line; beyond twice `POINTS` every second one is dropped."""
         if self.seen % self.every == 0:
             self.points.append(point)
         self.seen += 1
@@ -131,15 +128,15 @@ class _ThinnedCurve:
             self.every *= 2
 
     def after(self, step: int) -> list[_Point]:
-        """Those of later steps."""
-        found = [point for point in self.points if point.step > step]
-        if self.newest and self.newest.step > step and (not found or found[-1] is not self.newest):
-            found.append(self.newest)
-        return found
+        """Kept lines after a step, and the newest one."""
+        later = [point for point in self.points if point.step > step]
+        if self.newest and self.newest.step > step and (not later or later[-1] is not self.newest):
+            later.append(self.newest)
+        return later
 
 
-class _Follower:
-    """Reads a log on from where it stopped; a last line that is not whole waits for its rest."""
+class _LogReader:
+    """Incremental reader of a log; an incomplete last line is read once it is complete."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -147,7 +144,7 @@ class _Follower:
         self.damaged = ""
 
     def replaced(self) -> bool:
-        """Whether there is another log than the one read so far: resuming cuts a log and puts a new file in its place."""
+        """Test for a new file, which a resumed run puts in place of its log; then start over."""
         try:
             stat = self.path.stat()
         except OSError:
@@ -159,7 +156,7 @@ class _Follower:
         )
 
     def lines(self) -> Iterator[Line]:
-        """What came since."""
+        """Read the lines that were written since the last call."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
@@ -176,9 +173,8 @@ class _Follower:
                 if line is not None:
                     yield line
                 else:
-                    self.damaged = (
-                        self.damaged
-                        or f"{self.path.name} is damaged: line {self.number} is no JSON object"
+                    self.damaged = self.damaged or (
+                        f"{self.path.name} is damaged: line {self.number} is not a JSON object"
                     )
 
     def _reset(self, inode: int) -> bool:
@@ -188,28 +184,28 @@ class _Follower:
 
 
 class _RunLog:
-    """Curves, seconds and events of one run. Several pages may ask at a time."""
+    """Curves, times and events of one run; safe to use from several threads."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self._metrics, self._events = _Follower(run / METRICS), _Follower(run / EVENTS)
+        self._metrics, self._events = _LogReader(run / METRICS), _LogReader(run / EVENTS)
         self._lock = Lock()
-        self.before: float | None = None  # the wall clock of the last line
-        self.elapsed = 0.0  # seconds of training, pauses left out
+        self.before: float | None = None  # wall clock of the last line
+        self.elapsed = 0.0  # seconds of training, without pauses
         self._forget()
         self._forget_events()
 
     def news(self, facts: dict[str, Any], after: int, events: int) -> dict[str, Any]:
-        """Points of steps after `after`; the events, too, unless the page has seen that many.
+        """State and points after step `after`, as plain data.
 
-        Plain data.
+        The events are included unless their number is `events`, which the page has already.
         """
         with self._lock:
             self._read()
             curves = {kind: _columns(thinned.after(after)) for kind, thinned in self.kinds.items()}
-            told = {} if events == self.happened else {"events": list(self.events)}
-            return told | {
-                "part": str(self._metrics.inode),  # another one: all that was sent before is void
+            changed = {} if events == self.happened else {"events": list(self.events)}
+            return changed | {
+                "part": str(self._metrics.inode),  # after a change the page starts over
                 "state": state_of(self.run, facts, self.events),
                 "step": self.step,
                 "total": number(facts.get("total")),
@@ -272,18 +268,18 @@ class _RunLog:
     def _forget_events(self) -> None:
         self.events: deque[Line] = deque(maxlen=EVENTS_KEPT)
         self.happened = 0
-        self.begun: list[float] = []  # wall clock at which a process took the run up
+        self.begun: list[float] = []  # wall clock at each start or resumption of the run
 
 
-class Logs:
-    """The logs that pages follow; the one that was not asked for longest is forgotten."""
+class RunLogs:
+    """Cache of the logs that pages follow; the least recently used ones are dropped."""
 
     def __init__(self) -> None:
         self._logs: OrderedDict[Path, _RunLog] = OrderedDict()
         self._lock = Lock()
 
     def of(self, run: Path) -> _RunLog:
-        """The log of a run."""
+        """Log of a run, read from its beginning if it is not in the cache."""
         with self._lock:
             log = self._logs.pop(run, None) or _RunLog(run)
             self._logs[run] = log
@@ -293,10 +289,10 @@ class Logs:
 
 
 def number(value: Any) -> float | None:
-    """A finite number of a file, or None."""
-    # NaN is not, either
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-    return float(value) if fits else None
+    """Finite number as a float; None for NaN, infinity and any other value."""
+    # comparing with NaN is false, too
+    finite = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return float(value) if finite else None
 
 
 # ---- inside ----
@@ -310,7 +306,7 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
     except OSError:
         return
     for path in inside:
-        if os.path.isfile(path / FACTS):  # unlike Path's, it says no where it may not look
+        if os.path.isfile(path / FACTS):  # unlike Path.is_file, it is false for a forbidden folder
             yield path
         elif depth > 1:
             yield from _folders(path, depth - 1)
@@ -318,45 +314,44 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
 
 def _parsed(text: bytes) -> Line | None:
     try:
-        line = json.loads(text, parse_constant=lambda name: None)  # NaN is in no JSON that we send
+        line = json.loads(text, parse_constant=lambda name: None)  # NaN cannot be sent as JSON
         if b"\\u" in text:
-            _sendable(line)
+            _check_text(line)
     except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) else None
 
 
-def _sendable(data: Any) -> None:
-    """Raise ValueError where a text has half of a surrogate pair: no page could be made of it."""
+def _check_text(data: Any) -> None:
+    """Raise UnicodeEncodeError, a ValueError, for half of a surrogate pair in any text."""
     json.dumps(data, ensure_ascii=False).encode()
 
 
 def _event(line: Line) -> Line:
-    """What a page needs of an event.
-
-    Of a rule that fired also what it did, and the figures that it looked at.
-    """
-    found: Line = {"step": number(line.get("step"))} | {
+    """Parts of an event that a page shows; for a rule that fired also its action and metrics."""
+    event: Line = {"step": number(line.get("step"))} | {
         key: str(line.get(key, ""))[:500] for key in ("event", "text")
     }
     figures = line.get("figures")
     if line.get("event") == "rule" and isinstance(figures, dict):
-        found |= {
+        event |= {
             "action": str(line.get("action", ""))[:20],
             "metrics": [str(name)[:200] for name in list(figures)[:20]],
         }
-    return found
+    return event
 
 
 def _columns(points: list[_Point]) -> dict[str, Any]:
-    """Lines as columns: short on the wire, and what a curve is drawn from."""
+    """Points as columns, which are short as JSON and are drawn as they are."""
     names = dict.fromkeys(name for point in points for name in point.figures)
     return {
         "step": [point.step for point in points],
         "seconds": [round(point.seconds, 2) for point in points],
-        "figures": {name: [_short(point.figures.get(name)) for point in points] for name in names},
+        "figures": {
+            name: [_rounded(point.figures.get(name)) for point in points] for name in names
+        },
     }
 
 
-def _short(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""Runs: a list of them, one with its curves while it is trained, and several over each other."""
+"""Runs page: a list of the runs, one run with its curves, and several on the same axes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from shadowbox.report import levels
 from shadowbox.train.log import EVENTS, FACTS, METRICS
 from shadowbox.web import cards, runlog
 from shadowbox.web.markup import element, empty, framed, link
-from shadowbox.web.runlog import Logs, number
+from shadowbox.web.runlog import RunLogs, number
 from shadowbox.web.site import PageNotFound, Site
 
-MOST = 6  # runs over each other: more nobody can tell apart
+MOST = 6  # runs on the same axes; chart.css has as many colors
 TRAIN = "shadowbox train {store} --out runs/NAME"
 TONES = {
     "running": "plain",
@@ -29,22 +29,29 @@ TONES = {
 }
 HASHES = ("commit", "fingerprint", "facts_hash", "coding_hash", "card_hash")
 NAMES = {
-    "commit": "commit", "store": "data", "fingerprint": "data fingerprint", "game": "game", "preset": "preset",
-    "parameters": "parameters", "facts_hash": "schema: facts", "coding_hash": "schema: coding", "card_hash": "contract",
-}  # fmt: skip
+    "commit": "commit",
+    "store": "data",
+    "fingerprint": "data fingerprint",
+    "game": "game",
+    "preset": "preset",
+    "parameters": "parameters",
+    "facts_hash": "schema: facts",
+    "coding_hash": "schema: coding",
+    "card_hash": "contract",
+}
 
 
 def runs(site: Site) -> str:
-    """All of them, newest first."""
-    found = sorted(
-        runlog.find_run_folder(site.runs).items(), key=lambda item: -runlog.touched(item[1])
+    """Runs page: all runs, newest first, with a form that compares some of them."""
+    folders = sorted(
+        runlog.run_folders(site.runs).items(), key=lambda item: -runlog.touched(item[1])
     )
     blocks: list[str] = [element("h1", "Runs")]
-    if found:
+    if folders:
         head = ["", "run", "state", "best", "data", "step", "wall time"]
-        listed = table(head, [_summary(name, path) for name, path in found], left=5)
+        listed = table(head, [_summary(name, path) for name, path in folders], left=5)
         go = element("button", "Compare", type="submit")
-        hint = element("p", f"Mark up to {MOST} runs to see them over each other.", class_="soft")
+        hint = element("p", f"Mark up to {MOST} runs to compare their curves.", class_="soft")
         blocks.append(
             element(
                 "form",
@@ -55,88 +62,87 @@ def runs(site: Site) -> str:
             )
         )
     else:
-        blocks.append(
-            empty(
-                "Nothing was trained yet.",
-                "This trains a policy, and it is listed here:",
-                _train(site),
-            )
-        )
+        blocks.append(empty("No runs yet.", "Train a policy; it is listed here:", _train(site)))
     return framed("Runs", "/runs", blocks, module="web")
 
 
 def run(site: Site, name: str) -> str:
-    """One: how it stands, its curves, where the time went, what happened, what it was made with."""
-    path = _found(site, name)
-    known = runlog.facts_of(path)
+    """Page of one run: state, curves, time by part of the loop, events, facts and settings."""
+    path = _folder(site, name)
+    run_facts = runlog.facts_of(path)
     blocks: list[str] = [
         element("h1", name),
         element("p", id="state", role="status"),
-        element("p", _verdict(known), id="verdict"),
+        element("p", _verdict(run_facts), id="verdict"),
         *_figures(),
-        heading("Where the time went"),
+        heading("Time"),
         element(
             "p",
-            "Seconds of the training loop by part; on a GPU the work of forward and backward shows as wait.",
+            "Seconds of the training loop by part. On a GPU, forward and backward run "
+            "asynchronously; their time is in wait.",
         ),
         element("div", id="time"),
-        heading("What happened"),
+        heading("Events"),
         element("div", id="events"),
-        heading("What it was made with"),
-        facts([*_promise(site, known), *_facts(known)]),
-        folded("Settings", [facts(_flat(_part(known, "config")))]),
+        heading("Facts"),
+        facts([*_card(site, run_facts), *_facts(run_facts)]),
+        folded("Settings", [facts(_flat(_part(run_facts, "config")))]),
         folded("Files", [facts([("folder", code(str(path)))])]),
     ]
-    return framed(name, "/runs", blocks, module="runs", runs=json.dumps([_sources(name, known)]))
+    sources = json.dumps([_source(name, run_facts)])
+    return framed(name, "/runs", blocks, module="runs", runs=sources)
 
 
 def compare(site: Site, names: list[str]) -> str:
-    """Several on the same axes."""
+    """Page of several runs with their curves on the same axes, and the settings that differ."""
     names = list(dict.fromkeys(names))
     if not 1 <= len(names) <= MOST:
         raise UsageError(
-            f"From 1 to {MOST} runs can be compared, these are {len(names)}; mark them in the list of runs."
+            f"Comparing takes 1 to {MOST} runs (got {len(names)}). Mark them in the list of runs."
         )
-    known = {name: runlog.facts_of(_found(site, name)) for name in names}
+    compared = {name: runlog.facts_of(_folder(site, name)) for name in names}
     rows = [
         [
             link(_address(name), name),
-            _best(facts),
-            _data(facts),
-            _changes(facts, known.values()),
-            _count(facts.get("parameters")),
+            _best(run_facts),
+            _data(run_facts),
+            _changes(run_facts, compared.values()),
+            _count(run_facts.get("parameters")),
         ]
-        for name, facts in known.items()
+        for name, run_facts in compared.items()
     ]
     blocks: list[str] = [element("h1", "Runs compared"), element("p", id="state", role="status")]
-    same = len({str(facts.get("fingerprint")) for facts in known.values()}) == 1
+    same = len({str(run_facts.get("fingerprint")) for run_facts in compared.values()}) == 1
     if not same:
-        warning = "They were trained and validated on different data: what they score says little about which is better."
+        warning = (
+            "These runs were trained and validated on different data, "
+            "so their scores cannot be compared directly."
+        )
         blocks.append(element("p", badge("different data", "bad"), " ", warning))
     blocks += [
-        table(["run", "best", "data", "its settings", "parameters"], rows, left=4),
+        table(["run", "best", "data", "settings that differ", "parameters"], rows, left=4),
         *_figures(),
     ]
-    sources = json.dumps([_sources(name, facts) for name, facts in known.items()])
+    sources = json.dumps([_source(name, run_facts) for name, run_facts in compared.items()])
     return framed(
         "Runs compared", "/runs", blocks, module="runs", runs=sources, baselines=int(same)
     )
 
 
-def news(site: Site, logs: Logs, name: str, after: int, events: int) -> dict[str, Any]:
-    """What a page does not have yet."""
-    path = _found(site, name)
-    known = runlog.facts_of(path)
-    return logs.of(path).news(known, after, events) | {"verdict": _verdict(known)}
+def news(site: Site, logs: RunLogs, name: str, after: int, events: int) -> dict[str, Any]:
+    """New lines of a run after step `after`, for its page; see `runlog`."""
+    path = _folder(site, name)
+    run_facts = runlog.facts_of(path)
+    return logs.of(path).news(run_facts, after, events) | {"verdict": _verdict(run_facts)}
 
 
 # ---- parts of a page ----
 
 
-def _found(site: Site, name: str) -> Path:
-    path = runlog.find_run_folder(site.runs).get(name)
+def _folder(site: Site, name: str) -> Path:
+    path = runlog.run_folders(site.runs).get(name)
     if path is None:
-        raise PageNotFound("There is no such run.")
+        raise PageNotFound("Run not found. The Runs page lists all of them.")
     return path
 
 
@@ -144,12 +150,12 @@ def _address(name: str) -> str:
     return f"/runs/{quote(name)}"
 
 
-def _sources(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What the script follows, and the lines that the run's card draws across its curves."""
+def _source(name: str, run_facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Data for the script of the page: the address of the log, and the lines of the run's card."""
     return {
         "name": name,
         "source": f"{_address(name)}/metrics.json",
-        "levels": levels.of_run(known),
+        "levels": levels.of_run(run_facts),
     }
 
 
@@ -159,7 +165,7 @@ def _train(site: Site) -> str:
 
 
 def _figures() -> list[str]:
-    """Where the script draws, and the switch between its two axes."""
+    """Place for the curves, which the script draws, and the switch between the two axes."""
     options = [
         element(
             "label",
@@ -168,59 +174,57 @@ def _figures() -> list[str]:
         )
         for value, word in (("step", "Steps"), ("seconds", "Wall time"))
     ]
-    legend = element("legend", "Along the axis", class_="hidden")
+    legend = element("legend", "Horizontal axis", class_="hidden")
     return [
         element("fieldset", legend, *options, class_="switch"),
         element("p", id="damage", class_="message"),
         element("div", element("p", "Reading the log…", class_="soft"), id="curves"),
         element(
             "noscript",
-            element("p", "The curves are drawn by a script, which this browser does not run."),
+            element("p", "Curves need JavaScript. Allow scripts for this page to see them."),
         ),
     ]
 
 
 def _summary(name: str, path: Path) -> list[str]:
+    """Row of a run in the list of runs."""
     try:
-        known = runlog.facts_of(path)
+        run_facts = runlog.facts_of(path)
     except ShadowboxError as error:
         return ["", name, badge("unreadable", "bad"), str(error), "", "", ""]
-    state = runlog.state_of(path, known, runlog.last_lines(path / EVENTS))
+    state = runlog.state_of(path, run_facts, runlog.last_lines(path / EVENTS))
     last = next(reversed(runlog.last_lines(path / METRICS)), {})
     step, wall = number(last.get("step")), number(last.get("wall"))
-    spent = number(_part(known, "cost").get("wall_s")) or 0.0
-    if wall is not None and state in ("running", "silent"):  # what came after the last checkpoint
+    spent = number(_part(run_facts, "cost").get("wall_s")) or 0.0
+    if wall is not None and state in ("running", "silent"):  # time since the last checkpoint
         spent += max(0.0, wall - runlog.time_of(path / FACTS))
     mark = element("input", type="checkbox", name="run", value=name, aria_label=f"compare {name}")
-    shown = badge(state, TONES[state])
     return [
         mark,
         link(_address(name), code(name)),
-        shown,
-        _best(known),
-        _data(known),
+        badge(state, TONES[state]),
+        _best(run_facts),
+        _data(run_facts),
         _count(step),
         duration(spent),
     ]
 
 
-def _verdict(known: Mapping[str, Any]) -> str:
-    """One sentence: whether it beats what needs no learning."""
-    best = _part(known, "best")
-    value, score, floors = (
-        number(best.get("value")),
-        str(best.get("score", "")),
-        _part(best, "baselines"),
-    )
+def _verdict(run_facts: Mapping[str, Any]) -> str:
+    """One sentence: the best validation of a run beside the baselines that need no learning."""
+    best = _part(run_facts, "best")
+    value, score = number(best.get("value")), str(best.get("score", ""))
     if value is None:
-        return "It was not validated yet."
-    said = f"The best checkpoint has {plain(score)} {value:.4g} at step {_count(best.get('step'))}"
-    rivals = ", ".join(f"{plain(name)} {floor:.4g}" for name, floor in _numbers(floors))
-    return f"{said}; without learning: {rivals}." if rivals else f"{said}."
+        return "Not validated yet."
+    verdict = f"Best checkpoint: {plain(score)} {value:.4g} at step {_count(best.get('step'))}"
+    baselines = ", ".join(
+        f"{plain(name)} {baseline:.4g}" for name, baseline in _numbers(_part(best, "baselines"))
+    )
+    return f"{verdict}; baselines without learning: {baselines}." if baselines else f"{verdict}."
 
 
-def _best(known: Mapping[str, Any]) -> Html:
-    best = _part(known, "best")
+def _best(run_facts: Mapping[str, Any]) -> Html:
+    best = _part(run_facts, "best")
     value = number(best.get("value"))
     if value is None:
         return element("span", "not yet", class_="soft")
@@ -229,67 +233,53 @@ def _best(known: Mapping[str, Any]) -> Html:
     )
 
 
-def _data(known: Mapping[str, Any]) -> str:
-    store, fingerprint = known.get("store"), known.get("fingerprint")
+def _data(run_facts: Mapping[str, Any]) -> str:
+    store, fingerprint = run_facts.get("store"), run_facts.get("fingerprint")
     return str(store)[-40:] if store else code(str(fingerprint)[:8]) if fingerprint else "-"
 
 
-def _changes(mine: Mapping[str, Any], all_facts: Iterable[Mapping[str, Any]]) -> str:
-    """The settings in which the runs differ."""
+def _changes(run_facts: Mapping[str, Any], all_facts: Iterable[Mapping[str, Any]]) -> str:
+    """Settings of a run that differ from those of any other run."""
     configs = [_part(facts, "config") for facts in all_facts]
-    own = _part(mine, "config")
+    own = _part(run_facts, "config")
     different = [
         name for name, value in own.items() if any(config.get(name) != value for config in configs)
     ]
     return ", ".join(f"{name} {_text(own[name])}" for name in different) or "-"
 
 
-def _facts(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(run_facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows of names and values: commit, data, versions, machine, cost and parents of a run."""
     rows: list[tuple[str, str]] = []
     for key, name in NAMES.items():
-        value = known.get(key)
+        value = run_facts.get(key)
         if value is not None:
-            rows.append(
-                (name, code(_text(value)) if key in HASHES or key == "store" else _text(value))
-            )
-    rows += [(name, _text(value)) for name, value in _part(known, "versions").items()]
-    machine = _part(known, "machine")
+            text = _text(value)
+            rows.append((name, code(text) if key in HASHES or key == "store" else text))
+    rows += [(name, _text(value)) for name, value in _part(run_facts, "versions").items()]
+    machine = _part(run_facts, "machine")
     rows += [(name.removesuffix("_bytes"), _amount(name, value)) for name, value in machine.items()]
-    rows += [(f"cost: {name.removesuffix('_bytes').removesuffix('_s')}", _amount(name, value))
-             for name, value in _part(known, "cost").items()]  # fmt: skip
-    parent = _part(known, "parent")
-    rows.append(
-        (
-            "parent",
-            code(_text(parent.get("spec", "?")))
-            if parent
-            else "none: it began with random weights",
-        )
-    )
-    lineage = known.get("lineage")
+    for name, value in _part(run_facts, "cost").items():
+        label = name.removesuffix("_bytes").removesuffix("_s")
+        rows.append((f"cost: {label}", _amount(name, value)))
+    parent = _part(run_facts, "parent")
+    spec = code(_text(parent.get("spec", "?")))
+    rows.append(("parent", spec if parent else "none: random initialization"))
+    lineage = run_facts.get("lineage")
     if isinstance(lineage, list) and len(lineage) > 1:
-        rows.append(
-            (
-                "lineage",
-                code(" > ".join(str(one.get("spec")) for one in lineage if isinstance(one, dict))),
-            )
-        )
+        parents = [str(each.get("spec")) for each in lineage if isinstance(each, dict)]
+        rows.append(("lineage", code(" > ".join(parents))))
     return rows
 
 
-def _promise(site: Site, known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The card that it keeps, where that is here."""
-    name = known.get("card")
+def _card(site: Site, run_facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Row for the card of a run, linked if the card is in the folder of cards."""
+    name = run_facts.get("card")
     if not isinstance(name, str):
         return []
-    return [
-        (
-            "card",
-            link(cards.address(name), code(name))
-            if name in cards.found(site.cards)
-            else code(name),
-        )
-    ]
+    label = code(name)
+    linked = name in cards.card_files(site.cards)
+    return [("card", link(cards.address(name), label) if linked else label)]
 
 
 def _flat(data: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -300,7 +290,7 @@ def _flat(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds as hours, minutes and seconds."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return (
@@ -313,32 +303,34 @@ def duration(seconds: float) -> str:
 
 
 def plain(name: str) -> str:
-    """`onset_f1` as people read it."""
+    """Name of a metric with spaces: `onset_f1` becomes `onset f1`."""
     return name.replace("_", " ")
 
 
 def _part(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """An object inside an object of a file, whatever stands there."""
-    found = data.get(name)
-    return found if isinstance(found, dict) else {}
+    """Object inside the data of a file; empty for any other value."""
+    part = data.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _numbers(data: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return [(name, value) for name, found in data.items() if (value := number(found)) is not None]
+    numbers = ((name, number(value)) for name, value in data.items())
+    return [(name, value) for name, value in numbers if value is not None]
 
 
 def _count(value: Any) -> str:
-    found = number(value)
-    return "-" if found is None else f"{found:,.0f}"
+    count = number(value)
+    return "-" if count is None else f"{count:,.0f}"
 
 
 def _amount(name: str, value: Any) -> str:
-    found = number(value)
-    if found is None:
+    """Value of a fact with its unit, by the end of its name: `_bytes` as GB, `_s` as a duration."""
+    amount = number(value)
+    if amount is None:
         return _text(value)
     if name.endswith("_bytes"):
-        return f"{found / 1e9:.1f} GB"
-    return duration(found) if name.endswith("_s") else _text(value)
+        return f"{amount / 1e9:.1f} GB"
+    return duration(amount) if name.endswith("_s") else _text(value)
 
 
 def _text(value: Any) -> str:

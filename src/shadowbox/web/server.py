@@ -37,7 +37,8 @@ def listen(host: str, port: int) -> socket.socket:
 def address(listener: socket.socket, token: str | None) -> str:
     """URL to open in a browser, with the token if the server has one."""
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104 - only compared
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - only compared
+        host = socket.gethostname()
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
