@@ -54,7 +54,7 @@ def test_the_page_has_every_column_and_baseline(tmp_path: Path) -> None:
         assert key in text
     for control in ("pad/left[0]", "pad/left[1]", "pad/a[1]"):
         assert control in text
-    for name in ("copy_last", "constant velocity", "never press", "look up"):
+    for name in ("copy last", "constant velocity", "never press", "look up"):
         assert name in text
     score = found["baselines"]["columns"]["player/x"]["copy_last"]
     assert f"{score['value']:.4g}" in text

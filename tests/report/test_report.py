@@ -34,8 +34,8 @@ def test_the_page_says_what_came_of_it(here):
     """Verdict, targets with intervals and baselines, cost beside the estimate, what happened, settings and their origin."""
     text = made(match=False)
     for part in (
-        ">passed<", "val/onset_f1_greedy &gt; 0.3: 0.4", "2 seeds", "Do 40 steps suffice?", "0.4 was reached", "hold", "0.1",
-        "It took 80.0 s", "1.25 times that", "step 20: warn: kill[1]: norm", "train.lr", "default", "<b>nobody</b>",
+        ">passed<", "val/onset_f1_greedy &gt; 0.3: 0.4", "2 seeds", "Do 40 steps suffice?", "0.4 was reached", "copy_last", "0.1",
+        "It took 80.0 s", "1.25 times the estimate", "step 20: warn: kill[1]: norm", "train.lr", "default", "<b>nobody</b>",
     ):  # fmt: skip
         assert part in text, part
 
@@ -63,7 +63,7 @@ def test_a_run_without_a_card_has_a_report(here):
     )
     text = made("bare", match=False)
     assert "The best checkpoint has loss 1, at step 40." in text
-    assert "there was no estimate" in text
+    assert "There was no estimate" in text
 
 
 def test_a_sweep_is_one_table(here):
@@ -107,7 +107,7 @@ def test_named_settings_keep_their_names(here):
 
 def test_what_is_no_run_is_refused(here):
     """An empty place, several cards at once and a damaged log are named."""
-    with pytest.raises(UsageError, match="there is no run in none"):
+    with pytest.raises(UsageError, match="no run found in none"):
         run.find_source("none")
     write_run(here / "runs" / "other" / "0", card="other")
     with pytest.raises(UsageError, match="several cards"):
@@ -149,7 +149,7 @@ def test_lines_of_a_card():
         assert levels.of_run({"targets": odd, "kill": odd}) == {}
 
 
-# ---- in a browser ----------------------------------------------------------------------------------------------
+# ---- in a browser --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
@@ -244,7 +244,7 @@ def test_a_policy_that_cannot_play_is_said(here, monkeypatch):
 
     monkeypatch.setattr(specs, "agent", refuse)
     text = made()
-    assert "There is no match to watch: it cannot play." in text
+    assert "No match to show: it cannot play." in text
     assert (
         "match-viewer>"
         not in text.replace("match-viewer {", "").split("<main>")[1].split("<script")[0]

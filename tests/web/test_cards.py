@@ -1,4 +1,4 @@
-"""Cards in the browser: a list, one with everything that is known of it, two side by side; and no other file."""
+"""Cards pages: the list, one card with its results, two compared, and no other file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,34 @@ from shadowbox.web.site import Site
 
 HERE = "http://127.0.0.1:8765"
 RESULTS = {
-    "verdict": "missed", "reason": "", "run": "runs/toy", "when": "today", "stamps": [],
+    "verdict": "missed",
+    "reason": "",
+    "run": "runs/toy",
+    "when": "today",
+    "stamps": [],
     "cost": {"wall_s": 80.0, "usd": 0.0, "estimated_s": 64.0, "actual_over_estimate": 1.25},
-    "targets": [{"metric": "val/onset_f1_greedy", "op": ">", "wanted": 0.3, "value": 0.2, "low": 0.1, "high": 0.25, "passed": False,
-                 "verdict": "missed", "primary": True, "baselines": {"copy_last": 0.1}, "met_for_free_by": [], "seeds": [0.2]}],
-}  # fmt: skip
+    "targets": [
+        {
+            "metric": "val/onset_f1_greedy",
+            "op": ">",
+            "wanted": 0.3,
+            "value": 0.2,
+            "low": 0.1,
+            "high": 0.25,
+            "passed": False,
+            "verdict": "missed",
+            "primary": True,
+            "baselines": {"copy_last": 0.1},
+            "met_for_free_by": [],
+            "seeds": [0.2],
+        }
+    ],
+}
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A working folder with a card that has two runs."""
+    """Working folder with a card that has two runs."""
     monkeypatch.chdir(tmp_path)
     write_card(tmp_path / "cards")
     for seed in ("0", "1"):
@@ -38,14 +56,14 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def client(here):
-    """Speaks to the application as a browser on this machine does."""
+    """Test client that calls the application as a browser on this machine does."""
     site = Site(game=GAME, known=lambda name: GAME if name == "brawl" else None, out=here / "none")
     with TestClient(application(site), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
 
 
 def with_results(file, data):
-    """The card with this between its markers for results."""
+    """Write a card with data in its block of results."""
     text = json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e")
     changed = file.with_block("results", f"**words**\n\n<!-- data {text} -->")
     changed.write()
@@ -53,9 +71,9 @@ def with_results(file, data):
 
 
 def test_cards_are_listed(client, here):
-    """Each card has its status, what decides, and how good its estimate was.
+    """Each card is listed with its status, deciding target, and time beside the estimate.
 
-    One that is wrong hides no other.
+    A wrong card hides no other card.
     """
     with_results(CardFile.read(here / "cards" / "toy.md"), RESULTS)
     (here / "cards" / "bad.md").write_text("---\nid: bad\n---\n")
@@ -70,34 +88,44 @@ def test_cards_are_listed(client, here):
         assert part in text, part
 
 
-def test_a_card_shows_what_it_promises(client, here):
-    """The page has the goal, targets, kill rules, settings, facts, prose as markup, and links to its runs."""
+def test_a_card_has_a_page(client, here):
+    """The page of a card has its goal, targets, kill rules, settings, facts, text and runs."""
     text = client.get("/cards/toy").text
     facts = check.check_card(here / "cards" / "toy.md", load).facts
     (parameters,) = (value for name, value in facts.items() if name.startswith("parameters"))
     for part in (
-        "Learn what they press", "val/loss &lt; 1.1", "decides", "train/norm &gt; 0.5", "train.lr: 0.0001", "on a shelf",
-        f"{parameters:,}", "<b>nobody</b>", "<li>second</li>", "shadowbox card estimate toy", 'href="/runs/toy/1"',
-        "/runs/compare?run=toy%2F0&amp;run=toy%2F1", "The card is valid",
-    ):  # fmt: skip
+        "Learn what they press",
+        "val/loss &lt; 1.1",
+        "decides",
+        "train/norm &gt; 0.5",
+        "train.lr: 0.0001",
+        "on a shelf",
+        f"{parameters:,}",
+        "<b>nobody</b>",
+        "<li>second</li>",
+        "shadowbox card estimate toy",
+        'href="/runs/toy/1"',
+        "/runs/compare?run=toy%2F0&amp;run=toy%2F1",
+        "The card is valid",
+    ):
         assert part in text, part
 
 
 def test_results_are_shown(client, here):
-    """The verdict, each target with its interval and what needs no learning, and the time beside its estimate."""
+    """Results are a verdict, each target with interval and baseline, and time beside estimate."""
     with_results(CardFile.read(here / "cards" / "toy.md"), RESULTS)
     text = client.get("/cards/toy").text
     for part in (
         "missed",
         "0.1 .. 0.25",
         "copy last 0.1",
-        "estimated were 64.0 s, it took 1.25 times that",
+        "1.25 times the estimate of 64.0 s",
     ):
         assert part in text, part
 
 
 def test_mistakes_have_their_lines(client, here):
-    """A card that is wrong shows every mistake with its line, and the lines themselves, marked."""
+    """A wrong card shows every mistake with its line number, and marks the lines."""
     path = here / "cards" / "toy.md"
     path.write_text(
         path.read_text()
@@ -111,10 +139,7 @@ def test_mistakes_have_their_lines(client, here):
 
 
 def test_signatures_hold_until_the_contract_is_edited(client, here):
-    """A signature is valid.
-
-    After an edit it is void, and the lines that were changed stand beside it.
-    """
+    """A signature is valid; after an edit it is void, and the changed lines are shown."""
     path = here / "cards" / "toy.md"
     checked = check.check_card(path, lambda name: GAME)
     signed = signatures.add_signature(
@@ -137,10 +162,7 @@ def test_signatures_hold_until_the_contract_is_edited(client, here):
 
 
 def test_two_cards_are_compared(client, here):
-    """Two cards are compared field by field and line by line.
-
-    Another number of cards is refused, a wrong one is named.
-    """
+    """Two cards are compared by field and by line; another number of cards is refused."""
     write_card(here / "cards", "other", seeds="7")
     text = client.get("/cards/compare?card=toy&card=other").text
     assert "[0, 1]" in text
@@ -161,7 +183,7 @@ def test_two_cards_are_compared(client, here):
     ["%2e%2e", "%2e%2e%2fsecret", "..%2fsecret", "%2fetc%2fpasswd", "toy.md", "%00", "%ff", "no"],
 )
 def test_other_files_are_no_cards(client, here, name):
-    """Only what is listed has a page: no way leads out of the folder of cards."""
+    """Only a listed card has a page: no path leads out of the folder of cards."""
     (here / "secret.md").write_text("---\nid: hidden\n---\n")
     answer = client.get(f"/cards/{name}")
     assert answer.status_code == 404
@@ -170,14 +192,18 @@ def test_other_files_are_no_cards(client, here, name):
 
 @pytest.mark.parametrize(
     "data",
-    [5, [], {}, *(RESULTS | {"targets": odd} for odd in (5, [5], [{}])), RESULTS | {"cost": {"usd": "1"}},
-     RESULTS | {"settings": [{"set": {}, "verdict": "x", "targets": [], "cost": {}}]}, RESULTS | {"verdict": None}],
-)  # fmt: skip
+    [
+        5,
+        [],
+        {},
+        *(RESULTS | {"targets": odd} for odd in (5, [5], [{}])),
+        RESULTS | {"cost": {"usd": "1"}},
+        RESULTS | {"settings": [{"set": {}, "verdict": "x", "targets": [], "cost": {}}]},
+        RESULTS | {"verdict": None},
+    ],
+)
 def test_results_of_any_shape_break_no_page(client, here, data):
-    """A block of results that is not as it was written is named as such.
-
-    Neither the list nor the card fails.
-    """
+    """Results that were edited by hand are marked so; neither the list nor the page fails."""
     with_results(CardFile.read(here / "cards" / "toy.md"), data)
     assert client.get("/cards").status_code == 200
     answer = client.get("/cards/toy")
@@ -193,7 +219,7 @@ ODD = dict.fromkeys(("did", "when", "contract", "settings", "data", "commit"), "
 
 @pytest.mark.parametrize("entry", [5, {}, {"who": 5}, ODD, ODD | {"who": "x"}])
 def test_signatures_of_any_shape_break_no_page(client, here, entry):
-    """A block of signatures that is not as it was written is a mistake of the card, not one of the page."""
+    """Signatures that were edited by hand are reported as a mistake of the card."""
     file = CardFile.read(here / "cards" / "toy.md")
     file.with_block(
         "signatures", f"<!-- data {json.dumps({'signatures': [entry], 'contracts': {}})} -->"
@@ -204,7 +230,7 @@ def test_signatures_of_any_shape_break_no_page(client, here, entry):
 
 
 def test_halves_of_letters_break_no_page(client, here):
-    """What YAML, JSON and file names can hold and no page can, half a surrogate pair, is written out."""
+    """Half of a surrogate pair, which YAML, JSON and file names can hold, is shown escaped."""
     path = here / "cards" / "toy.md"
     path.write_text(path.read_text().replace("They do.", '"\\uD800"'))
     with_results(CardFile.read(path), RESULTS | {"reason": "\udfff"})
@@ -217,7 +243,7 @@ def test_halves_of_letters_break_no_page(client, here):
 
 
 def test_no_cards_say_what_to_do(tmp_path):
-    """Without a card the page gives the command that writes one."""
+    """Without cards the page shows the command that writes one."""
     site = Site(game=GAME, known=lambda name: None, out=tmp_path / "none", cards=tmp_path / "none")
     with TestClient(application(site), base_url=HERE) as client:
         assert "shadowbox card new NAME" in client.get("/cards").text
@@ -227,7 +253,7 @@ def test_no_cards_say_what_to_do(tmp_path):
 
 
 def unkind_cards(folder):
-    """Cards that hold markup wherever a text can stand: one that is right, one that is wrong, one with such a name."""
+    """Write cards with markup in every text: a valid one, a wrong one, one with such a name."""
     quoted = json.dumps(UNKIND)
     file = write_card(folder, "fine")
     text = file.text
@@ -235,7 +261,8 @@ def unkind_cards(folder):
         text = text.replace(part, f'{quoted[:-1]} {"long" * 40}"')
     text = text.replace(
         "Because",
-        f"{UNKIND}\n\n# {UNKIND}\n\n- {UNKIND}\n\n| {UNKIND} |\n\n`{UNKIND}` **{UNKIND}**\n\n```\n{UNKIND}\n```\n",
+        f"{UNKIND}\n\n# {UNKIND}\n\n- {UNKIND}\n\n| {UNKIND} |\n\n"
+        f"`{UNKIND}` **{UNKIND}**\n\n```\n{UNKIND}\n```\n",
     )
     more = f"fallback: {quoted}\nbaseline: {{source: {quoted}}}\n"
     (folder / "fine.md").write_text(text.replace("seeds:", f"{more}seeds:"))
@@ -282,10 +309,7 @@ def unkind_cards(folder):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_unkind_cards_are_text(server, browse, tmp_path, width, scheme):
-    """Whatever a card holds, and whatever it is called, is shown as text.
-
-    No page is wider than the screen.
-    """
+    """Markup in a card and in its name is shown as text, and no page is wider than the screen."""
     named = unkind_cards(tmp_path / "mine")
     page = browse(
         server("--cards", tmp_path / "mine").url + "cards",
@@ -308,8 +332,8 @@ def test_unkind_cards_are_text(server, browse, tmp_path, width, scheme):
     assert page.inner_text("h1") == named
 
 
-def test_two_cards_are_chosen_in_the_list(server, browse, tmp_path):
-    """Two marked cards come up beside each other; changed lines are told by their sign, too."""
+def test_two_cards_are_compared_from_the_list(server, browse, tmp_path):
+    """Two marked cards are compared; changed lines have a sign, not only a color."""
     for name in ("one", "two"):
         write_card(tmp_path / "mine", name, seeds="0" if name == "one" else "5")
     page = browse(server("--cards", tmp_path / "mine").url + "cards")
@@ -321,8 +345,8 @@ def test_two_cards_are_chosen_in_the_list(server, browse, tmp_path):
     assert page.inner_text("pre .come >> nth=-1") == "+seeds: [5]"
 
 
-def test_a_card_leads_to_its_runs_and_back(server, browse, tmp_path):
-    """The page of a card links to the pages of its runs, and these to the card."""
+def test_a_card_and_its_runs_link_to_each_other(server, browse, tmp_path):
+    """The page of a card links to the pages of its runs, and these link to the card."""
     write_card(tmp_path / "mine")
     write_run(tmp_path / "trained" / "toy" / "0")
     page = browse(

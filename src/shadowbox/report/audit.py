@@ -149,10 +149,16 @@ def _baseline_rows(found: dict[str, Any]) -> list[list[Text]]:
 
 def _column_rows(found: dict[str, Any]) -> list[list[Text]]:
     return [
-        [key, c["kind"] + (f", {c['unit']}" if c["unit"] else ""), *(_number(c[name]) for name in ("min", "mean", "max")),
-         _percent(c["zeros"]), _percent(c["invalid"]), column_notes(c)]
+        [
+            key,
+            c["kind"] + (f", {c['unit']}" if c["unit"] else ""),
+            *(_number(c[name]) for name in ("min", "mean", "max")),
+            _percent(c["zeros"]),
+            _percent(c["invalid"]),
+            column_notes(c),
+        ]
         for key, c in found["columns"].items()
-    ]  # fmt: skip
+    ]
 
 
 def _listed(keys: list[str]) -> list[Text]:

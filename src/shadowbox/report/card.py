@@ -31,7 +31,7 @@ from shadowbox.page.document import (
 from shadowbox.page.prose import prose
 
 # that have their own place on a page
-TOLD = ("card", "id", "goal", "question", "prediction", "targets", "kill")
+SHOWN_APART = ("card", "id", "goal", "question", "prediction", "targets", "kill")
 GOOD, BAD = (verdict.PASSED,), (verdict.MISSED, verdict.KILLED, "wrong", "void")
 SENTENCES = ("goal", "question", "prediction", "fallback")
 
@@ -74,7 +74,9 @@ def promise(card: Card) -> Iterator[Html]:
 
 def settings(card: Card) -> Html:
     """All other front matter by dotted name."""
-    said = card.model_dump(by_alias=True, exclude_defaults=True, exclude=set(TOLD) | set(SENTENCES))
+    said = card.model_dump(
+        by_alias=True, exclude_defaults=True, exclude=set(SHOWN_APART) | set(SENTENCES)
+    )
     return facts((name, code(_word(value))) for name, value in _flat(said))
 
 
@@ -153,7 +155,7 @@ def changes(lines: Iterable[str]) -> Html:
     return Html(f"<pre>{''.join(shown)}</pre>")
 
 
-# ---- who stands behind it ------------------------------------------------------------------------
+# ---- signatures ------------------------------------------------------------------------
 
 
 def signatures(standing: SignatureStatus) -> Iterator[Html]:
@@ -166,9 +168,7 @@ def signatures(standing: SignatureStatus) -> Iterator[Html]:
         if lines:
             yield changes(line.strip() for line in lines)
     if not standing.valid and not standing.void:
-        yield sentence(
-            "Nobody has signed it" + (", and nobody has to." if standing.enough else ".")
-        )
+        yield sentence("No signatures." + (" None is required." if standing.enough else ""))
     for missing in standing.missing:
         yield sentence(badge("missing"), f" before it runs: {missing}")
 
@@ -177,10 +177,10 @@ def unjudged(found: Sequence[Signature]) -> Iterator[Html]:
     """Signatures of a card with mistakes, without their validity: the settings cannot be resolved."""
     for entry in found:
         yield _signature(
-            entry, badge("not judged"), "the card is wrong, so its settings are unknown"
+            entry, badge("not checked"), "the card has mistakes, so its settings are unknown"
         )
     if not found:
-        yield sentence("Nobody has signed it.")
+        yield sentence("No signatures.")
 
 
 def _signature(entry: Signature, state: Html, reason: str = "") -> Html:
@@ -329,8 +329,9 @@ def cost(spent: Mapping[str, float]) -> str:
     """Seconds and dollars, compared with the estimate."""
     said = f"It took {spent.get('wall_s', 0):,.1f} s and {spent.get('usd', 0):,.2f} US dollars"
     if "estimated_s" in spent and "actual_over_estimate" in spent:
-        return f"{said}; estimated were {spent['estimated_s']:,.1f} s, it took {spent['actual_over_estimate']:.2f} times that."
-    return f"{said}; there was no estimate."
+        ratio = spent["actual_over_estimate"]
+        return f"{said}, {ratio:.2f} times the estimate of {spent['estimated_s']:,.1f} s."
+    return f"{said}. There was no estimate."
 
 
 def words(text: str, *, mono: bool = False) -> Html:

@@ -12,7 +12,7 @@ from shadowbox.train import log
 from shadowbox.train.runs import Run
 
 POINTS = 600  # of a curve: about one for each pixel of its width
-COLORS = 6  # of runs over each other; further ones begin anew, and are told apart by their names
+COLORS = 6  # of runs in one chart; further runs repeat them, with their names beside
 BACKGROUND = ("lr", "norm", "examples_per_s")  # figures that explain, folded
 FLOORS = (".low", ".high")
 APART = ("kind", "step", "epoch", "wall")
@@ -139,16 +139,16 @@ def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any
             each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLORS + 1}")
             for at, each in enumerate(logs)
         ]
-    told = (
+    title = (
         "Training and validation"
         if alone
         else f"Every seed's {'validation' if kind == 'val' else 'training'}"
     )
     words = [
-        told
+        title
         + (" with its 95 % interval" if any(curve and curve.get("low") for curve in curves) else "")
     ]
-    words += ["dashed is what needs no learning"] if floors else []
+    words += ["dashed lines are baselines"] if floors else []
     return {
         "name": metric,
         "folded": folded,

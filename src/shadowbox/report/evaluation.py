@@ -54,10 +54,11 @@ def evaluation_page(result: Evaluation) -> str:
 
 def _blocks(result: Evaluation) -> Iterator[Html]:
     yield from _verdict(result)
-    yield heading("What it presses, and what the data presses")
+    yield heading("Presses of the policy and of the data")
     yield sentence(
-        f"Frames down and presses begun, a frame of play over a frame of the data; 1 is the same. Allowed is {PRESS[0]:g} to "
-        f"{PRESS[1]:g} and {ONSET[0]:g} to {ONSET[1]:g}. {_for_free(result)}"
+        "Ratios of play over data: frames that a control is down (allowed: "
+        f"{PRESS[0]:g} to {PRESS[1]:g}) and presses that begin (allowed: {ONSET[0]:g} to {ONSET[1]:g}). "
+        f"1 means equal. {_for_free(result)}"
     )
     yield table(
         ["control", "onsets in data", "press ratio", "onset ratio", "look-up table", "gate"],
@@ -166,8 +167,8 @@ def _for_free(result: Evaluation) -> str:
     if result.shown:
         return "Never pressing and copying the last frame both score 0."
     return (
-        f"It cannot play here ({result.how}): copying the last frame is down as often as the data and begins nothing, "
-        "never pressing scores 0."
+        f"The policy cannot play here ({result.how}). Copying the last frame has a press ratio of 1 "
+        "and an onset ratio of 0; never pressing has 0 and 0."
     )
 
 
@@ -187,8 +188,9 @@ def _roll(result: Evaluation) -> Iterator[Html]:
     first = int(np.argmax(begun[length - 1 :] - np.append(0, begun)[: len(begun) - length + 1]))
     rows = slice(first, first + length)
     yield sentence(
-        f"{length / fps:.0f} seconds of {result.store.name}#{seat.episode} as player {seat.player + 1}: above in grey what was "
-        "pressed, below in blue what the policy would press at each frame, knowing all that came before."
+        f"{length / fps:.0f} seconds of {result.store.name}#{seat.episode} as player {seat.player + 1}: "
+        "grey (above) was recorded, blue (below) is what the policy presses at each frame, given the "
+        "recording up to there."
     )
     found = [
         (
@@ -206,7 +208,7 @@ def _clips(result: Evaluation) -> Iterator[Html]:
     yield heading("Clips")
     if result.shown:
         yield sentence(
-            "The policy in the chair of a recorded player, and recordings beside it. Press play in a clip."
+            "The policy in the seat of a recorded player, beside recordings. Press play in a clip."
         )
         pairs = [
             (
@@ -218,8 +220,8 @@ def _clips(result: Evaluation) -> Iterator[Html]:
         ]
     else:
         yield sentence(
-            "Recordings, and the same frames with one player's controls as the policy would press them there, sticks where it "
-            "expects them. Press play in a clip, and watch the controllers."
+            "Recordings, and the same frames with the policy's controls for one player (sticks at "
+            "their expected positions). Press play in a clip and watch the controllers."
         )
         first = {seat.episode: (seat, answer) for seat, answer in reversed(result.asked.pairs)}
         pairs = [_in_its_hands(store, *first[number]) for number in sorted(first)[:CLIPS]]
@@ -260,16 +262,16 @@ def _state_rows(result: Evaluation) -> list[list[Text]]:
 def _timing(result: Evaluation) -> Iterator[Html]:
     yield heading("Onset timing")
     yield sentence(
-        "How many frames too late the presses of the data are proposed, as shares of them, by thresholds chosen on other "
-        f"episodes. In vain it proposes {_in_vain(result.timing[''])} presses for each of the data, the look-up table "
-        f"{_in_vain(result.timing['look_up'])}."
+        "Delay in frames between presses of the data and the predicted ones, as shares of the presses; "
+        "thresholds are chosen on other episodes. False presses for each press of the data: policy "
+        f"{_in_vain(result.timing[''])}, look-up table {_in_vain(result.timing['look_up'])}."
     )
     bars_of = []
     for name, tone in (("", "p1"), ("look_up", "baseline")):
         counts = result.timing[name]
         reach, truths = (len(counts) - 3) // 2, max(int(counts[:-1].sum()), 1)
         rows = [
-            (f"{offset:+d}" if offset else "right", counts[offset + reach], tone)
+            (f"{offset:+d}" if offset else "on time", counts[offset + reach], tone)
             for offset in range(-NEAR, NEAR + 1)
         ]
         early, late = counts[: reach - NEAR].sum(), counts[reach + NEAR + 1 : -2].sum()
@@ -278,7 +280,7 @@ def _timing(result: Evaluation) -> Iterator[Html]:
             rows = [
                 (f"look-up table: {what}", count, tone)
                 for what, count, _ in rows
-                if what in ("right", "never")
+                if what in ("on time", "never")
             ]
         bars_of += [
             (what, count / truths, _share(count / truths), color) for what, count, color in rows
@@ -295,14 +297,14 @@ def _reliability(result: Evaluation) -> Iterator[Html]:
     for button, sums in result.curves.items():
         for said, happened in reliability.curve(sums).T.tolist():
             points.append(
-                (said, happened, f"{button}: said {said:.3g}, happened {happened:.3g}", "p1")
+                (said, happened, f"{button}: predicted {said:.3g}, observed {happened:.3g}", "p1")
             )
     yield heading("Reliability of presses that begin")
     yield sentence(
-        "Each dot holds equally many presses of one control: how often it said that a press begins, and how often one did. "
-        "On the dashed line both are the same."
+        "Each dot is a group of equally many presses of one control: the predicted probability that a "
+        "press begins, and the share that began. The dashed line is perfect calibration."
     )
-    yield dots([p for p in points if np.isfinite(p[:2]).all()], "said", "happened (upward)")
+    yield dots([p for p in points if np.isfinite(p[:2]).all()], "predicted", "observed (upward)")
 
 
 def _figures(figures: Mapping[str, Figure]) -> Html:

@@ -79,7 +79,7 @@ def find_source(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> Re
     if not groups:
         prior.require_migrated(place)
         raise UsageError(
-            f"there is no run in {place}: name a run's folder, or a card that has run (`shadowbox run CARD`)"
+            f"no run found in {place}: give a run's folder, or a card that has run (`shadowbox run CARD`)"
         )
     every = [run for group in groups.values() for run in group]
     names = {run.facts.get("card") for run in every}
@@ -248,7 +248,8 @@ def _headline(subject: ReportSource) -> str:
     if not decisive:
         best = subject.runs[0].facts.get("best")
         if isinstance(best, dict) and isinstance(best.get("value"), int | float):
-            return f"The best checkpoint has {best.get('score')} {best['value']:.4g}, at step {best.get('step')}."
+            score, step = best.get("score"), best.get("step")
+            return f"The best checkpoint has {score} {best['value']:.4g}, at step {step}."
         return "It was not validated yet."
     first = decisive[0]
     said = f"{first.target}: {results.number(first.value)}"
@@ -314,7 +315,7 @@ def _curves(subject: ReportSource, drawn: Sequence[Mapping[str, Any]]) -> Iterat
         f'<fieldset class="switch"><legend class="hidden">Along the axis</legend>{options}</fieldset>'
     )
     yield Html(
-        '<div id="curves"></div><noscript><p>The curves are drawn by a script, which is off here.</p></noscript>'
+        '<div id="curves"></div><noscript><p>Turn on JavaScript to see the curves.</p></noscript>'
     )
 
 
@@ -322,14 +323,14 @@ def _happened(subject: ReportSource) -> Iterator[Html]:
     rows = [
         _event(run, each) for run in subject.runs for each in log.read_lines(run.path / log.EVENTS)
     ]
-    yield heading("What happened")
+    yield heading("Events")
     yield (
         table(["run", "event", "", "step"], rows[:MOST_EVENTS], left=3)
         if rows
-        else sentence("Nothing.")
+        else sentence("No events.")
     )
     if len(rows) > MOST_EVENTS:
-        yield sentence(f"{len(rows) - MOST_EVENTS:,} further events stand in events.jsonl.")
+        yield sentence(f"{len(rows) - MOST_EVENTS:,} further events are in events.jsonl.")
 
 
 def _event(run: Run, event: Mapping[str, Any]) -> list[Text]:
@@ -356,19 +357,19 @@ def _cost(subject: ReportSource) -> Iterator[Html]:
 def _learnt(
     subject: ReportSource, game: Game | None, sample: sample_match.SampleMatch | None, why: str
 ) -> Iterator[Html]:
-    yield heading("What was learnt")
+    yield heading("Sample of the policy")
     if sample:
-        yield sentence(f"One match of the policy, {sample.told}.")
+        yield sentence(f"One match of the policy, {sample.caption}.")
         yield Html("<match-viewer></match-viewer>")
     else:
-        yield sentence(f"There is no match to watch: {why}")
-    rates, told = sample_match.rates(subject.runs[0], game)
+        yield sentence(f"No match to show: {why}")
+    rates, caption = sample_match.rates(subject.runs[0], game)
     if rates:
-        yield heading("How often each control is down")
-        yield sentence(told + (" Below each the policy in the match above." if sample else ""))
+        yield heading("Press rates")
+        yield sentence(caption + (" Below each: the policy in the match above." if sample else ""))
         yield beside(sample_match.rows(rates, sample.rates if sample else {}))
     else:
-        yield sentence(told)
+        yield sentence(caption)
 
 
 def _the_rest(subject: ReportSource) -> Iterator[Html]:
@@ -382,7 +383,7 @@ def _the_rest(subject: ReportSource) -> Iterator[Html]:
         ]  # fmt: skip
         rows.sort(key=lambda row: row[2] == "default")
         yield folded(
-            "Settings, and where each came from",
+            "Settings and their origin",
             [table(["setting", "value", "from"], rows, left=3)],
         )
     else:
@@ -390,8 +391,15 @@ def _the_rest(subject: ReportSource) -> Iterator[Html]:
             "Settings", [facts((name, code(_text(value))) for name, value in run.settings.items())]
         )
     if subject.card and subject.file:
-        yield folded("The card", [*card_page.promise(subject.card), heading("What it runs"), card_page.settings(subject.card),
-                                  card_page.text(subject.file)])  # fmt: skip
+        yield folded(
+            "The card",
+            [
+                *card_page.promise(subject.card),
+                heading("Settings"),
+                card_page.settings(subject.card),
+                card_page.text(subject.file),
+            ],
+        )
         for name, title in (
             ("facts", "Facts"),
             ("signatures", "Signatures and reviews"),

@@ -34,16 +34,16 @@ class SampleMatch:
     rows: Array
     events: Array
     result: Mapping[str, Any] | None
-    told: str
+    caption: str
     rates: Mapping[str, float]
 
 
 def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[SampleMatch | None, str]:
     """Play one match with the run's policy; returns the reason in words if that is not possible."""
     if run.facts.get("kind") != "policy":
-        return None, "this run learns no policy."
+        return None, "this run does not train a policy."
     if game is None:
-        return None, "its game is not known here; name it with --game MODULE:GAME."
+        return None, "its game is not known here; give --game MODULE:GAME."
     if game.world is None:
         return None, "its game has no simulator."
     names = [f"policy:{run.path}", *_opponents(run, game, card)]
@@ -59,11 +59,12 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
         key: found["presses"] / max(episode.frames, 1)
         for key, found in facts["players"][0]["controls"].items()
     }
-    ended = f"player {outcome.winner + 1} wins" if outcome.winner is not None else "nobody wins"
-    told = f"{names[0]} against {', '.join(names[1:]) or 'nobody'} with seed {SEED}: {ended} ({outcome.reason})"
+    ended = f"player {outcome.winner + 1} wins" if outcome.winner is not None else "a draw"
+    against = f" against {', '.join(names[1:])}" if names[1:] else ""
+    caption = f"{names[0]}{against} with seed {SEED}: {ended} ({outcome.reason})"
     hello = match.greeting(game, episode.meta, episode.columns)
     rows = game.schema.pack(episode.columns)
-    return SampleMatch(hello, rows, episode.events, episode.meta.get("result"), told, rates), ""
+    return SampleMatch(hello, rows, episode.events, episode.meta.get("result"), caption, rates), ""
 
 
 def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
@@ -100,7 +101,7 @@ def rows(data: Mapping[str, float], policy: Mapping[str, float]) -> list[Bar]:
 
 def _opponents(run: Run, game: Game, card: Card | None) -> list[str]:
     """The agents that made the data, if they are bots of the game; else the policy itself."""
-    made = card.data.make.record if card and card.data.make else None
+    made = card.data.make.record if card and card.data and card.data.make else None
     name = (
         made.p1
         if made and made.p1.partition("@")[0].partition(":")[0] in game.bots
