@@ -118,12 +118,20 @@ class BrawlWorld:
         self._done[mask] = snapshot["match_over"][:, 0]
         return self._columns
 
-    def load(self, columns: Mapping[str, Array]) -> Columns:
-        """Put one row of columns [N, slots] (an episode's, say) into the world, to go on from there."""
-        rows = np.zeros(self.matches, MATCH)
+    def load(self, columns: Mapping[str, Array], where: Array | None = None) -> Columns:
+        """Put rows [n, slots], such as an episode's, into the n matches of the mask `where` [N].
+
+        A row holds everything that a match needs to go on bit for bit: position, timers, clock and
+        the seed of all randomness. The stage must be this world's, and so must the arsenal, which
+        no column names. Controls may be missing: the step overwrites them.
+        """
+        rows = np.zeros(int(self._mask(where).sum()), MATCH)
         for key in SCHEMA.columns:
-            rows[member(key)] = columns[key]
-        return self.restore(rows)
+            if key in columns:
+                rows[member(key)] = _loadable(key, columns[key], len(rows))
+            elif key in SCHEMA.state_keys:
+                raise UsageError(f"brawl: the loaded rows lack '{key}'")
+        return self.restore(rows, where)
 
     def _compile(self) -> None:
         """Reset, and step no match at all: both functions are compiled, or loaded, by the first world."""
@@ -169,6 +177,20 @@ class BrawlWorld:
             # arrays of another layout, or read-only ones, have another type: Numba would compile anew
             keys.append(values if values.flags.carray else np.array(values, order="C"))
         return tuple(keys)
+
+
+def _loadable(key: str, values: Array, matches: int) -> Array:
+    """A loaded column, if the schema allows it: compiled code looks tables up without checking."""
+    column = SCHEMA.columns[key]
+    low, high = (0, 1) if column.dtype == bool else column.field.limits
+    if values.shape != (matches, column.slots):
+        raise UsageError(
+            f"brawl: '{key}' has the shape {values.shape}, {(matches, column.slots)} is needed"
+        )
+    wrong = ~((values >= low) & (values <= high))  # so written, a NaN is wrong
+    if wrong.any():
+        raise UsageError(f"brawl: '{key}' is {values[wrong][0]}, {low:g} to {high:g} are possible")
+    return values
 
 
 def _as_flags(name: str, values: Array) -> Array:
