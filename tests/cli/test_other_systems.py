@@ -34,8 +34,10 @@ audit store --verify --brief
 view store#0 --out view.html
 match quick_brawl:GAME --p0 tapper --p1 random --out match.html
 store drop store#0
-tournament quick_brawl:GAME tapper random --matches 2 --workers 2
 train store --out run --steps 5 --preset tiny --batch 4 --shares 50/50/0 --set log_every=1
+"""
+MORE = """\
+tournament quick_brawl:GAME tapper random --matches 2 --workers 2
 eval run store --matches 2 --episodes 2 --game quick_brawl:GAME
 report run --no-match --out report.html
 """
@@ -100,7 +102,7 @@ with open("a", "wb") as file:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_everything_but_serving(system, tmp_path):
     """Every command of the loop ends well; a resumed run takes back the lines after its checkpoint."""
-    assert failed(system, tmp_path, LOOP) == ""
+    assert failed(system, tmp_path, LOOP + MORE * (system == "windows")) == ""
     with open(tmp_path / "run" / "metrics.jsonl", "ab") as log:
         log.write(b'{"kind": "train", "step": 6, "epoch": 0, "wall": 0.0}\n')
     assert failed(system, tmp_path, "train store --out run --resume\n") == ""

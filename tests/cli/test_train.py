@@ -82,7 +82,7 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
             2,
             "unknown setting 'max_grad_nor': did you mean 'max_grad_norm'",
         ),
-        (["--set", "max_grad_norm"], 2, "a name and a value"),
+        (["--set", "max_grad_norm"], 2, "expected NAME=VALUE"),
         (["--preset", "tinny"], 2, "did you mean 'tiny'"),
         (["--sink", "wandbb"], 2, "did you mean 'wandb'"),
         (["--resume"], 1, "is not a run"),

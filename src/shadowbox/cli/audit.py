@@ -82,17 +82,7 @@ def _write_page(path: Path, facts: dict[str, Any]) -> None:
 
 
 def _as_text(facts: dict[str, Any], brief: bool) -> str:
-    parts = [] if brief else [
-        table(
-            ["column", "kind", "unit", "min", "mean", "max", "zeros", "invalid", "note"],
-            [
-                [key, c["kind"], c["unit"], *(number(c[name]) for name in ("min", "mean", "max")), share(c["zeros"]),
-                 share(c["invalid"]), audits.column_notes(c)]
-                for key, c in facts["columns"].items()
-            ],
-            left=3,
-        )
-    ]  # fmt: skip
+    parts = [] if brief else [_columns(facts)]
     if facts["controls"]:
         rows = [
             [
@@ -130,6 +120,23 @@ def _as_text(facts: dict[str, Any], brief: bool) -> str:
         )
     parts.append(_summary(facts))
     return "\n\n".join(parts)
+
+
+def _columns(facts: dict[str, Any]) -> str:
+    rows = [
+        [
+            key,
+            c["kind"],
+            c["unit"],
+            *(number(c[name]) for name in ("min", "mean", "max")),
+            share(c["zeros"]),
+            share(c["invalid"]),
+            audits.column_notes(c),
+        ]
+        for key, c in facts["columns"].items()
+    ]
+    head = ["column", "kind", "unit", "min", "mean", "max", "zeros", "invalid", "note"]
+    return table(head, rows, left=3)
 
 
 def _summary(facts: dict[str, Any]) -> str:

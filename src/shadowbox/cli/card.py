@@ -1,4 +1,4 @@
-"""`shadowbox card`: experiments as promises.
+"""`shadowbox card`: write, check, estimate, sign, compare and close run cards.
 
 Each is a Markdown file; `shadowbox run` keeps them.
 """
@@ -23,17 +23,17 @@ FOLDER = Path("cards")
 
 @click.group()
 def card() -> None:
-    """Run cards: new, check, estimate, sign, review, make, compare, index, close."""
+    """Work with run cards: new, check, estimate, sign, review, make, compare, index, close."""
 
 
 def located(name: str) -> Path:
-    """A card by path, or by name in the folder cards/."""
+    """Path of a card, given by path or by its name in the folder cards/."""
     path = Path(name)
     return path if path.suffix == ".md" else FOLDER / f"{name}.md"
 
 
 def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
-    """--set train.lr=1e-4 and its like; values are read as in a card."""
+    """Parse `--set train.lr=1e-4`; values are parsed as in a card."""
     from shadowbox.cards import front_matter as head
 
     found: dict[str, Any] = {}
@@ -41,9 +41,7 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
         name, mark, text = change.partition("=")
         read = head.parse_front_matter(f"value: {text}") if mark else None
         if read is None or read.mistakes or "value" not in read.data:
-            raise UsageError(
-                f"--set {change}: a name and a value are needed, as in --set train.lr=1e-4"
-            )
+            raise UsageError(f"--set {change}: expected NAME=VALUE, as in --set train.lr=1e-4")
         found[name] = read.data["value"]
     return found
 
@@ -55,17 +53,20 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
     "--from",
     "source",
     metavar="RUN",
-    help="Take settings and data from a run, and that run as baseline.",
+    help="Take settings and data from this run, and use it as the baseline.",
 )
 @click.option(
     "--ablate",
     "switches",
     multiple=True,
     metavar="SWITCH",
-    help="One card for each: a flag, or NAME=VALUE.",
+    help="Write one card for each ablation: a flag, or NAME=VALUE (repeatable).",
 )
 @click.option(
-    "--follow-up", "follows", metavar="RUN", help="The card of RUN with what its warnings proposed."
+    "--follow-up",
+    "follows",
+    metavar="RUN",
+    help="Copy the card of RUN with the changes that its warnings proposed.",
 )
 @json_option
 def new(
@@ -76,7 +77,7 @@ def new(
     follows: str | None,
     as_json: bool,
 ) -> None:
-    """Write a card to fill in, with comparable runs on this disk beside it."""
+    """Write a new card to fill in, with comparable runs on this disk listed in it."""
     from shadowbox.experiment import check, settings, templates
 
     if source and follows:
@@ -118,25 +119,29 @@ def new(
                 if mistakes
                 else ""
             )
-            print(f"{path}: say what it is for, and what you expect{more}")
+            print(f"{path}: fill in the goal, the question and the prediction{more}")
 
 
 @card.command("check")
 @click.argument("names", metavar="CARD...", nargs=-1, required=True)
 @click.option(
-    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="As `run` would be called."
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Check the card with a setting changed, as in `run --set` (repeatable).",
 )
 @click.option(
     "--write/--no-write",
     default=True,
     show_default=True,
-    help="Bring the card's block of facts up to date.",
+    help="Update the card's block of computed facts.",
 )
 @json_option
 def check_cards(
     names: tuple[str, ...], changes: tuple[str, ...], write: bool, as_json: bool
 ) -> None:
-    """Say everything that is wrong with a card, with its lines, and compute its facts."""
+    """Report every mistake of a card with its line, and compute its facts."""
     from shadowbox.experiment import check
     from shadowbox.experiment import facts_table as facts
 
@@ -178,7 +183,7 @@ def _say_checked(found: CheckedCard) -> None:
     if found.mistakes:
         print(cards.list_cards(found.file.path, found.mistakes))
         return
-    print(f"{found.file.path} is right")
+    print(f"{found.file.path}: no mistakes")
     print(table(["fact", "", ""], facts.fact_rows(found), left=2))
     for line in facts.signature_rows(found):
         print(line)
@@ -186,10 +191,10 @@ def _say_checked(found: CheckedCard) -> None:
 
 @card.command()
 @click.argument("name", metavar="CARD")
-@click.option("--make", is_flag=True, help="Make the card's data first, if it is missing.")
+@click.option("--make", is_flag=True, help="Make the card's data first if it is missing.")
 @json_option
 def estimate(name: str, make: bool, as_json: bool) -> None:
-    """Time some real steps, and say how long the whole card will take and what it will cost."""
+    """Time some training steps and estimate how long the card will take and what it will cost."""
     from shadowbox.experiment import dataset as source
     from shadowbox.experiment import estimate as estimates
     from shadowbox.experiment import prices, settings
@@ -197,22 +202,15 @@ def estimate(name: str, make: bool, as_json: bool) -> None:
     checked = _right(name)
     game = load(checked.card.game)
     store = source.existing_store(checked.card)
-    if store is None and not make:
-        raise CardError(
-            f"the data of {checked.card.id} is not here: --make makes it, if the card says how"
-        )
-    if store is None:
+    if store is None and checked.card.data is not None:
+        if not make:
+            raise CardError(
+                f"the data of {checked.card.id} is missing: use --make to make it as the card says"
+            )
         with progress("making data") as update:
             store = source.get_store(checked.card, game, update)
-    split = source.split_of(checked.card.data, checked.card.seeds[0])
-    found = estimates.estimate(
-        checked.card,
-        game,
-        settings.resolve_settings(checked.card, game),
-        store,
-        prices.read_prices(),
-        split,
-    )
+    settled = settings.resolve_settings(checked.card, game)
+    found = estimates.estimate(checked.card, game, settled, store, prices.read_prices())
     estimates.with_estimate(checked.file, found).write()
     if as_json:
         emit(found)
@@ -223,17 +221,18 @@ def estimate(name: str, make: bool, as_json: bool) -> None:
     ]
     print(table(["", "seconds", "US dollars"], rows))
     print(
-        f"\n{found['runs']} x {found['per_run_s']:,.1f} s by a probe of {found['probe']['step_s'] * 1000:.2f} ms a step"
+        f"\n{found['runs']} runs of {found['per_run_s']:,.1f} s each, "
+        f"from a probe of {found['probe']['step_s'] * 1000:.2f} ms a step"
     )
 
 
 @card.command()
 @click.argument("name", metavar="CARD")
-@click.option("--as", "who", help="Who signs.  [default: git's user.name]")
-@click.option("--note", default="", help="What is said with it.")
+@click.option("--as", "who", help="Name of the signer.  [default: git's user.name]")
+@click.option("--note", default="", help="Note to store with the signature.")
 @json_option
 def sign(name: str, who: str | None, note: str, as_json: bool) -> None:
-    """Sign a card as it stands: its text, its settings, its data.
+    """Sign a card: its text, its resolved settings and its data.
 
     Any later edit of the contract voids that.
     """
@@ -243,11 +242,11 @@ def sign(name: str, who: str | None, note: str, as_json: bool) -> None:
 @card.command()
 @click.argument("name", metavar="CARD")
 @click.option("--verdict", required=True, type=click.Choice(["approve", "changes"]))
-@click.option("--note", required=True, help="Why.")
-@click.option("--as", "who", help="Who reviews.  [default: git's user.name]")
+@click.option("--note", required=True, help="Reason for the decision.")
+@click.option("--as", "who", help="Name of the reviewer.  [default: git's user.name]")
 @json_option
 def review(name: str, verdict: str, note: str, who: str | None, as_json: bool) -> None:
-    """Approve a card, which counts as a signature, or ask for changes, which keeps it from running."""
+    """Approve a card (counts as a signature) or request changes (keeps it from running)."""
     _add(name, who, "approved" if verdict == "approve" else "asked for changes", note, as_json)
 
 
@@ -261,7 +260,7 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
     game = load(checked.card.game)
     signer = who or signatures.default_signer()
     if not signer:
-        raise UsageError("nobody signs: give a name with --as")
+        raise UsageError("no name to sign with: give one with --as")
     data = source.data_fingerprint(checked.card, game, source.existing_store(checked.card))
     hashed = settings.resolve_settings(checked.card, game).hash
     file = signatures.add_signature(
@@ -288,7 +287,7 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
 @click.argument("name", metavar="CARD")
 @json_option
 def make(name: str, as_json: bool) -> None:
-    """Make the card's data, if it is not here."""
+    """Make the card's data if it is missing."""
     from shadowbox.experiment import dataset as source
 
     checked = _right(name)
@@ -305,7 +304,7 @@ def make(name: str, as_json: bool) -> None:
 @click.argument("names", metavar="CARD CARD", nargs=2)
 @json_option
 def compare(names: tuple[str, str], as_json: bool) -> None:
-    """What two cards say otherwise, and what came of them."""
+    """Compare two cards: the differences in their text and in their results."""
     from shadowbox.experiment import compare
 
     found = compare.compare_cards(*(located(name) for name in names))
@@ -329,7 +328,7 @@ def compare(names: tuple[str, str], as_json: bool) -> None:
 @click.argument("folder", default="cards", type=click.Path(path_type=Path))
 @json_option
 def index(folder: Path, as_json: bool) -> None:
-    """All cards of a folder: how they stand, what they reached, and how good their estimates were."""
+    """List the cards of a folder: status, results, and accuracy of the estimates."""
     from shadowbox.experiment import compare
 
     found = compare.card_index(folder)
@@ -363,10 +362,10 @@ def index(folder: Path, as_json: bool) -> None:
 
 @card.command()
 @click.argument("name", metavar="CARD")
-@click.option("--note", default="", help="What was learned.")
+@click.option("--note", default="", help="What was learned, stored in the card.")
 @json_option
 def close(name: str, note: str, as_json: bool) -> None:
-    """Judge what is on disk, write it into the card for good, and compare the time with its estimate."""
+    """Evaluate the runs on disk, write the final results into the card, and compare cost with estimate."""
     from shadowbox.experiment import close as closing
 
     found = closing.close_card(located(name), load, note)
@@ -377,7 +376,7 @@ def close(name: str, note: str, as_json: bool) -> None:
 
 
 def _right(name: str) -> CheckedCard:
-    """A card without mistakes."""
+    """Return the checked card; raise an error that lists its mistakes."""
     from shadowbox.cards import card as cards
     from shadowbox.experiment import check
 

@@ -1,4 +1,4 @@
-"""`shadowbox eval`: is a policy any good? Offline, in play, and by the behavior gate."""
+"""`shadowbox eval`: evaluate a policy offline, in play, and by the behavior gate."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     default=200,
     show_default=True,
     type=click.IntRange(min=2),
-    help="Matches that it plays.",
+    help="Number of matches to play.",
 )
-@click.option("--against", metavar="SPEC", help="An opponent, instead of those in the data.")
+@click.option(
+    "--against", metavar="SPEC", help="Play against this agent instead of the recorded opponents."
+)
 @click.option(
     "--world",
     default="",
@@ -39,61 +41,66 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="World to play in.  [default: as recorded, or the game's simulator]",
 )
 @click.option(
-    "--side", default="val", show_default=True, help="Whose episodes: train, val, test or all."
+    "--side",
+    default="val",
+    show_default=True,
+    help="Data split to evaluate on: train, val, test or all.",
 )
-@click.option("--shares", help="Per cent for train/val/test.  [default: as in training]")
+@click.option("--shares", help="Percentages for train/val/test.  [default: as in training]")
 @click.option(
     "--episodes",
     default=100,
     show_default=True,
     type=click.IntRange(min=2),
-    help="At most so many are asked about.",
+    help="Maximum number of episodes to evaluate on.",
 )
 @click.option(
     "--tolerance",
     default=2,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Frames between equal onsets.",
+    help="Frames between two onsets that count as the same press.",
 )
 @click.option(
     "--temperature",
     default=1.0,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
-    help="It plays at this temperature.",
+    help="Sampling temperature in play.",
 )
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="It plays by this threshold instead of drawing.",
+    help="Press above this probability instead of sampling.",
 )
 @click.option(
     "--as",
     "style",
     default="",
     metavar="NAME",
-    help="In this player's style, on this player's seats.",
+    help="Evaluate in the style of this player, on the seats of this player.",
 )
 @click.option(
     "--calibrate",
     is_flag=True,
-    help="First choose temperatures and thresholds, and store them with CHECKPOINT.",
+    help="Fit temperatures and thresholds first, and store them with CHECKPOINT.",
 )
-@click.option("--game", help="MODULE:NAME, where the store's game is not one of ours.")
+@click.option(
+    "--game", help="Game of the store as MODULE:GAME, if it is not built in or installed."
+)
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write a report that works offline.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write an HTML report to this path.")
 @click.option(
     "--probe",
     metavar="STORE#EPISODE:FRAME",
-    help="One frame under the glass instead; zeros: one that is made up.",
+    help="Inspect one recorded frame (or `zeros`, an all-zero frame) instead of evaluating.",
 )
 @click.option(
     "--player",
     default=0,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Whose seat --probe looks from.",
+    help="Seat from which --probe looks at the frame.",
 )
 @json_option
 def evaluate(
@@ -104,7 +111,7 @@ def evaluate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Judge CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE.
+    """Evaluate CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE.
 
     The verdict is left beside the checkpoint.
     """
@@ -119,7 +126,7 @@ def evaluate(
             print(_probe_as_text(found))
         return
     if store is None:
-        raise UsageError("name a store to judge it on, or a frame: --probe STORE#EPISODE:FRAME")
+        raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
     from shadowbox.evaluate.policy import evaluate as judge
     from shadowbox.evaluate.setup import EvalConfig
 
@@ -169,7 +176,7 @@ def evaluate(
 
 
 def _as_text(result: Evaluation) -> str:
-    """The gate by control, then every figure beside its baselines."""
+    """Tables of the gate by control and of every figure beside its baselines."""
     gate = result.gate
     rows = [
         [c.button, f"{c.onsets:,}", *(map(_ratio, (c.press, c.onset))),
@@ -199,21 +206,38 @@ def _as_text(result: Evaluation) -> str:
 
 
 def _tuned_as_text(tuned: Calibration) -> str:
-    """Temperatures and thresholds, each with what it does on sessions that did not choose it."""
-    temperatures = [[name, f"{h.temperature:.3g}", number(h.before), number(h.after), "" if h.is_default else "far from 1: mend the model"]
-            for name, h in tuned.temperatures.items()]  # fmt: skip
+    """Tables of temperatures and thresholds, scored on sessions that did not choose them."""
+    temperatures = [
+        [
+            name,
+            f"{fit.temperature:.3g}",
+            number(fit.before),
+            number(fit.after),
+            "" if fit.is_default else "far from 1: improve the model",
+        ]
+        for name, fit in tuned.temperatures.items()
+    ]
     parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], temperatures)]
     if tuned.play:
         away = [f"{tuned.play.temperature:g}", number(tuned.play.before), number(tuned.play.after)]
         parts.append(
             table(
-                ["in play", "temperature", "strain at 1", "at it", ""],
-                [["all", *away, "the gate ends at strain 1"]],
+                ["in play", "temperature", "gate distance at 1", "at it", ""],
+                [["all", *away, "passes below 1"]],
             )
         )
     if tuned.thresholds:
-        rows = [[name, f"{t.threshold:.2f}", f"{t.off:.2f} .. {t.on:.2f}", f"{t.presses:,}", number(t.f1), _tuned(t)]
-                for name, t in tuned.thresholds.items()]  # fmt: skip
+        rows = [
+            [
+                name,
+                f"{fit.threshold:.2f}",
+                f"{fit.off:.2f} .. {fit.on:.2f}",
+                f"{fit.presses:,}",
+                number(fit.f1),
+                _tuned(fit),
+            ]
+            for name, fit in tuned.thresholds.items()
+        ]
         parts.append(table(["control", "threshold", "hysteresis", "onsets", "onset F1", ""], rows))
     return "\n\n".join(parts)
 
@@ -223,7 +247,7 @@ def _tuned(threshold: ThresholdFit) -> str:
 
 
 def _probe_as_text(found: Probe) -> str:
-    """Buttons, sticks, what it was shown, and whether such a frame is known."""
+    """Tables of buttons, sticks and inputs, and the distance to the nearest recorded frame."""
     rows = [
         [
             name,

@@ -144,6 +144,7 @@ def _say(facts: dict[str, Any]) -> None:
             print(f"{name.replace('_', ' ')}: {count:,}")
     print(
         f"{facts['store']}: {facts['accepted']:,} of {facts['files']:,} recordings accepted{resumed}: "
-        f"{facts['episodes']:,} episodes, {facts['frames']:,} frames, {number(facts['bytes_per_frame'])} bytes a frame, "
+        f"{facts['episodes']:,} episodes, {facts['frames']:,} frames, "
+        f"{number(facts['bytes_per_frame'])} bytes a frame, "
         f"{number(rate and int(rate))} frames per CPU-second"
     )

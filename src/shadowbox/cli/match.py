@@ -122,6 +122,7 @@ def _as_text(facts: dict[str, Any]) -> str:
         lines.append(f"stored: {facts['stored']}")
     lines.append(
         f"{winner} by {facts['reason']} after {facts['frames']:,} frames "
-        f"({facts['seconds']:.0f} s) in {facts['world']}, seed {facts['seed']}, fingerprint {facts['fingerprint']}"
+        f"({facts['seconds']:.0f} s) in {facts['world']}, seed {facts['seed']}, "
+        f"fingerprint {facts['fingerprint']}"
     )
     return "\n".join(lines)

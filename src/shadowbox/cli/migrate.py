@@ -1,4 +1,4 @@
-"""`shadowbox migrate`: files of an earlier version, rewritten as the present one."""
+"""`shadowbox migrate`: rewrite files of an earlier version for this version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shadowbox.games import load
 @click.argument(
     "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the changes without making them.")
 @json_option
 def migrate(paths: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
     """Rewrite files of an earlier version so that this version reads them.

@@ -1,4 +1,4 @@
-"""`shadowbox report`: what came of a run, as one page."""
+"""`shadowbox report`: write one page about a run or a card."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ from shadowbox.games import load
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The page.  [default: report.html in the run's folder]",
+    help="Path of the page.  [default: report.html in the run's folder]",
 )
 @click.option(
     "--cards",
     default="cards",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Where cards lie.",
+    help="Folder of cards.",
 )
 @click.option(
     "--runs",
     default="runs",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Where runs are kept.",
+    help="Folder of runs.",
 )
-@click.option("--game", "named", metavar="MODULE:GAME", help="The run's game, if no name means it.")
+@click.option(
+    "--game",
+    "named",
+    metavar="MODULE:GAME",
+    help="Game of the run, if it is not built in or installed.",
+)
 @click.option(
     "--match/--no-match",
     default=True,
     show_default=True,
-    help="Let the policy play one match to look at.",
+    help="Play one match with the policy and show it on the page.",
 )
 @json_option
 def report(
@@ -58,7 +63,7 @@ def report(
     from shadowbox.report import run
 
     if out is not None and not out.parent.is_dir():
-        raise UsageError(f"--out {out}: {out.parent} is no folder")
+        raise UsageError(f"--out {out}: folder {out.parent} does not exist")
     if named:
         load(named)  # its name is known from here on
     subject = run.find_source(what, cards, runs)

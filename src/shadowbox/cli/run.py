@@ -1,4 +1,4 @@
-"""`shadowbox run`: keep what a card promises."""
+"""`shadowbox run`: train every seed of a card under its kill rules and record the results."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on where a run of the card was left; seeds that are finished stay.",
+    help="Continue the card's runs; finished seeds are kept.",
 )
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change the card for this call; stamped on the results.",
+    help="Change a setting for this call; noted in the results (repeatable).",
 )
 @click.option(
     "--unsigned",
     is_flag=True,
-    help="Run without the signatures that it needs; stamped on the results.",
+    help="Run without the required signatures; noted in the results.",
 )
 @click.option(
     "--runs",
     default="runs",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Where runs are kept.",
+    help="Folder for runs.",
 )
 @click.option("--keep-card", is_flag=True, help="Do not write the results into the card.")
 @json_option
@@ -53,7 +53,7 @@ def run(
     keep_card: bool,
     as_json: bool,
 ) -> None:
-    """Run cards: check, make the data, train every seed under the card's rules, judge, write the verdict back.
+    """Run cards: check, get the data, train each seed under the kill rules, evaluate, record results.
 
     Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1
     when it was interrupted.
@@ -107,7 +107,7 @@ def _report(finished: list[CardResult]) -> None:
         reason = f": {each.reason}" if each.reason else ""
         print(f"\n{each.run}: {each.verdict}{reason} ({_cost(each)})")
         if each.stamps:
-            print(f"not as the card says: {', '.join(each.stamps)}")
+            print(f"differs from the card: {', '.join(each.stamps)}")
 
 
 def _target(outcome: Any) -> list[str]:

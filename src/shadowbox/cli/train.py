@@ -30,49 +30,51 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 
 @click.command()
 @click.argument("path", metavar="STORE")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
-@click.option("--steps", type=int, help="Steps to train.")
-@click.option("--epochs", type=int, help="Or: times through the data.")
-@click.option("--batch", type=int, help="Segments a step.")
-@click.option("--lr", type=float, help="Learning rate after the warm-up.")
-@click.option("--seed", type=int, help="Of weights, order and dropout.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--steps", type=int, help="Number of optimizer steps.")
+@click.option(
+    "--epochs", type=int, help="Number of passes over the data, instead of --steps.  [default: 10]"
+)
+@click.option("--batch", type=int, help="Segments in a batch.  [default: 64]")
+@click.option("--lr", type=float, help="Learning rate after the warm-up.  [default: 0.001]")
+@click.option(
+    "--seed", type=int, help="Random seed for initialization, data order and dropout.  [default: 0]"
+)
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Any setting of the loop; may be repeated.",
+    help="Override a setting of the training loop (repeatable).",
 )
 @click.option(
     "--preset",
-    help="tiny, small, default, large, transformer, or policy-mlp: what older systems had.",
+    help="Model preset: tiny, small, default, large, transformer, or policy-mlp (older systems).",
 )
 @click.option(
     "--with",
     "shape",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Any argument of the policy, or of its imitation.",
+    help="Override a model or learner setting (repeatable).",
 )
+@click.option("--encoding", help="Train on a named encoding of the game instead of its fields.")
 @click.option(
-    "--encoding", help="Show it a named encoding of the game in place of the fields themselves."
+    "--game", metavar="MODULE:GAME", help="Game of the store, if it is not built in or installed."
 )
-@click.option("--game", metavar="MODULE:GAME", help="The store's game, if no name here means it.")
-@click.option("--length", type=click.IntRange(min=1), help="Decisions a segment.  [default: 64]")
-@click.option("--shares", help="Per cent for train/val/test.  [default: 80/10/10]")
+@click.option("--length", type=click.IntRange(min=1), help="Decisions in a segment.  [default: 64]")
+@click.option("--shares", help="Percentages for train/val/test.  [default: 80/10/10]")
 @click.option(
-    "--parent", help="Begin with the weights of another run: RUN@best, RUN@latest or RUN@step=N."
+    "--parent", help="Start from the weights of another run: RUN@best, RUN@latest or RUN@step=N."
 )
-@click.option("--parent-optimizer", is_flag=True, help="Take the parent's optimizer, too.")
+@click.option("--parent-optimizer", is_flag=True, help="Also load the parent's optimizer state.")
+@click.option("--resume", is_flag=True, help="Resume the run in --out with its own settings.")
 @click.option(
-    "--resume", is_flag=True, help="Go on with the run in --out; other settings are taken from it."
-)
-@click.option(
-    "--sink", "sinks", multiple=True, help="wandb or tensorboard, besides the run's own files."
+    "--sink", "sinks", multiple=True, help="Also log to wandb or tensorboard (repeatable)."
 )
 @json_option
 def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
-    """Learn from STORE what its players pressed.
+    """Train a policy to imitate the players of STORE.
 
     Ctrl-C saves and says how to go on; so does SIGTERM.
     """
@@ -124,7 +126,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
 
 
 def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
-    """The loop's settings: what the run keeps, changed by what was asked for."""
+    """Settings of the loop: those of a resumed run, updated with the options."""
     asked = {
         name: options[name]
         for name in ("steps", "epochs", "batch", "lr", "seed")
@@ -139,13 +141,13 @@ def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE, the values read as YAML."""
+    """Parse NAME=VALUE options; values are YAML."""
     found = {}
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark:
             raise UsageError(
-                f"{option} {text}: a name and a value are needed, as in {option} max_grad_norm=0.5"
+                f"{option} {text}: expected NAME=VALUE, as in {option} max_grad_norm=0.5"
             )
         try:
             found[name] = yaml.safe_load(value)
@@ -155,11 +157,11 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _named_game(store: Store, spec: str | None, kept: str | None) -> str | None:
-    """The `--game` of a run, which makes the game's name known; one that is missing is mentioned."""
+    """Load the game named by `--game`; print a note if the store needs one and it is missing."""
     if spec:
         load(spec)
     elif kept:
-        raise UsageError(f"this run was begun with --game {kept}: give that option again")
+        raise UsageError(f"this run was started with --game {kept}: give the same option")
     elif find(store.schema.name) is None and "game" in store.manifest.made:
         option = option_for(store.manifest.made)
         print(f"without {option} the policy is shown every column of {store.path}", file=sys.stderr)
@@ -172,7 +174,7 @@ def _resume_command(path: str, out: Path, game: str | None) -> str:
 
 
 def _encoding(store: Store, name: str | None) -> Any:
-    """A named encoding of the store's game."""
+    """The named encoding of the store's game."""
     if name is None:
         return None
     game = find(store.schema.name)
@@ -186,7 +188,7 @@ def _encoding(store: Store, name: str | None) -> Any:
 
 
 def _sees(store: Store) -> tuple[str, ...] | None:
-    """What a learner of this game should see, where the game is known here and says so."""
+    """Default input columns of the store's game, if the game is known and declares them."""
     game = find(store.schema.name)
     selection: tuple[str, ...] | None = game.encodings.get("default") if game else None
     return selection
@@ -204,7 +206,7 @@ def _as_json(result: TrainResult) -> dict[str, Any]:
 
 
 def _best_scores(result: TrainResult) -> dict[str, float]:
-    """The line of the validation that was best."""
+    """The best validation's line of the log."""
     lines = [line for line in read_lines(result.run / METRICS) if line["kind"] == "val"]
     chosen = [line for line in lines if line["step"] == result.best.get("step")]
     return {k: v for k, v in (chosen[-1] if chosen else {}).items() if k not in ("kind", "wall")}
