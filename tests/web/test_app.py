@@ -1,4 +1,4 @@
-"""The server without a browser: what it answers, what it refuses, and that it lives on."""
+"""Server without a browser: its pages, its refusals, and its survival of bad requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGES = ["/", "/play", "/matches", "/tournaments", "/live", "/static/viewer.js",
 
 @pytest.fixture
 def site(tmp_path):
-    """A server's content: a store of three matches, one of another game, a tournament."""
+    """Site with a store of three matches, a store of another game, and a folder of tournaments."""
     record(GAME, [Pairing("based", "random", 3)], tmp_path / "fights")
     with Writer(tmp_path / "toys", TOY) as writer:
         writer.add(random_episode(TOY, 5))
@@ -46,25 +46,25 @@ def site(tmp_path):
 
 @pytest.fixture
 def client(site):
-    """Speaks to the application as a browser on this machine does."""
+    """Test client that calls the application as a browser on this machine does."""
     with TestClient(application(site), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
 
 
 def connect(client, path, **more):
-    """A socket; the test client would call the server by another name."""
+    """Open a socket with the host name of the client; the test client would use another one."""
     return client.websocket_connect(HERE.replace("http", "ws") + path, **more)
 
 
-def begin(client, **wish):
-    """A match: its number and key."""
-    answer = client.post("/live", json=wish)
+def begin(client, **options):
+    """Start a match; returns its number and key."""
+    answer = client.post("/live", json=options)
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
 def messages(socket):
-    """All messages of a match until its end: rows by number, the others in order."""
+    """All messages of a match until its end: rows by number, and the other messages in order."""
     rows, others = {}, []
     while True:
         message = socket.receive()
@@ -85,7 +85,7 @@ def messages(socket):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages(client, path):
-    """Every page answers, allows no script but our own, and lets no other page frame it."""
+    """Every page answers, allows only the server's own scripts, and cannot be framed."""
     answer = client.get(path)
     assert answer.status_code == 200
     policy = answer.headers["content-security-policy"]
@@ -99,10 +99,7 @@ def test_pages(client, path):
 
 
 def test_a_match_from_hello_to_end(client, site):
-    """A page gets a hello, every row once, the events, and the result.
-
-    Another one that comes later gets the same.
-    """
+    """A page gets a hello, every row once, the events and the result; a late page gets the same."""
     begun = begin(client, p0="based", p1="random", seed=7)
     seen = []
     for _ in range(2):
@@ -119,16 +116,16 @@ def test_a_match_from_hello_to_end(client, site):
     assert rows == again
     assert others[-1] == more[-1]
     events = [
-        [event for one in said if one["kind"] == "events" for event in one["events"]]
-        for said in (others, more)
+        [event for message in sent if message["kind"] == "events" for event in message["events"]]
+        for sent in (others, more)
     ]
     assert events[0] == events[1] != []
     live = client.get("/live").json()
     assert live[0]["result"] == others[-1]["result"]
 
 
-def test_who_only_watches_cannot_lead(client):
-    """Without the key of the match nothing that leads it is obeyed; with it everything is."""
+def test_viewers_cannot_control_a_match(client):
+    """Without the key of a match no message that controls it is obeyed; with the key all are."""
     begun = begin(client, p0="constant", p1="constant")
     address = f"/live/{begun['match']}/socket"
     with connect(client, address) as socket:
@@ -158,10 +155,7 @@ def test_who_only_watches_cannot_lead(client):
     "bad", ["nonsense", "[]", '{"kind": "die"}', b"\x00\xff" * 50, "x" * 5000], ids=range(5)
 )
 def test_bad_messages_end_their_connection_only(client, bad, caplog):
-    """Whoever sends what is no message is told so, logged and let go.
-
-    The match and the others go on.
-    """
+    """An invalid message is refused and logged, and its connection closed; the match continues."""
     begun = begin(client, p0="constant", p1="constant")
     address = f"/live/{begun['match']}/socket"
     with connect(client, address) as good, caplog.at_level(logging.WARNING):
@@ -177,7 +171,7 @@ def test_bad_messages_end_their_connection_only(client, bad, caplog):
 
 
 def test_a_flood_is_stopped(client):
-    """Messages without end close their connection."""
+    """A page that sends too many messages loses its connection."""
     begun = begin(client, p0="constant", p1="constant")
     with connect(client, f"/live/{begun['match']}/socket") as socket:
         for _ in range(600):
@@ -186,7 +180,7 @@ def test_a_flood_is_stopped(client):
 
 
 @pytest.mark.parametrize(
-    ("wish", "why"),
+    ("options", "reason"),
     [
         ({}, "has no bot ''"),
         ({"p0": "basedd", "p1": "random"}, "did you mean 'based'?"),
@@ -196,21 +190,24 @@ def test_a_flood_is_stopped(client):
         ({"p0": "based", "p1": "random", "seat": 2}, "seat must be a whole number"),
         ({"p0": "b" * 300, "p1": "random"}, "p0 must be a text"),
         ({"p0": ["based"], "p1": "random"}, "p0 must be a text"),
-        ({"p0": "x" * 40, "p1": "random", "seat": 0}, "your name must have at most 32 printable letters"),
+        (
+            {"p0": "x" * 40, "p1": "random", "seat": 0},
+            "your name must have at most 32 printable letters",
+        ),
         ({"p0": "based", "p1": "random", "shell": "rm"}, "unknown option 'shell' of a match"),
         (["based"], "must be a JSON object"),
     ],
 )
-def test_wishes_that_cannot_be(client, wish, why):
-    """A match that cannot be is refused in the words of the command line, and nothing begins."""
-    answer = client.post("/live", json=wish)
+def test_impossible_matches_are_refused(client, options, reason):
+    """An impossible match is refused with the message of the command line, and does not start."""
+    answer = client.post("/live", json=options)
     assert answer.status_code == 400
-    assert why in answer.json()["error"]
+    assert reason in answer.json()["error"]
     assert client.get("/live").json() == []
 
 
-def test_requests_that_are_none(client):
-    """What is no JSON, too long or no form of ours is refused."""
+def test_malformed_requests_are_refused(client):
+    """A request for a match is refused if it is not JSON, too long, or a plain form."""
     json_type = {"content-type": "application/json"}
     assert (
         client.post(
@@ -229,14 +226,28 @@ def test_requests_that_are_none(client):
 @pytest.mark.parametrize(
     "path",
     [
-        "/nowhere", "/live/99", "/live/-1", "/live/" + "9" * 5000, "/matches/9", "/matches/0/3", "/matches/9/0.json",
-        "/matches/1/1", "/matches/0/x", "/static/../app.py", "/static/..%2f..%2fpyproject.toml", "/static/app.py",
-        "/static/%2e%2e/%2e%2e/errors.py", "/static//etc/passwd", "/tournaments/..%2f..%2fsecret", "/tournaments/none",
-        "/tournaments/%00", "/matches/../../etc/passwd",
+        "/nowhere",
+        "/live/99",
+        "/live/-1",
+        "/live/" + "9" * 5000,
+        "/matches/9",
+        "/matches/0/3",
+        "/matches/9/0.json",
+        "/matches/1/1",
+        "/matches/0/x",
+        "/static/../app.py",
+        "/static/..%2f..%2fpyproject.toml",
+        "/static/app.py",
+        "/static/%2e%2e/%2e%2e/errors.py",
+        "/static//etc/passwd",
+        "/tournaments/..%2f..%2fsecret",
+        "/tournaments/none",
+        "/tournaments/%00",
+        "/matches/../../etc/passwd",
     ],
-)  # fmt: skip
-def test_what_is_not_there(client, site, path):
-    """Unknown numbers, names and ways out of a folder are not found, on a page that names no file of this machine."""
+)
+def test_unknown_addresses_are_not_found(client, site, path):
+    """Unknown numbers and names, and paths out of a folder, give a page that shows no file."""
     (site.tournaments.parent / "secret.json").write_text("{}")
     answer = client.get(path)
     assert answer.status_code == 404
@@ -246,12 +257,12 @@ def test_what_is_not_there(client, site, path):
 
 
 def test_an_unknown_match_has_no_socket(client):
-    """A socket to no match is refused."""
+    """A socket to an unknown match is refused."""
     with pytest.raises(WebSocketDisconnect), connect(client, "/live/99/socket"):
         pass
 
 
-# ---- who may ask ----
+# ---- access control ----
 
 
 @pytest.mark.parametrize(
@@ -266,7 +277,7 @@ def test_an_unknown_match_has_no_socket(client):
     ],
 )
 def test_foreign_names_are_refused(client, host, caplog):
-    """A name that was pointed at this machine reads nothing."""
+    """A foreign host name that resolves to this machine reads nothing."""
     answer = client.get("/matches", headers={"host": host})
     assert answer.status_code == 403
     assert "fights" not in answer.text
@@ -275,7 +286,7 @@ def test_foreign_names_are_refused(client, host, caplog):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:1", "[::1]:8765", "192.168.0.7"])
 def test_addresses_and_this_machine_are_known(client, host):
-    """Addresses cannot be pointed elsewhere, so they are allowed."""
+    """IP addresses and localhost are allowed as host names: no other site can point them here."""
     assert client.get("/", headers={"host": host}).status_code == 200
 
 
@@ -284,10 +295,10 @@ def test_addresses_and_this_machine_are_known(client, host):
     ["http://evil.example", "null", "http://127.0.0.1:9999", "http://127.0.0.1:8765.evil.example"],
 )
 def test_foreign_pages_are_refused(client, origin):
-    """A page of another server can neither begin a match nor open a socket; our own can."""
-    wish = {"p0": "constant", "p1": "constant"}
-    assert client.post("/live", json=wish, headers={"origin": origin}).status_code == 403
-    begun = client.post("/live", json=wish, headers={"origin": HERE})
+    """A page of another site can neither start a match nor open a socket; an own page can."""
+    options = {"p0": "constant", "p1": "constant"}
+    assert client.post("/live", json=options, headers={"origin": origin}).status_code == 403
+    begun = client.post("/live", json=options, headers={"origin": HERE})
     assert begun.status_code == 201
     address = f"/live/{begun.json()['match']}/socket"
     with pytest.raises(WebSocketDisconnect), connect(client, address, headers={"origin": origin}):
@@ -298,7 +309,7 @@ def test_foreign_pages_are_refused(client, origin):
 
 @pytest.fixture
 def guarded(site):
-    """The same behind a token."""
+    """Test client of a server that needs a token."""
     with TestClient(
         application(site, token=TOKEN), base_url=HERE, follow_redirects=False
     ) as client:
@@ -309,8 +320,8 @@ def guarded(site):
 @pytest.mark.parametrize(
     "query", ["", "?token=", "?token=wrong", "?token=" + TOKEN[:-1], "?token=%ff"]
 )
-def test_without_the_token_there_is_nothing(guarded, path, query):
-    """A missing or wrong token sees the same page everywhere, and a wrong cookie does not help."""
+def test_without_the_token_every_page_is_refused(guarded, path, query):
+    """A missing or wrong token gives the same page at every address, also with a wrong cookie."""
     guarded.cookies.set(cookie_name(TOKEN), "wrong")
     answer = guarded.get(path + query)
     assert answer.status_code == 401
@@ -320,7 +331,7 @@ def test_without_the_token_there_is_nothing(guarded, path, query):
 
 
 def test_the_token_becomes_a_cookie(guarded):
-    """The token in an address opens it once, vanishes from it, and is a cookie that scripts and other sites do not get."""
+    """A token in an address moves to a cookie, which scripts and other sites cannot read."""
     answer = guarded.get(f"/matches?page=0&token={TOKEN}")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/matches?page=0"
@@ -337,11 +348,11 @@ def test_the_token_becomes_a_cookie(guarded):
 
 
 def test_sockets_and_posts_need_the_token(guarded):
-    """So do they."""
-    wish = {"p0": "constant", "p1": "constant"}
-    assert guarded.post("/live", json=wish).status_code == 401
+    """Starting a match and opening its socket need the token."""
+    options = {"p0": "constant", "p1": "constant"}
+    assert guarded.post("/live", json=options).status_code == 401
     guarded.get(f"/?token={TOKEN}")
-    number = guarded.post("/live", json=wish).json()["match"]
+    number = guarded.post("/live", json=options).json()["match"]
     with connect(guarded, f"/live/{number}/socket") as socket:
         assert socket.receive_json()["kind"] == "hello"
     guarded.cookies.clear()
@@ -352,8 +363,8 @@ def test_sockets_and_posts_need_the_token(guarded):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.7", "box"])
-def test_who_listens_to_others_has_a_token(host):
-    """Only on this machine alone there is none; one that is too short is refused."""
+def test_a_server_for_other_machines_has_a_token(host):
+    """Only a loopback address needs no token; a token that is too short is refused."""
     needed = host not in ("127.0.0.1", "localhost", "::1")
     made = server.token_for(host, None)
     assert (made is not None) == needed
@@ -367,8 +378,8 @@ def test_who_listens_to_others_has_a_token(host):
 
 
 @pytest.mark.parametrize("seat", [0, 1])
-def test_what_a_person_plays_is_stored(client, site, seat):
-    """The held keys are in the seat of the person, the match is an episode of a store, and Matches lists it."""
+def test_the_match_of_a_person_is_stored(client, site, seat):
+    """Held keys are in the seat of the person; the match is stored, and listed on Matches."""
     names = ["ann", "constant"] if seat == 0 else ["constant", "ann"]
     begun = begin(client, p0=names[0], p1=names[1], seat=seat, seed=3)
     key = "keys/d" if seat == 0 else "keys/a"
@@ -395,11 +406,8 @@ def test_what_a_person_plays_is_stored(client, site, seat):
     assert "person:ann" in client.get("/matches").text
 
 
-def test_a_person_who_leaves_lets_go(client, monkeypatch):
-    """When the page is gone its keys are up.
-
-    A match that nobody comes back to is broken off and not stored.
-    """
+def test_a_match_whose_person_left_is_broken_off(client, monkeypatch):
+    """An unknown key is refused; a match whose person left is broken off."""
     monkeypatch.setattr(live_matches, "ABANDONED", 0.3)
     begun = begin(client, p0="ann", p1="constant", seat=0)
     with connect(client, f"/live/{begun['match']}/socket") as socket:
@@ -414,25 +422,25 @@ def test_a_person_who_leaves_lets_go(client, monkeypatch):
     assert result["reason"] == "broken off: the player left"
 
 
-def test_there_is_room_for_so_many(client, monkeypatch):
-    """More matches than the server can play are refused, and old ones are forgotten."""
+def test_the_number_of_matches_is_limited(client, monkeypatch):
+    """A match beyond the limit of running ones is refused, and old matches are dropped."""
     monkeypatch.setattr(live_matches, "MOST_RUNNING", 2)
     monkeypatch.setattr(live_matches, "MOST_FINISHED", 1)
-    wish = {"p0": "raises", "p1": "constant"}
-    begin(client, **wish), begin(client, **wish)
-    assert "2 matches are being played" in client.post("/live", json=wish).json()["error"]
+    options = {"p0": "raises", "p1": "constant"}
+    begin(client, **options), begin(client, **options)
+    assert "2 matches are being played" in client.post("/live", json=options).json()["error"]
     end = time.monotonic() + 20
     while len(client.get("/live").json()) > 1:
         assert time.monotonic() < end
         time.sleep(0.1)
-    begin(client, **wish)
+    begin(client, **options)
 
 
-# ---- text from elsewhere ----
+# ---- files ----
 
 
 def test_names_are_text(client, site):
-    """Markup in a player's name, in an address or in a file is shown letter by letter, on every page."""
+    """Markup in the name of a player, in an address or in a file is shown as text on every page."""
     episode = Store(site.stores[0]).episode(0)
     episode.meta["players"][:] = [UNKIND, UNKIND]
     episode.meta["world"] = episode.meta["result"]["reason"] = UNKIND
@@ -458,9 +466,14 @@ def test_names_are_text(client, site):
     (site.tournaments / "u.json").write_text(json.dumps({**good, "payoff": {UNKIND: {"b": cell}}}))
     (site.tournaments / "<img src=x>.json").write_text(json.dumps(good))
     addresses = [
-        "/matches", f"/matches/0/{number}", f"/matches/0/{number}.html", "/tournaments", "/tournaments/t",
-        "/?p0=%3Cscript%3E&seed=%22%3E%3Cscript%3E", "/play?p1=%22%3E%3Cscript%3E",
-    ]  # fmt: skip
+        "/matches",
+        f"/matches/0/{number}",
+        f"/matches/0/{number}.html",
+        "/tournaments",
+        "/tournaments/t",
+        "/?p0=%3Cscript%3E&seed=%22%3E%3Cscript%3E",
+        "/play?p1=%22%3E%3Cscript%3E",
+    ]
     for address in addresses:
         answer = client.get(address)
         assert answer.status_code == 200, address
@@ -471,7 +484,7 @@ def test_names_are_text(client, site):
 
 
 def test_a_stored_match_can_be_looked_at(client, site):
-    """Its page, its data and its one-file copy hold the rows of the store."""
+    """The page of a stored match, its data and its one-file copy are those of the store."""
     assert client.get("/matches/0").status_code == 200
     assert 'data-source="/matches/0/2.json"' in client.get("/matches/0/2").text
     data = client.get("/matches/0/2.json").json()
@@ -491,7 +504,7 @@ def test_a_match_of_an_unknown_game_is_drawn_by_its_fields(client):
 
 
 def test_long_lists_have_pages(client, site):
-    """Fifty matches at a time, newest first, and a way to the older ones."""
+    """A list has fifty matches per page, newest first, and a link to the older ones."""
     record(GAME, [Pairing("constant", "constant", 60)], site.stores[0])
     first, second = client.get("/matches/0").text, client.get("/matches/0?page=1").text
     assert "#62" in first
@@ -502,10 +515,7 @@ def test_long_lists_have_pages(client, site):
 
 
 def test_tournaments(client, site):
-    """Ratings and the cross-table with their intervals.
-
-    A file that is none says why and hides no other.
-    """
+    """A tournament has ratings and a cross-table with intervals; an invalid file says why."""
     payoff = {
         "wins": 70,
         "losses": 30,
@@ -521,9 +531,15 @@ def test_tournaments(client, site):
             {"agent": "random", "elo": 1000, "low": 950, "high": 1050},
             {"agent": "based", "elo": 1147, "low": 1101, "high": 1200},
         ],
-        "payoff": {"based": {"random": payoff}, "random": {"based": {**payoff, "win_rate": 0.3, "low": 0.22, "high": 0.4}}},
-        "game": "brawl", "stage": "warehouse", "matches": 100, "world": "brawl",
-    }  # fmt: skip
+        "payoff": {
+            "based": {"random": payoff},
+            "random": {"based": {**payoff, "win_rate": 0.3, "low": 0.22, "high": 0.4}},
+        },
+        "game": "brawl",
+        "stage": "warehouse",
+        "matches": 100,
+        "world": "brawl",
+    }
     (site.tournaments / "first.json").write_text(json.dumps(data))
     (site.tournaments / "broken.json").write_text('{"ratings": [{"agent": "a"}], "payoff": {}}')
     (site.tournaments / "deep.json").write_text("[" * 100_000)
@@ -543,7 +559,7 @@ def test_tournaments(client, site):
 
 
 def test_empty_pages_say_what_to_do(tmp_path):
-    """Without stores and tournaments the pages give the command that makes some."""
+    """Without stores or tournaments the pages show the command that makes one."""
     site = Site(
         game=GAME, known=lambda name: None, out=tmp_path / "none", tournaments=tmp_path / "none"
     )
@@ -552,8 +568,8 @@ def test_empty_pages_say_what_to_do(tmp_path):
         assert "shadowbox tournament brawl" in client.get("/tournaments").text
 
 
-def test_a_mistake_of_ours_tells_nothing(site, monkeypatch, caplog):
-    """An error inside is logged, and the page says only that there was one."""
+def test_an_internal_error_is_logged_and_not_shown(site, monkeypatch, caplog):
+    """An unexpected error is logged, and its page shows nothing of it."""
     monkeypatch.setattr("shadowbox.web.stored.Store", lambda path: 1 / 0)
     with TestClient(application(site), base_url=HERE, raise_server_exceptions=False) as client:
         answer = client.get("/matches")

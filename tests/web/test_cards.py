@@ -118,7 +118,7 @@ def test_results_are_shown(client, here):
     for part in (
         "missed",
         "0.1 .. 0.25",
-        "copy last 0.1",
+        "copy_last 0.1",
         "1.25 times the estimate of 64.0 s",
     ):
         assert part in text, part

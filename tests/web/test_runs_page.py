@@ -1,4 +1,4 @@
-"""Runs in the browser: a list, one with its curves, several over each other; and nothing else that lies on the disk."""
+"""Runs pages: the list, one run with its curves, several compared, and no file outside the runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEGAN = 1_000_000.0  # seconds since the epoch
 
 
 def train_line(step, **more):
-    """A line of training, one second a step."""
+    """Line of training, at one second per step."""
     figures = {
         "loss": 2 / (1 + step / 20),
         "norm": 1.0,
@@ -33,26 +33,36 @@ def train_line(step, **more):
 
 
 def val_line(step, loss=1.0):
-    """A line of validation with an interval and a baseline."""
+    """Line of validation with an interval and a baseline."""
     figures = {"loss": loss, "loss.low": loss - 0.1, "loss.high": loss + 0.1, "loss/copy_last": 1.5}
     return {"kind": "val", "step": step, "epoch": 0, "wall": BEGAN + step, **figures}
 
 
 def write(path, lines, mode="w"):
-    """Lines of a log."""
+    """Write the lines of a log."""
     with path.open(mode) as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
 def make_run(folder, *, status="running", lines=None, events=None, **facts):
-    """A run's folder as training leaves it."""
+    """Write the folder of a run as training leaves it."""
     folder.mkdir(parents=True)
     best = {"step": 40, "score": "loss", "value": 1.0, "baselines": {"copy_last": 1.5}}
     known = {
-        "status": status, "step": 40, "total": 100, "best": best, "config": {}, "fingerprint": "f00d", "store": "data/x",
-        "commit": "c0ffee", "versions": {"torch": "2.6"}, "machine": {"cores": 2}, "cost": {"wall_s": 75.0},
-        "parent": {"spec": "runs/old@best"}, "facts_hash": "beef",
-    }  # fmt: skip
+        "status": status,
+        "step": 40,
+        "total": 100,
+        "best": best,
+        "config": {},
+        "fingerprint": "f00d",
+        "store": "data/x",
+        "commit": "c0ffee",
+        "versions": {"torch": "2.6"},
+        "machine": {"cores": 2},
+        "cost": {"wall_s": 75.0},
+        "parent": {"spec": "runs/old@best"},
+        "facts_hash": "beef",
+    }
     (folder / "run.json").write_text(json.dumps(known | facts))
     begin = {"event": "begin", "step": 0, "wall": BEGAN, "text": "4,393 parameters"}
     write(folder / "events.jsonl", events or [begin])
@@ -66,7 +76,7 @@ def make_run(folder, *, status="running", lines=None, events=None, **facts):
 
 @pytest.fixture
 def runs(tmp_path):
-    """The folder of all runs: one that runs, one that is finished."""
+    """Folder of runs: one that is running, one that is finished."""
     make_run(tmp_path / "runs" / "first" / "0", config={"lr": 0.001})
     make_run(tmp_path / "runs" / "second" / "0", status="finished", config={"lr": 0.01})
     return tmp_path / "runs"
@@ -74,14 +84,14 @@ def runs(tmp_path):
 
 @pytest.fixture
 def client(runs):
-    """Speaks to the application as a browser on this machine does."""
+    """Test client that calls the application as a browser on this machine does."""
     site = Site(game=GAME, known=lambda name: None, out=runs / "none", runs=runs)
     with TestClient(application(site), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
 
 
 def news(client, name="first/0", query=""):
-    """What the page of a run is sent."""
+    """Data that the page of a run receives."""
     answer = client.get(f"/runs/{name}/metrics.json{query}")
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -90,7 +100,7 @@ def news(client, name="first/0", query=""):
 def test_runs_are_listed(client, runs):
     """The newest run comes first, with its state, step, best figure, wall time and data.
 
-    What is unreadable hides no other.
+    An unreadable run hides no other run.
     """
     (runs / "broken").mkdir()
     (runs / "broken" / "run.json").write_text("[" * 100_000)
@@ -104,7 +114,7 @@ def test_runs_are_listed(client, runs):
 
 
 def test_a_run_has_its_facts(client):
-    """The page of a run says how it stands against what needs no learning, and what it was made with."""
+    """The page of a run shows its best score beside the baselines, and its facts."""
     text = client.get("/runs/first/0").text
     for part in (
         "loss 1 at step 40; baselines without learning: copy last 1.5",
@@ -119,7 +129,7 @@ def test_a_run_has_its_facts(client):
 
 
 def test_curves_come_in_pieces(client, runs):
-    """A page is sent all points once, then only those of later steps, and its events only when there are more."""
+    """A page gets all points once, then only later ones, and events only if there are more."""
     first = news(client)
     assert first["curves"]["train"]["step"] == [10, 20, 30, 40]
     assert first["curves"]["train"]["seconds"] == [10, 20, 30, 40]
@@ -134,7 +144,7 @@ def test_curves_come_in_pieces(client, runs):
 
 
 def test_long_runs_are_thinned(client, runs):
-    """However long a run, a page gets a bounded number of points, and the newest is among them."""
+    """The page of a long run gets a bounded number of points, among them the newest."""
     make_run(runs / "long", lines=[train_line(step) for step in range(1, 20_001)])
     curve = news(client, "long")["curves"]["train"]
     assert runlog.POINTS <= len(curve["step"]) <= 2 * runlog.POINTS + 1
@@ -142,8 +152,8 @@ def test_long_runs_are_thinned(client, runs):
     assert curve["step"] == sorted(set(curve["step"]))
 
 
-def test_a_half_written_line_waits(client, runs):
-    """A last line that is not whole is passed over quietly, and read once it is."""
+def test_an_incomplete_line_waits(client, runs):
+    """An incomplete last line is skipped silently, and read once it is complete."""
     log = runs / "first" / "0" / "metrics.jsonl"
     line = json.dumps(train_line(50)) + "\n"
     with log.open("a") as file:
@@ -160,8 +170,8 @@ def test_a_half_written_line_waits(client, runs):
     "bad",
     ["nonsense", "[1]", "{}", '{"kind": "train", "step": "1", "wall": 1}', '{"kind": "\\ud800"}'],
 )
-def test_damage_is_said(client, runs, bad):
-    """A line that is none is named, and those around it are drawn."""
+def test_damage_is_reported(client, runs, bad):
+    """An invalid line is reported by its number, and the lines around it are drawn."""
     with (runs / "first" / "0" / "metrics.jsonl").open("a") as file:
         file.write(bad + "\n" + json.dumps(train_line(50)) + "\n")
     found = news(client)
@@ -169,8 +179,8 @@ def test_damage_is_said(client, runs, bad):
     assert found["step"] == 50
 
 
-def test_numbers_that_are_none_are_gaps(client, runs):
-    """What is not finite is sent as nothing, wherever it stands."""
+def test_values_that_are_not_finite_are_gaps(client, runs):
+    """Values that are not finite are sent as null."""
     with (runs / "first" / "0" / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(train_line(50, loss=float("nan"), norm=10**400)) + "\n")
     with (runs / "first" / "0" / "events.jsonl").open("a") as file:
@@ -180,7 +190,7 @@ def test_numbers_that_are_none_are_gaps(client, runs):
     assert figures["norm"][-1] is None
 
 
-def test_a_resumed_run_takes_back(client, runs):
+def test_the_log_of_a_resumed_run_is_read_anew(client, runs):
     """A log that was cut and replaced is read anew, and the pause does not count as training."""
     folder = runs / "first" / "0"
     before = news(client)
@@ -211,7 +221,7 @@ def test_a_resumed_run_takes_back(client, runs):
     ],
 )
 def test_states(client, runs, status, events, age, state):
-    """How a run stands follows from what it wrote last, and a killed one is not called running forever."""
+    """The state of a run follows from its last event, or is silent after minutes without a line."""
     lines = [{"event": event, "step": 0, "wall": BEGAN, "text": ""} for event in events]
     folder = make_run(runs / "some", status=status, events=lines)
     for name in ("run.json", "metrics.jsonl", "events.jsonl"):
@@ -220,7 +230,7 @@ def test_states(client, runs, status, events, age, state):
 
 
 def test_runs_are_compared(client, runs):
-    """A comparison lists the settings that differ, and warns where the data do."""
+    """A comparison lists the settings that differ, and warns of different data."""
     text = client.get("/runs/compare?run=first/0&run=second/0").text
     assert "lr 0.001" in text
     assert "lr 0.01" in text
@@ -253,7 +263,7 @@ def test_runs_are_compared(client, runs):
     ],
 )
 def test_other_folders_are_no_runs(client, runs, name):
-    """Only what is listed has a page: no way leads out of the folder of runs."""
+    """Only a listed run has a page: no path leads out of the folder of runs."""
     make_run(runs.parent / "secret", commit="hidden")
     for more in ("", "/metrics.json"):
         answer = client.get(f"/runs/{name}{more}")
@@ -262,15 +272,15 @@ def test_other_folders_are_no_runs(client, runs, name):
 
 
 @pytest.mark.parametrize("query", ["?after=x", "?after=-2", "?events=1e3", "?after=" + "9" * 30])
-def test_questions_that_are_none(client, query):
-    """A step that is no number is refused in words."""
+def test_invalid_queries_are_refused(client, query):
+    """A step or count that is not a whole number is refused with a message."""
     answer = client.get(f"/runs/first/0/metrics.json{query}")
     assert answer.status_code == 400
     assert "must be a whole number" in answer.json()["error"]
 
 
 def test_no_runs_say_what_to_do(tmp_path):
-    """Without a run the page gives the command that trains one."""
+    """Without runs the page shows the command that trains one."""
     site = Site(game=GAME, known=lambda name: None, out=tmp_path / "none", runs=tmp_path / "none")
     with TestClient(application(site), base_url=HERE) as client:
         assert "shadowbox train STORE --out runs/NAME" in client.get("/runs").text
@@ -280,7 +290,7 @@ def test_no_runs_say_what_to_do(tmp_path):
 
 
 def test_a_curve_grows(server, browse):
-    """While a run is trained its page follows it, by steps or by wall time, until it is finished."""
+    """The page of a run follows its training, by steps or by wall time, until it is finished."""
     site = server()
     folder = make_run(site.folder / "runs" / "live")
     page = browse(site.url + "runs/live")
@@ -295,7 +305,8 @@ def test_a_curve_grows(server, browse):
     write(folder / "metrics.jsonl", [train_line(50)], "a")
     until(
         page,
-        f"() => {corners} === {before + 1} && document.getElementById('state').textContent.includes('step 50 of 100')",
+        f"() => {corners} === {before + 1}"
+        " && document.getElementById('state').textContent.includes('step 50 of 100')",
     )
     page.hover(".chart svg")
     assert "training" in page.inner_text(".figure .readout")
@@ -307,7 +318,10 @@ def test_a_curve_grows(server, browse):
 
 
 def test_promises_cross_the_curves(server, browse):
-    """Targets and kill rules are lines in the curves, far ones are named at the edge, and rules that fired are marked."""
+    """Targets and kill rules are lines in the curves, and rules that fired are marked.
+
+    A line far from the curves is named at the edge.
+    """
     site = server()
     targets = [{"metric": "val/loss", "op": "<", "value": 1.5, "at": "best", "primary": True}]
     kill = [
@@ -367,7 +381,7 @@ def test_promises_cross_the_curves(server, browse):
 
 
 def test_unkind_names_are_text(server, browse):
-    """A run whose name, facts, figures and events are markup is shown as text, alone and compared, on a phone, too."""
+    """Markup in the name, facts, figures and events of a run is shown as text, on a phone, too."""
     site = server()
     lines = [train_line(step, **{UNKIND: 1.0}) for step in (1, 2)]
     events = [{"event": UNKIND, "step": 1, "wall": BEGAN, "text": UNKIND}]

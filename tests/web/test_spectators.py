@@ -1,4 +1,4 @@
-"""Fifty pages watch one match, one of them takes nothing: the others get 30 frames a second, and the memory is bounded."""
+"""Fifty pages of one match, one of them stalled: frame rate of the others, and bounded memory."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FPS = 30
 
 
 async def watch(address, until, seen):
-    """One page: when it got which row."""
+    """Record the rows that one page receives, and when."""
     async with connect(address, max_size=None, compression=None) as page:
         while time.monotonic() < until:
             message = await asyncio.wait_for(page.recv(), 5)
             if isinstance(message, bytes):
                 first, count = HEAD.unpack_from(message)
                 seen.append((time.monotonic(), first, count))
-            elif (said := json.loads(message))["kind"] in ("gap", "end"):
-                seen.append((time.monotonic(), said["kind"], 0))
+            elif (data := json.loads(message))["kind"] in ("gap", "end"):
+                seen.append((time.monotonic(), data["kind"], 0))
 
 
 def stalled(address):
-    """A page that says hello and then takes nothing."""
+    """Open a page that reads nothing."""
     host, port = address.removeprefix("ws://").split("/")[0].split(":")
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -50,8 +50,8 @@ def stalled(address):
     return made
 
 
-async def everybody(address, pages):
-    """All pages for a while: what each has seen."""
+async def watch_all(address, pages):
+    """Watch with several pages for a while; returns the record of each."""
     until = time.monotonic() + SECONDS
     seen = [[] for _ in range(pages)]
     await asyncio.gather(*(watch(address, until, one) for one in seen))
@@ -59,31 +59,28 @@ async def everybody(address, pages):
 
 
 def run(coroutine):
-    """Its result.
-
-    In a thread of its own, for a browser of other tests may have a loop in this one.
-    """
+    """Run a coroutine in a new thread: a browser of other tests may have a loop in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
 
 
 def rate(seen):
-    """Rows a second in the time after the page had caught up."""
+    """Rows per second of a page, after its first second."""
     rows = [(when, first + count) for when, first, count in seen if first not in ("gap", "end")]
     begun = [one for one in rows if one[0] > rows[0][0] + 1]
     return (begun[-1][1] - begun[0][1]) / (begun[-1][0] - begun[0][0])
 
 
 def test_fifty_pages_and_one_that_stalls(server, record_property):
-    """Every page that reads gets at least 95 % of 30 frames a second without a gap, and no page costs a megabyte."""
+    """Every page that reads gets 95 % of 30 frames per second, at under a megabyte per page."""
     running = server(game="brawl")
     begun = running.begin(p0="based", p1="expert", seed=7)
     address = f"{running.url.replace('http', 'ws')}live/{begun['match']}/socket"
-    run(everybody(address, 1))  # compiles, if it must
+    run(watch_all(address, 1))  # compiles the simulator, if needed
     before = running.memory()
     taking_nothing = stalled(address)
     cpu, began = running.cpu(), time.monotonic()
-    seen = run(everybody(address, PAGES - 1))
+    seen = run(watch_all(address, PAGES - 1))
     share = (running.cpu() - cpu) / (time.monotonic() - began)
     grown = running.memory() - before
     taking_nothing.close()
@@ -101,8 +98,8 @@ def test_fifty_pages_and_one_that_stalls(server, record_property):
     assert grown < PAGES
 
 
-def test_a_stalled_page_is_told_what_it_missed(server):
-    """A page that reads again after a pause is told the gap, goes on with the newest row, and gets the rest when it asks."""
+def test_a_stalled_page_gets_a_gap_message(server):
+    """A page that reads again gets the gap, the newest row, and on request the skipped rows."""
     running = server(game="brawl")
     begun = running.begin(p0="constant", p1="constant", seed=7)
     address = f"{running.url.replace('http', 'ws')}live/{begun['match']}/socket"
@@ -123,15 +120,15 @@ def test_a_stalled_page_is_told_what_it_missed(server):
                 if isinstance(message, bytes):
                     first, count = HEAD.unpack_from(message)
                     rows |= set(range(first, first + count))
-                elif (said := json.loads(message))["kind"] == "gap":
-                    gaps.append((said["first"], said["end"]))
-                elif said["kind"] == "end":
+                elif (data := json.loads(message))["kind"] == "gap":
+                    gaps.append((data["first"], data["end"]))
+                elif data["kind"] == "end":
                     newest = set(rows)
                     await page.send(
                         json.dumps({"kind": "want", "first": gaps[0][0], "end": gaps[0][1]})
                     )
                 if gaps and newest and set(range(*gaps[0])) <= rows:
-                    return newest, rows, gaps, said["frames"]
+                    return newest, rows, gaps, data["frames"]
 
     newest, rows, gaps, frames = run(sleepy())
     skipped = {row for first, end in gaps for row in range(first, end)}

@@ -1,4 +1,4 @@
-"""The pages in a real browser, from a server as a user starts it."""
+"""Pages in a real browser, from a server as a user starts it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.slow
 
 
 def expected(p0, p1, seed):
-    """The match that `play` gives."""
+    """Play the same match without a server."""
     agents = [specs.agent(name, GAME) for name in (p0, p1)]
     (match,) = play(GAME, specs.world("brawl", GAME, 1), agents, (p0, p1), np.array([seed]))
     return match
 
 
 def test_a_live_match_draws_and_ends_with_the_right_result(server, browse):
-    """Chosen in the Arena, the match is drawn while it runs, and the result on the screen is that of `play`."""
+    """A match of the Arena is drawn while it runs, and its result is that of `play`."""
     page = browse(server().url)
     page.fill("[name=p0]", "based")
     page.fill("[name=p1]", "aggressive")
@@ -40,18 +40,15 @@ def test_a_live_match_draws_and_ends_with_the_right_result(server, browse):
     until(page, "__viewer.ended && __viewer.frame === __viewer.last", 40)
     match = expected("based", "aggressive", 7)
     winner = match.outcome.winner
-    said = "no winner" if winner is None else f"{('based', 'aggressive')[winner]} wins"
-    assert page.locator(".verdict").inner_text() == f"{said} · {match.outcome.reason}"
+    words = "no winner" if winner is None else f"{('based', 'aggressive')[winner]} wins"
+    assert page.locator(".verdict").inner_text() == f"{words} · {match.outcome.reason}"
     assert page.evaluate("__viewer.rows.length") == match.episode.rows
     damage = match.episode.columns["player/damage"][-1]
     assert page.evaluate("__viewer.state.numbers") == [[f"{value:.0f}"] for value in damage]
 
 
-def test_who_comes_late_sees_it_from_the_start_and_scrubs(server, browse):
-    """A second page in the middle of a match has every row from the first.
-
-    Scrubbing shows the frame that was asked for.
-    """
+def test_a_late_page_has_all_rows_and_scrubs(server, browse):
+    """A page opened in the middle of a match has every row; scrubbing shows the chosen frame."""
     running = server()
     begun = running.begin(p0="expert", p1="random", seed=5)
     first = browse(f"{running.url}live/{begun['match']}")
@@ -68,7 +65,8 @@ def test_who_comes_late_sees_it_from_the_start_and_scrubs(server, browse):
     strip = late.locator(".strip").bounding_box()
     late.mouse.click(strip["x"] + 0.5 * strip["width"], strip["y"] + 20)
     shown = late.evaluate(
-        "({ frame: __viewer.frame, numbers: __viewer.state.numbers, following: __viewer.following })"
+        "({ frame: __viewer.frame, numbers: __viewer.state.numbers,"
+        " following: __viewer.following })"
     )
     assert not shown["following"]
     assert shown["numbers"] == [
@@ -82,8 +80,8 @@ def test_who_comes_late_sees_it_from_the_start_and_scrubs(server, browse):
     assert late.locator(".verdict").inner_text() != ""
 
 
-def test_the_match_is_led_from_its_page(server, browse):
-    """Whoever began a match pauses it for everybody, steps it by a frame, and lets it go on."""
+def test_the_match_is_controlled_from_its_page(server, browse):
+    """The page that started a match pauses it, steps it by a frame, and resumes it."""
     page = browse(server().url)
     page.fill("[name=p1]", "constant")
     page.click(".go")
@@ -102,8 +100,8 @@ def test_the_match_is_led_from_its_page(server, browse):
     until(page, f"__viewer.rows.length > {rows + 10}")
 
 
-def test_a_broken_connection_is_taken_up(server, browse):
-    """A page whose connection breaks goes on where it stood, without a gap."""
+def test_a_page_reconnects(server, browse):
+    """A page whose connection breaks continues at the same row, without a gap."""
     running = server()
     begun = running.begin(p0="based", p1="random", seed=5)
     page = browse(f"{running.url}live/{begun['match']}")
@@ -116,7 +114,7 @@ def test_a_broken_connection_is_taken_up(server, browse):
 
 @pytest.mark.parametrize("seat", [0, 1])
 def test_a_person_plays(server, browse, seat):
-    """A held key moves the fighter, a tap is a press, changed keys count, and the stored episode has what was pressed."""
+    """Held, tapped and rebound keys act on the match and are in the stored episode."""
     running = server("--out", "mine")
     page = browse(running.url + "play")
     page.fill("[name=name]", "<b>ann</b>")
@@ -128,7 +126,8 @@ def test_a_person_plays(server, browse, seat):
     page.click(".go")
     until(
         page,
-        "window.__viewer?.rows?.length === 1 && document.getElementById('prompt').textContent !== ''",
+        "window.__viewer?.rows?.length === 1"
+        " && document.getElementById('prompt').textContent !== ''",
         90,
     )
     key = "d" if seat == 0 else "a"
@@ -142,7 +141,8 @@ def test_a_person_plays(server, browse, seat):
     page.select_option(".match-controls select", "8")
     until(
         page,
-        "__viewer.ended && document.getElementById('status').textContent.includes('Stored as mine#0')",
+        "__viewer.ended"
+        " && document.getElementById('status').textContent.includes('Stored as mine#0')",
         40,
     )
     episode = Store(running.folder / "mine").episode(0)
@@ -162,11 +162,12 @@ def test_a_person_plays(server, browse, seat):
 
 
 def test_a_gamepad_plays(server, browse):
-    """A stick and a button of a gamepad are keys, too."""
+    """The stick and a button of a gamepad act as keys."""
     page = browse(server().url + "play")
     page.evaluate(
         """() => {
-          window.pad = { id: "test pad", axes: [0, 0], buttons: Array.from({ length: 16 }, () => ({ pressed: false })) };
+          const buttons = Array.from({ length: 16 }, () => ({ pressed: false }));
+          window.pad = { id: "test pad", axes: [0, 0], buttons };
           navigator.getGamepads = () => [window.pad];
         }"""
     )
@@ -174,7 +175,8 @@ def test_a_gamepad_plays(server, browse):
     page.click(".go")
     until(
         page,
-        "window.__viewer?.rows?.length === 1 && document.getElementById('prompt').textContent !== ''",
+        "window.__viewer?.rows?.length === 1"
+        " && document.getElementById('prompt').textContent !== ''",
         90,
     )
     assert "test pad" in page.locator("#gamepad").inner_text()
@@ -191,7 +193,7 @@ def test_a_gamepad_plays(server, browse):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (390, 844)])
 def test_every_page_fits(server, browse, tmp_path, width, height, scheme):
-    """On a laptop and a phone, light and dark: no page is wider than the screen, complains, or has a small button."""
+    """No page is wider than the screen or has a button under 44 px, on a laptop or a phone."""
     record(GAME, [Pairing("based", "random", 2)], tmp_path / "fights")
     running = server(tmp_path / "fights")
     begun = running.begin(p0="based", p1="random")
@@ -207,7 +209,7 @@ def test_every_page_fits(server, browse, tmp_path, width, height, scheme):
 
 
 def test_a_stored_match_opens_in_the_viewer(server, browse, tmp_path):
-    """From the list to the match: its frames are those of the store; the copy of it is one file that works offline."""
+    """A match opened from the list has the frames of the store, and can be downloaded."""
     record(GAME, [Pairing("based", "random", 2)], tmp_path / "fights")
     page = browse(server(tmp_path / "fights").url + "matches")
     follow(page, page.get_by_text("#1"))
@@ -218,12 +220,12 @@ def test_a_stored_match_opens_in_the_viewer(server, browse, tmp_path):
         [f"{value:.0f}"] for value in episode.columns["player/damage"][100]
     ]
     with page.expect_download() as download:
-        page.click("text=as one file")
+        page.click("text=Download this match as one file")
     assert "match-viewer" in download.value.path().read_text()
 
 
-def test_a_forfeit_is_said_on_the_stage(server, browse):
-    """An agent that fails loses, and the reason stands on the screen; what it raised does not."""
+def test_a_forfeit_is_shown(server, browse):
+    """An agent that fails loses; the page shows the kind of its error and not the message."""
     running = server()
     begun = running.begin(p0="raises", p1="constant")
     page = browse(f"{running.url}live/{begun['match']}")
@@ -235,9 +237,9 @@ def test_a_forfeit_is_said_on_the_stage(server, browse):
     assert "secret" not in page.content()
 
 
-def test_a_refusal_is_said_beside_the_form(server, chromium):
-    """A name that means nothing is answered in words, and the form stays as it was."""
-    page = chromium.new_page()  # not `browse`: the browser itself complains of an answer of 400
+def test_a_refusal_is_shown_beside_the_form(server, chromium):
+    """An unknown agent gives a message beside the form, which keeps its values."""
+    page = chromium.new_page()  # not `browse`: the browser itself logs a status of 400 as an error
     page.goto(server().url)
     page.fill("[name=p0]", "basedd")
     page.click(".go")

@@ -1,4 +1,4 @@
-"""Socket of a live match: complete for late pages, the newest rows for slow ones, valid messages only."""
+"""Socket of a live match: all rows for late pages, the newest for slow ones, valid messages."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_late_page_gets_everything():
 
 
 def test_a_slow_page_skips_rows_and_may_request_them():
-    """A page that falls behind gets a gap message, then the newest row, and the others on request."""
+    """A page that falls behind gets a gap message and the newest row; the others on request."""
     match = Match(10)
     cursor = Cursor(match)
     taken(cursor)
