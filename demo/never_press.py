@@ -1,4 +1,7 @@
-"""Writes docs/never-press.md and its picture out of the results of two cards: `python demo/never_press.py`."""
+"""Write docs/never-press.md and its picture from the results of two cards.
+
+Run it as `python demo/never_press.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,94 +16,101 @@ from shadowbox.experiment import results
 ROOT = Path(__file__).resolve().parent.parent
 PLAYED, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-melee.md"
 PAGE, PICTURE = ROOT / "docs" / "never-press.md", ROOT / "docs" / "never-press.svg"
-WORDS = {
-    "seed": "the older recipe: each button on its own, pressed above .5",
-    "seed-drawn": "the same, drawn instead of rounded",
-    "pos-weight": "presses weigh 10 times, and nobody undoes it",
+RECIPES = {
+    "seed": "the original recipe: independent buttons, pressed above probability 0.5",
+    "seed-drawn": "the same model, sampled instead of rounded",
+    "pos-weight": "presses weigh 10 times in the loss, not undone in play",
     "bias": "4 is added to every logit of a button",
-    "focal": "a focal loss, and nobody undoes it",
-    "actionable": "learned only where the fighter can act, pressed above .5",
-    "chain": "whether something changes, then what; a proper likelihood, drawn",
+    "focal": "a focal loss, not undone in play",
+    "actionable": "learned only where the fighter can act, pressed above 0.5",
+    "chain": "predicts whether a control changes, then its value; a proper likelihood, sampled",
 }
 GATE = {"press": (0.8, 1.25), "onset": (0.67, 1.5)}
 TEXT = """\
 # The policy that never presses
 
-An older policy reported 98 % on its metric, and pressed nothing. Four cures were proposed for it: weigh presses ten times,
-add four to the logits, use a focal loss, learn only from frames in which the fighter can act. None asks whether the policy,
-*played*, presses as often as its demonstrator did.
+A policy of an older system reported 98 % on its metric and pressed no button. Four remedies were
+proposed for it: weigh presses ten times, add four to the logits, use a focal loss, or learn only
+from frames in which the fighter can act. None of them checks whether the policy, *in play*,
+presses as often as its demonstrator did.
 
 ![Press and onset ratios of each recipe, beside the bands in which the gate passes](never-press.svg)
 
-`accuracy` is the older metric, `press_accuracy`: right answers in frames in which any button is down. Press ratios are
-frames with a button down, onset ratios presses that begin, each over those of the recordings: the lowest and the highest of
-all buttons in use. The gate passes where they are in 0.8 .. 1.25 and 0.67 .. 1.5.
+`accuracy` is the metric of the older system, `press_accuracy`: correct predictions in frames in
+which any button is down. Press ratios count frames with a button down, onset ratios count presses
+that begin, each divided by the count in the recordings; the table shows the lowest and the
+highest of all buttons in use. The gate passes within 0.8 .. 1.25 and 0.67 .. 1.5.
 
-## Played
+## In closed loop
 
 {played}
 
-The demonstrator is the bot `tapper`, who walks, jumps and taps by chance, more often near its opponent: nobody can say when
-it presses next, only how often. Copying the last frame scores an accuracy of {played_copy}.
+The demonstrator is the bot `tapper`, which walks, jumps and taps at random, more often near its
+opponent: the time of its next press cannot be predicted, only the rate. Copying the last frame
+scores an accuracy of {played_copy}.
 
 {played_story}
 
-Against a demonstrator without habits drawing alone is a cure: the older head is right about how often, button by button. It
-says nothing of buttons that go together, nor of how long one is held; [brawl-clone](../cards/brawl-clone.md) needs both.
+For a demonstrator without habits, sampling alone is a remedy: the older head predicts the rate of
+each button correctly. It does not model buttons that are pressed together, nor how long a button
+is held; [brawl-clone](../cards/brawl-clone.md) needs both.
 
-## What people pressed
+## On replays of people
 
 {people}
 
-These are replays of people, split by file; three splits, and figures are their means. The game has no simulator, so a policy is
-asked one frame ahead: at every frame it is told what was really pressed before, and its ratios say what it would begin and hold
-there, not where its own play would lead it. Copying the last frame scores an accuracy of {people_copy}. With so few files the
-gate asks more than people agree on: who is held back has other habits than those who were learned from.
+These are replays of people, split by file; the figures are means over three splits. The game has
+no simulator, so the policy predicts one frame ahead: at every frame it receives the buttons that
+were really pressed before, and its ratios describe what it would begin and hold there, not where
+its own play would lead. Copying the last frame scores an accuracy of {people_copy}. With this few
+files the gate is stricter than people are with each other: the held-out people have other habits
+than those in training.
 
 {people_story}
 
-## Again
+## Reproduce
 
-`shadowbox run never-press` trains and judges the first table ([the card](../cards/never-press.md): {played_cost}),
-`shadowbox run never-press-melee` the second, with replays in the folder `replays/`
-([the card](../cards/never-press-melee.md): {people_cost}), and `python demo/never_press.py` writes this page from their
-results. A test does the first, smaller, each time. [Metrics](metrics.md) explains the numbers, and
-`shadowbox eval RUN STORE` asks the same of any policy.
+`shadowbox run never-press` trains and evaluates the first table ([its
+card](../cards/never-press.md): {played_cost}), and `shadowbox run never-press-melee` the second,
+with replays in the folder `replays/` ([its card](../cards/never-press-melee.md): {people_cost}).
+`python demo/never_press.py` writes this page from their results. A test repeats a smaller version
+of the first. [Metrics](metrics.md) explains the numbers, and `shadowbox eval RUN STORE` computes
+them for any policy.
 """
 
 Row = Mapping[str, Any]
 
 
 def main() -> None:
-    """Write both files."""
-    for path, text in written(_found(PLAYED), _found(PEOPLE)).items():
+    """Write the page and the picture."""
+    for path, text in written(_results(PLAYED), _results(PEOPLE)).items():
         path.write_text(text, encoding="utf-8")
 
 
 def written(played: Mapping[str, Any], people: Mapping[str, Any]) -> dict[Path, str]:
-    """Each file and what stands in it, from the results of both cards."""
-    words, panels = {}, {}
-    for name, title, found in (
-        ("played", "played", played),
-        ("people", "people's replays", people),
+    """Text of each file, from the results of both cards."""
+    values, panels = {}, {}
+    for name, title, stored in (
+        ("played", "in closed loop", played),
+        ("people", "replays of people", people),
     ):
-        rows = panels[title] = [_row(setting) for setting in found["settings"]]
-        words[name] = _table(rows)
-        words[f"{name}_copy"] = f"{rows[0]['copy']:.3f}"
-        words[f"{name}_story"] = "\n".join(_story(rows))
-        words[f"{name}_cost"] = f"{found['cost']['wall_s'] / 60:.0f} minutes on one core"
-    return {PAGE: TEXT.format(**words), PICTURE: _picture(panels)}
+        rows = panels[title] = [_row(setting) for setting in stored["settings"]]
+        values[name] = _table(rows)
+        values[f"{name}_copy"] = f"{rows[0]['copy']:.3f}"
+        values[f"{name}_story"] = "\n".join(_story(rows))
+        values[f"{name}_cost"] = f"{stored['cost']['wall_s'] / 60:.0f} minutes on one core"
+    return {PAGE: TEXT.format(**values), PICTURE: _picture(panels)}
 
 
-def _found(card: Path) -> dict[str, Any]:
-    found = results.stored_results(CardFile.read(card))
-    if found is None:
-        raise SystemExit(f"the card has no results: shadowbox run {card.stem}")
-    return found
+def _results(card: Path) -> dict[str, Any]:
+    stored = results.stored_results(CardFile.read(card))
+    if stored is None:
+        raise SystemExit(f"{card}: the card has no results; run `shadowbox run {card.stem}`")
+    return stored
 
 
 def _row(setting: Mapping[str, Any]) -> Row:
-    """One recipe's figures."""
+    """Figures of one recipe."""
     by_name = {target["metric"].removeprefix("eval/"): target for target in setting["targets"]}
     accuracy = by_name["press_accuracy"]
     names = (
@@ -119,12 +129,12 @@ def _row(setting: Mapping[str, Any]) -> Row:
     }
 
 
-# ---- in words --------------------------------------------------------------------------------------------------
+# ---- text ----
 
 
 def _table(rows: Sequence[Row]) -> str:
     lines = [
-        "| recipe | accuracy | press ratios | onset ratios | onset F1, as played | gate |",
+        "| recipe | accuracy | press ratios | onset ratios | onset F1, sampled | gate |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -132,7 +142,7 @@ def _table(rows: Sequence[Row]) -> str:
             f"{row[f'{kind}_ratio_min']:.2f} .. {row[f'{kind}_ratio_max']:.2f}" for kind in GATE
         ]
         cells = [
-            f"`{row['name']}`: {WORDS[row['name']]}",
+            f"`{row['name']}`: {RECIPES[row['name']]}",
             f"{row['accuracy']:.3f}",
             *spans,
             f"{row['onset_f1_sampled']:.3f}",
@@ -143,39 +153,45 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _story(rows: Sequence[Row]) -> Iterator[str]:
-    """Said of each recipe, out of its numbers."""
+    """One line for each recipe, from its numbers."""
     for row in rows:
-        said = (
+        problems = (
             "presses nothing"
             if row["press_ratio_max"] == 0
-            else _and([*_said(row, "press"), *_said(row, "onset")])
+            else _joined([*_problems(row, "press"), *_problems(row, "onset")])
         )
-        verdict = "passes" if row["gate"] == 1 else "fails"
-        yield f"- `{row['name']}` {said or 'presses as it was shown'}; its accuracy is {row['accuracy']:.3f}, and it {verdict}."
+        gate = "passes" if row["gate"] == 1 else "fails"
+        yield (
+            f"- `{row['name']}` {problems or 'presses as often as its demonstrator'}; "
+            f"its accuracy is {row['accuracy']:.3f}, and it {gate}."
+        )
 
 
-def _said(row: Row, kind: str) -> Iterator[str]:
-    """What leaves the gate's band."""
+def _problems(row: Row, kind: str) -> Iterator[str]:
+    """Ratios outside the band of the gate, in words."""
     does = {"press": "holds", "onset": "begins"}[kind]
     (low, high), (least, most) = (row[f"{kind}_ratio_min"], row[f"{kind}_ratio_max"]), GATE[kind]
-    said = [f"{low:.2f}"] * (low < least) + [f"{high:.1f}"] * (high > most)
-    if said:
-        yield f"{does} some button {' and another '.join(said)} times"
+    ratios = [f"{low:.2f}"] * (low < least) + [f"{high:.1f}"] * (high > most)
+    if ratios:
+        yield f"{does} some button {' and another '.join(ratios)} times"
 
 
-def _and(said: Sequence[str]) -> str:
-    return ", and ".join(said) + (" as often as it was shown" if said else "")
+def _joined(problems: Sequence[str]) -> str:
+    return ", and ".join(problems) + (" as often as its demonstrator" if problems else "")
 
 
-# ---- in a picture ----------------------------------------------------------------------------------------------
+# ---- picture ----
 
-# units of the picture: room for names, a panel, between panels, between rows
+# sizes in the picture: width of names, width of a panel, gap between panels, height of a row
 NAMES, WIDE, GAP, STEP = 100, 290, 20, 26
-MARKS = (0.05, 0.2, 1, 5, 20)  # the axis is logarithmic; what is below its first mark lies on it
+MARKS = (0.05, 0.2, 1, 5, 20)  # of the logarithmic axis; ratios are clipped to its ends
 
 
 def _picture(panels: Mapping[str, Sequence[Row]]) -> str:
-    """Bars from the lowest to the highest ratio of each recipe: presses left, onsets right, one data set below the other."""
+    """SVG with a bar from the lowest to the highest ratio of each recipe.
+
+    Presses are on the left, onsets on the right, one data set below the other.
+    """
     parts: list[str] = []
     top = 0
     for title, rows in panels.items():
@@ -209,12 +225,15 @@ def _panel(
     left: int, top: int, title: str, kind: str, rows: Sequence[Row], *, named: bool
 ) -> Iterator[str]:
     first, bottom = top + 44, top + 44 + STEP * len(rows)
-    low, high = (left + _along(end) for end in GATE[kind])
+    low, high = (left + _position(end) for end in GATE[kind])
     yield f'<text x="{left}" y="{top + 24}" font-weight="600">{title}</text>'
-    yield f'<rect x="{low:.1f}" y="{first - 8}" width="{high - low:.1f}" height="{bottom - first + 8}" fill="#CFE8D5"/>'
+    yield (
+        f'<rect x="{low:.1f}" y="{first - 8}" width="{high - low:.1f}" '
+        f'height="{bottom - first + 8}" fill="#CFE8D5"/>'
+    )
     for number, row in enumerate(rows):
         y = first + STEP * number
-        start, end = (left + _along(row[f"{kind}_ratio_{which}"]) for which in ("min", "max"))
+        start, end = (left + _position(row[f"{kind}_ratio_{which}"]) for which in ("min", "max"))
         fill = (
             'fill="#2D7D46"'
             if row["gate"] == 1
@@ -222,15 +241,19 @@ def _panel(
         )
         if named:
             yield f'<text x="{left - 10}" y="{y + 11}" text-anchor="end">{row["name"]}</text>'
-        yield f'<rect x="{start:.1f}" y="{y}" width="{max(end - start, 4):.1f}" height="14" rx="3" {fill}/>'
+        width = max(end - start, 4)
+        yield f'<rect x="{start:.1f}" y="{y}" width="{width:.1f}" height="14" rx="3" {fill}/>'
     yield f'<line x1="{left}" x2="{left + WIDE}" y1="{bottom}" y2="{bottom}" stroke="#DEDCD5"/>'
     for mark in MARKS:
         label = "none" if mark == MARKS[0] else f"{mark:g}"
-        yield f'<text x="{left + _along(mark):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#5B5F64">{label}</text>'
+        yield (
+            f'<text x="{left + _position(mark):.1f}" y="{bottom + 16}" text-anchor="middle" '
+            f'fill="#5B5F64">{label}</text>'
+        )
 
 
-def _along(ratio: float) -> float:
-    """Where a ratio lies on the axis."""
+def _position(ratio: float) -> float:
+    """Position of a ratio on the axis, in units of the picture."""
     low, high = math.log(MARKS[0]), math.log(MARKS[-1])
     return 8 + (WIDE - 16) * (min(max(math.log(max(ratio, 1e-9)), low), high) - low) / (high - low)
 

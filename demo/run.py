@@ -1,4 +1,7 @@
-"""The whole way, in two minutes: matches of the built-in game, a game of one's own, and a policy that a run card promises."""
+"""Demo of the whole toolkit in two minutes: matches, a game of your own, a policy from a run card.
+
+`make demo` runs it; the results are in runs/demo.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ CARD = """\
 ---
 card: 1
 id: clone
-goal: a policy that presses as the aggressive bot does, in a minute
-question: does a small policy press at all, when it is drawn from and not rounded?
+goal: a policy that presses like the aggressive bot, trained in a minute
+question: does a small policy press at all if its actions are sampled and not rounded?
 prediction: onsets within a factor of 1.5 of the recordings
 game: brawl
 learner: imitation
@@ -49,12 +52,13 @@ reviewers: {min: 1}
 
 # A clone in a minute
 
-Too little of everything, so that it fits into a demonstration. `cards/brawl-clone.md` is the serious one.
+Data, model and training are as small as a demo requires. `cards/brawl-clone.md` is the full
+experiment.
 """
 
 
 def main() -> None:
-    """Run the demo; its results lie in runs/demo."""
+    """Run the demo in runs/demo."""
     began = time.monotonic()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
@@ -64,14 +68,15 @@ def main() -> None:
     page = OUT / "clone.html"
     others = "clone-match.html, brawl.html, match.html and paddles.html"
     say(
-        f"done in {time.monotonic() - began:.0f} s; to look at: {page.relative_to(ROOT)}, beside it {others}"
+        f"done in {time.monotonic() - began:.0f} s; open {page.relative_to(ROOT)}, "
+        f"and beside it {others}"
     )
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
         webbrowser.open(page.as_uri())
 
 
 def brawl() -> None:
-    """The built-in platform fighter: matches between scripted fighters of several styles."""
+    """Record, audit and view matches between scripted fighters of the built-in game."""
     (OUT / "mix.yaml").write_text(MIX, encoding="utf-8")
     say("brawl, the built-in platform fighter")
     call("shadowbox record brawl --mix mix.yaml --matches 200 --seed 7 --out brawl-store")
@@ -80,22 +85,21 @@ def brawl() -> None:
 
 
 def paddles() -> None:
-    """The game that docs/add-a-game.md builds, word for word."""
+    """Build the game of docs/add-a-game.md, record it, and audit it."""
     files = write_files(OUT)
     say(f"paddles, the game of docs/add-a-game.md: {len(files)} files in runs/demo/paddles")
     call("shadowbox games paddles:GAME")
-    call(
-        "shadowbox record paddles:GAME --p0 follower --p1 follower --matches 100 --out paddles-store"
-    )
-    call("shadowbox record paddles:GAME --p0 follower --p1 idle --matches 100 --out paddles-store")
+    for opponent in ("follower", "idle"):
+        players = f"--p0 follower --p1 {opponent}"
+        call(f"shadowbox record paddles:GAME {players} --matches 100 --out paddles-store")
     call("shadowbox audit paddles-store --verify --html paddles.html")
     call("python paddles/look.py paddles-store")
 
 
 def clone() -> None:
-    """A promise about an experiment, kept: a small policy learns to press as a scripted fighter does, and plays."""
+    """Train, evaluate and play a small imitation policy from a run card."""
     (OUT / "cards").mkdir()
-    say("a run card: what is promised is checked, signed, enforced while it runs, and judged")
+    say("a run card: its plan is checked, signed, enforced during the run, and evaluated")
     call("shadowbox card new blank")
     (OUT / "cards" / "clone.md").write_text(CARD, encoding="utf-8")
     call("shadowbox card check clone")
@@ -114,11 +118,11 @@ def call(command: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(OUT), "OMP_NUM_THREADS": "1"}
     finished = subprocess.run([sys.executable, *words], cwd=OUT, env=environment, check=False)
     if finished.returncode:
-        sys.exit(f"demo: that command failed (exit {finished.returncode})")
+        sys.exit(f"demo: the command failed with exit code {finished.returncode}: {command}")
 
 
 def say(text: str) -> None:
-    """A line of the story, apart from what the commands print."""
+    """Print a line that introduces the next commands."""
     print(f"\n--- {text}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The code of docs/add-a-game.md as files: fenced blocks that begin with ```python file=NAME."""
+"""Extraction of the files of docs/add-a-game.md: fenced blocks that begin ```python file=NAME."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BLOCK = re.compile(r"^```python file=(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILIN
 
 
 def write_files(folder: Path) -> list[Path]:
-    """Write every file of the page under `folder`; their paths."""
+    """Write every file of the page under `folder`; return their paths."""
     paths = []
     for name, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
         path = folder / name

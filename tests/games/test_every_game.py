@@ -1,4 +1,4 @@
-"""What every game must keep, the built-in ones and the one that docs/add-a-game.md builds: the same tests for all."""
+"""Properties that every game must have, tested on the built-in ones and on docs/add-a-game.md."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ MATCHES, FRAMES = 5, 80
 
 @pytest.fixture(params=[*GAMES, "docs/add-a-game.md"])
 def game(request, paddles) -> Game:
-    """Each game in turn."""
+    """Each game in turn, as a Game record."""
     return load(paddles if request.param.endswith(".md") else request.param)
 
 
-def test_what_is_derived_from_rows_is_allowed(game):
-    """Events, attacks, outcome and encodings take any rows that the schema allows, twice with the same result."""
+def test_derived_values_are_valid_and_deterministic(game):
+    """Events, attacks, outcomes and encodings of valid rows are valid, and the same twice."""
     from conftest import random_columns
 
     columns = random_columns(game.schema, 50, seed=1)
     kept = {key: values.copy() for key, values in columns.items()}
     if game.events:
-        found = game.events(columns)
-        check(Episode(columns, {}, found), game.schema, game.name, game.event_kinds)
-        np.testing.assert_array_equal(found, game.events(columns))
+        events = game.events(columns)
+        check(Episode(columns, {}, events), game.schema, game.name, game.event_kinds)
+        np.testing.assert_array_equal(events, game.events(columns))
         if game.outcome:
-            assert game.outcome(columns, found).winner in (None, *range(game.schema.players))
+            assert game.outcome(columns, events).winner in (None, *range(game.schema.players))
     if game.attacks:
         assert game.attacks(columns).shape == (50, game.schema.players)
     for encoding in game.encodings.values():
@@ -54,19 +54,19 @@ def test_what_is_derived_from_rows_is_allowed(game):
 
 @pytest.fixture
 def world(game):
-    """A world of the game, if it has one."""
+    """World of the game; skipped for a game without a simulator."""
     if game.world is None:
         pytest.skip(f"{game.name} has no simulator")
     return game.world(MATCHES)
 
 
 def seeds(n=MATCHES):
-    """Seeds of so many matches."""
+    """Seeds of `n` matches."""
     return np.arange(n, dtype=np.int64) + 3
 
 
 def random_controls(schema, matches, frame):
-    """Keys at random, held for a while; the same for the same frame."""
+    """Random controls, held for some frames; the same for the same frame."""
     draws = np.random.default_rng(frame // 7)
     controls = {}
     for key in schema.control_keys:
@@ -82,7 +82,7 @@ def random_controls(schema, matches, frame):
 
 
 def played(world, frames=FRAMES, start=0):
-    """Every frame's state as arrays [frames, N, slots], all events, and the last `done`."""
+    """Step with random controls: states [frames, N, slots], all events, and the last `done`."""
     states, happened, done = [], [], None
     for frame in range(start, start + frames):
         columns, events, done = world.step(random_controls(world.schema, world.matches, frame))
@@ -96,7 +96,7 @@ def played(world, frames=FRAMES, start=0):
 
 
 def assert_same_states(ours, theirs):
-    """Bit for bit."""
+    """Assert that all columns are equal, bit for bit."""
     for key, values in ours.items():
         np.testing.assert_array_equal(values, theirs[key], err_msg=key)
 
@@ -130,7 +130,7 @@ def test_views_are_their_own_inverse(game):
 
 
 def test_seeds_and_controls_decide_everything(world, game):
-    """The same seeds and controls give the same states and events, bit for bit."""
+    """Equal seeds and controls give equal states and events, bit for bit."""
     world.reset(seeds())
     states, events, _ = played(world)
     again = game.world(MATCHES)
@@ -140,7 +140,7 @@ def test_seeds_and_controls_decide_everything(world, game):
     np.testing.assert_array_equal(events, events_again)
 
 
-def test_a_match_does_not_see_its_neighbours(world, game):
+def test_a_match_does_not_depend_on_its_neighbors(world, game):
     """One match alone is the same as that match among others."""
     world.reset(seeds())
     states, _, _ = played(world)
@@ -158,10 +158,7 @@ def test_a_match_does_not_see_its_neighbours(world, game):
 
 
 def test_snapshot_restore_and_go_on(world):
-    """Going on from a restored snapshot is the same as never having stopped.
-
-    Other matches are left alone.
-    """
+    """Matches restored from snapshots, all or some of them, go on with the same states."""
     world.reset(seeds())
     played(world, 30)
     where = np.array([True, False, True, False, False])
@@ -189,7 +186,7 @@ def test_reset_of_some_matches_leaves_the_others(world):
 
 
 def test_every_state_is_allowed_and_can_be_stored(world, game, tmp_path):
-    """What random play produces fits the schema's ranges, is stored, and comes back."""
+    """States of random play fit the schema's ranges and are stored."""
     first = {key: values.copy() for key, values in world.reset(seeds()).items()}
     states, events, _ = played(world)
     with Writer(tmp_path / "s", game.schema, event_kinds=game.event_kinds) as writer:
@@ -230,7 +227,7 @@ def test_a_finished_match_stays_as_it_is(world):
 
 
 def test_bots_do_not_depend_on_the_batch(game, world):
-    """A bot in one match decides as it does in that match among others, from either seat."""
+    """A bot's decision in a match is the same alone and among others, from either seat."""
     columns = {key: values.copy() for key, values in world.reset(seeds()).items()}
     for name, make in game.bots.items():
         for seat in (0, 1):

@@ -1,4 +1,4 @@
-"""Games of other people: found by entry point, by `module:GAME`, and by what a store says of itself."""
+"""Games of other packages: found by entry point, by `module:GAME`, and by a store's manifest."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def packages(tmp_path):
 
 
 def test_an_installed_game_is_found_by_its_name(packages, tmp_path):
-    """A package's entry point makes its game known, beside the built-in ones, with its distribution."""
+    """A package's entry point adds its game to the built-in ones, with its distribution."""
     assert ok(tmp_path, "games", "pong", installed=packages)["title"] == "a game of pong_game"
     listed = ok(tmp_path, "games", installed=packages)["games"]
-    known = {(game["name"], game["distribution"]): game for game in listed}
-    assert known["pong", "pong-game 1.2"]["spec"] == "pong_game:GAME"
-    assert known["brawl", None]["world"] is True
+    games = {(game["name"], game["distribution"]): game for game in listed}
+    assert games["pong", "pong-game 1.2"]["spec"] == "pong_game:GAME"
+    assert games["brawl", None]["world"] is True
 
 
 def test_a_broken_package_is_listed_with_its_error(packages, tmp_path):
-    """`shadowbox games` shows which packages cannot be used, and why; asked for, they are refused."""
+    """`shadowbox games` lists unusable packages with their errors, and refuses them by name."""
     listed = ok(tmp_path, "games", installed=packages)["games"]
     errors = {game["distribution"]: game["error"] for game in listed if "error" in game}
     assert "a built-in game is called 'brawl'" in errors["second-brawl 1.2"]
@@ -107,7 +107,7 @@ def test_a_broken_package_is_listed_with_its_error(packages, tmp_path):
 
 
 def test_a_built_in_name_imports_no_other_package(packages, tmp_path):
-    """Help and built-in games run no code of installed packages, also where a package takes their name."""
+    """Help and built-in games import no installed package, even one that takes a built-in name."""
     for arguments in (["--help"], ["games", "brawl"], ["games", "--help"]):
         finished = call(tmp_path, *arguments, installed=packages)
         assert finished.returncode == 0
@@ -116,7 +116,7 @@ def test_a_built_in_name_imports_no_other_package(packages, tmp_path):
 
 
 def test_the_current_folder_counts_for_module_specs_only(tmp_path):
-    """`module:GAME` finds a module in the current folder, which neither hides nor replaces others."""
+    """`module:GAME` finds modules of the current folder, which cannot replace installed ones."""
     (tmp_path / "mine.py").write_text(RECORD.format(name="mine", module="mine"))
     (tmp_path / "click.py").write_text('raise SystemExit("the wrong click")')
     assert ok(tmp_path, "games", "mine:GAME")["title"] == "a game of mine"
@@ -136,7 +136,7 @@ def test_the_current_folder_counts_for_module_specs_only(tmp_path):
 
 
 def test_the_path_is_as_before(tmp_path, monkeypatch):
-    """Loading from the current folder leaves `sys.path` alone; the game's own name is known then."""
+    """Loading from the current folder does not change `sys.path`; the game's name is then known."""
     (tmp_path / "private_game.py").write_text(RECORD.format(name="private", module="p"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("shadowbox.games._named", {})  # other tests do not know this game
@@ -151,7 +151,7 @@ def test_the_path_is_as_before(tmp_path, monkeypatch):
 
 
 def test_a_store_of_an_unknown_game_has_its_fields(tmp_path):
-    """Without the game's code a store still gives a record: its schema and events, and the reason."""
+    """Without the game's code, a store gives a record with schema and events, and a reason."""
     game, reason = game_of(TOY, ("hit",))
     assert (game.name, game.schema, game.event_kinds, game.world) == ("toy", TOY, ("hit",), None)
     assert "no game here is called 'toy'" in reason
@@ -162,8 +162,8 @@ def test_a_store_of_an_unknown_game_has_its_fields(tmp_path):
 
 
 @pytest.mark.parametrize("spec", ["paddles:GAME; rm -rf", "\x1b[2J", 7, None])
-def test_a_manifest_suggests_only_what_looks_like_a_spec(spec):
-    """Text out of a store is not repeated on a terminal unless it has the form of `module:NAME`."""
+def test_a_manifest_suggests_only_well_formed_specs(spec):
+    """Text from a store reaches the terminal only if it has the form of `module:NAME`."""
     assert option_for({"game": spec}) == "--game MODULE:GAME"
     assert option_for({"game": "a.b:GAME"}) == "--game a.b:GAME"
 
@@ -181,7 +181,7 @@ def test_a_store_imports_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_a_game_of_the_current_folder_goes_everywhere(tmp_path):
-    """`module:GAME` is played, recorded, viewed, learned from, rated and judged; its store remembers it."""
+    """`module:GAME` works in match, record, view, train, eval and tournament; stores name it."""
     write_files(tmp_path)
     match = ok(tmp_path, "match", "paddles:GAME", "--p0", "follower", "--p1", "idle",
                "--out", "m.html", "--store", "one")  # fmt: skip
@@ -237,7 +237,7 @@ def test_a_reader_of_the_current_folder(tmp_path):
 
 @pytest.mark.slow
 def test_a_served_store_of_any_game(tmp_path):
-    """A server shows stored matches of the game it plays, and of one whose code it does not have."""
+    """A server shows stored matches of its own game and of a game whose code it lacks."""
     write_files(tmp_path)
     ok(tmp_path, "record", "paddles:GAME", "--p0", "follower", "--p1", "idle", "--matches", 2,
        "--out", "data")  # fmt: skip

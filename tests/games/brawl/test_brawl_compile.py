@@ -1,4 +1,4 @@
-"""Compiling is said once, with a bar that moves, and what is compiled is found again."""
+"""Compilation of the simulator: a progress bar for the first call, and a cache for later ones."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FOLDER = Path(jit.__file__).parent
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is one."""
+    """Stream that claims to be a terminal."""
 
     def isatty(self):
         return True
 
 
 def compile_something(monkeypatch, stream, *, quiet_s=0.01, error=None):
-    """Compile two functions, as the physics would be, each slow enough to be seen."""
+    """Compile two functions as the physics does, each slow enough for the bar to appear."""
     monkeypatch.setattr(jit, "QUIET_S", quiet_s)
     monkeypatch.setattr(jit, "_inner", set())
 
@@ -49,7 +49,7 @@ def compile_something(monkeypatch, stream, *, quiet_s=0.01, error=None):
 
 
 def test_a_terminal_has_a_bar(monkeypatch):
-    """The bar stands in one line, grows as functions are compiled, and gives way to the measured time."""
+    """The bar keeps to one line, grows with each compiled function, and ends with the time."""
     terminal = Terminal()
     compile_something(monkeypatch, terminal)
     text = terminal.getvalue()
@@ -64,7 +64,7 @@ def test_a_terminal_has_a_bar(monkeypatch):
     assert max(map(len, frames)) < 80
 
 
-def test_elsewhere_two_lines(monkeypatch):
+def test_a_file_gets_two_lines(monkeypatch):
     """A file or a pipe gets a line at the beginning and one at the end."""
     file = io.StringIO()
     compile_something(monkeypatch, file)
@@ -73,8 +73,8 @@ def test_elsewhere_two_lines(monkeypatch):
     assert last.startswith("compiled the simulator in ")
 
 
-def test_what_is_quick_is_not_said(monkeypatch):
-    """Nothing is said of what ends within two seconds, or needs no compiling."""
+def test_quick_compilation_is_silent(monkeypatch):
+    """Compilation within two seconds prints nothing, and neither does a cached call."""
     terminal = Terminal()
     compile_something(monkeypatch, terminal, quiet_s=60)
     with jit.compiling(terminal):
@@ -83,7 +83,7 @@ def test_what_is_quick_is_not_said(monkeypatch):
 
 
 def test_an_interruption_ends_the_bar(monkeypatch):
-    """Ctrl-C leaves the line of the bar, claims no success, and nothing draws on."""
+    """Ctrl-C ends the line of the bar, without a message of success or further drawing."""
     terminal = Terminal()
     with pytest.raises(KeyboardInterrupt):
         compile_something(monkeypatch, terminal, error=KeyboardInterrupt())
@@ -96,7 +96,7 @@ def test_an_interruption_ends_the_bar(monkeypatch):
 
 @pytest.mark.parametrize("worker", ["process", "rank"])
 def test_workers_are_silent(monkeypatch, worker):
-    """Processes that another one started say nothing: it speaks for them."""
+    """Worker processes and other ranks print nothing."""
     if worker == "process":
         monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
     else:
@@ -107,13 +107,13 @@ def test_workers_are_silent(monkeypatch, worker):
 
 
 def test_the_fingerprint_covers_what_is_compiled():
-    """The cache is keyed by every file of the game that the physics imports, so that no edit goes unnoticed."""
-    found, left = set(), ["physics"]
+    """The cache is keyed by every file of the game that the physics imports."""
+    imported, left = set(), ["physics"]
     while left:
         name = left.pop()
-        if name in found or name == "jit":
+        if name in imported or name == "jit":
             continue
-        found.add(name)
+        imported.add(name)
         for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "shadowbox.games.brawl":
                 left += [alias.name for alias in node.names]
@@ -121,11 +121,11 @@ def test_the_fingerprint_covers_what_is_compiled():
                 "shadowbox.games.brawl."
             ):
                 left.append(node.module.rpartition(".")[2])
-    assert found == set(jit.SOURCES)
+    assert imported == set(jit.SOURCES)
 
 
 def test_the_first_world_compiles_all():
-    """After a world is made both functions are there, and steps of other kinds of arrays need no others."""
+    """The first world compiles both functions once; other array layouts need no new versions."""
     game = load("brawl")
     world = game.world(2)
     assert len(physics.begin_all.signatures) == len(physics.step_all.signatures) == 1
@@ -141,7 +141,7 @@ def test_the_first_world_compiles_all():
 
 
 def test_compiling_ahead_is_quiet():
-    """`python -m shadowbox.games.brawl.compile` says nothing where everything is compiled."""
+    """`python -m shadowbox.games.brawl.compile` prints nothing if everything is compiled."""
     load("brawl").world(1)
     done = subprocess.run(
         [sys.executable, "-m", "shadowbox.games.brawl.compile"], capture_output=True, check=True
