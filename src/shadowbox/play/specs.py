@@ -1,8 +1,9 @@
 """Agents and worlds by name: the one place that reads texts such as `expert@delay=6`.
 
 An agent is NAME[:ARGUMENT][@OPTION...]. NAME is a bot of the game, or `replay:STORE#12`: the
-controls recorded in the same seat of a stored match, or `policy:RUN`: a learned policy. Options:
-`delay=N` sees the world N frames late; of a policy also a number (the temperature), `best`,
+controls recorded in the same seat of a stored match, or `policy:RUN`: a learned policy, or
+`py:MODULE:FACTORY`: the Agent that a function of yours returns (installed, or in the current
+folder). Options: `delay=N` sees the world N frames late; of a policy also a number (the temperature), `best`,
 `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`. RUN is
 a run, a card's folder of runs (the lowest seed counts), a checkpoint's folder, or a policy that the
 game ships.
@@ -49,6 +50,8 @@ def agent(spec: str, game: Game) -> Agent:
     name, colon, argument = text.partition(":")
     if name == "replay":
         made = _replay(argument, game, spec)
+    elif name == "py":
+        made = _of_python(argument, spec)
     elif name in game.bots:
         made = game.bots[name](argument)
     elif (kind := spec_kind(name, "agent") if colon else None) is not None:
@@ -58,7 +61,7 @@ def agent(spec: str, game: Game) -> Agent:
     elif name == "dream":
         raise UsageError(f"agent '{spec}': a dream is a world; play in it with --world {spec}")
     else:
-        known = [*game.bots, "policy", "replay"]
+        known = [*game.bots, "policy", "replay", "py"]
         raise UsageError(
             f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, known)}"
         )
@@ -107,6 +110,22 @@ def _replay(where: str, game: Game, spec: str) -> Agent:
         raise UsageError(f"agent '{spec}': name one match, as in replay:{path}#12")
     columns = Store(path, game.schema).episode(number).columns
     return Replay({key: columns[key][:-1] for key in game.schema.control_keys})
+
+
+def _of_python(where: str, spec: str) -> Agent:
+    """The agent that MODULE:FACTORY returns."""
+    if not re.fullmatch(r"[\w.]+:\w+", where):
+        raise UsageError(f"agent '{spec}': give a module and a function, as in py:my_agents:best")
+    try:
+        made: Agent = import_object(where)()
+    except Exception as error:  # code of somebody else may raise anything
+        raise UsageError(f"agent '{spec}': {type(error).__name__}: {error}") from error
+    if not (hasattr(made, "start") and hasattr(made, "act")):
+        raise UsageError(
+            f"agent '{spec}': {where} returned a {type(made).__name__}; "
+            "an agent has the methods start and act"
+        )
+    return made
 
 
 # ---- worlds --------------------------------------------------------------------------------------
