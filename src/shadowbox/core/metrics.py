@@ -27,10 +27,11 @@ class MetricInfo(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """One line of docs/metrics.md.
+    """One metric, as a line of docs/metrics.md.
 
-    `where`: validation, offline, closed_loop or gate. `per`: what stands behind the dot of a figure's
-    name, empty where there is one figure alone. `better`: low, high, or the value to have.
+    `where`: validation, offline, closed_loop or gate. `per`: the kind of name behind the dot of a
+    figure (control, state or opponent); empty for metrics of a single figure. `better`: low, high,
+    or the ideal value.
     """
 
     name: str
@@ -52,80 +53,99 @@ _ASKED = ("copy_last", "never_press", "look_up")  # of recorded frames
 
 METRICS = (
     Metric("loss", "validation", "low", "", ("copy_last", "rate"),
-           "nats that all controls of a decision cost, given everything recorded before", ANY),
+           "negative log-likelihood of all controls of a decision in nats, given the recorded past",
+           ANY),
     Metric("change_nll", "validation", "low", "", ("copy_last", "rate"),
-           "nats that a decision costs in the frames in which any control changes", ANY),
+           "negative log-likelihood of a decision in nats, in frames in which any control changes",
+           ANY),
     Metric("accuracy", "validation", "high", "", _GUESSED,
            "share of buttons and choices whose most likely value is the recorded one", SHARE),
     Metric("press_f1_greedy", "validation", "high", "", _GUESSED,
-           "F1 over frames: down in the most likely value of its part of the head, against down", SHARE),
-    Metric("onset_f1_greedy", "validation", "high", "", _GUESSED,
-           "F1 of presses that begin, in their very frame, in the most likely value of their part of the head", SHARE),
-    Metric("press_ratio_expected", "validation", "1", "", _GUESSED,
-           "expected frames down, asked one frame ahead on recorded contexts, over the frames down there"),
-    Metric("onset_ratio_expected", "validation", "1", "", _GUESSED,
-           "expected presses begun, asked one frame ahead on recorded contexts, over the presses begun there"),
-    Metric("stick_mae", "validation", "low", "", ("copy_last", "never_press"),
-           "older systems' metric: mean error of the most likely position of all sticks and triggers in all frames, as a share "
-           "of their range"),
-    Metric("btn_pressed_acc", "validation", "high", "", _GUESSED,
-           "older systems' metric: share of right answers over all buttons, in frames in which any is down; the most likely "
-           "value of their part of the head answers", SHARE),
-    Metric("nll", "offline", "low", "", ("copy_last", "rate", "look_up"),
-           "nats that the pressed buttons of a decision cost, given everything recorded before"),
-    Metric("press_f1", "offline", "high", "control", _ASKED,
-           "F1 over frames: down with more than even chance, against down", SHARE),
-    Metric("onset_f1", "offline", "high", "control", _ASKED,
-           "F1 of presses that begin, within the tolerance, one to one; thresholds are chosen on one half of the episodes and "
-           "scored on the other", SHARE),
-    Metric("onset_f1_sampled", "offline", "high", "control", _ASKED,
-           "the same for what is pressed as in play: drawn, or by the threshold", SHARE),
-    Metric("onset_offset", "offline", "0", "", ("look_up",),
-           "frames by which the matched presses of onset_f1 begin too late, on average", ANY),
-    Metric("onset_nll", "offline", "low", "control", ("rate", "look_up"),
-           "nats that `begins or not` costs in a frame that could begin a press"),
-    Metric("onset_ece", "offline", "low", "control", ("rate", "look_up"),
-           "expected calibration error of the chance that a press begins; bins of equally many presses, each weighted by them",
+           "F1 over frames of buttons down, for the most likely value of each part of the head",
            SHARE),
+    Metric("onset_f1_greedy", "validation", "high", "", _GUESSED,
+           "F1 of onsets in their exact frame, for the most likely value of each part of the head",
+           SHARE),
+    Metric("press_ratio_expected", "validation", "1", "", _GUESSED,
+           "expected frames down, predicted one frame ahead on recordings, over recorded frames "
+           "down"),
+    Metric("onset_ratio_expected", "validation", "1", "", _GUESSED,
+           "expected onsets, predicted one frame ahead on recordings, over recorded onsets"),
+    Metric("stick_mae", "validation", "low", "", ("copy_last", "never_press"),
+           "metric of older systems: mean error of the most likely position of all sticks and "
+           "triggers in all frames, as a share of their range"),
+    Metric("btn_pressed_acc", "validation", "high", "", _GUESSED,
+           "metric of older systems: accuracy of the most likely values of all buttons, in frames "
+           "in which any button is down", SHARE),
+    Metric("nll", "offline", "low", "", ("copy_last", "rate", "look_up"),
+           "negative log-likelihood of the buttons of a decision in nats, given the recorded past"),
+    Metric("press_f1", "offline", "high", "control", _ASKED,
+           "F1 over frames of buttons down, predicted down above probability 0.5", SHARE),
+    Metric("onset_f1", "offline", "high", "control", _ASKED,
+           "F1 of onsets matched one to one within the tolerance; thresholds are chosen on one "
+           "half "
+           "of the episodes and scored on the other", SHARE),
+    Metric("onset_f1_sampled", "offline", "high", "control", _ASKED,
+           "F1 of onsets as in play: sampled, or above the threshold", SHARE),
+    Metric("onset_offset", "offline", "0", "", ("look_up",),
+           "mean delay in frames of the matched onsets of onset_f1", ANY),
+    Metric("onset_nll", "offline", "low", "control", ("rate", "look_up"),
+           "negative log-likelihood of onset or no onset in nats, in frames that could begin a "
+           "press"),
+    Metric("onset_ece", "offline", "low", "control", ("rate", "look_up"),
+           "expected calibration error of onset probabilities; bins hold equally many onsets and "
+           "weigh equally", SHARE),
     Metric("press_accuracy", "offline", "high", "", _ASKED,
-           "share of right answers over all buttons, in frames in which any is down; more than even chance answers down", SHARE),
+           "accuracy over all buttons above probability 0.5, in frames in which any is down",
+           SHARE),
     Metric("stick_nll", "offline", "low", "control", ("copy_last", "rate", "look_up"),
-           "nats that the places of the sticks and triggers of a decision cost: at which of those that the policy knows each "
-           "stands"),
+           "negative log-likelihood in nats of the positions of sticks and triggers, among the "
+           "policy's points"),
     Metric("stick_error", "offline", "low", "", _ASKED,
            "mean error of the expected position of all sticks and triggers in all frames"),
     Metric("stick_change_error", "offline", "low", "control", ("copy_last", "look_up"),
            "mean error of a stick's expected position in the frames in which it moves"),
     Metric("copycat_gap", "offline", "low", "", ("copy_last",),
-           "nats a decision that are lost when the own last controls are blanked: how much of the likelihood is copying", ANY),
+           "rise of the negative log-likelihood of a decision in nats when the own previous "
+           "controls "
+           "are hidden: the share of copying in the likelihood", ANY),
     Metric("press_ratio", "closed_loop", "1", "control", (*_ASKED, "real"),
-           "frames down a frame of play, over those of the data"),
+           "frames down per frame of play, over frames down per frame of the data"),
     Metric("onset_ratio", "closed_loop", "1", "control", (*_ASKED, "real"),
-           "presses begun a frame of play, over those of the data"),
+           "onsets per frame of play, over onsets per frame of the data"),
     Metric("hold_ratio", "closed_loop", "1", "control", ("look_up", "real"),
-           "mean length of a press, over that of the data"),
+           "mean length of a press in play, over the mean length in the data"),
     Metric("state_distance", "closed_loop", "low", "state", ("demonstrator", *_ASKED, "real"),
-           "Jensen-Shannon divergence in bits between the time spent in each state in play and in the data", SHARE),
+           "Jensen-Shannon divergence in bits of the time spent in each state, play against data",
+           SHARE),
     Metric("win_rate", "closed_loop", "high", "opponent", ("demonstrator", *_ASKED),
-           "wins (draws half) against an opponent, from the seats that it learned from", SHARE),
+           "wins (draws count half) against an opponent, from the seats that it was trained on",
+           SHARE),
     Metric("win_rate_gap", "closed_loop", "0", "", _ASKED,
-           "its win rate less that of its demonstrator, same opponent, same seeds", (-1.0, 1.0)),
-    Metric("press_ratio_min", "gate", "1", "", (), "the smallest press ratio of the controls that the gate judges"),
-    Metric("press_ratio_max", "gate", "1", "", (), "the largest press ratio of the controls that the gate judges"),
-    Metric("onset_ratio_min", "gate", "1", "", (), "the smallest onset ratio of the controls that the gate judges"),
-    Metric("onset_ratio_max", "gate", "1", "", (), "the largest onset ratio of the controls that the gate judges"),
+           "win rate minus that of the demonstrator, against the same opponents with the same "
+           "seeds",
+           (-1.0, 1.0)),
+    Metric("press_ratio_min", "gate", "1", "", (),
+           "smallest press ratio of the controls in the gate"),
+    Metric("press_ratio_max", "gate", "1", "", (),
+           "largest press ratio of the controls in the gate"),
+    Metric("onset_ratio_min", "gate", "1", "", (),
+           "smallest onset ratio of the controls in the gate"),
+    Metric("onset_ratio_max", "gate", "1", "", (),
+           "largest onset ratio of the controls in the gate"),
 )  # fmt: skip
 
 BASELINES = {
-    "copy_last": "does what was done in the last frame, and so in play nothing, ever; of likelihoods: how often each button or "
-    "stick usually stays as it is",
-    "never_press": "presses nothing, sticks at rest",
-    "rate": "each button as often as it is down (or begins) on average, each stick where it is on average, whatever happens",
-    "markov": "each control as it usually is after the controls of the last frame, whatever the state",
-    "look_up": "each button as often as it is down in this state of the own player, held or not before; drawn, where drawn; "
-    "each stick as often as it stays in this state, and goes where it then goes",
-    "real": "one half of the recordings against the other",
-    "demonstrator": "who was recorded, playing the same matches",
+    "copy_last": "repeats the controls of the last frame, and so never presses in play; for "
+    "likelihoods: the rate at which each button or stick stays unchanged",
+    "never_press": "presses nothing, with sticks at rest",
+    "rate": "each button at its mean rate of being down (or of onsets), each stick at its mean "
+    "position, in every state",
+    "markov": "each control by its statistics after the controls of the last frame, in every state",
+    "look_up": "each button by its rate in the own player's current state, held before or not, "
+    "sampled where policies are sampled; each stick by its rate of staying and its next positions",
+    "real": "one half of the recordings compared with the other",
+    "demonstrator": "the recorded player in the same matches",
 }
 
 METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
