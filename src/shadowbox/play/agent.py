@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from shadowbox.core.game import Agent
 from shadowbox.core.schema import Array, Columns
+from shadowbox.core.tracks import Track
+from shadowbox.play.warm_start import put_part
 
 
 class Delayed:
@@ -20,6 +23,7 @@ class Delayed:
     def __init__(self, agent: Agent, frames: int) -> None:
         self.agent, self.frames = agent, frames
         self.mark = str(getattr(agent, "mark", ""))
+        self.track_types: tuple[Track, ...] = tuple(getattr(agent, "track_types", ()))
 
     def start(
         self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
@@ -47,6 +51,33 @@ class Delayed:
             "queue": queue[1:],
             "fresh": np.zeros_like(state["fresh"]),
         }
+
+    def tracks(self, state: Any) -> Columns:
+        """The tracks of the agent's last decision."""
+        shown: Columns = self.agent.tracks(state["agent"])  # type: ignore[attr-defined]
+        return shown
+
+    def put(self, state: Any, part: Any, where: Array) -> Any:
+        """The state with the n matches of `part` in the places `where` [N]."""
+        put = getattr(self.agent, "put", put_part)
+        queue = state["queue"] or [
+            {key: _rows(values, len(where)) for key, values in view.items()}
+            for view in part["queue"]
+        ]
+        return {
+            "agent": put(state["agent"], part["agent"], where),
+            "queue": put_part(queue, part["queue"], where),
+            "fresh": put_part(state["fresh"], part["fresh"], where),
+        }
+
+    @property
+    def settings(self) -> Mapping[str, tuple[float, float, float]]:
+        """Those of the agent."""
+        return dict(getattr(self.agent, "settings", {}))
+
+    def set(self, name: str, value: float) -> None:
+        """Set one of them."""
+        self.agent.set(name, value)  # type: ignore[attr-defined]
 
 
 class Replay:
@@ -76,6 +107,11 @@ class Replay:
         return {
             key: np.where(over, np.zeros_like(values), values) for key, values in pressed.items()
         }, (players, frame + 1)
+
+
+def _rows(values: Array, rows: int) -> Array:
+    """Zeros of the same kind for so many matches."""
+    return np.zeros((rows, *values.shape[1:]), values.dtype)
 
 
 def _where(mask: Array, ours: Array, theirs: Array) -> Array:

@@ -10,7 +10,7 @@ probability differently, and a draw that falls between the two roundings differs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ import numpy as np
 
 from shadowbox.core.game import noise
 from shadowbox.core.schema import Array, Columns, Schema, differences
+from shadowbox.core.tracks import Track
 from shadowbox.errors import SchemaMismatch, UsageError
+from shadowbox.play.warm_start import put_part
 
 if TYPE_CHECKING:  # it needs torch, which naming an agent does not
     from torch import Tensor
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # it needs torch, which naming an agent does not
 TUNED = -1.0  # a threshold that says: each button's own
 BLOCK = 32  # matches that are computed together
 DRAW = 1000  # the first of a policy's draws, far from those of bots
+COLDEST, HOTTEST = 0.01, 10.0  # temperatures
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,17 @@ class SamplingConfig:
 
 
 class PolicyAgent:
-    """A policy in a seat. All memory is in the state, so that one agent may sit in both."""
+    """A policy in a seat. All memory is in the state, so that one agent may sit in both.
+
+    Its tracks are `press/CONTROL`, the probability that a button is down, and `mean/CONTROL`, the
+    expected position of a stick: those of its last decision, at the temperature it plays at. Its
+    setting is `temperature`.
+    """
 
     def __init__(
         self,
         policy: Policy,
-        manner: SamplingConfig = SamplingConfig(),
+        sampling: SamplingConfig = SamplingConfig(),
         *,
         calibration: Mapping[str, Any] | None = None,
         mark: str = "",
@@ -66,21 +74,29 @@ class PolicyAgent:
         """
         import torch
 
-        tuned = calibration or {}
-        self.temperatures = head_temperatures(policy, manner.temperature, tuned)
+        tuned = self._calibration = calibration or {}
+        self.temperatures = head_temperatures(policy, sampling.temperature, tuned)
         # [draws, 2]: up and held; None: it draws
-        self.limits = _limits(policy, manner, tuned.get("thresholds", {}))
+        self.limits = _limits(policy, sampling, tuned.get("thresholds", {}))
 
-        self.policy, self.manner, self.mark, self.block = policy.eval(), manner, mark, block
+        self.policy, self.sampling, self.mark, self.block = policy.eval(), sampling, mark, block
         self.device = next(policy.parameters()).device
         self.style: Mapping[str, Tensor] | None = None
-        if manner.player or manner.strength is not None:
-            style = policy.style_of([manner.player] * block, [manner.strength] * block)
+        if sampling.player or sampling.strength is not None:
+            style = policy.style_of([sampling.player] * block, [sampling.strength] * block)
             self.style = {key: values.to(self.device) for key, values in style.items()}
         self.reads = (*policy.input_columns, *policy.schema.control_keys)
         self.buttons = [
             key for key in policy.values.keys if policy.schema.columns[key].field.kind == "flag"
         ]
+        self._shown = {
+            at: Track(f"{'press' if kind == 'flag' else 'mean'}/{name}")
+            for at, (name, kind) in enumerate(
+                zip(value_names(policy), policy.values.kinds, strict=True)
+            )
+            if kind in ("flag", "real")
+        }
+        self.track_types = tuple(self._shown.values())
         self._torch = torch
 
     def start(
@@ -98,6 +114,7 @@ class PolicyAgent:
                 "frame": np.zeros(len(seeds), np.int64),
                 "fresh": fresh,
                 "memory": memory,
+                "last": None,
             }
         return {
             "seeds": np.where(where, seeds, state["seeds"]),
@@ -105,21 +122,32 @@ class PolicyAgent:
             "frame": np.where(where, 0, state["frame"]),
             "fresh": state["fresh"] | where,
             "memory": state["memory"],
+            "last": None,
         }
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
         """One decision a match."""
         matches = len(state["seeds"])
         draws = self._draws(state, view)
-        answers, memory = [], []
+        answers, memory, seen = [], [], []
         with self._torch.inference_mode():
             for at, first in enumerate(range(0, matches, self.block)):
                 rows = slice(first, first + self.block)
-                answer, after = self._decide(
-                    view, draws[rows], state["fresh"][rows], state["memory"][at], rows
+                fresh = self._on_device(_filled(state["fresh"][rows], self.block))
+                shown = {
+                    key: self._on_device(_filled(view[key][rows], self.block)) for key in self.reads
+                }
+                answer, _, after_block = self.policy.step(
+                    shown,
+                    state["memory"][at],
+                    self._on_device(_filled(draws[rows], self.block)),
+                    reset=fresh,
+                    temperature=self.temperatures,
+                    style=self.style,
                 )
                 answers.append(answer)
-                memory.append(after)
+                memory.append(after_block)
+                seen.append((shown, fresh))
         controls = {
             key: self._joined([answer[key] for answer in answers], key, matches)
             for key in answers[0]
@@ -129,23 +157,61 @@ class PolicyAgent:
             "memory": memory,
             "frame": state["frame"] + 1,
             "fresh": np.zeros(matches, bool),
+            "last": (seen, state["memory"], answers),  # what `tracks` is computed from
         }
         return controls, after
 
-    def _decide(
-        self, view: Columns, draws: Array, fresh: Array, memory: Any, rows: slice
-    ) -> tuple[dict[str, Tensor], Any]:
-        """A block of matches, filled up with matches that nobody reads."""
-        seen = {key: self._on_device(_filled(view[key][rows], self.block)) for key in self.reads}
-        answer, _, after = self.policy.step(
-            seen,
-            memory,
-            self._on_device(_filled(draws, self.block)),
-            reset=self._on_device(_filled(fresh, self.block)),
-            temperature=self.temperatures,
-            style=self.style,
-        )
-        return answer, after
+    def tracks(self, state: Any) -> dict[str, Array]:
+        """Probabilities and positions of the last decision [N], given the controls that were pressed.
+
+        To be asked before the world moves on, for the view of that decision is used again.
+        """
+        matches = len(state["seeds"])
+        if state["last"] is None:
+            blank = np.full(matches, np.nan, np.float32)
+            return {track.name: blank for track in self.track_types}
+        found = []
+        with self._torch.inference_mode():
+            for (shown, fresh), memory, answer in zip(*state["last"], strict=True):
+                output, _ = self.policy.seq(
+                    {key: values[:, None] for key, values in shown.items()},
+                    self.policy.values.of(answer)[:, None],
+                    fresh[:, None],
+                    memory,
+                    self.style,
+                )
+                found.append(output.mean(self.temperatures)[:, 0])
+        means = self._torch.cat(found).float().cpu().numpy()[:matches]
+        return {track.name: means[:, at] for at, track in self._shown.items()}
+
+    def put(self, state: Any, part: Any, where: Array) -> Any:
+        """The state with the n matches of `part` in the places `where` [N]."""
+        merged = {
+            name: put_part(state[name], part[name], where)
+            for name in ("seeds", "players", "frame", "fresh")
+        }
+        places = self._torch.from_numpy(np.flatnonzero(where)).to(self.device)
+        memory: list[dict[str, Tensor]] = [{} for _ in state["memory"]]
+        for key in state["memory"][0]:
+            whole = self._torch.cat([block[key] for block in state["memory"]])
+            whole[places] = self._torch.cat([block[key] for block in part["memory"]])[: len(places)]
+            for block, values in zip(memory, whole.split(self.block), strict=True):
+                block[key] = values
+        return {**merged, "memory": memory, "last": None}
+
+    @property
+    def settings(self) -> dict[str, tuple[float, float, float]]:
+        """The temperature, if the policy draws: its value and limits."""
+        if self.limits is not None:
+            return {}
+        return {"temperature": (self.sampling.temperature, COLDEST, HOTTEST)}
+
+    def set(self, name: str, value: float) -> None:
+        """Play at another temperature from the next decision on."""
+        if name not in self.settings:
+            raise UsageError(f"a policy has no setting '{name}'")
+        self.sampling = replace(self.sampling, temperature=value)
+        self.temperatures = head_temperatures(self.policy, value, self._calibration)
 
     def _draws(self, state: Mapping[str, Array], view: Columns) -> Array:
         """Uniform numbers in [0, 1), f32 [N, draws]. A threshold is a draw that is always the same."""
@@ -173,7 +239,7 @@ class PolicyAgent:
 def policy_agent(
     folder: Path,
     schema: Schema,
-    manner: SamplingConfig = SamplingConfig(),
+    sampling: SamplingConfig = SamplingConfig(),
     *,
     device: str = "cpu",
     mark: str = "",
@@ -185,7 +251,7 @@ def policy_agent(
     found = checkpoint.load(folder, kind="policy", device=device)
     return PolicyAgent(
         restore_policy(found, schema, device, encodings),
-        manner,
+        sampling,
         calibration=found.calibration,
         mark=mark,
     )
@@ -258,10 +324,10 @@ def value_names(policy: Policy) -> list[str]:
 
 
 def _limits(
-    policy: Policy, manner: SamplingConfig, tuned: Mapping[str, Mapping[str, float]]
+    policy: Policy, sampling: SamplingConfig, tuned: Mapping[str, Mapping[str, float]]
 ) -> Array | None:
     """For each button the threshold while it is up and while it is held: [draws, 2]."""
-    if manner.threshold is None:
+    if sampling.threshold is None:
         return None
     names = [
         name
@@ -272,8 +338,8 @@ def _limits(
         raise UsageError(
             f"thresholds are for policies that decide each button on its own; this one ({policy.config.head.head}) draws"
         )
-    if manner.threshold != TUNED:
-        return np.full((len(names), 2), manner.threshold)
+    if sampling.threshold != TUNED:
+        return np.full((len(names), 2), sampling.threshold)
     if missing := [name for name in names if name not in tuned]:
         raise UsageError(
             f"{missing[0]} has no tuned threshold: shadowbox eval CHECKPOINT STORE --calibrate finds them"
