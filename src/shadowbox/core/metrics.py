@@ -83,8 +83,7 @@ METRICS = (
            "F1 over frames of buttons down, predicted down above probability 0.5", SHARE),
     Metric("onset_f1", "offline", "high", "control", _ASKED,
            "F1 of onsets matched one to one within the tolerance; thresholds are chosen on one "
-           "half "
-           "of the episodes and scored on the other", SHARE),
+           "half of the episodes and scored on the other", SHARE),
     Metric("onset_f1_sampled", "offline", "high", "control", _ASKED,
            "F1 of onsets as in play: sampled, or above the threshold", SHARE),
     Metric("onset_offset", "offline", "0", "", ("look_up",),
@@ -107,8 +106,7 @@ METRICS = (
            "mean error of a stick's expected position in the frames in which it moves"),
     Metric("copycat_gap", "offline", "low", "", ("copy_last",),
            "rise of the negative log-likelihood of a decision in nats when the own previous "
-           "controls "
-           "are hidden: the share of copying in the likelihood", ANY),
+           "controls are hidden: the share of copying in the likelihood", ANY),
     Metric("press_ratio", "closed_loop", "1", "control", (*_ASKED, "real"),
            "frames down per frame of play, over frames down per frame of the data"),
     Metric("onset_ratio", "closed_loop", "1", "control", (*_ASKED, "real"),
