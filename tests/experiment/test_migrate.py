@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from promises import HEAD, checked, games, ran, write
 
+from shadowbox import cli
 from shadowbox.cards import signatures
-from shadowbox.cards.card import flatten
 from shadowbox.cards.file import CardFile, hash_of
 from shadowbox.cards.front_matter import parse_front_matter
 from shadowbox.cards.migrate import rename_head
+from shadowbox.cards.sections import flatten
 from shadowbox.core import renames
 from shadowbox.core.files import write_whole
 from shadowbox.errors import CardError, ShadowboxError, UsageError
@@ -21,6 +22,7 @@ from shadowbox.experiment import estimate, migrate_card, results
 from shadowbox.experiment.migrate import migrate
 from shadowbox.learners.registry import learner_spec
 from shadowbox.model import checkpoint
+from shadowbox.report import training
 from shadowbox.train import log
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.guardrails import lock_run
@@ -50,7 +52,7 @@ def moved(*paths):
     return {str(plan.path): list(plan.changes) for plan in migrate(list(map(Path, paths)), games)}
 
 
-# ---- names --------------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------
 
 
 def test_old_names_are_free():
@@ -159,7 +161,7 @@ def test_what_cannot_be_renamed(head, message):
         rename_head(head)
 
 
-# ---- cards --------------------------------------------------------------------------------------
+# ---- cards ---------------------------------------------------------------------------------------
 
 
 def test_a_card_keeps_its_figures(project):
@@ -231,7 +233,7 @@ def test_an_edited_block_is_refused(project):
     assert path.read_bytes() == before
 
 
-# ---- signatures ---------------------------------------------------------------------------------
+# ---- signatures ----------------------------------------------------------------------------------
 
 
 def sign(path, who, hashed):
@@ -305,7 +307,7 @@ def test_an_unproven_signature_is_void(project):
     assert CardFile.read(path).block("signatures") == before
 
 
-# ---- runs, checkpoints, and what cannot be ------------------------------------------------------
+# ---- runs, checkpoints, and what cannot be -------------------------------------------------------
 
 
 def make_older(run):
@@ -341,6 +343,21 @@ def test_a_run_is_readable_again(old_run):
     assert log.read_facts(run) == facts
     for step in checkpoint.steps(run):
         checkpoint.load(checkpoint.find_checkpoint(f"{run}@step={step}"))
+
+
+def test_curves_are_drawn_again(old_run, capsys):
+    """The command draws the curves of a migrated run again, under present names; --dry-run does not."""
+    run, _ = old_run
+    lines = log.read_lines(run / log.METRICS)
+    old = [json.dumps(line).replace("/copy_last", "/hold") + "\n" for line in lines]
+    (run / log.METRICS).write_text("".join(old))
+    training.draw(run)
+    for words, name in ((["--dry-run"], "loss/hold"), ([], "loss/copy_last")):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["migrate", str(run), *words])
+        assert stop.value.code == 0, capsys.readouterr().err
+        assert f",{name}," in (run / "curves.csv").read_text().splitlines()[0]
+    assert "3 of 4 brought up to date" in capsys.readouterr().out
 
 
 def test_a_checkpoint_takes_its_run_along(old_run):

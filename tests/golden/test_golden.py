@@ -191,7 +191,7 @@ def test_an_older_run_is_continued(oldest, capsys):
     last = (oldest / "runs/golden/0/metrics.jsonl").read_text().splitlines()[-1]
     assert {"accuracy/copy_last", "change_nll"} <= set(json.loads(last))
     words = ("data/golden", "--preset", "tiny", "--steps", 2, "--batch", 2, "--shares", "60/40/0")
-    settings = {"width": 4, "depth": 1, "frames": 2, "head_width": 8, "prev_control_dropout": 0.1,
+    settings = {"width": 4, "depth": 1, "frames": 1, "head_width": 8, "prev_control_dropout": 0.1,
                 "relative_positions": "false"}  # fmt: skip
     more = [word for name, value in settings.items() for word in ("--with", f"{name}={value}")]
     parent = ("--parent", "runs/golden/0", "--parent-optimizer", "--out", "runs/next")

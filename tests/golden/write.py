@@ -60,7 +60,7 @@ preset: tiny
 set:
   train: {steps: 20, batch: 4, lr: 3e-3, warmup: 4, max_grad_norm: 0.5, score: accuracy, log_every: 5,
           validate_every: 20, threads: 1, device: cpu, precision: fp32}
-  model: {width: 4, depth: 1, frames: 2, head_width: 8, prev_control_dropout: 0.1, prev_control_noise: 0.01}
+  model: {width: 4, depth: 1, frames: 1, head_width: 8, prev_control_dropout: 0.1, prev_control_noise: 0.01}
   model.relative_positions: false
   model.label_smoothing: 0.02
   learner: {length: 16, actionable_when: ["player/stun=0"], non_actionable_weight: 0.5,

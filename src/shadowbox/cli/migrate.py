@@ -26,6 +26,8 @@ def migrate(paths: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
     from shadowbox.experiment import migrate as experiment
 
     plans = experiment.migrate(paths, load, dry_run=dry_run)
+    if not dry_run:
+        _draw_curves({plan.path.parent for plan in plans if plan.kind == "run" and plan.changes})
     if as_json:
         emit({"dry_run": dry_run, "files": [plan.to_json() for plan in plans]})
         return
@@ -35,3 +37,12 @@ def migrate(paths: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
         print("\n".join(f"  {change}" for change in plan.changes))
     count = f"{len(changed)} of {len(plans)}"
     print(f"{count} would change" if dry_run else f"{count} brought up to date")
+
+
+def _draw_curves(runs: set[Path]) -> None:
+    """Tables and pages of curves name scores, too; they are drawn again where they were drawn before."""
+    from shadowbox.report import training
+
+    for run in runs:
+        if (run / training.TABLE).is_file():
+            training.draw(run)
