@@ -1,4 +1,4 @@
-"""The documentation: its code runs, its links lead somewhere, and its tables are what the code says."""
+"""The documentation: its code runs, its links exist, and its tables agree with the code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_demo_runs_to_its_page(tmp_path):
     assert "every file verified" in answer.stdout
     assert "constant_velocity" in answer.stdout
     assert (copy / "runs" / "demo" / "brawl.html").read_text().startswith("<!doctype html>")
-    assert "and answers {'keys/up': (16, 32, 2)" in answer.stdout
+    assert "targets {'keys/up': (16, 32, 2)" in answer.stdout
 
 
 def test_the_example_of_the_front_page_runs(tmp_path):
@@ -52,7 +52,7 @@ def test_the_example_of_the_front_page_runs(tmp_path):
 
 
 def test_the_walkthrough_names_its_files():
-    """Every file that the page lists has its code on the page."""
+    """Every file that the walkthrough lists has its code on the page."""
     listed = re.findall(r"^  (\w+\.py) ", PAGE.read_text(), re.MULTILINE)
     assert {f"paddles/{name}" for name in listed} <= {
         name for name, _ in BLOCK.findall(PAGE.read_text())
