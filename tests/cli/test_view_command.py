@@ -131,7 +131,7 @@ def test_a_game_without_a_scene(here, capsys, named, noted):
         (["toy", "--game", "toygame:OTHER"], 1, "no column 'player/z'"),
         (["brawl"], 2, "brawl holds 3 matches: name one, as in brawl#0"),
         (["brawl#3"], 2, "brawl has no episode 3"),
-        (["brawl#x"], 2, "after # comes the number"),
+        (["brawl#x"], 2, "expected the number of an episode after #"),
         (["brawl#0", "--png", "41"], 2, "the frames 0 to 40"),
         (["brawl#0", "--gif", "30:20"], 2, "there is no frame in it"),
         (["brawl#0", "--gif", "all"], 2, "two frames with a colon between"),

@@ -195,7 +195,7 @@ def test_a_game_of_the_current_folder_goes_everywhere(tmp_path):
     assert ok(tmp_path, "view", "data#0", *named, "--png", 30)["game"] == "paddles"
     learn = ("train", "data", "--out", "run", *named, "--preset", "tiny", "--set", "batch=4")
     assert ok(tmp_path, *learn, "--steps", 2)["step"] == 2
-    assert "give that option again" in refused(
+    assert "started with --game paddles:GAME" in refused(
         tmp_path, "train", "data", "--out", "run", "--resume"
     )
     assert "--game paddles:GAME" in refused(tmp_path, "eval", "run", "data")
