@@ -195,7 +195,7 @@ class PolicyAgent:
         for key in state["memory"][0]:
             whole = self._torch.cat([block[key] for block in state["memory"]])
             whole[places] = self._torch.cat([block[key] for block in part["memory"]])[: len(places)]
-            for block, values in zip(memory, whole.split(self.block), strict=True):
+            for block, values in zip(memory, self._torch.split(whole, self.block), strict=True):
                 block[key] = values
         return {**merged, "memory": memory, "last": None}
 
