@@ -208,10 +208,10 @@ def test_nothing_is_judged_on_what_it_learned_from(data, tmp_path):
     other = dataclasses.replace(QUICK, split=Split(0.5, 0.5, 0.0, seed=1))
     with pytest.raises(
         UsageError,
-        match=r"on the side 'val' of 50/50/0, seed 1 were learned from: its run divided .* 50/50/0; ",
+        match=r"on the side 'val' of 50/50/0, seed 1 were trained on: the run split .* as 50/50/0",
     ):
         evaluate(trained, data, other, game=SHORT)
-    with pytest.raises(UsageError, match="were learned from"):
+    with pytest.raises(UsageError, match="were trained on"):
         calibrate_checkpoint(trained, data, other)
     assert (
         evaluate(trained, data, dataclasses.replace(other, side="train"), game=SHORT).facts["side"]
@@ -352,7 +352,7 @@ def test_a_made_up_frame_is_warned_of(data, still):
 
 @pytest.mark.parametrize(
     ("where", "message"),
-    [("nowhere", "a frame is named as in"), ("{}#3", "a frame is named as in"), ("{}#3:99999", "there is no frame 99999"),
+    [("nowhere", "a frame is named as in"), ("{}#3", "a frame is named as in"), ("{}#3:99999", "has no frame 99999"),
      ("{}#99:1", "has no episode 99"), ("zeros", "name the STORE")],
 )  # fmt: skip
 def test_frames_that_are_none(data, still, where, message):

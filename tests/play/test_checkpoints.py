@@ -93,7 +93,7 @@ def test_options_combine(card):
     """Temperature, step, seed, device and delay stand in any order."""
     made = specs.agent(f"policy:{card}/x@delay=3@0.5@step=20@seed=2@device=cpu", BRAWL)
     assert isinstance(made, Delayed)
-    assert made.agent.manner.temperature == 0.5
+    assert made.agent.sampling.temperature == 0.5
     with pytest.raises(UsageError, match=r"this one \(chain\) draws"):
         specs.agent(f"policy:{card}/x@threshold=.5", BRAWL)
 

@@ -123,11 +123,11 @@ def test_a_threshold_draws_nothing():
     Drawn at a high temperature it presses other things.
     """
     model = untrained("policy-mlp")
-    for manner, equal in (
+    for sampling, equal in (
         (SamplingConfig(threshold=0.5), True),
         (SamplingConfig(temperature=2.0), False),
     ):
-        agent = PolicyAgent(model, manner)
+        agent = PolicyAgent(model, sampling)
         view = {key: np.zeros((2, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
         keys, _ = agent.act(view, agent.start(np.array([1, 2]), np.array([0, 0])))
         assert all((values[0] == values[1]).all() for values in keys.values()) == equal

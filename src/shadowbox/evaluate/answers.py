@@ -1,7 +1,8 @@
-"""A policy is asked at every frame of recorded seats what it would press, given everything recorded up to there.
+"""Predictions of a policy at every frame of recorded seats, given everything recorded up to there.
 
-It walks each recording once, many seats at a time, carrying its memory; nothing is encoded twice.
-B: seats, T: positions, V: control values, A: draws of what was decided before in the same frame.
+Each recording is read once, many seats at a time, with the policy's memory carried along; nothing is
+encoded twice. B: seats, T: positions, V: control values, A: draws of the controls decided earlier in
+the same frame.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def answer_seats(
     threshold: float | None = None,
     player: str = "",
 ) -> Answers:
-    """Its answers at all frames of the seats as it plays: at a temperature, drawn or by a threshold, in a player's style."""
+    """Predictions at all frames of the seats, at a temperature, sampled or by a threshold, in a style."""
     policy.eval()
     # alike lengths together: little is filled up
     order = sorted(range(len(seats)), key=lambda at: seats[at].frames)
@@ -65,7 +66,7 @@ def answer_seats(
 
 @torch.inference_mode()
 def with_vocabulary_places(policy: Policy, seats: Sequence[SeatData]) -> list[SeatData]:
-    """The seats with the places of their sticks, where the policy puts sticks at places and the recording has them."""
+    """Seats with stick positions mapped to the policy's vocabulary, where both have them."""
     device, names = next(policy.parameters()).device, value_names(policy)
     found = []
     for seat in seats:
@@ -92,7 +93,7 @@ def with_vocabulary_places(policy: Policy, seats: Sequence[SeatData]) -> list[Se
 def _ask(
     policy: Policy, seats: Sequence[SeatData], temperature: Temperature, player: str
 ) -> list[SeatAnswer]:
-    """Seats side by side, from their first frame to their last."""
+    """Predict seats side by side, from their first frame to their last."""
     parts = [_read(policy, step, temperature) for step in walk(policy, seats, player)]
     joined = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
     return [_answer(policy, seat, {name: values[at, : seat.frames] for name, values in joined.items()})
@@ -101,7 +102,7 @@ def _ask(
 
 @dataclass(frozen=True)
 class _Step:
-    """Some positions of some seats [B, T]: what was pressed, what the policy sees, and what it sees with its history hidden."""
+    """A slice of some seats [B, T]: recorded controls, inputs, and inputs with the history hidden."""
 
     view: dict[str, Tensor]
     controls: Tensor  # [B, T, V]
@@ -112,10 +113,10 @@ class _Step:
 
 
 def walk(policy: Policy, seats: Sequence[SeatData], player: str = "") -> Iterator[_Step]:
-    """All frames of the seats, in order, the memory carried along."""
+    """Slices of all frames of the seats, in order, with the memory carried along."""
     longest, device = max(seat.frames for seat in seats), next(policy.parameters()).device
-    told = policy.style_of([player] * len(seats)) if player else {}
-    style = {key: values.to(device) for key, values in told.items()}
+    styles = policy.style_of([player] * len(seats)) if player else {}
+    style = {key: values.to(device) for key, values in styles.items()}
     memory, forgetful = policy.initial(len(seats)), policy.initial(len(seats))
     ends = torch.tensor([seat.frames for seat in seats], device=device)
     for first in range(0, longest, STEPS):
@@ -138,10 +139,7 @@ def walk(policy: Policy, seats: Sequence[SeatData], player: str = "") -> Iterato
 
 
 def _read(policy: Policy, step: _Step, temperature: Temperature) -> dict[str, Tensor]:
-    """Chances of buttons and means of sticks, drawn values [B, T, V].
-
-    Nats of the buttons, and of each stick's place [B, T].
-    """
+    """Press probabilities and stick means, sampled values [B, T, V], and nats [B, T]."""
     seen, draws = step.seen, step.draws
     last = draws[..., -policy.draws :]
     ancestors = [draws[..., at * policy.draws : (at + 1) * policy.draws] for at in range(ANCESTORS)]
@@ -172,7 +170,7 @@ def _read(policy: Policy, step: _Step, temperature: Temperature) -> dict[str, Te
 
 
 def _chances(policy: Policy, seen: PolicyOutput, temperature: Temperature) -> Tensor:
-    """Of a button the probability that it is down, of a stick its expected position: [B, T, V]."""
+    """Probability that a button is down, or expected position of a stick: [B, T, V]."""
     found = seen.mean(temperature).clone()
     temperatures = policy.head.by_part(temperature)
     for at, part in enumerate(policy.head.parts):
@@ -196,7 +194,7 @@ def _button_parts(policy: Policy) -> list[int]:
 
 
 def _sticks(policy: Policy) -> list[tuple[int, CodebookDistribution]]:
-    """The parts, with their place in the order, that put a stick (or a trigger) at places."""
+    """Distributions that put a stick or trigger at points of a codebook, with their index."""
     parts = enumerate(policy.head.parts)
     return [
         (at, part)
@@ -206,7 +204,7 @@ def _sticks(policy: Policy) -> list[tuple[int, CodebookDistribution]]:
 
 
 def _called(book: CodebookDistribution) -> str:
-    """Its name beside those of buttons."""
+    """Name of a stick beside the names of buttons."""
     return f"{book.keys[0].split('/')[0]}/{book.name}"
 
 
@@ -215,7 +213,7 @@ def _is_stick(policy: Policy, key: str) -> bool:
 
 
 def _answer(policy: Policy, seat: SeatData, found: dict[str, Array]) -> SeatAnswer:
-    """One seat's part, by the names of its buttons and sticks."""
+    """Predictions for one seat, by the names of its buttons and sticks."""
     chance, drawn, position = {}, {}, {}
     for at, name in enumerate(value_names(policy)):
         if name in seat.down:
@@ -237,7 +235,7 @@ def _answer(policy: Policy, seat: SeatData, found: dict[str, Array]) -> SeatAnsw
 
 
 def _stacked(values: Sequence[Array], rows: slice) -> Tensor:
-    """[T, slots] of each seat -> [B, rows, slots]; behind the end of a seat zeros."""
+    """Pad and stack seats: [T, slots] each -> [B, rows, slots], zeros after the end of a seat."""
     width = rows.stop - rows.start
     out = np.zeros((len(values), width, *values[0].shape[1:]), values[0].dtype)
     for at, each in enumerate(values):
@@ -247,11 +245,15 @@ def _stacked(values: Sequence[Array], rows: slice) -> Tensor:
 
 
 def _noise(seats: Sequence[SeatData], rows: slice, draws: int) -> Array:
-    """Uniform numbers of each episode, seat, frame and draw: f32 [B, T, draws] in [0, 1)."""
+    """Uniform numbers by episode, seat, frame and draw: f32 [B, T, draws] in [0, 1)."""
     frames = np.arange(rows.start, rows.stop)
     parts = [
-        noise(np.full((len(frames), 1), stable_hash("asked", seat.episode) >> 1), frames[:, None], seat.player,
-              DRAW + np.arange(draws))  # type: ignore[arg-type]
+        noise(
+            np.full((len(frames), 1), stable_hash("asked", seat.episode) >> 1),
+            frames[:, None],
+            seat.player,
+            DRAW + np.arange(draws),  # type: ignore[arg-type]
+        )
         for seat in seats
     ]  # fmt: skip
     return np.asarray(np.floor(np.stack(parts) * 2**24) * 2.0**-24, np.float32)

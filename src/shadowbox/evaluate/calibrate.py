@@ -1,6 +1,6 @@
-"""Temperatures and thresholds of a checkpoint, stored in its config; evaluate/calibration.py chooses them.
+"""Calibration of a checkpoint: temperatures and thresholds, fitted on a store and saved in its config.
 
-From recorded sessions, but for the temperature of play, which is found in play.
+Fitted on recorded sessions, except for the temperature of play, which is fitted in play.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def calibrate_checkpoint(
     game: Game | None = None,
     progress: Report | None = None,
 ) -> Calibration:
-    """Choose on the settings' side of the store, and write it into the checkpoint's config.
+    """Fit on the configured split of the store and write the result into the checkpoint's config.
 
     A session is an episode.
     """
@@ -100,9 +100,9 @@ def _in_play(
     settings: EvalConfig,
     progress: Report | None,
 ) -> PlayTemperatureFit | None:
-    """The temperature at which it presses as was recorded.
+    """Fit the temperature at which play has the press rates of the data.
 
-    In chairs of episodes that it is not judged on.
+    Matches are played in seats of episodes that are not used for evaluation.
     """
     game, store = subject.game, subject.store
     others = [episode for episode in range(len(store)) if episode not in judged_on]
@@ -144,7 +144,7 @@ def _in_play(
 
 @torch.inference_mode()
 def _costs(policy: Policy, seats: list[SeatData], player: str) -> tuple[Array, Array]:
-    """Nats of each session at each temperature by part of the head: [sessions, H, P]; and its frames."""
+    """Nats of each session at each temperature by part of the head [sessions, H, P], and frames."""
     episodes = sorted({seat.episode for seat in seats})
     costs = np.zeros((len(episodes), len(TEMPERATURES), len(policy.head.parts)))
     frames = np.zeros(len(episodes))

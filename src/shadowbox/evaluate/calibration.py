@@ -1,9 +1,8 @@
-"""After training: temperatures by group of controls, and thresholds for those who play by them. Stored with the checkpoint.
+"""Fitting of temperatures by group of controls, and of press thresholds.
 
-Everything is chosen on one half of the sessions and reported on the other; what is stored was then
-chosen on all of them. Being right about recorded frames is not yet playing like them, so the
-temperature of play is chosen in play. T: frames of a session, H: temperatures that are tried, P:
-groups (the parts of a policy's head).
+Each value is chosen on one half of the sessions and scored on the other; the stored value is chosen
+on all of them. A good fit on recorded frames is not yet good play, so the temperature of play is
+fitted in play. T: frames of a session, H: candidate temperatures, P: groups (parts of the head).
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ SAFE = 0.9  # the threshold of a control with fewer
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """The temperature of one group.
+    """Temperature of one group.
 
-    `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at it.
+    `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at the temperature.
     """
 
     temperature: float
@@ -39,15 +38,15 @@ class TemperatureFit:
 
     @property
     def is_default(self) -> bool:
-        """Near 1, as it should be."""
+        """True if the temperature is near 1, as it should be."""
         return USUAL[0] <= self.temperature <= USUAL[1]
 
 
 @dataclass(frozen=True)
 class ThresholdFit:
-    """When one button goes down and up again.
+    """Threshold and hysteresis of one button.
 
-    `f1`: of presses begun, on sessions that did not choose it; None: untuned.
+    `f1`: F1 of onsets on sessions that did not choose it; None if untuned.
     """
 
     threshold: float
@@ -58,16 +57,15 @@ class ThresholdFit:
 
     @property
     def tuned(self) -> bool:
-        """Chosen, not a safe default."""
+        """True if the threshold was fitted; False for a safe default."""
         return self.f1 is not None
 
 
 @dataclass(frozen=True)
 class PlayTemperatureFit:
-    """The temperature of play, which multiplies all others.
+    """Temperature of play, which multiplies all others.
 
-    `before` and `after`: how far buttons are from the data at 1 and at it, in matches that did not
-    choose it (`gate.strain`).
+    `before` and `after`: gate distance at 1 and at the temperature, in matches that did not choose it.
     """
 
     temperature: float
@@ -77,14 +75,14 @@ class PlayTemperatureFit:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is stored with a checkpoint."""
+    """Calibration stored with a checkpoint."""
 
     temperatures: Mapping[str, TemperatureFit]
     thresholds: Mapping[str, ThresholdFit]
     play: PlayTemperatureFit | None = None  # of games without a simulator there is none
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Plain data that `from_json` reads."""
         return {
             "temperature": {
                 name: asdict(temperatures) for name, temperatures in self.temperatures.items()
@@ -95,7 +93,7 @@ class Calibration:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Calibration:
-        """The inverse; nothing stored is nothing calibrated."""
+        """The inverse of `to_json`; empty data means not calibrated."""
         temperatures = {
             name: TemperatureFit(**values) for name, values in data.get("temperature", {}).items()
         }
@@ -109,11 +107,11 @@ class Calibration:
         )
 
 
-# ---- temperatures ------------------------------------------------------------------------------------------------
+# ---- temperatures --------------------------------------------------------------------------------
 
 
 def fit_temperature(names: Sequence[str], costs: Array, frames: Array) -> dict[str, TemperatureFit]:
-    """The temperature of each group with the least cost: summed nats [sessions, H, P], frames [sessions]."""
+    """Best temperature of each group: summed nats [sessions, H, P], frames [sessions]."""
     half_of = halves(np.arange(len(costs)))
     one = int(np.argmin(np.abs(TEMPERATURES - 1)))
     found = {}
@@ -131,11 +129,11 @@ def fit_temperature(names: Sequence[str], costs: Array, frames: Array) -> dict[s
     return found
 
 
-# ---- the temperature of play -------------------------------------------------------------------------------------
+# ---- the temperature of play ---------------------------------------------------------------------
 
 
 def fit_play_temperature(strains: Array) -> PlayTemperatureFit:
-    """The temperature with the least strain in play: [3, candidates], in all matches, in one half of them, in the other."""
+    """Temperature of play with the least gate distance: [3, candidates], for all matches and each half."""
     every, one, other = (_bottom(row) for row in strains)
     nearest = [int(np.abs(np.array(PLAYED_AT) - chosen).argmin()) for chosen in (one, other)]
     before = strains[1:, PLAYED_AT.index(1.0)].mean()
@@ -145,7 +143,7 @@ def fit_play_temperature(strains: Array) -> PlayTemperatureFit:
 
 
 def _bottom(strains: Array) -> float:
-    """Where the parabola through the squares is lowest: the strain of single temperatures is too rough to choose by."""
+    """Minimum of a parabola fitted to the squared distances; single candidates are too noisy."""
     if np.ptp(strains) == 0:
         return 1.0
     tried = np.log(PLAYED_AT)
@@ -153,14 +151,11 @@ def _bottom(strains: Array) -> float:
     return float(steps[np.polyval(np.polyfit(tried, strains**2, 2), np.log(steps)).argmin()])
 
 
-# ---- thresholds --------------------------------------------------------------------------------------------------
+# ---- thresholds ----------------------------------------------------------------------------------
 
 
 def with_hysteresis(chance: Array, on: float, off: float) -> Array:
-    """What is down when a button goes down above `on` and up below `off`: [T] -> bool [T].
-
-    It begins up.
-    """
+    """State of a button that goes down above `on` and up below `off`: [T] -> bool [T], starting up."""
     change = np.where(chance > on, 1, np.where(chance < off, 0, -1))
     last = np.maximum.accumulate(np.where(change >= 0, np.arange(len(chance)), -1))
     return np.asarray((last >= 0) & (change[last] == 1))
@@ -172,9 +167,9 @@ def fit_threshold(
     tolerance: int = 2,
     sessions: Sequence[int] | None = None,
 ) -> ThresholdFit:
-    """The threshold of one button from its chances and what was pressed, [T] each; `sessions`: what belongs to the same one.
+    """Threshold of one button from its probabilities and presses, [T] each, and session numbers [T].
 
-    Of equally good ones in a row the middle: the edge of a plateau is where luck put it.
+    In a plateau of equally good thresholds the middle is chosen, because its edges are due to chance.
     """
     from shadowbox.core import presses
 
@@ -205,9 +200,9 @@ def fit_threshold(
 
 
 def _middle_of_best(counts: Array) -> int:
-    """[candidates, 2] -> the middle of the longest row of candidates with the best F1.
+    """Middle of the longest run of candidates with the best F1: [candidates, 2] -> index.
 
-    Of equals the highest.
+    Among equal runs, the one with the highest thresholds.
     """
     with np.errstate(invalid="ignore"):
         f1 = np.nan_to_num(counts[:, 0] / counts[:, 1])

@@ -1,7 +1,7 @@
-"""The policy plays: what it presses on its own, where it spends its time, and whether it wins.
+"""Closed-loop evaluation: press rates, state distribution and win rate of the policy in play.
 
-It takes the chair of a recorded player: the same opponents, the same seats, the same seeds. A game
-without a simulator is judged one frame ahead on recorded contexts; its figures say so.
+The policy plays in the seats of recorded players: same opponents, same seats, same seeds. In a game
+without a simulator it is evaluated one frame ahead on recorded contexts, and the result says so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MakeWorld = Callable[[int], World]  # of a number of matches
 
 @dataclass(frozen=True)
 class RecordedSeat:
-    """Where the policy sits: against whom, in which seat, which seeds, and who sat there in the data."""
+    """A seat to play in: opponent, seat, seeds, and the recorded player."""
 
     opponent: str
     seat: int
@@ -47,7 +47,7 @@ class RecordedSeat:
 
 @dataclass
 class PlayedSeats:
-    """Matches of one player in all chairs: its seats, the score of each, and the first few to look at."""
+    """Matches of one agent in all seats: seat data, scores, and the first few to show."""
 
     seats: list[SeatData] = field(default_factory=list)
     # opponent -> 1, 0.5, 0 of each match, in order of chairs
@@ -57,7 +57,7 @@ class PlayedSeats:
     def add(
         self, game: Game, chair: RecordedSeat, played: PlayedMatch, *, show: bool = False
     ) -> None:
-        """One more match."""
+        """Add a match."""
         winner = played.outcome.winner
         self.score.setdefault(chair.opponent, []).append(
             0.5 if winner is None else float(winner == chair.seat)
@@ -70,7 +70,7 @@ class PlayedSeats:
 
 
 class NeutralAgent:
-    """Presses nothing: never-press at the controls."""
+    """Agent of the baseline never_press."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -78,11 +78,11 @@ class NeutralAgent:
     def start(
         self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
     ) -> Any:
-        """How many matches there are."""
+        """Number of matches."""
         return len(seeds)
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """Zeros."""
+        """Neutral controls."""
         each = self.schema.controls.slots // self.schema.players
         return {
             key: np.zeros((state, each), self.schema.columns[key].dtype)
@@ -91,7 +91,7 @@ class NeutralAgent:
 
 
 class LookUpAgent:
-    """The look-up table at the controls: each button drawn as often as it is down in this state, held or not."""
+    """Agent of the look-up table: samples each button by its rate in the present state."""
 
     def __init__(self, schema: Schema, table: ControlLookup) -> None:
         self.schema, self.table = schema, table
@@ -106,7 +106,7 @@ class LookUpAgent:
         return np.asarray(seeds), np.asarray(players), frame
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match."""
+        """Sampled controls."""
         seeds, players, frame = state
         situation, answer = self.table.situation(view), {}
         for at, key in enumerate(self.schema.control_keys):
@@ -128,7 +128,7 @@ class LookUpAgent:
         return answer, (seeds, players, frame + 1)
 
 
-# ---- who plays whom ----------------------------------------------------------------------------------------------
+# ---- who plays whom ------------------------------------------------------------------------------
 
 
 def recorded_seats(
@@ -141,10 +141,10 @@ def recorded_seats(
     name: str = "",
     purpose: str = "eval",
 ) -> list[RecordedSeat]:
-    """The chairs of recorded players whose opponents can be called by name; with `against`, against that agent from each seat.
+    """Seats of recorded players whose opponents are known agents; with `against`, against that agent.
 
-    `matches` of them: those of the data first, then new seeds. With a name those chairs only in
-    which that player sat. Empty where no opponent is known. Another `purpose` has other new seeds.
+    Returns `matches` of them: the seeds of the data first, then new ones, which depend on `purpose`.
+    With a player's name, only the seats of that player. Empty if no opponent is a known agent.
     """
     found: dict[tuple[str, int, str | None], list[int]] = {}
     known: dict[str, bool] = {}
@@ -180,7 +180,7 @@ def recorded_seats(
 def _who_sat(
     store: Store, episodes: Sequence[int], players: Sequence[int]
 ) -> Iterator[tuple[int, int, str, str]]:
-    """(seed, seat, who sat there, the opponent) of two-player episodes whose metadata tell."""
+    """(seed, seat, player, opponent) of two-player episodes whose metadata have them."""
     for number in episodes:
         meta = store.meta_of(int(number))
         names, seed = meta.get("players"), meta.get("seed")
@@ -198,7 +198,7 @@ def _most_frequent(names: Sequence[str]) -> str | None:
 
 
 def is_agent_spec(game: Game, spec: str, known: dict[str, bool] | None = None) -> bool:
-    """Whether an agent of that name can be made here (a person cannot); `known` remembers."""
+    """True if a name is the spec of an agent (a person's name is not); `known` caches answers."""
     known = {} if known is None else known
     if spec not in known:
         try:
@@ -217,7 +217,7 @@ def play_in(
     make_world: MakeWorld,
     progress: Report | None = None,
 ) -> PlayedSeats:
-    """Play all chairs' matches."""
+    """Play the matches of all seats."""
     games, total = PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
         for at, played in enumerate(_matches(game, chair, agent, name, make_world)):
@@ -233,7 +233,7 @@ def play_demonstrators(
     make_world: MakeWorld,
     progress: Report | None = None,
 ) -> PlayedSeats:
-    """The same matches by whoever sat there in the data."""
+    """Play the same matches with the agents that were recorded in the seats."""
     games, total = PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
         assert chair.demonstrator
@@ -260,12 +260,12 @@ def _matches(
         yield played
 
 
-# ---- figures -----------------------------------------------------------------------------------------------------
+# ---- figures -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class ClosedLoopCounts:
-    """What was counted: of the policy, of the data, of each baseline; and how."""
+    """Press counts of the policy, of the data and of each baseline, and how they were obtained."""
 
     how: str  # in words
     play: PressCounts
@@ -277,22 +277,22 @@ class ClosedLoopCounts:
 def counts_in_play(
     schema: Schema, data: Sequence[SeatData], everybody: Mapping[str, PlayedSeats]
 ) -> ClosedLoopCounts:
-    """Count the matches of the policy (called "") and of the baselines."""
+    """Counts in matches of the policy (named "") and the baselines."""
     counted = {name: count_presses(schema, games.seats) for name, games in everybody.items()}
     how = f"{len(everybody[''].seats)} matches, in the chairs of recorded players"
     return ClosedLoopCounts(how, counted.pop(""), count_presses(schema, data), counted)
 
 
 def counts_one_frame_ahead(
-    schema: Schema, everybody: Mapping[str, Answers], manner: str
+    schema: Schema, everybody: Mapping[str, Answers], sampling: str
 ) -> ClosedLoopCounts:
-    """Count what everybody would have pressed at each recorded frame, given the truth up to there."""
+    """Counts of predicted presses at recorded frames, given the recording up to there."""
     names = ("", "copy_last", "never_press", "look_up")
     asked = {
         name: count_presses(schema, everybody[name].seats, everybody[name].answers)
         for name in names
     }
-    how = f"no simulator: {manner}, one frame ahead, on recorded contexts"
+    how = f"no simulator: {sampling}, one frame ahead, on recorded contexts"
     return ClosedLoopCounts(
         how, asked.pop(""), count_presses(schema, everybody[""].seats), asked, paired=True
     )
@@ -301,10 +301,7 @@ def counts_one_frame_ahead(
 def figures(
     found: ClosedLoopCounts, *, states: bool = True
 ) -> tuple[dict[str, Figure], dict[str, dict[str, Interval]]]:
-    """Ratios of each button and distances of each state, beside the baselines.
-
-    And the ratios by button, for the gate.
-    """
+    """Press ratios by button and state distances beside the baselines, and the ratios for the gate."""
     real = halves(found.data)
     out: dict[str, Figure] = {}
     by_button = {}
@@ -330,7 +327,7 @@ def figures(
 
 
 def win_rates(everybody: Mapping[str, PlayedSeats]) -> dict[str, Figure]:
-    """Win rates by opponent, and the gap to the demonstrator over all matches: paired, for the same seeds were played."""
+    """Win rates by opponent, and the gap to the demonstrator, paired by seed."""
     found = {}
     for opponent in everybody[""].score:
         rates = {
@@ -351,7 +348,7 @@ def win_rates(everybody: Mapping[str, PlayedSeats]) -> dict[str, Figure]:
 
 
 def _in_order(metric: str, beside: Mapping[str, Interval]) -> dict[str, Interval]:
-    """The metric's baselines, as its definition lists them."""
+    """Baselines of a metric in the order of its definition."""
     return {name: beside[name] for name in METRIC_BY_NAME[metric].baselines if name in beside}
 
 

@@ -1,8 +1,8 @@
-"""The behavior gate: nothing is called good that does not press as its demonstrators press.
+"""The behavior gate: a policy must press every used button about as often as its demonstrators.
 
-Every used button (at least 50 presses begun in the data) must be down, and begin to be down, about
-as often in play as in the data. What failed is written beside the checkpoint, and whoever plays
-with it carries the mark.
+A button is used if at least 50 presses begin in the data. Its rates of frames down and of onsets in
+play must be near those of the data. Failures are written beside the checkpoint, and every result of
+a match with it carries the mark.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ONSET = (0.67, 1.5)
 
 @dataclass(frozen=True)
 class _ControlCheck:
-    """How one button fares: its figures, and where it fails."""
+    """Result of one button: its ratios, and the failed ones."""
 
     button: str
     onsets: int  # presses begun in the data
@@ -40,32 +40,32 @@ class _ControlCheck:
 
     @property
     def passed(self) -> bool:
-        """A button that is hardly used cannot fail."""
+        """True if no ratio failed; a rarely used button cannot fail."""
         return not self.failed
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict."""
+    """Result of the gate, by button."""
 
     controls: tuple[_ControlCheck, ...]
 
     @property
     def passed(self) -> bool:
-        """Every used button passes, and there is one."""
+        """True if there are used buttons and all of them pass."""
         return all(control.passed for control in self.controls) and any(
             control.used for control in self.controls
         )
 
     @property
     def why(self) -> list[str]:
-        """What failed, in sentences."""
+        """Failures as sentences."""
         if not any(control.used for control in self.controls):
             return [f"no button begins {ENOUGH} presses in the data, so nothing can be said"]
         return [sentence for control in self.controls for sentence in control.failed]
 
     def figures(self) -> dict[str, Figure]:
-        """The smallest and the largest ratio of the controls that are judged; a missing one is 0."""
+        """Smallest and largest ratios of the used buttons; a missing ratio counts as 0."""
         used = [control for control in self.controls if control.used]
         ratios = {
             "press_ratio": [control.press.value for control in used],
@@ -80,7 +80,7 @@ class GateResult:
         return found
 
     def report(self) -> GateReport:
-        """As it is printed and stored."""
+        """The gate's part of an evaluation report."""
         controls = {
             control.button: {
                 "passed": control.passed if control.used else None,
@@ -102,7 +102,7 @@ def check_gate(
     data: PressCounts,
     ratios: Mapping[str, Mapping[str, Interval]],
 ) -> GateResult:
-    """Look at every button's ratios (`tally.ratios`), and where a bad one goes wrong."""
+    """Check the ratios of every button, and find the states in which a failed one differs most."""
     keys = state_keys(schema)
     field = schema.columns[keys[0]].field if keys else None
     names: Sequence[str] = field.names if isinstance(field, Choice) else ()
@@ -127,10 +127,10 @@ def check_gate(
 
 
 def gate_distance(play: PressCounts, data: PressCounts) -> float:
-    """How far used buttons are from the data in frames down and presses begun: 0 is the same, 1 where the gate ends.
+    """Distance between press rates of play and data: 0 is equal, 1 is the edge of the gate.
 
-    The root mean square of logarithms, so that twice is as far as half; a button that is never
-    pressed is FARTHEST away.
+    Root mean square of log ratios over used buttons, so that twice is as far as half; a button that is
+    never pressed has the distance FARTHEST.
     """
     used = data.begun.sum(0) >= ENOUGH
     away = []
@@ -156,7 +156,8 @@ def _failures(
         ratio = found[what].value
         if not low <= ratio <= high:  # so written, a NaN fails
             failed.append(
-                f"{button} {verb} {ratio:.2f} times as often as in the data, allowed is {low:g} .. {high:g}{where}"
+                f"{button} {verb} {ratio:.2f} times as often as in the data, "
+                f"allowed is {low:g} .. {high:g}{where}"
             )
     return tuple(failed)
 

@@ -1,7 +1,7 @@
-"""Figures of answers to recorded frames: every one an interval over episodes, beside what the baselines score.
+"""Offline figures: metrics of predictions at recorded frames, with intervals, beside baselines.
 
-All are ratios or other functions of sums over episodes, so each is computed from parts [E, ...],
-one an episode.
+Each metric is a function of sums over episodes, computed from parts [E, ...], one an episode, so
+that episodes can be resampled.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ CANDIDATES = 200  # thresholds that are tried
 
 @dataclass(frozen=True)
 class Answers:
-    """Somebody's answers to each of the seats."""
+    """Predictions of one predictor for each seat."""
 
     seats: Sequence[SeatData]
     answers: Sequence[SeatAnswer]
 
     @property
     def pairs(self) -> list[tuple[SeatData, SeatAnswer]]:
-        """Each seat with its answer."""
+        """Pairs of a seat and its predictions."""
         return list(zip(self.seats, self.answers, strict=True))
 
     @cached_property
     def half(self) -> Mapping[int, int]:
-        """The half that each episode is in: what is chosen on one is scored on the other."""
+        """Half of each episode: choices made on one half are scored on the other."""
         numbers = [seat.episode for seat in self.seats]
         return dict(zip(numbers, halves(numbers).tolist(), strict=True))
 
@@ -47,7 +47,7 @@ Counts = Callable[[SeatData, SeatAnswer, Sequence[str]], tuple[float, float]]
 
 
 def figures(everybody: Mapping[str, Answers], tolerance: int) -> dict[str, Figure]:
-    """The offline metrics of the one called "" beside those of the baselines."""
+    """Offline figures of the predictor named "" beside those of the baselines."""
     asked = everybody[""]
     buttons = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
     sticks = list(dict.fromkeys(name for seat in asked.seats for name in seat.stick))
@@ -65,7 +65,7 @@ def figures(everybody: Mapping[str, Answers], tolerance: int) -> dict[str, Figur
 def _of_all(
     buttons: Sequence[str], sticks: Sequence[str], placed: Sequence[str], tolerance: int
 ) -> dict[str, Measure]:
-    """Metric -> its measure over all controls together."""
+    """Measures over all controls together, by metric."""
     measures: dict[str, Measure] = {}
     if buttons:
         measures |= _of_buttons(buttons, tolerance) | {
@@ -85,7 +85,7 @@ def _of_all(
 
 
 def _of_buttons(buttons: Sequence[str], tolerance: int) -> dict[str, Measure]:
-    """Metric -> its measure over some buttons."""
+    """Measures over some buttons, by metric."""
     return {
         "onset_f1": lambda asked: onset_f1(asked, buttons, tolerance),
         "onset_f1_sampled": lambda asked: _ratio_of(
@@ -106,16 +106,13 @@ def _summed(counts: Counts, names: Sequence[str]) -> Measure:
 
 
 def _beside(name: str, measure: Measure, everybody: Mapping[str, Answers]) -> Figure:
-    """A figure with those of its metric's baselines that answered."""
+    """A figure with its metric's baselines, as far as they have predictions."""
     others = [each for each in metric_of(name).baselines if each in everybody]
     return Figure(measure(everybody[""]), {each: measure(everybody[each]) for each in others})
 
 
 def onset_f1(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:
-    """F1 of proposed onsets of these buttons together.
-
-    Thresholds come from the other half of the episodes.
-    """
+    """F1 of predicted onsets over these buttons; thresholds come from the other half of the episodes."""
     thresholds = _thresholds(asked, names)
 
     def counts(seat: SeatData, answer: SeatAnswer) -> tuple[float, float]:
@@ -129,14 +126,11 @@ def onset_f1(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:
 
 
 def best_threshold(chance: Array, happened: Array) -> float:
-    """The threshold with the best F1, of equals the highest: [N], bool [N].
-
-    Above all chances where nothing happened.
-    """
+    """Threshold with the best F1, the highest of equals: [N], bool [N]; above all without an event."""
     if not happened.any():
         return np.inf
     tried = np.unique(np.quantile(chance[happened], np.linspace(0, 1, CANDIDATES)))
-    tried = tried[tried > 0]  # a chance of 0 is no guess
+    tried = tried[tried > 0]  # a probability of 0 predicts nothing
     if not len(tried):
         return np.inf
     order = np.sort(chance)
@@ -148,16 +142,16 @@ def best_threshold(chance: Array, happened: Array) -> float:
 
 
 def reliability_curves(asked: Answers) -> dict[str, Array]:
-    """Of each button: sums in bins [3, bins] (frames, chance, presses that begin) over all seats."""
+    """Calibration bins of each button: sums [3, bins] (frames, probability, onsets) over all seats."""
     names = list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
     return {name: _binned(asked, [name], {name: _bounds(asked, name)}).sum(0) for name in names}
 
 
 def onset_timing(asked: Answers, reach: int = 8) -> Array:
-    """How many presses are proposed so many frames too early or late, how many never, and how many in vain: [2 reach + 3].
+    """Counts of onsets by delay in frames, then missed and false ones: [2 reach + 3].
 
-    Place `reach` is the right frame; then come presses of the data without a partner, and proposals
-    without one.
+    Index `reach` is no delay; the last two are presses without a prediction, and predictions without a
+    press.
     """
     thresholds = _thresholds(
         asked, list(dict.fromkeys(name for seat in asked.seats for name in seat.down))
@@ -174,7 +168,7 @@ def onset_timing(asked: Answers, reach: int = 8) -> Array:
     return counts
 
 
-# ---- one seat at a time: numerator and denominator ---------------------------------------------------------------
+# ---- one seat at a time: numerator and denominator -----------------------------------------------
 
 
 def _press_counts(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
@@ -202,7 +196,7 @@ def _drawn_counts(
 
 
 def _onset_cost(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
-    """Over frames in which the button was up: nats, and how many frames."""
+    """Nats, and frames, over frames in which the button was up."""
     top = bottom = 0.0
     for name in names:
         if name in seat.down:
@@ -239,7 +233,7 @@ def _change_error(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> t
 
 
 def _place_cost(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tuple[float, float]:
-    """Nats, and decisions in which these sticks are known."""
+    """Nats of stick positions, and decisions in which they are known."""
     known = [answer.stick_cost[name] for name in names if name in answer.stick_cost]
     return float(sum(cost.sum() for cost in known)), float(seat.frames if known else 0)
 
@@ -249,13 +243,13 @@ def _gap(seat: SeatData, answer: SeatAnswer) -> Array:
     return answer.blank - answer.cost
 
 
-# ---- all seats ---------------------------------------------------------------------------------------------------
+# ---- all seats -----------------------------------------------------------------------------------
 
 
 def _ratio_of(
     asked: Answers, counts: Callable[[SeatData, SeatAnswer], tuple[float, float]]
 ) -> Interval:
-    """Sums of numerators over sums of denominators, episodes drawn again."""
+    """Ratio of summed numerators and denominators, with a bootstrap over episodes."""
     found: dict[int, Array] = {}
     for seat, answer in asked.pairs:
         found[seat.episode] = found.get(seat.episode, np.zeros(2)) + np.array(counts(seat, answer))
@@ -285,7 +279,7 @@ def _offset(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:
 def _onsets(
     seat: SeatData, answer: SeatAnswer, thresholds: Mapping[str, float]
 ) -> Iterator[tuple[Array, Array]]:
-    """Real and proposed onsets of each button."""
+    """Recorded and predicted onsets of each button."""
     for name, threshold in thresholds.items():
         if name in seat.down:
             yield (
@@ -295,12 +289,12 @@ def _onsets(
 
 
 def _thresholds(asked: Answers, names: Sequence[str]) -> dict[int, dict[str, float]]:
-    """The best of each button, in each half of the episodes."""
+    """Best threshold of each button in each half of the episodes."""
     return {half: {name: _threshold(asked, name, half) for name in names} for half in (0, 1)}
 
 
 def _threshold(asked: Answers, name: str, half: int) -> float:
-    """The best threshold of a button in a half of the episodes, over frames in which it was up."""
+    """Best threshold of a button in one half of the episodes, over frames in which it was up."""
     chosen = [(s, a) for s, a in asked.pairs if asked.half[s.episode] == half and name in s.down]
     chance = [a.chance[name][~s.before[name]] for s, a in chosen]
     truth = [s.down[name][~s.before[name]] for s, a in chosen]
@@ -308,7 +302,7 @@ def _threshold(asked: Answers, name: str, half: int) -> float:
 
 
 def _bounds(asked: Answers, name: str) -> Array:
-    """Bins of the chance that a press of this button begins."""
+    """Bin edges of the probability that a press of this button begins."""
     chosen = [(s, a) for s, a in asked.pairs if name in s.down]
     chance = np.concatenate([a.chance[name][~s.before[name]] for s, a in chosen])
     return reliability.edges(

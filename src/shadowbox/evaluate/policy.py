@@ -1,10 +1,10 @@
-"""A policy judged: asked at recorded frames, and played; every number beside its baselines, and one verdict.
+"""Evaluation of a policy: offline on recorded frames, in play, and by the behavior gate.
 
 evaluate("runs/x", "data/brawl") -> Evaluation
     .offline, .closed_loop    name -> Figure (core/metrics.py lists them)
-    .gate                     does it press as its demonstrators do?
-    .report()                 all of it as `shadowbox eval --json` prints it, and as it is stored
-                              beside the checkpoint (core/evaluation.py)
+    .gate                     does the policy press like its demonstrators?
+    .report()                 the content of `shadowbox eval --json`, also stored beside the
+                              checkpoint (core/evaluation.py)
     .metrics()                flat `eval/...` numbers, for the targets of run cards
 """
 
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from shadowbox.play.match import PlayedMatch
 
 Report = Callable[[str, int, int], None]  # what, done, total
-Teller = Callable[[str], Callable[[int, int], None] | None]  # of what is done -> its progress
+TaskProgress = Callable[[str], Callable[[int, int], None] | None]  # of what is done -> its progress
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was found out about one checkpoint."""
+    """Figures, gate and clips of one checkpoint."""
 
     checkpoint: Path
     store: Path
@@ -63,7 +63,7 @@ class Evaluation:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def report(self) -> EvaluationReport:
-        """As it is printed and stored."""
+        """The report that is printed and stored."""
         return EvaluationReport(
             "policy",
             _spec_of(self.checkpoint),
@@ -83,26 +83,30 @@ class Evaluation:
         return self.report().metrics()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The report as plain data."""
         return self.report().to_json()
 
 
 def evaluate(
-    checkpoint: str | Path, store: str | Path, settings: EvalConfig | None = None, *, game: Game | None = None,
+    checkpoint: str | Path,
+    store: str | Path,
+    settings: EvalConfig | None = None,
+    *,
+    game: Game | None = None,
     progress: Report | None = None,
-) -> Evaluation:  # fmt: skip
-    """Judge a checkpoint (a run, `RUN@step=N`, a checkpoint's folder) on a store.
+) -> Evaluation:
+    """Evaluate a checkpoint (a run, `RUN@step=N`, or a checkpoint's folder) on a store.
 
-    The verdict is left beside the checkpoint.
+    The report is written beside the checkpoint.
     """
-    settings, told = settings or EvalConfig(), _teller(progress)
+    settings, progress_of = settings or EvalConfig(), _progress_by_task(progress)
     subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
-    material = _material(subject, settings)
-    table = ControlLookup(subject.schema, material.counted)
-    sitting = _chairs(subject, material.episodes, settings)
-    everybody = _asked(subject, material.seats, table, settings, told)
-    games = _played(subject, sitting, table, settings, told) if sitting else {}
-    behavior = _behaved(subject.schema, material, everybody, games, settings)
+    data_seats = _load_data(subject, settings)
+    table = ControlLookup(subject.schema, data_seats.counted)
+    seats_to_play = _seats_to_play(subject, data_seats.episodes, settings)
+    everybody = _asked(subject, data_seats.seats, table, settings, progress_of)
+    games = _played(subject, seats_to_play, table, settings, progress_of) if seats_to_play else {}
+    behavior = _behaved(subject.schema, data_seats, everybody, games, settings)
     closed, ratios = closed_loop.figures(behavior, states=bool(games))
     result = Evaluation(
         subject.folder,
@@ -116,8 +120,8 @@ def evaluate(
         reliability_curves(everybody[""]),
         {name: onset_timing(everybody[name]) for name in ("", "look_up")},
         games[""].shown if games else (),
-        material.episodes[:4],
-        _facts(subject, material, sitting, settings),
+        data_seats.episodes[:4],
+        _facts(subject, data_seats, seats_to_play, settings),
     )
     write_whole(
         subject.folder / FILE,
@@ -126,19 +130,19 @@ def evaluate(
     return result
 
 
-# ---- inside ------------------------------------------------------------------------------------------------------
+# ---- inside --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Material:
-    """Seats to judge on, and seats that the look-up table is counted on."""
+class _EvaluationData:
+    """Seats to evaluate on, and seats that the look-up table is counted on."""
 
     episodes: list[int]
     seats: list[SeatData]
     counted: list[SeatData]
 
-    def shown_to(self, policy: Policy) -> _Material:
-        """The same as that policy takes it: it may answer for some controls only, and has its own places for sticks."""
+    def for_policy(self, policy: Policy) -> _EvaluationData:
+        """The same seats with the controls and stick positions that the policy has."""
         from shadowbox.evaluate.answers import with_vocabulary_places
 
         seats, counted = self.seats, self.counted
@@ -154,7 +158,7 @@ class _Material:
         )
 
 
-def _material(subject: EvaluatedPolicy, settings: EvalConfig) -> _Material:
+def _load_data(subject: EvaluatedPolicy, settings: EvalConfig) -> _EvaluationData:
     store, policy = subject.store, subject.policy
     everyone = [
         episode for episode in range(len(store)) if has_player(subject, settings.player, episode)
@@ -164,21 +168,23 @@ def _material(subject: EvaluatedPolicy, settings: EvalConfig) -> _Material:
         whose = f"{len(everyone)} episodes" + (
             f" of '{settings.player}'" if settings.player else ""
         )
-        raise UsageError(f"{store.path}: {len(chosen)} of its {whose} are on the side '{settings.side}'; "
-                         "two at least are needed, for intervals draw episodes: record more, or name another side")  # fmt: skip
+        raise UsageError(
+            f"{store.path}: {len(chosen)} of its {whose} are on the side '{settings.side}'; "
+            "intervals need at least two: record more, or choose another side"
+        )
     others = sorted(set(everyone) - set(chosen))[: 2 * settings.most]
     if not others:
         raise UsageError(
-            f"{store.path}: all of its episodes are judged on, and none is left to count the look-up table on"
+            f"{store.path}: all episodes are evaluated on; none is left for the look-up table"
         )
     seats, counted = (
         list(recorded.load_seats(store, some, subject.players, settings.player))
         for some in (chosen, others)
     )
-    return _Material(chosen, seats, counted).shown_to(policy)
+    return _EvaluationData(chosen, seats, counted).for_policy(policy)
 
 
-def _chairs(
+def _seats_to_play(
     subject: EvaluatedPolicy, episodes: Sequence[int], settings: EvalConfig
 ) -> list[closed_loop.RecordedSeat]:
     game, store = subject.game, subject.store
@@ -199,9 +205,9 @@ def _asked(
     seats: Sequence[SeatData],
     table: ControlLookup,
     settings: EvalConfig,
-    told: Teller,
+    progress_of: TaskProgress,
 ) -> dict[str, Answers]:
-    """The policy, called "", and what the baselines say to the same frames."""
+    """Predictions of the policy (named "") and of the baselines for the same frames."""
     from shadowbox.evaluate.answers import answer_seats
     from shadowbox.play.policy_agent import TUNED
 
@@ -213,8 +219,13 @@ def _asked(
     temperatures = subject.temperatures(settings)
     limit = None if tuned else settings.threshold
     answers = answer_seats(
-        subject.policy, seats, told("asking"), temperature=temperatures, threshold=limit, player=settings.player
-    )  # fmt: skip
+        subject.policy,
+        seats,
+        progress_of("predicting"),
+        temperature=temperatures,
+        threshold=limit,
+        player=settings.player,
+    )
     others = {
         "copy_last": table.copy_last,
         "never_press": recorded.never_press,
@@ -228,22 +239,22 @@ def _asked(
 
 def _played(
     subject: EvaluatedPolicy,
-    sitting: Sequence[closed_loop.RecordedSeat],
+    seats_to_play: Sequence[closed_loop.RecordedSeat],
     table: ControlLookup,
     settings: EvalConfig,
-    told: Teller,
+    progress_of: TaskProgress,
 ) -> dict[str, closed_loop.PlayedSeats]:
-    """The same matches by the policy, by its demonstrator where known, and by two baselines."""
+    """The same matches played by the policy, by its demonstrator if known, and by two baselines."""
     from shadowbox.play.policy_agent import PolicyAgent, SamplingConfig
 
     game, world = subject.game, playable_world(subject.game, subject.store, settings)
     assert world is not None
     make_world = world[1]
-    manner = SamplingConfig(settings.temperature, settings.threshold, settings.player)
-    agent = PolicyAgent(subject.policy, manner, calibration=subject.found.calibration)
+    sampling = SamplingConfig(settings.temperature, settings.threshold, settings.player)
+    agent = PolicyAgent(subject.policy, sampling, calibration=subject.found.calibration)
     games = {
         "": closed_loop.play_in(
-            game, sitting, agent, f"policy:{subject.name}", make_world, told("playing")
+            game, seats_to_play, agent, f"policy:{subject.name}", make_world, progress_of("playing")
         )
     }
     players: dict[str, Any] = {
@@ -252,54 +263,54 @@ def _played(
     }
     for who, player in players.items():
         games[who] = closed_loop.play_in(
-            game, sitting, player, who, make_world, told(f"playing {who}")
+            game, seats_to_play, player, who, make_world, progress_of(f"playing {who}")
         )
     games["copy_last"] = games["never_press"]  # it begins no press, so there is never one to repeat
     if all(
-        chair.demonstrator and closed_loop.is_agent_spec(game, chair.demonstrator)
-        for chair in sitting
+        seat.demonstrator and closed_loop.is_agent_spec(game, seat.demonstrator)
+        for seat in seats_to_play
     ):
         games["demonstrator"] = closed_loop.play_demonstrators(
-            game, sitting, make_world, told("playing its demonstrator")
+            game, seats_to_play, make_world, progress_of("playing its demonstrator")
         )
     return games
 
 
 def _behaved(
     schema: Schema,
-    material: _Material,
+    data_seats: _EvaluationData,
     everybody: Mapping[str, Answers],
     games: Mapping[str, closed_loop.PlayedSeats],
     settings: EvalConfig,
 ) -> closed_loop.ClosedLoopCounts:
-    """What was pressed in play, or where nobody can play, one frame ahead."""
+    """Press counts in play, or one frame ahead if the game cannot be played."""
     if games:
-        return closed_loop.counts_in_play(schema, [*material.seats, *material.counted], games)
-    return closed_loop.counts_one_frame_ahead(schema, everybody, _manner(settings))
+        return closed_loop.counts_in_play(schema, [*data_seats.seats, *data_seats.counted], games)
+    return closed_loop.counts_one_frame_ahead(schema, everybody, _how_sampled(settings))
 
 
 def _facts(
     subject: EvaluatedPolicy,
-    material: _Material,
-    sitting: Sequence[closed_loop.RecordedSeat],
+    data_seats: _EvaluationData,
+    seats_to_play: Sequence[closed_loop.RecordedSeat],
     settings: EvalConfig,
 ) -> dict[str, Any]:
-    """How it was judged."""
+    """Conditions of the evaluation."""
     return {
         "step": subject.found.step,
-        "episodes": len(material.episodes),
-        "episodes_of_data": len(material.episodes)
-        + len({seat.episode for seat in material.counted}),
+        "episodes": len(data_seats.episodes),
+        "episodes_of_data": len(data_seats.episodes)
+        + len({seat.episode for seat in data_seats.counted}),
         "side": settings.side,
         "split": str(subject.split),
         "seats": list(subject.players),
         "player": settings.player or None,
-        "matches": sum(len(chair.seeds) for chair in sitting),
-        "world": _world_name(subject, sitting, settings),
-        "opponents": (met := sorted({chair.opponent for chair in sitting})),
+        "matches": sum(len(seat.seeds) for seat in seats_to_play),
+        "world": _world_name(subject, seats_to_play, settings),
+        "opponents": (met := sorted({seat.opponent for seat in seats_to_play})),
         "held_out": specs.held_out(met, subject.game),
         "tolerance": settings.tolerance,
-        "manner": _manner(settings),
+        "sampling": _how_sampled(settings),
         "temperatures": dict(
             zip(
                 (part.name for part in subject.policy.head.parts),
@@ -312,7 +323,7 @@ def _facts(
 
 
 def _spec_of(checkpoint: Path) -> str:
-    """The agent that was evaluated, by a name that stays: `policy:RUN@step=N`, or its folder."""
+    """Spec of the evaluated agent: `policy:RUN@step=N`, or its folder."""
     run = checkpoint.parent.parent
     if checkpoint.parent.name == checkpoints.FOLDER:
         return f"policy:{run}@step={int(checkpoint.name)}"
@@ -320,21 +331,23 @@ def _spec_of(checkpoint: Path) -> str:
 
 
 def _world_name(
-    subject: EvaluatedPolicy, sitting: Sequence[closed_loop.RecordedSeat], settings: EvalConfig
+    subject: EvaluatedPolicy,
+    seats_to_play: Sequence[closed_loop.RecordedSeat],
+    settings: EvalConfig,
 ) -> str | None:
-    """The spec of the world that it played in; None where it did not play."""
+    """Spec of the world of the closed loop; None without one."""
     world = playable_world(subject.game, subject.store, settings)
-    return world[0] if world and sitting else None
+    return world[0] if world and seats_to_play else None
 
 
-def _teller(progress: Report | None) -> Teller:
-    def told(what: str) -> Callable[[int, int], None] | None:
+def _progress_by_task(progress: Report | None) -> TaskProgress:
+    def progress_of(what: str) -> Callable[[int, int], None] | None:
         return (lambda done, total: progress(what, done, total)) if progress else None
 
-    return told
+    return progress_of
 
 
-def _manner(settings: EvalConfig) -> str:
+def _how_sampled(settings: EvalConfig) -> str:
     from shadowbox.play.policy_agent import TUNED
 
     if settings.threshold == TUNED:

@@ -1,8 +1,8 @@
-"""How much was pressed, begun and held, and where time was spent: counted alike for recordings and for play.
+"""Counts of presses, onsets, holds and time in states, the same for recordings and for play.
 
 E: recorded episodes or played matches, B: buttons, S: states of the first named choice of a player.
-Seats of one episode are counted together: what two players of a match do depends on each other, and
-only episodes are drawn again for intervals.
+Seats of one episode are counted together, because the players of a match depend on each other and
+only episodes are resampled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shadowbox.evaluate.recorded import SeatAnswer, SeatData, state_keys
 
 @dataclass(frozen=True)
 class PressCounts:
-    """Counts of episodes."""
+    """Counts by episode."""
 
     buttons: tuple[str, ...]
     episodes: Array  # [E] their numbers, rising
@@ -34,7 +34,7 @@ class PressCounts:
         return len(self.frames)
 
     def part(self, chosen: Array) -> PressCounts:
-        """Some of the episodes."""
+        """Counts of some of the episodes."""
         time = {key: counts[chosen] for key, counts in self.time.items()}
         counts = (self.frames[chosen], self.down[chosen], self.begun[chosen])
         return PressCounts(
@@ -45,10 +45,7 @@ class PressCounts:
 def count_presses(
     schema: Schema, seats: Iterable[SeatData], answers: Sequence[SeatAnswer] | None = None
 ) -> PressCounts:
-    """Count what was pressed at these seats.
-
-    With `answers`, what would have been pressed one frame ahead in their place.
-    """
+    """Count presses in seats; with `answers`, the predicted ones instead of the recorded ones."""
     each = schema.controls.slots // schema.players
     buttons = tuple(
         f"{key}[{at}]" if each > 1 else key
@@ -98,9 +95,9 @@ def count_presses(
 def ratios(
     play: PressCounts, data: PressCounts, button: str, *, paired: bool = False
 ) -> dict[str, Interval]:
-    """Press, onset and hold ratio of a button: rates of play over rates of the data.
+    """Press, onset and hold ratios of a button: rates of play over rates of the data.
 
-    `paired`: both were counted on the same episodes, and are drawn again together.
+    `paired`: both were counted on the same episodes, and are resampled together.
     """
     at = play.buttons.index(button)
 
@@ -119,12 +116,12 @@ def ratios(
 
 
 def state_distance(play: PressCounts, data: PressCounts, key: str) -> Interval:
-    """How far the time spent in each state is from that of the data, in bits."""
+    """Jensen-Shannon divergence in bits between the time spent in states in play and in the data."""
     return bootstrap(presses.divergence, play.time[key], data.time[key], reflect=True)
 
 
 def halves(data: PressCounts) -> tuple[PressCounts, PressCounts]:
-    """Every second episode and the others: how far real is from real."""
+    """Counts of every second episode, and of the others: the distance of real from real."""
     odd = stats.halves(data.episodes) == 1
     return data.part(~odd), data.part(odd)
 
@@ -132,9 +129,9 @@ def halves(data: PressCounts) -> tuple[PressCounts, PressCounts]:
 def worst_states(
     play: PressCounts, data: PressCounts, button: str, names: Sequence[str], most: int = 3
 ) -> list[Mapping[str, float | str]]:
-    """The states in which a button's presses differ most: how often it is down and begins there, in play and in the data.
+    """States in which a button's press rates differ most, in play and in the data.
 
-    Ordered by how much of the difference in frames down lies there.
+    Ordered by their share of the difference in frames down.
     """
     at = play.buttons.index(button)
     sides = [side.in_state[:, at].sum(0) for side in (play, data)]  # [S, 3]

@@ -1,8 +1,7 @@
-"""One frame under the glass: what a policy says there, what it was shown, and whether any recording has such a frame.
+"""Inspection of one frame: predictions, inputs, and the distance to the nearest recorded frame.
 
-The originals looked at a made-up first frame, all zeros, and blamed the data for what the policy
-said there. A frame is therefore compared with the frames it learned from before anything is
-concluded.
+Older systems inspected an all-zero frame and blamed the data for the predictions there. A frame is
+therefore compared with training frames first.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ if TYPE_CHECKING:  # it needs torch
 
 ZEROS = "zeros"
 COMPARED = 20_000  # frames of the recordings
-REFERENCES = 200  # of them that show how far apart frames of different episodes lie
+REFERENCES = 200  # of them, to measure distances between episodes
 STRANGE = 0.99  # further away than this share of the references
 MISMATCH = 2.0  # squared distance of two values of a choice; of a flag it is 1 / its variance
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found at one frame."""
+    """Findings at one frame."""
 
     where: str
     frame: int
@@ -50,21 +49,24 @@ class Probe:
 
     @property
     def strange(self) -> bool:
-        """Nothing like it was recorded."""
+        """True if the frame is unlike all recorded frames."""
         return self.distance > self.usual or bool(self.unseen)
 
     @property
     def warning(self) -> str:
-        """What to think of before concluding anything; empty where nothing is wrong."""
+        """Warning about the frame; empty if it is like recorded ones."""
         if not self.strange:
             return ""
         why = f"never seen there: {', '.join(self.unseen[:6])}" if self.unseen else (
-            f"the nearest one is {self.distance:.2f} away, and {100 * STRANGE:.0f} % of recorded frames lie within "
-            f"{self.usual:.2f} of one in another episode")  # fmt: skip
-        return f"no recording has such a frame ({why}); what a policy says here says nothing about how it plays"
+            f"the nearest one is {self.distance:.2f} away; {100 * STRANGE:.0f} % of recorded frames "
+            f"are within {self.usual:.2f} of one in another episode")  # fmt: skip
+        return (
+            f"no recording has such a frame ({why}); "
+            "predictions here do not tell how the policy plays"
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Findings as plain data."""
         return {
             "probe": self.where,
             "frame": self.frame,
@@ -83,10 +85,7 @@ class Probe:
 def probe_policy(
     checkpoint: str | Path, where: str, *, data: str | Path | None = None, player: int = 0
 ) -> Probe:
-    """Look at `STORE#EPISODE:FRAME`, or at the made-up frame `zeros`.
-
-    `data`: the recordings to compare with.
-    """
+    """Inspect `STORE#EPISODE:FRAME`, or the all-zero frame `zeros`; compare with recordings in `data`."""
     from shadowbox.model import checkpoint as checkpoints
     from shadowbox.model.codec import visible_columns
     from shadowbox.play.policy_agent import restore_policy
@@ -120,7 +119,7 @@ def compared(
     store: Store,
     without: int | None,
 ) -> tuple[float, float, tuple[str, ...]]:
-    """How far a frame is from the nearest recorded one, how far those usually are from other episodes, and what is unseen."""
+    """Distance to the nearest recorded frame, its usual value between episodes, and unseen values."""
     chosen = [number for number in range(len(store)) if number != without]
     if len(chosen) < 2:
         raise UsageError(
@@ -153,10 +152,7 @@ def compared(
 
 
 def _is_unseen(schema: Schema, key: str, here: Array, known: Array) -> bool:
-    """Whether a value of some slot lies outside all recorded ones of that slot.
-
-    A choice: among them.
-    """
+    """True if a slot's value is outside the recorded range, or a choice was never recorded."""
     if isinstance(schema.columns[key].field, Choice):
         return any(value not in known[:, slot] for slot, value in enumerate(here))
     slack = 0.05 * (known.max(0) - known.min(0)) if known.dtype != bool else 0
@@ -164,7 +160,7 @@ def _is_unseen(schema: Schema, key: str, here: Array, known: Array) -> bool:
 
 
 class _Measure:
-    """Root mean square over columns: reals and flags in standard deviations, choices equal or not."""
+    """Root mean square distance: reals and flags in standard deviations, choices equal or not."""
 
     def __init__(self, schema: Schema, known: Mapping[str, Array]) -> None:
         self.choices = [key for key in known if isinstance(schema.columns[key].field, Choice)]
@@ -184,7 +180,7 @@ class _Measure:
         return self._numbers(columns) / self.spread, names
 
     def distances(self, here: tuple[Array, Array], row: int) -> Array:
-        """From one row to all that are known."""
+        """Distances from one row to all known rows."""
         numbers = np.square(np.clip(self.known[0] - here[0][row], -10, 10)).sum(1)
         names = MISMATCH * (self.known[1] != here[1][row]).sum(1)
         return np.asarray(
@@ -197,7 +193,7 @@ class _Measure:
         return np.concatenate(found, -1) if found else np.zeros((rows, 0))
 
 
-# ---- inside ------------------------------------------------------------------------------------------------------
+# ---- inside --------------------------------------------------------------------------------------
 
 
 def _parsed(where: str, data: str | Path | None) -> tuple[Path, int, int]:
@@ -217,7 +213,8 @@ def _recorded(store: Store, episode: int, frame: int, player: int) -> SeatData:
     (seat,) = load_seats(store, [episode], [player])
     if frame >= seat.frames:
         raise UsageError(
-            f"{store.path}#{episode} has {seat.frames} decisions, numbered from 0; there is no frame {frame}"
+            f"{store.path}#{episode} has no frame {frame}: "
+            f"its {seat.frames} decisions are numbered from 0"
         )
     return seat
 
@@ -275,7 +272,7 @@ def _looked(
 
 
 def _in_words(schema: Schema, seat: SeatData, frame: int) -> dict[str, Any]:
-    """The own slot of each per-player column; names instead of numbers."""
+    """Values of the own slot of per-player columns, with names of choices."""
     found: dict[str, Any] = {}
     for key in schema.state_keys:
         column = schema.columns[key]
@@ -289,10 +286,7 @@ def _in_words(schema: Schema, seat: SeatData, frame: int) -> dict[str, Any]:
 
 
 def encodings_of(name: str) -> Mapping[str, Any]:
-    """What the policies of a game may be shown, by name.
-
-    Nothing of a game that is not one of ours.
-    """
+    """Named encodings of a game; empty if the game is unknown here."""
     from shadowbox.games import find
 
     game = find(name)

@@ -1,6 +1,6 @@
-"""Recorded seats, and what somebody who is asked at each of their frames answers: the material of all offline figures.
+"""Recorded seats, and predictions at their frames: the data of all offline figures.
 
-T: decisions of an episode. A seat sees the world with its own slot first, as a player does.
+T: decisions of an episode. A seat has its own slot first, as the player sees the world.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DRAW = 900  # of the baselines' noise, far from those that bots and policies mak
 
 @dataclass(frozen=True)
 class SeatData:
-    """One player of one episode: columns [T, slots] from there, and the own controls with those of the frame before."""
+    """One player of one episode: columns [T, slots], own controls, and those of the frame before."""
 
     episode: int
     player: int
@@ -40,13 +40,13 @@ class SeatData:
 
     @property
     def frames(self) -> int:
-        """T."""
+        """Number of decisions (T)."""
         return len(next(iter((self.down or self.stick).values())))
 
 
 @dataclass(frozen=True)
 class SeatAnswer:
-    """What somebody says at each frame of a seat, given everything recorded up to there."""
+    """Predictions at each frame of a seat, given everything recorded up to there."""
 
     chance: dict[str, Array]  # button -> P(down) [T]
     drawn: dict[str, Array]  # button -> bool [T], as in play
@@ -59,7 +59,7 @@ class SeatAnswer:
 def load_seats(
     store: Store, episodes: Sequence[int], players: Sequence[int] | None = None, name: str = ""
 ) -> Iterator[SeatData]:
-    """Each wanted seat of each episode; with a name only those in which that player sat."""
+    """Load seats of episodes; with a player's name, only the seats of that player."""
     for number in episodes:
         chosen = [player for player in (range(store.schema.players) if players is None else players)
                   if not name or player_in_seat(store, int(number), player) == name]  # fmt: skip
@@ -80,10 +80,7 @@ def load_seat(
     player: int,
     absent: frozenset[str] = frozenset(),
 ) -> SeatData:
-    """One seat of an episode's columns [T + 1, slots].
-
-    Controls that the recording did not have are left out.
-    """
+    """One seat of an episode's columns [T + 1, slots], without controls that were not recorded."""
     each = schema.controls.slots // schema.players
     seen = from_seat(schema, columns, player)
     view = {
@@ -100,13 +97,13 @@ def load_seat(
 
 
 def player_in_seat(store: Store, episode: int, player: int) -> str:
-    """The name of a seat's player, where the metadata have one."""
+    """Name of a seat's player; empty if the metadata do not have it."""
     names = store.meta_of(episode).get("players")
     return str(names[player]) if isinstance(names, list) and player < len(names) else ""
 
 
 def select_controls(seat: SeatData, sources: Sequence[Sequence[str]]) -> SeatData:
-    """The seat as a policy is asked that answers for these controls only, some (X or Y) together as the first of them."""
+    """The seat with only the controls of a policy, some merged (X or Y becomes the first of them)."""
 
     def joined(found: dict[str, Array]) -> dict[str, Array]:
         some = {keys[0]: [found[key] for key in keys if key in found] for keys in sources}
@@ -121,10 +118,7 @@ def select_controls(seat: SeatData, sources: Sequence[Sequence[str]]) -> SeatDat
 def press_values(
     schema: Schema, columns: Mapping[str, Array], seat: SeatData, answer: SeatAnswer
 ) -> Columns:
-    """An episode's columns [T + 1, slots] with the seat's controls as answered.
-
-    What nobody was asked for is neutral.
-    """
+    """An episode's columns [T + 1, slots] with the seat's controls as predicted, others neutral."""
     each = schema.controls.slots // schema.players
     found = {key: values.copy() for key, values in columns.items()}
     for key in schema.control_keys:
@@ -136,7 +130,7 @@ def press_values(
 
 
 def state_keys(schema: Schema) -> tuple[str, ...]:
-    """What a player is doing, in words: the named choices of each player's state."""
+    """Named choices of each player's state, such as the action."""
     found = [
         key
         for key in schema.state_keys
@@ -147,15 +141,14 @@ def state_keys(schema: Schema) -> tuple[str, ...]:
     return tuple(found)
 
 
-# ---- the baselines ---------------------------------------------------------------------------------------------
+# ---- the baselines -------------------------------------------------------------------------------
 
 
 class ControlLookup:
-    """For each state of the own player and each button, held or not: how often it is down, and where the sticks are.
+    """Look-up table baseline: press rates by state and by whether the button was held, and stick means.
 
-    Counted on seats, smoothed by one frame at the overall rate. The state is the first of
-    `state_keys`. Where a stick goes from its place is counted, too (`places.Moves`), where the
-    seats know places.
+    Counted on seats, smoothed by one frame at the overall rate. The state is the first of `state_keys`.
+    Moves of sticks between places (`sticks.StickMoves`) are counted if the seats have places.
     """
 
     def __init__(self, schema: Schema, counted: Sequence[SeatData]) -> None:
@@ -194,13 +187,13 @@ class ControlLookup:
         }
 
     def situation(self, view: Mapping[str, Array]) -> Array:
-        """The own player's state: columns [T, slots] -> [T]."""
+        """State of the own player: columns [T, slots] -> [T]."""
         own = {key: view[key][:, 0].astype(np.int64) for key in self.situations.by}
         frames = len(next(iter(view.values())))
         return np.broadcast_to(self.situations.index(own), frames)
 
     def look_up(self, seat: SeatData) -> SeatAnswer:
-        """How often each button is down in this state, held or not before."""
+        """Predictions from the table."""
         state = self.situation(seat.view)
         chance = {
             name: self.chance[name][state, before.astype(int)]
@@ -216,7 +209,7 @@ class ControlLookup:
         )
 
     def copy_last(self, seat: SeatData) -> SeatAnswer:
-        """What was held before; its likelihood is that of a button which usually stays as it is."""
+        """Predictions of the baseline copy_last; its likelihood uses the average rate of staying."""
         usual = {name: self.after[name][before.astype(int)] for name, before in seat.before.items()}
         chance = {name: before.astype(np.float64) for name, before in seat.before.items()}
         blank = _cost(seat, {name: np.full(seat.frames, self.rate[name]) for name in seat.down})
@@ -228,7 +221,7 @@ class ControlLookup:
         )
 
     def usual(self, seat: SeatData) -> SeatAnswer:
-        """Each button as often as ever; where it is up, it begins as often as ever."""
+        """Predictions of the baseline rate: every button at its average rate."""
         chance = {
             name: np.where(before, self.rate[name], self.begins[name])
             for name, before in seat.before.items()
@@ -249,7 +242,7 @@ class ControlLookup:
 
 
 def never_press(seat: SeatData) -> SeatAnswer:
-    """Nothing, ever. Its likelihood is none: one press would have cost everything."""
+    """Predictions of the baseline never_press, without a likelihood: one press would cost infinity."""
     zeros = np.zeros(seat.frames)
     nothing = {name: zeros.astype(bool) for name in seat.down}
     return SeatAnswer(
@@ -263,7 +256,7 @@ def never_press(seat: SeatData) -> SeatAnswer:
 def sample_presses(
     seat: SeatData, chance: Mapping[str, Array], draw: int = DRAW
 ) -> dict[str, Array]:
-    """Buttons drawn by their chances; a function of episode, frame, seat and button."""
+    """Presses sampled from probabilities, a function of episode, frame, seat and button."""
     frames = np.arange(seat.frames)
     seeds = np.full(seat.frames, stable_hash("recorded", seat.episode) >> 1, np.int64)
     return {
@@ -273,7 +266,7 @@ def sample_presses(
 
 
 def _cost(seat: SeatData, chance: Mapping[str, Array]) -> Array:
-    """Nats of all buttons together, each on its own: [T]."""
+    """Nats of all buttons, each on its own: [T]."""
     total = np.zeros(seat.frames)
     for name, p in chance.items():
         total -= np.log(np.clip(np.where(seat.down[name], p, 1 - p), SMALLEST, 1))
@@ -281,7 +274,7 @@ def _cost(seat: SeatData, chance: Mapping[str, Array]) -> Array:
 
 
 def _share(counts: Array) -> float:
-    """Of (no, yes): the share of yes; a half-count each keeps it off 0 and 1."""
+    """Share of yes in (no, yes) counts, smoothed by half a count each."""
     return float((counts[1] + 0.5) / (counts.sum() + 1))
 
 
@@ -292,10 +285,7 @@ def _shifted(values: Array) -> Array:
 
 
 def _by_slot(columns: Mapping[str, Array], each: int) -> dict[str, Array]:
-    """Columns [T, each] -> one array [T] for each slot.
-
-    Where a player has one alone, by the column's own name.
-    """
+    """Columns [T, each] as one array [T] a slot, named by the column if a player has one slot."""
     return {
         f"{key}[{at}]" if each > 1 else key: values[:, at]
         for key, values in columns.items()

@@ -1,4 +1,4 @@
-"""The policy to evaluate, the store to evaluate it on, and the options of an evaluation."""
+"""Configuration of an evaluation: options, the loaded policy, its store and its world."""
 
 from __future__ import annotations
 
@@ -23,32 +23,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """How to judge. The defaults suit a store of some hundred matches and two CPU cores."""
+    """Options of an evaluation. The defaults suit a few hundred matches and two CPU cores."""
 
-    matches: int = 200  # that it plays
-    against: str | None = None  # instead of the opponents in the data
+    matches: int = 200  # to play
+    against: str | None = None  # play against this agent instead of the recorded opponents
     world: str = ""  # a world's spec; empty: as recorded, or the game's simulator
     side: str = "val"  # of the split; the look-up table is counted on the others
     split: Split | None = None  # None: as in training, where that is known
-    # whose players it is compared with; None: those that it learned from
+    # of the players to compare with; None: the seats that it was trained on
     seats: tuple[int, ...] | None = None
-    most: int = 100  # episodes that are asked about
+    most: int = 100  # episodes to evaluate on
     tolerance: int = 2  # frames between onsets that count as the same press
     temperature: float = 1.0
-    threshold: float | None = None  # play by it instead of drawing
-    player: str = ""  # in whose style, where it was told who plays; on the seats of that player
+    threshold: float | None = None  # press above this probability instead of sampling
+    player: str = ""  # play in the style of this player, on this player's seats
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.matches < 2 or self.most < 2 or self.tolerance < 0:
             raise UsageError(
-                f"{self.matches} matches, {self.most} episodes, tolerance {self.tolerance}: at least 2, 2 and 0"
+                "matches and episodes must be at least 2 and tolerance at least 0 "
+                f"(got {self.matches}, {self.most} and {self.tolerance})"
             )
 
 
 @dataclass(frozen=True)
 class EvaluatedPolicy:
-    """Who is judged, and on what."""
+    """A loaded policy with the store, seats and split to evaluate it on."""
 
     name: str  # as it was given
     folder: Path  # of the checkpoint
@@ -61,11 +62,11 @@ class EvaluatedPolicy:
 
     @property
     def schema(self) -> Schema:
-        """The store's."""
+        """Schema of the store."""
         return self.store.schema
 
     def temperatures(self, settings: EvalConfig) -> list[float]:
-        """The temperature of each part at which it plays."""
+        """Sampling temperature of each part of the head."""
         from shadowbox.play.policy_agent import head_temperatures
 
         return head_temperatures(self.policy, settings.temperature, self.found.calibration)
@@ -74,7 +75,7 @@ class EvaluatedPolicy:
 def load_evaluated_policy(
     name: str, store: Store, settings: EvalConfig, game: Game | None
 ) -> EvaluatedPolicy:
-    """Load it, and find out whose chairs it takes and which episodes it never saw."""
+    """Load a policy, and choose its seats and held-out episodes."""
     from shadowbox.model import checkpoint
     from shadowbox.play.policy_agent import restore_policy
 
@@ -103,17 +104,14 @@ def load_evaluated_policy(
 
 
 def has_player(subject: EvaluatedPolicy, player: str, episode: int) -> bool:
-    """Whether that player has a seat of this episode; without a name anybody does."""
+    """True if that player has a seat in the episode; always true without a name."""
     return not player or any(
         recorded.player_in_seat(subject.store, episode, seat) == player for seat in subject.players
     )
 
 
 def held_out_episodes(subject: EvaluatedPolicy, side: str) -> list[int]:
-    """The episodes of one side.
-
-    Refused where the run learned from some of them, unless that is what was asked for.
-    """
+    """Episodes of a side; refused if the run trained on some of them, unless asked for by name."""
     store, split = subject.store, subject.split
     chosen: list[int] = split.episodes(store, side).tolist()
     known, fingerprint = learned.trained_split(subject.folder)
@@ -124,8 +122,10 @@ def held_out_episodes(subject: EvaluatedPolicy, side: str) -> list[int]:
     )
     both = set(chosen) & set(learnt)
     if both and side in ("val", "test"):
-        raise UsageError(f"{len(both)} of the {len(chosen)} episodes on the side '{side}' of {split} were learned from: "
-                         f"its run divided {store.path} {known}; leave the shares out to judge as it was trained")  # fmt: skip
+        raise UsageError(
+            f"{len(both)} of the {len(chosen)} episodes on the side '{side}' of {split} were trained on: "
+            f"the run split {store.path} as {known}; leave --shares out to use the same split"
+        )
     return chosen
 
 
@@ -142,10 +142,9 @@ def _game(store: Store) -> Game:
 def playable_world(
     game: Game, store: Store, settings: EvalConfig
 ) -> tuple[str, Callable[[int], World]] | None:
-    """The world to play in, as a spec and a function of a number of matches; None where there is none.
+    """World for the closed loop: its spec, and a factory by number of matches; None without one.
 
-    It is that of the settings, or the one that the recordings were made in, or the game's
-    simulator.
+    The configured world, the world of the recordings, or the game's simulator, in this order.
     """
     call = store.manifest.made.get("record")
     call = call if isinstance(call, Mapping) else {}

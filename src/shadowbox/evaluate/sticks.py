@@ -1,7 +1,7 @@
-"""Where sticks stand, at one of the places that a policy knows: whether they stay, and if not, where they go.
+"""Baselines of stick positions: rates of staying at, and moving between, the policy's points.
 
-T: decisions, K: places, S: states of the own player. The counts are baselines of a stick's
-likelihood; they know the same places as the policy that is judged, so that nats can be compared.
+T: decisions, K: points, S: states of the own player. The counts use the points of the evaluated
+policy's codebook, so that nats can be compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SMALLEST = 1e-6  # of a chance, where its logarithm is taken
 
 
 class StickPositions(NamedTuple):
-    """The places of a stick in a seat: of `size` places the numbers [T] now and in the frame before."""
+    """Positions of a stick in a seat as point numbers [T], now and in the frame before, of `size` points."""
 
     now: Array
     before: Array
@@ -28,21 +28,21 @@ class StickPositions(NamedTuple):
 
 @dataclass(frozen=True)
 class StickMoves:
-    """What was counted of a stick, smoothed: by state by one frame at the overall rate."""
+    """Counts of a stick, by state, smoothed by one frame at the overall rate."""
 
     at: Array  # [K] how often it is there
     stays: Array  # [1 + S] how often it stays where it is: overall, then in each state
     goes: Array  # [1 + S, K] where it goes if it does not stay
 
     def staying(self, standing: StickPositions, row: Array | int = 0) -> Array:
-        """Nats of each place [T], told where the stick was: by rows of the counts [T], 0 for those of all states together."""
+        """Nats of each position [T] given the last one; row 0 of the counts is over all states."""
         now, before, _ = standing
         elsewhere = self.goes[row, now] / np.maximum(1 - self.goes[row, before], SMALLEST)
         chance = np.where(now == before, self.stays[row], (1 - self.stays[row]) * elsewhere)
         return _nats(chance)
 
     def anywhere(self, standing: StickPositions) -> Array:
-        """Nats of each place [T], told nothing."""
+        """Nats of each position [T] without context."""
         return _nats(self.at[standing.now])
 
 
@@ -67,7 +67,7 @@ def count_moves(
 
 
 def _shares(counts: Array) -> Array:
-    """A half-count each keeps them off 0."""
+    """Shares, smoothed by half a count each."""
     found: Array = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
     return found
 

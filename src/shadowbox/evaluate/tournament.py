@@ -1,8 +1,8 @@
-"""A tournament: every pair of agents meets, each seed from both seats; strengths with intervals come out.
+"""Tournaments: every pair of agents plays, each seed from both seats; strengths with intervals.
 
-Work is cut into blocks of one seating and at most `BLOCK` seeds. A finished block is one line of
-the ledger; resuming reads the lines that are there and plays the rest, so an interrupted tournament
-ends as an uninterrupted one would.
+Work is cut into blocks of one seating and at most `BLOCK` seeds. A finished block is one line of the
+ledger. Resuming reads these lines and plays the rest, so an interrupted tournament ends like an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Block = tuple[str, str, int]  # agent in seat 0, agent in seat 1, first seed
 
 @dataclass(frozen=True)
 class TournamentSpec:
-    """Who meets whom, how often and where.
+    """Agents, number of matches, seed and world of a tournament.
 
-    `gauntlet`: the first agent against each of the others.
+    `gauntlet`: only the first agent against each of the others.
     """
 
     game: str
@@ -60,25 +60,25 @@ class TournamentSpec:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as the first line of a ledger holds it."""
+        """Plain data, the first line of a ledger."""
         found = asdict(self)
         if not self.world:
             del found["world"]
         return found
 
     def name(self) -> str:
-        """A file name that another plan would not have."""
+        """File name that is unique to this specification."""
         text = json.dumps(self.to_json(), sort_keys=True)
         return f"{self.game.partition(':')[0]}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Every pair that meets."""
+        """Pairs of agents that play each other."""
         if self.gauntlet:
             return [(self.agents[0], other) for other in self.agents[1:]]
         return list(itertools.combinations(self.agents, 2))
 
     def blocks(self) -> Iterator[Block]:
-        """The work, in pieces of fixed size."""
+        """Blocks of work of fixed size."""
         for a, b in self.pairs():
             for first in range(0, self.matches // 2, BLOCK):
                 yield a, b, first
@@ -93,9 +93,9 @@ def tournament(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Play what is not in the ledger yet, and rate.
+    """Play the blocks that are missing in the ledger, and rate the agents.
 
-    How many worker processes share the blocks changes no result.
+    The number of worker processes changes no result.
     """
     # a name that means nothing is refused before the first match
     marks = {name: mark for name in plan.agents if (mark := mark_of(specs.agent(name, game)))}
@@ -116,7 +116,7 @@ def tournament(
 def _play_all(
     game: Game, plan: TournamentSpec, blocks: Sequence[Block], workers: int
 ) -> Iterator[tuple[Block, list[dict[str, Any]]]]:
-    """Each block as it is finished."""
+    """Blocks with their results, in the order in which they finish."""
     if workers <= 1 or len(blocks) < 2:
         yield from ((block, _play(game, plan, block)) for block in blocks)
         return
@@ -135,7 +135,7 @@ def _play_named(plan: TournamentSpec, block: Block) -> list[dict[str, Any]]:
 
 
 def _play(game: Game, plan: TournamentSpec, block: Block) -> list[dict[str, Any]]:
-    """One seating: a line for each match."""
+    """Play one seating; a ledger line for each match."""
     first, second, start = block
     seeds = _seeds(plan, first, second)[start : start + BLOCK]
     agents = [specs.agent(name, game) for name in (first, second)]
@@ -160,9 +160,9 @@ def _line(game: Game, played: PlayedMatch) -> dict[str, Any]:
 
 
 def _identity(game: Game, episode: Episode) -> str:
-    """What the players did and where they were.
+    """Hash of the players' controls and positions.
 
-    The seed's other traces (where nobody went) make no match another one.
+    Other effects of the seed, in places no player went to, do not make a match distinct.
     """
     digest = hashlib.blake2b(digest_size=16)
     for key, column in game.schema.columns.items():
@@ -172,17 +172,17 @@ def _identity(game: Game, episode: Episode) -> str:
 
 
 def _seeds(plan: TournamentSpec, a: str, b: str) -> Array:
-    """The same for both seatings of a pair, so that each seed is played from both."""
+    """Seeds of a pair, the same for both seatings."""
     low, high = sorted((a, b))
     numbers = (stable_hash(plan.seed, low, high, match) >> 1 for match in range(plan.matches // 2))
     return np.fromiter(numbers, np.int64, plan.matches // 2)
 
 
-# ---- the ledger ------------------------------------------------------------------------------------------------
+# ---- the ledger ----------------------------------------------------------------------------------
 
 
 def _read(ledger: Path, plan: TournamentSpec) -> dict[Block, list[dict[str, Any]]]:
-    """The finished blocks of this very plan; a last line that was cut off counts as not written."""
+    """Finished blocks of this specification in a ledger; a last line that was cut off is ignored."""
     try:
         lines = ledger.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -220,13 +220,13 @@ def _append(
         raise ShadowboxError(f"{ledger} could not be written: {error.strerror}") from error
 
 
-# ---- the table -------------------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 
 
 def _table(
     plan: TournamentSpec, done: Mapping[Block, Sequence[Mapping[str, Any]]]
 ) -> dict[str, Any]:
-    """Ratings and payoffs, keyed by the specs as typed."""
+    """Ratings and payoffs by agent spec."""
     n = len(plan.agents)
     counts = np.zeros((n, n, 3))
     payoff: dict[str, dict[str, Any]] = {name: {} for name in plan.agents}
@@ -264,7 +264,7 @@ def _table(
 def _matches_of(
     a: str, b: str, done: Mapping[Block, Sequence[Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """The matches of a against b as a sees them: score, seat, place, identity."""
+    """Matches of a against b from a's view: score, seat, place, identity."""
     found = []
     for (first, second, _), matches in done.items():
         if {first, second} == {a, b}:
@@ -283,7 +283,7 @@ def _matches_of(
 
 
 def _cell(matches: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], Interval, list[float]]:
-    """One entry of the payoff, its rate, and the wins, draws and losses of the distinct matches."""
+    """Payoff entry: its rate, and wins, draws and losses of distinct matches."""
     whole = _score(matches)
     places = sorted({match["place"] for match in matches} - {None})
     entry = {
