@@ -1,4 +1,4 @@
-"""What costs nothing, on sequences whose answers can be seen."""
+"""Baselines on sequences with known answers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def test_hold_is_copy_last() -> None:
 
 
 def test_constant_velocity_goes_on_with_the_last_change() -> None:
-    """The first frame holds, then the last change is added once more."""
+    """The last change is added once more; the first frame is copied."""
     np.testing.assert_array_equal(
         constant_velocity(column(1, 2, 4, 7, 7), -99, 99), column(1, 3, 6, 10, 7)
     )
 
 
 def test_constant_velocity_stays_in_range() -> None:
-    """A prediction outside what is possible would be an unfair opponent."""
+    """Predictions are clipped to the range."""
     np.testing.assert_array_equal(
         constant_velocity(column(0, 6, 9, 1), 0, 10), column(0, 10, 10, 0)
     )
@@ -45,27 +45,27 @@ def test_constant_velocity_runs_along_time() -> None:
     values = np.zeros((2, 3, 2), np.float32)
     values[0, :, 0] = [0, 1, 2]
     values[1, :, 1] = [5, 3, 1]
-    found = constant_velocity(values, -99, 99)
-    np.testing.assert_array_equal(found[0, :, 0], [0, 2, 3])
-    np.testing.assert_array_equal(found[1, :, 1], [5, 1, -1])
-    assert not found[0, :, 1].any()
+    predicted = constant_velocity(values, -99, 99)
+    np.testing.assert_array_equal(predicted[0, :, 0], [0, 2, 3])
+    np.testing.assert_array_equal(predicted[1, :, 1], [5, 1, -1])
+    assert not predicted[0, :, 1].any()
 
 
 def test_never_press_presses_nothing() -> None:
-    """Zeros of the same form, whatever was pressed."""
-    found = never_press(column(1, 0, 1, dtype=bool))
-    assert found.dtype == bool
-    assert found.shape == (3, 1)
-    assert not found.any()
+    """The prediction is all zeros with the type and shape of the presses."""
+    predicted = never_press(column(1, 0, 1, dtype=bool))
+    assert predicted.dtype == bool
+    assert predicted.shape == (3, 1)
+    assert not predicted.any()
 
 
 def following(values: np.ndarray) -> np.ndarray:
-    """The values one frame later."""
+    """Values one frame later."""
     return values[1:]
 
 
 def test_the_table_knows_a_deterministic_machine() -> None:
-    """Where the next state follows from this one, the table is perfect and holding is not."""
+    """A deterministic machine is predicted perfectly by the table and not by copying."""
     phase = column(*(np.arange(200) * 2 % 5), dtype=np.uint8)
     lit = phase > 2
     given = {"m/phase": phase[:-1], "m/lit": lit[:-1]}
@@ -79,7 +79,7 @@ def test_the_table_knows_a_deterministic_machine() -> None:
 
 
 def test_situations_are_joint() -> None:
-    """Two columns together say what neither says alone."""
+    """Two columns together determine a value that neither determines alone."""
     phase, lit = column(0, 0, 1, 1, dtype=np.uint8), column(0, 1, 0, 1, dtype=bool)
     given, then = {"m/phase": phase, "m/lit": lit}, {"m/on": phase.astype(bool) ^ lit}
     table = LookupTable.fit(MACHINE, given, then, ("m/phase", "m/lit"))
@@ -89,7 +89,10 @@ def test_situations_are_joint() -> None:
 
 
 def test_usual_values_by_hand() -> None:
-    """Reals answer their mean, flags what is more likely than not, choices the most frequent, the smaller of equals."""
+    """Usual values are means of reals, majorities of flags, and the most frequent choices.
+
+    Of equally frequent choices the smaller one is usual.
+    """
     given = {"m/phase": column(0, 0, 0, 0, 1, 1, dtype=np.uint8)}
     then = {
         "m/x": column(1, 2, 3, 6, -4, -6),
@@ -103,7 +106,7 @@ def test_usual_values_by_hand() -> None:
 
 
 def test_unseen_situations_fall_back_to_the_usual() -> None:
-    """A situation that was never shown gets the overall mean, majority and most frequent value."""
+    """An unseen situation gets the overall mean, majority and most frequent value."""
     given = {"m/phase": column(0, 0, 1, dtype=np.uint8)}
     then = {
         "m/x": column(1, 2, 9),
@@ -118,7 +121,7 @@ def test_unseen_situations_fall_back_to_the_usual() -> None:
 
 
 def test_slots_share_one_table() -> None:
-    """What one slot shows is known of the other."""
+    """All slots share one table."""
     given = {"m/phase": np.array([[0, 1], [0, 1]], np.uint8)}
     table = LookupTable.fit(
         MACHINE, given, {"m/x": np.array([[1, 10], [3, 30]], np.float32)}, ("m/phase",)
@@ -129,6 +132,6 @@ def test_slots_share_one_table() -> None:
 
 
 def test_a_table_is_not_keyed_by_numbers() -> None:
-    """A real has no situations; asking for it is refused with its name."""
-    with pytest.raises(ValueError, match="m/x is a real"):
+    """A table keyed by a real is refused with its name."""
+    with pytest.raises(ValueError, match="got the real m/x"):
         LookupTable.fit(MACHINE, {"m/x": column(1)}, {"m/on": column(1, dtype=bool)}, ("m/x",))

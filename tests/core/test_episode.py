@@ -1,4 +1,4 @@
-"""An episode that its schema does not allow is refused in one sentence that says where and what."""
+"""Episodes that their schema does not allow are refused in one sentence with place and reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FRAMES = 6
 
 
 def refusal(episode: Episode, schema: Schema = TOY, name: str = "replay.slp") -> str:
-    """What the check says."""
+    """Message of the error that `check` raises."""
     with pytest.raises(EpisodeError) as caught:
         check(episode, schema, name)
     return str(caught.value)
@@ -50,7 +50,7 @@ def with_value(key: str, frame: int, slot: int, value: float, dtype: object = No
 @given(schemas(), st.integers(1, 20), st.integers(0, 999))
 @settings(max_examples=100)
 def test_a_valid_episode_passes(schema: Schema, frames: int, seed: int) -> None:
-    """Whatever a schema allows is accepted."""
+    """Every value that a schema allows is accepted."""
     check(random_episode(schema, frames, seed), schema)
 
 
@@ -59,7 +59,7 @@ def test_a_valid_episode_passes(schema: Schema, frames: int, seed: int) -> None:
 def test_a_single_bad_value_is_named_exactly(
     schema: Schema, frames: int, seed: int, data: st.DataObject
 ) -> None:
-    """One value outside the range, wherever it is, is named with episode, frame, field, slot, value and range."""
+    """A value out of range is named with episode, frame, field, slot, value and range."""
     candidates = [
         key for key, column in schema.columns.items() if not isinstance(column.field, Flag)
     ]
@@ -82,14 +82,14 @@ def test_a_single_bad_value_is_named_exactly(
         episode.columns[key] = episode.columns[key].astype(np.float64)
         allowed = f"allowed {low:g} .. {high:g}"
     episode.columns[key][frame, slot] = bad
-    said = refusal(episode, schema, "the 7th")
-    assert said.startswith(f"the 7th, frame {frame}, {key}[{slot}]: ")
-    assert str(bad) in said
-    assert said.endswith(allowed)
+    message = refusal(episode, schema, "the 7th")
+    assert message.startswith(f"the 7th, frame {frame}, {key}[{slot}]: ")
+    assert str(bad) in message
+    assert message.endswith(allowed)
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "dtype", "said"),
+    ("key", "value", "dtype", "message"),
     [
         ("player/x", 100.5, None, "player/x[1]: 100.5, allowed -100 .. 100"),
         ("player/x", -101, None, "player/x[1]: -101.0, allowed -100 .. 100"),
@@ -107,21 +107,21 @@ def test_a_single_bad_value_is_named_exactly(
     ],
 )
 def test_a_value_outside_its_range_is_named(
-    key: str, value: float, dtype: object, said: str
+    key: str, value: float, dtype: object, message: str
 ) -> None:
-    """The sentence has the value as it is in the recording."""
-    assert refusal(with_value(key, 4, 1, value, dtype)) == f"replay.slp, frame 4, {said}"
+    """The error shows the value as it is in the recording."""
+    assert refusal(with_value(key, 4, 1, value, dtype)) == f"replay.slp, frame 4, {message}"
 
 
 def test_limits_themselves_are_allowed() -> None:
-    """Both ends of a range belong to it."""
+    """Both ends of a range are allowed."""
     for value in (-100, 100):
         check(with_value("player/x", 0, 0, value), TOY)
     check(with_value("player/action", 0, 0, 299), TOY)
 
 
 def test_a_half_that_would_overflow_is_refused() -> None:
-    """65504 fits into two bytes; more would silently become infinite on disk."""
+    """65504 fits into f2; a larger value would silently become infinite and is refused."""
     schema = Schema(
         "s",
         60,
@@ -140,7 +140,7 @@ def test_a_half_that_would_overflow_is_refused() -> None:
 
 
 def test_several_bad_values_are_counted() -> None:
-    """The first bad value in time is named and the others are counted."""
+    """The first bad value in time is named and all are counted."""
     episode = random_episode(TOY, FRAMES)
     episode.columns["player/x"][3, 0] = episode.columns["player/x"][2, 1] = episode.columns[
         "player/x"
@@ -152,25 +152,29 @@ def test_several_bad_values_are_counted() -> None:
 
 
 def test_an_unused_slot_holds_nothing() -> None:
-    """A value in a slot that its mask says is not in use is refused, although its range would allow it."""
+    """A value in a masked slot is refused, although its range would allow it."""
     episode = random_episode(TOY, FRAMES)
     for key in ("item/alive", "item/x", "item/kind"):
         episode.columns[key][:] = 0
     episode.columns["item/kind"][4, 2] = 3
-    message = "replay.slp, frame 4, item/kind[2]: 3 in a slot that alive says is not in use; zero is expected"
-    assert refusal(episode) == message
+    assert (
+        refusal(episode)
+        == "replay.slp, frame 4, item/kind[2]: expected 0, because alive is off there (got 3)"
+    )
 
 
 @pytest.mark.parametrize(("who", "value"), [("player", 2), ("other", -2)])
 def test_events_belong_to_players(who: str, value: int) -> None:
-    """An event of somebody who is not in the game is refused."""
+    """An event of a player outside the game is refused."""
     episode = random_episode(TOY, FRAMES)
     episode.events[who][1] = value
-    assert refusal(episode) == f"replay.slp: an event whose {who} is no player: -1 .. 1 is possible"
+    assert (
+        refusal(episode) == f"replay.slp: the {who} of an event must be from -1 to 1 (got {value})"
+    )
 
 
 def test_zeros_in_an_unused_slot_are_allowed_outside_the_range() -> None:
-    """item/x begins at 1, and where no item is alive it is 0; where one is alive 0 is refused."""
+    """Zeros of a masked slot are allowed outside the range; those of a used slot are not."""
     episode = random_episode(TOY, FRAMES)
     episode.columns["item/alive"][:] = False
     for name in ("x", "kind"):
@@ -182,7 +186,7 @@ def test_zeros_in_an_unused_slot_are_allowed_outside_the_range() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 100.0])
 def test_an_unused_slot_hides_nothing_but_zeros(value: float) -> None:
-    """A bad value in an empty slot is refused like any other."""
+    """A bad value in a masked slot is refused like any other."""
     episode = random_episode(TOY, FRAMES)
     episode.columns["item/alive"][3, 2] = False
     episode.columns["item/x"][3, 2] = value
@@ -190,22 +194,22 @@ def test_an_unused_slot_hides_nothing_but_zeros(value: float) -> None:
 
 
 def test_a_missing_column_is_named() -> None:
-    """A column that is not there is an error with its name, never zeros."""
-    said = refusal(with_columns(player__percent=None))
-    assert said.startswith("replay.slp: column player/percent is missing")
+    """A missing column is an error with its name."""
+    message = refusal(with_columns(player__percent=None))
+    assert message.startswith("replay.slp: column player/percent is missing")
 
 
 @pytest.mark.parametrize("absent", [False, True])
 def test_an_unknown_column_is_named_with_the_nearest_known(absent: bool) -> None:
-    """A misspelt column or absent mark answers with what was probably meant."""
+    """A misspelt column or absent mark is refused with the nearest known name."""
     episode = random_episode(TOY, FRAMES)
     if absent:
         episode = dataclasses.replace(episode, absent=frozenset({"player/percnt"}))
     else:
         episode.columns["player/percnt"] = episode.columns["player/percent"]
-    said = refusal(episode)
-    assert "column player/percnt is not in the schema" in said
-    assert "did you mean 'player/percent'?" in said
+    message = refusal(episode)
+    assert "column player/percnt is not in the schema" in message
+    assert "did you mean 'player/percent'?" in message
 
 
 @pytest.mark.parametrize(
@@ -219,16 +223,16 @@ def test_an_unknown_column_is_named_with_the_nearest_known(absent: bool) -> None
     ],
 )
 def test_a_wrong_shape_is_named(key: str, shape: tuple[int, ...]) -> None:
-    """Too few slots, rows or axes: found and expected shape are said."""
+    """A wrong number of slots, rows or axes is refused with expected and actual shape."""
     episode = random_episode(TOY, FRAMES)
     expected = (FRAMES + 1, TOY.columns[key].slots)
     episode.columns[key] = np.zeros(shape, TOY.columns[key].dtype)
-    assert refusal(episode) == f"replay.slp, {key}: shape {shape}, expected {expected}"
+    assert refusal(episode) == f"replay.slp, {key}: expected shape {expected} (got {shape})"
 
 
 @pytest.mark.parametrize("shape", [(), (3, 1), (0, 1)])
 def test_a_wrong_first_column_is_an_episode_error(shape: tuple[int, ...]) -> None:
-    """Whichever column has the odd shape, the answer is a named error."""
+    """A wrong shape of the first column is an EpisodeError, too."""
     episode = random_episode(TOY, FRAMES)
     episode.columns["stage/id"] = np.zeros(shape, np.uint8)
     assert refusal(episode).startswith("replay.slp")
@@ -236,21 +240,27 @@ def test_a_wrong_first_column_is_an_episode_error(shape: tuple[int, ...]) -> Non
 
 @pytest.mark.parametrize(
     ("key", "dtype", "kind"),
-    [("player/x", bool, "real"), ("player/x", complex, "real"), ("player/on_ground", np.uint8, "flag"),
-     ("player/action", np.float32, "choice"), ("player/action", bool, "choice"), ("player/x", object, "real")],
-)  # fmt: skip
+    [
+        ("player/x", bool, "real"),
+        ("player/x", complex, "real"),
+        ("player/on_ground", np.uint8, "flag"),
+        ("player/action", np.float32, "choice"),
+        ("player/action", bool, "choice"),
+        ("player/x", object, "real"),
+    ],
+)
 def test_a_wrong_type_is_named(key: str, dtype: object, kind: str) -> None:
-    """Values of a type that cannot be meant are refused, not converted."""
+    """Values of a wrong type are refused, not converted."""
     episode = random_episode(TOY, FRAMES)
     episode.columns[key] = episode.columns[key].astype(dtype)
     assert (
         refusal(episode)
-        == f"replay.slp, {key}: values of type {np.dtype(dtype)}, a {kind} is needed"
+        == f"replay.slp, {key}: expected values of a {kind} (got type {np.dtype(dtype)})"
     )
 
 
 def test_reals_may_come_as_integers_and_doubles() -> None:
-    """What converts without a change of meaning is accepted."""
+    """Types that convert without loss are accepted."""
     check(
         with_columns(
             player__x=np.full((7, 2), 5, np.int16), player__action=np.full((7, 2), 5, np.int64)
@@ -262,18 +272,18 @@ def test_reals_may_come_as_integers_and_doubles() -> None:
 
 @pytest.mark.parametrize("value", [1.0, np.nan])
 def test_an_absent_column_holds_zeros(value: float) -> None:
-    """A column that is marked absent and holds values is a contradiction."""
+    """A column that is marked absent and holds values is refused."""
     episode = dataclasses.replace(random_episode(TOY, FRAMES), absent=frozenset({"stage/wind"}))
     episode.columns["stage/wind"][:] = 0
     check(episode, TOY)
     episode.columns["stage/wind"][3] = value
     assert refusal(episode).startswith(
-        "replay.slp, stage/wind: it is marked absent and holds values"
+        "replay.slp, stage/wind: expected zeros, because the column is marked absent"
     )
 
 
 def test_absent_zeros_may_be_outside_the_range() -> None:
-    """Zeros of an absent column are no values, whatever the range says."""
+    """Zeros of an absent column are allowed by any range."""
     episode = dataclasses.replace(random_episode(TOY, FRAMES), absent=frozenset({"item/x"}))
     episode.columns["item/alive"][:] = True
     episode.columns["item/x"][:] = 0
@@ -282,43 +292,45 @@ def test_absent_zeros_may_be_outside_the_range() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_an_episode_has_a_decision(rows: int) -> None:
-    """Fewer than two rows hold no decision and the state after it."""
-    assert f"replay.slp: {rows} rows" in refusal(Episode(TOY.neutral(rows)))
+    """Fewer than two rows are refused, since they hold no decision with its result."""
+    message = refusal(Episode(TOY.neutral(rows)))
+    assert message.startswith("replay.slp: expected at least 2 rows")
+    assert message.endswith(f"(got {rows})")
 
 
 def test_no_columns_at_all() -> None:
-    """An empty episode is refused with the first column that is missing."""
+    """An episode without columns is refused with the first missing one."""
     assert "column stage/id is missing" in refusal(Episode({}))
 
 
 @pytest.mark.parametrize("frame", [-1, FRAMES + 1])
 def test_an_event_outside_the_episode_is_named(frame: int) -> None:
-    """An event's frame is a row of the episode; the sentence says which rows there are."""
+    """An event at a frame outside the episode is refused with the possible frames."""
     events = np.zeros(1, EVENT)
     events["frame"] = frame
-    said = refusal(dataclasses.replace(random_episode(TOY, FRAMES), events=events))
-    assert said == f"replay.slp: an event at frame {frame}, frames are 0 .. {FRAMES}"
+    message = refusal(dataclasses.replace(random_episode(TOY, FRAMES), events=events))
+    assert message == f"replay.slp: the frame of an event must be from 0 to {FRAMES} (got {frame})"
 
 
 def test_events_on_the_first_and_last_row_are_allowed() -> None:
-    """Frames count from 0 to T, and several events may share one."""
+    """Events may be at frames 0 to T, several at one frame."""
     events = np.zeros(4, EVENT)
     events["frame"] = [0, 0, FRAMES, FRAMES]
     check(dataclasses.replace(random_episode(TOY, FRAMES), events=events), TOY)
 
 
 def test_an_event_of_an_unknown_kind_is_refused() -> None:
-    """Where the kinds are known, the number that is none of them is said beside their names."""
+    """An event of an unknown kind is refused with the known ones."""
     events = np.zeros(2, EVENT)
     events["kind"] = [1, 2]
     episode = dataclasses.replace(random_episode(TOY, FRAMES), events=events)
     check(episode, TOY, "replay.slp", ["hit", "fall", "win"])
-    with pytest.raises(EpisodeError, match="an event of kind 2, there are 2: hit, fall"):
+    with pytest.raises(EpisodeError, match=r"must be below 2 \(hit, fall\), got 2"):
         check(episode, TOY, "replay.slp", ["hit", "fall"])
 
 
 def test_events_in_disorder_are_refused() -> None:
-    """Readers count on the order of events."""
+    """Events that are not ordered by frame are refused."""
     events = np.zeros(3, EVENT)
     events["frame"] = [1, 3, 2]
     assert "ordered by frame" in refusal(
@@ -328,7 +340,7 @@ def test_events_in_disorder_are_refused() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_event_carries_a_finite_value(value: float) -> None:
-    """A damage of NaN would poison every sum."""
+    """An event's value that is not finite is refused, since it would spoil every sum."""
     events = np.zeros(2, EVENT)
     events["value"] = [1, value]
     assert "finite" in refusal(dataclasses.replace(random_episode(TOY, FRAMES), events=events))
@@ -338,7 +350,7 @@ def test_an_event_carries_a_finite_value(value: float) -> None:
     "events", [np.zeros(2), np.zeros((1, 1), EVENT), np.zeros(1, [("frame", "<i4")])]
 )
 def test_events_of_another_form_are_refused(events: object) -> None:
-    """Events are one row each of the one dtype."""
+    """Events of another shape or type are refused."""
     assert "core.game.EVENT" in refusal(
         dataclasses.replace(random_episode(TOY, FRAMES), events=events)
     )
@@ -346,19 +358,19 @@ def test_events_of_another_form_are_refused(events: object) -> None:
 
 @pytest.mark.parametrize("value", [{1, 2}, np.float32(1), float("nan"), b"x", {(1, 2): 3}])
 def test_metadata_fits_into_json(value: object) -> None:
-    """What could not be written is refused before anything is."""
-    assert "metadata does not fit into JSON" in refusal(random_episode(TOY, FRAMES, note=value))
+    """Metadata that JSON cannot hold is refused."""
+    assert "metadata must fit into JSON" in refusal(random_episode(TOY, FRAMES, note=value))
 
 
 def test_metadata_of_plain_data_is_allowed() -> None:
-    """Texts, numbers, lists and nothing at all are fine."""
+    """Metadata of texts, numbers and lists, or none, is accepted."""
     episode = random_episode(TOY, FRAMES, players=["a", "b"], result={"winner": None, "score": 1.5})
     check(episode, TOY)
     assert json.loads(json.dumps(episode.meta))["result"]["winner"] is None
 
 
 def test_an_episode_counts_its_decisions() -> None:
-    """T decisions are T + 1 rows, and events are none unless given."""
+    """T decisions are T + 1 rows; events default to none."""
     episode = Episode(TOY.neutral(5), absent=frozenset({"player/x"}))
     assert (episode.rows, episode.frames) == (5, 4)
     np.testing.assert_array_equal(episode.events, no_events())

@@ -1,1 +1,1 @@
-"""Core types: what is a game, and what is a match of it? Fields, episodes, views, protocols; NumPy alone."""
+"""Core types of a game and a match: fields, schemas, episodes, views and protocols; NumPy alone."""

@@ -1,4 +1,4 @@
-"""What is wrong with a declaration, in words; all of it at once."""
+"""Checks of a schema's declaration: all problems at once, as text."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from shadowbox.core.fields import LARGEST, Choice, Field, Flag, Group, Real
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME_RULE = "a name must be lower-case letters, digits and _, beginning with a letter"
 PREDICT = {"real": ("value", "delta", "no"), "flag": ("value", "no"), "choice": ("value", "no")}
 MIRROR = {"real": ("keep", "negate"), "flag": ("keep", "invert"), "choice": ("keep",)}
 
-TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; a bool is no number here
+TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; bools are not numbers
     "str": (lambda value: isinstance(value, str), "a text"),
     "int": (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
     "float": (
@@ -34,36 +35,31 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; a bool
 
 
 class _SchemaLike(Protocol):
-    """What of a schema is looked at here."""
+    """Attributes of a schema that are checked here."""
 
     @property
-    def fps(self) -> float: ...  # noqa: D102
+    def fps(self) -> float: ...
     @property
-    def players(self) -> int: ...  # noqa: D102
+    def players(self) -> int: ...
     @property
-    def controls(self) -> Group: ...  # noqa: D102
+    def controls(self) -> Group: ...
     @property
-    def groups(self) -> tuple[Group, ...]: ...  # noqa: D102
+    def groups(self) -> tuple[Group, ...]: ...
 
 
 def _wrongly_typed(declared: Any) -> Iterable[str]:
-    """Attributes that hold another type than they are annotated with, in words.
-
-    JSON and callers may bring anything.
-    """
+    """Problems of attributes whose type differs from their annotation; JSON may hold any type."""
     for attribute in dataclasses.fields(declared):
-        wanted, value = str(attribute.type), getattr(declared, attribute.name)
-        optional = wanted.endswith(" | None")
-        fits, words = TYPES.get(wanted.removesuffix(" | None"), (None, ""))
-        if fits is not None and not (fits(value) or (optional and value is None)):
-            yield f"{attribute.name}={repr(value)[:60]}, it is {'None or ' if optional else ''}{words}"
+        annotation, value = str(attribute.type), getattr(declared, attribute.name)
+        optional = annotation.endswith(" | None")
+        is_valid, expected = TYPES.get(annotation.removesuffix(" | None"), (None, ""))
+        if is_valid is not None and not (is_valid(value) or (optional and value is None)):
+            none = "None or " if optional else ""
+            yield f"{attribute.name} must be {none}{expected} (got {repr(value)[:60]})"
 
 
 def schema_problems(schema: _SchemaLike) -> Iterable[str]:
-    """Everything that is wrong with a declaration, in words.
-
-    What has the wrong type is not looked at further.
-    """
+    """All problems of a declaration as text; values are checked only if all types are correct."""
     wrong = [*_wrongly_typed(schema)]
     for group in schema.groups:
         wrong += [f"group '{group.name}': {problem}" for problem in _wrongly_typed(group)]
@@ -74,9 +70,9 @@ def schema_problems(schema: _SchemaLike) -> Iterable[str]:
 
 def _wrong_values(schema: _SchemaLike) -> Iterable[str]:
     if not schema.fps > 0:
-        yield f"fps is {schema.fps}, it must be positive"
+        yield f"fps must be positive (got {schema.fps})"
     if schema.players < 1:
-        yield f"{schema.players} players, at least 1 is needed"
+        yield f"players must be at least 1 (got {schema.players})"
     if schema.controls.per != "player":
         yield f"the controls '{schema.controls.name}' must be declared per='player'"
     yield from _repeated("group", [group.name for group in schema.groups])
@@ -95,36 +91,48 @@ def _wrong_values(schema: _SchemaLike) -> Iterable[str]:
                 f"{where}: {problem}" for problem in _field_problems(field, group, schema.players)
             )
             yield from (
-                f"{where}: parent '{p}' is no column" for p in field.parents if p not in keys
+                f"{where}: parents must be columns (got '{p}')"
+                for p in field.parents
+                if p not in keys
             )
             if field.when and (
                 group is not schema.controls or field.when.removeprefix("!") not in flags
             ):
-                yield f"{where}: when='{field.when}', it is for controls, and names a flag of the state"
+                yield (
+                    f"{where}: when must name a flag of the state, and only controls have it "
+                    f"(got when='{field.when}')"
+                )
 
 
 def _group_problems(group: Group, players: int) -> Iterable[str]:
     if not NAME.fullmatch(group.name):
-        yield f"group '{group.name}': a name is lower-case letters, digits and _, beginning with a letter"
+        yield f"group '{group.name}': {NAME_RULE}"
     if not group.fields:
         yield f"group '{group.name}' has no fields"
     if group.slots < 1:
-        yield f"group '{group.name}': {group.slots} slots, at least 1 is needed"
+        yield f"group '{group.name}': slots must be at least 1 (got {group.slots})"
     if group.per and players >= 1 and group.slots % players:
-        yield f"group '{group.name}': {group.slots} slots cannot be shared equally by {players} players"
+        yield (
+            f"group '{group.name}': slots must be a multiple of the {players} players "
+            f"(got {group.slots})"
+        )
     if group.mask and not any(isinstance(f, Flag) and f.name == group.mask for f in group.fields):
-        yield f"group '{group.name}': its mask '{group.mask}' is no flag of the group"
+        yield f"group '{group.name}': mask must name a flag of the group (got '{group.mask}')"
     yield from _repeated(f"field of '{group.name}'", [field.name for field in group.fields])
 
 
 def _field_problems(field: Field, group: Group, players: int) -> Iterable[str]:
     if not NAME.fullmatch(field.name):
-        yield "a name is lower-case letters, digits and _, beginning with a letter"
+        yield NAME_RULE
     if field.predict not in PREDICT[field.kind]:
-        yield f"predict='{field.predict}', a {field.kind} has {', '.join(PREDICT[field.kind])}"
+        allowed = ", ".join(PREDICT[field.kind])
+        yield f"predict of a {field.kind} must be one of {allowed} (got '{field.predict}')"
     partners = {f.name: f for f in group.fields}
     if group.mask == field.name and field.mirror != "keep":
-        yield f"mirror='{field.mirror}', a mask is kept: a slot is used on both sides of a mirror"
+        yield (
+            f"mirror of a mask must be keep, since a mirrored slot stays in use "
+            f"(got '{field.mirror}')"
+        )
     elif field.mirror not in MIRROR[field.kind]:
         partner = partners.get(field.mirror)
         if (
@@ -132,23 +140,29 @@ def _field_problems(field: Field, group: Group, players: int) -> Iterable[str]:
             or partner.mirror != field.name
             or _aspects_of(partner) != _aspects_of(field)
         ):
-            known = ", ".join(MIRROR[field.kind])
-            yield f"mirror='{field.mirror}', a {field.kind} has {known} or a partner of its own form that names it"
+            allowed = ", ".join(MIRROR[field.kind])
+            yield (
+                f"mirror of a {field.kind} must be one of {allowed}, or a field of the same kind, "
+                f"range and storage that names this one (got '{field.mirror}')"
+            )
     if isinstance(field, Real):
         low, high = field.limits
         if not (-LARGEST[field.store] <= low < high <= LARGEST[field.store]):
             yield f"range {low:g} .. {high:g} is empty or does not fit into {field.store}"
         elif field.mirror == "negate" and low != -high:
-            yield f"mirror='negate' leaves the range {low:g} .. {high:g}"
+            yield f"mirror='negate' needs a symmetric range (got {low:g} .. {high:g})"
         if not field.scale > 0:
-            yield f"scale is {field.scale}, it must be positive"
+            yield f"scale must be positive (got {field.scale})"
     if isinstance(field, Choice):
         if not 1 <= field.n <= 1 << 32:
-            yield f"a choice of {field.n}, 1 to {1 << 32} is possible"
+            yield f"n must be from 1 to {1 << 32} (got {field.n})"
         if field.names and len(field.names) != field.n:
-            yield f"{len(field.names)} names for a choice of {field.n}"
+            yield f"names must be {field.n}, one for each value (got {len(field.names)})"
         if field.seat and field.n not in (players, players + 1):
-            yield f"seat=True needs n={players} or n={players + 1} (the last one: nobody), not {field.n}"
+            yield (
+                f"n must be {players}, or {players + 1} with a last value for no player, "
+                f"because seat=True (got {field.n})"
+            )
 
 
 def _aspects_of(field: Field) -> tuple[Any, ...]:

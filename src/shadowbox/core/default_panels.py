@@ -153,7 +153,7 @@ def columns_of(lines: Sequence[Line], width: float, height: float) -> list[list[
     return [rows[at : at + deepest] for at in range(0, len(rows), deepest)]
 
 
-# ---- arithmetic of the grammar ---------------------------------------------------------------------------
+# ---- arithmetic of the grammar -------------------------------------------------------------------
 
 
 def plus(*parts: Any) -> Any:
@@ -171,7 +171,7 @@ def clamped(value: Any, low: float, high: float) -> Any:
     return {"max": [low, {"min": [high, value]}]}
 
 
-# ---- inside ----------------------------------------------------------------------------------------------
+# ---- inside --------------------------------------------------------------------------------------
 
 
 def _rows(lines: Sequence[Line]) -> list[list[Line]]:

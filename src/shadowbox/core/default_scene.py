@@ -167,7 +167,7 @@ class _Layout:
             )
         return out
 
-    # ---- the stage -----------------------------------------------------------------------------------------
+    # ---- the stage -------------------------------------------------------------------------------
 
     def stage(self, tables: dict[str, Any]) -> Iterator[Shape]:
         """The frame of the stage, and a dot for each position."""
@@ -290,7 +290,7 @@ class _Layout:
                 yield {"shape": "circle", "on": "hit", "x": x, "y": y, "r": 0.7, **ring}
 
 
-# ---- what fields mean --------------------------------------------------------------------------------------
+# ---- what fields mean ----------------------------------------------------------------------------
 
 
 def _seen(schema: Schema, columns: Mapping[str, Array]) -> dict[str, Span]:

@@ -1,8 +1,7 @@
-"""One match, recorded: columns over time, what happened in it, and where it comes from.
+"""Episode: one recorded match with its columns over time, events and metadata.
 
 An episode of T decisions has T + 1 rows. Row t is `(state_t, controls_t)`; `controls_t` produced
-`state_{t+1}`, so the last row's controls led nowhere: they are stored as they come and are never a
-target.
+`state_{t+1}`. The controls of the last row led to no state: they are stored and never a target.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from shadowbox.errors import EpisodeError, did_you_mean
 
 @dataclass(frozen=True)
 class Episode:
-    """Columns "group/field" -> [T + 1, slots]; events (EVENT); metadata that fits into JSON.
+    """Columns "group/field" -> [T + 1, slots], events (EVENT), and metadata that fits into JSON.
 
     Usual metadata: `players` (names or specs), `seed`, `source` (hash of the recording), `world`,
-    `result`, `spans` (core/spans.py: who held a seat when). `absent` names the columns that the
-    recording did not have; they hold zeros, and nothing is learned from them. `tracks` are series
-    that agents showed, by `SEAT/NAME` [T + 1, ...] (core/tracks.py).
+    `result`, `spans` (core/spans.py: the agent of each seat over time). `absent` names the columns
+    that the recording did not have; they hold zeros and are not learned from. `tracks` are series
+    that agents exposed, by `SEAT/NAME` [T + 1, ...] (core/tracks.py).
     """
 
     columns: Columns
@@ -39,26 +38,26 @@ class Episode:
 
     @property
     def rows(self) -> int:
-        """T + 1."""
+        """Number of rows, T + 1."""
         first = next(iter(self.columns.values()), None)
         return len(first) if first is not None and first.ndim else 0
 
     @property
     def frames(self) -> int:
-        """T: the decisions, each with the state that it led to."""
+        """Number of decisions T, each followed by the state that it led to."""
         return self.rows - 1
 
     def valid(self, schema: Schema) -> Array:
-        """Which columns the recording had: bool [columns], in the schema's order."""
+        """Mask of the columns that the recording had, bool [columns] in the schema's order."""
         return np.array([key not in self.absent for key in schema.columns])
 
 
 def check(
     episode: Episode, schema: Schema, name: str = "episode", event_kinds: Sequence[str] = ()
 ) -> None:
-    """Refuse an episode that its schema does not allow; `name` stands first in the message.
+    """Refuse an episode that its schema does not allow; `name` begins the message.
 
-    `event_kinds` (where known) limits what may have happened.
+    `event_kinds`, if given, limits the kinds of events.
     """
     _check_shape(episode, schema, name)
     for key, column in schema.columns.items():
@@ -66,7 +65,7 @@ def check(
         if key in episode.absent:
             if np.any(values):
                 raise EpisodeError(
-                    f"{name}, {key}: it is marked absent and holds values; absent columns hold zeros"
+                    f"{name}, {key}: expected zeros, because the column is marked absent"
                 )
         elif not _all_allowed(values, column) and (
             refused := _first_refused(values, column, episode.columns)
@@ -80,14 +79,15 @@ def check(
     try:
         json.dumps(dict(episode.meta), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise EpisodeError(f"{name}: its metadata does not fit into JSON: {error}") from error
+        raise EpisodeError(f"{name}: metadata must fit into JSON: {error}") from error
 
 
 def _check_shape(episode: Episode, schema: Schema, name: str) -> None:
     missing = [key for key in schema.columns if key not in episode.columns]
     if missing:
         raise EpisodeError(
-            f"{name}: column {missing[0]} is missing; give all {len(schema.columns)}, or zeros and `absent`"
+            f"{name}: column {missing[0]} is missing; "
+            f"give all {len(schema.columns)}, or zeros and `absent`"
         )
     unknown = (set(episode.columns) | episode.absent) - set(schema.columns)
     if unknown:
@@ -97,22 +97,23 @@ def _check_shape(episode: Episode, schema: Schema, name: str) -> None:
         )
     if episode.rows < 2:
         raise EpisodeError(
-            f"{name}: {episode.rows} rows; the shortest episode has 2, one decision and the state after it"
+            f"{name}: expected at least 2 rows, a decision and the state after it "
+            f"(got {episode.rows})"
         )
     for key, column in schema.columns.items():
         values = episode.columns[key]
         expected = (episode.rows, column.slots)
         if values.shape != expected:
-            raise EpisodeError(f"{name}, {key}: shape {values.shape}, expected {expected}")
+            raise EpisodeError(f"{name}, {key}: expected shape {expected} (got {values.shape})")
         kinds = {"real": "fiu", "flag": "b", "choice": "iu"}[column.field.kind]
         if values.dtype.kind not in kinds:
             raise EpisodeError(
-                f"{name}, {key}: values of type {values.dtype}, a {column.field.kind} is needed"
+                f"{name}, {key}: expected values of a {column.field.kind} (got type {values.dtype})"
             )
 
 
 def _all_allowed(values: Array, column: Column) -> bool:
-    """The fast path: smallest and largest value.
+    """Return true if the smallest and the largest value are allowed: a fast check.
 
     A NaN makes both NaN, and every comparison false.
     """
@@ -123,9 +124,9 @@ def _all_allowed(values: Array, column: Column) -> bool:
 
 
 def _first_refused(values: Array, column: Column, columns: Mapping[str, Array]) -> str:
-    """Where the first bad value is, in words.
+    """Message about the first bad value; empty if there is none.
 
-    Empty if none: zeros in an unused slot are allowed by any range.
+    Zeros in an unused slot are allowed by any range.
     """
     low, high = column.field.limits
     bad = ~((values >= low) & (values <= high))
@@ -138,11 +139,12 @@ def _first_refused(values: Array, column: Column, columns: Mapping[str, Array]) 
     more = f" ({int(bad.sum())} such values)" if bad.sum() > 1 else ""
     allowed = f"{low:g} .. {high:g}" if isinstance(column.field, Real) else f"{low} .. {high}"
     extra = f" for a choice of {column.field.n}" if isinstance(column.field, Choice) else ""
-    return f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]}, allowed {allowed}{extra}{more}"
+    place = f"frame {frame}, {column.key}[{slot}]"
+    return f"{place}: {values[frame, slot]}, allowed {allowed}{extra}{more}"
 
 
 def _first_hidden(values: Array, column: Column, columns: Mapping[str, Array]) -> str:
-    """Where a slot that is not in use holds something, in words; empty if nowhere."""
+    """Message about the first value in an unused slot; empty if there is none."""
     mask = column.group.mask
     if not mask or column.field.name == mask:
         return ""
@@ -150,31 +152,39 @@ def _first_hidden(values: Array, column: Column, columns: Mapping[str, Array]) -
     if not hidden.any():
         return ""
     frame, slot = (int(i) for i in np.argwhere(hidden)[0])
-    return f"frame {frame}, {column.key}[{slot}]: {values[frame, slot]} in a slot that {mask} says is not in use; zero is expected"
+    return (
+        f"frame {frame}, {column.key}[{slot}]: expected 0, because {mask} is off there "
+        f"(got {values[frame, slot]})"
+    )
 
 
 def _check_events(events: Array, rows: int, players: int, name: str, kinds: Sequence[str]) -> None:
     if events.dtype != EVENT or events.ndim != 1:
         raise EpisodeError(
-            f"{name}: events must be one row each of core.game.EVENT, not {events.dtype} {events.shape}"
+            f"{name}: events must be a flat array of core.game.EVENT "
+            f"(got {events.dtype} {events.shape})"
         )
     if not len(events):
         return
     outside = (events["frame"] < 0) | (events["frame"] >= rows)
     if outside.any():
         raise EpisodeError(
-            f"{name}: an event at frame {events['frame'][outside][0]}, frames are 0 .. {rows - 1}"
+            f"{name}: the frame of an event must be from 0 to {rows - 1} "
+            f"(got {events['frame'][outside][0]})"
         )
     if not np.isfinite(events["value"]).all():
-        raise EpisodeError(f"{name}: an event whose value is not a finite number")
+        raise EpisodeError(f"{name}: the value of an event must be a finite number")
     for who in ("player", "other"):
-        if events[who].min() < -1 or events[who].max() >= players:
+        outside = (events[who] < -1) | (events[who] >= players)
+        if outside.any():
             raise EpisodeError(
-                f"{name}: an event whose {who} is no player: -1 .. {players - 1} is possible"
+                f"{name}: the {who} of an event must be from -1 to {players - 1} "
+                f"(got {events[who][outside][0]})"
             )
     if kinds and events["kind"].max() >= len(kinds):
         raise EpisodeError(
-            f"{name}: an event of kind {events['kind'].max()}, there are {len(kinds)}: {', '.join(kinds)}"
+            f"{name}: the kind of an event must be below {len(kinds)} "
+            f"({', '.join(kinds)}), got {events['kind'].max()}"
         )
     if np.any(np.diff(events["frame"]) < 0):
         raise EpisodeError(f"{name}: events must be ordered by frame")

@@ -1,11 +1,12 @@
-"""The kinds of fields, and the groups that they come in.
+"""Kinds of fields (real, flag, choice) and the groups that hold them.
 
-Kinds are a closed set; fields are open: adding one is adding a line.
+Kinds are a closed set; fields are open: adding a field is adding a line.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,36 +16,36 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Columns = dict[str, Array]
 
-# beyond it a stored real would silently become infinite
+# beyond these limits a stored real would silently become infinite
 LARGEST = {"f2": 65504.0, "f4": 3.4028235e38}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Field:
-    """What all kinds share.
+    """Attributes of all kinds.
 
-    `predict`: "value", "delta" (reals: the change) or "no" (given, or carried along).
+    `predict` is "value", "delta" (the change of a real) or "no" (given, or carried along).
     """
 
     kind: ClassVar[str]
-    # what a stored number means; other attributes may change freely
+    # attributes that define the meaning of stored numbers; others may change freely
     facts: ClassVar[tuple[str, ...]] = ("unit",)
-    coding: ClassVar[tuple[str, ...]] = ("predict", "parents")  # what a weight means
+    coding: ClassVar[tuple[str, ...]] = ("predict", "parents")  # define the meaning of weights
 
     unit: str = ""
     predict: str = "value"
     parents: tuple[str, ...] = ()  # columns that a head chain samples before this one
-    # left-right mirror: keep | negate (Real) | invert (Flag) | the name of the partner field
+    # left-right mirror: keep | negate (Real) | invert (Flag) | name of the partner field
     mirror: str = "keep"
-    weight: float = 1.0  # of its loss
-    # a control that counts only while this flag of the state is on, or with ! before it, off
+    weight: float = 1.0  # weight of the field's loss
+    # flag of the state that must be on (with ! before it: off) for a control to have an effect
     when: str = ""
     doc: str = ""
 
 
 @dataclass(frozen=True)
 class Real(_Field):
-    """A number, f32 in memory.
+    """Number, f32 in memory.
 
     Multiplied by `scale` it is of order one. `low` and `high` are the allowed range.
     """
@@ -58,19 +59,19 @@ class Real(_Field):
     low: float | None = dataclasses.field(default=None, kw_only=True)
     high: float | None = dataclasses.field(default=None, kw_only=True)
     store: Literal["f2", "f4"] = dataclasses.field(default="f4", kw_only=True)
-    # the event at which it jumps
+    # kind of the event at which the value jumps
     reset_on: str | None = dataclasses.field(default=None, kw_only=True)
     predict: str = dataclasses.field(default="delta", kw_only=True)
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The smallest and largest value that may be stored."""
+        """Smallest and largest value that may be stored."""
         largest = LARGEST[self.store]
         low, high = (
             -largest if self.low is None else self.low,
             largest if self.high is None else self.high,
         )
-        # a bound such as 0.1 has no exact f2; what it becomes in storage is allowed, too
+        # a bound such as 0.1 has no exact f2; the stored value is allowed, too
         if self.store == "f2":
             near_low, near_high = (
                 np.clip((low, high), -largest, largest).astype(np.float16).tolist()
@@ -81,7 +82,7 @@ class Real(_Field):
 
 @dataclass(frozen=True)
 class Flag(_Field):
-    """Yes or no: bool in memory, one bit on disk."""
+    """True or false: bool in memory, one bit on disk."""
 
     kind = "flag"
 
@@ -92,11 +93,11 @@ class Flag(_Field):
 
 @dataclass(frozen=True)
 class Choice(_Field):
-    """One of `n`: an unsigned integer in memory and on disk, the smallest that holds n - 1.
+    """One of `n` values: the smallest unsigned integer that holds n - 1, in memory and on disk.
 
-    `seat=True` says that the value names a player (n = players, or players + 1 where the last value
-    is "nobody"): a seat swap renames it. `embed` is the width of its embedding; without one the
-    codec chooses.
+    `seat=True` marks a value that names a player (n = players, or players + 1 where the last value
+    names no player); a seat swap renames it. `embed` is the width of its embedding; by default the
+    codec chooses it.
     """
 
     kind = "choice"
@@ -111,12 +112,12 @@ class Choice(_Field):
 
     @property
     def store(self) -> str:
-        """The smallest unsigned type that holds n - 1."""
+        """Smallest unsigned type that holds n - 1."""
         return "u1" if self.n <= 1 << 8 else "u2" if self.n <= 1 << 16 else "u4"
 
     @property
     def limits(self) -> tuple[int, int]:
-        """The smallest and largest value that may be stored."""
+        """Smallest and largest value that may be stored."""
         return 0, self.n - 1
 
 
@@ -132,8 +133,8 @@ KINDS: dict[str, type[Real] | type[Flag] | type[Choice]] = {
 class Group:
     """Fields that come together, `slots` times a frame.
 
-    `per="player"`: the slots belong to the players, in their order and equally many each. `mask`
-    names the flag that says whether a slot is in use; an unused slot holds zeros.
+    With `per="player"` the slots belong to the players, in their order and equally many each.
+    `mask` names the flag that marks slots in use; an unused slot holds zeros.
     """
 
     name: str
@@ -142,6 +143,33 @@ class Group:
     per: Literal["player"] | None = None
     mask: str | None = None
     doc: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Group as plain data; attributes at their default are left out."""
+        data: dict[str, Any] = {"name": self.name, "slots": self.slots}
+        data |= {name: value for name in ("per", "mask", "doc") if (value := getattr(self, name))}
+        data["fields"] = []
+        for field in self.fields:
+            attributes = {
+                a.name: getattr(field, a.name)
+                for a in dataclasses.fields(field)
+                if getattr(field, a.name) != a.default
+            }
+            data["fields"].append({"kind": field.kind, **attributes})
+        return data
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Group:
+        """Group from the data of `to_json`."""
+        rest = dict(data)
+        fields = []
+        for entry in rest.pop("fields"):
+            attributes: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in entry.items()
+            }
+            fields.append(KINDS[attributes.pop("kind")](**attributes))
+        return Group(fields=tuple(fields), **rest)
 
 
 @dataclass(frozen=True)
@@ -154,12 +182,12 @@ class Column:
 
     @property
     def slots(self) -> int:
-        """The length of the last axis."""
+        """Length of the last axis."""
         return self.group.slots
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type in memory."""
+        """Type in memory."""
         if isinstance(self.field, Real):
             return np.dtype(np.float32)
         return np.dtype(bool) if isinstance(self.field, Flag) else np.dtype("<" + self.field.store)
@@ -167,7 +195,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Block:
-    """The columns of one storage class and where they lie in a packed row: [offset, offset + nbytes)."""
+    """Columns of one storage class, and their place [offset, offset + nbytes) in a packed row."""
 
     store: str
     offset: int
@@ -175,10 +203,10 @@ class Block:
 
     @property
     def width(self) -> int:
-        """Values a row (for flags: bits)."""
+        """Number of values in a row (for flags: bits)."""
         return sum(column.slots for column in self.columns)
 
     @property
     def nbytes(self) -> int:
-        """Bytes a row."""
+        """Number of bytes in a row."""
         return (self.width + 7) // 8 if self.store == "bit" else self.width * int(self.store[1])

@@ -1,12 +1,12 @@
-"""What a picture takes from the rows around it: trails, rings that linger, and where the camera looks.
+"""Motion in a picture: trails, lingering rings, and the camera, from the rows around a frame.
 
 `evaluate` in `scene.py` knows one row. A picture in motion also shows, for shapes with these tags,
 
-    body   a trail: its places in the last TRAIL rows, smaller and fainter the older they are
-    ring   lingers: those of the last LINGER rows, wider and fainter the older they are
+    body   a trail: its places in the last TRAIL rows, smaller and fainter with age
+    ring   lingers: the rings of the last LINGER rows, wider and fainter with age
 
 and where the scene has a `camera`, the part of the world around the bodies. All of it is a function
-of the rows, so a frame looks the same however one came to it. `page/motion.js` does the same in the
+of the rows, so a frame looks the same however it was reached. `page/motion.js` does the same in the
 browser.
 """
 
@@ -23,12 +23,13 @@ from shadowbox.core.schema import Array
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 TRAIL, LINGER = 12, 8  # rows
-# rows: a box holds the bodies so far ahead and back; the camera is the mean of so many around
+# rows: a box holds the bodies of AHEAD rows both ways; the camera is the mean of SMOOTH boxes both
+# ways
 AHEAD, SMOOTH = 14, 12
 
 
 class Film:
-    """An episode as pictures: columns [T + 1, slots] and its events, by frame."""
+    """Shapes and camera of each frame of an episode: columns [T + 1, slots] and events."""
 
     def __init__(self, scene: Scene, columns: Mapping[str, Array], events: Array) -> None:
         self.scene, self.columns, self.events = scene, columns, events
@@ -37,16 +38,16 @@ class Film:
         self._box = lru_cache(256)(lambda frame: around(self._bodies(frame)))
 
     def row(self, frame: int) -> dict[str, Array]:
-        """One row, columns [slots]."""
+        """Columns [slots] of one row."""
         return {key: values[frame] for key, values in self.columns.items()}
 
     def happened(self, frame: int) -> Array:
-        """The events that a row shows."""
+        """Events of a row."""
         first, last = np.searchsorted(self.events["frame"], (frame, frame + 1))
         return self.events[first:last]
 
     def shapes(self, frame: int) -> list[Shape]:
-        """What is painted at a frame, in order: trails come before the first body, old rings last."""
+        """Shapes to paint at a frame, in order: trails before the first body, old rings last."""
         shapes = evaluate(self.scene, self.row(frame), self.happened(frame))
         first = next(
             (at for at, shape in enumerate(shapes) if shape.get("tag") == "body"), len(shapes)
@@ -65,10 +66,7 @@ class Film:
         return [*shapes[:first], *trail, *shapes[first:], *rings]
 
     def camera(self, frame: int) -> Box:
-        """The part of the world to show.
-
-        It holds every body of the frame and has the shape of the bounds.
-        """
+        """Part of the world to show, in the bounds' proportions; it holds all of the bodies."""
         camera, last = self.scene.get("camera"), self.length - 1
         if camera is None:
             left, top, right, bottom = self.scene["bounds"]
@@ -97,7 +95,7 @@ class Film:
 
 
 def around(shapes: Sequence[Shape]) -> Box | None:
-    """The box of the shapes' centers; None where there are none."""
+    """Box of the shapes' centers; None without shapes."""
     if not shapes:
         return None
     xs, ys = [shape["x"] for shape in shapes], [shape["y"] for shape in shapes]
@@ -105,7 +103,7 @@ def around(shapes: Sequence[Shape]) -> Box | None:
 
 
 def fitted(box: Box, margin: float, bounds: Sequence[float]) -> Box:
-    """The box with a margin, grown to the proportions of the bounds and moved inside them."""
+    """Box with a margin, grown to the proportions of the bounds and moved inside them."""
     width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
     share = min(
         1.0, max((box[2] - box[0] + 2 * margin) / width, (box[3] - box[1] + 2 * margin) / height)
@@ -128,12 +126,12 @@ def _union(boxes: Sequence[Box], keep: Sequence[float]) -> Box:
 
 
 def _ages(most: int, frame: int) -> Iterator[int]:
-    """From the oldest to the row before."""
+    """Ages in rows, from the oldest to that of the row before."""
     return iter(range(min(most, frame), 0, -1))
 
 
 def _trail(body: Shape, age: int) -> Iterator[Shape]:
-    """A body as it was, without its rim; text leaves no trail."""
+    """Trail of a body `age` rows ago, smaller and without its outline; text leaves none."""
     left = 1 - age / (TRAIL + 1)
     size = 0.35 + 0.55 * left
     out = {**body, "line": "", "alpha": body.get("alpha", 1) * 0.4 * left, "tag": "trail"}
@@ -145,6 +143,6 @@ def _trail(body: Shape, age: int) -> Iterator[Shape]:
 
 
 def _ring(ring: Shape, age: int) -> Shape:
-    """A ring so many rows later."""
+    """Ring that is `age` rows old."""
     out = {**ring, "alpha": ring.get("alpha", 1) * (1 - age / (LINGER + 1))}
     return out | {"r": ring["r"] * (1 + 0.07 * age)} if "r" in ring else out

@@ -1,7 +1,7 @@
-"""Does what is said to happen with probability p happen that often? Bins, reliability curves, expected calibration error.
+"""Calibration of predicted probabilities: bins, reliability curves, expected calibration error.
 
-Presses that begin are rare (1 in 100 frames), so equally wide bins would put nearly all frames into
-one. Bins are cut so that each holds equally many *positives*.
+Onsets are rare (1 in 100 frames), so bins of equal width would put nearly all frames into one. Bins
+are cut so that each holds equally many *positives*.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import numpy as np
 
 from shadowbox.core.schema import Array
 
-# in each bin at least: a rate of so many has a standard error of 7 per cent of itself
+# least number in a bin: the standard error of a rate is then 7 percent of the rate
 POSITIVES = 200
 MOST_BINS = 20
 
 
 def edges(probability: Array, happened: Array, positives: int = POSITIVES) -> Array:
-    """Bounds between bins with at least `positives` of what happened in each: [N], bool [N] -> [bins - 1], ascending."""
+    """Bounds between bins with at least `positives` positives each: [N], bool [N] -> [bins - 1]."""
     order = np.argsort(probability, kind="stable")
     count = np.cumsum(happened[order])
     total = int(count[-1]) if len(count) else 0
@@ -32,9 +32,9 @@ def edges(probability: Array, happened: Array, positives: int = POSITIVES) -> Ar
 
 
 def binned(probability: Array, happened: Array, bounds: Array) -> Array:
-    """Sums in each bin: frames, probability, positives; [N], bool [N], [bins - 1] -> [3, bins].
+    """Sums of frames, probability and positives by bin: [N], bool [N], [bins - 1] -> [3, bins].
 
-    They add up over episodes.
+    The sums add up over episodes.
     """
     at, bins = np.searchsorted(bounds, probability, side="left"), len(bounds) + 1
     sums = [
@@ -45,19 +45,19 @@ def binned(probability: Array, happened: Array, bounds: Array) -> Array:
 
 
 def curve(sums: Array) -> Array:
-    """[..., 3, bins] -> [..., 2, bins]: the mean probability of a bin and how often it happened there."""
+    """Mean probability and observed frequency of each bin: [..., 3, bins] -> [..., 2, bins]."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(sums[..., 1:, :] / sums[..., :1, :])
 
 
 def error(sums: Array, by: str = "positives") -> Array:
-    """Expected calibration error: |said - happened|, bins weighted by their `positives` or by their `frames`.
+    """Expected calibration error, |predicted - observed| weighted by `positives` or `frames`.
 
-    [..., 3, bins] -> [...]. By frames, the one bin of the many frames in which nothing happens
-    decides, and any model looks calibrated; by positives, each press counts alike.
+    [..., 3, bins] -> [...]. By frames, the one bin with the many frames without positives decides,
+    and any model looks calibrated; by positives, each press counts alike.
     """
-    said, happened = np.moveaxis(curve(sums), -2, 0)
+    predicted, observed = np.moveaxis(curve(sums), -2, 0)
     weight = sums[..., 2, :] if by == "positives" else sums[..., 0, :]
-    gap = np.where(sums[..., 0, :] > 0, np.abs(said - happened), 0.0)
+    gap = np.where(sums[..., 0, :] > 0, np.abs(predicted - observed), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray((weight * gap).sum(-1) / weight.sum(-1))

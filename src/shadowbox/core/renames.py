@@ -37,7 +37,10 @@ SCORES = {  # of val/SCORE
     "press_ratio": "press_ratio_expected",
 }
 BASELINES = {"hold": "copy_last", "look_up": "markov"}  # of val/SCORE/BASELINE
-FIGURES = {"val/stick_mae": "stick_error", "val/btn_pressed_acc": "press_accuracy"}  # of eval/FIGURE
+FIGURES = {
+    "val/stick_mae": "stick_error",
+    "val/btn_pressed_acc": "press_accuracy",
+}  # of eval/FIGURE
 POLICY_ARGUMENTS = {"sees": "input_columns", "design": "config"}
 TRAINER_KEYS = {"optimiser": "optimizer"}
 RUN_FACTS = {"lessons": "imitation"}

@@ -1,22 +1,21 @@
-"""The one list of fields, and all that follows from it.
+"""Schema: the list of a game's fields, and all that follows from it.
 
 A game declares `Real`, `Flag` and `Choice` fields in `Group`s and groups in a `Schema`. Derived
 here: the columns ("group/field" -> array), the packed row in which a frame is stored, pack and
-unpack, two hashes, a comparison in words and a table for the docs. What a kind means to a model
-stands in `model/codec.py`, nowhere else.
+unpack, two hashes, a comparison as text and a table for the docs. The meaning of a kind to a model
+is defined in `model/codec.py` alone.
 
 A packed row gathers values by storage class, widest first, so that every class is one contiguous
 block:
 
-    | f4 ... | u4 ... | f2 ... | u2 ... | u1 ... | bits: 8 flags a byte, little end first | padding
-    to 8 bytes |
+    | f4 ... | u4 ... | f2 ... | u2 ... | u1 ... | bits: 8 flags a byte, low bit first | padding |
 
-The kinds stand in `core/fields.py`; what can be wrong with a declaration in `core/declaration.py`.
+The padding extends a row to a multiple of 8 bytes. Kinds are defined in `core/fields.py`, checks of
+a declaration in `core/declaration.py`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +27,6 @@ import numpy as np
 
 from shadowbox.core.declaration import schema_problems
 from shadowbox.core.fields import (
-    KINDS,
     Array,
     Block,
     Choice,
@@ -57,14 +55,14 @@ __all__ = [
     "require_same",
 ]
 
-BITS = "bits"  # the one member of a packed row that is no column: all flags, eight a byte
-# bytes; a window of rows then starts at an address that every element type may have
+BITS = "bits"  # the member of a packed row that holds all flags, eight a byte
+# bytes; a window of rows then starts at an address that suits every element type
 ROW_ALIGNMENT = 8
 
 
 @dataclass(frozen=True)
 class Schema:
-    """All fields of a game.
+    """Fields of a game.
 
     `controls` has one slot (or equally many) for each player; zero is its neutral value.
     """
@@ -78,14 +76,14 @@ class Schema:
     def __post_init__(self) -> None:
         if self.players == 0:
             object.__setattr__(self, "players", self.controls.slots)
-        if found := list(schema_problems(self)):
-            raise SchemaError(f"schema '{self.name}': " + "; ".join(found))
+        if problems := list(schema_problems(self)):
+            raise SchemaError(f"schema '{self.name}': " + "; ".join(problems))
 
-    # ---- columns -----------------------------------------------------------------------------------------------
+    # ---- columns ---------------------------------------------------------------------------------
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """Every column by its key, in the order of declaration, controls last."""
+        """Columns by key, in the order of declaration, controls last."""
         return {
             f"{g.name}/{f.name}": Column(f"{g.name}/{f.name}", g, f)
             for g in self.groups
@@ -94,7 +92,7 @@ class Schema:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """The state groups, then the controls."""
+        """State groups, then the controls."""
         return (*self.state, self.controls)
 
     @cached_property
@@ -108,14 +106,14 @@ class Schema:
         return tuple(key for key in self.columns if key not in self.control_keys)
 
     def neutral(self, *lead: int) -> Columns:
-        """Columns of zeros [*lead, slots]: a frame in which nothing is and nobody presses anything."""
+        """Columns of zeros [*lead, slots]: an empty frame without presses."""
         return {key: np.zeros((*lead, c.slots), c.dtype) for key, c in self.columns.items()}
 
-    # ---- the packed row ----------------------------------------------------------------------------------------
+    # ---- the packed row --------------------------------------------------------------------------
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The packed row's blocks, widest storage class first."""
+        """Blocks of the packed row, widest storage class first."""
         blocks, offset = [], 0
         for store in ("f4", "u4", "f2", "u2", "u1", "bit"):
             columns = tuple(c for c in self.columns.values() if c.field.store == store)
@@ -126,7 +124,7 @@ class Schema:
 
     @cached_property
     def row_dtype(self) -> np.dtype[Any]:
-        """The structured dtype of one stored frame: a member for each real and choice column, and `bits`."""
+        """Structured dtype of a stored frame: a member for each real and choice, and `bits`."""
         names, formats, offsets = [], [], []
         end = 0
         for block in self.blocks:
@@ -149,7 +147,7 @@ class Schema:
 
     @cached_property
     def flag_bits(self) -> dict[str, int]:
-        """The first bit of each flag column inside `bits`; its slots follow."""
+        """First bit of each flag column inside `bits`; its slots follow."""
         bits, at = {}, 0
         for column in self.columns.values():
             if column.field.store == "bit":
@@ -163,9 +161,9 @@ class Schema:
         return sum(block.nbytes for block in self.blocks)
 
     def pack(self, columns: Mapping[str, Array]) -> Array:
-        """Columns [..., slots] -> rows [...].
+        """Pack columns [..., slots] into rows [...].
 
-        Values are trusted: `core.episode.check` is what refuses bad ones.
+        Values are not checked here; `core.episode.check` refuses bad ones.
         """
         lead = columns[next(iter(self.columns))].shape[:-1]
         rows = np.zeros(lead, self.row_dtype)
@@ -179,18 +177,17 @@ class Schema:
         return rows
 
     def unpack(self, rows: Array, keys: Iterable[str] | None = None) -> Columns:
-        """Rows [...] (structured, or bytes [..., row_bytes]) -> columns [..., slots].
+        """Unpack rows [...] (structured, or bytes [..., row_bytes]) into columns [..., slots].
 
-        `keys` selects some.
+        `keys` selects some columns.
         """
         rows = self.as_rows(rows)
-        wanted = list(self.columns) if keys is None else list(keys)
         out: Columns = {}
         bits: Array | None = None
-        for key in wanted:
+        for key in self.columns if keys is None else keys:
             column = self.columns[key]
             if column.field.store != "bit":
-                # always a copy: rows may be a file
+                # always a copy, since rows may be a memory-mapped file
                 out[key] = np.array(rows[key], dtype=column.dtype)
                 continue
             if bits is None:
@@ -200,61 +197,54 @@ class Schema:
         return out
 
     def as_rows(self, packed: Array) -> Array:
-        """Bytes [..., row_bytes] seen as rows [...]; rows stay as they are. No copy."""
+        """View bytes [..., row_bytes] as rows [...] without a copy; rows stay as they are."""
         if packed.dtype != np.uint8:
             return packed
         if packed.shape[-1:] != (self.row_dtype.itemsize,):
             raise ValueError(
-                f"packed rows of {self.name} are {self.row_dtype.itemsize} bytes wide, not {packed.shape}"
+                f"packed rows of {self.name} must be {self.row_dtype.itemsize} bytes wide "
+                f"(got shape {packed.shape})"
             )
         return packed.view(self.row_dtype)[..., 0]
 
-    # ---- identity ----------------------------------------------------------------------------------------------
+    # ---- identity --------------------------------------------------------------------------------
 
     @cached_property
     def facts_hash(self) -> str:
-        """Identity of what a stored number means: names, kinds, sizes, units, storage precision."""
+        """Hash of the meaning of stored numbers: names, kinds, sizes, units, storage precision."""
         return _digest(_description(self, lambda field: field.facts))
 
     @cached_property
     def coding_hash(self) -> str:
-        """Identity of what a weight means: the facts, and scales, ranges, predict rules and parents."""
+        """Hash of the meaning of weights: facts, scales, ranges, predict rules and parents."""
         return _digest(_description(self, lambda field: field.facts + field.coding))
 
     def to_json(self) -> dict[str, Any]:
-        """The whole declaration as plain data; attributes at their default are left out."""
+        """Whole declaration as plain data; attributes at their default are left out."""
         return {
             "name": self.name,
             "fps": self.fps,
             "players": self.players,
-            "state": [_group_to_json(group) for group in self.state],
-            "controls": _group_to_json(self.controls),
+            "state": [group.to_json() for group in self.state],
+            "controls": self.controls.to_json(),
         }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Schema:
-        """The inverse of `to_json`; anything unknown or missing is a SchemaError."""
+        """Schema from the data of `to_json`; unknown or missing entries raise SchemaError."""
         try:
             rest = dict(data)
-            state = tuple(_group_from_json(group) for group in rest.pop("state"))
-            return Schema(state=state, controls=_group_from_json(rest.pop("controls")), **rest)
+            state = tuple(Group.from_json(group) for group in rest.pop("state"))
+            return Schema(state=state, controls=Group.from_json(rest.pop("controls")), **rest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SchemaError(f"this is no schema: {type(error).__name__}: {error}") from error
+            raise SchemaError(
+                f"expected a schema as written by to_json: {type(error).__name__}: {error}"
+            ) from error
 
     def table(self) -> str:
-        """A Markdown table of all columns, for the docs."""
-        head = (
-            "column",
-            "kind",
-            "slots",
-            "stored",
-            "unit",
-            "range",
-            "predict",
-            "mirror",
-            "meaning",
-        )
-        lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        """Markdown table of all columns, for the docs."""
+        head = "| column | kind | slots | stored | unit | range | predict | mirror | meaning |"
+        lines = [head, "|---" * (head.count("|") - 1) + "|"]
         for key, column in self.columns.items():
             field = column.field
             low, high = field.limits
@@ -277,19 +267,20 @@ class Schema:
         return "\n".join(lines)
 
 
-# ---- two schemas -----------------------------------------------------------------------------------------------
+# ---- two schemas ---------------------------------------------------------------------------------
 
 
 def differences(wanted: Schema, found: Schema, *, coding: bool = False) -> list[str]:
-    """What keeps a reader of `wanted` from using data of `found`, one line a field; fields only in `found` are ignored.
+    """Differences that keep a reader of `wanted` from using data of `found`, one line a field.
 
-    `coding=True` compares what weights depend on as well.
+    Fields only in `found` are ignored. `coding=True` also compares attributes that weights depend
+    on.
     """
     lines = []
     for attribute in ("fps", "players"):
-        ours, theirs = getattr(wanted, attribute), getattr(found, attribute)
-        if ours != theirs:
-            lines.append(f"{attribute}: {ours:g} expected, {theirs:g} found")
+        expected, got = getattr(wanted, attribute), getattr(found, attribute)
+        if expected != got:
+            lines.append(f"{attribute}: {expected:g} expected, {got:g} found")
     if wanted.controls.name != found.controls.name:
         lines.append(f"controls: '{wanted.controls.name}' expected, '{found.controls.name}' found")
     for key, column in wanted.columns.items():
@@ -301,15 +292,15 @@ def differences(wanted: Schema, found: Schema, *, coding: bool = False) -> list[
         else:
             pairs = _aspects(column, coding), _aspects(other, coding)
             lines += [
-                f"{key}: {name} {_short(ours)} expected, {_short(pairs[1][name])} found"
-                for name, ours in pairs[0].items()
-                if ours != pairs[1][name]
+                f"{key}: {name} {_short(expected)} expected, {_short(pairs[1][name])} found"
+                for name, expected in pairs[0].items()
+                if expected != pairs[1][name]
             ]
     return lines
 
 
 def require(wanted: Schema, found: Schema, where: str, *, coding: bool = False) -> None:
-    """Refuse `found` with every difference that matters to a reader of `wanted`."""
+    """Refuse `found`, listing every difference that matters to a reader of `wanted`."""
     lines = differences(wanted, found, coding=coding)
     if lines:
         raise SchemaMismatch(
@@ -319,20 +310,20 @@ def require(wanted: Schema, found: Schema, where: str, *, coding: bool = False) 
 
 
 def require_same(wanted: Schema, found: Schema, where: str) -> None:
-    """Refuse `found` unless its rows are the same, byte for byte, as those of `wanted`."""
+    """Refuse `found` unless its rows equal those of `wanted` byte for byte."""
     if wanted.facts_hash != found.facts_hash:
         additional = [
             f"{key}: not expected, found" for key in found.columns if key not in wanted.columns
         ]
         lines = differences(wanted, found) + additional or [
-            "the fields stand in another order, or the name differs"
+            "the fields are in another order, or the name differs"
         ]
         raise SchemaMismatch(
             f"{where} has other rows than those of '{wanted.name}': " + "; ".join(lines)
         )
 
 
-# ---- inside ----------------------------------------------------------------------------------------------------
+# ---- inside --------------------------------------------------------------------------------------
 
 
 def _aspects(column: Column, coding: bool) -> dict[str, Any]:
@@ -352,10 +343,7 @@ def _short(value: Any) -> str:
 
 
 def _description(schema: Schema, attributes: Callable[[Field], tuple[str, ...]]) -> dict[str, Any]:
-    """The hashed part of a declaration.
-
-    The order of fields counts: it is the order inside a row.
-    """
+    """Hashed part of a declaration; it includes the order of fields, which is that of a row."""
     return {
         "name": schema.name,
         "fps": float(schema.fps),
@@ -382,7 +370,7 @@ def _description(schema: Schema, attributes: Callable[[Field], tuple[str, ...]])
 
 
 def _hashed(field: Field, name: str) -> Any:
-    """An attribute as it is hashed: 1 and 1.0 declare the same number."""
+    """Attribute in the form in which it is hashed; 1 and 1.0 declare the same number."""
     value = getattr(field, name)
     return float(value) if isinstance(value, int) and name in ("scale", "low", "high") else value
 
@@ -390,33 +378,3 @@ def _hashed(field: Field, name: str) -> Any:
 def _digest(data: Any) -> str:
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _group_to_json(group: Group) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": group.name, "slots": group.slots}
-    if group.per:
-        data["per"] = group.per
-    if group.mask:
-        data["mask"] = group.mask
-    if group.doc:
-        data["doc"] = group.doc
-    data["fields"] = []
-    for field in group.fields:
-        given = {
-            a.name: getattr(field, a.name)
-            for a in dataclasses.fields(field)
-            if getattr(field, a.name) != a.default
-        }
-        data["fields"].append({"kind": field.kind, **given})
-    return data
-
-
-def _group_from_json(data: Mapping[str, Any]) -> Group:
-    rest = dict(data)
-    fields = []
-    for given in rest.pop("fields"):
-        attributes: dict[str, Any] = {
-            n: tuple(value) if isinstance(value, list) else value for n, value in given.items()
-        }
-        fields.append(KINDS[attributes.pop("kind")](**attributes))
-    return Group(fields=tuple(fields), **rest)

@@ -1,4 +1,4 @@
-"""Intervals, each once: a number without one is not reported."""
+"""Statistics with confidence intervals: Wilson, Student and bootstrap over episodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Z95 = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
 
 
 class Interval(NamedTuple):
-    """A value and the interval that holds the truth with the stated confidence (95 % unless asked otherwise)."""
+    """Value and its confidence interval (95 % by default)."""
 
     value: float
     low: float
@@ -23,9 +23,9 @@ class Interval(NamedTuple):
 
 
 def wilson(successes: float, tries: float, z: float = Z95) -> Interval:
-    """The share of successes with Wilson's interval; without a try it is anywhere in 0 ..
+    """Share of successes with Wilson's interval; from 0 to 1 without any try.
 
-    1. Half successes (draws) count.
+    Half successes (draws) are allowed.
     """
     if tries <= 0:
         return Interval(math.nan, 0.0, 1.0)
@@ -40,10 +40,10 @@ def wilson(successes: float, tries: float, z: float = Z95) -> Interval:
 def bootstrap_ratio(
     numerators: Array, denominators: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """sum(numerators) / sum(denominators) over episodes [E], with a percentile bootstrap that draws whole episodes.
+    """sum(numerators) / sum(denominators) over episodes [E], with a percentile bootstrap interval.
 
-    Frames of one episode depend on each other; only episodes are independent, so only they are
-    drawn again.
+    Frames of one episode depend on each other; only episodes are independent, so whole episodes are
+    resampled.
     """
     top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
     value = _ratio(top.sum(), bottom.sum())
@@ -64,7 +64,7 @@ def bootstrap_ratio(
 
 
 def halves(episodes: Sequence[int] | Array) -> Array:
-    """The half that each is in, 0 or 1: every second episode, whatever their numbers; what is of one episode stays together."""
+    """Half (0 or 1) of each entry: every second episode, so that an episode stays in one half."""
     ranks: Array = np.unique(np.asarray(episodes), return_inverse=True)[1]
     return ranks % 2
 
@@ -72,18 +72,19 @@ def halves(episodes: Sequence[int] | Array) -> Array:
 def bootstrap_mean(
     values: Array, *, tries: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """The mean over episodes [E] with its bootstrap interval."""
+    """Mean over episodes [E] with its bootstrap interval."""
     return bootstrap_ratio(values, np.ones(len(values)), tries=tries, level=level, seed=seed)
 
 
 T95 = (  # two-sided 95 % quantile of Student's t for 1, 2, ... degrees of freedom
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of a few independent repeats with Student's interval; one alone has none."""
+    """Mean of a few independent repeats with Student's interval; one repeat alone has none."""
     count = len(values)
     mean = math.fsum(values) / count
     if count < 2:
@@ -107,10 +108,10 @@ def bootstrap(
     seed: int = 0,
     reflect: bool = False,
 ) -> Interval:
-    """Any figure of sums over episodes, of one sample [E, ...] or of several that are drawn independently.
+    """Function of sums over episodes with its interval; samples [E, ...] are drawn independently.
 
-    `of` takes the sums [tries, ...] of each sample and answers [tries]. `reflect` turns the
-    interval round its value: for distances, which drawing again can only make larger.
+    `of` maps the sums [tries, ...] of each sample to values [tries]. `reflect` mirrors the interval
+    at its value: for distances, which resampling can only enlarge.
     """
     value = float(
         of(*(np.asarray(sample, np.float64).sum(0, keepdims=True) for sample in samples))[0]
@@ -118,12 +119,12 @@ def bootstrap(
     if any(len(sample) < 2 for sample in samples):
         return Interval(value, math.nan, math.nan)
     draws = np.random.default_rng(seed)
-    drawn = []
+    sums = []
     for sample in samples:
         flat = np.asarray(sample, np.float64).reshape(len(sample), -1)
         times = draws.multinomial(len(flat), np.full(len(flat), 1 / len(flat)), size=tries)
-        drawn.append((times @ flat).reshape(tries, *np.shape(sample)[1:]))
-    values = of(*drawn)
+        sums.append((times @ flat).reshape(tries, *np.shape(sample)[1:]))
+    values = of(*sums)
     values = values[np.isfinite(values)]
     if not len(values):
         return Interval(value, math.nan, math.nan)
@@ -139,9 +140,9 @@ def bootstrap(
 def bootstrap_quotient(
     first: Array, second: Array, *, paired: bool = False, **options: Any
 ) -> Interval:
-    """(a / b) of one sample over (c / d) of another: [E, 2] and [F, 2] of numerators and denominators.
+    """Ratio of two rates, a / b of samples [E, 2] and c / d of samples [F, 2], with its interval.
 
-    `paired`: row by row of the same episode, which is drawn once for both.
+    `paired` samples have a row for each common episode, which is drawn once for both.
     """
 
     def quotient(one: Array, other: Array) -> Array:
@@ -157,10 +158,10 @@ def bootstrap_quotient(
 
 
 def _tail(level: float, episodes: int) -> float:
-    """What is cut off at each end, less where episodes are few (Hesterberg 2015).
+    """Probability cut off at each end, less than nominal for few episodes (Hesterberg 2015).
 
-    Plain percentiles are too narrow then: the spread is itself estimated (Student's t), and drawing
-    again makes it smaller.
+    Plain percentiles are too narrow then: the spread is itself estimated (Student's t), and
+    resampling reduces it.
     """
     normal = NormalDist()
     z, freedom = normal.inv_cdf((1 + level) / 2), max(episodes - 1, 1)

@@ -1,4 +1,4 @@
-"""Two ways to look at the same frame, from field attributes alone: from another seat, and in the mirror.
+"""Views of a frame from another seat and in the mirror, derived from field attributes alone.
 
 Both are their own inverse. Columns may have any leading axes; where no value changes, arrays are
 views and not copies.
@@ -16,10 +16,13 @@ from shadowbox.errors import UsageError
 
 
 def from_seat(schema: Schema, columns: Mapping[str, Array], player: int) -> Columns:
-    """The columns with `player`'s slots first: player 0 and `player` change places, values that name a seat follow."""
+    """Columns with `player`'s slots first: player 0 and `player` change places.
+
+    Values that name a seat are renamed.
+    """
     if not 0 <= player < schema.players:
         raise UsageError(
-            f"there is no player {player} in {schema.name}: players are 0 .. {schema.players - 1}"
+            f"player of {schema.name} must be from 0 to {schema.players - 1} (got {player})"
         )
     if player == 0:
         return dict(columns)
@@ -30,7 +33,7 @@ def from_seat(schema: Schema, columns: Mapping[str, Array], player: int) -> Colu
 
 
 def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
-    """The columns with left and right exchanged."""
+    """Columns with left and right exchanged."""
     out: Columns = {}
     for key, values in columns.items():
         column = schema.columns[key]
@@ -40,7 +43,7 @@ def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
             case "negate":
                 out[key] = -values
             case "invert":
-                mask = column.group.mask  # what is not in use stays zero
+                mask = column.group.mask  # unused slots stay zero
                 out[key] = ~values & columns[f"{column.group.name}/{mask}"] if mask else ~values
             case partner:
                 out[key] = columns[f"{column.group.name}/{partner}"]
@@ -49,11 +52,11 @@ def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
 
 @lru_cache
 def seat_order(slots: int, player: int, players: int) -> slice | list[int]:
-    """Index that puts the slots of a per-player group in the order after player 0 and `player` have changed places."""
+    """Index of the slots of a per-player group after player 0 and `player` change places."""
     each = slots // players
     order = list(range(slots))
-    mine, first = slice(player * each, (player + 1) * each), slice(0, each)
-    order[first], order[mine] = order[mine], order[first]
+    own, first = slice(player * each, (player + 1) * each), slice(0, each)
+    order[first], order[own] = order[own], order[first]
     # a slice is a view, not a copy
     return slice(None, None, -1) if order == list(reversed(range(slots))) else order
 
