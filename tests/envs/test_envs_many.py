@@ -162,7 +162,7 @@ def test_wrong_calls_of_all_seats():
     env.reset(seed=0)
     with pytest.raises(UsageError, match="the action of 'player_1' is missing"):
         env.step({"player_0": np.zeros(10, np.int8)})
-    with pytest.raises(UsageError, match="there is no agent 'player_2': did you mean 'player_"):
+    with pytest.raises(UsageError, match="unknown agent 'player_2': did you mean 'player_"):
         env.step({"player_2": np.zeros(10, np.int8)})
     with pytest.raises(UsageError, match="no place for an opponent"):
         GameParallelEnv("brawl", opponent="based")

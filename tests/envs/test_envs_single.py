@@ -254,7 +254,7 @@ WRONG = [
     ({"reward": {}}, "the name of a preset or weights by term are needed"),
     ({"stage": "mirorr"}, "unknown stage 'mirorr': did you mean 'mirror'?"),
     ({"oponent": "based"}, "brawl: unknown world option 'oponent'"),
-    ({"time_limit": 0}, "time_limit is 0 frames"),
+    ({"time_limit": 0}, "time_limit must be 1 to 65535 frames (got 0)"),
 ]
 
 

@@ -1,9 +1,9 @@
-"""Recordings of somebody else's game: any registered Gymnasium environment into a store, its spaces as a schema.
+"""Recordings of Gymnasium environments: any registered environment into a store, its spaces as a schema.
 
 A leaf of the observation is a state group: numbers of one range are its slots, numbers of different
-ranges its fields. All of an action is the one control group, a field a number. A row holds what was
-seen, the reward of having arrived there, and the action chosen having seen it; the last row's
-action is neutral. Floats become reals of single precision.
+ranges its fields. The action is the one control group, a field a number. A row holds the
+observation, the reward of arriving there, and the action chosen; the last row's action is neutral.
+Floats become reals of single precision.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Policy = Callable[[Any], Any]  # observation -> action
 
 @dataclass(frozen=True)
 class _Leaf:
-    """Numbers of one kind inside a space: where they are, and from what to what each of them goes."""
+    """A leaf of a space: its path, its kind, and the range of each of its numbers."""
 
     path: str  # as a part of names; empty for the space itself
     keys: tuple[Any, ...]  # the way to them in a value of the space
@@ -56,7 +56,7 @@ class _Leaf:
 
     @property
     def alike(self) -> bool:
-        """Whether the numbers can share a field."""
+        """True if all numbers have the same range and can share a field."""
         return len(self.low) > MOST_FIELDS or bool(
             (self.low == self.low[0]).all() and (self.high == self.high[0]).all()
         )
@@ -75,10 +75,7 @@ class _Leaf:
         )
 
     def stored(self, value: Any, *, shared: bool) -> Array:
-        """The numbers of this leaf in a value of the space, as they are stored, [numbers].
-
-        A copy.
-        """
+        """The leaf's numbers in a value of the space, in storage types: a copy [numbers]."""
         flat = np.asarray(reduce(getitem, self.keys, value)).reshape(-1)
         if self.kind == "real":
             return flat.astype(np.float32)
@@ -128,10 +125,11 @@ class _Recorder:
         )
 
     def state(self, observation: Any, reward: float, where: str) -> Columns:
-        """What was seen and what it earned -> state columns [slots]."""
+        """State columns [slots] of an observation and its reward."""
         if observation not in self.observation_space:
             raise EpisodeError(
-                f"{self.name}, {where}: it shows what is not in its observation space, {self.observation_space}"
+                f"{self.name}, {where}: the observation is not in its space "
+                f"({self.observation_space})"
             )
         out: Columns = {REWARD: np.array([reward], np.float32)}
         for leaf, group in zip(self.seen, self.schema.state, strict=False):
@@ -144,7 +142,7 @@ class _Recorder:
         return out
 
     def controls(self, action: Any, where: str) -> Columns:
-        """An action -> control columns [1]."""
+        """Control columns [1] of an action."""
         if action not in self.action_space:
             raise EpisodeError(
                 f"{self.name}, {where}: {action!r} was played, which is not in {self.action_space}"
@@ -172,10 +170,9 @@ def record_gym(
     policy: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Append episodes of a registered environment to the store `out`; what was written.
+    """Append episodes of a registered environment to the store `out`; returns a summary.
 
-    `policy` names a function of an observation as "module:function"; without one the actions are
-    random.
+    `policy` names a function of an observation as "module:function"; by default actions are random.
     """
     name = f"gym:{env_id}"
     decide = None if policy is None else _policy(policy)
@@ -203,7 +200,7 @@ def record_gym(
 def _play(
     env: gymnasium.Env[Any, Any], recorder: _Recorder, decide: Policy | None, seed: int
 ) -> Episode:
-    """One episode from `seed` to its end."""
+    """Play one episode from `seed` to its end."""
     observation, _ = env.reset(seed=seed)
     env.action_space.seed(seed)
     rows: list[Columns] = []
@@ -239,7 +236,7 @@ def _play(
 def _leaves(
     space: spaces.Space[Any], what: str, path: str = "", keys: tuple[Any, ...] = ()
 ) -> Iterator[_Leaf]:
-    """The leaves of a space in its order."""
+    """The leaves of a space, in order."""
     inside: list[tuple[Any, spaces.Space[Any]]] = []
     if isinstance(space, spaces.Dict):
         inside = list(space.spaces.items())
@@ -254,7 +251,7 @@ def _leaves(
 
 
 def _numbers(space: spaces.Space[Any], where: str) -> tuple[str, Array, Array]:
-    """The kind of a leaf's numbers, and from what to what each of them goes."""
+    """Kind and ranges of a leaf's numbers."""
     if isinstance(space, spaces.MultiBinary):
         size = int(np.prod(space.shape))
         return "flag", np.zeros(size), np.ones(size)
@@ -284,13 +281,14 @@ def _whole(low: Array, high: Array, where: str) -> tuple[Array, Array]:
     ends = int(low.min()), int(high.max())
     if ends[1] - ends[0] >= WIDEST_CHOICE:
         raise UsageError(
-            f"{where}: whole numbers from {ends[0]} to {ends[1]}, at most {WIDEST_CHOICE:,} of them can be recorded"
+            f"{where}: integers from {ends[0]} to {ends[1]}; "
+            f"at most {WIDEST_CHOICE:,} values can be recorded"
         )
     return low.astype(np.int64), high.astype(np.int64)
 
 
 def _make(env_id: str) -> gymnasium.Env[Any, Any]:
-    """The environment; whatever its maker raises is a wrong call in one line."""
+    """Make the environment; turns any error of its maker into one line."""
     try:
         return gymnasium.make(env_id, disable_env_checker=True)
     except ShadowboxError:

@@ -1,4 +1,4 @@
-"""Recordings made here: matches between named agents, played and written to a store."""
+"""Recordings of matches: named agents play, and the episodes are written to a store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shadowbox.play.match import SIDE_BY_SIDE, play
 
 @dataclass(frozen=True)
 class Pairing:
-    """So many matches of `p0` (seat 0) against `p1`."""
+    """A number of matches of `p0` (seat 0) against `p1`."""
 
     p0: str
     p1: str
@@ -39,10 +39,10 @@ def record(
     tracks: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Play all pairings and append them to the store `out`; a summary with the wins of each pairing.
+    """Play all pairings and append them to the store `out`; returns a summary with the wins.
 
-    `world` is the spec of a world (default: the game's simulator), `options` are more options of
-    it. `tracks` stores the tracks of the agents, too.
+    `world` is the spec of a world (default: the game's simulator), `options` are further options of
+    it. `tracks` also stores the tracks of the agents.
     """
     options = dict(options or {})
     make_world = specs.world_factory(world, game, **options)
@@ -83,7 +83,7 @@ def record(
 def record_call(
     game: Game, pairings: Sequence[Pairing], seed: int, world: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The call of `record` as plain data: what a store remembers, and what identifies made data."""
+    """A call of `record` as plain data, kept in the store and used to identify made data."""
     played_in = {"world": world} if world not in ("", game.name) else {}
     return {
         "game": game.name,
@@ -95,7 +95,7 @@ def record_call(
 
 
 def read_pairings(path: Path, matches: int) -> list[Pairing]:
-    """Pairings out of a YAML list of `{p0: SPEC, p1: SPEC, share: NUMBER}`.
+    """Read pairings from a YAML list of `{p0: SPEC, p1: SPEC, share: NUMBER}`.
 
     The shares divide `matches` among them.
     """
@@ -109,7 +109,7 @@ def read_pairings(path: Path, matches: int) -> list[Pairing]:
 
 
 def parse_pairings(entries: Any, matches: int, path: str) -> list[Pairing]:
-    """Pairings out of plain data; `path` says in errors where it stands."""
+    """Parse pairings from plain data; `path` names their origin in errors."""
     if not isinstance(entries, list) or not entries:
         raise UsageError(
             f"{path}: a list is needed, each entry as in  - {{p0: based, p1: random, share: 1}}"
@@ -142,7 +142,7 @@ def parse_pairings(entries: Any, matches: int, path: str) -> list[Pairing]:
 
 
 def _must_not_forfeit(outcome: Outcome, pairing: Pairing) -> None:
-    """A recording is something to learn from; an agent that breaks is a mistake to mend first."""
+    """Refuse forfeits: an agent that fails must be fixed before its matches are recorded."""
     for loss in outcome.facts.get("forfeit", ()):
         name = (pairing.p0, pairing.p1)[loss["player"]]
         raise ShadowboxError(
@@ -151,10 +151,7 @@ def _must_not_forfeit(outcome: Outcome, pairing: Pairing) -> None:
 
 
 def _seeds(seed: int, pairing: Pairing) -> Array:
-    """One for each match.
-
-    They depend on who plays, so that two pairings of a mix do not share their luck.
-    """
+    """A seed for each match, dependent on the pairing, so that pairings of a mix are independent."""
     numbers = (
         stable_hash(seed, pairing.p0, pairing.p1, match) >> 1 for match in range(pairing.matches)
     )

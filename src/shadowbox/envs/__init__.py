@@ -1,4 +1,4 @@
-"""Any game's world as a Gymnasium or PettingZoo environment. Importing this registers `shadowbox/Brawl-v0`.
+"""Environments: any game's world for Gymnasium and PettingZoo. Registers `shadowbox/Brawl-v0`.
 
 import gymnasium, shadowbox
 env = gymnasium.make("shadowbox/Brawl-v0", opponent="aggressive", actions="combos")

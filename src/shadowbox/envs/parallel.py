@@ -1,4 +1,4 @@
-"""One match with every seat played from outside, as a PettingZoo parallel environment."""
+"""PettingZoo parallel environment: one match with every seat played from outside."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
         self._generator: np.random.Generator | None = None
 
     def observation_space(self, agent: str) -> Space[Array]:
-        """What `agent` sees."""
+        """Observation space of `agent`."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> Space[Any]:
-        """What `agent` may do."""
+        """Action space of `agent`."""
         return self.action_spaces[agent]
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Array], Infos]:
-        """Begin a match; the same `seed` gives the same match."""
+        """Start a match; the same `seed` gives the same match."""
         if seed is not None or self._generator is None:
             self._generator, _ = seeding.np_random(seed)
         match_seed = draw_seed(self._generator)
@@ -68,10 +68,10 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
     def step(
         self, actions: Mapping[str, Any]
     ) -> tuple[dict[str, Array], dict[str, float], dict[str, bool], dict[str, bool], Infos]:
-        """Decide for one frame, everybody at once."""
+        """Play one frame with the actions of all agents."""
         for agent in actions:
             if agent not in self.seats:
-                raise UsageError(f"there is no agent '{agent}': {did_you_mean(agent, self.seats)}")
+                raise UsageError(f"unknown agent '{agent}': {did_you_mean(agent, self.seats)}")
         for agent in self.seats:
             if agent not in actions:
                 raise UsageError(
@@ -98,11 +98,11 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
         return self._seen(), rewards, terminated, truncated, infos
 
     def render(self) -> Array | None:
-        """The match as it stands, [height, width, 3] u8."""
+        """Picture of the match [height, width, 3] u8."""
         return None if self.render_mode is None else self.matches.picture(0)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Close the environment; it holds nothing open."""
 
     def _seen(self) -> dict[str, Array]:
         return {agent: self.matches.see(seat)[0] for agent, seat in self.seats.items()}

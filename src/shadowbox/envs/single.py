@@ -1,4 +1,4 @@
-"""One match and one seat, as a Gymnasium environment."""
+"""Gymnasium environment: one match and one seat."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shadowbox.play.vector_matches import RENDER_MODES, draw_seed, outcome_info
 
 
 class GameEnv(gymnasium.Env[Array, Any]):
-    """A player's place in a match of `game`; the arguments are those of `VectorMatches`.
+    """One seat in a match of `game`; the arguments are those of `VectorMatches`.
 
     `info["match_seed"]` comes with a reset, `info["reward_terms"]` with every step,
-    `info["outcome"]` at the end. A match that the clock ends is truncated, any other end
-    terminates. Weights that change while learning are those at `learning_step`, which is the
-    learner's to set: a reward is otherwise a function of seed and actions alone.
+    `info["outcome"]` at the end. A match that ends by the clock is truncated, any other end terminates.
+    Reward weights that change during learning are those at `learning_step`, which the learner sets;
+    otherwise a reward is a function of seed and actions alone.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 30}  # noqa: RUF012
@@ -39,14 +39,14 @@ class GameEnv(gymnasium.Env[Array, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Begin a match; the same `seed` gives the same match."""
+        """Start a match; the same `seed` gives the same match."""
         super().reset(seed=seed)
         match_seed = draw_seed(self.np_random)
         self.matches.begin(np.array([match_seed]))
         return self.matches.see(self.seat)[0], {"match_seed": match_seed}
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Decide for one frame."""
+        """Play one frame."""
         turn = self.matches.step({self.seat: np.asarray(action)[None]}, self.learning_step)
         info: dict[str, Any] = {
             "reward_terms": {
@@ -65,5 +65,5 @@ class GameEnv(gymnasium.Env[Array, Any]):
         )
 
     def render(self) -> Array | None:
-        """The match as it stands, [height, width, 3] u8."""
+        """Picture of the match [height, width, 3] u8."""
         return None if self.render_mode is None else self.matches.picture(0)

@@ -1,4 +1,4 @@
-"""N matches in one world, as a Gymnasium vector environment."""
+"""Gymnasium vector environment: N matches in one world."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from shadowbox.play.vector_matches import RENDER_MODES, draw_seed, outcome_info
 
 
 class GameVectorEnv(VectorEnv[Array, Any, Array]):
-    """`num_envs` times `GameEnv` in one world: the same matches, step for step, many times as fast.
+    """`num_envs` copies of `GameEnv` in one world: the same matches, frame for frame, many times as fast.
 
-    Arguments and `info` are those of `GameEnv`. The step after the end of a match begins the next
-    one, whatever the action: `autoreset_mode` is NEXT_STEP.
+    Arguments and `info` are those of `GameEnv`. The step after the end of a match starts the next one
+    and ignores the action: `autoreset_mode` is NEXT_STEP.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -66,9 +66,9 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Array, dict[str, Any]]:
-        """Begin all matches, or those in `options["reset_mask"]`.
+        """Start all matches, or those in `options["reset_mask"]`.
 
-        From an integer `seed` on, each has the next one.
+        An integer `seed` gives match i the seed `seed + i`.
         """
         where = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
         if where.shape != (self.num_envs,) or where.dtype != bool:
@@ -91,9 +91,9 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         return self._begin(where, {})
 
     def step(self, actions: Any) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """Decide for one frame in every match; those that were over begin anew."""
+        """Play one frame in every match; matches that were over start anew."""
         if not self._generators:
-            raise UsageError("step before reset: there is no match yet")
+            raise UsageError("step before reset: call reset first")
         began = self._over
         turn = self.matches.step({self.seat: actions}, self.learning_step)
         rewards = np.where(began, 0.0, turn.rewards[:, self.seat])
@@ -108,7 +108,7 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         return seen, rewards, turn.terminated, turn.truncated, info
 
     def render(self) -> tuple[Array, ...] | None:
-        """Every match as it stands, [height, width, 3] u8 each."""
+        """Pictures of all matches, [height, width, 3] u8 each."""
         return (
             None
             if self.render_mode is None
@@ -124,7 +124,7 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         return self.matches.see(self.seat), info
 
     def _terms(self, terms: Mapping[str, Array], live: Array) -> dict[str, Any]:
-        """The form that Gymnasium gives to the infos of many environments: each value with a mask of who has it."""
+        """Reward terms in Gymnasium's vector form: each value with a mask of the matches that have it."""
         if not live.any():
             return {}
         parts: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Agents that need no game and no model: one that sees late, and one that does again what was done."""
+"""Agents without a model: one with a reaction delay, and one that repeats recorded controls."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from shadowbox.play.warm_start import put_part
 
 
 class Delayed:
-    """An agent that sees the world `frames` frames late, as a person does. Bots, policies and live games share this.
+    """An agent with a reaction delay of `frames`. Bots, policies and live games use the same class.
 
-    The views wait in a queue inside the state; until the first one is old enough the agent goes on
-    seeing it.
+    Views wait in a queue in the state; until the first one is old enough the agent keeps seeing it.
     """
 
     def __init__(self, agent: Agent, frames: int) -> None:
@@ -28,7 +27,7 @@ class Delayed:
     def start(
         self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
     ) -> Any:
-        """The agent's own state, and an empty queue for the matches that begin."""
+        """State of the agent, with an empty queue for the matches that start."""
         inner = None if state is None else state["agent"]
         begun = self.agent.start(seeds, players, inner, where)
         fresh = np.ones(len(seeds), bool) if where is None else where
@@ -72,16 +71,16 @@ class Delayed:
 
     @property
     def settings(self) -> Mapping[str, tuple[float, float, float]]:
-        """Those of the agent."""
+        """Settings of the agent."""
         return dict(getattr(self.agent, "settings", {}))
 
     def set(self, name: str, value: float) -> None:
-        """Set one of them."""
+        """Change a setting of the agent."""
         self.agent.set(name, value)  # type: ignore[attr-defined]
 
 
 class Replay:
-    """Presses what was pressed in the same seat of a recorded match, and nothing after its end."""
+    """Presses the recorded controls of a seat, and nothing after the end of the recording."""
 
     def __init__(self, controls: Columns) -> None:
         """`controls` [T, players] by control key."""
@@ -91,7 +90,7 @@ class Replay:
     def start(
         self, seeds: Array, players: Array, state: Any = None, where: Array | None = None
     ) -> Any:
-        """The frame that each match is at."""
+        """Frame of each match."""
         begun = np.zeros(len(seeds), np.int64)
         return (
             players,
@@ -110,7 +109,7 @@ class Replay:
 
 
 def _rows(values: Array, rows: int) -> Array:
-    """Zeros of the same kind for so many matches."""
+    """Zeros of the same kind for that many matches."""
     return np.zeros((rows, *values.shape[1:]), values.dtype)
 
 

@@ -1,8 +1,9 @@
-"""`policy:RUN@OPTION...` -> the checkpoint that it means, and the agent that plays it. Torch is imported when it is called.
+"""Specs of checkpoints, `policy:RUN@OPTION...`: the checkpoint that is meant, and its agent.
 
-RUN is a run (`checkpoints/` lies in it), the folder of a card's runs by seed (the lowest, or
+RUN is a run (it has a folder `checkpoints/`), a card's folder of runs by seed (the lowest, or
 `seed=N`), a checkpoint's own folder, or the name of a policy that the game ships. Without `best`,
-`latest` or `step=N` it is the best, or the latest where none was validated.
+`latest` or `step=N` it is the best checkpoint, or the latest if none was validated. Torch is
+imported when an agent is built.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 
 def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
-    """The agent that `policy:ARGUMENT@OPTIONS` names."""
+    """The agent of `policy:ARGUMENT@OPTIONS`."""
     from shadowbox.play.marks import mark_of
     from shadowbox.play.policy_agent import TUNED, SamplingConfig, policy_agent
 
@@ -66,7 +67,7 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
             temperature = _number(option, option, 0, HOTTEST, spec)
         else:
             raise UsageError(
-                f"agent '{spec}': there is no option '{option}'; a policy has {', '.join(OPTIONS)}"
+                f"agent '{spec}': unknown option '{option}'; a policy has {', '.join(OPTIONS)}"
             )
     folder = checkpoint_folder(game.policies.get(argument, argument), which, seed, spec, game)
     return policy_agent(
@@ -82,7 +83,7 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
 def checkpoint_folder(
     where: str, which: str = "", seed: str = "", spec: str = "", game: Game | None = None
 ) -> Path:
-    """The folder of the checkpoint that is meant."""
+    """Folder of the checkpoint of a spec."""
     from shadowbox.model import checkpoint
 
     run = run_of_seed(Path(where), seed, spec or where, game) if where else None
@@ -92,7 +93,7 @@ def checkpoint_folder(
 
 
 def run_of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
-    """A run is itself; of a card's folder it is the run of that seed, or of the lowest."""
+    """The run itself, or in a card's folder the run of a seed (default: the lowest)."""
     if (path / FOLDER).is_dir() or (path / "config.json").is_file():
         if seed:
             raise UsageError(
@@ -103,7 +104,7 @@ def run_of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> P
         shipped = (
             f"; {game.name} ships {', '.join(sorted(game.policies)) or 'no policy'}" if game else ""
         )
-        raise CheckpointError(f"'{spec}': {path} is no folder of a run{shipped}")
+        raise CheckpointError(f"'{spec}': {path} is not a run{shipped}")
     runs = sorted(
         (int(entry.name), entry)
         for entry in path.iterdir()
@@ -133,7 +134,7 @@ def run_of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> P
 
 
 def trained_seats(checkpoint: Path, about: CheckpointConfig) -> tuple[int, ...]:
-    """The seats that it learned from, as its run says or its preset means; empty: all."""
+    """Seats that a policy was trained on, from its run or preset; empty: all."""
     from shadowbox.model.design import SEATS
 
     imitation = _facts(checkpoint).get("imitation")
@@ -142,10 +143,7 @@ def trained_seats(checkpoint: Path, about: CheckpointConfig) -> tuple[int, ...]:
 
 
 def trained_split(checkpoint: Path) -> tuple[Split | None, str | None]:
-    """How its run divided which data (the store's fingerprint).
-
-    Nothing is known of a checkpoint that lies alone.
-    """
+    """Split of the run and fingerprint of its store; None for a checkpoint without a run."""
     facts = _facts(checkpoint)
     known, fingerprint = facts.get("split"), facts.get("fingerprint")
     return Split.of(known) if isinstance(known, dict) else None, fingerprint if isinstance(
@@ -154,7 +152,10 @@ def trained_split(checkpoint: Path) -> tuple[Split | None, str | None]:
 
 
 def policy_runs(folder: Path, game: str) -> list[Path]:
-    """The runs below a folder whose last checkpoint is a policy of this game: `RUN`, `CARD/SEED` and `CARD/SETTING/SEED`."""
+    """Runs below a folder whose last checkpoint is a policy of this game.
+
+    Looks for `RUN`, `CARD/SEED` and `CARD/SETTING/SEED`.
+    """
     found = []
     for depth in ("*", "*/*", "*/*/*"):
         for entry in sorted(folder.glob(f"{depth}/{FOLDER}")):
@@ -169,7 +170,7 @@ def policy_runs(folder: Path, game: str) -> list[Path]:
 
 
 def _facts(checkpoint: Path) -> dict[str, Any]:
-    """Its run's; empty of a checkpoint that lies alone."""
+    """Facts of a checkpoint's run; empty for a checkpoint without a run."""
     try:
         found = json.loads((checkpoint.parent.parent / "run.json").read_bytes())
     except (OSError, ValueError):

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class LiveLoop:
-    """One match. Readers use `length`, `rows`, `events`, `result`, `paused`, `speed` and `holders`."""
+    """A live match. Readers use `length`, `rows`, `events`, `result`, `paused`, `speed` and `holders`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class LiveLoop:
         self._thread = threading.Thread(target=self._run, name="live match", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first row comes at once, paused or not."""
+        """Start the thread; the first row is there at once, paused or not."""
         self._thread.start()
 
     # ---- for readers -----------------------------------------------------------------------------
@@ -105,17 +105,17 @@ class LiveLoop:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended."""
+        """True if the match has ended."""
         return self.result is not None
 
     @property
     def stuck(self) -> bool:
-        """Whether an agent still thinks although the match is over: its thread cannot be stopped."""
+        """True if an agent still computes although the match is over: its thread cannot be stopped."""
         return self.over and self._thread.is_alive()
 
     @property
     def holders(self) -> list[str]:
-        """The name of the one that decides next in each seat."""
+        """Name of the player that decides next in each seat."""
         return [seat.holder for seat in self.seats]
 
     @property
@@ -129,7 +129,7 @@ class LiveLoop:
         }
 
     def episode(self) -> Episode:
-        """All of it, as a store takes it."""
+        """The whole match as an episode."""
         joined = np.frombuffer(self.rows(0, self.length), self._joined)
         meta: dict[str, Any] = {
             "players": list(self.players),
@@ -153,20 +153,20 @@ class LiveLoop:
     # ---- verbs of those who may lead it ----------------------------------------------------------
 
     def pause(self, on: bool) -> None:
-        """Stop the clock, or go on."""
+        """Pause or resume the clock."""
         with self._turn:
             self.paused, self._due = on, time.monotonic()
             self._turn.notify()
         self._notify()
 
     def step(self, frames: int = 1) -> None:
-        """Go on by some frames, as fast as possible, while paused."""
+        """Play some frames as fast as possible while paused."""
         with self._turn:
             self._steps += frames if self.paused else 0
             self._turn.notify()
 
     def pace(self, speed: float) -> None:
-        """Set the speed, in times the game's own."""
+        """Set the speed as a multiple of the game's own."""
         with self._turn:
             self.speed, self._due = speed, time.monotonic()
             self._turn.notify()
@@ -183,7 +183,7 @@ class LiveLoop:
         self._notify()
 
     def move_to(self, world: World) -> None:
-        """Go on in another world of one match, from the state of now."""
+        """Continue in another world of one match, from the present state."""
         with self._between_turns():
             self.batch.move_to(world)
             self._worlds.append({"from": max(self.length, 1) - 1, "spec": world.name})
@@ -195,7 +195,7 @@ class LiveLoop:
         known = self.settings
         if name not in known:
             listed = ", ".join(known) or "none"
-            raise UsageError(f"there is no setting '{name[:60]}'; this match has {listed}")
+            raise UsageError(f"unknown setting '{name[:60]}'; this match has {listed}")
         _, low, high = known[name]
         if not low <= value <= high:
             raise UsageError(f"{name} is {value:g}, expected {low:g} to {high:g}")
@@ -206,7 +206,7 @@ class LiveLoop:
         self._notify()
 
     def break_off(self, why: str) -> None:
-        """End it without a winner."""
+        """End the match without a winner."""
         self._end({"winner": None, "reason": f"broken off: {why}"})
 
     def overdue(self) -> None:
@@ -288,7 +288,7 @@ class LiveLoop:
         if self.over:
             raise UsageError("the match is over")
         if not 0 <= seat < len(self.seats):
-            raise UsageError(f"there is no seat {seat}: seats are 0 to {len(self.seats) - 1}")
+            raise UsageError(f"no seat {seat}: seats are 0 to {len(self.seats) - 1}")
         return self.seats[seat]
 
     @contextmanager
@@ -307,7 +307,7 @@ class LiveLoop:
         return self.game.schema.pack(row).tobytes() + shown
 
     def _finish(self, outcome: Outcome) -> None:
-        """The end with a result. The world must stand still meanwhile."""
+        """End the match with a result. The world must not be stepped meanwhile."""
         neutral = {key: np.zeros_like(values) for key, values in self.batch.pressed.items()}
         last = self._packed({**self.batch.view, **neutral}, blank_rows(self.tracks, 1))
         result = {"winner": outcome.winner, "reason": outcome.reason, **outcome.facts}
@@ -346,12 +346,12 @@ class TimedReferee(Referee):
 
     @property
     def late(self) -> bool:
-        """Whether the agent thinks and its clock has run out meanwhile."""
+        """True if the agent is computing and its clock has run out."""
         since = self._since
         return since is not None and time.monotonic() - since > self.left
 
     def ask(self, view: Columns) -> Columns:
-        """The agent's controls; its time is taken."""
+        """Controls of the agent; the time is taken off its clock."""
         began = self._since = time.monotonic()
         answer = super().ask(view)
         self._since = None

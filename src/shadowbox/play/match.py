@@ -1,4 +1,4 @@
-"""Agents in a world: matches side by side become episodes, with what happened and how each ended."""
+"""Matches side by side: agents play in a world, and every match becomes an episode with its outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST = 100_000  # frames; a world that never ends a match is a mistake
 
 @dataclass(frozen=True)
 class PlayedMatch:
-    """One match: its episode, and how it ended."""
+    """A match: its episode and its outcome."""
 
     episode: Episode
     outcome: Outcome
@@ -81,7 +81,7 @@ def mark_of(agent: Agent) -> str:
 
 
 class _Places:
-    """The places of a world and the matches in them."""
+    """The places of a world, and the matches in them."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class _Places:
         self.batch.over[self.match >= len(seeds)] = True
 
     def step(self) -> list[tuple[int, Episode, Outcome]]:
-        """One frame everywhere. The matches that ended with it: number, episode without metadata, outcome."""
+        """Play one frame everywhere; returns the matches that ended: number, episode, outcome."""
         turn = self.batch.turn(record=self._record)
         for place in np.unique(turn.events["match"]).tolist():
             self.happened[place].append(turn.events[turn.events["match"] == place])
@@ -140,7 +140,7 @@ class _Places:
         return Episode(columns, {}, events, tracks=tracks)
 
     def _seat(self, places: Array) -> None:
-        """Give freed places to the matches that wait."""
+        """Start waiting matches in freed places."""
         self.match[places] = self.waiting + np.arange(len(places))
         self.waiting += len(places)
         self.began[places] = self.history.length

@@ -1,4 +1,4 @@
-"""What happened in a match, player by player: in numbers that a program reads and in words that a person does."""
+"""Facts of a match by player: numbers for programs, and remarks in words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def match_facts(game: Game, episode: Episode, outcome: Outcome) -> dict[str, Any
 
 
 def fingerprint(game: Game, episode: Episode) -> str:
-    """Identity of what was played: every row and event, whoever the players were called."""
+    """Fingerprint of a match: a hash of every row and event, without the players' names."""
     absent = np.packbits(~episode.valid(game.schema), bitorder="little")
     return episode_digest(game.schema.pack(episode.columns), episode.events, absent).hex()
 
@@ -59,7 +59,7 @@ def _player(game: Game, episode: Episode, player: int, names: list[str]) -> dict
 
 
 def _blows(game: Game, episode: Episode, player: int) -> dict[str, Any]:
-    """Hits by what hit, and the damage dealt and taken by them: what the contract of events says of a hit."""
+    """Hits by move, and damage dealt and taken by them."""
     if "hit" not in game.event_kinds:
         return {}
     hits = episode.events[episode.events["kind"] == game.event_kinds.index("hit")]
@@ -86,7 +86,7 @@ def _events(game: Game, events: Array, player: int) -> dict[str, int]:
 
 
 def _attacks(game: Game, episode: Episode, player: int, name: str) -> dict[str, Any]:
-    """Attacks begun and the longest time without one; a player who waits too long is said to."""
+    """Number of attacks, and the longest time without one, with a remark if it is too long."""
     if game.attacks is None:
         return {"remarks": []}
     begun = np.flatnonzero(game.attacks(episode.columns)[:, player])
@@ -101,10 +101,7 @@ def _attacks(game: Game, episode: Episode, player: int, name: str) -> dict[str, 
 
 
 def _controls(game: Game, episode: Episode, player: int) -> dict[str, Any]:
-    """Of each key: frames down and presses begun.
-
-    The last row decides nothing and does not count.
-    """
+    """Frames down and presses of each key, without the last row, which decides nothing."""
     found = {}
     for key in game.schema.control_keys:
         if isinstance(game.schema.columns[key].field, Flag):
@@ -115,7 +112,7 @@ def _controls(game: Game, episode: Episode, player: int) -> dict[str, Any]:
 
 
 def _states(game: Game, episode: Episode, player: int) -> dict[str, dict[str, float]]:
-    """The share of frames in each named value of the player's named choices, the most frequent first."""
+    """Share of frames in each value of the player's named choices, the most frequent first."""
     found = {}
     for key in game.schema.state_keys:
         column = game.schema.columns[key]

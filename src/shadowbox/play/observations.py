@@ -24,7 +24,7 @@ class Observation(Protocol):
 
 @dataclass(frozen=True)
 class FlatObservation:
-    """Every state column in a row, of order one: what a game shows that declares no observation."""
+    """Every state column in a row, scaled: the observation of games that declare none."""
 
     schema: Schema
 

@@ -36,13 +36,12 @@ COLDEST, HOTTEST = 0.01, 10.0  # temperatures
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How a policy's distribution becomes controls.
+    """Sampling of controls from a policy's distribution.
 
-    `temperature` multiplies what was calibrated. `threshold`: no draws; a button is pressed where
-    its probability is above this, as the originals do; TUNED: where it is above its own calibrated
-    one, with hysteresis. Only a policy that decides each button on its own can play by thresholds.
-    `player` and `strength`: in whose style and how strong, where it was told while it learned;
-    nobody in particular otherwise.
+    `temperature` multiplies the calibrated one. `threshold`: press a button if its probability is
+    above this, instead of sampling (as older systems do); TUNED: above its own calibrated one, with
+    hysteresis. Only a policy that decides each button on its own can play by thresholds. `player`
+    and `strength`: the style to play in, if the policy was trained with styles; default: none.
     """
 
     temperature: float = 1.0
@@ -283,7 +282,7 @@ def restore_policy(
 
 
 def require_readable(learned: Schema, schema: Schema, keys: Sequence[str], where: str) -> None:
-    """Refuse a game in which the fields that a policy reads are others than those that it learned on, with what differs."""
+    """Refuse a game whose fields differ from those that the policy was trained on, and list them."""
     lines = [
         line
         for line in differences(learned, schema, coding=True)
@@ -302,7 +301,7 @@ def require_readable(learned: Schema, schema: Schema, keys: Sequence[str], where
 def head_temperatures(
     policy: Policy, temperature: float, calibration: Mapping[str, Any]
 ) -> list[float]:
-    """What each part's distribution is played at: its calibrated temperature and that of play, where there are, times this."""
+    """Sampling temperature of each part: calibrated temperature, times that of play, times this one."""
     found, play = calibration.get("temperature", {}), calibration.get("play") or {}
     temperature *= play.get("temperature", 1.0)
     return [
@@ -336,7 +335,8 @@ def _limits(
     ]
     if policy.config.head.head != "independent" or policy.draws != len(names):
         raise UsageError(
-            f"thresholds are for policies that decide each button on its own; this one ({policy.config.head.head}) draws"
+            "thresholds are for policies that decide each button on its own; "
+            f"this one ({policy.config.head.head}) draws"
         )
     if sampling.threshold != TUNED:
         return np.full((len(names), 2), sampling.threshold)

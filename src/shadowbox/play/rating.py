@@ -1,8 +1,8 @@
-"""From results to strengths: pure functions, each number with its interval.
+"""Ratings from match results: pure functions, each number with its interval.
 
-`results` of a pair of agents (a, b) are scores of a: 1 win, 0.5 draw, 0 loss. A table of counts is
-[n, n, 3]: wins, draws and losses of the row against the column; its transpose is the same matches
-seen from the other side.
+Scores of a pair (a, b) are those of a: 1 win, 0.5 draw, 0 loss. A table of counts is [n, n, 3]:
+wins, draws and losses of the row against the column; its transpose is the same matches from the
+other side.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNSEEN = 1 / 3  # matches of each outcome that might have been
 
 @dataclass(frozen=True)
 class WinCount:
-    """How one agent did against another."""
+    """Results of one agent against another."""
 
     wins: int
     draws: int
@@ -38,20 +38,16 @@ class WinCount:
 
 
 def count_wins(outcomes: Sequence[float], identities: Sequence[Hashable]) -> WinCount:
-    """Scores of one agent in some matches and the identity of each match.
-
-    Copies count once in the rate.
-    """
+    """Count the scores of one agent; copies of a match (same identity) count once in the rate."""
     counts = [sum(outcome == value for outcome in outcomes) for value in (1.0, 0.5, 0.0)]
     once = list(dict(zip(identities, outcomes, strict=True)).values())
     return WinCount(counts[0], counts[1], counts[2], len(once), wilson(sum(once), len(once)))
 
 
 def mirrored_pairs(first: Sequence[float], second: Sequence[float]) -> Interval:
-    """Win rate of an agent over pairs of matches with the same seed: once in each seat, with its score in each.
+    """Win rate over pairs of matches with the same seed, once in each seat.
 
-    The two matches of a pair share their luck, so pairs and not matches are what the interval
-    counts.
+    The two matches of a pair share their luck, so the interval counts pairs, not matches.
     """
     pairs = (np.asarray(first) + np.asarray(second)) / 2
     return wilson(float(pairs.sum()), len(pairs))
@@ -143,7 +139,7 @@ def _resampled(counts: Array, tries: int, seed: int) -> Array:
 
 
 def cycles(rates: Sequence[Sequence[Interval | None]]) -> list[tuple[int, int, int]]:
-    """Rock-paper-scissors: (a, b, c) where a beats b, b beats c and c beats a, each with its whole interval above a half."""
+    """Cycles of three: a beats b, b beats c, c beats a, each with its whole interval above a half."""
     n = len(rates)
 
     def beats(a: int, b: int) -> bool:

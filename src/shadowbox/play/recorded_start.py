@@ -1,4 +1,4 @@
-"""A match that begins from a row of a stored one: `STORE#12:300`."""
+"""Start of a match from a row of a recorded one: `STORE#12:300`."""
 
 from __future__ import annotations
 

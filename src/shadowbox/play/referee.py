@@ -1,4 +1,4 @@
-"""Between an agent and the world: controls that the schema does not allow are a forfeit."""
+"""Referee between agents and the world: controls that the schema does not allow are a forfeit."""
 
 from __future__ import annotations
 

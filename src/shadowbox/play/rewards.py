@@ -1,7 +1,7 @@
 """Rewards by name or by weights: the one place that turns `dense` or `{"win": 1.0}` into a Reward.
 
 Environments, learners and dreams all ask here. Without a reward the result of a match counts: 1 for
-the winner, -1 for the others, 0 for everybody where nobody wins.
+the winner, -1 for the others, 0 for all without a winner.
 """
 
 from __future__ import annotations
@@ -73,5 +73,5 @@ def rewards_of(
 
 
 def result_for(outcome: Outcome, player: int) -> int:
-    """1 for the winner, -1 for a loser, 0 for everybody where nobody wins."""
+    """1 for the winner, -1 for a loser, 0 for all without a winner."""
     return 0 if outcome.winner is None else 1 if outcome.winner == player else -1

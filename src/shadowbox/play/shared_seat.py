@@ -26,12 +26,12 @@ class SharedSeat:
 
     @property
     def guest(self) -> str | None:
-        """The name of the guest, while there is one."""
+        """Name of the guest; "" without one."""
         return self._guest[1] if self._guest else None
 
     @property
     def holder(self) -> str:
-        """The name of the one that decides next."""
+        """Name of the player that decides next."""
         return self.guest or self.name
 
     def take(self, guest: Agent, name: str) -> None:

@@ -1,12 +1,16 @@
-"""Agents and worlds by name: the one place that reads texts such as `expert@delay=6`.
+"""Specs of agents and worlds: the one place that parses texts such as `expert@delay=6`.
 
-An agent is NAME[:ARGUMENT][@OPTION...]. NAME is a bot of the game, or `replay:STORE#12`: the
-controls recorded in the same seat of a stored match, or `policy:RUN`: a learned policy, or
-`py:MODULE:FACTORY`: the Agent that a function of yours returns (installed, or in the current
-folder). Options: `delay=N` sees the world N frames late; of a policy also a number (the temperature), `best`,
-`latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `device=NAME`. RUN is
-a run, a card's folder of runs (the lowest seed counts), a checkpoint's folder, or a policy that the
-game ships.
+An agent is NAME[:ARGUMENT][@OPTION...], one of
+
+    BOT[:ARGUMENT]         a bot of the game
+    policy:RUN             a trained policy: a run, a card's folder of runs (the lowest seed), a
+                           checkpoint's folder, or a policy that the game ships
+    replay:STORE#12        the controls recorded in the same seat of a stored match
+    py:MODULE:FACTORY      the Agent that a function of yours returns; installed, or in the
+                           current folder
+
+`delay=N` sees the world N frames late. A policy also takes a number (the temperature), `best`,
+`latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones) and `device=NAME`.
 
 A world is one of
 
@@ -71,7 +75,7 @@ def agent(spec: str, game: Game) -> Agent:
 
 
 def held_out(specs: Iterable[str], game: Game) -> list[str]:
-    """Those of some agents that are held-out bots of the game, whatever their arguments and delays."""
+    """Specs that name held-out bots of the game, whatever their arguments and delays."""
     return [spec for spec in specs if re.split("[:@]", spec, maxsplit=1)[0] in game.held_out]
 
 
@@ -95,7 +99,7 @@ def _with_option(made: Agent, option: str, spec: str) -> Agent:
     if POLICY_ONLY.fullmatch(option):
         raise UsageError(f"agent '{spec}': '{option}' is for learned policies; a bot has delay=N")
     if name != "delay":
-        raise UsageError(f"agent '{spec}': there is no option '{option}'; a bot has delay=N")
+        raise UsageError(f"agent '{spec}': unknown option '{option}'; a bot has delay=N")
     if not value.isdecimal() or not 0 <= int(value) <= LONGEST_DELAY:
         raise UsageError(
             f"agent '{spec}': delay is a number of frames, 0 to {LONGEST_DELAY}, "
@@ -118,7 +122,7 @@ def _of_python(where: str, spec: str) -> Agent:
         raise UsageError(f"agent '{spec}': give a module and a function, as in py:my_agents:best")
     try:
         made: Agent = import_object(where)()
-    except Exception as error:  # code of somebody else may raise anything
+    except Exception as error:  # a user's code may raise anything
         raise UsageError(f"agent '{spec}': {type(error).__name__}: {error}") from error
     if not (hasattr(made, "start") and hasattr(made, "act")):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""A turn: what every player sees, what each of them presses, and what the world makes of it.
+"""A turn of a match: views of the players, their controls, and the world's next state.
 
     batch = MatchBatch(game, world, [agent, None])   # seat 1 is played from outside
     batch.begin(seeds)
@@ -52,7 +52,7 @@ class Turn:
 
     @property
     def bootstrap(self) -> Array:
-        """Where the value of the next state counts, bool [N]: unless the match terminated."""
+        """Mask of matches whose next state has a value, bool [N]: all that did not terminate."""
         return ~self.terminated
 
 
@@ -200,7 +200,7 @@ class MatchBatch:
         }
 
     def _judged(self, earlier: Columns, events: Array, done: Array, learning_step: int) -> Turn:
-        """Which matches ended with this frame, how, and what everybody earned."""
+        """Matches that ended with this frame, their outcomes, and the rewards."""
         lost = np.zeros(self.matches, bool)
         for referee in self.referees.values():
             lost |= referee.lost
@@ -236,7 +236,7 @@ class MatchBatch:
         return Outcome(None, STOPPED, found.facts) if stopped else found
 
     def forfeit(self, match: int) -> Outcome | None:
-        """The outcome of a match that somebody lost by forfeit: the others' win, or nobody's."""
+        """Outcome of a match with a forfeit: a win of the other players, or of no player."""
         losers = {
             seat: referee.why[match]
             for seat, referee in self.referees.items()

@@ -148,7 +148,7 @@ class VectorMatches:
 
 
 def outcome_info(outcome: Outcome, seat: int) -> dict[str, Any]:
-    """An outcome for `info`, with `result` from this seat (1, 0, -1) and `winner` (-1: nobody)."""
+    """An outcome for `info`, with `result` from this seat (1, 0, -1) and `winner` (-1: none)."""
     winner = -1 if outcome.winner is None else outcome.winner
     return {
         "result": result_for(outcome, seat),
