@@ -202,7 +202,7 @@ def test_a_function_plays(capsys, tmp_path):
         (spaces.Dict({"say": spaces.Sequence(spaces.Discrete(2))}), "observation say: Sequence"),
         (spaces.Box(0, 255, (84, 84), np.uint8), "7,056 whole numbers"),
         (spaces.Box(0, 1 << 20, (2,), np.int32), "whole numbers from 0 to 1048576"),
-        (spaces.Discrete(1 << 20), "at most 65,536 of them can be recorded"),
+        (spaces.Discrete(1 << 20), "at most 65,536 values can be recorded"),
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_name(shows, message):
@@ -220,7 +220,7 @@ def test_what_lies_outside_its_space_is_refused(tmp_path):
         entry_point=lambda: Nested(spaces.Discrete(3), spaces.Discrete(2), wrong=True),
     )
     with pytest.raises(
-        EpisodeError, match=r"gym:test/Wrong-v0, seed \d+, frame 1: it shows what is not in"
+        EpisodeError, match=r"gym:test/Wrong-v0, seed \d+, frame 1: the observation is not in its space"
     ):
         record_gym("test/Wrong-v0", tmp_path / "s", episodes=1)
     del gymnasium.registry["test/Wrong-v0"]
