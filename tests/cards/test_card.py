@@ -96,7 +96,7 @@ def made(**call):
             "baseline.values",
             "say where these values come from",
         ),
-        ({"baseline": {"run": "runs/none"}}, "baseline.run", "there is no run runs/none"),
+        ({"baseline": {"run": "runs/none"}}, "baseline.run", "run runs/none not found"),
         (
             {"kill": [{"when": "val/loss > 3", "after": "31 steps"}]},
             "kill[0]",
@@ -163,7 +163,7 @@ def made(**call):
         (
             {"data": made(ingest={"paths": ["x"], "filter": "trian"}), "game": "melee"},
             "data.make.ingest.filter",
-            "there is no filter 'trian'",
+            "unknown filter 'trian'",
         ),
         (
             {"data": made(ingest={"paths": ["x"], "options": {"huamn": True}}), "game": "melee"},
@@ -180,8 +180,8 @@ def made(**call):
             "facts.frames",
             "the card says 1,000 frames, the data has 720",
         ),
-        ({"facts": {"color": 7}}, "facts.color", "there is no fact 'color'"),
-        ({"learner": "guess"}, "learner", "there is no learner 'guess'"),
+        ({"facts": {"color": 7}}, "facts.color", "unknown fact 'color'"),
+        ({"learner": "guess"}, "learner", "unknown learner 'guess'"),
         ({"preset": "tinny"}, "preset", "did you mean 'tiny'"),
         ({"game": "toi"}, "game", "unknown game 'toi'"),
         (
@@ -194,12 +194,12 @@ def made(**call):
         ({"set": {"train": {"steps": 3, "epochs": 3}}}, "set.train", "either epochs or steps"),
         ({"set": {"model.widht": 3}}, "set.model.widht", "did you mean 'width'"),
         ({"set": {"model.width": "3"}}, "set.model.width", "something like 128 is needed"),
-        ({"set": {"color": 3}}, "set.color", "is no setting"),
+        ({"set": {"color": 3}}, "set.color", "is not a setting"),
         ({"seeds": []}, "seeds", "at least one seed"),
         ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0"),
         ({"budget": {"wall": "soon"}}, "budget.wall", "is not a duration"),
         ({"budget": {"usd": 5, "machine": "abacus"}}, "budget.machine", "has no price of 'abacus'"),
-        ({"parent": "runs/none@best"}, "parent", "there is no run runs/none"),
+        ({"parent": "runs/none@best"}, "parent", "run runs/none not found"),
         (
             {"reviewers": {"min": 1, "required": ["a", "b"]}},
             "reviewers.min",

@@ -98,13 +98,13 @@ def test_prose_and_blocks(project):
 
 def test_other_settings(project, monkeypatch):
     """The same text with other defaults behind it is another promise."""
-    from shadowbox.learners import registry
+    from shadowbox.learners.imitation_spec import ImitationSpec
 
     path = write(reviewers={"min": 1})
     signed(path, "ada")
-    usual = registry.ImitationSpec.defaults.fget
+    usual = ImitationSpec.defaults.fget
     monkeypatch.setattr(
-        registry.ImitationSpec,
+        ImitationSpec,
         "defaults",
         property(lambda self: {**usual(self), "static_segment_keep": 0.5}),
     )

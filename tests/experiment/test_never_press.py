@@ -41,9 +41,7 @@ def test_the_failure_and_its_cure(tmp_path, monkeypatch):
         "bias": 0,
         "chain": 1,
     }, figures
-    assert figures["seed"]["press_accuracy"] > 0.85, (
-        "it looks good by the metric of its authors"
-    )
+    assert figures["seed"]["press_accuracy"] > 0.85, "it looks good by the metric of its authors"
     assert figures["seed"]["press_ratio_max"] < 0.5
     assert figures["bias"]["press_ratio_max"] > 1.5
     assert found.to_json()["settings"][2]["targets"][0]["passed"]

@@ -48,7 +48,7 @@ def test_passed(project):
     facts = json.loads((project / "runs/toy/0/run.json").read_text())
     assert facts["settings"]["train.lr"] == {"value": 0.003, "from": "card"}
     assert facts["settings"]["model.depth"]["from"] == "preset"
-    assert facts["settings"]["train.clip"]["from"] == "default"
+    assert facts["settings"]["train.max_grad_norm"]["from"] == "default"
     assert facts["card_hash"] == CardFile.read(path).hash
 
 
@@ -71,7 +71,7 @@ def test_for_free(project):
     """A target that a baseline meets, too, is said to be so."""
     found, _ = ran(write(targets=[{"metric": "val/press_f1_greedy", "op": ">", "value": 0.05}]))
     assert "copy_last" in found.outcomes[0].for_free
-    assert "but so do hold" in (project / "cards/toy.md").read_text()
+    assert "but so do copy_last" in (project / "cards/toy.md").read_text()
 
 
 def test_replaced(project):
@@ -142,7 +142,7 @@ def test_resumes(project, action):
     path = write(kill=[{"when": ALWAYS, "after": "12 steps", "action": action}])
     ran(path)
     with pytest.raises(
-        UsageError, match=r"runs/toy/0 is (killed|paused) at step 15: go on with --resume"
+        UsageError, match=r"runs/toy/0 is (killed|paused) at step 15: continue with --resume"
     ):
         ran(path)
     found, _ = ran(path, resume=True)
@@ -156,12 +156,12 @@ def test_nonfinite(project, monkeypatch):
     """Steps whose gradient is no number are told to the rule that watches for them."""
     from apprentice import Poisoned
 
-    from shadowbox.learners import registry
+    from shadowbox.learners.imitation_spec import ImitationSpec
 
     class Bad(Poisoned):
         bad = (7,)
 
-    prepare = registry.ImitationSpec.prepare
+    prepare = ImitationSpec.prepare
 
     def poisoned(self, *arguments, **options):
         import dataclasses
@@ -169,7 +169,7 @@ def test_nonfinite(project, monkeypatch):
         task = prepare(self, *arguments, **options)
         return dataclasses.replace(task, learner=Bad(task.learner))
 
-    monkeypatch.setattr(registry.ImitationSpec, "prepare", poisoned)
+    monkeypatch.setattr(ImitationSpec, "prepare", poisoned)
     found, _ = ran(write(kill=[{"when": "nonfinite(train/loss)"}]))
     assert (found.verdict, runs.find_run("runs/toy").facts["step"]) == ("killed", 10)
 
@@ -437,7 +437,7 @@ def test_external(project):
 
     assert checked(path).good
     with pytest.raises(
-        CardError, match=r"lies elsewhere \(a disk in the attic\): bring it to data/far"
+        CardError, match=r"is elsewhere \(a disk in the attic\): copy it to data/far"
     ):
         ran(path)
 

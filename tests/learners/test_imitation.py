@@ -300,9 +300,9 @@ def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
     ("imitation", "message"),
     [
         ({"seat": (0,)}, "no setting 'seat': did you mean 'seats'"),
-        ({"seats": (2,)}, "there is no seat 2 in toy"),
+        ({"seats": (2,)}, "toy has no seat 2"),
         ({"static_segment_keep": 1.5}, "a share above 0 and at most 1"),
-        ({"actionable_when": ["player/stun=0"]}, "actionable_when 'player/stun=0' is no condition"),
+        ({"actionable_when": ["player/stun=0"]}, "actionable_when 'player/stun=0' is not a condition"),
     ],
 )
 def test_lessons_that_cannot_be_are_refused(store, imitation, message):

@@ -1,7 +1,7 @@
-"""What a card says, typed: a promise about an experiment, and the configuration it runs with.
+"""Typed run cards: the fields of a card's front matter, parsed with every mistake and its line.
 
-Reading never stops at the first mistake: what can be understood is, and everything else is listed
-with its line.
+Parsing does not stop at the first mistake: the fields that are valid are kept, and the others are
+listed with their lines.
 """
 
 from __future__ import annotations
@@ -11,173 +11,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from shadowbox.cards import front_matter
-from shadowbox.cards.field_types import (
-    Count,
-    Inside,
-    MetricName,
-    Name,
-    RuleText,
-    Seconds,
-    Sentence,
-    SpanText,
-    SplitShares,
-    Word,
-)
+from shadowbox.cards.field_types import Count, Inside, Name, Seconds, Sentence, Word
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import FrontMatter, Mistake
 from shadowbox.cards.migrate import rename_head
-from shadowbox.cards.rules.monitor import Rule
+from shadowbox.cards.sections import (
+    SECTIONS,
+    Baseline,
+    Budget,
+    CardModel,
+    Check,
+    DataSection,
+    EvalSection,
+    KillRule,
+    Milestone,
+    OnOom,
+    Opponents,
+    PriorRun,
+    Reviewers,
+    RewardChoice,
+    SpecText,
+    Stage,
+    Sweep,
+    Target,
+    flatten,
+)
 from shadowbox.errors import CardError, UsageError
 
-# what `set` can change: the loop, the model, and what the learner does
-SECTIONS = ("train", "model", "learner")
-MOST_SEEDS, MOST_SETTINGS = 100, 1000
-
-
-class CardModel(BaseModel):
-    """A part of a head. Unknown names are refused, and so are values of another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class RecordCall(CardModel):
-    """A call of `shadowbox record` that makes the data; `mix` names several pairings."""
-
-    p0: str = Field(default="", max_length=200)
-    p1: str = Field(default="", max_length=200)
-    mix: list[dict[str, Any]] = Field(default_factory=list, max_length=100)
-    matches: int = Field(default=100, ge=1, le=10_000_000)
-    seed: int = Field(default=0, ge=0)
-    world: str = Field(default="", max_length=200)  # a world's spec; empty: the game's simulator
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class IngestCall(CardModel):
-    """A call of `shadowbox ingest` that makes the data out of recordings of one's own."""
-
-    paths: list[Inside] = Field(min_length=1, max_length=1000)
-    filter: Word = ""  # a named set of the game's options
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class DataCall(CardModel):
-    """How a missing store is made."""
-
-    record: RecordCall | None = None
-    ingest: IngestCall | None = None
-
-
-class DataSection(CardModel):
-    """What is learned from.
-
-    Data is here, or can be made, or is said to lie elsewhere (`external`: where, in words).
-    """
-
-    store: Inside = ""
-    split: SplitShares = "80/10/10"
-    # every seed draws its own split, so that their interval is one over data, too
-    resplit: bool = False
-    fingerprint: str | None = Field(default=None, max_length=200)
-    make: DataCall | None = None
-    external: str | None = Field(default=None, max_length=500)
-
-
-class _Baseline(CardModel):
-    """What the targets are compared with: a run on disk, and values that stand elsewhere, with their source."""
-
-    run: Inside | None = None
-    values: dict[MetricName, float] = Field(default_factory=dict)
-    source: Sentence = ""
-
-
-class Target(CardModel):
-    """A number that is promised.
-
-    `value` may be another metric, such as val/onset_f1_greedy/markov: better than the table.
-    """
-
-    metric: MetricName
-    op: Literal["<", "<=", ">", ">="]
-    value: float | MetricName
-    at: Literal["best", "last"] = "best"
-    primary: bool = False
-
-    def __str__(self) -> str:
-        wanted = self.value if isinstance(self.value, str) else f"{self.value:g}"
-        return f"{self.metric} {self.op} {wanted}"
-
-
-class KillRule(CardModel):
-    """A rule that ends, pauses or comments on the run while it is going."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
-
-    when: RuleText
-    after: SpanText = ""
-    lasting: SpanText = Field(default="", alias="for")
-    action: Literal["stop", "pause", "warn"] = "stop"
-    set: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def rule(self) -> Rule:
-        """As the guard wants it."""
-        return Rule(self.when, self.action, self.after, self.lasting, flatten(self.set))
-
-
-class _OnOom(CardModel):
-    """What happens when memory runs out: the batch is computed in parts, down to `batch` examples, so many times halved."""
-
-    batch: int | None = Field(default=None, ge=1)
-    retries: int | None = Field(default=None, ge=0, le=20)
-
-
-class _Budget(CardModel):
-    """What a run may cost, all its seeds together. It stops where it would cost more."""
-
-    wall: Seconds | None = None
-    usd: float | None = Field(default=None, gt=0)
-    machine: Word = "local"
-
-
-class _Reviewers(CardModel):
-    """Who must have signed before it runs."""
-
-    min: int = Field(default=0, ge=0, le=20)
-    required: list[Name] = Field(default_factory=list, max_length=20)
-
-
-class _Sweep(CardModel):
-    """Several settings of one card: those of a list, all of a grid, or `tries` drawn at random, until the time is over.
-
-    What is set are train.NAME, model.NAME and learner.NAME, preset, learner, and eval.NAME; in a
-    list `name` names one.
-    """
-
-    cases: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_SETTINGS)
-    grid: dict[str, list[Any]] = Field(default_factory=dict)
-    random: dict[str, Any] = Field(default_factory=dict)
-    tries: int = Field(default=0, ge=0, le=MOST_SETTINGS)
-    seed: int = Field(default=0, ge=0)
-    wall: Seconds | None = None
-
-
-class EvalSection(CardModel):
-    """How the trained policy is judged by playing, for targets named eval/..., such as eval/gate."""
-
-    against: Word = ""  # an agent; empty: the opponents in the data
-    matches: int = Field(default=200, ge=2, le=100_000)
-    episodes: int = Field(default=100, ge=2, le=100_000)  # recorded ones that it is asked about
-    temperature: float = Field(default=1.0, gt=0, le=10)
-    # first temperatures are chosen, that of play in matches that it is not judged by
-    calibrate: bool = False
-    threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
+MOST_SEEDS = 100
 
 
 class Card(CardModel):
-    """The contract."""
+    """Front matter of a run card: the contract of an experiment."""
 
     card: Literal[1] = 1
     id: Name = "card"
@@ -188,27 +56,35 @@ class Card(CardModel):
     learner: Word = "imitation"
     preset: Word = ""
     set: dict[str, Any] = Field(default_factory=dict)
-    data: DataSection = DataSection()
+    data: DataSection | None = None
+    world: SpecText | None = None
+    opponents: Opponents | None = None
+    reward: RewardChoice | None = None
+    stages: list[Stage] = Field(default_factory=list, max_length=50)
+    milestones: list[Milestone] = Field(default_factory=list, max_length=100)
+    teacher: SpecText | None = None
+    prior: list[PriorRun] = Field(default_factory=list, max_length=50)
+    checks: list[Check] = Field(default_factory=list, max_length=100)
     facts: dict[str, Count] = Field(default_factory=dict)
-    baseline: _Baseline = _Baseline()
+    baseline: Baseline = Baseline()
     targets: list[Target] = Field(default_factory=list, max_length=50)
     kill: list[KillRule] = Field(default_factory=list, max_length=50)
-    on_oom: _OnOom = _OnOom()
-    budget: _Budget = _Budget()
+    on_oom: OnOom = OnOom()
+    budget: Budget = Budget()
     timeout: Seconds | None = None
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         default_factory=lambda: [0], max_length=MOST_SEEDS
     )
     parent: Inside | None = None
     parent_optimizer: bool = False
-    reviewers: _Reviewers = _Reviewers()
-    sweep: _Sweep | None = None
+    reviewers: Reviewers = Reviewers()
+    sweep: Sweep | None = None
     eval: EvalSection | None = None
     fallback: Sentence = ""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `set` changes, by dotted name."""
+        """Changed settings (`set`) by dotted name."""
         return flatten(self.set)
 
 
@@ -218,7 +94,7 @@ NEEDED = ("card", "id", "goal", "game", "preset", "targets")
 
 @dataclass(frozen=True)
 class ParsedCard:
-    """What a card says, as far as it can be understood, and everything that cannot."""
+    """A parsed card: its valid fields, and every mistake."""
 
     card: Card
     head: FrontMatter
@@ -228,7 +104,7 @@ class ParsedCard:
     outdated: bool = False  # it has names of an earlier version; the mistakes say which
 
     def mistake(self, path: front_matter.Path, message: str) -> Mistake:
-        """A mistake at a part of the card."""
+        """A mistake at a field of the card, with its line."""
         place = tuple(
             self.kept[path[:at]][part] if isinstance(part, int) and path[:at] in self.kept else part
             for at, part in enumerate(path)
@@ -237,7 +113,7 @@ class ParsedCard:
 
 
 def read_card(file: CardFile, changes: Mapping[str, Any] | None = None) -> ParsedCard:
-    """The card in a file. `changes` come from --set."""
+    """Parse the card in a file; `changes` come from --set."""
     head = front_matter.parse_front_matter(file.head, first_line=2)
     renamed = rename_head(file.head)[1]
     data = with_changes(head.data, changes or {})
@@ -256,7 +132,7 @@ def read_card(file: CardFile, changes: Mapping[str, Any] | None = None) -> Parse
 
 
 def parse_value(data: Mapping[str, Any]) -> Card:
-    """A card out of plain data; it must be right."""
+    """Validate plain data as a card; raise if anything is wrong."""
     try:
         return Card.model_validate(dict(data))
     except ValidationError as error:
@@ -265,7 +141,7 @@ def parse_value(data: Mapping[str, Any]) -> Card:
 
 
 def require_card(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[CardFile, Card]:
-    """A card that can be understood; else an error with all that cannot."""
+    """Return the card if it has no mistakes; else raise an error that lists them all."""
     file = CardFile.read(path)
     found = read_card(file, changes)
     if found.mistakes:
@@ -274,7 +150,7 @@ def require_card(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[
 
 
 def list_cards(path: Path, mistakes: list[Mistake]) -> str:
-    """All mistakes of a card, a line each, as compilers do."""
+    """Mistakes of a card in the form of compilers: one line each, FILE:LINE: FIELD: MESSAGE."""
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     lines = [
         f"{path}:{line}: {field + ': ' if field else ''}{message}"
@@ -283,19 +159,8 @@ def list_cards(path: Path, mistakes: list[Mistake]) -> str:
     return "\n".join([f"{path} has {count}", *lines])
 
 
-def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """{"train": {"lr": 1}} and {"train.lr": 1} are both train.lr: 1."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict) and (before + name).count(".") < 1:
-            found |= flatten(value, f"{before}{name}.")
-        else:
-            found[before + name] = value
-    return found
-
-
 def with_changes(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A head's data with --set applied: train.lr=..., model.width=..., or a path of the head such as seeds or data.store."""
+    """Apply --set to front matter: train.lr=..., model.width=..., or a path such as seeds or data.store."""
     changed = dict(data)
     for name, value in changes.items():
         first, _, rest = name.partition(".")
@@ -324,7 +189,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _typed(
     data: dict[str, Any], head: FrontMatter
 ) -> tuple[Card, list[Mistake], dict[front_matter.Path, list[int]]]:
-    """A card out of what is well-typed; the rest is a list of mistakes."""
+    """Validate the fields that have the right types, and list the mistakes in the others."""
     mistakes: list[Mistake] = []
     kept: dict[front_matter.Path, list[int]] = {}
     # leaving out one thing can bring up another; it soon ends, for all errors of a pass go at once
@@ -337,16 +202,16 @@ def _typed(
                 for problem in error.errors(include_url=False)
             ]
             # of a choice's branches the last one speaks
-            data = _without(data, list(told := dict(found)), (), kept)
+            data = _without(data, list(messages := dict(found)), (), kept)
             mistakes += [
-                Mistake(head.line(path), front_matter.path_text(path), _message(told[path]))
-                for path in told
+                Mistake(head.line(path), front_matter.path_text(path), _message(messages[path]))
+                for path in messages
             ]
     return Card(), mistakes, kept
 
 
 def _path_in(data: Any, location: tuple[int | str, ...]) -> front_matter.Path:
-    """Where in the data an error lies: pydantic also names the branches of its types, which nobody wrote."""
+    """Path of an error in the data, without the names that pydantic adds for branches of a union."""
     path: list[int | str] = []
     for part in location:
         if isinstance(data, dict):
@@ -368,7 +233,7 @@ def _without(
 ) -> Any:
     """The data without the parts at `paths`.
 
-    An item of a list goes as a whole; where its place was is kept in mind.
+    Items of lists are removed whole; `kept` remembers the original index of each remaining item.
     """
     below = {
         path[len(here)] for path in paths if path[: len(here)] == here and len(path) > len(here)
@@ -390,10 +255,10 @@ def _without(
 
 
 def _message(problem: Any) -> str:
-    """Pydantic's words in ours."""
+    """Message of a pydantic error in plain words."""
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
-        return f"there is no '{problem['loc'][-1]}' here"[:200]
+        return f"unknown key '{problem['loc'][-1]}'"[:200]
     if kind == "missing":
         return f"'{problem['loc'][-1]}' is missing"
     if kind == "value_error":

@@ -1,4 +1,4 @@
-"""Single values as people write them in a card: lengths of time, counts, names, paths; each checked as it is read."""
+"""Field types of run cards: durations, counts, names and paths, each validated when parsed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from shadowbox.cards.rules import grammar
 DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)\s*")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-METRIC = re.compile(r"(train|val|eval)(/[A-Za-z0-9_.+~-]+)+")
+METRIC = re.compile(r"[a-z][a-z0-9_]*(/[A-Za-z0-9_.+~@-]+)+")  # KIND/NAME
 
 
 def _seconds(value: Any) -> Any:
-    """`12h`, `90 min`, `30s` or a number of seconds."""
+    """Parse `12h`, `90 min`, `30s` or a number of seconds."""
     if isinstance(value, str) and (found := DURATION.fullmatch(value)):
         return float(found[1]) * SECONDS[found[2]]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    raise ValueError(f"{value!r:.60} is no length of time: 90s, 30 min, 12h or 2d")
+    raise ValueError(f"{value!r:.60} is not a duration: expected 90s, 30 min, 12h or 2d")
 
 
 def _inside(value: str) -> str:
-    """A path that stays in the folder where the card is run."""
+    """Validate a path that stays inside the folder where the card is run."""
     path = PurePosixPath(value)
     if (
         not value
@@ -44,13 +44,17 @@ def _inside(value: str) -> str:
 
 def _a_name(value: str) -> str:
     if not NAME.fullmatch(value):
-        raise ValueError(f"'{value[:80]}' is no name: letters, digits, dots, - and _, at most 80")
+        raise ValueError(
+            f"'{value[:80]}' is not a name: use letters, digits, dots, - and _, at most 80 of them"
+        )
     return value
 
 
 def _a_metric(value: str) -> str:
     if not METRIC.fullmatch(value):
-        raise ValueError(f"'{value[:80]}' is no metric: train/NAME, val/NAME or eval/NAME")
+        raise ValueError(
+            f"'{value[:80]}' is not a metric: expected train/NAME, val/NAME or eval/NAME"
+        )
     return value
 
 
@@ -68,12 +72,14 @@ def _a_share(value: str) -> str:
         not re.fullmatch(r"[0-9]{1,3}/[0-9]{1,3}/[0-9]{1,3}", value)
         or sum(map(int, value.split("/"))) != 100
     ):
-        raise ValueError(f"'{value[:40]}' is no split: per cent for train/val/test, as in 80/10/10")
+        raise ValueError(
+            f"'{value[:40]}' is not a split: expected percentages for train/val/test, as in 80/10/10"
+        )
     return value
 
 
 def _count(value: Any) -> Any:
-    """`1,153,781` is how people write a count."""
+    """Parse a count, with or without thousands separators: `1,153,781`."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}(,[0-9]{3}){1,5}", value):
         return int(value.replace(",", ""))
     return value

@@ -1,14 +1,14 @@
-"""A card as a file: the head that is the contract, prose for people, and blocks that the machine owns.
+"""Card files: front matter (the contract), prose for people, and blocks written by the program.
 
     ---
-    goal: ...                     the head: typed, hashed, signed
+    goal: ...                     front matter: typed, hashed, signed
     ---
     # Why                         prose: anyone may edit it at any time
-    <!-- card:results 1f00ab -->  a block; the number is a digest of what stands in it, so that an edit by hand shows
+    <!-- card:results 1f00ab -->  a block; the number is a digest of its content, so edits show
     ...
     <!-- /card -->
 
-The contract's hash is that of the head's text. Prose and blocks are not in it.
+The contract's hash covers the text of the front matter, and neither prose nor blocks.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ CLOSING = "<!-- /card -->"
 
 @dataclass(frozen=True)
 class CardFile:
-    """The three parts of a card's text. Replacing a block leaves every other letter as it was."""
+    """The text of a card. Replacing a block leaves every other character unchanged."""
 
     path: Path
     text: str
 
     @staticmethod
     def read(path: Path) -> CardFile:
-        """A card from disk; the text of one that is none is refused."""
+        """Read a card from disk; refuse text without front matter."""
         try:
             if path.stat().st_size > LARGEST:
                 raise CardError(
@@ -59,39 +59,39 @@ class CardFile:
             text = path.read_bytes().decode()
         except FileNotFoundError:
             raise CardError(
-                f"there is no card {path}: `shadowbox card new {path.stem}` writes one"
+                f"card {path} not found: `shadowbox card new {path.stem}` writes one"
             ) from None
         except UnicodeDecodeError as error:
-            raise CardError(f"{path} is no text in UTF-8 (byte {error.start})") from None
+            raise CardError(f"{path} is not UTF-8 text (byte {error.start})") from None
         except OSError as error:
             raise CardError(f"{path} cannot be read: {error.strerror}") from None
         found = CardFile(path, text.replace("\r\n", "\n"))
         if found._head_span is None:
             raise CardError(
-                f"{path} is no card: line 1 must be ---, and a second --- must end the head"
+                f"{path} is not a run card: line 1 must be ---, and a second --- must end the head"
             )
         return found
 
     def write(self) -> None:
-        """Whole or not at all."""
+        """Write the file, whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, self.text.encode())
 
     @property
     def name(self) -> str:
-        """What the card is called: its file's name."""
+        """Name of the card: its file name without the ending."""
         return self.path.stem
 
     @property
     def head(self) -> str:
-        """The contract's text."""
+        """Text of the front matter."""
         span = self._head_span
         assert span is not None, "read() refuses a text without a head"
         return self.text[span[0] : span[1]]
 
     @property
     def prose(self) -> str:
-        """What stands below the head, without blocks."""
+        """Text below the front matter, without blocks."""
         span = self._head_span
         assert span is not None
         body = self.text[span[1] :].partition("---")[2]
@@ -103,30 +103,30 @@ class CardFile:
 
     @property
     def hash(self) -> str:
-        """Of the contract; it stands in signatures, in `run.json`, and in results."""
+        """Hash of the front matter, as used in signatures, `run.json` and results."""
         return hash_of(self.head)
 
     def block(self, name: str) -> str | None:
-        """What stands in a block; None where there is none."""
+        """Content of a block, or None if the card does not have it."""
         place = _find(self.text, name)
         return None if place is None else self.text[place[1] : place[2]].strip("\n")
 
     def data(self, name: str) -> Any:
-        """What the program keeps in a block.
+        """Data that the program keeps in a block.
 
-        None where there is nothing, ValueError where it is damaged.
+        None without a block or data; raises ValueError if the data is damaged.
         """
         found = DATA.search(self.block(name) or "")
         return json.loads(found[1]) if found else None
 
     def with_head(self, head: str) -> CardFile:
-        """The same card with another contract."""
+        """The same card with another front matter."""
         span = self._head_span
         assert span is not None, "read() refuses a text without a head"
         return CardFile(self.path, self.text[: span[0]] + head + self.text[span[1] :])
 
     def edited(self) -> list[tuple[int, str]]:
-        """Line and name of blocks that were edited by hand, or that never end."""
+        """Line and name of each block that was edited by hand or is not closed."""
         found = []
         for opening in OPENING.finditer(self.text):
             name, digest = opening[1], opening[2]
@@ -137,7 +137,7 @@ class CardFile:
         return found
 
     def with_block(self, name: str, content: str) -> CardFile:
-        """The same card with this in that block."""
+        """The same card with `content` in the named block."""
         content = content.strip("\n")
         for mark in ("<!-- card:", CLOSING):  # foreign text in a block cannot end it
             content = content.replace(mark, mark.replace("<!--", "<! --"))
@@ -164,23 +164,23 @@ class CardFile:
 
 
 def data_line(data: Any) -> str:
-    """Data as the last line of a block, for the program; nothing in it ends the comment."""
+    """Data as an HTML comment, the last line of a block; the data cannot end the comment."""
     text = json.dumps(data, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e")
     return f"<!-- data {text} -->"
 
 
 def hash_of(head: str) -> str:
-    """The hash of a contract's text."""
+    """Hash of a front matter's text."""
     return "sha256:" + hashlib.sha256(head.encode()).hexdigest()
 
 
 def packed(text: str) -> str:
-    """A text as one line of letters that a block can keep: the contract as it was signed."""
+    """A text compressed into one line, to keep the signed contract in a block."""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def unpacked(line: str) -> str | None:
-    """The text again; None where the line is damaged or holds more than a head may."""
+    """The inverse of `packed`; None if the line is damaged or too long."""
     try:
         unpacker = zlib.decompressobj()
         data = unpacker.decompress(base64.b64decode(line, validate=True), LARGEST)
@@ -190,7 +190,7 @@ def unpacked(line: str) -> str | None:
 
 
 def _find(text: str, name: str) -> tuple[int, int, int, int] | None:
-    """Where a block begins, where its content does, where that ends, and where the block does."""
+    """Positions of a block: its start, the start and the end of its content, and its end."""
     opening = next((found for found in OPENING.finditer(text) if found[1] == name), None)
     if opening is None:
         return None

@@ -1,8 +1,8 @@
-"""YAML as people write it in a card's head: plain data, and the line that each value stands on.
+"""Front matter of cards: a safe subset of YAML, parsed into plain data with the line of each value.
 
-Only what a card needs is read: maps, lists, and scalars by one small rule (`_scalar`). Tags,
-anchors and aliases are refused, so nothing is ever constructed and nothing can grow. YAML 1.1's
-surprises (`on` is true, `12:30` is 750, `1e-3` is a text) do not happen here.
+Maps, lists and scalars are read by one small rule (`_scalar`). Tags, anchors and aliases are
+refused, so nothing is constructed and nothing can grow. YAML 1.1's surprises (`on` is true,
+`12:30` is 750, `1e-3` is a text) do not apply.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 class Mistake(NamedTuple):
-    """What is wrong with a card, and where."""
+    """A mistake in a card: line, field and message."""
 
     line: int  # of the file, from 1
     field: str  # as in targets[0].metric
@@ -30,21 +30,21 @@ class Mistake(NamedTuple):
 
 
 class FrontMatter(NamedTuple):
-    """Plain data and the line of each of its parts; mistakes that were found on the way."""
+    """Plain data, the line of each of its parts, and the mistakes found while parsing."""
 
     data: dict[str, Any]
     lines: dict[Path, int]
     mistakes: list[Mistake]
 
     def line(self, path: Path) -> int:
-        """The line of a part, or of the nearest whole that it would be in."""
+        """Line of a part, or of the nearest enclosing part that exists."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 def parse_front_matter(text: str, first_line: int = 1) -> FrontMatter:
-    """A head out of its text; `first_line` is where it begins in its file."""
+    """Parse front matter; `first_line` is its first line in the file."""
     mistakes: list[Mistake] = []
     lines: dict[Path, int] = {(): first_line}
     if len(text) > LONGEST:
@@ -68,20 +68,20 @@ def parse_front_matter(text: str, first_line: int = 1) -> FrontMatter:
         return FrontMatter({}, lines, [refused])
     if not isinstance(node, yaml.MappingNode):
         return FrontMatter(
-            {}, lines, [Mistake(first_line, "", "the head is no list of `name: value` lines")]
+            {}, lines, [Mistake(first_line, "", "the head must be a list of `name: value` lines")]
         )
     data = _plain(node, (), first_line, lines, mistakes)
     return FrontMatter(data, lines, mistakes)
 
 
 def path_text(path: Path) -> str:
-    """`("targets", 0, "metric")` as targets[0].metric."""
+    """Format a path: `("targets", 0, "metric")` gives targets[0].metric."""
     words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return words.removeprefix(".")
 
 
 def _refused(text: str, first_line: int) -> Mistake | None:
-    """The first thing in it that a card has no use for; found without building anything."""
+    """The first construct that a card may not contain, found without building anything."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = first_line + (event.start_mark.line if event.start_mark else 0)
@@ -121,9 +121,7 @@ def _plain(
             continue
         name = key.value
         if name in found:
-            mistakes.append(
-                Mistake(line, path_text((*path, name)), f"'{name}' stands here a second time")
-            )
+            mistakes.append(Mistake(line, path_text((*path, name)), f"'{name}' is given twice"))
             continue
         lines[(*path, name)] = line
         found[name] = _plain(value, (*path, name), first, lines, mistakes)
@@ -131,7 +129,7 @@ def _plain(
 
 
 def _scalar(node: Any) -> Any:
-    """Quoted: a text. Plain: true, false, null, a whole number, a number, or else a text."""
+    """Parse a scalar: quoted text, true, false, null, an integer, a number, or plain text."""
     text: str = node.value
     if node.style is not None:
         return text

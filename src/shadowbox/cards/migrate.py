@@ -1,4 +1,4 @@
-"""The head of a card of before 0.1.0 with the present names: every other letter stays."""
+"""Migration of front matter from before 0.1.0: old names are replaced, all other characters kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST_LINE = 2  # of the head in its file
 
 
 class Renamed(NamedTuple):
-    """One name or value of a head that is written otherwise now."""
+    """A name or value of the front matter that has changed."""
 
     line: int  # of the file
     old: str
@@ -32,9 +32,9 @@ class _Edit(NamedTuple):
 
 
 def rename_head(head: str) -> tuple[str, list[Renamed]]:
-    """The head with present names, and each name that is not the one it was.
+    """Front matter with present names, and each replaced name.
 
-    A head that cannot be parsed is returned as it is: its reader lists the mistakes.
+    Front matter that cannot be parsed is returned unchanged; its reader lists the mistakes.
     """
     if parse_front_matter(head).mistakes:
         return head, []
@@ -56,7 +56,7 @@ def rename_head(head: str) -> tuple[str, list[Renamed]]:
 
 
 def _edits(head: Any) -> Iterator[_Edit]:
-    """Every old name in a head, where the card is one of imitation."""
+    """All old names in the front matter of an imitation card."""
     parts = {key.value: value for key, value in _pairs(head)}
     learner = parts.get("learner")
     if learner is not None:
@@ -83,7 +83,7 @@ def _edits(head: Any) -> Iterator[_Edit]:
 
 
 def _settings(node: Any, before: str = "") -> Iterator[_Edit]:
-    """Old names in settings, nested or dotted; a value may be one, a list of them, or a range."""
+    """Old names in settings, nested or dotted; a value may be a list or a range."""
     for key, value in _pairs(node):
         name = before + key.value
         if isinstance(value, yaml.MappingNode) and not before and "." not in name:
@@ -111,13 +111,13 @@ def _value(name: str, node: Any) -> Iterator[_Edit]:
 
 
 def _metrics(node: Any) -> Iterator[_Edit]:
-    """A text with old metrics; as it is written, so that quotes and folds stay."""
+    """Rename metrics in a text, with its quotes and folds."""
     if isinstance(node, yaml.ScalarNode):
         yield from _word(node, renames.rename_metrics_in(node.value))
 
 
 def _word(node: Any, present: str) -> Iterator[_Edit]:
-    """A scalar with another text, in its own quotes."""
+    """A scalar with another text in its own quotes."""
     if not isinstance(node, yaml.ScalarNode) or node.value == present:
         return
     quote = node.style if node.style in ("'", '"') else ""
@@ -129,7 +129,7 @@ def _word(node: Any, present: str) -> Iterator[_Edit]:
 
 
 def _pairs(node: Any) -> list[tuple[Any, Any]]:
-    """Key and value of a mapping, where the key is a word."""
+    """Key and value nodes of a mapping whose keys are words."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     return [(key, value) for key, value in pairs if isinstance(key, yaml.ScalarNode)]
 

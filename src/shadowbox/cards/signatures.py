@@ -1,7 +1,7 @@
-"""Who stands behind a card. A signature is bound to the contract's text, to the settings that follow from it, and to the data.
+"""Signatures of cards, each bound to the contract's text, its resolved settings and its data.
 
-The contract as it was signed is kept, packed, beside the signatures: after an edit the lines that
-changed are shown.
+The contract is kept, compressed, beside the signatures, so that the lines changed after signing can
+be shown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_NOTE = 2000
 
 @dataclass(frozen=True)
 class Signature:
-    """Somebody has read a card, and says so."""
+    """A person's signature or review of a card."""
 
     who: str
     did: SignatureKind
@@ -43,7 +43,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class SignatureStatus:
-    """How things are with a card's signatures."""
+    """Validity of a card's signatures."""
 
     valid: list[Signature]
     void: list[tuple[Signature, str]]  # and why
@@ -51,7 +51,7 @@ class SignatureStatus:
 
     @property
     def enough(self) -> bool:
-        """It may run."""
+        """True if the required signatures are present and valid."""
         return not self.missing
 
 
@@ -65,7 +65,7 @@ def add_signature(
     commit: str | None,
     note: str = "",
 ) -> CardFile:
-    """The card with one signature more; an earlier one by the same person is replaced."""
+    """Add a signature to a card; replaces an earlier one by the same person."""
     if not NAME.fullmatch(who):
         raise UsageError(
             f"'{who[:80]}' cannot sign: letters, digits, dots, - and _; give a name with --as"
@@ -101,7 +101,7 @@ def move_signatures(file: CardFile, before: CardFile, settings: str, present: st
 
 
 def read_signatures(file: CardFile) -> list[Signature]:
-    """The signatures in a card; a block that cannot be read is refused."""
+    """Signatures in a card; raises if the block is damaged."""
     try:
         return [_signature(entry) for entry in _data(file).get("signatures", [])]
     except (TypeError, ValueError) as error:
@@ -114,12 +114,12 @@ def _signature(entry: dict[str, Any]) -> Signature:
     found = Signature(**entry)
     for name, value in asdict(found).items():
         if not isinstance(value, str) and not (value is None and name in ("data", "commit")):
-            raise TypeError(f"{name} is no text")
+            raise TypeError(f"{name} is not text")
     return found
 
 
 def signature_problems(file: CardFile) -> Iterator[tuple[int, str]]:
-    """Line and complaint where the block is damaged."""
+    """Line and message of each problem in the signatures block."""
     try:
         read_signatures(file)
     except CardError as error:
@@ -132,7 +132,7 @@ def signature_problems(file: CardFile) -> Iterator[tuple[int, str]]:
 def signature_status(
     file: CardFile, card: Card, settings: str, data: str | None
 ) -> SignatureStatus:
-    """Which signatures hold, which do not and why, and what is missing."""
+    """Valid signatures, void ones with the reason, and missing ones."""
     valid, void = [], []
     for entry in read_signatures(file):
         reason = _why_void(entry, file, settings, data)
@@ -153,7 +153,7 @@ def signature_status(
 
 
 def changed_lines(file: CardFile, contract: str) -> list[str]:
-    """What is otherwise than when it was signed: `line 12: - old` and `line 12: + new`."""
+    """Lines that differ from the signed contract: `line 12: - old` and `line 12: + new`."""
     packed = _contracts(file).get(contract)
     before = cardfile.unpacked(packed) if isinstance(packed, str) else None
     if before is None or cardfile.hash_of(before) != contract:
@@ -168,7 +168,7 @@ def changed_lines(file: CardFile, contract: str) -> list[str]:
 
 
 def default_signer() -> str:
-    """Who signs, where nobody says: git's user, or this machine's."""
+    """Default name of a signer: git's user name, or the user of this machine."""
     try:
         name = subprocess.run(
             ["git", "config", "user.name"],  # noqa: S607
@@ -204,7 +204,7 @@ def _why_void(entry: Signature, file: CardFile, settings: str, data: str | None)
 
 
 def _same_but_names(file: CardFile, signed: str) -> bool:
-    """Whether the contract with that hash is kept, and is the present one under older names."""
+    """True if the signed contract is kept and equals the present one except for renamed settings."""
     packed = _contracts(file).get(signed)
     text = cardfile.unpacked(packed) if isinstance(packed, str) else None
     return (

@@ -1,4 +1,4 @@
-"""The end of a card: what is on disk is judged, and stands in it for good."""
+"""Closing of a card: its runs are evaluated a last time, and the results become final."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shadowbox.train import runs as prior
 def close_card(
     path: Path, games: settings.Games, note: str = "", runs: Path = prior.RUNS
 ) -> dict[str, Any]:
-    """Close a card that has run; the deviations, and the estimate beside what it took."""
+    """Close a card that has run; returns deviations from the card, and cost beside the estimate."""
     file, card = cards.require_card(path)
     known = results.stored_results(file)
     if known is None:
@@ -34,7 +34,7 @@ def close_card(
 
 
 def _deviations(file: CardFile, known: dict[str, Any], runs: Path) -> list[str]:
-    """Whatever was not as the card says now."""
+    """Differences between the runs and the present card."""
     found = list(known["stamps"])
     if known.get("contract") != file.hash:
         found.append("the contract was edited after the run")
@@ -45,7 +45,7 @@ def _deviations(file: CardFile, known: dict[str, Any], runs: Path) -> list[str]:
 
 
 def block(known: dict[str, Any]) -> str:
-    """Results as Markdown; of a closed card with its end."""
+    """Results as Markdown, with the closing note of a closed card."""
     text = results.block(known)
     return _with_end(text, known) if "closed" in known else text
 
@@ -70,7 +70,8 @@ def _text(name: str, closed: dict[str, Any]) -> str:
     if "actual_over_estimate" in spent:
         ratio = spent["actual_over_estimate"]
         lines.append(
-            f"  took {spent['wall_s']:,.1f} s, estimated were {spent['estimated_s']:,.1f} s: {ratio:.2f} times that"
+            f"  took {spent['wall_s']:,.1f} s, {ratio:.2f} times the estimate "
+            f"of {spent['estimated_s']:,.1f} s"
         )
     else:
         lines.append(f"  took {spent['wall_s']:,.1f} s; there was no estimate")

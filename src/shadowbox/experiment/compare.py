@@ -1,4 +1,4 @@
-"""Cards side by side: what two of them say otherwise, and how all of a folder stand."""
+"""Comparison of two cards, and the index of a folder of cards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DRAFT, READY, CLOSED, WRONG = "to be signed", "ready", "closed", "wrong"
 
 
 def compare_cards(one: Path, other: Path) -> dict[str, Any]:
-    """The fields in which two cards differ, and their targets side by side."""
+    """Differing fields of two cards, and their targets side by side."""
     found = [cards.require_card(path) for path in (one, other)]
     said = [_flat(card.model_dump(by_alias=True)) for _, card in found]
     names = [
@@ -47,7 +47,7 @@ def compare_cards(one: Path, other: Path) -> dict[str, Any]:
 
 
 def card_index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
-    """Every card of a folder in a line, and how well estimates and predictions did."""
+    """One row per card, and the accuracy of estimates and predictions."""
     lines = [_line(path, runs) for path in sorted(folder.glob("*.md"))]
     finished = [line for line in lines if line["verdict"] in (verdict.PASSED, verdict.MISSED)]
     ratios = [line["ratio"] for line in lines if line["ratio"]]
@@ -61,7 +61,7 @@ def card_index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
 
 
 def card_status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
-    """One word for how a card stands."""
+    """Status of a card in one word."""
     known = results.stored_results(file)
     if known and known.get("closed"):
         return f"{CLOSED}: {known['verdict']}"
@@ -78,8 +78,8 @@ def card_status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
 
 
 def _line(path: Path, runs: Path) -> dict[str, Any]:
-    line: dict[str, Any] = {"card": path.stem, "game": "-", "status": WRONG, "verdict": None, "target": "-", "seconds": "-",
-                            "accuracy": "-", "ratio": None}  # fmt: skip
+    line: dict[str, Any] = {"card": path.stem, "status": WRONG, "verdict": None, "ratio": None}
+    line |= dict.fromkeys(("game", "target", "seconds", "accuracy"), "-")
     try:
         file, card = cards.require_card(path)
     except ShadowboxError as error:

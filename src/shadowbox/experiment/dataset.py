@@ -1,4 +1,4 @@
-"""The data of a card: found, or made by the call that the card names, and told apart from other data."""
+"""The data of a card: find its store, make it if it is missing, and identify it by a fingerprint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shadowbox.cards.card import Card, DataSection, IngestCall, RecordCall
+from shadowbox.cards.card import Card
+from shadowbox.cards.sections import DataCall, DataSection, IngestCall, RecordCall
 from shadowbox.collect.matches import Pairing, record, record_call
 from shadowbox.core import system
 from shadowbox.core.game import Game
@@ -22,68 +23,75 @@ from shadowbox.errors import CardError, ShadowboxError, StoreError, did_you_mean
 
 def existing_store(card: Card) -> Store | None:
     """The card's store, if it is on this disk."""
-    path = Path(card.data.store)
-    return Store(path) if card.data.store and (path / "manifest.json").exists() else None
+    path = Path(card.data.store) if card.data and card.data.store else None
+    return Store(path) if path and (path / "manifest.json").exists() else None
 
 
 def split_of(data: DataSection, seed: int) -> Split:
-    """Which episodes are for what, in the run of this seed."""
+    """Split of the store in the run of this seed."""
     train, val, test = (int(part) / 100 for part in data.split.split("/"))
     return Split(train, val, test, seed=seed if data.resplit else 0)
 
 
 def get_store(card: Card, game: Game, progress: Progress | None = None) -> Store:
-    """The card's store; one that is missing is made, if the card says how."""
-    store = existing_store(card)
+    """The card's store, made first if it is missing and the card says how."""
+    store, data = existing_store(card), card.data
+    if data is None:
+        raise CardError(f"card {card.id} has no data: its learner needs none")
     if store is None:
-        if card.data.external:
+        if data.external:
             raise CardError(
-                f"the data of {card.id} lies elsewhere ({card.data.external}): bring it to {card.data.store}"
+                f"the data of {card.id} is elsewhere ({data.external}): copy it to {data.store}"
             )
-        if card.data.make is None:
+        if data.make is None:
             raise CardError(
-                f"there is no store {card.data.store}, and card {card.id} does not say how to make it (data.make)"
+                f"store {data.store} not found, and card {card.id} does not say how to make it "
+                "(data.make)"
             )
-        _make(card, game, progress)
-        store = Store(Path(card.data.store), game.schema)
+        _make(card, data, game, progress)
+        store = Store(Path(data.store), game.schema)
     for problem in dataset_problems(card, game, store):
         raise CardError(f"data of {card.id}: {problem}")
     return store
 
 
 def data_fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
-    """What tells this data from other.
+    """Fingerprint of the data.
 
-    Data that is made: the call and the fields, for floats differ between machines.
+    For made data, the call and the fields: floats differ between machines. For other data, the content.
     """
-    if card.data.make is not None:
+    if card.data and card.data.make is not None:
         call = {"facts": game.schema.facts_hash, "call": _call(card, game)}
         return "made:" + hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()[:32]
     return store.fingerprint if store else None
 
 
 def dataset_problems(card: Card, game: Game, store: Store) -> list[str]:
-    """Why a store on disk is not the one that the card means."""
-    found = []
-    wanted, there = card.data.fingerprint, data_fingerprint(card, game, store)
+    """Reasons why the store on disk is not the one that the card means."""
+    found: list[str] = []
+    data = card.data
+    if data is None:
+        return found
+    wanted, there = data.fingerprint, data_fingerprint(card, game, store)
     if wanted and wanted != there:
-        found.append(f"the card's fingerprint is {wanted}, that of {card.data.store} is {there}")
-    if card.data.make and card.data.make.record:
+        found.append(f"the card's fingerprint is {wanted}, that of {data.store} is {there}")
+    if data.make and data.make.record:
         made = store.manifest.made.get("record")
         if made is not None and made != _call(card, game):
             found.append(
-                f"{card.data.store} was made by another call ({json.dumps(made)}): move it away, or name another store"
+                f"{data.store} was made by another call ({json.dumps(made)}): move it away, "
+                "or name another store"
             )
     if store.schema.name != game.schema.name:
         found.append(
-            f"{card.data.store} holds {store.schema.name}, the card is about {game.schema.name}"
+            f"{data.store} holds {store.schema.name}, the card is about {game.schema.name}"
         )
     return found
 
 
 def data_call_problems(card: Card, game: Game) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What is wrong with the call that makes the data, before anything is made: where under `data.make`, and what."""
-    make = card.data.make
+    """Place (under `data.make`) and message of each problem of the call that makes the data."""
+    make = card.data.make if card.data else None
     if make is not None and make.ingest is not None:
         yield from _doubts_of_reading(game, make.ingest)
     if make is not None and make.record is not None:
@@ -118,20 +126,19 @@ def _doubts_of_reading(game: Game, call: IngestCall) -> Iterator[tuple[tuple[str
     elif call.filter and call.filter not in game.reader_filters:
         yield (
             ("ingest", "filter"),
-            f"there is no filter '{call.filter}': {did_you_mean(call.filter, game.reader_filters)}",
+            f"unknown filter '{call.filter}': {did_you_mean(call.filter, game.reader_filters)}",
         )
     for name in call.options:
         if name not in game.reader_options:
             yield (
                 ("ingest", "options"),
-                f"there is no option '{name}': {did_you_mean(name, game.reader_options)}",
+                f"unknown option '{name}': {did_you_mean(name, game.reader_options)}",
             )
 
 
 def _call(card: Card, game: Game) -> dict[str, Any]:
-    """The call that makes the data, as the store's manifest keeps it."""
-    make = card.data.make
-    assert make is not None
+    """The call that makes the data, in the form of the store's manifest."""
+    make = _how(card)
     if make.record:
         call = make.record
         return record_call(game, pairings(card), call.seed, call.world, call.options)
@@ -139,24 +146,26 @@ def _call(card: Card, game: Game) -> dict[str, Any]:
     return {"game": game.name, **make.ingest.model_dump()}
 
 
+def _how(card: Card) -> DataCall:
+    assert card.data is not None
+    assert card.data.make is not None
+    return card.data.make
+
+
 def pairings(card: Card) -> list[Pairing]:
-    """Who plays whom in the matches that make the data."""
+    """Pairings of the matches that make the data."""
     from shadowbox.collect.matches import parse_pairings
 
-    make = card.data.make
-    assert make is not None
-    assert make.record is not None
-    call = make.record
+    call = _how(card).record
+    assert call is not None
     if call.mix:
         return parse_pairings(call.mix, call.matches, f"card {card.id}, data.make.record.mix")
     return [Pairing(call.p0, call.p1, call.matches)]
 
 
-def _make(card: Card, game: Game, progress: Progress | None) -> None:
-    """Beside its place first, so that an interruption leaves no half of it behind."""
-    out = Path(card.data.store)
-    make = card.data.make
-    assert make is not None
+def _make(card: Card, data: DataSection, game: Game, progress: Progress | None) -> None:
+    """Make the store under a temporary name first, so that an interruption leaves no partial store."""
+    out, make = Path(data.store), _how(card)
     temporary = out.with_name(f"{out.name}.{os.getpid()}.making")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -193,5 +202,6 @@ def _ingest(game: Game, call: IngestCall, out: Path, progress: Progress | None) 
     )
     if not facts["episodes"]:
         raise CardError(
-            f"none of {facts['files']:,} files in {', '.join(call.paths)} was accepted: `shadowbox ingest` says why"
+            f"none of {facts['files']:,} files in {', '.join(call.paths)} was accepted: "
+            "`shadowbox ingest` shows the reasons"
         )

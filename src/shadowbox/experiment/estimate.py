@@ -1,8 +1,8 @@
-"""How long a run will take and what it will cost: a short timed probe of the real loop, corrected by what runs took before.
+"""Estimate of a card's time and cost: a timed probe of the real loop, corrected by earlier runs.
 
-The probe trains some steps of the card's own task in a folder that is thrown away. Each finished
-run keeps how its time compared with its estimate; the quantiles of these make the optimistic,
-expected and pessimistic figures. Before there are such records, fixed factors stand in for them.
+The probe trains some steps of the card's own task in a temporary folder. Each finished run keeps the
+ratio of its time and its estimate; quantiles of these ratios make the optimistic, expected and
+pessimistic figures. Without enough runs, fixed factors are used.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ from shadowbox.cards.file import CardFile, data_line
 from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
+from shadowbox.experiment import inputs
 from shadowbox.experiment.prices import PriceTable
 from shadowbox.experiment.settings import RunSettings
+from shadowbox.learners.registry import learner_spec
 from shadowbox.train import runs as prior
+from shadowbox.train.config import TrainConfig
 
 BLOCK = "estimate"
 WARM, TIMED = 10, 40  # steps of the probe: the first ones are slower, and are not counted
-# of actual over estimated, where there are no records: optimistic, expected, pessimistic
+# actual over estimated without earlier runs: optimistic, expected, pessimistic
 FACTORS = (0.85, 1.0, 1.5)
 RECORDS_NEEDED = 3
 
 
 def estimate(
-    card: Card, game: Game, settings: RunSettings, store: Store, table: PriceTable, split: Any
+    card: Card, game: Game, settings: RunSettings, store: Store | None, table: PriceTable
 ) -> dict[str, Any]:
-    """Seconds and dollars of all seeds of a card (one setting), and where they come from."""
-    probed = probe(card, settings, store, split)
+    """Seconds and dollars of all seeds of a card (one setting), and their basis."""
+    probed = probe(card, game, settings, store)
     per_run = _seconds(probed)
     ratios = past_ratios(prior.RUNS)
     learned = len(ratios) >= RECORDS_NEEDED
@@ -64,33 +67,22 @@ def estimate(
     }
 
 
-def probe(card: Card, settings: RunSettings, store: Store, split: Any) -> dict[str, float]:
-    """Time some steps and a validation of the card's own task; what is left is arithmetic."""
-    from shadowbox.learners.registry import learner_spec
+def probe(card: Card, game: Game, settings: RunSettings, store: Store | None) -> dict[str, float]:
+    """Time some steps and one validation of the card's own task."""
     from shadowbox.train.log import METRICS, read_lines
     from shadowbox.train.loop import train
 
     chosen = learner_spec(card.learner)
-    began = time.perf_counter()
-    task = chosen.prepare(store, settings.plan, split, settings.config)
-    per_epoch = task.source(settings.config.batch, 0, 1).batches_in(0)
-    prepared = time.perf_counter() - began
-    total = settings.config.steps or (settings.config.epochs or 0) * per_epoch
-    count = min(WARM + TIMED, total)
-    config = dataclasses.replace(
-        settings.config,
-        steps=count,
-        epochs=None,
-        log_every=WARM,
-        patience=0,
-        validate_every=0,
-        save_every=0,
-        keep_every=0,
-        sinks=(),
-    )
     with tempfile.TemporaryDirectory() as folder:
-        result = train(task, Path(folder) / "probe", config)
-        lines = read_lines(Path(folder) / "probe" / METRICS)
+        run = Path(folder) / "probe"
+        began = time.perf_counter()
+        given = inputs.inputs_of(card, game, settings, store, seed=card.seeds[0], run=run)
+        task = chosen.prepare(given)
+        prepared = time.perf_counter() - began
+        per_epoch = inputs.batches_per_epoch(chosen, given)
+        total = settings.config.steps or (settings.config.epochs or 0) * (per_epoch or 0)
+        result = train(task, run, _short(settings.config, min(WARM + TIMED, total)))
+        lines = read_lines(run / METRICS)
     steps = [
         _of_steps(line) / WARM
         for line in lines
@@ -98,13 +90,13 @@ def probe(card: Card, settings: RunSettings, store: Store, split: Any) -> dict[s
     ]
     passes = sum(line["kind"] == "val" for line in lines) or 1  # each is followed by a checkpoint
     every, saved = (
-        wish or per_epoch for wish in (settings.config.validate_every, settings.config.save_every)
+        given_every or per_epoch or total
+        for given_every in (settings.config.validate_every, settings.config.save_every)
     )
+    whole = result.table["backward"] / max(1, result.step)
     return {
         "prepare_s": round(prepared, 4),
-        "step_s": round(
-            float(np.median(steps[1:] or steps)) if steps else result.table["backward"] / count, 6
-        ),
+        "step_s": round(float(np.median(steps[1:] or steps)) if steps else whole, 6),
         "validate_s": round(result.table["validate"] / passes, 4),
         "save_s": round(result.table["save"] / passes, 4),
         "steps": total,
@@ -113,8 +105,23 @@ def probe(card: Card, settings: RunSettings, store: Store, split: Any) -> dict[s
     }
 
 
+def _short(config: TrainConfig, steps: int) -> TrainConfig:
+    """Settings of a run with a few steps and nothing in between."""
+    return dataclasses.replace(
+        config,
+        steps=steps,
+        epochs=None,
+        log_every=WARM,
+        patience=0,
+        validate_every=0,
+        save_every=0,
+        keep_every=0,
+        sinks=(),
+    )
+
+
 def past_ratios(folder: Path) -> list[float]:
-    """Actual over estimated seconds of the finished runs below a folder that were made on such a machine."""
+    """Actual over estimated seconds of finished runs below a folder, on the same kind of machine."""
     found = []
     for run in prior.runs_in(folder):
         said = run.facts.get("estimate") or {}
@@ -128,7 +135,7 @@ def past_ratios(folder: Path) -> list[float]:
 
 
 def stored_estimate(file: CardFile) -> dict[str, Any] | None:
-    """The estimate that stands in a card, if it is of the contract as it stands now."""
+    """Estimate in a card, if it belongs to the present contract."""
     try:
         data = file.data(BLOCK)
     except ValueError:
@@ -140,7 +147,7 @@ def stored_estimate(file: CardFile) -> dict[str, Any] | None:
 
 
 def with_estimate(file: CardFile, found: dict[str, Any]) -> CardFile:
-    """The card with this estimate in it."""
+    """The card with this estimate in its block."""
     rows = [
         f"| {name} | {found[f'{name}_s']:,.1f} | {found[f'{name}_usd']:,.2f} |"
         for name in ("optimistic", "expected", "pessimistic")
@@ -156,7 +163,8 @@ def with_estimate(file: CardFile, found: dict[str, Any]) -> CardFile:
         "|---|---|---|",
         *rows,
         "",
-        f"{runs} on `{found['machine']}`, priced as {found['priced_as']} ({found['prices']}); spread from {basis}.",
+        f"{runs} on `{found['machine']}`, priced as {found['priced_as']} ({found['prices']}); "
+        f"spread from {basis}.",
         "",
         data_line({**found, "contract": file.hash}),
     ]
@@ -164,12 +172,12 @@ def with_estimate(file: CardFile, found: dict[str, Any]) -> CardFile:
 
 
 def machine() -> str:
-    """What runs are compared on: the processor's name and count."""
+    """Kind of machine: processor name and count."""
     return f"{_processor()} x{os.cpu_count()}"
 
 
 def _of_steps(line: dict[str, Any]) -> float:
-    """Seconds of a line of the log that belong to its steps."""
+    """Seconds of a log line that belong to its training steps."""
     apart = ("time/validate", "time/save")
     return float(
         sum(value for name, value in line.items() if name.startswith("time/") and name not in apart)

@@ -16,7 +16,7 @@ GATE = {"gate": MetricInfo("high", *SHARE)}  # of every kind
 
 
 def eval_figures(kind: str) -> Mapping[str, MetricInfo]:
-    """The figures that an evaluation of a kind of checkpoints may have, without eval/."""
+    """Names of the figures that an evaluation of this kind may have, without eval/."""
     return {**GATE, **kinds.checkpoint_kind(kind).figures}
 
 
@@ -25,22 +25,28 @@ def eval_info(metric: str, kind: str = "policy") -> MetricInfo | None:
     return find_info(metric.removeprefix("eval/"), eval_figures(kind))
 
 
-def evaluate_run(run: Path, store: Store, game: Game, card: Card, seed: int) -> dict[str, float]:
-    """Let the best checkpoint of a seed's run play, as the card's `eval` says: metric -> value, `.low`, `.high`, baselines."""
+def evaluate_run(
+    run: Path, store: Store | None, game: Game, card: Card, seed: int
+) -> dict[str, float]:
+    """Evaluate the best checkpoint of a seed's run (the latest without validation), as `eval` says.
+
+    Returns values by metric, with `.low`, `.high` and baselines.
+    """
     from shadowbox.evaluate.calibrate import calibrate_checkpoint
-    from shadowbox.evaluate.policy import evaluate
+    from shadowbox.evaluate.dispatch import evaluate_checkpoint
     from shadowbox.evaluate.setup import EvalConfig
 
     assert card.eval is not None
-    wish = card.eval
-    settings = EvalConfig(
-        matches=wish.matches,
-        against=wish.against or None,
-        split=dataset.split_of(card.data, seed),
-        temperature=wish.temperature,
-        threshold=wish.threshold,
-        most=wish.episodes,
+    asked = card.eval
+    config = EvalConfig(
+        matches=asked.matches,
+        against=asked.against or None,
+        split=dataset.split_of(card.data, seed) if card.data else None,
+        temperature=asked.temperature,
+        threshold=asked.threshold,
+        most=asked.episodes,
     )
-    if wish.calibrate:
-        calibrate_checkpoint(f"{run}@best", store.path, settings, game=game)
-    return evaluate(f"{run}@best", store.path, settings, game=game).metrics()
+    path = store.path if store is not None else None
+    if asked.calibrate and path is not None:
+        calibrate_checkpoint(str(run), path, config, game=game)
+    return evaluate_checkpoint(str(run), path, config, game=game).report().metrics()

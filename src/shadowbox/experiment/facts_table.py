@@ -1,4 +1,4 @@
-"""A card's facts for people: computed, and written between its markers."""
+"""Table of a card's computed facts, written into its block."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ if TYPE_CHECKING:
 
 
 def fact_rows(checked: CheckedCard) -> list[list[str]]:
-    """Fact, value, and where it comes from."""
+    """Rows of fact, value and origin."""
     found = [
         [name.replace("_", " "), _word(value), "computed"]
         for name, value in checked.facts.items()
         if value is not None
     ]
+    external = (checked.card.data.external if checked.card.data else None) or ""
     for name, said in checked.card.facts.items():
         if name not in checked.facts:
             found.append(
                 [
                     name.replace("_", " "),
                     _word(said),
-                    f"external, not checked here: {checked.card.data.external or ''}".rstrip(": "),
+                    f"external, not checked here: {external}".rstrip(": "),
                 ]
             )
     return found
 
 
 def write(checked: CheckedCard) -> None:
-    """Bring the block of facts up to date, if it is not."""
+    """Update the block of facts, if it changed."""
     lines = ["| fact | value | |", "|---|---|---|"]
     lines += [
         f"| {name} | {value} | {origin} |".replace("<", "&lt;")
@@ -44,7 +45,7 @@ def write(checked: CheckedCard) -> None:
 
 
 def signature_rows(checked: CheckedCard) -> Iterator[str]:
-    """How the card's signatures stand, in words."""
+    """State of the card's signatures, in words."""
     if checked.settled is None:
         return
     standing = signing.signature_status(

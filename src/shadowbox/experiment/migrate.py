@@ -1,7 +1,7 @@
-"""Cards, runs and checkpoints of an earlier version, brought up to the present one.
+"""Migration of cards, runs and checkpoints of an earlier version.
 
 Everything is planned before anything is written, and each file is written whole or not at all. A
-second migration finds nothing to do. Stores have had one format so far.
+second migration has nothing to do. Stores have had one format so far.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Hashes = Mapping[str, str]  # of a contract as it was -> as it is now
 
 @dataclass(frozen=True)
 class Migration:
-    """One file, or one checkpoint, and the changes that the present version needs."""
+    """A file or checkpoint, and the changes that this version needs."""
 
     path: Path
     kind: str  # card, run, checkpoint, results, store
@@ -44,7 +44,7 @@ class Migration:
 def migrate(
     paths: Sequence[Path], games: settings.Games, *, dry_run: bool = False
 ) -> list[Migration]:
-    """Bring everything at these paths up to date; with `dry_run`, only say what would change."""
+    """Migrate everything at these paths; with `dry_run`, only list the changes."""
     places = dict.fromkeys(place for path in paths for place in _places(path))
     hashes: dict[str, str] = {}
     plans = [_card(path, games, hashes) for kind, path in places if kind == "card"]
@@ -58,13 +58,13 @@ def migrate(
     return plans
 
 
-# ---- what is there ------------------------------------------------------------------------------
+# ---- what is there -------------------------------------------------------------------------------
 
 
 def _places(path: Path) -> Iterator[tuple[str, Path]]:
-    """Kind and path of everything that a path means; a path that means nothing is refused."""
+    """Kind and path of everything at a path; refuses a path without any."""
     if not path.exists():
-        raise UsageError(f"{path}: there is no such file or folder")
+        raise UsageError(f"{path}: no such file or folder")
     found = list(_below(path, DEEPEST))
     if path.is_file() and path.suffix == ".md":
         found = [("card", path)]
@@ -94,7 +94,7 @@ def _below(path: Path, depth: int) -> Iterator[tuple[str, Path]]:
                 yield from _below(below, depth - 1)
 
 
-# ---- one kind after the other -------------------------------------------------------------------
+# ---- one kind after the other --------------------------------------------------------------------
 
 
 def _card(path: Path, games: settings.Games, hashes: dict[str, str]) -> Migration:
@@ -109,7 +109,7 @@ def _card(path: Path, games: settings.Games, hashes: dict[str, str]) -> Migratio
 
 
 def _results(path: Path, hashes: Hashes) -> list[Migration]:
-    """verdict.json, which holds the same as the results in a card."""
+    """Migrate verdict.json, which has the same content as the results in a card."""
     data = json.loads(path.read_bytes())
     present = present_results(data, hashes) if isinstance(data, dict) else data
     changes = _names(data, present)
@@ -126,7 +126,7 @@ def _checkpoint(path: Path, _hashes: Hashes) -> list[Migration]:
 
 
 def _run(run: Path, hashes: Hashes) -> list[Migration]:
-    """The checkpoints of a run, its log, and last `run.json`, whose version says that all is done."""
+    """Migrate a run: its checkpoints, its log, and last `run.json`, whose version marks completion."""
     folders = sorted(done.parent for done in (run / CHECKPOINTS).glob(f"[0-9]*/{DONE}"))
     plans = [plan for folder in folders for plan in _checkpoint(folder, hashes)]
     facts = log.parse_facts(run)
@@ -154,7 +154,7 @@ _PLANS: Mapping[str, Callable[[Path, Hashes], list[Migration]]] = {
 }
 
 
-# ---- the files of a run -------------------------------------------------------------------------
+# ---- the files of a run --------------------------------------------------------------------------
 
 
 def _locked(run: Path, plan: Migration) -> Migration:
@@ -201,7 +201,7 @@ def _present_setting(name: str, entry: Any) -> tuple[str, Any]:
 
 
 def _present_rules(items: Any) -> Any:
-    """Targets and kill rules: the metrics that they name, and the settings that they propose."""
+    """Rename metrics in targets and kill rules, and the settings that rules propose."""
     present = []
     for item in items:
         words: dict[str, Any] = {
@@ -235,7 +235,7 @@ def _present_event(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _log(path: Path, present: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Migration:
-    """A file of lines, each under its present names; a last line that was cut off goes."""
+    """Rename the figures of a log; a last line that was cut off is dropped."""
     before = log.read_lines(path)
     after = [present(line) for line in before]
     text = [(json.dumps(line) + "\n").encode() for line in after]
@@ -244,7 +244,7 @@ def _log(path: Path, present: Callable[[Mapping[str, Any]], dict[str, Any]]) -> 
 
 
 def _names(old: Any, new: Any) -> list[str]:
-    """The keys and short values that differ, each once, as `old -> new`."""
+    """Keys and short values that differ, each once, as `old -> new`."""
     if isinstance(old, dict) and isinstance(new, dict):
         lines = [f"{a} -> {b}" for a, b in zip(old, new, strict=False) if a != b]
         for a, b in zip(old.values(), new.values(), strict=False):

@@ -1,8 +1,8 @@
-"""A card of an earlier version with the present names: its head, and the blocks that follow from it.
+"""Migration of a card: its front matter, and the blocks that depend on it.
 
-Results and estimate stay those of the contract, whose new hash they get with a note that names the
-old one. A signature stays valid only where it is proven that the same was signed: the head differs
-by names alone, and all settings, under their old names, have the hash that was signed.
+Results and estimate keep their figures and get the contract's new hash, with a note of the old one. A
+signature stays valid only if the signed content is provably the same: the front matter differs by
+names alone, and the settings, under their old names, have the signed hash.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from shadowbox.cards import card as cards
 from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.migrate import rename_head
+from shadowbox.cards.sections import flatten
 from shadowbox.core import renames
 from shadowbox.errors import CardError, ShadowboxError
 from shadowbox.experiment import close, estimate, results, settings
 
 
 def present_card(file: CardFile, games: settings.Games) -> tuple[CardFile, list[str]]:
-    """The card with present names, and each change in words. Prose stays as it is."""
+    """The migrated card, and each change in words. Prose is unchanged."""
     if not _is_imitation(file):
         return file, []
     if edited := file.edited():
@@ -43,10 +44,9 @@ def present_card(file: CardFile, games: settings.Games) -> tuple[CardFile, list[
 
 
 def present_results(data: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Results as they are stored, with present names; no figure changes.
+    """Results with present names and unchanged figures.
 
-    `hashes`: of contracts as they were -> as they are now. Results of one of them get its new hash
-    and a note `moved`.
+    `hashes`: contract hashes, old -> new. Results of an old contract get the new hash and a note `moved`.
     """
     present = dict(data)
     for key in ("targets", "settings"):
@@ -94,7 +94,7 @@ def _is_imitation(file: CardFile) -> bool:
     return learner in renames.LEARNERS or learner in renames.LEARNERS.values()
 
 
-# ---- blocks -------------------------------------------------------------------------------------
+# ---- blocks --------------------------------------------------------------------------------------
 
 
 def _results(file: CardFile, old: str) -> tuple[CardFile, list[str]]:
@@ -126,7 +126,7 @@ def _comparable(file: CardFile, _old: str) -> tuple[CardFile, list[str]]:
 def _signatures(
     before: CardFile, file: CardFile, games: settings.Games
 ) -> tuple[CardFile, list[str]]:
-    """Signatures of the same contract move along, each with a note; all others are left as they are."""
+    """Move signatures of the same contract, each with a note; leave all others unchanged."""
     signed = [each for each in signatures.read_signatures(before) if each.contract == before.hash]
     if not signed:
         return file, []
@@ -152,7 +152,7 @@ def _signatures(
 
 
 def resolved(file: CardFile, games: settings.Games) -> settings.RunSettings:
-    """The settings of a card with present names; a card with a mistake is refused."""
+    """Settings of a card with present names; refuses a card with mistakes."""
     reading = cards.read_card(file)
     if reading.mistakes:
         raise CardError(cards.list_cards(file.path, reading.mistakes).splitlines()[1])
@@ -160,9 +160,9 @@ def resolved(file: CardFile, games: settings.Games) -> settings.RunSettings:
 
 
 def settings_hash_before(before: CardFile, settled: settings.RunSettings) -> str:
-    """The hash of the same settings under their old names and in their old units."""
+    """Hash of the same settings under their old names and in their old units."""
     old_name = {new: old for old, new in renames.SETTINGS.items()}
-    given = cards.flatten(_mapping(cards.read_card(before).head.data.get("set")))
+    given = flatten(_mapping(cards.read_card(before).head.data.get("set")))
     origins = {}
     for name, (value, origin) in settled.origins.items():
         old = old_name.get(name, name)

@@ -1,4 +1,4 @@
-"""The result of running a card."""
+"""Result of running a card, or one setting of its sweep."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shadowbox.experiment.targets import TargetResult
 
 @dataclass(frozen=True)
 class CardResult:
-    """What came of a card (or of one setting of its sweep)."""
+    """Verdict, targets, cost and runs of a card, or of one setting of its sweep."""
 
     card: Card
     run: Path
@@ -29,16 +29,13 @@ class CardResult:
 
     @property
     def exit_code(self) -> int:
-        """0 of a whole run, whatever it reached.
-
-        75 where the card ended it; 1 where it was interrupted.
-        """
+        """0 for a complete run, whatever it reached; 75 if the card ended it; 1 if it was interrupted."""
         if self.verdict in (verdict.KILLED, verdict.PAUSED):
             return verdict.EXIT_KILLED
         return 1 if self.verdict == verdict.UNFINISHED else 0
 
     def to_json(self) -> dict[str, Any]:
-        """For `run --json`, and for verdict.json."""
+        """Object of `run --json` and verdict.json."""
         found: dict[str, Any] = {
             "card": self.card.id,
             "run": str(self.run),

@@ -1,4 +1,4 @@
-"""What an hour of a machine costs: a small dated table, which anyone may replace by one of their own."""
+"""Prices of machines: a small dated table, which a file in the working folder may replace."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OWN = Path("prices.yaml")
 
 @dataclass(frozen=True)
 class PriceTable:
-    """Dollars an hour by machine, and from when they are."""
+    """Dollars an hour by machine, and the date of the prices."""
 
     date: str
     per_hour: Mapping[str, float]
     source: str
 
     def of(self, machine: str) -> float:
-        """Dollars an hour."""
+        """Dollars an hour of a machine."""
         if machine not in self.per_hour:
             raise UsageError(
                 f"{self.source} has no price of '{machine}': {did_you_mean(machine, self.per_hour)}"
@@ -30,12 +30,12 @@ class PriceTable:
         return self.per_hour[machine]
 
     def cost(self, machine: str, seconds: float) -> float:
-        """Dollars."""
+        """Dollars of that many seconds on a machine."""
         return self.of(machine) * seconds / 3600
 
 
 def read_prices(own: Path = OWN) -> PriceTable:
-    """The table in the working folder, or else the one that comes with this package."""
+    """The table in the working folder, or the one of this package."""
     if own.exists():
         return _parsed(own.read_text(encoding="utf-8", errors="replace"), str(own))
     return _parsed(

@@ -1,4 +1,4 @@
-"""Results as they are written back into a card, and as `verdict.json` beside its runs."""
+"""Results of a card: its Markdown block, and `verdict.json` beside its runs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NAME = "verdict.json"
 
 
 def write(file: CardFile, finished: CardResult, folder: Path, *, keep_card: bool = False) -> None:
-    """Into verdict.json, and between the card's markers.
+    """Write verdict.json and the card's results block.
 
-    The card is read again: it may have been edited meanwhile.
+    The card is read again first, because it may have been edited meanwhile.
     """
     found = finished.to_json() | {
         "contract": file.hash,
@@ -40,7 +40,7 @@ def write(file: CardFile, finished: CardResult, folder: Path, *, keep_card: bool
 
 
 def stored_results(file: CardFile) -> dict[str, Any] | None:
-    """The results that stand in a card."""
+    """Results in a card; None without any."""
     try:
         data = file.data(BLOCK)
     except ValueError:
@@ -49,7 +49,7 @@ def stored_results(file: CardFile) -> dict[str, Any] | None:
 
 
 def _whole(data: Any) -> bool:
-    """Whether this is what `write` wrote, as far as anything here relies on it."""
+    """True if data has the shape that `write` writes, as far as it is used here."""
     if not isinstance(data, dict) or not isinstance(data.get("verdict"), str):
         return False
     targets, settings, spent = data.get("targets"), data.get("settings", []), data.get("cost")
@@ -98,7 +98,7 @@ _SETTING: Mapping[str, Callable[[Any], bool]] = {
 
 
 def block(found: Mapping[str, Any]) -> str:
-    """The results as Markdown."""
+    """Results as Markdown."""
     lines = [
         f"**{found['verdict']}**" + (f": {_cell(found['reason'])}" if found["reason"] else ""),
         "",
@@ -112,7 +112,7 @@ def block(found: Mapping[str, Any]) -> str:
 
 
 def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:
-    """What runs took, and how that compares with their estimate."""
+    """Cost of runs, compared with their estimate."""
     took = [run.facts.get("cost") or {} for run in runs]
     wall = sum(float(each.get("wall_s", 0)) for each in took)
     found = {
@@ -133,7 +133,7 @@ def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:
 
 
 def total(costs: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """All costs together."""
+    """Sum of several costs."""
     every = list(costs)
     found = {
         name: round(sum(each.get(name, 0) for each in every), 4)
@@ -146,12 +146,12 @@ def total(costs: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def stamped(runs: Iterable[Run]) -> list[str]:
-    """Everything that was not as the cards say."""
+    """Deviations from the cards."""
     return sorted({stamp for run in runs for stamp in run.facts.get("stamps") or ()})
 
 
 def firings(run: Run) -> list[dict[str, Any]]:
-    """The kill rules that fired in a run, as its events tell."""
+    """Kill rules that fired in a run, from its events."""
     return [line for line in log.read_lines(run.path / log.EVENTS) if line.get("event") == "rule"]
 
 
@@ -198,7 +198,8 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
     spent = found["cost"]
     words = f"{spent['wall_s']:,.1f} s, {spent['usd']:,.2f} US dollars"
     if "estimated_s" in spent:
-        words += f"; estimated were {spent['estimated_s']:,.1f} s (took {spent['actual_over_estimate']:.2f} times that)"
+        ratio, estimated = spent["actual_over_estimate"], spent["estimated_s"]
+        words += f"; {ratio:.2f} times the estimate of {estimated:,.1f} s"
     lines = [f"Run `{found['run']}`, {found['when']}: {words}."]
     return lines + [f"Not as the card says: {_cell(', '.join(found['stamps']))}."] * bool(
         found["stamps"]
@@ -206,9 +207,9 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
 
 
 def best_setting(found: Sequence[Mapping[str, Any]]) -> int:
-    """Which setting of a sweep, run to its end, did best by the target that decides.
+    """The finished setting of a sweep that is best by the deciding target.
 
-    Of equals that which met most targets.
+    Among equals, the one that met most targets.
     """
 
     def rank(each: Mapping[str, Any]) -> tuple[bool, float, int]:
@@ -226,19 +227,19 @@ def best_setting(found: Sequence[Mapping[str, Any]]) -> int:
 
 
 def best_of(found: Sequence[CardResult]) -> int:
-    """The same of settings that have just run."""
+    """The best of settings that have just run."""
     return best_setting([each.to_json() for each in found])
 
 
 def setting_words(changes: Mapping[str, Any]) -> str:
-    """A setting of a sweep: its name, or what it sets."""
+    """A setting of a sweep in words: its name, or its changes."""
     return str(
         changes.get("name") or ", ".join(f"{name}={value}" for name, value in changes.items())
     )
 
 
 def number(value: float | None) -> str:
-    """For a table; a dash where there is none."""
+    """A number for a table, or a dash."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
 
 
@@ -250,14 +251,14 @@ def _range(target: Mapping[str, Any]) -> str:
 
 
 def _cell(text: Any) -> str:
-    """Text that cannot leave its cell of a Markdown table, nor become HTML."""
+    """Text that can neither leave its Markdown cell nor become HTML."""
     return (
         str(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
     )
 
 
 def _plain(value: Any) -> Any:
-    """Without numbers that JSON does not have."""
+    """Data without numbers that JSON does not have."""
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

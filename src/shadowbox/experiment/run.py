@@ -1,8 +1,8 @@
-"""`shadowbox run CARD`: the card is the configuration, and what it promises is enforced and written back.
+"""Running of a card (`shadowbox run`): its settings are trained, its rules enforced, results recorded.
 
 runs/<card>/<seed>/             a run of the loop (`train/loop.py`), with the card's facts in its run.json
 runs/<card>/<setting>/<seed>/   the same for each setting of a sweep
-runs/<card>/verdict.json        the verdict, each target, and what it cost
+runs/<card>/verdict.json        verdict, targets and cost
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Progress, Store
 from shadowbox.errors import CardError, UsageError
-from shadowbox.experiment import check, dataset, estimate, prices, results, settings, sweep, targets
+from shadowbox.experiment import (
+    check,
+    dataset,
+    estimate,
+    inputs,
+    prices,
+    results,
+    settings,
+    sweep,
+    targets,
+)
 from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.watcher import Watcher
 from shadowbox.learners.registry import learner_spec
@@ -35,7 +45,7 @@ Reporter = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a card is to be run."""
+    """Options of running a card."""
 
     resume: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)  # of --set
@@ -47,56 +57,60 @@ class RunOptions:
 def run_card(
     path: Path,
     games: settings.Games,
-    wish: RunOptions | None = None,
+    options: RunOptions | None = None,
     *,
     console: Callable[[], Any] | None = None,
     progress: Progress | None = None,
     say: Reporter | None = None,
 ) -> CardResult:
-    """Check a card, make its data, train every seed of every setting under its rules, judge, and write the verdict back."""
-    wish, say = wish or RunOptions(), say or (lambda text: None)
-    case = _Case(path, games, wish, console, say)
-    case.must_be_right()
-    case.store = _obtained(case, progress)
-    case.must_be_right()  # its data is here now, and says more
-    case.must_be_signed()
+    """Validate a card, get its data, train each seed under its rules, evaluate, record the results."""
+    options, say = options or RunOptions(), say or (lambda text: None)
+    case = CardRun(path, games, options, console, say)
+    case.require_valid()
+    if case.card.data is not None:
+        case.store = _get_store(case, progress)
+        case.require_valid()  # its data is here now, and says more
+    case.require_signed()
     case.make_room()
     finished = _sweep(case) if case.card.sweep else _setting(case, case.card, case.folder)
     if case.first:
-        results.write(case.file, finished, case.folder, keep_card=wish.keep_card)
+        results.write(case.file, finished, case.folder, keep_card=options.keep_card)
     return finished
 
 
-class _Case:
-    """A card on its way."""
+class CardRun:
+    """A card that is being run: its file, its data, and its reporter."""
 
     def __init__(
         self,
         path: Path,
         games: settings.Games,
-        wish: RunOptions,
+        options: RunOptions,
         console: Callable[[], Any] | None,
         say: Reporter,
     ) -> None:
-        self.path, self.games, self.wish, self.console, self.say = path, games, wish, console, say
+        self.path, self.games, self.options = path, games, options
+        self.console, self.say = console, say
         self.first = int(os.environ.get("RANK", "0")) == 0
         self.file = CardFile.read(path)
-        self.card = cards.read_card(self.file, wish.changes).card
-        self.folder = wish.runs / self.card.id
+        self.card = cards.read_card(self.file, options.changes).card
+        self.folder = options.runs / self.card.id
         self.store: Store | None = None
-        self.stamps: list[str] = [f"--set {name}={value}" for name, value in wish.changes.items()]
+        self.stamps = [f"--set {name}={value}" for name, value in options.changes.items()]
 
     @property
     def game(self) -> Game:
+        """Game of the card."""
         return self.games(self.card.game)
 
-    def must_be_right(self) -> None:
-        checked = check.check_card(self.path, self.games, self.wish.changes)
+    def require_valid(self) -> None:
+        """Raise an error that lists the mistakes of the card, if it has any."""
+        checked = check.check_card(self.path, self.games, self.options.changes)
         if checked.mistakes:
             raise CardError(cards.list_cards(self.path, checked.mistakes))
 
-    def must_be_signed(self) -> None:
-        """Unless nobody has to, or it is said that it runs without: then everything it makes says so, too."""
+    def require_signed(self) -> None:
+        """Require the signatures, unless none is required or `unsigned` is set, which is then noted."""
         hashed = settings.resolve_settings(cards.require_card(self.path)[1], self.game).hash
         standing = signatures.signature_status(
             self.file, self.card, hashed, dataset.data_fingerprint(self.card, self.game, self.store)
@@ -107,65 +121,70 @@ class _Case:
             *standing.missing,
             *(f"the signature of {entry.who} is void: {why}" for entry, why in standing.void),
         ]
-        if not self.wish.unsigned:
-            advice = f"`shadowbox card sign {self.card.id}`, or --unsigned, which is stamped on everything it makes"
+        if not self.options.unsigned:
+            advice = (
+                f"`shadowbox card sign {self.card.id}`, or --unsigned, "
+                "which is noted in everything that the run writes"
+            )
             raise CardError(f"{self.path} is not signed: " + "\n".join(lines) + f"\n{advice}")
         self.stamps.append("--unsigned")
 
     def make_room(self) -> None:
-        """Runs that are over make room for new ones.
+        """Move finished runs out of the way of new ones.
 
-        One that is not is gone on with, or thrown away by hand.
+        Unfinished runs must be resumed, or deleted by hand.
         """
         if not self.first or not self.folder.exists():
             return
         left = [
             found for found in prior.runs_in(self.folder) if targets.verdict_of(found) != "finished"
         ]
-        if self.wish.resume:
+        if self.options.resume:
             return
         if left:
             raise UsageError(
-                f"{left[0].path} is {targets.verdict_of(left[0])} at step {left[0].facts.get('step', 0):,}: go on with --resume, "
-                f"or remove {self.folder} to begin anew"
+                f"{left[0].path} is {targets.verdict_of(left[0])} at step "
+                f"{left[0].facts.get('step', 0):,}: continue with --resume, "
+                f"or remove {self.folder} to start over"
             )
         for found in prior.runs_in(self.folder):
             shutil.rmtree(found.path)
 
     @property
     def again(self) -> str:
-        """The command that goes on."""
+        """The command that resumes the card."""
         words = ["shadowbox", "run", str(self.path), "--resume"]
         words += [
             word
-            for name, value in self.wish.changes.items()
+            for name, value in self.options.changes.items()
             for word in ("--set", f"{name}={value}")
         ]
-        return system.command_line(words + ["--unsigned"] * self.wish.unsigned)
+        return system.command_line(words + ["--unsigned"] * self.options.unsigned)
 
 
-def _obtained(case: _Case, progress: Progress | None) -> Store:
-    """The data.
-
-    The first process makes it where it is missing, the others wait until it is there.
-    """
+def _get_store(case: CardRun, progress: Progress | None) -> Store:
+    """The data. The first process makes it if it is missing; the others wait for it."""
+    data = case.card.data
+    assert data is not None
     while not case.first and dataset.existing_store(case.card) is None:
         time.sleep(0.2)  # the first one either makes it, or fails and torchrun ends us
-    if dataset.existing_store(case.card) is None and case.card.data.make:
-        case.say(f"{case.card.data.store} is not here: it is made as the card says")
+    if dataset.existing_store(case.card) is None and data.make:
+        case.say(f"{data.store} is not here: it is made as the card says")
     return dataset.get_store(case.card, case.game, progress)
 
 
 def _setting(
-    case: _Case, card: Card, folder: Path, changes: Mapping[str, Any] | None = None
+    case: CardRun, card: Card, folder: Path, changes: Mapping[str, Any] | None = None
 ) -> CardResult:
-    """Every seed, one after the other; a rule that ends one ends them all."""
+    """Train every seed, one after the other; a rule that ends one ends all."""
     for number, seed in enumerate(card.seeds):
         place = folder / str(seed)
-        found = prior.find_run(place) if case.wish.resume and (place / log.FACTS).exists() else None
+        found = (
+            prior.find_run(place) if case.options.resume and (place / log.FACTS).exists() else None
+        )
         if found and targets.verdict_of(found) == "finished":
-            _must_be_as_the_card_says(case, card, seed, found)
-            _judge_by_playing(case, card, place, seed)
+            _require_same_settings(case, card, seed, found)
+            _evaluate(case, card, place, seed)
             continue
         if len(card.seeds) > 1:
             case.say(f"seed {seed} ({number + 1} of {len(card.seeds)})")
@@ -173,7 +192,7 @@ def _setting(
         trained = prior.find_run(place)
         if trained is None or targets.verdict_of(trained) != "finished":
             break
-        _judge_by_playing(case, card, place, seed)
+        _evaluate(case, card, place, seed)
     done = [found for seed in card.seeds if (found := prior.find_run(folder / str(seed)))]
     word, outcomes = targets.check_targets(card, done)
     reason = next((str(each.facts["reason"]) for each in done if each.facts.get("reason")), "")
@@ -191,37 +210,63 @@ def _setting(
     )
 
 
-def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> None:
-    """One run of the loop, watched."""
+def _train(case: CardRun, card: Card, seed: int, place: Path, *, resume: bool) -> None:
+    """Train one seed under the card's rules."""
     from shadowbox.train.loop import train
     from shadowbox.train.protocols import ParentCheckpoint
 
-    assert case.store is not None
-    settled = settings.resolve_settings(card, case.game, seed, case.wish.changes)
-    expected = estimate.stored_estimate(case.file)
-    split = dataset.split_of(card.data, seed)
-    facts = {
+    settled = settings.resolve_settings(card, case.game, seed, case.options.changes)
+    chosen = learner_spec(card.learner)
+    given = inputs.inputs_of(
+        card,
+        case.game,
+        settled,
+        case.store,
+        seed=seed,
+        run=place,
+        facts=_facts(case, card, settled),
+        resume=case.again,
+    )
+    watcher = _watcher(case, card, place, inputs.batches_per_epoch(chosen, given))
+    parent = (
+        ParentCheckpoint(card.parent, card.parent_optimizer) if card.parent and not resume else None
+    )
+    train(
+        chosen.prepare(given),
+        place,
+        settled.config,
+        parent=parent,
+        resume=resume,
+        console=case.console() if case.console and case.first else None,
+        observer=watcher,
+    )
+
+
+def _facts(case: CardRun, card: Card, settled: settings.RunSettings) -> dict[str, Any]:
+    """Facts of the card for run.json."""
+    found: dict[str, Any] = {
         "card": card.id,
         "card_hash": case.file.hash,
         "learner": card.learner,
         "settings": settled.to_json(),
-        "data": {
-            **card.data.model_dump(exclude_defaults=True),
-            "fingerprint": dataset.data_fingerprint(card, case.game, case.store),
-        },
         "stamps": case.stamps,
-        "estimate": expected,
+        "estimate": estimate.stored_estimate(case.file),
         "targets": [target.model_dump() for target in card.targets],
         "kill": [rule.model_dump(by_alias=True) for rule in card.kill],
+        **inputs.input_facts(card),
     }
-    task = learner_spec(card.learner).prepare(
-        case.store, settled.plan, split, settled.config, facts=facts, resume=case.again
-    )
-    per_epoch = task.source(settled.config.batch, 0, 1).batches_in(0)
-    others = sum(float(found.facts["cost"]["wall_s"]) for found in prior.runs_in(case.folder)
-                 if found.path != place and "cost" in found.facts)  # fmt: skip
+    if card.data is not None:
+        fingerprint = dataset.data_fingerprint(card, case.game, case.store)
+        found["data"] = {**card.data.model_dump(exclude_defaults=True), "fingerprint": fingerprint}
+    return found
+
+
+def _watcher(case: CardRun, card: Card, place: Path, per_epoch: int | None) -> Watcher:
+    """The card's rules and limits as an observer of the loop."""
+    others = [run for run in prior.runs_in(case.folder) if run.path != place]
+    spent = sum(float(run.facts["cost"]["wall_s"]) for run in others if "cost" in run.facts)
     budget = card.budget
-    watcher = Watcher(
+    return Watcher(
         place,
         [rule.rule for rule in card.kill],
         per_epoch,
@@ -230,49 +275,37 @@ def _train(case: _Case, card: Card, seed: int, place: Path, *, resume: bool) -> 
         budget.machine,
         prices.read_prices(),
         card.timeout,
-        others,
-    )
-    parent = (
-        ParentCheckpoint(card.parent, card.parent_optimizer) if card.parent and not resume else None
-    )
-    console = case.console() if case.console and case.first else None
-    train(
-        task, place, settled.config, parent=parent, resume=resume, console=console, observer=watcher
+        spent,
     )
 
 
-def _must_be_as_the_card_says(case: _Case, card: Card, seed: int, found: prior.Run) -> None:
-    """A finished run counts for the card only if it was trained as the card says now."""
-    settled = settings.resolve_settings(card, case.game, seed, case.wish.changes)
-    mine = {name: value for name, (value, _) in settled.origins.items()}
-    if other := prior.deltas(mine, found.settings):
+def _require_same_settings(case: CardRun, card: Card, seed: int, found: prior.Run) -> None:
+    """Accept a finished run only if it was trained with the card's present settings."""
+    settled = settings.resolve_settings(card, case.game, seed, case.options.changes)
+    own = {name: value for name, (value, _) in settled.origins.items()} | inputs.input_facts(card)
+    before = found.settings | {key: found.facts[key] for key in inputs.FACTS if key in found.facts}
+    if other := prior.deltas(own, before):
         raise UsageError(
-            f"{found.path} was trained with other settings ({', '.join(other[:5])}): run without --resume to replace it"
+            f"{found.path} was trained with other settings ({', '.join(other[:5])}): "
+            "run without --resume to replace it"
         )
 
 
-def _judge_by_playing(case: _Case, card: Card, place: Path, seed: int) -> None:
-    """What only playing shows is added to the run's facts."""
+def _evaluate(case: CardRun, card: Card, place: Path, seed: int) -> None:
+    """Add the figures of an evaluation to the run's facts, if the card asks for one."""
     facts = log.read_facts(place)
-    wish = card.eval.model_dump() if card.eval else None
-    if wish is None or not case.first or facts.get("judged") == wish:
+    asked = card.eval.model_dump() if card.eval else None
+    if asked is None or not case.first or facts.get("judged") == asked:
         return
     from shadowbox.experiment import evaluation
 
-    assert case.store is not None
     case.say(f"{place}: judged by playing")
-    log.write_facts(
-        place,
-        facts
-        | {
-            "eval": evaluation.evaluate_run(place, case.store, case.game, card, seed),
-            "judged": wish,
-        },
-    )
+    figures = evaluation.evaluate_run(place, case.store, case.game, card, seed)
+    log.write_facts(place, facts | {"eval": figures, "judged": asked})
 
 
-def _sweep(case: _Case) -> CardResult:
-    """Every setting, each with all seeds; the best by the primary target stands for the card."""
+def _sweep(case: CardRun) -> CardResult:
+    """Run every setting with all seeds; the best by the primary target gives the card's result."""
     assert case.card.sweep is not None
     found: list[CardResult] = []
     began = time.monotonic()
@@ -299,8 +332,8 @@ def _sweep(case: _Case) -> CardResult:
     )
 
 
-def _stamps(case: _Case, done: Sequence[prior.Run]) -> list[str]:
-    """Whatever was not as the card says, in any of the runs."""
+def _stamps(case: CardRun, done: Sequence[prior.Run]) -> list[str]:
+    """Deviations from the card in any of the runs."""
     return list(
         dict.fromkeys(
             [*case.stamps, *(stamp for found in done for stamp in found.facts.get("stamps") or ())]

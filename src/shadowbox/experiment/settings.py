@@ -1,4 +1,4 @@
-"""From a card to the settings that hold: defaults < preset < card < --set, and where each came from."""
+"""Resolution of settings: defaults < preset < card < --set, with the origin of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shadowbox.cards.card import SECTIONS, Card
+from shadowbox.cards.card import Card
+from shadowbox.cards.sections import SECTIONS
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
 from shadowbox.learners.registry import RunSpec, learner_spec
@@ -16,13 +17,13 @@ from shadowbox.train.config import TrainConfig
 
 Games = Callable[[str], Game]  # a game's record by name
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
-# settings that stand elsewhere
+# settings with a place of their own
 CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on_oom"}
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a card's run is configured with."""
+    """Resolved settings of a card's run."""
 
     config: TrainConfig
     plan: RunSpec
@@ -30,14 +31,14 @@ class RunSettings:
 
     @property
     def hash(self) -> str:
-        """Changes with any setting, also where only a default of this program has changed."""
+        """Hash of all settings; it also changes when a default of this program changes."""
         text = json.dumps(
             {name: value for name, (value, _) in self.origins.items()}, sort_keys=True
         )
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Each setting with its value and where it came from."""
+        """Value and origin of each setting."""
         return {
             name: {"value": value, "from": origin} for name, (value, origin) in self.origins.items()
         }
@@ -46,7 +47,7 @@ class RunSettings:
 def resolve_settings(
     card: Card, game: Game, seed: int | None = None, changed: Mapping[str, Any] | None = None
 ) -> RunSettings:
-    """The settings of one seed's run. `changed`: names that came from --set."""
+    """Settings of one seed's run. `changed`: names that came from --set."""
     for problem in setting_problems(card, game):
         raise UsageError(f"{problem[0]}: {problem[1]}")
     parts = split_sections(card.settings)
@@ -58,7 +59,7 @@ def resolve_settings(
 
 
 def split_sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """train.lr -> ["train"]["lr"]; what belongs nowhere is left out."""
+    """Split dotted names by section: train.lr -> ["train"]["lr"]; names without a section are left out."""
     parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for name, value in settings.items():
         section, _, rest = name.partition(".")
@@ -68,11 +69,14 @@ def split_sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def setting_problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]:
-    """Name and complaint of each setting that cannot be."""
+    """Name and message of each invalid setting."""
     for name in card.settings:
         section, _, rest = name.partition(".")
         if section not in SECTIONS or not rest:
-            yield name, f"'{name}' is no setting: {', '.join(f'{each}.NAME' for each in SECTIONS)}"
+            yield (
+                name,
+                f"'{name}' is not a setting: expected {', '.join(f'{each}.NAME' for each in SECTIONS)}",
+            )
         elif section == "train" and rest in CARD_SAYS:
             yield name, f"say it as {CARD_SAYS[rest]}"
     parts = split_sections(card.settings)
@@ -89,7 +93,7 @@ def setting_problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]
             if name not in names:
                 yield (
                     f"{section}.{name}",
-                    f"there is no such setting of {card.learner}: {did_you_mean(name, names)}",
+                    f"{card.learner} has no such setting: {did_you_mean(name, names)}",
                 )
             elif (problem := _unlike(value, names[name])) is not None:
                 yield f"{section}.{name}", problem
@@ -156,7 +160,7 @@ def _origins(
 
 
 def _unlike(value: Any, usual: Any) -> str | None:
-    """Why a value is of another type than the usual one."""
+    """Message if a value has another type than the default; else None."""
     if usual is None or isinstance(usual, dict):
         return None
     if isinstance(usual, bool) or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Several settings of one card: a list, all of a grid, or some at random."""
+"""Sweeps: several settings of one card from a list, a grid, or random draws."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from shadowbox.cards import card as cards
-from shadowbox.cards.card import Card, EvalSection
+from shadowbox.cards.card import Card
+from shadowbox.cards.sections import MOST_SETTINGS, EvalSection
 from shadowbox.core.game import Game
 from shadowbox.experiment import settings
 from shadowbox.learners.registry import learner_spec
@@ -21,7 +21,7 @@ LONGEST_NAME = 100
 
 
 def sweep_problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
-    """Part of the sweep and complaint."""
+    """Part of the sweep and message of each problem."""
     assert card.sweep is not None
     if sum(map(bool, (card.sweep.cases, card.sweep.grid, card.sweep.random))) != 1:
         yield "", "say one of cases, grid and random"
@@ -42,8 +42,8 @@ def sweep_problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
             return
     count = math.prod(map(len, card.sweep.grid.values())) if card.sweep.grid else card.sweep.tries
     part = next(part for part in ("cases", "grid", "random") if getattr(card.sweep, part))
-    if count > cards.MOST_SETTINGS:
-        yield "grid", f"these are {count:,} settings, at most {cards.MOST_SETTINGS:,} are run"
+    if count > MOST_SETTINGS:
+        yield "grid", f"these are {count:,} settings, at most {MOST_SETTINGS:,} are run"
         return
     said: set[tuple[str, str]] = set()
     names = [setting_name(changes) for changes in sweep_settings(card)]
@@ -65,7 +65,7 @@ def sweep_problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
 
 
 def sweep_settings(card: Card) -> list[dict[str, Any]]:
-    """The settings, in the order in which they run; drawn ones depend on the sweep's seed alone."""
+    """Settings in the order in which they run; random ones depend on the sweep's seed alone."""
     assert card.sweep is not None
     if card.sweep.cases:
         return [dict(case) for case in card.sweep.cases]
@@ -83,7 +83,7 @@ def sweep_settings(card: Card) -> list[dict[str, Any]]:
 
 
 def apply_setting(card: Card, changes: Mapping[str, Any]) -> Card:
-    """The card with one setting."""
+    """The card with one setting applied."""
     own = {key: value for key, value in changes.items() if key in ("preset", "learner")}
     judged = {
         key.removeprefix("eval."): value
@@ -103,7 +103,7 @@ def apply_setting(card: Card, changes: Mapping[str, Any]) -> Card:
 
 
 def setting_name(changes: Mapping[str, Any]) -> str:
-    """A folder's name for a setting."""
+    """Folder name of a setting."""
     words = str(
         changes.get("name")
         or "_".join(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in changes.items())

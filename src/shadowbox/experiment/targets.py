@@ -1,4 +1,4 @@
-"""What became of a promise: each target over all seeds, and one word for the whole card."""
+"""Targets of a card, compared with its runs over all seeds, and the card's verdict."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowbox.cards.card import Card, Target
+from shadowbox.cards.card import Card
 from shadowbox.cards.rules.conditions import COMPARISONS
+from shadowbox.cards.sections import Target
 from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.stats import Interval, mean_interval
 from shadowbox.experiment.evaluation import eval_info
@@ -27,7 +28,7 @@ EXIT_KILLED = 75  # of a run that its card ended or paused
 
 @dataclass(frozen=True)
 class TargetResult:
-    """A target and what was reached."""
+    """A target and the reached value."""
 
     target: Target
     value: float | None  # mean over the seeds
@@ -41,7 +42,7 @@ class TargetResult:
 
     @property
     def for_free(self) -> list[str]:
-        """Baselines that meet the target, too."""
+        """Baselines that meet the target as well."""
         compare, wanted = COMPARISONS[self.target.op], self.wanted
         return (
             []
@@ -50,7 +51,7 @@ class TargetResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """For `run --json`."""
+        """Object of `run --json`."""
         return {
             "metric": self.target.metric,
             "op": self.target.op,
@@ -68,7 +69,7 @@ class TargetResult:
 
 
 def verdict_of(run: Run) -> str:
-    """How one seed's run stands: finished, killed, paused or unfinished."""
+    """State of one seed's run: finished, killed, paused or unfinished."""
     status = str(run.facts.get("status"))
     if status in ("finished", "early stop"):
         return "finished"
@@ -78,7 +79,7 @@ def verdict_of(run: Run) -> str:
 
 
 def check_targets(card: Card, runs: Sequence[Run]) -> tuple[str, list[TargetResult]]:
-    """The card's verdict, and that of each target."""
+    """Verdict of the card and of each target."""
     states = [verdict_of(run) for run in runs]
     for grave in (KILLED, PAUSED, UNFINISHED):
         if grave in states or (grave == UNFINISHED and len(runs) < len(card.seeds)):
@@ -121,7 +122,7 @@ def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str)
 def _interval(
     metric: str, known: list[float], figures: Sequence[Mapping[str, float]]
 ) -> Interval | tuple[None, None, None]:
-    """Over seeds; of a single one over its episodes, as validation found it."""
+    """Interval over seeds; for a single seed over its episodes, as validation reports it."""
     if not known:
         return None, None, None
     if len(known) > 1:

@@ -1,4 +1,4 @@
-"""New cards: from nothing, from a run, one for each switch that is taken away, or what a warning proposed."""
+"""Templates of new cards: blank, from a run, ablations, or a follow-up of a warning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ What could make the answer worthless, and how one would see it.
 
 
 def blank(name: str, game: str) -> dict[str, Any]:
-    """A head to fill in."""
+    """Front matter to fill in."""
     return {
         "card": 1,
         "id": name,
@@ -50,7 +50,12 @@ def blank(name: str, game: str) -> dict[str, Any]:
             "make": {"record": {"p0": "based", "p1": "based", "matches": 100, "seed": 1}},
         },
         "targets": [
-            {"metric": "val/onset_f1_greedy", "op": ">", "value": "val/onset_f1_greedy/markov", "primary": True}
+            {
+                "metric": "val/onset_f1_greedy",
+                "op": ">",
+                "value": "val/onset_f1_greedy/markov",
+                "primary": True,
+            }
         ],
         "kill": [
             {"when": "nonfinite(train/loss)", "action": "stop"},
@@ -63,10 +68,10 @@ def blank(name: str, game: str) -> dict[str, Any]:
 
 
 def from_run(name: str, where: str) -> dict[str, Any]:
-    """A head with a run's settings, that run being the baseline."""
+    """Front matter with a run's settings, and the run as the baseline."""
     run = runs.find_run(where)
     if run is None:
-        raise UsageError(f"there is no run {where}: give a folder such as runs/NAME")
+        raise UsageError(f"run {where} not found: give a folder such as runs/NAME")
     facts = run.facts
     if not facts.get("settings") and not facts.get("config"):
         raise UsageError(f"{run.path} does not say what it was configured with")
@@ -95,7 +100,7 @@ def from_run(name: str, where: str) -> dict[str, Any]:
 def ablations(
     name: str, head: Mapping[str, Any], switches: Sequence[str], usual: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """One head for each switch: a flag turned over, or NAME=VALUE."""
+    """Front matter for each ablation: a flag turned over, or NAME=VALUE."""
     for switch in switches:
         setting, equals, text = switch.partition("=")
         if equals:
@@ -103,9 +108,9 @@ def ablations(
         elif isinstance(usual.get(setting), bool):
             value = not usual[setting]
         else:
-            known = "is no flag here" if setting in usual else "is no setting"
+            known = "is not a flag" if setting in usual else "is not a setting"
             raise UsageError(
-                f"--ablate {switch}: {setting} {known}; say what it becomes, as in --ablate train.ema=0.99"
+                f"--ablate {switch}: {setting} {known}; give its value, as in --ablate train.ema=0.99"
             )
         changed = cards.with_changes(head, {setting: value})
         word = str(value).lower().replace("/", "-")
@@ -117,16 +122,20 @@ def ablations(
 
 
 def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """The head of the card that made a run, with what its warnings proposed, the run being parent in spirit and baseline."""
+    """Front matter of the card that made a run, with the changes that its warnings proposed.
+
+    The run becomes the baseline.
+    """
     run = runs.find_run(where)
     if run is None:
-        raise UsageError(f"there is no run {where}")
+        raise UsageError(f"run {where} not found")
     proposals: dict[str, Any] = {}
     for fired in results.firings(run):
         proposals |= fired.get("set") or {}
     if not proposals:
         raise UsageError(
-            f"no warning of {run.path} proposed anything; `card new {name} --from {run.path}` copies its settings"
+            f"no warning of {run.path} proposed a change; "
+            f"`card new {name} --from {run.path}` copies its settings"
         )
     old = folder / f"{run.facts.get('card')}.md"
     if old.exists():
@@ -144,10 +153,12 @@ def follow_up(name: str, where: str, folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def write(head: Mapping[str, Any], folder: Path = FOLDER) -> CardFile:
-    """A new card on disk; one that is there is left alone."""
+    """Write a new card; refuses to overwrite."""
     name = str(head["id"])
     if not NAME.fullmatch(name):
-        raise UsageError(f"'{name[:80]}' is no name for a card: letters, digits, dots, - and _")
+        raise UsageError(
+            f"'{name[:80]}' is not a name for a card: use letters, digits, dots, - and _"
+        )
     path = folder / f"{name}.md"
     if path.exists():
         raise CardError(f"{path} is there already")
@@ -158,7 +169,7 @@ def write(head: Mapping[str, Any], folder: Path = FOLDER) -> CardFile:
 
 
 def with_prior(file: CardFile, card: Card, settled: settings.RunSettings) -> CardFile:
-    """The card with a table of comparable runs on this disk: their figures, and what is set otherwise here."""
+    """The card with a table of comparable runs: their figures, and differing settings."""
     mine = {name: value for name, (value, _) in settled.origins.items()}
     found = runs.comparable(card, mine)
     if not found:
@@ -180,7 +191,7 @@ def with_prior(file: CardFile, card: Card, settled: settings.RunSettings) -> Car
 
 
 def _beyond(target: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
-    """A target that a run meets already becomes: better than that run."""
+    """Tighten a target that the run meets already: better than that run."""
     reached, wanted = figures.get(target["metric"]), target["value"]
     if reached is None or isinstance(wanted, str) or not COMPARISONS[target["op"]](reached, wanted):
         return dict(target)
@@ -188,7 +199,7 @@ def _beyond(target: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str
 
 
 def _own_settings(run: runs.Run) -> dict[str, Any]:
-    """What a run set that is not usual."""
+    """Settings of a run that are not defaults."""
     said = run.facts.get("settings")
     if said:
         own = {
@@ -223,7 +234,7 @@ def _made(store: Path) -> dict[str, Any] | None:
 
 
 def _yaml(head: Mapping[str, Any]) -> str:
-    """A head as people would write it: short things on one line."""
+    """Front matter as people write it: short values on one line."""
     lines = []
     for name, value in head.items():
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
@@ -238,7 +249,7 @@ def _yaml(head: Mapping[str, Any]) -> str:
 def _flow(value: Any) -> str:
     """A value on one line.
 
-    What JSON writes the reader of heads understands; plain words need no quotes.
+    JSON is understood by the parser of front matter; plain words need no quotes.
     """
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"

@@ -1,4 +1,4 @@
-"""What a card has to say while its run is going: its kill rules, its budget and its timeout, at every line of the log."""
+"""Watcher of a card's run: kill rules, budget and timeout, applied at every line of the log."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shadowbox.train.observer import CONTINUE, ObserverDecision, TrainProgress, 
 
 @dataclass
 class Watcher:
-    """The loop's observer for one run of a card."""
+    """Observer of the loop for one run of a card."""
 
     run: Path
     rules: Sequence[Rule]
-    per_epoch: float  # steps
+    per_epoch: float | None  # steps; None of a run without epochs
     wall: float | None = None  # seconds that all runs of the card may take together
     usd: float | None = None
     machine: str = "local"
@@ -28,9 +28,9 @@ class Watcher:
     guard: RuleMonitor | None = field(default=None, init=False)
 
     def __call__(self, progress: TrainProgress) -> ObserverDecision:
-        """Go on, pause or stop."""
+        """Decide to continue, pause or stop."""
         if self.guard is None:
-            self.guard = RuleMonitor(self.rules, progress.total, self.per_epoch)
+            self.guard = RuleMonitor(self.rules, progress.total, self.per_epoch or progress.total)
             # the last one is this line
             self.guard.replay(log.read_lines(self.run / log.METRICS)[:-1])
         decision = self._budget(progress)

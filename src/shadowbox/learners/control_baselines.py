@@ -1,7 +1,7 @@
-"""What the controls of the last frame alone say about this one's: the floor under every policy.
+"""Baselines of controls: predictions from the last frame's controls alone, the floor of every policy.
 
-`core/baselines.py` guesses values; costs in nats need probabilities, which are counted here on the
-training side. V: control values of a frame, P: parts of a head, K: points of a part.
+`core/baselines.py` predicts values; nats need probabilities, which are counted here on the training
+side. V: control values of a frame, P: parts of a head, K: points of a part.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_PAIRS = 1 << 20  # of points, before and now, that are counted each
 
 @dataclass(frozen=True)
 class _PressedControls:
-    """Controls as values [rows, V] of a sample of decisions: of the frame before, and of this one; which were recorded."""
+    """Sample of decisions [rows, V]: last controls, present ones, and a mask of recorded ones."""
 
     before: Array
     now: Array
@@ -47,7 +47,7 @@ def count_pressed(
     values: ControlValues,
     most: int = MOST_ROWS,
 ) -> _PressedControls:
-    """What the players in these seats pressed, out of episodes that are evenly spread, up to about `most` rows."""
+    """Controls of the players in these seats, from evenly spread episodes, up to about `most` rows."""
     schema = store.schema
     each = max(1.0, float(store.lengths[episodes].mean())) * len(seats) if len(episodes) else 1.0
     chosen = episodes[:: max(1, math.ceil(len(episodes) * each / most))]
@@ -74,7 +74,7 @@ def count_pressed(
 
 
 class ControlBaselines:
-    """Baselines of a policy, fitted on what was pressed on the training side."""
+    """Baselines fitted on the controls of the training side."""
 
     def __init__(
         self, values: ControlValues, parts: Sequence[ControlDistribution], found: _PressedControls
@@ -85,7 +85,7 @@ class ControlBaselines:
         self._counted = [_count(part, found) for part in parts]
 
     def guesses(self, before: Tensor) -> dict[str, Tensor]:
-        """Each baseline's guess at the controls, given those of the last frame: [..., V]."""
+        """Predictions of each baseline given the last frame's controls: [..., V]."""
         values = before.cpu().numpy()
         guessed = {
             "copy_last": baselines.copy_last(values),
@@ -104,7 +104,7 @@ class ControlBaselines:
         }
 
     def nll(self, before: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Nats of each part for `hold` (as often as it usually stays) and `rate` (as often as it usually is): [..., P]."""
+        """Nats of each part for `copy_last` (rate of staying) and `rate` (rate of each value): [..., P]."""
         found: dict[str, list[Tensor]] = {"copy_last": [], "rate": []}
         for part, counted in zip(self.parts, self._counted, strict=True):
             last, now = before[..., list(part.at)], targets[..., list(part.at)]
@@ -113,12 +113,12 @@ class ControlBaselines:
         return {name: torch.stack(costs, -1) for name, costs in found.items()}
 
 
-# ---- by kind of part -------------------------------------------------------------------------------------------
+# ---- by kind of part -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Points:
-    """How often each point follows each; `alone` [K] and `after` [K, K] are log-probabilities."""
+    """Transition counts of points; `alone` [K] and `after` [K, K] are log-probabilities."""
 
     part: CodebookDistribution
     alone: Tensor
@@ -134,7 +134,7 @@ class _Points:
 
 @dataclass(frozen=True)
 class _Bits:
-    """The same for flags that are independent: `alone` [v, 2], `after` [v, 2, 2]."""
+    """The same for independent flags: `alone` [v, 2], `after` [v, 2, 2]."""
 
     alone: Tensor
     after: Tensor
@@ -150,7 +150,7 @@ class _Bits:
 
 @dataclass(frozen=True)
 class _Normal:
-    """Reals: normal around the last value, or around the mean. Each [v]."""
+    """Normal distributions of reals around the last value, or around the mean, [v] each."""
 
     mean: Tensor
     spread: Tensor
@@ -225,7 +225,7 @@ def _markov_table(
 
 
 def _as_columns(values: ControlValues, array: Array) -> Columns:
-    """Values [..., V] as columns [..., slots a player]; flags and choices are whole numbers."""
+    """Values [..., V] as columns [..., slots a player]; flags and choices are integers."""
     parts = np.split(array, len(values.keys), axis=-1)
     return {key: part if isinstance(values.schema.columns[key].field, Real) else part.astype(np.int64)
             for key, part in zip(values.keys, parts, strict=True)}  # fmt: skip

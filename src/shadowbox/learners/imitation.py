@@ -1,7 +1,7 @@
-"""Imitation: answer what the players of a store pressed. Every decision of a segment is a target, seen from its own seat.
+"""Imitation: a policy learns to predict the recorded controls. Every decision of a segment is a target.
 
 B: segments of a batch, T: positions, S: segments times seats, V: control values, N: terms of the
-cost, P: parts of the head.
+loss, P: parts of the head.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ MOST_COUNTED = 1 << 21  # rows in which combinations of controls are counted
 
 @dataclass(frozen=True)
 class _DeviceBatch:
-    """A batch on the device: packed rows u1 [B, R, bytes], inside [B, R], recorded terms [B, N], styles [B, seats]."""
+    """Batch on the device: packed rows u1 [B, R, bytes], inside [B, R], recorded terms, styles [B, seats]."""
 
     rows: Tensor
     inside: Tensor
@@ -71,19 +71,19 @@ class _DeviceBatch:
 
 @dataclass(frozen=True)
 class ImitationBatch:
-    """What a policy is shown at each position, from every seat, and what was pressed there."""
+    """Inputs and targets of a policy at each position, from every seat."""
 
     view: Mapping[str, Tensor]  # [S, T, slots]
     targets: Tensor  # [S, T, V]
     reset: Tensor  # [S, T]
-    # [S, T, N] how much each term counts: 0 where there is no decision, or it was not recorded
+    # [S, T, N] weight of each term: 0 without a decision, or if it was not recorded
     counted: Tensor
     style: Mapping[str, Tensor]  # [S, ...]
 
 
 @dataclass(frozen=True)
 class _Predictions:
-    """What it answered."""
+    """Outputs of a policy, with their targets and weights."""
 
     seen: PolicyOutput  # [S, T, ...]
     targets: Tensor  # [S, T, V]
@@ -91,12 +91,12 @@ class _Predictions:
 
     @property
     def before(self) -> Tensor:
-        """The controls of the last frame, [S, T, V]."""
+        """Controls of the last frame, [S, T, V]."""
         return self.seen.previous
 
 
 class _Declaration(NamedTuple):
-    """Everything that imitation logs, known before any data is."""
+    """Losses, metrics and scores that imitation logs; known before any data is read."""
 
     losses: dict[str, float]  # name -> weight
     scores: dict[str, MetricInfo]
@@ -105,9 +105,9 @@ class _Declaration(NamedTuple):
 def declare_metrics(
     head: Head, values: ControlValues, baselines: Sequence[str] = GUESSES
 ) -> _Declaration:
-    """The losses and scores of learning these controls with this head.
+    """Losses and scores of learning these controls with this head.
 
-    `baselines`: those that guess values; scores without one of them leave it out.
+    `baselines`: those that predict values; scores leave out missing ones.
     """
     fields = [values.schema.columns[name].field for name in values.names]
     weights = [[fields[at].weight for at in np.flatnonzero(row)] for row in head.members.numpy()]
@@ -131,7 +131,7 @@ def declare_metrics(
 
 
 class ImitationLearner:
-    """The cost of what was pressed, as the policy's head counts it, each term by the weight of its field."""
+    """Loss of the recorded controls under the policy's head, weighted by field."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class ImitationLearner:
         self._sticks = value_ranges(self.schema, self.values.names)
 
     def to_device(self, batch: Batch, device: torch.device) -> _DeviceBatch:
-        """Packed bytes on the device; they are decoded there."""
+        """Packed bytes on the device, where they are decoded."""
         at = batch.episode
         arrays = (batch.rows, batch.inside, self._recorded[at], self._whose[at], self._strength[at])
         return _DeviceBatch(
@@ -165,11 +165,11 @@ class ImitationLearner:
         )
 
     def num_targets(self, batch: Batch) -> float:
-        """Decisions, from every seat that is learned from."""
+        """Number of decisions, over all trained seats."""
         return float((batch.inside[:, 1:-1] & batch.inside[:, 2:]).sum()) * len(self.seats)
 
     def loss(self, model: nn.Module, batch: _DeviceBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Nats a decision, in all and by term."""
+        """Nats a decision, in total and by term."""
         prepared, decisions = self._prepared(batch, learning=True)
         # [N]
         costs = (
@@ -184,7 +184,7 @@ class ImitationLearner:
         return total, found
 
     def score(self, model: nn.Module, batch: _DeviceBatch) -> dict[str, ScoreSums]:
-        """Each score and its baselines, by example of the batch (all seats together)."""
+        """Scores and their baselines by example of the batch, all seats together."""
         prepared, _ = self._prepared(batch, learning=False)
         seen, _ = self.policy.seq(
             prepared.view, prepared.targets, prepared.reset, style=prepared.style
@@ -219,10 +219,10 @@ class ImitationLearner:
             }
         return found
 
-    # ---- asking ------------------------------------------------------------------------------------------------
+    # ---- asking ----------------------------------------------------------------------------------
 
     def _prepared(self, batch: _DeviceBatch, learning: bool) -> tuple[ImitationBatch, Tensor]:
-        """Decode, mirror, align, look from every seat; and the decisions of the whole batch."""
+        """Decode, mirror, align and view from every seat; also the decisions of the whole batch."""
         columns = decode(self.schema, batch.rows, self._columns)
         if learning and self.config.mirror:
             columns = mirrored_where(
@@ -249,7 +249,7 @@ class ImitationLearner:
         ), decisions
 
     def _counted(self, view: Mapping[str, Tensor], decided: Tensor, valid: Tensor) -> Tensor:
-        """How much each term counts, [S, T, N]."""
+        """Weight of each term, [S, T, N]."""
         counted = (decided[..., None] & valid[:, None]).float()
         if (modes := self.values.active(view)) is not None:
             counted = counted * (modes.float() @ self.head.members.to(counted).t() > 0)
@@ -262,7 +262,7 @@ class ImitationLearner:
         return counted
 
     def _thinned(self, prepared: ImitationBatch) -> ImitationBatch:
-        """Fewer of the segments in which nothing changes, each counting more: the same loss on average."""
+        """Drop a share of the static segments and weigh the others up: the same loss on average."""
         changes = (self.values.of(prepared.view) != prepared.targets).any(-1).any(-1)
         kept = changes | (
             torch.rand(len(changes), device=changes.device) < self.config.static_segment_keep
@@ -279,12 +279,12 @@ class ImitationLearner:
             view, prepared.targets[kept], prepared.reset[kept], counted[kept], style
         )
 
-    # ---- scoring -----------------------------------------------------------------------------------------------
+    # ---- scoring ---------------------------------------------------------------------------------
 
     def _guess_scores(
         self, guess: Tensor, mean: Tensor, asked: _Predictions, counted: Tensor
     ) -> dict[str, ScoreSums]:
-        """Of one guess [S, T, V] and its expected values; a baseline expects what it guesses."""
+        """Scores of a prediction [S, T, V] and its expected values; a baseline expects its prediction."""
         flags, reals = (
             torch.from_numpy(self.values.kinds == kind).to(guess.device)
             for kind in ("flag", "real")
@@ -316,12 +316,12 @@ class ImitationLearner:
         return self._score(2 * hits, ((was & counted).sum(-1) + (truth & counted).sum(-1)))
 
     def _score(self, top: Tensor, bottom: Tensor) -> ScoreSums:
-        """[S, T] -> by example of the batch, over positions and seats."""
+        """Sum [S, T] by example of the batch, over positions and seats."""
         many = len(self.seats)
         return ScoreSums(*(values.sum(1).view(many, -1).sum(0) for values in (top, bottom)))
 
     def _of_part(self, like: Tensor) -> Tensor:
-        """Which term belongs to which part, [N, P]."""
+        """Membership of terms in parts, [N, P]."""
         of = torch.zeros(len(self.head.names), len(self.head.parts))
         at = 0
         for number, part in enumerate(self.head.parts):
@@ -344,10 +344,10 @@ def prepare(
     resume: str = "",
     **changes: Any,
 ) -> TrainTask:
-    """A store and a preset -> something to train.
+    """Build the training task of a store and a preset.
 
-    `input_columns`: the columns that the policy is shown (default: all it can); `encoding`: made of them, in
-    their place; `length`: decisions a segment; `imitation`: see there; `changes`: of the preset.
+    `input_columns`: inputs of the policy (default: all); `encoding`: an encoding of them instead;
+    `length`: decisions in a segment; `imitation`: settings (`ImitationConfig`); `changes`: of the preset.
     """
     split, schema = split or Split(), store.schema
     sides = split_episodes(store, split)
@@ -411,7 +411,7 @@ def policy_arguments(
     imitation: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """A policy's arguments: a preset, changed; with a store also what must be counted in it (answers, players)."""
+    """Arguments of a policy: a preset with changes, and with a store its vocabulary and players."""
     options = imitation_config(schema, preset, imitation)
     can = [
         key
@@ -442,6 +442,7 @@ def policy_arguments(
 def imitation_config(
     schema: Schema, preset: str, imitation: Mapping[str, Any] | None
 ) -> ImitationConfig:
+    """Settings of imitation for a preset, checked against the game."""
     options = ImitationConfig.of({"seats": SEATS.get(preset, ()), **(imitation or {})})
     require_possible(schema, options)
     return options

@@ -16,11 +16,13 @@ from shadowbox.model.policy import Policy
 
 
 def split_episodes(store: Store, split: Split) -> dict[str, Array]:
+    """Episodes of the sides train and val; refuses a side without any."""
     sides = {side: split.episodes(store, side) for side in ("train", "val")}
     for side, episodes in sides.items():
         if not len(episodes):
             raise UsageError(
-                f"{store.path}: none of its {len(store)} episodes is on the side '{side}': record more, or change the shares"
+                f"{store.path}: none of its {len(store)} episodes is on the side '{side}': "
+                "record more, or change the split"
             )
     return sides
 
@@ -28,9 +30,9 @@ def split_episodes(store: Store, split: Split) -> dict[str, Array]:
 def episode_labels(
     store: Store, model: Policy, seats: Sequence[int], train: Array
 ) -> tuple[Array, Array, Array]:
-    """By episode: terms that were recorded bool [E, N], whose decisions int64 [E, seats], how strong f32 [E, seats, 2].
+    """Labels by episode: recorded terms bool [E, N], players int64 [E, seats], strengths f32 [E, seats, 2].
 
-    A control that no training episode has is read as never used; one that some have is no target
+    A control that no training episode has is read as never used; one that only some have is not a target
     where it is missing.
     """
     sources = [keys for keys in model.values.sources for _ in range(model.values.slots)]
@@ -55,12 +57,13 @@ def episode_labels(
 
 
 def player_names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
+    """Names of the players in these seats; empty for unknown ones."""
     names = store.meta_of(episode).get("players") or []
     return [str(names[seat]) if seat < len(names) else "" for seat in seats]
 
 
 def value_ranges(schema: Schema, names: Sequence[str]) -> Tensor:
-    """The width of each value's range; 1 where it is no real, or has none."""
+    """Width of each value's range; 1 for others than bounded reals."""
     fields = [schema.columns[name].field for name in names]
     wide = [
         f.high - f.low if isinstance(f, Real) and f.low is not None and f.high is not None else 1.0

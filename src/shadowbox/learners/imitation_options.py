@@ -14,12 +14,12 @@ from shadowbox.model.codec import has_mirror
 
 @dataclass(frozen=True, kw_only=True)
 class ImitationConfig:
-    """Which recorded decisions imitation learns from, and how much each counts."""
+    """Settings of imitation: the recorded decisions to learn from, and their weights."""
 
     seats: tuple[int, ...] = ()  # whose decisions are targets; empty: everybody's
     # every second segment with left and right exchanged, where the game has a mirror
     mirror: bool = False
-    # the policy is told whose decisions they are (the players' names in the metadata)
+    # the player's name (in the metadata) is an input of the policy
     by_player: bool = False
     # conditions such as "player/stun=0"; a frame is actionable where all hold for the own slot
     actionable_when: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class ImitationConfig:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> ImitationConfig:
-        """From plain data; unknown names are refused."""
+        """Build from plain data; refuse unknown names."""
         known = [field.name for field in dataclasses.fields(ImitationConfig)]
         for name in values:
             if name not in known:
@@ -54,11 +54,11 @@ class ImitationConfig:
 
 
 def require_possible(schema: Schema, config: ImitationConfig) -> None:
-    """Refuse settings that mean nothing in this game."""
+    """Refuse settings that this game cannot have."""
     for seat in config.seats:
         if not isinstance(seat, int) or not 0 <= seat < schema.players:
             raise UsageError(
-                f"imitation: there is no seat {seat!r} in {schema.name}: seats are 0 .. {schema.players - 1}"
+                f"imitation: {schema.name} has no seat {seat!r}: seats are 0 .. {schema.players - 1}"
             )
     if config.mirror and not has_mirror(schema):
         raise UsageError(
@@ -68,12 +68,13 @@ def require_possible(schema: Schema, config: ImitationConfig) -> None:
         key, _, value = condition.partition("=")
         if key not in schema.state_keys or not value.isdecimal():
             raise UsageError(
-                f"imitation: actionable_when '{condition}' is no condition such as player/stun=0 on {schema.name}"
+                f"imitation: actionable_when '{condition}' is not a condition on {schema.name}, "
+                "such as player/stun=0"
             )
 
 
 def needed_columns(schema: Schema, keys: Sequence[str], config: ImitationConfig) -> tuple[str, ...]:
-    """The columns to decode: those asked for, their modes and conditions, and what their mirror needs."""
+    """Columns to decode: the inputs, their modes and conditions, and the partners of the mirror."""
     wanted = dict.fromkeys(keys)
     wanted |= dict.fromkeys(condition.partition("=")[0] for condition in config.actionable_when)
     wanted |= dict.fromkeys(

@@ -1,40 +1,52 @@
-"""Ways of learning by name: what the `learner` of a card means, and what can be said of it before it runs.
+"""Registry of learners: the `learner` of a card by name, with its needs, presets and metrics.
 
-A way knows its settings and their usual values, outlines a model without memory for its weights,
-counts what a store holds for it, and makes a task for the loop. A new learner is one more line in
-WAYS.
+A learner says what it needs: recordings (`store`), or a `world`, a `reward` and `opponents`, or
+both. A built-in one is a file beside this and a line in LEARNERS. Another package brings learners
+by the entry point group `shadowbox.learners`:
+
+    [project.entry-points."shadowbox.learners"]
+    bandit = "bandits:SPEC"
+
+and a card may name one as `module:SPEC`, installed or in the current folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from shadowbox.core.game import Game
+from shadowbox.cards.sections import Milestone, Stage
+from shadowbox.core.game import Agent, Game, Reward, World
+from shadowbox.core.imports import import_object
 from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Schema
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.train.config import TrainConfig
 
+if TYPE_CHECKING:  # it needs torch
+    from shadowbox.train.protocols import TrainTask
+
+GROUP = "shadowbox.learners"  # of entry points
 LOGGED = ("norm", "lr", "examples_per_s", "skipped")  # by the loop, of every learner
-
-
-@dataclass(frozen=True)
-class ModelSummary:
-    """A model and its learner without weights and data."""
-
-    arguments: Mapping[str, Any]
-    parameters: int
-    metrics: Mapping[str, MetricInfo]  # as in val/onset_f1
-    # the count; without the data some heads do not know yet how many answers they have
-    exact: bool = True
+# what a learner may need -> the key of a card that gives it, and an example
+NEEDS = {
+    "store": ("data", "data: {store: data/NAME, make: ...}"),
+    "world": ("world", "world: {game}"),
+    "reward": ("reward", "reward: {reward}"),
+    "opponents": ("opponents", "opponents: [{bot}]"),
+}
+OPTIONAL = ("stages", "milestones", "teacher")  # keys that only learners read which take them
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Everything that decides what a run learns, but the loop's own settings."""
+    """Game, model and learner of a run, without the settings of the loop."""
 
     game: Game
     preset: str
@@ -42,117 +54,88 @@ class RunSpec:
     learner: Mapping[str, Any] = field(default_factory=dict)
 
 
-class LearnerSpec(Protocol):
-    """A way of learning."""
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Inputs of a learner for one run. Parts that it does not need are None or empty."""
+
+    spec: RunSpec
+    config: TrainConfig = field(default_factory=lambda: TrainConfig(steps=1))
+    store: Store | None = None  # None also while the data of a card is not here yet
+    split: Split | None = None
+    worlds: Callable[[int], World] | None = None  # matches -> a world of the card's spec
+    agents: Callable[[str], Agent] | None = None  # spec -> agent
+    opponents: Mapping[str, float] = field(default_factory=dict)  # spec -> share of the matches
+    reward: Reward | None = None
+    stages: Sequence[Stage] = ()
+    milestones: Sequence[Milestone] = ()
+    teacher: str = ""  # spec of an agent
+    run: Path | None = None  # the run's folder, for files of the learner's own
+    facts: Mapping[str, Any] = field(default_factory=dict)  # for run.json
+    resume: str = ""  # the command that goes on, printed when a run stops
 
     @property
-    def defaults(self) -> Mapping[str, Any]: ...  # noqa: D102  settings of the learner
-
-    def presets(self) -> Mapping[str, Mapping[str, Any]]: ...  # noqa: D102
-
-    def summarize(  # noqa: D102
-        self, schema: Schema, plan: RunSpec, store: Store | None = None, split: Split | None = None
-    ) -> ModelSummary: ...
-
-    def count(self, store: Store, plan: RunSpec, split: Split, batch: int) -> dict[str, int]: ...  # noqa: D102
-
-    def prepare(
-        self, store: Store, plan: RunSpec, split: Split, config: Any, **more: Any
-    ) -> Any: ...  # noqa: D102
-
-
-class ImitationSpec:
-    """A policy learns what the players of a store pressed."""
+    def game(self) -> Game:
+        """The game's record."""
+        return self.spec.game
 
     @property
-    def defaults(self) -> Mapping[str, Any]:  # noqa: D102
-        from shadowbox.learners.imitation_options import ImitationConfig
+    def schema(self) -> Schema:
+        """Fields to learn on: the store's, else the game's."""
+        return self.store.schema if self.store is not None else self.game.schema
 
-        return {"length": 64, "encoding": "default", **asdict(ImitationConfig())}
+    @cached_property
+    def recordings(self) -> Store:
+        """The store; raises if there is none."""
+        if self.store is None:
+            raise UsageError("this learner needs recordings: give a store")
+        return self.store
 
-    def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
-        from shadowbox.model.design import PRESETS, PolicyConfig
 
-        return {name: {**PolicyConfig().flat(), **changes} for name, changes in PRESETS.items()}
+@dataclass(frozen=True)
+class ModelSummary:
+    """Model and metrics of a run, without weights and data."""
 
-    def summarize(  # noqa: D102
-        self, schema: Schema, plan: RunSpec, store: Store | None = None, split: Split | None = None
-    ) -> ModelSummary:
-        import torch
+    arguments: Mapping[str, Any]
+    parameters: int
+    metrics: Mapping[str, MetricInfo]  # as in val/loss and play/win_rate
+    # the count; without the data some heads do not know yet how many answers they have
+    exact: bool = True
+    kind: str = "policy"  # of its checkpoints
 
-        from shadowbox.learners.imitation import declare_metrics, policy_arguments
-        from shadowbox.model import policy
-        from shadowbox.train.schedule import count
 
-        arguments = policy_arguments(
-            schema,
-            plan.preset,
-            store,
-            split,
-            imitation=self._imitation(plan),
-            **self._shown(plan),
-            **plan.model,
-        )
-        with torch.device("meta"):
-            model = policy.build_policy(
-                schema, arguments, encoding=self._shown(plan).get("encoding")
-            )
-        exact = store is not None or model.config.head.head != "chain"
-        return ModelSummary(
-            arguments,
-            count(model.parameters()),
-            metric_info(*declare_metrics(model.head, model.values)),
-            exact,
-        )
+class LearnerSpec:
+    """Base of registered learners: subclass it and register an instance.
 
-    def count(self, store: Store, plan: RunSpec, split: Split, batch: int) -> dict[str, int]:  # noqa: D102
-        from shadowbox.data.sample import Segments
+    `needs`: a subset of store, world, reward, opponents. `takes`: optional ones, and stages, milestones
+    and teacher. `own_opponents`: names of opponents that it brings itself, such as `self`. `page`:
+    `module:function`, (run) -> blocks of the page of its runs.
+    """
 
-        sides = {side: split.episodes(store, side) for side in ("train", "val")}
-        found = {f"{side}_episodes": len(episodes) for side, episodes in sides.items()}
-        found |= {
-            f"{side}_frames": int(store.lengths[episodes].sum()) for side, episodes in sides.items()
-        }
-        if len(sides["train"]):
-            segments = Segments(
-                store, self._length(plan), batch, episodes=sides["train"], drop_last=True
-            )
-            found["batches_per_epoch"] = segments.batches_in(0)
-        return found
+    needs: frozenset[str] = frozenset({"store"})
+    takes: frozenset[str] = frozenset()
+    own_opponents: frozenset[str] = frozenset()
+    page: str = ""
 
-    def prepare(self, store: Store, plan: RunSpec, split: Split, config: Any, **more: Any) -> Any:  # noqa: D102
-        from shadowbox.learners.imitation import prepare
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Settings of the learner, `learner.NAME` in a card, with their defaults."""
+        return {}
 
-        learner = {
-            "length": self._length(plan),
-            "imitation": self._imitation(plan),
-            **self._shown(plan),
-        }
-        return prepare(
-            store, config, preset=plan.preset, split=split, **learner, **plan.model, **more
-        )
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:
+        """Presets of the model by name, each with all its settings, `model.NAME` in a card."""
+        return {"default": {}}
 
-    def _shown(self, plan: RunSpec) -> dict[str, Any]:
-        """What the policy sees: columns by name, or columns that are made of them."""
-        name = plan.learner.get("encoding", self.defaults["encoding"])
-        if name == "default" and name not in plan.game.encodings:
-            return {}
-        if name not in plan.game.encodings:
-            raise UsageError(
-                f"{plan.game.name} has no encoding '{name}': {did_you_mean(name, plan.game.encodings)}"
-            )
-        found = plan.game.encodings[name]
-        return {"input_columns": found} if isinstance(found, tuple) else {"encoding": found}
+    def summarize(self, inputs: Inputs) -> ModelSummary:
+        """Model and metrics of a run; the store may be missing."""
+        raise NotImplementedError
 
-    def _imitation(self, plan: RunSpec) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in plan.learner.items()
-            if name not in ("length", "encoding")
-        }
+    def count(self, inputs: Inputs) -> dict[str, int]:
+        """Facts of a run that follow from its data, such as batches_per_epoch; none without epochs."""
+        return {}
 
-    def _length(self, plan: RunSpec) -> int:
-        return int(plan.learner.get("length", self.defaults["length"]))
+    def prepare(self, inputs: Inputs) -> TrainTask:
+        """The task for the training loop."""
+        raise NotImplementedError
 
 
 def metric_info(
@@ -161,9 +144,9 @@ def metric_info(
     metrics: Sequence[str] = (),
     lines: Mapping[str, Mapping[str, MetricInfo]] | None = None,
 ) -> dict[str, MetricInfo]:
-    """Every metric that a run logs, by its full name: train/loss, val/loss/copy_last, play/win_rate.
+    """All metrics that a run logs, by full name: train/loss, val/loss/copy_last, play/win_rate.
 
-    The arguments are what a learner declares to the loop.
+    The arguments are those that a learner declares to the loop.
     """
     found = {
         f"train/{name}": scores.get(name, MetricInfo())._replace(baselines=())
@@ -172,18 +155,66 @@ def metric_info(
     found |= {f"train/{name}": MetricInfo("", 0.0) for name in LOGGED}
     for kind, named in {"val": scores, **(lines or {})}.items():
         for name, info in named.items():
-            found |= dict.fromkeys((f"{kind}/{name}", f"{kind}/{name}.low", f"{kind}/{name}.high"), info)
-            found |= {
-                f"{kind}/{name}/{each}": info._replace(baselines=()) for each in info.baselines
-            }
+            full = f"{kind}/{name}"
+            found |= dict.fromkeys((full, f"{full}.low", f"{full}.high"), info)
+            alone = info._replace(baselines=())
+            found |= {f"{full}/{each}": alone for each in info.baselines}
     return found
 
 
-LEARNERS: Mapping[str, LearnerSpec] = {"imitation": ImitationSpec()}
+# ---- by name -------------------------------------------------------------------------------------
+
+LEARNERS: dict[str, str] = {  # name -> module:SPEC, imported on demand
+    "imitation": "shadowbox.learners.imitation_spec:SPEC",
+}
+_loaded: dict[str, LearnerSpec] = {}  # as module:SPEC, in this process
+
+
+def names() -> list[str]:
+    """Names of built-in and installed learners."""
+    return sorted({*LEARNERS, *(entry.name for entry in entry_points(group=GROUP))})
+
+
+def is_code(name: str) -> bool:
+    """True if a learner's name is code that is not imported yet: module:SPEC."""
+    return ":" in name and name not in _loaded
 
 
 def learner_spec(name: str) -> LearnerSpec:
-    """The way of learning of that name."""
-    if name not in LEARNERS:
-        raise UsageError(f"there is no learner '{name}': {did_you_mean(name, LEARNERS)}")
-    return LEARNERS[name]
+    """The learner of a name, or at `module:SPEC`."""
+    if name in _loaded:
+        return _loaded[name]
+    where = name if ":" in name else LEARNERS.get(name, "") or _installed(name)
+    if not where:
+        raise UsageError(f"unknown learner '{name}': {did_you_mean(name, names())}")
+    try:
+        found = import_object(where)
+    except Exception as error:  # a third party's module may raise anything
+        kind = (
+            "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
+        )
+        raise UsageError(f"learner '{name}' cannot be imported: {kind}{error}") from error
+    if not isinstance(found, LearnerSpec):
+        raise UsageError(
+            f"learner '{name}': {where} is a {type(found).__name__}, expected an instance of "
+            "shadowbox.learners.registry.LearnerSpec"
+        )
+    unknown = (found.needs - NEEDS.keys()) | (found.takes - NEEDS.keys() - set(OPTIONAL))
+    if unknown:
+        raise UsageError(
+            f"learner '{name}' needs or takes {sorted(unknown)[0]!r}: "
+            f"{did_you_mean(sorted(unknown)[0], [*NEEDS, *OPTIONAL])}"
+        )
+    if ":" in name:
+        _loaded[name] = found
+    return found
+
+
+def _installed(name: str) -> str:
+    """`module:SPEC` of an entry point; refuses two packages with the same name."""
+    found = sorted({entry.value for entry in entry_points(group=GROUP) if entry.name == name})
+    if len(found) > 1:
+        raise UsageError(
+            f"learner '{name}' is installed twice, as {' and '.join(found)}: name one as module:SPEC"
+        )
+    return found[0] if found else ""

@@ -1,7 +1,6 @@
-"""What a kill rule looks at: values and conditions that see the log line by line.
+"""Conditions of kill rules, evaluated line by line on the log of a run.
 
-Conditions answer `since` when they hold: the step from which on they have held without a break, or
-nothing.
+`since` of a condition is the step from which on it has held without a break, or None.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def comparisons(condition: Condition) -> Iterator[Comparison]:
-    """Every comparison in a condition."""
+    """All comparisons inside a condition."""
     if isinstance(condition, Comparison):
         yield condition
     elif isinstance(condition, _Joined):
@@ -28,7 +27,7 @@ def comparisons(condition: Condition) -> Iterator[Comparison]:
 
 
 class Value(Protocol):
-    """Something that has a number after each line of the log."""
+    """A number that is known after each line of the log."""
 
     @property
     def metrics(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -41,7 +40,7 @@ class Value(Protocol):
 
 
 class Condition(Protocol):
-    """Something that holds or does not after each line of the log."""
+    """A condition that holds or does not hold after each line of the log."""
 
     @property
     def metrics(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -53,7 +52,7 @@ class Condition(Protocol):
     def __str__(self) -> str: ...
 
 
-# ---- values ----------------------------------------------------------------------------------------------------
+# ---- values --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -63,10 +62,10 @@ class _Number:
     value: float
     metrics: tuple[str, ...] = ()
 
-    def see(self, line: Mapping[str, float]) -> None:  # noqa: D102
+    def see(self, line: Mapping[str, float]) -> None:
         pass
 
-    def now(self) -> float:  # noqa: D102
+    def now(self) -> float:
         return self.value
 
     def __str__(self) -> str:
@@ -75,7 +74,7 @@ class _Number:
 
 @dataclass
 class MetricValue:
-    """The last logged value."""
+    """The last logged value of a metric."""
 
     name: str
     last: float = math.nan
@@ -96,20 +95,20 @@ class MetricValue:
 
 @dataclass
 class _Ratio:
-    """One metric over another."""
+    """The ratio of two metrics."""
 
     top: MetricValue
     bottom: MetricValue
 
     @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
+    def metrics(self) -> tuple[str, ...]:
         return (self.top.name, self.bottom.name)
 
-    def see(self, line: Mapping[str, float]) -> None:  # noqa: D102
+    def see(self, line: Mapping[str, float]) -> None:
         self.top.see(line)
         self.bottom.see(line)
 
-    def now(self) -> float:  # noqa: D102
+    def now(self) -> float:
         top, bottom = self.top.now(), self.bottom.now()
         if bottom == 0:
             return math.nan if top == 0 or math.isnan(top) else math.copysign(math.inf, top)
@@ -121,7 +120,7 @@ class _Ratio:
 
 @dataclass
 class RollingMean:
-    """The mean of the last values; none before there are so many."""
+    """Mean of a metric's last `count` values; undefined before there are that many."""
 
     metric: str
     count: int
@@ -144,12 +143,12 @@ class RollingMean:
         return f"rolling_mean({self.metric}, {self.count})"
 
 
-# ---- conditions ------------------------------------------------------------------------------------------------
+# ---- conditions ----------------------------------------------------------------------------------
 
 
 @dataclass
 class Comparison:
-    """Two values; a value that is not there or not finite compares as false."""
+    """Comparison of two values; false while one is missing or not finite."""
 
     left: Value
     sign: str
@@ -176,7 +175,7 @@ class Comparison:
 
 @dataclass
 class _Stuck:
-    """A metric that has not got better: it holds from the best value on, as soon as one came that is no better."""
+    """A metric that has stopped improving: holds from its best value on, once a later one is not better."""
 
     metric: str
     better: Literal["lower", "higher"]
@@ -185,10 +184,10 @@ class _Stuck:
     stuck: bool = False
 
     @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
+    def metrics(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
+    def see(self, step: int, line: Mapping[str, float]) -> None:
         if self.metric not in line:
             return
         value = line[self.metric]
@@ -199,7 +198,7 @@ class _Stuck:
         else:
             self.stuck = True
 
-    def since(self) -> int | None:  # noqa: D102
+    def since(self) -> int | None:
         return self.best_at if self.stuck else None
 
     def __str__(self) -> str:
@@ -208,21 +207,21 @@ class _Stuck:
 
 @dataclass
 class _NonFinite:
-    """A metric that was infinite or no number, or steps that were left out because their gradient was."""
+    """A metric that was NaN or infinite, or steps skipped because their gradient was."""
 
     metric: str
     held: int | None = None
 
     @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
+    def metrics(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
+    def see(self, step: int, line: Mapping[str, float]) -> None:
         if self.metric in line:
             bad = not math.isfinite(line[self.metric]) or line.get("train/skipped", 0) > 0
             self.held = (step if self.held is None else self.held) if bad else None
 
-    def since(self) -> int | None:  # noqa: D102
+    def since(self) -> int | None:
         return self.held
 
     def __str__(self) -> str:
@@ -231,20 +230,20 @@ class _NonFinite:
 
 @dataclass
 class _Joined:
-    """Several conditions, all or any of them."""
+    """Conjunction or disjunction of conditions."""
 
     word: Literal["and", "or"]
     parts: tuple[Condition, ...]
 
     @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
+    def metrics(self) -> tuple[str, ...]:
         return tuple(name for part in self.parts for name in part.metrics)
 
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
+    def see(self, step: int, line: Mapping[str, float]) -> None:
         for part in self.parts:
             part.see(step, line)
 
-    def since(self) -> int | None:  # noqa: D102
+    def since(self) -> int | None:
         held = [since for part in self.parts if (since := part.since()) is not None]
         if self.word == "and":
             return max(held) if len(held) == len(self.parts) else None

@@ -1,9 +1,9 @@
-"""The language of kill rules, with a parser of its own: a rule is text from a file, and is never executed.
+"""Grammar and parser of kill rules. A rule is text from a file and is never executed.
 
 rule     := both ("or" both)*            both := single ("and" single)*
 single   := "(" rule ")" | no_decrease(METRIC) | no_increase(METRIC) | nonfinite(METRIC) | value OP value
 value    := NUMBER | NUMBER% | METRIC | ratio(METRIC, METRIC) | rolling_mean(METRIC, COUNT)
-OP       := < | <= | > | >=              METRIC := KIND/NAME, such as val/onset_f1_greedy or train/loss
+OP       := < | <= | > | >=              METRIC := KIND/NAME, such as val/onset_f1 or train/loss
 span     := NUMBER (steps | epochs | %)  per cent of the run
 """
 
@@ -35,39 +35,41 @@ MOST_COUNTED = 100_000  # values of a rolling mean
 
 TOKEN = re.compile(
     r"\s*(?:(?P<number>[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]{1,3})?%?|-[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]{1,3})?%?)"
-    r"|(?P<metric>[A-Za-z_][\w]*(?:/[\w.+~-]+)+)|(?P<word>[A-Za-z_]\w*)|(?P<mark><=|>=|<|>|\(|\)|,))"
+    r"|(?P<metric>[A-Za-z_][\w]*(?:/[\w.+~@-]+)+)|(?P<word>[A-Za-z_]\w*)|(?P<mark><=|>=|<|>|\(|\)|,))"
 )
 SPAN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(steps?|epochs?|%)\s*")
 Unit = Literal["steps", "epochs", "%"]
 
 
 class RuleError(UsageError, ValueError):
-    """A rule that cannot be read: what stands where.
+    """A rule that cannot be parsed; the message names the token and its position.
 
-    A ValueError, too, so that typed data can hold rules.
+    Also a ValueError, so that pydantic models can hold rules.
     """
 
 
 @dataclass(frozen=True)
 class Duration:
-    """A length of a run."""
+    """A length of a run in steps, epochs or per cent."""
 
     number: float
     unit: Unit
 
     @staticmethod
     def of(text: str) -> Duration:
-        """`500 steps`, `1 epoch`, `5%`."""
+        """Parse `500 steps`, `1 epoch` or `5%`."""
         found = SPAN.fullmatch(text) if len(text) < 40 else None
         if not found:
-            raise RuleError(f"'{text[:60]}' is no length of a run: 500 steps, 2 epochs or 5%")
+            raise RuleError(
+                f"'{text[:60]}' is not a length of a run: expected 500 steps, 2 epochs or 5%"
+            )
         unit: Unit = (
             "%" if found[2] == "%" else "epochs" if found[2].startswith("epoch") else "steps"
         )
         return Duration(float(found[1]), unit)
 
     def in_steps(self, total: int, per_epoch: float) -> float:
-        """Its length in steps of a run of `total` steps."""
+        """Length in steps, for a run of `total` steps."""
         return self.number * {"steps": 1, "epochs": per_epoch, "%": total / 100}[self.unit]
 
     def __str__(self) -> str:
@@ -76,11 +78,11 @@ class Duration:
         return f"{self.number:g} {self.unit.removesuffix('s') if self.number == 1 else self.unit}"
 
 
-# ---- the parser ------------------------------------------------------------------------------------------------
+# ---- the parser ----------------------------------------------------------------------------------
 
 
 def parse_rule(text: str) -> Condition:
-    """A rule's condition, fresh: it has seen nothing."""
+    """Parse a rule into a new condition."""
     if len(text) > LONGEST:
         raise RuleError(f"a rule has at most {LONGEST} letters, this one has {len(text)}")
     reader = _Reader(text)
@@ -90,7 +92,7 @@ def parse_rule(text: str) -> Condition:
 
 
 class _Reader:
-    """Tokens of a rule, read from the left."""
+    """Recursive-descent parser over the tokens of a rule."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
@@ -156,7 +158,7 @@ class _Reader:
         return RollingMean(name, int(count))
 
     def _arguments(self, count: int) -> list[str]:
-        """Metrics in parentheses."""
+        """Parse metrics in parentheses."""
         self._need("(")
         names = []
         for at in range(count):
@@ -174,7 +176,7 @@ class _Reader:
             raise self._wrong(f"'{mark}' is needed")
 
     def _take(self, kind: str, what: str | None = None) -> str | None:
-        """The next token if it is of this kind (and is this one)."""
+        """Take the next token if it has this kind (and text), else return None."""
         found = TOKEN.match(self.text, self.at)
         if not found or found.lastgroup != kind or (what is not None and found[kind] != what):
             return None

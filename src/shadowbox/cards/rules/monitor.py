@@ -1,7 +1,7 @@
-"""Kill rules at work: every line of the log is shown to the guard, and it says what to do.
+"""Monitor of kill rules: reads every line of a run's log and reports the rules that fire.
 
-It is a pure function of the log: shown the same lines again, it stands where it stood. That is how
-a resumed run goes on, and how a new rule is tried on an old run before it may stop a new one.
+The monitor is a pure function of the log: the same lines give the same state. A resumed run replays
+its log, and a new rule is tried on old runs before it may stop a new one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from shadowbox.cards.rules import grammar
 
 Action = Literal["stop", "pause", "warn"]
 SEVERITY: tuple[Action, ...] = ("warn", "pause", "stop")
-KINDS = ("train", "val")  # of lines that rules see
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a card says: when, not before, for how long, and what then."""
+    """A kill rule: its condition, when it starts to apply, how long it must hold, and its action."""
 
     when: str
     action: Action = "stop"
@@ -35,7 +34,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Firing:
-    """A rule that holds now."""
+    """A rule that fires now."""
 
     number: int  # of the rule, from 0
     rule: Rule
@@ -44,13 +43,13 @@ class Firing:
 
     @property
     def text(self) -> str:
-        """What happened, in a sentence."""
+        """The firing as a sentence."""
         values = ", ".join(f"{name} is {value:.4g}" for name, value in self.figures.items())
         return f"kill[{self.number}]: {self.rule} ({values})"
 
 
 class _RuleState:
-    """One rule and what it has seen."""
+    """One rule and its state."""
 
     def __init__(self, number: int, rule: Rule, total: int, per_epoch: float) -> None:
         self.number, self.rule = number, rule
@@ -65,7 +64,7 @@ class _RuleState:
         self.latest: dict[str, float] = {}
 
     def see(self, step: int, line: Mapping[str, float]) -> Firing | None:
-        """Whether the rule fires at this line; only lines that have one of its metrics count."""
+        """Read a line and return whether the rule fires; lines without its metrics are ignored."""
         mine = {name: line[name] for name in self.condition.metrics if name in line}
         if not mine:
             return None
@@ -92,19 +91,20 @@ class RuleMonitor:
         ]
 
     def see(self, kind: str, step: int, figures: Mapping[str, Any]) -> list[Firing]:
-        """What fires at a line of the log, the gravest first.
+        """Rules that fire at a line of the log, the most severe first.
 
-        None stands for a number that is not finite.
+        A value of None in the line means that the number was not finite.
         """
-        if kind not in KINDS:
-            return []
-        line = {f"{kind}/{name}": math.nan if value is None else float(value) for name, value in figures.items()
-                if value is None or isinstance(value, int | float)}  # fmt: skip
+        line = {
+            f"{kind}/{name}": math.nan if value is None else float(value)
+            for name, value in figures.items()
+            if value is None or isinstance(value, int | float)
+        }
         found = [firing for watch in self.watches if (firing := watch.see(step, line))]
         return sorted(found, key=lambda firing: -SEVERITY.index(firing.rule.action))
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> list[Firing]:
-        """The firings of a whole log, in its order."""
+        """Firings of a whole log, in order."""
         return [
             firing
             for line in lines

@@ -1,0 +1,253 @@
+"""Sections of a card's head, typed: unknown names are refused, and so are values of another type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from shadowbox.cards.field_types import (
+    Inside,
+    MetricName,
+    Name,
+    RuleText,
+    Seconds,
+    Sentence,
+    SpanText,
+    SplitShares,
+    Word,
+)
+from shadowbox.cards.rules.monitor import Rule
+
+# what `set` can change: the loop, the model, and what the learner does
+SECTIONS = ("train", "model", "learner")
+MOST_SETTINGS = 1000  # of a sweep
+
+
+class CardModel(BaseModel):
+    """Base of a card's sections. Unknown names and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class RecordCall(CardModel):
+    """Arguments of the `shadowbox record` call that makes the data; `mix` lists several pairings."""
+
+    p0: str = Field(default="", max_length=200)
+    p1: str = Field(default="", max_length=200)
+    mix: list[dict[str, Any]] = Field(default_factory=list, max_length=100)
+    matches: int = Field(default=100, ge=1, le=10_000_000)
+    seed: int = Field(default=0, ge=0)
+    world: str = Field(default="", max_length=200)  # a world's spec; empty: the game's simulator
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class IngestCall(CardModel):
+    """Arguments of the `shadowbox ingest` call that makes the data from your recordings."""
+
+    paths: list[Inside] = Field(min_length=1, max_length=1000)
+    filter: Word = ""  # a named set of the game's options
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class DataCall(CardModel):
+    """The call that makes a missing store."""
+
+    record: RecordCall | None = None
+    ingest: IngestCall | None = None
+
+
+class DataSection(CardModel):
+    """The store to learn from, its split, and the call that makes it.
+
+    The store is on disk, can be made (`make`), or is described in words as `external`.
+    """
+
+    store: Inside = ""
+    split: SplitShares = "80/10/10"
+    # every seed draws its own split, so that their interval is one over data, too
+    resplit: bool = False
+    fingerprint: str | None = Field(default=None, max_length=200)
+    make: DataCall | None = None
+    external: str | None = Field(default=None, max_length=500)
+
+
+class Baseline(CardModel):
+    """Reference for the targets: a run on disk, or values from elsewhere with their source."""
+
+    run: Inside | None = None
+    values: dict[MetricName, float] = Field(default_factory=dict)
+    source: Sentence = ""
+
+
+class Target(CardModel):
+    """A promised bound of a metric.
+
+    `value` is a number or another metric, such as val/onset_f1/look_up.
+    """
+
+    metric: MetricName
+    op: Literal["<", "<=", ">", ">="]
+    value: float | MetricName
+    at: Literal["best", "last"] = "best"
+    primary: bool = False
+
+    def __str__(self) -> str:
+        wanted = self.value if isinstance(self.value, str) else f"{self.value:g}"
+        return f"{self.metric} {self.op} {wanted}"
+
+
+class KillRule(CardModel):
+    """A rule that stops, pauses or comments on a run while it trains."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    when: RuleText
+    after: SpanText = ""
+    lasting: SpanText = Field(default="", alias="for")
+    action: Literal["stop", "pause", "warn"] = "stop"
+    set: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule in the form that `RuleMonitor` takes."""
+        return Rule(self.when, self.action, self.after, self.lasting, flatten(self.set))
+
+
+class OnOom(CardModel):
+    """Reaction to running out of memory: compute the batch in parts, halved down to `batch` examples."""
+
+    batch: int | None = Field(default=None, ge=1)
+    retries: int | None = Field(default=None, ge=0, le=20)
+
+
+class Budget(CardModel):
+    """Limits on the cost of all seeds together. A run stops when it would exceed one."""
+
+    wall: Seconds | None = None
+    usd: float | None = Field(default=None, gt=0)
+    machine: Word = "local"
+
+
+class Reviewers(CardModel):
+    """Signatures that are required before the card may run."""
+
+    min: int = Field(default=0, ge=0, le=20)
+    required: list[Name] = Field(default_factory=list, max_length=20)
+
+
+class Sweep(CardModel):
+    """Several settings of one card: a list of cases, a full grid, or `tries` random draws.
+
+    Names are train.NAME, model.NAME, learner.NAME, eval.NAME, preset and learner; `name` labels a case.
+    """
+
+    cases: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_SETTINGS)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    random: dict[str, Any] = Field(default_factory=dict)
+    tries: int = Field(default=0, ge=0, le=MOST_SETTINGS)
+    seed: int = Field(default=0, ge=0)
+    wall: Seconds | None = None
+
+
+class EvalSection(CardModel):
+    """Evaluation of the trained policy, for targets named eval/..., such as eval/gate."""
+
+    against: Word = ""  # an agent; empty: the opponents in the data
+    matches: int = Field(default=200, ge=2, le=100_000)
+    episodes: int = Field(default=100, ge=2, le=100_000)  # recorded ones that it is asked about
+    temperature: float = Field(default=1.0, gt=0, le=10)
+    # first temperatures are chosen, that of play in matches that it is not judged by
+    calibrate: bool = False
+    threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
+
+
+# a spec of an agent or a world, such as policy:runs/x@best or brawl@stage=mirror
+SpecText = Annotated[str, Field(min_length=1, max_length=200)]
+# agents to learn against: each as often as any other, or as often as its weight says
+Opponents = (
+    Annotated[list[SpecText], Field(max_length=100)]
+    | dict[SpecText, Annotated[float, Field(gt=0, le=1e6)]]
+)
+# (step, weight) pairs between which a weight moves, or one weight
+RewardWeight = float | Annotated[list[list[float]], Field(max_length=100)]
+# the name of one of the game's rewards, or weights by term
+RewardChoice = Annotated[str, Field(min_length=1, max_length=80)] | dict[Word, RewardWeight]
+
+
+class Stage(CardModel):
+    """A stage of a curriculum: from its name on other settings, frozen parameters and opponents hold.
+
+    `gate` is the rule that leads to the next stage, `regress` the one that leads back.
+    """
+
+    name: Name
+    set: dict[str, Any] = Field(default_factory=dict)
+    freeze: list[Word] = Field(default_factory=list, max_length=100)  # groups of parameters
+    opponents: Opponents | None = None
+    gate: RuleText | None = None
+    regress: RuleText | None = None
+
+
+class Milestone(CardModel):
+    """A band in which a metric should be at a step of the run: [low, high], null where it is open."""
+
+    step: int = Field(ge=1)
+    metric: MetricName
+    band: list[float | None] = Field(min_length=2, max_length=2)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Milestone:
+        low, high = (
+            end if end is not None else at
+            for end, at in zip(self.band, (-math.inf, math.inf), strict=True)
+        )
+        if not low < high:
+            raise ValueError(
+                f"the band {self.band} is empty: [low, high] with low < high is needed"
+            )
+        return self
+
+
+class PriorRun(CardModel):
+    """A run of others, for comparison: its figures and where they come from."""
+
+    name: Sentence
+    values: dict[MetricName, float] = Field(default_factory=dict)
+    source: Sentence = ""
+
+
+class ReviewCheck(CardModel):
+    """A point of the reviewers' list: a sentence, or one that is marked as done."""
+
+    text: Sentence
+    done: bool = False
+
+
+def _as_check(value: Any) -> Any:
+    return {"text": value} if isinstance(value, str) else value
+
+
+Check = Annotated[ReviewCheck, BeforeValidator(_as_check)]
+
+
+def shares_of(opponents: list[str] | dict[str, float] | None) -> dict[str, float]:
+    """Opponent -> share of the matches, summing to 1."""
+    weights = (
+        dict.fromkeys(opponents, 1.0) if isinstance(opponents, list) else dict(opponents or {})
+    )
+    total = sum(weights.values())
+    return {spec: weight / total for spec, weight in weights.items()}
+
+
+def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Flatten nested settings: {"train": {"lr": 1}} and {"train.lr": 1} both give train.lr: 1."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and (before + name).count(".") < 1:
+            found |= flatten(value, f"{before}{name}.")
+        else:
+            found[before + name] = value
+    return found

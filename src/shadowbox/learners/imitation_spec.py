@@ -1,0 +1,116 @@
+"""Imitation as a learner of cards: its presets, settings, and data needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.learners.registry import Inputs, LearnerSpec, ModelSummary, RunSpec, metric_info
+
+if TYPE_CHECKING:  # it needs torch
+    from shadowbox.train.protocols import TrainTask
+
+
+class ImitationSpec(LearnerSpec):
+    """Learner that imitates the players of a store."""
+
+    needs = frozenset({"store"})
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:  # noqa: D102
+        from shadowbox.learners.imitation_options import ImitationConfig
+
+        return {"length": 64, "encoding": "default", **asdict(ImitationConfig())}
+
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
+        from shadowbox.model.design import PRESETS, PolicyConfig
+
+        return {name: {**PolicyConfig().flat(), **changes} for name, changes in PRESETS.items()}
+
+    def summarize(self, inputs: Inputs) -> ModelSummary:  # noqa: D102
+        import torch
+
+        from shadowbox.learners.imitation import declare_metrics, policy_arguments
+        from shadowbox.model import policy
+        from shadowbox.train.schedule import count
+
+        spec, shown = inputs.spec, self._shown(inputs.spec)
+        arguments = policy_arguments(
+            inputs.schema,
+            spec.preset,
+            inputs.store,
+            inputs.split,
+            imitation=self._imitation(spec),
+            **shown,
+            **spec.model,
+        )
+        with torch.device("meta"):
+            model = policy.build_policy(inputs.schema, arguments, encoding=shown.get("encoding"))
+        return ModelSummary(
+            arguments,
+            count(model.parameters()),
+            metric_info(*declare_metrics(model.head, model.values)),
+            exact=inputs.store is not None or model.config.head.head != "chain",
+        )
+
+    def count(self, inputs: Inputs) -> dict[str, int]:  # noqa: D102
+        from shadowbox.data.sample import Segments
+        from shadowbox.data.split import Split
+
+        store, split = inputs.recordings, inputs.split or Split()
+        sides = {side: split.episodes(store, side) for side in ("train", "val")}
+        found = {f"{side}_episodes": len(episodes) for side, episodes in sides.items()}
+        found |= {
+            f"{side}_frames": int(store.lengths[episodes].sum()) for side, episodes in sides.items()
+        }
+        if len(sides["train"]):
+            segments = Segments(
+                store,
+                self._length(inputs.spec),
+                inputs.config.batch,
+                episodes=sides["train"],
+                drop_last=True,
+            )
+            found["batches_per_epoch"] = segments.batches_in(0)
+        return found
+
+    def prepare(self, inputs: Inputs) -> TrainTask:  # noqa: D102
+        from shadowbox.learners.imitation import prepare
+
+        spec = inputs.spec
+        return prepare(
+            inputs.recordings,
+            inputs.config,
+            preset=spec.preset,
+            split=inputs.split,
+            length=self._length(spec),
+            imitation=self._imitation(spec),
+            facts=inputs.facts,
+            resume=inputs.resume,
+            **self._shown(spec),
+            **spec.model,
+        )
+
+    def _shown(self, spec: RunSpec) -> dict[str, Any]:
+        """Inputs of the policy: columns by name, or an encoding of them."""
+        name = spec.learner.get("encoding", self.defaults["encoding"])
+        if name == "default" and name not in spec.game.encodings:
+            return {}
+        if name not in spec.game.encodings:
+            raise UsageError(
+                f"{spec.game.name} has no encoding '{name}': {did_you_mean(name, spec.game.encodings)}"
+            )
+        found = spec.game.encodings[name]
+        return {"input_columns": found} if isinstance(found, tuple) else {"encoding": found}
+
+    def _imitation(self, spec: RunSpec) -> dict[str, Any]:
+        apart = ("length", "encoding")
+        return {name: value for name, value in spec.learner.items() if name not in apart}
+
+    def _length(self, spec: RunSpec) -> int:
+        return int(spec.learner.get("length", self.defaults["length"]))
+
+
+SPEC = ImitationSpec()
