@@ -48,7 +48,9 @@ def all_cards(site: Site) -> str:
             if line["card"] in names
         ]
         listed = table(
-            ["", "card", "status", "game", "deciding target", "s", "time / estimate"], rows, left=5
+            ["", "card", "status", "game", "deciding target", "time, s", "time / estimate"],
+            rows,
+            left=5,
         )
         go = element("button", "Compare", type="submit")
         hint = element("p", "Mark two cards to compare them.", class_="soft")
@@ -177,6 +179,8 @@ def _games(site: Site) -> Games:
 
 
 def _summary(summary: dict[str, object]) -> str:
+    if not summary["finished"]:
+        return "No card has finished yet."
     ratio = summary["median_actual_over_estimate"]
     passed = f"{summary['passed']} of {summary['finished']} finished cards passed"
     if not isinstance(ratio, float):
