@@ -1,4 +1,4 @@
-"""A real browser for the pages: Debian's Chromium, driven by Playwright, without a network."""
+"""Real browser for tests of pages: Chromium, driven by Playwright, without a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-# Nothing of these touches the page: they keep the browser from calling home and from needing a GPU.
+# none of these changes a page: they keep the browser from calling home and from needing a GPU
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -22,14 +22,15 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The browser; where there is none the tests that need it are skipped, and say so loudly."""
+    """Chromium; without it the tests that need it are skipped with a message in capitals."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip(
-            "NO CHROMIUM: the pages were not tested. Install it (Debian: apt-get install chromium) and run again."
+            "NO CHROMIUM: the pages were not tested. "
+            "Install it (Debian: apt-get install chromium) and run again."
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Playwright's own start, which is not ours
+        warnings.simplefilter("ignore")  # warnings of Playwright itself
         from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -40,7 +41,7 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium):
-    """A function that opens a file; at the end of the test no page may have complained."""
+    """Function that opens a file; the test fails if a page logs an error or a warning."""
     contexts, complaints = [], []
 
     def open_file(path, *, width=1366, height=768, part="", **options):
@@ -66,9 +67,9 @@ def visit(chromium):
 
 
 def until(page, condition, seconds=15):
-    """Wait until a JavaScript condition holds.
+    """Wait until a JavaScript condition is true.
 
-    Playwright's own way needs eval, which a page's policy forbids.
+    Playwright's own wait_for_function needs eval, which the policy of the pages forbids.
     """
     end = time.monotonic() + seconds
     while not _holds(page, condition):
@@ -77,13 +78,13 @@ def until(page, condition, seconds=15):
 
 
 def follow(page, link):
-    """Click what leads to another page, and wait until that one is there: a click alone comes back while the old one stands."""
+    """Click a link and wait for the next page; a click alone returns on the old page."""
     with page.expect_navigation():
         link.click()
 
 
 def _holds(page, condition):
-    """Whether it does; in the moment in which one page gives way to another it does not."""
+    """Evaluate a condition; it is false while one page replaces another."""
     try:
         return page.evaluate(condition)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What many tests need: small schemas, episodes that fit any schema, and hypothesis strategies for both."""
+"""Shared by the tests: small schemas, episodes that fit any schema, and strategies for both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server as a user starts it, in a process of its own, and a browser that looks at it."""
+"""Server in a process of its own, started as a user starts it, and a browser for its pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TESTS = Path(__file__).resolve().parent
 
 
 class Server:
-    """A running `shadowbox serve`."""
+    """Running process of `shadowbox serve`."""
 
     def __init__(self, folder, *arguments):
         self.folder = folder
@@ -39,13 +39,13 @@ class Server:
             stderr=self.errors,
             text=True,
         )
-        self.said = json.loads(self.process.stdout.readline() or "{}")
-        assert "url" in self.said, self.complaints()
-        self.url = self.said["url"]
+        printed = json.loads(self.process.stdout.readline() or "{}")
+        assert "url" in printed, self.complaints()
+        self.url = printed["url"]
 
-    def begin(self, **wish):
-        """Ask for a match: its number and key."""
-        body = json.dumps(wish).encode()
+    def begin(self, **options):
+        """Start a match; returns its number and key."""
+        body = json.dumps(options).encode()
         request = urllib.request.Request(
             self.url + "live", body, {"content-type": "application/json"}
         )
@@ -53,12 +53,12 @@ class Server:
             return json.load(answer)
 
     def complaints(self):
-        """What it has said on standard error."""
+        """Text of the server on standard error."""
         self.errors.flush()
         return (self.folder / "errors.log").read_text()
 
     def memory(self):
-        """Resident, in MB."""
+        """Resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return (
             int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
@@ -66,12 +66,12 @@ class Server:
         )
 
     def cpu(self):
-        """Seconds of CPU that it has taken."""
+        """CPU time of the server in seconds."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
-        """End it as Ctrl-C does."""
+        """Stop the server as Ctrl-C does."""
         if self.process.poll() is None:
             self.process.send_signal(2)
             self.process.wait(timeout=20)
@@ -81,7 +81,7 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path):
-    """A function that starts a server; at the end all are stopped, and none may have failed."""
+    """Function that starts a server; the test fails if one logs an unexpected error."""
     started = []
 
     def start(*arguments, game="quick_brawl:GAME"):
@@ -99,7 +99,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def browse(chromium):
-    """A function that opens an address; at the end of the test no page may have complained."""
+    """Function that opens an address; the test fails if a page logs an error or a warning."""
     contexts, complaints = [], []
 
     def open_page(address, *, width=1366, height=768, **options):
