@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import signal
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from conftest import TOY, random_episode
 from torch import nn
 
 from shadowbox.core.episode import Episode
+from shadowbox.core.metrics import MetricInfo
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
@@ -98,6 +101,10 @@ FIGURES = (
     "accuracy",
     "onset_f1_greedy",
     "onset_f1_greedy/copy_last",
+    "win_rate",
+    "win_rate/random",
+    "length",
+    "passed",
 )
 
 
@@ -143,6 +150,74 @@ class Hungry(Wrapped):
         if len(batch.rows) > self.most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4.00 GiB")
         return super().loss(model, batch)
+
+
+class Remembering(Wrapped):
+    """Has a state of its own that moves with every batch, and that the losses depend on."""
+
+    def __init__(self, learner):
+        super().__init__(learner)
+        self.usual = torch.zeros(3)
+        self.seen = []  # episodes of the last batches, of this rank
+
+    def loss(self, model, batch):
+        loss, found = super().loss(model, batch)
+        value = loss.detach().float().cpu()
+        self.usual = 0.9 * self.usual + 0.1 * torch.stack([value, value**2, torch.rand(())])
+        self.seen = [*self.seen[-4:], float(value)]
+        scale = 1 + 0.5 * torch.tanh(self.usual.sum())
+        return loss * scale, {name: each * scale for name, each in found.items()}
+
+    def state(self):
+        return {"usual": self.usual.clone(), "seen": list(self.seen)}
+
+    def load(self, state):
+        self.usual, self.seen = state["usual"].clone(), list(state["seen"])
+
+
+class Playing(Remembering):
+    """Writes a line of kind `play` whenever one of training is written, and one of `gate` at times."""
+
+    lines = MappingProxyType(
+        {
+            "play": {"win_rate": MetricInfo("high", 0.0, 1.0, ("random",)), "length": MetricInfo()},
+            "gate": {"passed": MetricInfo("high", 0.0, 1.0)},
+        }
+    )
+
+    def __init__(self, learner):
+        super().__init__(learner)
+        self.games = self.wins = 0
+
+    def loss(self, model, batch):
+        found = super().loss(model, batch)
+        self.games += 2 + self.rank()
+        self.wins += 1
+        return found
+
+    def rank(self):
+        return int(os.environ.get("RANK", "0"))
+
+    def take_lines(self, due):
+        taken = {"gate": {"passed": (1.0, 1.0)}} if self.calls == 7 else {}
+        if due:
+            figures = {"win_rate": (self.wins, self.games), "win_rate/random": (1, 4)}
+            taken["play"] = {**figures, "length": (100.0 * self.calls, self.calls)}
+            self.games = self.wins = 0
+        return taken
+
+    def state(self):
+        return {**super().state(), "games": [self.games, self.wins], "calls": self.calls}
+
+    def load(self, state):
+        super().load(state)
+        self.games, self.wins = state["games"]
+        self.calls = state["calls"]
+
+
+def wrapped(kind):
+    """A task whose learner is wrapped."""
+    return lambda task: dataclasses.replace(task, learner=kind(task.learner))
 
 
 def stop_at(step):

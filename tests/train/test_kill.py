@@ -9,14 +9,24 @@ import time
 
 import pytest
 import torch
-from apprentice import config, figures, make_store, make_task, run, same, weights
+from apprentice import (
+    Playing,
+    config,
+    figures,
+    make_store,
+    make_task,
+    run,
+    same,
+    stop_at,
+    weights,
+    wrapped,
+)
 from ranks import ended, in_child, together
 
 from shadowbox.model import checkpoint
 from shadowbox.train.distributed import Ranks
 from shadowbox.train.loop import train
 
-KILLS = 20
 SETTINGS = {"steps": 40, "save_every": 3, "ema": 0.9, "validate_every": 10}
 
 
@@ -26,18 +36,31 @@ def store(tmp_path_factory):
     return make_store(tmp_path_factory.mktemp("toy") / "s")
 
 
+def learner_states(out):
+    """The states of the learner that a run's latest checkpoint holds, by rank."""
+    ranks = checkpoint.load(checkpoint.find_checkpoint(f"{out}@latest")).trainer()["ranks"]
+    return [{name: str(value) for name, value in each["learner"].items()} for each in ranks]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_kill_minus_nine_changes_nothing(store, tmp_path):
-    """SIGKILL at 20 random moments, each followed by a resume: weights, averages, log and best are those of a straight run."""
-    run(store, tmp_path / "warm", **SETTINGS)
+@pytest.mark.parametrize(
+    ("kind", "kills", "places"), [(None, 20, 5), (Playing, 6, 2)], ids=["imitation", "with a state"]
+)
+def test_kill_minus_nine_changes_nothing(store, tmp_path, kind, kills, places):
+    """SIGKILL at random moments, each followed by a resume: weights, averages, log and best are those of a straight run.
+
+    So are the state and the lines of a learner that has its own, and that its losses depend on.
+    """
+    wrap = wrapped(kind) if kind else None
+    run(store, tmp_path / "warm", wrap=wrap, **SETTINGS)
     began = time.monotonic()
-    run(store, tmp_path / "straight", **SETTINGS)
+    run(store, tmp_path / "straight", wrap=wrap, **SETTINGS)
     length = time.monotonic() - began
     draws, killed, steps = random.Random(5), 0, set()
-    while killed < KILLS:
+    while killed < kills:
         out = tmp_path / f"killed-{killed}-{length:.6f}"
-        child = in_child(lambda out=out: run(store, out, **SETTINGS))
+        child = in_child(lambda out=out: run(store, out, wrap=wrap, **SETTINGS))
         time.sleep(length * draws.uniform(0.05, 0.95))
         os.kill(child, signal.SIGKILL)
         # it was quicker than the straight run was, on a machine with other work: that is no kill
@@ -49,15 +72,15 @@ def test_kill_minus_nine_changes_nothing(store, tmp_path):
         steps.add(max(there, default=-1))
         # before its first checkpoint there is nothing to go on with: it begins again
         begun = bool(there)
-        assert (
-            ended(in_child(lambda out=out, begun=begun: run(store, out, resume=begun, **SETTINGS)))
-            == 0
-        )
+        again = lambda out=out, begun=begun: run(store, out, wrap=wrap, resume=begun, **SETTINGS)  # noqa: E731
+        assert ended(in_child(again)) == 0
         assert same(weights(tmp_path / "straight"), weights(out)), out
         assert same(weights(tmp_path / "straight", "best"), weights(out, "best")), out
         assert figures(tmp_path / "straight") == figures(out), out
+        if kind:
+            assert learner_states(tmp_path / "straight") == learner_states(out), out
         assert not list((out / "checkpoints").glob(".*")), out
-    assert len(steps) > 5, "the kills fell at too few different places"
+    assert len(steps) > places, "the kills fell at too few different places"
 
 
 def test_two_processes_are_one(store, tmp_path):
@@ -81,6 +104,28 @@ def test_two_processes_are_one(store, tmp_path):
         )
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.allclose(ours[key], theirs[key], atol=1e-4) for key in ours)
+
+
+@pytest.mark.parametrize("at", [4, 13])
+def test_each_rank_has_its_own_state(store, tmp_path, at):
+    """Two processes that are stopped at once and resumed have the states, lines and weights of two that were not."""
+
+    def work(out, resume=False, stop=None):
+        def wrap(task):
+            task = wrapped(Playing)(task)
+            return stop_at(stop)(task) if stop else task
+
+        run(store, tmp_path / out, wrap=wrap, resume=resume, steps=20)
+
+    assert together(lambda rank: work("straight")) == [0, 0]
+    assert together(lambda rank: work("stopped", stop=at if rank else None)) == [0, 0]
+    assert checkpoint.steps(tmp_path / "stopped")[-1] == at
+    assert together(lambda rank: work("stopped", resume=True)) == [0, 0]
+    one, two = (learner_states(tmp_path / out) for out in ("straight", "stopped"))
+    assert one == two
+    assert one[0]["seen"] != one[1]["seen"], "the ranks saw the same, which proves nothing"
+    assert same(weights(tmp_path / "straight"), weights(tmp_path / "stopped"))
+    assert figures(tmp_path / "straight") == figures(tmp_path / "stopped")
 
 
 def test_one_rank_says_nothing():

@@ -1,12 +1,13 @@
-"""An evaluation as plain data: the object that `eval --json` prints and that lies beside a checkpoint.
+"""Evaluation as plain data: printed by `eval --json` and stored beside a checkpoint.
 
     {"kind": "policy", "spec": "policy:runs/x@step=1200", "store": "data/brawl",
      "gate": {"passed": false, "why": ["keys/j begins ..."], ...},
-     "figures": {"onset_f1": {"value": .7, "low": .6, "high": .8, "baselines": {"copy_last": {...}}}},
+     "figures": {"onset_f1": {"value": .7, "low": .6, "high": .8,
+                              "baselines": {"copy_last": {...}}}},
      "game": "brawl", "step": 1200, ...}
 
-Every kind of checkpoint has this shape. Keys beyond the first five are context: how it was
-evaluated. A figure that could not be computed is null.
+Every kind of checkpoint has this shape. Keys beyond the first five are context: the settings of the
+evaluation. A figure that could not be computed is null.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from typing import Any
 from shadowbox.core.stats import Interval
 from shadowbox.errors import CheckpointError
 
-FILE = "evaluation.json"  # in a checkpoint's folder: it goes where the checkpoint goes
+FILE = "evaluation.json"  # in a checkpoint's folder, so that it moves along with it
 OWN = ("kind", "spec", "store", "gate", "figures")
 LARGEST = 32 << 20  # bytes of the file
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number, its 95 % interval over episodes, and the scores of its baselines."""
+    """Number with its 95 % interval over episodes, and the scores of its baselines."""
 
     value: Interval
     baselines: Mapping[str, Interval] = field(default_factory=dict)
@@ -42,23 +43,23 @@ class Figure:
 
     @staticmethod
     def from_json(data: Any, where: str = "figure") -> Figure:
-        """The inverse of `to_json`; anything else is refused with its place."""
-        found = _mapping(data, where)
-        beside = _mapping(found.get("baselines", {}), f"{where}.baselines")
+        """Figure from the data of `to_json`; other data is refused with its place."""
+        entry = _mapping(data, where)
+        baselines = _mapping(entry.get("baselines", {}), f"{where}.baselines")
         return Figure(
-            _interval(found, where),
+            _interval(entry, where),
             {
                 name: _interval(
                     _mapping(value, f"{where}.baselines.{name}"), f"{where}.baselines.{name}"
                 )
-                for name, value in beside.items()
+                for name, value in baselines.items()
             },
         )
 
 
 @dataclass(frozen=True)
 class GateReport:
-    """The verdict of a gate: passed or not, and why not, in sentences. `details` depend on the kind."""
+    """Result of a gate: passed or not, and the reasons. `details` depend on the kind."""
 
     passed: bool
     why: tuple[str, ...] = ()
@@ -70,23 +71,23 @@ class GateReport:
 
     @staticmethod
     def from_json(data: Any, where: str = "gate") -> GateReport:
-        """The inverse of `to_json`."""
-        found = _mapping(data, where)
-        passed, why = found.get("passed"), found.get("why")
+        """Report from the data of `to_json`."""
+        entry = _mapping(data, where)
+        passed, why = entry.get("passed"), entry.get("why")
         if not isinstance(passed, bool):
             raise _wrong(f"{where}.passed", passed, "true or false")
         if not isinstance(why, list) or not all(isinstance(each, str) for each in why):
             raise _wrong(f"{where}.why", why, "a list of sentences")
-        details = {name: value for name, value in found.items() if name not in ("passed", "why")}
+        details = {name: value for name, value in entry.items() if name not in ("passed", "why")}
         return GateReport(passed, tuple(why), details)
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """An evaluation of a checkpoint of any kind, as it is printed and stored."""
+    """Evaluation of a checkpoint of any kind, as it is printed and stored."""
 
     kind: str
-    spec: str  # of what was evaluated, such as policy:runs/x@step=1200
+    spec: str  # of the evaluated checkpoint, such as policy:runs/x@step=1200
     store: str
     gate: GateReport
     figures: Mapping[str, Figure]
@@ -97,16 +98,16 @@ class EvaluationReport:
 
         Figures that are not finite are left out.
         """
-        found = {"eval/gate": float(self.gate.passed)}
+        metrics = {"eval/gate": float(self.gate.passed)}
         for name, figure in self.figures.items():
             flat = {"": figure.value.value, ".low": figure.value.low, ".high": figure.value.high}
             flat |= {f"/{beside}": interval.value for beside, interval in figure.baselines.items()}
-            found |= {
+            metrics |= {
                 f"eval/{name}{suffix}": float(value)
                 for suffix, value in flat.items()
                 if math.isfinite(value)
             }
-        return found
+        return metrics
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -121,27 +122,27 @@ class EvaluationReport:
 
     @staticmethod
     def from_json(data: Any, where: str = "evaluation") -> EvaluationReport:
-        """The inverse of `to_json`; a key that is missing or of another type is refused by name."""
-        found = _mapping(data, where)
+        """Report from the data of `to_json`; a missing key or wrong type is refused by name."""
+        entry = _mapping(data, where)
         for name in ("kind", "spec", "store"):
-            if not isinstance(found.get(name), str):
-                raise _wrong(f"{where}: {name}", found.get(name), "a text")
-        figures = _mapping(found.get("figures"), f"{where}: figures")
+            if not isinstance(entry.get(name), str):
+                raise _wrong(f"{where}: {name}", entry.get(name), "a text")
+        figures = _mapping(entry.get("figures"), f"{where}: figures")
         return EvaluationReport(
-            found["kind"],
-            found["spec"],
-            found["store"],
-            GateReport.from_json(found.get("gate"), f"{where}: gate"),
+            entry["kind"],
+            entry["spec"],
+            entry["store"],
+            GateReport.from_json(entry.get("gate"), f"{where}: gate"),
             {
                 name: Figure.from_json(value, f"{where}: figures.{name}")
                 for name, value in figures.items()
             },
-            {name: value for name, value in found.items() if name not in OWN},
+            {name: value for name, value in entry.items() if name not in OWN},
         )
 
 
 def read_evaluation(checkpoint: Path) -> EvaluationReport | None:
-    """The evaluation beside a checkpoint; None where it was never evaluated."""
+    """Evaluation beside a checkpoint; None if it was never evaluated."""
     path = checkpoint / FILE
     try:
         if path.stat().st_size > LARGEST:
@@ -181,7 +182,7 @@ def _mapping(data: Any, where: str) -> Mapping[str, Any]:
     return data
 
 
-def _wrong(where: str, found: Any, wanted: str) -> CheckpointError:
+def _wrong(where: str, got: Any, expected: str) -> CheckpointError:
     return CheckpointError(
-        f"{where} is {found!r:.60}, expected {wanted}; run `shadowbox eval` again to replace it"
+        f"{where} is {got!r:.60}, expected {expected}; run `shadowbox eval` again to replace it"
     )

@@ -1,8 +1,8 @@
-"""The one list of metrics: names, meanings, bounds and baselines of every figure of a policy.
+"""List of metrics of policies: names, meanings, bounds and baselines of every figure.
 
 A figure has the same name and meaning wherever it is printed: `val/NAME` in the log of a run,
 `eval/NAME` in an evaluation, NAME in `eval --json` and in docs/metrics.md. A learner may declare
-more metrics of its own; a name of this list means there what it means here.
+more metrics of its own; a name of this list has the meaning given here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Metric:
 
     @property
     def info(self) -> MetricInfo:
-        """The facts that a card is checked by."""
+        """Facts by which a card is checked."""
         return MetricInfo(self.better, *self.limits, self.baselines)
 
 
@@ -148,31 +148,31 @@ BASELINES = {
 
 METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
 
-# Figures of learned worlds: skill of a field at a horizon of so many frames. The name is reserved.
+# Figures of learned worlds: skill of a field at a horizon in frames. The name is reserved.
 SKILL = re.compile(r"skill/(?P<field>[\w.+~-]+(?:/[\w.+~-]+)*)@(?P<horizon>[1-9][0-9]*)")
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of a figure's name: `press_ratio.keys/a` -> press_ratio."""
+    """Metric of a figure's name: `press_ratio.keys/a` -> press_ratio."""
     return METRIC_BY_NAME[name.partition(".")[0]]
 
 
 def metrics_in(where: Iterable[str]) -> dict[str, MetricInfo]:
-    """Name -> facts of the metrics of these places, in the order of the list."""
+    """Facts of the metrics of these places by name, in the order of the list."""
     return {metric.name: metric.info for metric in METRICS if metric.where in set(where)}
 
 
-def find_info(figure: str, known: Mapping[str, MetricInfo]) -> MetricInfo | None:
-    """The facts of a figure's metric: of `onset_f1`, `onset_f1.low`, `onset_f1.keys/a/look_up`."""
-    for name, info in known.items():
+def find_info(figure: str, metrics: Mapping[str, MetricInfo]) -> MetricInfo | None:
+    """Facts of a figure's metric, for `onset_f1`, `onset_f1.low` or `onset_f1.keys/a/look_up`."""
+    for name, info in metrics.items():
         if figure == name or figure.startswith((f"{name}.", f"{name}/")):
             return info
     return None
 
 
 def skill_name(field: str, horizon: int) -> str:
-    """The figure of a field's skill at a horizon: ("player/x", 20) -> skill/player/x@20."""
+    """Name of a field's skill at a horizon: ("player/x", 20) -> skill/player/x@20."""
     name = f"skill/{field}@{horizon}"
     if not SKILL.fullmatch(name):
-        raise ValueError(f"'{name}' is not skill/FIELD@FRAMES, as in skill/player/x@20")
+        raise ValueError(f"expected skill/FIELD@FRAMES, as in skill/player/x@20 (got '{name}')")
     return name

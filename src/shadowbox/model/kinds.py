@@ -38,6 +38,9 @@ class CheckpointKind:
               `report()` is an EvaluationReport
     page      (that evaluation) -> the text of an HTML page
     report    (run, game) -> blocks of the page of a run that trains one
+
+    `needs`: what an evaluation needs, such as a store; `figures`: what it may find, for targets
+    named eval/...; `prefix`: the word before the colon of a spec, if it is not the name.
     """
 
     name: str
@@ -48,9 +51,8 @@ class CheckpointKind:
     evaluate: str = ""
     page: str = ""
     report: str = ""
-    # before the colon of a spec; empty: the name of the kind
     prefix: str = ""
-    # figures of its evaluation, for targets named eval/...
+    needs: frozenset[str] = frozenset({"store"})
     figures: Mapping[str, MetricInfo] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,17 @@ from shadowbox.train.protocols import ParentCheckpoint
 from shadowbox.train.session import Session
 
 
+# facts of a run that it keeps until its end
+SAME = (
+    ("fingerprint", "data"),
+    ("split", "the split"),
+    ("world", "the world"),
+    ("opponents", "opponents"),
+    ("reward", "the reward"),
+    ("teacher", "the teacher"),
+)
+
+
 def resolve_config(run: Path, config: TrainConfig, resume: bool) -> TrainConfig:
     """Settings of the run: a resumed run keeps its own; different ones are refused with what differs."""
     if not resume:
@@ -103,7 +114,7 @@ def _latest(session: Session) -> Path:
 
 def _must_be_the_same_data(session: Session) -> None:
     before, now = log.read_facts(session.run), session.task.facts
-    for name, what in (("fingerprint", "data"), ("split", "the split")):
+    for name, what in SAME:
         if name in before and before[name] != now.get(name):
             raise UsageError(
                 f"{session.run} was trained on {what} {before.get(name)}, this is {now.get(name)}: "
