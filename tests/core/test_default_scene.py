@@ -1,4 +1,4 @@
-"""The scene of a game that declares none: valid for any schema, and each field where it belongs."""
+"""The default scene of a game: valid for any schema, with each field in its place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def schema(*groups, players=2):
 
 
 def drawn(one, scene=None, **values):
-    """The shapes of one row; columns are named "group__field", those not named are zero."""
+    """Shapes of one row; columns are named "group__field", and others are zero."""
     row = {key: column[0] for key, column in one.neutral(1).items()}
     for name, value in values.items():
         key = name.replace("__", "/")
@@ -41,7 +41,7 @@ def drawn(one, scene=None, **values):
 
 
 def texts(shapes):
-    """The words and numbers of a picture."""
+    """Words and numbers of a picture."""
     return [shape["text"] for shape in shapes if shape["shape"] == "text"]
 
 
@@ -58,7 +58,7 @@ words = st.sampled_from(
 
 @st.composite
 def named_schemas(draw):
-    """Any schema whose fields have telling names, of one to four players."""
+    """Any schema of one to four players whose fields have meaningful names."""
     players = draw(st.integers(1, 4))
     groups = []
     for name in draw(
@@ -93,7 +93,7 @@ def named_schemas(draw):
 )
 @settings(max_examples=150)
 def test_every_schema_has_a_picture(one, kinds):
-    """The default scene of any schema is plain JSON, valid, inside the picture, and can be painted."""
+    """The default scene of any schema is plain JSON, valid, inside the picture, and paintable."""
     columns = random_columns(one, 4, seed=2)
     for seen in (None, columns):
         scene = default_scene(one, kinds, seen)
@@ -113,7 +113,7 @@ def test_every_schema_has_a_picture(one, kinds):
 @given(one=st.one_of(schemas(), named_schemas()))
 @settings(max_examples=60)
 def test_every_field_is_shown_or_counted(one):
-    """Each field of the state is in the scene; where there is no room the picture says how many more."""
+    """Each field of the state is in the scene, or counted where room is lacking."""
     text = json.dumps(default_scene(one))
     missing = [key for key in one.state_keys if f'"{key}"' not in text]
     counted = sum(int(part.partition(" more")[0]) for part in text.split('"+ ')[1:])
@@ -124,7 +124,7 @@ def test_every_field_is_shown_or_counted(one):
 
 @pytest.mark.parametrize("name", GAMES)
 def test_every_game_has_a_scene(name):
-    """One function gives the scene of every game: its own, or without one a default that fits it."""
+    """Every game has a scene: its own, or a default one that fits its schema."""
     game = load(name)
     assert scene_of(game) == game.scene()
     bare = replace(game, scene=None)
@@ -134,7 +134,7 @@ def test_every_game_has_a_scene(name):
 
 
 def test_positions_are_dots_in_the_colors_of_the_players():
-    """A group's x and y are places on the stage, upward and in proportion; players have colors and names."""
+    """A group's x and y are places on the stage, upward and in proportion, in players' colors."""
     hero = Group("hero", (Real("x", low=-10, high=10, unit="m"), Real("y", low=0, high=10, unit="m")),
                  slots=2, per="player")  # fmt: skip
     ball = Group(
@@ -152,7 +152,7 @@ def test_positions_are_dots_in_the_colors_of_the_players():
     "field", [Real("y", unit="px"), Choice("y", 9), Real("y", doc="grows downward")]
 )
 def test_rows_of_a_grid_count_from_the_top(field):
-    """The axis y points up, unless it counts pixels or cells, or its doc says that it grows downward."""
+    """The axis y points up, unless it counts pixels or cells, or its doc says downward."""
     one = schema(Group("it", (Real("x"), field)))
     high, low = (dots(drawn(one, it__y=value))[0]["y"] for value in (0, 1))
     assert low > high
@@ -162,7 +162,7 @@ def test_rows_of_a_grid_count_from_the_top(field):
 
 
 def test_values_outside_every_range_stay_in_the_picture():
-    """A real without limits that is far away sits at the edge of the stage, and its number is true."""
+    """A distant real without limits is drawn at the edge of the stage, with its true number."""
     one = schema(Group("it", (Real("x"), Real("speed"))))
     near, far, beyond = (drawn(one, it__x=x, it__speed=x) for x in (0, 50, 5000))
     assert dots(near)[0]["x"] < dots(far)[0]["x"] == dots(beyond)[0]["x"] < WIDTH
@@ -173,7 +173,7 @@ def test_values_outside_every_range_stay_in_the_picture():
 
 
 def test_open_ranges_fit_the_values_that_were_seen():
-    """Given a match, reals without limits span its values: the stage is filled from edge to edge."""
+    """Reals without limits span the values of a given match, from edge to edge of the stage."""
     one = schema(Group("it", (Real("x"), Real("y"))))
     columns = one.neutral(3)
     columns["it/x"][:, 0] = (100, 150, 200)
@@ -185,7 +185,7 @@ def test_open_ranges_fit_the_values_that_were_seen():
 
 
 def test_what_a_mask_hides_is_not_drawn():
-    """Slots that are not in use have no dot, no name and no bar."""
+    """Slots that are not in use have neither dot, nor name, nor bar."""
     item = Group("item", (Flag("alive"), Real("x"), Choice("kind", 2, names=("axe", "bow")), Real("life")),
                  slots=3, mask="alive")  # fmt: skip
     one = schema(item)
@@ -196,14 +196,14 @@ def test_what_a_mask_hides_is_not_drawn():
 
 
 def test_flags_are_lamps_and_choices_say_their_names():
-    """A flag fills its lamp while it is on; a choice with names shows the name, a seat shows its player."""
+    """A flag fills its lamp while on; a choice with names shows the name, a seat its player."""
     it = Group(
         "it", (Flag("on"), Choice("mood", 2, names=("calm", "wild")), Choice("turn", 3, seat=True))
     )
     one = schema(it)
     off, on = drawn(one), drawn(one, it__on=True, it__mood=1, it__turn=2)
     assert {"calm", "P1"} <= set(texts(off))
-    assert {"wild", "nobody"} <= set(texts(on))
+    assert {"wild", "none"} <= set(texts(on))
     assert sum("fill" in s for s in on if s["shape"] == "circle") == 1
     assert not [s for s in off if s["shape"] == "circle" and "fill" in s]
 
@@ -219,7 +219,7 @@ def test_a_facing_points_to_its_side():
 
 
 def test_counts_and_damage_stand_above_the_stage():
-    """Lives are pips and damage a number above the stage, for one or two players, and not repeated below."""
+    """Lives are pips and damage is a number above the stage, and not repeated below."""
     hero = Group(
         "hero", (Choice("stocks", 4), Real("damage", low=0, high=99)), slots=2, per="player"
     )
@@ -238,7 +238,7 @@ def test_counts_and_damage_stand_above_the_stage():
 
 
 def test_what_finds_no_room_is_counted():
-    """Of too many fields those that are not learned go first, and the panel says how many are missing."""
+    """Fields that are not learned are omitted first, and the panel counts omitted fields."""
     fields = [Real(f"field_{i}", predict="no" if i % 2 else "delta") for i in range(60)]
     texts_of = texts(drawn(schema(Group("hero", tuple(fields), slots=2, per="player"))))
     shown = {text for text in texts_of if str(text).startswith("field")}
@@ -248,7 +248,7 @@ def test_what_finds_no_room_is_counted():
 
 
 def test_a_hit_rings_around_whom_it_befell():
-    """Games that emit hits get a ring at the player who was hit, and a mark on the timeline."""
+    """A hit draws a ring around the player who was hit, and a mark on the timeline."""
     scene = default_scene(TOY, ("hit", "land"))
     events = np.array([(0, 0, 3.0, 0, 0, 0, 1)], EVENT)
     row = {key: values[0] for key, values in random_columns(TOY, 1, 0).items()}
@@ -258,6 +258,6 @@ def test_a_hit_rings_around_whom_it_befell():
 
 
 def test_a_game_without_code_is_drawn():
-    """A record made of a schema alone has a scene, like every other game."""
+    """A record made of a schema alone has a scene."""
     game = Game(name="toy", title="", schema=TOY)
     assert scene_of(game) == default_scene(TOY)

@@ -1,4 +1,4 @@
-"""Encodings: what is declared is what is delivered, on any schema."""
+"""Encodings deliver what they declare, on any schema."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MADE = Encoding(
 
 
 def test_widths_are_counted_from_the_declaration():
-    """Floats, ints, targets, features and names follow from the list of features."""
+    """Floats, ints, targets, features and names follow from the declared inputs."""
     assert (MADE.floats, MADE.ints, MADE.frame_width) == (8, 5, 8 + 2 * 5 + 1)
     assert (MADE.float_targets, MADE.int_targets) == (4, 2)
     assert MADE.float_names[:5] == ("p0.x", "p0.height", "p0.ground", "p0.a", "p1.x")
@@ -56,7 +56,10 @@ def test_widths_are_counted_from_the_declaration():
 
 @given(st.lists(st.integers(1, 4), max_size=2), st.integers(0, 99))
 def test_what_is_declared_is_delivered(lead, seed):
-    """With any leading axes: the declared widths, players side by side, categories inside their vocabularies."""
+    """Encoded frames have the declared widths for any leading axes, players side by side.
+
+    Categories are inside their vocabularies.
+    """
     rows = int(np.prod(lead, dtype=int))
     flat = random_columns(TOY, rows, seed)
     columns = {key: values.reshape(*lead, values.shape[-1]) for key, values in flat.items()}
@@ -81,23 +84,22 @@ def test_what_is_declared_is_delivered(lead, seed):
 
 
 def test_an_edge_needs_the_row_before():
-    """A press that begins is true where it was not a row earlier.
-
-    Without that row it is refused, not guessed.
-    """
+    """An edge is true where the flag was false a row earlier; without that row it is refused."""
     columns = random_columns(TOY, 30, 0)
     now, before = (
         {key: values[part] for key, values in columns.items()}
         for part in (slice(1, None), slice(0, -1))
     )
-    told = MADE.condition(now, before)
-    np.testing.assert_array_equal(told[:, 3], columns["pad/a"][1:, 1] & ~columns["pad/a"][:-1, 1])
+    condition = MADE.condition(now, before)
+    np.testing.assert_array_equal(
+        condition[:, 3], columns["pad/a"][1:, 1] & ~columns["pad/a"][:-1, 1]
+    )
     with pytest.raises(ValueError, match="the row before"):
         MADE.conditions[1].of(now, np)
 
 
 def test_a_schema_that_lacks_a_column_is_refused():
-    """An encoding says which columns it misses, and for how many players it is."""
+    """An encoding names the columns that a schema lacks, and its own number of players."""
     MADE.require(TOY)
     lacking = Encoding("lacking", 2, (NumberInput("y", "player/y", block="core"),), ())
     with pytest.raises(SchemaError, match="player/y"):

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all."""
+"""Files are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shadowbox.core.files import write_whole
 
 
 def test_chunks_become_one_file(tmp_path: Path) -> None:
-    """Bytes and chunks of bytes of any kind are joined in order, and nothing else is left in the folder."""
+    """Chunks of bytes are joined in order, and the folder holds no other file."""
     write_whole(tmp_path / "a", b"one")
     write_whole(tmp_path / "b", [b"one", bytearray(b"two"), memoryview(b"three")])
     write_whole(tmp_path / "c", memoryview(b"four"))
@@ -23,7 +23,7 @@ def test_chunks_become_one_file(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
-    """An error in the middle of writing changes nothing and leaves no temporary file."""
+    """An error in the middle of writing leaves the old file and no temporary one."""
 
     def failing() -> Iterator[bytes]:
         yield b"new, but"
@@ -38,7 +38,7 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_the_old_file_is_there_until_the_end(tmp_path: Path) -> None:
-    """A reader in the middle of a write sees the old content, complete."""
+    """A reader during a write sees the complete old content."""
     (tmp_path / "a").write_bytes(b"old")
     seen = []
 

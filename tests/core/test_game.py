@@ -1,4 +1,4 @@
-"""Counter-based noise and the hash that is the same everywhere: replays depend on their exact values."""
+"""Counter-based noise and stable hashes, whose exact values replays depend on."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ MANY = np.arange(100_000)
 
 
 def test_golden_noise() -> None:
-    """The values themselves never change: recorded matches are replayed with them."""
-    found = noise(np.array([0, 1, -5, 2**62]), 7, 1, 3)
-    assert found.tolist() == [
+    """Noise values never change, since recorded matches are replayed with them."""
+    values = noise(np.array([0, 1, -5, 2**62]), 7, 1, 3)
+    assert values.tolist() == [
         0.3184912084308358,
         0.5516765747137728,
         0.6694662990689761,
         0.1655613062587612,
     ]
-    assert found.dtype == np.float64
+    assert values.dtype == np.float64
 
 
 def test_golden_hash() -> None:
-    """Splits and shuffles rest on these values, on every machine."""
+    """Hash values never change on any machine, since splits and shuffles depend on them."""
     assert stable_hash() == 13020603013274838756
     assert stable_hash("a") == 9243798235275095992
     assert stable_hash(1, "b", b"c") == 10875762948546990163
 
 
 def test_the_hash_is_the_same_in_another_process() -> None:
-    """No per-process salt is in it."""
+    """The hash has no per-process salt."""
     code = "from shadowbox.core.game import stable_hash; print(stable_hash('toy', 3))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(out.stdout) == stable_hash("toy", 3)
 
 
 def test_parts_of_a_hash_do_not_run_together() -> None:
-    """Where one part ends and the next begins counts."""
+    """The boundaries between parts are hashed, too."""
     assert (
         len(
             {
@@ -67,7 +67,7 @@ def test_parts_of_a_hash_do_not_run_together() -> None:
 def test_noise_knows_neither_batch_nor_order(
     seeds: list[int], frame: int, player: int, random: object
 ) -> None:
-    """A match gets the same number alone, in a crowd, and in another place of the crowd."""
+    """A match gets the same number alone, in a batch, and at another place of the batch."""
     array = np.array(seeds, np.int64)
     together = noise(array, frame, player, 2)
     alone = np.array([noise(array[i : i + 1], frame, player, 2)[0] for i in range(len(seeds))])
@@ -79,7 +79,7 @@ def test_noise_knows_neither_batch_nor_order(
 
 
 def test_frames_and_players_may_be_arrays() -> None:
-    """Each match may be at its own frame and seat."""
+    """Each match may have its own frame and seat."""
     frames, players = np.array([3, 9, 4]), np.array([0, 1, 1])
     together = noise(np.array([5, 6, 7]), frames, players, 0)
     for at, seed in enumerate((5, 6, 7)):
@@ -87,11 +87,16 @@ def test_frames_and_players_may_be_arrays() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [noise(MANY, 0, 0, 0), noise(np.zeros(100_000, int), MANY, 0, 0), noise(MANY * 1000, MANY % 60, 1, 5)],
+    "values",
+    [
+        noise(MANY, 0, 0, 0),
+        noise(np.zeros(100_000, int), MANY, 0, 0),
+        noise(MANY * 1000, MANY % 60, 1, 5),
+    ],
     ids=["seeds", "frames", "both"],
-)  # fmt: skip
+)
 def test_noise_is_uniform(values: np.ndarray) -> None:
-    """Neighbouring counters give uniform numbers: mean, variance and 100 bins are within five deviations."""
+    """Consecutive counters give uniform numbers, with mean, variance and bins as expected."""
     n = len(values)
     assert abs(values.mean() - 0.5) < 5 * (1 / 12 / n) ** 0.5
     assert abs(values.var() - 1 / 12) < 5 * (1 / 180 / n) ** 0.5
@@ -111,7 +116,7 @@ def test_different_counters_are_independent(other: np.ndarray) -> None:
 
 
 def test_frame_player_and_draw_are_no_sum() -> None:
-    """Words that add up to the same are different counters."""
+    """Counters with the same sum give different numbers."""
     one = np.array([1])
     values = [
         noise(one, f, p, d)[0]
@@ -121,6 +126,6 @@ def test_frame_player_and_draw_are_no_sum() -> None:
 
 
 def test_no_events_is_an_empty_array_of_events() -> None:
-    """A quiet step returns something that can be joined with others."""
+    """The empty array of events can be concatenated with others."""
     assert no_events().shape == (0,)
     assert np.concatenate([no_events(), np.zeros(2, EVENT)]).dtype == EVENT

@@ -1,4 +1,4 @@
-"""What is missing is installed by the command that an error names, in a clone and outside of one."""
+"""Install hints: the command in an error installs the missing part, in a clone and elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def called(name):
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_in_a_clone_and_outside(monkeypatch, tmp_path, extra):
-    """A clone is installed from its folder, whatever the current one; elsewhere the package is named."""
+    """A clone is installed from its own folder; outside of one the package is named."""
     assert checkout() == ROOT
     assert install_hint(extra) == f'pip install -e "{ROOT}[{extra}]"'
     monkeypatch.setattr(errors, "__file__", str(tmp_path / "site-packages/shadowbox/errors.py"))

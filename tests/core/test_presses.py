@@ -1,4 +1,4 @@
-"""Events of presses: sequences made by hand with known answers, and the policies that must be told apart."""
+"""Events of presses: hand-made sequences with known answers, and telling policies apart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STICK = Schema(
 
 
 def down(text: str) -> np.ndarray:
-    """`..##.#` -> bool."""
+    """Boolean array of a text such as `..##.#`."""
     return np.array([letter == "#" for letter in text])
 
 
@@ -38,7 +38,7 @@ def down(text: str) -> np.ndarray:
 def test_events_of_sequences_made_by_hand(
     text: str, begins: list[int], ends: list[int], lengths: list[int]
 ) -> None:
-    """Onsets, releases and holds are those that one counts by eye."""
+    """Onsets, releases and holds are those counted by hand."""
     held = down(text)
     assert np.flatnonzero(presses.onsets(held)).tolist() == begins
     assert np.flatnonzero(presses.releases(held)).tolist() == ends
@@ -54,13 +54,13 @@ def test_frames_down_are_the_holds(held: np.ndarray) -> None:
 
 @given(arrays.arrays(bool, (40, 2)))
 def test_copying_the_last_frame_begins_no_press(held: np.ndarray) -> None:
-    """Asked at each recorded frame, copy-last proposes no onset, so it hits none at any tolerance."""
+    """Copying the recorded frame before proposes no onset, so it has no hit at any tolerance."""
     before = presses.held_before(held)
     for seat in range(2):
-        found = presses.match(
+        matching = presses.match(
             presses.onsets(held)[:, seat], presses.proposed(before, before)[:, seat], 40
         )
-        assert (found.hits, found.guesses) == (0, 0)
+        assert (matching.hits, matching.guesses) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -81,18 +81,18 @@ def test_copying_the_last_frame_begins_no_press(held: np.ndarray) -> None:
 def test_matching_is_one_to_one(
     truth: str, guess: str, tolerance: int, hits: int, offsets: list[int]
 ) -> None:
-    """Each press is paired at most once, and as many are paired as can be."""
-    found = presses.match(down(truth), down(guess), tolerance)
-    assert found.hits == hits
+    """Each press is paired at most once, and as many as possible are paired."""
+    matching = presses.match(down(truth), down(guess), tolerance)
+    assert matching.hits == hits
     assert presses.nearest(down(truth), down(guess), tolerance).tolist() == offsets
-    assert (found.truths, found.guesses) == (truth.count("#"), guess.count("#"))
+    assert (matching.truths, matching.guesses) == (truth.count("#"), guess.count("#"))
 
 
 @given(arrays.arrays(bool, 14), arrays.arrays(bool, 14), st.integers(1, 4))
 def test_matching_pairs_as_many_as_possible(
     truth: np.ndarray, guess: np.ndarray, tolerance: int
 ) -> None:
-    """No assignment, found by trying all augmenting paths, has more pairs."""
+    """No other assignment has more pairs (all augmenting paths are tried)."""
     rows, columns = np.flatnonzero(truth), np.flatnonzero(guess)
     partner: dict[int, int] = {}
 
@@ -124,11 +124,11 @@ def held_at_times(seed: int, frames: int = 60_000) -> np.ndarray:
 
 
 def test_asked_policies_are_told_apart() -> None:
-    """Given the truth at each frame: right scores 1, never and one frame late 0, always and at random hardly more."""
+    """Onset F1 given the truth is 1 for a right policy and near 0 for four wrong ones."""
     truth = held_at_times(0)
     before, begins = presses.held_before(truth), presses.onsets(truth)
     rate = begins.sum() / (~before).sum()
-    asked = {
+    policies = {
         "right": truth,
         "always": np.ones_like(truth),
         "never": np.zeros_like(truth),
@@ -137,7 +137,7 @@ def test_asked_policies_are_told_apart() -> None:
     }
     f1 = {
         name: presses.match(begins, presses.proposed(wanted, before)).f1
-        for name, wanted in asked.items()
+        for name, wanted in policies.items()
     }
     assert (f1["right"], f1["never"], f1["late"]) == (1, 0, 0)
     assert 0.01 < f1["always"] < 0.03
@@ -145,9 +145,9 @@ def test_asked_policies_are_told_apart() -> None:
 
 
 def test_playing_policies_are_told_apart() -> None:
-    """On their own: frames down, presses begun and F1 within two frames single out each of five policies."""
+    """Frames down, onsets and F1 within two frames distinguish five policies that play."""
     truth = held_at_times(0)
-    alone = {
+    policies = {
         "right": truth,
         "always": np.ones_like(truth),
         "never": np.zeros_like(truth),
@@ -155,11 +155,12 @@ def test_playing_policies_are_told_apart() -> None:
         "late": np.append(False, truth[:-1]),
     }
     begins, figures = presses.onsets(truth), {}
-    for name, held in alone.items():
+    for name, held in policies.items():
         own = presses.onsets(held)
-        found = [presses.match(begins, own, tolerance).f1 for tolerance in (0, 2)]
+        scores = [presses.match(begins, own, tolerance).f1 for tolerance in (0, 2)]
         figures[name] = [
-            round(float(x), 1) for x in (held.sum() / truth.sum(), own.sum() / begins.sum(), *found)
+            round(float(x), 1)
+            for x in (held.sum() / truth.sum(), own.sum() / begins.sum(), *scores)
         ]
     assert figures.pop("always")[0] > 10
     assert figures == {
@@ -168,7 +169,7 @@ def test_playing_policies_are_told_apart() -> None:
         "random": [1, 1, 0, 0],
         "late": [1, 1, 0, 1],
     }
-    assert presses.nearest(begins, presses.onsets(alone["late"]), 2).mean() == 1
+    assert presses.nearest(begins, presses.onsets(policies["late"]), 2).mean() == 1
 
 
 def test_choices_are_pressed_away_from_neutral() -> None:
@@ -180,14 +181,14 @@ def test_choices_are_pressed_away_from_neutral() -> None:
     }
     assert presses.button_keys(STICK) == ("pad/a", "pad/way")
     assert presses.stick_keys(STICK) == ("pad/x",)
-    found = presses.buttons(STICK, columns)
-    assert found["pad/a"].tolist() == [[True, False]]
-    assert found["pad/way"].tolist() == [[False, True]]
+    pressed = presses.buttons(STICK, columns)
+    assert pressed["pad/a"].tolist() == [[True, False]]
+    assert pressed["pad/way"].tolist() == [[False, True]]
     assert set(presses.buttons(TOY, random_columns(TOY, 4, 0))) == set(TOY.control_keys)
 
 
 def test_stick_changes_count_where_the_stick_moves() -> None:
-    """Copy-last errs by the whole change, the right guess not at all, and frames at rest do not count."""
+    """Frames at rest do not count; copying has an error of the whole change."""
     truth = np.array([0.0, 0.0, 1.0, 1.0, -1.0])
     before = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
     assert presses.change_error(before, truth, before) == (3.0, 2)
@@ -196,9 +197,9 @@ def test_stick_changes_count_where_the_stick_moves() -> None:
 
 
 def test_divergence_of_known_histograms() -> None:
-    """0 for proportional counts, 1 for disjoint ones, 0.311 bits for (1, 0) against (1/2, 1/2).
+    """Divergence is 0 for proportional counts, 1 for disjoint ones, NaN for empty ones.
 
-    Nothing is no number.
+    (1, 0) against (1/2, 1/2) gives 0.311 bits.
     """
     assert presses.divergence(np.array([1, 3]), np.array([10, 30])) == 0
     assert presses.divergence(np.array([1, 0]), np.array([0, 7])) == 1
@@ -211,14 +212,11 @@ def test_divergence_of_known_histograms() -> None:
 
 @given(arrays.arrays(bool, st.integers(0, 40)))
 def test_stretches_are_the_presses(held: np.ndarray) -> None:
-    """Each press is one stretch, from its first frame to the one behind its last.
-
-    Together they are all frames down.
-    """
-    found = np.zeros(len(held), bool)
+    """Stretches are the presses: each from its first frame to its end, in order, separated."""
+    covered = np.zeros(len(held), bool)
     for first, last in presses.stretches(held):
         assert 0 <= first < last <= len(held)
-        assert not found[first:last].any()
-        found[first:last] = True
-    assert (found == held).all()
+        assert not covered[first:last].any()
+        covered[first:last] = True
+    assert (covered == held).all()
     assert len(presses.stretches(held)) == presses.onsets(held).sum()

@@ -63,8 +63,8 @@ NEW_CODING = {
 }
 NO_IDENTITY = {
     "weight": changed(TOY, "player/x", weight=3.0),
-    "doc": changed(TOY, "player/x", doc="where it stands"),
-    "group doc": regrouped(TOY, "item", doc="what lies around"),
+    "doc": changed(TOY, "player/x", doc="place on the stage"),
+    "group doc": regrouped(TOY, "item", doc="items on the stage"),
     "mirror": changed(TOY, "player/on_ground", mirror="invert"),
 }
 
@@ -112,7 +112,7 @@ def test_json_holds_every_attribute_of_the_toy() -> None:
         weight=0.5,
         names=tuple(f"a{i}" for i in range(300)),
     )
-    full = regrouped(full, "item", doc="what lies around")
+    full = regrouped(full, "item", doc="items on the stage")
     again = Schema.from_json(json.loads(json.dumps(full.to_json())))
     assert again == full
     assert again.coding_hash == full.coding_hash

@@ -1,4 +1,4 @@
-"""Intervals that say 95 % hold the truth about that often."""
+"""Intervals of 95 % contain the truth about that often."""
 
 from __future__ import annotations
 
@@ -33,104 +33,101 @@ from shadowbox.core.stats import (
 def test_wilson_gives_the_textbook_values(
     successes: int, tries: int, low: float, high: float
 ) -> None:
-    """The bounds are those of Newcombe's table."""
-    found = wilson(successes, tries)
-    assert found.value == successes / tries
-    assert found.low == pytest.approx(low, abs=6e-5)
-    assert found.high == pytest.approx(high, abs=6e-5)
+    """Bounds are those of Newcombe's table."""
+    interval = wilson(successes, tries)
+    assert interval.value == successes / tries
+    assert interval.low == pytest.approx(low, abs=6e-5)
+    assert interval.high == pytest.approx(high, abs=6e-5)
 
 
 def test_wilson_without_a_try_knows_nothing() -> None:
-    """No match is no evidence."""
-    found = wilson(0, 0)
-    assert math.isnan(found.value)
-    assert (found.low, found.high) == (0, 1)
+    """Without any try the interval is from 0 to 1."""
+    interval = wilson(0, 0)
+    assert math.isnan(interval.value)
+    assert (interval.low, interval.high) == (0, 1)
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1))
 @settings(max_examples=100)
 def test_wilson_stays_inside_and_around_its_value(tries: int, share: float) -> None:
     """0 <= low <= value <= high <= 1, also for half successes."""
-    found = wilson(round(share * tries * 2) / 2, tries)
-    assert 0 <= found.low <= found.value + 1e-12
-    assert found.value - 1e-12 <= found.high <= 1
+    interval = wilson(round(share * tries * 2) / 2, tries)
+    assert 0 <= interval.low <= interval.value + 1e-12
+    assert interval.value - 1e-12 <= interval.high <= 1
 
 
 def test_halves() -> None:
-    """Every second episode, whatever their numbers; seats of one episode stay together."""
+    """Every second episode is in a half, whatever their numbers; seats stay with their episode."""
     assert halves([3, 3, 8, 1, 8]).tolist() == [1, 1, 0, 0, 0]
     assert halves([0, 2, 4, 6]).tolist() == [0, 1, 0, 1]
 
 
 def test_wilson_covers() -> None:
-    """Over many seeded experiments the interval holds the truth about as often as it says."""
+    """Over many seeded experiments the interval contains the truth about 95 % of the time."""
     draws = np.random.default_rng(0)
     held = []
     for share in (0.1, 0.3, 0.5, 0.8):
         for successes in draws.binomial(40, share, 1000):
-            found = wilson(successes, 40)
-            held.append(found.low <= share <= found.high)
+            interval = wilson(successes, 40)
+            held.append(interval.low <= share <= interval.high)
     assert 0.93 < np.mean(held) < 0.97
 
 
 def test_a_higher_confidence_is_wider() -> None:
-    """Z = 2.576 (99 %) gives the wider interval."""
+    """Z = 2.576 (99 %) gives a wider interval."""
     narrow, wide = wilson(7, 20), wilson(7, 20, z=2.5758)
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
 def test_bootstrap_covers_the_truth_of_episodes() -> None:
-    """With frames that depend on each other inside an episode, the interval holds the true share about 95 % of the time."""
+    """With dependent frames in an episode, the interval covers the truth about 95 % of the time."""
     draws = np.random.default_rng(1)
     held = []
     for trial in range(400):
         lengths = draws.integers(50, 500, 60)
-        # each episode has its own rate, with mean 1/4: frames alone would be far too sure
+        # each episode has its own rate, with mean 1/4; resampling frames would be too narrow
         own = draws.beta(2, 6, 60)
-        found = bootstrap_ratio(draws.binomial(lengths, own), lengths, tries=300, seed=trial)
-        held.append(found.low <= 0.25 <= found.high)
+        interval = bootstrap_ratio(draws.binomial(lengths, own), lengths, tries=300, seed=trial)
+        held.append(interval.low <= 0.25 <= interval.high)
     assert 0.90 <= np.mean(held) <= 0.98
 
 
 def test_bootstrap_draws_episodes_not_frames() -> None:
-    """Ten episodes that contradict each other leave much doubt, however long they are."""
+    """Ten long episodes that contradict each other give a wide interval."""
     right = np.array([0, 1000] * 5)
-    found = bootstrap_ratio(right, np.full(10, 1000))
-    assert found.value == 0.5
-    assert found.high - found.low > 0.4
+    interval = bootstrap_ratio(right, np.full(10, 1000))
+    assert interval.value == 0.5
+    assert interval.high - interval.low > 0.4
 
 
 def test_bootstrap_is_a_ratio_of_sums() -> None:
-    """Long episodes count for more: the value is that of all frames together."""
+    """The value is that of all frames together, so long episodes weigh more."""
     assert bootstrap_ratio(np.array([1, 90]), np.array([10, 90])).value == pytest.approx(0.91)
 
 
 def test_bootstrap_repeats_itself() -> None:
-    """The same numbers and seed give the same interval to the last bit.
-
-    Another seed gives another one.
-    """
+    """The same numbers and seed give the same interval to the last bit; another seed does not."""
     top, bottom = np.random.default_rng(2).random((2, 30))
     assert bootstrap_ratio(top, bottom) == bootstrap_ratio(top, bottom)
     assert bootstrap_ratio(top, bottom) != bootstrap_ratio(top, bottom, seed=1)
 
 
 def test_bootstrap_in_blocks_makes_all_its_tries() -> None:
-    """Many episodes are drawn in blocks that bound memory; the interval is still that of theory."""
+    """Many episodes, drawn in blocks that bound memory, give the interval of theory."""
     values = np.random.default_rng(3).normal(0, 1, 100_000)
-    found = bootstrap_mean(values, tries=90)
-    assert found.high - found.low == pytest.approx(2 * 1.96 / 100_000**0.5, rel=0.25)
+    interval = bootstrap_mean(values, tries=90)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 / 100_000**0.5, rel=0.25)
 
 
 def test_a_lower_level_is_narrower() -> None:
-    """50 % confidence needs less room than 95 %."""
+    """50 % confidence gives a narrower interval than 95 %."""
     values = np.random.default_rng(4).random(50)
     half, most = bootstrap_mean(values, level=0.5), bootstrap_mean(values)
     assert most.low < half.low < half.value < half.high < most.high
 
 
 def test_one_episode_allows_no_interval() -> None:
-    """A single episode has a value and no bounds; none at all has not even that."""
+    """A single episode has a value without bounds; without any episode the value is NaN, too."""
     one = bootstrap_ratio(np.array([3]), np.array([4]))
     assert one.value == 0.75
     assert math.isnan(one.low)
@@ -139,22 +136,19 @@ def test_one_episode_allows_no_interval() -> None:
 
 
 def test_nothing_to_divide_by_is_no_number() -> None:
-    """Denominators of zero give no value and no warning.
-
-    Single ones are left out of the resampling.
-    """
+    """Denominators of zero give NaN without a warning; single ones are not resampled."""
     assert all(math.isnan(x) for x in bootstrap_ratio(np.zeros(5), np.zeros(5)))
     some = bootstrap_ratio(np.array([1, 0, 0]), np.array([2, 0, 0]))
     assert tuple(some) == (0.5, 0.5, 0.5)
 
 
 def test_equal_episodes_leave_no_doubt() -> None:
-    """Where every episode says the same, the interval is a point."""
+    """Equal episodes give an interval of one point."""
     assert tuple(bootstrap_mean(np.full(20, 3.0))) == (3.0, 3.0, 3.0)
 
 
 def test_bootstrap_of_any_figure_is_that_of_the_ratio() -> None:
-    """For a ratio of sums the general function gives the interval of `bootstrap_ratio`, up to its draws."""
+    """For a ratio of sums, `bootstrap` gives the interval of `bootstrap_ratio` up to its draws."""
     draws = np.random.default_rng(5)
     bottom = draws.integers(50, 200, 60).astype(float)
     top = draws.binomial(bottom.astype(int), draws.beta(4, 6, 60)).astype(float)
@@ -165,7 +159,7 @@ def test_bootstrap_of_any_figure_is_that_of_the_ratio() -> None:
 
 
 def test_quotients_of_two_samples_cover() -> None:
-    """A ratio of two rates over different episodes lies in its interval about as often as it says."""
+    """The interval of a ratio of two independent rates contains it about 95 % of the time."""
     draws = np.random.default_rng(6)
     held = []
     for trial in range(500):
@@ -174,13 +168,13 @@ def test_quotients_of_two_samples_cover() -> None:
             frames = draws.integers(500, 3000, episodes)
             rate = np.clip(draws.gamma(8, mean / 8, episodes), 0, 1)
             samples.append(np.stack([draws.binomial(frames, rate), frames], 1))
-        found = bootstrap_quotient(*samples, tries=400, seed=trial)
-        held.append(found.low <= 0.8 <= found.high)
+        interval = bootstrap_quotient(*samples, tries=400, seed=trial)
+        held.append(interval.low <= 0.8 <= interval.high)
     assert 0.92 <= np.mean(held) <= 0.98
 
 
 def test_quotients_of_pairs_cover() -> None:
-    """A ratio of two rates over the same episodes, which differ much, lies in a narrow interval about as often as it says."""
+    """Paired rates of very different episodes give a narrow interval with the same coverage."""
     draws = np.random.default_rng(8)
     held, wide = [], []
     for trial in range(500):
@@ -190,21 +184,18 @@ def test_quotients_of_pairs_cover() -> None:
             np.stack([draws.binomial(frames, np.minimum(times * rate, 1)), frames], 1)
             for times in (1, 1.2)
         )
-        found, apart = (
+        interval, apart = (
             bootstrap_quotient(play, real, paired=paired, tries=400, seed=trial)
             for paired in (True, False)
         )
-        held.append(found.low <= 1.2 <= found.high)
-        wide.append((found.high - found.low) / (apart.high - apart.low))
+        held.append(interval.low <= 1.2 <= interval.high)
+        wide.append((interval.high - interval.low) / (apart.high - apart.low))
     assert 0.92 <= np.mean(held) <= 0.98
     assert np.mean(wide) < 0.5
 
 
 def test_a_reflected_interval_lies_around_its_distance() -> None:
-    """Drawing again makes a distance larger.
-
-    Turned round its value, the interval holds the value, and never below 0.
-    """
+    """Resampling enlarges a distance; the reflected interval contains its value, never below 0."""
 
     def distance(a, b):
         return np.abs(a / a.sum(-1, keepdims=True) - b / b.sum(-1, keepdims=True)).sum(-1)
@@ -220,7 +211,7 @@ def test_a_reflected_interval_lies_around_its_distance() -> None:
 
 
 def test_samples_of_one_episode_allow_no_interval() -> None:
-    """A single episode on either side leaves the value without bounds."""
-    found = bootstrap_quotient(np.array([[1.0, 2.0]]), np.array([[1.0, 4.0], [1.0, 4.0]]))
-    assert found.value == 2
-    assert math.isnan(found.low)
+    """A single episode in either sample leaves the value without bounds."""
+    interval = bootstrap_quotient(np.array([[1.0, 2.0]]), np.array([[1.0, 4.0], [1.0, 4.0]]))
+    assert interval.value == 2
+    assert math.isnan(interval.low)

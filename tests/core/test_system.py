@@ -1,4 +1,4 @@
-"""Systems differ in one module, and the rest of the package works on all of them."""
+"""Differences between systems are handled in core/system.py alone, which works on all of them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_one_module_knows_the_system():
 
 
 def test_text_files_say_their_encoding():
-    """Every file of text is opened with an encoding: Windows would take that of its region."""
+    """Every text file is opened with an encoding, since Windows has a regional default."""
     found = []
     for path, tree in trees([*SOURCES, *ROOT.glob("demo/*.py"), *ROOT.glob("examples/*.py")]):
         for node in ast.walk(tree):
@@ -71,12 +71,12 @@ def test_text_files_say_their_encoding():
 
 
 def says_encoding(call):
-    """Whether a call has the argument `encoding`."""
+    """Return true if a call has the argument `encoding`."""
     return any(keyword.arg == "encoding" for keyword in call.keywords)
 
 
 def opens_text(call):
-    """Whether a call reads or writes text: a file that is not opened with b, a process with text=True."""
+    """Return true if a call reads or writes text: `open` without b, or a process with text=True."""
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     if name in ("read_text", "write_text"):
         return True
@@ -138,7 +138,7 @@ def test_a_file_system_without_locks_is_another_error(windows, monkeypatch, tmp_
 
 
 def test_without_any_locks_it_is_said(monkeypatch, tmp_path, caplog):
-    """Where a system has neither kind of lock, work goes on with a warning."""
+    """A system with neither kind of lock gives a warning, and work continues."""
     monkeypatch.setattr(system, "_fcntl", None)
     monkeypatch.setattr(system, "_msvcrt", None)
     monkeypatch.setattr(system, "WINDOWS", False)
@@ -150,7 +150,7 @@ def test_without_any_locks_it_is_said(monkeypatch, tmp_path, caplog):
 
 @pytest.mark.parametrize(("refusals", "tries"), [(3, 4), (1000, system.TRIES)])
 def test_a_rename_waits_for_a_reader(windows, monkeypatch, tmp_path, refusals, tries):
-    """Windows refuses to replace an open file: a moment is waited for, and then the error says what to do."""
+    """Replacing an open file on Windows is tried for a while, then the error says what to do."""
     calls = []
     rename = os.replace
 
@@ -271,7 +271,7 @@ class OwnProcess:
 
 
 def test_processors(monkeypatch, tmp_path):
-    """Cores are those that this process may use; where the system does not say, those that there are."""
+    """Cores are those that this process may use, or else all of the machine."""
     assert 1 <= system.cores() <= os.cpu_count()
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert system.cores() == os.cpu_count()

@@ -1,4 +1,4 @@
-"""Seat and mirror: the same frame looked at from elsewhere, from field attributes alone."""
+"""Views of a frame from another seat and in the mirror, derived from field attributes alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ any_schema = st.one_of(st.just(TOY), st.just(TRIO), schemas())
 
 
 def assert_same(a: Columns, b: Columns) -> None:
-    """The same keys, types and values."""
+    """Assert equal keys, types and values."""
     assert a.keys() == b.keys()
     for key in a:
         assert a[key].dtype == b[key].dtype, key
@@ -56,7 +56,7 @@ def copied(columns: Columns) -> Columns:
 @given(any_schema, st.integers(0, 99), st.data())
 @settings(max_examples=120)
 def test_twice_from_a_seat_is_the_identity(schema: Schema, seed: int, data: st.DataObject) -> None:
-    """Changing places and changing back gives the same frame, and the input is never touched."""
+    """Two seat swaps give the same frame, and the input is unchanged."""
     player = data.draw(st.integers(0, schema.players - 1))
     columns = random_columns(schema, 4, seed)
     before = copied(columns)
@@ -67,7 +67,7 @@ def test_twice_from_a_seat_is_the_identity(schema: Schema, seed: int, data: st.D
 @given(any_schema, st.integers(0, 99))
 @settings(max_examples=120)
 def test_twice_mirrored_is_the_identity(schema: Schema, seed: int) -> None:
-    """A mirror of a mirror shows the frame itself, and the input is never touched."""
+    """Two mirrors give the same frame, and the input is unchanged."""
     columns = random_columns(schema, 4, seed)
     before = copied(columns)
     assert_same(mirrored(schema, mirrored(schema, columns)), before)
@@ -77,7 +77,7 @@ def test_twice_mirrored_is_the_identity(schema: Schema, seed: int) -> None:
 @given(any_schema, st.integers(0, 99), st.data())
 @settings(max_examples=60)
 def test_seat_and_mirror_commute(schema: Schema, seed: int, data: st.DataObject) -> None:
-    """It does not matter which of the two comes first."""
+    """Seat swap and mirror commute."""
     player = data.draw(st.integers(0, schema.players - 1))
     columns = random_columns(schema, 3, seed)
     assert_same(
@@ -89,7 +89,7 @@ def test_seat_and_mirror_commute(schema: Schema, seed: int, data: st.DataObject)
 @given(any_schema, st.integers(0, 99), st.data())
 @settings(max_examples=80)
 def test_a_players_slots_come_first(schema: Schema, seed: int, data: st.DataObject) -> None:
-    """In every per-player group the player's own slots lead, player 0 takes their place, and the others stay."""
+    """In every per-player group the player's slots come first, in exchange with player 0's."""
     player = data.draw(st.integers(0, schema.players - 1))
     columns = random_columns(schema, 4, seed)
     seen = from_seat(schema, columns, player)
@@ -110,9 +110,9 @@ def test_a_players_slots_come_first(schema: Schema, seed: int, data: st.DataObje
 
 
 def test_values_that_name_a_seat_are_renamed() -> None:
-    """Whoever was player 2 is now player 0 and the reverse.
+    """Values that name player 2 name player 0 after the swap, and the reverse.
 
-    Player 1 and nobody (3) keep their names.
+    Player 1 and the last value (3: no player) keep their names.
     """
     columns = {"ball/owner": np.array([[0, 1], [2, 3]], np.uint8)}
     np.testing.assert_array_equal(from_seat(TRIO, columns, 2)["ball/owner"], [[2, 1], [0, 3]])
@@ -120,7 +120,7 @@ def test_values_that_name_a_seat_are_renamed() -> None:
 
 
 def test_a_seat_choice_of_a_player_moves_and_is_renamed() -> None:
-    """In a per-player group the slots change places and their values follow."""
+    """In a per-player group the slots change places and their seat values are renamed."""
     near = np.array([[0, 0, 1, 1, 2, 2]], np.uint8)
     np.testing.assert_array_equal(
         from_seat(TRIO, {"limb/near": near}, 2)["limb/near"], [[0, 0, 1, 1, 2, 2]]
@@ -139,8 +139,8 @@ def test_one_players_view_is_as_it_stands() -> None:
 
 @pytest.mark.parametrize("player", [-1, 2, 7])
 def test_a_player_that_is_not_there_is_refused(player: int) -> None:
-    """A seat outside the game is a wrong call, not a wrap around."""
-    with pytest.raises(UsageError, match=f"no player {player} in toy: players are 0 .. 1"):
+    """A seat outside the game is refused."""
+    with pytest.raises(UsageError, match=rf"player of toy must be from 0 to 1 \(got {player}\)"):
         from_seat(TOY, random_columns(TOY, 3, 1), player)
 
 
@@ -160,7 +160,7 @@ def test_seat_order(slots: int, player: int, players: int, order: list[int]) -> 
 
 
 def test_the_mirror_negates_inverts_and_swaps() -> None:
-    """Each field does in the mirror what its attribute says, and nothing else changes."""
+    """Each field is mirrored by its attribute, and other values are unchanged."""
     columns = random_columns(TOY, 6, 3)
     seen = mirrored(TOY, columns)
     np.testing.assert_array_equal(seen["player/x"], -columns["player/x"])
@@ -183,7 +183,7 @@ def test_the_mirror_negates_inverts_and_swaps() -> None:
 @given(any_schema, st.integers(0, 20), st.sampled_from([(4,), (2, 2), (1, 4, 1), ()]))
 @settings(max_examples=40)
 def test_any_leading_axes(schema: Schema, seed: int, lead: tuple[int, ...]) -> None:
-    """A batch of windows is looked at like a single frame."""
+    """A batch of windows is treated like a single frame."""
     flat = {
         key: values[: int(np.prod(lead))] for key, values in random_columns(schema, 4, seed).items()
     }

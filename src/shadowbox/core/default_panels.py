@@ -1,4 +1,4 @@
-"""Lines of a panel, for scenes that no game declares: a field in words, lamps and gauges.
+"""Panels of default scenes: lines that show a field as text, lamp or gauge.
 
 A panel is a list of lines that flows into the columns of an area. A line shows one field for some
 of its slots, side by side.
@@ -17,17 +17,17 @@ from shadowbox.core.fields import Choice, Field, Flag, Group
 Shape = dict[str, Any]
 Span = tuple[float, float]
 
-LOWEST, HIGHEST = 0.5, 0.8  # height of a line
-COLUMN, BROADEST, APART = 5.0, 9.0, 1.0  # width of a column of lines, and between two
+LOWEST, HIGHEST = 0.5, 0.8  # least and greatest height of a line
+COLUMN, BROADEST, APART = 5.0, 9.0, 1.0  # least and greatest width of a column, and the gap
 LABEL, DIGITS = 0.42, 0.22  # shares of a line: its name, and the number behind its gauge
-MOST_SLOTS = 16  # side by side in a line
-WIDEST = 1e6  # a wider range than this is a number without a gauge
+MOST_SLOTS = 16  # greatest number of slots side by side in a line
+WIDEST = 1e6  # widest range that is shown as a gauge
 LETTER = 0.52  # width of a letter, in units of the text's size
 
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of the picture."""
+    """Rectangle of the picture."""
 
     left: float
     top: float
@@ -36,31 +36,31 @@ class Area:
 
     @property
     def width(self) -> float:
-        """From left to right."""
+        """Distance from left to right."""
         return self.right - self.left
 
     @property
     def height(self) -> float:
-        """From top to bottom."""
+        """Distance from top to bottom."""
         return self.bottom - self.top
 
 
 @dataclass(frozen=True)
 class Line:
-    """A field and the slots of it to show, or without a field a heading."""
+    """Field with the slots to show, or a heading if it has no field."""
 
     label: str
     color: str
     key: str = ""
     field: Field | None = None
     slots: tuple[int, ...] = ()
-    mask: str = ""  # key of the flag that says whether a slot is in use
-    span: Span | None = None  # of a gauge
-    names: tuple[str, ...] = ()  # of the values of a choice
+    mask: str = ""  # key of the flag that marks slots in use
+    span: Span | None = None  # range of a gauge
+    names: tuple[str, ...] = ()  # names of the values of a choice
 
     @property
     def narrow(self) -> bool:
-        """Whether two of them share a line: single lamps."""
+        """Return true for a single lamp, two of which share a line."""
         return isinstance(self.field, Flag) and len(self.slots) == 1
 
 
@@ -74,7 +74,7 @@ def lines_of(
     players: int,
     seen: Mapping[str, Span],
 ) -> list[Line]:
-    """A heading and a line for each of the fields of a group, numbers and names before flags."""
+    """Heading, and a line for each of some fields of a group; numbers and names before flags."""
     if not fields:
         return []
     out = [Line(heading, color)]
@@ -97,7 +97,7 @@ def lines_of(
 
 
 def limits(field: Field, seen: Span | None = None) -> Span | None:
-    """The ends of a gauge: declared, seen, or twice the scale; None where they are too far apart."""
+    """Ends of a gauge: declared, seen, or twice the scale; None where they are too far apart."""
     if isinstance(field, Flag):
         return 0.0, 1.0
     if isinstance(field, Choice):
@@ -114,16 +114,16 @@ def limits(field: Field, seen: Span | None = None) -> Span | None:
 
 
 def value_names(field: Field, players: int) -> tuple[str, ...]:
-    """The names of a choice's values; a choice of a seat without names has P1, P2, and nobody."""
+    """Names of a choice's values; P1, P2 and so on for a seat without names."""
     if not isinstance(field, Choice):
         return ()
     if field.names or not field.seat:
         return field.names
-    return (*(f"P{player + 1}" for player in range(players)), "nobody")[: field.n]
+    return (*(f"P{player + 1}" for player in range(players)), "none")[: field.n]
 
 
 def flow(lines: Sequence[Line], area: Area, tables: dict[str, Any]) -> list[Shape]:
-    """The shapes of lines in an area, in as many columns as it is wide; `tables` gets their names."""
+    """Shapes of lines in an area, in as many columns as fit; their names are added to `tables`."""
     if not lines or area.height < LOWEST:
         return []
     columns = columns_of(lines, area.width, area.height)
@@ -142,7 +142,7 @@ def flow(lines: Sequence[Line], area: Area, tables: dict[str, Any]) -> list[Shap
 
 
 def columns_of(lines: Sequence[Line], width: float, height: float) -> list[list[list[Line]]]:
-    """Lines as columns of rows of one or two lines: as few rows as will do, groups kept together."""
+    """Columns of rows of one or two lines: as few rows as possible, groups kept together."""
     most, deepest = max(1, int(width // COLUMN)), max(1, int(height / LOWEST))
     rows = _fitted(lines, most * deepest)
     longest = max(map(len, _groups(rows)), default=1)
@@ -157,17 +157,17 @@ def columns_of(lines: Sequence[Line], width: float, height: float) -> list[list[
 
 
 def plus(*parts: Any) -> Any:
-    """A sum, as a value of the grammar."""
+    """Sum as a value of the grammar."""
     return {"sum": list(parts)}
 
 
 def times(*parts: Any) -> Any:
-    """A product, as a value of the grammar."""
+    """Product as a value of the grammar."""
     return {"product": list(parts)}
 
 
 def clamped(value: Any, low: float, high: float) -> Any:
-    """A value that stays between two ends."""
+    """Value limited to a range, as a value of the grammar."""
     return {"max": [low, {"min": [high, value]}]}
 
 
@@ -175,7 +175,7 @@ def clamped(value: Any, low: float, high: float) -> Any:
 
 
 def _rows(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines, two narrow ones in a row."""
+    """Rows of lines, two narrow ones in a row."""
     rows: list[list[Line]] = []
     for line in lines:
         if line.narrow and rows and len(rows[-1]) == 1 and rows[-1][0].narrow:
@@ -192,7 +192,7 @@ def _groups(rows: Sequence[list[Line]]) -> list[Sequence[list[Line]]]:
 
 
 def _columns(rows: Sequence[list[Line]], deep: int) -> list[list[list[Line]]]:
-    """Rows in columns of a depth; a group that would be cut begins the next one, if it fits there."""
+    """Rows in columns of a depth; a group that would be cut begins the next column if it fits."""
     columns: list[list[list[Line]]] = [[]]
     for group in _groups(rows):
         if columns[-1] and len(columns[-1]) + len(group) > deep >= len(group):
@@ -205,7 +205,7 @@ def _columns(rows: Sequence[list[Line]], deep: int) -> list[list[list[Line]]]:
 
 
 def _fitted(lines: Sequence[Line], most: int) -> list[list[Line]]:
-    """As many rows as there is room for; the last says how many fields are left out."""
+    """As many rows as there is room for; the last one gives the number of omitted fields."""
     kept = [line for line in lines if len(line.slots) <= MOST_SLOTS]
     rows = _rows(kept)
     while len(rows) + (len(kept) < len(lines)) > max(most, 1) and kept:
@@ -221,7 +221,7 @@ def _fitted(lines: Sequence[Line], most: int) -> list[list[Line]]:
 
 
 def _drawn(line: Line, area: Area, tables: dict[str, Any]) -> Iterator[Shape]:
-    """The shapes of one line."""
+    """Shapes of one line."""
     y, size = (area.top + area.bottom) / 2, 0.6 * area.height
     if line.field is None:
         yield from _heading(line, area, y, size)
@@ -275,7 +275,7 @@ def _value(
 
 
 def _gauge(line: Line, value: Any, area: Area, y: float, slot: int) -> Iterator[Shape]:
-    """A track, and a bar from zero (or the nearer end) to the value."""
+    """Track, and a bar from zero (or the nearer end) to the value."""
     assert line.span is not None
     low, high = line.span
     height, zero = 0.3 * area.height, min(max(0.0, low), high)
@@ -302,7 +302,7 @@ def _gauge(line: Line, value: Any, area: Area, y: float, slot: int) -> Iterator[
 
 
 def _lamp(line: Line, slot: int, x: float, y: float, size: float) -> Iterator[Shape]:
-    """A ring, filled while the flag is on."""
+    """Ring that is filled while the flag is on."""
     ring = {"shape": "circle", "x": x, "y": y, "r": 0.32 * size, "line": "ink", "width": 0.04}
     on: Any = {"field": line.key, "slot": slot}
     yield {**ring, "alpha": 0.6}
@@ -311,7 +311,7 @@ def _lamp(line: Line, slot: int, x: float, y: float, size: float) -> Iterator[Sh
 
 
 def _heading(line: Line, area: Area, y: float, size: float) -> Iterator[Shape]:
-    """The name of a group behind a stroke of its color."""
+    """Name of a group behind a stroke of its color."""
     if line.color:
         yield {
             "shape": "rect",
@@ -326,7 +326,7 @@ def _heading(line: Line, area: Area, y: float, size: float) -> Iterator[Shape]:
 
 
 def _shown(line: Line, slot: int) -> Shape:
-    """The condition under which a slot is in use."""
+    """Condition under which a slot is in use."""
     return {"if": {"field": line.mask, "slot": slot}} if line.mask else {}
 
 
@@ -344,6 +344,6 @@ def _text(x: float, y: float, text: Any, size: float, *, align: str = "left", **
 
 
 def _short(text: str, width: float, size: float) -> str:
-    """A text cut to a width."""
+    """Text cut to a width."""
     most = max(int(width / (LETTER * size)), 2)
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""The scene of a game that declares none: every field of its schema, drawn by kind.
+"""Default scene of a game without one: every field of its schema, drawn by kind.
 
 Positions (a group's x and y) are dots on a stage, in the players' colors or grey. Beside and below
 the stage are lines of text and bars, one for each other field of the state:
@@ -9,8 +9,8 @@ the stage are lines of text and bars, one for each other field of the state:
     a group with a mask     nothing where the mask is off
 
 A real without limits spans the values that were seen, or else twice its scale to both sides. Fields
-that find no room are counted ("+ 3 more"), first those that are not learned (predict="no"). Lines
-are drawn by `default_panels.py`.
+without room are counted ("+ 3 more"), first those that are not learned (predict="no"). Lines are
+drawn by `default_panels.py`.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ from shadowbox.core.game import Game
 from shadowbox.core.scene import MARKS, Scene
 from shadowbox.core.schema import Array, Schema
 
-WIDTH, HEIGHT = 32.0, 18.0  # of the picture
+WIDTH, HEIGHT = 32.0, 18.0  # size of the picture
 SIDE, GAP = 7.4, 0.7  # width of a panel, space between parts
 BOTTOM = HEIGHT - 1.2  # below are the names of the world and of events
-STRIP = 5.0  # height of the panel below the stage, at most
-AXES = (  # names that a position goes by
+STRIP = 5.0  # greatest height of the panel below the stage
+AXES = (  # names of positions
     ("x", "pos_x", "position_x", "x_pos", "px", "position", "pos"),
     ("y", "pos_y", "position_y", "y_pos", "py"),
 )
 DOWNWARD = ("px", "pixel", "pixels", "tile", "tiles", "cell", "cells")  # units counted from the top
-COLORS = ("p1", "p2", "#0F8A6D", "#A04E9A")  # of the players; afterwards they repeat
+COLORS = ("p1", "p2", "#0F8A6D", "#A04E9A")  # colors of the players; further ones repeat them
 GREY = "#7C7F83"
 FACING = ("facing_right", "faces_right", "looks_right")
 PIPS = ("stocks", "lives", "points", "score", "wins", "rounds")  # above the stage, up to MOST_PIPS
 NUMBERS = ("damage", "percent", "health", "hp", "score", "points")  # above the stage as a number
 MOST_PIPS = 8
-MOST_LABELS = 8  # slots of a group that are named on the stage
-CROWD = 12  # slots of a group from which on its dots are small
+MOST_LABELS = 8  # most slots of a group with labels on the stage
+CROWD = 12  # most slots of a group with dots of full size
 
 
 def scene_of(game: Game, columns: Mapping[str, Array] | None = None) -> Scene:
-    """The scene of a game: its own, or the default one, whose open ranges fit `columns`."""
+    """Scene of a game: its own, or the default one, whose open ranges fit `columns`."""
     if game.scene is not None:
         return game.scene()
     return default_scene(game.schema, game.event_kinds, columns)
@@ -68,7 +68,7 @@ def scene_of(game: Game, columns: Mapping[str, Array] | None = None) -> Scene:
 def default_scene(
     schema: Schema, event_kinds: Sequence[str] = (), columns: Mapping[str, Array] | None = None
 ) -> dict[str, Any]:
-    """A scene for any schema; reals without limits span the values in `columns` [..., slots]."""
+    """Scene for any schema; reals without limits span the values in `columns` [..., slots]."""
     layout = _Layout(schema, _seen(schema, columns or {}))
     tables: dict[str, Any] = {}
     shapes = [*layout.stage(tables), *layout.panels(tables)]
@@ -87,7 +87,7 @@ def default_scene(
 
 @dataclass(frozen=True)
 class _Place:
-    """A group that has positions, and which of its fields they are."""
+    """Group that has positions, and its fields that are their axes."""
 
     group: Group
     x: Field | None
@@ -98,7 +98,7 @@ class _Place:
 
 
 class _Layout:
-    """What of a schema goes where in the picture."""
+    """Places of a schema's fields in the picture."""
 
     def __init__(self, schema: Schema, seen: Mapping[str, Span]) -> None:
         self.schema, self.seen = schema, seen
@@ -119,7 +119,7 @@ class _Layout:
         self._divide()
 
     def _divide(self) -> None:
-        """Areas: the sides, the stage between them, and the strip below it."""
+        """Set the areas: both sides, the stage between them, and the strip below it."""
         pips = sum(entry["as"] == "pips" for entry in self.hud)
         top = 2.1 + 0.9 * pips + 2.0 * (len(self.hud) - pips)  # below the names and numbers
         side = SIDE if self.places or self.common else (WIDTH - 3 * GAP) / 2
@@ -134,7 +134,7 @@ class _Layout:
         self.strip = Area(start, BOTTOM - strip, end, BOTTOM) if self.places else self.middle
 
     def panels(self, tables: dict[str, Any]) -> list[Shape]:
-        """Every field that is no position."""
+        """Shapes of every field that is not a position."""
         return [
             *flow(self.left, self.left_area, tables),
             *flow(self.right, self.right_area, tables),
@@ -142,13 +142,13 @@ class _Layout:
         ]
 
     def _lines(self, player: int | None) -> list[Line]:
-        """The lines of a player's groups, or of those that are nobody's."""
+        """Lines of a player's groups, or of the groups without a player."""
         out: list[Line] = []
         for group in self.schema.state:
             if (group.per == "player") != (player is not None):
                 continue
             fields = [f for f in group.fields if f"{group.name}/{f.name}" not in self.elsewhere]
-            if any(place.group is group for place in self.places):  # the dot says the rest
+            if any(place.group is group for place in self.places):  # its dot shows these fields
                 kind = _kind(group) if group.slots <= MOST_LABELS and player is None else None
                 fields = [f for f in fields if f is not kind and f.name != group.mask]
             slots, heading, color = range(group.slots), group.name, GREY
@@ -170,7 +170,7 @@ class _Layout:
     # ---- the stage -------------------------------------------------------------------------------
 
     def stage(self, tables: dict[str, Any]) -> Iterator[Shape]:
-        """The frame of the stage, and a dot for each position."""
+        """Frame of the stage, and a dot for each position."""
         if not self.places:
             return
         across, down = self._span(0), self._span(1)
@@ -193,7 +193,7 @@ class _Layout:
             yield from self._dots(place, number, (across, down), tables)
 
     def _span(self, axis: int) -> Span:
-        """The range of an axis: of the groups that declare one, or else of all."""
+        """Range of an axis: of the groups that declare one, or else of all."""
         fields = [
             (place.key(field), field)
             for place in self.places
@@ -201,12 +201,12 @@ class _Layout:
         ]
         declared = [entry for entry in fields if not _open(entry[1])]
         spans = [limits(field, self.seen.get(key)) for key, field in declared or fields]
-        known = [span for span in spans if span is not None] or [(-1.0, 1.0)]
+        ranges = [span for span in spans if span is not None] or [(-1.0, 1.0)]
         margin = 0.5 if any(isinstance(field, Choice) for _, field in fields) else 0.0
-        return min(low for low, _ in known) - margin, max(high for _, high in known) + margin
+        return min(low for low, _ in ranges) - margin, max(high for _, high in ranges) + margin
 
     def _extent(self, across: Span, down: Span) -> tuple[float, float]:
-        """Width and height of the stage: in proportion, where x and y count the same unit."""
+        """Width and height of the stage: in proportion, where x and y have the same unit."""
         width, height = self.middle.width, self.middle.height
         first = next((p for p in self.places if p.x is not None and p.y is not None), None)
         ratio = (across[1] - across[0]) / (down[1] - down[0])
@@ -219,7 +219,7 @@ class _Layout:
         return min(width, height * ratio), min(height, width / ratio)
 
     def _at(self, place: _Place, spans: tuple[Span, Span]) -> tuple[Any, Any]:
-        """Where in the picture the current slot of a group is."""
+        """Place of a group's current slot in the picture."""
         frame, (across, down) = self.frame, spans
         x: Any = (frame.left + frame.right) / 2
         y: Any = (frame.top + frame.bottom) / 2
@@ -239,7 +239,7 @@ class _Layout:
     def _dots(
         self, place: _Place, number: int, spans: tuple[Span, Span], tables: dict[str, Any]
     ) -> Iterator[Shape]:
-        """One group's positions: forms, facings and labels."""
+        """Shapes of one group's positions: forms, facings and labels."""
         group, name = place.group, place.group.name
         own = group.per == "player"
         x, y = self._at(place, spans)
@@ -266,7 +266,7 @@ class _Layout:
             yield {"shape": "text", **above, "text": text, "size": 0.5, "fill": "ink"}
 
     def _label(self, group: Group, tables: dict[str, Any]) -> Any:
-        """The name of the current slot: its player, the name of its first named choice, or its group."""
+        """Name of the current slot: its player, its first named choice, or its group."""
         if group.per == "player":
             each = group.slots // self.schema.players
             tables[f"{group.name} labels"] = [
@@ -282,7 +282,7 @@ class _Layout:
         return {"table": f"{key} names", "at": [{"field": key}]}
 
     def hits(self) -> Iterator[Shape]:
-        """A ring around whom a hit befell."""
+        """Ring around the player that was hit."""
         for place in self.places:
             if place.group.per == "player" and place.group.slots == self.schema.players:
                 x, y = self._at(place, (self._span(0), self._span(1)))
@@ -290,11 +290,11 @@ class _Layout:
                 yield {"shape": "circle", "on": "hit", "x": x, "y": y, "r": 0.7, **ring}
 
 
-# ---- what fields mean ----------------------------------------------------------------------------
+# ---- meaning of fields ---------------------------------------------------------------------------
 
 
 def _seen(schema: Schema, columns: Mapping[str, Array]) -> dict[str, Span]:
-    """The values of reals without limits."""
+    """Ranges of the values of reals without limits."""
     return {
         key: (float(columns[key].min()), float(columns[key].max()))
         for key, column in schema.columns.items()
@@ -307,14 +307,14 @@ def _open(field: Field) -> bool:
 
 
 def _place(group: Group) -> _Place | None:
-    """The axes of a group's positions, if it has any."""
+    """Axes of a group's positions, if it has any."""
     numbers = {field.name: field for field in group.fields if _is_number(field)}
     x, y = (next((numbers[name] for name in names if name in numbers), None) for names in AXES)
     return _Place(group, x, y) if x is not None or y is not None else None
 
 
 def _kind(group: Group) -> Choice | None:
-    """The named choice that tells the slots of a group apart."""
+    """Named choice that distinguishes the slots of a group."""
     if group.slots == 1:
         return None
     return next((f for f in group.fields if isinstance(f, Choice) and f.names), None)
@@ -325,12 +325,12 @@ def _is_number(field: Field) -> bool:
 
 
 def _downward(field: Field) -> bool:
-    """Whether y grows downward: rows of a grid and pixels do, and fields whose doc says so."""
+    """Return true if y grows downward: rows of a grid, pixels, and fields whose doc says so."""
     return isinstance(field, Choice) or field.unit in DOWNWARD or "downward" in field.doc
 
 
 def _hud(schema: Schema) -> list[dict[str, Any]]:
-    """Above the stage: one count as pips and one large number, where the players have such fields."""
+    """Entries above the stage: one count as pips and one large number, if fields suit."""
     if schema.players > 2:
         return []
     own = [
@@ -352,7 +352,7 @@ def _hud(schema: Schema) -> list[dict[str, Any]]:
 
 
 def _owners(group: Group, players: int) -> list[int]:
-    """The player of each slot."""
+    """Player of each slot."""
     return [slot // (group.slots // players) for slot in range(group.slots)]
 
 
@@ -361,7 +361,7 @@ def _color(player: int) -> str:
 
 
 def _form(number: int, size: float) -> Shape:
-    """Another form for each group, so that color is not all that tells them apart."""
+    """Shape of a group's dots: groups differ in shape and not only in color."""
     match number % 4:
         case 0:
             return {"shape": "circle", "r": size}

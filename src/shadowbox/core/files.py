@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: a temporary file beside the target, fsync, rename."""
+"""Atomic writing of files: a temporary file beside the target, fsync, rename."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Chunk = bytes | bytearray | memoryview
 
 
 def write_whole(path: Path, chunks: Chunk | Iterable[Chunk]) -> None:
-    """Write `path` so that at every moment it holds either its old content or all of the new one."""
+    """Write `path` so that at every moment it holds its complete old or complete new content."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}.tmp")
     if isinstance(chunks, Chunk):
         chunks = (chunks,)

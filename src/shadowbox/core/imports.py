@@ -1,4 +1,4 @@
-"""Objects named by text, `module:NAME`, for code that a user brings: games, readers, policies."""
+"""Import of objects named by text, `module:NAME`: a user's games, readers and policies."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_PATH_LOCK = threading.Lock()  # sys.path belongs to the process, the web server has several threads
+_PATH_LOCK = threading.Lock()  # sys.path is shared by the threads of the web server
 
 
 def import_object(spec: str) -> Any:
-    """The object that `module:NAME` names.
+    """Object named by `module:NAME`.
 
     A module that is not installed is looked for in the current folder, which is on `sys.path` for
-    this one import only. ImportError and AttributeError say what is missing; code of the module may
-    raise anything else.
+    this one import only. ImportError and AttributeError name the missing part; code of the module
+    may raise anything else.
     """
     module, _, name = spec.partition(":")
     return getattr(import_from_here(module), name)
 
 
 def import_from_here(module: str) -> Any:
-    """The module of this name: installed, or else in the current folder."""
+    """Module of this name: installed, or else in the current folder."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # a module that is there and misses another one is broken, not missing
+        # an existing module whose own import fails is broken, not missing
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
     with _current_folder_on_path():
@@ -50,10 +50,10 @@ def _current_folder_on_path() -> Iterator[None]:
 
 
 def make_callable(module: str, spec: str) -> None:
-    """Let the module itself be called as the function that `spec` names.
+    """Make a module callable as the function named by `spec`.
 
     `shadowbox.play` is a room and, in `import shadowbox as sb`, a function of the front door:
-    importing anything from the room puts the module where the function was.
+    importing anything from the room puts the module in the place of the function.
     """
 
     class CallableModule(ModuleType):

@@ -1,7 +1,7 @@
-"""Names in files of before 0.1.0 that later versions call otherwise: the one table of renames.
+"""Renames of names in files older than 0.1.0, in one table.
 
-Each function returns the present name of an old one, and every other name as it is. No old name
-is a present name of the same kind, so that renaming twice is renaming once.
+Each function returns the present name of an old one, and every other name unchanged. No old name is
+a present name of the same kind, so renaming twice is the same as renaming once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def rename_setting(name: str, value: Any) -> tuple[str, Any]:
 
 
 def share_of(count: Any) -> Any:
-    """One of `count` as a share; a value that is no count stays, for its reader to refuse."""
+    """One of `count` as a share; a value that is not a count stays for its reader to refuse."""
     good = isinstance(count, int | float) and not isinstance(count, bool) and count >= 1
     return 1 / count if good else count
 

@@ -1,34 +1,42 @@
-"""What to draw, as data: shapes whose numbers are bound to the fields of a row. The painters know this grammar, no game.
+"""Scenes: what to draw, as data. Numbers of shapes are bound to fields of a row.
 
-A scene is plain JSON:
+Painters know this grammar and no game. A scene is plain JSON:
 
     bounds       [left, top, right, bottom] of the visible world; y grows downward
     tables       {name: nested lists}: constants to look up
     shapes       [shape, ...] in painting order
-    hud          [{label, field, as: "pips" | "number", of?, danger?, unit?}, ...]: per-player fields shown above the stage;
-                 `of` is how many pips there are at most, `danger` the number that looks alarming
-    event_kinds  [name, ...]: what an event's `kind` counts along (needed only by shapes with `on`)
-    marks        {event kind: "tick" | "cross" | "diamond" | "ring" | "square" | "dot"}: what a timeline shows, and how
-    camera       {keep: [left, top, right, bottom], margin}: follow the shapes tagged `body`; `keep` never leaves the picture
+    hud          [{label, field, as: "pips" | "number", of?, danger?, unit?}, ...]: per-player
+                 fields above the stage; `of` is the largest number of pips, `danger` the number
+                 that is shown as alarming
+    event_kinds  [name, ...]: names of an event's `kind` (needed only by shapes with `on`)
+    marks        {event kind: "tick" | "cross" | "diamond" | "ring" | "square" | "dot"}: the mark
+                 of each kind that a timeline shows
+    camera       {keep: [left, top, right, bottom], margin}: follow the shapes tagged `body`;
+                 `keep` is always in the picture
 
     shape        {"shape": kind, attribute: value, ...}
       rect, capsule  x, y (center), w, h       circle  x, y, r
       text           x, y, text, size, align ("left", "right" of x; else centered)
       polygon        x, y, points [[dx, dy], ...]
-      all            fill, line (colors: "#rrggbb" or a name of the painter's palette), width, alpha (0 .. 1), tag
-      tag            "hitbox" can be hidden; "body" and "ring" also show in later rows (core/motion.py)
+      all            fill, line (colors: "#rrggbb" or a name of the painter's palette), width,
+                     alpha (0 .. 1), tag
+      tag            "hitbox" can be hidden; "body" and "ring" also show in later rows
+                     (core/motion.py)
       "each": group      once for each slot of the group
       "for": value       once for each element of a list, after `each`
-      "on": event kind   once for each such event of the row; its slot is whom it befell
-      "if": value        only where this is not 0 and not false
+      "on": event kind   once for each such event of the row, at the slot of its `other` player
+                         (or its `player`, if alone)
+      "if": value        only where this is neither 0 nor false
 
     value        a number, string or boolean: itself
-      {"field": "group/name"}              of the current slot ("slot": n for another; slot 0 outside `each` and `on`)
-      {"slot": true}                       the number of the current slot
+      {"field": "group/name"}              of the current slot ("slot": n for another; slot 0
+                                           outside `each` and `on`)
+      {"slot": true}                       number of the current slot
       {"item": i}                          part i of the current element of `for`
-      {"event": "value"}                   a member of the current event
-      {"table": name, "at": [value, ...]}  look-up; an index beyond an end means the last entry
-      {"sum": [value, ...]}, {"product": [value, ...]}, {"min": [value, ...]}, {"max": [value, ...]}
+      {"event": "value"}                   member of the current event
+      {"table": name, "at": [value, ...]}  look-up; an index beyond an end gives the last entry
+      {"sum": [value, ...]}, {"product": [value, ...]}, {"min": [value, ...]},
+      {"max": [value, ...]}
 """
 
 from __future__ import annotations
@@ -62,7 +70,7 @@ MARKS = ("tick", "cross", "diamond", "ring", "square", "dot")
 
 @dataclass(frozen=True)
 class _Scope:
-    """Where a value is looked up: a row [slots], the slot, the element of `for`, the event."""
+    """Context of a value: a row [slots], the slot, the element of `for`, the event."""
 
     scene: Scene
     columns: Mapping[str, Array]
@@ -74,7 +82,7 @@ class _Scope:
 def evaluate(
     scene: Scene, columns: Mapping[str, Array], events: Array | None = None
 ) -> list[Shape]:
-    """The shapes of one row: columns [slots] and its events [E] -> shapes whose attributes are numbers and strings."""
+    """Shapes of one row of columns [slots] and its events [E], with plain values."""
     out: list[Shape] = []
     for shape in scene["shapes"]:
         for scope in _scopes(shape, _Scope(scene, columns), () if events is None else events):
@@ -90,7 +98,7 @@ def evaluate(
 
 
 def _scopes(shape: Mapping[str, Any], scope: _Scope, events: Iterable[Any]) -> Iterator[_Scope]:
-    """The scopes in which a shape is drawn: slots or events, then the elements of its list."""
+    """Scopes in which a shape is drawn: one for each slot or event and each element of `for`."""
     base = [scope]
     if "each" in shape:
         slots = next(
@@ -101,7 +109,7 @@ def _scopes(shape: Mapping[str, Any], scope: _Scope, events: Iterable[Any]) -> I
         base = [_Scope(scope.scene, scope.columns, slot) for slot in range(slots)]
     elif "on" in shape:
         kind = list(scope.scene["event_kinds"]).index(shape["on"])
-        found = [event for event in events if event["kind"] == kind]
+        matching = [event for event in events if event["kind"] == kind]
         base = [
             _Scope(
                 scope.scene,
@@ -110,7 +118,7 @@ def _scopes(shape: Mapping[str, Any], scope: _Scope, events: Iterable[Any]) -> I
                 None,
                 e,
             )
-            for e in found
+            for e in matching
         ]
     for one in base:
         if "for" not in shape:
@@ -142,17 +150,17 @@ def _value(value: Any, scope: _Scope) -> Any:
         return min(_value(part, scope) for part in value["min"])
     if "max" in value:
         return max(_value(part, scope) for part in value["max"])
-    found = scope.scene["tables"][value["table"]]
+    entry = scope.scene["tables"][value["table"]]
     for index in value["at"]:
-        found = found[min(int(_value(index, scope)), len(found) - 1)]
-    return found
+        entry = entry[min(int(_value(index, scope)), len(entry) - 1)]
+    return entry
 
 
 # ---- checking ------------------------------------------------------------------------------------
 
 
 def validate(scene: Scene, schema: Schema) -> None:
-    """Refuse a scene that does not fit the grammar or names what its schema lacks, with every problem."""
+    """Refuse a scene that does not fit the grammar or its schema, listing every problem."""
     problems = list(_problems(scene, schema))
     if problems:
         raise SchemaError(f"scene of '{schema.name}': " + "; ".join(problems))
@@ -166,15 +174,15 @@ def _problems(scene: Scene, schema: Schema) -> Iterator[str]:
         yield "camera must be {keep: [left, top, right, bottom], margin: 0 or more}"
     for kind, mark in scene.get("marks", {}).items():
         if kind not in scene.get("event_kinds", ()):
-            yield f"marks: '{kind}' is no event kind"
+            yield f"marks: keys must be event kinds (got '{kind}')"
         if mark not in MARKS:
-            yield f"marks: '{mark}', known: {', '.join(MARKS)}"
+            yield f"marks: a mark must be one of {', '.join(MARKS)} (got '{mark}')"
     for entry in scene.get("hud", ()):
         column = schema.columns.get(entry.get("field", ""))
         if column is None or column.group.per != "player":
-            yield f"hud: '{entry.get('field')}' is no per-player column"
+            yield f"hud: field must name a per-player column (got '{entry.get('field')}')"
         if entry.get("as") not in _HUD:
-            yield f"hud: as='{entry.get('as')}', known: {', '.join(_HUD)}"
+            yield f"hud: as must be one of {', '.join(_HUD)} (got '{entry.get('as')}')"
     for i, shape in enumerate(scene.get("shapes", ())):
         yield from (f"shape {i}: {problem}" for problem in _shape_problems(shape, scene, schema))
 
@@ -186,7 +194,7 @@ def _is_box(box: Any) -> bool:
 def _shape_problems(shape: Mapping[str, Any], scene: Scene, schema: Schema) -> Iterator[str]:
     kind = shape.get("shape")
     if kind not in _SIZES:
-        yield f"shape='{kind}', known: {', '.join(_SIZES)}"
+        yield f"shape must be one of {', '.join(_SIZES)} (got '{kind}')"
         return
     yield from (f"a {kind} needs '{name}'" for name in _SIZES[kind] if name not in shape)
     yield from (
@@ -195,11 +203,11 @@ def _shape_problems(shape: Mapping[str, Any], scene: Scene, schema: Schema) -> I
         if name not in (*_SIZES[kind], *_STYLES, *_LOOPS, *(("align",) if kind == "text" else ()))
     )
     if shape.get("align", "left") not in _ALIGNED:
-        yield f"align='{shape['align']}', known: {', '.join(_ALIGNED)}"
+        yield f"align must be one of {', '.join(_ALIGNED)} (got '{shape['align']}')"
     if "each" in shape and shape["each"] not in {group.name for group in schema.groups}:
-        yield f"each='{shape['each']}' is no group"
+        yield f"each must name a group (got '{shape['each']}')"
     if "on" in shape and shape["on"] not in scene.get("event_kinds", ()):
-        yield f"on='{shape['on']}' is no event kind"
+        yield f"on must name an event kind (got '{shape['on']}')"
     for name, value in shape.items():
         if name not in ("shape", "each", "on"):
             yield from (
@@ -221,10 +229,10 @@ def _value_problems(
             pass
         case {"item": int()}:
             if "for" not in shape:
-                yield "an item without 'for'"
+                yield "item needs 'for' in its shape"
         case {"event": str(name)}:
             if "on" not in shape or name not in (EVENT.names or ()):
-                yield f"no event member '{name}' here"
+                yield f"event needs 'on' in its shape and a member of events (got '{name}')"
         case {"sum": list() as parts} | {"product": list() as parts}:
             pass
         case {"min": [_, *_] as parts} | {"max": [_, *_] as parts}:
@@ -235,6 +243,6 @@ def _value_problems(
         case bool() | int() | float() | str():
             pass
         case _:
-            yield f"{value!r} is no value of this grammar"
+            yield f"expected a value of the grammar of core/scene.py (got {value!r})"
     for part in parts:
         yield from _value_problems(part, shape, scene, schema)

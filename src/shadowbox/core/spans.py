@@ -1,8 +1,7 @@
-"""Spans: who held a seat from which row to which, in matches in which a seat changed hands.
+"""Spans: the agents of a seat over time, in matches in which a seat changed hands.
 
-`meta["spans"]` of an episode is a list of `{seat, from, to, by}`: `by` decided the rows `from` up
-to and without `to`. Rows of a seat that no span covers were decided by the seat's entry in
-`meta["players"]`.
+`meta["spans"]` of an episode is a list of `{seat, from, to, by}`: `by` decided the rows [from, to).
+Rows of a seat outside all spans were decided by the seat's entry in `meta["players"]`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ KEYS = ("seat", "from", "to", "by")
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """The decisions of rows `start` up to and without `end` in one seat, and who made them."""
+    """Decisions of the rows [start, end) in one seat, and the agent or person that made them."""
 
     seat: int
     start: int
@@ -32,9 +31,9 @@ class Span:
 
 
 def spans_of(meta: Mapping[str, Any], frames: int, players: int, name: str) -> tuple[Span, ...]:
-    """The spans in an episode's metadata, checked against its decisions and players.
+    """Spans in an episode's metadata, checked against its decisions and players.
 
-    `name` stands first in the message of a refusal. Without `spans` there are none.
+    `name` begins the message of a refusal. Without `spans` in the metadata there are none.
     """
     given = meta.get("spans", [])
     if not isinstance(given, list):

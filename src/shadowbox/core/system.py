@@ -1,8 +1,8 @@
-"""Differences between operating systems: file locks, renames, memory, processor time, worker processes.
+"""Differences between operating systems: file locks, renames, memory, processor time, workers.
 
-`fcntl`, `resource` and `os.sysconf` exist on POSIX systems, `msvcrt` and `psapi` on Windows. Every
-other module asks here, and works where they are missing. A quantity that a system does not report
-is None, never a guess. Importing this module costs no time: the command line does it.
+`fcntl`, `resource` and `os.sysconf` exist on POSIX systems, `msvcrt` and `psapi` on Windows. All
+other modules use this one, and work where they are missing. A quantity that a system does not
+report is None, never a guess. Importing this module is fast, since the command line does it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 
 def _optional(name: str) -> Any:
-    """A module of the standard library, or None on a system that lacks it."""
+    """Module of the standard library, or None on a system that lacks it."""
     try:
         return import_module(name)
     except ImportError:
@@ -36,8 +36,8 @@ STOP_SIGNALS = tuple(
     if hasattr(signal, name)
 )
 CPUINFO = Path("/proc/cpuinfo")
-LOCKED_BYTE = 1 << 30  # far behind the text of a lock file: Windows lets no other process read it
-TRIES, PAUSE_S = 20, 0.05  # of a rename on Windows: one second in all
+LOCKED_BYTE = 1 << 30  # far beyond the text of a lock file, since Windows hides locked bytes
+TRIES, PAUSE_S = 20, 0.05  # tries of a rename on Windows, and the pause between: one second in all
 IN_USE = "another program has it open: close that program and try again"
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def lock(handle: int) -> None:
-    """Lock an open file for this process alone, or raise BlockingIOError where another one has it.
+    """Lock an open file for this process alone; BlockingIOError if another process has it.
 
     The system releases the lock of a process that dies. A file system without locks raises another
     OSError.
@@ -61,11 +61,11 @@ def lock(handle: int) -> None:
                 raise BlockingIOError(errno.EAGAIN, "another process has locked it") from None
             raise
     else:
-        log.warning("this system has no file locks: a second writer would not be noticed")
+        log.warning("this system has no file locks, so a second writer would not be noticed")
 
 
 def unlock(handle: int) -> None:
-    """Release the lock of a file that is closed next: Windows may take its time otherwise."""
+    """Release the lock of a file that is closed next; Windows may otherwise delay it."""
     if WINDOWS:
         _on_locked_byte(handle, _msvcrt.LK_UNLCK)
 
@@ -80,7 +80,7 @@ def _on_locked_byte(handle: int, mode: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut; Windows offers nothing for it and does nothing."""
+    """Make renames in `folder` survive a power cut; on Windows, which cannot, do nothing."""
     if WINDOWS:
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -91,10 +91,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename `source` to `target`, in the place of a file of that name.
+    """Rename `source` to `target`, replacing a file of that name.
 
-    Windows refuses while any program has the target open, be it a virus scanner for a moment, so
-    the rename is tried for one second there.
+    Windows refuses while any program has the target open, such as a virus scanner for a moment; the
+    rename is tried for one second there.
     """
     for attempt in range(TRIES if WINDOWS else 1):
         if attempt:
@@ -110,7 +110,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def discard(path: Path) -> bool:
-    """Remove a file that may be missing; False where Windows keeps it, because a program has it open."""
+    """Remove a file that may be missing. Return false if Windows keeps it because it is open."""
     try:
         path.unlink(missing_ok=True)
     except PermissionError:
@@ -134,7 +134,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def memory() -> int | None:
-    """Bytes of memory that this machine has."""
+    """Bytes of memory of this machine."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -142,7 +142,7 @@ def memory() -> int | None:
 
 
 def peak_memory() -> int | None:
-    """The most bytes of memory that this process has held at a time."""
+    """Largest number of bytes of memory that this process has held at a time."""
     if _resource is None:
         return _windows_peak_memory()
     unit = 1 if sys.platform == "darwin" else 1024
@@ -150,7 +150,7 @@ def peak_memory() -> int | None:
 
 
 def children_cpu_s() -> float | None:
-    """CPU seconds of the child processes that ended and were waited for; Windows does not say."""
+    """CPU seconds of the child processes that have ended; None on Windows."""
     if _resource is None:
         return None
     used = _resource.getrusage(_resource.RUSAGE_CHILDREN)
@@ -158,7 +158,7 @@ def children_cpu_s() -> float | None:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Number of processor cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows
@@ -166,14 +166,14 @@ def cores() -> int:
 
 
 def processor() -> str:
-    """The processor by name, where the system says it."""
+    """Name of the processor, where the system reports it."""
     import platform
 
     return _first("model name", CPUINFO) or platform.processor() or platform.machine()
 
 
 def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:
-    """Instruction sets of the processor, as Linux names them; none where the system does not say."""
+    """Instruction sets of the processor, as Linux names them; empty on other systems."""
     return set(_first("flags", cpuinfo).split())
 
 
@@ -186,17 +186,17 @@ def _first(name: str, path: Path) -> str:
 
 
 def _windows_memory() -> int | None:
-    """MEMORYSTATUSEX of kernel32: its length and the load, four bytes each, then seven numbers."""
-    return _asked(64, "kernel32", "GlobalMemoryStatusEx")
+    """Field of MEMORYSTATUSEX of kernel32: length and load (four bytes each), seven numbers."""
+    return _windows_number(64, "kernel32", "GlobalMemoryStatusEx")
 
 
 def _windows_peak_memory() -> int | None:
-    """PROCESS_MEMORY_COUNTERS of psapi: its length and page faults, then eight numbers."""
-    return _asked(72, "psapi", "GetProcessMemoryInfo")
+    """Field of PROCESS_MEMORY_COUNTERS of psapi: length and page faults, then eight numbers."""
+    return _windows_number(72, "psapi", "GetProcessMemoryInfo")
 
 
-def _asked(size: int, library: str, function: str) -> int | None:
-    """The first 64-bit number of a record that begins with its size and that Windows fills, else None."""
+def _windows_number(size: int, library: str, function: str) -> int | None:
+    """First 64-bit number of a record that Windows fills, whose first member is its size."""
     import ctypes
     import struct
 
@@ -206,12 +206,12 @@ def _asked(size: int, library: str, function: str) -> int | None:
     record = ctypes.create_string_buffer(size)
     struct.pack_into("<I", record, 0, size)
     arguments: list[Any] = [record]
-    if library == "psapi":  # of this process, and it is told the size again
+    if library == "psapi":  # takes a process and the size of the record, too
         own = load("kernel32").GetCurrentProcess
-        own.restype = ctypes.c_void_p  # else 64 bits are cut to 32
+        own.restype = ctypes.c_void_p  # otherwise 64 bits are cut to 32
         arguments = [ctypes.c_void_p(own()), record, ctypes.c_uint32(size)]
-    done = getattr(load(library), function)(*arguments)
-    return int(struct.unpack_from("<Q", record, 8)[0]) if done else None
+    succeeded = getattr(load(library), function)(*arguments)
+    return int(struct.unpack_from("<Q", record, 8)[0]) if succeeded else None
 
 
 # ---- processes and the terminal ------------------------------------------------------------------
@@ -228,7 +228,7 @@ def start_method(threads: int) -> str:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Words as one line that a person may paste into this system's shell."""
+    """Words as one line that can be pasted into this system's shell."""
     if WINDOWS:
         import subprocess
 
@@ -239,14 +239,14 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def is_closed_pipe(error: Exception) -> bool:
-    """Whether a write failed because the program at the other end of a pipe is gone."""
+    """Return true if a write failed because the program at the other end of a pipe has ended."""
     if not WINDOWS:
         return isinstance(error, BrokenPipeError)
     return isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
 
 
 def write_any_letter() -> None:
-    """Let standard output and error replace a letter that their encoding lacks, instead of failing.
+    """Replace letters that the encoding of standard output and error lacks, instead of failing.
 
     A pipe on Windows takes the letters of one alphabet only.
     """

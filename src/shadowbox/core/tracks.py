@@ -1,9 +1,9 @@
-"""Tracks: series of numbers that agents show beside the rows of a match, such as the probability of a press.
+"""Tracks: series of numbers about an agent's decisions, such as the probability of a press.
 
 An agent declares its tracks once (`track_types`) and gives their values after every decision
 (`tracks(state)`). An episode keeps them by key, `SEAT/NAME`, as arrays [T + 1, ...]; a live match
 sends them packed after each row, in the declared order. Tracks describe how a match was decided and
-are no part of it: neither a fingerprint nor a digest covers them.
+are not part of it: neither a fingerprint nor a digest covers them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import numpy as np
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import EpisodeError
 
-DTYPES = ("f4", "u4", "f2", "u2", "u1")  # those that a viewer page reads
-MOST_NUMBERS = 4096  # of one track in one row
-MOST_TRACKS = 256  # of one agent
+DTYPES = ("f4", "u4", "f2", "u2", "u1")  # types that a viewer page can read
+MOST_NUMBERS = 4096  # most numbers of a track in a row
+MOST_TRACKS = 256  # most tracks of an agent
 _NAME = re.compile(r"[!-~]{1,100}")  # printable ASCII without spaces
 _KEY = re.compile(r"(\d{1,3})/(.+)")
 
 
 @dataclass(frozen=True)
 class Track:
-    """One declared track: its name, storage type, the shape of one row, and the seat of its agent.
+    """Declaration of a track: its name, storage type, the shape of one row, and its agent's seat.
 
     Names begin with their kind: `press/keys/j` is the probability that the control `keys/j` is
     pressed, `value` the expected return. The seat is filled in where an agent takes its seat.
@@ -57,12 +57,12 @@ class Track:
 
     @property
     def key(self) -> str:
-        """The key of its values in an episode: `SEAT/NAME`."""
+        """Key of its values in an episode: `SEAT/NAME`."""
         return f"{self.seat}/{self.name}"
 
     @property
     def blank(self) -> Any:
-        """The value of rows without a decision: NaN, or 0 where whole numbers are stored."""
+        """Value of rows without a decision: NaN, or 0 where integers are stored."""
         return np.array(np.nan if self.dtype.startswith("f") else 0, self.dtype)
 
     def to_json(self) -> dict[str, Any]:
@@ -76,28 +76,28 @@ class Track:
 
 
 def declared_tracks(agent: object, seat: int) -> tuple[Track, ...]:
-    """The tracks that an agent declares, at its seat; none where it declares none."""
-    found = tuple(getattr(agent, "track_types", ()))
-    wrong = [track for track in found if not isinstance(track, Track)]
+    """Tracks that an agent declares, at its seat."""
+    tracks = tuple(getattr(agent, "track_types", ()))
+    wrong = [track for track in tracks if not isinstance(track, Track)]
     if wrong:
         raise EpisodeError(f"track_types holds {wrong[0]!r}, expected core.tracks.Track")
-    names = [track.name for track in found]
-    if len(found) > MOST_TRACKS or len(set(names)) < len(names):
+    names = [track.name for track in tracks]
+    if len(tracks) > MOST_TRACKS or len(set(names)) < len(names):
         raise EpisodeError(
-            f"track_types has {len(found)} tracks, {len(set(names))} of different names; "
+            f"track_types has {len(tracks)} tracks, {len(set(names))} of different names; "
             f"at most {MOST_TRACKS} are possible, each with a name of its own"
         )
-    return tuple(replace(track, seat=seat) for track in found)
+    return tuple(replace(track, seat=seat) for track in tracks)
 
 
-def track_values(tracks: Iterable[Track], given: Any, matches: int) -> Columns:
-    """The values that an agent gave for one frame, by key, [N, ...] each; anything else is refused."""
-    if not isinstance(given, Mapping):
-        raise EpisodeError(f"tracks is a {type(given).__name__}, expected a mapping by name")
+def track_values(tracks: Iterable[Track], values: Any, matches: int) -> Columns:
+    """Values of an agent's tracks for one frame, by key, [N, ...] each; others are refused."""
+    if not isinstance(values, Mapping):
+        raise EpisodeError(f"tracks is a {type(values).__name__}, expected a mapping by name")
     tracks = tuple(tracks)
-    if unknown := given.keys() - {track.name for track in tracks}:
+    if unknown := values.keys() - {track.name for track in tracks}:
         raise EpisodeError(f"track '{sorted(unknown)[0]}' is given and not declared")
-    return {track.key: _values(track, given, matches) for track in tracks}
+    return {track.key: _values(track, values, matches) for track in tracks}
 
 
 def _values(track: Track, given: Mapping[str, Any], matches: int) -> Array:
@@ -122,36 +122,36 @@ def blank_rows(tracks: Iterable[Track], rows: int) -> Columns:
 
 
 def tracks_of(values: Mapping[str, Array]) -> tuple[Track, ...]:
-    """The declaration of an episode's tracks, in their order, read from keys and arrays."""
-    found = []
+    """Declaration of an episode's tracks, in their order, derived from keys and arrays."""
+    tracks = []
     for key, array in values.items():
         parts = _KEY.fullmatch(key) if isinstance(key, str) else None
         if parts is None:
             raise EpisodeError(f"track {key!r}: a key is SEAT/NAME, such as 0/value")
         dtype = array.dtype.str.lstrip("<|=")
-        found.append(Track(parts[2], dtype, tuple(array.shape[1:]), int(parts[1])))
-    return tuple(found)
+        tracks.append(Track(parts[2], dtype, tuple(array.shape[1:]), int(parts[1])))
+    return tuple(tracks)
 
 
 def require_tracks(values: Mapping[str, Array], rows: int, players: int, name: str) -> None:
-    """Refuse tracks that do not fit an episode of so many rows and players."""
+    """Refuse tracks that do not fit an episode of `rows` rows and its players."""
     for track, array in zip(tracks_of(values), values.values(), strict=True):
         if track.seat >= players:
             raise EpisodeError(
-                f"{name}, track {track.key}: there is no seat {track.seat}, "
-                f"seats are 0 .. {players - 1}"
+                f"{name}, track {track.key}: seat must be from 0 to {players - 1} "
+                f"(got {track.seat})"
             )
         if len(array) != rows:
             raise EpisodeError(f"{name}, track {track.key}: {len(array)} rows, expected {rows}")
 
 
 def tracks_dtype(tracks: Sequence[Track]) -> np.dtype[Any]:
-    """One row of all tracks, packed without gaps: a member for each key, in order."""
+    """Structured dtype of a row of all tracks, without gaps: a member for each key, in order."""
     return np.dtype([(track.key, f"<{track.dtype}", track.shape) for track in tracks])
 
 
 def pack_tracks(values: Mapping[str, Array]) -> Array:
-    """Tracks [rows, ...] by key -> packed rows [rows] of `tracks_dtype`."""
+    """Pack tracks [rows, ...] by key into rows [rows] of `tracks_dtype`."""
     packed = np.zeros(len(next(iter(values.values()))), tracks_dtype(tracks_of(values)))
     for key, array in values.items():
         packed[key] = array
@@ -159,12 +159,12 @@ def pack_tracks(values: Mapping[str, Array]) -> Array:
 
 
 def unpack_tracks(packed: Array) -> Columns:
-    """Packed rows -> tracks by key; views, without a copy."""
+    """Unpack rows into tracks by key; views, without a copy."""
     return {key: packed[key] for key in packed.dtype.names or ()}
 
 
 def with_tracks(rows: Array, values: Mapping[str, Array]) -> Array:
-    """Packed rows of a match with the tracks of each row after it, as a live match sends them."""
+    """Packed rows of a match, each followed by its tracks, as a live match sends them."""
     if not values:
         return rows
     tracks = pack_tracks(values)
