@@ -113,7 +113,7 @@ class _LazyGroup(click.Group):
 FIRST_STEPS = (  # a command, and the reason to call it
     ("shadowbox match brawl --p0 based --p1 expert --out match.html", "play a match, write a page"),
     ("shadowbox record brawl --p0 based --p1 expert --out games", "record a hundred of them"),
-    ("shadowbox train games --out runs/first --steps 300", "train a policy on the recordings"),
+    ("shadowbox train games --out runs/first --preset tiny --steps 100", "train a small policy"),
     ("shadowbox match brawl --p0 policy:runs/first --p1 based", "let the policy play"),
     ("shadowbox serve", "watch and play in a browser"),
 )
