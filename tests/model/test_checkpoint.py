@@ -1,10 +1,11 @@
-"""Checkpoints: whole or not at all, and whatever is not one is refused in one line."""
+"""Checkpoints are written whole or not at all, and damage is refused in one line."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ PARTS = ("model.safetensors", "config.json", "schema.json", "trainer.pt", "done"
 
 @pytest.fixture
 def run(tmp_path):
-    """A run with checkpoints of steps 5 and 10; the better one is 5."""
+    """A run with checkpoints of steps 5 and 10; step 5 is the best."""
     model = build_policy(TOY, ABOUT.arguments)
     for step in (5, 10):
         save(
@@ -39,24 +40,27 @@ def run(tmp_path):
 
 
 def test_written_is_read(run):
-    """Weights, arguments, schema and trainer state come back as they were, and build the same model."""
-    found = load(find_checkpoint(f"{run}@latest"), schema=TOY, kind="policy")
-    assert (found.step, found.about) == (10, ABOUT)
-    assert found.trainer()["list"][:4] == [1, 2.5, None, "text"]
-    again = build_policy(found.about.schema, found.about.arguments, seed=3)
-    checkpoint.load_weights(again, found.weights, "here")
-    assert all(torch.equal(value, found.weights[key]) for key, value in again.state_dict().items())
+    """Weights, arguments, schema and trainer state survive, and build the same model."""
+    checkpoint_read = load(find_checkpoint(f"{run}@latest"), schema=TOY, kind="policy")
+    assert (checkpoint_read.step, checkpoint_read.about) == (10, ABOUT)
+    assert checkpoint_read.trainer()["list"][:4] == [1, 2.5, None, "text"]
+    rebuilt = build_policy(checkpoint_read.about.schema, checkpoint_read.about.arguments, seed=3)
+    checkpoint.load_weights(rebuilt, checkpoint_read.weights, "here")
+    assert all(
+        torch.equal(value, checkpoint_read.weights[key])
+        for key, value in rebuilt.state_dict().items()
+    )
 
 
 def test_names_of_checkpoints(run):
-    """RUN is its best, RUN@latest, RUN@best and RUN@step=N are what they say, a folder is itself."""
+    """RUN names its best checkpoint, RUN@latest, RUN@best and RUN@step=N others, a path itself."""
     names = {"": 5, "@best": 5, "@latest": 10, "@step=10": 10}
     assert {name: load(find_checkpoint(f"{run}{name}")).step for name in names} == names
     assert load(find_checkpoint(run / "checkpoints" / "00000005")).step == 5
 
 
 def test_nothing_half_made_is_ever_there(run, monkeypatch):
-    """A write that fails leaves the old checkpoints, their pointers, and no temporary folder."""
+    """A failed write leaves the old checkpoints, their pointers, and no temporary folder."""
 
     def broken(path, data):
         raise KeyboardInterrupt
@@ -71,7 +75,7 @@ def test_nothing_half_made_is_ever_there(run, monkeypatch):
 
 
 def test_prune_spares_what_is_named(run):
-    """Only checkpoints that no pointer names and no interval keeps go."""
+    """Prune removes checkpoints outside the interval that no pointer names."""
     for step in (15, 20):
         save(run, step, ABOUT, {}, {})
     checkpoint.prune(run, 0)
@@ -81,7 +85,7 @@ def test_prune_spares_what_is_named(run):
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("how", ["cut", "gone", "changed", "linked"])
 def test_damage_is_refused(run, tmp_path, part, how):
-    """A file that is cut in half, missing, changed or a link to somewhere else is refused by name."""
+    """A file that is cut, missing, changed or a link is refused by name."""
     path = run / "checkpoints" / "00000010" / part
     data = path.read_bytes()
     path.unlink()
@@ -99,7 +103,7 @@ def test_damage_is_refused(run, tmp_path, part, how):
 
 
 class Bomb:
-    """Unpickling it would leave a file behind."""
+    """An object that leaves a file behind when it is unpickled."""
 
     def __reduce__(self):
         return (open, ("exploded", "w"))
@@ -107,7 +111,10 @@ class Bomb:
 
 @pytest.mark.parametrize("how", ["pickle", "torch"])
 def test_pickles_are_never_opened(run, tmp_path, monkeypatch, how):
-    """A pickle in place of a run, of the weights or of the trainer state is refused, even where its digest fits."""
+    """A pickle in place of a run, of weights or of the trainer state is refused.
+
+    It is refused even if its digest matches.
+    """
     monkeypatch.chdir(tmp_path)
     bomb = tmp_path / "model.pt"
     if how == "pickle":
@@ -127,7 +134,7 @@ def test_pickles_are_never_opened(run, tmp_path, monkeypatch, how):
 
 @pytest.mark.parametrize("target", ["folder", "pointer", "text"])
 def test_nothing_leads_out_of_a_run(run, tmp_path, target):
-    """A linked checkpoint, a linked pointer, and a pointer that names a path are refused."""
+    """A linked checkpoint, a linked pointer, and a pointer to a path are refused."""
     if target == "folder":
         (run / "checkpoints" / "00000010").rename(tmp_path / "00000010")
         (run / "checkpoints" / "00000010").symlink_to(tmp_path / "00000010")
@@ -164,24 +171,24 @@ def _changed(**attributes) -> Schema:
     ],
 )
 def test_another_schema_is_refused(run, schema, message):
-    """Weights learned on another declaration are refused with the fields that differ."""
+    """Weights of another declaration are refused with the fields that differ."""
     with pytest.raises(SchemaMismatch, match=message):
         load(find_checkpoint(f"{run}@latest"), schema=schema)
 
 
 def test_other_refusals(run, tmp_path):
-    """Another kind, version, model, name or place: each has its one line."""
+    """Another kind, version, model, name or place is refused in one line."""
     cases = [
         (
             lambda: load(find_checkpoint(f"{run}@latest"), kind="world"),
-            "is a policy, a world is needed",
+            "holds a policy, expected a world",
         ),
         (
             lambda: find_checkpoint(f"{run}@step=7"),
             "no checkpoint of step 7; its finished ones: 5, 10",
         ),
-        (lambda: find_checkpoint(tmp_path), "is no run"),
-        (lambda: load(tmp_path / "nothing"), "is no checkpoint"),
+        (lambda: find_checkpoint(tmp_path), "is not a run"),
+        (lambda: load(tmp_path / "nothing"), "is not a checkpoint"),
         (
             lambda: save(run, 20, ABOUT, {}, {"a": [object()]}),
             r"trainer state\['a'\]\[0\] is a object",
@@ -203,3 +210,50 @@ def test_other_refusals(run, tmp_path):
         ShadowboxError, match="version 9 of the format, this Shadowbox reads 2: update"
     ):
         load(folder)
+
+
+def test_a_shipped_checkpoint_leaves_the_trainer_out(run, tmp_path):
+    """A shipped folder has any name, the same weights, schema, step and evaluation, and no trainer's state."""
+    folder = find_checkpoint(f"{run}@step=10")
+    (folder / "evaluation.json").write_text("{}")
+    out = checkpoint.ship(folder, tmp_path / "policies" / "champion")
+    parts = {"model.safetensors", "config.json", "schema.json"}
+    assert {path.name for path in out.iterdir()} == {*parts, "evaluation.json", "done"}
+    assert json.loads((out / "done").read_text()).keys() == parts
+    found, original = load(find_checkpoint(out)), load(folder)
+    assert (found.step, found.about) == (10, original.about)
+    assert all(torch.equal(value, original.weights[key]) for key, value in found.weights.items())
+    with pytest.raises(CheckpointError, match="was shipped without the trainer's state"):
+        found.trainer()
+    checkpoint.calibrate(out, {"temperature": 0.5})
+    assert load(out).calibration == {"temperature": 0.5}
+    again = checkpoint.ship(out, tmp_path / "again")
+    assert load(again).step == 10
+    with pytest.raises(UsageError, match="is there already"):
+        checkpoint.ship(folder, out)
+
+
+@pytest.mark.parametrize("part", ["model.safetensors", "config.json", "schema.json", "trainer.pt"])
+def test_the_done_marker_lists_what_is_there(run, tmp_path, part):
+    """A file that the marker lists must be there, and the marker must list every file that is there."""
+    folder = find_checkpoint(f"{run}@step=10")
+    shutil.copytree(folder, tmp_path / "00000010")
+    (folder / part).unlink()
+    with pytest.raises(CheckpointError, match=f"{part} is missing"):
+        load(folder)
+    copy = tmp_path / "00000010"
+    marks = json.loads((copy / "done").read_text())
+    (copy / "done").write_text(json.dumps({k: v for k, v in marks.items() if k != part}))
+    with pytest.raises(CheckpointError, match=part):
+        load(copy)
+
+
+def test_a_checkpoint_names_its_step(run, tmp_path):
+    """A folder that names no step anywhere is no checkpoint."""
+    out = checkpoint.ship(find_checkpoint(f"{run}@step=10"), tmp_path / "champion")
+    config = json.loads((out / "config.json").read_text())
+    del config["step"]
+    (out / "config.json").write_text(json.dumps(config))
+    (out / "done").write_text(json.dumps(checkpoint_files.digests(out)))
+    with pytest.raises(CheckpointError, match=r"named by a step, or its config.json has one"):
+        load(out)

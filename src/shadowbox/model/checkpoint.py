@@ -1,11 +1,13 @@
-"""Checkpoints: a folder that is there as a whole or not at all, and that nothing in it can make this program run code.
+"""Checkpoints: folders that are written whole or not at all, and never executed when read.
 
-    RUN/checkpoints/00001200/model.safetensors   the weights to use (the averaged ones, where a run averages)
-                             config.json         format version, kind, game, preset, model arguments, schema hashes
-                             schema.json         the whole declaration that the weights were learned on
-                             trainer.pt          what resuming needs, plain containers of tensors and numbers
-                             done                the size and digest of each file above; written last
-    RUN/latest, RUN/best                         text files that name a step
+    RUN/checkpoints/00001200/model.safetensors  weights to use (averaged, where a run averages)
+                             config.json        format version, kind, game, preset, arguments of
+                                                the model, schema hashes
+                             schema.json        declaration that the weights were trained on
+                             trainer.pt         state for resuming: plain containers of tensors
+                                                and numbers
+                             done               size and digest of each file above; written last
+    RUN/latest, RUN/best                        text files that name a step
 
 A folder is filled under another name, synced, and renamed. `NAME@latest`, `NAME@best` and
 `NAME@step=N` name checkpoints.
@@ -23,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shadowbox.core.evaluation import FILE as EVALUATION
 from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Schema, require
 from shadowbox.core.system import link, replace, sync_folder
@@ -38,6 +41,7 @@ from shadowbox.model.checkpoint_files import (
     read_json,
     require_plain,
     require_whole,
+    step_of,
     to_json_bytes,
     write_synced,
 )
@@ -49,7 +53,7 @@ POINTERS = ("latest", "best")
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """What a model is, so that it can be built again without the code that trained it."""
+    """Configuration of a model, from which it is built again without the code that trained it."""
 
     kind: str  # policy, world
     schema: Schema
@@ -59,26 +63,32 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was found whole."""
+    """Checkpoint whose files are all intact."""
 
     path: Path
     step: int
     about: CheckpointConfig
     weights: dict[str, Tensor]
-    # what was chosen after training, in plain data
+    # values chosen after training, as plain data
     calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def trainer(self) -> dict[str, Any]:
-        """What resuming needs."""
-        found = load_plain(self.path / TRAINER)
-        if not isinstance(found, dict):
+        """State for resuming the training run."""
+        if not (self.path / TRAINER).exists():
             raise CheckpointError(
-                f"{self.path / TRAINER} holds a {type(found).__name__}, a dictionary is needed"
+                f"{self.path} was shipped without the trainer's state: it can play, be evaluated and "
+                "be a parent, but no run can go on from it"
             )
-        return found
+        state = load_plain(self.path / TRAINER)
+        if not isinstance(state, dict):
+            raise CheckpointError(
+                f"{self.path / TRAINER} must hold a dictionary (got a {type(state).__name__}); "
+                f"use another step"
+            )
+        return state
 
 
-# ---- writing ---------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 def save(
@@ -88,7 +98,7 @@ def save(
     weights: Mapping[str, Tensor],
     trainer: Mapping[str, Any],
 ) -> Path:
-    """Write the checkpoint of a step, all of it or nothing, and point `latest` at it."""
+    """Write the checkpoint of a step, whole or not at all, and point `latest` at it."""
     from safetensors.torch import save as packed
 
     require_plain(trainer, "trainer state")
@@ -110,7 +120,7 @@ def save(
             os.fsync(file.fileno())
         write_synced(temporary / DONE, to_json_bytes(digests(temporary)))
         sync_folder(temporary)
-        if target.exists():  # the same step again, after going back: the old one makes way
+        if target.exists():  # the same step again, after a rollback: the old one is replaced
             replace(target, temporary.with_suffix(".old.tmp"))
         replace(temporary, target)
         sync_folder(folder)
@@ -126,7 +136,7 @@ def point(run: Path, name: str, step: int) -> None:
 
 
 def calibrate(folder: Path, calibration: Mapping[str, Any]) -> None:
-    """Write into a finished checkpoint's config the values that were chosen after training."""
+    """Write values that were chosen after training into a finished checkpoint's config."""
     require_whole(folder)
     config = {**read_json(folder / CONFIG), "calibration": dict(calibration)}
     rewrite(folder, {CONFIG: to_json_bytes(config)})
@@ -159,25 +169,51 @@ def rewrite(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def ship(folder: Path, out: Path) -> Path:
+    """Copy a finished checkpoint into the new folder `out`, without the state of its trainer.
+
+    Its step is kept in its config, so the folder may have any name. An evaluation beside it comes
+    along; `done` lists the files that are there.
+    """
+    require_whole(folder)
+    if out.exists():
+        raise UsageError(f"{out} is there already: name a folder that is not")
+    config = read_json(folder / CONFIG)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        for name in (WEIGHTS, SCHEMA, EVALUATION):
+            if (folder / name).exists():
+                write_synced(temporary / name, (folder / name).read_bytes())
+        write_synced(temporary / CONFIG, to_json_bytes({**config, "step": step_of(folder, config)}))
+        write_synced(temporary / DONE, to_json_bytes(digests(temporary)))
+        sync_folder(temporary)
+        replace(temporary, out)
+        sync_folder(out.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
 def sweep(run: Path) -> None:
-    """Remove what was not finished."""
+    """Remove unfinished checkpoints."""
     for left in (run / FOLDER).glob(".*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def prune(run: Path, every: int, spare: Iterable[int] = ()) -> None:
-    """Keep the checkpoints of every `every`-th step (0: of none), those that pointers name, and the spared ones."""
+    """Remove checkpoints but those of every `every`-th step (0: none), named ones and `spare`."""
     named = {step for name in POINTERS if (step := pointed(run, name)) is not None}
     for step in steps(run):
         if step not in named and step not in set(spare) and not (every and step % every == 0):
             shutil.rmtree(run / FOLDER / _name(step), ignore_errors=True)
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 
 def steps(run: Path) -> list[int]:
-    """The steps that have a finished checkpoint, ascending."""
+    """Steps that have a finished checkpoint, ascending."""
     return sorted(
         int(path.parent.name)
         for path in (run / FOLDER).glob(f"*/{DONE}")
@@ -186,45 +222,50 @@ def steps(run: Path) -> list[int]:
 
 
 def find_checkpoint(spec: str | Path) -> Path:
-    """`RUN`, `RUN@latest`, `RUN@best`, `RUN@step=N` or a checkpoint's own folder -> that folder.
+    """Folder of `RUN`, `RUN@latest`, `RUN@best`, `RUN@step=N` or of a checkpoint's own path.
 
-    A bare RUN is its best.
+    A bare RUN is its best checkpoint, or its latest if none is best.
     """
-    where, mark, which = str(spec).partition("@")
-    run = Path(where)
+    path, mark, selector = str(spec).partition("@")
+    run = Path(path)
     if not mark and (run / CONFIG).exists():
         return run
     if run.is_file():
         raise CheckpointError(
-            f"{run} is a file; a checkpoint is a folder, and files of pickled objects are never opened"
+            f"{run} is a file; expected the folder of a checkpoint "
+            f"(files of pickled objects are never opened)"
         )
     if not (run / FOLDER).is_dir():
-        raise CheckpointError(f"{run} is no run: there is no folder {FOLDER} in it")
-    which = which or ("best" if (run / "best").exists() else "latest")
-    if which.startswith("step=") and which[5:].isdecimal():
-        step: int | None = int(which[5:])
-    elif which in POINTERS:
-        step = pointed(run, which)
+        raise CheckpointError(f"{run} is not a run: expected a folder {FOLDER} in it")
+    selector = selector or ("best" if (run / "best").exists() else "latest")
+    if selector.startswith("step=") and selector[5:].isdecimal():
+        step: int | None = int(selector[5:])
+    elif selector in POINTERS:
+        step = pointed(run, selector)
     else:
         raise UsageError(
-            f"'{spec}': after @ comes latest, best or step=N; {did_you_mean(which, POINTERS)}"
+            f"'{spec}': expected latest, best or step=N after @; {did_you_mean(selector, POINTERS)}"
         )
-    known = ", ".join(map(str, steps(run))) or "none"
+    finished = ", ".join(map(str, steps(run))) or "none"
     if step is None:
-        raise CheckpointError(f"{run} has no checkpoint called {which}; its finished ones: {known}")
+        raise CheckpointError(
+            f"{run} has no checkpoint called {selector}; its finished ones: {finished}"
+        )
     folder = run / FOLDER / _name(step)
     if not folder.is_dir():
-        raise CheckpointError(f"{run} has no checkpoint of step {step}; its finished ones: {known}")
+        raise CheckpointError(
+            f"{run} has no checkpoint of step {step}; its finished ones: {finished}"
+        )
     return folder
 
 
 def load(
     folder: Path, *, schema: Schema | None = None, kind: str | None = None, device: str = "cpu"
 ) -> Checkpoint:
-    """Read a checkpoint that `find` found; whatever is not as it was written is refused in one line.
+    """Read a checkpoint from its folder; damage is refused in one line.
 
-    With `schema`, weights that were learned on other fields, scales or predict rules are refused
-    with what differs.
+    With `schema`, weights that were trained on other fields, scales or predict rules are refused
+    with the differences.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as unpacked
@@ -245,10 +286,10 @@ def load(
         )
     except (KeyError, SchemaError) as error:
         raise CheckpointError(
-            f"{folder} cannot be understood: {type(error).__name__}: {error}"
+            f"{folder} cannot be decoded: {type(error).__name__}: {error}; use another step"
         ) from error
     if kind is not None and about.kind != kind:
-        raise CheckpointError(f"{folder} is a {about.kind}, a {kind} is needed")
+        raise CheckpointError(f"{folder} holds a {about.kind}, expected a {kind}")
     if schema is not None:
         require(schema, about.schema, f"checkpoint {folder}", coding=True)
         require(
@@ -257,18 +298,21 @@ def load(
     try:
         weights = unpacked((folder / WEIGHTS).read_bytes())
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS} is no file of weights: {error}") from error
+        raise CheckpointError(
+            f"{folder / WEIGHTS} cannot be read as weights: {error}; use another step"
+        ) from error
     placed = {key: value.to(device) for key, value in weights.items()}
-    return Checkpoint(folder, int(folder.name), about, placed, config.get("calibration", {}))
+    step = step_of(folder, config)
+    return Checkpoint(folder, step, about, placed, config.get("calibration", {}))
 
 
 def version_of(folder: Path, config: Mapping[str, Any]) -> int:
-    """The version of a checkpoint's format; a later one than this program reads is refused."""
+    """Version of a checkpoint's format; a version later than this program's is refused."""
     version = config.get("version")
     if config.get("format") != FORMAT or not isinstance(version, int) or version < 1:
         raise CheckpointError(
-            f"{folder / CONFIG} is '{config.get('format')}' version {version!r}, "
-            f"'{FORMAT}' version {VERSION} is needed"
+            f"{folder / CONFIG}: expected '{FORMAT}' version {VERSION} "
+            f"(got '{config.get('format')}' version {version!r})"
         )
     if version > VERSION:
         raise CheckpointError(
@@ -279,18 +323,21 @@ def version_of(folder: Path, config: Mapping[str, Any]) -> int:
 
 
 def load_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
-    """Put weights into a model; other names or shapes are refused with what differs."""
-    mine = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    theirs = {key: tuple(value.shape) for key, value in weights.items()}
-    lines = [f"{key}: {mine.get(key, 'no such')} expected, {theirs.get(key, 'none')} found" for key in sorted(mine | theirs)
-             if mine.get(key) != theirs.get(key)]  # fmt: skip
+    """Load weights into a model; other names or shapes are refused with the differences."""
+    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    got = {key: tuple(value.shape) for key, value in weights.items()}
+    lines = [
+        f"{key}: {expected.get(key, 'no such')} expected, {got.get(key, 'none')} found"
+        for key in sorted(expected | got)
+        if expected.get(key) != got.get(key)
+    ]
     if lines:
         more = f" (and {len(lines) - 5} more)" if len(lines) > 5 else ""
         raise CheckpointError(f"{where} does not fit this model: " + "; ".join(lines[:5]) + more)
     model.load_state_dict(dict(weights))
 
 
-# ---- inside ----------------------------------------------------------------------------------------------------
+# ---- inside --------------------------------------------------------------------------------------
 
 
 def _name(step: int) -> str:
@@ -311,16 +358,16 @@ def _config(about: CheckpointConfig) -> dict[str, Any]:
 
 
 def pointed(run: Path, name: str) -> int | None:
-    """The step that `latest` or `best` names."""
+    """Step that `latest` or `best` names; None without that file."""
     path = run / name
     if path.is_symlink():
-        raise CheckpointError(f"{path} is a link; a pointer is a text file that names a step")
+        raise CheckpointError(f"{path} is a link; expected a text file that names a step")
     try:
         text = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    if not text.isdecimal():  # nothing but a number, so that it cannot lead out of the run
-        raise CheckpointError(f"{path} says {text[:40]!r}; it must be the number of a step")
+    if not text.isdecimal():  # a number cannot lead out of the run
+        raise CheckpointError(f"{path} must hold the number of a step (got {text[:40]!r})")
     return int(text)
