@@ -86,7 +86,7 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
         (["--preset", "tinny"], 2, "did you mean 'tiny'"),
         (["--sink", "wandbb"], 2, "did you mean 'wandb'"),
         (["--resume"], 1, "is not a run"),
-        (["--parent", "nowhere@best"], 1, "nowhere is no run"),
+        (["--parent", "nowhere@best"], 1, "nowhere is not a run"),
         (["--shares", "100/0/0"], 2, "none of its 16 episodes is on the side 'val'"),
         (["--set", "device=tpu9"], 2, "device 'tpu9' is not available"),
     ],

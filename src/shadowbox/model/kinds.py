@@ -1,8 +1,8 @@
-"""Kinds of checkpoints: what can be done with one, by the `kind` in its `config.json`.
+"""Registry of kinds of checkpoints, by the `kind` in their `config.json`.
 
 `policy` is built in. A kind is one CheckpointKind, whose parts are dotted names that are imported
-when they are used; a new one is a line in KINDS, or comes from another package by the entry point
-group `shadowbox.checkpoint_kinds`:
+on use; a new kind is a line in KINDS, or comes from another package by the entry point group
+`shadowbox.checkpoint_kinds`:
 
     [project.entry-points."shadowbox.checkpoint_kinds"]
     toy = "toy_package.kinds:KIND"
@@ -23,24 +23,24 @@ from shadowbox.core.imports import import_object
 from shadowbox.core.metrics import MetricInfo, metrics_in
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
 
-GROUP = "shadowbox.checkpoint_kinds"  # of entry points
-LARGEST = 64 << 20  # bytes of a config.json
+GROUP = "shadowbox.checkpoint_kinds"  # entry point group
+LARGEST = 64 << 20  # largest config.json in bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointKind:
-    """The parts of a kind, each `module:function`; an empty one says that it has no such part.
+    """Parts of a kind, each `module:function`; a kind lacks the parts that are empty.
 
-    build     (checkpoint: Checkpoint, schema, device, encodings) -> the model with its weights
-    agent     (argument, options, game, spec) -> Agent: what the spec `NAME:argument@option` means
-    world     (argument, options, game, matches, spec) -> World: the same of a world
-    evaluate  (checkpoint, store, config: EvalConfig, *, game, progress) -> an evaluation, whose
-              `report()` is an EvaluationReport
-    page      (that evaluation) -> the text of an HTML page
-    report    (run, game) -> blocks of the page of a run that trains one
+        build     (checkpoint: Checkpoint, schema, device, encodings) -> the model with its weights
+        agent     (argument, options, game, spec) -> Agent of the spec `NAME:argument@option`
+        world     (argument, options, game, matches, spec) -> World of such a spec
+        evaluate  (checkpoint, store, config: EvalConfig, *, game, progress) -> an evaluation, whose
+                  `report()` is an EvaluationReport
+        page      (that evaluation) -> the text of an HTML page
+        report    (run, game) -> blocks of the page of a run that trains one
 
-    `needs`: what an evaluation needs, such as a store; `figures`: what it may find, for targets
-    named eval/...; `prefix`: the word before the colon of a spec, if it is not the name.
+    `needs` are the inputs of an evaluation, such as a store; `figures` its possible figures, for
+    targets named eval/...; `prefix` is the word before the colon of a spec, if it is not the name.
     """
 
     name: str
@@ -57,21 +57,23 @@ class CheckpointKind:
 
     @property
     def spec_name(self) -> str:
-        """The word before the colon of a spec: `policy` in policy:runs/x."""
+        """Word before the colon of a spec: `policy` in policy:runs/x."""
         return self.prefix or self.name
 
     def part(self, name: str) -> Any:
-        """A part, imported; one that the kind does not have is refused."""
+        """Import a part; one that the kind lacks is refused."""
         where = getattr(self, name)
         if not where:
             raise UsageError(
-                f"checkpoints of kind '{self.name}' have no {name}: their CheckpointKind names none"
+                f"checkpoints of kind '{self.name}' have no {name}: "
+                f"it is empty in their CheckpointKind"
             )
         try:
             return import_object(where)
         except (ImportError, AttributeError) as error:
             raise UsageError(
-                f"the {name} of checkpoints of kind '{self.name}', {where}, cannot be imported: {error}"
+                f"the {name} of checkpoints of kind '{self.name}', {where}, "
+                f"cannot be imported: {error}"
             ) from error
 
 
@@ -85,7 +87,7 @@ POLICY = CheckpointKind(
     figures=metrics_in(("offline", "closed_loop", "gate")),
 )
 KINDS: dict[str, CheckpointKind] = {"policy": POLICY}
-RESERVED = {  # name -> what is to come under it
+RESERVED = {  # name -> planned checkpoints of that kind
     "world": "learned worlds",
     "encoder": "encoders of an opponent's history",
     "ensemble": "several checkpoints that act as one",
@@ -93,21 +95,21 @@ RESERVED = {  # name -> what is to come under it
 
 
 def register(kind: CheckpointKind) -> None:
-    """Make a kind known in this process. A name that is taken is refused."""
+    """Register a kind in this process. A name of another kind is refused."""
     if KINDS.get(kind.name, kind) != kind:
         raise UsageError(
-            f"there is a kind of checkpoints '{kind.name}' already: choose another name"
+            f"another kind of checkpoints is named '{kind.name}' already; choose another name"
         )
     KINDS[kind.name] = kind
 
 
 def names() -> list[str]:
-    """The kinds that are registered here: built in, installed, and of this process."""
+    """Names of all kinds: built in, installed, and registered in this process."""
     return sorted({*KINDS, *(entry.name for entry in entry_points(group=GROUP))})
 
 
 def checkpoint_kind(name: str) -> CheckpointKind:
-    """The kind of that name; an entry point is imported when it is asked for."""
+    """Kind of this name; an entry point is imported on first use."""
     if name in KINDS:
         return KINDS[name]
     for entry in entry_points(group=GROUP):
@@ -115,34 +117,31 @@ def checkpoint_kind(name: str) -> CheckpointKind:
             return _installed(name, entry.value)
     if name in RESERVED:
         raise UsageError(
-            f"checkpoints of kind '{name}' ({RESERVED[name]}) cannot be used yet: nothing is "
-            f"registered under that name; a package does so by the entry point group {GROUP}"
+            f"checkpoints of kind '{name}' ({RESERVED[name]}) cannot be used yet: expected a "
+            f"package that registers the name in the entry point group {GROUP}"
         )
-    raise UsageError(f"there is no kind of checkpoints '{name}': {did_you_mean(name, names())}")
+    raise UsageError(f"unknown kind of checkpoints '{name}': {did_you_mean(name, names())}")
 
 
 def kind_of(checkpoint: Path) -> CheckpointKind:
-    """The kind of a checkpoint's folder, by its `config.json`."""
+    """Kind of a checkpoint's folder, by its `config.json`."""
     path = checkpoint / "config.json"
     try:
         if path.stat().st_size > LARGEST:
-            raise CheckpointError(f"{path} has more than {LARGEST:,} bytes and is not read")
-        found = json.loads(path.read_bytes())
+            raise CheckpointError(f"{path} must have at most {LARGEST:,} bytes; it is not read")
+        config = json.loads(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    name = found.get("kind") if isinstance(found, dict) else None
+    name = config.get("kind") if isinstance(config, dict) else None
     if not isinstance(name, str):
         raise CheckpointError(f"{path}: kind is {name!r:.40}, expected one of {', '.join(names())}")
     return checkpoint_kind(name)
 
 
 def spec_kind(prefix: str, part: str) -> CheckpointKind | None:
-    """The kind that a spec `PREFIX:...` means, if it has that part (`agent` or `world`).
-
-    None where no kind is called so, and none is reserved.
-    """
+    """Kind of a spec `PREFIX:...` if it has that part (`agent` or `world`), else None."""
     for name in names():
         kind = checkpoint_kind(name)
         if kind.spec_name == prefix and getattr(kind, part):
@@ -153,7 +152,7 @@ def spec_kind(prefix: str, part: str) -> CheckpointKind | None:
 def _installed(name: str, where: str) -> CheckpointKind:
     try:
         kind = import_object(where.partition("[")[0].strip())
-    except Exception as error:  # a module of somebody else may raise anything
+    except Exception as error:  # a third party's module may raise anything
         raise UsageError(
             f"the kind of checkpoints '{name}', {where}, cannot be imported: {error}"
         ) from error

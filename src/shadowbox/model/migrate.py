@@ -1,4 +1,4 @@
-"""Checkpoints of an earlier version of the format, rewritten as the present one."""
+"""Migration of checkpoints from an earlier version of the format to the present one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ EVALUATION = "evaluation.json"  # beside the files that `done` lists
 
 
 def plan_checkpoint(folder: Path) -> tuple[list[str], dict[str, bytes]]:
-    """The changes that the present version needs, in words, and the files with them.
+    """Changes that the present version needs, as text, and the contents of the changed files.
 
-    Nothing is written: `checkpoint.rewrite(folder, files)` does that. Weights stay as they are.
+    Nothing is written; `checkpoint.rewrite(folder, files)` does that. Weights are not changed.
     """
     require_whole(folder)
     config = read_json(folder / CONFIG)
@@ -42,8 +42,8 @@ def plan_checkpoint(folder: Path) -> tuple[list[str], dict[str, bytes]]:
     torch.save(trainer, buffer)
     files = {CONFIG: to_json_bytes(present), TRAINER: buffer.getvalue()}
     if (folder / EVALUATION).is_file():
-        judged = read_json(folder / EVALUATION)
-        files[EVALUATION] = to_json_bytes(renames.rename_evaluation(judged))
+        evaluation = read_json(folder / EVALUATION)
+        files[EVALUATION] = to_json_bytes(renames.rename_evaluation(evaluation))
     return changes, files
 
 
@@ -58,7 +58,7 @@ def _policy_arguments(arguments: Mapping[str, Any], changes: list[str]) -> dict[
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Pairs of keys, which stand in the same order in both."""
+    """Renamed keys as text; keys are in the same order in both."""
     lines = [f"{a} -> {b}" for a, b in zip(old, new, strict=True) if a != b]
     before, after = old.get("design", old.get("config")), new.get("config")
     if isinstance(before, dict) and isinstance(after, dict):
