@@ -104,7 +104,7 @@ def test_a_worlds_name_is_its_spec():
     assert world.reset(np.arange(2))["player/stocks"].max() == 1
     for option, message in (
         ("stage=moon", "unknown stage 'moon'"),
-        ("stocks=x", "x stocks"),
+        ("stocks=x", "stocks must be 1 to 3"),
         ("time_limit=off", "time_limit must be 1 to 65535 frames"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -1,12 +1,12 @@
-"""The games, by name: built in, installed by other packages, or named as `module:GAME`.
+"""Games by name: built in, installed by other packages, or named as `module:GAME`.
 
 A built-in game is one folder beside this file, one line here, and tests/games/test_every_game.py.
-Another package brings games by the entry point group `shadowbox.games`:
+Another package offers games by the entry point group `shadowbox.games`:
 
     [project.entry-points."shadowbox.games"]
     paddles = "paddles:GAME"
 
-Code of a game is imported when that game is asked for, and never because stored data names it.
+The code of a game is imported only on request, and never because stored data names it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ GAMES: dict[str, str] = {  # name -> module that holds a Game record called GAME
 GROUP = "shadowbox.games"  # of entry points
 SPEC = re.compile(r"[\w.]+:\w+")
 
-_named: dict[str, Game] = {}  # loaded in this process as module:GAME; known by their names since
+_named: dict[str, Game] = {}  # loaded in this process as module:GAME, by their own names
 
 
 @dataclass(frozen=True)
 class InstalledGame:
-    """A game that an installed package offers under a name, not imported yet."""
+    """Game that an installed package offers under a name, not imported yet."""
 
     name: str
     spec: str  # module:GAME
@@ -42,21 +42,21 @@ class InstalledGame:
 
 
 def names() -> list[str]:
-    """The names that `load` takes: built in, installed, and loaded as `module:GAME` before."""
+    """Names that `load` accepts: built in, installed, and loaded as `module:GAME` before."""
     return sorted({*GAMES, *(game.name for game in installed()), *_named})
 
 
 def installed() -> list[InstalledGame]:
-    """The entry points of `shadowbox.games`; clashing names are all listed. Imports nothing."""
-    found = [
+    """Games that packages offer by entry point, including clashing names; imports nothing."""
+    offers = [
         InstalledGame(entry.name, entry.value.partition("[")[0].strip(), _distribution(entry))
         for entry in entry_points(group=GROUP)
     ]
-    return sorted(found, key=lambda game: (game.name, game.distribution))
+    return sorted(offers, key=lambda game: (game.name, game.distribution))
 
 
 def load(name: str) -> Game:
-    """The record of a game by its name, or by `module:GAME`.
+    """Load the record of a game by its name, or by `module:GAME`.
 
     A module that is not installed is looked for in the current folder. A game that was loaded by
     `module:GAME` is known by its own name for the rest of the process.
@@ -76,15 +76,15 @@ def load(name: str) -> Game:
 
 
 def find(name: str) -> Game | None:
-    """The game of this name; None where no game is called so. Stored data names games by it."""
-    known = name in GAMES or name in _named or any(game.name == name for game in installed())
-    return load(name) if known else None
+    """Load the game of a name found in stored data; None without a game of this name."""
+    exists = name in GAMES or name in _named or any(game.name == name for game in installed())
+    return load(name) if exists else None
 
 
 def game_of(schema: Schema, event_kinds: Sequence[str] = ()) -> tuple[Game, str]:
-    """The game that stored data belongs to, and "" or the reason why its own record is not used.
+    """Game of stored data, and "" or the reason why the game's own record is not used.
 
-    Without its own record a game has its fields and events alone: enough to draw it.
+    Without its own record, the game consists of its fields and events, which is enough to draw it.
     """
     bare = game_of_schema(schema, event_kinds)
     try:
@@ -99,14 +99,14 @@ def game_of(schema: Schema, event_kinds: Sequence[str] = ()) -> tuple[Game, str]
 
 
 def option_for(made: Mapping[str, Any]) -> str:
-    """The option that names the game of a store, by what its manifest says of how it was made."""
+    """Command-line option that names the game of a store, from `made` in its manifest."""
     spec = made.get("game")
-    known = isinstance(spec, str) and SPEC.fullmatch(spec)
-    return f"--game {spec}" if known else "--game MODULE:GAME"
+    valid = isinstance(spec, str) and SPEC.fullmatch(spec)
+    return f"--game {spec}" if valid else "--game MODULE:GAME"
 
 
 def problem(game: InstalledGame) -> str:
-    """The reason why the name of an installed game means another one, or ""."""
+    """Reason why the name of an installed game refers to another game, or ""."""
     if game.name in GAMES:
         return f"a built-in game is called '{game.name}'; this one is {game.spec}"
     others = [other for other in installed() if other.name == game.name and other != game]
@@ -114,12 +114,13 @@ def problem(game: InstalledGame) -> str:
 
 
 def _offered(offers: Sequence[InstalledGame]) -> Game:
-    """The record of an installed game; errors name the package that brings it."""
+    """Record of an installed game; errors name the package that offers it."""
     first = offers[0]
     if len(offers) > 1:
-        who = " and ".join(f"{game.distribution} ({game.spec})" for game in offers)
+        packages = " and ".join(f"{game.distribution} ({game.spec})" for game in offers)
         raise UsageError(
-            f"game '{first.name}' is installed by {who}: uninstall one, or name one as module:GAME"
+            f"game '{first.name}' is installed by {packages}: uninstall one, or name one as "
+            "module:GAME"
         )
     game = _record(first.spec, f"game '{first.name}' of {first.distribution}")
     if game.name != first.name:
@@ -131,12 +132,12 @@ def _offered(offers: Sequence[InstalledGame]) -> Game:
 
 
 def _record(spec: str, what: str) -> Game:
-    """The Game record at `module:NAME`; `what` begins the error message."""
+    """Game record at `module:NAME`; error messages begin with `what`."""
     module_name, _, attribute = spec.partition(":")
     attribute = attribute or "GAME"
     try:
         module: Any = import_from_here(module_name)
-    except Exception as error:  # a module of somebody else may raise anything
+    except Exception as error:  # another package's module may raise anything
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
         raise UsageError(f"{what} cannot be imported: {kind}{error}") from error
     if not hasattr(module, attribute):

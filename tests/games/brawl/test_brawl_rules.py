@@ -212,10 +212,16 @@ def broken(key="keys/j", value=None):
     ("wrong", "words"),
     [
         (broken(), "lack 'keys/j'"),
-        (broken(value=np.zeros((3, 2), bool)), r"shape \(3, 2\), \(2, 2\) is needed"),
-        (broken(value=np.array([[0, 0], [0, np.nan]])), "match 1, player 1 is nan"),
-        (broken(value=np.array([[0, 2], [0, 0]])), "match 0, player 1 is 2, a key is 0 or 1"),
-        (broken(value=np.array([["", ""], ["", ""]])), "a key is 0 or 1"),
+        (broken(value=np.zeros((3, 2), bool)), r"must have shape \(2, 2\) \(got \(3, 2\)\)"),
+        (
+            broken(value=np.array([[0, 0], [0, np.nan]])),
+            r"match 1, player 1 must be 0 or 1 \(got nan\)",
+        ),
+        (
+            broken(value=np.array([[0, 2], [0, 0]])),
+            r"match 0, player 1 must be 0 or 1 \(got 2\)",
+        ),
+        (broken(value=np.array([["", ""], ["", ""]])), "must be 0 or 1"),
     ],
 )
 def test_wrong_controls_are_refused_in_one_line(wrong, words):
@@ -233,14 +239,17 @@ def test_wrong_controls_are_refused_in_one_line(wrong, words):
             "unknown stage 'warehose': did you mean 'warehouse'",
         ),
         (lambda: GAME.world(1, stge="mirror"), "unknown world option 'stge': did you mean 'stage'"),
-        (lambda: GAME.world(0), "at least 1"),
-        (lambda: GAME.world(1, time_limit=0), "time_limit is 0"),
-        (lambda: GAME.world(2).reset(np.zeros(3, int)), "seeds are"),
-        (lambda: GAME.world(2).reset(np.arange(2), np.array([1, 0])), "where is"),
+        (lambda: GAME.world(0), r"matches must be at least 1 \(got 0\)"),
+        (lambda: GAME.world(1, time_limit=0), r"time_limit must be 1 to 65535 frames \(got 0\)"),
+        (lambda: GAME.world(2).reset(np.zeros(3, int)), r"seeds must be .* \(got int64 \(3,\)\)"),
+        (
+            lambda: GAME.world(2).reset(np.arange(2), np.array([1, 0])),
+            r"where must be a bool mask of shape \(2,\) \(got int64 \(2,\)\)",
+        ),
         (lambda: GAME.world(2).restore(GAME.world(3).snapshot()), "does not fit into 2 matches"),
         (
             lambda: GAME.world(1).restore(GAME.world(1, stage="mirror").snapshot()),
-            "not taken on the stage",
+            "taken on another stage",
         ),
         (lambda: GAME.bots["based"]("x"), "bot 'based' takes no argument: remove ':x'"),
         (

@@ -1,7 +1,6 @@
-"""Brawl: a platform fighter for two, in the manner of Warehouse Brawl, as fast as a bench must be.
+"""Brawl, a fast platform fighter for two in the manner of Warehouse Brawl.
 
-This module describes the game; the simulator, the bots and the scene are imported when they are
-called for.
+This module describes the game; the simulator, the bots and the scene are imported on demand.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from shadowbox.games.brawl.styles import HELD_OUT, STYLES
 
 WORLD_OPTIONS = ("stage", "weapons", "time_limit", "stocks", "arsenal")
 
-# The key combinations that mean something: where to go or aim, times what to do.
+# The useful key combinations: a direction times an action.
 _AIMS = {"": (), "left": ("a",), "right": ("d",), "up": ("w",), "down": ("s",)}
 _ACTS = {"": (), "jump": ("space",), "light": ("j",), "heavy": ("k",), "evade": ("l",)}
 COMBOS = {
@@ -32,7 +31,7 @@ COMBOS = {
 
 
 def world(matches: int, **options: Any) -> World:
-    """The simulator: options are stage, weapons (on or off), time_limit, stocks and arsenal."""
+    """Create the simulator; options are stage, weapons (bool), time_limit, stocks and arsenal."""
     for name in options:
         if name not in WORLD_OPTIONS:
             raise UsageError(
@@ -48,7 +47,7 @@ def world(matches: int, **options: Any) -> World:
 
 
 def outcome(columns: Columns, events: Array) -> Outcome:
-    """How an episode's match ended; columns [T + 1, slots]."""
+    """Outcome of an episode's match; columns [T + 1, slots]."""
     last = {
         key: columns[f"{key}"][-1]
         for key in ("match/over", "match/winner", "player/stocks", "player/damage")
@@ -67,7 +66,7 @@ def outcome(columns: Columns, events: Array) -> Outcome:
 
 
 def attacks(columns: Columns) -> Array:
-    """Rows in which a fighter begins a move, bool [T + 1, players]."""
+    """Mask of the rows in which a fighter begins a move, [T + 1, players]."""
     move, frame = columns["player/move"], columns["player/move_frame"]
     begun: Array = move != 0
     begun[1:] &= (move[1:] != move[:-1]) | (frame[1:] < frame[:-1])
@@ -75,12 +74,12 @@ def attacks(columns: Columns) -> Array:
 
 
 def places(columns: Columns) -> tuple[str, ...]:
-    """On which side of the stage each fighter began."""
+    """Side of the stage on which each fighter began, for each player: left or right."""
     return tuple("left" if x < 0 else "right" for x in columns["player/x"][0])
 
 
 def scene() -> Mapping[str, Any]:
-    """What to draw."""
+    """Scene that the viewer draws, imported on demand."""
     from shadowbox.games.brawl.scene import SCENE
 
     return SCENE

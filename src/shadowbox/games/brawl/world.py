@@ -1,4 +1,4 @@
-"""N matches of brawl at once, as a World."""
+"""Simulator of Brawl as a World: N matches at once, with checked controls, snapshots and rows."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ PLAIN_PYTHON = not hasattr(physics.step_all, "signatures")
 
 
 class BrawlWorld:
-    """The true simulator.
+    """Simulator of N matches of Brawl.
 
-    The columns that it returns are views of the records: free, and valid until the next step.
+    Returned columns are views of the records: without a copy, and valid until the next step.
     """
 
     schema = SCHEMA
@@ -41,13 +41,13 @@ class BrawlWorld:
         arsenal: Arsenal = ARSENAL,
     ) -> None:
         if matches < 1:
-            raise UsageError(f"brawl: {matches} matches, at least 1 is needed")
+            raise UsageError(f"brawl: matches must be at least 1 (got {matches})")
         if not isinstance(time_limit, int) or not 1 <= time_limit <= MAX_FRAMES:
             raise UsageError(
-                f"brawl: time_limit is {time_limit} frames, 1 to {MAX_FRAMES} are possible"
+                f"brawl: time_limit must be 1 to {MAX_FRAMES} frames (got {time_limit})"
             )
         if not isinstance(stocks, int) or not 1 <= stocks <= STOCKS:
-            raise UsageError(f"brawl: {stocks} stocks, 1 to {STOCKS} are possible")
+            raise UsageError(f"brawl: stocks must be 1 to {STOCKS} (got {stocks})")
         self.matches = matches
         self.name = _name(stage, weapons, time_limit, stocks)
         self.stage = _stage(stage)
@@ -76,13 +76,14 @@ class BrawlWorld:
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
         """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
 
-        The columns of all N.
+        Returns the columns of all N matches.
         """
         mask = self._mask(where)
         seeds = np.asarray(seeds)
         if seeds.shape != (self.matches,) or seeds.dtype.kind not in "iu":
             raise UsageError(
-                f"brawl: seeds are {seeds.dtype} {seeds.shape}, integers ({self.matches},) are needed"
+                f"brawl: seeds must be integers of shape ({self.matches},) "
+                f"(got {seeds.dtype} {seeds.shape})"
             )
         words = seeds[mask].astype(np.int64).view(np.uint64)
         begun = np.repeat(self._template, len(words))
@@ -93,9 +94,9 @@ class BrawlWorld:
         return self._columns
 
     def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
-        """One frame: ten flags [N, 2] -> columns [N, slots], events [E], done [N].
+        """Advance by one frame: ten flags [N, 2] -> columns [N, slots], events [E], done [N].
 
-        Matches that are over stay as they are.
+        Matches that are over do not change.
         """
         keys = self._keys(controls)
         count = physics.step_all(
@@ -104,16 +105,19 @@ class BrawlWorld:
         return self._columns, self._events[:count], self._done
 
     def snapshot(self, where: Array | None = None) -> Array:
-        """The records of the chosen matches [n]: all there is to know about them."""
+        """Copy the records of the chosen matches [n], which hold their whole state."""
         return np.array(self._rows.view(np.ndarray)[self._mask(where)])
 
     def restore(self, snapshot: Array, where: Array | None = None) -> Columns:
-        """Put a snapshot into equally many matches; the columns of all N."""
+        """Put a snapshot into equally many matches; return the columns of all N matches."""
         mask = self._mask(where)
         if getattr(snapshot, "dtype", None) != MATCH or snapshot.shape != (int(mask.sum()),):
-            raise UsageError(f"brawl: this snapshot does not fit into {int(mask.sum())} matches")
+            raise UsageError(
+                f"brawl: the snapshot does not fit into {int(mask.sum())} matches; restore it with "
+                "the mask with which it was taken"
+            )
         if (snapshot["match_stage"] != self._template["match_stage"]).any():
-            raise UsageError(f"brawl: this snapshot was not taken on the stage of '{self.name}'")
+            raise UsageError(f"brawl: the snapshot was taken on another stage than '{self.name}'")
         self._rows[mask] = snapshot
         self._done[mask] = snapshot["match_over"][:, 0]
         return self._columns
@@ -134,7 +138,7 @@ class BrawlWorld:
         return self.restore(rows, where)
 
     def _compile(self) -> None:
-        """Reset, and step no match at all: both functions are compiled, or loaded, by the first world."""
+        """Compile both functions, or load them from the cache, by a reset and an empty step."""
         with compiling():
             self.reset(np.arange(self.matches))
             neutral = dict.fromkeys(SCHEMA.control_keys, np.zeros((self.matches, 2), bool))
@@ -154,15 +158,13 @@ class BrawlWorld:
         mask = np.asarray(where)
         if mask.dtype != BOOL or mask.shape != (self.matches,):
             raise UsageError(
-                f"brawl: where is {mask.dtype} {mask.shape}, a mask bool ({self.matches},) is needed"
+                f"brawl: where must be a bool mask of shape ({self.matches},) "
+                f"(got {mask.dtype} {mask.shape})"
             )
         return mask
 
     def _keys(self, controls: Columns) -> tuple[Array, ...]:
-        """The ten key columns, checked.
-
-        Flags pass as they are, other numbers only if they are 0 or 1.
-        """
+        """Check the ten key columns: flags, or other numbers that are 0 or 1."""
         shape = (self.matches, 2)
         keys = []
         for name in SCHEMA.control_keys:
@@ -171,25 +173,25 @@ class BrawlWorld:
             except KeyError:
                 raise UsageError(f"brawl: the controls lack '{name}'") from None
             if values.shape != shape:
-                raise UsageError(f"brawl: '{name}' has the shape {values.shape}, {shape} is needed")
+                raise UsageError(f"brawl: '{name}' must have shape {shape} (got {values.shape})")
             if values.dtype is not BOOL and values.dtype != BOOL:
                 values = _as_flags(name, values)
-            # arrays of another layout, or read-only ones, have another type: Numba would compile anew
+            # for arrays of another layout, or read-only ones, Numba would compile anew
             keys.append(values if values.flags.carray else np.array(values, order="C"))
         return tuple(keys)
 
 
 def _loadable(key: str, values: Array, matches: int) -> Array:
-    """A loaded column, if the schema allows it: compiled code looks tables up without checking."""
+    """Check a loaded column against the schema, because compiled code does not check indices."""
     column = SCHEMA.columns[key]
     low, high = (0, 1) if column.dtype == bool else column.field.limits
     if values.shape != (matches, column.slots):
         raise UsageError(
-            f"brawl: '{key}' has the shape {values.shape}, {(matches, column.slots)} is needed"
+            f"brawl: '{key}' must have shape {(matches, column.slots)} (got {values.shape})"
         )
-    wrong = ~((values >= low) & (values <= high))  # so written, a NaN is wrong
+    wrong = ~((values >= low) & (values <= high))  # also true of NaN
     if wrong.any():
-        raise UsageError(f"brawl: '{key}' is {values[wrong][0]}, {low:g} to {high:g} are possible")
+        raise UsageError(f"brawl: '{key}' must be {low:g} to {high:g} (got {values[wrong][0]})")
     return values
 
 
@@ -198,21 +200,22 @@ def _as_flags(name: str, values: Array) -> Array:
     if wrong.any():
         match, player = np.argwhere(wrong)[0]
         raise UsageError(
-            f"brawl: '{name}' of match {match}, player {player} is {values[match, player]}, a key is 0 or 1"
+            f"brawl: '{name}' of match {match}, player {player} must be 0 or 1 "
+            f"(got {values[match, player]})"
         )
     return np.asarray(values != 0)
 
 
 def _records(array: Array) -> Any:
-    """Records whose members are attributes.
+    """View an array of records so that their members are attributes.
 
-    Numba reads plain arrays that way; plain Python needs a recarray.
+    Numba reads the members of plain arrays as attributes; plain Python needs a recarray.
     """
     return array.view(np.recarray) if PLAIN_PYTHON else array
 
 
 def _name(stage: str, weapons: bool, time_limit: int, stocks: int) -> str:
-    """The spec of such a world: what differs from the usual one."""
+    """Spec of a world: the options that differ from the defaults."""
     options = (
         (f"stage={stage}", stage != "warehouse"),
         ("weapons=off", not weapons),
