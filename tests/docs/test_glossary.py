@@ -13,7 +13,7 @@ SOURCE = ROOT / "src" / "shadowbox"
 ENTRIES = re.findall(
     r"^\*\*([^*]+)\.\*\* (.*?)(?=\n\n|\Z)", (ROOT / "docs" / "glossary.md").read_text(), re.M | re.S
 )
-PLACE = re.compile(r"`([\w/]+\.py)`: ((?:`[\w.]+`(?:, )?)+)\.")
+PLACE = re.compile(r"`([\w/]+\.py)`:\s((?:`[\w.]+`(?:,\s)?)+)\.")
 
 
 def defined_in(path):
