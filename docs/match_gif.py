@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shadowbox.core.motion import Film
+from shadowbox.core.scenes.motion import Film
 from shadowbox.games import load
 from shadowbox.page.paint import paint_frame, save_gif
 from shadowbox.play import specs

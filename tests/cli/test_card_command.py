@@ -100,7 +100,7 @@ def test_mistakes(call):
     found = json.loads(call("card", "check", "small", "--json", rc=1).stdout)
     assert [(error["line"], error["field"]) for error in found["errors"]] == [
         (6, "preset"),
-        (7, "color"),
+        (7, "colour"),
     ]
     assert json.loads(call("run", "small", "--json", rc=1).stdout)["exit"] == 1
 

@@ -52,7 +52,10 @@ def test_json_is_one_object(here, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["none"], "no run found in none"), (["toy", "--out", "no/x.html"], "folder no does not exist")],
+    [
+        (["none"], "no run found in none"),
+        (["toy", "--out", "no/x.html"], "folder no does not exist"),
+    ],
 )
 def test_wrong_calls_are_refused(here, capsys, arguments, words):
     """Exit status 2, and what to do."""

@@ -12,10 +12,10 @@ from conftest import TOY, random_columns, schemas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowbox.core.default_scene import HEIGHT, WIDTH, default_scene, scene_of
 from shadowbox.core.game import EVENT, Game
-from shadowbox.core.motion import Film
-from shadowbox.core.scene import evaluate, validate
+from shadowbox.core.scenes.default import HEIGHT, WIDTH, default_scene, scene_of
+from shadowbox.core.scenes.grammar import evaluate, validate
+from shadowbox.core.scenes.motion import Film
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.games import GAMES, load
 from shadowbox.page.paint import paint

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shadowbox.core.game import EVENT
-from shadowbox.core.scene import evaluate, validate
+from shadowbox.core.scenes.grammar import evaluate, validate
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.errors import SchemaError
 

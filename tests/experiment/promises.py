@@ -79,7 +79,7 @@ def write(name="toy", *, prose="Some prose.\n", **changes):
 
 def checked(path, **changes):
     """What `card check` finds."""
-    from shadowbox.experiment import check
+    from shadowbox.experiment.checks import check
 
     return check.check_card(path, games, changes)
 

@@ -18,8 +18,9 @@ from shadowbox.cards.sections import flatten
 from shadowbox.core import renames
 from shadowbox.core.files import write_whole
 from shadowbox.errors import CardError, ShadowboxError, UsageError
-from shadowbox.experiment import estimate, migrate_card, results
-from shadowbox.experiment.migrate import migrate
+from shadowbox.experiment import estimate, results
+from shadowbox.experiment.migration import card
+from shadowbox.experiment.migration.files import migrate
 from shadowbox.learners.registry import learner_spec
 from shadowbox.model import checkpoint
 from shadowbox.report import training
@@ -247,7 +248,7 @@ def hash_of_old_settings(path):
     """The hash that the older version computed: all settings under old names and in old units."""
     file = CardFile.read(path)
     present = file.with_head(rename_head(file.head)[0])
-    return migrate_card.settings_hash_before(file, migrate_card.resolved(present, games))
+    return card.settings_hash_before(file, card.resolved(present, games))
 
 
 def status(path):
@@ -376,7 +377,7 @@ def test_a_checkpoint_takes_its_run_along(old_run):
 
 def test_a_migration_that_was_interrupted(old_run, monkeypatch):
     """Where the disk fills up in the middle each file is whole, and the next call does the rest."""
-    from shadowbox.experiment import migrate as module
+    from shadowbox.experiment.migration import files as module
 
     run, facts = old_run
     count = 0

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from shadowbox.cards.file import CardFile
-from shadowbox.experiment import check, results
+from shadowbox.experiment import results
+from shadowbox.experiment.checks import check
 from shadowbox.games import load
 
 FOLDER = Path(__file__).parents[2] / "cards"

@@ -13,10 +13,10 @@ from conftest import random_columns, schemas
 from hypothesis import HealthCheck, given, settings
 from matches import BRAWL, EVERYTHING, ZOO, assert_same_shapes, random_match
 
-from shadowbox.core.default_scene import default_scene, scene_of
 from shadowbox.core.game import no_events
-from shadowbox.core.motion import Film
-from shadowbox.core.scene import evaluate, validate
+from shadowbox.core.scenes.default import default_scene, scene_of
+from shadowbox.core.scenes.grammar import evaluate, validate
+from shadowbox.core.scenes.motion import Film
 from shadowbox.page import paint
 from shadowbox.page.document import Html, shell
 from shadowbox.page.match_page import MODULES, _column, bundle, event_list, hello

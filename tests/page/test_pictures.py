@@ -7,8 +7,8 @@ import pytest
 from matches import BRAWL, EVERYTHING, ZOO, random_match
 from PIL import Image
 
-from shadowbox.core.motion import Film
-from shadowbox.core.scene import validate
+from shadowbox.core.scenes.grammar import validate
+from shadowbox.core.scenes.motion import Film
 from shadowbox.errors import SchemaError
 from shadowbox.page.match_page import event_list, hello, match_page
 from shadowbox.page.paint import paint, paint_frame, save_gif

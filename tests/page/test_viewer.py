@@ -8,7 +8,7 @@ import pytest
 from browser import until
 from matches import BRAWL, EVERYTHING, ZOO, assert_same_shapes, random_match
 
-from shadowbox.core.motion import Film
+from shadowbox.core.scenes.motion import Film
 from shadowbox.page.match_page import event_list, hello, match_page
 
 UNKIND = "</script><img src=x onerror=alert(1)>&lt;b&gt;"

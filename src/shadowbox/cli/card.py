@@ -16,7 +16,7 @@ from shadowbox.errors import CardError, UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.check import CheckedCard
+    from shadowbox.experiment.checks.check import CheckedCard
 
 FOLDER = Path("cards")
 
@@ -78,7 +78,8 @@ def new(
     as_json: bool,
 ) -> None:
     """Write a new card to fill in, with comparable runs on this disk listed in it."""
-    from shadowbox.experiment import check, settings, templates
+    from shadowbox.experiment import settings, templates
+    from shadowbox.experiment.checks import check
 
     if source and follows:
         raise UsageError("give either --from or --follow-up")
@@ -142,8 +143,8 @@ def check_cards(
     names: tuple[str, ...], changes: tuple[str, ...], write: bool, as_json: bool
 ) -> None:
     """Report every mistake of a card with its line, and compute its facts."""
-    from shadowbox.experiment import check
     from shadowbox.experiment import facts_table as facts
+    from shadowbox.experiment.checks import check
 
     found = [check.check_card(located(name), load, parsed(changes)) for name in names]
     for each in found:
@@ -378,7 +379,7 @@ def close(name: str, note: str, as_json: bool) -> None:
 def _right(name: str) -> CheckedCard:
     """Return the checked card; raise an error that lists its mistakes."""
     from shadowbox.cards import card as cards
-    from shadowbox.experiment import check
+    from shadowbox.experiment.checks import check
 
     checked = check.check_card(located(name), load)
     if checked.mistakes:

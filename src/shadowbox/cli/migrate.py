@@ -23,7 +23,7 @@ def migrate(paths: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
     cards and their runs together: then runs follow their card to its new hash. Each file is
     written whole or not at all; a second call changes nothing.
     """
-    from shadowbox.experiment import migrate as experiment
+    from shadowbox.experiment.migration import files as experiment
 
     plans = experiment.migrate(paths, load, dry_run=dry_run)
     if not dry_run:

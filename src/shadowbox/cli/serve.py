@@ -1,4 +1,4 @@
-"""`shadowbox serve`: the pages in a browser."""
+"""`shadowbox serve`: the server of all pages."""
 
 from __future__ import annotations
 
@@ -19,54 +19,64 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @click.argument("stores", nargs=-1, metavar="[STORE]...", type=click.Path(path_type=Path))
-@click.option("--game", "named", default="brawl", show_default=True, help="What is played here.")
+@click.option("--game", "named", default="brawl", show_default=True, help="Game to play.")
+@click.option(
+    "--world",
+    "worlds",
+    multiple=True,
+    metavar="SPEC",
+    help="World to offer for matches, the first by default (repeatable).  "
+    "[default: the game's simulator]",
+)
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on; all but this machine needs a token.",
+    help="Address to listen on; any but this machine needs a token.",
 )
 @click.option(
     "--port",
     default=8765,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="0 takes any that is free.",
+    help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--out",
     default="data/played",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="What people play.",
+    help="Store for the matches of people.",
 )
 @click.option(
     "--runs",
     default="runs",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="What was trained.",
+    help="Folder of runs.",
 )
 @click.option(
     "--tournaments",
     type=click.Path(path_type=Path),
-    help="What was played.  [default: tournaments, in --runs]",
+    help="Folder of tournaments.  [default: tournaments, in --runs]",
 )
 @click.option(
     "--cards",
     default="cards",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="What was promised.",
+    help="Folder of cards.",
 )
 @click.option(
-    "--token", help="Ask everybody for this; made by itself where the address is not this machine."
+    "--token",
+    help="Token that every browser must give.  [default: a random one unless --host is this machine]",
 )
-@click.option("--open", "open_it", is_flag=True, help="Open the browser.")
+@click.option("--open", "open_it", is_flag=True, help="Open a browser.")
 @json_option
 def serve(
     stores: tuple[Path, ...],
     named: str,
+    worlds: tuple[str, ...],
     host: str,
     port: int,
     out: Path,
@@ -77,24 +87,28 @@ def serve(
     open_it: bool,
     as_json: bool,
 ) -> None:
-    """Watch live matches, play, and look at stored matches, tournaments, runs and cards, in a browser."""
+    """Serve pages for a browser: live matches, Play, stored matches, tournaments, runs and cards."""
     from shadowbox.data.store import Store
+    from shadowbox.play import specs
     from shadowbox.web import server
     from shadowbox.web.app import application
     from shadowbox.web.site import Site
 
     game = load(named)
-    if game.world is None or not game.bots:
+    if game.world is None and not worlds:
         raise UsageError(
-            f"--game {named}: {game.name} has no simulator or no bots, so it cannot be played here; "
-            "stored matches of it are shown beside any other game"
+            f"--game {named}: {game.name} has no simulator; name a world with --world. "
+            "Stored matches of it are shown beside any other game"
         )
+    for world in worlds:
+        specs.world_factory(world, game)  # a wrong spec is refused now, not on a page
     for path in stores:
-        Store(path)  # a name that is none is refused now, not on a page
+        Store(path)  # a folder that is not a store is refused now, not on a page
     token = server.token_for(host, token)
     site = Site(
         game=game,
         known=_known(game, named),
+        worlds=worlds,
         stores=stores,
         out=out,
         tournaments=tournaments or runs / "tournaments",

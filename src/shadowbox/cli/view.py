@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from shadowbox.cli.terminal import emit, json_option, progress, size
-from shadowbox.core.default_scene import scene_of
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
+from shadowbox.core.scenes.default import scene_of
 from shadowbox.core.schema import require_same
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError
@@ -162,8 +162,8 @@ def _gif(found: Store, number: int, game: Game, path: Path, span: str, theme: st
 
 
 def _film(found: Store, number: int, game: Game) -> Any:
-    from shadowbox.core.motion import Film
-    from shadowbox.core.scene import validate
+    from shadowbox.core.scenes.grammar import validate
+    from shadowbox.core.scenes.motion import Film
 
     columns = found.schema.unpack(found.rows_of(number))
     scene = scene_of(game, columns)

@@ -135,12 +135,12 @@ def rename_best(best: Mapping[str, Any]) -> dict[str, Any]:
 
 def rename_metrics_in(text: str) -> str:
     """A text, such as a kill rule, with the present names of its metrics."""
-    return _METRIC.sub(lambda found: rename_metric(found[0]), text)
+    return _METRIC.sub(lambda match: rename_metric(match[0]), text)
 
 
 def rename_settings_in(text: str) -> str:
     """A text with the present names of settings; those that changed their unit stay."""
-    return _SETTING.sub(lambda found: SETTINGS[found[0]], text)
+    return _SETTING.sub(lambda match: SETTINGS[match[0]], text)
 
 
 def _stem(name: str, table: Mapping[str, str]) -> str:

@@ -35,19 +35,19 @@ def spans_of(meta: Mapping[str, Any], frames: int, players: int, name: str) -> t
 
     `name` begins the message of a refusal. Without `spans` in the metadata there are none.
     """
-    given = meta.get("spans", [])
-    if not isinstance(given, list):
-        raise EpisodeError(f"{name}, spans: a {type(given).__name__}, expected a list")
-    found = tuple(
-        _span(entry, frames, players, f"{name}, spans[{at}]") for at, entry in enumerate(given)
+    entries = meta.get("spans", [])
+    if not isinstance(entries, list):
+        raise EpisodeError(f"{name}, spans: a {type(entries).__name__}, expected a list")
+    spans = tuple(
+        _span(entry, frames, players, f"{name}, spans[{at}]") for at, entry in enumerate(entries)
     )
-    for at, (one, two) in enumerate(pairwise(found), start=1):
+    for at, (one, two) in enumerate(pairwise(spans), start=1):
         if (two.seat, two.start) < (one.seat, one.end):
             raise EpisodeError(
                 f"{name}, spans[{at}]: {two.to_json()} begins before {one.to_json()} ends; "
                 "spans are ordered by seat and row and do not overlap"
             )
-    return found
+    return spans
 
 
 def _span(entry: Any, frames: int, players: int, where: str) -> Span:

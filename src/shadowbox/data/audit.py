@@ -135,7 +135,7 @@ class _Presses:
     """Running counts of a key for each slot: frames, frames in which it is down, and presses."""
 
     down: list[Array] = field(default_factory=list)
-    begun: list[Array] = field(default_factory=list)
+    onsets: list[Array] = field(default_factory=list)
     frames: list[Array] = field(default_factory=list)
 
     def add(self, key: str, block: AuditRows) -> None:
@@ -146,7 +146,7 @@ class _Presses:
         before = np.roll(values, 1, axis=0)
         before[block.starts] = False
         self.down.append((values & counted).sum(0))
-        self.begun.append((values & counted & ~before).sum(0))
+        self.onsets.append((values & counted & ~before).sum(0))
         self.frames.append(counted.sum(0))
 
     def result(self) -> list[dict[str, Any]]:
@@ -155,12 +155,12 @@ class _Presses:
         return [
             {
                 "press_rate": down / frames if frames else None,
-                "onset_rate": begun / frames if frames else None,
-                "onsets": begun,
-                "hold_frames": down / begun if begun else None,
+                "onset_rate": onsets / frames if frames else None,
+                "onsets": onsets,
+                "hold_frames": down / onsets if onsets else None,
             }
-            for down, begun, frames in zip(
-                *(np.sum(x, axis=0).tolist() for x in (self.down, self.begun, self.frames)),
+            for down, onsets, frames in zip(
+                *(np.sum(x, axis=0).tolist() for x in (self.down, self.onsets, self.frames)),
                 strict=True,
             )
         ]

@@ -12,6 +12,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from shadowbox.errors import EpisodeError, StoreError
 def tracks_file(packed: Mapping[int, Array]) -> bytes:
     """The content of the file: packed tracks by position."""
     file = io.BytesIO()
-    members = {str(position): rows for position, rows in sorted(packed.items())}
+    members: dict[str, Any] = {str(position): rows for position, rows in sorted(packed.items())}
     np.savez(file, **members)
     return file.getvalue()
 

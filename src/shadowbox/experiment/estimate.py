@@ -23,7 +23,7 @@ from shadowbox.cards.file import CardFile, data_line
 from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
-from shadowbox.experiment import inputs
+from shadowbox.experiment.checks import inputs
 from shadowbox.experiment.prices import PriceTable
 from shadowbox.experiment.settings import RunSettings
 from shadowbox.learners.registry import learner_spec

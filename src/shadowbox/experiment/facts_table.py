@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shadowbox.cards import signatures as signing
 
 if TYPE_CHECKING:
-    from shadowbox.experiment.check import CheckedCard
+    from shadowbox.experiment.checks.check import CheckedCard
 
 
 def fact_rows(checked: CheckedCard) -> list[list[str]]:

@@ -23,17 +23,8 @@ from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Progress, Store
 from shadowbox.errors import CardError, UsageError
-from shadowbox.experiment import (
-    check,
-    dataset,
-    estimate,
-    inputs,
-    prices,
-    results,
-    settings,
-    sweep,
-    targets,
-)
+from shadowbox.experiment import dataset, estimate, prices, results, settings, sweep, targets
+from shadowbox.experiment.checks import check, inputs
 from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.watcher import Watcher
 from shadowbox.learners.registry import learner_spec

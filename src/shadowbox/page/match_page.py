@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from shadowbox.core.scene import Scene, validate
+from shadowbox.core.scenes.grammar import Scene, validate
 from shadowbox.core.schema import Array, Choice, Column, Real, Schema
+from shadowbox.core.tracks import Track, tracks_dtype
 from shadowbox.page.document import Html, part, shell
 
 # each after the modules that it imports
@@ -41,10 +42,12 @@ def hello(
     world: str = "",
     event_kinds: Sequence[str] = (),
     event_whats: Mapping[str, Sequence[str]] | None = None,
+    tracks: Sequence[Track] = (),
 ) -> dict[str, Any]:
     """Description of a match that a viewer needs before the first row, as plain data.
 
-    It holds the place of each column in a row, the scene, and the players' names.
+    It holds the place of each column in a row, the scene, and the players' names. The values of
+    `tracks` come packed after each row, in this order.
     """
     validate(scene, schema)
     names = [*players, *(f"P{seat + 1}" for seat in range(len(players), schema.players))]
@@ -61,6 +64,8 @@ def hello(
         "scene": dict(scene),
         "event_kinds": list(event_kinds),
         "event_whats": {kind: list(whats) for kind, whats in (event_whats or {}).items()},
+        "tracks": [track.to_json() for track in tracks],
+        "track_bytes": tracks_dtype(tracks).itemsize,
     }
 
 

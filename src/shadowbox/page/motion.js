@@ -1,5 +1,5 @@
 /**
- * Adds trails, rings and the camera to a frame, from the rows around it, exactly as core/motion.py
+ * Adds trails, rings and the camera to a frame, from the rows around it, exactly as core/scenes/motion.py
  * does, which explains the tags.
  *
  * @typedef {import("./scene.js").Shape} Shape

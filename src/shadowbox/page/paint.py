@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.core.motion import Film
-from shadowbox.core.scene import Scene, Shape, evaluate
+from shadowbox.core.scenes.grammar import Scene, Shape, evaluate
+from shadowbox.core.scenes.motion import Film
 from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError, install_hint
 

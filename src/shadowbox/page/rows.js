@@ -12,6 +12,12 @@
  * @property {number} [high]
  *
  * @typedef {Record<string, (number | boolean)[]>} Columns  one row: "group/field" to its slots
+ *
+ * @typedef {object} Track  a series of an agent; its values follow the row, track by track
+ * @property {string} name
+ * @property {number} seat
+ * @property {"f4" | "u4" | "f2" | "u2" | "u1"} dtype
+ * @property {number[]} shape  of the values in one row; empty: one number
  */
 
 const FARTHEST = 1e6; // rows; no match is this long, so a larger number is an error
@@ -40,9 +46,13 @@ export function half(bits) {
 
 /** The rows of one match, from its first frame on. */
 export class Rows {
-  /** @param {{row_bytes: number, columns: Record<string, Column>}} hello */
+  /**
+   * @param {{row_bytes: number, columns: Record<string, Column>, tracks?: Track[],
+   *   track_bytes?: number}} hello
+   */
   constructor(hello) {
-    this.width = hello.row_bytes;
+    this.width = hello.row_bytes + (hello.track_bytes ?? 0);
+    this.tracks = placed(hello.tracks ?? [], hello.row_bytes);
     this.columns = Object.entries(hello.columns);
     this.length = 0;
     this.skipped = 0; // rows that were never received; each repeats the last one before it
@@ -107,11 +117,31 @@ export class Rows {
     return read(new DataView(this.bytes.buffer, row * this.width, this.width), column, slot);
   }
 
-  #decode(row) {
+  /**
+   * The numbers of a track in one row, in the order of its shape; null where there is no such track.
+   * @param {string} name
+   * @param {number} seat
+   * @param {number} row
+   * @returns {number[] | null}
+   */
+  track(name, seat, row) {
+    const track = this.tracks.find((one) => one.name === name && one.seat === seat);
+    if (!track) return null;
+    const view = this.#row(row);
+    return Array.from({ length: track.count }, (_, at) =>
+      READ[track.dtype](view, track.offset + at * Number(track.dtype[1])),
+    );
+  }
+
+  #row(row) {
     if (!(row >= 0 && row < this.length)) {
       throw new RangeError(`row must be from 0 to ${this.length - 1} (got ${row})`);
     }
-    const view = new DataView(this.bytes.buffer, row * this.width, this.width);
+    return new DataView(this.bytes.buffer, row * this.width, this.width);
+  }
+
+  #decode(row) {
+    const view = this.#row(row);
     const slots = (column) =>
       Array.from({ length: column.slots }, (_, slot) => read(view, column, slot));
     return Object.fromEntries(this.columns.map(([key, column]) => [key, slots(column)]));
@@ -125,6 +155,17 @@ export class Rows {
     larger.set(this.bytes);
     this.bytes = larger;
   }
+}
+
+/** Tracks with their count of numbers and their offset in a row. @param {Track[]} tracks */
+function placed(tracks, first) {
+  let offset = first;
+  return tracks.map((track) => {
+    const count = track.shape.reduce((product, size) => product * size, 1);
+    const found = { ...track, count, offset };
+    offset += count * Number(track.dtype[1]);
+    return found;
+  });
 }
 
 /** @param {DataView} view @param {Column} column @param {number} slot */

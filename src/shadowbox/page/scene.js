@@ -1,5 +1,5 @@
 /**
- * Evaluates a scene (shapes bound to fields) for one row, exactly as core/scene.py does, which
+ * Evaluates a scene (shapes bound to fields) for one row, exactly as core/scenes/grammar.py does, which
  * explains the grammar.
  *
  * @typedef {import("./rows.js").Columns} Columns

@@ -106,6 +106,12 @@ export class MatchViewer extends HTMLElement {
     this.#grown(true);
   }
 
+  /** Name the world; a live match may go on in another one. @param {string} spec */
+  set world(spec) {
+    this.place.textContent = spec || this.hello.game;
+    this.badge.textContent = spec.startsWith("dream:") ? "DREAM" : "";
+  }
+
   /** Summary of the screen, for tests. */
   get state() {
     const { ended, following, playing, speed, boxes, trails } = this;
@@ -199,22 +205,12 @@ export class MatchViewer extends HTMLElement {
     });
     this.caption = el("p", { class: "caption" });
     this.verdict = el("p", { class: "verdict", role: "status" });
-    const dream = hello.world.startsWith("dream:") ? [el("p", { class: "dream" }, "DREAM")] : [];
-    const corner = el(
-      "p",
-      { class: "corner" },
-      el("code", {}, hello.world || hello.game),
-      ` ${words(hello.fps)} fps`,
-    );
-    const stage = el(
-      "div",
-      { class: "stage" },
-      this.canvas,
-      ...dream,
-      corner,
-      this.caption,
-      this.verdict,
-    );
+    this.badge = el("p", { class: "dream" });
+    this.place = el("code", {});
+    this.world = hello.world;
+    const corner = el("p", { class: "corner" }, this.place, ` ${words(hello.fps)} fps`);
+    const over = [this.badge, corner, this.caption, this.verdict];
+    const stage = el("div", { class: "stage" }, this.canvas, ...over);
     const pads = el("div", { class: "pads" }, ...this.pads.map((one) => one.element));
     const fold = button("Controllers", "Controllers", () => {
       fold.setAttribute("aria-expanded", String(pads.classList.toggle("open")));

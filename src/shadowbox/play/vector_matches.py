@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.core.default_scene import scene_of
 from shadowbox.core.game import Agent, Game, Outcome, Reward, no_events
-from shadowbox.core.scene import Scene
+from shadowbox.core.scenes.default import scene_of
+from shadowbox.core.scenes.grammar import Scene
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError, did_you_mean

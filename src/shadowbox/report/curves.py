@@ -19,25 +19,27 @@ APART = ("kind", "step", "epoch", "wall")
 
 
 def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """A chart per metric: training and validation of one run, or the validations of several runs."""
+    """A chart per metric: training and validation, or a learner's own lines.
+
+    Of several runs a chart has a curve for each.
+    """
+    if not runs:
+        return []
     logs = [_Log(run) for run in runs]
-    scored = (
-        [name for name in logs[0].names("val") if "/" not in name and not name.endswith(FLOORS)]
-        if logs
-        else []
-    )
-    trained = (
-        [name for name in logs[0].names("train") if not name.startswith("time/")] if logs else []
-    )
-    first = list(dict.fromkeys([*(name for name in trained if name == "loss"), *scored]))
+    trained = [name for name in logs[0].names("train") if not name.startswith("time/")]
+    scored = [name for name in logs[0].names("val") if _is_score(name)]
+    own = [
+        f"{kind}/{name}"
+        for kind in logs[0].own_kinds
+        for name in logs[0].names(kind)
+        if _is_score(name)
+    ]
+    first = list(dict.fromkeys([*(name for name in trained if name == "loss"), *scored, *own]))
     rest = [name for name in trained if name not in first]
-    rest.sort(
-        key=lambda name: (
-            name not in BACKGROUND,
-            BACKGROUND.index(name) if name in BACKGROUND else 0,
-        )
-    )
-    asked = {"loss", *_promised(runs[0].facts)} if runs and _promised(runs[0].facts) else set(first)
+    background = {name: at for at, name in enumerate(BACKGROUND)}
+    rest.sort(key=lambda name: background.get(name, len(background)))
+    promised = _promised(runs[0].facts)
+    asked = {"loss", *promised} if promised else set(first)
     shown = [name for name in first if name in asked]
     later = [name for name in [*first, *rest] if name not in shown]
     return [
@@ -47,6 +49,11 @@ def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
+def _is_score(name: str) -> bool:
+    """Whether a figure is no baseline and no end of an interval."""
+    return "/" not in name and not name.endswith(FLOORS)
+
+
 class _Log:
     """Lines of a run by kind, with the training seconds until each."""
 
@@ -54,6 +61,19 @@ class _Log:
         self.run, self.lines = run, run.lines
         self.fired = results.firings(run)
         self.seconds = _seconds(self.lines, log.read_lines(run.path / log.EVENTS))
+
+    @property
+    def own_kinds(self) -> list[str]:
+        """Kinds of lines that the learner declares."""
+        kinds = dict.fromkeys(str(line.get("kind")) for line in self.lines)
+        return [kind for kind in kinds if kind not in levels.LOOP]
+
+    def place(self, figure: str) -> tuple[str, str]:
+        """Kind of line and name of a figure; of training and validation the latter, if it has it."""
+        kind, slash, name = figure.partition("/")
+        if slash and kind in self.own_kinds:
+            return kind, name
+        return ("val" if figure in self.names("val") else "train"), figure
 
     def names(self, kind: str) -> list[str]:
         """Names of the figures of a kind of line."""
@@ -89,13 +109,13 @@ class _Log:
             }
         return curve
 
-    def marks(self, metric: str) -> list[dict[str, Any]]:
+    def marks(self, figure: str) -> list[dict[str, Any]]:
         """Steps at which rules about this figure fired."""
         found = []
         for each in self.fired:
             seen = each.get("figures")
             if isinstance(seen, Mapping) and any(
-                str(name).partition("/")[2] == metric for name in seen
+                levels.figure_of(str(name)) == figure for name in seen
             ):
                 step = each.get("step", 0)
                 at = min(
@@ -117,46 +137,51 @@ class _Log:
         return [line for line in self.lines if line.get("kind") == kind]
 
 
-def _figure(logs: Sequence[_Log], metric: str, *, folded: bool) -> dict[str, Any]:
-    alone = len(logs) == 1
-    kind = "val" if metric in logs[0].names("val") else "train"
-    floors = [
+def _figure(logs: Sequence[_Log], figure: str, *, folded: bool) -> dict[str, Any]:
+    kind, metric = logs[0].place(figure)
+    baselines = [
         name
-        for name in logs[0].names("val")
+        for name in logs[0].names(kind if kind != "train" else "val")
         if name.startswith(f"{metric}/") and not name.endswith(FLOORS)
     ]
-    curves = [logs[0].curve("val", name, name.partition("/")[2], "baseline") for name in floors]
+    curves = [logs[0].curve(kind, name, name.partition("/")[2], "baseline") for name in baselines]
     for curve in curves:
         if curve:
             curve |= {"low": None, "high": None}
-    if alone:
-        curves += [
-            logs[0].curve("train", metric, "training", "p1"),
-            logs[0].curve("val", metric, "validation", "p2"),
-        ]
-    else:
-        curves += [
-            each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLORS + 1}")
-            for at, each in enumerate(logs)
-        ]
-    title = (
-        "Training and validation"
-        if alone
-        else f"Every seed's {'validation' if kind == 'val' else 'training'}"
-    )
-    words = [
-        title
-        + (" with its 95 % interval" if any(curve and curve.get("low") for curve in curves) else "")
-    ]
-    words += ["dashed lines are baselines"] if floors else []
+    curves += _curves_of(logs, kind, metric)
+    interval = any(curve and curve.get("low") for curve in curves)
+    words = [_title(logs, kind) + (" with its 95 % interval" if interval else "")]
+    words += ["dashed lines are baselines"] if baselines else []
     return {
-        "name": metric,
+        "name": figure,
         "folded": folded,
         "summary": f"{'; '.join(words)}.",
         "curves": [curve for curve in curves if curve],
-        "levels": levels.of_run(logs[0].run.facts).get(metric, []),
-        "marks": [mark for each in logs for mark in each.marks(metric)],
+        "levels": levels.of_run(logs[0].run.facts).get(figure, []),
+        "marks": [mark for each in logs for mark in each.marks(figure)],
     }
+
+
+def _curves_of(logs: Sequence[_Log], kind: str, metric: str) -> list[dict[str, Any] | None]:
+    """The curves of one run by kind, or one of each of several runs."""
+    if len(logs) > 1:
+        return [
+            each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLORS + 1}")
+            for at, each in enumerate(logs)
+        ]
+    if kind not in levels.LOOP:
+        return [logs[0].curve(kind, metric, kind, "p1")]
+    return [
+        logs[0].curve("train", metric, "training", "p1"),
+        logs[0].curve("val", metric, "validation", "p2"),
+    ]
+
+
+def _title(logs: Sequence[_Log], kind: str) -> str:
+    names = {"train": "training", "val": "validation"}
+    if len(logs) > 1:
+        return f"Every seed's {names.get(kind, f'lines {kind!r}')}"
+    return "Training and validation" if kind in names else f"The learner's lines '{kind}'"
 
 
 def _promised(facts: Mapping[str, Any]) -> set[str]:
@@ -167,7 +192,7 @@ def _promised(facts: Mapping[str, Any]) -> set[str]:
         if isinstance(targets, list)
         else []
     )
-    return {metric.partition("/")[2] for metric in metrics if isinstance(metric, str)}
+    return {levels.figure_of(metric) for metric in metrics if isinstance(metric, str)}
 
 
 def _seconds(lines: Sequence[log.Line], events: Sequence[log.Line]) -> list[float]:

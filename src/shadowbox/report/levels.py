@@ -16,7 +16,7 @@ from shadowbox.cards.rules.conditions import (
     comparisons,
 )
 
-KINDS = ("train", "val")  # of metrics that are drawn
+LOOP = ("train", "val")  # kinds of lines of the loop; others are a learner's own
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 MOST = 8  # lines of one figure: more would hide its curves
 LONGEST = 300  # letters of a line's title
@@ -33,17 +33,20 @@ class _Level:
 
 
 def of_run(facts: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Lines by figure (the metric's name without its kind).
-
-    `facts` come from a run.json and may have any content.
-    """
+    """Lines by figure (`figure_of`). `facts` come from a run.json and may have any content."""
     found: dict[str, list[dict[str, Any]]] = {}
     for metric, level in (*_targets(_listed(facts, "targets")), *_kills(_listed(facts, "kill"))):
-        kind, _, name = metric.partition("/")
-        figure = found.setdefault(name, [])
-        if kind in KINDS and len(figure) < MOST and asdict(level) not in figure:
+        figure = found.setdefault(figure_of(metric), [])
+        drawn = not metric.startswith("eval/")  # evaluations have no curves
+        if drawn and len(figure) < MOST and asdict(level) not in figure:
             figure.append(asdict(level))
     return {name: figure for name, figure in found.items() if figure}
+
+
+def figure_of(metric: str) -> str:
+    """The figure that a metric is drawn in: val/loss in `loss`, play/win_rate in one of its own."""
+    kind, slash, name = metric.partition("/")
+    return name if slash and kind in LOOP else metric
 
 
 def _targets(targets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, _Level]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shadowbox.core.default_scene import scene_of
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game, Outcome
+from shadowbox.core.scenes.default import scene_of
 from shadowbox.core.schema import Array
+from shadowbox.core.tracks import tracks_of, with_tracks
 from shadowbox.page.document import Html, Text, badge, code, facts, folded, heading, sentence, table
 from shadowbox.page.match_page import hello, match_page
 from shadowbox.play.match_facts import match_facts
@@ -18,12 +19,12 @@ MOST_STATES = 12  # of each named field, the most frequent first
 
 def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str]] = ()) -> str:
     """The HTML file of an episode; `source` lists its origin as names and values."""
-    known = greeting(game, episode.meta, episode.columns)
+    known = greeting(game, episode.meta, episode.columns, episode.tracks)
     result = episode.meta.get("result")
     return match_page(
         " against ".join(known["players"]),
         known,
-        game.schema.pack(episode.columns),
+        with_tracks(game.schema.pack(episode.columns), episode.tracks),
         episode.events,
         result=result if isinstance(result, dict) else None,
         blocks=below_the_viewer(game, episode, source),
@@ -31,9 +32,15 @@ def match_document(game: Game, episode: Episode, source: Sequence[tuple[str, str
 
 
 def greeting(
-    game: Game, meta: Mapping[str, Any], columns: Mapping[str, Array] | None = None
+    game: Game,
+    meta: Mapping[str, Any],
+    columns: Mapping[str, Array] | None = None,
+    tracks: Mapping[str, Array] | None = None,
 ) -> dict[str, Any]:
-    """Facts that the viewer needs before the first row; `columns` of the match set the view."""
+    """Facts that the viewer needs before the first row; `columns` of the match set the view.
+
+    `tracks` are those that follow each row (`core.tracks.with_tracks`).
+    """
     players = meta.get("players")
     return hello(
         game.schema,
@@ -42,6 +49,7 @@ def greeting(
         world=str(meta.get("world", "")),
         event_kinds=game.event_kinds,
         event_whats=game.event_whats,
+        tracks=tracks_of(tracks or {}),
     )
 
 

@@ -22,6 +22,12 @@ def draw(run: Path) -> None:
     write_whole(run / PAGE, as_page(str(run), found).encode())
 
 
+def _tone(figure: str, curve: str) -> str:
+    """The color of a curve: of a learner's own lines that of training."""
+    own = "p1" if figure.startswith(f"{curve}/") else "baseline"
+    return TONES.get(curve, own)
+
+
 def as_csv(found: Sequence[Line]) -> str:
     """A row per line of the log, a column per figure."""
     names = list(dict.fromkeys(name for line in found for name in line))
@@ -39,16 +45,16 @@ def as_page(title: str, found: Sequence[Line]) -> str:
         for name, value in numbers(line):
             if name in ("step", "epoch") or name.endswith((".low", ".high")):
                 continue
-            score, _, floor = name.partition("/") if line["kind"] == "val" else (name, "", "")
-            curves.setdefault(score, {}).setdefault(floor or str(line["kind"]), []).append(
+            kind = str(line["kind"])
+            score, _, floor = (name, "", "") if kind == "train" else name.partition("/")
+            figure = score if kind in TONES else f"{kind}/{score}"
+            curves.setdefault(figure, {}).setdefault(floor or kind, []).append(
                 (line["step"], value)
             )
     blocks: list[Html] = []
     for name, named in curves.items():
         blocks.append(heading(name))
-        blocks.append(
-            lines([(kind, points, TONES.get(kind, "baseline")) for kind, points in named.items()])
-        )
+        blocks.append(lines([(kind, points, _tone(name, kind)) for kind, points in named.items()]))
         blocks.append(
             facts(
                 (kind, f"{points[-1][1]:.5g} at step {points[-1][0]:,}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 
-from shadowbox.core.default_scene import scene_of
 from shadowbox.core.game import Game
-from shadowbox.core.scene import validate
+from shadowbox.core.scenes.default import scene_of
+from shadowbox.core.scenes.grammar import validate
 from shadowbox.core.schema import Schema
 from shadowbox.core.view import from_seat, mirrored
 from shadowbox.testing.agents import check_agent

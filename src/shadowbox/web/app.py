@@ -28,7 +28,7 @@ from shadowbox.web.site import PageNotFound, Site
 from shadowbox.web.sockets import watch
 
 LONGEST_BODY = 4096  # bytes
-MATCH_OPTIONS = ("p0", "p1", "stage", "seed", "seat")
+MATCH_OPTIONS = ("p0", "p1", "world", "stage", "seed", "seat")
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
         lifespan=_lifespan,
     )
     app.state.site = site
-    app.state.manager = MatchManager(site.game, site.out)
+    app.state.manager = MatchManager(site.game, site.out, site.worlds)
     app.state.logs = RunLogs()
     return app
 
@@ -162,7 +162,7 @@ def _match_request(data: dict[str, Any]) -> MatchRequest:
             f"unknown option '{sorted(unknown)[0][:60]}' of a match; "
             f"options: {', '.join(MATCH_OPTIONS)}"
         )
-    for name in ("p0", "p1", "stage"):
+    for name in ("p0", "p1", "world", "stage"):
         text = data.get(name, "")
         if not isinstance(text, str) or len(text) > pages.LONGEST_SPEC or not text.isprintable():
             raise UsageError(f"{name} must be a text of at most {pages.LONGEST_SPEC} letters")

@@ -6,7 +6,10 @@ const INTERVAL = 2000; // ms
 
 startForm(
   document.getElementById("start"),
-  ({ p0, p1, stage, seed }) => ({ p0, p1, stage: stage ?? "", seed: seedOf(seed) }),
+  ({ p0, p1, world, stage, seed }) => ({
+    ...{ p0, p1, world, stage: stage ?? "" },
+    seed: seedOf(seed),
+  }),
   ({ match }) => location.assign(`/live/${match}`),
 );
 

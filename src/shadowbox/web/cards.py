@@ -12,8 +12,9 @@ from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.experiment import check, compare, estimate, facts_table, results
-from shadowbox.experiment.check import CheckedCard
+from shadowbox.experiment import compare, estimate, facts_table, results
+from shadowbox.experiment.checks import check
+from shadowbox.experiment.checks.check import CheckedCard
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, sentence, table
 from shadowbox.report import card as card_page

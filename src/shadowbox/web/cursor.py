@@ -41,7 +41,15 @@ class Cursor:
         live = self.live
         over, length = live.over, live.length  # in this order: a match that is over has all rows
         messages: list[str | bytes] = []
-        if (state := {"paused": live.paused, "speed": live.speed, **state}) != self.state:
+        state = {
+            "paused": live.paused,
+            "speed": live.speed,
+            "holders": live.holders,
+            "world": live.world.name,
+            "settings": live.settings,
+            **state,
+        }
+        if state != self.state:
             self.state = state
             messages.append(say("state", **state))
         if self.row >= self.joined and length - self.row > BEHIND:

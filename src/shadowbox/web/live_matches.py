@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from shadowbox.core.game import Agent, Game, stable_hash
+from shadowbox.core.game import Agent, Game, World, stable_hash
 from shadowbox.data.write import Writer
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.play import specs
@@ -51,7 +53,7 @@ class LiveMatch:
     number: int
     live: LiveLoop
     person: Person | None
-    seat: int | None  # of the person
+    seat: int | None  # of the person, while there is one
     news: _News
     key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     pages: int = 0  # open now
@@ -59,6 +61,30 @@ class LiveMatch:
     seen: float = field(default_factory=time.monotonic)  # last time that a needed page was open
     stored: str | None = None  # store and episode, or "not stored: REASON"
     storing: bool = False
+    played: int | None = None  # the last seat in which a person has played
+
+    def __post_init__(self) -> None:
+        self.played = self.seat
+
+    def take(self, seat: int, name: str) -> None:
+        """Let a person take over a seat from its agent."""
+        if self.person is not None:
+            raise UsageError("a person plays in this match already")
+        person = Person(self.live.game.schema)
+        self.live.take(seat, person, person_name(name))
+        self.person, self.seat, self.played = person, seat, seat
+
+    def give(self, seat: int) -> None:
+        """Give a seat that a person has taken back to its agent."""
+        self.live.give(seat)
+        self.person = self.seat = None
+
+    def leave(self) -> None:
+        """Release the keys of a person who is gone; a seat that was taken goes back to its agent."""
+        if self.person is not None:
+            self.person.set_held(())
+            with contextlib.suppress(UsageError):  # the seat was the person's from the start
+                self.give(self.seat or 0)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -80,13 +106,14 @@ class LiveMatch:
 
 @dataclass(frozen=True, kw_only=True)
 class MatchRequest:
-    """Request for a match: the agent spec of each seat, and the world's options.
+    """Request for a match: the agent spec of each seat, and the world's spec or its stage.
 
     A person plays in `seat`, if it is given; the text of that seat is then their name.
     """
 
     p0: str
     p1: str
+    world: str = ""
     stage: str = ""
     seed: int | None = None
     seat: int | None = None
@@ -95,8 +122,9 @@ class MatchRequest:
 class MatchManager:
     """Starts the live matches of a server and looks after them until they are dropped."""
 
-    def __init__(self, game: Game, out: Path) -> None:
-        self.game, self.out = game, out
+    def __init__(self, game: Game, out: Path, worlds: Sequence[str] = ()) -> None:
+        """`worlds`: specs given when the server was started; matches use the first by default."""
+        self.game, self.out, self.worlds = game, out, tuple(worlds)
         self.matches: dict[int, LiveMatch] = {}
         self._started = 0
         self._saving = asyncio.Lock()
@@ -129,11 +157,15 @@ class MatchManager:
             for match in list(self.matches.values()):
                 match.live.overdue()
                 self._break_off_if_abandoned(match)
-                if match.live.over and match.person is not None and not match.storing:
+                if match.live.over and match.played is not None and not match.storing:
                     match.storing = True
                     await self._store(match)
             self._drop_oldest()
             await asyncio.sleep(TICK)
+
+    def change_world(self, live: LiveLoop, spec: str) -> None:
+        """Let a match go on in another world, from the state of now."""
+        live.move_to(self._world(spec, {}))
 
     def close(self) -> None:
         """End all matches."""
@@ -163,8 +195,7 @@ class MatchManager:
             else:
                 agents.append(specs.agent(text, self.game))
                 players.append(text)
-        options = {"stage": request.stage} if request.stage else {}
-        world = specs.world(self.game.name, self.game, 1, **options)
+        world = self._world(request.world, {"stage": request.stage} if request.stage else {})
         seed = request.seed
         if seed is None:
             seed = stable_hash(secrets.token_bytes(8)) >> 44  # 20 bits, short enough to type
@@ -172,6 +203,16 @@ class MatchManager:
             self.game, world, agents, players, seed, notify=notify, paused=person is not None
         )
         return live, person
+
+    def _world(self, spec: str, options: dict[str, Any]) -> World:
+        """World of one match. Code that a spec names runs only if the server was started with it."""
+        spec = spec or next(iter(self.worlds), "")
+        if spec.startswith("py:") and spec not in self.worlds:
+            raise UsageError(
+                f"world '{spec}': a world of Python code must be named when the server is started: "
+                "shadowbox serve --world SPEC"
+            )
+        return specs.world(spec, self.game, 1, **options)
 
     def _break_off_if_abandoned(self, match: LiveMatch) -> None:
         """End a match that has waited ABANDONED seconds for its person, or paused for a viewer."""
@@ -197,7 +238,7 @@ class MatchManager:
 
     def _write(self, match: LiveMatch) -> str:
         episode = match.live.episode()
-        meta = {**episode.meta, "person": match.seat}
+        meta = {**episode.meta, "person": match.played}
         try:
             with Writer(
                 self.out,
@@ -205,7 +246,7 @@ class MatchManager:
                 event_kinds=self.game.event_kinds,
                 made={**self.game.made, "serve": self.game.name},
             ) as writer:
-                number = writer.add(type(episode)(episode.columns, meta, episode.events))
+                number = writer.add(replace(episode, meta=meta))
         except ShadowboxError as error:
             log.warning("match %d was not stored: %s", match.number, error)
             return f"not stored: {error}"

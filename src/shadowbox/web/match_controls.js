@@ -1,7 +1,9 @@
 /**
- * Controls of a live match (pause, step, speed) for the page that started it; they act for all
- * viewers.
+ * Controls of a live match (pause, step, speed, taking a seat) for the page that started it; they
+ * act for all viewers.
  */
+import { Bindings } from "./keys.js";
+import { button } from "./parts.js";
 
 /**
  * Show the controls and connect them to the match of a feed.
@@ -26,6 +28,40 @@ export function matchControls(feed) {
       speed.value = String(state.speed);
     },
     done: () => (bar.hidden = true),
+  };
+}
+
+/**
+ * Buttons that take over the seat of an agent, with the keys of the Play page, and give it back.
+ * @param {import("./feed.js").Feed} feed
+ * @param {{players: string[], controls: string[]}} hello
+ * @returns {{show: (state: {holders: string[]}) => void, done: () => void}}
+ */
+export function seatControls(feed, hello) {
+  const bindings = new Bindings(hello.controls, (held) => feed.send("keys", { held }));
+  let mine = null; // the seat that this page holds
+  const toggle = (seat) => {
+    if (mine === seat) feed.send("give", { seat });
+    else feed.send("take", { seat, name: "" });
+  };
+  const buttons = hello.players.map((name, seat) =>
+    button(`Take the seat of ${name}`, `Play as ${name}`, () => toggle(seat)),
+  );
+  document.querySelector(".match-controls").append(...buttons);
+  return {
+    show({ holders }) {
+      const taken = holders.findIndex((name, seat) => name !== hello.players[seat]);
+      mine = taken < 0 ? null : taken;
+      bindings.listening = mine !== null;
+      for (const [seat, made] of buttons.entries()) {
+        made.hidden = mine !== null && mine !== seat;
+        made.textContent = mine === seat ? "Give the seat back" : `Play as ${hello.players[seat]}`;
+      }
+    },
+    done() {
+      bindings.listening = false;
+      for (const made of buttons) made.remove();
+    },
   };
 }
 

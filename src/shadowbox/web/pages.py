@@ -121,8 +121,9 @@ def error(status: int, message: str) -> str:
 
 
 def _form(site: Site, given: Mapping[str, str], sides: Iterable[Html], submit: str) -> Html:
-    """Form that starts a match: its two sides, stage, seed and a button."""
+    """Form that starts a match: its two sides, world, stage, seed and a button."""
     options = (
+        _world(site, given),
         _stage(site, given),
         _seed(given),
         element("button", submit, type="submit", class_="go"),
@@ -180,12 +181,28 @@ def _spec(name: str, label: str, value: str, side: str = "") -> Html:
     return _field(label, field, f"spec {side}".strip())
 
 
-def _stage(site: Site, given: Mapping[str, str]) -> Html:
-    if len(site.stages) < 2:
-        return Html()
-    return _field(
-        "Stage", _select("stage", [(name, name) for name in site.stages], given.get("stage", ""))
+def _world(site: Site, given: Mapping[str, str]) -> Html:
+    specs = site.playable_worlds
+    field = element(
+        "input",
+        name="world",
+        value=given.get("world", ""),
+        placeholder=specs[0] if specs else None,
+        list="worlds",
+        maxlength=LONGEST_SPEC,
+        spellcheck="false",
+        autocapitalize="none",
+        autocomplete="off",
     )
+    known = element("datalist", *(element("option", value=spec) for spec in specs), id="worlds")
+    return _field("World", Html(field + known), "spec")
+
+
+def _stage(site: Site, given: Mapping[str, str]) -> Html:
+    if len(site.stages) < 2 or site.game.world is None:
+        return Html()
+    stages = [("", "as the world says"), *((name, name) for name in site.stages)]
+    return _field("Stage", _select("stage", stages, given.get("stage", "")))
 
 
 def _select(name: str, options: list[tuple[str, str]], chosen: str) -> Html:
@@ -214,8 +231,8 @@ def _seed(given: Mapping[str, str]) -> Html:
 
 
 def _default(site: Site, name: str) -> str:
-    """Agent spec `name` if the game has it, otherwise its first one."""
-    return name if name in site.agents else site.agents[0]
+    """Agent spec `name` if the game has it, otherwise the first one that there is."""
+    return name if name in site.agents else next(iter((*site.agents, *site.trained)), "")
 
 
 def _known_agents(site: Site) -> Html:

@@ -52,9 +52,9 @@ function elements(...ids) {
 }
 
 /** Fields of the form as a request for a match, with the name of the person in their seat. */
-function request({ name, seat, opponent, stage, seed }) {
+function request({ name, seat, opponent, world, stage, seed }) {
   const [p0, p1] = seat === "1" ? [opponent, name] : [name, opponent];
-  return { p0, p1, seat: Number(seat), stage: stage ?? "", seed: seedOf(seed) };
+  return { p0, p1, seat: Number(seat), world, stage: stage ?? "", seed: seedOf(seed) };
 }
 
 function join(match) {

@@ -7,6 +7,7 @@ const INTERVAL = 2000; // ms
 const MOST_POINTS = 2400; // points of a curve on this page; above it all are fetched again, thinned
 const BACKGROUND = ["lr", "norm", "examples_per_s"]; // figures that are folded, in this order
 
+const LOOP = ["train", "val"]; // kinds of lines of the loop; others are a learner's own
 const SILENT = "No line for 5 minutes: it was killed, or a step takes longer than that.";
 const DESCRIPTIONS = {
   loss: "nats per decision",
@@ -111,7 +112,13 @@ function names(loaded) {
   ];
   const bare = all("val").filter((name) => !name.includes("/") && !/\.(low|high)$/.test(name));
   const trained = all("train");
-  const scores = [...new Set([...trained.filter((name) => name === "loss"), ...bare])];
+  const kinds = new Set(loaded.flatMap(({ curves }) => Object.keys(curves)));
+  const own = [...kinds]
+    .filter((kind) => !LOOP.includes(kind))
+    .flatMap((kind) => all(kind).map((name) => `${kind}/${name}`))
+    .filter((name) => name.indexOf("/") === name.lastIndexOf("/") && !/\.(low|high)$/.test(name));
+  const loss = trained.filter((name) => name === "loss");
+  const scores = [...new Set([...loss, ...bare, ...own])];
   const rest = trained.filter((name) => !scores.includes(name));
   const others = [
     ...BACKGROUND.filter((name) => rest.includes(name)),
@@ -129,7 +136,7 @@ function show(name, into, loaded) {
   const curves = loaded
     .flatMap((run, at) => (alone ? curvesOf(run, name) : [comparedCurve(run, name, at)]))
     .filter(Boolean);
-  const grey = baselinesFit ? baselines(longest(loaded), name) : [];
+  const grey = baselinesFit ? baselines(longest(loaded, name), name) : [];
   const axisText = axis === "step" ? steps : duration;
   charts
     .get(name)
@@ -153,8 +160,19 @@ function levelsAndMarks(loaded, name) {
   return { levels: [...levels.values()], marks: marks.filter(({ x }) => x !== null) };
 }
 
-/** `val/onset_f1_greedy` is drawn in the figure `onset_f1_greedy`. */
-const figure = (metric) => metric.slice(metric.indexOf("/") + 1);
+/** `val/loss` is drawn in the figure `loss`, `play/win_rate` in a figure of its own. */
+function figure(metric) {
+  const at = metric.indexOf("/");
+  return LOOP.includes(metric.slice(0, at)) ? metric.slice(at + 1) : metric;
+}
+
+/** Lines of a learner's own kind that a figure is drawn from, and its key there; null otherwise. */
+function ownLines({ curves }, name) {
+  const at = name.indexOf("/");
+  const kind = name.slice(0, at);
+  const own = at > 0 && !LOOP.includes(kind) && curves[kind];
+  return own ? { kind, lines: own, key: name.slice(at + 1) } : null;
+}
 
 /** Position of a step on the chosen axis; null if no line of the log is known. */
 function position({ curves }, step) {
@@ -171,8 +189,11 @@ function heading(name) {
   return plain(name) + (description ? `, ${description}` : "");
 }
 
-/** Curves of a single run: training and validation. */
-function curvesOf({ curves: { train, val } }, name) {
+/** Curves of a single run: training and validation, or the learner's own lines. */
+function curvesOf(run, name) {
+  const own = ownLines(run, name);
+  if (own) return [own.lines.figures[own.key] && curve(own.kind, "p1", own.lines, own.key)];
+  const { train, val } = run.curves;
   return [
     train?.figures[name] && curve("training", "p1", train, name),
     val?.figures[name] && curve("validation", "p2", val, name),
@@ -180,24 +201,27 @@ function curvesOf({ curves: { train, val } }, name) {
 }
 
 /** Curve of one of several runs: its validation, or its training where that is not validated. */
-function comparedCurve({ name: run, curves: { train, val } }, name, at) {
-  const from = val?.figures[name] ? val : train;
-  return from?.figures[name] ? curve(run.slice(common), `run${at + 1}`, from, name) : null;
+function comparedCurve(run, name, at) {
+  const { train, val } = run.curves;
+  const own = ownLines(run, name);
+  const [from, key] = own ? [own.lines, own.key] : [val?.figures[name] ? val : train, name];
+  return from?.figures[key] ? curve(run.name.slice(common), `run${at + 1}`, from, key) : null;
 }
 
-/** The run whose validation reaches furthest; baselines are the same for all, so it draws them. */
-function longest(loaded) {
-  const end = ({ curves: { val } }) => val?.[axis].at(-1) ?? -1;
+/** The run whose lines reach furthest; baselines are the same for all, so it draws them. */
+function longest(loaded, name) {
+  const end = (run) => (ownLines(run, name)?.lines ?? run.curves.val)?.[axis].at(-1) ?? -1;
   return loaded.reduce((one, other) => (end(other) > end(one) ? other : one));
 }
 
 function baselines(run, name) {
-  const val = run?.curves.val;
-  const keys = Object.keys(val?.figures ?? {}).filter(
-    (key) => key.startsWith(`${name}/`) && !/\.(low|high)$/.test(key),
+  const own = ownLines(run, name);
+  const [from, stem] = own ? [own.lines, own.key] : [run?.curves.val, name];
+  const keys = Object.keys(from?.figures ?? {}).filter(
+    (key) => key.startsWith(`${stem}/`) && !/\.(low|high)$/.test(key),
   );
   return keys.map((key) => ({
-    ...curve(plain(key.slice(name.length + 1)), "baseline", val, key),
+    ...curve(plain(key.slice(stem.length + 1)), "baseline", from, key),
     low: undefined,
   }));
 }

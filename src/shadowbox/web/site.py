@@ -22,8 +22,9 @@ class PageNotFound(ShadowboxError):
 class Site:
     """Options of a server: the game and the folders it shows. They do not change while it runs."""
 
-    game: Game  # for the Arena and Play pages; it has a simulator and bots
+    game: Game  # for the Arena and Play pages
     known: Callable[[str], Game | None]  # any game by name, to draw stored matches
+    worlds: tuple[str, ...] = ()  # specs to play in, the first by default; else the simulator
     stores: tuple[Path, ...] = ()
     out: Path = Path("data/played")  # store for the matches of people
     tournaments: Path = Path("runs/tournaments")
@@ -45,6 +46,13 @@ class Site:
     def trained(self) -> list[str]:
         """Agent specs of the policies in the folder of runs, read anew at each access."""
         return [f"policy:{run}" for run in policy_runs(self.runs, self.game.name)]
+
+    @cached_property
+    def playable_worlds(self) -> list[str]:
+        """World specs to begin with: the given ones, the simulator, and the shipped dreams."""
+        simulator = [self.game.name] if self.game.world else []
+        dreams = [f"dream:{name}" for name in sorted(self.game.worlds)]
+        return list(dict.fromkeys([*self.worlds, *simulator, *dreams]))
 
     @cached_property
     def stages(self) -> list[str]:

@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from shadowbox.core.default_scene import scene_of
-from shadowbox.core.game import Game
+from shadowbox.core.scenes.default import scene_of
 from shadowbox.errors import UsageError
 from shadowbox.page.match_page import hello
 from shadowbox.web.cursor import Cursor
 from shadowbox.web.live_matches import MOST_PAGES, LiveMatch, MatchManager
+from shadowbox.web.person import playable
 from shadowbox.web.wire import Message, parse, say
 
 PATIENCE = 30.0  # seconds that a page may take for one message
@@ -39,7 +40,7 @@ async def watch(socket: WebSocket) -> None:
     if manager.pages >= MOST_PAGES:
         await socket.close(FULL, "too many viewers")
         return
-    page = _Page(socket, match, manager.game)
+    page = _Page(socket, match, manager)
     match.pages += 1
     match.news.signal()
     try:
@@ -53,11 +54,11 @@ async def watch(socket: WebSocket) -> None:
 class _Page:
     """Both directions of one socket; when one ends, the other is cancelled."""
 
-    def __init__(self, socket: WebSocket, match: LiveMatch, game: Game) -> None:
-        self.socket, self.match, self.game = socket, match, game
+    def __init__(self, socket: WebSocket, match: LiveMatch, manager: MatchManager) -> None:
+        self.socket, self.match, self.manager = socket, match, manager
         start = {name: _count(socket.query_params.get(name)) for name in ("row", "event")}
         self.cursor = Cursor(match.live, **start)
-        self.owner = False
+        self.owner = self.closed = False
         self.tokens, self.refilled = float(BURST), time.monotonic()
 
     async def serve(self) -> None:
@@ -76,17 +77,20 @@ class _Page:
         both.cancel()
 
     def disown(self) -> None:
-        """Give up control of the match; the last page of a person also releases their keys."""
+        """Give up control of the match.
+
+        The last page of a person also releases their keys, and gives a taken seat back.
+        """
         if self.owner:
             self.match.owners -= 1
-            if self.match.person is not None and not self.match.owners:
-                self.match.person.set_held(())
+            if not self.match.owners:
+                self.match.leave()
 
     # ---- to the page ----
 
     async def send_match(self) -> None:
         """Send the match so far and then its news, as fast as the page takes them."""
-        game, match, live = self.game, self.match, self.match.live
+        game, match, live = self.manager.game, self.match, self.match.live
         greeting = hello(
             game.schema,
             scene_of(game),
@@ -94,10 +98,10 @@ class _Page:
             world=live.world.name,
             event_kinds=game.event_kinds,
             event_whats=game.event_whats,
+            tracks=live.tracks,
         )
-        await self.send(
-            say("hello", **greeting, match=match.number, seed=live.seed, person=match.seat)
-        )
+        more = {"match": match.number, "seed": live.seed, "person": match.seat}
+        await self.send(say("hello", **greeting, **more, playable=playable(game.schema)))
         stored = False
         while True:
             news, began = match.news.next, time.monotonic()
@@ -114,6 +118,8 @@ class _Page:
 
     async def send(self, message: str | bytes) -> None:
         """Send a message; waits up to PATIENCE seconds while the page takes none."""
+        if self.closed:  # by the other direction
+            raise WebSocketDisconnect(NOT_ALLOWED)
         with anyio.fail_after(PATIENCE):
             if isinstance(message, str):
                 await self.socket.send_text(message)
@@ -140,16 +146,17 @@ class _Page:
                     "match %d: refused a message from %s: %s", self.match.number, client, error
                 )
                 await self.send(say("refused", why=str(error)))
+                self.closed = True
                 await self.socket.close(NOT_ALLOWED, "invalid message")
                 return
             try:
-                self.obey(message)
+                await self.obey(message)
             except UsageError as error:
                 await self.send(say("refused", why=str(error)))
             if message.kind == "want":
                 self.match.news.signal()
 
-    def obey(self, message: Message) -> None:
+    async def obey(self, message: Message) -> None:
         """Carry out a message; raises UsageError if the page may not send it."""
         live = self.match.live
         match message.kind:
@@ -169,6 +176,14 @@ class _Page:
                 if self.match.person is None:
                     raise UsageError("this match has no person to press keys")
                 self.match.person.set_held(message.held)
+            case "take":
+                self.match.take(message.seat, message.name)
+            case "give":
+                self.match.give(message.seat)
+            case "set":  # waits for the end of a turn
+                await anyio.to_thread.run_sync(live.set, message.name, message.value)
+            case "world":  # may load a model
+                await anyio.to_thread.run_sync(self.manager.change_world, live, message.spec)
 
     def _own(self, key: str) -> None:
         if not secrets.compare_digest(key.encode(errors="replace"), self.match.key.encode()):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowbox.core.game import Game, game_of_schema
+from shadowbox.core.tracks import with_tracks
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, heading, table
@@ -68,11 +69,11 @@ def match(site: Site, store: int, number: int) -> str:
 def match_data(site: Site, store: int, number: int) -> dict[str, Any]:
     """Data for the viewer of a match: schema and scene, packed rows in base64, events, result."""
     opened, game = _open(site, store, number)
-    meta = opened.meta_of(number)
+    meta, tracks = opened.meta_of(number), opened.tracks_of(number)
     result = meta.get("result")
     return {
-        "hello": greeting(game, meta, opened.schema.unpack(opened.rows_of(number))),
-        "rows": base64.b64encode(opened.rows_of(number).tobytes()).decode(),
+        "hello": greeting(game, meta, opened.schema.unpack(opened.rows_of(number)), tracks),
+        "rows": base64.b64encode(with_tracks(opened.rows_of(number), tracks).tobytes()).decode(),
         "events": event_list(opened.events_of(number)),
         "result": result if isinstance(result, dict) else None,
     }

@@ -2,12 +2,13 @@
 
 To a page: one JSON hello, then binary messages of rows, and JSON messages of these kinds:
 
-    hello    columns and their places in a row, fps, players, world, scene (page/match_page.py), and
-             the number of the match
+    hello    columns and their places in a row, fps, players, world, scene (page/match_page.py),
+             `tracks` [{name, seat, dtype, shape}], and the number of the match
     (bytes)  number of the first row and count of rows (u32 each, little-endian), then the rows,
-             packed as in a store
+             packed as in a store, each followed by the values of its tracks in declared order
     events   new events, in order
-    state    paused, speed, and the number of open pages
+    state    paused, speed, the number of open pages, the holder of each seat, the world, and the
+             settings {name: [value, low, high]}
     gap      rows [first, end) were skipped because this page was slow; the page may request them
     end      the result
     saved    the place where the match was stored, or the reason why it was not
@@ -30,6 +31,9 @@ from shadowbox.play.live import SPEEDS
 LONGEST = 4096  # characters
 MOST_KEYS = 64
 MOST_STEPS = 300  # frames at once
+MOST_SEATS = 16
+LONGEST_TEXT = 200  # letters of a name or a spec
+MOST_VALUE = 1e9  # of a setting
 HEAD = struct.Struct("<II")
 FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "own": {"key": str},
@@ -37,6 +41,10 @@ FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "step": {"frames": int},
     "speed": {"times": (int, float)},
     "keys": {"held": list},
+    "take": {"seat": int, "name": str},
+    "give": {"seat": int},
+    "world": {"spec": str},
+    "set": {"name": str, "value": (int, float)},
     "want": {"first": int, "end": int},
 }
 
@@ -51,6 +59,10 @@ class Message:
     frames: int = 0  # step: number of frames to play while paused
     times: float = 1.0  # speed: multiple of the game's own speed
     held: tuple[str, ...] = ()  # keys: all controls that the person holds from now on
+    seat: int = 0  # take, give: the seat to take over from its agent, or to give back
+    name: str = ""  # take: the name of the person; set: the setting, such as p0.temperature
+    spec: str = ""  # world: the world to go on in, from the state of now
+    value: float = 0.0  # set: the new value
     first: int = 0  # want: send the rows [first, end) again
     end: int = 0
 
@@ -64,6 +76,16 @@ class Message:
             case "keys":
                 valid = len(self.held) <= MOST_KEYS and all(isinstance(k, str) for k in self.held)
                 _check(valid, f"held must be a list of at most {MOST_KEYS} names")
+            case "take" | "give":
+                _check(0 <= self.seat < MOST_SEATS, f"seat must be 0 to {MOST_SEATS - 1}")
+                valid = len(self.name) <= LONGEST_TEXT
+                _check(valid, f"name must have at most {LONGEST_TEXT} letters")
+            case "world":
+                valid = 0 < len(self.spec) <= LONGEST_TEXT and self.spec.isprintable()
+                _check(valid, f"spec must be a text of at most {LONGEST_TEXT} letters")
+            case "set":
+                valid = len(self.name) <= LONGEST_TEXT and abs(self.value) <= MOST_VALUE
+                _check(valid, "value must be a finite number, and name the name of a setting")
             case "want":
                 _check(0 <= self.first < self.end, "first and end must be a range of rows")
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from shadowbox.core.scene import evaluate, validate
+from shadowbox.core.scenes.grammar import evaluate, validate
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError
 from shadowbox.games.brawl import GAME, rewards

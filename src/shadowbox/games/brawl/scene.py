@@ -1,4 +1,4 @@
-"""Scene of Brawl: the shapes that the viewer draws, in the grammar of `core/scene.py`.
+"""Scene of Brawl: the shapes that the viewer draws, in the grammar of `core/scenes/grammar.py`.
 
 Geometry and hit boxes come from the tables of the rules.
 """

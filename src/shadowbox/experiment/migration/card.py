@@ -37,10 +37,10 @@ def present_card(file: CardFile, games: settings.Games) -> tuple[CardFile, list[
     present = file.with_head(head)
     changes = [str(each) for each in renamed]
     for block in (_results, _estimate, _comparable):
-        present, said = block(present, file.hash)
-        changes += said
-    present, said = _signatures(file, present, games)
-    return present, changes + said
+        present, lines = block(present, file.hash)
+        changes += lines
+    present, lines = _signatures(file, present, games)
+    return present, changes + lines
 
 
 def present_results(data: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:

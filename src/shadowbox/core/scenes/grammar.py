@@ -21,7 +21,7 @@ Painters know this grammar and no game. A scene is plain JSON:
       all            fill, line (colors: "#rrggbb" or a name of the painter's palette), width,
                      alpha (0 .. 1), tag
       tag            "hitbox" can be hidden; "body" and "ring" also show in later rows
-                     (core/motion.py)
+                     (core/scenes/motion.py)
       "each": group      once for each slot of the group
       "for": value       once for each element of a list, after `each`
       "on": event kind   once for each such event of the row, at the slot of its `other` player
@@ -243,6 +243,6 @@ def _value_problems(
         case bool() | int() | float() | str():
             pass
         case _:
-            yield f"expected a value of the grammar of core/scene.py (got {value!r})"
+            yield f"expected a value of the grammar of core/scenes/grammar.py (got {value!r})"
     for part in parts:
         yield from _value_problems(part, shape, scene, schema)

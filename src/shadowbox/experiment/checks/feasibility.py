@@ -22,7 +22,7 @@ from shadowbox.cards.rules.grammar import Duration
 from shadowbox.cards.rules.monitor import RuleMonitor
 from shadowbox.cards.sections import SECTIONS, KillRule, Target
 from shadowbox.core.metrics import MetricInfo
-from shadowbox.experiment.card_check import CardCheck
+from shadowbox.experiment.checks.state import CardCheck
 from shadowbox.train import runs
 
 

@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from shadowbox.core.scene import Scene, Shape, evaluate
+from shadowbox.core.scenes.grammar import Scene, Shape, evaluate
 from shadowbox.core.schema import Array
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom

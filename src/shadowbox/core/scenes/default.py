@@ -19,7 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowbox.core.default_panels import (
+from shadowbox.core.fields import Choice, Field, Flag, Group, Real
+from shadowbox.core.game import Game
+from shadowbox.core.scenes.grammar import MARKS, Scene
+from shadowbox.core.scenes.panels import (
     HIGHEST,
     Area,
     Line,
@@ -34,9 +37,6 @@ from shadowbox.core.default_panels import (
     times,
     value_names,
 )
-from shadowbox.core.fields import Choice, Field, Flag, Group, Real
-from shadowbox.core.game import Game
-from shadowbox.core.scene import MARKS, Scene
 from shadowbox.core.schema import Array, Schema
 
 WIDTH, HEIGHT = 32.0, 18.0  # size of the picture

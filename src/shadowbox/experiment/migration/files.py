@@ -19,7 +19,7 @@ from shadowbox.core.files import write_whole
 from shadowbox.data import manifest
 from shadowbox.errors import UsageError
 from shadowbox.experiment import results, settings
-from shadowbox.experiment.migrate_card import present_card, present_results
+from shadowbox.experiment.migration.card import present_card, present_results
 from shadowbox.train import log
 
 DEEPEST = 5  # folders below a given one: runs/CARD/SETTING/SEED
@@ -65,14 +65,14 @@ def _places(path: Path) -> Iterator[tuple[str, Path]]:
     """Kind and path of everything at a path; refuses a path without any."""
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
-    found = list(_below(path, DEEPEST))
+    places = list(_below(path, DEEPEST))
     if path.is_file() and path.suffix == ".md":
-        found = [("card", path)]
-    if not found:
+        places = [("card", path)]
+    if not places:
         raise UsageError(
             f"{path}: no card, run, checkpoint or store is here; name one, or a folder of them"
         )
-    yield from found
+    yield from places
 
 
 def _below(path: Path, depth: int) -> Iterator[tuple[str, Path]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from shadowbox.core import system
 from shadowbox.errors import did_you_mean
-from shadowbox.experiment import dataset, inputs
-from shadowbox.experiment.card_check import CardCheck
+from shadowbox.experiment import dataset
+from shadowbox.experiment.checks import inputs
+from shadowbox.experiment.checks.state import CardCheck
 
 STATED_FACTS = (
     "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",

@@ -14,16 +14,9 @@ from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import Mistake
 from shadowbox.errors import did_you_mean
-from shadowbox.experiment import (
-    computed_facts,
-    estimate,
-    feasibility,
-    inputs,
-    prices,
-    settings,
-    sweep,
-)
-from shadowbox.experiment.card_check import CardCheck
+from shadowbox.experiment import estimate, prices, settings, sweep
+from shadowbox.experiment.checks import facts, feasibility, inputs
+from shadowbox.experiment.checks.state import CardCheck
 from shadowbox.learners.registry import Inputs, RunSpec
 from shadowbox.model import kinds
 from shadowbox.train import runs
@@ -98,7 +91,7 @@ def _check_settings(case: CardCheck) -> None:
     if case.settled is not None:
         given = Inputs(spec=case.settled.plan, config=case.settled.config)
         case.model = case.attempt(("set",), lambda: chosen.summarize(given))
-        computed_facts.weigh(case)
+        facts.weigh(case)
 
 
 def _check_inputs(case: CardCheck) -> None:
@@ -185,9 +178,9 @@ STEPS = (
     _check_identity,
     _check_settings,
     _check_inputs,
-    computed_facts.check_data,
-    computed_facts.count,
-    computed_facts.check_stated,
+    facts.check_data,
+    facts.count,
+    facts.check_stated,
     _check_eval,
     feasibility.check_targets,
     feasibility.check_milestones,

@@ -1,0 +1,1 @@
+"""Migration of cards, runs and checkpoints of earlier versions."""
