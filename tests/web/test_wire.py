@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import types
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ class Match:
     """Match whose length a test sets; row n is the number n."""
 
     width = WIDTH
+    holders, settings, world = ("one", "two"), {}, types.SimpleNamespace(name="brawl")
 
     def __init__(self, length=0):
         self.length, self.events, self.paused, self.speed, self.result = (
@@ -120,6 +122,13 @@ def test_any_range_may_be_requested(first, length):
         ('{"kind": "speed", "times": 0.5}', Message("speed", times=0.5)),
         ('{"kind": "keys", "held": ["keys/a"]}', Message("keys", held=("keys/a",))),
         ('{"kind": "want", "first": 0, "end": 5}', Message("want", first=0, end=5)),
+        ('{"kind": "take", "seat": 1, "name": "ann"}', Message("take", seat=1, name="ann")),
+        ('{"kind": "give", "seat": 1}', Message("give", seat=1)),
+        ('{"kind": "world", "spec": "dream:runs/w"}', Message("world", spec="dream:runs/w")),
+        (
+            '{"kind": "set", "name": "p0.temperature", "value": 0.5}',
+            Message("set", name="p0.temperature", value=0.5),
+        ),
     ],
 )
 def test_messages(text, message):
@@ -150,6 +159,17 @@ BAD = [
     '{"kind": "keys", "held": [1]}',
     json.dumps({"kind": "keys", "held": ["a"] * 65}),
     '{"kind": "want", "first": 5, "end": 5}',
+    '{"kind": "take", "seat": -1, "name": ""}',
+    '{"kind": "take", "seat": 0}',
+    json.dumps({"kind": "take", "seat": 0, "name": "x" * 300}),
+    '{"kind": "give", "seat": 99}',
+    '{"kind": "give", "seat": true}',
+    '{"kind": "world", "spec": ""}',
+    '{"kind": "world", "spec": "a\\nb"}',
+    '{"kind": "set", "name": "p0.temperature", "value": NaN}',
+    '{"kind": "set", "name": "p0.temperature", "value": Infinity}',
+    '{"kind": "set", "name": "p0.temperature", "value": 1e300}',
+    '{"kind": "set", "name": "p0.temperature", "value": true}',
     '{"kind": "want", "first": -5, "end": 5}',
     '{"kind": "own", "key": "' + "x" * LONGEST + '"}',
 ]
