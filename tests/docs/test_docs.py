@@ -68,6 +68,19 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_files_exist(page):
+    """Every file of a room, of tests, docs or examples that a page names in code exists."""
+    source = ROOT / "src" / "shadowbox"
+    rooms = {path.name for path in source.iterdir() if path.is_dir()}
+    for name in re.findall(r"`((?:\w+/)+[\w.]+\.(?:py|js|css|html|yaml))`", page.read_text()):
+        base = name.partition("/")[0]
+        if base in ("tests", "docs", "examples", "demo"):
+            assert (ROOT / name).exists(), name
+        elif base in rooms and "NAME" not in name:
+            assert (source / name).exists(), name
+
+
 def test_every_command_is_in_the_docs():
     """Each command of the program is mentioned on the tour or the front page."""
     text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "tour.md").read_text()
