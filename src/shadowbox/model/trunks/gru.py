@@ -8,10 +8,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, partly_fixed_linear
+from shadowbox.model.design import TrunkConfig
+from shadowbox.model.trunks.base import (
+    Dropout,
+    Memory,
+    SteppingTrunk,
+    Trunk,
+    partly_fixed_linear,
+)
 
 
-class GruTrunk(SteppingTrunk):
+def gru_trunk(config: TrunkConfig, features: int, fixed: int) -> Trunk:
+    """Recurrent trunk for `features` numbers a frame, the first `fixed` of them fixed."""
+    return _GruTrunk(
+        features,
+        fixed,
+        width=config.width,
+        memory=config.hidden_width or config.width,
+        layers=config.layers,
+        depth=config.depth,
+        dropout=config.dropout,
+    )
+
+
+class _GruTrunk(SteppingTrunk):
     """Layers over each frame, then gated recurrent units; the output includes the frame."""
 
     def __init__(

@@ -8,10 +8,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, last_reset
+from shadowbox.model.design import TrunkConfig
+from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, Trunk, last_reset
 
 
-class TransformerTrunk(SteppingTrunk):
+def transformer_trunk(config: TrunkConfig, features: int, fixed: int) -> Trunk:
+    """Transformer trunk for `features` numbers a frame; it treats `fixed` ones like others."""
+    return _TransformerTrunk(
+        features,
+        width=config.width,
+        depth=config.depth,
+        frames=config.frames,
+        dropout=config.dropout,
+    )
+
+
+class _TransformerTrunk(SteppingTrunk):
     """Causal attention over the last `frames` frames in each layer.
 
     Keys and values of past frames are kept in a ring. Distance is a learned bias of each head, so

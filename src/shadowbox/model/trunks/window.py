@@ -5,10 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, last_reset
+from shadowbox.model.design import TrunkConfig
+from shadowbox.model.trunks.base import Dropout, Memory, SteppingTrunk, Trunk, last_reset
 
 
-class WindowTrunk(SteppingTrunk):
+def window_trunk(config: TrunkConfig, features: int, fixed: int) -> Trunk:
+    """Window trunk for `features` numbers a frame, the first `fixed` of them fixed."""
+    return _WindowTrunk(
+        features,
+        fixed,
+        frames=config.frames,
+        width=config.width,
+        last=config.trunk_width,
+        depth=config.depth,
+        dropout=config.dropout,
+        plain=config.plain,
+    )
+
+
+class _WindowTrunk(SteppingTrunk):
     """Perceptron over the last `frames` frames; frames before the match are zeros.
 
     Its memory is those frames.
@@ -56,15 +71,15 @@ class WindowTrunk(SteppingTrunk):
         since = last_reset(reset)
         offset = torch.arange(-past, 1, device=x.device)
         # [B, T, K]
-        known = torch.arange(steps, device=x.device)[:, None] + offset >= since[..., None]
+        visible = torch.arange(steps, device=x.device)[:, None] + offset >= since[..., None]
         kept = (
             frames[:, steps:]
             * (torch.arange(steps - past, steps, device=x.device) >= since[:, -1:])[..., None]
         )
-        return self.layers(self._over_windows(frames, known)), {"frames": kept.float()}
+        return self.layers(self._over_windows(frames, visible)), {"frames": kept.float()}
 
-    def _over_windows(self, frames: Tensor, known: Tensor) -> Tensor:
-        """First layer of every window: [B, K - 1 + T, F], known [B, T, K] -> [B, T, width].
+    def _over_windows(self, frames: Tensor, visible: Tensor) -> Tensor:
+        """First layer of every window: [B, K - 1 + T, F], visible [B, T, K] -> [B, T, width].
 
         Fixed and learned features have separate weights, so that the gradient with respect to
         windows (K times the work of frames) is computed for the learned ones alone.
@@ -72,7 +87,7 @@ class WindowTrunk(SteppingTrunk):
         # cast before windows are cut, which copies each frame K times
         if torch.is_autocast_enabled(frames.device.type):
             frames = frames.to(torch.get_autocast_dtype(frames.device.type))
-        mask = None if bool(known.all()) else known
+        mask = None if bool(visible.all()) else visible
         hidden: Tensor = self.first(self._windows(frames[..., self.fixed :], mask))
         if self.facts is not None:
             hidden = hidden + self.facts(self._windows(frames[..., : self.fixed].detach(), mask))
