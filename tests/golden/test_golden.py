@@ -56,6 +56,13 @@ def answer(capsys, *words):
     return json.loads(call(capsys, *words, "--json"))
 
 
+def probabilities(capsys, episode, player):
+    """The probability of each button in one frame, as `write.probabilities` has it."""
+    words = ("--probe", f"data/golden#{episode}:{write.FRAME}", "--player", player)
+    buttons = answer(capsys, "eval", "runs/golden/0", *words)["buttons"]
+    return {name: each["probability"] for name, each in buttons.items()}
+
+
 def test_every_release_is_here():
     """There is a folder of this version, and one of before the first."""
     assert {"0.1.0", OLDEST} <= set(VERSIONS)
@@ -82,13 +89,8 @@ def test_a_match_opens_and_is_played_again(files, expected, capsys):
 
 def test_a_policy_says_the_same(files, expected, capsys):
     """A checkpoint gives every button the probability that it had, and plays a match."""
-    at = iter(expected["probabilities"])
-    for episode in range(5):
-        for player in (0, 1):
-            words = ("--probe", f"data/golden#{episode}:60", "--player", player)
-            found = answer(capsys, "eval", "runs/golden/0", *words)["buttons"]
-            probabilities = {name: each["probability"] for name, each in found.items()}
-            assert probabilities == pytest.approx(next(at), abs=1e-5)
+    now = [probabilities(capsys, *each) for each in write.PROBED]
+    assert now == [pytest.approx(each, abs=1e-5) for each in expected["probabilities"]]
     played = answer(capsys, "match", "brawl", "--p0", "policy:runs/golden/0", "--p1", "based")
     assert played["frames"] > 60
     assert "forfeit" not in played["reason"]
@@ -145,11 +147,9 @@ def test_older_files_are_refused(oldest, capsys, words, path):
 def test_an_older_policy_says_the_same(oldest, capsys):
     """A migrated checkpoint has the probabilities that the older version computed, to six digits."""
     call(capsys, "migrate", "runs")
-    known = json.loads((oldest / "expected.json").read_bytes())["probabilities"][0]
-    found = answer(capsys, "eval", "runs/golden/0", "--probe", "data/golden#0:60")["buttons"]
-    assert {name: each["probability"] for name, each in found.items()} == pytest.approx(
-        known, abs=1e-6
-    )
+    before = json.loads((oldest / "expected.json").read_bytes())["probabilities"]
+    now = [probabilities(capsys, *each) for each in write.PROBED]
+    assert now == [pytest.approx(each, abs=1e-6) for each in before]
 
 
 def test_an_older_card_keeps_every_other_letter(oldest, capsys):

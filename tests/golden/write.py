@@ -30,7 +30,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 OLDEST = "before-0.1.0"
-FRAME = 60  # of each episode, at which the policy is asked
+FRAME = 60  # of an episode, at which the policy is probed
+PROBED = ((0, 0), (0, 1), (3, 0), (3, 1))  # episode and player
 VALUES = ("player/x", "player/y", "match/stage")  # of the first match, that are written down
 OLD = {  # a name of the oldest card -> its present one
     "imitation": "imitate",
@@ -128,9 +129,7 @@ def expected(folder: Path) -> dict[str, Any]:
         "values": first_values(folder),
         "card_hash": facts["card_hash"],
         "targets": {each["metric"]: each["value"] for each in verdict["targets"]},
-        "probabilities": [
-            probabilities(folder, at, player) for at in range(5) for player in (0, 1)
-        ],
+        "probabilities": [probabilities(folder, *each) for each in PROBED],
     }
 
 

@@ -37,10 +37,11 @@ def plan_checkpoint(folder: Path) -> tuple[list[str], dict[str, bytes]]:
     changes = [f"format version {version} -> {checkpoint.VERSION}"]
     arguments = _policy_arguments(config.get("arguments", {}), changes)
     present = {**config, "version": checkpoint.VERSION, "arguments": arguments}
-    trainer = _trainer(load_plain(folder / TRAINER), changes)
-    buffer = io.BytesIO()
-    torch.save(trainer, buffer)
-    files = {CONFIG: to_json_bytes(present), TRAINER: buffer.getvalue()}
+    files = {CONFIG: to_json_bytes(present)}
+    if (folder / TRAINER).is_file():  # shipped checkpoints have none
+        buffer = io.BytesIO()
+        torch.save(_trainer(load_plain(folder / TRAINER), changes), buffer)
+        files[TRAINER] = buffer.getvalue()
     if (folder / EVALUATION).is_file():
         evaluation = read_json(folder / EVALUATION)
         files[EVALUATION] = to_json_bytes(renames.rename_evaluation(evaluation))
