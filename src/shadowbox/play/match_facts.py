@@ -10,6 +10,7 @@ from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game, Outcome
 from shadowbox.core.schema import Array, Choice, Flag
 from shadowbox.data.write import episode_digest
+from shadowbox.play import specs
 
 PATIENCE = 200  # frames; a player who does not attack once in so many is named
 
@@ -35,8 +36,18 @@ def match_facts(game: Game, episode: Episode, outcome: Outcome) -> dict[str, Any
         **outcome.facts,
         "fingerprint": fingerprint(game, episode),
         "players": players,
+        "opponents": _met([player["name"] for player in players]),
+        "held_out": specs.held_out(dict.fromkeys(names), game),
         "marks": warned,
         "remarks": [remark for player in players for remark in player["remarks"]],
+    }
+
+
+def _met(names: list[str]) -> dict[str, list[str]]:
+    """The opponents that each player met, by name."""
+    return {
+        name: sorted({other for seat, other in enumerate(names) if seat != names.index(name)})
+        for name in names
     }
 
 
