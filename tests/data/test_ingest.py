@@ -222,7 +222,7 @@ def test_wrong_calls(tmp_path):
     (tmp_path / "a.md").write_text("x")
     facts = ingest(GAME, [tmp_path / "a.md"], tmp_path / "store")
     assert "expected a name that ends with one of .txt" in reasons(facts)["a.md"]
-    if sys.platform != "win32":  # where pipes are no files
+    if sys.platform != "win32":  # Windows has no pipes in folders
         os.mkfifo(tmp_path / "pipe.txt")
         facts = ingest(GAME, [tmp_path / "pipe.txt"], tmp_path / "store")
         assert "not a regular file" in reasons(facts)["pipe.txt"]

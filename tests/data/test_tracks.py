@@ -103,7 +103,7 @@ def test_numpy_alone_reads_them(tmp_path):
 
 
 def test_damage_is_named(tmp_path):
-    """A changed byte is found by `verify`; a file that is no zip, or deflated, is refused."""
+    """A changed byte is found by `verify`; files that are not zips, or deflated, are refused."""
     store = write(tmp_path / "s", [episode(8)])
     path = tmp_path / "s" / "00000.tracks.npz"
     whole = path.read_bytes()
@@ -117,7 +117,7 @@ def test_damage_is_named(tmp_path):
     with pytest.raises(StoreError, match="is compressed"):
         store.tracks_of(0)
     np.savez(path, **{"0": pack_tracks(shown(3))})
-    with pytest.raises(StoreError, match="the episode has 9 rows"):
+    with pytest.raises(StoreError, match="expected tracks of 9 rows"):
         store.tracks_of(0)
 
 
@@ -125,7 +125,7 @@ def test_damage_is_named(tmp_path):
     ("tracks", "message"),
     [
         ({"value": np.zeros(6, np.float32)}, "a key is SEAT/NAME"),
-        ({"2/value": np.zeros(6, np.float32)}, "there is no seat 2"),
+        ({"2/value": np.zeros(6, np.float32)}, r"seat must be from 0 to 1 \(got 2\)"),
         ({"0/value": np.zeros(5, np.float32)}, "5 rows, expected 6"),
         ({"0/value": np.zeros(6)}, "dtype is 'f8'"),
         ({"0/a b": np.zeros(6, np.float32)}, "ASCII characters without spaces"),

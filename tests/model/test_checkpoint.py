@@ -213,7 +213,7 @@ def test_other_refusals(run, tmp_path):
 
 
 def test_a_shipped_checkpoint_leaves_the_trainer_out(run, tmp_path):
-    """A shipped folder has any name, the same weights, schema, step and evaluation, and no trainer's state."""
+    """A shipped folder holds weights, schema, step and evaluation, without the trainer's state."""
     folder = find_checkpoint(f"{run}@step=10")
     (folder / "evaluation.json").write_text("{}")
     out = checkpoint.ship(folder, tmp_path / "policies" / "champion")
@@ -235,7 +235,7 @@ def test_a_shipped_checkpoint_leaves_the_trainer_out(run, tmp_path):
 
 @pytest.mark.parametrize("part", ["model.safetensors", "config.json", "schema.json", "trainer.pt"])
 def test_the_done_marker_lists_what_is_there(run, tmp_path, part):
-    """A file that the marker lists must be there, and the marker must list every file that is there."""
+    """Every file that the marker lists must exist, and every existing file must be listed."""
     folder = find_checkpoint(f"{run}@step=10")
     shutil.copytree(folder, tmp_path / "00000010")
     (folder / part).unlink()
@@ -249,7 +249,7 @@ def test_the_done_marker_lists_what_is_there(run, tmp_path, part):
 
 
 def test_a_checkpoint_names_its_step(run, tmp_path):
-    """A folder that names no step anywhere is no checkpoint."""
+    """A folder without a step in its name or config is refused."""
     out = checkpoint.ship(find_checkpoint(f"{run}@step=10"), tmp_path / "champion")
     config = json.loads((out / "config.json").read_text())
     del config["step"]

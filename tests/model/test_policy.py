@@ -16,12 +16,11 @@ from shadowbox.core.view import from_seat, mirrored
 from shadowbox.errors import SchemaError, UsageError
 from shadowbox.games.melee import GAME as MELEE
 from shadowbox.model.codec import (
-    ColumnEmbedding,
     ControlValues,
     from_every_seat,
     mirrored_where,
-    visible_columns,
 )
+from shadowbox.model.embedding import ColumnEmbedding, visible_columns
 from shadowbox.model.heads import HEADS
 from shadowbox.model.policy import build_policy, preset_arguments
 from shadowbox.model.trunks.registry import TRUNKS

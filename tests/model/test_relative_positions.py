@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from shadowbox.core.schema import Flag, Group, Real, Schema
 from shadowbox.core.view import mirrored
 from shadowbox.games import load
-from shadowbox.model.codec import ColumnEmbedding, visible_columns
 from shadowbox.model.design import PRESETS
+from shadowbox.model.embedding import ColumnEmbedding, visible_columns
 from shadowbox.model.policy import build_policy, preset_arguments
 from shadowbox.model.relative_positions import LOOKS, RelativePositions, pairs
 from shadowbox.play.policy_agent import as_tensor

@@ -3,7 +3,7 @@
 A game declares `Real`, `Flag` and `Choice` fields in `Group`s and groups in a `Schema`. Derived
 here: the columns ("group/field" -> array), the packed row in which a frame is stored, pack and
 unpack, two hashes, a comparison as text and a table for the docs. The meaning of a kind to a model
-is defined in `model/codec.py` alone.
+is defined in `model/` alone.
 
 A packed row gathers values by storage class, widest first, so that every class is one contiguous
 block:
@@ -28,7 +28,6 @@ import numpy as np
 from shadowbox.core.declaration import schema_problems
 from shadowbox.core.fields import (
     Array,
-    Block,
     Choice,
     Column,
     Columns,
@@ -36,6 +35,7 @@ from shadowbox.core.fields import (
     Flag,
     Group,
     Real,
+    _Block,
 )
 from shadowbox.errors import SchemaError, SchemaMismatch
 
@@ -112,13 +112,13 @@ class Schema:
     # ---- the packed row --------------------------------------------------------------------------
 
     @cached_property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[_Block, ...]:
         """Blocks of the packed row, widest storage class first."""
         blocks, offset = [], 0
         for store in ("f4", "u4", "f2", "u2", "u1", "bit"):
             columns = tuple(c for c in self.columns.values() if c.field.store == store)
             if columns:
-                blocks.append(Block(store, offset, columns))
+                blocks.append(_Block(store, offset, columns))
                 offset += blocks[-1].nbytes
         return tuple(blocks)
 

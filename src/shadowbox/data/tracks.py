@@ -1,9 +1,8 @@
-"""The file of a shard that holds the tracks of its episodes: `00000.tracks.npz`, where there are any.
+"""File of a shard with the tracks of its episodes, `00000.tracks.npz`; absent without tracks.
 
-A zip of `.npy` arrays without compression, as `np.load` reads it: the member `12.npy` holds the
+A zip of `.npy` arrays without compression, which `np.load` reads: the member `12.npy` holds the
 tracks of the episode at position 12 of the shard, one structured row for each row of the episode,
-with a member `SEAT/NAME` for each track. Episodes without tracks have no member, and shards without
-tracks have no such file.
+with a member `SEAT/NAME` for each track. Episodes without tracks have no member.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from shadowbox.errors import EpisodeError, StoreError
 
 
 def tracks_file(packed: Mapping[int, Array]) -> bytes:
-    """The content of the file: packed tracks by position."""
+    """Content of the file: packed tracks by position."""
     file = io.BytesIO()
     members: dict[str, Any] = {str(position): rows for position, rows in sorted(packed.items())}
     np.savez(file, **members)
@@ -30,7 +29,7 @@ def tracks_file(packed: Mapping[int, Array]) -> bytes:
 
 
 def read_tracks(path: Path, position: int, rows: int) -> Columns:
-    """The tracks of the episode at a position, by `SEAT/NAME`; empty where it has none."""
+    """Tracks of the episode at a position, by `SEAT/NAME`; empty if it has none."""
     name = f"{position}.npy"
     try:
         with zipfile.ZipFile(path) as archive:
@@ -48,13 +47,13 @@ def read_tracks(path: Path, position: int, rows: int) -> Columns:
         ) from None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path} cannot be read as tracks: {error}") from error
-    found = unpack_tracks(packed)
+    tracks = unpack_tracks(packed)
     if packed.shape != (rows,):
         raise StoreError(
-            f"{path}, {name}: tracks of shape {packed.shape}, the episode has {rows} rows"
+            f"{path}, {name}: expected tracks of {rows} rows (got shape {packed.shape})"
         )
     try:
-        tracks_of(found)
+        tracks_of(tracks)
     except EpisodeError as error:
         raise StoreError(f"{path}, {name}: {error}") from error
-    return found
+    return tracks

@@ -87,7 +87,7 @@ def probe_policy(
 ) -> Probe:
     """Inspect `STORE#EPISODE:FRAME`, or the all-zero frame `zeros`; compare with recordings in `data`."""
     from shadowbox.model import checkpoint as checkpoints
-    from shadowbox.model.codec import visible_columns
+    from shadowbox.model.embedding import visible_columns
     from shadowbox.play.policy_agent import restore_policy
 
     place, _, which = str(checkpoint).partition("@")

@@ -36,9 +36,9 @@ from shadowbox.model.codec import (
     decode,
     from_every_seat,
     mirrored_where,
-    visible_columns,
 )
 from shadowbox.model.design import PRESETS, SEATS
+from shadowbox.model.embedding import visible_columns
 from shadowbox.model.heads import Head
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import PolicyOutput

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.model.codec import ColumnEmbedding, ControlValues, EncodingEmbedding, View
+from shadowbox.model.codec import ControlValues, View
 from shadowbox.model.design import PRESETS, PolicyConfig
+from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
 from shadowbox.model.predictions import PolicyOutput
-from shadowbox.model.style import PlayerStyle
+from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory, last_reset
 from shadowbox.model.trunks.registry import build_trunk
 from shadowbox.model.vocabulary import default_vocabulary
@@ -56,7 +57,7 @@ class Policy(nn.Module):
             )
         )
         self.style = (
-            PlayerStyle(config.players, config.strength)
+            _PlayerStyle(config.players, config.strength)
             if config.players or config.strength
             else None
         )

@@ -16,7 +16,7 @@ from shadowbox.model.codec import View
 NAMELESS = 0.1  # share of training matches whose style is replaced by the anonymous one
 
 
-class PlayerStyle(nn.Module):
+class _PlayerStyle(nn.Module):
     """Vector of a player's identity and strength for each match; number 0 is anonymous."""
 
     def __init__(self, players: Sequence[str], strength: bool) -> None:

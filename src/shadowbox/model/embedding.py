@@ -1,0 +1,182 @@
+"""Embeddings of frames: columns of a schema, or a named encoding, as a vector of features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shadowbox.core.encoding import CONTROLS, Encoding
+from shadowbox.core.schema import Choice, Column, Flag, Real, Schema
+from shadowbox.errors import SchemaError
+from shadowbox.model.relative_positions import RelativePositions
+
+# values of a choice; a larger choice is an identifier (such as a seed) and is not embedded
+MOST_EMBEDDED = 1 << 16
+
+
+class ColumnEmbedding(nn.Module):
+    """Columns [..., slots] -> features [..., width].
+
+    Reals are multiplied by their scale, flags are 0 or 1, choices are looked up in tables. With
+    `relative_positions`, distances from the own slot are added (`model/relative_positions.py`).
+
+    All slots of a column share its part of a table; columns whose embeddings are equally wide share
+    a table. The first `fixed` features have no parameters below them and need no gradient.
+    """
+
+    scale: Tensor
+
+    def __init__(
+        self, schema: Schema, keys: Iterable[str], *, relative_positions: bool = False
+    ) -> None:
+        super().__init__()
+        chosen = [schema.columns[key] for key in keys]
+        self.reals = [column.key for column in chosen if isinstance(column.field, Real)]
+        self.flags = [column.key for column in chosen if isinstance(column.field, Flag)]
+        self.register_buffer("scale", _scales(chosen), persistent=False)
+        self.choices: dict[str, list[str]] = {}  # width -> its columns
+        self.tables = nn.ModuleDict()
+        for width in sorted({embedded_width(c) for c in chosen if isinstance(c.field, Choice)}):
+            members = [
+                c for c in chosen if isinstance(c.field, Choice) and embedded_width(c) == width
+            ]
+            self.choices[str(width)] = [c.key for c in members]
+            ends = np.cumsum([0, *(c.field.n for c in members if isinstance(c.field, Choice))])
+            first = np.repeat(ends[:-1], [c.slots for c in members])
+            self.tables[str(width)] = nn.Embedding(int(ends[-1]), width)
+            self.register_buffer(f"first_{width}", torch.from_numpy(first), persistent=False)
+        self._slots = {column.key: column.slots for column in chosen}
+        distances = RelativePositions(schema, self.reals, self.flags)
+        self.distances = distances if relative_positions and distances.width else None
+        self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (
+            distances.width if self.distances else 0
+        )
+        self.width = self.fixed + sum(
+            int(w) * self._slots[key] for w, keys in self.choices.items() for key in keys
+        )
+
+    def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
+        """Embed columns [..., slots] and append features `more` [..., n] -> [..., width (+ n)]."""
+        parts = []
+        reals = _concatenated(columns, self.reals) if self.reals else None
+        flags = _concatenated(columns, self.flags) if self.flags else None
+        if reals is not None:
+            parts.append(reals * self.scale)
+        if flags is not None:
+            parts.append(flags.float())
+        if reals is not None and self.distances is not None:
+            parts.append(self.distances(reals, flags))
+        for width, keys in self.choices.items():
+            rows = _concatenated(columns, keys) + getattr(self, f"first_{width}")
+            parts.append(self.tables[width](rows).flatten(-2))
+        return torch.cat([*parts, *more], dim=-1)
+
+    def describe(self) -> list[tuple[str, int, int]]:
+        """Spans of the features in order: (column[slot], first, end)."""
+        fixed = [
+            f"{key}[{slot}]"
+            for key in (*self.reals, *self.flags)
+            for slot in range(self._slots[key])
+        ]
+        fixed += self.distances.describe() if self.distances else []
+        names = [(name, 1) for name in fixed]
+        names += [
+            (f"{key}[{slot}]", int(width))
+            for width, keys in self.choices.items()
+            for key in keys
+            for slot in range(self._slots[key])
+        ]
+        return _spans(names)
+
+    def places(self, keys: Iterable[str], slots: int) -> list[int]:
+        """Indices of the features of the first `slots` slots of these columns."""
+        wanted = {f"{key}[{slot}]" for key in keys for slot in range(slots)}
+        return [
+            at for name, first, end in self.describe() if name in wanted for at in range(first, end)
+        ]
+
+
+class EncodingEmbedding(nn.Module):
+    """Named encoding with its categories embedded, with the interface of `ColumnEmbedding`.
+
+    A category has one table for all players, as wide as it declares.
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        super().__init__()
+        self.encoding = encoding
+        self.tables = nn.ModuleDict(
+            {c.name: nn.Embedding(c.n, c.embed) for c in (*encoding.categories, *encoding.shared)}
+        )
+        self.fixed, self.width = encoding.floats, encoding.frame_width
+
+    def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
+        """Embed columns [..., slots] and append features `more` [..., n] -> [..., width (+ n)]."""
+        floats, ints = self.encoding.encode(columns, torch)
+        many = len(self.encoding.categories)
+        own = ints[..., : many * self.encoding.players]
+        embedded = [
+            self.tables[c.name](own[..., at::many]).flatten(-2)
+            for at, c in enumerate(self.encoding.categories)
+        ]
+        embedded += [
+            self.tables[c.name](ints[..., own.shape[-1] + at])
+            for at, c in enumerate(self.encoding.shared)
+        ]
+        return torch.cat([floats, *embedded, *more], -1)
+
+    def describe(self) -> list[tuple[str, int, int]]:
+        """Spans of the features in order: (name, first, end)."""
+        names = [(name, 1) for name in self.encoding.float_names]
+        names += [
+            (f"p{player}.{c.name}", c.embed)
+            for c in self.encoding.categories
+            for player in range(self.encoding.players)
+        ]
+        names += [(c.name, c.embed) for c in self.encoding.shared]
+        return _spans(names)
+
+    def places(self, keys: Iterable[str], slots: int) -> list[int]:
+        """Indices of the features made of the own controls."""
+        return [at for at, number in enumerate(self.encoding.numbers) if number.block == CONTROLS]
+
+
+def _spans(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Spans (name, first, end) of consecutive names and widths."""
+    ends = np.cumsum([0, *(width for _, width in names)]).tolist()
+    return [
+        (name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)
+    ]
+
+
+def embedded_width(column: Column) -> int:
+    """Width of a choice's embedding: declared, or half its number of values and at most 16."""
+    assert isinstance(column.field, Choice)
+    if column.field.n > MOST_EMBEDDED:
+        raise SchemaError(
+            f"{column.key}: a choice of {column.field.n} values cannot be embedded "
+            f"(at most {MOST_EMBEDDED}); leave it out of input_columns"
+        )
+    return column.field.embed or min(16, -(-column.field.n // 2))
+
+
+def visible_columns(schema: Schema) -> tuple[str, ...]:
+    """Columns that a model can embed: all but choices with too many values."""
+    return tuple(
+        k
+        for k, c in schema.columns.items()
+        if not isinstance(c.field, Choice) or c.field.n <= MOST_EMBEDDED
+    )
+
+
+def _concatenated(columns: Mapping[str, Tensor], keys: list[str]) -> Tensor:
+    return torch.cat([columns[key] for key in keys], dim=-1)
+
+
+def _scales(columns: list[Column]) -> Tensor:
+    return torch.tensor(
+        [c.field.scale for c in columns if isinstance(c.field, Real) for _ in range(c.slots)]
+    )
