@@ -228,7 +228,7 @@ def _peer_model(encoding: Encoding) -> Any:
     import torch
     from torch import nn
 
-    class PolicyMlp(nn.Module):
+    class _PolicyMlp(nn.Module):
         """Two layers over all frames of a window side by side, one table for each category."""
 
         def __init__(self) -> None:
@@ -254,7 +254,7 @@ def _peer_model(encoding: Encoding) -> Any:
             out: torch.Tensor = self.layers(torch.cat([floats, *embedded], -1).flatten(1))
             return out
 
-    return PolicyMlp().train()
+    return _PolicyMlp().train()
 
 
 def _encoded(store: Store, encoding: Encoding) -> tuple[Any, Any, Any, Array]:

@@ -20,23 +20,23 @@ from shadowbox.cards.front_matter import FrontMatter, Mistake
 from shadowbox.cards.migrate import rename_head
 from shadowbox.cards.sections import (
     SECTIONS,
-    Baseline,
-    Budget,
-    CardModel,
     Check,
     DataSection,
     EvalSection,
     KillRule,
     Milestone,
-    OnOom,
     Opponents,
-    PriorRun,
-    Reviewers,
     RewardChoice,
     SpecText,
     Stage,
-    Sweep,
     Target,
+    _Baseline,
+    _Budget,
+    _CardModel,
+    _OnOom,
+    _PriorRun,
+    _Reviewers,
+    _Sweep,
     flatten,
 )
 from shadowbox.errors import CardError, UsageError
@@ -44,7 +44,7 @@ from shadowbox.errors import CardError, UsageError
 MOST_SEEDS = 100
 
 
-class Card(CardModel):
+class Card(_CardModel):
     """Front matter of a run card: the contract of an experiment."""
 
     card: Literal[1] = 1
@@ -63,22 +63,22 @@ class Card(CardModel):
     stages: list[Stage] = Field(default_factory=list, max_length=50)
     milestones: list[Milestone] = Field(default_factory=list, max_length=100)
     teacher: SpecText | None = None
-    prior: list[PriorRun] = Field(default_factory=list, max_length=50)
+    prior: list[_PriorRun] = Field(default_factory=list, max_length=50)
     checks: list[Check] = Field(default_factory=list, max_length=100)
     facts: dict[str, Count] = Field(default_factory=dict)
-    baseline: Baseline = Baseline()
+    baseline: _Baseline = _Baseline()
     targets: list[Target] = Field(default_factory=list, max_length=50)
     kill: list[KillRule] = Field(default_factory=list, max_length=50)
-    on_oom: OnOom = OnOom()
-    budget: Budget = Budget()
+    on_oom: _OnOom = _OnOom()
+    budget: _Budget = _Budget()
     timeout: Seconds | None = None
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         default_factory=lambda: [0], max_length=MOST_SEEDS
     )
     parent: Inside | None = None
     parent_optimizer: bool = False
-    reviewers: Reviewers = Reviewers()
-    sweep: Sweep | None = None
+    reviewers: _Reviewers = _Reviewers()
+    sweep: _Sweep | None = None
     eval: EvalSection | None = None
     fallback: Sentence = ""
 

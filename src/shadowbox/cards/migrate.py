@@ -14,7 +14,7 @@ from shadowbox.errors import CardError
 FIRST_LINE = 2  # of the head in its file
 
 
-class Renamed(NamedTuple):
+class _Renamed(NamedTuple):
     """A name or value of the front matter that has changed."""
 
     line: int  # of the file
@@ -31,7 +31,7 @@ class _Edit(NamedTuple):
     text: str
 
 
-def rename_head(head: str) -> tuple[str, list[Renamed]]:
+def rename_head(head: str) -> tuple[str, list[_Renamed]]:
     """Front matter with present names, and each replaced name.
 
     Front matter that cannot be parsed is returned unchanged; its reader lists the mistakes.
@@ -40,7 +40,7 @@ def rename_head(head: str) -> tuple[str, list[Renamed]]:
         return head, []
     edits = sorted(_edits(yaml.compose(head, Loader=yaml.SafeLoader)))
     changes = [
-        Renamed(
+        _Renamed(
             FIRST_LINE + head.count("\n", 0, edit.start), head[edit.start : edit.end], edit.text
         )
         for edit in edits

@@ -26,13 +26,13 @@ SECTIONS = ("train", "model", "learner")
 MOST_SETTINGS = 1000  # of a sweep
 
 
-class CardModel(BaseModel):
+class _CardModel(BaseModel):
     """Base of a card's sections. Unknown names and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class RecordCall(CardModel):
+class RecordCall(_CardModel):
     """Arguments of the `shadowbox record` call that makes the data; `mix` lists several pairings."""
 
     p0: str = Field(default="", max_length=200)
@@ -44,7 +44,7 @@ class RecordCall(CardModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class IngestCall(CardModel):
+class IngestCall(_CardModel):
     """Arguments of the `shadowbox ingest` call that makes the data from your recordings."""
 
     paths: list[Inside] = Field(min_length=1, max_length=1000)
@@ -52,14 +52,14 @@ class IngestCall(CardModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class DataCall(CardModel):
+class DataCall(_CardModel):
     """The call that makes a missing store."""
 
     record: RecordCall | None = None
     ingest: IngestCall | None = None
 
 
-class DataSection(CardModel):
+class DataSection(_CardModel):
     """The store to learn from, its split, and the call that makes it.
 
     The store is on disk, can be made (`make`), or is described in words as `external`.
@@ -74,7 +74,7 @@ class DataSection(CardModel):
     external: str | None = Field(default=None, max_length=500)
 
 
-class Baseline(CardModel):
+class _Baseline(_CardModel):
     """Reference for the targets: a run on disk, or values from elsewhere with their source."""
 
     run: Inside | None = None
@@ -82,7 +82,7 @@ class Baseline(CardModel):
     source: Sentence = ""
 
 
-class Target(CardModel):
+class Target(_CardModel):
     """A promised bound of a metric.
 
     `value` is a number or another metric, such as val/onset_f1/look_up.
@@ -99,7 +99,7 @@ class Target(CardModel):
         return f"{self.metric} {self.op} {wanted}"
 
 
-class KillRule(CardModel):
+class KillRule(_CardModel):
     """A rule that stops, pauses or comments on a run while it trains."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
@@ -116,14 +116,14 @@ class KillRule(CardModel):
         return Rule(self.when, self.action, self.after, self.lasting, flatten(self.set))
 
 
-class OnOom(CardModel):
+class _OnOom(_CardModel):
     """Reaction to running out of memory: compute the batch in parts, halved down to `batch` examples."""
 
     batch: int | None = Field(default=None, ge=1)
     retries: int | None = Field(default=None, ge=0, le=20)
 
 
-class Budget(CardModel):
+class _Budget(_CardModel):
     """Limits on the cost of all seeds together. A run stops when it would exceed one."""
 
     wall: Seconds | None = None
@@ -131,14 +131,14 @@ class Budget(CardModel):
     machine: Word = "local"
 
 
-class Reviewers(CardModel):
+class _Reviewers(_CardModel):
     """Signatures that are required before the card may run."""
 
     min: int = Field(default=0, ge=0, le=20)
     required: list[Name] = Field(default_factory=list, max_length=20)
 
 
-class Sweep(CardModel):
+class _Sweep(_CardModel):
     """Several settings of one card: a list of cases, a full grid, or `tries` random draws.
 
     Names are train.NAME, model.NAME, learner.NAME, eval.NAME, preset and learner; `name` labels a case.
@@ -152,7 +152,7 @@ class Sweep(CardModel):
     wall: Seconds | None = None
 
 
-class EvalSection(CardModel):
+class EvalSection(_CardModel):
     """Evaluation of the trained policy, for targets named eval/..., such as eval/gate."""
 
     against: Word = ""  # an agent; empty: the opponents in the data
@@ -177,7 +177,7 @@ RewardWeight = float | Annotated[list[list[float]], Field(max_length=100)]
 RewardChoice = Annotated[str, Field(min_length=1, max_length=80)] | dict[Word, RewardWeight]
 
 
-class Stage(CardModel):
+class Stage(_CardModel):
     """A stage of a curriculum: from its name on other settings, frozen parameters and opponents hold.
 
     `gate` is the rule that leads to the next stage, `regress` the one that leads back.
@@ -191,7 +191,7 @@ class Stage(CardModel):
     regress: RuleText | None = None
 
 
-class Milestone(CardModel):
+class Milestone(_CardModel):
     """A band in which a metric should be at a step of the run: [low, high], null where it is open."""
 
     step: int = Field(ge=1)
@@ -211,7 +211,7 @@ class Milestone(CardModel):
         return self
 
 
-class PriorRun(CardModel):
+class _PriorRun(_CardModel):
     """A run of others, for comparison: its figures and where they come from."""
 
     name: Sentence
@@ -219,7 +219,7 @@ class PriorRun(CardModel):
     source: Sentence = ""
 
 
-class ReviewCheck(CardModel):
+class _ReviewCheck(_CardModel):
     """A point of the reviewers' list: a sentence, or one that is marked as done."""
 
     text: Sentence
@@ -230,7 +230,7 @@ def _as_check(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
 
-Check = Annotated[ReviewCheck, BeforeValidator(_as_check)]
+Check = Annotated[_ReviewCheck, BeforeValidator(_as_check)]
 
 
 def shares_of(opponents: list[str] | dict[str, float] | None) -> dict[str, float]:

@@ -48,7 +48,13 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
 
 @card.command()
 @click.argument("name")
-@click.option("--game", default="brawl", show_default=True)
+@click.option("--game", default="brawl", show_default=True, help="Game of the card.")
+@click.option(
+    "--learner",
+    default="imitation",
+    show_default=True,
+    help="Learner of the card: its name, or MODULE:SPEC of one of your own.",
+)
 @click.option(
     "--from",
     "source",
@@ -72,6 +78,7 @@ def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
 def new(
     name: str,
     game: str,
+    learner: str,
     source: str | None,
     switches: tuple[str, ...],
     follows: str | None,
@@ -83,13 +90,13 @@ def new(
 
     if source and follows:
         raise UsageError("give either --from or --follow-up")
-    load(game)  # an unknown game is refused before a file is there
+    record = load(game)  # an unknown game is refused before a file is there
     head = (
         templates.follow_up(name, follows)
         if follows
         else templates.from_run(name, source)
         if source
-        else templates.blank(name, game)
+        else templates.blank(name, record, learner)
     )
     heads = [head]
     if switches:

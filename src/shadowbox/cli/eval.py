@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,14 @@ import click
 
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, progress, size, table, write_page
-from shadowbox.core.evaluation import Figure
+from shadowbox.core.evaluation import EvaluationReport, Figure
+from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.stats import Interval
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.evaluate.calibration import Calibration, ThresholdFit
-    from shadowbox.evaluate.policy import Evaluation
     from shadowbox.evaluate.probe import Probe
 
 
@@ -125,11 +126,12 @@ def evaluate(
         else:
             print(_probe_as_text(found))
         return
-    if store is None:
-        raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
-    from shadowbox.evaluate.policy import evaluate as judge
+    from shadowbox.evaluate.dispatch import evaluate_checkpoint, kind_at
     from shadowbox.evaluate.setup import EvalConfig
 
+    kind = kind_at(checkpoint)
+    if store is None and "store" in kind.needs:
+        raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
     settings = EvalConfig(
         matches=options["matches"],
         against=options["against"],
@@ -145,6 +147,8 @@ def evaluate(
     )
     tuned = None
     if options["calibrate"]:
+        if kind.name != "policy" or store is None:
+            raise UsageError(f"--calibrate: only a policy is calibrated, this is a {kind.name}")
         from shadowbox.evaluate.calibrate import calibrate_checkpoint
 
         with progress("choosing temperatures") as update:
@@ -152,57 +156,66 @@ def evaluate(
                 checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total)
             )  # fmt: skip
     with progress("judging") as update:
-        result = judge(
+        result = evaluate_checkpoint(
             checkpoint,
             store,
             settings,
             game=game,
             progress=lambda what, done, total: update(done, total),
         )
-    facts = result.to_json() | ({"calibration": tuned.to_json()} if tuned else {})
+    facts = result.report().to_json() | ({"calibration": tuned.to_json()} if tuned else {})
     if out:
-        from shadowbox.report.evaluation import evaluation_page
-
-        write_page(out, evaluation_page(result))
+        write_page(out, kind.part("page")(result))
         facts["out"] = str(out)
     if as_json:
         emit(facts)
     else:
         if tuned:
             print(_tuned_as_text(tuned) + "\n")
-        print(_as_text(result))
+        print(_as_text(result.report()))
         if out:
             print(f"report: {out}, {size(out.stat().st_size)}")
 
 
-def _as_text(result: Evaluation) -> str:
-    """Tables of the gate by control and of every figure beside its baselines."""
-    gate = result.gate
-    rows = [
-        [c.button, f"{c.onsets:,}", *(map(_ratio, (c.press, c.onset))),
-         ("passed" if c.passed else "FAILED") if c.used else "hardly used"]
-        for c in gate.controls
-    ]  # fmt: skip
-    parts = [table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)]
-    for title, figures in (
-        ("offline", result.offline),
-        (f"closed loop: {result.how}", result.closed_loop),
-    ):
+def _as_text(found: EvaluationReport) -> str:
+    """Tables of the gate by control, if it has any, and of every figure beside its baselines."""
+    gate, controls = found.gate, found.gate.details.get("controls") or {}
+    parts = [_gate_table(controls)] if controls else []
+    for title, figures in _groups(found).items():
         lines = [
             _line(name, figure)
             for name, figure in figures.items()
             if math.isfinite(figure.value.value)
         ]
         parts.append(table([title, "value", "95 %", "baselines"], lines))
-    parts.append(
-        "\n".join(gate.why)
-        if gate.why
-        else "Every used control is pressed about as often as in the data."
-    )
-    parts.append(
-        f"{result.checkpoint}: the behavior gate is {'passed' if gate.passed else 'FAILED'}"
-    )
+    parts += ["\n".join(gate.why)] if gate.why else []
+    if controls and not gate.why:
+        parts.append("Every used control is pressed about as often as in the data.")
+    name = "behavior gate" if found.kind == "policy" else "gate"
+    what = found.context.get("checkpoint", found.spec)
+    parts.append(f"{what}: the {name} is {'passed' if gate.passed else 'FAILED'}")
     return "\n\n".join(parts)
+
+
+def _gate_table(controls: Mapping[str, Any]) -> str:
+    rows = []
+    for control, each in controls.items():
+        ratios = [Figure.from_json(each[name]).value for name in ("press_ratio", "onset_ratio")]
+        verdict = ("passed" if each["passed"] else "FAILED") if each["used"] else "hardly used"
+        rows.append([control, f"{each['onsets_in_data']:,}", *map(_ratio, ratios), verdict])
+    return table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)
+
+
+def _groups(found: EvaluationReport) -> dict[str, dict[str, Figure]]:
+    """Figures by the place that the list of metrics gives them; those of other kinds together."""
+    titles = {"closed_loop": f"closed loop: {found.context.get('closed_loop_is', '')}"}
+    groups: dict[str, dict[str, Figure]] = {}
+    for name, figure in found.figures.items():
+        metric = METRIC_BY_NAME.get(name.partition(".")[0])
+        where = metric.where if metric else "figure"
+        if where != "gate":  # in the table of controls
+            groups.setdefault(titles.get(where, where), {})[name] = figure
+    return groups
 
 
 def _tuned_as_text(tuned: Calibration) -> str:

@@ -9,7 +9,7 @@ import click
 from shadowbox.cli.terminal import emit, json_option, table
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
-from shadowbox.games import GAMES, InstalledGame, installed, load, problem
+from shadowbox.games import GAMES, _InstalledGame, installed, load, problem
 
 
 @click.command()
@@ -67,7 +67,7 @@ def _built_in(name: str) -> dict[str, Any]:
     return {**_summary(load(name)), "distribution": None}
 
 
-def _installed(game: InstalledGame) -> dict[str, Any]:
+def _installed(game: _InstalledGame) -> dict[str, Any]:
     """A game of another package; one that cannot be used is listed with the reason."""
     known = {"name": game.name, "spec": game.spec, "distribution": game.distribution}
     reason = problem(game)

@@ -60,13 +60,13 @@ def report(
 
     It needs nothing else, also offline.
     """
-    from shadowbox.report import run
+    from shadowbox.report import run, source
 
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: folder {out.parent} does not exist")
     if named:
         load(named)  # its name is known from here on
-    subject = run.find_source(what, cards, runs)
+    subject = source.find_source(what, cards, runs)
     path = out or subject.folder / "report.html"
     if match:
         print(

@@ -28,6 +28,7 @@ import numpy as np
 from shadowbox.core.declaration import schema_problems
 from shadowbox.core.fields import (
     Array,
+    Block,
     Choice,
     Column,
     Columns,
@@ -35,7 +36,6 @@ from shadowbox.core.fields import (
     Flag,
     Group,
     Real,
-    _Block,
 )
 from shadowbox.errors import SchemaError, SchemaMismatch
 
@@ -112,13 +112,13 @@ class Schema:
     # ---- the packed row --------------------------------------------------------------------------
 
     @cached_property
-    def blocks(self) -> tuple[_Block, ...]:
+    def blocks(self) -> tuple[Block, ...]:
         """Blocks of the packed row, widest storage class first."""
         blocks, offset = [], 0
         for store in ("f4", "u4", "f2", "u2", "u1", "bit"):
             columns = tuple(c for c in self.columns.values() if c.field.store == store)
             if columns:
-                blocks.append(_Block(store, offset, columns))
+                blocks.append(Block(store, offset, columns))
                 offset += blocks[-1].nbytes
         return tuple(blocks)
 

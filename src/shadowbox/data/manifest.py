@@ -24,7 +24,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class FileEntry:
+class _FileEntry:
     """File of a shard: its name, and its size and digest when it was written."""
 
     name: str
@@ -41,7 +41,7 @@ class ShardEntry:
     episodes: int
     rows: int
     events: int
-    files: Mapping[str, FileEntry]  # rows, episodes, events, meta
+    files: Mapping[str, _FileEntry]  # rows, episodes, events, meta
 
     def episode_range(self) -> str:
         """Episodes of the shard as text."""
@@ -164,7 +164,7 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 def _from_json(data: Mapping[str, Any]) -> Manifest:
     shards = []
     for entry in data["shards"]:
-        files = {part: FileEntry(**file_entry) for part, file_entry in entry["files"].items()}
+        files = {part: _FileEntry(**file_entry) for part, file_entry in entry["files"].items()}
         shards.append(ShardEntry(**{**entry, "files": files}))
     manifest = Manifest(
         schema=Schema.from_json(data["schema"]),

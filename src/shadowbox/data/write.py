@@ -24,7 +24,7 @@ from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array, Schema, require_same
 from shadowbox.core.tracks import pack_tracks
 from shadowbox.data import manifest
-from shadowbox.data.manifest import FileEntry, Manifest, ShardEntry
+from shadowbox.data.manifest import Manifest, ShardEntry, _FileEntry
 from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
 from shadowbox.data.tracks import tracks_file
 from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
@@ -323,7 +323,7 @@ class _Pending:
                 write_whole(path, chunks)
             except OSError as error:
                 raise _not_written(path, error) from error
-            files[part] = FileEntry(
+            files[part] = _FileEntry(
                 path.name, sum(chunk.nbytes for chunk in chunks), digest.hexdigest()
             )
         return ShardEntry(number, self.first, len(index), self.n_rows, self.n_events, files)

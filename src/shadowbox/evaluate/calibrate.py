@@ -24,7 +24,7 @@ from shadowbox.evaluate.calibration import (
     TEMPERATURES,
     Calibration,
     PlayTemperatureFit,
-    TemperatureFit,
+    _TemperatureFit,
     fit_play_temperature,
     fit_temperature,
     fit_threshold,
@@ -95,7 +95,7 @@ def calibrate_checkpoint(
 
 def _in_play(
     subject: EvaluatedPolicy,
-    temperatures: Mapping[str, TemperatureFit],
+    temperatures: Mapping[str, _TemperatureFit],
     judged_on: set[int],
     settings: EvalConfig,
     progress: Report | None,

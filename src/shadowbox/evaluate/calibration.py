@@ -26,7 +26,7 @@ SAFE = 0.9  # the threshold of a control with fewer
 
 
 @dataclass(frozen=True)
-class TemperatureFit:
+class _TemperatureFit:
     """Temperature of one group.
 
     `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at the temperature.
@@ -77,7 +77,7 @@ class PlayTemperatureFit:
 class Calibration:
     """Calibration stored with a checkpoint."""
 
-    temperatures: Mapping[str, TemperatureFit]
+    temperatures: Mapping[str, _TemperatureFit]
     thresholds: Mapping[str, ThresholdFit]
     play: PlayTemperatureFit | None = None  # of games without a simulator there is none
 
@@ -95,7 +95,7 @@ class Calibration:
     def from_json(data: Mapping[str, Any]) -> Calibration:
         """The inverse of `to_json`; empty data means not calibrated."""
         temperatures = {
-            name: TemperatureFit(**values) for name, values in data.get("temperature", {}).items()
+            name: _TemperatureFit(**values) for name, values in data.get("temperature", {}).items()
         }
         thresholds = {
             name: ThresholdFit(**values) for name, values in data.get("thresholds", {}).items()
@@ -110,7 +110,9 @@ class Calibration:
 # ---- temperatures --------------------------------------------------------------------------------
 
 
-def fit_temperature(names: Sequence[str], costs: Array, frames: Array) -> dict[str, TemperatureFit]:
+def fit_temperature(
+    names: Sequence[str], costs: Array, frames: Array
+) -> dict[str, _TemperatureFit]:
     """Best temperature of each group: summed nats [sessions, H, P], frames [sessions]."""
     half_of = halves(np.arange(len(costs)))
     one = int(np.argmin(np.abs(TEMPERATURES - 1)))
@@ -123,7 +125,7 @@ def fit_temperature(names: Sequence[str], costs: Array, frames: Array) -> dict[s
             other = cost[half_of != half].sum(0)
             before, after = before + float(other[one]), after + float(other[chosen])
         every = max(float(frames.sum()), 1.0)
-        found[name] = TemperatureFit(
+        found[name] = _TemperatureFit(
             round(float(TEMPERATURES[cost.sum(0).argmin()]), 4), before / every, after / every
         )
     return found

@@ -46,7 +46,7 @@ class RecordedSeat:
 
 
 @dataclass
-class PlayedSeats:
+class _PlayedSeats:
     """Matches of one agent in all seats: seat data, scores, and the first few to show."""
 
     seats: list[SeatData] = field(default_factory=list)
@@ -69,7 +69,7 @@ class PlayedSeats:
             self.shown.append(played)
 
 
-class NeutralAgent:
+class _NeutralAgent:
     """Agent of the baseline never_press."""
 
     def __init__(self, schema: Schema) -> None:
@@ -90,7 +90,7 @@ class NeutralAgent:
         }, state
 
 
-class LookUpAgent:
+class _LookUpAgent:
     """Agent of the look-up table: samples each button by its rate in the present state."""
 
     def __init__(self, schema: Schema, table: ControlLookup) -> None:
@@ -216,9 +216,9 @@ def play_in(
     name: str,
     make_world: MakeWorld,
     progress: Report | None = None,
-) -> PlayedSeats:
+) -> _PlayedSeats:
     """Play the matches of all seats."""
-    games, total = PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
+    games, total = _PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
         for at, played in enumerate(_matches(game, chair, agent, name, make_world)):
             games.add(game, chair, played, show=at == 0)
@@ -232,9 +232,9 @@ def play_demonstrators(
     sitting: Sequence[RecordedSeat],
     make_world: MakeWorld,
     progress: Report | None = None,
-) -> PlayedSeats:
+) -> _PlayedSeats:
     """Play the same matches with the agents that were recorded in the seats."""
-    games, total = PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
+    games, total = _PlayedSeats(), sum(len(chair.seeds) for chair in sitting)
     for chair in sitting:
         assert chair.demonstrator
         for played in _matches(
@@ -275,7 +275,7 @@ class ClosedLoopCounts:
 
 
 def counts_in_play(
-    schema: Schema, data: Sequence[SeatData], everybody: Mapping[str, PlayedSeats]
+    schema: Schema, data: Sequence[SeatData], everybody: Mapping[str, _PlayedSeats]
 ) -> ClosedLoopCounts:
     """Counts in matches of the policy (named "") and the baselines."""
     counted = {name: count_presses(schema, games.seats) for name, games in everybody.items()}
@@ -326,7 +326,7 @@ def figures(
     return out, by_button
 
 
-def win_rates(everybody: Mapping[str, PlayedSeats]) -> dict[str, Figure]:
+def win_rates(everybody: Mapping[str, _PlayedSeats]) -> dict[str, Figure]:
     """Win rates by opponent, and the gap to the demonstrator, paired by seed."""
     found = {}
     for opponent in everybody[""].score:
@@ -352,5 +352,5 @@ def _in_order(metric: str, beside: Mapping[str, Interval]) -> dict[str, Interval
     return {name: beside[name] for name in METRIC_BY_NAME[metric].baselines if name in beside}
 
 
-def _all_scores(games: PlayedSeats) -> Array:
+def _all_scores(games: _PlayedSeats) -> Array:
     return np.concatenate([np.array(scores) for scores in games.score.values()])

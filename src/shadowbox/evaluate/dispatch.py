@@ -15,7 +15,7 @@ from shadowbox.model.kinds import CheckpointKind
 from shadowbox.play import checkpoints
 
 
-class Evaluated(Protocol):
+class _Evaluated(Protocol):
     """Result of an evaluation, from which the page of its kind is made."""
 
     def report(self) -> EvaluationReport:
@@ -36,11 +36,11 @@ def evaluate_checkpoint(
     *,
     game: Game | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Evaluated:
+) -> _Evaluated:
     """Evaluate a checkpoint with its kind's evaluator; the report is written beside it."""
     kind = kind_at(checkpoint)
     if store is None and "store" in kind.needs:
         raise UsageError(f"the evaluation of a {kind.name} needs recordings: name a store")
     evaluate = kind.part("evaluate")
-    found: Evaluated = evaluate(checkpoint, store, config, game=game, progress=progress)
+    found: _Evaluated = evaluate(checkpoint, store, config, game=game, progress=progress)
     return found

@@ -243,7 +243,7 @@ def _played(
     table: ControlLookup,
     settings: EvalConfig,
     progress_of: TaskProgress,
-) -> dict[str, closed_loop.PlayedSeats]:
+) -> dict[str, closed_loop._PlayedSeats]:
     """The same matches played by the policy, by its demonstrator if known, and by two baselines."""
     from shadowbox.play.policy_agent import PolicyAgent, SamplingConfig
 
@@ -258,8 +258,8 @@ def _played(
         )
     }
     players: dict[str, Any] = {
-        "never_press": closed_loop.NeutralAgent(game.schema),
-        "look_up": closed_loop.LookUpAgent(game.schema, table),
+        "never_press": closed_loop._NeutralAgent(game.schema),
+        "look_up": closed_loop._LookUpAgent(game.schema, table),
     }
     for who, player in players.items():
         games[who] = closed_loop.play_in(
@@ -280,7 +280,7 @@ def _behaved(
     schema: Schema,
     data_seats: _EvaluationData,
     everybody: Mapping[str, Answers],
-    games: Mapping[str, closed_loop.PlayedSeats],
+    games: Mapping[str, closed_loop._PlayedSeats],
     settings: EvalConfig,
 ) -> closed_loop.ClosedLoopCounts:
     """Press counts in play, or one frame ahead if the game cannot be played."""

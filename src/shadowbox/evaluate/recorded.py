@@ -232,7 +232,7 @@ class ControlLookup:
         }
         return SeatAnswer(chance, {}, {}, _cost(seat, alone), None, anywhere)
 
-    def _moves(self, name: str, counted: Sequence[SeatData]) -> places.StickMoves:
+    def _moves(self, name: str, counted: Sequence[SeatData]) -> places._StickMoves:
         known = [seat for seat in counted if name in seat.standing]
         return places.count_moves(
             [seat.standing[name] for seat in known],

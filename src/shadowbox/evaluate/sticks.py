@@ -27,7 +27,7 @@ class StickPositions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StickMoves:
+class _StickMoves:
     """Counts of a stick, by state, smoothed by one frame at the overall rate."""
 
     at: Array  # [K] how often it is there
@@ -48,7 +48,7 @@ class StickMoves:
 
 def count_moves(
     standings: Sequence[StickPositions], states: Sequence[Array], number: int
-) -> StickMoves:
+) -> _StickMoves:
     """Count a stick in seats, each with the own player's state [T], one of `number`."""
     size = standings[0].size
     at, stayed, gone = np.zeros(size), np.zeros((number, 2)), np.zeros((number, size))
@@ -61,7 +61,7 @@ def count_moves(
     usually = _shares(gone.sum(0))
     stays = means_by_situation(stayed[:, 1], stayed.sum(1), usual, 1.0)
     goes = means_by_situation(gone, gone.sum(1, keepdims=True), usually, 1.0)
-    return StickMoves(
+    return _StickMoves(
         _shares(at), np.concatenate([[usual], stays]), np.concatenate([usually[None], goes])
     )
 

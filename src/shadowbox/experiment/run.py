@@ -56,7 +56,7 @@ def run_card(
 ) -> CardResult:
     """Validate a card, get its data, train each seed under its rules, evaluate, record the results."""
     options, say = options or RunOptions(), say or (lambda text: None)
-    case = CardRun(path, games, options, console, say)
+    case = _CardRun(path, games, options, console, say)
     case.require_valid()
     if case.card.data is not None:
         case.store = _get_store(case, progress)
@@ -69,7 +69,7 @@ def run_card(
     return finished
 
 
-class CardRun:
+class _CardRun:
     """A card that is being run: its file, its data, and its reporter."""
 
     def __init__(
@@ -153,7 +153,7 @@ class CardRun:
         return system.command_line(words + ["--unsigned"] * self.options.unsigned)
 
 
-def _get_store(case: CardRun, progress: Progress | None) -> Store:
+def _get_store(case: _CardRun, progress: Progress | None) -> Store:
     """The data. The first process makes it if it is missing; the others wait for it."""
     data = case.card.data
     assert data is not None
@@ -165,7 +165,7 @@ def _get_store(case: CardRun, progress: Progress | None) -> Store:
 
 
 def _setting(
-    case: CardRun, card: Card, folder: Path, changes: Mapping[str, Any] | None = None
+    case: _CardRun, card: Card, folder: Path, changes: Mapping[str, Any] | None = None
 ) -> CardResult:
     """Train every seed, one after the other; a rule that ends one ends all."""
     for number, seed in enumerate(card.seeds):
@@ -201,7 +201,7 @@ def _setting(
     )
 
 
-def _train(case: CardRun, card: Card, seed: int, place: Path, *, resume: bool) -> None:
+def _train(case: _CardRun, card: Card, seed: int, place: Path, *, resume: bool) -> None:
     """Train one seed under the card's rules."""
     from shadowbox.train.loop import train
     from shadowbox.train.protocols import ParentCheckpoint
@@ -233,7 +233,7 @@ def _train(case: CardRun, card: Card, seed: int, place: Path, *, resume: bool) -
     )
 
 
-def _facts(case: CardRun, card: Card, settled: settings.RunSettings) -> dict[str, Any]:
+def _facts(case: _CardRun, card: Card, settled: settings.RunSettings) -> dict[str, Any]:
     """Facts of the card for run.json."""
     found: dict[str, Any] = {
         "card": card.id,
@@ -252,7 +252,7 @@ def _facts(case: CardRun, card: Card, settled: settings.RunSettings) -> dict[str
     return found
 
 
-def _watcher(case: CardRun, card: Card, place: Path, per_epoch: int | None) -> Watcher:
+def _watcher(case: _CardRun, card: Card, place: Path, per_epoch: int | None) -> Watcher:
     """The card's rules and limits as an observer of the loop."""
     others = [run for run in prior.runs_in(case.folder) if run.path != place]
     spent = sum(float(run.facts["cost"]["wall_s"]) for run in others if "cost" in run.facts)
@@ -270,7 +270,7 @@ def _watcher(case: CardRun, card: Card, place: Path, per_epoch: int | None) -> W
     )
 
 
-def _require_same_settings(case: CardRun, card: Card, seed: int, found: prior.Run) -> None:
+def _require_same_settings(case: _CardRun, card: Card, seed: int, found: prior.Run) -> None:
     """Accept a finished run only if it was trained with the card's present settings."""
     settled = settings.resolve_settings(card, case.game, seed, case.options.changes)
     own = {name: value for name, (value, _) in settled.origins.items()} | inputs.input_facts(card)
@@ -282,7 +282,7 @@ def _require_same_settings(case: CardRun, card: Card, seed: int, found: prior.Ru
         )
 
 
-def _evaluate(case: CardRun, card: Card, place: Path, seed: int) -> None:
+def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> None:
     """Add the figures of an evaluation to the run's facts, if the card asks for one."""
     facts = log.read_facts(place)
     asked = card.eval.model_dump() if card.eval else None
@@ -295,7 +295,7 @@ def _evaluate(case: CardRun, card: Card, place: Path, seed: int) -> None:
     log.write_facts(place, facts | {"eval": figures, "judged": asked})
 
 
-def _sweep(case: CardRun) -> CardResult:
+def _sweep(case: _CardRun) -> CardResult:
     """Run every setting with all seeds; the best by the primary target gives the card's result."""
     assert case.card.sweep is not None
     found: list[CardResult] = []
@@ -323,7 +323,7 @@ def _sweep(case: CardRun) -> CardResult:
     )
 
 
-def _stamps(case: CardRun, done: Sequence[prior.Run]) -> list[str]:
+def _stamps(case: _CardRun, done: Sequence[prior.Run]) -> list[str]:
     """Deviations from the card in any of the runs."""
     return list(
         dict.fromkeys(

@@ -18,6 +18,7 @@ from shadowbox.experiment import settings
 from shadowbox.learners.registry import learner_spec
 
 LONGEST_NAME = 100
+OWN = ("preset", "learner", "world", "opponents", "reward", "teacher")  # keys that it may set
 
 
 def sweep_problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
@@ -64,6 +65,18 @@ def sweep_problems(card: Card, game: Game) -> Iterator[tuple[str, str]]:
                 yield part, f"{complaint[0]}: {complaint[1]}"
 
 
+def learners_of(card: Card) -> set[str]:
+    """Names of all learners that a card may run with."""
+    sweep = card.sweep
+    found = {card.learner}
+    if sweep is not None:
+        drawn = sweep.random.get("learner")
+        swept = [case.get("learner") for case in sweep.cases] + sweep.grid.get("learner", [])
+        swept += drawn if isinstance(drawn, list) else []
+        found |= {name for name in swept if isinstance(name, str)}
+    return found
+
+
 def sweep_settings(card: Card) -> list[dict[str, Any]]:
     """Settings in the order in which they run; random ones depend on the sweep's seed alone."""
     assert card.sweep is not None
@@ -84,7 +97,7 @@ def sweep_settings(card: Card) -> list[dict[str, Any]]:
 
 def apply_setting(card: Card, changes: Mapping[str, Any]) -> Card:
     """The card with one setting applied."""
-    own = {key: value for key, value in changes.items() if key in ("preset", "learner")}
+    own = {key: value for key, value in changes.items() if key in OWN}
     judged = {
         key.removeprefix("eval."): value
         for key, value in changes.items()

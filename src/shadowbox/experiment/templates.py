@@ -14,12 +14,18 @@ from shadowbox.cards.card import Card
 from shadowbox.cards.field_types import NAME
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.rules.conditions import COMPARISONS
+from shadowbox.core.game import Game
+from shadowbox.core.metrics import MetricInfo
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import results, settings
+from shadowbox.experiment.checks.inputs import FACTS
+from shadowbox.learners.registry import NEEDS, Inputs, RunSpec, learner_spec
 from shadowbox.train import runs
 from shadowbox.train.config import TrainConfig
 
 FOLDER = Path("cards")
+FAVORITE = "val/onset_f1_greedy"  # of imitation
+KEYS = {need: key for need, (key, _) in NEEDS.items()}
 PROSE = """
 # {title}
 
@@ -33,8 +39,25 @@ What could make the answer worthless, and how one would see it.
 """
 
 
-def blank(name: str, game: str) -> dict[str, Any]:
-    """Front matter to fill in."""
+def blank(name: str, game: Game, learner: str = "imitation") -> dict[str, Any]:
+    """Front matter to fill in, with the keys that the learner needs."""
+    chosen = learner_spec(learner)
+    presets = chosen.presets()
+    head = _head(name, game.spec or game.name, learner)
+    head["preset"] = "tiny" if "tiny" in presets else next(iter(presets))
+    metrics = chosen.summarize(Inputs(spec=RunSpec(game, head["preset"]))).metrics
+    validated = any(metric.startswith("val/") for metric in metrics)
+    train = {"steps": 300, "batch": 32} | ({"validate_every": 100} if validated else {})
+    head["set"] = {"train": train}
+    head |= {key: _example(key, name, game) for need, key in KEYS.items() if need in chosen.needs}
+    head["targets"] = [_first_target(metrics)]
+    head["kill"] = [{"when": "nonfinite(train/loss)", "action": "stop"}]
+    if validated:
+        head["kill"] += [{"when": "no_decrease(val/loss)", "for": "50%", "action": "stop"}]
+    return head | {"budget": {"wall": "30 min"}, "seeds": [0], "reviewers": {"min": 0}}
+
+
+def _head(name: str, game: str, learner: str) -> dict[str, Any]:
     return {
         "card": 1,
         "id": name,
@@ -42,28 +65,38 @@ def blank(name: str, game: str) -> dict[str, Any]:
         "question": "what is not known yet?",
         "prediction": "what do you expect, and why?",
         "game": game,
-        "learner": "imitation",
-        "preset": "tiny",
-        "set": {"train": {"steps": 300, "batch": 32, "validate_every": 100}},
-        "data": {
-            "store": f"data/{name}",
-            "make": {"record": {"p0": "based", "p1": "based", "matches": 100, "seed": 1}},
-        },
-        "targets": [
-            {
-                "metric": "val/onset_f1_greedy",
-                "op": ">",
-                "value": "val/onset_f1_greedy/markov",
-                "primary": True,
-            }
-        ],
-        "kill": [
-            {"when": "nonfinite(train/loss)", "action": "stop"},
-            {"when": "no_decrease(val/loss)", "for": "50%", "action": "stop"},
-        ],
-        "budget": {"wall": "30 min"},
-        "seeds": [0],
-        "reviewers": {"min": 0},
+        "learner": learner,
+    }
+
+
+def _example(key: str, name: str, game: Game) -> Any:
+    """A value of a key that a learner needs, to be changed."""
+    bots = sorted(set(game.bots) - game.held_out)
+    bot = "based" if "based" in bots else bots[0] if bots else "policy:runs/NAME"
+    call = {"p0": bot, "p1": bot, "matches": 100, "seed": 1}
+    return {
+        "data": {"store": f"data/{name}", "make": {"record": call}},
+        "world": game.name,
+        "opponents": [bot],
+        "reward": next(iter(game.rewards), "NAME"),
+    }[key]
+
+
+def _first_target(metrics: Mapping[str, MetricInfo]) -> dict[str, Any]:
+    """A target on the metric that says most of a learner: beat a baseline that needs no learning."""
+    judged = {
+        name: info
+        for name, info in metrics.items()
+        if info.better in ("low", "high") and not name.startswith("train/")
+    }
+    name = FAVORITE if FAVORITE in judged else next(iter(judged), "train/loss")
+    info = metrics.get(name, MetricInfo())
+    value = f"{name}/{info.baselines[-1]}" if info.baselines else 0.0
+    return {
+        "metric": name,
+        "op": "<" if info.better == "low" else ">",
+        "value": value,
+        "primary": True,
     }
 
 
@@ -75,26 +108,37 @@ def from_run(name: str, where: str) -> dict[str, Any]:
     facts = run.facts
     if not facts.get("settings") and not facts.get("config"):
         raise UsageError(f"{run.path} does not say what it was configured with")
-    head = blank(name, str(facts.get("game")))
-    head |= {"learner": facts.get("learner", "imitation"), "preset": facts.get("preset", "tiny")}
+    head = _head(name, str(facts.get("game")), str(facts.get("learner", "imitation")))
+    head["preset"] = facts.get("preset", "tiny")
     head["goal"] = f"what follows after {run.path}"
     head["set"] = _own_settings(run)
-    known = {
-        name: value for name, value in (facts.get("data") or {}).items() if name != "fingerprint"
-    }
-    head["data"] = known or {"store": facts.get("store") or f"data/{name}"}
-    made = _made(Path(head["data"]["store"]))
-    if made and not known:
-        head["data"]["make"] = made
+    head |= {key: facts[key] for key in FACTS if key in facts}
+    if "store" in learner_spec(head["learner"]).needs:
+        head["data"] = _data(name, facts)
     head["baseline"] = {"run": str(run.path)}
-    figures = run.figures()
-    metric = f"val/{(facts.get('best') or {}).get('score', 'loss')}"
-    if metric in figures:
-        better = "<" if metric.endswith(("loss", "error", "mae")) else ">"
-        head["targets"] = [
-            {"metric": metric, "op": better, "value": figures[metric], "primary": True}
-        ]
-    return head
+    head["targets"] = _beat(run)
+    head["kill"] = [{"when": "nonfinite(train/loss)", "action": "stop"}]
+    return head | {"budget": {"wall": "30 min"}, "seeds": [0], "reviewers": {"min": 0}}
+
+
+def _data(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of a run, and the call that made it."""
+    known = {key: value for key, value in (facts.get("data") or {}).items() if key != "fingerprint"}
+    if known:
+        return known
+    data: dict[str, Any] = {"store": facts.get("store") or f"data/{name}"}
+    made = _made(Path(data["store"]))
+    return data | ({"make": made} if made else {})
+
+
+def _beat(run: runs.Run) -> list[dict[str, Any]]:
+    """A target that is met by a better best checkpoint than the run's."""
+    figures, score = run.figures(), str((run.facts.get("best") or {}).get("score", "loss"))
+    metric = score if "/" in score else f"val/{score}"
+    if metric not in figures:
+        metric = "train/loss"
+    better = "<" if metric.endswith(("loss", "error", "mae", "nll")) else ">"
+    return [{"metric": metric, "op": better, "value": figures.get(metric, 0.0), "primary": True}]
 
 
 def ablations(

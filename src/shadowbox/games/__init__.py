@@ -33,7 +33,7 @@ _named: dict[str, Game] = {}  # loaded in this process as module:GAME, by their 
 
 
 @dataclass(frozen=True)
-class InstalledGame:
+class _InstalledGame:
     """Game that an installed package offers under a name, not imported yet."""
 
     name: str
@@ -46,10 +46,10 @@ def names() -> list[str]:
     return sorted({*GAMES, *(game.name for game in installed()), *_named})
 
 
-def installed() -> list[InstalledGame]:
+def installed() -> list[_InstalledGame]:
     """Games that packages offer by entry point, including clashing names; imports nothing."""
     offers = [
-        InstalledGame(entry.name, entry.value.partition("[")[0].strip(), _distribution(entry))
+        _InstalledGame(entry.name, entry.value.partition("[")[0].strip(), _distribution(entry))
         for entry in entry_points(group=GROUP)
     ]
     return sorted(offers, key=lambda game: (game.name, game.distribution))
@@ -105,7 +105,7 @@ def option_for(made: Mapping[str, Any]) -> str:
     return f"--game {spec}" if valid else "--game MODULE:GAME"
 
 
-def problem(game: InstalledGame) -> str:
+def problem(game: _InstalledGame) -> str:
     """Reason why the name of an installed game refers to another game, or ""."""
     if game.name in GAMES:
         return f"a built-in game is called '{game.name}'; this one is {game.spec}"
@@ -113,7 +113,7 @@ def problem(game: InstalledGame) -> str:
     return f"also installed by {others[0].distribution}" if others else ""
 
 
-def _offered(offers: Sequence[InstalledGame]) -> Game:
+def _offered(offers: Sequence[_InstalledGame]) -> Game:
     """Record of an installed game; errors name the package that offers it."""
     first = offers[0]
     if len(offers) > 1:

@@ -32,7 +32,7 @@ from shadowbox.errors import UsageError
 from shadowbox.page.match_page import event_list
 from shadowbox.play.match import mark_of
 from shadowbox.play.referee import Referee
-from shadowbox.play.shared_seat import SharedSeat
+from shadowbox.play.shared_seat import _SharedSeat
 from shadowbox.play.turn import MatchBatch
 
 ALLOWANCE = 2.0  # seconds that an agent may be behind
@@ -63,8 +63,8 @@ class LiveLoop:
         self.paused, self.speed = paused, 1.0
         self.result: dict[str, Any] | None = None
         self.events: list[dict[str, Any]] = []  # as pages take them
-        self.seats = [SharedSeat(*each) for each in zip(agents, players, strict=True)]
-        clocks = partial(TimedReferee, players=self.players, fps=game.schema.fps)
+        self.seats = [_SharedSeat(*each) for each in zip(agents, players, strict=True)]
+        clocks = partial(_TimedReferee, players=self.players, fps=game.schema.fps)
         self.batch = MatchBatch(game, world, self.seats, tracks=True, referee=clocks)
         self.tracks = self.batch.tracks
         self.fps = game.schema.fps
@@ -212,7 +212,7 @@ class LiveLoop:
     def overdue(self) -> None:
         """Forfeit for an agent whose clock has run out while it thinks."""
         for seat, referee in self.batch.referees.items():
-            assert isinstance(referee, TimedReferee)
+            assert isinstance(referee, _TimedReferee)
             if referee.late and not self.over:
                 if self.seats[seat].guest:  # the guest has done nothing wrong
                     self.break_off(f"{self.players[seat]} {TOO_SLOW} while its seat was taken")
@@ -284,7 +284,7 @@ class LiveLoop:
 
     # ---- inside ----------------------------------------------------------------------------------
 
-    def _seat(self, seat: int) -> SharedSeat:
+    def _seat(self, seat: int) -> _SharedSeat:
         if self.over:
             raise UsageError("the match is over")
         if not 0 <= seat < len(self.seats):
@@ -323,7 +323,7 @@ class LiveLoop:
         self._notify()
 
 
-class TimedReferee(Referee):
+class _TimedReferee(Referee):
     """A referee with a clock, whose reasons may be shown to everybody.
 
     An agent's own words may name files, so they go to the log and the reason names their type only.
@@ -356,7 +356,7 @@ class TimedReferee(Referee):
         answer = super().ask(view)
         self._since = None
         self.left = min(ALLOWANCE, self.left - (time.monotonic() - began) + self.frame)
-        watching = isinstance(self.agent, SharedSeat) and self.agent.guest is not None
+        watching = isinstance(self.agent, _SharedSeat) and self.agent.guest is not None
         if watching:
             self.left = max(self.left, 0.0)  # the time is the agent's, the seat its guest's
         elif self.left < 0 and not self.lost[0]:

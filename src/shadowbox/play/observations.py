@@ -23,7 +23,7 @@ class Observation(Protocol):
 
 
 @dataclass(frozen=True)
-class FlatObservation:
+class _FlatObservation:
     """Every state column in a row, scaled: the observation of games that declare none."""
 
     schema: Schema
@@ -50,7 +50,7 @@ class FlatObservation:
 def observation(name: str, game: Game) -> Observation:
     """An observation of the game by name."""
     if name == "default" and not game.observations:
-        return FlatObservation(game.schema)
+        return _FlatObservation(game.schema)
     if name not in game.observations:
         raise UsageError(
             f"{game.name} has no observation '{name}': {did_you_mean(str(name), game.observations)}"

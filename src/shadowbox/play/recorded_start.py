@@ -13,7 +13,7 @@ from shadowbox.errors import UsageError
 
 
 @dataclass(frozen=True)
-class RecordedStart:
+class _RecordedStart:
     """A stored match up to the row to begin from, its seed and its world."""
 
     past: Columns  # [row + 1, slots]
@@ -21,7 +21,7 @@ class RecordedStart:
     world: str  # a spec; empty where the recording does not name one
 
 
-def recorded_start(where: str, game: Game) -> RecordedStart:
+def recorded_start(where: str, game: Game) -> _RecordedStart:
     """The start that `STORE#EPISODE:ROW` names."""
     parts = re.fullmatch(r"(.+)#(\d+):(\d+)", where)
     if parts is None:
@@ -39,7 +39,7 @@ def recorded_start(where: str, game: Game) -> RecordedStart:
             f"'{where}': {needed[0]} is absent from this recording, so it cannot be gone on from"
         )
     seed, world = episode.meta.get("seed"), episode.meta.get("world")
-    return RecordedStart(
+    return _RecordedStart(
         {key: episode.columns[key][: row + 1] for key in game.schema.columns},
         seed if isinstance(seed, int) and seed >= 0 else 0,
         world if isinstance(world, str) else "",

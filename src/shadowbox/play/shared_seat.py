@@ -10,7 +10,7 @@ from shadowbox.core.tracks import blank_rows
 from shadowbox.errors import UsageError
 
 
-class SharedSeat:
+class _SharedSeat:
     """An agent whose seat a guest may hold for a while; itself an agent.
 
     While a guest holds the seat, the agent goes on watching: it is asked at every frame and its

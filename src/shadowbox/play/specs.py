@@ -136,7 +136,7 @@ def _of_python(where: str, spec: str) -> Agent:
 
 
 @dataclass(frozen=True)
-class WorldSpec:
+class _WorldSpec:
     """The parts of a world's spec: what builds it (`game`, `py`, or a kind of checkpoint) and its options."""
 
     text: str  # as given
@@ -166,7 +166,7 @@ class WorldSpec:
         return name, {"on": True, "off": False}.get(value, value)
 
 
-def parse_world(spec: str, game: Game) -> WorldSpec:
+def parse_world(spec: str, game: Game) -> _WorldSpec:
     """The parts of a world's spec. Refuses a world that the game does not have, without building it."""
     text, *options = (spec or game.name).split("@")
     name, colon, argument = text.partition(":")
@@ -176,15 +176,15 @@ def parse_world(spec: str, game: Game) -> WorldSpec:
                 f"{game.name} has no simulator; its episodes come from recordings. "
                 "A world of another kind plays it: --world py:MODULE:FACTORY"
             )
-        return WorldSpec(spec or game.name, "game", game.name, tuple(options))
+        return _WorldSpec(spec or game.name, "game", game.name, tuple(options))
     if name == "py":
         if not re.fullmatch(r"[\w.]+:\w+", argument):
             raise UsageError(f"world '{spec}': expected py:MODULE:FACTORY, such as py:arena:World")
-        return WorldSpec(spec, "py", argument, tuple(options))
+        return _WorldSpec(spec, "py", argument, tuple(options))
     if colon and (name == "dream" or spec_kind(name, "world")):
         if not argument:
             raise UsageError(f"world '{spec}': name a run or a checkpoint, as in {name}:runs/x")
-        return WorldSpec(spec, name, game.worlds.get(argument, argument), tuple(options))
+        return _WorldSpec(spec, name, game.worlds.get(argument, argument), tuple(options))
     own = f"its simulator is '{game.name}'" if game.world else "it has no simulator"
     raise UsageError(
         f"{game.name} has no world '{spec}'; {own}; others are dream:RUN and py:MODULE:FACTORY"
@@ -231,7 +231,7 @@ def _require_options(factory: Callable[..., Any], options: Mapping[str, Any], wh
             raise UsageError(f"{what} has no option '{name}': {did_you_mean(name, known)}")
 
 
-def _imported(parsed: WorldSpec) -> Callable[..., Any]:
+def _imported(parsed: _WorldSpec) -> Callable[..., Any]:
     try:
         factory = import_object(parsed.argument)
     except Exception as error:  # code of a user's module may raise anything
@@ -248,7 +248,7 @@ def _imported(parsed: WorldSpec) -> Callable[..., Any]:
 
 def _from_python(
     factory: Callable[..., Any],
-    parsed: WorldSpec,
+    parsed: _WorldSpec,
     options: Mapping[str, Any],
     game: Game,
     matches: int,
@@ -269,7 +269,7 @@ def _from_python(
     return made
 
 
-def _checked(made: Any, parsed: WorldSpec, game: Game, matches: int) -> World:
+def _checked(made: Any, parsed: _WorldSpec, game: Game, matches: int) -> World:
     """A world that is one: the members of the protocol, the game's fields, so many matches."""
     missing = [name for name in WORLD_MEMBERS if not hasattr(made, name)]
     if missing:

@@ -158,7 +158,9 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"device '{name}' is not available here: use cuda, mps, cpu or auto") from error
+        raise UsageError(
+            f"device '{name}' is not available here: use cuda, mps, cpu or auto"
+        ) from error
     if device.type not in there:
         raise UsageError(f"the device '{name}' is not on this machine; auto takes what is there")
     if name == "cuda":  # torchrun says which of them is this rank's

@@ -23,7 +23,7 @@ from shadowbox.model.checkpoint import steps
 LOCK = "train.lock"
 
 
-class StopSignal:
+class _StopSignal:
     """Remembers a signal that asks the run to end. A second signal acts at once.
 
     `others`: other ranks train beside this one. When one of them fails, torchrun ends the rest at once,
@@ -39,7 +39,7 @@ class StopSignal:
         """Name of the signal, or "" if there was none."""
         return signal.Signals(self.signal).name if self.signal else ""
 
-    def __enter__(self) -> StopSignal:
+    def __enter__(self) -> _StopSignal:
         # Python allows handlers nowhere else
         if threading.current_thread() is threading.main_thread():
             self._before = {
@@ -58,7 +58,7 @@ class StopSignal:
             signal.signal(each, handler)
 
 
-class FiniteGuard:
+class _FiniteGuard:
     """Counts non-finite steps and decides: skip the step, go back, or stop."""
 
     def __init__(self, skips: int, rollbacks: int) -> None:

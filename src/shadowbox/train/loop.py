@@ -57,7 +57,7 @@ def train(
     with ExitStack() as stack:
         session = _open(task, run, config, parent, resume, console, stack)
         session.observer = observer
-        stop = stack.enter_context(guardrails.StopSignal(others=session.ranks.count > 1))
+        stop = stack.enter_context(guardrails._StopSignal(others=session.ranks.count > 1))
         while not session.ended and session.step < session.total:
             steps.take_step(session, next(session.batches), console)
             _log(session)
@@ -199,7 +199,7 @@ def _save(session: Session, stopped: str) -> None:
             start.write_run_facts(session, session.ended or ("stopped" if stopped else "running"))
 
 
-def _stopped(session: Session, stop: guardrails.StopSignal) -> str:
+def _stopped(session: Session, stop: guardrails._StopSignal) -> str:
     """The signal that any rank received, or `paused`; a run that its observer ended has ended already.
 
     All ranks return the same.

@@ -29,7 +29,7 @@ class ScoreSums(NamedTuple):
     bottom: Tensor
 
 
-class TrainBatch(Protocol):
+class _TrainBatch(Protocol):
     """Examples in NumPy arrays, each from an episode."""
 
     @property
@@ -37,7 +37,7 @@ class TrainBatch(Protocol):
 
     def __len__(self) -> int: ...
 
-    def part(self, rows: slice) -> TrainBatch: ...  # noqa: D102
+    def part(self, rows: slice) -> _TrainBatch: ...  # noqa: D102
 
 
 class BatchSource(Protocol):

@@ -18,12 +18,12 @@ from shadowbox.model import checkpoint
 from shadowbox.train import schedule
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.distributed import Ranks, compiled
-from shadowbox.train.guardrails import FiniteGuard
+from shadowbox.train.guardrails import _FiniteGuard
 from shadowbox.train.log import Log
 from shadowbox.train.observer import CALLED_OFF, CONTINUE, Observer
 from shadowbox.train.protocols import BatchSource, LineSource, Stateful, TrainTask, Updater
 from shadowbox.train.provenance import CostMeter
-from shadowbox.train.timing import StepTimer
+from shadowbox.train.timing import _StepTimer
 
 
 class _RunningMeans:
@@ -109,8 +109,8 @@ class Session:
             _RunningMeans(names, ranks.device),
             _RunningMeans(names, ranks.device),
         )
-        self.finite = FiniteGuard(config.skips, config.rollbacks)
-        self.clock, self.meter = StepTimer(), meter
+        self.finite = _FiniteGuard(config.skips, config.rollbacks)
+        self.clock, self.meter = _StepTimer(), meter
         self.observer: Observer | None = None
         self.decision = CONTINUE  # of the observer, in this step
         self.step = self.saved = self.validated = 0

@@ -12,7 +12,6 @@ from shadowbox.train.config import MAY_CHANGE, TrainConfig
 from shadowbox.train.protocols import ParentCheckpoint
 from shadowbox.train.session import Session
 
-
 # facts of a run that it keeps until its end
 SAME = (
     ("fingerprint", "data"),

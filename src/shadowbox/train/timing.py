@@ -9,7 +9,7 @@ from time import perf_counter
 PARTS = ("data", "transfer", "forward", "backward", "optimizer", "log", "wait", "validate", "save")
 
 
-class StepTimer:
+class _StepTimer:
     """Seconds by part.
 
     On a GPU, `forward` and `backward` only launch work; its duration shows up as `wait`.

@@ -23,7 +23,7 @@ from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.web import cards, pages, runs, stored, tournaments
 from shadowbox.web.access import access_guard
 from shadowbox.web.live_matches import MatchManager, MatchRequest
-from shadowbox.web.runlog import RunLogs
+from shadowbox.web.runlog import log_cache
 from shadowbox.web.site import PageNotFound, Site
 from shadowbox.web.sockets import watch
 
@@ -85,7 +85,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
     )
     app.state.site = site
     app.state.manager = MatchManager(site.game, site.out, site.worlds)
-    app.state.logs = RunLogs()
+    app.state.logs = log_cache()
     return app
 
 
@@ -315,7 +315,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = "Page not found." if error.status_code == 404 else error.detail
+    missing = "This address has no page. Choose a page from the navigation above."
+    message = missing if error.status_code == 404 else error.detail
     return _error(request, error.status_code, message)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from shadowbox.cards import signatures
+from shadowbox.cards.card import read_card
 from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError
@@ -16,6 +17,8 @@ from shadowbox.experiment import compare, estimate, facts_table, results
 from shadowbox.experiment.checks import check
 from shadowbox.experiment.checks.check import CheckedCard
 from shadowbox.experiment.settings import Games
+from shadowbox.experiment.sweep import learners_of
+from shadowbox.learners.registry import is_code
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, sentence, table
 from shadowbox.report import card as card_page
 from shadowbox.web import runlog
@@ -72,14 +75,14 @@ def warm_up(site: Site) -> None:
     """Check one card in advance: loading the packages that build its model takes seconds, once."""
     for name in sorted(card_files(site.cards))[:1]:
         with contextlib.suppress(ShadowboxError):  # the page of the card shows the error
-            check.check_card(_path(site, name), _games(site))
+            _checked(site, _path(site, name))
 
 
 def one_card(site: Site, name: str) -> str:
     """Page of one card: its status and results or its mistakes first, then its contents."""
     path = _path(site, name)
     try:
-        checked = check.check_card(path, _games(site))
+        checked = _checked(site, path)
     except ShadowboxError as error:
         return framed(
             name,
@@ -155,6 +158,17 @@ def card_files(folder: Path) -> dict[str, Path]:
 def address(name: str) -> str:
     """Address of the page of a card."""
     return f"/cards/{quote(name, safe='')}"
+
+
+def _checked(site: Site, path: Path) -> CheckedCard:
+    """A card as `card check` finds it. No page imports code because a file names it."""
+    for name in learners_of(read_card(CardFile.read(path)).card):
+        if is_code(name):
+            raise UsageError(
+                f"this page imports no code, so the learner '{name[:80]}' is not known here: "
+                f"`shadowbox card check {path.stem}` checks the card, or install the learner under a name"
+            )
+    return check.check_card(path, _games(site))
 
 
 # ---- parts of a page ----

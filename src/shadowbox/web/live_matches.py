@@ -80,7 +80,7 @@ class LiveMatch:
         self.person = self.seat = None
 
     def leave(self) -> None:
-        """Release the keys of a person who is gone; a seat that was taken goes back to its agent."""
+        """Release the keys of a person who left; a seat that was taken returns to its agent."""
         if self.person is not None:
             self.person.set_held(())
             with contextlib.suppress(UsageError):  # the seat was the person's from the start
@@ -164,7 +164,7 @@ class MatchManager:
             await asyncio.sleep(TICK)
 
     def change_world(self, live: LiveLoop, spec: str) -> None:
-        """Let a match go on in another world, from the state of now."""
+        """Continue a match in another world, from its current state."""
         live.move_to(self._world(spec, {}))
 
     def close(self) -> None:
@@ -205,7 +205,7 @@ class MatchManager:
         return live, person
 
     def _world(self, spec: str, options: dict[str, Any]) -> World:
-        """World of one match. Code that a spec names runs only if the server was started with it."""
+        """World of one match; a spec of Python code must have been given to the server."""
         spec = spec or next(iter(self.worlds), "")
         if spec.startswith("py:") and spec not in self.worlds:
             raise UsageError(

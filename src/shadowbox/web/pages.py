@@ -201,7 +201,7 @@ def _world(site: Site, given: Mapping[str, str]) -> Html:
 def _stage(site: Site, given: Mapping[str, str]) -> Html:
     if len(site.stages) < 2 or site.game.world is None:
         return Html()
-    stages = [("", "as the world says"), *((name, name) for name in site.stages)]
+    stages = [("", "default"), *((name, name) for name in site.stages)]
     return _field("Stage", _select("stage", stages, given.get("stage", "")))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -271,21 +272,12 @@ class _RunLog:
         self.begun: list[float] = []  # wall clock at each start or resumption of the run
 
 
-class RunLogs:
-    """Cache of the logs that pages follow; the least recently used ones are dropped."""
+LogCache = Callable[[Path], _RunLog]
 
-    def __init__(self) -> None:
-        self._logs: OrderedDict[Path, _RunLog] = OrderedDict()
-        self._lock = Lock()
 
-    def of(self, run: Path) -> _RunLog:
-        """Log of a run, read from its beginning if it is not in the cache."""
-        with self._lock:
-            log = self._logs.pop(run, None) or _RunLog(run)
-            self._logs[run] = log
-            if len(self._logs) > LOGS_KEPT:
-                self._logs.popitem(last=False)
-            return log
+def log_cache() -> LogCache:
+    """Cache of the logs that pages follow, by folder; the least recently used ones are dropped."""
+    return lru_cache(maxsize=LOGS_KEPT)(_RunLog)
 
 
 def number(value: Any) -> float | None:

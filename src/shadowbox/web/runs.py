@@ -14,7 +14,7 @@ from shadowbox.report import levels
 from shadowbox.train.log import EVENTS, FACTS, METRICS
 from shadowbox.web import cards, runlog
 from shadowbox.web.markup import element, empty, framed, link
-from shadowbox.web.runlog import RunLogs, number
+from shadowbox.web.runlog import LogCache, number
 from shadowbox.web.site import PageNotFound, Site
 
 MOST = 6  # runs on the same axes; chart.css has as many colors
@@ -129,11 +129,11 @@ def compare(site: Site, names: list[str]) -> str:
     )
 
 
-def news(site: Site, logs: RunLogs, name: str, after: int, events: int) -> dict[str, Any]:
+def news(site: Site, logs: LogCache, name: str, after: int, events: int) -> dict[str, Any]:
     """New lines of a run after step `after`, for its page; see `runlog`."""
     path = _folder(site, name)
     run_facts = runlog.facts_of(path)
-    return logs.of(path).news(run_facts, after, events) | {"verdict": _verdict(run_facts)}
+    return logs(path).news(run_facts, after, events) | {"verdict": _verdict(run_facts)}
 
 
 # ---- parts of a page ----

@@ -61,7 +61,7 @@ class Message:
     held: tuple[str, ...] = ()  # keys: all controls that the person holds from now on
     seat: int = 0  # take, give: the seat to take over from its agent, or to give back
     name: str = ""  # take: the name of the person; set: the setting, such as p0.temperature
-    spec: str = ""  # world: the world to go on in, from the state of now
+    spec: str = ""  # world: the world to continue in, from the current state
     value: float = 0.0  # set: the new value
     first: int = 0  # want: send the rows [first, end) again
     end: int = 0

@@ -26,7 +26,7 @@ def comparisons(condition: Condition) -> Iterator[Comparison]:
             yield from comparisons(part)
 
 
-class Value(Protocol):
+class _Value(Protocol):
     """A number that is known after each line of the log."""
 
     @property
@@ -150,9 +150,9 @@ class RollingMean:
 class Comparison:
     """Comparison of two values; false while one is missing or not finite."""
 
-    left: Value
+    left: _Value
     sign: str
-    right: Value
+    right: _Value
     held: int | None = None
 
     @property

@@ -20,12 +20,12 @@ from shadowbox.cards.rules.conditions import (
     Condition,
     MetricValue,
     RollingMean,
-    Value,
     _Joined,
     _NonFinite,
     _Number,
     _Ratio,
     _Stuck,
+    _Value,
 )
 from shadowbox.errors import UsageError
 
@@ -130,7 +130,7 @@ class _Reader:
             raise self._wrong("a comparison needs <, <=, > or >=")
         return Comparison(left, sign, self._value())
 
-    def _value(self) -> Value:
+    def _value(self) -> _Value:
         if (number := self._take("number")) is not None:
             return _Number(float(number.rstrip("%")) / (100 if number.endswith("%") else 1))
         if (name := self._take("metric")) is not None:

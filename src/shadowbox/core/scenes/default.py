@@ -24,10 +24,10 @@ from shadowbox.core.game import Game
 from shadowbox.core.scenes.grammar import MARKS, Scene
 from shadowbox.core.scenes.panels import (
     HIGHEST,
-    Area,
-    Line,
     Shape,
     Span,
+    _Area,
+    _Line,
     clamped,
     columns_of,
     flow,
@@ -107,7 +107,7 @@ class _Layout:
         above = {entry["field"] for entry in self.hud}
         moved = {place.key(axis) for place in self.places for axis in (place.x, place.y) if axis}
         self.elsewhere = above | moved
-        sides: list[list[Line]] = [[], []]
+        sides: list[list[_Line]] = [[], []]
         for player in range(schema.players):
             sides[player % 2] += self._lines(player)
         common = self._lines(None)
@@ -123,15 +123,15 @@ class _Layout:
         pips = sum(entry["as"] == "pips" for entry in self.hud)
         top = 2.1 + 0.9 * pips + 2.0 * (len(self.hud) - pips)  # below the names and numbers
         side = SIDE if self.places or self.common else (WIDTH - 3 * GAP) / 2
-        self.left_area = Area(GAP, top, GAP + side, BOTTOM)
-        self.right_area = Area(WIDTH - GAP - side, top, WIDTH - GAP, BOTTOM)
+        self.left_area = _Area(GAP, top, GAP + side, BOTTOM)
+        self.right_area = _Area(WIDTH - GAP - side, top, WIDTH - GAP, BOTTOM)
         start = self.left_area.right + GAP if self.left else GAP
         end = self.right_area.left - GAP if self.right else WIDTH - GAP
         upper = 1.0 if self.left and self.right else top
         deep = max(map(len, columns_of(self.common, end - start, STRIP)), default=0)
         strip = min(STRIP, HIGHEST * deep) if self.places else 0.0
-        self.middle = Area(start, upper, end, BOTTOM - strip - (GAP if strip else 0))
-        self.strip = Area(start, BOTTOM - strip, end, BOTTOM) if self.places else self.middle
+        self.middle = _Area(start, upper, end, BOTTOM - strip - (GAP if strip else 0))
+        self.strip = _Area(start, BOTTOM - strip, end, BOTTOM) if self.places else self.middle
 
     def panels(self, tables: dict[str, Any]) -> list[Shape]:
         """Shapes of every field that is not a position."""
@@ -141,9 +141,9 @@ class _Layout:
             *flow(self.common, self.strip, tables),
         ]
 
-    def _lines(self, player: int | None) -> list[Line]:
+    def _lines(self, player: int | None) -> list[_Line]:
         """Lines of a player's groups, or of the groups without a player."""
-        out: list[Line] = []
+        out: list[_Line] = []
         for group in self.schema.state:
             if (group.per == "player") != (player is not None):
                 continue
@@ -177,7 +177,7 @@ class _Layout:
         width, height = self._extent(across, down)
         left = (self.middle.left + self.middle.right - width) / 2
         top = (self.middle.top + self.middle.bottom - height) / 2
-        self.frame = Area(left, top, left + width, top + height)
+        self.frame = _Area(left, top, left + width, top + height)
         yield {
             "shape": "rect",
             "x": left + width / 2,

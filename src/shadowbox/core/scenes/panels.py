@@ -26,7 +26,7 @@ LETTER = 0.52  # width of a letter, in units of the text's size
 
 
 @dataclass(frozen=True)
-class Area:
+class _Area:
     """Rectangle of the picture."""
 
     left: float
@@ -46,7 +46,7 @@ class Area:
 
 
 @dataclass(frozen=True)
-class Line:
+class _Line:
     """Field with the slots to show, or a heading if it has no field."""
 
     label: str
@@ -73,16 +73,16 @@ def lines_of(
     color: str,
     players: int,
     seen: Mapping[str, Span],
-) -> list[Line]:
+) -> list[_Line]:
     """Heading, and a line for each of some fields of a group; numbers and names before flags."""
     if not fields:
         return []
-    out = [Line(heading, color)]
+    out = [_Line(heading, color)]
     for field in sorted(fields, key=lambda field: isinstance(field, Flag)):
         key = f"{group.name}/{field.name}"
         mask = f"{group.name}/{group.mask}" if group.mask and field.name != group.mask else ""
         out.append(
-            Line(
+            _Line(
                 field.name.replace("_", " "),
                 color,
                 key,
@@ -122,7 +122,7 @@ def value_names(field: Field, players: int) -> tuple[str, ...]:
     return (*(f"P{player + 1}" for player in range(players)), "none")[: field.n]
 
 
-def flow(lines: Sequence[Line], area: Area, tables: dict[str, Any]) -> list[Shape]:
+def flow(lines: Sequence[_Line], area: _Area, tables: dict[str, Any]) -> list[Shape]:
     """Shapes of lines in an area, in as many columns as fit; their names are added to `tables`."""
     if not lines or area.height < LOWEST:
         return []
@@ -137,11 +137,11 @@ def flow(lines: Sequence[Line], area: Area, tables: dict[str, Any]) -> list[Shap
             top, share = area.top + below * height, width / (2 if row[0].narrow else 1)
             for place, line in enumerate(row):
                 here = left + place * share
-                shapes += _drawn(line, Area(here, top, here + share, top + height), tables)
+                shapes += _drawn(line, _Area(here, top, here + share, top + height), tables)
     return shapes
 
 
-def columns_of(lines: Sequence[Line], width: float, height: float) -> list[list[list[Line]]]:
+def columns_of(lines: Sequence[_Line], width: float, height: float) -> list[list[list[_Line]]]:
     """Columns of rows of one or two lines: as few rows as possible, groups kept together."""
     most, deepest = max(1, int(width // COLUMN)), max(1, int(height / LOWEST))
     rows = _fitted(lines, most * deepest)
@@ -174,9 +174,9 @@ def clamped(value: Any, low: float, high: float) -> Any:
 # ---- inside --------------------------------------------------------------------------------------
 
 
-def _rows(lines: Sequence[Line]) -> list[list[Line]]:
+def _rows(lines: Sequence[_Line]) -> list[list[_Line]]:
     """Rows of lines, two narrow ones in a row."""
-    rows: list[list[Line]] = []
+    rows: list[list[_Line]] = []
     for line in lines:
         if line.narrow and rows and len(rows[-1]) == 1 and rows[-1][0].narrow:
             rows[-1].append(line)
@@ -185,15 +185,15 @@ def _rows(lines: Sequence[Line]) -> list[list[Line]]:
     return rows
 
 
-def _groups(rows: Sequence[list[Line]]) -> list[Sequence[list[Line]]]:
+def _groups(rows: Sequence[list[_Line]]) -> list[Sequence[list[_Line]]]:
     """Rows cut before each heading."""
     heads = [at for at, row in enumerate(rows) if row[0].field is None and at]
     return [rows[start:end] for start, end in itertools.pairwise([0, *heads, len(rows)])]
 
 
-def _columns(rows: Sequence[list[Line]], deep: int) -> list[list[list[Line]]]:
+def _columns(rows: Sequence[list[_Line]], deep: int) -> list[list[list[_Line]]]:
     """Rows in columns of a depth; a group that would be cut begins the next column if it fits."""
-    columns: list[list[list[Line]]] = [[]]
+    columns: list[list[list[_Line]]] = [[]]
     for group in _groups(rows):
         if columns[-1] and len(columns[-1]) + len(group) > deep >= len(group):
             columns.append([])
@@ -204,7 +204,7 @@ def _columns(rows: Sequence[list[Line]], deep: int) -> list[list[list[Line]]]:
     return columns
 
 
-def _fitted(lines: Sequence[Line], most: int) -> list[list[Line]]:
+def _fitted(lines: Sequence[_Line], most: int) -> list[list[_Line]]:
     """As many rows as there is room for; the last one gives the number of omitted fields."""
     kept = [line for line in lines if len(line.slots) <= MOST_SLOTS]
     rows = _rows(kept)
@@ -217,10 +217,10 @@ def _fitted(lines: Sequence[Line], most: int) -> list[list[Line]]:
     gone = sum(line.field is not None for line in lines) - sum(
         line.field is not None for line in kept
     )
-    return [*rows, [Line(f"+ {gone} more", "")]] if gone else rows
+    return [*rows, [_Line(f"+ {gone} more", "")]] if gone else rows
 
 
-def _drawn(line: Line, area: Area, tables: dict[str, Any]) -> Iterator[Shape]:
+def _drawn(line: _Line, area: _Area, tables: dict[str, Any]) -> Iterator[Shape]:
     """Shapes of one line."""
     y, size = (area.top + area.bottom) / 2, 0.6 * area.height
     if line.field is None:
@@ -235,14 +235,14 @@ def _drawn(line: Line, area: Area, tables: dict[str, Any]) -> Iterator[Shape]:
     cell = (area.right - start) / len(line.slots)
     for at, slot in enumerate(line.slots):
         left = start + at * cell
-        here = Area(
+        here = _Area(
             left, area.top, left + cell * (1 if len(line.slots) == 1 else 0.86), area.bottom
         )
         yield from _value(line, slot, here, y, size, tables)
 
 
 def _value(
-    line: Line, slot: int, area: Area, y: float, size: float, tables: dict[str, Any]
+    line: _Line, slot: int, area: _Area, y: float, size: float, tables: dict[str, Any]
 ) -> Iterator[Shape]:
     """One slot of a line: a lamp, a name, or a gauge with its number where there is room."""
     value = {"field": line.key, "slot": slot}
@@ -266,7 +266,7 @@ def _value(
             yield from _gauge(
                 line,
                 value,
-                Area(area.left, area.top, area.right - digits - 0.1, area.bottom),
+                _Area(area.left, area.top, area.right - digits - 0.1, area.bottom),
                 y,
                 slot,
             )
@@ -274,7 +274,7 @@ def _value(
             yield _text(area.right, y, value, size * 0.95, align="right", **_shown(line, slot))
 
 
-def _gauge(line: Line, value: Any, area: Area, y: float, slot: int) -> Iterator[Shape]:
+def _gauge(line: _Line, value: Any, area: _Area, y: float, slot: int) -> Iterator[Shape]:
     """Track, and a bar from zero (or the nearer end) to the value."""
     assert line.span is not None
     low, high = line.span
@@ -301,7 +301,7 @@ def _gauge(line: Line, value: Any, area: Area, y: float, slot: int) -> Iterator[
     }
 
 
-def _lamp(line: Line, slot: int, x: float, y: float, size: float) -> Iterator[Shape]:
+def _lamp(line: _Line, slot: int, x: float, y: float, size: float) -> Iterator[Shape]:
     """Ring that is filled while the flag is on."""
     ring = {"shape": "circle", "x": x, "y": y, "r": 0.32 * size, "line": "ink", "width": 0.04}
     on: Any = {"field": line.key, "slot": slot}
@@ -310,7 +310,7 @@ def _lamp(line: Line, slot: int, x: float, y: float, size: float) -> Iterator[Sh
     yield {**ring, "fill": line.color, "if": times(on, shown) if shown else on}
 
 
-def _heading(line: Line, area: Area, y: float, size: float) -> Iterator[Shape]:
+def _heading(line: _Line, area: _Area, y: float, size: float) -> Iterator[Shape]:
     """Name of a group behind a stroke of its color."""
     if line.color:
         yield {
@@ -325,7 +325,7 @@ def _heading(line: Line, area: Area, y: float, size: float) -> Iterator[Shape]:
     yield _text(area.left + indent, y, _short(line.label, area.width - indent, size), size)
 
 
-def _shown(line: Line, slot: int) -> Shape:
+def _shown(line: _Line, slot: int) -> Shape:
     """Condition under which a slot is in use."""
     return {"if": {"field": line.mask, "slot": slot}} if line.mask else {}
 

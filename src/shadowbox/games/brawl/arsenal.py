@@ -8,7 +8,7 @@ hammer is slow and strong.
 
 from __future__ import annotations
 
-from shadowbox.games.brawl.moves import Move, Strike
+from shadowbox.games.brawl.moves import Move, _Strike
 
 Box = tuple[float, float, float, float]
 
@@ -21,8 +21,10 @@ def _hit(
     force: tuple[float, float],
     angle: float,
     stun: int,
-) -> Strike:
-    return Strike(frames=(first, last), box=box, damage=damage, force=force, angle=angle, stun=stun)
+) -> _Strike:
+    return _Strike(
+        frames=(first, last), box=box, damage=damage, force=force, angle=angle, stun=stun
+    )
 
 
 UNARMED = {

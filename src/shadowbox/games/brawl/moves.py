@@ -23,7 +23,7 @@ REACH = 3.0  # u; the limit of hit boxes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strike:
+class _Strike:
     """Hit box that is active for some frames and hits once."""
 
     frames: tuple[int, int]  # first and last active frame
@@ -39,7 +39,7 @@ class Move:
     """One of a weapon's eleven moves."""
 
     name: str
-    strikes: tuple[Strike, ...]
+    strikes: tuple[_Strike, ...]
     recovery: int  # frames after the last strike
     # (frame, own velocity forward, downward); None keeps the velocity
     motions: tuple[tuple[int, float | None, float | None], ...] = ()
@@ -196,7 +196,7 @@ def _move_problems(move: Move) -> Iterable[str]:
         yield from (f"strike {i}: {problem}" for problem in _strike_problems(strike))
 
 
-def _strike_problems(strike: Strike) -> Iterable[str]:
+def _strike_problems(strike: _Strike) -> Iterable[str]:
     first, last = strike.frames
     if not 1 <= first <= last:
         yield f"active frames must satisfy 1 <= first <= last (got {first} to {last})"

@@ -16,7 +16,7 @@ it in unranked online games.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,24 +45,29 @@ BUTTONS = {  # column of the pad -> libmelee's name
 }
 MENU_FRAMES = 60 * 120  # two minutes in the menus count as failed
 IN_GAME = ("IN_GAME", "SUDDEN_DEATH")
+MenuNavigation = Callable[[Any, Sequence[Any]], None]  # console state, controllers
 FIRST_SEEN = FIRST_FRAME + 1  # a row needs the frame before it
 
 
 class DolphinWorld:
     """World of one match at a time on a connected console, with a controller for each player.
 
-    `menus(console state, controllers)` presses the keys that lead to the next game; with None the
-    game begins by itself.
+    `navigate(console state, controllers)` presses the keys that lead to the next game; with None
+    the game begins by itself.
     """
 
     schema = SCHEMA
     matches = 1
 
     def __init__(
-        self, console: Any, controllers: Sequence[Any], menus: Any = None, name: str = "melee:live"
+        self,
+        console: Any,
+        controllers: Sequence[Any],
+        navigate: MenuNavigation | None = None,
+        name: str = "melee:live",
     ) -> None:
         self.name = name
-        self._console, self._controllers, self._menus = console, list(controllers), menus
+        self._console, self._controllers, self._navigate = console, list(controllers), navigate
         self._stream = EventStream()
         _listen(console, self._stream)
         self._columns: Columns = SCHEMA.neutral(1)
@@ -144,8 +149,8 @@ class DolphinWorld:
         if state is None:
             if not self._stream.over:
                 raise RecordingError("melee:live: the connection to Dolphin has ended")
-        elif self._menus is not None and state.menu_state.name not in IN_GAME:
-            self._menus(state, self._controllers)
+        elif self._navigate is not None and state.menu_state.name not in IN_GAME:
+            self._navigate(state, self._controllers)
 
     def _latest(self) -> Columns:
         """State of the last frame, [1, slots], with neutral controls, which are not known yet."""
@@ -230,7 +235,7 @@ def world(
     for option, path in (("dolphin", dolphin), ("iso", iso)):
         if not Path(path).exists():
             raise UsageError(f"melee:live: {option}={path} does not exist")
-    menus = Menus(characters, stage, cpu)
+    navigate = menus(characters, stage, cpu)  # checks the names before Dolphin starts
     melee = libmelee()
     console = melee.Console(
         path=dolphin,
@@ -249,7 +254,7 @@ def world(
         )
     for controller in controllers:
         controller.connect()
-    return DolphinWorld(console, controllers, menus, f"melee:live {characters} {stage}")
+    return DolphinWorld(console, controllers, navigate, f"melee:live {characters} {stage}")
 
 
 def libmelee() -> Any:
@@ -261,38 +266,39 @@ def libmelee() -> Any:
     return melee
 
 
-class Menus:
-    """Menu navigation to a game with given characters on a given stage."""
+def menus(characters: str, stage: str, cpu: int = 0) -> MenuNavigation:
+    """Navigation through the menus to a game with given characters on a given stage.
 
-    def __init__(self, characters: str, stage: str, cpu: int = 0) -> None:
-        self.characters = characters.split(",")
-        fighters = [CHARACTERS[number] for number in sorted(FIGHTERS)]
-        if len(self.characters) != 2:
+    The result presses the keys of one frame, given the console's state and the controllers; the
+    last player to be ready starts the game.
+    """
+    names = characters.split(",")
+    fighters = [CHARACTERS[number] for number in sorted(FIGHTERS)]
+    if len(names) != 2:
+        raise UsageError(
+            f"melee:live: characters must be two, such as fox,marth (got '{characters}')"
+        )
+    for name in names:
+        if name not in fighters:
             raise UsageError(
-                f"melee:live: characters must be two, such as fox,marth (got '{characters}')"
+                f"melee:live: unknown character '{name}': {did_you_mean(name, fighters)}"
             )
-        for name in self.characters:
-            if name not in fighters:
-                raise UsageError(
-                    f"melee:live: unknown character '{name}': {did_you_mean(name, fighters)}"
-                )
-        if stage not in STAGES:
-            raise UsageError(f"melee:live: unknown stage '{stage}': {did_you_mean(stage, STAGES)}")
-        self.stage, self.cpu = stage, cpu
-        self._helpers: list[Any] = []
+    if stage not in STAGES:
+        raise UsageError(f"melee:live: unknown stage '{stage}': {did_you_mean(stage, STAGES)}")
+    helpers: list[Any] = []  # one for each controller; each remembers its own way
 
-    def __call__(self, state: Any, controllers: Sequence[Any]) -> None:
-        """Press the keys of one frame in the menus; the last player to be ready starts the game."""
+    def navigate(state: Any, controllers: Sequence[Any]) -> None:
         melee = libmelee()
-        if not self._helpers:
-            self._helpers = [melee.MenuHelper() for _ in controllers]
-        for number, (helper, controller) in enumerate(zip(self._helpers, controllers, strict=True)):
+        helpers.extend(melee.MenuHelper() for _ in controllers[len(helpers) :])
+        for number, (helper, controller) in enumerate(zip(helpers, controllers, strict=True)):
             helper.menu_helper_simple(
                 state,
                 controller,
-                melee.Character(CHARACTERS.index(self.characters[number])),
-                melee.Stage[STAGES[self.stage]],
-                cpu_level=self.cpu if number else 0,
+                melee.Character(CHARACTERS.index(names[number])),
+                melee.Stage[STAGES[stage]],
+                cpu_level=cpu if number else 0,
                 costume=number,
                 autostart=number == len(controllers) - 1,
             )
+
+    return navigate

@@ -14,7 +14,7 @@ from shadowbox.games.melee import slp
 from shadowbox.games.melee.accept import ENDINGS, NO_CONTEST, UNRESOLVED, AcceptOptions, options
 from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, KNOWN_STAGES, LEGAL_STAGES, STAGES, TO_INTERNAL
-from shadowbox.games.melee.rows import RowBuilder, leaders, rows_of
+from shadowbox.games.melee.rows import _RowBuilder, leaders, rows_of
 from shadowbox.games.melee.slp import SlpPlayer, SlpReplay
 
 
@@ -94,7 +94,7 @@ def _check_filters(replay: SlpReplay, chosen: AcceptOptions) -> None:
 # ---- metadata ----
 
 
-def _meta(replay: SlpReplay, rows: RowBuilder, chosen: AcceptOptions) -> dict[str, Any]:
+def _meta(replay: SlpReplay, rows: _RowBuilder, chosen: AcceptOptions) -> dict[str, Any]:
     start = replay.start
     players = [_player_name(player, replay, chosen.keep_names) for player in start.players]
     session = start.match_id or f"seed {start.seed}"  # each offline game is a session
@@ -192,7 +192,7 @@ def _ending(replay: SlpReplay) -> str:
     return "none" if replay.end is None else replay.end.name
 
 
-def _result(replay: SlpReplay, rows: RowBuilder) -> dict[str, Any]:
+def _result(replay: SlpReplay, rows: _RowBuilder) -> dict[str, Any]:
     """Result of a match: winner, reason, stocks and damage.
 
     The winner is the player that the game placed first, else the only one with stocks left, else

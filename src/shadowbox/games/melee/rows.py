@@ -43,7 +43,7 @@ BUTTONS = {
 
 
 @dataclass
-class RowBuilder:
+class _RowBuilder:
     """Columns [R, slots] in construction, of the frames `first` .. `first + R - 1`.
 
     Columns named in `absent` hold zeros.
@@ -68,10 +68,10 @@ def leaders(replay: SlpReplay) -> tuple[Slot, ...]:
     return tuple(slot for slot in replay.slots if not slot[1])
 
 
-def rows_of(replay: SlpReplay) -> RowBuilder:
+def rows_of(replay: SlpReplay) -> _RowBuilder:
     """Convert the playable frames of a two-player replay, up to the first gap."""
     begin, end = _span(replay.frames)
-    builder = RowBuilder({}, set(), int(replay.frames[begin]))
+    builder = _RowBuilder({}, set(), int(replay.frames[begin]))
     part, players = slice(begin, end), leaders(replay)
     _add_stage(builder, replay, part)
     _add_players(builder, replay, part, players)
@@ -96,7 +96,7 @@ def _span(frames: Array) -> tuple[int, int]:
     return begin, end
 
 
-def _add_stage(builder: RowBuilder, replay: SlpReplay, part: slice) -> None:
+def _add_stage(builder: _RowBuilder, replay: SlpReplay, part: slice) -> None:
     frames, stage = replay.frames[part], replay.start.stage
     cloud = stages.randall(frames) if stage == YOSHIS else (np.zeros(len(frames)),) * 3
     values: dict[str, Array] = {
@@ -128,7 +128,7 @@ def _add_stage(builder: RowBuilder, replay: SlpReplay, part: slice) -> None:
 
 
 def _add_players(
-    builder: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
+    builder: _RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
 ) -> None:
     posts = [replay.post[slot][part] for slot in players]
 
@@ -178,7 +178,7 @@ def _seats(ports: Array, players: tuple[Slot, ...]) -> Array:
 
 
 def _add_items(
-    builder: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
+    builder: _RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
 ) -> None:
     keys = [key for key in SCHEMA.columns if key.startswith("item/")]
     if replay.item is None:
@@ -206,7 +206,7 @@ def _add_items(
 
 
 def _add_pads(
-    builder: RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
+    builder: _RowBuilder, replay: SlpReplay, part: slice, players: tuple[Slot, ...]
 ) -> None:
     """Add the inputs: row t holds those of the next frame, and the last row holds zeros."""
     pres = [replay.pre[slot][part] for slot in players]

@@ -21,7 +21,7 @@ from shadowbox.games.melee.names import (
 
 
 @dataclass(frozen=True)
-class Stage:
+class _Stage:
     """Geometry of one stage."""
 
     edge: float  # |x| of the ledges
@@ -31,24 +31,24 @@ class Stage:
 
 GEOMETRY = {
     # the side platforms move
-    FOUNTAIN: Stage(63.35, ((-14.25, 14.25, 42.75),), (-198.75, 198.75, 202.5, -146.25)),
-    STADIUM: Stage(87.75, ((-55.0, -25.0, 25.0), (25.0, 55.0, 25.0)), (-230, 230, 180, -111)),
-    YOSHIS: Stage(
+    FOUNTAIN: _Stage(63.35, ((-14.25, 14.25, 42.75),), (-198.75, 198.75, 202.5, -146.25)),
+    STADIUM: _Stage(87.75, ((-55.0, -25.0, 25.0), (25.0, 55.0, 25.0)), (-230, 230, 180, -111)),
+    YOSHIS: _Stage(
         56.0,
         ((-59.5, -28.0, 23.45), (28.0, 59.5, 23.45), (-15.75, 15.75, 42.0)),
         (-175.7, 173.6, 168, -91),
     ),
-    DREAM_LAND: Stage(
+    DREAM_LAND: _Stage(
         77.27,
         ((-61.4, -31.7, 30.1), (31.7, 63.1, 30.2), (-19.0, 19.0, 51.4)),
         (-255, 255, 250, -123),
     ),
-    BATTLEFIELD: Stage(
+    BATTLEFIELD: _Stage(
         68.4,
         ((-57.6, -20.0, 27.2), (20.0, 57.6, 27.2), (-18.8, 18.8, 54.4)),
         (-224, 224, 200, -108.8),
     ),
-    FINAL_DESTINATION: Stage(85.57, (), (-246, 246, 188, -140)),
+    FINAL_DESTINATION: _Stage(85.57, (), (-246, 246, 188, -140)),
 }
 
 # ---- Randall, the cloud of Yoshi's Story ----
