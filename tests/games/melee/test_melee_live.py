@@ -11,7 +11,7 @@ from made_replays import made
 
 from shadowbox.errors import RecordingError, ShadowboxError, UsageError
 from shadowbox.games.melee import slp
-from shadowbox.games.melee.dolphin import STAGES, DolphinWorld, Menus, press, world
+from shadowbox.games.melee.dolphin import STAGES, DolphinWorld, menus, press, world
 from shadowbox.games.melee.export import replay_of
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN
 from shadowbox.games.melee.rows import rows_of
@@ -282,14 +282,14 @@ def test_wrong_calls_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"one match at a time \(got 2\)"):
         world(2, dolphin=str(iso), iso=str(iso))
     with pytest.raises(UsageError, match="unknown character 'mart': did you mean 'marth'"):
-        Menus("fox,mart", "battlefield")
+        menus("fox,mart", "battlefield")
     with pytest.raises(UsageError, match="unknown stage 'batlefield': did you mean 'battlefield'"):
-        Menus("fox,marth", "batlefield")
+        menus("fox,marth", "batlefield")
     with pytest.raises(UsageError, match=r"must be two, such as fox,marth \(got 'fox'\)"):
-        Menus("fox", "battlefield")
+        menus("fox", "battlefield")
 
 
-def test_menus_press_for_both():
+def test_menus_press_for_both(monkeypatch):
     """Each controller chooses its character and stage by libmelee's names."""
     melee = pytest.importorskip("melee")
     calls = []
@@ -300,10 +300,11 @@ def test_menus_press_for_both():
                 (controller, character.name, stage.name, options["cpu_level"], options["autostart"])
             )
 
-    menus = Menus("fox,marth", "yoshis_story", cpu=9)
-    menus._helpers = [Helper(), Helper()]
-    menus(None, ["one", "two"])
-    assert calls == [
+    monkeypatch.setattr(melee, "MenuHelper", Helper)
+    navigate = menus("fox,marth", "yoshis_story", cpu=9)
+    for _ in range(2):
+        navigate(None, ["one", "two"])
+    assert calls == 2 * [
         ("one", "FOX", "YOSHIS_STORY", 0, False),
         ("two", "MARTH", "YOSHIS_STORY", 9, True),
     ]
