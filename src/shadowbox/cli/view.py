@@ -65,7 +65,7 @@ def view(
     found, number = _episode(what)
     game = _game(found, named)
     if out is not None and not out.parent.is_dir():
-        raise UsageError(f"--out {out}: {out.parent} is no folder")
+        raise UsageError(f"--out {out}: the folder {out.parent} does not exist")
     written = {}
     if out is not None or (png is None and gif is None):
         written["out"] = _page(found, number, game, out or Path(f"match-{number}.html"))

@@ -150,8 +150,8 @@ def reliability_curves(asked: Answers) -> dict[str, Array]:
 def onset_timing(asked: Answers, reach: int = 8) -> Array:
     """Counts of onsets by delay in frames, then missed and false ones: [2 reach + 3].
 
-    Index `reach` is no delay; the last two are presses without a prediction, and predictions without a
-    press.
+    Index `reach` counts delays of 0; the last two count presses without a prediction, and
+    predictions without a press.
     """
     thresholds = _thresholds(
         asked, list(dict.fromkeys(name for seat in asked.seats for name in seat.down))

@@ -31,12 +31,12 @@ def check_record(game: Game) -> None:
     must(len(set(game.event_kinds)) == len(game.event_kinds), "two kinds of events have one name")
     must(game.held_out <= set(game.bots), "a held-out bot is not among the bots")
     for name, build in game.bots.items():
-        must(hasattr(build(), "act"), f"bot '{name}' is no agent")
+        must(hasattr(build(), "act"), f"bot '{name}' has no method `act`: it must be an Agent")
     if game.reader:
         module, _, attribute = game.reader.partition(":")
         must(
             callable(getattr(importlib.import_module(module), attribute)),
-            "the reader is no function",
+            "the reader cannot be called: it must be a function",
         )
         must(bool(game.reader_endings), "the reader reads no endings of names")
         for name, options in game.reader_filters.items():
