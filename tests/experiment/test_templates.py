@@ -14,12 +14,12 @@ from shadowbox.experiment import close, compare, dataset, estimate, prices, sett
 
 def test_blank(project):
     """A new card for brawl is right as it stands, and one that is there is not overwritten."""
-    file = templates.write(templates.blank("mine", "brawl"))
+    file = templates.write(templates.blank("mine", games("brawl")))
     assert checked(file.path).mistakes == []
     with pytest.raises(CardError, match="is there already"):
-        templates.write(templates.blank("mine", "brawl"))
+        templates.write(templates.blank("mine", games("brawl")))
     with pytest.raises(UsageError, match="is not a name"):
-        templates.write(templates.blank("../mine", "brawl"))
+        templates.write(templates.blank("../mine", games("brawl")))
 
 
 def test_round_trip(project):

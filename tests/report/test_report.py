@@ -12,7 +12,7 @@ from quick_brawl import GAME
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.play import specs
-from shadowbox.report import levels, run
+from shadowbox.report import levels, run, source
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def here(tmp_path, monkeypatch):
 
 def made(what="toy", **options):
     """The page of a run."""
-    return run.report(run.find_source(what), lambda name: GAME, **options)
+    return run.report(source.find_source(what), lambda name: GAME, **options)
 
 
 def test_the_page_says_what_came_of_it(here):
@@ -48,12 +48,12 @@ def test_the_verdict_is_that_of_the_disk(here):
         json.dumps(facts | {"status": "called off", "reason": "kill[0]: val/loss > 400"})
     )
     assert "Why it ended: kill[0]: val/loss &gt; 400" in made(match=False)
-    assert run.find_source("toy").finished.verdict == "killed"
+    assert source.find_source("toy").finished.verdict == "killed"
     path.unlink()
-    assert run.find_source("toy").finished.verdict == "unfinished"
-    assert run.find_source("runs/toy/0").finished.verdict == "passed"
+    assert source.find_source("toy").finished.verdict == "unfinished"
+    assert source.find_source("runs/toy/0").finished.verdict == "passed"
     write_run(here / "runs" / "low" / "0", onset_f1=0.25, card="low")
-    assert run.find_source("low").finished.verdict == "missed"
+    assert source.find_source("low").finished.verdict == "missed"
 
 
 def test_a_run_without_a_card_has_a_report(here):
@@ -79,7 +79,7 @@ def test_a_sweep_is_one_table(here):
             card="swept",
             settings=settings,
         )
-    subject = run.find_source("swept")
+    subject = source.find_source("swept")
     assert [each.changes for each in subject.finished.settings] == [
         {"train.lr": lr} for lr in (0.1, 0.2, 0.3)
     ]
@@ -99,7 +99,7 @@ def test_named_settings_keep_their_names(here):
         write_run(
             here / "runs" / "cases" / name / "0", onset_f1=lr, card="cases", settings=settings
         )
-    assert [each.changes for each in run.find_source("cases").finished.settings] == [
+    assert [each.changes for each in source.find_source("cases").finished.settings] == [
         {"name": "newer"},
         {"name": "older"},
     ]
@@ -108,16 +108,16 @@ def test_named_settings_keep_their_names(here):
 def test_what_is_no_run_is_refused(here):
     """An empty place, several cards at once and a damaged log are named."""
     with pytest.raises(UsageError, match="no run found in none"):
-        run.find_source("none")
+        source.find_source("none")
     write_run(here / "runs" / "other" / "0", card="other")
     with pytest.raises(UsageError, match="several cards"):
-        run.find_source("runs")
+        source.find_source("runs")
     for name in ("metrics.jsonl", "events.jsonl"):
         path = here / "runs" / "toy" / "0" / name
         text = path.read_text()
         path.write_text("nonsense\n")
         with pytest.raises(TrainingError, match=f"toy/0/{name} is damaged"):
-            run.find_source("toy")
+            source.find_source("toy")
         path.write_text(text)
 
 
@@ -164,7 +164,9 @@ def test_the_curves_of_a_report(here, visit, width, scheme):
     assert loss.locator(".level.target").count() == 1
     assert loss.locator(".level.kill").count() == 0
     assert "↑ stop > 400" in loss.locator("svg").text_content()
-    assert onset.locator(".level.target title").text_content() == "target: val/onset_f1_greedy > 0.3"
+    assert (
+        onset.locator(".level.target title").text_content() == "target: val/onset_f1_greedy > 0.3"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("#curves summary").click()
     norm = page.locator(".figure", has=page.get_by_role("heading", name="norm"))

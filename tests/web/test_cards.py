@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
-from shadowbox.experiment import check
+from shadowbox.experiment.checks import check
 from shadowbox.games import load
 from shadowbox.web.app import application
 from shadowbox.web.site import Site
@@ -247,6 +247,22 @@ def test_no_cards_say_what_to_do(tmp_path):
     site = Site(game=GAME, known=lambda name: None, out=tmp_path / "none", cards=tmp_path / "none")
     with TestClient(application(site), base_url=HERE) as client:
         assert "shadowbox card new NAME" in client.get("/cards").text
+
+
+@pytest.mark.parametrize("where", ["learner", "sweep"])
+def test_a_page_imports_no_code(client, here, where):
+    """The page of a card whose learner is `module:SPEC` says so, and opening it imports nothing."""
+    (here / "intruder.py").write_text("open('imported', 'w')")
+    path = here / "cards" / "toy.md"
+    lines = {
+        "learner": "learner: intruder:SPEC",
+        "sweep": "sweep: {grid: {learner: [imitation, 'intruder:SPEC']}}",
+    }
+    path.write_text(path.read_text().replace("preset: tiny", f"preset: tiny\n{lines[where]}"))
+    answer = client.get("/cards/toy")
+    assert answer.status_code == 200
+    assert "this page imports no code" in answer.text
+    assert not (here / "imported").exists()
 
 
 # ---- in a browser ----

@@ -24,6 +24,7 @@ from shadowbox.cards.rules.monitor import Rule
 # what `set` can change: the loop, the model, and what the learner does
 SECTIONS = ("train", "model", "learner")
 MOST_SETTINGS = 1000  # of a sweep
+LONGEST_NAME, MOST_TERMS = 80, 100  # of a reward
 
 
 class _CardModel(BaseModel):
@@ -166,15 +167,46 @@ class EvalSection(_CardModel):
 
 # a spec of an agent or a world, such as policy:runs/x@best or brawl@stage=mirror
 SpecText = Annotated[str, Field(min_length=1, max_length=200)]
-# agents to learn against: each as often as any other, or as often as its weight says
-Opponents = (
-    Annotated[list[SpecText], Field(max_length=100)]
-    | dict[SpecText, Annotated[float, Field(gt=0, le=1e6)]]
-)
-# (step, weight) pairs between which a weight moves, or one weight
-RewardWeight = float | Annotated[list[list[float]], Field(max_length=100)]
-# the name of one of the game's rewards, or weights by term
-RewardChoice = Annotated[str, Field(min_length=1, max_length=80)] | dict[Word, RewardWeight]
+
+
+def _as_weights(value: Any) -> Any:
+    """A list of agents as weights: each as often as it is listed."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return {spec: float(value.count(spec)) for spec in value}
+    return value
+
+
+def _as_reward(value: Any) -> Any:
+    """The name of one of the game's rewards, or weights by term."""
+    named = isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
+    weighted = isinstance(value, dict) and value and len(value) <= MOST_TERMS
+    if not named and not (weighted and all(map(_is_weight, value.values()))):
+        raise ValueError(
+            f"{value!r:.60} is not a reward: give the name of one, or weights by term, "
+            "as in {win: 1.0, damage: 0.01}"
+        )
+    return value
+
+
+def _is_weight(value: Any) -> bool:
+    """A number, or (step, weight) pairs between which a weight moves."""
+    if isinstance(value, list):
+        return all(
+            isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair))
+            for pair in value
+        )
+    return _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# agents to learn against, each with its weight; a list gives all of them the same
+Opponents = Annotated[
+    dict[SpecText, Annotated[float, Field(gt=0, le=1e6)]], BeforeValidator(_as_weights)
+]
+RewardChoice = Annotated[Any, BeforeValidator(_as_reward)]
 
 
 class Stage(_CardModel):
@@ -233,13 +265,10 @@ def _as_check(value: Any) -> Any:
 Check = Annotated[_ReviewCheck, BeforeValidator(_as_check)]
 
 
-def shares_of(opponents: list[str] | dict[str, float] | None) -> dict[str, float]:
+def shares_of(opponents: Mapping[str, float] | None) -> dict[str, float]:
     """Opponent -> share of the matches, summing to 1."""
-    weights = (
-        dict.fromkeys(opponents, 1.0) if isinstance(opponents, list) else dict(opponents or {})
-    )
-    total = sum(weights.values())
-    return {spec: weight / total for spec, weight in weights.items()}
+    total = sum((opponents or {}).values())
+    return {spec: weight / total for spec, weight in (opponents or {}).items()}
 
 
 def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

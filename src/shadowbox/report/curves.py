@@ -139,12 +139,13 @@ class _Log:
 
 def _figure(logs: Sequence[_Log], figure: str, *, folded: bool) -> dict[str, Any]:
     kind, metric = logs[0].place(figure)
+    scored = kind if kind != "train" else "val"
     baselines = [
         name
-        for name in logs[0].names(kind if kind != "train" else "val")
+        for name in logs[0].names(scored)
         if name.startswith(f"{metric}/") and not name.endswith(FLOORS)
     ]
-    curves = [logs[0].curve(kind, name, name.partition("/")[2], "baseline") for name in baselines]
+    curves = [logs[0].curve(scored, name, name.partition("/")[2], "baseline") for name in baselines]
     for curve in curves:
         if curve:
             curve |= {"low": None, "high": None}

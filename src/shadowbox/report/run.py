@@ -8,19 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from shadowbox.cards import card as cards
-from shadowbox.cards.card import Card
-from shadowbox.cards.field_types import NAME
-from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
-from shadowbox.errors import ShadowboxError, TrainingError, UsageError
-from shadowbox.experiment import results, targets
-from shadowbox.experiment.outcome import CardResult
+from shadowbox.experiment import results
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import (
     Bar,
@@ -38,13 +30,12 @@ from shadowbox.page.document import (
 )  # fmt: skip
 from shadowbox.page.match_page import MODULES, bundle, data_block, match_block
 from shadowbox.report import card as card_page
-from shadowbox.report import curves, sample_match
+from shadowbox.report import curves, own_parts, sample_match
+from shadowbox.report.source import game_of
 from shadowbox.train import log
-from shadowbox.train import runs as prior
 from shadowbox.train.runs import Run
 
 STYLES = ("style.css", "viewer.css", "chart.css", "card.css")
-CARDS = Path("cards")
 MOST_EVENTS = 200
 MADE_WITH = (
     "game",
@@ -58,56 +49,9 @@ MADE_WITH = (
 )
 
 
-@dataclass(frozen=True)
-class ReportSource:
-    """Source of a report: all runs of a card, one seed of it, or a run without a card."""
-
-    name: str
-    folder: Path
-    runs: Sequence[Run]  # of a sweep those of its best setting
-    finished: CardResult  # judged now; a sweep has its settings in it
-    file: CardFile | None  # the card, where it is here and can be read
-    card: Card | None
-
-
-def find_source(where: str, folder: Path = CARDS, runs: Path = prior.RUNS) -> ReportSource:
-    """Find a run's folder, a card's folder of runs, or a card by name or path."""
-    place = _place(where, runs)
-    groups: dict[Path, list[Run]] = {}
-    for run in prior.runs_in(place):
-        groups.setdefault(place if run.path == place else run.path.parent, []).append(run)
-    if not groups:
-        prior.require_migrated(place)
-        raise UsageError(
-            f"no run found in {place}: give a run's folder, or a card that has run (`shadowbox run CARD`)"
-        )
-    every = [run for group in groups.values() for run in group]
-    names = {run.facts.get("card") for run in every}
-    if len(names) > 1 or (None in names and len(groups) > 1):
-        raise UsageError(
-            f"{place} holds runs of several cards; name one: {', '.join(sorted(map(str, groups))[:5])}"
-        )
-    file, card = _card(names.pop(), folder)
-    promised = _promised(every[0], card, whole=place == runs / str(every[0].facts.get("card")))
-    judged = [
-        _judged(promised, path, group, _changes(path, group[0], every))
-        for path, group in groups.items()
-    ]
-    finished = judged[0]
-    if len(judged) > 1:
-        finished = replace(
-            judged[results.best_of(judged)],
-            cost=results.total(each.cost for each in judged),
-            settings=tuple(judged),
-        )
-    best = next(group for path, group in groups.items() if path == finished.run)
-    name = place.relative_to(runs).as_posix() if place.is_relative_to(runs) else place.name
-    return ReportSource(name, place, best, finished, file, card)
-
-
 def report(subject: ReportSource, games: Games, *, match: bool = True) -> str:
     """The report page."""
-    game = _game(subject, games)
+    game = game_of(subject, games)
     sample, why = (
         sample_match.sample(subject.runs[0], game, subject.card)
         if match
@@ -121,7 +65,8 @@ def report(subject: ReportSource, games: Games, *, match: bool = True) -> str:
         *_curves(subject, drawn),
         *_happened(subject),
         *_cost(subject),
-        *_learnt(subject, game, sample, why),
+        *_sample(subject, game, sample, why),
+        *own_parts.blocks(subject.runs[0], game),
         *_the_rest(subject),
         data_block("figures", drawn),
     ]
@@ -135,90 +80,6 @@ def report(subject: ReportSource, games: Games, *, match: bool = True) -> str:
         styles=STYLES,
         script=bundle(modules),
     )
-
-
-# ---- what is on the disk -------------------------------------------------------------------------
-
-
-def _place(where: str, runs: Path) -> Path:
-    if where.endswith(".md"):
-        return runs / cards.read_card(CardFile.read(Path(where))).card.id
-    return next((path for path in (Path(where), runs / where) if path.is_dir()), Path(where))
-
-
-def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
-    """The card of that name, if it exists and can be parsed."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        return None, None
-    try:
-        return cards.require_card(folder / f"{name}.md")
-    except ShadowboxError:
-        return None, None
-
-
-def _promised(run: Run, card: Card | None, *, whole: bool) -> Card:
-    """Targets that the run was started with, which may differ from the card's present ones."""
-    said = {"id": "run", "targets": run.facts.get("targets") or []}
-    found = cards.parse_value(said)
-    if card and whole:
-        found = found.model_copy(update={"seeds": card.seeds, "budget": card.budget})
-    return found
-
-
-def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, Any]) -> CardResult:
-    for run in runs:
-        _must_be_readable(run)
-    if card.targets:
-        word, outcomes = targets.check_targets(card, runs)
-    else:
-        states = {targets.verdict_of(run) for run in runs} - {"finished"}
-        word, outcomes = (sorted(states)[0] if states else "finished"), []
-    reason = next((str(run.facts["reason"]) for run in runs if run.facts.get("reason")), "")
-    return CardResult(
-        card,
-        path,
-        word,
-        outcomes,
-        results.cost(card, runs),
-        results.stamped(runs),
-        (),
-        changes,
-        reason,
-    )
-
-
-def _must_be_readable(run: Run) -> None:
-    for name in (log.METRICS, log.EVENTS):
-        try:
-            log.read_lines(run.path / name)
-        except ValueError as error:
-            raise TrainingError(f"{run.path / name} is damaged: {error}") from None
-
-
-def _changes(path: Path, run: Run, every: Sequence[Run]) -> dict[str, Any]:
-    """Name of the sweep's setting, or the settings that differ between runs, without seeds."""
-    mine = run.settings
-    if (
-        path != run.path
-        and "=" not in path.name
-        and len({other.path.parent for other in every}) > 1
-    ):
-        return {"name": path.name}
-    names = [name for name in mine if name not in ("train.seed", "train.device", "train.sinks")]
-    return {
-        name: mine[name]
-        for name in names
-        if any(other.settings.get(name) != mine[name] for other in every)
-    }
-
-
-def _game(subject: ReportSource, games: Games) -> Game | None:
-    name = subject.runs[0].facts.get("game")
-    try:
-        # a name only: no code is imported because a file says so
-        return games(name) if isinstance(name, str) and ":" not in name else None
-    except ShadowboxError:
-        return None
 
 
 # ---- the page, from the top ----------------------------------------------------------------------
@@ -354,19 +215,20 @@ def _cost(subject: ReportSource) -> Iterator[Html]:
         yield beside(rows)
 
 
-def _learnt(
-    subject: ReportSource, game: Game | None, sample: sample_match.SampleMatch | None, why: str
+def _sample(
+    subject: ReportSource, game: Game | None, sample: sample_match._SampleMatch | None, why: str
 ) -> Iterator[Html]:
-    yield heading("Sample of the policy")
+    kind = str(subject.runs[0].facts.get("kind", "policy"))
+    yield heading(f"Sample of the {kind}")
     if sample:
-        yield sentence(f"One match of the policy, {sample.caption}.")
+        yield sentence(f"One match of the {kind}, {sample.caption}.")
         yield Html("<match-viewer></match-viewer>")
     else:
         yield sentence(f"No match to show: {why}")
     rates, caption = sample_match.rates(subject.runs[0], game)
     if rates:
         yield heading("Press rates")
-        yield sentence(caption + (" Below each: the policy in the match above." if sample else ""))
+        yield sentence(caption + (f" Below each: the {kind} in the match above." if sample else ""))
         yield beside(sample_match.rows(rates, sample.rates if sample else {}))
     else:
         yield sentence(caption)

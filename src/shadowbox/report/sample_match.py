@@ -15,6 +15,7 @@ from shadowbox.core.schema import Array
 from shadowbox.data import audit
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
+from shadowbox.model import kinds
 from shadowbox.page.document import Bar
 from shadowbox.play import specs
 from shadowbox.play.match import play
@@ -27,7 +28,7 @@ MOST_EPISODES = 100  # of the data, whose presses are counted
 
 
 @dataclass(frozen=True)
-class SampleMatch:
+class _SampleMatch:
     """A match in the viewer's format, and press rates of its first player."""
 
     hello: Mapping[str, Any]
@@ -38,18 +39,25 @@ class SampleMatch:
     rates: Mapping[str, float]
 
 
-def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[SampleMatch | None, str]:
-    """Play one match with the run's policy; returns the reason in words if that is not possible."""
-    if run.facts.get("kind") != "policy":
-        return None, "this run does not train a policy."
+def sample(
+    run: Run, game: Game | None, card: Card | None = None
+) -> tuple[_SampleMatch | None, str]:
+    """Play one match with the run's agent; returns the reason in words if that is not possible."""
+    try:
+        kind = kinds.checkpoint_kind(str(run.facts.get("kind")))
+    except ShadowboxError as error:
+        return None, f"{error}."
+    if not kind.agent:
+        return None, f"a {kind.name} is not an agent."
     if game is None:
         return None, "its game is not known here; give --game MODULE:GAME."
-    if game.world is None:
+    if game.world is None and not run.facts.get("world"):
         return None, "its game has no simulator."
-    names = [f"policy:{run.path}", *_opponents(run, game, card)]
+    name = f"{kind.spec_name}:{run.path}"
+    names = [name, *_opponents(name, run, game, card)]
     try:
-        agents = [specs.agent(name, game) for name in names]
-        world = specs.world(game.name, game, 1)
+        agents = [specs.agent(each, game) for each in names]
+        world = specs.world(str(run.facts.get("world") or ""), game, 1)
         (played,) = play(game, world, agents, names, np.array([SEED]))
     except ShadowboxError as error:
         return None, f"{error}."
@@ -64,7 +72,7 @@ def sample(run: Run, game: Game | None, card: Card | None = None) -> tuple[Sampl
     caption = f"{names[0]}{against} with seed {SEED}: {ended} ({outcome.reason})"
     hello = match.greeting(game, episode.meta, episode.columns)
     rows = game.schema.pack(episode.columns)
-    return SampleMatch(hello, rows, episode.events, episode.meta.get("result"), caption, rates), ""
+    return _SampleMatch(hello, rows, episode.events, episode.meta.get("result"), caption, rates), ""
 
 
 def rates(run: Run, game: Game | None) -> tuple[dict[str, float], str]:
@@ -99,15 +107,19 @@ def rows(data: Mapping[str, float], policy: Mapping[str, float]) -> list[Bar]:
     return bars
 
 
-def _opponents(run: Run, game: Game, card: Card | None) -> list[str]:
-    """The agents that made the data, if they are bots of the game; else the policy itself."""
+def _opponents(name: str, run: Run, game: Game, card: Card | None) -> list[str]:
+    """A bot that it learned against, or that made the data; else the agent itself."""
+    met = run.facts.get("opponents")
+    bots = [each for each in met if _is_bot(each, game)] if isinstance(met, dict) else []
+    if bots:
+        return bots[:1] * (game.schema.players - 1)
     made = card.data.make.record if card and card.data and card.data.make else None
-    name = (
-        made.p1
-        if made and made.p1.partition("@")[0].partition(":")[0] in game.bots
-        else f"policy:{run.path}"
-    )
-    return [name] * (game.schema.players - 1)
+    other = made.p1 if made and _is_bot(made.p1, game) else name
+    return [other] * (game.schema.players - 1)
+
+
+def _is_bot(spec: str, game: Game) -> bool:
+    return spec.partition("@")[0].partition(":")[0] in game.bots
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

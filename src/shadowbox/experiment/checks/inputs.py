@@ -83,7 +83,7 @@ def _missing_or_superfluous(
 ) -> Iterator[tuple[Place, str]]:
     who = f"learner '{card.learner}'"
     for need, (key, example) in NEEDS.items():
-        given = getattr(card, key) is not None
+        given = bool(getattr(card, key))
         if need in chosen.needs and not given:
             yield (key,), f"{who} needs {key}: give `{_example(example, game)}`"
         elif given and need not in chosen.needs | chosen.takes:
@@ -108,7 +108,13 @@ def _example(text: str, game: Game | None) -> str:
 
 
 def _world_problems(card: Card, game: Game, chosen: LearnerSpec) -> Iterator[tuple[Place, str]]:
-    yield from _complaints(("world",), partial(specs.world_factory, card.world or "", game))
+    yield from _complaints(("world",), partial(_build_world, card.world or "", game))
+
+
+def _build_world(spec: str, game: Game) -> None:
+    """Build a world of one match; one that is learned may come from a run that is still to be made."""
+    if specs.parse_world(spec, game).builder in ("game", "py"):
+        specs.world(spec, game, 1)
 
 
 def _reward_problems(card: Card, game: Game, chosen: LearnerSpec) -> Iterator[tuple[Place, str]]:
