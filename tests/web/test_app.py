@@ -6,6 +6,7 @@ import json
 import logging
 import time
 
+import numpy as np
 import pytest
 from conftest import TOY, random_episode
 from quick_brawl import GAME, LENGTH
@@ -149,6 +150,135 @@ def test_viewers_cannot_control_a_match(client):
             )
         socket.send_json({"kind": "keys", "held": []})
         assert messages(socket)[1][-1]["why"] == "this match has no person to press keys"
+
+
+def test_tracks_come_after_each_row(client):
+    """The hello declares the tracks of each seat; every row on the wire carries their values."""
+    begun = begin(client, p0="constant", p1="shows", seed=3)
+    with connect(client, f"/live/{begun['match']}/socket") as socket:
+        socket.send_json({"kind": "own", "key": begun["key"]})
+        socket.send_json({"kind": "speed", "times": 8})
+        rows, others = messages(socket)
+    hello = others[0]
+    assert hello["tracks"] == [
+        {"name": "value", "seat": 1, "dtype": "f4", "shape": []},
+        {"name": "parts", "seat": 1, "dtype": "f2", "shape": [2, 2]},
+        {"name": "count", "seat": 1, "dtype": "u2", "shape": []},
+    ]
+    assert (hello["row_bytes"], hello["track_bytes"]) == (GAME.schema.row_dtype.itemsize, 14)
+    assert {len(row) for row in rows.values()} == {GAME.schema.row_dtype.itemsize + 14}
+    shown = np.frombuffer(
+        b"".join(rows[number][-14:] for number in range(LENGTH + 1)),
+        [("value", "<f4"), ("parts", "<f2", (2, 2)), ("count", "<u2")],
+    )
+    frames = np.arange(LENGTH)
+    np.testing.assert_array_equal(shown["value"][:-1], frames / 4)
+    np.testing.assert_array_equal(shown["parts"][:-1, 0, 1], -frames)
+    np.testing.assert_array_equal(shown["count"][:-1], frames)
+    assert np.isnan(shown["value"][-1]), "the last row has no decision"
+
+
+def test_an_owner_takes_a_seat_and_gives_it_back(client, site):
+    """The match is stored with its spans.
+
+    Viewers may not take seats, and one person plays at most.
+    """
+    begun = begin(client, p0="shows", p1="tapper", seed=3)
+    address = f"/live/{begun['match']}/socket"
+    with connect(client, address) as viewer, connect(client, address) as owner:
+        viewer.send_json({"kind": "take", "seat": 0, "name": ""})
+        assert messages(viewer)[1][-1]["why"].startswith("only the page that started")
+        for message in (
+            {"kind": "own", "key": begun["key"]},
+            {"kind": "pause", "on": True},
+            {"kind": "take", "seat": 0, "name": " ann  lee "},
+            {"kind": "keys", "held": ["keys/d"]},
+            {"kind": "take", "seat": 1, "name": "bob"},
+        ):
+            owner.send_json(message)
+        assert messages(owner)[1][-1]["why"] == "a person plays in this match already"
+        state_with(owner, "holders", ["person:ann lee", "tapper"])
+        assert client.get("/live").json()[0]["person"] == 0
+        owner.send_json({"kind": "step", "frames": 30})
+        wait_for(lambda: client.get("/live").json()[0]["frame"] >= 30)
+        owner.send_json({"kind": "give", "seat": 0})
+        owner.send_json({"kind": "give", "seat": 0})
+        assert messages(owner)[1][-1]["why"] == "the seat of shows is not taken"
+        assert client.get("/live").json()[0]["person"] is None
+        owner.send_json({"kind": "speed", "times": 8})
+        owner.send_json({"kind": "pause", "on": False})
+        messages(owner)
+        saved = owner.receive_json()
+        while saved["kind"] != "saved":
+            saved = owner.receive_json()
+    assert saved["where"] == f"{site.out}#0"
+    episode = Store(site.out, GAME.schema).episode(0)
+    held = [span for span in episode.meta["spans"] if span["by"] == "person:ann lee"]
+    assert [(span["seat"], span["to"] - span["from"] >= 30) for span in held] == [(0, True)]
+    pressed = episode.columns["keys/d"][:-1, 0]
+    assert pressed[held[0]["from"] : held[0]["to"]].all()
+    assert pressed.sum() == held[0]["to"] - held[0]["from"]
+    assert (episode.meta["person"], set(episode.tracks)) == (0, {"0/value", "0/parts", "0/count"})
+    np.testing.assert_array_equal(episode.tracks["0/count"][:-1], np.arange(episode.frames))
+    assert client.get("/matches/0/0.json").status_code == 200
+
+
+def test_a_taken_seat_goes_back_when_its_person_leaves(client):
+    """Closing the page gives the seat to its agent again.
+
+    The match continues without the person.
+    """
+    begun = begin(client, p0="constant", p1="constant")
+    with connect(client, f"/live/{begun['match']}/socket") as owner:
+        owner.send_json({"kind": "own", "key": begun["key"]})
+        owner.send_json({"kind": "take", "seat": 1, "name": ""})
+        wait_for(lambda: client.get("/live").json()[0]["person"] == 1)
+    wait_for(lambda: client.get("/live").json()[0]["person"] is None)
+    assert client.get("/live").json()[0]["result"] is None
+
+
+def test_the_world_and_settings_of_a_running_match(client):
+    """An owner changes the world and a setting.
+
+    Wrong ones are refused, and all pages learn of it.
+    """
+    begun = begin(client, p0="shows", p1="constant")
+    with connect(client, f"/live/{begun['match']}/socket") as owner:
+        owner.send_json({"kind": "own", "key": begun["key"]})
+        owner.send_json({"kind": "pause", "on": True})
+        for message, why in (
+            ({"kind": "set", "name": "p0.pressure", "value": 9}, "expected 0 to 5"),
+            ({"kind": "set", "name": "p1.x", "value": 1}, "unknown setting 'p1.x'"),
+            ({"kind": "world", "spec": "brawl@stage=mirror"}, "another stage"),
+            ({"kind": "world", "spec": "moon"}, "brawl has no world 'moon'"),
+            ({"kind": "world", "spec": "py:os:getcwd"}, "must be named when the server is started"),
+            ({"kind": "world", "spec": "dream:runs/w"}, "cannot be used yet"),
+        ):
+            owner.send_json(message)
+            assert why in messages(owner)[1][-1]["why"]
+        owner.send_json({"kind": "set", "name": "p0.pressure", "value": 2.5})
+        owner.send_json({"kind": "world", "spec": "brawl@weapons=off"})
+        other = "brawl@weapons=off@time_limit=240"
+        state = state_with(owner, "world", other)
+        assert state["settings"] == {"p0.pressure": [2.5, 0.0, 5.0]}
+        assert client.get("/live").json()[0]["world"] == other
+
+
+def state_with(socket, name, value):
+    """The next state message in which this has that value."""
+    while True:
+        text = socket.receive().get("text", "{}")
+        state = json.loads(text)
+        if state.get("kind") == "state" and state[name] == value:
+            return state
+
+
+def wait_for(condition, seconds=20):
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -248,3 +248,58 @@ def test_a_refusal_is_shown_beside_the_form(server, chromium):
     assert page.input_value("[name=p0]") == "basedd"
     assert page.locator(".go").inner_text() == "Start"
     page.close()
+
+
+def test_a_page_reads_tracks_and_takes_a_seat(server, browse):
+    """The viewer reads every track at its place.
+
+    The owner plays in an agent's seat with the keys.
+    """
+    page = browse(server().url)
+    page.fill("[name=p0]", "shows")
+    page.fill("[name=p1]", "constant")
+    page.fill("[name=seed]", "7")
+    page.click(".go")
+    page.wait_for_url("**/live/*")
+    until(page, "window.__viewer?.rows?.length > 40", 90)
+    read = "(name) => [0, 7, 33].map((row) => __viewer.rows.track(name, 0, row))"
+    assert page.evaluate(read, "value") == [[0], [1.75], [8.25]]
+    assert page.evaluate(read, "parts") == [[0, 0, 0, 1], [7, -7, 3.5, 1], [33, -33, 16.5, 1]]
+    assert page.evaluate(read, "count") == [[0], [7], [33]]
+    assert page.evaluate("__viewer.rows.track('value', 1, 0)") is None
+    assert page.evaluate("__viewer.rows.at(33)['match/frame']") == [33]
+    take = page.get_by_role("button", name="Take the seat of constant")
+    take.click()
+    until(
+        page, "document.querySelector('.match-controls').innerText.includes('Give the seat back')"
+    )
+    page.keyboard.down("d")
+    page.wait_for_timeout(500)
+    page.keyboard.up("d")
+    take.click()
+    until(page, "document.querySelector('.match-controls').innerText.includes('Play as constant')")
+    page.select_option(".match-controls select", "8")
+    until(page, "__viewer.ended", 40)
+    pressed = page.evaluate(
+        "Array.from({ length: __viewer.rows.length }, (_, row) => __viewer.rows.at(row)['keys/d'][1])"
+    )
+    assert 3 < sum(pressed) < 100
+    assert page.evaluate("Number.isNaN(__viewer.rows.track('value', 0, __viewer.last)[0])")
+
+
+def test_a_saved_page_holds_its_tracks(visit, tmp_path):
+    """The one-file page of a match with tracks shows its rows and reads the tracks."""
+    from shadowbox.report.match import match_document
+
+    agents = [specs.agent(name, GAME) for name in ("shows", "random")]
+    world = specs.world("brawl@time_limit=90", GAME, 1)
+    (match,) = play(GAME, world, agents, ("shows", "random"), np.array([2]), tracks=True)
+    path = tmp_path / "match.html"
+    path.write_text(match_document(GAME, match.episode))
+    page = visit(path)
+    until(page, "window.__viewer?.drawn?.length > 0")
+    assert page.evaluate("__viewer.rows.length") == 91
+    assert page.evaluate("__viewer.rows.track('count', 0, 60)") == [60]
+    np.testing.assert_array_equal(
+        page.evaluate("__viewer.rows.at(60)['player/x']"), match.episode.columns["player/x"][60]
+    )
