@@ -106,7 +106,10 @@ def _link(path: Path) -> str:
 
 
 def _layers() -> list[list[str]]:
-    """The layers of the import contract, from the top; rooms of one layer do not import each other."""
+    """The layers of the import contract, from the top.
+
+    Rooms of one layer do not import each other.
+    """
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     (contract,) = (item for item in contracts if item.get("containers") == ["shadowbox"])

@@ -1,4 +1,4 @@
-"""A package of somebody else: a learner that needs a world and no recordings, and the kind of its checkpoints.
+"""A third party's package: a learner that needs a world and no recordings, and a kind of checkpoint.
 
 It learns how often each key should be down, whatever happens, by REINFORCE: a bandit with an arm
 for each key. Entry points name SPEC and KIND; nothing of Shadowbox names them.
@@ -106,10 +106,15 @@ class Matches:
     def __init__(self, inputs, model, matches, rank):
         self.inputs, self.model, self.matches, self.rank = inputs, model, matches, rank
         self.epoch = self.played = 0
-        batch = lambda spec: MatchBatch(
-            inputs.game, inputs.worlds(matches), [None, inputs.agents(spec)], reward=inputs.reward
-        )  # noqa: E731
-        self.batches = {spec: batch(spec) for spec in inputs.opponents}
+        self.batches = {
+            spec: MatchBatch(
+                inputs.game,
+                inputs.worlds(matches),
+                [None, inputs.agents(spec)],
+                reward=inputs.reward,
+            )
+            for spec in inputs.opponents
+        }
 
     @property
     def left(self):

@@ -95,11 +95,22 @@ def write_run(folder: Path, *, onset_f1: float = 0.2, **facts: object) -> Path:
         },
     ]
     known = {
-        "status": "finished", "step": 40, "total": 40, "game": "brawl", "kind": "policy", "card": "toy", "targets": TARGETS,
-        "kill": KILL, "data": {"store": "data/none"}, "stamps": [], "cost": {"wall_s": 40.0, "cpu_s": 30.0},
-        "estimate": {"per_run_s": 32.0}, "settings": {"train.lr": {"value": 0.001, "from": "default"}},
-        "best": {"step": 40, "score": "loss", "value": 1.0, "baselines": {"copy_last": 1.5}}, "config": {"lr": 0.001},
-    }  # fmt: skip
+        "status": "finished",
+        "step": 40,
+        "total": 40,
+        "game": "brawl",
+        "kind": "policy",
+        "card": "toy",
+        "targets": TARGETS,
+        "kill": KILL,
+        "data": {"store": "data/none"},
+        "stamps": [],
+        "cost": {"wall_s": 40.0, "cpu_s": 30.0},
+        "estimate": {"per_run_s": 32.0},
+        "settings": {"train.lr": {"value": 0.001, "from": "default"}},
+        "best": {"step": 40, "score": "loss", "value": 1.0, "baselines": {"copy_last": 1.5}},
+        "config": {"lr": 0.001},
+    }
     (folder / "run.json").write_text(json.dumps(known | facts))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))

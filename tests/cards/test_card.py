@@ -224,7 +224,7 @@ def test_mistakes(project, changes, field, complaint):
 
 
 def test_spares_the_baseline(project):
-    """A rule that would have ended the baseline at once is a mistake, by its values as well as by its curve."""
+    """A rule that would have ended the baseline at once is a mistake, by its values and by its curve."""
     base = {"values": {"val/loss": 2.0, "val/onset_f1_greedy": 0.001}, "source": "a book"}
     targets = [{"metric": "val/onset_f1_greedy", "op": ">", "value": 0.999}]
     path = write(
@@ -304,7 +304,7 @@ def test_no_card(project, data, complaint):
 
 
 def test_blocks(project):
-    """A block is replaced without another letter moving, text in it cannot end it, and an edit by hand is found."""
+    """A block is replaced without moving another letter, its text cannot end it, and edits are found."""
     path = write(prose="before\n\n<!-- card:facts 000000 -->\nold\n<!-- /card -->\n\nafter\n")
     file = CardFile.read(path)
     assert [name for _, name in file.edited()] == ["facts"]
@@ -341,7 +341,7 @@ def test_a_heading_whose_block_was_taken_out_is_filled(project):
     st.text(max_size=100).filter(lambda text: "\r" not in text),
 )
 def test_hash(prose, content):
-    """The hash is that of the head alone: prose and blocks do not move it, and any letter of the head does."""
+    """The hash is that of the head alone: prose and blocks do not change it, any letter of the head does."""
     head = "goal: x\nseeds: [0]\n"
     file = CardFile(Path("x.md"), f"---\n{head}---\n{prose}")
     bare = CardFile(Path("x.md"), f"---\n{head}---\n")

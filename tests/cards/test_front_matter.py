@@ -8,12 +8,25 @@ from shadowbox.cards import front_matter
 
 
 def test_values():
-    """Plain words are texts, numbers are numbers also in the form 1e-3, and YAML's surprises do not happen."""
+    """Plain words are text, 1e-3 is a number, and YAML's surprises do not happen."""
     found = front_matter.parse_front_matter(
-        "a: 1e-3\nb: on\nc: 12:30\nd: 1_000\ne: 0x10\nf: 2026-01-01\ng: .5\nh: true\ni:\nj: '7'\nk: -3\nl: no\n"
+        "a: 1e-3\nb: on\nc: 12:30\nd: 1_000\ne: 0x10\nf: 2026-01-01\n"
+        "g: .5\nh: true\ni:\nj: '7'\nk: -3\nl: no\n"
     )
-    assert found.data == {"a": 0.001, "b": "on", "c": "12:30", "d": "1_000", "e": "0x10", "f": "2026-01-01", "g": 0.5,
-                          "h": True, "i": None, "j": "7", "k": -3, "l": "no"}  # fmt: skip
+    assert found.data == {
+        "a": 0.001,
+        "b": "on",
+        "c": "12:30",
+        "d": "1_000",
+        "e": "0x10",
+        "f": "2026-01-01",
+        "g": 0.5,
+        "h": True,
+        "i": None,
+        "j": "7",
+        "k": -3,
+        "l": "no",
+    }
     assert not found.mistakes
 
 

@@ -153,9 +153,13 @@ def test_gravest_first():
 
 @given(st.lists(st.floats(-5, 5) | st.none(), min_size=1, max_size=30), st.integers(0, 29))
 def test_replay(values, cut):
-    """A guard that is shown the beginning of a log again stands where the one stood that saw it being written."""
-    wishes = [Rule("val/loss > 1"), Rule("no_decrease(val/loss)", lasting="30 steps"), Rule("rolling_mean(val/loss, 3) < 0"),
-              Rule("nonfinite(val/loss) or val/loss < -4", lasting="10 steps")]  # fmt: skip
+    """A monitor that reads the start of a log again has the state of the one that saw it being written."""
+    wishes = [
+        Rule("val/loss > 1"),
+        Rule("no_decrease(val/loss)", lasting="30 steps"),
+        Rule("rolling_mean(val/loss, 3) < 0"),
+        Rule("nonfinite(val/loss) or val/loss < -4", lasting="10 steps"),
+    ]
     lines = [
         {"kind": "val", "step": 10 * at, "epoch": 0, "wall": 1.0, "loss": value}
         for at, value in enumerate(values, 1)

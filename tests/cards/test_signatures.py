@@ -35,7 +35,7 @@ def standing(path):
 
 
 def test_enough(project):
-    """A card that needs two and one of them by name runs when both have signed, and an approving review is a signature."""
+    """A card that needs two signatures, one by name, runs with both; an approving review counts as one."""
     path = write(**REVIEWED)
     assert standing(path).missing == ["ada must sign", "2 must sign, 0 did"]
     with pytest.raises(CardError, match="is not signed: ada must sign"):

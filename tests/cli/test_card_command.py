@@ -63,7 +63,7 @@ def call(tmp_path, paddles):
 
 @pytest.mark.slow
 def test_the_whole_way(call):
-    """Check, make, estimate, sign, run, report on it, close: each step as a user calls it, and exit statuses as promised."""
+    """Check, make, estimate, sign, run, report and close work as commands, with the promised exit status."""
     found = json.loads(call("card", "check", "small", "--json").stdout)
     assert found["errors"] == []
     made = json.loads(call("card", "make", "small", "--json").stdout)

@@ -45,7 +45,10 @@ def run(capsys, *arguments):
 
 @pytest.mark.parametrize("place", ["clone", "installed"])
 def test_without_arguments(capsys, monkeypatch, place):
-    """A bare call prints first steps, which are possible calls, and the commands; no make outside a clone."""
+    """A bare call prints first steps, which are possible calls, and the commands.
+
+    No make outside a clone.
+    """
     if place == "installed":
         monkeypatch.setattr(cli, "checkout", lambda: None)
     code, out, err = run(capsys)
@@ -62,7 +65,7 @@ def test_without_arguments(capsys, monkeypatch, place):
 
 
 def test_help_is_quick():
-    """`shadowbox --help` takes less than 0.4 s of CPU time (the least of five tries: the machine has other work too)."""
+    """`shadowbox --help` takes less than 0.4 s of CPU time (the least of five tries)."""
     resource = pytest.importorskip("resource")
     times = []
     for _ in range(5):
@@ -88,7 +91,8 @@ def test_help_is_quick():
 def test_help_needs_no_torch(arguments):
     """Asking for help or for the list of games imports neither torch nor any other heavy library."""
     code = (
-        "import sys\nfrom shadowbox import cli\ntry:\n    cli.main(sys.argv[1:])\nexcept SystemExit as stop:\n"
+        "import sys\nfrom shadowbox import cli\n"
+        "try:\n    cli.main(sys.argv[1:])\nexcept SystemExit as stop:\n"
         "    loaded = {'torch', 'numba', 'pyarrow', 'pandas', 'matplotlib'} & set(sys.modules)\n"
         "    print(stop.code, loaded, file=sys.stderr)\n"
     )

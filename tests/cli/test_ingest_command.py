@@ -129,7 +129,7 @@ def test_a_game_without_recordings(run, replays_made, tmp_path):
 
 
 def test_an_episode_goes_out_as_a_replay(run, replays_made, tmp_path):
-    """`store export STORE#1 --slp FILE` writes a replay that reads as the same match and ingests as seen before."""
+    """`store export STORE#1 --slp FILE` writes a replay of the same match, which ingests as a duplicate."""
     run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
     status, out, _ = run(
         "store", "export", f"{tmp_path / 'store'}#1", "--slp", tmp_path / "out.slp", "--json"
@@ -164,7 +164,7 @@ def test_exports_that_cannot_be(run, replays_made, tmp_path, arguments, message)
 
 
 def test_audit_and_view_take_what_came_in(run, replays_made, tmp_path):
-    """The store of an ingest has baselines and press rates, and a page of a match shows both pads and its events."""
+    """A store of replays has baselines and press rates, and a match page shows both pads and its events."""
     run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--json")
     status, out, _ = run("audit", tmp_path / "store", "--json")
     facts = json.loads(out)
@@ -180,7 +180,7 @@ def test_audit_and_view_take_what_came_in(run, replays_made, tmp_path):
 
 @pytest.mark.slow
 def test_all_real_replays(run, replays, tmp_path):
-    """Of the real ones every complete game of two, of version 1.0 or later, on a known stage, comes in once; none crashes."""
+    """Every complete two-player game (version 1.0+, known stage) is accepted once; no file crashes."""
     status, out, _ = run("ingest", "melee", replays, "--out", tmp_path / "store", "--json")
     facts = json.loads(out)
     assert status == 0

@@ -101,7 +101,10 @@ with open("a", "wb") as file:
 @pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_everything_but_serving(system, tmp_path):
-    """Every command of the loop ends well; a resumed run takes back the lines after its checkpoint."""
+    """Every command of the loop ends well.
+
+    A resumed run takes back the lines after its checkpoint.
+    """
     assert failed(system, tmp_path, LOOP + MORE * (system == "windows")) == ""
     with open(tmp_path / "run" / "metrics.jsonl", "ab") as log:
         log.write(b'{"kind": "train", "step": 6, "epoch": 0, "wall": 0.0}\n')

@@ -37,7 +37,7 @@ def test_a_run_is_found_by_folder_and_by_card(here, capsys, what):
 
 
 def test_json_is_one_object(here, capsys):
-    """--json prints the verdict, each target, and where the page lies: in the run's folder, where nothing else is said."""
+    """--json prints the verdict, each target, and the path of the page, by default in the run's folder."""
     status, out, _ = ran(capsys, "toy", "--no-match", "--json")
     found = json.loads(out)
     assert status == 0

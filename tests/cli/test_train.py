@@ -101,7 +101,7 @@ def test_wrong_calls(capsys, path, tmp_path, arguments, status, message):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
 def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
-    """SIGINT to the program: it finishes its step, saves, names the command that goes on, and that command ends the run."""
+    """SIGINT finishes the step, saves, and names the command that resumes; that command ends the run."""
     command = [
         sys.executable,
         "-m",

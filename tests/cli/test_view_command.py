@@ -21,7 +21,8 @@ SCENE = {"bounds": [-100, -9, 100, 9], "shapes": [
     {"shape": "circle", "each": "player", "x": {"field": "player/x"}, "y": 0, "r": 2, "fill": "p1"}]}
 BLIND = Game(name="toy", title="nothing to draw", schema=TOY)
 SEEN = replace(BLIND, scene=lambda: SCENE)
-OTHER = replace(BLIND, scene=lambda: {**SCENE, "shapes": [{**SCENE["shapes"][0], "x": {"field": "player/z"}}]})
+DOT = {**SCENE["shapes"][0], "x": {"field": "player/z"}}
+OTHER = replace(BLIND, scene=lambda: {**SCENE, "shapes": [DOT]})
 """
 
 
@@ -115,7 +116,10 @@ def test_a_game_of_ones_own(here, capsys):
 
 @pytest.mark.parametrize(("named", "noted"), [([], True), (["--game", "toygame:BLIND"], False)])
 def test_a_game_without_a_scene(here, capsys, named, noted):
-    """A game without a scene, or one that is not here at all, is drawn by its fields; the latter is noted."""
+    """A game without a scene, or one that is not here at all, is drawn by its fields.
+
+    The latter is noted.
+    """
     status, out, err = run(capsys, "toy", *named, "--png", "3", "--out", "m.html")
     assert (status, out.split(":")[0]) == (0, "m.html")
     assert ("no game here is called 'toy': drawn by its fields; --game MODULE:GAME" in err) == noted

@@ -85,7 +85,7 @@ def test_specs_carry_arguments_and_delay(game):
 def test_worlds_by_name(game):
     """A world is named by its game; dreams and other names are refused in words."""
     assert specs.world("paddles", game, 3).matches == 3
-    with pytest.raises(UsageError, match="kind 'world' .* cannot be used yet"):
+    with pytest.raises(UsageError, match=r"kind 'world' .* cannot be used yet"):
         specs.world("dream:runs/x", game, 3)
     with pytest.raises(UsageError, match="its simulator is 'paddles'"):
         specs.world("brawl2", game, 3)

@@ -47,9 +47,8 @@ def test_own_game(tmp_path):
 
 def test_the_game_of_the_example_is_a_world(monkeypatch):
     """The example's World keeps what every World promises."""
-    from shadowbox.testing import check_world
-
     from shadowbox.games import load
+    from shadowbox.testing import check_world
 
     monkeypatch.chdir(EXAMPLES)
     game = load("own_game:GAME")

@@ -29,7 +29,7 @@ SHORT = {"time_limit": 25, "opponent": "aggressive"}
     ],
 )
 def test_many_matches_are_the_single_ones(actions, seat, opponent):
-    """N matches in one world are N environments side by side, step for step and bit for bit, resets and infos included."""
+    """N matches in one world equal N environments, bit for bit, with resets and infos."""
     options = {"time_limit": 25, "actions": actions, "seat": seat, "opponent": opponent}
     ours = gymnasium.make_vec("shadowbox/Brawl-v0", num_envs=4, **options)
     theirs = gymnasium.make_vec(
@@ -58,7 +58,7 @@ def test_many_matches_are_the_single_ones(actions, seat, opponent):
 
 
 def test_a_match_that_is_over_begins_anew_in_the_next_step():
-    """The declared mode is NEXT_STEP: the step after the end shows a fresh match, for no reward, whatever the action."""
+    """The mode is NEXT_STEP: the step after the end shows a fresh match and gives no reward."""
     env = GameVectorEnv("brawl", 3, reward="dense", **SHORT)
     assert env.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
     env.reset(seed=0)
@@ -108,7 +108,7 @@ def test_every_match_has_a_picture():
 
 
 def test_wrong_calls_of_many():
-    """Steps before a reset, a wrong number of seeds or actions, and a mask of another kind are refused in words."""
+    """Steps before a reset, wrong numbers of seeds or actions, and other masks are refused in words."""
     env = GameVectorEnv("brawl", 2)
     with pytest.raises(UsageError, match="step before reset"):
         env.step(env.action_space.sample())
@@ -130,7 +130,7 @@ def test_pettingzoo_finds_nothing_wrong():
 
 
 def test_all_seats_are_two_single_seats():
-    """With an agent's decisions in one seat, the other seat of the parallel environment is the single environment."""
+    """With an agent in one seat, the other seat of the parallel environment is the single environment."""
     single = GameEnv("brawl", opponent="constant", reward="dense", time_limit=150)
     both = GameParallelEnv("brawl", reward="dense", time_limit=150)
     seen, _ = single.reset(seed=4)

@@ -1,4 +1,4 @@
-"""Other people's environments as stores: spaces become a schema, and a store holds what the environment returned."""
+"""Gymnasium environments as stores: spaces become a schema, and stores hold what was returned."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def run(capsys, *arguments):
 
 
 def test_cartpole_comes_back(capsys, tmp_path):
-    """Every recorded episode of CartPole, played again from its seed and actions, shows and earns what the store holds."""
+    """Every recorded episode of CartPole, replayed from its seed and actions, gives the stored values."""
     code, out, _ = run(
         capsys,
         "record",
@@ -137,7 +137,7 @@ def test_cartpole_comes_back(capsys, tmp_path):
 
 
 def test_nested_spaces_come_back(tmp_path):
-    """A Dict environment of every kind of space is stored leaf by leaf, and holds what was shown, taken and earned."""
+    """A Dict environment of every kind of space is stored leaf by leaf, with actions and rewards."""
     record_gym("test/Nested-v0", tmp_path / "s", episodes=1, seed=1)
     columns = Store(tmp_path / "s").episode(0).columns
     shown, taken = Nested.shown, Nested.taken
@@ -169,7 +169,7 @@ def test_nested_spaces_come_back(tmp_path):
 
 
 def test_the_same_call_gives_the_same_store(tmp_path):
-    """Recording is seeded: the same call gives the same episodes, another seed others, and a store can be appended to."""
+    """Recording is seeded: equal calls give equal episodes, and a store can be appended to."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         record_gym("CartPole-v1", tmp_path / name, episodes=3, seed=seed)
     assert Store(tmp_path / "a").fingerprint == Store(tmp_path / "b").fingerprint
@@ -214,13 +214,14 @@ def test_what_cannot_be_stored_is_refused_by_name(shows, message):
 
 
 def test_what_lies_outside_its_space_is_refused(tmp_path):
-    """An observation or an action outside the declared space stops the recording with its frame, and nothing is stored."""
+    """A value outside the declared space stops the recording with its frame, and nothing is stored."""
     gymnasium.register(
         "test/Wrong-v0",
         entry_point=lambda: Nested(spaces.Discrete(3), spaces.Discrete(2), wrong=True),
     )
     with pytest.raises(
-        EpisodeError, match=r"gym:test/Wrong-v0, seed \d+, frame 1: the observation is not in its space"
+        EpisodeError,
+        match=r"gym:test/Wrong-v0, seed \d+, frame 1: the observation is not in its space",
     ):
         record_gym("test/Wrong-v0", tmp_path / "s", episodes=1)
     del gymnasium.registry["test/Wrong-v0"]

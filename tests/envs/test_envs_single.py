@@ -34,7 +34,7 @@ def make(**options) -> GameEnv:
 
 
 def played(env, seed=0, frames=200):
-    """Random actions, the same for the same seed: observations, rewards, infos, and whether and how the match ended."""
+    """Random actions of a seed: observations, rewards, infos, and how the match ended."""
     first, info = env.reset(seed=seed)
     env.action_space.seed(seed)
     seen, rewards, infos, ended = [first], [], [info], (False, False)
@@ -57,7 +57,10 @@ def test_gymnasium_finds_nothing_wrong(actions, observation):
 
 def test_it_can_be_made_without_importing_shadowbox_first():
     """The module:id form of Gymnasium makes the environment in a fresh process, and loads no torch for it."""
-    code = "import gymnasium, sys; gymnasium.make('shadowbox.envs:shadowbox/Brawl-v0'); print('torch' in sys.modules)"
+    code = (
+        "import gymnasium, sys; gymnasium.make('shadowbox.envs:shadowbox/Brawl-v0'); "
+        "print('torch' in sys.modules)"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -81,7 +84,7 @@ def test_a_seed_gives_the_same_match():
 
 @pytest.mark.parametrize("seat", [0, 1])
 def test_it_is_the_match_that_play_plays(seat):
-    """A recorded agent's keys, given from outside, lead to the recorded frames, rewards and outcome, from either seat."""
+    """A recorded agent's keys, given from outside, lead to the recorded frames and rewards in each seat."""
     players = ["expert", "kiter"]
     env = make(seat=seat, opponent=players[1 - seat], actions="multibinary", time_limit=400)
     seen, info = env.reset(seed=3)
@@ -225,7 +228,7 @@ def test_a_picture_shows_both_fighters():
 
 
 def test_without_pillow_it_says_what_to_install(monkeypatch):
-    """Asking for pictures without Pillow is refused when the environment is made, with the name of the extra."""
+    """Asking for pictures without Pillow is refused at construction, with the name of the extra."""
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(UsageError, match=r"pip install .*\[pictures\]"):
         make(render_mode="rgb_array")

@@ -41,7 +41,7 @@ def bent(
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.5])
 def test_the_temperature_that_bent_a_model_is_found(temperature: float) -> None:
-    """A model whose logits are too large by a factor gets that factor back, and costs less on sessions that did not choose."""
+    """Logits scaled by a factor get that factor back, with a lower loss on the other sessions."""
     costs, frames = bent(temperature)
     heat = fit_temperature(["keys"], costs, frames)["keys"]
     assert heat.temperature == pytest.approx(temperature, rel=0.06)
@@ -91,7 +91,7 @@ def sessions(
 
 
 def test_a_threshold_lies_in_the_middle_of_its_plateau() -> None:
-    """Between chances around .05 and around .6 every threshold from .15 to .45 is as good: about .3 is taken."""
+    """Where thresholds from .15 to .45 are equally good, about .3 is chosen."""
     found = fit_threshold(*sessions(1))
     assert found.threshold == pytest.approx(0.3, abs=0.051)
     assert (found.on, found.off) == (
@@ -103,7 +103,7 @@ def test_a_threshold_lies_in_the_middle_of_its_plateau() -> None:
 
 
 def test_half_the_sessions_choose_and_the_other_half_reports() -> None:
-    """Where the halves disagree, the reported F1 is that of thresholds chosen elsewhere, and not the best that could be had."""
+    """Where the halves disagree, the reported F1 is that of thresholds chosen on the other half."""
     low, high = sessions(2, 4, high=0.25), sessions(3, 4, high=0.9)
     chances = [c for pair in zip(low[0], high[0], strict=True) for c in pair]
     downs = [d for pair in zip(low[1], high[1], strict=True) for d in pair]
@@ -119,7 +119,7 @@ def test_half_the_sessions_choose_and_the_other_half_reports() -> None:
 
 
 def test_the_temperature_of_play_is_the_bottom_of_a_rough_bowl() -> None:
-    """Strains that are lowest at .9, with noise, choose about .9, and what they were like on matches that did not choose it."""
+    """Noisy distances with a minimum at .9 choose about .9, scored on the other matches."""
     tried, draws = np.log(PLAYED_AT), np.random.default_rng(3)
     bowl = np.sqrt(0.1 + 30 * (tried - np.log(0.9)) ** 2)
     found = [

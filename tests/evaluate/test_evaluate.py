@@ -10,13 +10,13 @@ import pytest
 from judging import BRAWL, SHORT, run, store
 
 from shadowbox import cli
+from shadowbox.core.evaluation import read_evaluation
+from shadowbox.core.metrics import METRICS, metric_of
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.evaluate import closed_loop, recorded
 from shadowbox.evaluate.calibrate import calibrate_checkpoint
-from shadowbox.core.evaluation import read_evaluation
-from shadowbox.core.metrics import METRICS, metric_of
 from shadowbox.evaluate.policy import evaluate
 from shadowbox.evaluate.probe import probe_policy
 from shadowbox.evaluate.setup import EvalConfig
@@ -89,7 +89,7 @@ def test_every_figure_has_its_baselines(judged):
 
 
 def test_the_verdict_lies_beside_the_checkpoint(judged, still):
-    """What `--json` prints is what lies in the checkpoint's folder, which is still whole, and its agents carry the mark."""
+    """`--json` prints the content of the checkpoint's report, and agents of the checkpoint are marked."""
     folder = checkpoints.checkpoint_folder(str(still))
     assert json.loads((folder / marks.FILE).read_text()) == json.loads(json.dumps(judged.to_json()))
     assert checkpoint.load(folder).step == 1
@@ -97,7 +97,10 @@ def test_the_verdict_lies_beside_the_checkpoint(judged, still):
 
 
 def test_an_evaluation_has_one_shape(judged, still, data):
-    """Kind, spec, store, gate and figures come first; the file beside the checkpoint reads back as the same."""
+    """Kind, spec, store, gate and figures come first.
+
+    The file beside the checkpoint reads back as the same.
+    """
     found = judged.to_json()
     assert list(found)[:5] == ["kind", "spec", "store", "gate", "figures"]
     assert (found["kind"], found["store"]) == ("policy", str(data))
@@ -258,7 +261,7 @@ def test_the_page_shows_it(judged, visit, tmp_path):
 
 
 def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_path, visit):
-    """Where it cannot play, clips show recordings in its hands beside the recordings, and a roll what it would press when."""
+    """Without a simulator, clips show recordings with predicted controls beside the recordings."""
     pressing = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16)
     path = tmp_path / "report.html"
     path.write_text(
@@ -314,7 +317,7 @@ def test_calibration_is_stored_and_played(data, tmp_path):
 
 
 def test_the_temperature_of_play_is_chosen_elsewhere(data, tmp_path, monkeypatch):
-    """No chair of an episode on the judged side is played in to choose it, however few of that side are asked about."""
+    """The temperature of play is never fitted in episodes of the evaluated side."""
     sat = []
     chairs = closed_loop.recorded_seats
     monkeypatch.setattr(
@@ -352,9 +355,14 @@ def test_a_made_up_frame_is_warned_of(data, still):
 
 @pytest.mark.parametrize(
     ("where", "message"),
-    [("nowhere", "a frame is named as in"), ("{}#3", "a frame is named as in"), ("{}#3:99999", "has no frame 99999"),
-     ("{}#99:1", "has no episode 99"), ("zeros", "name the STORE")],
-)  # fmt: skip
+    [
+        ("nowhere", "a frame is named as in"),
+        ("{}#3", "a frame is named as in"),
+        ("{}#3:99999", "has no frame 99999"),
+        ("{}#99:1", "has no episode 99"),
+        ("zeros", "name the STORE"),
+    ],
+)
 def test_frames_that_are_none(data, still, where, message):
     """What is no frame is refused in one line."""
     with pytest.raises(UsageError, match=message):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from judging import BRAWL
 
+from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.evaluate import gate
 from shadowbox.evaluate.closed_loop import ClosedLoopCounts
 from shadowbox.evaluate.closed_loop import figures as closed_figures
-from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.evaluate.press_counts import (
     count_presses,
     halves,
@@ -27,7 +27,7 @@ RUN = STATES.index("attack")
 
 
 def played(seed, share=1.0, hold=5, rate=0.02, frames=1500):
-    """A seat in which `j` begins to be held for `hold` frames at a rate, twice as often in the second half, an attack."""
+    """A seat with presses of `j` of `hold` frames at a rate, twice as often in an attack (second half)."""
     draws = np.random.default_rng(seed)
     columns = BRAWL.schema.neutral(frames + 1)
     attacking = np.arange(frames + 1) >= frames // 2
@@ -54,7 +54,7 @@ def judged(play, data):
 
 
 def test_strain_is_where_the_gate_ends():
-    """As in the data it is next to 0, at a press ratio of 1.25 alone between, beyond the gate above 1, and never pressing 9."""
+    """Equal to the data it is near 0, at the edge of the gate 1, beyond it above 1, never pressing 9."""
     data = counted(range(20, 60))
     close, far, never = (
         gate.gate_distance(counted(range(40), **changes), data)
@@ -115,7 +115,7 @@ def test_other_behaviour_fails_in_words(change, words):
 
 
 def test_a_rare_button_is_listed_and_not_judged():
-    """A button with fewer than 50 presses in the data cannot fail, and one without any is no number; both are listed."""
+    """A button with fewer than 50 presses in the data cannot fail; one without any has no ratio."""
     verdict, _ = judged(counted(range(20)), counted(range(100, 140)))
     data = verdict.report().to_json()["controls"]
     assert data["keys/g"] | {"states": 0} == data["keys/g"] | {
@@ -160,7 +160,7 @@ def test_halves_are_episodes():
 
 
 def test_seats_of_an_episode_count_together():
-    """Only episodes are independent: what both players of one did is one row, and intervals are as wide as for episodes."""
+    """Only episodes are independent: both players of one make one row, with intervals over episodes."""
     seats = [played(number) for number in range(6)]
     twice = count_presses(BRAWL.schema, [*seats, *seats])
     once = count_presses(BRAWL.schema, seats)
@@ -170,7 +170,7 @@ def test_seats_of_an_episode_count_together():
 
 
 def test_the_same_episodes_are_compared_in_pairs():
-    """One frame ahead both sides share their episodes: a copy has a ratio of 1 and no doubt, however much they differ."""
+    """One frame ahead both sides share episodes: a copy has a ratio of exactly 1."""
     data = count_presses(
         BRAWL.schema, [played(number, share=1 + number % 3) for number in range(9)]
     )

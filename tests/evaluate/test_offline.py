@@ -1,4 +1,4 @@
-"""Figures of answers to recorded frames: known answers, baselines beside each, and intervals that hold the truth."""
+"""Offline figures: known answers, baselines beside each, and intervals that cover the truth."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from judging import BRAWL, SEES, seat
 from judging import store as recorded_store
 
 from shadowbox.core import presses
+from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.core.stats import bootstrap_ratio
 from shadowbox.data.store import Store
 from shadowbox.evaluate.answers import answer_seats
-from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.evaluate.offline import (
     Answers,
     best_threshold,
@@ -100,7 +100,7 @@ def test_known_answers() -> None:
 
 
 def test_copying_scores_nothing_on_onsets() -> None:
-    """A policy that copies the last frame scores 0 on onsets, however well it looks by older systems' metric."""
+    """A policy that copies the last frame scores 0 on onsets, whatever older metrics say."""
     seats = [seat("....########....######....", at) for at in range(4)]
     found = figures(everybody(lambda one: one.before["a"], seats), 2)
     assert found["onset_f1"].value.value == found["onset_f1_sampled"].value.value == 0
@@ -109,7 +109,7 @@ def test_copying_scores_nothing_on_onsets() -> None:
 
 
 def test_thresholds_come_from_the_other_episodes() -> None:
-    """Chances that single out onsets in even episodes at .3 and in odd ones at .8 are scored with each other's thresholds."""
+    """Thresholds that suit only even or odd episodes are scored on the other half."""
     seats = [seat("..#..#..#..#..", at) for at in range(8)]
     high = lambda one: (  # noqa: E731
         np.where(one.down["a"], 0.9, 0.5) if one.episode % 2 else np.where(one.down["a"], 0.4, 0.1)
@@ -146,7 +146,7 @@ def test_timing_counts_frames_too_late() -> None:
 
 
 def test_onset_f1_intervals_cover() -> None:
-    """Over 500 simulated evaluations of 40 episodes that differ in skill, the interval holds the true F1 in 92 to 98 %."""
+    """In 500 simulated evaluations of 40 unequal episodes the interval covers the true F1 in 92 to 98 %."""
     draws = np.random.default_rng(0)
 
     def episodes(n):
@@ -196,7 +196,7 @@ def recorded_pad(frames: int = 40, seed: int = 0):
 
 @pytest.mark.parametrize("head", ["chain", "independent"])
 def test_no_chance_knows_what_was_pressed_in_its_frame(head: str) -> None:
-    """Other controls at a frame change no chance of that frame or before it, though parts of a frame depend on each other."""
+    """Other controls at a frame change no probability at that frame or before it."""
     model = policy.build_policy(PAD, policy.preset_arguments("small", ["ball/x"], head=head))
     columns = recorded_pad()
     other = {key: values.copy() for key, values in columns.items()}
@@ -215,7 +215,7 @@ def test_no_chance_knows_what_was_pressed_in_its_frame(head: str) -> None:
 
 
 def test_chances_are_those_of_the_draws() -> None:
-    """Over many frames buttons are drawn as often as their chances say, choices away from neutral included."""
+    """Over many frames buttons are sampled at the rate of their probabilities."""
     model = policy.build_policy(PAD, policy.preset_arguments("small", ["ball/x"]))
     answer = answer_seats(model, [load_seat(PAD, recorded_pad(6000), 0, 0)]).answers[0]
     for name, chance in answer.chance.items():
@@ -239,7 +239,7 @@ def test_asking_many_is_asking_one() -> None:
 
 
 def test_halves_do_not_hang_on_the_numbers_of_episodes() -> None:
-    """Held-out episodes that happen to have even numbers are halved, too, and a policy that is right stays so."""
+    """Held-out episodes with even numbers are halved, too, and a perfect policy stays perfect."""
     for numbers in ((0, 1, 2, 3), (0, 2, 4, 6), (5, 5, 9, 9)):
         seats = [seat(text, number) for text, number in zip(TEXTS, numbers, strict=True)]
         right = Answers(
@@ -258,7 +258,7 @@ def test_halves_do_not_hang_on_the_numbers_of_episodes() -> None:
 
 
 def test_hiding_the_history_hides_it() -> None:
-    """With its history hidden a policy answers the same whatever its own last controls were, up to how it reads a change."""
+    """With its history hidden a policy predicts the same whatever its last controls were."""
     model = policy.build_policy(BRAWL.schema, policy.preset_arguments("policy-mlp", SEES)).eval()
     view = {key: as_tensor(values)[None] for key, values in BRAWL.schema.neutral(3).items()}
     held = {**view, "keys/j": torch.tensor([[[True, False]] * 3])}
@@ -271,7 +271,7 @@ def test_hiding_the_history_hides_it() -> None:
 
 
 def test_a_policy_is_asked_as_it_plays(tmp_path) -> None:
-    """By a threshold it presses where its probability reaches it and nowhere else, and drawn it presses by chance."""
+    """By a threshold it presses exactly above that probability; sampled it presses by chance."""
     shown = Store(recorded_store(tmp_path / "s", 4))
     seats = list(seats_of(shown, range(4)))
     model = policy.build_policy(BRAWL.schema, policy.preset_arguments("policy-mlp", SEES)).eval()
@@ -290,7 +290,7 @@ def test_a_policy_is_asked_as_it_plays(tmp_path) -> None:
 
 
 def test_chances_are_those_that_it_plays_with(tmp_path) -> None:
-    """Asked at a temperature, a policy says how likely it presses there: far from a half when cold, near to it when hot."""
+    """A low temperature moves probabilities away from a half, a high one toward it."""
     shown = Store(recorded_store(tmp_path / "s", 4))
     seats = list(seats_of(shown, range(4)))
     model = policy.build_policy(BRAWL.schema, policy.preset_arguments("policy-mlp", SEES)).eval()

@@ -22,10 +22,13 @@ from shadowbox.play.policy_agent import as_tensor
 
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(0, 30), st.integers(0, 2**32 - 1))
 def test_chances_of_all_places_are_one(size, states, frames, seed):
-    """Whatever was counted, and wherever the stick was, its places together have chance 1, in each state and without."""
+    """Probabilities of a stick's points sum to 1, in each state and over all, whatever was counted."""
     draws = np.random.default_rng(seed)
-    moves = count_moves([StickPositions(draws.integers(0, size, frames), draws.integers(0, size, frames), size)],
-                  [draws.integers(0, states, frames)], states)  # fmt: skip
+    moves = count_moves(
+        [StickPositions(draws.integers(0, size, frames), draws.integers(0, size, frames), size)],
+        [draws.integers(0, states, frames)],
+        states,
+    )
     every = np.arange(size)
     assert np.exp(-moves.anywhere(StickPositions(every, every, size))).sum() == pytest.approx(1)
     for row in range(states + 1):

@@ -1,4 +1,4 @@
-"""Tournaments: each seed from both seats, the same table however often it was interrupted, honest about copies."""
+"""Tournaments: seeds from both seats, equal tables after interruptions, and copies counted once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(game, paddles):
 
 
 def test_every_pair_meets_from_both_seats(table):
-    """Each pair plays as many matches as asked for, half of them from each seat, and both sides of the table agree."""
+    """Each pair plays the asked number of matches, half from each seat; both sides of the table agree."""
     for a in AGENTS:
         for b in AGENTS:
             if a == b:
@@ -62,7 +62,7 @@ def test_the_order_is_right(table):
 
 
 def test_copies_are_counted_once(game, paddles):
-    """Between two players of whom nothing depends on the seed but the serve, few matches are distinct, and it says so."""
+    """Between players that ignore the seed few matches are distinct, and the table says so."""
     found = tournament(game, TournamentSpec(paddles, ("idle", "follower:1"), 40))["payoff"]["idle"][
         "follower:1"
     ]
@@ -78,7 +78,7 @@ def test_workers_change_nothing(game, paddles, table, monkeypatch):
 
 
 def test_interrupted_and_resumed_is_the_same(game, paddles, table, tmp_path):
-    """A ledger cut anywhere, even inside a line, resumes to the same table, and a finished one plays nothing again."""
+    """A ledger cut anywhere resumes to the same table, and a finished one plays nothing again."""
     plan, ledger = TournamentSpec(paddles, AGENTS, 12), tmp_path / "ledger.jsonl"
     tournament(game, plan, ledger)
     whole = ledger.read_bytes()
@@ -95,7 +95,7 @@ def test_interrupted_and_resumed_is_the_same(game, paddles, table, tmp_path):
 
 
 def test_killed_and_resumed_on_the_command_line(paddles, tmp_path):
-    """`tournament` killed half-way and called again with --resume prints what an uninterrupted call prints."""
+    """A killed `tournament`, resumed, prints what an uninterrupted one prints."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     arguments = [
         sys.executable,

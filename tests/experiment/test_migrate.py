@@ -166,7 +166,10 @@ def test_what_cannot_be_renamed(head, message):
 
 
 def test_a_card_keeps_its_figures(project):
-    """A card that ran keeps every number; its estimate and results have its new hash and name the old one."""
+    """A card that ran keeps every number.
+
+    Its estimate and results have its new hash and name the old one.
+    """
     path = write(set={**HEAD["set"], "model.prev_control_dropout": 0.1})
     ran(path)
     file = CardFile.read(path)
@@ -347,7 +350,10 @@ def test_a_run_is_readable_again(old_run):
 
 
 def test_curves_are_drawn_again(old_run, capsys):
-    """The command draws the curves of a migrated run again, under present names; --dry-run does not."""
+    """The command draws the curves of a migrated run again, under present names.
+
+    --dry-run does not.
+    """
     run, _ = old_run
     lines = log.read_lines(run / log.METRICS)
     old = [json.dumps(line).replace("/copy_last", "/hold") + "\n" for line in lines]

@@ -1,4 +1,4 @@
-"""Cards of learners that need a world, a reward and opponents, and no recordings: a bandit of somebody else."""
+"""Cards of a third party's learner that needs a world, a reward and opponents, and no recordings."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def ran(path, **options):
 
 
 def test_a_card_without_data_runs_to_its_verdict(installed):
-    """Checked, trained under its rules, judged on the learner's own metric, and written back into the card."""
+    """The card is checked, trained under its rules, evaluated on the learner's metric, and recorded."""
     path = card(kill=[{"when": "play/press_rate > 0.999"}, {"when": "nonfinite(train/loss)"}])
     found = checked(path)
     assert found.mistakes == []
@@ -101,7 +101,10 @@ def test_a_card_without_data_runs_to_its_verdict(installed):
 
 
 def test_a_rule_on_a_line_of_the_learner_ends_it(installed):
-    """A kill rule that names play/... stops a real run at its step, and the run goes on bit for bit."""
+    """A kill rule that names play/...
+
+    Stops a real run at its step, and the run goes on bit for bit.
+    """
     path = card(kill=[{"when": "play/press_rate > 0.001", "after": "6 steps"}])
     found = ran(path)
     assert (found.verdict, found.exit_code) == ("killed", 75)
@@ -110,10 +113,14 @@ def test_a_rule_on_a_line_of_the_learner_ends_it(installed):
     assert run.facts["step"] == 6
     assert ran(path, resume=True).verdict == "passed"
     ran(card("straight"))
+    timing = ("time/", "examples", "wall")
     plain = [
-        [{k: v for k, v in line.items() if not k.startswith(("time/", "examples", "wall"))} for line in runs.find_run(f"runs/{name}").lines]
+        [
+            {key: value for key, value in line.items() if not key.startswith(timing)}
+            for line in runs.find_run(f"runs/{name}").lines
+        ]
         for name in ("bandit-card", "straight")
-    ]  # fmt: skip
+    ]
     assert plain[0] == plain[1]
 
 
@@ -183,7 +190,12 @@ def test_all_reserved_keys_can_be_written(installed):
     """Every reserved key is typed and part of the contract; the learner is given each of them."""
     path = card(
         stages=[
-            {"name": "first", "opponents": ["constant", "self"], "gate": "play/reward > 5", "set": {"train.lr": 0.1, "reward": "dense"}},
+            {
+                "name": "first",
+                "opponents": ["constant", "self"],
+                "gate": "play/reward > 5",
+                "set": {"train.lr": 0.1, "reward": "dense"},
+            },
             {"name": "second", "freeze": ["logits"], "regress": "play/reward < 0"},
         ],
         milestones=[{"step": 10, "metric": "play/reward", "band": [-50, None]}],
@@ -200,7 +212,10 @@ def test_all_reserved_keys_can_be_written(installed):
 
 
 def test_a_learner_of_recordings_refuses_the_rest(project):
-    """Imitation needs data, and uses no world, reward, opponents, stages or teacher; each is named."""
+    """Imitation needs data, and uses no world, reward, opponents, stages or teacher.
+
+    Each is named.
+    """
     found = checked(
         write(
             data=None,
@@ -262,7 +277,10 @@ def test_a_kind_that_is_not_there_is_refused(installed, monkeypatch):
 
 
 def test_a_learner_by_module_and_name(installed):
-    """`learner: bandits:SPEC` in a card is the same learner; what cannot be imported is a mistake of the card."""
+    """`learner: bandits:SPEC` in a card is the same learner.
+
+    What cannot be imported is a mistake of the card.
+    """
     path = card(learner="bandits:SPEC")
     assert registry.is_code("bandits:SPEC")
     assert ran(path).verdict == "passed"
@@ -305,7 +323,7 @@ def kinds_state(run):
 
 
 def test_a_new_card_asks_what_its_learner_needs(installed):
-    """`card new --learner` writes the keys that the learner needs, and the card is right but for its words."""
+    """`card new --learner` writes the keys that the learner needs; only texts are left to fill in."""
     head = templates.blank("mine", games("brawl"), "bandit")
     assert "data" not in head
     assert head["world"] == "brawl"
@@ -315,7 +333,7 @@ def test_a_new_card_asks_what_its_learner_needs(installed):
 
 @pytest.mark.slow
 def test_the_command_line_knows_it(installed):
-    """card check, estimate, run, eval, match and report, each by the console script, in the folder of its user."""
+    """Commands check, estimate, run, eval, match and report work in the folder of the learner's user."""
     card()
 
     def call(*arguments):

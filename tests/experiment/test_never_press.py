@@ -1,4 +1,4 @@
-"""The originals' failure, small: their recipe does not press, adding to logits presses without end, `chain` plays as shown."""
+"""The failure of older recipes, small: no presses, or far too many, while `chain` plays as recorded."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ CARD, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-
 
 @pytest.mark.slow
 def test_the_failure_and_its_cure(tmp_path, monkeypatch):
-    """The committed card, smaller: the older recipe fails the gate though its metric looks good, and `chain` passes it."""
+    """The committed card, smaller: the older recipe fails the gate with a good metric; `chain` passes."""
     monkeypatch.chdir(tmp_path)
     cases = {case["name"]: case for case in cards.require_card(CARD)[1].sweep.cases}
     less = {

@@ -1,4 +1,4 @@
-"""Cards that run: their rules are obeyed on time, their verdicts are written back, and what was killed goes on."""
+"""Running cards: rules act on time, verdicts are recorded, and killed runs can be resumed."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def trained(**changes):
 
 
 def test_passed(project):
-    """A run to the end says for each target what was reached, with an interval and baselines, in the card and beside it."""
+    """A finished run reports each target with its interval and baselines, in the card and beside it."""
     path = write(
         targets=[
             *HEAD["targets"],
@@ -236,7 +236,7 @@ def test_two_processes(project, action):
 
 
 def test_seeds(project):
-    """Seeds are repeats: the value is their mean, the interval Student's; one that is finished is not trained again."""
+    """Over seeds the value is the mean with Student's interval; finished seeds are not trained again."""
     path = write(seeds=[3, 5, 7])
     found, said = ran(path)
     (outcome,) = found.outcomes
@@ -267,7 +267,7 @@ def test_finished_runs_are_the_cards_own(project):
 
 @pytest.mark.slow
 def test_judged_by_playing(project):
-    """Targets named eval/ come from matches after training, which are played again only where the card asks for others."""
+    """Targets named eval/ come from matches after training, replayed only if the card asks for others."""
     call = {"p0": "based", "p1": "random", "matches": 20, "seed": 3, "options": {"time_limit": 120}}
     data = {"store": "data/made", "split": "70/30/0", "make": {"record": call}}
     model = {"width": 16, "head_width": 16, "hidden_width": 16}
@@ -287,7 +287,7 @@ def test_judged_by_playing(project):
 
 
 def test_every_seed_may_draw_its_own_split(project):
-    """With `resplit` each seed holds other episodes back, is judged on those, and the interval is one over all of it."""
+    """With `resplit` each seed holds other episodes back, and the interval is one over all of it."""
     targets = [*HEAD["targets"], {"metric": "eval/onset_f1", "op": ">=", "value": 0.0}]
     wish = {
         "seeds": [0, 1],
@@ -405,7 +405,7 @@ def test_on_oom(project):
 
 
 def test_data_is_made(project, monkeypatch):
-    """A store that is missing is made by the call in the card, whole or not at all, and known by that call ever after."""
+    """A missing store is made by the card's call, whole or not at all, and identified by that call."""
     data = {
         "store": "data/made",
         "split": "40/40/20",

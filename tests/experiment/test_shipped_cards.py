@@ -28,7 +28,7 @@ def test_cards_alone():
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_right_without_data(path, tmp_path, monkeypatch):
-    """Every card is right where neither its data nor any run is, needs no signature, and no block was edited by hand."""
+    """Every card is valid without data and runs, needs no signature, and has no block edited by hand."""
     monkeypatch.chdir(tmp_path)
     found = check.check_card(path, load)
     assert found.mistakes == []
@@ -37,7 +37,7 @@ def test_right_without_data(path, tmp_path, monkeypatch):
 
 
 def test_an_older_card_in_our_form(tmp_path, monkeypatch):
-    """policy-22k is computed to have the parameters that people had typed, and its data is said to be elsewhere."""
+    """policy-22k has the computed number of parameters that people had typed; its data is external."""
     monkeypatch.chdir(tmp_path)
     found = check.check_card(FOLDER / "policy-22k.md", load)
     assert found.facts["parameters"] == found.card.facts["parameters"] == 1_153_781

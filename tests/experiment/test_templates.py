@@ -49,7 +49,7 @@ def test_from_run(project):
 
 
 def test_prior(project):
-    """Comparable runs stand in a new card, those with the fewest other settings first, each with what is other."""
+    """A new card lists comparable runs, fewest differences first, each with its differences."""
     ran(write("near", set={**HEAD["set"], "train.lr": 0.001}))
     ran(write("far", set={**HEAD["set"], "train.lr": 0.001, "model.width": 16}))
     path = write()
@@ -159,7 +159,7 @@ def test_compare(project):
 
 
 def test_index(project):
-    """The index has every card in a line: wrong ones, ready ones, those to be signed, and what became of the rest."""
+    """The index has a line for every card: with mistakes, ready, unsigned, or with its results."""
     ran(write("done"))
     ran(write("ended", kill=[{"when": "train/loss > 0.0001"}]))
     write("fresh")

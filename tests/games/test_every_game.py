@@ -59,7 +59,10 @@ def test_what_is_derived_from_rows_is_allowed(game):
 
 
 def test_the_record_is_whole(game):
-    """A game has a title, a schema that survives JSON, bots and readers that load; views are inverses."""
+    """A game has a title, a schema that survives JSON, bots and readers that load.
+
+    Views are inverses.
+    """
     check_record(game)
 
 

@@ -1,4 +1,4 @@
-"""Imitation: every decision is a target, from any seats, and each way of weighing leaves the probabilities what they are."""
+"""Imitation: every decision is a target, from any seats, and weights keep the probabilities right."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_every_decision_is_a_target_once(store):
 
 
 def test_lessons_are_the_episodes_rows(store):
-    """At each position the view is state_t and controls_{t-1} from the own seat, and the target the own controls_t."""
+    """Inputs are state_t and controls_{t-1} from the own seat, targets the own controls_t."""
     task = task_of(store)
     batch, tensors = batch_of(task)
     prepared, _ = task.learner._prepared(tensors, learning=False)
@@ -90,7 +90,7 @@ def test_lessons_are_the_episodes_rows(store):
 
 
 def test_a_policy_never_sees_what_it_is_asked(store):
-    """Other controls at a position move no cost of a part that was decided before, nor of any position until then."""
+    """Controls at a position change no loss of parts decided before them, nor of earlier positions."""
     task = task_of(store, preset="small")
     model = task.model.eval()
     prepared, _ = task.learner._prepared(batch_of(task)[1], learning=False)
@@ -139,7 +139,7 @@ def test_the_mirror_shows_the_other_side(store):
 
 
 def test_weights_by_state(store):
-    """`actionable_when` counts frames by the own state: in full where all conditions hold, `non_actionable_weight` elsewhere."""
+    """Frames where all `actionable_when` conditions hold weigh 1, others `non_actionable_weight`."""
     task = task_of(
         store,
         imitation={
@@ -155,7 +155,7 @@ def test_weights_by_state(store):
 
 
 def test_thinned_segments_cost_the_same_on_average(tmp_path):
-    """Leaving out segments in which nothing changes, and counting the others more, leaves the mean loss where it was."""
+    """Dropping static segments and weighing the others up leaves the mean loss unchanged."""
     with Writer(tmp_path / "s", TOY) as writer:
         for seed in range(8):
             made = random_episode(TOY, 120, seed=seed)
@@ -181,7 +181,7 @@ def test_thinned_segments_cost_the_same_on_average(tmp_path):
 
 
 def test_whose_decisions_they_are(tmp_path):
-    """With `by_player` each seat's imitation carry its player's number, and a player's strength where the metadata has one."""
+    """With `by_player` each seat carries its player's number, and the strength if the metadata has it."""
     with Writer(tmp_path / "s", TOY) as writer:
         for seed, players in enumerate(
             (("ann", "bob"), ("bob", "ann"), ("bob", "cid"), ("ann", "cid"))
@@ -273,7 +273,7 @@ def test_every_preset_learns(store, preset):
 
 
 def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
-    """The older policy is scored by `stick_mae` (shares of the range) and `btn_pressed_acc`, with what copying scores."""
+    """The older policy is scored by `stick_mae` and `btn_pressed_acc`, beside the score of copying."""
     with Writer(tmp_path / "s", PAD) as writer:
         for seed in range(8):
             writer.add(random_episode(PAD, 40, seed=seed))
@@ -302,7 +302,10 @@ def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
         ({"seat": (0,)}, "no setting 'seat': did you mean 'seats'"),
         ({"seats": (2,)}, "toy has no seat 2"),
         ({"static_segment_keep": 1.5}, "a share above 0 and at most 1"),
-        ({"actionable_when": ["player/stun=0"]}, "actionable_when 'player/stun=0' is not a condition"),
+        (
+            {"actionable_when": ["player/stun=0"]},
+            "actionable_when 'player/stun=0' is not a condition",
+        ),
     ],
 )
 def test_lessons_that_cannot_be_are_refused(store, imitation, message):

@@ -151,7 +151,7 @@ def test_runs_are_found(card):
 
 @pytest.mark.slow
 def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
-    """A checkpoint with a failed evaluation beside it is named by `match` and `tournament`, and on the match's page."""
+    """A checkpoint that failed its evaluation is marked in `match`, `tournament`, and on the match page."""
     folder = run(tmp_path / "r", 3) / "checkpoints" / "00000003"
     spec = f"policy:{tmp_path / 'r'}"
     assert specs.agent(spec, BRAWL).mark == ""

@@ -203,7 +203,10 @@ def frames(match, count):
 
 
 def test_a_person_takes_a_seat_and_gives_it_back():
-    """The guest decides while it holds the seat; the agent watches and then goes on as if it had played."""
+    """The guest decides while it holds the seat.
+
+    The agent watches and then goes on as if it had played.
+    """
     match = begin("based", "tapper", speed=1, paused=True)
     until(lambda: match.length == 1)
     frames(match, 49)
@@ -331,7 +334,10 @@ def test_a_match_goes_on_in_another_world():
 
 
 def test_settings_are_changed_between_two_frames():
-    """Numbers of agents and worlds can be set within their limits; the episode keeps each change."""
+    """Numbers of agents and worlds can be set within their limits.
+
+    The episode keeps each change.
+    """
 
     class Tuned(Person):
         settings = {"strength": (1.0, 0.0, 2.0)}  # noqa: RUF012

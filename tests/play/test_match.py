@@ -45,7 +45,7 @@ def test_a_match_is_the_same_whatever_is_played_beside_it(game):
 
 
 def test_rows_are_aligned(game):
-    """Playing the recorded controls of each row in a fresh world gives the recorded next state, to the last row."""
+    """Replaying a recording's controls in a fresh world gives the recorded states, to the last row."""
     (match,) = played(game, ("follower", "idle"), [7], 1)
     columns, frames = match.episode.columns, match.episode.frames
     world = game.world(1)

@@ -1,4 +1,4 @@
-"""A learned policy in a seat: the same match whatever is beside it, the same decisions as training sees, any opponent."""
+"""Policies as agents: equal matches in any batch, and the decisions that training sees."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def matches(agents, seeds, places):
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", "small", "policy-mlp"])
 def test_a_match_is_the_same_bit_for_bit_whatever_is_beside_it(preset):
-    """One at a time, five and forty at once (two blocks) give the same matches, though float arithmetic is in between."""
+    """One match at a time, five, or forty (two blocks) give the same matches."""
     agents = [PolicyAgent(untrained(preset)), BRAWL.bots["based"]()]
     alone, some, all_ = (matches(agents, range(40), places) for places in (1, 5, 40))
     for one, few, many in zip(alone, some, all_, strict=True):
@@ -49,7 +49,7 @@ def test_a_match_is_the_same_bit_for_bit_whatever_is_beside_it(preset):
 
 
 def test_presets_and_lengths_of_history_meet_in_one_match():
-    """A window of eight frames meets a recurrent policy, and a fast one a policy that sees the game four frames late."""
+    """A window policy meets a recurrent one, and a fast policy one with a delay of four frames."""
     for pair in (
         (("tiny", {}), ("small", {})),
         (("small", {"delay": 4}), ("transformer", {"frames": 12})),
@@ -64,7 +64,7 @@ def test_presets_and_lengths_of_history_meet_in_one_match():
 
 
 def test_one_policy_sits_in_both_seats():
-    """One agent plays both seats, and what it decides in each is what a second copy of it would have decided there."""
+    """One agent in both seats decides what a second copy of it would have decided in each."""
     model = untrained("small")
     shared = PolicyAgent(model)
     both, apart = (
@@ -78,7 +78,7 @@ def test_one_policy_sits_in_both_seats():
 
 @pytest.mark.parametrize("seat", [0, 1])
 def test_it_decides_as_training_sees_it(seat):
-    """Asked again at every frame of its own match, all frames at once, with the same draws, it presses the same."""
+    """Given all frames of its own match at once and the same draws, a policy presses the same."""
     model = untrained("small", delay=2)
     agents = [PolicyAgent(model), BRAWL.bots["based"]()]
     (played,) = matches(agents if seat == 0 else agents[::-1], [11], 1)
@@ -106,7 +106,7 @@ def test_it_decides_as_training_sees_it(seat):
 
 
 def test_draws_depend_on_match_frame_and_seat_alone():
-    """Equal seeds in equal seats draw the same numbers at the same frame, whichever place they have; others differ."""
+    """Equal seeds in equal seats draw equal numbers at equal frames, in any place; others differ."""
     agent = PolicyAgent(untrained("small"))
     first = agent._draws(agent.start(np.array([5, 6, 7]), np.array([0, 0, 1])), {})
     again = agent._draws(agent.start(np.array([7, 5]), np.array([1, 0])), {})

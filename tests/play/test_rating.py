@@ -111,7 +111,7 @@ def test_a_draw_is_half_a_win():
 
 
 def test_mirrored_pairs_count_as_one():
-    """A seat that always wins gives every agent a half, with the interval of as many pairs as there are seeds."""
+    """A seat that always wins gives every agent a half, with an interval over pairs."""
     assert rating.mirrored_pairs([1.0] * 10, [0.0] * 10) == wilson(5, 10)
 
 

@@ -61,7 +61,7 @@ FAULTS = [
 @pytest.mark.parametrize(("fault", "reason"), FAULTS)
 @pytest.mark.parametrize("seat", [0, 1])
 def test_a_broken_agent_forfeits(game, fault, reason, seat):
-    """Whatever an agent does wrong, its matches end in that frame as the other's wins, with the reason on record."""
+    """A broken agent loses its matches in that frame, with the reason on record."""
     agents = [game.bots["follower"](), game.bots["follower"]()]
     agents[seat] = Faulty(fault)
     matches = list(play(game, game.world(4), agents, ("a", "b"), np.arange(6)))
@@ -156,7 +156,7 @@ def test_a_replay_plays_the_match_again(game):
 
 
 def test_facts_of_a_hand_made_match():
-    """Damage, hits by move, presses, onsets, states and attacks are those of a match that was written by hand."""
+    """Damage, hits, presses, onsets, states and attacks equal those of a hand-written match."""
     from conftest import random_columns
 
     from shadowbox.core.episode import Episode

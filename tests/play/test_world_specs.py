@@ -229,7 +229,10 @@ def test_match(here, capsys, tmp_path):
 
 
 def test_record_and_tournament(here, capsys, tmp_path):
-    """`record` and `tournament` play in it, also in worker processes; stores and tables say where."""
+    """`record` and `tournament` play in it, also in worker processes.
+
+    Stores and tables say where.
+    """
     code, facts, err = call(
         capsys, "record", "brawl", "--p0", "based", "--p1", "random", "--matches", 3,
         "--world", SPEC, "--out", tmp_path / "s",
@@ -281,7 +284,10 @@ def test_an_environment_in_it(here):
 
 @pytest.mark.slow
 def test_eval_plays_in_it(here, capsys, tmp_path):
-    """`eval --against --world` plays its closed loop there; the result names world and opponents."""
+    """`eval --against --world` plays its closed loop there.
+
+    The result names world and opponents.
+    """
     data, policy = store(tmp_path / "s", matches=6), run(tmp_path / "r")
     code, _, err = call(
         capsys, "eval", policy, data, "--matches", 4, "--episodes", 2, "--shares", "50/50/0",

@@ -31,17 +31,28 @@ def made(what="toy", **options):
 
 
 def test_the_page_says_what_came_of_it(here):
-    """Verdict, targets with intervals and baselines, cost beside the estimate, what happened, settings and their origin."""
+    """A report has verdict, targets with intervals and baselines, cost, events, settings and origins."""
     text = made(match=False)
     for part in (
-        ">passed<", "val/onset_f1_greedy &gt; 0.3: 0.4", "2 seeds", "Do 40 steps suffice?", "0.4 was reached", "copy_last", "0.1",
-        "It took 80.0 s", "1.25 times the estimate", "step 20: warn: kill[1]: norm", "train.lr", "default", "<b>nobody</b>",
-    ):  # fmt: skip
+        ">passed<",
+        "val/onset_f1_greedy &gt; 0.3: 0.4",
+        "2 seeds",
+        "Do 40 steps suffice?",
+        "0.4 was reached",
+        "copy_last",
+        "0.1",
+        "It took 80.0 s",
+        "1.25 times the estimate",
+        "step 20: warn: kill[1]: norm",
+        "train.lr",
+        "default",
+        "<b>nobody</b>",
+    ):
         assert part in text, part
 
 
 def test_the_verdict_is_that_of_the_disk(here):
-    """A report judges the runs as they lie there: a missed target, a killed seed and a seed that is missing are said."""
+    """A report shows a missed target, a killed seed, and a missing seed."""
     path = here / "runs" / "toy" / "1" / "run.json"
     facts = json.loads(path.read_text())
     path.write_text(
@@ -67,7 +78,7 @@ def test_a_run_without_a_card_has_a_report(here):
 
 
 def test_a_sweep_is_one_table(here):
-    """Every setting has a line with what it reached, and the best by the target that decides stands for the card."""
+    """Every setting has a row with its results; the best by the deciding target gives the verdict."""
     for value, lr in ((0.35, 0.1), (0.6, 0.2), (0.2, 0.3)):
         settings = {
             "train.lr": {"value": lr, "from": "card"},
@@ -126,8 +137,11 @@ def test_lines_of_a_card():
     kills = [
         {"when": "0.5 < train/norm and no_decrease(val/loss)", "action": "warn"},
         {"when": "rolling_mean(val/loss, 3) >= 7", "action": "pause"},
-        {"when": "val/loss >", "action": "stop"}, {"when": 5, "action": "stop"}, "x", {"when": "val/loss > 1", "action": "x"},
-    ]  # fmt: skip
+        {"when": "val/loss >", "action": "stop"},
+        {"when": 5, "action": "stop"},
+        "x",
+        {"when": "val/loss > 1", "action": "x"},
+    ]
     found = levels.of_run(
         {
             "targets": [
@@ -154,7 +168,7 @@ def test_lines_of_a_card():
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_the_curves_of_a_report(here, visit, width, scheme):
-    """Seeds lie over each other in colors of their own, with targets, a far line named at the edge, and fired rules."""
+    """Seeds have colors of their own in one chart, with targets, far lines, and fired rules."""
     (here / "page.html").write_text(made(match=False))
     page = visit(here / "page.html", width=width, color_scheme=scheme)
     until(page, "document.querySelectorAll('.chart svg').length >= 2")
@@ -198,8 +212,15 @@ def test_unkind_runs_are_text(here, visit):
     for seed in ("0", "1"):
         folder = here / "runs" / "toy" / seed
         facts = json.loads((folder / "run.json").read_text())
-        more = {"reason": UNKIND, "stamps": [UNKIND], "commit": UNKIND, "settings": {UNKIND: {"value": UNKIND, "from": UNKIND}},
-                "versions": {UNKIND: UNKIND}, "data": {"store": UNKIND}, "card_hash": UNKIND}  # fmt: skip
+        more = {
+            "reason": UNKIND,
+            "stamps": [UNKIND],
+            "commit": UNKIND,
+            "settings": {UNKIND: {"value": UNKIND, "from": UNKIND}},
+            "versions": {UNKIND: UNKIND},
+            "data": {"store": UNKIND},
+            "card_hash": UNKIND,
+        }
         (folder / "run.json").write_text(json.dumps(facts | more))
         (folder / "events.jsonl").write_text(json.dumps(event) + "\n" + json.dumps(rule) + "\n")
         lines = (

@@ -1,4 +1,4 @@
-"""What the tests of the loop share: a small store, the tiny learner on it, and learners that misbehave on purpose."""
+"""Shared by tests of the loop: a small store, a tiny learner, and learners that misbehave."""
 
 from __future__ import annotations
 

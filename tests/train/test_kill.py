@@ -48,7 +48,7 @@ def learner_states(out):
     ("kind", "kills", "places"), [(None, 20, 5), (Playing, 6, 2)], ids=["imitation", "with a state"]
 )
 def test_kill_minus_nine_changes_nothing(store, tmp_path, kind, kills, places):
-    """SIGKILL at random moments, each followed by a resume: weights, averages, log and best are those of a straight run.
+    """SIGKILL at random moments, each followed by a resume, ends like a straight run.
 
     So are the state and the lines of a learner that has its own, and that its losses depend on.
     """
@@ -84,7 +84,7 @@ def test_kill_minus_nine_changes_nothing(store, tmp_path, kind, kills, places):
 
 
 def test_two_processes_are_one(store, tmp_path):
-    """Two gloo processes give the losses, scores and weights of one process with the same global batch, but for rounding."""
+    """Two gloo processes equal one process with the same global batch, up to rounding."""
     changes = {"epochs": 3, "validate_every": 0}
 
     def work(out):
@@ -108,7 +108,7 @@ def test_two_processes_are_one(store, tmp_path):
 
 @pytest.mark.parametrize("at", [4, 13])
 def test_each_rank_has_its_own_state(store, tmp_path, at):
-    """Two processes that are stopped at once and resumed have the states, lines and weights of two that were not."""
+    """Two processes, stopped and resumed, have the states, lines and weights of two that were not."""
 
     def work(out, resume=False, stop=None):
         def wrap(task):

@@ -1,4 +1,4 @@
-"""Lines of kinds that a learner declares: written, watched, shown, and refused where they were not declared."""
+"""Lines of kinds that a learner declares: written, watched, shown, and refused if undeclared."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_what_is_not_declared_is_refused(store, tmp_path, taken, message):
 
 @pytest.mark.parametrize("kind", ["val", "train", "eval", "Play", "a/b", ""])
 def test_kinds_that_are_taken_cannot_be_declared(store, tmp_path, kind):
-    """The loop's own kinds, those of evaluations, and words that are no names are refused before the first step."""
+    """Reserved kinds and invalid names are refused before the first step."""
 
     class Wrong(Playing):
         lines = {kind: {"x": MetricInfo()}}  # noqa: RUF012

@@ -81,7 +81,7 @@ def test_it_learns_and_says_so(store, tmp_path):
     [{"ema": 0.95, "accumulate": 2, "patience": 50}, {"validate_every": 4, "save_every": 3}],
 )
 def test_resumed_is_straight(store, tmp_path, at, changes):
-    """A run that is stopped at any step and resumed has the same weights, averages, log and best as one that is not."""
+    """A run stopped at any step and resumed has the weights, averages, log and best of a straight one."""
     straight, _ = run(store, tmp_path / "a", **changes)
     stopped, said = run(
         store, tmp_path / "b", wrap=stop_at(at * changes.get("accumulate", 1)), **changes
@@ -173,7 +173,7 @@ def test_memory_that_never_suffices_is_an_error(store, tmp_path):
 
 
 def test_a_full_disk_stops_clearly(store, tmp_path, monkeypatch):
-    """No room for a checkpoint is one line, the last checkpoint opens, nothing half-made stays, and the run resumes."""
+    """A full disk is one line; the last checkpoint opens, nothing partial stays, and the run resumes."""
     run(store, tmp_path / "a", wrap=stop_at(5))
 
     def full(path, data):
@@ -231,7 +231,7 @@ def test_checkpoints_that_stay(store, tmp_path):
 
 
 def test_run_json_says_what_it_was(store, tmp_path):
-    """Commit, versions, machine, cost, hashes and settings are in run.json, and cost adds up over sessions."""
+    """run.json has commit, versions, machine, cost, hashes and settings; cost adds up over sessions."""
     run(store, tmp_path / "r", wrap=stop_at(9))
     first = json.loads((tmp_path / "r" / "run.json").read_text())
     assert first["status"] == "stopped"
@@ -290,7 +290,7 @@ class Liar(Wrapped):
     ],
 )
 def test_declared_is_delivered(store, tmp_path, lie, message):
-    """A learner that returns other losses, metrics or weights than it declares is stopped in its first step."""
+    """A learner that returns other losses, metrics or weights than declared is stopped in its first step."""
     with pytest.raises(TrainingError, match=message):
         run(store, tmp_path / "r", wrap=wrapped(Liar, lie=lie))
 
@@ -317,7 +317,7 @@ def test_settings_that_mean_nothing(changes, message):
 
 
 def test_a_run_is_not_overwritten_nor_bent(store, tmp_path):
-    """A second start, other settings, other data, too large a batch, or an unknown score are refused with what to do."""
+    """A second start, other settings, other data, or too large a batch are refused with what to do."""
     run(store, tmp_path / "r", wrap=stop_at(4))
     with pytest.raises(UsageError, match="--resume goes on"):
         run(store, tmp_path / "r")
@@ -352,7 +352,7 @@ def test_one_process_at_a_time(store, tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, when its compiler loads
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # and when it looks at what it compiles
 def test_compiled(store, tmp_path):
-    """A compiled model learns what one that is not does, but for rounding, and goes on from a checkpoint of either."""
+    """A compiled model learns the same up to rounding, and resumes from a checkpoint of either."""
     settings = config()
     plain = lambda task: _plain(store, settings, Wrapped)  # noqa: E731
     run(store, tmp_path / "a", wrap=plain)

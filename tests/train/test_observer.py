@@ -32,7 +32,7 @@ class Watcher:
 
 
 def test_it_hears_the_log(store, tmp_path):
-    """An observer is told each line of the log once, with its figures, and one that lets the run go on changes nothing."""
+    """An observer is shown each line of the log once, and one that always continues changes nothing."""
     watcher = Watcher()
     run(store, tmp_path / "a", observer=watcher, validate_every=10)
     run(store, tmp_path / "b", validate_every=10)
@@ -52,7 +52,7 @@ def test_it_hears_the_log(store, tmp_path):
 
 @pytest.mark.parametrize("kind", ["train", "val"])
 def test_called_off(store, tmp_path, kind):
-    """A run that is told to stop has a checkpoint of that step, says why everywhere, and goes on exactly when resumed."""
+    """A stopped run has a checkpoint of that step and the reason, and resumes exactly."""
     watcher = Watcher(ObserverDecision("stop", "loss > 9"), kind=kind)
     result, said = run(store, tmp_path / "r", observer=watcher, validate_every=15)
     assert (result.ended, result.reason, result.step, result.whole) == (

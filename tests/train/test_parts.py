@@ -1,4 +1,4 @@
-"""The parts of the loop by themselves: rates, groups, averages, devices, the console, and learners that step alone."""
+"""Parts of the loop: rates, parameter groups, averages, devices, console, and updaters."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Alone(Wrapped):
 
 
 def test_a_learner_that_steps_alone(store, tmp_path):
-    """`update` replaces the loop's own step: it is called once a batch, guarded, logged, and resumes like any other."""
+    """`update` replaces the loop's step: called once a batch, guarded, logged, and resumable."""
     alone = lambda task: dataclasses.replace(task, learner=Alone(task.learner))  # noqa: E731
     task = alone(make_task(store, config()))
     assert isinstance(task.learner, Updater)
@@ -159,7 +159,7 @@ class Terminal(io.StringIO):
     [(io.StringIO(), "step 90 of 100, loss 0.5, about"), (Terminal(), "90/100")],
 )
 def test_progress(monkeypatch, stream, shown):
-    """After two seconds a terminal shows a bar with what is left, and anything else a plain line now and then."""
+    """After two seconds a terminal shows a bar with the time left, and other streams a line at times."""
     clock = iter(range(0, 10_000, 12))
     monkeypatch.setattr(consoles.time, "monotonic", lambda: next(clock))
     console = Console(stream)

@@ -1,4 +1,4 @@
-"""Several processes under torchrun: they run out of memory together, stop together, and leave without a trace."""
+"""Several processes under torchrun: out of memory together, stopped together, ended cleanly."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def threads(folder):
 
 
 def test_memory_of_one_rank_halves_the_batch_of_all(store, tmp_path):
-    """One rank runs out of memory: both compute the same batch in smaller parts, and the losses are those without it."""
+    """If one rank runs out of memory, both compute the batch in smaller parts, with the same losses."""
     status, out, err = finish(begin(store, tmp_path / "tight", hungry=1))
     assert status == 0, err[-2000:]
     assert json.loads(out)["step"] == 12
@@ -103,7 +103,7 @@ def test_memory_of_one_rank_halves_the_batch_of_all(store, tmp_path):
 
 
 def test_memory_that_never_suffices_ends_all(store, tmp_path):
-    """One rank runs out of memory more often than is allowed: all end, with one message, and the run can be resumed."""
+    """If one rank runs out of memory too often, all end with one message, and the run can be resumed."""
     began = time.monotonic()
     status, out, err = finish(begin(store, tmp_path / "tight", "--set", "halvings=1", hungry=1))
     assert status == 1
@@ -111,8 +111,8 @@ def test_memory_that_never_suffices_ends_all(store, tmp_path):
     assert json.loads(out)["exit"] == 1
     assert err.count("shadowbox: ") == 1
     assert (
-        "out of memory with 8 examples in 2 parts (CUDA out of memory. Tried to allocate 4.00 GiB; on rank 1 of 2)"
-        in err
+        "out of memory with 8 examples in 2 parts "
+        "(CUDA out of memory. Tried to allocate 4.00 GiB; on rank 1 of 2)" in err
     )
     assert "SIGABRT" not in err
     assert all(len(each) == 1 for each in threads(tmp_path / "tight"))
@@ -121,7 +121,7 @@ def test_memory_that_never_suffices_ends_all(store, tmp_path):
 
 
 def test_sigterm_saves(store, tmp_path):
-    """SIGTERM to torchrun: both ranks finish the same step and save, no process aborts, and the run goes on."""
+    """SIGTERM to torchrun: both ranks finish the same step and save, and the run resumes."""
     folder = tmp_path / "two"
     process = begin(store, folder, steps=3000)
     while len(read_lines(folder / "run" / "metrics.jsonl")) < 4 and process.poll() is None:
@@ -157,7 +157,7 @@ def test_a_rank_that_dies_is_said(store, tmp_path):
 
 @pytest.mark.parametrize(("others", "said"), [(True, "why"), (False, "")])
 def test_who_fails_beside_others_says_why_first(others, said):
-    """SIGTERM between an error and its message ends who trains alone, and not one whose others are ended with it."""
+    """SIGTERM between an error and its message ends a lone process, and not a rank among others."""
     code = f"""
 import os, signal
 from shadowbox.train.guardrails import Stop

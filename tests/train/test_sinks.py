@@ -30,7 +30,7 @@ def store(tmp_path_factory):
 
 
 def records(data: bytes, start: int = HEADER):
-    """The records of a log framed as LevelDB does: blocks of 32 KiB, each piece with checksum, length and kind before it."""
+    """Records of a log in LevelDB's framing: blocks of 32 KiB, pieces with checksum, length and kind."""
     at, pieces = start, []
     while at + HEADER <= len(data):
         room = BLOCK - at % BLOCK
@@ -130,7 +130,7 @@ class Broken:
 
 @pytest.mark.parametrize("when", ["importing", "building", "writing"])
 def test_a_sink_never_stops_a_run(store, tmp_path, monkeypatch, when):
-    """A sink that cannot be imported, cannot start or fails later is left out with one line, and the run finishes."""
+    """A sink that cannot be imported, start or write is left out with one line, and the run finishes."""
 
     def builder(name, out, facts, step):
         def build():
@@ -159,7 +159,7 @@ def test_a_sink_never_stops_a_run(store, tmp_path, monkeypatch, when):
 
 
 def test_a_missing_sink_is_refused(store, tmp_path, monkeypatch, capsys):
-    """A sink that is asked for by name and not installed ends the call with status 2 before anything is written."""
+    """A sink asked for by name that is not installed ends the call with status 2 before any write."""
     installed = sinks.find_spec
     monkeypatch.setattr(
         sinks, "find_spec", lambda name: None if name == "wandb" else installed(name)

@@ -34,7 +34,10 @@ class _CardModel(BaseModel):
 
 
 class RecordCall(_CardModel):
-    """Arguments of the `shadowbox record` call that makes the data; `mix` lists several pairings."""
+    """Arguments of the `shadowbox record` call that makes the data.
+
+    `mix` lists several pairings.
+    """
 
     p0: str = Field(default="", max_length=200)
     p1: str = Field(default="", max_length=200)
@@ -142,7 +145,8 @@ class _Reviewers(_CardModel):
 class _Sweep(_CardModel):
     """Several settings of one card: a list of cases, a full grid, or `tries` random draws.
 
-    Names are train.NAME, model.NAME, learner.NAME, eval.NAME, preset and learner; `name` labels a case.
+    Names are train.NAME, model.NAME, learner.NAME, eval.NAME, preset and learner; `name` labels a
+    case.
     """
 
     cases: list[dict[str, Any]] = Field(default_factory=list, max_length=MOST_SETTINGS)

@@ -40,7 +40,10 @@ def migrate(paths: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
 
 
 def _draw_curves(runs: set[Path]) -> None:
-    """Tables and pages of curves name scores, too; they are drawn again where they were drawn before."""
+    """Tables and pages of curves name scores, too.
+
+    They are drawn again where they were drawn before.
+    """
     from shadowbox.report import training
 
     for run in runs:

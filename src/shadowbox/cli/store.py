@@ -75,7 +75,10 @@ def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> N
 @click.option("--seed", default=0, show_default=True, help="Seed of the split.")
 @json_option
 def split(source: str, out: Path, shares: str, key: str | None, seed: int, as_json: bool) -> None:
-    """Write a store for each split. Episodes are assigned by hash, so later data moves none of them."""
+    """Write a store for each split.
+
+    Episodes are assigned by hash, so later data moves none of them.
+    """
     counts = edit.split(Store(source), out, parse_shares(shares, key, seed))
     _say(
         as_json,

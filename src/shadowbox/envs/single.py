@@ -18,9 +18,9 @@ class GameEnv(gymnasium.Env[Array, Any]):
     """One seat in a match of `game`; the arguments are those of `VectorMatches`.
 
     `info["match_seed"]` comes with a reset, `info["reward_terms"]` with every step,
-    `info["outcome"]` at the end. A match that ends by the clock is truncated, any other end terminates.
-    Reward weights that change during learning are those at `learning_step`, which the learner sets;
-    otherwise a reward is a function of seed and actions alone.
+    `info["outcome"]` at the end. A match that ends by the clock is truncated, any other end
+    terminates. Reward weights that change during learning are those at `learning_step`, which the
+    learner sets; otherwise a reward is a function of seed and actions alone.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 30}  # noqa: RUF012

@@ -21,8 +21,8 @@ from shadowbox.play.vector_matches import RENDER_MODES, draw_seed, outcome_info
 class GameVectorEnv(VectorEnv[Array, Any, Array]):
     """`num_envs` copies of `GameEnv` in one world: the same matches, frame for frame, many times as fast.
 
-    Arguments and `info` are those of `GameEnv`. The step after the end of a match starts the next one
-    and ignores the action: `autoreset_mode` is NEXT_STEP.
+    Arguments and `info` are those of `GameEnv`. The step after the end of a match starts the next
+    one and ignores the action: `autoreset_mode` is NEXT_STEP.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012

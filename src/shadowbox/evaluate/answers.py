@@ -1,8 +1,8 @@
 """Predictions of a policy at every frame of recorded seats, given everything recorded up to there.
 
-Each recording is read once, many seats at a time, with the policy's memory carried along; nothing is
-encoded twice. B: seats, T: positions, V: control values, A: draws of the controls decided earlier in
-the same frame.
+Each recording is read once, many seats at a time, with the policy's memory carried along; nothing
+is encoded twice. B: seats, T: positions, V: control values, A: draws of the controls decided
+earlier in the same frame.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ SAFE = 0.9  # the threshold of a control with fewer
 class _TemperatureFit:
     """Temperature of one group.
 
-    `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at the temperature.
+    `before` and `after`: nats a frame on sessions that did not choose it, at 1 and at the
+    temperature.
     """
 
     temperature: float
@@ -65,7 +66,8 @@ class ThresholdFit:
 class PlayTemperatureFit:
     """Temperature of play, which multiplies all others.
 
-    `before` and `after`: gate distance at 1 and at the temperature, in matches that did not choose it.
+    `before` and `after`: gate distance at 1 and at the temperature, in matches that did not choose
+    it.
     """
 
     temperature: float
@@ -171,7 +173,8 @@ def fit_threshold(
 ) -> ThresholdFit:
     """Threshold of one button from its probabilities and presses, [T] each, and session numbers [T].
 
-    In a plateau of equally good thresholds the middle is chosen, because its edges are due to chance.
+    In a plateau of equally good thresholds the middle is chosen, because its edges are due to
+    chance.
     """
     from shadowbox.core import presses
 

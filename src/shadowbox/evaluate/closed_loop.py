@@ -143,8 +143,9 @@ def recorded_seats(
 ) -> list[RecordedSeat]:
     """Seats of recorded players whose opponents are known agents; with `against`, against that agent.
 
-    Returns `matches` of them: the seeds of the data first, then new ones, which depend on `purpose`.
-    With a player's name, only the seats of that player. Empty if no opponent is a known agent.
+    Returns `matches` of them: the seeds of the data first, then new ones, which depend on
+    `purpose`. With a player's name, only the seats of that player. Empty if no opponent is a known
+    agent.
     """
     found: dict[tuple[str, int, str | None], list[int]] = {}
     known: dict[str, bool] = {}

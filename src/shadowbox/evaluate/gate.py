@@ -129,8 +129,8 @@ def check_gate(
 def gate_distance(play: PressCounts, data: PressCounts) -> float:
     """Distance between press rates of play and data: 0 is equal, 1 is the edge of the gate.
 
-    Root mean square of log ratios over used buttons, so that twice is as far as half; a button that is
-    never pressed has the distance FARTHEST.
+    Root mean square of log ratios over used buttons, so that twice is as far as half; a button that
+    is never pressed has the distance FARTHEST.
     """
     used = data.begun.sum(0) >= ENOUGH
     away = []

@@ -112,7 +112,10 @@ def _beside(name: str, measure: Measure, everybody: Mapping[str, Answers]) -> Fi
 
 
 def onset_f1(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:
-    """F1 of predicted onsets over these buttons; thresholds come from the other half of the episodes."""
+    """F1 of predicted onsets over these buttons.
+
+    Thresholds come from the other half of the episodes.
+    """
     thresholds = _thresholds(asked, names)
 
     def counts(seat: SeatData, answer: SeatAnswer) -> tuple[float, float]:

@@ -85,7 +85,10 @@ class Probe:
 def probe_policy(
     checkpoint: str | Path, where: str, *, data: str | Path | None = None, player: int = 0
 ) -> Probe:
-    """Inspect `STORE#EPISODE:FRAME`, or the all-zero frame `zeros`; compare with recordings in `data`."""
+    """Inspect `STORE#EPISODE:FRAME`, or the all-zero frame `zeros`.
+
+    Compare with recordings in `data`.
+    """
     from shadowbox.model import checkpoint as checkpoints
     from shadowbox.model.embedding import visible_columns
     from shadowbox.play.policy_agent import restore_policy

@@ -147,8 +147,9 @@ def state_keys(schema: Schema) -> tuple[str, ...]:
 class ControlLookup:
     """Look-up table baseline: press rates by state and by whether the button was held, and stick means.
 
-    Counted on seats, smoothed by one frame at the overall rate. The state is the first of `state_keys`.
-    Moves of sticks between places (`sticks.StickMoves`) are counted if the seats have places.
+    Counted on seats, smoothed by one frame at the overall rate. The state is the first of
+    `state_keys`. Moves of sticks between places (`sticks.StickMoves`) are counted if the seats have
+    places.
     """
 
     def __init__(self, schema: Schema, counted: Sequence[SeatData]) -> None:
@@ -209,7 +210,10 @@ class ControlLookup:
         )
 
     def copy_last(self, seat: SeatData) -> SeatAnswer:
-        """Predictions of the baseline copy_last; its likelihood uses the average rate of staying."""
+        """Predictions of the baseline copy_last.
+
+        Its likelihood uses the average rate of staying.
+        """
         usual = {name: self.after[name][before.astype(int)] for name, before in seat.before.items()}
         chance = {name: before.astype(np.float64) for name, before in seat.before.items()}
         blank = _cost(seat, {name: np.full(seat.frames, self.rate[name]) for name in seat.down})

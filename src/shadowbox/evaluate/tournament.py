@@ -1,7 +1,7 @@
 """Tournaments: every pair of agents plays, each seed from both seats; strengths with intervals.
 
-Work is cut into blocks of one seating and at most `BLOCK` seeds. A finished block is one line of the
-ledger. Resuming reads these lines and plays the rest, so an interrupted tournament ends like an
+Work is cut into blocks of one seating and at most `BLOCK` seeds. A finished block is one line of
+the ledger. Resuming reads these lines and plays the rest, so an interrupted tournament ends like an
 uninterrupted one.
 """
 
@@ -182,7 +182,10 @@ def _seeds(plan: TournamentSpec, a: str, b: str) -> Array:
 
 
 def _read(ledger: Path, plan: TournamentSpec) -> dict[Block, list[dict[str, Any]]]:
-    """Finished blocks of this specification in a ledger; a last line that was cut off is ignored."""
+    """Finished blocks of this specification in a ledger.
+
+    A last line that was cut off is ignored.
+    """
     try:
         lines = ledger.read_bytes().split(b"\n")
     except FileNotFoundError:

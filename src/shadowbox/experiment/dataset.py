@@ -58,7 +58,8 @@ def get_store(card: Card, game: Game, progress: Progress | None = None) -> Store
 def data_fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
     """Fingerprint of the data.
 
-    For made data, the call and the fields: floats differ between machines. For other data, the content.
+    For made data, the call and the fields: floats differ between machines. For other data, the
+    content.
     """
     if card.data and card.data.make is not None:
         call = {"facts": game.schema.facts_hash, "call": _call(card, game)}

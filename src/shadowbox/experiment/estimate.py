@@ -1,7 +1,7 @@
 """Estimate of a card's time and cost: a timed probe of the real loop, corrected by earlier runs.
 
-The probe trains some steps of the card's own task in a temporary folder. Each finished run keeps the
-ratio of its time and its estimate; quantiles of these ratios make the optimistic, expected and
+The probe trains some steps of the card's own task in a temporary folder. Each finished run keeps
+the ratio of its time and its estimate; quantiles of these ratios make the optimistic, expected and
 pessimistic figures. Without enough runs, fixed factors are used.
 """
 

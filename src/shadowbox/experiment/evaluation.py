@@ -21,7 +21,10 @@ def eval_figures(kind: str) -> Mapping[str, MetricInfo]:
 
 
 def eval_info(metric: str, kind: str = "policy") -> MetricInfo | None:
-    """Facts about a figure such as eval/win_rate.based, eval/nll/copy_last; None for an unknown one."""
+    """Facts about a figure such as eval/win_rate.based, eval/nll/copy_last.
+
+    None for an unknown one.
+    """
     return find_info(metric.removeprefix("eval/"), eval_figures(kind))
 
 

@@ -29,7 +29,10 @@ class CardResult:
 
     @property
     def exit_code(self) -> int:
-        """0 for a complete run, whatever it reached; 75 if the card ended it; 1 if it was interrupted."""
+        """0 for a complete run, whatever it reached.
+
+        75 if the card ended it; 1 if it was interrupted.
+        """
         if self.verdict in (verdict.KILLED, verdict.PAUSED):
             return verdict.EXIT_KILLED
         return 1 if self.verdict == verdict.UNFINISHED else 0

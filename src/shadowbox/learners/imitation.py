@@ -284,7 +284,10 @@ class ImitationLearner:
     def _guess_scores(
         self, guess: Tensor, mean: Tensor, asked: _Predictions, counted: Tensor
     ) -> dict[str, ScoreSums]:
-        """Scores of a prediction [S, T, V] and its expected values; a baseline expects its prediction."""
+        """Scores of a prediction [S, T, V] and its expected values.
+
+        A baseline expects its prediction.
+        """
         flags, reals = (
             torch.from_numpy(self.values.kinds == kind).to(guess.device)
             for kind in ("flag", "real")
@@ -347,7 +350,8 @@ def prepare(
     """Build the training task of a store and a preset.
 
     `input_columns`: inputs of the policy (default: all); `encoding`: an encoding of them instead;
-    `length`: decisions in a segment; `imitation`: settings (`ImitationConfig`); `changes`: of the preset.
+    `length`: decisions in a segment; `imitation`: settings (`ImitationConfig`); `changes`: of the
+    preset.
     """
     split, schema = split or Split(), store.schema
     sides = split_episodes(store, split)

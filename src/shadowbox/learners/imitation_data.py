@@ -32,8 +32,8 @@ def episode_labels(
 ) -> tuple[Array, Array, Array]:
     """Labels by episode: recorded terms bool [E, N], players int64 [E, seats], strengths f32 [E, seats, 2].
 
-    A control that no training episode has is read as never used; one that only some have is not a target
-    where it is missing.
+    A control that no training episode has is read as never used; one that only some have is not a
+    target where it is missing.
     """
     sources = [keys for keys in model.values.sources for _ in range(model.values.slots)]
     recorded = np.array(

@@ -106,9 +106,9 @@ class ModelSummary:
 class LearnerSpec:
     """Base of registered learners: subclass it and register an instance.
 
-    `needs`: a subset of store, world, reward, opponents. `takes`: optional ones, and stages, milestones
-    and teacher. `own_opponents`: names of opponents that it brings itself, such as `self`. `page`:
-    `module:function`, (run) -> blocks of the page of its runs.
+    `needs`: a subset of store, world, reward, opponents. `takes`: optional ones, and stages,
+    milestones and teacher. `own_opponents`: names of opponents that it brings itself, such as
+    `self`. `page`: `module:function`, (run) -> blocks of the page of its runs.
     """
 
     needs: frozenset[str] = frozenset({"store"})
@@ -130,7 +130,10 @@ class LearnerSpec:
         raise NotImplementedError
 
     def count(self, inputs: Inputs) -> dict[str, int]:
-        """Facts of a run that follow from its data, such as batches_per_epoch; none without epochs."""
+        """Facts of a run that follow from its data, such as batches_per_epoch.
+
+        None without epochs.
+        """
         return {}
 
     def prepare(self, inputs: Inputs) -> TrainTask:

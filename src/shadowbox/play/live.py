@@ -46,7 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class LiveLoop:
-    """A live match. Readers use `length`, `rows`, `events`, `result`, `paused`, `speed` and `holders`."""
+    """A live match.
+
+    Readers use `length`, `rows`, `events`, `result`, `paused`, `speed` and `holders`.
+    """
 
     def __init__(
         self,

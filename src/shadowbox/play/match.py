@@ -45,9 +45,9 @@ def play(
     the longest match. An agent that crashes or answers with nonsense loses that match by forfeit,
     with the reason; the other matches go on. `players` are names for the episodes.
 
-    `past` [K + 1, slots]: recorded rows; every match begins from the last one, after its agents have
-    watched the others, and its episode begins there. `tracks` records the tracks of the agents.
-    `more` is metadata for every episode.
+    `past` [K + 1, slots]: recorded rows; every match begins from the last one, after its agents
+    have watched the others, and its episode begins there. `tracks` records the tracks of the
+    agents. `more` is metadata for every episode.
     """
     places = _Places(game, world, agents, seeds, past, tracks)
     finished: dict[int, PlayedMatch] = {}

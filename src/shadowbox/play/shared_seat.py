@@ -75,7 +75,10 @@ class _SharedSeat:
         return controls, {**state, "agent": inner, "guest": (guest[0], memory)}
 
     def tracks(self, state: Any) -> Columns:
-        """The agent's tracks, also while a guest holds the seat; blank once the agent has failed."""
+        """The agent's tracks, also while a guest holds the seat.
+
+        Blank once the agent has failed.
+        """
         if self.failed:
             rows = len(state["seats"][0])
             values = blank_rows(self.track_types, rows).values()

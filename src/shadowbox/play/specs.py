@@ -167,7 +167,10 @@ class _WorldSpec:
 
 
 def parse_world(spec: str, game: Game) -> _WorldSpec:
-    """The parts of a world's spec. Refuses a world that the game does not have, without building it."""
+    """The parts of a world's spec.
+
+    Refuses a world that the game does not have, without building it.
+    """
     text, *options = (spec or game.name).split("@")
     name, colon, argument = text.partition(":")
     if text in (game.name, game.spec):
@@ -192,7 +195,10 @@ def parse_world(spec: str, game: Game) -> _WorldSpec:
 
 
 def world(spec: str, game: Game, matches: int, **options: Any) -> World:
-    """The world that `spec` names, for so many matches; `stage="mirror"` is the same as `@stage=mirror`."""
+    """The world that `spec` names, for so many matches.
+
+    `stage="mirror"` is the same as `@stage=mirror`.
+    """
     return world_factory(spec, game, **options)(matches)
 
 

@@ -69,7 +69,10 @@ class _Log:
         return [kind for kind in kinds if kind not in levels.LOOP]
 
     def place(self, figure: str) -> tuple[str, str]:
-        """Kind of line and name of a figure; of training and validation the latter, if it has it."""
+        """Kind of line and name of a figure.
+
+        Of training and validation the latter, if it has it.
+        """
         kind, slash, name = figure.partition("/")
         if slash and kind in self.own_kinds:
             return kind, name

@@ -31,7 +31,7 @@ from shadowbox.page.document import (
 from shadowbox.page.match_page import MODULES, bundle, data_block, match_block
 from shadowbox.report import card as card_page
 from shadowbox.report import curves, own_parts, sample_match
-from shadowbox.report.source import game_of
+from shadowbox.report.source import ReportSource, game_of
 from shadowbox.train import log
 from shadowbox.train.runs import Run
 

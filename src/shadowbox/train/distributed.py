@@ -121,7 +121,10 @@ class Ranks:
 
     @contextmanager
     def _together(self) -> Iterator[None]:
-        """Report in one line that another rank is gone; that rank has printed its reason if it could."""
+        """Report in one line that another rank is gone.
+
+        That rank has printed its reason if it could.
+        """
         try:
             yield
         except RuntimeError as error:

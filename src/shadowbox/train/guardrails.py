@@ -26,8 +26,8 @@ LOCK = "train.lock"
 class _StopSignal:
     """Remembers a signal that asks the run to end. A second signal acts at once.
 
-    `others`: other ranks train beside this one. When one of them fails, torchrun ends the rest at once,
-    so a rank that is leaving with an error ignores SIGTERM until it has printed the error.
+    `others`: other ranks train beside this one. When one of them fails, torchrun ends the rest at
+    once, so a rank that is leaving with an error ignores SIGTERM until it has printed the error.
     """
 
     def __init__(self, *, others: bool = False) -> None:

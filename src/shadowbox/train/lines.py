@@ -45,8 +45,8 @@ def merged(
     """Figures of all ranks together by kind, from each rank's numerators and denominators.
 
     A figure is declared by its own name or by the part before a dot or slash: win_rate.based and
-    win_rate/random are figures of win_rate. A zero denominator gives NaN; figures that no rank has are
-    left out.
+    win_rate/random are figures of win_rate. A zero denominator gives NaN; figures that no rank has
+    are left out.
     """
     sums: dict[str, dict[str, list[float]]] = {}
     for part in ranks.collect(

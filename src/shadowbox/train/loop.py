@@ -1,4 +1,7 @@
-"""The training loop. A task says what is learned, a config how; no game and no card is known here."""
+"""The training loop.
+
+A task says what is learned, a config how; no game and no card is known here.
+"""
 
 from __future__ import annotations
 

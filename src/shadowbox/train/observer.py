@@ -1,8 +1,8 @@
 """Observer of a run: it is shown each line of the log and answers whether the run continues.
 
 Only the first rank asks; all ranks act at the same step, after a checkpoint of it. A resumed run
-shows new lines only: at the first call `metrics.jsonl` holds all lines up to and including this one,
-and those after the checkpoint have been removed.
+shows new lines only: at the first call `metrics.jsonl` holds all lines up to and including this
+one, and those after the checkpoint have been removed.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ class _TrainBatch(Protocol):
     """Examples in NumPy arrays, each from an episode."""
 
     @property
-    def episode(self) -> Array: ...  # noqa: D102  [B]
+    def episode(self) -> Array: ...
 
     def __len__(self) -> int: ...
 
-    def part(self, rows: slice) -> _TrainBatch: ...  # noqa: D102
+    def part(self, rows: slice) -> _TrainBatch: ...
 
 
 class BatchSource(Protocol):
@@ -60,8 +60,9 @@ class BatchSource(Protocol):
 class Learner(Protocol):
     """A loss to minimize, and scores that show progress.
 
-    `losses` (name -> weight), `metrics` and `scores` (name -> its baselines) declare exactly what `loss`
-    and `score` return. The loop asserts it once, and that the scalar is the weighted sum of the losses.
+    `losses` (name -> weight), `metrics` and `scores` (name -> its baselines) declare exactly what
+    `loss` and `score` return. The loop asserts it once, and that the scalar is the weighted sum of
+    the losses.
     """
 
     @property
@@ -101,7 +102,10 @@ class Updater(Protocol):
     """A learner that takes several optimizer steps on a batch, as PPO does, instead of the loop's one."""
 
     def update(self, model: nn.Module, batch: Any, descend: Descend) -> dict[str, Tensor]:
-        """Learn from a batch by calling `descend` with losses; return the declared losses and metrics."""
+        """Learn from a batch by calling `descend` with losses.
+
+        Return the declared losses and metrics.
+        """
         ...
 
 
@@ -133,8 +137,8 @@ class LineSource(Protocol):
     def take_lines(self, due: bool) -> Mapping[str, Mapping[str, tuple[float, float]]]:
         """Figures of this rank since the last call, by kind, each as numerator and denominator.
 
-        Called after every step on all ranks; `due` is true when a line of training is written. Empty if
-        there is nothing to write.
+        Called after every step on all ranks; `due` is true when a line of training is written.
+        Empty if there is nothing to write.
         """
         ...
 

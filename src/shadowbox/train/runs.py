@@ -53,7 +53,10 @@ class Run:
 
 
 def runs_in(folder: Path = RUNS) -> Iterator[Run]:
-    """All runs below a folder, ordered by name; folders that cannot be read as a run are skipped."""
+    """All runs below a folder, ordered by name.
+
+    Folders that cannot be read as a run are skipped.
+    """
     yield from _below(folder, DEEPEST)
 
 

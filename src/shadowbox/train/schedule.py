@@ -72,7 +72,8 @@ class WeightAverage:
     def follow(self) -> None:
         """Update the average after a step.
 
-        In the first steps the average is shorter, so that it does not remember the random initialization.
+        In the first steps the average is shorter, so that it does not remember the random
+        initialization.
         """
         self.seen += 1
         decay = min(self.decay, self.seen / (self.seen + 9))

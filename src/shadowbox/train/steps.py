@@ -134,7 +134,10 @@ def _descend(session: Session, batch: Any) -> float | None:
 
 
 def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, float | None]:
-    """Figures of a learner that steps by itself, and the last norm; None where a step was left out."""
+    """Figures of a learner that steps by itself, and the last norm.
+
+    None where a step was left out.
+    """
     norms: list[float | None] = []
 
     def descend(loss: Tensor) -> None:
@@ -182,7 +185,10 @@ def _stacked(session: Session, loss: Tensor, found: dict[str, Tensor]) -> Tensor
 
 
 def _not_finite(session: Session, batch: Any) -> None:
-    """Leave the step out; after too many go back to the last checkpoint; after too many of those stop."""
+    """Leave the step out.
+
+    After too many go back to the last checkpoint; after too many of those stop.
+    """
     session.optimizer.zero_grad(set_to_none=True)
     at = session.step + 1
     match session.finite.bad():

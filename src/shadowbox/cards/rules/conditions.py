@@ -30,11 +30,11 @@ class _Value(Protocol):
     """A number that is known after each line of the log."""
 
     @property
-    def metrics(self) -> tuple[str, ...]: ...  # noqa: D102
+    def metrics(self) -> tuple[str, ...]: ...
 
-    def see(self, line: Mapping[str, float]) -> None: ...  # noqa: D102
+    def see(self, line: Mapping[str, float]) -> None: ...
 
-    def now(self) -> float: ...  # noqa: D102  NaN while it has none
+    def now(self) -> float: ...
 
     def __str__(self) -> str: ...
 

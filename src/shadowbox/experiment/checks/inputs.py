@@ -112,7 +112,10 @@ def _world_problems(card: Card, game: Game, chosen: LearnerSpec) -> Iterator[tup
 
 
 def _build_world(spec: str, game: Game) -> None:
-    """Build a world of one match; one that is learned may come from a run that is still to be made."""
+    """Build a world of one match.
+
+    One that is learned may come from a run that is still to be made.
+    """
     if specs.parse_world(spec, game).builder in ("game", "py"):
         specs.world(spec, game, 1)
 

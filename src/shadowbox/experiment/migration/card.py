@@ -1,7 +1,7 @@
 """Migration of a card: its front matter, and the blocks that depend on it.
 
-Results and estimate keep their figures and get the contract's new hash, with a note of the old one. A
-signature stays valid only if the signed content is provably the same: the front matter differs by
+Results and estimate keep their figures and get the contract's new hash, with a note of the old one.
+A signature stays valid only if the signed content is provably the same: the front matter differs by
 names alone, and the settings, under their old names, have the signed hash.
 """
 
@@ -46,7 +46,8 @@ def present_card(file: CardFile, games: settings.Games) -> tuple[CardFile, list[
 def present_results(data: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
     """Results with present names and unchanged figures.
 
-    `hashes`: contract hashes, old -> new. Results of an old contract get the new hash and a note `moved`.
+    `hashes`: contract hashes, old -> new. Results of an old contract get the new hash and a note
+    `moved`.
     """
     present = dict(data)
     for key in ("targets", "settings"):
