@@ -93,14 +93,14 @@ def test_the_whole_way(call):
 def test_mistakes(call):
     """A wrong card: every mistake on a line of its own with file and line, exit 1, and the same as JSON."""
     path = call.folder / "cards" / "small.md"
-    path.write_text(QUICK.replace("preset: tiny", "preset: tinny\ncolour: red"))
+    path.write_text(QUICK.replace("preset: tiny", "preset: tinny\ncolor: red"))
     text = call("card", "check", "small", rc=1).stdout
     assert "cards/small.md:6: preset: imitation has no preset 'tinny': did you mean 'tiny'?" in text
     assert "cards/small.md:7: color: unknown key 'color'" in text
     found = json.loads(call("card", "check", "small", "--json", rc=1).stdout)
     assert [(error["line"], error["field"]) for error in found["errors"]] == [
         (6, "preset"),
-        (7, "colour"),
+        (7, "color"),
     ]
     assert json.loads(call("run", "small", "--json", rc=1).stdout)["exit"] == 1
 
