@@ -113,7 +113,7 @@ def test_every_command_is_what_the_table_says():
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["gams"], 2, "there is no command 'gams': did you mean 'games'?"),
+        (["gams"], 2, "unknown command 'gams': did you mean 'games'?"),
         (["audit"], 2, "Missing argument 'STORE'"),
         (["audit", "s", "--jsn"], 2, "No such option"),
         (["games", "brawll"], 2, "unknown game 'brawll'"),

@@ -137,7 +137,7 @@ def test_a_game_without_a_scene(here, capsys, named, noted):
         (["brawl#3"], 2, "brawl has no episode 3"),
         (["brawl#x"], 2, "expected the number of an episode after #"),
         (["brawl#0", "--png", "41"], 2, "the frames 0 to 40"),
-        (["brawl#0", "--gif", "30:20"], 2, "there is no frame in it"),
+        (["brawl#0", "--gif", "30:20"], 2, "the range is empty"),
         (["brawl#0", "--gif", "all"], 2, "two frames with a colon between"),
         (["brawl#0", "--out", "nowhere/m.html"], 2, "the folder nowhere does not exist"),
         (["nothing#0"], 1, "nothing"),

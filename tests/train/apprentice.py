@@ -19,7 +19,7 @@ from shadowbox.core.metrics import MetricInfo
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
-from shadowbox.learners.imitation import prepare
+from shadowbox.learners.imitation_task import prepare
 from shadowbox.model import checkpoint
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.console import Console

@@ -15,10 +15,10 @@ import torch
 from apprentice import Wrapped
 
 from shadowbox.cli import main
-from shadowbox.learners import imitation
+from shadowbox.learners import imitation_task
 
 FOLDER, HUNGRY, STEP, MOST = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-prepare = imitation.prepare
+prepare = imitation_task.prepare
 
 
 class Tight(Wrapped):
@@ -40,7 +40,7 @@ def tight(*arguments, **options):
     return dataclasses.replace(task, learner=Tight(task.learner))
 
 
-imitation.prepare = tight
+imitation_task.prepare = tight
 try:
     main(sys.argv[5:])
 finally:

@@ -98,7 +98,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self.commands_at:
             raise click.UsageError(
-                f"there is no command '{args[0]}': {did_you_mean(args[0], self.commands_at)}", ctx
+                f"unknown command '{args[0]}': {did_you_mean(args[0], self.commands_at)}", ctx
             )
         return super().resolve_command(ctx, args)
 

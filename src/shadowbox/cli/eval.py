@@ -12,6 +12,7 @@ import click
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, progress, size, table, write_page
 from shadowbox.core.evaluation import EvaluationReport, Figure
+from shadowbox.core.game import Game
 from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.stats import Interval
 from shadowbox.errors import UsageError
@@ -20,6 +21,7 @@ from shadowbox.games import load
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.evaluate.calibration import Calibration, ThresholdFit
     from shadowbox.evaluate.probe import Probe
+    from shadowbox.evaluate.setup import EvalConfig
 
 
 @click.command("eval")
@@ -118,44 +120,19 @@ def evaluate(
     """
     game = load(options["game"]) if options["game"] else None
     if probe:
-        from shadowbox.evaluate.probe import probe_policy as look
-
-        found = look(checkpoint, probe, data=store, player=options["player"])
-        if as_json:
-            emit(found.to_json())
-        else:
-            print(_probe_as_text(found))
+        _probe(checkpoint, probe, store, options["player"], as_json)
         return
     from shadowbox.evaluate.dispatch import evaluate_checkpoint, kind_at
-    from shadowbox.evaluate.setup import EvalConfig
 
-    kind = kind_at(checkpoint)
+    kind, settings = kind_at(checkpoint), _settings(options)
     if store is None and "store" in kind.needs:
         raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
-    settings = EvalConfig(
-        matches=options["matches"],
-        against=options["against"],
-        world=options["world"],
-        side=options["side"],
-        split=parse_shares(options["shares"], None, 0) if options["shares"] else None,
-        most=options["episodes"],
-        tolerance=options["tolerance"],
-        temperature=options["temperature"],
-        threshold=options["threshold"],
-        player=options["style"],
-        device=options["device"],
-    )
     tuned = None
     if options["calibrate"]:
         if kind.name != "policy" or store is None:
             raise UsageError(f"--calibrate: only a policy is calibrated, this is a {kind.name}")
-        from shadowbox.evaluate.calibrate import calibrate_checkpoint
-
-        with progress("choosing temperatures") as update:
-            tuned = calibrate_checkpoint(
-                checkpoint, store, settings, game=game, progress=lambda what, done, total: update(done, total)
-            )  # fmt: skip
-    with progress("judging") as update:
+        tuned = _calibrate(checkpoint, store, settings, game)
+    with progress("evaluating") as update:
         result = evaluate_checkpoint(
             checkpoint,
             store,
@@ -175,6 +152,50 @@ def evaluate(
         print(_as_text(result.report()))
         if out:
             print(f"report: {out}, {size(out.stat().st_size)}")
+
+
+def _probe(checkpoint: str, where: str, store: str | None, player: int, as_json: bool) -> None:
+    from shadowbox.evaluate.probe import probe_policy
+
+    found = probe_policy(checkpoint, where, data=store, player=player)
+    if as_json:
+        emit(found.to_json())
+    else:
+        print(_probe_as_text(found))
+
+
+def _settings(options: dict[str, Any]) -> EvalConfig:
+    from shadowbox.evaluate.setup import EvalConfig
+
+    same = (
+        "matches",
+        "against",
+        "world",
+        "side",
+        "tolerance",
+        "temperature",
+        "threshold",
+        "device",
+    )
+    return EvalConfig(
+        **{name: options[name] for name in same},
+        split=parse_shares(options["shares"], None, 0) if options["shares"] else None,
+        most=options["episodes"],
+        player=options["style"],
+    )
+
+
+def _calibrate(checkpoint: str, store: str, settings: EvalConfig, game: Game | None) -> Calibration:
+    from shadowbox.evaluate.calibrate import calibrate_checkpoint
+
+    with progress("calibrating") as update:
+        return calibrate_checkpoint(
+            checkpoint,
+            store,
+            settings,
+            game=game,
+            progress=lambda what, done, total: update(done, total),
+        )
 
 
 def _as_text(found: EvaluationReport) -> str:

@@ -107,9 +107,7 @@ def _as_text(facts: dict[str, Any]) -> str:
         rows.append(
             [f"hits by {label}", *(number(player["hits"].get(label, 0)) for player in players)]
         )
-    winner = (
-        "nobody wins" if facts["winner"] is None else f"{players[facts['winner']]['name']} wins"
-    )
+    winner = "draw" if facts["winner"] is None else f"{players[facts['winner']]['name']} wins"
     lines = [table(["", *(player["name"] for player in players)], rows), ""]
     lines += [f"warning: {mark['player']} {mark['mark']}" for mark in facts["marks"]]
     lines += [f"note: {remark}" for remark in facts["remarks"]]

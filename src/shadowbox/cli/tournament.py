@@ -69,7 +69,7 @@ def tournament(
             raise UsageError(
                 f"{ledger} is there already: go on with --resume, or name another file"
             )
-        ledger.unlink()  # nobody asked to keep the last one
+        ledger.unlink()  # the last one was not named, so it is not kept
     with progress("matches") as update:
         facts = play_and_rate(
             played, plan, ledger, workers=workers or os.cpu_count() or 1, progress=update

@@ -78,8 +78,8 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
 
     Ctrl-C saves and says how to go on; so does SIGTERM.
     """
-    from shadowbox.learners.imitation import prepare
     from shadowbox.learners.imitation_options import ImitationConfig
+    from shadowbox.learners.imitation_task import prepare
     from shadowbox.train.loop import train as run_loop
     from shadowbox.train.protocols import ParentCheckpoint
 

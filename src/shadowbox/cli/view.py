@@ -179,7 +179,7 @@ def _span(text: str, length: int) -> tuple[int, int]:
     start, end = int(parts[1] or 0), min(int(parts[2] or length), length)
     if start >= end:
         raise UsageError(
-            f"--gif {text}: there is no frame in it; the match has the frames 0 to {length - 1}"
+            f"--gif {text}: the range is empty; the match has frames 0 to {length - 1}"
         )
     return start, end
 

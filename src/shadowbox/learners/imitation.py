@@ -6,45 +6,34 @@ loss, P: parts of the head.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shadowbox.core.encoding import Encoding
 from shadowbox.core.metrics import MetricInfo, metrics_in
-from shadowbox.core.schema import Array, Flag, Real, Schema
-from shadowbox.data.sample import Aligned, Batch, Segments, align
-from shadowbox.data.split import Split
+from shadowbox.core.schema import Array, Flag, Real
+from shadowbox.data.sample import Aligned, Batch, align
 from shadowbox.data.store import Store
-from shadowbox.learners.control_baselines import ControlBaselines, count_pressed
+from shadowbox.learners.control_baselines import ControlBaselines
 from shadowbox.learners.imitation_data import (
     episode_labels,
-    player_names,
-    split_episodes,
     value_ranges,
 )
-from shadowbox.learners.imitation_options import ImitationConfig, needed_columns, require_possible
-from shadowbox.model import policy
-from shadowbox.model.checkpoint import CheckpointConfig
+from shadowbox.learners.imitation_options import ImitationConfig, needed_columns
 from shadowbox.model.codec import (
     ControlValues,
     decode,
     from_every_seat,
     mirrored_where,
 )
-from shadowbox.model.design import PRESETS, SEATS
-from shadowbox.model.embedding import visible_columns
 from shadowbox.model.heads import Head
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import PolicyOutput
-from shadowbox.model.vocabulary import fit_vocabulary
-from shadowbox.train.config import TrainConfig
-from shadowbox.train.protocols import ScoreSums, TrainTask
+from shadowbox.train.protocols import ScoreSums
 
 GUESSES = ("copy_last", "never_press", "markov")  # baselines that guess values
 # scores of buttons; the first two are in the table of the terminal
@@ -55,7 +44,6 @@ OF_FLAGS = (
     "press_ratio_expected",
     "btn_pressed_acc",
 )
-MOST_COUNTED = 1 << 21  # rows in which combinations of controls are counted
 
 
 @dataclass(frozen=True)
@@ -331,122 +319,3 @@ class ImitationLearner:
             of[at : at + len(part.names), number] = 1
             at += len(part.names)
         return of.to(like)
-
-
-def prepare(
-    store: Store,
-    config: TrainConfig,
-    *,
-    preset: str = "default",
-    input_columns: Sequence[str] | None = None,
-    encoding: Encoding | None = None,
-    length: int = 64,
-    split: Split | None = None,
-    imitation: Mapping[str, Any] | None = None,
-    facts: Mapping[str, Any] | None = None,
-    resume: str = "",
-    **changes: Any,
-) -> TrainTask:
-    """Build the training task of a store and a preset.
-
-    `input_columns`: inputs of the policy (default: all); `encoding`: an encoding of them instead;
-    `length`: decisions in a segment; `imitation`: settings (`ImitationConfig`); `changes`: of the
-    preset.
-    """
-    split, schema = split or Split(), store.schema
-    sides = split_episodes(store, split)
-    options = imitation_config(schema, preset, imitation)
-    arguments = policy_arguments(
-        schema,
-        preset,
-        store,
-        split,
-        input_columns=input_columns,
-        encoding=encoding,
-        imitation=imitation,
-        **changes,
-    )
-    model = policy.build_policy(schema, arguments, config.seed, encoding)
-    found = count_pressed(
-        store,
-        sides["train"],
-        options.seats or tuple(range(schema.players)),
-        model.values,
-        MOST_COUNTED,
-    )
-    baselines = ControlBaselines(model.values, model.head.parts, found)
-
-    def source(batch: int, rank: int, ranks: int) -> Segments:
-        chosen = sides["train"]
-        return Segments(
-            store,
-            length,
-            batch,
-            episodes=chosen,
-            seed=config.seed,
-            rank=rank,
-            ranks=ranks,
-            drop_last=True,
-        )
-
-    counts = {side: len(chosen) for side, chosen in sides.items()}
-    known = {"fingerprint": store.fingerprint, "split": split.to_json(), "episodes": counts}
-    return TrainTask(
-        learner=ImitationLearner(model, store, options, baselines, sides["train"]),
-        model=model,
-        about=CheckpointConfig("policy", schema, preset, arguments),
-        source=source,
-        validation=lambda: Segments(
-            store, length, config.batch, episodes=sides["val"], shuffle=False
-        ).rest_of_epoch(),
-        facts={**known, "imitation": dataclasses.asdict(options), **(facts or {})},
-        resume=resume,
-    )
-
-
-def policy_arguments(
-    schema: Schema,
-    preset: str,
-    store: Store | None = None,
-    split: Split | None = None,
-    *,
-    input_columns: Sequence[str] | None = None,
-    encoding: Encoding | None = None,
-    imitation: Mapping[str, Any] | None = None,
-    **changes: Any,
-) -> dict[str, Any]:
-    """Arguments of a policy: a preset with changes, and with a store its vocabulary and players."""
-    options = imitation_config(schema, preset, imitation)
-    can = [
-        key
-        for key in (visible_columns(schema) if input_columns is None else input_columns)
-        if key in schema.state_keys
-    ]
-    if store is None:
-        return policy.preset_arguments(preset, can, None, encoding, **changes)
-    train, seats = (
-        split_episodes(store, split or Split())["train"],
-        options.seats or tuple(range(schema.players)),
-    )
-    if options.by_player:
-        changes["players"] = tuple(
-            sorted(
-                {name for episode in train.tolist() for name in player_names(store, episode, seats)}
-            )
-        )
-    values = ControlValues(
-        schema, changes.get("output_controls", PRESETS.get(preset, {}).get("output_controls", ()))
-    )
-    found = count_pressed(store, train, seats, values, MOST_COUNTED)
-    return policy.preset_arguments(
-        preset, can, fit_vocabulary(values, found.now), encoding, **changes
-    )
-
-
-def imitation_config(
-    schema: Schema, preset: str, imitation: Mapping[str, Any] | None
-) -> ImitationConfig:
-    """Settings of imitation for a preset, checked against the game."""
-    options = ImitationConfig.of({"seats": SEATS.get(preset, ()), **(imitation or {})})
-    require_possible(schema, options)
-    return options

@@ -32,7 +32,8 @@ class ImitationSpec(LearnerSpec):
     def summarize(self, inputs: Inputs) -> ModelSummary:  # noqa: D102
         import torch
 
-        from shadowbox.learners.imitation import declare_metrics, policy_arguments
+        from shadowbox.learners.imitation import declare_metrics
+        from shadowbox.learners.imitation_task import policy_arguments
         from shadowbox.model import policy
         from shadowbox.train.schedule import count
 
@@ -77,7 +78,7 @@ class ImitationSpec(LearnerSpec):
         return found
 
     def prepare(self, inputs: Inputs) -> TrainTask:  # noqa: D102
-        from shadowbox.learners.imitation import prepare
+        from shadowbox.learners.imitation_task import prepare
 
         spec = inputs.spec
         return prepare(

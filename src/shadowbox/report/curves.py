@@ -50,7 +50,7 @@ def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _is_score(name: str) -> bool:
-    """Whether a figure is no baseline and no end of an interval."""
+    """True for a score itself: neither a baseline nor the end of an interval."""
     return "/" not in name and not name.endswith(FLOORS)
 
 

@@ -1,0 +1,142 @@
+"""Training task of imitation: the policy, its baselines and its batches, from a store and a preset."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shadowbox.core.encoding import Encoding
+from shadowbox.core.schema import Schema
+from shadowbox.data.sample import Segments
+from shadowbox.data.split import Split
+from shadowbox.data.store import Store
+from shadowbox.learners.control_baselines import ControlBaselines, count_pressed
+from shadowbox.learners.imitation import ImitationLearner
+from shadowbox.learners.imitation_data import (
+    player_names,
+    split_episodes,
+)
+from shadowbox.learners.imitation_options import ImitationConfig, require_possible
+from shadowbox.model import policy
+from shadowbox.model.checkpoint import CheckpointConfig
+from shadowbox.model.codec import (
+    ControlValues,
+)
+from shadowbox.model.design import PRESETS, SEATS
+from shadowbox.model.embedding import visible_columns
+from shadowbox.model.vocabulary import fit_vocabulary
+from shadowbox.train.config import TrainConfig
+from shadowbox.train.protocols import TrainTask
+
+MOST_COUNTED = 1 << 21  # rows in which combinations of controls are counted
+
+
+def prepare(
+    store: Store,
+    config: TrainConfig,
+    *,
+    preset: str = "default",
+    input_columns: Sequence[str] | None = None,
+    encoding: Encoding | None = None,
+    length: int = 64,
+    split: Split | None = None,
+    imitation: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    resume: str = "",
+    **changes: Any,
+) -> TrainTask:
+    """Build the training task of a store and a preset.
+
+    `input_columns`: inputs of the policy (default: all); `encoding`: an encoding of them instead;
+    `length`: decisions in a segment; `imitation`: settings (`ImitationConfig`); `changes`: of the
+    preset.
+    """
+    split, schema = split or Split(), store.schema
+    sides = split_episodes(store, split)
+    options = imitation_config(schema, preset, imitation)
+    arguments = policy_arguments(
+        schema,
+        preset,
+        store,
+        split,
+        input_columns=input_columns,
+        encoding=encoding,
+        imitation=imitation,
+        **changes,
+    )
+    model = policy.build_policy(schema, arguments, config.seed, encoding)
+    seats = options.seats or tuple(range(schema.players))
+    found = count_pressed(store, sides["train"], seats, model.values, MOST_COUNTED)
+    baselines = ControlBaselines(model.values, model.head.parts, found)
+
+    counts = {side: len(chosen) for side, chosen in sides.items()}
+    known = {"fingerprint": store.fingerprint, "split": split.to_json(), "episodes": counts}
+    return TrainTask(
+        learner=ImitationLearner(model, store, options, baselines, sides["train"]),
+        model=model,
+        about=CheckpointConfig("policy", schema, preset, arguments),
+        source=lambda batch, rank, ranks: Segments(
+            store,
+            length,
+            batch,
+            episodes=sides["train"],
+            seed=config.seed,
+            rank=rank,
+            ranks=ranks,
+            drop_last=True,
+        ),
+        validation=lambda: Segments(
+            store, length, config.batch, episodes=sides["val"], shuffle=False
+        ).rest_of_epoch(),
+        facts={**known, "imitation": dataclasses.asdict(options), **(facts or {})},
+        resume=resume,
+    )
+
+
+def policy_arguments(
+    schema: Schema,
+    preset: str,
+    store: Store | None = None,
+    split: Split | None = None,
+    *,
+    input_columns: Sequence[str] | None = None,
+    encoding: Encoding | None = None,
+    imitation: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Arguments of a policy: a preset with changes, and with a store its vocabulary and players."""
+    options = imitation_config(schema, preset, imitation)
+    can = [
+        key
+        for key in (visible_columns(schema) if input_columns is None else input_columns)
+        if key in schema.state_keys
+    ]
+    if store is None:
+        return policy.preset_arguments(preset, can, None, encoding, **changes)
+    train, seats = (
+        split_episodes(store, split or Split())["train"],
+        options.seats or tuple(range(schema.players)),
+    )
+    if options.by_player:
+        changes["players"] = tuple(
+            sorted(
+                {name for episode in train.tolist() for name in player_names(store, episode, seats)}
+            )
+        )
+    values = ControlValues(
+        schema, changes.get("output_controls", PRESETS.get(preset, {}).get("output_controls", ()))
+    )
+    found = count_pressed(store, train, seats, values, MOST_COUNTED)
+    return policy.preset_arguments(
+        preset, can, fit_vocabulary(values, found.now), encoding, **changes
+    )
+
+
+def imitation_config(
+    schema: Schema, preset: str, imitation: Mapping[str, Any] | None
+) -> ImitationConfig:
+    """Settings of imitation for a preset, checked against the game."""
+    options = ImitationConfig.of({"seats": SEATS.get(preset, ()), **(imitation or {})})
+    require_possible(schema, options)
+    return options
