@@ -41,18 +41,20 @@ def record(
     out: str | Path,
     matches: int = 100,
     seed: int = 0,
+    world: str = "",
     **options: Any,
 ) -> Store:
     """Play matches between two agents and append them to a store.
 
-    `p0`, `p1`: specs of agents such as "based" or "policy:runs/first". `options`: of the game's
-    world, such as `stage="mirror"`.
+    `p0`, `p1`: specs of agents such as "based" or "policy:runs/first". `world`: the spec of another
+    world than the game's own simulator. `options`: of the world, such as `stage="mirror"`.
     """
     from shadowbox.collect.matches import Pairing
     from shadowbox.collect.matches import record as record_matches
 
     found = _game(game)
-    record_matches(found, [Pairing(p0, p1, matches)], Path(out), seed=seed, options=options)
+    pairings = [Pairing(p0, p1, matches)]
+    record_matches(found, pairings, Path(out), seed=seed, world=world, options=options)
     return Store(out, found.schema)
 
 
@@ -114,7 +116,7 @@ def load_policy(
 
 
 def play(
-    game: str | Game, p0: str | Agent, p1: str | Agent, *, seed: int = 0, world: str | None = None
+    game: str | Game, p0: str | Agent, p1: str | Agent, *, seed: int = 0, world: str = ""
 ) -> PlayedMatch:
     """Play one match; the same call gives the same match.
 
@@ -129,8 +131,8 @@ def play(
     found = _game(game)
     agents = [specs.agent(each, found) if isinstance(each, str) else each for each in (p0, p1)]
     names = [each if isinstance(each, str) else type(each).__name__ for each in (p0, p1)]
-    where = specs.world(world or found.name, found, 1)
-    (match,) = play_matches(found, where, agents, names, np.array([seed], np.int64))
+    where, seeds = specs.world(world, found, 1), np.array([seed], np.int64)
+    (match,) = play_matches(found, where, agents, names, seeds, tracks=True)
     return match
 
 
