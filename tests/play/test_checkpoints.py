@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -139,14 +140,15 @@ def test_shipped_policies_have_names(card):
     assert specs.agent("policy:champion", game).policy.input_columns == ("player/x", "player/state")
 
 
-def test_runs_are_found(card):
-    """The policies among the runs, at every depth, of this game alone."""
-    assert [str(path.relative_to(card)) for path in checkpoints.policy_runs(card, "brawl")] == [
-        "x/10",
-        "x/2",
-        "sweep/wide/0",
-    ]
-    assert checkpoints.policy_runs(card, "melee") == []
+def test_runs_are_found(card, tmp_path):
+    """The agents among the runs, at every depth, of this game alone; other kinds are left out."""
+    names = ["x/10", "x/2", "sweep/wide/0"]
+    assert checkpoints.agents_of_runs(card, "brawl") == [f"policy:{card / name}" for name in names]
+    assert checkpoints.agents_of_runs(card, "melee") == []
+    other = shutil.copytree(card, tmp_path / "other")
+    for config in (other / "x").glob("*/checkpoints/*/config.json"):
+        config.write_text(config.read_text().replace('"policy"', '"world"'))
+    assert checkpoints.agents_of_runs(other, "brawl") == [f"policy:{other / 'sweep/wide/0'}"]
 
 
 @pytest.mark.slow

@@ -158,11 +158,15 @@ def metric_info(
     found |= {f"train/{name}": MetricInfo("", 0.0) for name in LOGGED}
     for kind, named in {"val": scores, **(lines or {})}.items():
         for name, info in named.items():
-            full = f"{kind}/{name}"
-            found |= dict.fromkeys((full, f"{full}.low", f"{full}.high"), info)
-            alone = info._replace(baselines=())
-            found |= {f"{full}/{each}": alone for each in info.baselines}
+            found |= _with_ends(f"{kind}/{name}", info)
+            for each in info.baselines:
+                found |= _with_ends(f"{kind}/{name}/{each}", info._replace(baselines=()))
     return found
+
+
+def _with_ends(name: str, info: MetricInfo) -> dict[str, MetricInfo]:
+    """A figure and the ends of its interval."""
+    return dict.fromkeys((name, f"{name}.low", f"{name}.high"), info)
 
 
 # ---- by name -------------------------------------------------------------------------------------

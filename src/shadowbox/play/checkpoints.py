@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shadowbox.core.game import Agent, Game
 from shadowbox.data.split import Split
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
+from shadowbox.model import kinds
 
 if TYPE_CHECKING:  # it needs torch
     from shadowbox.model.checkpoint import CheckpointConfig
@@ -151,8 +152,8 @@ def trained_split(checkpoint: Path) -> tuple[Split | None, str | None]:
     ) else None
 
 
-def policy_runs(folder: Path, game: str) -> list[Path]:
-    """Runs below a folder whose last checkpoint is a policy of this game.
+def agents_of_runs(folder: Path, game: str) -> list[str]:
+    """Specs of the runs below a folder whose last checkpoint plays this game, such as policy:runs/x.
 
     Looks for `RUN`, `CARD/SEED` and `CARD/SETTING/SEED`.
     """
@@ -161,10 +162,11 @@ def policy_runs(folder: Path, game: str) -> list[Path]:
         for entry in sorted(folder.glob(f"{depth}/{FOLDER}")):
             try:
                 about = json.loads((sorted(entry.glob("[0-9]*"))[-1] / "config.json").read_bytes())
-                if about["game"] == game and about["kind"] == "policy":
-                    found.append(entry.parent)
-            # not finished, or none: `policy:` says what is wrong with it
-            except (OSError, ValueError, LookupError, TypeError):
+                kind = kinds.checkpoint_kind(about["kind"])
+                if about["game"] == game and kind.agent:
+                    found.append(f"{kind.spec_name}:{entry.parent}")
+            # not finished, of an unknown kind, or none: its spec says what is wrong with it
+            except (OSError, ValueError, LookupError, TypeError, UsageError):
                 continue
     return found
 

@@ -11,7 +11,7 @@ from shadowbox.core.game import Game
 from shadowbox.core.schema import Choice
 from shadowbox.data.manifest import NAME
 from shadowbox.errors import ShadowboxError
-from shadowbox.play.checkpoints import policy_runs
+from shadowbox.play.checkpoints import agents_of_runs
 
 
 class PageNotFound(ShadowboxError):
@@ -45,7 +45,7 @@ class Site:
     @property
     def trained(self) -> list[str]:
         """Agent specs of the policies in the folder of runs, read anew at each access."""
-        return [f"policy:{run}" for run in policy_runs(self.runs, self.game.name)]
+        return agents_of_runs(self.runs, self.game.name)
 
     @cached_property
     def playable_worlds(self) -> list[str]:
