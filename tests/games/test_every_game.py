@@ -1,4 +1,4 @@
-"""The promises of every game: of the built-in ones, and of the one that docs/add-a-game.md builds."""
+"""Properties that every game must have, tested on the built-in ones and on docs/add-a-game.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scene of Melee in the grammar of `core/scenes/grammar.py`: capsules, lines and marks, no game assets.
+"""Scene of Melee: capsules, lines and marks in the grammar of `core/scenes/grammar.py`, no assets.
 
 The scene's y grows downward and the game's upward, so every height is negated.
 """
