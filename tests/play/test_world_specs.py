@@ -349,6 +349,25 @@ def test_data_of_a_card_is_made_in_it(here, tmp_path, monkeypatch):
     assert made.meta_of(0)["world"] == SPEC
 
 
+def test_names_in_data_run_no_code(here, capsys, tmp_path):
+    """A store that names code as its world or as a player makes none run; the user must name it."""
+    from shadowbox.collect.matches import Pairing, record
+    from shadowbox.evaluate.closed_loop import is_agent_spec
+    from shadowbox.evaluate.setup import EvalConfig, playable_world
+
+    record(BRAWL, [Pairing("based", "random", 1)], tmp_path / "s", world=SPEC)
+    data = Store(tmp_path / "s")
+    with pytest.raises(UsageError, match="which is code: name it with --world"):
+        playable_world(BRAWL, data, EvalConfig())
+    assert playable_world(BRAWL, data, EvalConfig(world=SPEC))[0] == SPEC
+    assert not is_agent_spec(BRAWL, "py:their_worlds:asks")
+    start = ("match", "brawl", "--p0", "based", "--p1", "random", "--from", f"{tmp_path / 's'}#0:5")
+    code, _, err = call(capsys, *start)
+    assert code == 2
+    assert "which is code" in err
+    assert call(capsys, *start, "--world", SPEC)[1]["frames"] == 35
+
+
 def test_wrong_worlds_on_the_command_line(here, capsys, tmp_path):
     """A wrong --world ends every command with 2 and one line, before anything is written."""
     for arguments in (
@@ -385,6 +404,9 @@ def test_serve_offers_it(server, folder, monkeypatch):
         with pytest.raises(urllib.error.HTTPError) as refused:
             running.begin(p0="constant", p1="constant", world=world)
         assert "must be named when the server is started" in refused.value.read().decode()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        running.begin(p0="py:os:getcwd", p1="constant")
+    assert "an agent of Python code cannot be started here" in refused.value.read().decode()
 
 
 def _get(url):

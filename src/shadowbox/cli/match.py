@@ -9,6 +9,7 @@ import click
 
 from shadowbox.cli.terminal import emit, json_option, number, size, table, write_page
 from shadowbox.cli.worlds import stage_option, world_options
+from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 
@@ -59,6 +60,11 @@ def match(
     found = load(game)
     start = recorded_start(begin, found) if begin else None
     spec = world or (start.world if start else "")
+    if specs.runs_code(spec) and not world:
+        raise UsageError(
+            f"'{begin}' was played in '{spec}', which is code: name it with --world to run it, "
+            "or another world"
+        )
     make_world = specs.world_factory(spec, found, **stage_option(stage))
     agents = [specs.agent(agent, found) for agent in (p0, p1)]
     seeds = np.array([seed if seed is not None else start.seed if start else 0], np.int64)

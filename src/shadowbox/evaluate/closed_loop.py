@@ -199,8 +199,13 @@ def _most_frequent(names: Sequence[str]) -> str | None:
 
 
 def is_agent_spec(game: Game, spec: str, known: dict[str, bool] | None = None) -> bool:
-    """True if a name is the spec of an agent (a person's name is not); `known` caches answers."""
+    """True if a name in data is the spec of an agent (a person's name is not).
+
+    A name that would run code is not one. `known` caches answers.
+    """
     known = {} if known is None else known
+    if specs.runs_code(spec):
+        return False
     if spec not in known:
         try:
             specs.agent(spec, game)

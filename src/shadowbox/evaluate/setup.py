@@ -152,5 +152,10 @@ def playable_world(
     spec = settings.world or (recorded_in if isinstance(recorded_in, str) else "")
     if not spec and game.world is None:
         return None
+    if specs.runs_code(spec) and not settings.world:
+        raise UsageError(
+            f"{store.path} was recorded in '{spec}', which is code: name it with --world to run it, "
+            "or another world"
+        )
     more = dict(options) if isinstance(options, Mapping) and not settings.world else {}
     return spec or game.name, specs.world_factory(spec, game, **more)

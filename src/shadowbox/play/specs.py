@@ -45,6 +45,16 @@ NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)")
 LONGEST_DELAY = 120  # frames
 WORLD_MEMBERS = ("reset", "step", "snapshot", "restore", "matches", "schema", "name")
 
+
+def runs_code(spec: str) -> bool:
+    """True if the spec of an agent or a world names Python code.
+
+    Such a spec is for the command line and for Python; a name in stored data or in a request of a
+    page must not make code run.
+    """
+    return spec.startswith("py:")
+
+
 # ---- agents --------------------------------------------------------------------------------------
 
 

@@ -192,6 +192,8 @@ class MatchManager:
             if person is not None and seat == request.seat:
                 agents.append(person)
                 players.append(person_name(text))
+            elif specs.runs_code(text):
+                raise UsageError(f"agent '{text}': an agent of Python code cannot be started here")
             else:
                 agents.append(specs.agent(text, self.game))
                 players.append(text)
@@ -207,7 +209,7 @@ class MatchManager:
     def _world(self, spec: str, options: dict[str, Any]) -> World:
         """World of one match; a spec of Python code must have been given to the server."""
         spec = spec or next(iter(self.worlds), "")
-        if spec.startswith("py:") and spec not in self.worlds:
+        if specs.runs_code(spec) and spec not in self.worlds:
             raise UsageError(
                 f"world '{spec}': a world of Python code must be named when the server is started: "
                 "shadowbox serve --world SPEC"
