@@ -9,7 +9,6 @@ import click
 
 from shadowbox.cli.terminal import emit, json_option, number, size, table, write_page
 from shadowbox.cli.worlds import stage_option, world_options
-from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 
@@ -58,26 +57,14 @@ def match(
     from shadowbox.play.recorded_start import recorded_start
 
     found = load(game)
-    start = recorded_start(begin, found) if begin else None
-    spec = world or (start.world if start else "")
-    if specs.runs_code(spec) and not world:
-        raise UsageError(
-            f"'{begin}' was played in '{spec}', which is code: name it with --world to run it, "
-            "or another world"
-        )
-    make_world = specs.world_factory(spec, found, **stage_option(stage))
+    start = recorded_start(begin, found, world) if begin else None
+    make_world = specs.world_factory(start.world if start else world, found, **stage_option(stage))
     agents = [specs.agent(agent, found) for agent in (p0, p1)]
     seeds = np.array([seed if seed is not None else start.seed if start else 0], np.int64)
-    more = {"from": begin} if begin else None
+    past, more = (start.past, {"from": begin}) if start else (None, None)
+    keep = bool(out or store)
     (played,) = play(
-        found,
-        make_world(1),
-        agents,
-        (p0, p1),
-        seeds,
-        past=start.past if start else None,
-        tracks=bool(out or store),
-        more=more,
+        found, make_world(1), agents, (p0, p1), seeds, past=past, tracks=keep, more=more
     )
     facts = match_facts(found, played.episode, played.outcome)
     if store:

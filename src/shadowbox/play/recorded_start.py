@@ -10,6 +10,7 @@ from shadowbox.core.game import Game
 from shadowbox.core.schema import Columns
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
+from shadowbox.play.specs import runs_code
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class _RecordedStart:
     world: str  # a spec; empty where the recording does not name one
 
 
-def recorded_start(where: str, game: Game) -> _RecordedStart:
-    """The start that `STORE#EPISODE:ROW` names."""
+def recorded_start(where: str, game: Game, world: str = "") -> _RecordedStart:
+    """The start that `STORE#EPISODE:ROW` names, in `world` or in the recorded one."""
     parts = re.fullmatch(r"(.+)#(\d+):(\d+)", where)
     if parts is None:
         raise UsageError(f"'{where}': expected STORE#EPISODE:ROW, such as data/brawl#12:300")
@@ -38,9 +39,14 @@ def recorded_start(where: str, game: Game) -> _RecordedStart:
         raise UsageError(
             f"'{where}': {needed[0]} is absent from this recording, so it cannot be gone on from"
         )
-    seed, world = episode.meta.get("seed"), episode.meta.get("world")
+    seed, recorded_in = episode.meta.get("seed"), str(episode.meta.get("world", ""))
+    if runs_code(recorded_in) and not world:
+        raise UsageError(
+            f"'{where}' was played in '{recorded_in}', which is code: name it with --world to run "
+            "it, or another world"
+        )
     return _RecordedStart(
         {key: episode.columns[key][: row + 1] for key in game.schema.columns},
         seed if isinstance(seed, int) and seed >= 0 else 0,
-        world if isinstance(world, str) else "",
+        world or recorded_in,
     )
