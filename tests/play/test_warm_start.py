@@ -204,11 +204,13 @@ def test_a_world_that_offers_a_context_warms_its_agents_up():
     ]
     memory = batch.referees[1]._state
     assert (memory["frame"] == 12).all()
+    assert batch.context["player/x"].shape == (12, 3, 2)
     for _ in range(4):
         batch.turn()
     batch.begin(seeds, np.array([False, True, False]))
     assert batch.referees[1]._state["frame"].tolist() == [16, 12, 16]
     assert batch.rows.tolist() == [4, 0, 4]
+    assert batch.context["player/x"].shape == (12, 1, 2)
 
 
 def test_a_world_that_cannot_load_is_refused():

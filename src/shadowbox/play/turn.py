@@ -62,6 +62,8 @@ class MatchBatch:
     `agents` has an entry for each seat; None: the seat is played from outside, by the controls
     handed to `turn`. `view` is the state and the controls that led to it, seat 0 first. `over`
     [N]: matches that have ended and not begun anew. `rows` [N]: the row that each match is at.
+    `context` [K, n, slots]: the rows that the agents of the n matches begun last have watched,
+    for players outside who have a memory, too; empty where there were none.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class MatchBatch:
         self.over = np.zeros(self.matches, bool)
         self.rows = np.zeros(self.matches, np.int64)
         self.columns: Columns = {}
+        self.context: Columns = {}
         neutral = game.schema.neutral(self.matches)
         self.pressed: Columns = {key: neutral[key] for key in game.schema.control_keys}
         self._counts_rows = True  # whether the world counts its events' frames as `rows` does
@@ -121,6 +124,7 @@ class MatchBatch:
             offered = getattr(self.world, "context", None)
             context = dict(offered(fresh)) if offered else {}
         watched = context if context and len(_first(context)) else None
+        self.context = watched or {}
         if watched is not None:
             for key, values in self.pressed.items():
                 values[fresh] = watched[key][-1]
