@@ -66,7 +66,7 @@ def _store(path: Path) -> Store:
 
 
 def _task(store: Store, steps: int, batch: int, width: int) -> Any:
-    from shadowbox.learners.imitation import prepare
+    from shadowbox.learners.imitation_task import prepare
     from shadowbox.train.config import TrainConfig
 
     config = TrainConfig(

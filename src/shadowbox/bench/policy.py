@@ -154,7 +154,7 @@ def _columns(rows: int, seed: int) -> Columns:
 def _task(
     store: Store, preset: str, batch: int, encoding: Encoding | None, controls: tuple[str, ...]
 ) -> Any:
-    from shadowbox.learners.imitation import prepare
+    from shadowbox.learners.imitation_task import prepare
     from shadowbox.train.config import TrainConfig
 
     config = TrainConfig(steps=1, batch=batch, device="cpu")

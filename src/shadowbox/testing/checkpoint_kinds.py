@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from shadowbox.core.evaluation import EvaluationReport
 from shadowbox.core.game import Game
@@ -49,10 +50,10 @@ def check_checkpoint_kind(
         _check_evaluation(kind, run, game, store, config)
 
 
-def _built(kind: CheckpointKind, path: Path, game: Game) -> dict[str, object]:
+def _built(kind: CheckpointKind, path: Path, game: Game) -> dict[str, Any]:
     loaded = checkpoint.load(path, kind=kind.name)
     model = kind.part("build")(loaded, game.schema, "cpu", game.encodings)
-    state: dict[str, object] = model.state_dict()
+    state: dict[str, Any] = model.state_dict()
     return state
 
 
