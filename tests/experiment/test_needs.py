@@ -89,6 +89,7 @@ def test_a_card_without_data_runs_to_its_verdict(installed):
     (outcome,) = result.outcomes
     assert (result.verdict, outcome.verdict) == ("passed", "passed")
     assert outcome.baselines == {"nothing": 0.0}
+    assert result.to_json()["opponents"] == {"constant": 0.75, "random": 0.25}
     assert "| **play/reward** | > -1000 |" in path.read_text()
     assert results.stored_results(CardFile.read(path))["verdict"] == "passed"
     run = runs.find_run("runs/bandit-card")

@@ -163,6 +163,46 @@ def test_lines_of_a_card():
         assert levels.of_run({"targets": odd, "kill": odd}) == {}
 
 
+def with_lines_of_its_own(folder):
+    """A run whose learner wrote two lines of kind `play`, with a target on one of their figures."""
+    figures = {"win_rate": 0.5, "win_rate.low": 0.4, "win_rate.high": 0.6, "win_rate/random": 0.3}
+    with (folder / "metrics.jsonl").open("a") as file:
+        for step in (25, 45):
+            line = {"kind": "play", "step": step, "epoch": 0, "wall": 1_000_000.0 + step, **figures}
+            file.write(json.dumps(line) + "\n")
+    facts = json.loads((folder / "run.json").read_text())
+    facts["targets"] = [{"metric": "play/win_rate", "op": ">", "value": 0.45, "primary": True}]
+    facts["kill"] = [{"when": "play/win_rate < 0.2", "action": "stop"}]
+    (folder / "run.json").write_text(json.dumps(facts))
+
+
+def test_lines_of_a_learner_have_curves(here):
+    """A kind of line that a learner declares has charts of its own, with baselines, targets and rules."""
+    from shadowbox.report import curves, training
+
+    folder = here / "runs" / "own" / "0"
+    write_run(folder, card="own")
+    with_lines_of_its_own(folder)
+    subject = source.find_source("own")
+    assert subject.finished.verdict == "passed"
+    assert subject.finished.outcomes[0].baselines == {"random": 0.3}
+    found = {figure["name"]: figure for figure in curves.of_runs(subject.runs)}
+    own = found["play/win_rate"]
+    assert [(curve["name"], curve["y"]) for curve in own["curves"]] == [
+        ("random", [0.3, 0.3]),
+        ("play", [0.5, 0.5]),
+    ]
+    assert own["curves"][1]["low"] == [0.4, 0.4]
+    assert {(line["name"], line["value"]) for line in own["levels"]} == {
+        ("target > 0.45", 0.45),
+        ("stop < 0.2", 0.2),
+    }
+    assert not own["folded"], "it is what the card promises"
+    assert found["onset_f1_greedy"]["folded"]
+    text = training.as_page("own", subject.runs[0].lines)
+    assert "play/win_rate" in text
+
+
 # ---- in a browser --------------------------------------------------------------------------------
 
 

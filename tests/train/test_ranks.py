@@ -160,7 +160,7 @@ def test_who_fails_beside_others_says_why_first(others, said):
     """SIGTERM between an error and its message ends a lone process, and not a rank among others."""
     code = f"""
 import os, signal
-from shadowbox.train.guardrails import Stop
+from shadowbox.train.guardrails import _StopSignal as Stop
 try:
     with Stop(others={others}):
         raise RuntimeError("why")

@@ -380,6 +380,27 @@ def test_promises_cross_the_curves(server, browse):
     )
 
 
+def test_lines_of_a_learner_are_drawn(server, browse):
+    """A kind of line that a learner declares has a chart of its own, alone and compared."""
+    site = server()
+    play = {"kind": "play", "epoch": 0, "win_rate": 0.5, "win_rate/random": 0.3}
+    lines = [train_line(10), train_line(20)]
+    lines += [{**play, "step": step, "wall": BEGAN + step} for step in (15, 20)]
+    targets = [{"metric": "play/win_rate", "op": ">", "value": 0.4, "at": "best", "primary": True}]
+    for seed in ("0", "1"):
+        make_run(site.folder / "runs" / "own" / seed, lines=lines, targets=targets)
+    page = browse(site.url + "runs/own/0")
+    until(page, "() => document.querySelectorAll('.figure').length > 1")
+    chart = page.locator(".figure", has_text="play/win rate")
+    assert chart.locator(".curve.p1").count() == 1
+    assert chart.locator(".curve.baseline").count() == 1
+    assert chart.locator(".level.target title").text_content() == "target: play/win_rate > 0.4"
+    page.goto(site.url + "runs/compare?run=own/0&run=own/1")
+    until(page, "() => document.querySelectorAll('.figure').length > 1")
+    chart = page.locator(".figure", has_text="play/win rate")
+    assert chart.locator(".curve.run1, .curve.run2").count() == 2
+
+
 def test_unkind_names_are_text(server, browse):
     """Markup in the name, facts, figures and events of a run is shown as text, on a phone, too."""
     site = server()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowbox.cards.card import Card
+from shadowbox.cards.sections import shares_of
 from shadowbox.experiment import targets as verdict
 from shadowbox.experiment.targets import TargetResult
 
@@ -48,6 +49,8 @@ class CardResult:
             "cost": dict(self.cost),
             "stamps": list(self.stamps),
         }
+        if self.card.opponents:  # a result lists the opponents that were met
+            found["opponents"] = shares_of(self.card.opponents)
         if self.settings:
             found["settings"] = [
                 each.to_json() | {"set": dict(each.changes)} for each in self.settings

@@ -13,7 +13,7 @@ on use; a new kind is a line in KINDS, or comes from another package by the entr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -141,12 +141,25 @@ def kind_of(checkpoint: Path) -> CheckpointKind:
 
 
 def spec_kind(prefix: str, part: str) -> CheckpointKind | None:
-    """Kind of a spec `PREFIX:...` if it has that part (`agent` or `world`), else None."""
-    for name in names():
-        kind = checkpoint_kind(name)
+    """Kind of a spec `PREFIX:...` if it has that part (`agent` or `world`), else None.
+
+    Another package's kind that cannot be imported is an error only where its own name is asked for.
+    """
+    for kind in [*KINDS.values(), *_installed_kinds(prefix)]:
         if kind.spec_name == prefix and getattr(kind, part):
             return kind
     return None
+
+
+def _installed_kinds(wanted: str) -> Iterator[CheckpointKind]:
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name != wanted):
+        if entry.name in KINDS:
+            continue
+        try:
+            yield _installed(entry.name, entry.value)
+        except UsageError:
+            if entry.name == wanted:
+                raise
 
 
 def _installed(name: str, where: str) -> CheckpointKind:
