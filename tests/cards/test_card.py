@@ -190,6 +190,12 @@ def made(**call):
             "a batch of 800 is more than an epoch has",
         ),
         ({"set": {"train.lr": -1}}, "set.train.lr", "a positive number is needed"),
+        (
+            {"set": {"train.score": "onset_f2"}},
+            "set.train.score",
+            "no line has the score 'val/onset_f2'",
+        ),
+        ({"set": {"train.score": "play/win_rate"}}, "set.train.score", "no line has the score"),
         ({"set": {"train.seed": 3}}, "set.train.seed", "the card's seeds"),
         ({"set": {"train": {"steps": 3, "epochs": 3}}}, "set.train", "either epochs or steps"),
         ({"set": {"model.widht": 3}}, "set.model.widht", "did you mean 'width'"),

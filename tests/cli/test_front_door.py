@@ -53,8 +53,8 @@ def test_rooms_of_the_same_name_can_be_called_too():
 @pytest.mark.slow
 def test_from_matches_to_an_evaluated_policy(tmp_path):
     """Record, train, load, play, save and evaluate, each by one call."""
-    store = sb.record("brawl", "aggressive", "based", out=tmp_path / "store", matches=12, seed=5)
-    assert len(store) == 12
+    store = sb.record("brawl", "aggressive", "based", out=tmp_path / "store", matches=40, seed=5)
+    assert len(store) == 40
     result = sb.train(
         store, out=tmp_path / "run", preset="tiny", steps=8, batch=4, model={"width": 16},
         settings={"length": 16}, quiet=True,
@@ -64,5 +64,5 @@ def test_from_matches_to_an_evaluated_policy(tmp_path):
     match = sb.play("brawl", policy, "based", seed=7)
     page = sb.save_page(match, tmp_path / "match.html")
     assert "<match-viewer" in page.read_text(encoding="utf-8")
-    evaluation = sb.evaluate(tmp_path / "run", store, matches=4, side="all", against="based")
+    evaluation = sb.evaluate(tmp_path / "run", store, matches=4, against="based")
     assert "onset_f1" in evaluation.to_json()["figures"]

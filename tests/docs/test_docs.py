@@ -34,21 +34,17 @@ def test_the_demo_runs_to_its_page(tmp_path):
     assert "targets {'keys/up': (16, 32, 2)" in answer.stdout
 
 
+@pytest.mark.slow
 def test_the_example_of_the_front_page_runs(tmp_path):
-    """The README's Python, word for word, draws a batch from a store where it says the store is."""
-    from conftest import TOY, random_episode
-
-    from shadowbox.data.write import Writer
-
-    with Writer(tmp_path / "data" / "brawl", TOY) as writer:
-        for seed in range(10):
-            writer.add(random_episode(TOY, 400, seed=seed))
+    """The README's Python, word for word, trains a policy, plays it, and evaluates it."""
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     answer = subprocess.run(
         [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.startswith(f"4000 (32, 66, {TOY.row_dtype.itemsize})")
+    assert answer.stdout.startswith("winner: ")
+    assert "F1 of presses that begin: {'value': 0." in answer.stdout
+    assert "<match-viewer" in (tmp_path / "match.html").read_text(encoding="utf-8")
 
 
 def test_the_walkthrough_names_its_files():

@@ -61,7 +61,7 @@ def test_replays_to_report(tmp_path):
     from made_matches import content
 
     (tmp_path / "replays").mkdir()
-    for seed in range(12):
+    for seed in range(24):
         path = tmp_path / "replays" / f"{seed}.slp"
         path.write_bytes(content(frames=200, seed=seed, end="game"))
     output = run("replays_to_report.py", "replays", "out", folder=tmp_path)

@@ -119,7 +119,7 @@ def test_wrong_calls_of_many():
     env.reset(seed=0)
     with pytest.raises(UsageError, match=r"\(3, 10\) given, \(2, 10\) is needed"):
         env.step(np.zeros((3, 10), np.int8))
-    with pytest.raises(UsageError, match="0 matches"):
+    with pytest.raises(UsageError, match=r"matches must be at least 1 \(got 0\)"):
         GameVectorEnv("brawl", 0)
 
 

@@ -201,7 +201,7 @@ def test_a_function_plays(capsys, tmp_path):
         (spaces.Text(5), "observation: Text"),
         (spaces.Dict({"say": spaces.Sequence(spaces.Discrete(2))}), "observation say: Sequence"),
         (spaces.Box(0, 255, (84, 84), np.uint8), "7,056 whole numbers"),
-        (spaces.Box(0, 1 << 20, (2,), np.int32), "whole numbers from 0 to 1048576"),
+        (spaces.Box(0, 1 << 20, (2,), np.int32), "integers from 0 to 1048576"),
         (spaces.Discrete(1 << 20), "at most 65,536 values can be recorded"),
     ],
 )
@@ -244,8 +244,14 @@ def test_what_lies_outside_its_space_is_refused(tmp_path):
             ["gym:CartPole-v1", "--p0", "json:__name__"],
             "is a str, a function of an observation is needed",
         ),
-        (["gym:CartPole-v1", "--p1", "based"], "it takes no --p1, --mix or --stage"),
-        (["gym:CartPole-v1", "--stage", "mirror"], "it takes no --p1, --mix or --stage"),
+        (
+            ["gym:CartPole-v1", "--p1", "based"],
+            "it takes no --p1, --mix, --world, --stage or --tracks",
+        ),
+        (
+            ["gym:CartPole-v1", "--stage", "mirror"],
+            "it takes no --p1, --mix, --world, --stage or --tracks",
+        ),
     ],
 )
 def test_a_wrong_call_is_one_line(capsys, tmp_path, arguments, message):

@@ -157,7 +157,7 @@ def test_policies_learned_from_one_seat_are_judged_there(data, tmp_path):
     ("settings", "message"),
     [
         (EvalConfig(split=Split(1.0, 0.0, 0.0)), "0 of its 12 episodes are on the side 'val'"),
-        (EvalConfig(side="all", most=20), "none is left to count the look-up table on"),
+        (EvalConfig(side="all", most=20), "none is left for the look-up table"),
     ],
 )
 def test_stores_that_cannot_judge(data, still, settings, message):
@@ -274,7 +274,7 @@ def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_pat
     assert page.locator("figure.clip").count() == 4
     assert "the policy's controls: s#" in page.locator("figure.clip").first.inner_text()
     assert "The rest of the play" not in page.content()
-    assert "begins nothing, never pressing scores 0" in page.content()
+    assert "never pressing has 0 and 0" in page.content()
     roll = page.locator("svg.rolls")
     assert "keys/j" in roll.text_content()
     for tone in ("baseline", "p1"):
@@ -399,7 +399,7 @@ def test_the_command(data, still, tmp_path, capsys):
     assert status == 0
     assert found["gate"]["passed"] is False
     assert found["gate"]["controls"]["keys/j"]["press_ratio"]["value"] == 0
-    every = [*found["offline"].values(), *found["closed_loop"].values()]
+    every = list(found["figures"].values())
     assert all(set(figure) == {"value", "low", "high", "baselines"} for figure in every)
     assert found["closed_loop_is"] == "4 matches, in the chairs of recorded players"
     assert (tmp_path / "r.html").stat().st_size > 50_000

@@ -108,7 +108,7 @@ def test_estimate(project):
         ran(path)
         ratios.append(close.close_card(path, games)["cost"]["cpu_s"] / seconds)
     assert 1 / 1.5 < sorted(ratios)[1] < 1.5, ratios
-    assert "times that" in close.close_card(path, games)["text"]
+    assert "times the estimate of" in close.close_card(path, games)["text"]
 
 
 def test_estimate_is_held_against_limits(project):

@@ -173,9 +173,7 @@ class Closed(Playing):
 
 def test_a_state_that_cannot_be_kept_is_refused_at_once(store, tmp_path):
     """A state that is no plain data ends the run at its first checkpoint, not when it is resumed."""
-    with pytest.raises(
-        Exception, match=r"\['learner'\]\['model'\] is a object; a checkpoint holds"
-    ):
+    with pytest.raises(Exception, match=r"\['learner'\]\['model'\] is a object; expected a tensor"):
         run(store, tmp_path / "r", wrap=wrapped(Closed))
 
 

@@ -161,7 +161,8 @@ def read_evaluation(checkpoint: Path) -> EvaluationReport | None:
 
 def _plain(interval: Interval) -> dict[str, float | None]:
     return {
-        key: value if math.isfinite(value) else None for key, value in interval._asdict().items()
+        key: float(value) if math.isfinite(value) else None
+        for key, value in interval._asdict().items()
     }
 
 

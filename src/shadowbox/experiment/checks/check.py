@@ -91,7 +91,27 @@ def _check_settings(case: CardCheck) -> None:
     if case.settled is not None:
         given = Inputs(spec=case.settled.plan, config=case.settled.config)
         case.model = case.attempt(("set",), lambda: chosen.summarize(given))
+        _check_score(case, case.settled.config.score)
         facts.weigh(case)
+
+
+def _check_score(case: CardCheck, score: str) -> None:
+    """Check that the score that decides which checkpoint is best is logged, and has a better side."""
+    if case.model is None:
+        return
+    known = {
+        name: info
+        for name, info in case.model.metrics.items()
+        if name.count("/") == 1 and not name.startswith("train/")
+    }
+    name = score if "/" in score else f"val/{score}"
+    if "/" not in score and not any(each.startswith("val/") for each in known):
+        return  # without validation the usual score decides nothing
+    place = case.place_of("train.score")
+    if name not in known:
+        case.add(place, f"no line has the score '{name}': {did_you_mean(name, known)}")
+    elif not known[name].better:
+        case.add(place, f"no direction of {name} is better: choose another score")
 
 
 def _check_inputs(case: CardCheck) -> None:
