@@ -36,14 +36,13 @@ OPTIONS = (
     "strength=X",
     "device=NAME",
 )
-HOTTEST = 10.0
 FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 
 def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
     """The agent of `policy:ARGUMENT@OPTIONS`."""
     from shadowbox.play.marks import mark_of
-    from shadowbox.play.policy_agent import TUNED, SamplingConfig, policy_agent
+    from shadowbox.play.policy_agent import HOTTEST, TUNED, SamplingConfig, policy_agent
 
     which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
     threshold: float | None = None
