@@ -380,7 +380,7 @@ def test_random_sweep(project):
         "random": {"train.lr": {"low": 0.0001, "high": 0.01, "log": True}, "model.width": [16, 32]},
         "tries": 3,
     }
-    path = write(sweep={**wish, "wall": 0.001})
+    path = write(sweep={**wish, "wall": 1e-9})
     card = cards.require_card(path)[1]
     assert sweep.sweep_settings(card) == sweep.sweep_settings(card)
     assert all(0.0001 <= each["train.lr"] <= 0.01 for each in sweep.sweep_settings(card))

@@ -306,7 +306,7 @@ def test_declared_is_delivered(store, tmp_path, lie, message):
         ({"lr": float("nan")}, "lr is nan"),
         ({"ema": 1.0}, "ema is 1.0"),
         ({"precision": "fp8"}, "precision is 'fp8'"),
-        ({"sinks": ["wandbb"]}, "no sink 'wandbb': did you mean 'wandb'"),
+        ({"sinks": ["wandbb"]}, "unknown sink 'wandbb': did you mean 'wandb'"),
         ({"batch": 0}, "batch is 0"),
     ],
 )

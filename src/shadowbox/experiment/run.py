@@ -302,7 +302,9 @@ def _sweep(case: _CardRun) -> CardResult:
     began = time.monotonic()
     chosen = sweep.sweep_settings(case.card)
     for number, changes in enumerate(chosen):
-        if case.card.sweep.wall is not None and time.monotonic() - began > case.card.sweep.wall:
+        # one setting at least: a sweep without any has no best
+        over = case.card.sweep.wall is not None and time.monotonic() - began > case.card.sweep.wall
+        if found and over:
             case.say(
                 f"the sweep's {case.card.sweep.wall:,.0f} s are over after {number} of {len(chosen)} settings"
             )

@@ -147,7 +147,9 @@ class _Page:
                 )
                 await self.send(say("refused", why=str(error)))
                 self.closed = True
-                await self.socket.close(NOT_ALLOWED, "invalid message")
+                # the other direction ends as soon as it sees this, and would cancel the close
+                with anyio.move_on_after(PATIENCE, shield=True):
+                    await self.socket.close(NOT_ALLOWED, "invalid message")
                 return
             try:
                 await self.obey(message)
