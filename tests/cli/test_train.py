@@ -45,7 +45,7 @@ def test_train_prints_one_object(capsys, path, tmp_path):
 def test_train_prints_tables(capsys, path, tmp_path):
     """People get every score beside its baselines with its interval, and where the time went."""
     status, out, _ = run(
-        capsys, "train", path, "--out", tmp_path / "r", "--steps", 5, *QUICK, "--set", "ema=0.9"
+        capsys, "train", path, "--out", tmp_path / "r", "--steps", 5, *QUICK, "--set", "ema=9e-1"
     )
     assert status == 0
     rows = [line.split() for line in out.splitlines()]
@@ -83,6 +83,7 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
             "unknown setting 'max_grad_nor': did you mean 'max_grad_norm'",
         ),
         (["--set", "max_grad_norm"], 2, "expected NAME=VALUE"),
+        (["--set", "max_grad_norm=!!python/name:os.system"], 2, "--set max_grad_norm=!!python"),
         (["--preset", "tinny"], 2, "did you mean 'tiny'"),
         (["--sink", "wandbb"], 2, "did you mean 'wandb'"),
         (["--resume"], 1, "is not a run"),
@@ -121,7 +122,7 @@ def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
     while len(read_lines(out / "metrics.jsonl")) < 4 and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=250)
     assert process.returncode == 0
     resume = err.split("go on with: shadowbox ")[1].splitlines()[0].split()
     assert (
@@ -135,7 +136,6 @@ def test_a_signal_saves_and_says_how_to_go_on(path, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_torchrun(path, tmp_path):
     """Two processes under torchrun train one run: one log, one checkpoint, the losses of one process."""
     command = [
@@ -162,7 +162,7 @@ def test_torchrun(path, tmp_path):
     ]
     program = [sys.executable, "-m", "shadowbox"]
     call = [*two, *program, *command, "--out", str(tmp_path / "two"), "--json"]
-    answer = subprocess.run(call, capture_output=True, text=True, check=False, timeout=100)
+    answer = subprocess.run(call, capture_output=True, text=True, check=False, timeout=250)
     assert answer.returncode == 0, answer.stderr[-2000:]
     assert json.loads(answer.stdout)["step"] == 10
     subprocess.run(

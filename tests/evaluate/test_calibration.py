@@ -17,6 +17,8 @@ from shadowbox.evaluate.calibration import (
     TEMPERATURES,
     Calibration,
     PlayTemperatureFit,
+    _OffsetFit,
+    fit_offset,
     fit_play_temperature,
     fit_temperature,
     fit_threshold,
@@ -167,3 +169,30 @@ def test_calibrations_are_plain_data() -> None:
     )
     assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert Calibration.from_json({}) == Calibration({}, {})
+
+
+def test_an_offset_brings_the_rate_of_the_data() -> None:
+    """Logits that are 4 too low get an offset of 4, and then the rate of presses, on unseen sessions too."""
+    draws, chances, downs = np.random.default_rng(1), [], []
+    for _ in range(10):
+        logit = draws.normal(-2, 1, 2000)
+        downs.append(draws.random(2000) < 1 / (1 + np.exp(-logit)))
+        chances.append(1 / (1 + np.exp(4 - logit)))
+    fit = fit_offset(chances, downs)
+    assert fit.offset == pytest.approx(4, abs=0.15)
+    assert fit.before < 0.1 * fit.rate
+    assert fit.after == pytest.approx(fit.rate, rel=0.1)
+
+
+def test_offsets_survive_a_checkpoint() -> None:
+    """Offsets come back from plain data, and a calibration from before there were any has none."""
+    made = Calibration({}, {}, None, {"a": _OffsetFit(1.5, 0.1, 0.05, 0.1)})
+    assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
+    assert not Calibration.from_json({"temperature": {}, "thresholds": {}, "play": None}).offsets
+
+
+@pytest.mark.parametrize(("down", "offset"), [(False, -20), (True, 20)])
+def test_a_button_that_never_changes_gets_the_farthest_offset(down: bool, offset: float) -> None:
+    """Without a press, or without a release, the offset is finite."""
+    some = [np.full(50, 0.3)] * 4
+    assert fit_offset(some, [np.full(50, down)] * 4).offset == pytest.approx(offset, abs=1e-3)

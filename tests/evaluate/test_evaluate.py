@@ -88,6 +88,23 @@ def test_every_figure_has_its_baselines(judged):
         assert judged.closed_loop["press_ratio.keys/j"].baselines[baseline] == (0, 0, 0)
 
 
+def test_logits_at_an_empty_frame_and_at_recorded_ones(judged, data):
+    """A policy that never presses has logits of -16 everywhere.
+
+    The page shows them beside the rate of the data.
+    """
+    row = judged.to_json()["press_logits"]["keys/j"]
+    assert row["empty_logit"] == row["logit"] == pytest.approx(-16.1, abs=0.1)
+    assert row["empty_probability"] == pytest.approx(0, abs=1e-6)
+    assert row["probability"] == pytest.approx(0, abs=1e-6)
+    held = QUICK.split.episodes(Store(data), "val")[: QUICK.most]
+    down = [seat.down["keys/j"] for seat in recorded.load_seats(Store(data), held)]
+    assert row["rate"] == pytest.approx(np.concatenate(down).mean())
+    page = evaluation_page(judged)
+    assert "logit, empty frame" in page
+    assert f"{row['rate']:.4f}" in page
+
+
 def test_the_verdict_lies_beside_the_checkpoint(judged, still):
     """`--json` prints the content of the checkpoint's report, and agents of the checkpoint are marked."""
     folder = checkpoints.checkpoint_folder(str(still))
@@ -303,13 +320,15 @@ def test_calibration_is_stored_and_played(data, tmp_path):
     An agent plays by them.
     """
     where = run(tmp_path / "r", "policy-mlp", width=16, trunk_width=16)
-    made = calibrate_checkpoint(where, data, QUICK)
+    made = calibrate_checkpoint(where, data, QUICK, game=SHORT)
     folder = checkpoints.checkpoint_folder(str(where))
     assert checkpoint.load(folder).calibration == json.loads(json.dumps(made.to_json()))
     assert set(made.thresholds) == set(BRAWL.schema.control_keys)
     assert made.thresholds["keys/g"].f1 is None
     agent = specs.agent(f"policy:{where}@threshold", BRAWL)
     assert agent.limits.shape == (10, 2)
+    shifted = specs.agent(f"policy:{where}@bias@bias=-2.5", BRAWL).policy.head.parts[0].bias
+    assert shifted.tolist() == pytest.approx([fit.offset - 2.5 for fit in made.offsets.values()])
     assert specs.agent(f"policy:{where}@0.5", BRAWL).temperatures[0] == pytest.approx(
         0.5 * made.temperatures["flags"].temperature * made.play.temperature
     )
@@ -346,11 +365,20 @@ def test_a_frame_under_the_glass(data, tmp_path):
     json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_a_made_up_frame_is_warned_of(data, still):
-    """The all-zero frame that misled the originals is nothing that a recording contains, and that is said."""
+def test_a_made_up_frame_is_warned_of(data, still, tmp_path):
+    """The all-zero frame that misled the originals is nothing that a recording contains, and that is said.
+
+    Without a store it is compared with that of the run.
+    """
     found = probe_policy(still, "zeros", data=data)
     assert found.strange
     assert "no recording has such a frame" in found.warning
+    trained = run(tmp_path / "r", still=True)
+    (trained / "run.json").write_text(json.dumps({"store": str(data)}))
+    assert probe_policy(trained, "zeros").to_json() == found.to_json()
+    (trained / "run.json").write_text(json.dumps({"store": "gone"}))
+    with pytest.raises(UsageError, match="the run's own store is not here: name the STORE"):
+        probe_policy(trained, "zeros")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.games import GAMES, load
+from shadowbox.learners import registry as learners
 from shadowbox.play.match import play
 from shadowbox.testing import (
     check_agent,
@@ -33,6 +34,11 @@ def simulator(game):
     if game.world is None:
         pytest.skip(f"{game.name} has no simulator")
     return game.world
+
+
+def test_it_names_learners_that_exist(game):
+    """`shadowbox games` lists only ways to learn that work today."""
+    assert set(game.learns_by) <= set(learners.names())
 
 
 def test_what_is_derived_from_rows_is_allowed(game):

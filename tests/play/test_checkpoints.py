@@ -76,12 +76,16 @@ def test_which_checkpoint_is_meant(card, where, which, seed, step):
         ("policy:{}/x@0", "must be a number above 0"),
         ("policy:{}/x@99", "at most 10"),
         ("policy:{}/x@threshold=2", "at most 1"),
+        ("policy:{}/x@bias=51", "at most 50"),
+        ("policy:{}/x@bias=", "must be a number above -50"),
+        ("policy:{}/x@bias", "keys/.* has no calibrated offset"),
         ("policy:{}/x@device=abacus", "device 'abacus' cannot be used here"),
         ("policy:{}/x@player=ann", "it was trained without players and strength"),
         ("policy:{}/x@strength=much", "must be a number above"),
         ("based@player=ann", "unknown option 'player=ann'"),
         ("based@0.7", "'0.7' is for learned policies"),
         ("based@threshold=.5", "is for learned policies"),
+        ("based@bias=-4", "is for learned policies"),
     ],
 )
 def test_policies_that_cannot_be_played(card, spec, message):

@@ -216,3 +216,44 @@ def test_a_mark_is_carried_into_the_match():
     assert played.episode.meta["marks"] == ["", "failed the behavior gate: it never presses"]
     (clean,) = matches([BRAWL.bots["based"](), BRAWL.bots["based"]()], [1], 1)
     assert "marks" not in clean.episode.meta
+
+
+@pytest.mark.parametrize("preset", ["policy-mlp", "small"])
+def test_a_bias_multiplies_the_odds_of_each_press(preset):
+    """`bias=4` gives every combination of buttons exp(4) times its weight for each pressed one.
+
+    Of independent buttons these are exp(4) times the odds of each. The policy itself is unchanged.
+    """
+    model = untrained(preset)
+    biased = PolicyAgent(model, SamplingConfig(bias=4.0)).policy
+    head, before = torch.randn(9, model.head.width), torch.zeros(9, len(model.values.names))
+    plain, shifted = (
+        policy_.head.mean(head, before).double().clamp(1e-6, 1 - 1e-6)
+        for policy_ in (model, biased)
+    )
+    if preset == "policy-mlp":
+        assert torch.allclose(torch.logit(shifted) - torch.logit(plain), torch.tensor(4.0).double())
+    else:
+        (book,), (tilted,) = model.head.parts, biased.head.parts
+        gain = [each.log_probs(head, torch.zeros(9, dtype=torch.int64)) for each in (book, tilted)]
+        more = gain[1] - gain[0] - 4 * book.points.sum(-1)
+        assert torch.allclose(more, more[:, :1].expand_as(more), atol=1e-4)
+        assert (shifted.sum(-1) > plain.sum(-1)).all()
+    assert model.head.parts[0].bias is None
+    view = {key: np.zeros((2, c.slots), c.dtype) for key, c in BRAWL.schema.columns.items()}
+    never = PolicyAgent(model, SamplingConfig(bias=-50.0))
+    keys, _ = never.act(view, never.start(np.array([1, 2]), np.array([0, 1])))
+    assert not any(values.any() for values in keys.values())
+
+
+def test_calibrated_offsets_are_each_buttons_own():
+    """With calibrated offsets each button is shifted by its own, and a missing one is named."""
+    model, keys = untrained("policy-mlp"), BRAWL.schema.control_keys
+    offsets = {key: {"offset": float(at)} for at, key in enumerate(keys)}
+    agent = PolicyAgent(
+        model, SamplingConfig(bias=-1.0, offsets=True), calibration={"offsets": offsets}
+    )
+    (part,) = agent.policy.head.parts
+    assert part.bias.tolist() == [at - 1 for at in range(len(keys))]
+    with pytest.raises(UsageError, match="keys/w has no calibrated offset: shadowbox eval"):
+        PolicyAgent(model, SamplingConfig(offsets=True))

@@ -86,7 +86,7 @@ if TYPE_CHECKING:  # it needs torch, which help does not
 @click.option(
     "--calibrate",
     is_flag=True,
-    help="Fit temperatures and thresholds first, and store them with CHECKPOINT.",
+    help="Fit temperatures, thresholds and offsets first, and store them with CHECKPOINT.",
 )
 @click.option(
     "--game", help="Game of the store as MODULE:GAME, if it is not built in or installed."
@@ -273,6 +273,12 @@ def _tuned_as_text(tuned: Calibration) -> str:
             for name, fit in tuned.thresholds.items()
         ]
         parts.append(table(["control", "threshold", "hysteresis", "onsets", "onset F1", ""], rows))
+    if tuned.offsets:
+        rows = [
+            [name, f"{fit.offset:+.2f}", *map(number, (fit.rate, fit.before, fit.after))]
+            for name, fit in tuned.offsets.items()
+        ]
+        parts.append(table(["control", "offset", "rate in data", "policy at 0", "at it"], rows))
     return "\n\n".join(parts)
 
 

@@ -64,6 +64,7 @@ def record(
         return
     from shadowbox.collect.matches import Pairing, read_pairings
     from shadowbox.collect.matches import record as play_and_store
+    from shadowbox.play.specs import bot_names
 
     played = load(game)
     if mix is not None:
@@ -75,7 +76,7 @@ def record(
     else:
         raise UsageError(
             "name the agents with --p0 and --p1, or pairings with --mix; "
-            f"{played.name} has the bots {', '.join(sorted(played.bots))}"
+            f"{played.name} has the bots {', '.join(bot_names(played))}"
         )
     began = time.process_time()
     with progress("playing") as update:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import emit, json_option, number, share, table
@@ -141,7 +140,9 @@ def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """Parse NAME=VALUE options; values are YAML."""
+    """Parse NAME=VALUE options; values are parsed as in a card, so that 1e-4 is a number."""
+    from shadowbox.cards.front_matter import parse_front_matter
+
     found = {}
     for text in texts:
         name, mark, value = text.partition("=")
@@ -149,10 +150,11 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
             raise UsageError(
                 f"{option} {text}: expected NAME=VALUE, as in {option} max_grad_norm=0.5"
             )
-        try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"{option} {text}: {' '.join(str(error).split())}") from error
+        read = parse_front_matter(f"value: {value}")
+        if read.mistakes or "value" not in read.data:
+            why = read.mistakes[0].message if read.mistakes else "expected one value"
+            raise UsageError(f"{option} {text}: {why}")
+        found[name] = read.data["value"]
     return found
 
 

@@ -198,7 +198,7 @@ class Game:
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
     scene: Callable[[], Mapping[str, Any]] | None = None  # default: `core.default_scene`
-    learns_by: tuple[str, ...] = ()  # imitation, world, selfplay, dream
+    learns_by: tuple[str, ...] = ()  # learners of learners/registry.py that can train on it today
     # `module:NAME` of a game that has no registered name; filled in by `games.load`
     spec: str = ""
 

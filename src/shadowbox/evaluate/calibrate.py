@@ -1,6 +1,6 @@
-"""Calibration of a checkpoint: temperatures and thresholds, fitted on a store and saved in its config.
+"""Calibration of a checkpoint: temperatures, thresholds and offsets, fitted on a store.
 
-Fitted on recorded sessions, except for the temperature of play, which is fitted in play.
+Saved in its config. Fitted on recorded sessions, except for the temperature of play, which is fitted in play.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from shadowbox.evaluate.calibration import (
     Calibration,
     PlayTemperatureFit,
     _TemperatureFit,
+    fit_offset,
     fit_play_temperature,
     fit_temperature,
     fit_threshold,
@@ -71,7 +72,7 @@ def calibrate_checkpoint(
         )
     costs, frames = _costs(subject.policy, seats, settings.player)
     temperatures = fit_temperature([part.name for part in subject.policy.head.parts], costs, frames)
-    thresholds = {}
+    thresholds, offsets = {}, {}
     # others decide buttons together, by what changes: no chance to cut
     if subject.policy.config.head.head == "independent":
         sure = [temperatures[part.name].temperature for part in subject.policy.head.parts]
@@ -86,8 +87,12 @@ def calibrate_checkpoint(
             ]
             chances, downs, episodes = zip(*rows, strict=True)
             thresholds[name] = fit_threshold(chances, downs, settings.tolerance, episodes)
+            offsets[name] = fit_offset(chances, downs, episodes)
     made = Calibration(
-        temperatures, thresholds, _in_play(subject, temperatures, set(side), settings, progress)
+        temperatures,
+        thresholds,
+        _in_play(subject, temperatures, set(side), settings, progress),
+        offsets,
     )
     checkpoints.calibrate(subject.folder, made.to_json())
     return made

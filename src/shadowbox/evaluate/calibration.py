@@ -1,4 +1,4 @@
-"""Fitting of temperatures by group of controls, and of press thresholds.
+"""Fitting of temperatures by group of controls, and of press thresholds and offsets by button.
 
 Each value is chosen on one half of the sessions and scored on the other; the stored value is chosen
 on all of them. A good fit on recorded frames is not yet good play, so the temperature of play is
@@ -8,7 +8,7 @@ fitted in play. T: frames of a session, H: candidate temperatures, P: groups (pa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ USUAL = (0.9, 1.1)  # outside, the model should be mended rather than its temper
 CANDIDATES = tuple(k / 20 for k in range(2, 19))  # exact decimals, .10 to .90
 MARGIN = 0.05  # of the hysteresis: on above threshold + margin, off below threshold - margin
 ENOUGH = 20  # presses begun, of which a threshold can be chosen
+FARTHEST = 20.0  # offset of a logit
+SMALLEST = 1e-7  # probability of which a logit is taken
 SAFE = 0.9  # the threshold of a control with fewer
 
 
@@ -63,6 +65,19 @@ class ThresholdFit:
 
 
 @dataclass(frozen=True)
+class _OffsetFit:
+    """Offset of one button's logit, at which its mean probability is the rate of the data.
+
+    `before` and `after`: that mean without and with the offset, on sessions that did not choose it.
+    """
+
+    offset: float
+    rate: float  # share of frames in which the button is down in the data
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
 class PlayTemperatureFit:
     """Temperature of play, which multiplies all others.
 
@@ -82,6 +97,7 @@ class Calibration:
     temperatures: Mapping[str, _TemperatureFit]
     thresholds: Mapping[str, ThresholdFit]
     play: PlayTemperatureFit | None = None  # of games without a simulator there is none
+    offsets: Mapping[str, _OffsetFit] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads."""
@@ -90,6 +106,7 @@ class Calibration:
                 name: asdict(temperatures) for name, temperatures in self.temperatures.items()
             },
             "thresholds": {name: asdict(threshold) for name, threshold in self.thresholds.items()},
+            "offsets": {name: asdict(offset) for name, offset in self.offsets.items()},
             "play": asdict(self.play) if self.play else None,
         }
 
@@ -106,6 +123,7 @@ class Calibration:
             temperatures,
             thresholds,
             PlayTemperatureFit(**data["play"]) if data.get("play") else None,
+            {name: _OffsetFit(**values) for name, values in data.get("offsets", {}).items()},
         )
 
 
@@ -153,6 +171,53 @@ def _bottom(strains: Array) -> float:
     tried = np.log(PLAYED_AT)
     steps = np.round(np.arange(PLAYED_AT[0], PLAYED_AT[-1] + 0.005, 0.01), 2)
     return float(steps[np.polyval(np.polyfit(tried, strains**2, 2), np.log(steps)).argmin()])
+
+
+# ---- offsets -------------------------------------------------------------------------------------
+
+
+def logits(chances: Array) -> Array:
+    """Log-odds of probabilities; of 0 and 1 those of the nearest f32."""
+    p = np.clip(np.asarray(chances, np.float64), SMALLEST, 1 - SMALLEST)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def fit_offset(
+    chances: Sequence[Array], downs: Sequence[Array], sessions: Sequence[int] | None = None
+) -> _OffsetFit:
+    """Offset of one button from its probabilities and presses, [T] each, and session numbers [T].
+
+    A button that is never or always down in the data gets the farthest offset.
+    """
+    half_of = halves(np.arange(len(chances)) if sessions is None else sessions)
+    logit = [logits(chance) for chance in chances]
+    before = after = frames = 0.0
+    for half in (0, 1):
+        chosen = np.flatnonzero(half_of == half).tolist()
+        others = np.flatnonzero(half_of != half).tolist()
+        if not chosen or not others:
+            continue
+        offset = _offset([logit[at] for at in chosen], [downs[at] for at in chosen])
+        here = np.concatenate([logit[at] for at in others])
+        before, after = before + _odds(here).sum(), after + _odds(here + offset).sum()
+        frames += len(here)
+    rate = float(np.concatenate(list(downs)).mean())
+    frames = max(frames, 1.0)
+    return _OffsetFit(round(_offset(logit, downs), 4), rate, before / frames, after / frames)
+
+
+def _offset(logit: Sequence[Array], downs: Sequence[Array]) -> float:
+    """Offset at which the mean probability is the rate of presses: by bisection, for it only rises."""
+    all_, rate = np.concatenate(list(logit)), float(np.concatenate(list(downs)).mean())
+    low, high = -FARTHEST, FARTHEST
+    for _ in range(32):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _odds(all_ + middle).mean() < rate else (low, middle)
+    return (low + high) / 2
+
+
+def _odds(logit: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-logit)))
 
 
 # ---- thresholds ----------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Evaluation:
     shown: Sequence[PlayedMatch] = ()
     real: Sequence[int] = ()  # episodes to show beside them
     facts: Mapping[str, Any] = field(default_factory=dict)
+    press_logits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by button
 
     def report(self) -> EvaluationReport:
         """The report that is printed and stored."""
@@ -74,6 +75,7 @@ class Evaluation:
                 "checkpoint": str(self.checkpoint),
                 "game": self.game.name,
                 **self.facts,
+                "press_logits": dict(self.press_logits),
                 "closed_loop_is": self.how,
             },
         )
@@ -99,12 +101,20 @@ def evaluate(
 
     The report is written beside the checkpoint.
     """
+    from shadowbox.evaluate.press_logits import press_logits
+
     settings, progress_of = settings or EvalConfig(), _progress_by_task(progress)
     subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
     data_seats = _load_data(subject, settings)
     table = ControlLookup(subject.schema, data_seats.counted)
     seats_to_play = _seats_to_play(subject, data_seats.episodes, settings)
     everybody = _asked(subject, data_seats.seats, table, settings, progress_of)
+    found_logits = press_logits(
+        subject.policy,
+        data_seats.seats,
+        everybody[""].answers,
+        subject.temperatures(settings),
+    )
     games = _played(subject, seats_to_play, table, settings, progress_of) if seats_to_play else {}
     behavior = _behaved(subject.schema, data_seats, everybody, games, settings)
     closed, ratios = closed_loop.figures(behavior, states=bool(games))
@@ -122,6 +132,7 @@ def evaluate(
         games[""].shown if games else (),
         data_seats.episodes[:4],
         _facts(subject, data_seats, seats_to_play, settings),
+        found_logits,
     )
     write_whole(
         subject.folder / FILE,

@@ -87,7 +87,8 @@ def probe_policy(
 ) -> Probe:
     """Inspect `STORE#EPISODE:FRAME`, or the all-zero frame `zeros`.
 
-    Compare with recordings in `data`.
+    Compare with recordings in `data`; default: the frame's store, or for `zeros` the store that the
+    run was trained on.
     """
     from shadowbox.model import checkpoint as checkpoints
     from shadowbox.model.embedding import visible_columns
@@ -98,7 +99,7 @@ def probe_policy(
     policy = restore_policy(
         found, found.about.schema, encodings=encodings_of(found.about.schema.name)
     )
-    path, episode, frame = _parsed(where, data)
+    path, episode, frame = _parsed(where, data, found.path)
     store = Store(data or path, found.about.schema)
     seat = (
         _zeros(found.about.schema)
@@ -199,11 +200,15 @@ class _Measure:
 # ---- inside --------------------------------------------------------------------------------------
 
 
-def _parsed(where: str, data: str | Path | None) -> tuple[Path, int, int]:
+def _parsed(where: str, data: str | Path | None, checkpoint: Path) -> tuple[Path, int, int]:
     if where == ZEROS:
-        if data is None:
-            raise UsageError("zeros is made up: name the STORE to compare it with")
-        return Path(data), -1, 0
+        trained_on = learned.trained_store(checkpoint)
+        if data is None and not (trained_on and trained_on.exists()):
+            raise UsageError(
+                "zeros is made up, and the run's own store is not here: "
+                "name the STORE to compare it with, as in RUN STORE --probe zeros"
+            )
+        return Path(data or trained_on or ""), -1, 0
     parts = re.fullmatch(r"(.+)#(\d+):(\d+)", where)
     if not parts:
         raise UsageError(

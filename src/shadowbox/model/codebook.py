@@ -101,9 +101,10 @@ class CodebookDistribution(ControlDistribution):
             return torch.zeros_like(output[..., 1:])
         logit = self.options.unbiased_logits(output[..., :1]) / temperature
         others = self._unbiased_others(output, before, temperature)
-        return (functional.logsigmoid(logit) + others).scatter(
+        log_p = (functional.logsigmoid(logit) + others).scatter(
             -1, before[..., None], functional.logsigmoid(-logit)
         )
+        return log_p if self.bias is None else (log_p + self.points @ self.bias).log_softmax(-1)
 
     def log_prob(  # noqa: D102
         self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0

@@ -36,6 +36,8 @@ class ControlDistribution(nn.Module):
         super().__init__()
         self.name, self.keys, self.at = name, tuple(keys), tuple(at)
         self.width, self.draws, self.names = width, draws, tuple(names or keys)
+        # added at sampling time to the log-odds of each value's being pressed, [v]; None: nothing
+        self.bias: Tensor | None = None
 
     def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
         """Terms of the training loss: [..., width], [..., v], [..., v] -> [..., names]."""
@@ -94,31 +96,35 @@ class FlagDistribution(ControlDistribution):
     def log_prob(  # noqa: D102
         self, output: Tensor, values: Tensor, previous: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        logit = self.options.unbiased_logits(output) / temperature
+        logit = self._logits(output, temperature)
         return -functional.binary_cross_entropy_with_logits(logit, values, reduction="none").sum(-1)
 
     def sample(  # noqa: D102
         self, output: Tensor, previous: Tensor, noise: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        return (noise < torch.sigmoid(self.options.unbiased_logits(output) / temperature)).float()
+        return (noise < torch.sigmoid(self._logits(output, temperature))).float()
 
     def mean(self, output: Tensor, previous: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: D102
-        return torch.sigmoid(self.options.unbiased_logits(output) / temperature)
+        return torch.sigmoid(self._logits(output, temperature))
 
     def mode(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        return (self.options.unbiased_logits(output) > 0).float()
+        return (self._logits(output) > 0).float()
 
     def sample_uniform(self, lead: Sequence[int]) -> Tensor:  # noqa: D102
         return torch.rand(*lead, len(self.keys)).round()
 
     def entropy(self, output: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        logit = self.options.unbiased_logits(output)
+        logit = self._logits(output)
         return _events(logit, torch.sigmoid(logit)).sum(-1)
 
     def kl(self, output: Tensor, other: Tensor, previous: Tensor) -> Tensor:  # noqa: D102
-        logit = self.options.unbiased_logits(output)
+        logit = self._logits(output)
         p = torch.sigmoid(logit)
-        return (_events(self.options.unbiased_logits(other), p) - _events(logit, p)).sum(-1)
+        return (_events(self._logits(other), p) - _events(logit, p)).sum(-1)
+
+    def _logits(self, output: Tensor, temperature: float = 1.0) -> Tensor:
+        logit = self.options.unbiased_logits(output) / temperature
+        return logit if self.bias is None else logit + self.bias
 
 
 class RegressionDistribution(ControlDistribution):

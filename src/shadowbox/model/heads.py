@@ -126,6 +126,16 @@ class Head(nn.Module):
             [temperature] * len(self.parts) if isinstance(temperature, int | float) else temperature
         )
 
+    def set_press_bias(self, bias: Tensor) -> None:
+        """Shift sampling: value v of a frame gets exp(bias[v]) times its odds of being pressed, [V].
+
+        Parts decided together stay one distribution, whose points are weighted by exp(bias) for
+        each pressed value. Losses do not change.
+        """
+        for part in self.parts:
+            own = bias[list(part.at)]
+            part.bias = own if own.any() else None
+
     def _members(self) -> Tensor:
         # on the CPU even if the model is built on the meta device
         members = torch.zeros(

@@ -32,10 +32,13 @@ OPTIONS = (
     "delay=N",
     "threshold",
     "threshold=P",
+    "bias",
+    "bias=B",
     "player=NAME",
     "strength=X",
     "device=NAME",
 )
+STRONGEST = 50.0  # bias: the odds of a button times or over exp(50)
 FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 
@@ -47,6 +50,7 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
     which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
     threshold: float | None = None
     strength: float | None = None
+    bias, offsets = 0.0, False
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or name == "step":
@@ -57,6 +61,10 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
             threshold = TUNED
         elif name == "threshold":
             threshold = _number(option, value, 0, 1, spec)
+        elif option == "bias":
+            offsets = True
+        elif name == "bias":
+            bias = _number(option, value, -STRONGEST, STRONGEST, spec)
         elif name == "player" and value:
             player = value
         elif name == "strength":
@@ -73,7 +81,7 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
     return policy_agent(
         folder,
         game.schema,
-        SamplingConfig(temperature, threshold, player, strength),
+        SamplingConfig(temperature, threshold, player, strength, bias, offsets),
         device=_device(device, spec),
         mark=mark_of(folder),
         encodings=game.encodings,
@@ -149,6 +157,14 @@ def trained_split(checkpoint: Path) -> tuple[Split | None, str | None]:
     return Split.of(known) if isinstance(known, dict) else None, fingerprint if isinstance(
         fingerprint, str
     ) else None
+
+
+def trained_store(checkpoint: Path) -> Path | None:
+    """Path of the store of the checkpoint's run, as it was given; None for a checkpoint without a run."""
+    facts = _facts(checkpoint)
+    data = facts.get("data")  # of a card
+    known = data.get("store") if isinstance(data, dict) else facts.get("store")
+    return Path(known) if isinstance(known, str) and known else None
 
 
 def agents_of_runs(folder: Path, game: str) -> list[str]:

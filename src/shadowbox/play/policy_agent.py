@@ -9,6 +9,7 @@ probability differently, and a draw that falls between the two roundings differs
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,12 +43,16 @@ class SamplingConfig:
     above this, instead of sampling (as older systems do); TUNED: above its own calibrated one, with
     hysteresis. Only a policy that decides each button on its own can play by thresholds. `player`
     and `strength`: the style to play in, if the policy was trained with styles; default: none.
+    `bias` is added to the log-odds of every button, after the temperature; with `offsets`, also
+    each button's calibrated offset.
     """
 
     temperature: float = 1.0
     threshold: float | None = None
     player: str = ""
     strength: float | None = None
+    bias: float = 0.0
+    offsets: bool = False
 
 
 class PolicyAgent:
@@ -77,6 +82,8 @@ class PolicyAgent:
         self.temperatures = head_temperatures(policy, sampling.temperature, tuned)
         # [draws, 2]: up and held; None: it draws
         self.limits = _limits(policy, sampling, tuned.get("thresholds", {}))
+        if sampling.bias or sampling.offsets:
+            policy = _with_press_bias(policy, sampling, tuned.get("offsets", {}))
 
         self.policy, self.sampling, self.mark, self.block = policy.eval(), sampling, mark, block
         self.device = next(policy.parameters()).device
@@ -345,6 +352,33 @@ def _limits(
             f"{missing[0]} has no tuned threshold: shadowbox eval CHECKPOINT STORE --calibrate finds them"
         )
     return np.array([[tuned[name]["on"], tuned[name]["off"]] for name in names])
+
+
+def _with_press_bias(
+    policy: Policy, sampling: SamplingConfig, offsets: Mapping[str, Mapping[str, float]]
+) -> Policy:
+    """A copy of the policy that presses more, or less, than it learned to."""
+    import torch
+
+    names = value_names(policy)
+    buttons = [
+        name for name, kind in zip(names, policy.values.kinds, strict=True) if kind == "flag"
+    ]
+    if sampling.offsets and (missing := [name for name in buttons if name not in offsets]):
+        raise UsageError(
+            f"{missing[0]} has no calibrated offset: shadowbox eval CHECKPOINT STORE --calibrate "
+            "finds the offsets of policies that decide each button on its own; "
+            "bias=N adds a number to all of them"
+        )
+    bias = [
+        sampling.bias + (offsets[name]["offset"] if sampling.offsets else 0.0)
+        if name in buttons
+        else 0.0
+        for name in names
+    ]
+    shifted = copy.deepcopy(policy)
+    shifted.head.set_press_bias(torch.tensor(bias, device=next(policy.parameters()).device))
+    return shifted
 
 
 def as_tensor(values: Array) -> Tensor:

@@ -3,14 +3,20 @@
 An agent is NAME[:ARGUMENT][@OPTION...], one of
 
     BOT[:ARGUMENT]         a bot of the game
+    neutral                presses nothing
+    random                 draws every control anew in each frame
+    hold:CONTROL[=VALUE]   holds a control; several are joined by +
     policy:RUN             a trained policy: a run, a card's folder of runs (the lowest seed), a
                            checkpoint's folder, or a policy that the game ships
     replay:STORE#12        the controls recorded in the same seat of a stored match
     py:MODULE:FACTORY      the Agent that a function of yours returns; installed, or in the
                            current folder
 
+A bot of the game comes before the agents `neutral`, `random` and `hold` that every game has.
+
 `delay=N` sees the world N frames late. A policy also takes a number (the temperature), `best`,
-`latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones) and `device=NAME`.
+`latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `bias=B` (added to the
+log-odds of every button; `bias` alone: the calibrated offset of each) and `device=NAME`.
 
 A world is one of
 
@@ -38,9 +44,12 @@ from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.kinds import checkpoint_kind, spec_kind
 from shadowbox.play.agent import Delayed, Replay
+from shadowbox.play.schema_agents import AGENTS, schema_agent
 
 # of learned policies
-POLICY_ONLY = re.compile(r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+")
+POLICY_ONLY = re.compile(
+    r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+|bias(=-?\d*\.?\d+)?"
+)
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)")
 LONGEST_DELAY = 120  # frames
 WORLD_MEMBERS = ("reset", "step", "snapshot", "restore", "matches", "schema", "name")
@@ -68,6 +77,8 @@ def agent(spec: str, game: Game) -> Agent:
         made = _of_python(argument, spec)
     elif name in game.bots:
         made = game.bots[name](argument)
+    elif name in AGENTS:
+        made = schema_agent(name, argument, game.schema)
     elif (kind := spec_kind(name, "agent") if colon else None) is not None:
         of_kind = [option for option in options if not option.startswith("delay=")]
         made = kind.part("agent")(argument, of_kind, game, spec)
@@ -75,13 +86,18 @@ def agent(spec: str, game: Game) -> Agent:
     elif name == "dream":
         raise UsageError(f"agent '{spec}': a dream is a world; play in it with --world {spec}")
     else:
-        known = [*game.bots, "policy", "replay", "py"]
+        known = [*bot_names(game), "policy", "replay", "py"]
         raise UsageError(
             f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, known)}"
         )
     for option in options:
         made = _with_option(made, option, spec)
     return made
+
+
+def bot_names(game: Game) -> list[str]:
+    """Names of the game's bots, then of the agents that every game has."""
+    return [*sorted(game.bots), *(name for name in AGENTS if name not in game.bots)]
 
 
 def held_out(specs: Iterable[str], game: Game) -> list[str]:

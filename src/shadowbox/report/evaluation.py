@@ -19,6 +19,7 @@ from shadowbox.core.stats import Interval
 from shadowbox.data.store import Store
 from shadowbox.evaluate.gate import ONSET, PRESS
 from shadowbox.evaluate.policy import Evaluation
+from shadowbox.evaluate.press_logits import as_rows
 from shadowbox.evaluate.recorded import SeatAnswer, SeatData, press_values
 from shadowbox.page.document import (
     Html,
@@ -95,10 +96,33 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
     yield folded(
         "By control", [_figures({name: f for name, f in result.offline.items() if "." in name})]
     )
+    yield folded("Logits and probabilities", _logits(result))
     yield folded(
         "What the baselines are", [facts([(name, text) for name, text in BASELINES.items()])]
     )
     yield folded("Where this comes from", [facts(_origin(result))])
+
+
+def _logits(result: Evaluation) -> list[Html]:
+    """Table of the logits at an empty frame and at recorded ones, beside the rate of the data."""
+    return [
+        sentence(
+            "At an all-zero frame, which no recording has, and at the recorded frames: the median "
+            "logit and the mean probability of each button, beside the share of frames in which it "
+            "is down in the data. A policy that is sampled presses as often as its mean probability says."
+        ),
+        table(
+            [
+                "control",
+                "logit, empty frame",
+                "probability",
+                "logit, recorded frames",
+                "mean probability",
+                "rate in data",
+            ],
+            as_rows(result.press_logits),
+        ),
+    ]
 
 
 def _called(checkpoint: Path) -> str:

@@ -119,7 +119,7 @@ def _opponents(name: str, run: Run, game: Game, card: Card | None) -> list[str]:
 
 
 def _is_bot(spec: str, game: Game) -> bool:
-    return spec.partition("@")[0].partition(":")[0] in game.bots
+    return spec.partition("@")[0].partition(":")[0] in specs.bot_names(game)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

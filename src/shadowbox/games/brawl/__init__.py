@@ -115,5 +115,5 @@ GAME = Game(
     observations=OBSERVATIONS,
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},
     scene=scene,
-    learns_by=("imitation", "world", "selfplay", "dream"),
+    learns_by=("imitation",),
 )

@@ -1,0 +1,132 @@
+"""Every shell block of the README and the docs runs, command by command, on small data.
+
+A block is marked `console`. A block that cannot run here is marked `console no-run: REASON`.
+Commands run in this process, in the order of their page, in a folder that begins empty. Their
+numbers are made smaller by options that a later option of the same name would override, too.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from made_matches import content
+
+from shadowbox import cli
+from shadowbox.web import server
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PROGRAMS = ("shadowbox", "make", "python", "pip", "git", "cd", "pytest", "$")
+NO_RUN = {"docs/melee.md": ["needs Slippi Dolphin and your own copy of the game"]}
+SHORT = ["--world", "brawl@time_limit=90"]
+SMALLER = {
+    "record": ["--matches", "24"],
+    "train": ["--batch", "8", "--preset", "tiny", "--shares", "50/50/0"],
+    "match": [],
+    "tournament": ["--matches", "2", "--workers", "1"],
+    "eval": ["--matches", "2", "--episodes", "2"],
+    "ingest": ["--workers", "1"],
+    "serve": ["--port", "0"],
+}
+PLAYING = ("record", "match", "tournament")
+CARD = {
+    r"steps: \d+": "steps: 2",
+    r"batch: \d+": "batch: 2",
+    r"validate_every: \d+": "validate_every: 1",
+    r"matches: \d+": "matches: 24",
+    r"seed: 1\b": "seed: 1, options: {time_limit: 120}",
+    r"(\n +)store: (\S+)": r"\1store: \2\1split: 50/50/0",
+}
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The fenced blocks of a page: what is written beside the fence, and the text."""
+    return [(info.strip(), text) for info, text in FENCE.findall(page.read_text("utf-8"))]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each command of a block."""
+    lines = [re.sub(r"(^|\s)#\s.*", "", line) for line in text.splitlines()]
+    joined = "\n".join(lines).replace("\\\n", " ").splitlines()
+    found = [shlex.split(part) for line in joined for part in line.split(" && ")]
+    return [words for words in found if words]
+
+
+def named(page: Path) -> str:
+    """Path of a page from the root."""
+    return str(page.relative_to(ROOT))
+
+
+WITH_COMMANDS = [page for page in PAGES if any(info == "console" for info, _ in blocks(page))]
+
+
+def test_shell_blocks_are_marked():
+    """A block that holds a command is marked as one, so that none is forgotten."""
+    for page in PAGES:
+        for info, text in blocks(page):
+            first = {line.split(" ")[0] for line in text.splitlines() if line.strip()}
+            if first & set(PROGRAMS):
+                assert info.split(" ")[0] == "console", f"{named(page)}: {text}"
+    assert {named(page) for page in WITH_COMMANDS} >= {"README.md", "docs/tour.md"}
+
+
+def test_exceptions_are_few_and_say_why():
+    """The blocks that no test runs are those of this list, each with its reason."""
+    found: dict[str, list[str]] = {}
+    for page in PAGES:
+        for info, _ in blocks(page):
+            if info.startswith("console") and info != "console":
+                found.setdefault(named(page), []).append(info.removeprefix("console no-run: "))
+    assert found == NO_RUN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=named)
+def test_the_commands_of_a_page_run(page, paddles, tmp_path, monkeypatch, capsys):
+    """Each command of the page ends well, after those before it; targets of make exist."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(server, "run", lambda app, listener: listener.close())
+    if named(page) == "docs/melee.md":
+        (tmp_path / "replays").mkdir()
+        for seed in range(13):
+            (tmp_path / "replays" / f"{seed}.slp").write_bytes(content(frames=40, seed=seed))
+    for info, text in blocks(page):
+        for words in commands(text) if info == "console" else ():
+            call(words, capsys)
+
+
+def call(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Run one command, smaller."""
+    if words[0] == "make":
+        told = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+        return
+    assert words[0] == "shadowbox", words
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*words[1:], *smaller(words)])
+    out, err = capsys.readouterr()
+    assert stop.value.code == 0, f"{shlex.join(words)}\n{out}{err}"
+    if words[1:3] == ["card", "new"]:
+        path = Path("cards") / f"{words[3]}.md"
+        text = path.read_text("utf-8")
+        for pattern, less in CARD.items():
+            text, count = re.subn(pattern, less, text, count=1)
+            assert count == 1, f"{pattern} is not in the new card:\n{text}"
+        path.write_text(text, "utf-8")
+
+
+def smaller(words: list[str]) -> list[str]:
+    """Options that make a command small; those of a resumed run cannot change."""
+    if "--resume" in words or "--probe" in words or words[1] not in SMALLER:
+        return []
+    length = ["--epochs", "1"] if "--epochs" in words else ["--steps", "2"]
+    return [
+        *SMALLER[words[1]],
+        *(SHORT if words[1] in PLAYING and "brawl" in words else []),
+        *(length if words[1] == "train" else []),
+    ]
