@@ -66,7 +66,7 @@ def visit(chromium):
     assert not complaints, f"the browser complained: {complaints}"
 
 
-def until(page, condition, seconds=15):
+def until(page, condition, seconds=120):
     """Wait until a JavaScript condition is true.
 
     Playwright's own wait_for_function needs eval, which the policy of the pages forbids.

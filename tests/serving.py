@@ -74,7 +74,7 @@ class Server:
         """Stop the server as Ctrl-C does."""
         if self.process.poll() is None:
             self.process.send_signal(2)
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=120)
         self.process.stdout.close()
         self.errors.close()
 

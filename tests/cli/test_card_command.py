@@ -1,11 +1,11 @@
 """Cards on the command line, as their users meet them."""
 
 import json
-import subprocess
-import sys
+from types import SimpleNamespace
 
 import pytest
 
+from shadowbox import cli
 from shadowbox.cards.file import CardFile
 
 QUICK = """---
@@ -33,29 +33,19 @@ Prose.
 
 
 @pytest.fixture
-def call(tmp_path, paddles):
-    """Run the program in a folder with one card."""
+def call(tmp_path, paddles, monkeypatch, capsys):
+    """Run commands in a folder with one card."""
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards" / "small.md").write_text(QUICK)
-    import os
-
-    path = os.pathsep.join(sys.path)
+    monkeypatch.chdir(tmp_path)
 
     def run(*words, rc=0):
-        command = [sys.executable, "-m", "shadowbox", *words]
-        environment = {**os.environ, "PYTHONPATH": path}
-        answer = subprocess.run(
-            command,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-            env=environment,
-        )
-        assert answer.returncode == rc, answer.stdout + answer.stderr
-        assert "Traceback" not in answer.stderr
-        return answer
+        with pytest.raises(SystemExit) as stop:
+            cli.main(list(words))
+        said = capsys.readouterr()
+        assert (stop.value.code or 0) == rc, said.out + said.err
+        assert "Traceback" not in said.err
+        return SimpleNamespace(stdout=said.out, stderr=said.err)
 
     run.folder = tmp_path
     return run

@@ -31,7 +31,7 @@ def path(tmp_path):
 def call(*arguments):
     """Run the program as a user does."""
     return subprocess.run(
-        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=250
     )
 
 

@@ -5,14 +5,12 @@ Each test patches a copy of the package, runs it, and counts the files that the 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from one_process import objects
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "shadowbox"
@@ -59,13 +57,10 @@ def changed(copy):
     }, files - old
 
 
-def call(copy, folder, *arguments):
-    """The object that a command of the patched package prints."""
+def call(copy, folder, *lines):
+    """The objects that commands of the patched package print."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(copy.parent)}
-    command = [sys.executable, "-P", "-m", "shadowbox", *arguments, "--json"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return objects(folder, environment, *(line.split() for line in lines))
 
 
 def add_learner(copy):
@@ -94,9 +89,10 @@ def test_a_learner_and_a_kind_of_checkpoint(copy, tmp_path):
     assert changed(copy)[0] == {"learners/registry.py", "model/kinds.py"}
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards" / "arms.md").write_text(CARD)
-    assert call(copy, tmp_path, "run", "arms")["verdict"] == "passed"
-    assert call(copy, tmp_path, "eval", "runs/arms")["kind"] == "bandit"
-    call(copy, tmp_path, "report", "runs/arms", "--no-match")
+    ran, evaluated, _ = call(
+        copy, tmp_path, "run arms", "eval runs/arms", "report runs/arms --no-match"
+    )
+    assert (ran["verdict"], evaluated["kind"]) == ("passed", "bandit")
     assert "What the bandit learnt" in (tmp_path / "runs" / "arms" / "report.html").read_text()
 
 
@@ -112,4 +108,4 @@ def test_a_command_touches_one_file_beside_the_docs(copy, tmp_path):
     more = '    "hello": ("shadowbox.cli.hello:hello", "A greeting."),\n'
     patch(copy, "cli/__init__.py", line, more + line)
     assert changed(copy) == ({"cli/__init__.py"}, {"cli/hello.py"})
-    assert call(copy, tmp_path, "hello") == {"hello": True}
+    assert call(copy, tmp_path, "hello") == [{"hello": True}]

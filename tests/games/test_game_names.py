@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 from conftest import TOY, random_episode
+from one_process import commands
 from walkthrough import write_files
 
 from shadowbox.core.game import Game
@@ -37,26 +38,27 @@ def install(folder, distribution, name, spec, text):
     (about / "entry_points.txt").write_text(f"[shadowbox.games]\n{name} = {spec}\n")
 
 
-def call(folder, *arguments, installed=None):
-    """The console script in a working folder, which is not on its path; `installed` is."""
+def call(folder, *lines, installed=None):
+    """Answers to commands in a working folder, which is not on their path; `installed` is."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(installed or "")}
-    command = [sys.executable, "-P", "-m", "shadowbox", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return commands(folder, environment, *(line.split() for line in lines))
 
 
-def ok(folder, *arguments, **options):
-    """The object that a command prints with --json."""
-    finished = call(folder, *arguments, "--json", **options)
-    assert finished.returncode == 0, finished.stderr
-    return json.loads(finished.stdout)
+def ok(folder, *lines, **options):
+    """The objects that commands print with --json."""
+    answers = call(folder, *(f"{line} --json" for line in lines), **options)
+    for answer in answers:
+        assert answer.returncode == 0, answer.stderr
+    return [json.loads(answer.stdout) for answer in answers]
 
 
-def refused(folder, *arguments, **options):
-    """The message of a wrong call."""
-    finished = call(folder, *arguments, **options)
-    assert finished.returncode == 2, finished.stdout + finished.stderr
-    assert "Traceback" not in finished.stderr
-    return finished.stderr
+def refused(folder, *lines, **options):
+    """The messages of wrong calls."""
+    answers = call(folder, *lines, **options)
+    for answer in answers:
+        assert answer.returncode == 2, answer.stdout + answer.stderr
+        assert "Traceback" not in answer.stderr
+    return [answer.stderr for answer in answers]
 
 
 @pytest.fixture
@@ -80,59 +82,59 @@ def packages(tmp_path):
 
 def test_an_installed_game_is_found_by_its_name(packages, tmp_path):
     """A package's entry point adds its game to the built-in ones, with its distribution."""
-    assert ok(tmp_path, "games", "pong", installed=packages)["title"] == "a game of pong_game"
-    listed = ok(tmp_path, "games", installed=packages)["games"]
-    games = {(game["name"], game["distribution"]): game for game in listed}
+    pong, every = ok(tmp_path, "games pong", "games", installed=packages)
+    assert pong["title"] == "a game of pong_game"
+    games = {(game["name"], game["distribution"]): game for game in every["games"]}
     assert games["pong", "pong-game 1.2"]["spec"] == "pong_game:GAME"
     assert games["brawl", None]["world"] is True
 
 
 def test_a_broken_package_is_listed_with_its_error(packages, tmp_path):
     """`shadowbox games` lists unusable packages with their errors, and refuses them by name."""
-    listed = ok(tmp_path, "games", installed=packages)["games"]
+    every, table = call(tmp_path, "games --json", "games", installed=packages)
+    listed = json.loads(every.stdout)["games"]
     errors = {game["distribution"]: game["error"] for game in listed if "error" in game}
     assert "a built-in game is called 'brawl'" in errors["second-brawl 1.2"]
     assert errors["one-chess 1.2"] == "also installed by two-chess 1.2"
     assert errors["two-chess 1.2"] == "also installed by one-chess 1.2"
     assert errors.keys() == {"second-brawl 1.2", "one-chess 1.2", "two-chess 1.2",
                              "broken-game 1.2", "renamed-game 1.2"}  # fmt: skip
-    table = call(tmp_path, "games", installed=packages).stdout
-    assert "cannot be used: game 'broken' of broken-game 1.2" in table
-    message = refused(tmp_path, "games", "broken", installed=packages)
-    assert "'broken' of broken-game 1.2 cannot be imported: No module named 'a_missing" in message
-    message = refused(tmp_path, "games", "chess", installed=packages)
-    assert "one-chess 1.2 (one_chess:GAME) and two-chess 1.2 (two_chess:GAME)" in message
-    assert "name='new'" in refused(tmp_path, "games", "old", installed=packages)
-    assert "did you mean 'pong'" in refused(tmp_path, "games", "pongg", installed=packages)
+    assert "cannot be used: game 'broken' of broken-game 1.2" in table.stdout
+    names = ("broken", "chess", "old", "pongg")
+    broken, chess, old, pongg = refused(
+        tmp_path, *(f"games {name}" for name in names), installed=packages
+    )
+    assert "'broken' of broken-game 1.2 cannot be imported: No module named 'a_missing" in broken
+    assert "one-chess 1.2 (one_chess:GAME) and two-chess 1.2 (two_chess:GAME)" in chess
+    assert "name='new'" in old
+    assert "did you mean 'pong'" in pongg
 
 
 def test_a_built_in_name_imports_no_other_package(packages, tmp_path):
     """Help and built-in games import no installed package, even one that takes a built-in name."""
-    for arguments in (["--help"], ["games", "brawl"], ["games", "--help"]):
-        finished = call(tmp_path, *arguments, installed=packages)
-        assert finished.returncode == 0
-        assert "IMPORTED" not in finished.stderr
-    assert "second_brawl" not in call(tmp_path, "games", "brawl", installed=packages).stdout
+    for answer in call(tmp_path, "--help", "games brawl", "games --help", installed=packages):
+        assert answer.returncode == 0
+        assert "IMPORTED" not in answer.stderr
+        assert "second_brawl" not in answer.stdout
 
 
 def test_the_current_folder_counts_for_module_specs_only(tmp_path):
     """`module:GAME` finds modules of the current folder, which cannot replace installed ones."""
     (tmp_path / "mine.py").write_text(RECORD.format(name="mine", module="mine"))
     (tmp_path / "click.py").write_text('raise SystemExit("the wrong click")')
-    assert ok(tmp_path, "games", "mine:GAME")["title"] == "a game of mine"
-    assert "known: brawl, melee" in refused(tmp_path, "games", "mine")
-    message = refused(tmp_path, "games", "mine:GAMES")
-    assert str(tmp_path / "mine.py") in message
-    assert "did you mean 'GAME'" in message
     (tmp_path / "bad.py").write_text("1 / 0")
-    assert "cannot be imported: ZeroDivisionError" in refused(tmp_path, "games", "bad:GAME")
     other = RECORD.format(name="other", module="m").replace(
         'name="other", title', 'name="it", title'
     )
     (tmp_path / "odd.py").write_text(other)
-    assert "the record is called 'it' and its schema 'other'" in refused(
-        tmp_path, "games", "odd:GAME"
-    )
+    specs = ("mine", "mine:GAMES", "bad:GAME", "odd:GAME")
+    mine, games, bad, odd = refused(tmp_path, *(f"games {spec}" for spec in specs))
+    assert "known: brawl, melee" in mine
+    assert str(tmp_path / "mine.py") in games
+    assert "did you mean 'GAME'" in games
+    assert "cannot be imported: ZeroDivisionError" in bad
+    assert "the record is called 'it' and its schema 'other'" in odd
+    assert ok(tmp_path, "games mine:GAME")[0]["title"] == "a game of mine"
 
 
 def test_the_path_is_as_before(tmp_path, monkeypatch):
@@ -173,7 +175,7 @@ def test_a_store_imports_nothing(tmp_path):
     (tmp_path / "trap.py").write_text('open("sprung", "w")')
     with Writer(tmp_path / "s", TOY, made={"game": "trap:GAME"}) as writer:
         writer.add(random_episode(TOY, 20))
-    finished = call(tmp_path, "view", "s#0")
+    (finished,) = call(tmp_path, "view s#0")
     assert (finished.returncode, (tmp_path / "match-0.html").exists()) == (0, True)
     assert "--game trap:GAME" in finished.stderr
     assert not (tmp_path / "sprung").exists()
@@ -183,29 +185,27 @@ def test_a_store_imports_nothing(tmp_path):
 def test_a_game_of_the_current_folder_goes_everywhere(tmp_path):
     """`module:GAME` works in match, record, view, train, eval and tournament; stores name it."""
     write_files(tmp_path)
-    match = ok(tmp_path, "match", "paddles:GAME", "--p0", "follower", "--p1", "idle",
-               "--out", "m.html", "--store", "one")  # fmt: skip
-    assert match["game"] == "paddles"
-    assert "<match-viewer" in (tmp_path / "m.html").read_text()
-    ok(tmp_path, "record", "paddles:GAME", "--p0", "follower", "--p1", "idle", "--matches", 24,
-       "--out", "data")  # fmt: skip
+    players, named = "paddles:GAME --p0 follower --p1 idle", "--game paddles:GAME"
+    match, _, view, trained, judged, _, rated = ok(
+        tmp_path,
+        f"match {players} --out m.html --store one",
+        f"record {players} --matches 24 --out data",
+        f"view data#0 {named} --png 30",
+        f"train data --out run {named} --preset tiny --set batch=4 --steps 2",
+        f"eval run data {named} --matches 2 --out e.html",
+        f"report run {named}",
+        "tournament paddles:GAME follower policy:run --matches 4 --workers 2",
+    )
+    assert match["game"] == view["game"] == judged["game"] == "paddles"
+    assert trained["step"] == 2
+    assert len(rated["ratings"]) == 2
+    for page in ("m.html", "run/report.html"):
+        assert "<match-viewer" in (tmp_path / page).read_text()
     for store in ("one", "data"):
         assert Store(tmp_path / store).manifest.made["game"] == "paddles:GAME"
-    named = ("--game", "paddles:GAME")
-    assert ok(tmp_path, "view", "data#0", *named, "--png", 30)["game"] == "paddles"
-    learn = ("train", "data", "--out", "run", *named, "--preset", "tiny", "--set", "batch=4")
-    assert ok(tmp_path, *learn, "--steps", 2)["step"] == 2
-    assert "started with --game paddles:GAME" in refused(
-        tmp_path, "train", "data", "--out", "run", "--resume"
-    )
-    assert "--game paddles:GAME" in refused(tmp_path, "eval", "run", "data")
-    judged = ok(tmp_path, "eval", "run", "data", *named, "--matches", 2, "--out", "e.html")
-    assert judged["game"] == "paddles"
-    ok(tmp_path, "report", "run", *named)
-    assert "<match-viewer" in (tmp_path / "run" / "report.html").read_text()
-    rated = ok(tmp_path, "tournament", "paddles:GAME", "follower", "policy:run", "--matches", 4,
-               "--workers", 2)  # fmt: skip
-    assert len(rated["ratings"]) == 2
+    resumed, judged = refused(tmp_path, "train data --out run --resume", "eval run data")
+    assert "started with --game paddles:GAME" in resumed
+    assert "--game paddles:GAME" in judged
 
 
 READS = """
@@ -230,7 +230,7 @@ def test_a_reader_of_the_current_folder(tmp_path):
     (tmp_path / "recordings").mkdir()
     for rows in (5, 7, 9):
         (tmp_path / "recordings" / f"{rows}.txt").write_text(str(rows))
-    came = ok(tmp_path, "ingest", "mine:GAME", "recordings", "--out", "s", "--workers", 2)
+    (came,) = ok(tmp_path, "ingest mine:GAME recordings --out s --workers 2")
     assert came["episodes"] == 3, came
     assert Store(tmp_path / "s").manifest.made["game"] == "mine:GAME"
 
@@ -239,8 +239,7 @@ def test_a_reader_of_the_current_folder(tmp_path):
 def test_a_served_store_of_any_game(tmp_path):
     """A server shows stored matches of its own game and of a game whose code it lacks."""
     write_files(tmp_path)
-    ok(tmp_path, "record", "paddles:GAME", "--p0", "follower", "--p1", "idle", "--matches", 2,
-       "--out", "data")  # fmt: skip
+    ok(tmp_path, "record paddles:GAME --p0 follower --p1 idle --matches 2 --out data")
     for named in (("--game", "paddles:GAME"), ("--game", "brawl")):
         command = [
             sys.executable,
