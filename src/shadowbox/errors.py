@@ -20,8 +20,21 @@ that was expected, and the next step.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
+
+_FULL = "free some space, or name a place on another disk"
+_NEXT_STEP = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: "name a place that can be written to",
+    errno.EACCES: "check its permissions",
+    errno.EISDIR: "name a file, not a folder",
+    errno.EMFILE: "allow more open files, as with: ulimit -n 1024",
+    errno.ENFILE: "end programs that hold many open files",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 class ShadowboxError(Exception):
@@ -74,6 +87,14 @@ class ReportedElsewhere(TrainingError):
 
 class CardError(ShadowboxError):
     """Run card that is wrong, or that is not allowed to run."""
+
+
+def system_error(error: OSError, name: str = "") -> str:
+    """Message of an error of the operating system: the file, the error, and the next step."""
+    where = error.filename if error.filename is not None else name
+    step = _NEXT_STEP.get(error.errno or 0, "")
+    text = error.strerror or str(error)
+    return f"{where}: " * bool(where) + text + f"; {step}" * bool(step)
 
 
 def checkout() -> Path | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shadowbox.core import system
 from shadowbox.core.files import write_whole
 
 
@@ -37,6 +40,32 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
 
 
+@pytest.mark.skipif(system.WINDOWS, reason="Windows cannot do this to a folder")
+def test_a_power_cut_after_the_end_finds_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content is on the disk before the rename, and the folder with the new name after it."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        assert os.fstat(handle).st_ino in {tmp_path.stat().st_ino, *map(inode, tmp_path.iterdir())}
+        fsync(handle)
+
+    def inode(path: Path) -> int:
+        return path.stat().st_ino
+
+    def renamed(source: Path, target: Path) -> None:
+        done.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    write_whole(tmp_path / "a", b"new")
+    assert done == ["file", "rename", "folder"]
+
+
 def test_the_old_file_is_there_until_the_end(tmp_path: Path) -> None:
     """A reader during a write sees the complete old content."""
     (tmp_path / "a").write_bytes(b"old")
@@ -50,3 +79,76 @@ def test_the_old_file_is_there_until_the_end(tmp_path: Path) -> None:
     write_whole(tmp_path / "a", chunks())
     assert seen == [b"old"]
     assert (tmp_path / "a").stat().st_size == 100_001
+
+
+# ---- what is no plain file -----------------------------------------------------------------------
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """A link, also one to a missing file and through another link, leads to the content."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "a").symlink_to(tmp_path / "there" / "real")
+    (tmp_path / "b").symlink_to("a")
+    for content in (b"one", b"two"):
+        write_whole(tmp_path / "b", content)
+        assert (tmp_path / "there" / "real").read_bytes() == content
+        assert (tmp_path / "a").is_symlink()
+        assert (tmp_path / "b").is_symlink()
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["real"]
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="loop"):
+        write_whole(tmp_path / "loop", b"x")
+
+
+def test_a_device_stays_a_device(tmp_path: Path) -> None:
+    """A device takes the content; a full one is an error that names it, and both stay what they are."""
+    devices = tmp_path / "devices"
+    devices.mkdir()
+    try:
+        for number, name in ((3, "null"), (7, "full")):
+            os.mknod(devices / name, 0o666 | stat.S_IFCHR, os.makedev(1, number))
+    except (AttributeError, PermissionError):
+        pytest.skip("only root makes devices, on Linux")
+    write_whole(devices / "null", b"x" * 100_000)
+    with pytest.raises(OSError, match="No space left") as refused:
+        write_whole(devices / "full", b"x" * 100_000)
+    assert refused.value.filename == str(devices / "full")
+    assert sorted(path.name for path in devices.iterdir()) == ["full", "null"]
+    assert all(path.is_char_device() for path in devices.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_a_pipe_is_written_through(tmp_path: Path) -> None:
+    """The reader of a named pipe gets the content, and the pipe stays."""
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole(tmp_path / "pipe", [b"one", b"two"])
+        assert os.read(reading, 100) == b"onetwo"
+    finally:
+        os.close(reading)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="a system without /proc")
+def test_standard_output_goes_on_behind_the_content(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`/dev/stdout` takes the content between what is printed before and after it."""
+    with open(tmp_path / "out", "w+b") as file:
+        file.write(b"before ")
+        file.flush()
+        write_whole(Path(f"/proc/self/fd/{file.fileno()}"), b"page ")
+        file.write(b"after")
+    assert (tmp_path / "out").read_bytes() == b"before page after"
+    write_whole(Path("/dev/stdout"), b"page")
+    assert capfd.readouterr().out == "page"
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    """A folder is refused by name before anything is written."""
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        write_whole(tmp_path / "a", b"x")
+    assert refused.value.filename == str(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

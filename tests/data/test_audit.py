@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from conftest import TOY, random_episode
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
+from shadowbox.data import audit_rows
+from shadowbox.data import baseline_scores as scores_of
 from shadowbox.data.audit import audit, column_notes, duplicates
 from shadowbox.data.audit_rows import blocks
 from shadowbox.data.baseline_scores import baseline_scores, value_range
@@ -119,16 +122,59 @@ def test_progress_ends_at_the_end(tmp_path: Path) -> None:
 
 
 def test_blocks_are_whole_episodes(tmp_path: Path) -> None:
-    """Blocks hold whole episodes for any limit of rows, and together they are the store."""
+    """Blocks hold whole episodes; one longer than a block comes in parts. Together they are all."""
     store = stored(
         tmp_path / "s", *(episode(5 + i, g__x=np.arange(5 + i) + 10 * i) for i in range(6))
     )
-    for rows in (1, 12, 1000):
+    for rows in (1, 7, 12, 1000):
         parts = list(blocks(store, range(6), rows))
-        joined = np.concatenate([part.columns["g/x"] for part in parts])
+        joined = np.concatenate([part.columns["g/x"][part.own] for part in parts])
         np.testing.assert_array_equal(joined, np.concatenate([one.columns["g/x"] for one in store]))
-        assert sum(len(part.starts) for part in parts) == 6
-        assert sum(int((~part.decided()).sum()) for part in parts) == 6
+        assert sum(int(part.decided().sum()) for part in parts) == len(joined) - 6
+        if rows > 10:
+            assert sum(len(part.starts) for part in parts) == 6
+        assert max(part.rows for part in parts) <= max(rows + 2, 2 * rows)
+
+
+def test_parts_change_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit in parts of a few rows gives the figures of one that holds everything at once."""
+    with Writer(tmp_path / "s", TOY) as writer:
+        for seed in range(4):
+            one = random_episode(TOY, 40 + seed, seed)
+            if seed == 2:
+                one.columns["stage/wind"][:] = 0
+                one = dataclasses.replace(one, absent=frozenset({"stage/wind"}))
+            writer.add(one)
+    store = Store(tmp_path / "s")
+    whole = audit(store)
+    monkeypatch.setattr(audit_rows, "BLOCK_ROWS", 7)
+    for name, value in audit(store).items():
+        assert _close(value, whole[name]), name
+
+
+def _close(found: object, wanted: object) -> bool:
+    """Equal, but for the last digits of sums in another order."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return found.keys() == wanted.keys() and all(_close(found[k], wanted[k]) for k in found)
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_close, found, wanted))
+    return found == (pytest.approx(wanted, rel=1e-6) if isinstance(wanted, float) else wanted)
+
+
+def test_a_long_episode_takes_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An audit of one long episode holds a fraction of it in memory."""
+    rows = 60_000
+    store = stored(tmp_path / "s", episode(rows, g__x=np.arange(rows) % 50))
+    monkeypatch.setattr(audit_rows, "BLOCK_ROWS", 1000)
+    monkeypatch.setattr(scores_of, "BASELINE_ROWS", 5000)
+    tracemalloc.start()
+    found = audit(store)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["frames"] == rows - 1
+    assert peak < 0.5 * rows * SMALL.row_dtype.itemsize, peak
 
 
 # ---- columns -------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Store
 from shadowbox.data.verify import verify
 from shadowbox.data.write import Writer
-from shadowbox.errors import SchemaMismatch, UsageError
+from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
 
 KINDS = ("hit", "fall")
 
@@ -149,6 +151,30 @@ def test_what_exists_is_not_written_over(how: str, tmp_path: Path) -> None:
     act(tmp_path / "out")
 
 
+def test_sides_are_not_written_into_a_store(tmp_path: Path) -> None:
+    """A split into its own store, inside of it, or into another store is refused; nothing changes."""
+    source, other = stored(tmp_path / "s", range(6)), stored(tmp_path / "other", range(2))
+    files = sorted(tmp_path.rglob("*"))
+    for out, message in (
+        (source.path, "is inside the store"),
+        (source.path / "parts", "is inside the store"),
+        (other.path, "is a store"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            edit.split(source, out, Split())
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_a_store_written_meanwhile_is_not_added_to(tmp_path: Path) -> None:
+    """A copy into a path where another process has written a store since is refused."""
+    source = stored(tmp_path / "s", range(3))
+    stored(tmp_path / "out", [7])
+    with pytest.raises(StoreError, match="exists already"):
+        Writer(tmp_path / "out", TOY, event_kinds=KINDS, new=True)
+    assert len(Store(tmp_path / "out")) == 1
+    assert edit.merge([source], tmp_path / "new") == {"episodes": 3, "left_out": 0}
+
+
 # ---- drop ----------------------------------------------------------------------------------------
 
 
@@ -187,6 +213,63 @@ def test_a_store_goes_on_after_a_drop(tmp_path: Path) -> None:
     edit.drop(stored(tmp_path / "s", range(5)), [1])
     stored(tmp_path / "s", [7])
     assert [whole(tmp_path / "s").meta_of(number)["seed"] for number in range(5)] == [0, 2, 3, 4, 7]
+
+
+def test_a_drop_refuses_a_store_that_changed(tmp_path: Path) -> None:
+    """A drop by a store opened before another commit is refused, and loses nothing of it."""
+    old = stored(tmp_path / "s", range(5))
+    stored(tmp_path / "s", [7])
+    with pytest.raises(StoreError, match="changed since it was opened"):
+        edit.drop(old, [1])
+    assert len(whole(tmp_path / "s")) == 6
+    assert edit.drop(Store(tmp_path / "s"), [1]) == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_two_processes_lose_no_acknowledged_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one process appends and another drops, every acknowledged episode stays or was dropped."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # slow, and no power fails here
+    path, many = tmp_path / "s", 25
+    stored(path, [1000])
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for seed in range(many):
+                _again(lambda seed=seed: stored(path, [seed]))
+            status = 0
+        finally:
+            os._exit(status)
+    dropped: set[int] = set()
+    ended = (0, 0)
+    while ended == (0, 0):
+        ended = os.waitpid(child, os.WNOHANG)
+        try:
+            store = Store(path)
+            if len(store) > 1:
+                seed = store.meta_of(1)["seed"]
+                edit.drop(store, [1])
+                dropped.add(seed)
+        except StoreError:  # locked, or changed since it was opened
+            pass
+    assert ended[1] == 0
+    assert dropped, "the two did not meet: the test tried nothing"
+    left = {whole(path).meta_of(number)["seed"] for number in range(len(Store(path)))}
+    assert left == {1000, *range(many)} - dropped
+
+
+def _again(act: Callable[[], object]) -> None:
+    """Repeat until the store is free."""
+    for _ in range(3_000):
+        try:
+            act()
+            return
+        except StoreLocked:
+            time.sleep(0.001)
+    raise AssertionError("the store was never free")
 
 
 # ---- export --------------------------------------------------------------------------------------

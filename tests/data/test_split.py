@@ -150,3 +150,17 @@ def test_copies_are_on_one_side(tmp_path: Path) -> None:
 def test_an_empty_store_has_empty_sides(tmp_path: Path) -> None:
     """An empty store has empty sides."""
     assert Split().episodes(append(tmp_path / "s", []), "train").tolist() == []
+
+
+@pytest.mark.parametrize("value", ["unknown", ""])
+def test_unknown_players_are_not_one_person(value: str, tmp_path: Path) -> None:
+    """Episodes of unknown players fall on all sides, each by its content; known players stay whole."""
+    store = append(tmp_path / "s", range(200), player=lambda s: value if s % 2 else f"p{s % 8}")
+    sides = Split(0.5, 0.25, 0.25, key="player").sides(store)
+    unknown = [number for number in range(200) if store.meta_of(number)["player"] == value]
+    counts = np.bincount(sides[unknown], minlength=3)
+    assert counts.min() > 10, counts
+    np.testing.assert_array_equal(sides[unknown], Split(0.5, 0.25, 0.25).sides(store)[unknown])
+    for player in {f"p{number}" for number in range(0, 8, 2)}:
+        own = [n for n in range(200) if store.meta_of(n)["player"] == player]
+        assert len(set(sides[own].tolist())) == 1

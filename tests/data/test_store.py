@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -201,3 +202,19 @@ def test_an_unknown_episode_is_named(tmp_path):
     for number in (1, -1):
         with pytest.raises(UsageError, match="it holds 1, numbered from 0"):
             store.episode(number)
+
+
+def test_a_writer_holds_one_shard_in_bytes(tmp_path):
+    """Rows and tracks wait in memory up to `shard_bytes` bytes; the next episode begins a shard."""
+    rows = TOY.row_dtype.itemsize * 11
+    for bound, wanted in ((3 * rows, [3, 3, 1]), (3 * rows - 1, [2, 2, 2, 1]), (1, [1] * 7)):
+        path = tmp_path / str(bound)
+        with Writer(path, TOY, shard_bytes=bound) as writer:
+            for seed in range(7):
+                writer.add(random_episode(TOY, 10, seed=seed))
+        assert [shard.entry.episodes for shard in Store(path).shards] == wanted
+    tracks = {"0/p": np.zeros((11, rows // 11 // 4), np.float32)}  # about as many bytes as the rows
+    with Writer(tmp_path / "tracks", TOY, shard_bytes=4 * rows) as writer:
+        for seed in range(4):
+            writer.add(dataclasses.replace(random_episode(TOY, 10, seed=seed), tracks=tracks))
+    assert [shard.entry.episodes for shard in Store(tmp_path / "tracks").shards] == [2, 2]

@@ -306,7 +306,7 @@ def test_a_full_disk_leaves_the_store_intact(tmp_path):
 def test_a_reader_of_a_replaced_shard_is_told(store):
     """A reader of a shard that was replaced gets an error that says to open the store again."""
     old = Store(store.path)
-    with Writer(store.path, TOY, replace=True) as writer:
+    with Writer(store.path, TOY, replace=old.manifest) as writer:
         writer.add(random_episode(TOY, 10))
     with pytest.raises(StoreError, match="changed while it was open; open it again"):
         old.episode(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,7 +15,13 @@ import click
 
 from shadowbox import __version__
 from shadowbox.core.system import is_closed_pipe, write_any_letter
-from shadowbox.errors import ReportedElsewhere, ShadowboxError, checkout, did_you_mean
+from shadowbox.errors import (
+    ReportedElsewhere,
+    ShadowboxError,
+    checkout,
+    did_you_mean,
+    system_error,
+)
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
     "audit": (
@@ -168,9 +175,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(arguments, str(error), error.exit_code)
     except Exception as error:
         if is_closed_pipe(error):  # `shadowbox ... | head`: the reader has what it wanted
-            # what is still in the buffer must not fail again when Python ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             sys.exit(0)
+        if isinstance(error, OSError) and error.errno is not None:
+            _fail(arguments, system_error(error, "standard output" * _output_fails()), 1)
+        if isinstance(error, MemoryError):
+            _fail(arguments, f"out of memory: {error}" if str(error) else "out of memory", 1)
         _fail(
             arguments,
             f"an error of Shadowbox itself: {type(error).__name__}: {error}; --debug shows where",
@@ -184,5 +194,22 @@ def _fail(arguments: list[str], message: str, status: int) -> NoReturn:
         traceback.print_exc()
     if "--json" in arguments:
         print(json.dumps({"error": message, "exit": status}))
-    print(f"shadowbox: {message}", file=sys.stderr)
+    if _output_fails():
+        _drop_output()
+    with contextlib.suppress(OSError):
+        print(f"shadowbox: {message}", file=sys.stderr)
     sys.exit(status)
+
+
+def _output_fails() -> bool:
+    """Return true if standard output cannot be written, such as on a full disk."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _drop_output() -> None:
+    """Discard output that is still in the buffer, so that it does not fail again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from shadowbox.cli.store import parse_shares
-from shadowbox.cli.terminal import emit, json_option, number, progress, share, size, table
+from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, share, size, table
 from shadowbox.core.files import write_whole
 from shadowbox.data import audit as audits
 from shadowbox.data.baseline_scores import value_range
@@ -22,7 +22,7 @@ from shadowbox.errors import ShadowboxError, StoreError
 @click.option("--verify", is_flag=True, help="Re-hash every file and report damage.")
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Also write a self-contained HTML page to this path.",
 )
 @click.option(

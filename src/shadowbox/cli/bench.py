@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.cli.terminal import PATH, at_least, emit, json_option, number, progress, table
 from shadowbox.errors import UsageError
 
 
@@ -25,17 +25,15 @@ def bench() -> None:
     "--frames",
     default=5_000_000,
     show_default=True,
-    type=click.IntRange(min=10_000),
+    type=at_least(10_000),
     help="Frames to generate.",
 )
-@click.option(
-    "--length", default=10, show_default=True, type=click.IntRange(min=1), help="Rows in a window."
-)
+@click.option("--length", default=10, show_default=True, type=at_least(1), help="Rows in a window.")
 @click.option(
     "--batch",
     default=4096,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=at_least(1),
     help="Windows in a batch.",
 )
 @json_option
@@ -69,14 +67,14 @@ def sim(seconds: float, as_json: bool) -> None:
     "--steps",
     default=300,
     show_default=True,
-    type=click.IntRange(min=10),
+    type=at_least(10),
     help="Training steps to measure.",
 )
 @click.option(
     "--batch",
     default=4,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=at_least(1),
     help="Segments of 16 decisions in a batch.",
 )
 @json_option
@@ -92,11 +90,11 @@ def loop(steps: int, batch: int, as_json: bool) -> None:
     "--steps",
     default=6,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=at_least(1),
     help="Steps of each kind in a round.",
 )
 @click.option(
-    "--rounds", default=5, show_default=True, type=click.IntRange(min=1), help="Alternating rounds."
+    "--rounds", default=5, show_default=True, type=at_least(1), help="Alternating rounds."
 )
 @json_option
 def policy(steps: int, rounds: int, as_json: bool) -> None:
@@ -107,7 +105,7 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PATH)
 @click.option(
     "--scale",
     is_flag=True,
@@ -116,7 +114,7 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 @click.option(
     "--frames",
     default=None,
-    type=click.IntRange(min=100_000),
+    type=at_least(100_000),
     help="Frames to generate with --scale.",
 )
 @click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, table
 from shadowbox.errors import CardError, UsageError
 from shadowbox.games import load
 
@@ -333,7 +333,7 @@ def compare(names: tuple[str, str], as_json: bool) -> None:
 
 
 @card.command()
-@click.argument("folder", default="cards", type=click.Path(path_type=Path))
+@click.argument("folder", default="cards", type=PATH)
 @json_option
 def index(folder: Path, as_json: bool) -> None:
     """List the cards of a folder: status, results, and accuracy of the estimates."""

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shadowbox.cli.store import parse_shares
-from shadowbox.cli.terminal import emit, json_option, number, progress, size, table, write_page
+from shadowbox.cli.terminal import (
+    PATH,
+    at_least,
+    emit,
+    json_option,
+    number,
+    progress,
+    size,
+    table,
+    write_page,
+)
 from shadowbox.core.evaluation import EvaluationReport, Figure
 from shadowbox.core.game import Game
 from shadowbox.core.metrics import METRIC_BY_NAME
@@ -31,7 +41,7 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     "--matches",
     default=200,
     show_default=True,
-    type=click.IntRange(min=2),
+    type=at_least(2),
     help="Number of matches to play.",
 )
 @click.option(
@@ -54,14 +64,14 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     "--episodes",
     default=100,
     show_default=True,
-    type=click.IntRange(min=2),
+    type=at_least(2),
     help="Maximum number of episodes to evaluate on.",
 )
 @click.option(
     "--tolerance",
     default=2,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=at_least(0),
     help="Frames between two onsets that count as the same press.",
 )
 @click.option(
@@ -92,7 +102,7 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     "--game", help="Game of the store as MODULE:GAME, if it is not built in or installed."
 )
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write an HTML report to this path.")
+@click.option("--out", type=PATH, help="Write an HTML report to this path.")
 @click.option(
     "--probe",
     metavar="STORE#EPISODE:FRAME",
@@ -102,7 +112,7 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     "--player",
     default=0,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=at_least(0),
     help="Seat from which --probe looks at the frame.",
 )
 @json_option

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, table
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import load
@@ -18,13 +18,11 @@ MOST_REASONS = 12  # in the table; --json has every file
 
 @click.command()
 @click.argument("game")
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Store to append the episodes to; created if missing.",
 )
 @click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, number, size, table, write_page
+from shadowbox.cli.terminal import PATH, SEED, emit, json_option, number, size, table, write_page
 from shadowbox.cli.worlds import stage_option, world_options
 from shadowbox.games import load
 
@@ -18,7 +18,7 @@ from shadowbox.games import load
 @click.option("--p1", required=True, help="Agent in the second seat.")
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=SEED,
     help="Random seed of the match.  [default: 0, or the recorded seed with --from]",
 )
 @world_options
@@ -28,10 +28,8 @@ from shadowbox.games import load
     metavar="STORE#EPISODE:ROW",
     help="Begin from this row of a stored match; the agents watch the rows before it first.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write the match as one page that works offline."
-)
-@click.option("--store", type=click.Path(path_type=Path), help="Append the match to this store.")
+@click.option("--out", type=PATH, help="Write the match as one page that works offline.")
+@click.option("--store", type=PATH, help="Append the match to this store.")
 @json_option
 def match(
     game: str,

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option
+from shadowbox.cli.terminal import PATH, emit, json_option
 from shadowbox.games import load
 
 
 @click.command()
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option("--dry-run", is_flag=True, help="Print the changes without making them.")
 @json_option
 def migrate(paths: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:

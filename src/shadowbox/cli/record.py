@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, number, progress, table
 from shadowbox.cli.worlds import stage_option, world_options
 from shadowbox.errors import UsageError
 from shadowbox.games import load
@@ -20,17 +20,17 @@ from shadowbox.games import load
 @click.option("--p1", help="Agent in the second seat.")
 @click.option(
     "--mix",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="YAML list of {p0, p1, share} in place of --p0 and --p1.",
 )
-@click.option("--matches", default=100, show_default=True, type=click.IntRange(min=1))
+@click.option("--matches", default=100, show_default=True, type=at_least(1))
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The store; matches are appended to it.",
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=SEED)
 @world_options
 @click.option(
     "--tracks", is_flag=True, help="Store the tracks of the agents, such as probabilities."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, size
+from shadowbox.cli.terminal import PATH, emit, json_option, size
 from shadowbox.core.files import write_whole
 from shadowbox.errors import UsageError
 from shadowbox.games import load
@@ -17,21 +17,21 @@ from shadowbox.games import load
 @click.argument("what", metavar="RUN")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Path of the page.  [default: report.html in the run's folder]",
 )
 @click.option(
     "--cards",
     default="cards",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of cards.",
 )
 @click.option(
     "--runs",
     default="runs",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of runs.",
 )
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shadowbox.cli.card import located, parsed
-from shadowbox.cli.terminal import emit, json_option, number, progress, table
+from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, table
 from shadowbox.games import load
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--runs",
     default="runs",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for runs.",
 )
 @click.option("--keep-card", is_flag=True, help="Do not write the results into the card.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option
+from shadowbox.cli.terminal import PATH, emit, json_option
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
 from shadowbox.games import find, load
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("stores", nargs=-1, metavar="[STORE]...", type=click.Path(path_type=Path))
+@click.argument("stores", nargs=-1, metavar="[STORE]...", type=PATH)
 @click.option("--game", "named", default="brawl", show_default=True, help="Game to play.")
 @click.option(
     "--world",
@@ -45,26 +45,26 @@ log = logging.getLogger(__name__)
     "--out",
     default="data/played",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Store for the matches of people.",
 )
 @click.option(
     "--runs",
     default="runs",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of runs.",
 )
 @click.option(
     "--tournaments",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of tournaments.  [default: tournaments, in --runs]",
 )
 @click.option(
     "--cards",
     default="cards",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of cards.",
 )
 @click.option(

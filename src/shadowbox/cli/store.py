@@ -1,4 +1,4 @@
-"""`shadowbox store`: inspect, merge, split, shrink and export stores."""
+"""`shadowbox store`: inspect, merge, split, shrink, salvage and export stores."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, progress, size, table
+from shadowbox.cli.terminal import PATH, SEED, emit, json_option, progress, size, table
 from shadowbox.data import edit
+from shadowbox.data.soundness import reasons, require_sound
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import ShadowboxError, UsageError
@@ -16,7 +17,7 @@ from shadowbox.errors import ShadowboxError, UsageError
 
 @click.group()
 def store() -> None:
-    """Inspect, merge, split, shrink and export stores.
+    """Inspect, merge, split, shrink, salvage and export stores.
 
     STORE is a folder; STORE#12 is one episode in it.
     """
@@ -41,9 +42,7 @@ def info(where: str, as_json: bool) -> None:
 
 @store.command()
 @click.argument("sources", metavar="STORE...", nargs=-1, required=True)
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Path of the new store."
-)
+@click.option("--out", required=True, type=PATH, help="Path of the new store.")
 @click.option("--unique", is_flag=True, help="Skip episodes whose content was already copied.")
 @json_option
 def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> None:
@@ -63,7 +62,7 @@ def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> N
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder to write the stores train, val and test to.",
 )
 @click.option(
@@ -72,7 +71,7 @@ def merge(sources: tuple[str, ...], out: Path, unique: bool, as_json: bool) -> N
 @click.option(
     "--by", "key", help="Metadata key that keeps episodes together in one split, such as a player."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the split.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the split.")
 @json_option
 def split(source: str, out: Path, shares: str, key: str | None, seed: int, as_json: bool) -> None:
     """Write a store for each split.
@@ -104,9 +103,31 @@ def drop(episodes: tuple[str, ...], as_json: bool) -> None:
     )
 
 
+@store.command()
+@click.argument("source", metavar="STORE")
+@click.option("--out", required=True, type=PATH, help="Path of the new store.")
+@json_option
+def salvage(source: str, out: Path, as_json: bool) -> None:
+    """Copy every sound episode of a damaged store into a new store, and list the others.
+
+    An episode is sound if its content and its part of the metadata match their digests.
+    """
+    damaged = Store(source, whole=False)
+    with progress("copying") as update:
+        damage = edit.salvage(damaged, out, update)
+    kept = len(damaged) - len(damage)
+    if as_json:
+        left_out = [{"episode": number, "reason": why} for number, why in sorted(damage.items())]
+        emit({"store": str(out), "episodes": kept, "left_out": left_out})
+        return
+    print(f"{out}: {kept:,} of {len(damaged):,} episodes copied")
+    for line in reasons(damage):
+        print(f"left out: {line}")
+
+
 @store.command(context_settings={"ignore_unknown_options": True})
 @click.argument("where", metavar="STORE[#EPISODE]")
-@click.option("--out", type=click.Path(path_type=Path), help="Output file, .npz or .parquet.")
+@click.option("--out", type=PATH, help="Output file, .npz or .parquet.")
 @click.argument("own", metavar="[--FORMAT FILE]", nargs=-1, type=click.UNPROCESSED)
 @json_option
 def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) -> None:
@@ -148,6 +169,7 @@ def _own_format(source: Store, chosen: list[int], own: tuple[str, ...], out: Pat
         raise UsageError(f"{option} takes one FILE and cannot be combined with --out")
     if len(chosen) != 1:
         raise UsageError(f"{option} exports one episode: give its number, as in {source.path}#0")
+    require_sound(source, chosen)
     try:
         writers[option[2:]](source.episode(chosen[0]), Path(files[0]))
     except OSError as error:

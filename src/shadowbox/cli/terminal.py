@@ -13,7 +13,28 @@ from typing import Any
 import click
 
 from shadowbox.core.files import write_whole
-from shadowbox.errors import ShadowboxError
+from shadowbox.errors import ShadowboxError, system_error
+
+SEED = click.IntRange(0, 2**63 - 1)
+MOST = 2**31 - 1  # of matches, steps, workers and the like
+
+
+class _Path(click.Path):
+    """Path of a file or folder; the empty text, which would be the current folder, is refused."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if str(value) == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
+
+
+def at_least(least: int) -> click.IntRange:
+    """Type of an option that is a number of things, or a position: from `least` to `MOST`."""
+    return click.IntRange(least, MOST)
+
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
@@ -29,9 +50,9 @@ def write_page(path: Path, page: str) -> None:
     """Write a page to `path`, whole or not at all, creating its folder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode())
+        write_whole(path, page.encode(errors="backslashreplace"))
     except OSError as error:
-        raise ShadowboxError(f"{path} could not be written: {error.strerror}") from error
+        raise ShadowboxError(f"not written: {system_error(error)}") from error
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

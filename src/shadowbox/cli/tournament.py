@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, progress, share, table
+from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, progress, share, table
 from shadowbox.cli.worlds import stage_option, world_options
 from shadowbox.core.files import write_whole
 from shadowbox.errors import UsageError
@@ -23,6 +23,7 @@ from shadowbox.games import load
     "--matches",
     default=100,
     show_default=True,
+    type=at_least(1),
     help="Of each pair: half as many seeds, each from both seats.",
 )
 @click.option(
@@ -31,15 +32,15 @@ from shadowbox.games import load
     help="The first agent against each of the others, in place of all pairs.",
 )
 @world_options
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=SEED)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Ledger (.jsonl) to keep finished blocks in; the table goes beside it.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=at_least(1),
     help="Processes that share the work; without it one a core.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the ledger where it stops.")

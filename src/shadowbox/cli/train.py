@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shadowbox.cli.store import parse_shares
-from shadowbox.cli.terminal import emit, json_option, number, share, table
+from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, number, share, table
 from shadowbox.core import system
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
@@ -29,15 +29,19 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 
 @click.command()
 @click.argument("path", metavar="STORE")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--steps", type=int, help="Number of optimizer steps.")
+@click.option("--out", required=True, type=PATH, help="Folder of the run.")
+@click.option("--steps", type=at_least(1), help="Number of optimizer steps.")
 @click.option(
-    "--epochs", type=int, help="Number of passes over the data, instead of --steps.  [default: 10]"
+    "--epochs",
+    type=at_least(1),
+    help="Number of passes over the data, instead of --steps.  [default: 10]",
 )
-@click.option("--batch", type=int, help="Segments in a batch.  [default: 64]")
+@click.option("--batch", type=at_least(1), help="Segments in a batch.  [default: 64]")
 @click.option("--lr", type=float, help="Learning rate after the warm-up.  [default: 0.001]")
 @click.option(
-    "--seed", type=int, help="Random seed for initialization, data order and dropout.  [default: 0]"
+    "--seed",
+    type=SEED,
+    help="Random seed for initialization, data order and dropout.  [default: 0]",
 )
 @click.option(
     "--set",
@@ -61,7 +65,7 @@ EPOCHS = 10  # where neither steps nor epochs are asked for
 @click.option(
     "--game", metavar="MODULE:GAME", help="Game of the store, if it is not built in or installed."
 )
-@click.option("--length", type=click.IntRange(min=1), help="Decisions in a segment.  [default: 64]")
+@click.option("--length", type=at_least(1), help="Decisions in a segment.  [default: 64]")
 @click.option("--shares", help="Percentages for train/val/test.  [default: 80/10/10]")
 @click.option(
     "--parent", help="Start from the weights of another run: RUN@best, RUN@latest or RUN@step=N."

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option, progress, size
+from shadowbox.cli.terminal import PATH, at_least, emit, json_option, progress, size
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
 from shadowbox.core.scenes.default import scene_of
@@ -24,10 +24,8 @@ FILM_FPS = 15.0  # at most: a GIF grows with every picture
 
 @click.command()
 @click.argument("what", metavar="STORE#EPISODE")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The page; without it match-EPISODE.html."
-)
-@click.option("--png", type=click.IntRange(min=0), metavar="FRAME", help="A picture of one frame.")
+@click.option("--out", type=PATH, help="The page; without it match-EPISODE.html.")
+@click.option("--png", type=at_least(0), metavar="FRAME", help="A picture of one frame.")
 @click.option(
     "--gif",
     is_flag=False,

@@ -19,6 +19,8 @@ from shadowbox.core.spans import spans_of
 from shadowbox.core.tracks import require_tracks
 from shadowbox.errors import EpisodeError, did_you_mean
 
+UNKNOWN = "unknown"  # player whose name the recording does not have: not one person
+
 
 @dataclass(frozen=True)
 class Episode:

@@ -27,6 +27,8 @@ def import_object(spec: str) -> Any:
 
 def import_from_here(module: str) -> Any:
     """Module of this name: installed, or else in the current folder."""
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ImportError(f"'{module}' cannot be the name of a module")
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -29,10 +29,13 @@ def audit(
     rows_done = 0
     for block in blocks(store, range(len(store))):
         for key, summary in summaries.items():
-            summary.add(block.columns[key], block.occupied(key))
+            occupied = block.occupied(key)
+            summary.add(
+                block.columns[key][block.own], None if occupied is None else occupied[block.own]
+            )
         for key, press in presses.items():
             press.add(key, block)
-        rows_done += block.rows
+        rows_done += block.own_rows
         if progress:
             progress(rows_done, store.manifest.rows)
     return {

@@ -1,9 +1,9 @@
-"""Rows of whole episodes, unpacked block by block, with the masks that an audit needs."""
+"""Rows of episodes, unpacked block by block, with the masks that an audit needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,34 @@ BLOCK_ROWS = 1 << 16  # rows that are unpacked at a time
 
 @dataclass(frozen=True)
 class AuditRows:
-    """Whole episodes one after another.
+    """Whole episodes one after another, or a part of a long one with a row on each side.
 
-    `columns` [R, slots], `starts` [E] (first row of each episode), `valid` [E, columns].
+    `columns` [R, slots], `starts` [E] (first row of each episode), `valid` [E, columns],
+    `episodes` [E]. `own` are the rows that count: a row beside a part belongs to another part.
     """
 
     schema: Schema
     columns: Columns
     starts: Array
     valid: Array
+    episodes: Array
+    own: slice = field(default_factory=lambda: slice(None))
 
     @property
     def rows(self) -> int:
-        """Number of rows R."""
+        """Number of rows R, with those beside a part."""
         return len(next(iter(self.columns.values())))
 
+    @property
+    def own_rows(self) -> int:
+        """Number of rows that count."""
+        return len(range(self.rows)[self.own])
+
     def decided(self) -> Array:
-        """Mask of the rows that have a next row in the same episode, bool [R]."""
+        """Mask of own rows that have a next row in the same episode, bool [R]."""
         last = np.append(self.starts[1:], self.rows) - 1
-        decided = np.ones(self.rows, bool)
+        decided = np.zeros(self.rows, bool)
+        decided[self.own] = True
         decided[last] = False
         return decided
 
@@ -77,13 +86,21 @@ class AuditRows:
         return decided if occupied is None else decided & occupied & np.roll(occupied, -1, axis=0)
 
 
-def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[AuditRows]:
-    """Unpack episodes in blocks of whole ones: about `rows` rows, at least one episode."""
+def blocks(store: Store, episodes: Any, rows: int | None = None) -> Iterator[AuditRows]:
+    """Unpack episodes in blocks of whole ones, about `rows` rows each; a longer episode in parts."""
+    rows = rows or BLOCK_ROWS
     waiting: list[int] = []
     total = 0
-    for number in episodes:
-        waiting.append(int(number))
-        total += int(store.lengths[number])
+    for number in map(int, episodes):
+        length = int(store.lengths[number])
+        if length > rows and waiting:
+            yield _unpacked(store, waiting)
+            waiting, total = [], 0
+        if length > rows:
+            yield from _parts(store, number, rows)
+            continue
+        waiting.append(number)
+        total += length
         if total >= rows:
             yield _unpacked(store, waiting)
             waiting, total = [], 0
@@ -94,7 +111,26 @@ def blocks(store: Store, episodes: Any, rows: int = BLOCK_ROWS) -> Iterator[Audi
 def _unpacked(store: Store, episodes: list[int]) -> AuditRows:
     packed = np.concatenate([store.rows_of(number) for number in episodes])
     starts = np.cumsum([0] + [int(store.lengths[number]) for number in episodes])[:-1]
-    absent = np.unpackbits(store.index["absent"][episodes], axis=-1, bitorder="little")[
-        :, : len(store.schema.columns)
-    ]
-    return AuditRows(store.schema, store.schema.unpack(packed), starts, absent == 0)
+    columns = store.schema.unpack(packed)
+    return AuditRows(store.schema, columns, starts, _valid(store, episodes), np.array(episodes))
+
+
+def _parts(store: Store, episode: int, rows: int) -> Iterator[AuditRows]:
+    packed = store.rows_of(episode)
+    for start in range(0, len(packed), rows):
+        stop = min(start + rows, len(packed))
+        first = max(start - 1, 0)
+        columns = store.schema.unpack(np.array(packed[first : stop + 1]))
+        yield AuditRows(
+            store.schema,
+            columns,
+            np.zeros(1, np.int64),
+            _valid(store, [episode]),
+            np.array([episode]),
+            slice(start - first, stop - first),
+        )
+
+
+def _valid(store: Store, episodes: list[int]) -> Array:
+    absent = np.unpackbits(store.index["absent"][episodes], axis=-1, bitorder="little")
+    return np.asarray(absent[:, : len(store.schema.columns)] == 0)

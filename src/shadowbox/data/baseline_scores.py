@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,25 +29,34 @@ def baseline_scores(store: Store) -> dict[str, Any]:
     scored = _some(store, range(1, len(store), 2))
     if not scored:
         fit, scored = [], fit
-    fits = list(blocks(store, fit, BASELINE_ROWS))
+    fits = list(_first_rows(store, fit))
+    tables = _tables(store.schema, fits) if fits else {}
+    del fits
     scores: dict[str, dict[str, list[Array]]] = {}
     counts: dict[str, list[Array]] = {}
-    tables = _tables(store.schema, fits[0]) if fits else {}
-    for block in blocks(store, scored):
+    episodes: list[Array] = []
+    for block in _first_rows(store, scored):
+        episodes.append(block.episodes)
         for key in _predicted(store.schema):
             counted = block.followed(key)
             counts.setdefault(key, []).append(np.add.reduceat(counted.sum(1), block.starts))
             for name, right in _one_ahead(block, key, tables.get(key)).items():
                 per_episode = np.add.reduceat((right * counted).sum(1), block.starts)
                 scores.setdefault(key, {}).setdefault(name, []).append(per_episode)
+    each, at = np.unique(
+        np.concatenate([*episodes, []]), return_inverse=True
+    )  # parts of one joined
+
+    def whole(parts: list[Array]) -> Array:
+        return np.bincount(at, weights=np.concatenate(parts), minlength=len(each))
+
     return {
         "episodes": len(scored),
         "fitted_on": len(fit),
         "metric": {"real": "mean absolute error", "flag": "share right", "choice": "share right"},
         "columns": {
             key: {
-                name: _interval(np.concatenate(parts), np.concatenate(counts[key]))
-                for name, parts in named.items()
+                name: _interval(whole(parts), whole(counts[key])) for name, parts in named.items()
             }
             for key, named in scores.items()
         },
@@ -73,7 +83,7 @@ def _one_ahead(block: AuditRows, key: str, table: baselines.LookupTable | None) 
     return {name: guess == following for name, guess in guesses.items()}
 
 
-def _tables(schema: Schema, rows: AuditRows) -> dict[str, baselines.LookupTable]:
+def _tables(schema: Schema, parts: list[AuditRows]) -> dict[str, baselines.LookupTable]:
     """Look-up table of each predicted column, keyed by the choices and flags of its own group.
 
     The table of a real predicts its change.
@@ -83,13 +93,25 @@ def _tables(schema: Schema, rows: AuditRows) -> dict[str, baselines.LookupTable]
         by = _situation_keys(schema, key)
         if not by:
             continue
-        used = rows.followed(key)
-        given = {name: rows.columns[name][used] for name in by}
-        following = np.roll(rows.columns[key], -1, axis=0)
-        real = isinstance(schema.columns[key].field, Real)
-        target = following - rows.columns[key] if real else following
-        tables[key] = baselines.LookupTable.fit(schema, given, {key: target[used]}, by)
+        used = [rows.followed(key) for rows in parts]
+        given = {
+            name: np.concatenate(
+                [rows.columns[name][mask] for rows, mask in zip(parts, used, strict=True)]
+            )
+            for name in by
+        }
+        target = np.concatenate(
+            [_target(rows, key)[mask] for rows, mask in zip(parts, used, strict=True)]
+        )
+        tables[key] = baselines.LookupTable.fit(schema, given, {key: target}, by)
     return tables
+
+
+def _target(rows: AuditRows, key: str) -> Array:
+    """Next value of a column in each row, or the change of a real, [R, slots]."""
+    values = rows.columns[key]
+    following = np.roll(values, -1, axis=0)
+    return following - values if isinstance(rows.schema.columns[key].field, Real) else following
 
 
 def _situation_keys(schema: Schema, key: str) -> tuple[str, ...]:
@@ -123,6 +145,16 @@ def _some(store: Store, episodes: range) -> list[int]:
         chosen.append(number)
         rows += int(store.lengths[number])
     return chosen
+
+
+def _first_rows(store: Store, episodes: list[int]) -> Iterator[AuditRows]:
+    """Blocks of these episodes, up to BASELINE_ROWS rows: the last may end within an episode."""
+    rows = 0
+    for block in blocks(store, episodes):
+        yield block
+        rows += block.own_rows
+        if rows >= BASELINE_ROWS:
+            break
 
 
 def _interval(total: Array, count: Array) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Edits of whole stores: merge, split, drop, export. Packed rows are copied unchanged."""
+"""Edits of whole stores: merge, split, drop, salvage, export. Packed rows are copied unchanged."""
 
 from __future__ import annotations
 
@@ -12,23 +12,36 @@ import numpy as np
 
 from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Array, Columns, require_same
+from shadowbox.data.manifest import NAME
+from shadowbox.data.soundness import reasons, require_sound
 from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Progress, Store
-from shadowbox.data.write import Writer
-from shadowbox.errors import SchemaMismatch, ShadowboxError, UsageError, install_hint
+from shadowbox.data.write import LOCK, Writer
+from shadowbox.errors import (
+    SchemaMismatch,
+    ShadowboxError,
+    StoreError,
+    UsageError,
+    install_hint,
+)
 
 
 def copy(source: Store, episodes: Iterable[int], writer: Writer) -> int:
-    """Append episodes of one store to another of the same schema. Return their number."""
+    """Append episodes of one store to another of the same schema. Return their number.
+
+    A damaged episode is refused; sound ones keep their digests.
+    """
     before = writer.episodes
     for number in episodes:
-        absent = np.array(source.index["absent"][number])
+        require_sound(source, [number])
+        line = source.line_of(number)
         writer.add_packed(
             source.rows_of(number),
             source.events_of(number),
             source.meta_of(number),
-            absent,
-            tracks=source.tracks_of(number),
+            np.array(line["absent"]),
+            line["digest"].tobytes(),
+            source.tracks_of(number),
         )
     return writer.episodes - before
 
@@ -40,7 +53,7 @@ def merge(
 
     `unique` leaves out episodes whose content came before.
     """
-    _must_be_new(out)
+    _must_be_new(out, sources)
     for source in sources[1:]:
         require_same(sources[0].schema, source.schema, f"store {source.path}")
         if source.manifest.event_kinds != sources[0].manifest.event_kinds:
@@ -49,6 +62,8 @@ def merge(
                 f"{sources[0].manifest.event_kinds} as in {sources[0].path}; "
                 f"only stores with the same event kinds can be merged"
             )
+    for source in sources:
+        require_sound(source, range(len(source)))  # before the first of them is visible
     total, done, seen = sum(map(len, sources)), 0, set[bytes]()
     with _like(sources[0], out, {"merged": [source.fingerprint for source in sources]}) as writer:
         for source in sources:
@@ -66,29 +81,53 @@ def merge(
 def split(source: Store, out: Path, shares: Split) -> dict[str, int]:
     """Write one store for each side that has episodes, in the folder `out`. Return their counts."""
     for side in SIDES:
-        _must_be_new(out / side)
-    counts = {}
-    for side in SIDES:
-        episodes = shares.episodes(source, side)
-        counts[side] = len(episodes)
-        if len(episodes):
-            with _like(
-                source, out / side, {"split": vars(shares), "from": source.fingerprint}
-            ) as writer:
-                copy(source, episodes.tolist(), writer)
-    return counts
+        _must_be_new(out / side, [source])
+    if (out / NAME).exists():
+        raise UsageError(f"{out} is a store: choose another folder for the sides")
+    sides = {side: shares.episodes(source, side).tolist() for side in SIDES}
+    for episodes in sides.values():
+        require_sound(source, episodes)  # before the first of them is visible
+    made = {"split": vars(shares), "from": source.fingerprint}
+    for side, episodes in sides.items():
+        if episodes:
+            with _like(source, out / side, made) as writer:
+                copy(source, episodes, writer)
+    return {side: len(episodes) for side, episodes in sides.items()}
 
 
 def drop(source: Store, episodes: Sequence[int]) -> int:
     """Rewrite a store without some episodes. Return how many remain.
 
-    Later episodes get new numbers; readers see the change all at once.
+    Later episodes get new numbers; readers see the change all at once. A store that was changed
+    since it was opened is refused, since its episodes may have other numbers by now.
     """
     for number in episodes:
         source.rows_of(number)  # refuses an unknown number before anything is written
     kept = [number for number in range(len(source)) if number not in set(episodes)]
-    with Writer(source.path, source.schema, replace=True) as writer:
+    with Writer(source.path, source.schema, replace=source.manifest) as writer:
         return copy(source, kept, writer)
+
+
+def salvage(source: Store, out: Path, progress: Progress | None = None) -> dict[int, str]:
+    """Write all sound episodes of a damaged store into a new one. Return the reason for the others.
+
+    Open the store with `whole=False`, so that missing files cost only the episodes in them.
+    """
+    _must_be_new(out, [source])
+    damage = {number: reason for shard in source.shards for number, reason in shard.damage.items()}
+    sound = [number for number in range(len(source)) if number not in damage]
+    if not sound:
+        raise StoreError(
+            f"{source.path}: none of its {len(source)} episodes is sound "
+            f"({'; '.join(reasons(damage))}); restore it from a copy"
+        )
+    made = {**source.manifest.made, "salvaged": {"left_out": len(damage)}}
+    with _like(source, out, made) as writer:
+        for done, number in enumerate(sound, start=1):
+            copy(source, [number], writer)
+            if progress:
+                progress(done, len(sound))
+    return damage
 
 
 def export(source: Store, episodes: Sequence[int], out: Path) -> None:
@@ -102,6 +141,7 @@ def export(source: Store, episodes: Sequence[int], out: Path) -> None:
     parts = [source.episode(number) for number in episodes]
     if not parts:
         raise UsageError(f"{source.path}: no episode to export; name at least one")
+    require_sound(source, episodes)
     columns: Columns = {
         "episode": np.repeat(np.asarray(episodes, np.int32), [part.rows for part in parts]),
         "frame": np.concatenate([np.arange(part.rows, dtype=np.int32) for part in parts]),
@@ -120,7 +160,8 @@ def export(source: Store, episodes: Sequence[int], out: Path) -> None:
 
 
 def _like(source: Store, out: Path, made: dict[str, Any]) -> Writer:
-    return Writer(out, source.schema, event_kinds=source.manifest.event_kinds, made=made)
+    kinds = source.manifest.event_kinds
+    return Writer(out, source.schema, event_kinds=kinds, made=made, new=True)
 
 
 def _npz(columns: Columns, events: Array, meta: str) -> bytes:
@@ -159,6 +200,12 @@ def _parquet(columns: Columns, events: Array, meta: str) -> bytes:
     return file.getvalue()
 
 
-def _must_be_new(path: Path) -> None:
-    if path.exists() and any(path.iterdir() if path.is_dir() else [path]):
+def _must_be_new(path: Path, sources: Sequence[Store]) -> None:
+    for source in sources:
+        folder = source.path.resolve()
+        if folder == path.resolve() or folder in path.resolve().parents:
+            raise UsageError(f"{path} is inside the store {source.path}; choose another path")
+    if not path.exists():
+        return
+    if not path.is_dir() or any(each.name != LOCK for each in path.iterdir()):
         raise UsageError(f"{path} exists already; choose another path or remove it first")

@@ -14,7 +14,7 @@ from shadowbox.core.episode import Episode, check
 from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Schema
 from shadowbox.data.recordings import LARGEST, Recording
-from shadowbox.data.write import episode_digest
+from shadowbox.data.soundness import episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, UsageError
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core.episode import UNKNOWN
 from shadowbox.core.game import stable_hash
 from shadowbox.core.schema import Array
 from shadowbox.data.store import Store
@@ -25,6 +26,7 @@ class Split:
     """Shares of the three sides.
 
     `key` names a metadata value; episodes with the same value (a player, a session) stay together.
+    An unknown player is many people: those episodes are assigned by their content.
     """
 
     train: float = 0.8
@@ -93,4 +95,6 @@ class Split:
                 f"{store.path}#{episode}: to split by '{self.key}', the metadata value "
                 f"'{self.key}' must be a text or an integer (got {got})"
             )
+        if value in ("", UNKNOWN):
+            return bytes(store.line_of(episode)["digest"].tobytes())
         return str(value).encode()

@@ -30,6 +30,7 @@ from shadowbox.core.episode import Episode
 from shadowbox.core.schema import Array, Columns, Schema, require
 from shadowbox.data import manifest
 from shadowbox.data.manifest import Manifest, ShardEntry
+from shadowbox.data.soundness import DIGEST_BYTES, damaged_episodes
 from shadowbox.data.tracks import read_tracks
 from shadowbox.errors import StoreError, UsageError
 
@@ -42,7 +43,6 @@ PARTS = {
     "meta": "meta.jsonl",
     "tracks": "tracks.npz",  # only where an episode of the shard has tracks
 }
-DIGEST_BYTES = 16  # length of the digest of an episode's content
 
 
 def index_dtype(schema: Schema) -> np.dtype[Any]:
@@ -93,6 +93,11 @@ class Shard:
             return np.fromfile(path, np.uint8)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+
+    @cached_property
+    def damage(self) -> dict[int, str]:
+        """Reason by number of each damaged episode; every file is hashed again, once."""
+        return damaged_episodes(self)
 
     def tracks_at(self, position: int) -> Columns:
         """Tracks of the episode at a position of this shard; usually there are none."""
@@ -227,13 +232,24 @@ class Store:
     def __iter__(self) -> Iterator[Episode]:
         return (self.episode(number) for number in range(len(self)))
 
+    def line_of(self, episode: int) -> Any:
+        """Line of the index for an episode."""
+        return self._line(episode)[1]
+
+    def damage_of(self, episode: int) -> str:
+        """Reason for which an episode is not what was written; empty if it is."""
+        return self._shard(episode).damage.get(episode, "")
+
     def _line(self, episode: int) -> tuple[Shard, Any]:
+        shard = self._shard(episode)
+        return shard, shard.index[episode - shard.entry.first]
+
+    def _shard(self, episode: int) -> Shard:
         if not 0 <= episode < len(self):
             raise UsageError(
                 f"{self.path} has no episode {episode}: it holds {len(self)}, numbered from 0"
             )
-        shard = self.shards[int(self.shard_of[episode])]
-        return shard, shard.index[episode - shard.entry.first]
+        return self.shards[int(self.shard_of[episode])]
 
 
 def missing_or_resized(store: Store) -> Iterator[str]:

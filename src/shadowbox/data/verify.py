@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from shadowbox.data.soundness import (
+    has_other_header,
+    in_words,
+    is_file_sound,
+    unsound_episodes,
+)
 from shadowbox.data.store import Progress, Shard, Store, missing_or_resized
-from shadowbox.data.write import episode_digest, npy_chunks
 
 
 def verify(store: Store, progress: Progress | None = None) -> list[str]:
@@ -22,13 +25,9 @@ def verify(store: Store, progress: Progress | None = None) -> list[str]:
             bytes_done += entry.bytes
             if any(line.startswith(f"{path} ") for line in lines):
                 continue
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(
-                    file, lambda: hashlib.blake2b(digest_size=32)
-                ).hexdigest()
-            if digest != entry.blake2b:
+            if not is_file_sound(shard, part):
                 lines.append(
-                    f"{path} is damaged (its digest differs): {_damaged(store, shard, part)}; "
+                    f"{path} is damaged (its digest differs): {_damaged(shard, part)}; "
                     f"restore it from a copy"
                 )
             if progress:
@@ -36,26 +35,10 @@ def verify(store: Store, progress: Progress | None = None) -> list[str]:
     return lines
 
 
-def _damaged(store: Store, shard: Shard, part: str) -> str:
+def _damaged(shard: Shard, part: str) -> str:
     """Episodes of a shard, as text, whose content differs from the index."""
     if part != "rows":
         return f"it holds {shard.entry.episode_range()}"
-    header = bytes(npy_chunks([], store.schema.row_dtype, shard.entry.rows)[0])
-    with open(shard.path("rows"), "rb") as file:
-        if file.read(len(header)) != header:
-            return f"its header, and with it {shard.entry.episode_range()}"
-    broken = []
-    for at, line in enumerate(shard.index):
-        start, events = int(line["start"]), int(line["event_start"])
-        rows = shard.rows[start : start + int(line["rows"])]
-        digest = episode_digest(
-            rows, shard.events[events : events + int(line["events"])], line["absent"]
-        )
-        if digest != line["digest"].tobytes():
-            broken.append(str(shard.entry.first + at))
-    names = ", ".join(broken[:20]) + (f" and {len(broken) - 20} more" if len(broken) > 20 else "")
-    return (
-        f"episode{'s' if len(broken) > 1 else ''} {names}"
-        if broken
-        else "no episode's content differs"
-    )
+    if has_other_header(shard, part):
+        return f"its header, and with it {shard.entry.episode_range()}"
+    return in_words(unsound_episodes(shard)) or "no episode's content differs"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -25,7 +24,8 @@ from shadowbox.core.schema import Array, Schema, require_same
 from shadowbox.core.tracks import pack_tracks
 from shadowbox.data import manifest
 from shadowbox.data.manifest import Manifest, ShardEntry, _FileEntry
-from shadowbox.data.store import DIGEST_BYTES, PARTS, Shard, Store, index_dtype
+from shadowbox.data.soundness import episode_digest, npy_chunks, reasons
+from shadowbox.data.store import PARTS, Shard, Store, index_dtype
 from shadowbox.data.tracks import tracks_file
 from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
 
@@ -34,19 +34,9 @@ SHARD_BYTES = 256 << 20
 LARGEST_SHARD = 2 << 30
 FOLD_BYTES = 16 << 20  # a last shard below this is written again together with new episodes
 
+LOCK = "writer.lock"
+
 log = logging.getLogger(__name__)
-
-
-def episode_digest(rows: Array, events: Array, absent: Array) -> bytes:
-    """Digest of an episode's rows, absent columns and events, independent of its number."""
-    digest = hashlib.blake2b(
-        np.ascontiguousarray(rows).view(np.uint8).data, digest_size=DIGEST_BYTES
-    )
-    digest.update(absent.tobytes())
-    unnumbered = events.copy()
-    unnumbered["match"] = 0
-    digest.update(unnumbered.tobytes())
-    return digest.digest()
 
 
 class Writer:
@@ -66,13 +56,15 @@ class Writer:
         event_kinds: Sequence[str] = (),
         made: Mapping[str, Any] | None = None,
         shard_bytes: int = SHARD_BYTES,
-        replace: bool = False,
+        replace: Manifest | None = None,
+        new: bool = False,
     ) -> None:
         """Open or create a store for writing.
 
         `event_kinds` names the kinds of events and `made` describes the origin of the data; both
-        are used when the store is created. `replace=True` writes all content again, which becomes
-        visible only at the end.
+        are used when the store is created. `replace` is the manifest of a store whose content is
+        written again, which becomes visible only at the end; a store that changed since is refused.
+        `new` refuses a store that exists.
         """
         if not 0 < shard_bytes <= LARGEST_SHARD:
             raise UsageError(
@@ -81,10 +73,11 @@ class Writer:
         self.path = Path(path)
         self.schema = schema
         self._shard_bytes = shard_bytes
-        self._replace = replace
+        self._replace = replace is not None
         self._lock = _Lock(self.path)
         try:
             self._manifest = self._open(schema, tuple(event_kinds), made)
+            self._require_expected(replace, new)
             self._remove_unnamed_files()
             self._shards: list[ShardEntry] = [] if replace else list(self._manifest.shards)
             self._next_shard = self._manifest.next_shard
@@ -145,7 +138,7 @@ class Writer:
         """Make all episodes added so far part of the store."""
         if self._replace:
             raise UsageError(
-                "a writer with replace=True cannot commit before its end; leave its context instead"
+                "a writer that replaces a store cannot commit before its end; leave its context"
             )
         self._write_shard()
         self._publish()
@@ -187,6 +180,22 @@ class Writer:
             )
         return existing
 
+    def _require_expected(self, replace: Manifest | None, new: bool) -> None:
+        """Compare the store with the one that the caller saw; called under the lock."""
+        there = self._manifest
+        if new and (self.path / manifest.NAME).exists():
+            raise StoreError(
+                f"{self.path} exists already: another process has written it; choose another path"
+            )
+        if replace is not None and (replace.shards, replace.next_shard) != (
+            there.shards,
+            there.next_shard,
+        ):
+            raise StoreError(f"{self.path} was changed since it was opened: open it again")
+        # said before the caller's work, which a damaged shard would lose at the end
+        if not self._replace and there.shards and self._may_fold(there.shards[-1], 0):
+            _require_sound(Shard(self.path, there.shards[-1], self.schema))
+
     def _write_shard(self) -> None:
         if not len(self._pending.index):
             return
@@ -194,17 +203,20 @@ class Writer:
         if (
             last is not None
             and last in self._manifest.shards
-            and self._may_fold(last.files["rows"].bytes)
+            and self._may_fold(last, self._pending.nbytes)
         ):
-            self._pending.put_before(Shard(self.path, last, self.schema))
+            shard = Shard(self.path, last, self.schema)
+            _require_sound(shard)
+            self._pending.put_before(shard)
             self._shards.pop()
         entry = self._pending.write(self.path, self._next_shard)
         self._shards.append(entry)
         self._next_shard += 1
         self._pending = _Pending(self.schema, entry.first + entry.episodes)
 
-    def _may_fold(self, last_bytes: int) -> bool:
-        return last_bytes < FOLD_BYTES and last_bytes + self._pending.nbytes <= self._shard_bytes
+    def _may_fold(self, last: ShardEntry, more: int) -> bool:
+        last_bytes = last.files["rows"].bytes
+        return last_bytes < FOLD_BYTES and last_bytes + more <= self._shard_bytes
 
     def _publish(self) -> None:
         if tuple(self._shards) == self._manifest.shards and (self.path / manifest.NAME).exists():
@@ -338,7 +350,7 @@ class _Lock:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = open(folder / "writer.lock", "a+b", buffering=0)  # noqa: SIM115
+            self._file = open(folder / LOCK, "a+b", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise StoreError(f"{folder} cannot be written to: {error.strerror}") from error
         try:
@@ -361,7 +373,11 @@ class _Lock:
                 folder,
                 owner,
             )
-        self._write(f"pid {os.getpid()} on host {socket.gethostname()}".encode())
+        try:
+            self._write(f"pid {os.getpid()} on host {socket.gethostname()}".encode())
+        except OSError as error:
+            self._file.close()
+            raise StoreError(f"{folder} cannot be written to: {error.strerror}") from error
 
     def release(self) -> None:
         self._write(b"")
@@ -377,20 +393,19 @@ class _Lock:
         self._file.write(text)  # in append mode, so at the beginning of the empty file
 
 
-def npy_chunks(arrays: list[Array], dtype: np.dtype[Any], length: int) -> list[memoryview]:
-    """Chunks of an `.npy` file: its header, then the arrays one after another, not joined."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_2_0(
-        header,
-        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)},
-    )
-    data = (np.ascontiguousarray(array).view(np.uint8).data for array in arrays if len(array))
-    return [memoryview(header.getvalue()), *data]
-
-
 def _source(meta: Mapping[str, Any]) -> str:
     source = meta.get("source")
     return f" ({source})" if isinstance(source, str) else ""
+
+
+def _require_sound(shard: Shard) -> None:
+    """Refuse to write a damaged shard again, which would give its episodes a new digest."""
+    if damage := shard.damage:
+        raise StoreError(
+            f"{shard.folder} cannot be appended to: its last episodes are damaged "
+            f"({'; '.join(reasons(damage))}); restore it from a copy, or keep what is sound with: "
+            f"shadowbox store salvage {shard.folder} --out NEW"
+        )
 
 
 def _not_written(path: Path, error: OSError) -> StoreError:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shadowbox.core.episode import UNKNOWN
 from shadowbox.core.schema import Array, Real, Schema
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
@@ -59,7 +60,8 @@ def episode_labels(
 def player_names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
     """Names of the players in these seats; empty for unknown ones."""
     names = store.meta_of(episode).get("players") or []
-    return [str(names[seat]) if seat < len(names) else "" for seat in seats]
+    named = [str(names[seat]) if seat < len(names) else "" for seat in seats]
+    return ["" if name == UNKNOWN else name for name in named]
 
 
 def value_ranges(schema: Schema, names: Sequence[str]) -> Tensor:

@@ -119,11 +119,8 @@ def policy_arguments(
         options.seats or tuple(range(schema.players)),
     )
     if options.by_player:
-        changes["players"] = tuple(
-            sorted(
-                {name for episode in train.tolist() for name in player_names(store, episode, seats)}
-            )
-        )
+        named = {name for episode in train.tolist() for name in player_names(store, episode, seats)}
+        changes["players"] = tuple(sorted(named - {""}))
     values = ControlValues(
         schema, changes.get("output_controls", PRESETS.get(preset, {}).get("output_controls", ()))
     )

@@ -5,12 +5,14 @@ Needs Pillow (the extra `pictures`), which is imported when something is painted
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shadowbox.core.files import write_whole
 from shadowbox.core.scenes.grammar import Scene, Shape, evaluate
 from shadowbox.core.scenes.motion import Film
 from shadowbox.core.schema import Array
@@ -86,7 +88,9 @@ def paint_frame(
 def save(pixels: Array, path: Path) -> None:
     """Save pixels [height, width, 3] as a PNG file."""
     Image, _, _ = _pillow()
-    Image.fromarray(pixels).save(path, optimize=True)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    write_whole(path, file.getvalue())
 
 
 def save_gif(frames: Iterable[Array], path: Path, fps: float) -> None:
@@ -104,9 +108,16 @@ def save_gif(frames: Iterable[Array], path: Path, fps: float) -> None:
         for pixels in pictures
     ]
     ticks = np.diff(np.round(np.arange(len(images) + 1) * 100 / fps)).astype(int)
+    file = io.BytesIO()
     images[0].save(
-        path, save_all=True, append_images=images[1:], duration=[int(t) * 10 for t in ticks], loop=0
+        file,
+        "GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=[int(t) * 10 for t in ticks],
+        loop=0,
     )
+    write_whole(path, file.getvalue())
 
 
 def _picture(

@@ -9,7 +9,7 @@ import numpy as np
 from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game, Outcome
 from shadowbox.core.schema import Array, Choice, Flag
-from shadowbox.data.write import episode_digest
+from shadowbox.data.soundness import episode_digest
 from shadowbox.play import specs
 
 PATIENCE = 200  # frames; a player who does not attack once in so many is named

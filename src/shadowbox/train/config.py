@@ -9,6 +9,8 @@ from typing import Any, get_args, get_type_hints
 
 from shadowbox.errors import UsageError, did_you_mean
 
+MOST = 2**31 - 1  # of steps, epochs, examples and the like
+MOST_SEED = 2**63 - 1
 PRECISIONS = ("auto", "fp32", "bf16")
 SINKS = ("wandb", "tensorboard")
 
@@ -90,14 +92,16 @@ class TrainConfig:
         if (self.epochs is None) == (self.steps is None):
             lines.append("give either epochs or steps")
         for name in ("epochs", "steps", "batch", "accumulate", "log_every"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                lines.append(f"{name} is {value}, at least 1 is needed")
+            if (value := getattr(self, name)) is not None and not 1 <= value <= MOST:
+                lines.append(f"{name} is {value}, a number from 1 to {MOST} is needed")
+        if not 0 <= self.seed <= MOST_SEED:
+            lines.append(f"seed is {self.seed}, a number from 0 to {MOST_SEED} is needed")
         for name in (
             "warmup", "weight_decay", "max_grad_norm", "patience", "validate_every", "save_every",
             "keep_every", "threads", "skips", "rollbacks", "halvings", "final_lr",
         ):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                lines.append(f"{name} is {getattr(self, name)}, at least 0 is needed")
+            if not 0 <= getattr(self, name) <= MOST:
+                lines.append(f"{name} is {getattr(self, name)}, 0 to {MOST} is needed")
         if not 0 < self.lr < float("inf"):
             lines.append(f"lr is {self.lr}, a positive number is needed")
         for name in ("ema", "beta1", "beta2"):

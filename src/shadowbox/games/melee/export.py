@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.core.episode import Episode
+from shadowbox.core.episode import UNKNOWN, Episode
 from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Array
 from shadowbox.games.melee import slp, stages
@@ -108,7 +108,7 @@ def _names(episode: Episode) -> list[str]:
         else ["P1", "P2"]
     )
     return [
-        "" if name == "unknown" else name.encode("ascii", "replace").decode()[:LONGEST_NAME]
+        "" if name == UNKNOWN else name.encode("ascii", "replace").decode()[:LONGEST_NAME]
         for name in names
     ]
 

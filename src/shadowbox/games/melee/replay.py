@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shadowbox.core.episode import Episode
+from shadowbox.core.episode import UNKNOWN, Episode
 from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
 from shadowbox.games.melee.accept import ENDINGS, NO_CONTEST, UNRESOLVED, AcceptOptions, options
@@ -152,7 +152,7 @@ def _player_name(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
     )
     name = next((str(name).strip() for name in candidates if name and str(name).strip()), "")
     if not name:
-        return "unknown"
+        return UNKNOWN
     return name if keep else pseudonym("player", name.upper())
 
 
