@@ -82,9 +82,12 @@ def train(
     from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
     from shadowbox.train.config import TrainConfig
     from shadowbox.train.console import Console
+    from shadowbox.train.log import read_facts
     from shadowbox.train.loop import train as run_loop
 
     opened = store if isinstance(store, Store) else Store(store)
+    if resume:  # of a store that has grown, the run knows the first episodes
+        opened = opened.as_of(read_facts(Path(out)).get("fingerprint"))
     length = {} if {"steps", "epochs"} & config.keys() else {"epochs": 10}
     loop = TrainConfig.of({**length, **config})
     spec = RunSpec(

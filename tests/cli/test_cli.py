@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from conftest import TOY, random_episode
@@ -137,6 +139,81 @@ def test_errors_are_one_line(capsys, monkeypatch, tmp_path, arguments, status, m
     assert message in err
     assert err.startswith("shadowbox: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "FILE: No space left on device; free some space"),
+        (errno.EROFS, "FILE: Read-only file system; name a place that can be written to"),
+        (errno.EMFILE, "FILE: Too many open files; allow more open files, as with: ulimit -n 1024"),
+        (errno.EISDIR, "FILE: Is a directory; name a file, not a folder"),
+    ],
+)
+def test_errors_of_the_system_are_words(capsys, monkeypatch, path, number, message):
+    """An error of the operating system is said in words, with its file and the next step."""
+
+    def broken(self):
+        raise OSError(number, os.strerror(number), "FILE")
+
+    monkeypatch.setattr(Store, "__len__", broken)
+    code, _, err = run(capsys, "store", "info", path)
+    assert code == 1
+    assert err.startswith(f"shadowbox: {message}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a system without /dev/full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_output_that_is_full(path, more):
+    """Standard output on a full disk is one line of words and exit status 1."""
+    with open("/dev/full", "w") as full:
+        answer = subprocess.run(
+            [*PROGRAM, "store", "info", str(path), *more],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("shadowbox: standard output: No space left on device; ")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_every_number_and_path_follows_one_rule():
+    """Numbers of every command are bounded to 64 bits and not negative; an empty path is refused."""
+    for command, option in _options(cli.shadowbox):
+        where = f"{command} {option.name}"
+        if isinstance(option.type, click.types.IntParamType):
+            assert isinstance(option.type, click.IntRange), where
+            assert option.type.min is not None, where
+            assert option.type.min >= 0, where
+            assert option.type.max is not None, where
+            assert option.type.max < 2**63, where
+        if isinstance(option.type, click.Path):
+            with pytest.raises(click.BadParameter, match="is empty|does not exist"):
+                option.type.convert("", option, None)
+
+
+def _options(command, name=""):
+    """Options and arguments of a command and of those below it."""
+    for option in command.params:
+        yield name, option
+    if isinstance(command, click.Group):
+        for each in command.list_commands(None):
+            yield from _options(command.get_command(None, each), f"{name} {each}")
+
+
+def test_files_that_cannot_be_written(capsys, monkeypatch, path, tmp_path):
+    """A page that is a folder, or an empty name, is refused in one line, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for out, status, message in (("", 2, "the path is empty"), (tmp_path, 1, "name a file")):
+        code, _, err = run(capsys, "view", f"{path}#0", "--out", out)
+        assert (code, message in err) == (status, True), err
+        assert "Shadowbox itself" not in err
+    code, _, err = run(capsys, "record", ".:x", "--p0", "a", "--p1", "b", "--out", "q")
+    assert (code, "'.' cannot be the name of a module" in err) == (2, True)
+    assert sorted(tmp_path.iterdir()) == before
+    code, out, _ = run(capsys, "view", f"{path}#0", "--out", "/dev/null", "--json")
+    assert (code, json.loads(out)["out"]) == (0, "/dev/null")
 
 
 def test_errors_with_json(capsys):

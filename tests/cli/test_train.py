@@ -10,8 +10,10 @@ import time
 
 import pytest
 from apprentice import make_store, same, weights
+from conftest import TOY
 from test_cli import run
 
+from shadowbox.data.write import Writer
 from shadowbox.train.log import read_lines
 
 
@@ -73,6 +75,17 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
     assert json.loads((child / "run.json").read_text())["lineage"][0]["run"] == str(out)
 
 
+def test_resume_goes_on_with_a_store_that_has_grown(capsys, tmp_path):
+    """A run is resumed after episodes were appended to its store; it says what it trains on."""
+    store, out = make_store(tmp_path / "s", episodes=16), tmp_path / "r"
+    run(capsys, "train", store.path, "--out", out, "--steps", 3, *QUICK)
+    with Writer(store.path, TOY) as writer:
+        writer.add(make_store(tmp_path / "more", episodes=1).episode(0))
+    status, printed, err = run(capsys, "train", store.path, "--out", out, "--resume", "--json")
+    assert (status, json.loads(printed)["step"]) == (0, 3)
+    assert "has grown from 16 to 17 episodes: the run goes on with the first 16" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -90,6 +103,7 @@ def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
         (["--parent", "nowhere@best"], 1, "nowhere is not a run"),
         (["--shares", "100/0/0"], 2, "none of its 16 episodes is on the side 'val'"),
         (["--set", "device=tpu9"], 2, "device 'tpu9' is not available"),
+        (["--out", ""], 2, "'--out': the path is empty"),
     ],
 )
 def test_wrong_calls(capsys, path, tmp_path, arguments, status, message):

@@ -218,3 +218,33 @@ def test_a_writer_holds_one_shard_in_bytes(tmp_path):
         for seed in range(4):
             writer.add(dataclasses.replace(random_episode(TOY, 10, seed=seed), tracks=tracks))
     assert [shard.entry.episodes for shard in Store(tmp_path / "tracks").shards] == [2, 2]
+
+
+def test_a_store_as_it_was(tmp_path):
+    """The first episodes of a store that has only grown; itself, if it did not or lost one since."""
+    episodes = [random_episode(TOY, 5 + seed, seed=seed) for seed in range(9)]
+    before = write(tmp_path / "s", episodes[:5], shard_bytes=2000).fingerprint
+    grown = write(tmp_path / "s", episodes[5:], shard_bytes=2000)
+    found = grown.as_of(before)
+    assert (len(found), found.fingerprint) == (5, before)
+    assert found.frames == sum(range(5, 10))
+    assert [one.rows for one in found] == [6, 7, 8, 9, 10]
+    with pytest.raises(UsageError, match="it holds 5"):
+        found.rows_of(5)
+    assert grown.as_of(grown.fingerprint) is grown
+    assert grown.as_of("another") is grown
+
+
+def test_rows_of_many_episodes_at_once(tmp_path):
+    """Rows taken together, across shards and in any order, are those of each episode."""
+    store = write(
+        tmp_path / "s",
+        [random_episode(TOY, 3 + seed, seed=seed) for seed in range(9)],
+        shard_bytes=900,
+    )
+    assert len(store.shards) > 2
+    for chosen in ([], [4], [0, 1, 2], [8, 0, 3, 3]):
+        for last in (True, False):
+            parts = [np.array(store.rows_of(n)[: None if last else -1]) for n in chosen]
+            wanted = b"".join(part.tobytes() for part in parts)
+            assert store.rows_together(np.array(chosen), last=last).tobytes() == wanted

@@ -24,12 +24,15 @@ from apprentice import (
     stop_at,
     weights,
 )
+from conftest import TOY
 
 from shadowbox.core import system
+from shadowbox.data.store import Store
+from shadowbox.data.write import Writer
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train.config import TrainConfig
-from shadowbox.train.log import read_lines
+from shadowbox.train.log import EVENTS, read_facts, read_lines
 from shadowbox.train.protocols import ParentCheckpoint
 
 
@@ -97,6 +100,56 @@ def test_resumed_is_straight(store, tmp_path, at, changes):
     for name in ("model.safetensors", "config.json"):
         paths = [checkpoint.find_checkpoint(f"{tmp_path / side}@best") / name for side in "ab"]
         assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_run_goes_on_when_its_store_has_only_grown(tmp_path):
+    """An interrupted run trains on the rows it began with, bit for bit, after episodes were appended."""
+    store = make_store(tmp_path / "s")
+    run(store, tmp_path / "a")
+    run(store, tmp_path / "b", wrap=stop_at(6))
+    with Writer(tmp_path / "s", TOY) as writer:
+        for episode in make_store(tmp_path / "more", episodes=3):
+            writer.add(episode)
+    grown = Store(tmp_path / "s")
+    with pytest.raises(UsageError, match="was trained on data"):
+        run(grown, tmp_path / "b", resume=True)
+    run(grown.as_of(read_facts(tmp_path / "b")["fingerprint"]), tmp_path / "b", resume=True)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+
+
+def test_a_validation_is_bounded_in_rows(store, tmp_path):
+    """With more rows than `validate_rows`, evenly spread episodes are validated, and the run says so."""
+    _, said = run(store, tmp_path / "r", steps=4, validate_rows=150)
+    facts = read_facts(tmp_path / "r")
+    assert facts["validation"] == "2 of 6 episodes, evenly spread (validate_rows=150)"
+    assert f"validates on {facts['validation']}" in " ".join(said.split())
+    _, said = run(store, tmp_path / "all", steps=4)
+    assert "validates on" not in said
+    assert "validation" not in read_facts(tmp_path / "all")
+
+
+def test_a_validation_is_bounded_in_time(store, tmp_path):
+    """A validation that runs out of time says so, and all later ones take the same batches."""
+    sizes = []
+
+    class Counting(Wrapped):
+        def score(self, model, batch):
+            sizes.append(len(batch.rows))
+            return self.inner.score(model, batch)
+
+    few = {"validate_every": 2, "validate_s": 1e-9, "batch": 4}
+    _, said = run(store, tmp_path / "r", wrap=wrapped(Counting), steps=6, **few)
+    assert sizes == [4, 4, 4]
+    events = [line for line in read_lines(tmp_path / "r" / EVENTS) if line["event"] == "validation"]
+    assert [line["batches"] for line in events] == [1]
+    assert "first 1 batches only" in said
+    assert (
+        checkpoint.load(checkpoint.find_checkpoint(f"{tmp_path / 'r'}@latest")).trainer()[
+            "validation_batches"
+        ]
+        == 1
+    )
 
 
 def test_the_log_is_never_doubled(store, tmp_path):
@@ -308,6 +361,10 @@ def test_declared_is_delivered(store, tmp_path, lie, message):
         ({"precision": "fp8"}, "precision is 'fp8'"),
         ({"sinks": ["wandbb"]}, "unknown sink 'wandbb': did you mean 'wandb'"),
         ({"batch": 0}, "batch is 0"),
+        ({"seed": -1}, "seed is -1, a number from 0"),
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
+        ({"warmup": 2**64}, "warmup is 18446744073709551616"),
+        ({"validate_s": 0.0}, "validate_s is 0.0"),
     ],
 )
 def test_settings_that_mean_nothing(changes, message):

@@ -159,6 +159,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Errors are one line and an exit status: 2 for a wrong call, 1 for a failed job.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as with `>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     write_any_letter()
     try:
         shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
@@ -178,7 +181,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             _drop_output()
             sys.exit(0)
         if isinstance(error, OSError) and error.errno is not None:
-            _fail(arguments, system_error(error, "standard output" * _output_fails()), 1)
+            # an error without a file may be of the output, which one more line shows
+            output = error.filename is None and _output_fails("\n")
+            _fail(arguments, system_error(error, "standard output" * output), 1)
         if isinstance(error, MemoryError):
             _fail(arguments, f"out of memory: {error}" if str(error) else "out of memory", 1)
         _fail(
@@ -192,8 +197,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _fail(arguments: list[str], message: str, status: int) -> NoReturn:
     if "--debug" in arguments and sys.exc_info()[0] is not None:
         traceback.print_exc()
-    if "--json" in arguments:
-        print(json.dumps({"error": message, "exit": status}))
+    with contextlib.suppress(OSError):  # what cannot be written is full, or was closed
+        if "--json" in arguments:
+            print(json.dumps({"error": message, "exit": status}))
     if _output_fails():
         _drop_output()
     with contextlib.suppress(OSError):
@@ -201,10 +207,10 @@ def _fail(arguments: list[str], message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _output_fails() -> bool:
+def _output_fails(text: str = "") -> bool:
     """Return true if standard output cannot be written, such as on a full disk."""
     try:
-        sys.stdout.flush()
+        print(text, end="", flush=True)
     except OSError:
         return True
     return False

@@ -88,6 +88,7 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
 
     store = Store(path)
     kept = read_facts(out) if options["resume"] else {}
+    store = _as_it_began(store, kept.get("fingerprint"))
     chosen: dict[str, Any] = {
         name: options[name] or kept.get("task", {}).get(name) or usual
         for name, usual in USUAL.items()
@@ -126,6 +127,18 @@ def train(path: str, out: Path, as_json: bool, **options: Any) -> None:
         emit(_as_json(result))
     else:
         _say(result)
+
+
+def _as_it_began(store: Store, fingerprint: str | None) -> Store:
+    """The store as a resumed run knows it: the first episodes, if it has only grown since."""
+    before = store.as_of(fingerprint)
+    if len(before) < len(store):
+        print(
+            f"{store.path} has grown from {len(before):,} to {len(store):,} episodes: "
+            f"the run goes on with the first {len(before):,}",
+            file=sys.stderr,
+        )
+    return before
 
 
 def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:

@@ -109,10 +109,9 @@ def blocks(store: Store, episodes: Any, rows: int | None = None) -> Iterator[Aud
 
 
 def _unpacked(store: Store, episodes: list[int]) -> AuditRows:
-    packed = np.concatenate([store.rows_of(number) for number in episodes])
+    columns = store.schema.unpack(store.rows_together(np.array(episodes)))
     starts = np.cumsum([0] + [int(store.lengths[number]) for number in episodes])[:-1]
-    columns = store.schema.unpack(packed)
-    return AuditRows(store.schema, columns, starts, _valid(store, episodes), np.array(episodes))
+    return AuditRows(store.schema, columns, starts, ~store.absent[episodes], np.array(episodes))
 
 
 def _parts(store: Store, episode: int, rows: int) -> Iterator[AuditRows]:
@@ -125,12 +124,7 @@ def _parts(store: Store, episode: int, rows: int) -> Iterator[AuditRows]:
             store.schema,
             columns,
             np.zeros(1, np.int64),
-            _valid(store, [episode]),
+            ~store.absent[[episode]],
             np.array([episode]),
             slice(start - first, stop - first),
         )
-
-
-def _valid(store: Store, episodes: list[int]) -> Array:
-    absent = np.unpackbits(store.index["absent"][episodes], axis=-1, bitorder="little")
-    return np.asarray(absent[:, : len(store.schema.columns)] == 0)

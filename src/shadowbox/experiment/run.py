@@ -208,11 +208,14 @@ def _train(case: _CardRun, card: Card, seed: int, place: Path, *, resume: bool) 
 
     settled = settings.resolve_settings(card, case.game, seed, case.options.changes)
     chosen = learner_spec(card.learner)
+    store = case.store
+    if resume and store:  # of a store that has grown, the run knows the first episodes
+        store = store.as_of(log.read_facts(place).get("fingerprint"))
     given = inputs.inputs_of(
         card,
         case.game,
         settled,
-        case.store,
+        store,
         seed=seed,
         run=place,
         facts=_facts(case, card, settled),

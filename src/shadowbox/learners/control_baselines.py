@@ -27,6 +27,7 @@ from shadowbox.model.distributions import (
 )
 
 MOST_ROWS = 1 << 18  # of the training side that they are fitted on
+BLOCK_ROWS = 1 << 16  # unpacked at a time, at least one episode
 MOST_SITUATIONS = 1 << 16
 MOST_PAIRS = 1 << 20  # of points, before and now, that are counted each
 
@@ -48,29 +49,48 @@ def count_pressed(
     most: int = MOST_ROWS,
 ) -> _PressedControls:
     """Controls of the players in these seats, from evenly spread episodes, up to about `most` rows."""
-    schema = store.schema
     each = max(1.0, float(store.lengths[episodes].mean())) * len(seats) if len(episodes) else 1.0
     chosen = episodes[:: max(1, math.ceil(len(episodes) * each / most))]
-    parts: list[tuple[Array, Array]] = []
-    for episode in chosen.tolist():
-        # the last row's controls led nowhere
-        columns = schema.unpack(store.rows_of(episode)[:-1], schema.control_keys)
-        gone = store.absent_in(episode)
-        for seat in seats:
-            own = from_seat(schema, columns, seat)
-            recorded = [
-                not any(key in gone for key in keys)
-                for keys in values.sources
-                for _ in range(values.slots)
-            ]
-            parts.append((values.of_arrays(own), np.array(recorded)))
     empty = np.zeros((0, len(values.names)), np.float32)
-    before, now = (
-        np.concatenate([empty, *(found[rows] for found, _ in parts)])
-        for rows in (slice(0, -1), slice(1, None))
+    blocks = [(empty, empty, empty.astype(bool))]
+    ends = np.cumsum(store.lengths[chosen])
+    for at in np.split(np.arange(len(chosen)), np.flatnonzero(np.diff(ends // BLOCK_ROWS)) + 1):
+        blocks.append(_pressed_block(store, chosen[at], seats, values))
+    before, now, recorded = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return _PressedControls(before, now, recorded)
+
+
+def recorded_values(store: Store, episodes: Array, values: ControlValues) -> Array:
+    """Mask of the values [E, V] that the recordings of these episodes had."""
+    at = {key: number for number, key in enumerate(store.schema.columns)}
+    absent = store.absent[episodes]
+    masks = [
+        ~absent[:, [at[key] for key in keys]].any(axis=1)
+        for keys in values.sources
+        for _ in range(values.slots)
+    ]
+    return np.stack(masks, axis=1) if masks else np.zeros((len(absent), 0), bool)
+
+
+def _pressed_block(
+    store: Store, episodes: Array, seats: Sequence[int], values: ControlValues
+) -> tuple[Array, Array, Array]:
+    """Last and present controls, and recorded ones: in order of episodes, then seats, then rows."""
+    lengths = store.lengths[episodes] - 1  # the last row's controls led nowhere
+    columns = store.schema.unpack(
+        store.rows_together(episodes, last=False), store.schema.control_keys
     )
-    kept = [np.repeat(recorded[None], max(0, len(found) - 1), axis=0) for found, recorded in parts]
-    return _PressedControls(before, now, np.concatenate([empty.astype(bool), *kept]))
+    many, start = len(seats), np.cumsum(lengths) - lengths
+    row = np.arange(int(lengths.sum())) - np.repeat(start, lengths)
+    controls = np.empty((many * len(row), len(values.names)), np.float32)
+    first, last = np.zeros(len(controls), bool), np.zeros(len(controls), bool)
+    for turn, seat in enumerate(seats):
+        place = np.repeat(many * start + turn * lengths, lengths) + row
+        controls[place] = values.of_arrays(from_seat(store.schema, columns, seat))
+        first[place], last[place] = row == 0, row == np.repeat(lengths, lengths) - 1
+    recorded = recorded_values(store, episodes, values)
+    pairs = np.maximum(lengths - 1, 0) * many
+    return controls[~last], controls[~first], np.repeat(recorded, pairs, axis=0)
 
 
 class ControlBaselines:

@@ -13,6 +13,7 @@ from shadowbox.core.schema import Array, Real, Schema
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
+from shadowbox.learners.control_baselines import recorded_values
 from shadowbox.model.policy import Policy
 
 
@@ -28,6 +29,12 @@ def split_episodes(store: Store, split: Split) -> dict[str, Array]:
     return sides
 
 
+def validation_episodes(store: Store, episodes: Array, length: int, most: int) -> Array:
+    """Episodes, evenly spread, whose segments of `length` decisions have at most about `most` rows."""
+    rows = -(-(store.lengths[episodes] - 1) // length) * length  # with those outside the episode
+    return episodes[:: max(1, -(-int(rows.sum()) // most))]
+
+
 def episode_labels(
     store: Store, model: Policy, seats: Sequence[int], train: Array
 ) -> tuple[Array, Array, Array]:
@@ -36,13 +43,7 @@ def episode_labels(
     A control that no training episode has is read as never used; one that only some have is not a
     target where it is missing.
     """
-    sources = [keys for keys in model.values.sources for _ in range(model.values.slots)]
-    recorded = np.array(
-        [
-            [not set(keys) & set(gone) for keys in sources]
-            for gone in map(store.absent_in, range(len(store)))
-        ]
-    )
+    recorded = recorded_values(store, np.arange(len(store)), model.values)
     missing = ~recorded & recorded[train].any(axis=0)
     whose = np.zeros((len(store), len(seats)), np.int64)
     strength = np.zeros((len(store), len(seats), 2), np.float32)

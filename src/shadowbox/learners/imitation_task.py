@@ -16,6 +16,7 @@ from shadowbox.learners.imitation import ImitationLearner
 from shadowbox.learners.imitation_data import (
     player_names,
     split_episodes,
+    validation_episodes,
 )
 from shadowbox.learners.imitation_options import ImitationConfig, require_possible
 from shadowbox.model import policy
@@ -72,6 +73,12 @@ def prepare(
 
     counts = {side: len(chosen) for side, chosen in sides.items()}
     known = {"fingerprint": store.fingerprint, "split": split.to_json(), "episodes": counts}
+    validated = validation_episodes(store, sides["val"], length, config.validate_rows)
+    if len(validated) < len(sides["val"]):
+        known["validation"] = (
+            f"{len(validated):,} of {len(sides['val']):,} episodes, evenly spread "
+            f"(validate_rows={config.validate_rows})"
+        )
     return TrainTask(
         learner=ImitationLearner(model, store, options, baselines, sides["train"]),
         model=model,
@@ -87,7 +94,7 @@ def prepare(
             drop_last=True,
         ),
         validation=lambda: Segments(
-            store, length, config.batch, episodes=sides["val"], shuffle=False
+            store, length, config.batch, episodes=validated, shuffle=False
         ).rest_of_epoch(),
         facts={**known, "imitation": dataclasses.asdict(options), **(facts or {})},
         resume=resume,

@@ -42,6 +42,10 @@ class TrainConfig:
     score: str = "loss"  # what the best checkpoint is best in; a learner says which way is better
     patience: int = 0  # validations without a better score until the run stops early; 0: never
     validate_every: int = 0  # steps; 0: at the end of each epoch
+    # bounds of one validation: rows of its segments (then evenly spread episodes are taken), and
+    # seconds (then the first batches are taken, and the same ones ever after)
+    validate_rows: int = 1 << 20
+    validate_s: float = 600.0
     log_every: int = 10  # steps
     save_every: int = 0  # steps; 0: at the end of each epoch
     keep_every: int = 0  # steps whose checkpoints stay besides latest and best; 0: none
@@ -91,7 +95,7 @@ class TrainConfig:
         lines = []
         if (self.epochs is None) == (self.steps is None):
             lines.append("give either epochs or steps")
-        for name in ("epochs", "steps", "batch", "accumulate", "log_every"):
+        for name in ("epochs", "steps", "batch", "accumulate", "log_every", "validate_rows"):
             if (value := getattr(self, name)) is not None and not 1 <= value <= MOST:
                 lines.append(f"{name} is {value}, a number from 1 to {MOST} is needed")
         if not 0 <= self.seed <= MOST_SEED:
@@ -102,8 +106,9 @@ class TrainConfig:
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= MOST:
                 lines.append(f"{name} is {getattr(self, name)}, 0 to {MOST} is needed")
-        if not 0 < self.lr < float("inf"):
-            lines.append(f"lr is {self.lr}, a positive number is needed")
+        for name in ("lr", "validate_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                lines.append(f"{name} is {getattr(self, name)}, a positive number is needed")
         for name in ("ema", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 lines.append(f"{name} is {getattr(self, name)}, 0 <= {name} < 1 is needed")

@@ -137,9 +137,14 @@ def _validate(session: Session, console: Console | None) -> None:
     ):
         return
     with session.clock.aside("validate"):
-        batches = islice(task.validation(), session.ranks.rank, None, session.ranks.count)
+        batches = validate.Bounded(
+            islice(task.validation(), session.ranks.rank, None, session.ranks.count),
+            session.validation_batches,
+            config.validate_s,
+        )
         with schedule.averaged(session.average):
             scores = validate.validate(task.learner, session.model, batches, session.ranks)
+        _remember_bound(session, batches)
         session.validated = session.step
         best = _is_best(session, scores)
         trained = session.since.take(session.ranks)
@@ -148,6 +153,20 @@ def _validate(session: Session, console: Console | None) -> None:
             lr = schedule.learning_rate(config, session.step - 1, session.total)
             row = {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr}
             console.row(session.epoch, row, best)
+
+
+def _remember_bound(session: Session, batches: validate.Bounded) -> None:
+    """Take the batches of a validation that ran out of time in all later ones, so that they compare."""
+    if not any(session.ranks.any([batches.late])):
+        return
+    session.validation_batches = min(session.ranks.collect(batches.taken))
+    session.log.event(
+        "validation",
+        session.step,
+        f"validation took {session.config.validate_s:g} s (validate_s): from here on it takes its "
+        f"first {session.validation_batches:,} batches only",
+        batches=session.validation_batches,
+    )
 
 
 def _consider_line(session: Session, kind: str, figures: Mapping[str, float]) -> None:

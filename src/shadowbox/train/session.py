@@ -114,6 +114,7 @@ class Session:
         self.observer: Observer | None = None
         self.decision = CONTINUE  # of the observer, in this step
         self.step = self.saved = self.validated = 0
+        self.validation_batches = 0  # of a rank; 0: all, until a validation runs out of time
         self.accumulate, self.halvings = config.accumulate, 0
         self.best: dict[str, Any] = {}
         self.stale = 0  # validations since the best one
@@ -184,6 +185,7 @@ class Session:
         if self.ended == CALLED_OFF:  # who resumes it wants it to go on
             self.ended = ""
         self.validated = int(state["validated"])
+        self.validation_batches = int(state.get("validation_batches", 0))
         restore_random(own["random"])
 
     def load_weights(
@@ -226,6 +228,7 @@ class Session:
             "best": self.best,
             "stale": self.stale,
             "validated": self.validated,
+            "validation_batches": self.validation_batches,
             "ended": self.ended,
             "reason": self.reason,
         } | ({"average": self.average.state()} if self.average else {})

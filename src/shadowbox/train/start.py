@@ -60,7 +60,8 @@ def start_session(session: Session, parent: ParentCheckpoint | None, resume: boo
     session.log.event(
         "begin",
         0,
-        f"{facts_of['parameters']:,} parameters; {schedule.in_words(session.config, session.total)}",
+        f"{facts_of['parameters']:,} parameters; {schedule.in_words(session.config, session.total)}"
+        + (f"; validates on {facts_of['validation']}" if "validation" in facts_of else ""),
     )
     session.save()  # something to go back to, from the first step on
 

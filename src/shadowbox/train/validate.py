@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,23 @@ from shadowbox.train.protocols import Learner
 
 MOST_SHOWN = 4  # scores in a line of the table; the log has all of them
 TRIES = 500  # of the bootstrap: enough for two digits, and a fraction of a second
+
+
+class Bounded:
+    """Batches of a validation: the first `most` (0: all), and none after `seconds`."""
+
+    def __init__(self, batches: Iterable[Any], most: int, seconds: float) -> None:
+        self._batches, self._most, self._seconds = batches, most, seconds
+        self.taken, self.late = 0, False
+
+    def __iter__(self) -> Iterator[Any]:
+        began = time.monotonic()
+        for batch in islice(self._batches, self._most or None):
+            if not self._most and self.taken and time.monotonic() - began > self._seconds:
+                self.late = True
+                return
+            self.taken += 1
+            yield batch
 
 
 @torch.no_grad()
