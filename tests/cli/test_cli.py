@@ -188,7 +188,7 @@ def test_every_number_and_path_follows_one_rule():
             assert option.type.max is not None, where
             assert option.type.max < 2**63, where
         if isinstance(option.type, click.Path):
-            with pytest.raises(click.BadParameter, match="is empty|does not exist"):
+            with pytest.raises(click.BadParameter, match=r"is empty|does not exist"):
                 option.type.convert("", option, None)
 
 

@@ -122,7 +122,7 @@ def test_a_validation_is_bounded_in_rows(store, tmp_path):
     """With more rows than `validate_rows`, evenly spread episodes are validated, and the run says so."""
     _, said = run(store, tmp_path / "r", steps=4, validate_rows=150)
     facts = read_facts(tmp_path / "r")
-    assert facts["validation"] == "2 of 6 episodes, evenly spread (validate_rows=150)"
+    assert facts["validation"] == "2 of 5 episodes, evenly spread (validate_rows=150)"
     assert f"validates on {facts['validation']}" in " ".join(said.split())
     _, said = run(store, tmp_path / "all", steps=4)
     assert "validates on" not in said

@@ -12,11 +12,12 @@ import numpy as np
 
 from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Array, Columns, require_same
+from shadowbox.data.lock import LOCK
 from shadowbox.data.manifest import NAME
-from shadowbox.data.soundness import reasons, require_sound
+from shadowbox.data.soundness import damage_in, reasons, require_sound
 from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Progress, Store
-from shadowbox.data.write import LOCK, Writer
+from shadowbox.data.write import Writer
 from shadowbox.errors import (
     SchemaMismatch,
     ShadowboxError,
@@ -114,7 +115,7 @@ def salvage(source: Store, out: Path, progress: Progress | None = None) -> dict[
     Open the store with `whole=False`, so that missing files cost only the episodes in them.
     """
     _must_be_new(out, [source])
-    damage = {number: reason for shard in source.shards for number, reason in shard.damage.items()}
+    damage = {at: why for shard in source.shards for at, why in damage_in(shard).items()}
     sound = [number for number in range(len(source)) if number not in damage]
     if not sound:
         raise StoreError(

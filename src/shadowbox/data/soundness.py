@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array
+from shadowbox.data.store import DIGEST_BYTES, Shard, Store
 from shadowbox.errors import StoreError
 
-if TYPE_CHECKING:
-    from shadowbox.data.store import Shard, Store
-
-DIGEST_BYTES = 16  # length of the digest of an episode's content
 OWN_DIGEST = ("rows", "events")  # parts whose damage the digest of an episode shows
 
 
@@ -54,12 +51,19 @@ def is_file_sound(shard: Shard, part: str) -> bool:
         return False
 
 
-def damaged_episodes(shard: Shard) -> dict[int, str]:
+def damage_in(shard: Shard) -> dict[int, str]:
     """Reason by number for each episode of a shard that is not proven to be as it was written.
 
-    Rows and events are proven episode by episode. The index, metadata and tracks have one digest
-    for the whole shard, so damage there concerns all its episodes.
+    Every file is hashed again, once for an opened store. Rows and events are proven episode by
+    episode. The index, metadata and tracks have one digest for the whole shard, so damage there
+    concerns all its episodes.
     """
+    if shard.damage is None:
+        shard.damage = _damage(shard)
+    return shard.damage
+
+
+def _damage(shard: Shard) -> dict[int, str]:
     broken = [part for part in shard.entry.files if not is_file_sound(shard, part)]
     if not broken:
         return {}
@@ -76,7 +80,7 @@ def damaged_episodes(shard: Shard) -> dict[int, str]:
 def require_sound(store: Store, episodes: Iterable[int]) -> None:
     """Refuse damaged episodes, by number: a copy of them would get a new digest."""
     for number in episodes:
-        if reason := store.damage_of(number):
+        if reason := damage_in(store.shard_at(number)).get(number):
             raise StoreError(
                 f"{store.path}#{number} is damaged ({reason}): restore {store.path} from a copy, "
                 f"or keep what is sound with: shadowbox store salvage {store.path} --out NEW"

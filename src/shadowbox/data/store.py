@@ -31,7 +31,6 @@ from shadowbox.core.episode import Episode
 from shadowbox.core.schema import Array, Columns, Schema, require
 from shadowbox.data import manifest
 from shadowbox.data.manifest import Manifest, ShardEntry
-from shadowbox.data.soundness import DIGEST_BYTES, damaged_episodes
 from shadowbox.data.tracks import read_tracks
 from shadowbox.errors import StoreError, UsageError
 
@@ -44,6 +43,7 @@ PARTS = {
     "meta": "meta.jsonl",
     "tracks": "tracks.npz",  # only where an episode of the shard has tracks
 }
+DIGEST_BYTES = 16  # length of the digest of an episode's content
 
 
 def index_dtype(schema: Schema) -> np.dtype[Any]:
@@ -65,6 +65,8 @@ def index_dtype(schema: Schema) -> np.dtype[Any]:
 
 class Shard:
     """Files of one shard, opened on first use."""
+
+    damage: dict[int, str] | None = None  # damaged episodes, once known (data/soundness.py)
 
     def __init__(self, folder: Path, entry: ShardEntry, schema: Schema) -> None:
         self.folder, self.entry, self.schema = folder, entry, schema
@@ -94,11 +96,6 @@ class Shard:
             return np.fromfile(path, np.uint8)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-
-    @cached_property
-    def damage(self) -> dict[int, str]:
-        """Reason by number of each damaged episode; every file is hashed again, once."""
-        return damaged_episodes(self)
 
     def tracks_at(self, position: int) -> Columns:
         """Tracks of the episode at a position of this shard; usually there are none."""
@@ -282,15 +279,12 @@ class Store:
         """Line of the index for an episode."""
         return self._line(episode)[1]
 
-    def damage_of(self, episode: int) -> str:
-        """Reason for which an episode is not what was written; empty if it is."""
-        return self._shard(episode).damage.get(episode, "")
-
     def _line(self, episode: int) -> tuple[Shard, Any]:
-        shard = self._shard(episode)
+        shard = self.shard_at(episode)
         return shard, shard.index[episode - shard.entry.first]
 
-    def _shard(self, episode: int) -> Shard:
+    def shard_at(self, episode: int) -> Shard:
+        """Shard that holds an episode; an unknown number is refused."""
         if not 0 <= episode < len(self):
             raise UsageError(
                 f"{self.path} has no episode {episode}: it holds {len(self)}, numbered from 0"

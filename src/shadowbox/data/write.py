@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,20 +20,17 @@ from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array, Schema, require_same
 from shadowbox.core.tracks import pack_tracks
 from shadowbox.data import manifest
+from shadowbox.data.lock import _Lock
 from shadowbox.data.manifest import Manifest, ShardEntry, _FileEntry
-from shadowbox.data.soundness import episode_digest, npy_chunks, reasons
+from shadowbox.data.soundness import damage_in, episode_digest, npy_chunks, reasons
 from shadowbox.data.store import PARTS, Shard, Store, index_dtype
 from shadowbox.data.tracks import tracks_file
-from shadowbox.errors import SchemaMismatch, StoreError, StoreLocked, UsageError
+from shadowbox.errors import SchemaMismatch, StoreError, UsageError
 
 # a shard is held in memory until it is written; a power cut loses at most this much
 SHARD_BYTES = 256 << 20
 LARGEST_SHARD = 2 << 30
 FOLD_BYTES = 16 << 20  # a last shard below this is written again together with new episodes
-
-LOCK = "writer.lock"
-
-log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -341,58 +335,6 @@ class _Pending:
         return ShardEntry(number, self.first, len(index), self.n_rows, self.n_events, files)
 
 
-class _Lock:
-    """Lock that admits one writer at a time.
-
-    The kernel releases the lock of a dead process, so the text of a stale file has no effect.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = open(folder / LOCK, "a+b", buffering=0)  # noqa: SIM115
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written to: {error.strerror}") from error
-        try:
-            system.lock(self._file.fileno())
-        except BlockingIOError:
-            owner = self._owner() or "another process"
-            self._file.close()
-            raise StoreLocked(
-                f"{folder} is being written to by {owner}; wait for that writer, or end it"
-            ) from None
-        except OSError as error:
-            self._file.close()
-            raise StoreError(
-                f"{folder} cannot be locked: {error.strerror}; use a file system with locks"
-            ) from error
-        if owner := self._owner():
-            log.warning(
-                "%s: the last writer (%s) ended without closing it; continuing from its last "
-                "commit",
-                folder,
-                owner,
-            )
-        try:
-            self._write(f"pid {os.getpid()} on host {socket.gethostname()}".encode())
-        except OSError as error:
-            self._file.close()
-            raise StoreError(f"{folder} cannot be written to: {error.strerror}") from error
-
-    def release(self) -> None:
-        self._write(b"")
-        system.unlock(self._file.fileno())
-        self._file.close()
-
-    def _owner(self) -> str:
-        self._file.seek(0)
-        return self._file.read(400).decode(errors="replace").strip()
-
-    def _write(self, text: bytes) -> None:
-        self._file.truncate(0)
-        self._file.write(text)  # in append mode, so at the beginning of the empty file
-
-
 def _source(meta: Mapping[str, Any]) -> str:
     source = meta.get("source")
     return f" ({source})" if isinstance(source, str) else ""
@@ -400,7 +342,7 @@ def _source(meta: Mapping[str, Any]) -> str:
 
 def _require_sound(shard: Shard) -> None:
     """Refuse to write a damaged shard again, which would give its episodes a new digest."""
-    if damage := shard.damage:
+    if damage := damage_in(shard):
         raise StoreError(
             f"{shard.folder} cannot be appended to: its last episodes are damaged "
             f"({'; '.join(reasons(damage))}); restore it from a copy, or keep what is sound with: "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shadowbox.core.encoding import Encoding
-from shadowbox.core.schema import Schema
+from shadowbox.core.schema import Array, Schema
 from shadowbox.data.sample import Segments
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
@@ -71,14 +71,9 @@ def prepare(
     found = count_pressed(store, sides["train"], seats, model.values, MOST_COUNTED)
     baselines = ControlBaselines(model.values, model.head.parts, found)
 
-    counts = {side: len(chosen) for side, chosen in sides.items()}
-    known = {"fingerprint": store.fingerprint, "split": split.to_json(), "episodes": counts}
     validated = validation_episodes(store, sides["val"], length, config.validate_rows)
-    if len(validated) < len(sides["val"]):
-        known["validation"] = (
-            f"{len(validated):,} of {len(sides['val']):,} episodes, evenly spread "
-            f"(validate_rows={config.validate_rows})"
-        )
+    known = {"fingerprint": store.fingerprint, "split": split.to_json()}
+    known |= _episode_counts(sides, validated, config.validate_rows)
     return TrainTask(
         learner=ImitationLearner(model, store, options, baselines, sides["train"]),
         model=model,
@@ -99,6 +94,17 @@ def prepare(
         facts={**known, "imitation": dataclasses.asdict(options), **(facts or {})},
         resume=resume,
     )
+
+
+def _episode_counts(sides: Mapping[str, Array], validated: Array, most: int) -> dict[str, Any]:
+    """Facts about the sides, and about a validation that takes a part of its side."""
+    counts = {side: len(chosen) for side, chosen in sides.items()}
+    facts: dict[str, Any] = {"episodes": counts}
+    if len(validated) < counts["val"]:
+        facts["validation"] = (
+            f"{len(validated):,} of {counts['val']:,} episodes, evenly spread (validate_rows={most})"
+        )
+    return facts
 
 
 def policy_arguments(

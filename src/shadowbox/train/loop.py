@@ -137,7 +137,7 @@ def _validate(session: Session, console: Console | None) -> None:
     ):
         return
     with session.clock.aside("validate"):
-        batches = validate.Bounded(
+        batches = validate._Bounded(
             islice(task.validation(), session.ranks.rank, None, session.ranks.count),
             session.validation_batches,
             config.validate_s,
@@ -155,7 +155,7 @@ def _validate(session: Session, console: Console | None) -> None:
             console.row(session.epoch, row, best)
 
 
-def _remember_bound(session: Session, batches: validate.Bounded) -> None:
+def _remember_bound(session: Session, batches: validate._Bounded) -> None:
     """Take the batches of a validation that ran out of time in all later ones, so that they compare."""
     if not any(session.ranks.any([batches.late])):
         return

@@ -20,7 +20,7 @@ MOST_SHOWN = 4  # scores in a line of the table; the log has all of them
 TRIES = 500  # of the bootstrap: enough for two digits, and a fraction of a second
 
 
-class Bounded:
+class _Bounded:
     """Batches of a validation: the first `most` (0: all), and none after `seconds`."""
 
     def __init__(self, batches: Iterable[Any], most: int, seconds: float) -> None:
