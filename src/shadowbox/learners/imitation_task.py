@@ -72,8 +72,7 @@ def prepare(
     baselines = ControlBaselines(model.values, model.head.parts, found)
 
     validated = validation_episodes(store, sides["val"], length, config.validate_rows)
-    known = {"fingerprint": store.fingerprint, "split": split.to_json()}
-    known |= _episode_counts(sides, validated, config.validate_rows)
+    known = _data_facts(store, split, sides, validated, config.validate_rows)
     return TrainTask(
         learner=ImitationLearner(model, store, options, baselines, sides["train"]),
         model=model,
@@ -96,10 +95,12 @@ def prepare(
     )
 
 
-def _episode_counts(sides: Mapping[str, Array], validated: Array, most: int) -> dict[str, Any]:
-    """Facts about the sides, and about a validation that takes a part of its side."""
+def _data_facts(
+    store: Store, split: Split, sides: Mapping[str, Array], validated: Array, most: int
+) -> dict[str, Any]:
+    """Facts about the data, its sides, and a validation that takes a part of its side."""
     counts = {side: len(chosen) for side, chosen in sides.items()}
-    facts: dict[str, Any] = {"episodes": counts}
+    facts = {"fingerprint": store.fingerprint, "split": split.to_json(), "episodes": counts}
     if len(validated) < counts["val"]:
         facts["validation"] = (
             f"{len(validated):,} of {counts['val']:,} episodes, evenly spread (validate_rows={most})"
