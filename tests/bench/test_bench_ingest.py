@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -10,10 +11,11 @@ from made_replays import made
 from shadowbox.bench import peers
 from shadowbox.bench.ingest import bench_ingest, copies
 from shadowbox.bench.scale import bench_scale
+from shadowbox.core import system
 from shadowbox.errors import UsageError
 from shadowbox.games.melee import slp
 
-RATES = ("frames_per_cpu_s", "read_frames_per_cpu_s", "two_workers_ratio", "bytes_per_frame")
+RATES = ("frames_per_cpu_s", "read_frames_per_cpu_s", "two_workers_bound", "bytes_per_frame")
 
 
 @pytest.fixture
@@ -48,7 +50,11 @@ def sane(version, seed):
 
 @pytest.mark.slow
 def test_the_ingest_bench_prints_what_it_promises(folder, monkeypatch):
-    """Every promised figure is given; a missing reader has a reason instead of a rate."""
+    """Every promised figure is given; a missing reader has a reason instead of a rate.
+
+    So has the wall time of two workers where the system does not say that two cores were free.
+    """
+    monkeypatch.setattr(system, "busy_cpu_s", lambda: None)
     interpreters = {"peppi": None, "pyslippi": None}
     monkeypatch.setattr(peers, "interpreter", interpreters.__getitem__)
     figures = bench_ingest([folder], rounds=1)
@@ -57,11 +63,26 @@ def test_the_ingest_bench_prints_what_it_promises(folder, monkeypatch):
     assert all(figures[name] > 0 for name in RATES)
     assert figures["bytes_per_frame"] < 500
     assert figures["peppi_frames_per_cpu_s"] is None
+    assert figures["two_workers_ratio"] is None
+    reason = "not measured: two cores are needed, 0.0 were free"
+    assert figures["two_workers_ratio_reason"] == reason
     for reader, module in peers.READERS.items():
         assert figures[f"{reader}_reason"] == (
             f"no Python found that can import {module}; "
             f"set SHADOWBOX_PEERS to an interpreter that can"
         )
+
+
+def test_busy_seconds_of_the_machine(tmp_path):
+    """The seconds that all processes used are read from Linux's counters, and None elsewhere."""
+    tick = os.sysconf("SC_CLK_TCK")
+    stat = tmp_path / "stat"
+    words = [tick * seconds for seconds in (5, 1, 2, 100, 30, 1, 0, 1, 7, 7)]
+    stat.write_text(f"cpu  {' '.join(map(str, words))}\ncpu0 1 2 3\n")
+    assert system.busy_cpu_s(stat) == 10
+    assert system.busy_cpu_s(tmp_path / "none") is None
+    stat.write_text("cpu x\n")
+    assert system.busy_cpu_s(stat) is None
 
 
 def test_copies_are_no_duplicates(folder, tmp_path):

@@ -57,11 +57,40 @@ def test_ingest_reports_what_it_did(run, replays_made, tmp_path):
 
 
 def test_ingest_in_words(run, replays_made, tmp_path):
-    """A table of reasons and one line with the sum."""
+    """Each rejected file with its reason, each cut one with the value, and one line with the sum."""
+    (replays_made / "0.slp").write_bytes(content(frames=250, end="game", bad_stick=40))
     status, out, _ = run("ingest", "melee", replays_made, "--out", tmp_path / "store")
     assert status == 0
-    assert "not a Slippi replay" in out
-    assert "3 of 4 recordings accepted: 3 episodes, 600 frames" in out
+    assert f"rejected: {replays_made / 'none.slp'}: not a Slippi replay: it must begin with" in out
+    assert f"cut: {replays_made / '0.slp'}: 1 frame, at frame 1, pad/main_x[0]: nan" in out
+    assert "3 of 4 recordings accepted: 4 episodes, 649 frames" in out
+    assert run("ingest", "melee", replays_made, "--out", tmp_path / "store", "--resume")[0] == 0
+
+
+def test_nothing_that_comes_in_is_a_failure(run, replays_made, tmp_path):
+    """With no recording accepted the command ends with 1, and names every file and reason."""
+    arguments = ["ingest", "melee", replays_made / "none.slp", "--out", tmp_path / "store"]
+    status, out, _ = run(*arguments)
+    assert status == 1
+    assert "none.slp: not a Slippi replay" in out
+    status, out, _ = run(*arguments, "--json")
+    assert (status, json.loads(out)["accepted"]) == (1, 0)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "game.slp.zst").write_bytes(b"")
+    status, _, err = run("ingest", "melee", tmp_path / "other", "--out", tmp_path / "store")
+    assert status == 1
+    assert "found: 1 .slp.zst" in err
+
+
+def test_what_was_cut_is_in_json(run, replays_made, tmp_path):
+    """`--json` lists every cut file with its frames and the first impossible value."""
+    path = replays_made / "0.slp"
+    path.write_bytes(content(frames=250, bad_stick=40))
+    facts = json.loads(run("ingest", "melee", path, "--out", tmp_path / "store", "--json")[1])
+    assert (facts["accepted"], facts["episodes"], facts["frames"]) == (1, 2, 249)
+    why = "frame 1, pad/main_x[0]: nan, allowed -1 .. 1"
+    assert facts["cut"] == [{"file": str(path), "frames": 1, "why": why}]
+    assert facts["unusable"] == {}
 
 
 def test_filters_and_options(run, replays_made, tmp_path):

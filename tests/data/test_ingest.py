@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import os
 import signal
 import subprocess
@@ -20,7 +22,7 @@ from shadowbox.data import recordings as places
 from shadowbox.data.ingest import ingest
 from shadowbox.data.recordings import recordings
 from shadowbox.data.store import Store
-from shadowbox.errors import ShadowboxError, StoreError, UsageError
+from shadowbox.errors import RecordingError, ShadowboxError, StoreError, UsageError
 
 
 def line(frames=20, seed=0):
@@ -136,6 +138,31 @@ def test_an_interrupted_ingest_is_resumed(folder, tmp_path):
     assert Store(tmp_path / "store").fingerprint == Store(tmp_path / "whole").fingerprint
 
 
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)]
+)
+def test_a_signal_stores_what_was_read(folder, tmp_path, number, workers):
+    """SIGTERM and SIGINT end an ingest in words, with all that was read in the store."""
+    sent = []
+
+    def stop(done, total):
+        if done >= 7 and not sent:
+            sent.append(os.kill(os.getpid(), number))
+
+    message = (
+        rf"stopped by {number.name} after \d+ recordings: .*store holds \d+ episodes; .*--resume"
+    )
+    before = signal.getsignal(number)
+    with pytest.raises(ShadowboxError, match=message) as stopped:
+        ingest(GAME, [folder], tmp_path / "store", workers=workers, progress=stop)
+    assert signal.getsignal(number) is before
+    assert stopped.value.exit_code == 128 + number
+    assert len(Store(tmp_path / "store")) >= 1
+    ingest(GAME, [folder], tmp_path / "store", resume=True)
+    ingest(GAME, [folder], tmp_path / "whole")
+    assert Store(tmp_path / "store").fingerprint == Store(tmp_path / "whole").fingerprint
+
+
 def test_recordings_of_many_parts(tmp_path):
     """Each part of a recording is an episode with its own source; a bad part spoils no other."""
     (tmp_path / "many.txt").write_text("\n".join(line(20, seed) for seed in (1, 2, 2, 3)))
@@ -183,7 +210,9 @@ def test_a_worker_that_dies_is_told(folder, tmp_path):
 
 
 def test_workers_leave_with_a_killed_parent(tmp_path):
-    """Workers of a killed ingest end with it, and the store is whole or absent."""
+    """Workers of a killed ingest end with it, and leave nothing in the temporary folder."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     for seed in range(400):
         (tmp_path / f"{seed}.txt").write_text(line(3000, seed))
     code = (
@@ -205,13 +234,18 @@ def test_workers_leave_with_a_killed_parent(tmp_path):
         *sys.path,
     ]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary), "TEMP": str(temporary)},
     ) as parent:
         for _ in range(5):
             assert parent.stdout.readline()
         parent.kill()
         parent.stdout.read()  # ends once no process holds the pipe, hence no worker
     assert parent.returncode == (1 if sys.platform == "win32" else -signal.SIGKILL)
+    assert list(temporary.iterdir()) == []
 
 
 def test_wrong_calls(tmp_path):
@@ -228,7 +262,17 @@ def test_wrong_calls(tmp_path):
         assert "not a regular file" in reasons(facts)["pipe.txt"]
 
 
-# ---- archives ------------------------------------------------------------------------------------
+def test_a_folder_without_recordings_says_what_it_holds(tmp_path):
+    """A folder without a fitting name is refused with the endings that it holds."""
+    for name in ("a.rec.zst", "b.rec.zst", "notes.md", "Makefile"):
+        (tmp_path / name).write_text("x")
+    message = r"ends with one of \.txt, \.txt\.gz, \.txt\.xz, .*; found: 2 \.rec\.zst, 1"
+    with pytest.raises(RecordingError, match=message):
+        ingest(GAME, [tmp_path], tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+# ---- compressed files and archives ----------------------------------------------------------------
 
 
 def zipped(path, members):
@@ -265,6 +309,49 @@ def test_archives_come_in(tmp_path, pack):
         facts = ingest(GAME, [path], tmp_path / f"w{workers}", workers=workers)
         assert (facts["files"], facts["accepted"], facts["frames"]) == (2, 2, 45)
     assert Store(tmp_path / "w1").fingerprint == Store(tmp_path / "w2").fingerprint
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_compressed_recordings_come_in(tmp_path, pack):
+    """A compressed recording is the recording itself; a damaged one gives its reason."""
+    ending = "gz" if pack is gzip.compress else "xz"
+    content = pack(line(20, 1).encode())
+    (tmp_path / f"1.txt.{ending}").write_bytes(content)
+    (tmp_path / f"2.TXT.{ending.upper()}").write_bytes(content[:-5])
+    (tmp_path / f"3.txt.{ending}").write_bytes(b"no such format")
+    facts = ingest(GAME, [tmp_path], tmp_path / "store")
+    assert (facts["files"], facts["accepted"]) == (3, 1)
+    assert all("cannot be unpacked: " in entry["reason"] for entry in facts["rejected"])
+    (tmp_path / "plain.txt").write_text(line(20, 1))
+    again = ingest(GAME, [tmp_path / "plain.txt"], tmp_path / "store", resume=True)
+    assert again["resumed"] == 1
+
+
+def test_compressed_bombs_cost_no_memory(tmp_path, monkeypatch):
+    """A compressed file that unpacks to too much, or wants too much memory, is refused."""
+    monkeypatch.setattr(places, "LARGEST", 4 << 20)
+    zeros = bytes(50 << 20)
+    (tmp_path / "1.txt.gz").write_bytes(gzip.compress(zeros))
+    (tmp_path / "2.txt.xz").write_bytes(lzma.compress(zeros))
+    hungry = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 28, "mode": lzma.MODE_FAST}]
+    (tmp_path / "3.txt.xz").write_bytes(lzma.compress(b"0", filters=hungry))
+    tracemalloc.start()
+    for name, message in (
+        ("1.txt.gz", "at most 4,194,304 bytes"),
+        ("2.txt.xz", "at most 4,194,304 bytes"),
+        ("3.txt.xz", "cannot be unpacked"),
+    ):
+        with pytest.raises(RecordingError, match=message):
+            places.unpacked(tmp_path / name)
+    assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    tracemalloc.stop()
+
+
+def test_an_archive_without_recordings_is_named(tmp_path):
+    """An archive that holds other files only is rejected with that reason."""
+    path = zipped(tmp_path / "x.zip", [("readme.md", "x")])
+    (refused,) = recordings(path, (".txt",))
+    assert refused.refused == "no file in the archive ends with one of .txt"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import tempfile
@@ -10,9 +11,10 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shadowbox.bench import peers
+from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.ingest import ingest
 from shadowbox.data.recordings import find_recordings
@@ -26,6 +28,7 @@ ROUNDS = 3
 # frames that two workers share; a smaller corpus is copied, with other damage values in each copy
 ENOUGH = 1_000_000
 MOST_COPIES = 8
+FREE_CORES = 1.9  # cores that two workers must have for their wall time to mean something
 
 
 def bench_ingest(
@@ -36,8 +39,9 @@ def bench_ingest(
     Rates are per CPU-second of one process. `frames_per_cpu_s` covers the whole way: read, check,
     align, find events, pack, write, sync. `read_frames_per_cpu_s` and the rates of the other
     readers cover reading alone, in rows of the file (frames that were rolled back count each time).
-    `two_workers_ratio` compares wall times and needs two idle cores; `two_workers_bound` is the
-    ratio that the CPU-seconds of both allow.
+    `two_workers_bound` is the ratio of wall times that the CPU-seconds of one process and of two
+    workers allow; `two_workers_ratio` is the measured one, of the rounds in which two cores were
+    free for it, or None with a reason.
     """
     files = [
         path for path in find_recordings(paths, (ENDING,)) if path.name.lower().endswith(ENDING)
@@ -63,10 +67,7 @@ def bench_ingest(
                 if turn and not (reader == "pyslippi" and turn > 1):  # once, since it is slow
                     rates[reader] = _peer(reader, files, workspace, reasons)
             _report(progress, 4 * turn + 2, steps)
-            alone, shared = (
-                _cost(game, many, workspace / f"{workers}-{turn}", workers) for workers in (1, 2)
-            )
-            rates["ratio"], rates["bound"] = [alone[0] / shared[0]], [2 * alone[1] / shared[1]]
+            rates |= _two_workers(game, many, workspace, reasons)
             _report(progress, 4 * turn + 4, steps)
             if turn:
                 for name, values in rates.items():
@@ -79,11 +80,15 @@ def bench_ingest(
         "read_frames_per_cpu_s": medians["read"],
         "peppi_frames_per_cpu_s": medians.get("peppi"),
         "pyslippi_frames_per_cpu_s": medians.get("pyslippi"),
-        "two_workers_ratio": medians["ratio"],
+        "two_workers_ratio": medians.get("ratio"),
         "two_workers_bound": medians["bound"],
         "two_workers_files": len(many),
         "bytes_per_frame": report["bytes_per_frame"],
-        **{f"{reader}_reason": reason for reader, reason in reasons.items()},
+        **{
+            f"{name}_reason": reason
+            for name, reason in reasons.items()
+            if not (name == "two_workers_ratio" and "ratio" in medians)
+        },
     }
 
 
@@ -135,14 +140,44 @@ def _peer(reader: str, files: Sequence[Path], folder: Path, reasons: dict[str, s
     return [json.loads(out.read_bytes())["frames_per_cpu_s"]]
 
 
-def _cost(game: Game, files: Sequence[Path], out: Path, workers: int) -> tuple[float, float]:
-    """Wall seconds, and CPU-seconds of all processes, of one ingest.
+def _two_workers(
+    game: Game, files: Sequence[Path], folder: Path, reasons: dict[str, str]
+) -> dict[str, list[float]]:
+    """Ratio of two workers to one process in wall time, if measurable, and its bound.
 
-    The store is deleted afterwards.
+    Where too few cores were free, `reasons` gets the reason.
     """
+    alone, shared = (_cost(game, files, folder / f"{n}-workers", n) for n in (1, 2))
+    bound = 2 * alone.cpu_seconds / shared.cpu_seconds
+    free = min(alone.cores_free, shared.cores_free)
+    if free < FREE_CORES:
+        reasons["two_workers_ratio"] = f"not measured: two cores are needed, {free:.1f} were free"
+        return {"bound": [bound]}
+    return {"bound": [bound], "ratio": [alone.seconds / shared.seconds]}
+
+
+class _Cost(NamedTuple):
+    """Cost of one ingest: wall seconds, CPU-seconds of its processes, and cores free for it."""
+
+    seconds: float
+    cpu_seconds: float
+    cores_free: float
+
+
+def _cost(game: Game, files: Sequence[Path], out: Path, workers: int) -> _Cost:
+    """Cost of one ingest, whose store is deleted afterwards.
+
+    The free cores are those that no other process used meanwhile; 0 where the system does not say.
+    """
+    before, cores = system.busy_cpu_s(), os.cpu_count() or 1
     report = ingest(game, files, out, workers=workers)
+    after = system.busy_cpu_s()
     shutil.rmtree(out)
-    return report["seconds"], report["cpu_seconds"]
+    free = 0.0
+    if before is not None and after is not None:
+        others = max(after - before - report["cpu_seconds"], 0.0)
+        free = min(system.cores(), cores - others / report["seconds"])
+    return _Cost(report["seconds"], report["cpu_seconds"], free)
 
 
 def _report(progress: Progress | None, done: int, steps: int) -> None:

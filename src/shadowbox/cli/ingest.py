@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from shadowbox.core.game import Game
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games import load
 
-MOST_REASONS = 12  # in the table; --json has every file
+LONG_LIST = 12  # rejected files from which a table of reasons follows their list
+MOST_REASONS = 12  # in the table
+LONGEST_TEXT = 400  # characters of a name or reason; --json has all of them
 
 
 @click.command()
@@ -65,8 +68,9 @@ def ingest(
 ) -> None:
     """Read recordings of GAME (files, folders, zip and tar archives) and store them as episodes.
 
-    Identical recordings are stored once. Recordings that cannot be read or do not pass the filter
-    are listed with the reason; they do not make the command fail.
+    Files may be compressed (.gz, .xz). Identical recordings are stored once. Recordings that cannot
+    be read or do not pass the filter are listed with the reason; the command fails only if no
+    recording came in. Ctrl-C stores what was read and says how to go on; so does SIGTERM.
     """
     from shadowbox.data.ingest import ingest as take_in
 
@@ -83,6 +87,8 @@ def ingest(
         emit(facts)
     else:
         _say(facts)
+    if not facts["accepted"] and not facts["resumed"]:
+        sys.exit(1)
 
 
 def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str, Any]:
@@ -123,26 +129,41 @@ def _typed(name: str, value: str, default: Any) -> Any:
 
 
 def _say(facts: dict[str, Any]) -> None:
-    rejected = Counter(entry["reason"].partition(":")[0] for entry in facts["rejected"])
-    if rejected:
-        rows = [[reason, str(count)] for reason, count in rejected.most_common(MOST_REASONS)]
-        if (rest := len(rejected) - len(rows)) > 0:
-            rows.append(
-                [
-                    f"{rest} other reasons",
-                    str(sum(rejected.values()) - sum(int(row[1]) for row in rows)),
-                ]
-            )
-        print(table(["reason for rejection", "files"], rows))
-        print()
-    rate = facts["frames_per_cpu_s"]
-    resumed = f", {facts['resumed']:,} already stored" if facts["resumed"] else ""
+    for entry in facts["rejected"]:
+        print(f"rejected: {_printable(entry['file'])}: {_printable(entry['reason'])}")
+    for entry in facts["cut"]:
+        frames = f"{entry['frames']:,} {'frame' if entry['frames'] == 1 else 'frames'}"
+        print(f"cut: {_printable(entry['file'])}: {frames}, at {entry['why']}")
+    for key, count in facts["unusable"].items():
+        print(f"absent: {key} holds nothing possible in {count:,} recordings")
     for name, count in facts["left_out"].items():
         if count:
             print(f"{name.replace('_', ' ')}: {count:,}")
+    _say_reasons(facts["rejected"])
+    rate = facts["frames_per_cpu_s"]
+    resumed = f", {facts['resumed']:,} already stored" if facts["resumed"] else ""
     print(
         f"{facts['store']}: {facts['accepted']:,} of {facts['files']:,} recordings accepted{resumed}: "
         f"{facts['episodes']:,} episodes, {facts['frames']:,} frames, "
         f"{number(facts['bytes_per_frame'])} bytes a frame, "
         f"{number(rate and int(rate))} frames per CPU-second"
     )
+
+
+def _say_reasons(rejected: list[dict[str, str]]) -> None:
+    """Print a table of reasons, which helps when the list of files is long."""
+    reasons = Counter(_printable(entry["reason"].partition(":")[0]) for entry in rejected)
+    if len(rejected) < LONG_LIST:
+        return
+    rows = [[reason, str(count)] for reason, count in reasons.most_common(MOST_REASONS)]
+    if (rest := len(reasons) - len(rows)) > 0:
+        others = sum(reasons.values()) - sum(int(row[1]) for row in rows)
+        rows.append([f"{rest} other reasons", str(others)])
+    print(table(["reason for rejection", "files"], rows))
+    print()
+
+
+def _printable(text: str) -> str:
+    """Text of an untrusted file in one line: other characters are escaped, a long one is cut."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."

@@ -36,6 +36,7 @@ STOP_SIGNALS = tuple(
     if hasattr(signal, name)
 )
 CPUINFO = Path("/proc/cpuinfo")
+STAT = Path("/proc/stat")
 LOCKED_BYTE = 1 << 30  # far beyond the text of a lock file, since Windows hides locked bytes
 TRIES, PAUSE_S = 20, 0.05  # tries of a rename on Windows, and the pause between: one second in all
 IN_USE = "another program has it open: close that program and try again"
@@ -155,6 +156,19 @@ def children_cpu_s() -> float | None:
         return None
     used = _resource.getrusage(_resource.RUSAGE_CHILDREN)
     return float(used.ru_utime + used.ru_stime)
+
+
+def busy_cpu_s(stat: Path = STAT) -> float | None:
+    """CPU seconds that all processes of this machine have used since its start; Linux reports it."""
+    try:
+        words = stat.read_text(encoding="ascii", errors="replace").split("\n", 1)[0].split()
+        ticks = [int(word) for word in words[1:9]]
+        unit = os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError):
+        return None
+    # user, nice, system, idle, waiting for devices, interrupts (two), stolen by other machines
+    idle = sum(ticks[3:5])
+    return (sum(ticks) - idle) / unit if len(ticks) == 8 else None
 
 
 def cores() -> int:

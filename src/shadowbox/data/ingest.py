@@ -7,8 +7,10 @@ in the report with a reason.
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,10 +20,17 @@ from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.ingest_workers import Read, read_in_workers
 from shadowbox.data.read_recordings import ReadRecording, read_recordings
-from shadowbox.data.recordings import Recording, find_recordings, recordings
+from shadowbox.data.recordings import (
+    Recording,
+    allowed_endings,
+    find_recordings,
+    held_files,
+    recordings,
+)
+from shadowbox.data.stop_signal import stop_signal
 from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer
-from shadowbox.errors import UsageError
+from shadowbox.errors import RecordingError, ShadowboxError, UsageError
 
 # smaller than elsewhere: a shard is digested and written while workers continue to read
 SHARD_BYTES = 64 << 20
@@ -42,10 +51,26 @@ class _IngestReport:
     frames: int = 0
     # content without a place in a row, summed over the episodes
     left_out: dict[str, int] = field(default_factory=dict)
+    # recordings that lost frames with impossible values: file, number of frames, the first value
+    cut: list[dict[str, Any]] = field(default_factory=list)
+    # columns that hold nothing possible -> recordings in which they are absent
+    unusable: dict[str, int] = field(default_factory=dict)
 
     def reject(self, file: str, reason: str) -> None:
         """Add a file to the rejected ones."""
         self.rejected.append({"file": file, "reason": reason})
+
+    def accept(self, file: str, frames: int, meta: Mapping[str, Any], *, first: bool) -> None:
+        """Count an episode, the `first` of its file or another one."""
+        self.accepted += first
+        self.episodes += 1
+        self.frames += frames
+        for name in LEFT_OUT:
+            self.left_out[name] = self.left_out.get(name, 0) + int(meta.get(name, 0))
+        if "cut" in meta:
+            self.cut.append({"file": file, **meta["cut"]})
+        for key in meta.get("unusable", ()) if first else ():
+            self.unusable[key] = self.unusable.get(key, 0) + 1
 
 
 def ingest(
@@ -62,6 +87,7 @@ def ingest(
 
     The report holds counts, the rejected files with reasons, and rates. `resume` passes over files
     whose content the store has already; without it they are read again and rejected as seen.
+    SIGINT and SIGTERM end the work with an error after all that was read is in the store.
     """
     if game.reader is None:
         raise UsageError(
@@ -69,13 +95,16 @@ def ingest(
             f"`shadowbox record {game.name}` makes recordings by playing"
         )
     options = dict(options or {})
-    files = find_recordings(paths, game.reader_endings)
+    files = _files(game, paths)
     clock = _Clock()
     made = {**game.made, "ingest": {"game": game.name, "options": options}}
     report = _IngestReport()
-    with Writer(
-        out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES
-    ) as writer:
+    with (
+        stop_signal() as stopped,
+        Writer(
+            out, game.schema, event_kinds=game.event_kinds, made=made, shard_bytes=SHARD_BYTES
+        ) as writer,
+    ):
         seen = _seen(out) if writer.episodes else {}
         read = partial(
             read_recordings,
@@ -86,11 +115,11 @@ def ingest(
             known=_sources(out) if resume and writer.episodes else frozenset(),
         )
         results = _read_all(read, files, game.reader_endings, workers, progress)
-        try:
-            _write_all(results, writer, seen, report)
-        except KeyboardInterrupt:
+        with closing(results):  # which ends the workers
+            _write_all(results, writer, seen, report, stopped)
+        if number := stopped():
             writer.commit()
-            raise
+            raise _stopped(number, report, writer)
     seconds, cpu_seconds = clock.passed(alone=workers <= 1)
     store = Store(out)
     content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
@@ -106,13 +135,24 @@ def ingest(
     }
 
 
+def _files(game: Game, paths: Sequence[Path]) -> list[Path]:
+    """Files to read; a folder without any is refused with the endings that it holds."""
+    files = find_recordings(paths, game.reader_endings)
+    if not files:
+        raise RecordingError(
+            f"{', '.join(map(str, paths))}: no file has a name that ends with one of "
+            f"{', '.join(allowed_endings(game.reader_endings))}; {held_files(paths)}"
+        )
+    return files
+
+
 def _read_all(
     read: Read,
     files: Sequence[Path],
     endings: Sequence[str],
     workers: int,
     progress: Progress | None,
-) -> Iterator[ReadRecording]:
+) -> Generator[ReadRecording, None, None]:
     """Results of every recording of every file, in order."""
     done = 0
 
@@ -130,12 +170,23 @@ def _read_all(
 
 
 def _write_all(
-    results: Iterator[ReadRecording], writer: Writer, seen: dict[bytes, str], report: _IngestReport
+    results: Iterator[ReadRecording],
+    writer: Writer,
+    seen: dict[bytes, str],
+    report: _IngestReport,
+    stopped: Callable[[], int],
 ) -> None:
-    """Write the episodes of all results in order, each content once."""
+    """Write the episodes of all results in order, each content once, until `stopped`."""
     committed = time.monotonic()
     file, accepted = "", False  # the parts of a recording come one by one
-    for result in results:
+    while not stopped():
+        try:
+            result = next(results, None)
+        except KeyboardInterrupt:  # the second one, or one that a caller raised
+            writer.commit()
+            raise
+        if result is None:
+            return
         if result.name != file:
             report.files += 1
             file, accepted = result.name, False
@@ -144,24 +195,27 @@ def _write_all(
             report.reject(file, result.refused)
         if result.episode is not None and result.episode.digest in seen:
             report.reject(file, f"seen before: the same as {seen[result.episode.digest]}")
-        elif result.episode is not None:
-            seen[result.episode.digest] = file
-            _write(result, writer, report)
-            report.accepted += not accepted
+        elif (episode := result.episode) is not None:
+            seen[episode.digest] = file
+            writer.add_packed(
+                episode.rows, episode.events, episode.meta, episode.absent, episode.digest
+            )
+            report.accept(file, len(episode.rows) - 1, episode.meta, first=not accepted)
             accepted = True
         if time.monotonic() - committed > COMMIT_SECONDS:
             writer.commit()
             committed = time.monotonic()
 
 
-def _write(result: ReadRecording, writer: Writer, report: _IngestReport) -> None:
-    episode = result.episode
-    assert episode is not None
-    writer.add_packed(episode.rows, episode.events, episode.meta, episode.absent, episode.digest)
-    report.episodes += 1
-    report.frames += len(episode.rows) - 1
-    for name in LEFT_OUT:
-        report.left_out[name] = report.left_out.get(name, 0) + int(episode.meta.get(name, 0))
+def _stopped(number: int, report: _IngestReport, writer: Writer) -> ShadowboxError:
+    """Error of an ingest that a signal has ended, with the exit code that shells expect."""
+    error = ShadowboxError(
+        f"stopped by {signal.Signals(number).name} after {report.files:,} recordings: "
+        f"{writer.path} holds {writer.episodes:,} episodes; "
+        f"run the command again with --resume to continue"
+    )
+    error.exit_code = 128 + number
+    return error
 
 
 def _seen(out: Path) -> dict[bytes, str]:

@@ -13,7 +13,7 @@ import numpy as np
 from shadowbox.core.episode import Episode, check
 from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Schema
-from shadowbox.data.recordings import LARGEST, Recording
+from shadowbox.data.recordings import COMPRESSED, LARGEST, Recording, unpacked
 from shadowbox.data.soundness import episode_digest
 from shadowbox.errors import EpisodeError, RecordingError, UsageError
 
@@ -41,7 +41,6 @@ class ReadRecording:
     episode: _PackedEpisode | None = None
     refused: str = ""
     known: bool = False
-    rows_at: str = ""  # while on its way from a worker: the file that holds the episode's rows
 
 
 def read_recordings(
@@ -68,7 +67,7 @@ def read_recordings(
             yield ReadRecording(name, known=True)
             return
         read: Callable[..., Iterable[Episode]] = import_object(reader)
-        for episode in read(content, name, **options):
+        for episode in read(content, recording.plain_name, **options):
             part = episode.meta.get("part")
             source_of_part = source if part is None else f"{source}#{part}"
             try:
@@ -80,8 +79,8 @@ def read_recordings(
             number += 1
         if not number:
             yield ReadRecording(name, refused="no episode in it that the reader's options allow")
-    except RecordingError as error:
-        yield ReadRecording(name, refused=str(error).removeprefix(f"{name}: "))
+    except (RecordingError, EpisodeError) as error:
+        yield ReadRecording(name, refused=str(error).removeprefix(f"{recording.plain_name}: "))
     except OSError as error:
         yield ReadRecording(name, refused=f"cannot be read: {error.strerror}")
     except UsageError:
@@ -94,14 +93,15 @@ def read_recordings(
 
 def is_large(recording: Recording) -> bool:
     """Return true if a recording is a file that is too large to be read into memory as a whole."""
-    return isinstance(recording.content, Path) and recording.content.stat().st_size > LARGEST
+    return isinstance(recording.content, Path) and recording.nbytes > LARGEST
 
 
 def _opened(recording: Recording) -> tuple[Path | bytes, str]:
     """Content for the reader and its identity; a large file stays a path."""
     content = recording.content
-    if is_large(recording):
-        assert isinstance(content, Path)
+    if isinstance(content, Path) and content.name.lower().endswith(COMPRESSED):
+        content = unpacked(content)
+    if is_large(recording) and isinstance(content, Path):
         with open(content, "rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     else:

@@ -7,10 +7,12 @@ more time than its budget.
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,12 +22,16 @@ from shadowbox.errors import RecordingError, UsageError
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+COMPRESSED = (".gz", ".xz")  # a single recording, as in game.slp.gz
 LARGEST = 256 << 20  # bytes of one member; an hour of four players is 150 MB
 # an archive may unpack to EXPANSION times its size, and LARGEST more; replays shrink to between a
 # tenth and a thirtieth
 EXPANSION = 100
 MOST_MEMBERS = 1_000_000
 LONGEST_NAME = 1 << 16  # bytes of a tar's extended header
+XZ_MEMORY = 128 << 20  # bytes that unpacking may take; the strongest preset needs 65 MiB
+PIECE = 1 << 20  # bytes that are unpacked at a time
+MOST_ENDINGS = 5  # that a message lists
 
 _EXTENDED = (
     tarfile.XHDTYPE,
@@ -38,6 +44,7 @@ _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
     OSError,
     RuntimeError,
@@ -54,6 +61,21 @@ class Recording:
     content: Path | bytes = b""
     refused: str = ""
 
+    @property
+    def plain_name(self) -> str:
+        """Name without the ending of a compression."""
+        return self.name[:-3] if self.name.lower().endswith(COMPRESSED) else self.name
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes, 0 for a file that has vanished."""
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        try:
+            return self.content.stat().st_size
+        except OSError:
+            return 0
+
 
 def find_recordings(paths: Sequence[Path], endings: Sequence[str]) -> list[Path]:
     """Files to read, in a fixed order: the named ones, and in folders those with a fitting name."""
@@ -61,8 +83,26 @@ def find_recordings(paths: Sequence[Path], endings: Sequence[str]) -> list[Path]
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist; name a file or a folder")
-        files += _below(path, (*endings, *ZIP, *TAR)) if path.is_dir() else [path]
+        files += _below(path, allowed_endings(endings)) if path.is_dir() else [path]
     return list(dict.fromkeys(files))
+
+
+def allowed_endings(endings: Sequence[str]) -> tuple[str, ...]:
+    """Endings of recordings, of compressed ones and of archives."""
+    return (*_with_compressed(endings), *ZIP, *TAR)
+
+
+def _with_compressed(endings: Sequence[str]) -> tuple[str, ...]:
+    return (*endings, *(ending + packed for ending in endings for packed in COMPRESSED))
+
+
+def held_files(paths: Sequence[Path]) -> str:
+    """Description of the files in folders by the ends of their names, for a message."""
+    names = (file.name for path in paths for file in _below(path, ("",)))
+    counts = Counter("".join(PurePosixPath(name).suffixes[-2:]) or "no ending" for name in names)
+    most = [f"{count:,} {ending[:20]}" for ending, count in counts.most_common(MOST_ENDINGS)]
+    more = ["others"] if len(counts) > MOST_ENDINGS else []
+    return f"found: {', '.join([*most, *more])}" if counts else "found no file at all"
 
 
 def _below(folder: Path, endings: Sequence[str]) -> Iterator[Path]:
@@ -82,21 +122,64 @@ def recordings(path: Path, endings: Sequence[str]) -> Iterator[Recording]:
     if not path.is_file():
         yield Recording(str(path), refused="not a regular file")
     elif name.endswith(ZIP) or name.endswith(TAR):
+        found = False
         try:
-            yield from _zipped(path, endings) if name.endswith(ZIP) else _tarred(path, endings)
+            members = _zipped(path, endings) if name.endswith(ZIP) else _tarred(path, endings)
+            for member in members:
+                found = True
+                yield member
+            if not found:
+                wanted = ", ".join(endings)
+                yield Recording(
+                    str(path), refused=f"no file in the archive ends with one of {wanted}"
+                )
         except _BROKEN as error:
             yield Recording(
                 str(path), refused=f"the archive is damaged: {error or type(error).__name__}"
             )
         except RecordingError as error:
             yield Recording(str(path), refused=str(error))
-    elif name.endswith(tuple(endings)):
+    elif name.endswith(_with_compressed(endings)):
         yield Recording(str(path), path)
     else:
-        yield Recording(
-            str(path),
-            refused=f"expected a name that ends with one of {', '.join((*endings, *ZIP, *TAR))}",
-        )
+        allowed = ", ".join(allowed_endings(endings))
+        yield Recording(str(path), refused=f"expected a name that ends with one of {allowed}")
+
+
+def unpacked(path: Path) -> bytes:
+    """Content of a file with one compressed recording, of at most `LARGEST` bytes."""
+    pieces, size = [], 0
+    try:
+        with open(path, "rb") as file:
+            unpack = _gz(file) if path.name.lower().endswith(".gz") else _xz(file)
+            for piece in unpack:
+                size += len(piece)
+                if size > LARGEST:
+                    raise RecordingError(f"must unpack to at most {LARGEST:,} bytes")
+                pieces.append(piece)
+    except _BROKEN as error:
+        raise RecordingError(f"cannot be unpacked: {error or type(error).__name__}") from error
+    return b"".join(pieces)
+
+
+def _gz(file: IO[bytes]) -> Iterator[bytes]:
+    import gzip
+
+    with gzip.GzipFile(fileobj=file) as content:
+        while piece := content.read(PIECE):
+            yield piece
+
+
+def _xz(file: IO[bytes]) -> Iterator[bytes]:
+    """Pieces of an .xz file, whose decoder may not take more memory than `XZ_MEMORY`."""
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+    while not decoder.eof:
+        packed = file.read(PIECE) if decoder.needs_input else b""
+        if decoder.needs_input and not packed:
+            raise EOFError("the file ends too early")
+        yield decoder.decompress(packed, PIECE)
+    if decoder.unused_data or file.read(1):
+        raise RecordingError("more data follows the end of the compressed recording")
 
 
 class _Budget:

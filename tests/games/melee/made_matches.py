@@ -7,7 +7,7 @@ import numpy as np
 from shadowbox.core.episode import Episode, check
 from shadowbox.games.melee import GAME, slp
 from shadowbox.games.melee.events import events
-from shadowbox.games.melee.export import replay_of
+from shadowbox.games.melee.export import LEAD, replay_of
 from shadowbox.games.melee.names import BATTLEFIELD
 from shadowbox.games.melee.replay import read
 from shadowbox.games.melee.schema import SCHEMA
@@ -69,9 +69,12 @@ def replay(*arguments, **options):
     return replay_of(match(*arguments, **options))
 
 
-def content(*arguments, **options):
-    """The match as the bytes of a `.slp`."""
-    return slp.write(replay(*arguments, **options))
+def content(*arguments, bad_stick=0, **options):
+    """The match as the bytes of a `.slp`; the stick in decision `bad_stick` is not a number."""
+    made = replay(*arguments, **options)
+    if bad_stick:
+        made.pre[made.slots[0]]["main_x"][LEAD + bad_stick + 1] = np.nan
+    return slp.write(made)
 
 
 def episode(data, **options):

@@ -7,18 +7,22 @@ import pytest
 from made_matches import match
 
 from shadowbox.core.game import EVENT
+from shadowbox.core.scenes.grammar import evaluate
 from shadowbox.games.melee import GAME
 from shadowbox.games.melee.events import LANDINGS, SHIELDS, TECHS, attacks, events, outcome
 from shadowbox.games.melee.names import (
     ACTIONABLE,
     ACTIONS,
+    CHARACTERS,
     DYING,
     EXTERNAL,
     TECHING,
     TO_EXTERNAL,
     TO_INTERNAL,
     action,
+    action_name,
 )
+from shadowbox.games.melee.scene import SCENE
 from shadowbox.games.melee.schema import EVENTS, SCHEMA
 
 
@@ -160,6 +164,23 @@ def test_numbers_of_characters_and_states():
     assert not ACTIONABLE & DYING
     assert len(TECHS) == len(TECHING)
     assert len(SCHEMA.columns["player/action"].field.names) == 1024
+
+
+def test_states_of_one_character_have_its_names():
+    """Action states from 341 on have the name of their character's move, or say whose they are."""
+    fox, samus, kirby = (CHARACTERS.index(name) for name in ("fox", "samus", "kirby"))
+    assert action_name(360, fox) == "shine"
+    assert action_name(357, samus) == "special 357 (Samus)"
+    assert action_name(14, samus) == "wait"
+    columns = {**SCHEMA.neutral(), "player/hurtbox": np.zeros(2, np.uint8)}
+    columns["player/action"][:] = 360, 357
+    columns["player/character"][:] = fox, samus
+    texts = {shape["text"] for shape in evaluate(SCENE, columns) if shape["shape"] == "text"}
+    assert {"shine", "special 357 (Samus)"} <= texts
+    columns["player/action"][:] = 525, 14
+    columns["player/character"][:] = kirby, fox
+    texts = {shape["text"] for shape in evaluate(SCENE, columns) if shape["shape"] == "text"}
+    assert {"special 525 (Kirby)", "wait"} <= texts
 
 
 def test_a_row_fits_into_its_budget():

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from made_matches import content, episode, match, replay
 from made_replays import made
 
-from shadowbox.errors import RecordingError, UsageError
-from shadowbox.games.melee import slp
+from shadowbox.core.episode import check
+from shadowbox.errors import EpisodeError, RecordingError, UsageError
+from shadowbox.games.melee import GAME, slp
 from shadowbox.games.melee.export import LEAD, replay_of
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, YOSHIS
 from shadowbox.games.melee.replay import pseudonym, read
@@ -71,7 +72,7 @@ def test_hitstun_is_read_only_under_its_flag():
             {"player/hurtbox", "player/air_vx", "item/owner"},
             {"player/on_ground", "player/hitstun"},
         ),
-        ("3.0.0", {"player/air_vx", "item/owner"}, {"item/alive", "player/hurtbox"}),
+        ("2.2.0", {"player/air_vx", "item/owner", "item/alive"}, {"player/hurtbox"}),
         ("3.6.0", {"player/hitlag"}, {"item/owner", "player/knock_vx"}),
         ("3.12.0", {"player/instance"}, {"player/hitlag"}),
         ("3.18.0", set(), {"player/instance", "item/owner"}),
@@ -95,12 +96,96 @@ def test_all_versions_are_accepted():
 
 
 def test_impossible_shoulder_values_are_absent():
-    """A column with values outside a controller's range is absent and named; the game is kept."""
+    """A column with impossible values in every frame of a player is absent and named."""
     source = replay()
     source.pre[1, False]["trigger_r"] = 3.8e22
     game = episode(slp.write(source))
     assert "pad/r_push" in game.absent
     assert game.meta["unusable"] == ["pad/r_push"]
+
+
+@pytest.mark.parametrize("value", [np.nan, 1.0125, -np.inf])
+def test_one_impossible_stick_value_cuts_one_decision(value):
+    """A stick value outside its range ends an episode at that decision, and another one begins.
+
+    Every other value of both players stays, and no column is absent.
+    """
+    source = replay(frames=60)
+    whole = episode(slp.write(source))
+    source.pre[1, False]["main_x"][LEAD + 31] = value  # read in frame 31, pressed in row 30
+    before, after = read(slp.write(source), "made.slp")
+    assert (before.frames, after.frames) == (30, 29)
+    assert before.absent == after.absent == whole.absent
+    for key, values in whole.columns.items():
+        np.testing.assert_array_equal(before.columns[key][:-1], values[:30], err_msg=key)
+        np.testing.assert_array_equal(after.columns[key], values[31:], err_msg=key)
+    assert before.columns["player/x"][-1].tolist() == whole.columns["player/x"][30].tolist()
+    assert not any(before.columns[key][-1].any() for key in SCHEMA.control_keys)
+    assert before.meta["cut"] == {
+        "frames": 1,
+        "why": f"frame -9, pad/main_x[1]: {np.float32(value)}, allowed -1 .. 1",
+    }
+    assert (before.meta["part"], after.meta["part"]) == (0, 1)
+    assert (before.meta["first_frame"], after.meta["first_frame"]) == (-39, -8)
+    assert "cut" not in after.meta
+    assert not before.meta["complete"]
+    assert (before.meta["result"]["reason"], after.meta["result"]) == (
+        "broken off",
+        whole.meta["result"],
+    )
+    with pytest.raises(RecordingError, match=r"incomplete: an impossible value \(frame -9, pad"):
+        episode(slp.write(source), complete=True)
+    check(before, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [("x", 3e38, "-2000 .. 2000"), ("y", -2001, "-2000"), ("percent", np.nan, "0 .. 999")],
+)
+def test_one_impossible_state_is_cut_out(field, value, allowed):
+    """A position beyond any stage, or a state that is not finite, is in no episode."""
+    source = replay(frames=60)
+    source.post[0, False][field][LEAD + 30] = value
+    before, after = read(slp.write(source), "made.slp")
+    assert (before.rows, after.rows) == (30, 30)
+    assert before.meta["cut"]["frames"] == 2
+    assert f"frame -9, player/{field}[0]: " in before.meta["cut"]["why"]
+    assert allowed in before.meta["cut"]["why"]
+    assert np.abs(before.columns["player/x"]).max() < 1000
+
+
+def test_many_impossible_values_refuse_the_file():
+    """A file with impossible values in many frames is damaged; its reason names the first."""
+    source = replay(frames=120)
+    source.pre[0, False]["c_y"][LEAD + 10 : LEAD + 40 : 3] = 7
+    with pytest.raises(RecordingError, match=r"10 of 121 frames .* damaged.*pad/c_y\[0\]: 7.0"):
+        list(read(slp.write(source), "made.slp"))
+    source = replay(frames=30)
+    source.post[0, False]["x"][LEAD + 10 : LEAD + 14] = np.nan
+    with pytest.raises(RecordingError, match=r"holds 16 decisions \(frame -29, player/x"):
+        list(read(slp.write(source), "made.slp", min_frames=20))
+
+
+def test_an_action_state_beyond_the_known_ones_is_refused():
+    """An action state of 1,024 or more is an EpisodeError with frame and player."""
+    columns = match(frames=20).columns
+    columns["player/action"][7, 1] = 1024
+    message = r"frame 7, player/action\[1\]: 1024, allowed 0 .. 1023"
+    for derive in (GAME.events, GAME.attacks):
+        with pytest.raises(EpisodeError, match=message):
+            derive(columns)
+    source = replay(frames=20)
+    source.post[1, False]["state"][LEAD + 7] = 1024
+    with pytest.raises(EpisodeError, match=message):
+        list(read(slp.write(source), "made.slp"))
+
+
+def test_long_names_are_cut():
+    """A name of a megabyte in the recorder's metadata is kept with at most 64 letters."""
+    source = replay(frames=20, players=["unknown", "unknown"])
+    source.metadata["players"]["0"]["names"] = {"netplay": "x" * 1_000_00}
+    game = episode(slp.write(source), keep_names=True)
+    assert game.meta["players"] == ["x" * 64, "unknown"]
 
 
 def test_the_state_flags_have_their_bits():
@@ -119,20 +204,20 @@ def test_the_last_of_the_passes_through_a_frame_counts():
     """A game with rollbacks gives the same rows as the one without."""
     source = replay(frames=60)
     again = dataclasses.replace(source, rows=dict(source.rows))
-    first, rest = slice(0, LEAD + 30), slice(LEAD + 20, None)
+    first, rest = slice(0, LEAD + 30), slice(LEAD + 23, None)  # seven frames, the most there are
     for name in ("pre", "post", "present"):
         rows = {
             slot: np.concatenate([v[first], v[rest]]) for slot, v in getattr(source, name).items()
         }
         setattr(again, name, rows)
     for slot in again.slots:
-        again.post[slot]["x"][LEAD + 20 : LEAD + 30] += 5  # a wrong prediction
+        again.post[slot]["x"][LEAD + 23 : LEAD + 30] += 5  # a wrong prediction
     again.frames = np.concatenate([source.frames[first], source.frames[rest]])
     again.frame_start, again.frame_end = (
         np.concatenate([r[first], r[rest]]) for r in (source.frame_start, source.frame_end)
     )
     ours, theirs = episode(slp.write(source)), episode(slp.write(again))
-    assert theirs.meta["rolled_back"] == 10
+    assert theirs.meta["rolled_back"] == 7
     for key in SCHEMA.columns:
         np.testing.assert_array_equal(ours.columns[key], theirs.columns[key], err_msg=key)
 
@@ -295,6 +380,37 @@ def test_an_exported_episode_is_read_back(seed, stage):
     assert first.absent == again.absent
     for name in ("players", "result", "ports", "stage", "characters", "kinds"):
         assert first.meta[name] == again.meta[name]
+
+
+def test_an_export_keeps_costumes_session_and_date():
+    """Costumes, the online session and the date of a match are those of its exported replay."""
+    facts = {"costumes": [3, 1], "session": pseudonym("session", "x"), "played_at": "2021-02-03"}
+    again = episode(slp.write(replay(frames=20, **facts)))
+    assert {name: again.meta[name] for name in facts} == facts
+    offline = episode(content(frames=20, seed=7))
+    assert offline.meta["session"] == pseudonym("session", "seed 7")
+    assert "played_at" not in offline.meta
+    twice = replay_of(offline)
+    assert twice.start.match_id == ""
+    assert episode(slp.write(twice)).meta["session"] == offline.meta["session"]
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "1.0.0", "2.0.0", "3.0.0", "3.4.0", "3.6.0"])
+def test_columns_that_were_absent_are_absent_after_export(version):
+    """Speeds and shoulders that a recording lacks are NaN in its export, and absent again."""
+    source = replay(frames=20, version="3.7.0" if version >= "3" else version)
+    for pre in source.pre.values():
+        pre["trigger_r"] = 3.8e22
+    game = dataclasses.replace(episode(slp.write(source)))
+    lacked = {"player/air_vx", "player/vy"} if version in ("3.0.0", "3.4.0") else set()
+    for key in lacked:
+        game.columns[key][:] = 0
+    game = dataclasses.replace(
+        game, absent=game.absent | lacked, meta={**game.meta, "version": version}
+    )
+    again = episode(slp.write(replay_of(game)))
+    assert again.absent == game.absent
+    assert "pad/r_push" in again.absent
 
 
 # ---- real replays ----

@@ -17,6 +17,7 @@ from made_replays import (
 from shadowbox.errors import RecordingError, UsageError
 from shadowbox.games.melee import slp
 from shadowbox.games.melee.slp.layout import EVENTS, sizes
+from shadowbox.games.melee.slp.read import HEAD
 
 # version -> payload bytes of events 36 37 38 39 3A 3B 3C from recorders; 0: the event is missing
 PAYLOADS = {
@@ -121,6 +122,53 @@ def test_rollbacks(version):
         assert same_rows(last.item, replay.item[kept])
         assert np.array_equal(last.frames[last.rows["item"]], last.item["frame"])
     assert last.rolled_back == first.rolled_back == len(passes) - 80
+
+
+@pytest.mark.parametrize("shorter", [40, 90])
+def test_another_game_in_the_file_is_not_read(shorter):
+    """Frames that begin again are another game: the first game is read, and the problem named."""
+    first, second = (made((3, 12, 0), frames=f, seed=f) for f in (60, shorter))
+    content, other = slp.write(first), slp.write(second)
+    begin = other.index(second.start.payload) + len(second.start.payload)
+    raw = content[15 : 15 + int.from_bytes(content[11:15], "big")]
+    raw += other[begin : 15 + int.from_bytes(other[11:15], "big")]
+    replay = slp.read(HEAD + len(raw).to_bytes(4, "big") + raw + content[-1:])
+    assert replay.frames.tolist() == first.frames.tolist()
+    for slot in first.slots:
+        assert same_rows(replay.post[slot], first.post[slot])
+    assert replay.rolled_back == 0
+    assert replay.end.placements is first.end.placements is None
+    assert not replay.complete
+    (problem,) = [problem for problem in replay.problems if problem.kind == "another-game"]
+    assert "frame -123 follows frame -64" in str(problem)
+
+
+def test_rollbacks_go_back_by_seven_frames_at_most():
+    """Seven frames back are a rollback; eight begin another game."""
+    for depth, problems in ((7, []), (8, ["another-game"])):
+        numbers = np.concatenate([np.arange(30), np.arange(30 - depth, 50)])
+        replay = made((3, 12, 0), frames=len(numbers), items=0)
+        replay.frames = (numbers + slp.FIRST_FRAME).astype(np.int32)
+        for rows in (*replay.pre.values(), *replay.post.values(), replay.frame_start):
+            rows["frame"] = replay.frames
+        replay.frame_end["frame"] = replay.frames
+        again = slp.read(slp.write(replay))
+        kinds = [problem.kind for problem in again.problems if problem.kind != "no-end"]
+        assert kinds == problems
+        assert len(again.frames) == (30 if problems else 50)
+
+
+def test_frame_numbers_beyond_a_game_are_named():
+    """A frame number that the game's clock does not allow is a problem with its number."""
+    replay = made((3, 12, 0), frames=30, items=0)
+    replay.frames[20] = 1_000_000
+    for rows in (*replay.pre.values(), *replay.post.values(), replay.frame_start):
+        rows["frame"] = replay.frames
+    replay.frame_end["frame"] = replay.frames
+    problems = {problem.kind: str(problem) for problem in slp.read(slp.write(replay)).problems}
+    assert problems.keys() == {"impossible-frame", "gap"}
+    assert "1 frames have a number outside -123 to 32400" in problems["impossible-frame"]
+    assert "1000000" in problems["impossible-frame"]
 
 
 def test_only_the_last_pass_continues():

@@ -5,10 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from made_matches import content
 from made_replays import made
 
 from shadowbox.bench import peers
+from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
+from shadowbox.games.melee.export import replay_of
+from shadowbox.games.melee.replay import read
 
 PEPPI = {  # their name -> ours
     "random_seed": "seed",
@@ -253,6 +257,35 @@ def compare_with_slippi(theirs, path):
         assert np.array_equal(ours[valid].astype(np.float64), values[valid], equal_nan=True), name
         compared += int(valid.sum())
     return compared
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "2.0.0", "3.3.0", "3.18.0"])
+def test_both_read_our_exports(peer, tmp_path, version):
+    """An exported episode of any version is read by peppi and by py-slippi with its metadata."""
+    path = tmp_path / "exported.slp"
+    path.write_bytes(content(frames=20, version=version))
+    for reader in ("peppi", "pyslippi"):
+        (columns,) = peer(reader, path)
+        assert isinstance(columns, dict), columns
+        assert len(columns["frames.id"]) == 84 + 21
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", ["peppi", "pyslippi"])
+def test_exports_of_real_files_are_read(peer, replays, tmp_path, reader):
+    """The export of every real replay is read; by py-slippi, which is slow, of short ones."""
+    paths = []
+    for path in sorted(replays.rglob("*.slp")):
+        try:
+            games = list(read(path, path.name))
+        except RecordingError:
+            continue
+        if reader == "peppi" or games[0].frames < 1000:
+            paths.append(tmp_path / f"{len(paths)}.slp")
+            paths[-1].write_bytes(slp.write(replay_of(games[0])))
+    assert len(paths) > (70 if reader == "peppi" else 30)
+    refused = [columns for columns in peer(reader, *paths) if not isinstance(columns, dict)]
+    assert refused == []
 
 
 @pytest.mark.slow

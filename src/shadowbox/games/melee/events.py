@@ -20,6 +20,7 @@ import numpy as np
 
 from shadowbox.core.game import EVENT, Outcome
 from shadowbox.core.schema import Array, Columns
+from shadowbox.errors import EpisodeError
 from shadowbox.games.melee.names import (
     ACTION_COUNT,
     AERIAL_LANDING,
@@ -61,8 +62,8 @@ _LANDING = np.full(ACTION_COUNT, 3)
 
 def events(columns: Columns) -> Array:
     """Derive the events of columns [R, slots], as EVENT records in order of frame; `match` is 0."""
-    state = columns["player/action"]
-    before, now = state[:-1].astype(np.intp), state[1:].astype(np.intp)
+    state = _states(columns)
+    before, now = state[:-1], state[1:]
     entered = before != now
     parts = [
         *_hits(columns),
@@ -83,6 +84,18 @@ def events(columns: Columns) -> Array:
     ]
     together = np.concatenate(parts)
     return together[np.lexsort((together["player"], together["kind"], together["frame"]))]
+
+
+def _states(columns: Columns) -> Array:
+    """Action states [R, players] as indices; one beyond the known ones is refused."""
+    state = columns["player/action"]
+    if state.size and state.max() >= ACTION_COUNT:
+        row, seat = (int(at) for at in np.argwhere(state >= ACTION_COUNT)[0])
+        raise EpisodeError(
+            f"frame {row}, player/action[{seat}]: {state[row, seat]}, "
+            f"allowed 0 .. {ACTION_COUNT - 1}"
+        )
+    return state.astype(np.intp)
 
 
 def _where(
@@ -138,7 +151,7 @@ def _attributed(
 
 def attacks(columns: Columns) -> Array:
     """Mask of the rows in which a fighter begins an attack, grab or special move, [R, players]."""
-    state = columns["player/action"].astype(np.intp)
+    state = _states(columns)
     begun: Array = _ATTACKING[state]
     begun[1:] &= state[1:] != state[:-1]
     return begun

@@ -3,7 +3,8 @@
 An episode begins where players can act, and a replay begins with the entry: the 84 frames before
 repeat the first row, with nothing pressed. Fields that an episode does not hold (the random seed of
 each frame, raw stick bytes of the hardware) are derived, or hold the value that recorders write for
-unset fields.
+unset fields. Reals that a recording did not have, such as speeds, are NaN in the file,
+and absent again when it is read.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ import numpy as np
 
 from shadowbox.core.episode import UNKNOWN, Episode
 from shadowbox.core.files import write_whole
-from shadowbox.core.schema import Array
+from shadowbox.core.schema import Array, Real
 from shadowbox.games.melee import slp, stages
 from shadowbox.games.melee.names import DREAM_LAND, FOUNTAIN, STAGES, TO_EXTERNAL
+from shadowbox.games.melee.replay import UNKNOWN_DATE, pseudonym
 from shadowbox.games.melee.rows import BUTTONS, NO_GROUND, NO_PLAYER, STATE
-from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, ITEM_SLOTS
+from shadowbox.games.melee.schema import FIRST_FRAME, FLAG_NAMES, ITEM_SLOTS, SCHEMA
 from shadowbox.games.melee.slp import SlpReplay
 from shadowbox.games.melee.slp.data import END_METHODS
 
 RECORDED_NO_PLAYER = 6
 LEAD = FIRST_FRAME - slp.FIRST_FRAME  # frames before players can act
 LONGEST_NAME = 30
+LONGEST_SESSION = 50
+# peppi-py reads no version from 3.0 to 3.6; the next one has the same fields, except for speeds
+# (3.5) and the owners of items (3.6)
+PEPPI_GAP = (3, 0, 0), (3, 7, 0)
 LIGHT_PRESS = 0.35  # trigger value of a shield held with Z
 _PROCESSED_TRIGGER = 0x80000000
 
@@ -65,10 +71,14 @@ def _start(episode: Episode, ports: list[int]) -> slp.GameStart:
     text = str(episode.meta.get("version", ""))
     match = re.fullmatch(r"(\d{1,2})\.(\d{1,3})\.(\d{1,3})", text)
     version = (int(match[1]), int(match[2]), int(match[3])) if match else slp.NEWEST
+    if PEPPI_GAP[0] <= version < PEPPI_GAP[1]:
+        version = PEPPI_GAP[1]
     if _has_moving_stage(episode):
         # only this version has the events of moving stage parts
         version = max(version, slp.NEWEST)
     columns, names, kinds = episode.columns, _names(episode), episode.meta.get("kinds")
+    costumes = episode.meta.get("costumes")
+    worn = costumes if isinstance(costumes, list) and _are_bytes(costumes) else [0, 0]
     players = [
         slp.SlpPlayer(
             port,
@@ -77,6 +87,7 @@ def _start(episode: Episode, ports: list[int]) -> slp.GameStart:
             if isinstance(kinds, list) and kinds[seat] in ("human", "cpu")
             else "human",
             stocks=int(columns["player/stocks"][0, seat]),
+            costume=worn[seat],
             cpu_level=_level(names[seat]),
             display_name=names[seat],
         )
@@ -89,7 +100,20 @@ def _start(episode: Episode, ports: list[int]) -> slp.GameStart:
         players,
         seed=seed & 0xFFFFFFFF if isinstance(seed, int) else 0,
         is_pal=episode.meta.get("pal") is True,
+        match_id=_session(episode, seed),
     )
+
+
+def _are_bytes(values: list[Any]) -> bool:
+    return len(values) == 2 and all(value in range(256) for value in values)
+
+
+def _session(episode: Episode, seed: Any) -> str:
+    """Online session of a match; empty if only its seed identifies it, as offline."""
+    session, offline = episode.meta.get("session"), f"seed {seed}"
+    if not isinstance(session, str) or session in (offline, pseudonym("session", offline)):
+        return ""
+    return session.encode("ascii", "replace").decode()[:LONGEST_SESSION]
 
 
 def _has_moving_stage(episode: Episode) -> bool:
@@ -133,6 +157,12 @@ def _post(episode: Episode, seat: int, ports: list[int], version: slp.Version) -
         field: columns[f"player/{name}"][:, seat]
         for name, field in STATE.items()
         if f"player/{name}" not in absent
+    }
+    lacks = (name for name in STATE if f"player/{name}" in absent)
+    post |= {
+        STATE[name]: np.full(episode.rows, np.nan, np.float32)
+        for name in lacks
+        if isinstance(SCHEMA.columns[f"player/{name}"].field, Real)
     }
     post["facing"] = np.where(columns["player/facing_right"][:, seat], 1, -1)
     post["last_hit_by"] = np.array([*ports, RECORDED_NO_PLAYER])[
@@ -178,6 +208,9 @@ def _pre(episode: Episode, seat: int, post: dict[str, Any], version: slp.Version
         "buttons": processed.astype(np.uint32),
         **{f"raw_{name}": np.rint(axes[name] * 80) for name in axes},
     }
+    for name, column in (("trigger_l", "pad/l_push"), ("trigger_r", "pad/r_push")):
+        if column in episode.absent:
+            pressed[name] = np.full(episode.rows, np.nan, np.float32)
     later = {
         name: np.concatenate([np.zeros(LEAD + 1, v.dtype), v[:-1]]) for name, v in pressed.items()
     }
@@ -284,9 +317,13 @@ def _end(episode: Episode, ports: list[int]) -> slp.GameEnd | None:
 def _metadata(episode: Episode, ports: list[int]) -> dict[str, Any]:
     characters = episode.columns["player/character"]
     names = _names(episode)
+    date = str(episode.meta.get("played_at", ""))
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", date):
+        date = UNKNOWN_DATE
     return {
+        "startAt": f"{date}T00:00:00Z",
         "lastFrame": FIRST_FRAME + episode.rows - 1,
-        "playedOn": "shadowbox",
+        "playedOn": "dolphin",  # py-slippi knows four platforms only
         "stage": STAGES[int(episode.columns["stage/id"][0, 0])],
         "players": {
             str(port): {

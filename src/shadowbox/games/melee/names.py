@@ -114,6 +114,58 @@ ACTION_COUNT = 1024  # the largest known state is 525, of Kirby's copies
 ACTIONS = (*_COMMON, *(f"special_{number}" for number in range(len(_COMMON), ACTION_COUNT)))
 
 
+LAST_SPECIAL = 400  # beyond are Kirby's copies of other fighters
+LAST_COPY = 525
+
+# character -> ((first, last state, name), ...); the numbers between have no known name
+_SPACE_ANIMALS = (
+    (341, 343, "laser"), (344, 346, "laser in the air"), (347, 352, "side special"),
+    (353, 354, "up special, charging"), (355, 356, "up special, flying"), (357, 359, "up special"),
+    (360, 364, "shine"), (365, 369, "shine in the air"), (370, 375, "taunt"),
+)  # fmt: skip
+_SPECIALS: dict[str, tuple[tuple[int, int, str], ...]] = {
+    "fox": _SPACE_ANIMALS,
+    "falco": _SPACE_ANIMALS,
+    "marth": (
+        (341, 348, "neutral special"), (349, 357, "side special"),
+        (358, 366, "side special in the air"), (367, 368, "up special"), (369, 372, "counter"),
+    ),
+    "sheik": (
+        (341, 348, "needles"), (349, 354, "chain"), (355, 360, "vanish"), (361, 364, "transform"),
+    ),
+    "falcon": (
+        (347, 348, "punch"), (349, 352, "side special"), (353, 356, "up special"),
+        (357, 362, "kick"),
+    ),
+    "jigglypuff": (
+        (341, 345, "air jump"), (346, 362, "rollout"), (363, 364, "pound"), (365, 368, "sing"),
+        (369, 372, "rest"),
+    ),
+    "peach": (
+        (341, 341, "float"), (344, 348, "aerial while floating"), (349, 351, "forward smash"),
+        (352, 353, "toad"), (354, 360, "bomber"), (361, 364, "parasol"), (365, 368, "turnip"),
+    ),
+    "game_and_watch": (
+        (341, 341, "jab"), (345, 345, "down tilt"), (346, 346, "forward smash"),
+        (347, 349, "aerial"),
+    ),
+}  # fmt: skip
+
+
+def action_name(state: int, character: int) -> str:
+    """Name of an action state for people; `character` is the internal number.
+
+    States from `SPECIAL` on differ between characters; one without a known name is such as
+    "special 357 (Samus)".
+    """
+    if state < SPECIAL:
+        return ACTIONS[state].replace("_", " ")
+    name = CHARACTERS[character]
+    spans = _SPECIALS.get(name, ())
+    unnamed = f"special {state} ({name.replace('_', ' ').title()})"
+    return next((text for first, last, text in spans if first <= state <= last), unnamed)
+
+
 def action(name: str) -> int:
     """Number of an action state."""
     return ACTIONS.index(name)

@@ -8,42 +8,67 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shadowbox.core.episode import UNKNOWN, Episode
+from shadowbox.core.schema import Columns
 from shadowbox.errors import RecordingError
 from shadowbox.games.melee import slp
 from shadowbox.games.melee.accept import ENDINGS, NO_CONTEST, UNRESOLVED, AcceptOptions, options
 from shadowbox.games.melee.events import events
 from shadowbox.games.melee.names import CHARACTERS, KNOWN_STAGES, LEGAL_STAGES, STAGES, TO_INTERNAL
 from shadowbox.games.melee.rows import _RowBuilder, leaders, rows_of
+from shadowbox.games.melee.schema import SCHEMA
 from shadowbox.games.melee.slp import SlpPlayer, SlpReplay
+
+UNKNOWN_DATE = "1970-01-01"  # of exported episodes: other readers want a date
+LONGEST_NAME = 64  # characters that are kept; the recorder's metadata may hold a megabyte
 
 
 def read(source: Path | bytes, name: str, **settings: Any) -> Iterator[Episode]:
     """Read the episodes of a recording: one of a `.slp`, many of a `.pt`.
 
-    The ending of `name` decides about the format; `settings` are those of `AcceptOptions`.
+    A `.slp` with impossible values gives an episode for each stretch of frames between them. The
+    ending of `name` decides about the format; `settings` are those of `AcceptOptions`.
     """
     if name.lower().endswith(".pt"):
         from shadowbox.games.melee.legacy import read as read_encoded
 
         yield from read_encoded(source, name, options(**settings))
         return
-    yield episode_of(source, name, options(**settings))
+    yield from episodes_of(source, name, options(**settings))
 
 
-def episode_of(source: Path | bytes, name: str, chosen: AcceptOptions) -> Episode:
-    """Read one replay as an episode; a replay that is refused raises a RecordingError."""
+def episodes_of(source: Path | bytes, name: str, chosen: AcceptOptions) -> Iterator[Episode]:
+    """Read a replay as episodes; a replay that is refused raises a RecordingError."""
     replay = slp.read(source, name=name)
     _check_is_match(replay)
     _check_filters(replay, chosen)
     rows = rows_of(replay)
-    if rows.rows - 1 < chosen.min_frames:
+    if chosen.complete and rows.impossible:
         raise RecordingError(
-            f"the replay holds {rows.rows - 1} decisions; min_frames={chosen.min_frames}"
+            f"the recording is incomplete: an impossible value ({rows.impossible})"
         )
-    return Episode(
-        rows.columns, _meta(replay, rows, chosen), events(rows.columns), frozenset(rows.absent)
-    )
+    parts = [part for part in rows.parts() if part.stop - part.start > chosen.min_frames]
+    if not parts:
+        longest = max((part.stop - part.start - 1 for part in rows.parts()), default=0)
+        cut = f" ({rows.impossible})" if rows.impossible else ""
+        raise RecordingError(
+            f"the replay holds {longest} decisions{cut}; min_frames={chosen.min_frames}"
+        )
+    lost = rows.rows - 1 - sum(part.stop - part.start - 1 for part in parts)
+    for number, part in enumerate(parts):
+        columns = rows.columns
+        if rows.impossible:
+            columns = {key: np.array(values[part]) for key, values in columns.items()}
+            for key in SCHEMA.control_keys:
+                columns[key][-1] = 0
+        meta = _meta(replay, rows, part, columns, chosen)
+        if rows.impossible:
+            meta |= {"part": number, "complete": False}
+        if rows.impossible and not number:
+            meta["cut"] = {"frames": lost, "why": rows.impossible}
+        yield Episode(columns, meta, events(columns), frozenset(rows.absent))
 
 
 # ---- acceptance ----
@@ -94,7 +119,9 @@ def _check_filters(replay: SlpReplay, chosen: AcceptOptions) -> None:
 # ---- metadata ----
 
 
-def _meta(replay: SlpReplay, rows: _RowBuilder, chosen: AcceptOptions) -> dict[str, Any]:
+def _meta(
+    replay: SlpReplay, rows: _RowBuilder, part: slice, columns: Columns, chosen: AcceptOptions
+) -> dict[str, Any]:
     start = replay.start
     players = [_player_name(player, replay, chosen.keep_names) for player in start.players]
     session = start.match_id or f"seed {start.seed}"  # each offline game is a session
@@ -111,10 +138,10 @@ def _meta(replay: SlpReplay, rows: _RowBuilder, chosen: AcceptOptions) -> dict[s
         "world": f"melee, Slippi {_version(replay)}",
         "version": _version(replay),
         "seed": start.seed,
-        "first_frame": rows.first,
+        "first_frame": rows.first + part.start,
         "end": _ending(replay),
         "complete": replay.complete,
-        "result": _result(replay, rows),
+        "result": _result(replay, columns, last=part.stop == rows.rows),
     }
     optional = {
         "pal": start.is_pal,
@@ -153,7 +180,7 @@ def _player_name(player: SlpPlayer, replay: SlpReplay, keep: bool) -> str:
     name = next((str(name).strip() for name in candidates if name and str(name).strip()), "")
     if not name:
         return UNKNOWN
-    return name if keep else pseudonym("player", name.upper())
+    return name[:LONGEST_NAME] if keep else pseudonym("player", name.upper())
 
 
 def _names_in_metadata(replay: SlpReplay, port: int) -> Mapping[str, Any]:
@@ -172,7 +199,7 @@ def _date(replay: SlpReplay) -> str | None:
     """Date of the game as YYYY-MM-DD, or None."""
     text = (replay.metadata or {}).get("startAt")
     match = re.match(r"\d{4}-\d{2}-\d{2}", text) if isinstance(text, str) else None
-    return match[0] if match else None
+    return match[0] if match and match[0] != UNKNOWN_DATE else None
 
 
 def _character(player: SlpPlayer) -> str:
@@ -192,15 +219,16 @@ def _ending(replay: SlpReplay) -> str:
     return "none" if replay.end is None else replay.end.name
 
 
-def _result(replay: SlpReplay, rows: _RowBuilder) -> dict[str, Any]:
+def _result(replay: SlpReplay, columns: Columns, *, last: bool) -> dict[str, Any]:
     """Result of a match: winner, reason, stocks and damage.
 
     The winner is the player that the game placed first, else the only one with stocks left, else
-    the one who did not quit, else the one with more stocks, then less damage.
+    the one who did not quit, else the one with more stocks, then less damage. Rows that are not the
+    last of their match are broken off.
     """
-    stocks = rows.columns["player/stocks"][-1].tolist()
-    damage = [round(float(value), 2) for value in rows.columns["player/percent"][-1]]
-    winner, reason = _winner(replay, stocks, damage)
+    stocks = columns["player/stocks"][-1].tolist()
+    damage = [round(float(value), 2) for value in columns["player/percent"][-1]]
+    winner, reason = _winner(replay, stocks, damage) if last else (None, "broken off")
     return {"winner": winner, "reason": reason, "stocks": stocks, "damage": damage}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shadowbox.core.schema import Array, Columns
+from shadowbox.core.schema import Array, Column, Columns, Real
 from shadowbox.errors import RecordingError
 from shadowbox.games.melee import stages
 from shadowbox.games.melee.items import place
@@ -23,6 +23,10 @@ NO_PLAYER = SCHEMA.players
 NO_GROUND = 0xFFFF
 FARTHEST = 10_000.0  # units; an item that fell out of the world never stops falling
 HITSTUN = 3, 1  # byte and bit of the state flags
+FARTHEST_FIGHTER = 2_000.0  # units; no stage extends beyond 500, and a fighter beyond it is out
+# share of rows with impossible values from which a file counts as damaged, and a number that is
+# always cut out
+MOST_IMPOSSIBLE, FEW = 0.01, 8
 
 STATE = {  # column -> field of a post frame, taken as it is
     "x": "x", "y": "y", "percent": "percent", "shield": "shield", "air_vx": "air_vx",
@@ -54,13 +58,30 @@ class _RowBuilder:
     first: int
     items_left_out: int = 0
     item_rows_left_out: int = 0
-    # recorded, but with values outside a controller's range
+    # columns that hold values outside a controller's range in every frame of a player
     unusable: list[str] = field(default_factory=list)
+    # the first impossible value, and the rows whose state or inputs hold one, bool [R]
+    impossible: str = ""
+    bad_state: Array = field(default_factory=lambda: np.zeros(0, bool))
+    bad_inputs: Array = field(default_factory=lambda: np.zeros(0, bool))
 
     @property
     def rows(self) -> int:
         """Number of rows, R."""
         return len(self.columns["stage/clock"])
+
+    def parts(self) -> list[slice]:
+        """Ranges of at least two rows without impossible values, in order.
+
+        Inputs of the last row of a range count for nothing, so a row whose inputs alone are
+        impossible still ends one.
+        """
+        ranges, begin = [], 0
+        for at in np.flatnonzero(self.bad_state | self.bad_inputs).tolist():
+            ranges.append(slice(begin, at if self.bad_state[at] else at + 1))
+            begin = at + 1
+        ranges.append(slice(begin, self.rows))
+        return [part for part in ranges if part.stop - part.start >= 2]
 
 
 def leaders(replay: SlpReplay) -> tuple[Slot, ...]:
@@ -80,7 +101,41 @@ def rows_of(replay: SlpReplay) -> _RowBuilder:
     for key in builder.absent:
         column = SCHEMA.columns[key]
         builder.columns[key] = np.zeros((end - begin, column.slots), column.dtype)
+    _mark_impossible(builder)
     return builder
+
+
+def _mark_impossible(builder: _RowBuilder) -> None:
+    """Mark the rows that hold a real outside the range of its column."""
+    builder.bad_state, builder.bad_inputs = (np.zeros(builder.rows, bool) for _ in range(2))
+    for key, column in SCHEMA.columns.items():
+        if not isinstance(column.field, Real) or key in builder.absent:
+            continue
+        values, (low, high) = builder.columns[key], _limits(column)
+        if values.min() >= low and values.max() <= high:  # false with a NaN
+            continue
+        bad = ~((values >= low) & (values <= high))
+        rows = builder.bad_inputs if key in SCHEMA.control_keys else builder.bad_state
+        rows |= bad.any(axis=-1)
+        row, slot = (int(at) for at in np.argwhere(bad)[0])
+        builder.impossible = builder.impossible or (
+            f"frame {builder.first + row}, {key}[{slot}]: {values[row, slot]}, "
+            f"allowed {low:g} .. {high:g}"
+        )
+    count = int((builder.bad_state | builder.bad_inputs).sum())
+    if count > max(FEW, MOST_IMPOSSIBLE * builder.rows):
+        raise RecordingError(
+            f"{count:,} of {builder.rows:,} frames hold impossible values, so the file is damaged; "
+            f"the first: {builder.impossible}"
+        )
+
+
+def _limits(column: Column) -> tuple[float, float]:
+    """Range of a real; for positions of fighters narrower than that of the schema."""
+    if column.key in ("player/x", "player/y"):
+        return -FARTHEST_FIGHTER, FARTHEST_FIGHTER
+    low, high = column.field.limits
+    return low, high
 
 
 def _span(frames: Array) -> tuple[int, int]:
@@ -140,7 +195,10 @@ def _add_players(
             builder.absent.add(f"player/{name}")
         else:
             value = both(needs) if make is None else make(both(needs))  # type: ignore[operator]
-            builder.columns[f"player/{name}"] = value
+            if value.dtype.kind == "f" and np.isnan(value[0]).all() and np.isnan(value).all():
+                builder.absent.add(f"player/{name}")  # as `export.py` writes it
+            else:
+                builder.columns[f"player/{name}"] = value
 
     for name, source in STATE.items():
         add(name, source)
@@ -221,8 +279,9 @@ def _add_pads(
     for name, source in _AXES.items():
         values = both(source)
         column = SCHEMA.columns[f"pad/{name}"]
-        low, high = column.field.limits
-        if not (values.min() >= low and values.max() <= high):  # also true of NaN
+        low, high = _limits(column)
+        if (~((values[:-1] >= low) & (values[:-1] <= high))).all(axis=0).any():
+            # old recorders fill it with anything
             builder.absent.add(column.key)
             builder.unusable.append(column.key)
         else:

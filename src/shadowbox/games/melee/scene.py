@@ -9,15 +9,20 @@ from typing import Any
 
 from shadowbox.games.melee.names import (
     ACTIONS,
+    CHARACTERS,
     DAMAGED,
     DYING,
+    FIGHTERS,
     GRABBED,
     ITEMS,
+    LAST_COPY,
+    LAST_SPECIAL,
     PROPS,
     SPECIAL,
     STAGES,
     TECHING,
     THROWN,
+    action_name,
 )
 from shadowbox.games.melee.schema import EVENTS
 from shadowbox.games.melee.stages import FOUNTAIN_SPAN, GEOMETRY, RANDALL_HALF
@@ -94,6 +99,15 @@ def _tint(action: int) -> str:
     if action in TECHING:
         return _WHITE
     return _RED if 44 <= action <= 69 or action >= SPECIAL else ""
+
+
+def _names(action: int) -> list[str]:
+    """Names of an action by character; where all have the same, one entry stands for them."""
+    if SPECIAL <= action <= LAST_SPECIAL:
+        return [action_name(action, character) for character in sorted(FIGHTERS)]
+    if LAST_SPECIAL < action <= LAST_COPY:
+        return [action_name(action, CHARACTERS.index("kirby"))]
+    return [ACTIONS[action].replace("_", " ")]
 
 
 _TINTS = [_tint(action) for action in range(len(ACTIONS))]
@@ -259,7 +273,7 @@ _FIGHTER_SHAPES: list[dict[str, Any]] = [
     _beside(
         "text",
         y=_sum(_FEET, 5),
-        text=_table("action", _field("player/action")),
+        text=_table("action", _field("player/action"), _field("player/character")),
         size=3.2,
         fill="ink",
         alpha=0.8,
@@ -301,7 +315,7 @@ SCENE: dict[str, Any] = {
         "in": [action not in DYING for action in range(len(ACTIONS))],
         "tint": _TINTS,
         "tinted": [tint != "" for tint in _TINTS],
-        "action": [name.replace("_", " ") for name in ACTIONS],
+        "action": [_names(action) for action in range(len(ACTIONS))],
         "owner": ["p1", "p2", _GOLD],
         "item_size": [1.0 if number in PROPS else 2.0 for number in range(len(ITEMS))],
     },

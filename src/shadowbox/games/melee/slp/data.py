@@ -28,8 +28,9 @@ class SlpProblem:
 
     `kind`: truncated (the file ends within an event), unfinished (its length was never filled in),
     no-end (no game end), no-frames, unlisted (an event of unknown size; the rest cannot be read),
-    incomplete-frame, gap (frames are missing), stray (events of players or frames that do not
-    exist), no-metadata, bad-metadata, trailing (bytes after the end).
+    incomplete-frame, gap (frames are missing), impossible-frame (a number that a game cannot
+    reach), another-game (frames begin again; only the first game is read), stray (events of players
+    or frames that do not exist), no-metadata, bad-metadata, trailing (bytes after the end).
     """
 
     kind: str

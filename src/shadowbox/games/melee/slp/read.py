@@ -13,6 +13,7 @@ from shadowbox.games.melee.slp.data import GameEnd, Slot, SlpProblem, SlpReplay
 from shadowbox.games.melee.slp.layout import (
     EVENT_SIZES,
     EVENTS,
+    FIRST_FRAME,
     GAME_END,
     GAME_START,
     PIECE,
@@ -29,6 +30,9 @@ HEAD = b"{U\x03raw[$U#l"
 METADATA = b"U\x08metadata"
 MAX_BYTES = 1 << 28  # an hour of four players is 140 MB
 MAX_METADATA = 1 << 20
+MAX_ROLLBACK = 7  # frames that a game online can go back
+EXTRA_FRAMES = 60 * 60  # that a game can last beyond its clock
+UNTIMED_FRAMES = 100 * 60 * 60  # longest game without a clock
 # rows may take this many times the file's bytes; undamaged files need at most 2, with absent
 # players
 MAX_GROWTH = 4
@@ -184,6 +188,7 @@ class _Reading:
 
     def end(self) -> GameEnd | None:
         index = self.of(GAME_END)
+        index = index[self.offsets[index] < self.first_game_ends]
         if not len(index):
             self.note("no-end", None, "the recording has no game end")
             return None
@@ -212,7 +217,7 @@ class _Reading:
                 None,
                 f"{partial.sum():,} frames lack a player's inputs or state, first frame {at}",
             )
-        usable = np.flatnonzero(complete)
+        usable = self.first_game(np.flatnonzero(complete), start)
         self.rolled_back = 0
         if self.rollbacks == "last":
             ids, back = np.unique(self.frame_of[usable][::-1], return_index=True)
@@ -230,6 +235,38 @@ class _Reading:
             at = int(ids[np.flatnonzero(np.diff(ids) > 1)[0]])
             self.note("gap", None, f"{missing:,} frames are missing, the first after frame {at}")
         return chosen
+
+    def first_game(self, usable: Array, start: GameStart) -> Array:
+        """Select the passes of the first game of the file, i64[P]; sets `first_game_ends`.
+
+        A frame further back than a rollback can go begins another game, which is not read. Frame
+        numbers that a game cannot reach are named and take no part in that.
+        """
+        self.first_game_ends = len(self.content)
+        longest = start.timer * 60 + EXTRA_FRAMES if start.timer else UNTIMED_FRAMES
+        ids = self.frame_of[usable].astype(np.int64)
+        possible = (ids >= FIRST_FRAME) & (ids <= longest)
+        if len(beyond := ids[~possible]):
+            self.note(
+                "impossible-frame",
+                None,
+                f"{len(beyond):,} frames have a number outside {FIRST_FRAME} to {longest}, in which "
+                f"a game with {start.timer} seconds on its clock ends (first: {beyond[0]})",
+            )
+        counted, ids = usable[possible], ids[possible]
+        back = np.flatnonzero(np.maximum.accumulate(ids)[:-1] + 1 - ids[1:] > MAX_ROLLBACK)
+        if not len(back):
+            return usable
+        at = int(back[0]) + 1
+        first_pass = int(counted[at])
+        self.first_game_ends = int(self.offsets[np.argmax(self.passes >= first_pass)])
+        self.note(
+            "another-game",
+            self.first_game_ends,
+            f"frame {ids[at]} follows frame {ids[at - 1]}: a rollback goes back by at most "
+            f"{MAX_ROLLBACK} frames, so another game begins here; it is not read",
+        )
+        return usable[usable < first_pass]
 
     def ended(self, number: int) -> bool:
         """Test whether a pass has its frame end, or the version lacks this event."""
