@@ -13,6 +13,8 @@ from shadowbox.data.store import Store
 from shadowbox.games import load
 from shadowbox.report.match import match_document, outcome_of
 
+SHORT = ("--world", "brawl@time_limit=300")
+
 
 def call(capsys, *arguments):
     """Exit status, standard output, standard error."""
@@ -31,12 +33,12 @@ def facts_of(capsys, *arguments):
 
 def test_the_same_call_is_the_same_match(capsys):
     """Winner, length and fingerprint are the same on every call, and another seed gives another match."""
-    command = ["match", "brawl", "--p0", "based", "--p1", "random", "--seed"]
+    command = ["match", "brawl", *SHORT, "--p0", "based", "--p1", "random", "--seed"]
     one, again, other = (facts_of(capsys, *command, seed) for seed in (7, 7, 8))
     assert one == again
     assert one["fingerprint"] != other["fingerprint"]
     assert {"winner", "stocks", "damage", "frames", "world", "players", "remarks"} <= set(one)
-    assert one["world"] == "brawl"
+    assert one["world"] == "brawl@time_limit=300"
 
 
 def test_facts_agree_with_the_match(capsys, tmp_path):
@@ -45,6 +47,7 @@ def test_facts_agree_with_the_match(capsys, tmp_path):
         capsys,
         "match",
         "brawl",
+        *SHORT,
         "--p0",
         "based",
         "--p1",
@@ -72,9 +75,13 @@ def test_facts_agree_with_the_match(capsys, tmp_path):
 
 def test_who_does_not_attack_is_named(capsys):
     """A player without one attack in 200 frames is named in words, in the text and in the data."""
-    facts = facts_of(capsys, "match", "brawl", "--p0", "constant", "--p1", "based", "--seed", 1)
+    facts = facts_of(
+        capsys, "match", "brawl", *SHORT, "--p0", "constant", "--p1", "based", "--seed", 1
+    )
     assert "constant (player 0) did not attack once in the whole match" in facts["remarks"]
-    _, out, _ = call(capsys, "match", "brawl", "--p0", "constant", "--p1", "based", "--seed", 1)
+    _, out, _ = call(
+        capsys, "match", "brawl", *SHORT, "--p0", "constant", "--p1", "based", "--seed", 1
+    )
     assert "note: constant (player 0) did not attack once in the whole match" in out
 
 
@@ -87,6 +94,7 @@ def test_a_match_as_a_page(capsys, tmp_path):
         capsys,
         "match",
         "brawl",
+        *SHORT,
         "--p0",
         "based",
         "--p1",
@@ -104,7 +112,18 @@ def test_a_match_as_a_page(capsys, tmp_path):
 
 def test_names_on_the_page_are_text(capsys, tmp_path):
     """A player called like a piece of markup is shown by that name and does nothing."""
-    call(capsys, "match", "brawl", "--p0", "based", "--p1", "random", "--store", tmp_path / "s")
+    call(
+        capsys,
+        "match",
+        "brawl",
+        *SHORT,
+        "--p0",
+        "based",
+        "--p1",
+        "random",
+        "--store",
+        tmp_path / "s",
+    )
     episode = Store(tmp_path / "s").episode(0)
     hostile = "<img src=x onerror=alert(1)>"
     named = type(episode)(
@@ -121,7 +140,16 @@ def test_an_outcome_is_read_from_the_rows_where_nobody_wrote_it(capsys, tmp_path
     One of a game that cannot tell ends unknown.
     """
     facts = facts_of(
-        capsys, "match", "brawl", "--p0", "expert", "--p1", "constant", "--store", tmp_path / "s"
+        capsys,
+        "match",
+        "brawl",
+        *SHORT,
+        "--p0",
+        "expert",
+        "--p1",
+        "constant",
+        "--store",
+        tmp_path / "s",
     )
     episode = Store(tmp_path / "s").episode(0)
     bare = type(episode)(episode.columns, {}, episode.events)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,37 +13,50 @@ from walkthrough import BLOCK, PAGE
 from shadowbox import cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SMALLER = {"matches=100": "matches=24", "steps=300": "steps=4", "matches=40": "matches=2"}
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def test_the_demo_runs_to_its_page(tmp_path):
-    """`make demo` plays the game of the docs, stores 200 matches, verifies them and writes a page."""
-    copy = tmp_path / "clone"
-    for folder in ("demo", "docs"):
-        (copy / folder).mkdir(parents=True)
-        for path in (ROOT / folder).glob("*.*"):
-            (copy / folder / path.name).write_bytes(path.read_bytes())
-    command = [sys.executable, "demo/run.py"]
-    answer = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert "200 episodes" in answer.stdout
-    assert "frames of brawl" in answer.stdout
-    assert "every file verified" in answer.stdout
-    assert "constant_velocity" in answer.stdout
-    assert (copy / "runs" / "demo" / "brawl.html").read_text().startswith("<!doctype html>")
-    assert "targets {'keys/up': (16, 32, 2)" in answer.stdout
+def test_the_demo_runs_to_its_page(tmp_path, monkeypatch, capfd):
+    """`make demo` plays the game of the docs, stores 200 matches, verifies them and writes a page.
+
+    Here its commands of Shadowbox run in this process, and its policy learns for a few steps.
+    """
+    import run as demo
+
+    def call(command):
+        if command.startswith("shadowbox "):
+            with contextlib.chdir(out), pytest.raises(SystemExit) as stop:
+                cli.main(shlex.split(command)[1:])
+            assert stop.value.code == 0, command
+        else:
+            process(command)
+
+    process, out = demo.call, tmp_path / "runs" / "demo"
+    few = demo.CARD.replace("steps: 300", "steps: 10").replace("every: 100", "every: 5")
+    for name, value in (("ROOT", tmp_path), ("OUT", out), ("CARD", few), ("call", call)):
+        monkeypatch.setattr(demo, name, value)
+    demo.main()
+    text = capfd.readouterr().out
+    for words in ("200 episodes", "frames of brawl", "every file verified", "constant_velocity"):
+        assert words in text
+    assert "targets {'keys/up': (16, 32, 2)" in text
+    for page in ("brawl", "clone", "clone-match", "match", "paddles"):
+        assert (out / f"{page}.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.slow
-def test_the_example_of_the_front_page_runs(tmp_path):
-    """The README's Python, word for word, trains a policy, plays it, and evaluates it."""
+def test_the_example_of_the_front_page_runs(tmp_path, monkeypatch, capsys):
+    """The README's Python trains a policy, plays it, and evaluates it; here with smaller numbers."""
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    answer = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.startswith("winner: ")
-    assert "F1 of presses that begin: {'value': 0." in answer.stdout
+    for usual, less in SMALLER.items():
+        assert example.count(usual) == 1
+        example = example.replace(usual, less)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert said.startswith("winner: ")
+    assert "F1 of presses that begin: {'value': 0." in said
     assert "<match-viewer" in (tmp_path / "match.html").read_text(encoding="utf-8")
 
 
