@@ -57,6 +57,21 @@ def test_train_prints_tables(capsys, path, tmp_path):
     assert (tmp_path / "r" / "curves.html").exists()
 
 
+def test_numbers_are_written_as_in_a_card(capsys, path, tmp_path):
+    """`--set lr=1e-4` and `--with dropout=2e-1` are numbers, and a word such as `on` is text."""
+    status, _, err = run(
+        capsys, "train", path, "--out", tmp_path / "r", "--steps", 2, *QUICK,
+        "--set", "lr=1e-4", "--set", "sinks=[]", "--with", "dropout=2e-1",
+    )  # fmt: skip
+    assert status == 0, err
+    facts = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert (facts["config"]["lr"], facts["task"]["with"]) == (1e-4, {"dropout": 0.2})
+    status, _, err = run(
+        capsys, "train", path, "--out", tmp_path / "s", "--steps", 2, *QUICK, "--set", "compile=on"
+    )
+    assert (status, "compile is 'on', bool is needed" in err) == (2, True)
+
+
 def test_resume_takes_settings_from_the_run(capsys, path, tmp_path):
     """Resuming needs no settings again; other ones are refused, and a new name takes them."""
     out = tmp_path / "r"
@@ -97,6 +112,7 @@ def test_resume_goes_on_with_a_store_that_has_grown(capsys, tmp_path):
         ),
         (["--set", "max_grad_norm"], 2, "expected NAME=VALUE"),
         (["--set", "max_grad_norm=!!python/name:os.system"], 2, "--set max_grad_norm=!!python"),
+        (["--set", "max_grad_norm=[1"], 2, "'[1' cannot be read: this is not YAML"),
         (["--preset", "tinny"], 2, "did you mean 'tiny'"),
         (["--sink", "wandbb"], 2, "did you mean 'wandb'"),
         (["--resume"], 1, "is not a run"),

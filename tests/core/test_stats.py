@@ -210,6 +210,18 @@ def test_a_reflected_interval_lies_around_its_distance() -> None:
     assert turned.high < plain.high
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_smaller_sample_decides_how_wide(turned: bool) -> None:
+    """Beside many equal episodes, four uncertain ones leave the interval of four."""
+    few = np.array([[2.0, 10.0], [3.0, 10.0], [5.0, 10.0], [6.0, 10.0]])
+    many = np.tile([[4.0, 10.0]], (400, 1))
+    alone = bootstrap_ratio(few[:, 0], few[:, 1], tries=20_000)
+    first, second = (many, few) if turned else (few, many)
+    found = bootstrap_quotient(first, second, tries=20_000)
+    ends = [0.4 / alone.high, 0.4 / alone.low] if turned else [alone.low / 0.4, alone.high / 0.4]
+    assert [found.low, found.high] == pytest.approx(ends, rel=0.02)
+
+
 def test_samples_of_one_episode_allow_no_interval() -> None:
     """A single episode in either sample leaves the value without bounds."""
     interval = bootstrap_quotient(np.array([[1.0, 2.0]]), np.array([[1.0, 4.0], [1.0, 4.0]]))

@@ -211,6 +211,26 @@ def test_proposal(project):
     }
 
 
+def test_the_latest_proposal_counts(tmp_path, monkeypatch):
+    """Of proposals for one setting the latest in the log counts, and it overrides the card's own."""
+    from kept_promises import write_card, write_run
+
+    from shadowbox.experiment import templates
+
+    monkeypatch.chdir(tmp_path)
+    write_card(tmp_path / "cards")
+    folder = write_run(tmp_path / "runs" / "toy" / "0")
+    fired = [{"train.batch": 4, "train.ema": 0.9}, {}, {"train.batch": 2}]
+    lines = [
+        {"event": "rule", "step": 10 * at, "rule": at, "action": "warn", "text": "", "set": each}
+        for at, each in enumerate(fired, 1)
+    ]
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    head = templates.follow_up("again", "runs/toy")
+    assert head["set"] == {"train.steps": 40, "train.batch": 2, "train.ema": 0.9}
+    assert "train.batch: 2, train.ema: 0.9" in head["goal"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("action", ["stop", "pause", "warn"])
 def test_two_processes(project, action):

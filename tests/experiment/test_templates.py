@@ -64,8 +64,9 @@ def test_prior(project):
 def test_ablations(project):
     """One card for each switch: a flag turned over, or a value; what is no setting is refused."""
     usual = {name: value for name, (value, _) in checked(write()).settled.origins.items()}
-    heads = list(templates.ablations("toy", HEAD, ["train.compile", "model.width=16"], usual))
-    assert [head["id"] for head in heads] == ["toy-compile-true", "toy-width-16"]
+    switches = ["train.compile", "model.width=16", "train.lr=1e-4"]
+    heads = list(templates.ablations("toy", HEAD, switches, usual))
+    assert [head["id"] for head in heads] == ["toy-compile-true", "toy-width-16", "toy-lr-0.0001"]
     assert heads[1]["set"]["model.width"] == 16
     for head in heads:
         assert checked(templates.write(head).path).mistakes == []

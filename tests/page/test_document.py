@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
 
 from shadowbox.page.document import (
+    Bar,
     Html,
     badge,
     bars,
+    beside,
     code,
     facts,
     folded,
@@ -122,6 +125,20 @@ def test_the_best_of_several_is_bold() -> None:
     assert "<b>0.5</b>" in with_interval("0.5", "0.4 .. 0.6", best=True)
     assert "<b>" not in with_interval("0.5", "0.4 .. 0.6")
     assert "0.4 .. 0.6" in with_interval("0.5", "0.4 .. 0.6")
+
+
+def test_negative_bars_begin_at_zero() -> None:
+    """A bar of a negative value ends where the positive ones begin, and both keep their scale."""
+    text = beside([Bar("lost", -1.0, "-1"), Bar("won", 3.0, "3", low=-1.0, high=3.0)], wanted=1.0)
+    places = [
+        (float(x), float(wide))
+        for x, wide in re.findall(
+            r'<rect class="baseline" x="([0-9.]+)%" y="6" width="([0-9.]+)%"', text
+        )
+    ]
+    assert places == [(1.0, 24.5), (25.5, 73.5)]
+    assert 'class="span" x1="1.00%" x2="99.00%"' in text
+    assert text.count('class="wanted" x1="50.00%"') == 2
 
 
 def test_bars_are_as_long_as_their_share() -> None:

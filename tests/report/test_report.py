@@ -12,7 +12,8 @@ from quick_brawl import GAME
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.play import specs
-from shadowbox.report import levels, run, source
+from shadowbox.report import curves, levels, run, source
+from shadowbox.train import runs
 
 
 @pytest.fixture
@@ -75,6 +76,46 @@ def test_a_run_without_a_card_has_a_report(here):
     text = made("bare", match=False)
     assert "The best checkpoint has loss 1, at step 40." in text
     assert "There was no estimate" in text
+
+
+def test_the_first_of_several_runs(here, monkeypatch):
+    """Of several seeds the first gives targets, best checkpoint, settings, curves and sample."""
+    sampled = []
+    monkeypatch.setattr(
+        run.sample_match,
+        "sample",
+        lambda seed, *_: (sampled.append(seed.path.name), (None, "x"))[1],
+    )
+    for seed, loss in (("0", 0.5), ("1", 0.7)):
+        write_run(
+            here / "runs" / "two" / seed,
+            card="two",
+            kind="policy" if seed == "0" else "thing",
+            targets=[{**TARGETS[seed == "0"], "value": loss + 1}],
+            card_hash=f"sha256:{seed}",
+            best={"step": 20, "score": "loss", "value": loss, "baselines": {}},
+            settings={"train.lr": {"value": loss, "from": "card"}},
+        )
+    subject = source.find_source("two")
+    assert [each.path.name for each in subject.runs] == ["0", "1"]
+    assert runs.find_run("runs/two").path.name == "0"
+    text = made("two")
+    assert sampled == ["0"]
+    drawn = {each["name"]: each for each in curves.of_runs(subject.runs)}
+    assert 1.5 in [level["value"] for level in drawn["loss"]["levels"]]
+    assert [drawn[name]["folded"] for name in ("loss", "onset_f1_greedy")] == [False, True]
+    for first, last in (
+        ("val/loss &lt; 1.5: 1", "1.7"),
+        ("Sample of the policy", "Sample of the thing"),
+        (">0.5<", ">0.7<"),
+    ):
+        assert (first in text, last in text) == (True, False), (first, last)
+    for seed in ("0", "1"):
+        path = here / "runs" / "two" / seed / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"targets": None}))
+    text = made("two")
+    assert "The best checkpoint has loss 0.5, at step 20." in text
+    assert "0.7" not in text.split("<h2>Events")[0].split("</h1>")[1]
 
 
 def test_a_sweep_is_one_table(here):

@@ -241,6 +241,23 @@ def test_a_full_disk_stops_clearly(store, tmp_path, monkeypatch):
     assert result.ended == "finished"
 
 
+@pytest.mark.parametrize(
+    ("score", "better"), [("loss", min), ("accuracy", max)], ids=["lowest", "highest"]
+)
+def test_the_best_checkpoint(store, tmp_path, score, better):
+    """The best checkpoint is the first one with the lowest loss, or the highest accuracy."""
+    result, _ = run(store, tmp_path / "r", steps=24, validate_every=4, score=score, lr=0.03)
+    values = {
+        line["step"]: line[score]
+        for line in read_lines(tmp_path / "r" / "metrics.jsonl")
+        if line["kind"] == "val"
+    }
+    assert len(set(values.values())) > 1
+    step = better(values, key=values.get)
+    assert (result.best["step"], result.best["value"]) == (step, pytest.approx(values[step]))
+    assert (tmp_path / "r" / "best").read_text().strip() == f"{step:08d}"
+
+
 def test_early_stop(store, tmp_path):
     """A run whose score stops getting better ends by itself, and does not go on when it is resumed."""
     result, _ = run(store, tmp_path / "r", epochs=50, lr=1e-9, patience=2, score="onset_f1_greedy")

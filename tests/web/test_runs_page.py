@@ -113,6 +113,16 @@ def test_runs_are_listed(client, runs):
         assert part in text, part
 
 
+def test_few_logs_stay_in_memory(tmp_path):
+    """The log of a run is kept while it is followed; of a hundred runs the older ones are dropped."""
+    cache = runlog.log_cache()
+    logs = [cache(tmp_path / str(at)) for at in range(100)]
+    assert cache(tmp_path / "99") is logs[99]
+    assert cache(tmp_path / "90") is logs[90]
+    assert cache(tmp_path / "0") is not logs[0]
+    assert cache(tmp_path / "50") is not logs[50]
+
+
 def test_a_run_has_its_facts(client):
     """The page of a run shows its best score beside the baselines, and its facts."""
     text = client.get("/runs/first/0").text

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from shadowbox.errors import UsageError
+
 LONGEST = 64_000  # letters of a head
 DEEPEST = 12  # levels of nesting
 Path = tuple[str | int, ...]
@@ -72,6 +74,15 @@ def parse_front_matter(text: str, first_line: int = 1) -> FrontMatter:
         )
     data = _plain(node, (), first_line, lines, mistakes)
     return FrontMatter(data, lines, mistakes)
+
+
+def parse_setting(text: str) -> Any:
+    """Parse the value of a NAME=VALUE option as in a card; raise UsageError if it cannot be read."""
+    found = parse_front_matter(f"value: {text}")
+    if found.mistakes or set(found.data) != {"value"}:
+        reason = found.mistakes[0].message if found.mistakes else "this is more than one value"
+        raise UsageError(f"'{text[:80]}' cannot be read: {reason}")
+    return found.data["value"]
 
 
 def path_text(path: Path) -> str:

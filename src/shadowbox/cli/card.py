@@ -34,15 +34,17 @@ def located(name: str) -> Path:
 
 def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
     """Parse `--set train.lr=1e-4`; values are parsed as in a card."""
-    from shadowbox.cards import front_matter as head
+    from shadowbox.cards.front_matter import parse_setting
 
     found: dict[str, Any] = {}
     for change in changes:
         name, mark, text = change.partition("=")
-        read = head.parse_front_matter(f"value: {text}") if mark else None
-        if read is None or read.mistakes or "value" not in read.data:
+        if not mark:
             raise UsageError(f"--set {change}: expected NAME=VALUE, as in --set train.lr=1e-4")
-        found[name] = read.data["value"]
+        try:
+            found[name] = parse_setting(text)
+        except UsageError as error:
+            raise UsageError(f"--set {change}: {error}") from None
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shadowbox.cards.front_matter import parse_setting
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, number, share, table
 from shadowbox.core import system
@@ -157,9 +158,7 @@ def _settings(options: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """Parse NAME=VALUE options; values are parsed as in a card, so that 1e-4 is a number."""
-    from shadowbox.cards.front_matter import parse_front_matter
-
+    """Parse NAME=VALUE options; values are parsed as in a card."""
     found = {}
     for text in texts:
         name, mark, value = text.partition("=")
@@ -167,11 +166,10 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
             raise UsageError(
                 f"{option} {text}: expected NAME=VALUE, as in {option} max_grad_norm=0.5"
             )
-        read = parse_front_matter(f"value: {value}")
-        if read.mistakes or "value" not in read.data:
-            why = read.mistakes[0].message if read.mistakes else "expected one value"
-            raise UsageError(f"{option} {text}: {why}")
-        found[name] = read.data["value"]
+        try:
+            found[name] = parse_setting(value)
+        except UsageError as error:
+            raise UsageError(f"{option} {text}: {error}") from None
     return found
 
 

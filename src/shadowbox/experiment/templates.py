@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from shadowbox.cards import card as cards
+from shadowbox.cards import front_matter
 from shadowbox.cards.card import Card
 from shadowbox.cards.field_types import NAME
 from shadowbox.cards.file import CardFile
@@ -148,7 +149,7 @@ def ablations(
     for switch in switches:
         setting, equals, text = switch.partition("=")
         if equals:
-            value: Any = yaml.safe_load(text)
+            value: Any = front_matter.parse_setting(text)
         elif isinstance(usual.get(setting), bool):
             value = not usual[setting]
         else:
