@@ -34,6 +34,11 @@ def fired(rule, values, *, metric="val/loss", every=10, total=None, per_epoch=20
         ),
         ("(val/a > 1 or val/b > 2) and val/c < -3", "(val/a > 1 or val/b > 2) and val/c < -3"),
         ("val/x/pad/a > val/x/copy_last", "val/x/pad/a > val/x/copy_last"),
+        ("val/a!=0 and val/b = 1", "val/a != 0 and val/b = 1"),
+        ("val/a in 1..2.5", "val/a in 1 .. 2.5"),
+        ("val/a not in (1, -2.5, 4 .. 50)", "val/a not in (1, -2.5, 4 .. 50)"),
+        ("ratio(val/a, val/b) not in (50% .. 2)", "ratio(val/a, val/b) not in 0.5 .. 2"),
+        ("val/a in (3)", "val/a in (3)"),
     ],
 )
 def test_reads(rule, again):
@@ -51,6 +56,11 @@ def test_reads(rule, again):
         ("val/loss > ", "at the end"),
         ("val/loss > 1 and", "at the end"),
         ("val/loss > 1 val/b > 2", "goes on with `and` or `or`"),
+        ("val/a in 3", "'..' is needed"),
+        ("val/a in (1, 4 .. 3)", "the range 4 .. 3 is empty"),
+        ("val/a not 3", "`in` or `not in`"),
+        ("val/a in ()", "a number is needed"),
+        ("val/a in (1, val/b)", "a number is needed"),
         ("rolling_mean(val/loss, 0) > 1", "a count from 1"),
         ("rolling_mean(val/loss, 1e9) > 1", "a count from 1"),
         ("no_decrease(3)", "a metric such as val/loss"),
@@ -66,7 +76,7 @@ def test_refuses(rule, complaint):
 
 
 @given(
-    st.text(alphabet="val/loss no_decrease()<>=.,%0123456789andor ratio", max_size=60)
+    st.text(alphabet="val/loss no_decrease()<>=!.,%0123456789andor ratio in", max_size=60)
     | st.text(max_size=60)
 )
 def test_any_text_is_a_rule_or_refused(text):
@@ -84,6 +94,21 @@ def test_any_text_is_a_rule_or_refused(text):
 def test_comparison():
     """A comparison fires at the first line at which it holds, and again only after it did not."""
     assert fired("val/loss > 2", [1, 3, 3, 1, 3]) == [20, 50]
+
+
+@pytest.mark.parametrize(
+    ("rule", "steps"),
+    [
+        ("val/loss != 2", [10, 40]),
+        ("val/loss = 2", [20]),
+        ("val/loss in 1 .. 2", [10]),
+        ("val/loss in (1, 3)", [10, 40]),
+        ("val/loss not in (2, 2.5 .. 4)", [10, 50]),
+    ],
+)
+def test_membership(rule, steps):
+    """Other values, lists and ranges fire while they hold, ends included, and never at a NaN."""
+    assert fired(rule, [1, 2, None, 3, 5]) == steps
 
 
 def test_after():

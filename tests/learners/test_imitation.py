@@ -16,6 +16,7 @@ from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
 from shadowbox.learners.imitation_options import ImitationConfig
+from shadowbox.learners.imitation_options import actionable_frames
 from shadowbox.learners.imitation_task import prepare
 from shadowbox.model.design import PRESETS
 
@@ -152,6 +153,24 @@ def test_weights_by_state(store):
     decided = (prepared.counted > 0).any(-1)
     expected = torch.where(on, 1.0, 0.25)[..., None].expand_as(prepared.counted)
     assert torch.equal(prepared.counted[decided], expected[decided])
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("player/hit_by != 1", lambda hit, ground: hit != 1),
+        ("player/hit_by in 1 .. 2", lambda hit, ground: (hit == 1) | (hit == 2)),
+        ("player/hit_by in (0, 2)", lambda hit, ground: (hit == 0) | (hit == 2)),
+        ("player/hit_by not in (0, 2 .. 9)", lambda hit, ground: hit == 1),
+        ("player/hit_by < 1 or player/on_ground = 1", lambda hit, ground: (hit < 1) | ground),
+    ],
+)
+def test_actionable_conditions(condition, holds):
+    """Conditions know other values, lists, ranges, and both joined; they are about the own slot."""
+    hit, ground = torch.tensor([[0, 9], [1, 9], [2, 9]]), torch.tensor([[True], [False], [True]])
+    view = {"player/hit_by": hit, "player/on_ground": ground}
+    found = actionable_frames(view, [condition])
+    assert found.tolist() == holds(hit[:, 0], ground[:, 0]).tolist()
 
 
 def test_thinned_segments_cost_the_same_on_average(tmp_path):
@@ -304,8 +323,10 @@ def test_the_seeds_metrics_have_the_seeds_names(tmp_path):
         ({"static_segment_keep": 1.5}, "a share above 0 and at most 1"),
         (
             {"actionable_when": ["player/stun=0"]},
-            "actionable_when 'player/stun=0' is not a condition",
+            "actionable_when 'player/stun=0' is not a condition on toy.*unknown field 'player/stun'",
         ),
+        ({"actionable_when": ["no_decrease(player/hit_by)"]}, "is about a series of values"),
+        ({"actionable_when": ["player/hit_by in 3 .. 2"]}, "the range 3 .. 2 is empty"),
     ],
 )
 def test_lessons_that_cannot_be_are_refused(store, imitation, message):

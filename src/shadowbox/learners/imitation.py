@@ -23,7 +23,11 @@ from shadowbox.learners.imitation_data import (
     episode_labels,
     value_ranges,
 )
-from shadowbox.learners.imitation_options import ImitationConfig, needed_columns
+from shadowbox.learners.imitation_options import (
+    ImitationConfig,
+    actionable_frames,
+    needed_columns,
+)
 from shadowbox.model.codec import (
     ControlValues,
     decode,
@@ -242,10 +246,7 @@ class ImitationLearner:
         if (modes := self.values.active(view)) is not None:
             counted = counted * (modes.float() @ self.head.members.to(counted).t() > 0)
         if self.config.actionable_when:
-            conditions = [condition.partition("=") for condition in self.config.actionable_when]
-            on = torch.stack([view[key][..., 0] == int(value) for key, _, value in conditions]).all(
-                0
-            )
+            on = actionable_frames(view, self.config.actionable_when)
             counted = counted * torch.where(on, 1.0, self.config.non_actionable_weight)[..., None]
         return counted
 

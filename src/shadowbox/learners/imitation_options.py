@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shadowbox.cards.rules.conditions import holds_on
+from shadowbox.cards.rules.grammar import parse_rule
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import has_mirror
@@ -21,7 +25,8 @@ class ImitationConfig:
     mirror: bool = False
     # the player's name (in the metadata) is an input of the policy
     by_player: bool = False
-    # conditions such as "player/stun=0"; a frame is actionable where all hold for the own slot
+    # conditions such as "player/stun=0" or "player/state in (1, 4 .. 7)", in the grammar of kill
+    # rules; a frame is actionable where all hold for the own slot
     actionable_when: tuple[str, ...] = ()
     # weight of the other frames (actionable ones have 1); it changes no conditional probability
     non_actionable_weight: float = 0.0
@@ -65,18 +70,39 @@ def require_possible(schema: Schema, config: ImitationConfig) -> None:
             f"imitation: {schema.name} declares no mirror, so there is nothing to exchange"
         )
     for condition in config.actionable_when:
-        key, _, value = condition.partition("=")
-        if key not in schema.state_keys or not value.isdecimal():
-            raise UsageError(
-                f"imitation: actionable_when '{condition}' is not a condition on {schema.name}, "
-                "such as player/stun=0"
-            )
+        _require_condition(schema, condition)
+
+
+def _require_condition(schema: Schema, text: str) -> None:
+    """Refuse a condition that cannot be decided frame by frame from fields of the state."""
+    try:
+        condition = parse_rule(text)
+        holds_on(condition, dict.fromkeys(condition.metrics, 0.0))
+        unknown = [key for key in condition.metrics if key not in schema.state_keys]
+        reason = f"unknown field '{unknown[0]}'" if unknown else ""
+    except UsageError as error:
+        reason = str(error)
+    if reason:
+        raise UsageError(
+            f"imitation: actionable_when '{text}' is not a condition on {schema.name}, such as "
+            f"player/stun=0, GROUP/FIELD != 3, or GROUP/FIELD in (1, 4 .. 7): {reason}"
+        )
+
+
+def actionable_frames(view: Mapping[str, Any], texts: Sequence[str]) -> Any:
+    """Truth of all conditions in each frame, for the own slot, which is the first of a view."""
+    own = {key: view[key][..., 0] for key in _condition_columns(texts)}
+    return functools.reduce(operator.and_, [holds_on(parse_rule(text), own) for text in texts])
+
+
+def _condition_columns(texts: Sequence[str]) -> list[str]:
+    return [key for text in texts for key in parse_rule(text).metrics]
 
 
 def needed_columns(schema: Schema, keys: Sequence[str], config: ImitationConfig) -> tuple[str, ...]:
     """Columns to decode: the inputs, their modes and conditions, and the partners of the mirror."""
     wanted = dict.fromkeys(keys)
-    wanted |= dict.fromkeys(condition.partition("=")[0] for condition in config.actionable_when)
+    wanted |= dict.fromkeys(_condition_columns(config.actionable_when))
     wanted |= dict.fromkeys(
         m.removeprefix("!") for key in schema.control_keys if (m := schema.columns[key].field.when)
     )

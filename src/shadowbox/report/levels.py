@@ -17,7 +17,7 @@ from shadowbox.cards.rules.conditions import (
 )
 
 LOOP = ("train", "val")  # kinds of lines of the loop; others are a learner's own
-FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 MOST = 8  # lines of one figure: more would hide its curves
 LONGEST = 300  # letters of a line's title
 

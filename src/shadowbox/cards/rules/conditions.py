@@ -5,25 +5,60 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+from shadowbox.errors import UsageError
+
+
+def _differs(left: Any, right: Any) -> Any:
+    """True if two numbers differ; unlike `ne`, false where one is NaN."""
+    return (left < right) | (left > right)
+
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "=": operator.eq, "!=": _differs,
 }  # fmt: skip
 
 
 def comparisons(condition: Condition) -> Iterator[Comparison]:
-    """All comparisons inside a condition."""
+    """All comparisons inside a condition; a range is one with each of its ends."""
     if isinstance(condition, Comparison):
         yield condition
+    elif isinstance(condition, Membership):
+        for low, high in condition.ranges:
+            yield Comparison(condition.value, ">=", _Number(low))
+            yield Comparison(condition.value, "<=", _Number(high))
     elif isinstance(condition, _Joined):
         for part in condition.parts:
             yield from comparisons(part)
+
+
+def holds_on(condition: Condition, columns: Mapping[str, Any]) -> Any:
+    """Truth of a condition for each element of columns by name, arrays or tensors of one shape."""
+    if isinstance(condition, _Joined):
+        parts = (holds_on(part, columns) for part in condition.parts)
+        return functools.reduce(operator.and_ if condition.word == "and" else operator.or_, parts)
+    if isinstance(condition, Membership):
+        return condition.holds(_elements(condition.value, columns))
+    if isinstance(condition, Comparison):
+        left, right = (_elements(side, columns) for side in (condition.left, condition.right))
+        return COMPARISONS[condition.sign](left, right)
+    raise UsageError(f"'{condition}' is about a series of values, not about one")
+
+
+def _elements(value: _Value, columns: Mapping[str, Any]) -> Any:
+    if isinstance(value, MetricValue):
+        return columns[value.name]
+    if isinstance(value, _Number):
+        return value.value
+    raise UsageError(f"'{value}' is about several values, not about one")
 
 
 class _Value(Protocol):
@@ -171,6 +206,46 @@ class Comparison:
 
     def __str__(self) -> str:
         return f"{self.left} {self.sign} {self.right}"
+
+
+@dataclass
+class Membership:
+    """A value in one of several ranges, ends included, or outside all of them.
+
+    False while the value is missing or NaN.
+    """
+
+    value: _Value
+    ranges: tuple[tuple[float, float], ...]  # a single number is a range from itself to itself
+    outside: bool = False
+    held: int | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:  # noqa: D102
+        return self.value.metrics
+
+    def holds(self, value: Any) -> Any:
+        """Truth for a number, or for each element of an array."""
+        if self.outside:
+            parts = [(value < low) | (value > high) for low, high in self.ranges]
+            return functools.reduce(operator.and_, parts)
+        parts = [(value >= low) & (value <= high) for low, high in self.ranges]
+        return functools.reduce(operator.or_, parts)
+
+    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
+        self.value.see(line)
+        if any(name in line for name in self.metrics):
+            holds = self.holds(self.value.now())
+            self.held = (step if self.held is None else self.held) if holds else None
+
+    def since(self) -> int | None:  # noqa: D102
+        return self.held
+
+    def __str__(self) -> str:
+        spans = [f"{a:g}" if a == b else f"{a:g} .. {b:g}" for a, b in self.ranges]
+        one_range = len(spans) == 1 and " .. " in spans[0]
+        inside = spans[0] if one_range else f"({', '.join(spans)})"
+        return f"{self.value} {'not in' if self.outside else 'in'} {inside}"
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """Grammar and parser of kill rules. A rule is text from a file and is never executed.
 
 rule     := both ("or" both)*            both := single ("and" single)*
-single   := "(" rule ")" | no_decrease(METRIC) | no_increase(METRIC) | nonfinite(METRIC) | value OP value
+single   := "(" rule ")" | no_decrease(METRIC) | no_increase(METRIC) | nonfinite(METRIC)
+            | value OP value | value ("in" | "not in") among
 value    := NUMBER | NUMBER% | METRIC | ratio(METRIC, METRIC) | rolling_mean(METRIC, COUNT)
-OP       := < | <= | > | >=              METRIC := KIND/NAME, such as val/onset_f1 or train/loss
+OP       := < | <= | > | >= | = | !=     METRIC := KIND/NAME, such as val/onset_f1 or train/loss
+among    := range | "(" span ("," span)* ")"    span := NUMBER | range    range := NUMBER .. NUMBER
 span     := NUMBER (steps | epochs | %)  per cent of the run
 """
 
@@ -18,6 +20,7 @@ from shadowbox.cards.rules.conditions import (
     COMPARISONS,
     Comparison,
     Condition,
+    Membership,
     MetricValue,
     RollingMean,
     _Joined,
@@ -34,8 +37,8 @@ DEEPEST = 20  # parentheses
 MOST_COUNTED = 100_000  # values of a rolling mean
 
 TOKEN = re.compile(
-    r"\s*(?:(?P<number>[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]{1,3})?%?|-[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]{1,3})?%?)"
-    r"|(?P<metric>[A-Za-z_][\w]*(?:/[\w.+~@-]+)+)|(?P<word>[A-Za-z_]\w*)|(?P<mark><=|>=|<|>|\(|\)|,))"
+    r"\s*(?:(?P<number>-?[0-9]+(?:\.(?!\.)[0-9]*)?(?:[eE][-+]?[0-9]{1,3})?%?)"
+    r"|(?P<metric>[A-Za-z_][\w]*(?:/[\w.+~@-]+)+)|(?P<word>[A-Za-z_]\w*)|(?P<mark><=|>=|!=|\.\.|[<>=(),]))"
 )
 SPAN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(steps?|epochs?|%)\s*")
 Unit = Literal["steps", "epochs", "%"]
@@ -125,14 +128,46 @@ class _Reader:
             return _NonFinite(self._arguments(1)[0])
         self.at = before
         left = self._value()
-        sign = self._take("mark")
+        outside = self._take("word", "not") is not None
+        if self._take("word", "in"):
+            return Membership(left, self._among(), outside)
+        sign = None if outside else self._take("mark")
         if sign is None or sign not in COMPARISONS:
-            raise self._wrong("a comparison needs <, <=, > or >=")
+            raise self._wrong("a comparison needs <, <=, >, >=, =, !=, `in` or `not in`")
         return Comparison(left, sign, self._value())
 
+    def _among(self) -> tuple[tuple[float, float], ...]:
+        """Parse `0.5 .. 2`, or `(1, 2, 5 .. 7)`."""
+        if not self._take("mark", "("):
+            return (self._span(needs_end=True),)
+        spans = [self._span()]
+        while self._take("mark", ","):
+            spans.append(self._span())
+        self._need(")")
+        return tuple(spans)
+
+    def _span(self, *, needs_end: bool = False) -> tuple[float, float]:
+        low = self._number()
+        if not needs_end and not self._take("mark", ".."):
+            return low, low
+        if needs_end:
+            self._need("..")
+        high = self._number()
+        if low > high:
+            raise self._wrong(f"the range {low:g} .. {high:g} is empty: the lower end comes first")
+        return low, high
+
+    def _number(self) -> float:
+        number = self._take("number")
+        if number is None:
+            raise self._wrong("a number is needed")
+        return float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
+
     def _value(self) -> _Value:
-        if (number := self._take("number")) is not None:
-            return _Number(float(number.rstrip("%")) / (100 if number.endswith("%") else 1))
+        before = self.at
+        if self._take("number") is not None:
+            self.at = before
+            return _Number(self._number())
         if (name := self._take("metric")) is not None:
             return MetricValue(name)
         word = self._take("word")

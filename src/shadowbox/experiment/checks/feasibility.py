@@ -14,6 +14,7 @@ from shadowbox.cards.rules.conditions import (
     COMPARISONS,
     Comparison,
     Condition,
+    Membership,
     MetricValue,
     RollingMean,
     _Number,
@@ -155,19 +156,33 @@ def _why_never(case: CardCheck, kill: KillRule) -> str:
     if epochs and sum(span.number for span in spans if span.unit == "epochs") > epochs:
         return f"the run has {epochs} epochs"
     condition = grammar.parse_rule(kill.when)
-    if not isinstance(condition, Comparison):
+    if not isinstance(condition, Comparison | Membership):
         return ""
-    left, right = condition.left, condition.right
-    if isinstance(left, MetricValue | RollingMean) and isinstance(right, _Number):
-        info = case.info_of(left.metrics[0])
-        if info and not _may_hold(condition.sign, right.value, info):
-            return f"{left.metrics[0]} is in {info.low:g} .. {info.high:g}"
+    left = condition.value if isinstance(condition, Membership) else condition.left
+    if not isinstance(left, MetricValue | RollingMean):
+        return ""
+    info = case.info_of(left.metrics[0])
+    if info and not _may_fire(condition, info):
+        return f"{left.metrics[0]} is in {info.low:g} .. {info.high:g}"
     return ""
+
+
+def _may_fire(condition: Comparison | Membership, info: MetricInfo) -> bool:
+    """True if some value within the metric's bounds satisfies the condition."""
+    if isinstance(condition, Comparison):
+        right = condition.right
+        return not isinstance(right, _Number) or _may_hold(condition.sign, right.value, info)
+    if condition.outside:
+        return not any(low <= info.low and high >= info.high for low, high in condition.ranges)
+    return any(low <= info.high and high >= info.low for low, high in condition.ranges)
 
 
 def _may_hold(sign: str, value: float, info: MetricInfo) -> bool:
     """True if some value within the metric's bounds satisfies the comparison."""
-    return COMPARISONS[sign](info.low if sign.startswith("<") else info.high, value)
+    if sign == "=":
+        return info.low <= value <= info.high
+    ends = (info.low,) if sign.startswith("<") else (info.high,) if sign != "!=" else info[1:3]
+    return any(COMPARISONS[sign](end, value) for end in ends)
 
 
 def _in_steps(span: Duration, total: float | None, per_epoch: float | None) -> float | None:
