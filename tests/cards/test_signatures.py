@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promises import HEAD, checked, ran, write
+from promises import HEAD, checked, games, ran, write
 
 from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
@@ -12,7 +12,7 @@ from shadowbox.errors import CardError, UsageError
 REVIEWED = {"reviewers": {"min": 2, "required": ["ada"]}}
 
 
-def signed(path, who, did="signed", note="", data=None):
+def signed(path, who, did="signed", note="", data=None, identity=""):
     """The card with one signature more."""
     found = checked(path)
     signatures.add_signature(
@@ -23,6 +23,7 @@ def signed(path, who, did="signed", note="", data=None):
         data=data or found.facts["fingerprint"],
         commit=None,
         note=note,
+        identity=identity,
     ).write()
 
 
@@ -128,6 +129,45 @@ def test_unsigned(project):
     assert "Not as the card says: --set train.lr=0.001, --unsigned." in path.read_text()
     assert '"--unsigned"' in (project / "runs" / "toy" / "verdict.json").read_text()
     assert '"--unsigned"' in (project / "runs" / "toy" / "0" / "run.json").read_text()
+
+
+def test_one_identity(project, monkeypatch):
+    """A signature keeps git's identity, whatever name was given; one identity of two names is marked."""
+    from shadowbox.experiment.facts_table import signature_rows
+
+    (project / "gitconfig").write_text("[user]\nname = Ada L\nemail = ada@example.org\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(project / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    identity = signatures.git_identity()
+    assert (identity, signatures.default_signer()) == ("Ada L <ada@example.org>", "ada-l")
+    path = write(reviewers={"min": 2})
+    signed(path, "ada", identity=identity)
+    assert standing(path).shared == []
+    signed(path, "bob", identity=identity)
+    signed(path, "eve")
+    found = standing(path)
+    assert found.shared == ["ada and bob are one identity: Ada L <ada@example.org>"]
+    assert found.enough
+    rows = list(signature_rows(checked(path)))
+    assert found.shared[0] in rows
+    assert rows[0].endswith("(git: Ada L <ada@example.org>)")
+
+
+def test_open_points_keep_from_approval(project, monkeypatch, capsys):
+    """A review approves only once every point of `checks` is done; changes can always be asked for."""
+    from shadowbox.cli import card as command
+
+    monkeypatch.setattr(command, "load", games)
+    path = write(checks=["the seed is fair", {"text": "the data is here", "done": True}])
+    with pytest.raises(CardError, match="1 point of its `checks` are open: the seed is fair"):
+        command.review.callback("toy", "approve", "good", "ada", as_json=False)
+    assert signatures.read_signatures(CardFile.read(path)) == []
+    command.review.callback("toy", "changes", "not yet", "ada", as_json=False)
+    path.write_text(path.read_text().replace("- the seed is fair", "- {text: fair, done: true}"))
+    command.review.callback("toy", "approve", "good", "ada", as_json=False)
+    assert standing(path).enough
+    command.check_cards.callback(("toy",), (), write=False, as_json=False)
+    assert "done             fair" in capsys.readouterr().out
 
 
 def test_damaged_block(project):

@@ -169,6 +169,12 @@ def test_a_rule_on_a_line_of_the_learner_ends_it(installed):
         ),
         ({"checks": [{"text": "look", "don": True}]}, "checks[0].don", "unknown key 'don'"),
         ({"prior": [{"values": {}}]}, "prior[0].name", "'name' is missing"),
+        ({"prior": [{"name": "x"}]}, "prior[0].source", "'source' is missing"),
+        (
+            {"prior": [{"name": "x", "source": "y", "values": {"play/rewards": 1.0}}]},
+            "prior[0].values.play/rewards",
+            "nothing logs 'play/rewards'",
+        ),
         ({"kill": [{"when": "play/win > 1"}]}, "kill[0]", "nothing logs 'play/win'"),
         ({"kill": [{"when": "play/press_rate > 1"}]}, "kill[0]", "is in 0 .. 1"),
         ({"targets": [{"metric": "play/press_rate", "op": ">", "value": 2.0}]}, "targets[0]", "never be met"),

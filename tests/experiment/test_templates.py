@@ -6,7 +6,7 @@ import time
 import pytest
 from promises import HEAD, checked, games, ran, write
 
-from shadowbox.cards import card
+from shadowbox.cards import card, signatures
 from shadowbox.cards.file import CardFile
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import close, compare, dataset, estimate, prices, settings, templates
@@ -151,10 +151,16 @@ def test_records(project):
 
 def test_compare(project):
     """Two cards side by side: the fields that differ, and what came of both."""
-    one, other = write("one"), write("two", set={**HEAD["set"], "train.lr": 0.001}, seeds=[1])
+    figures = {"val/loss": 0.039, "val/accuracy": 0.966}
+    one = write("one", prior=[{"name": "older", "values": figures, "source": "its card"}])
+    other = write("two", set={**HEAD["set"], "train.lr": 0.001}, seeds=[1])
     ran(one)
     found = compare.compare_cards(one, other)
     assert [each["field"] for each in found["differences"]] == ["set.train.lr", "seeds"]
+    assert found["prior"] == [
+        {"run": "older", "metric": "val/loss", "values": ["0.039", "-"]},
+        {"run": "older", "metric": "val/accuracy", "values": ["0.966", "-"]},
+    ]
     assert found["targets"][0]["values"][1] == "-"
     assert "passed" in found["targets"][0]["values"][0]
 
@@ -165,12 +171,21 @@ def test_index(project):
     ran(write("ended", kill=[{"when": "train/loss > 0.0001"}]))
     write("fresh")
     write("review", reviewers={"min": 1})
+    for name in ("approved", "edited"):
+        found = checked(write(name, reviewers={"min": 1}))
+        signatures.add_signature(
+            found.file, "ada", "signed", settings=found.settled.hash, data=None, commit=None
+        ).write()
+    path = project / "cards/edited.md"
+    path.write_text(path.read_text().replace("see that", "see whether"))
     write("wrong", preset="tinny", color=3)
     close.close_card(project / "cards/done.md", games, "it works")
-    found = compare.card_index(project / "cards")
+    found = compare.card_index(project / "cards", games=games)
     status = {line["card"]: line["status"] for line in found["cards"]}
     assert status == {
+        "approved": "signed",
         "done": "closed: passed",
+        "edited": "to be signed",
         "ended": "killed",
         "fresh": "ready",
         "review": "to be signed",

@@ -111,6 +111,21 @@ def test_a_card_has_a_page(client, here):
         assert part in text, part
 
 
+def test_results_of_others_have_a_table(client, here):
+    """A page shows runs of others with data, figures and source, and the reviewers' list."""
+    more = """prior:
+  - {name: p0-test, data: 50 games, values: {val/loss: 0.039, val/btn_pressed_acc: 0.966}, source: its <card>}
+checks: [baselines are named, {text: data is whole, done: true}]
+"""
+    write_card(here / "cards", "other", more=more)
+    text = client.get("/cards/other").text
+    for part in ("50 games", "<td class=\"number\">0.039</td>", "0.966", "its &lt;card&gt;"):
+        assert part in text, part
+    assert text.index("open") < text.index("baselines are named") < text.index("data is whole")
+    both = client.get("/cards/compare?card=toy&card=other").text
+    assert "<td>p0-test</td><td>val/loss</td>" in both
+
+
 def test_results_are_shown(client, here):
     """Results are a verdict, each target with interval and baseline, and time beside estimate."""
     with_results(CardFile.read(here / "cards" / "toy.md"), RESULTS)

@@ -251,8 +251,9 @@ class _PriorRun(_CardModel):
     """A run of others, for comparison: its figures and where they come from."""
 
     name: Sentence
+    data: Sentence = ""  # in words, such as 50 games
     values: dict[MetricName, float] = Field(default_factory=dict)
-    source: Sentence = ""
+    source: Sentence
 
 
 class _ReviewCheck(_CardModel):

@@ -11,7 +11,7 @@ import getpass
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from shadowbox.cards import file as cardfile
@@ -39,6 +39,7 @@ class Signature:
     commit: str | None
     note: str = ""
     moved: str = ""  # hash of the text that was signed, where only names have changed since
+    identity: str = ""  # git's name and address at signing, whatever name was given
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class SignatureStatus:
     valid: list[Signature]
     void: list[tuple[Signature, str]]  # and why
     missing: list[str]  # what is still needed, in words
+    shared: list[str] = field(default_factory=list)  # names that one identity signed as, in words
 
     @property
     def enough(self) -> bool:
@@ -64,8 +66,12 @@ def add_signature(
     data: str | None,
     commit: str | None,
     note: str = "",
+    identity: str = "",
 ) -> CardFile:
-    """Add a signature to a card; replaces an earlier one by the same person."""
+    """Add a signature to a card; replaces an earlier one by the same person.
+
+    `identity` is git's name and address of the person at the keyboard (`git_identity`).
+    """
     if not NAME.fullmatch(who):
         raise UsageError(
             f"'{who[:80]}' cannot sign: letters, digits, dots, - and _; give a name with --as"
@@ -73,7 +79,9 @@ def add_signature(
     if len(note) > LONGEST_NOTE:
         raise UsageError(f"the note has {len(note):,} letters, at most {LONGEST_NOTE:,} are kept")
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    mine = Signature(who, did, when, file.hash, settings, data, commit, " ".join(note.split()))
+    mine = Signature(
+        who, did, when, file.hash, settings, data, commit, " ".join(note.split()), "", identity
+    )
     found = [entry for entry in read_signatures(file) if entry.who != who] + [mine]
     texts = {
         contract: text
@@ -149,7 +157,29 @@ def signature_status(
     missing += [f"{name} must sign" for name in card.reviewers.required if name not in for_it]
     if len(for_it) < card.reviewers.min:
         missing.append(f"{card.reviewers.min} must sign, {len(for_it)} did")
-    return SignatureStatus(valid, void, missing)
+    return SignatureStatus(valid, void, missing, list(_shared(valid)))
+
+
+def _shared(valid: list[Signature]) -> Iterator[str]:
+    """Names under which one identity signed."""
+    names: dict[str, list[str]] = {}
+    for entry in valid:
+        if entry.identity:
+            names.setdefault(entry.identity, []).append(entry.who)
+    for identity, signed_as in names.items():
+        if len(signed_as) > 1:
+            yield f"{' and '.join(signed_as)} are one identity: {identity}"
+
+
+def require_checked(card: Card) -> None:
+    """Refuse an approval while a point of the reviewers' list is open."""
+    if left := [check.text for check in card.checks if not check.done]:
+        points = "1 point" if len(left) == 1 else f"{len(left)} points"
+        raise CardError(
+            f"card {card.id} cannot be approved: {points} of its `checks` are open: "
+            + "; ".join(left)
+            + " (mark each as {text: ..., done: true} once it is done)"
+        )
 
 
 def changed_lines(file: CardFile, contract: str) -> list[str]:
@@ -169,24 +199,34 @@ def changed_lines(file: CardFile, contract: str) -> list[str]:
 
 def default_signer() -> str:
     """Default name of a signer: git's user name, or the user of this machine."""
-    try:
-        name = subprocess.run(
-            ["git", "config", "user.name"],  # noqa: S607
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=10,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        name = ""
-    name = name.strip().lower().replace(" ", "-")
+    name = _git_config("user.name").lower().replace(" ", "-")
     if NAME.fullmatch(name):
         return name
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a user without a name, a system without users
         return ""
+
+
+def git_identity() -> str:
+    """Git's name and address of the person at the keyboard, as in `Ada <ada@example.org>`."""
+    name, address = _git_config("user.name"), _git_config("user.email")
+    return f"{name} <{address}>".strip()[:200] if name or address else ""
+
+
+def _git_config(key: str) -> str:
+    try:
+        found = subprocess.run(
+            ["git", "config", key],  # noqa: S607
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()
 
 
 def _why_void(entry: Signature, file: CardFile, settings: str, data: str | None) -> str | None:
@@ -218,6 +258,7 @@ def _block(found: list[Signature], texts: dict[str, str]) -> str:
         bound = [f"contract `{_short(entry.contract)}`", f"settings `{_short(entry.settings)}`"]
         bound += [f"data `{_short(entry.data)}`"] if entry.data else []
         bound += [f"commit `{entry.commit[:12]}`"] if entry.commit else []
+        bound += [f"by `{entry.identity.replace('`', '')}`"] if entry.identity else []
         bound += [f"signed as `{_short(entry.moved)}`"] if entry.moved else []
         note = f": {entry.note}" if entry.note else ""
         lines.append(f"- **{entry.who}** {entry.did} on {entry.when}{note} ({', '.join(bound)})")

@@ -183,6 +183,8 @@ def _checked(found: CheckedCard) -> dict[str, Any]:
         "errors": errors,
         "facts": found.facts,
         "hash": found.file.hash,
+        "prior": [run.model_dump() for run in found.card.prior],
+        "checks": [check.model_dump() for check in found.card.checks],
     }
 
 
@@ -195,6 +197,11 @@ def _say_checked(found: CheckedCard) -> None:
         return
     print(f"{found.file.path}: no mistakes")
     print(table(["fact", "", ""], facts.fact_rows(found), left=2))
+    head, rows = facts.prior_table(found.card)
+    if rows:
+        print("\n" + table(head, rows, left=2))
+    if points := facts.check_rows(found.card):
+        print("\n" + table(["reviewers' list", ""], points, left=2))
     for line in facts.signature_rows(found):
         print(line)
 
@@ -268,13 +275,22 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
 
     checked = _right(name)
     game = load(checked.card.game)
+    if did == "approved":
+        signatures.require_checked(checked.card)
     signer = who or signatures.default_signer()
     if not signer:
         raise UsageError("no name to sign with: give one with --as")
     data = source.data_fingerprint(checked.card, game, source.existing_store(checked.card))
     hashed = settings.resolve_settings(checked.card, game).hash
     file = signatures.add_signature(
-        checked.file, signer, did, settings=hashed, data=data, commit=commit(), note=note
+        checked.file,
+        signer,
+        did,
+        settings=hashed,
+        data=data,
+        commit=commit(),
+        note=note,
+        identity=signatures.git_identity(),
     )
     file.write()
     standing = signatures.signature_status(file, checked.card, hashed, data)
@@ -286,11 +302,12 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
                 "did": did,
                 "contract": file.hash,
                 "missing": standing.missing,
+                "shared": standing.shared,
             }
         )
         return
     print(f"{signer} {did}: {file.path} ({file.hash[:19]})")
-    print("\n".join(standing.missing) if standing.missing else "it may run")
+    print("\n".join([*standing.shared, *(standing.missing or ["it may run"])]))
 
 
 @card.command()
@@ -323,6 +340,9 @@ def compare(names: tuple[str, str], as_json: bool) -> None:
         return
     rows = [[each["field"], each["values"][0], each["values"][1]] for each in found["differences"]]
     print(table(["field", *found["cards"]], rows, left=3) if rows else "they say the same")
+    if found["prior"]:
+        rows = [[each["run"], each["metric"], *each["values"]] for each in found["prior"]]
+        print("\n" + table(["run of others", "metric", *found["cards"]], rows, left=2))
     if found["targets"]:
         print()
         print(
@@ -341,7 +361,7 @@ def index(folder: Path, as_json: bool) -> None:
     """List the cards of a folder: status, results, and accuracy of the estimates."""
     from shadowbox.experiment import compare
 
-    found = compare.card_index(folder)
+    found = compare.card_index(folder, games=load)
     if as_json:
         emit(found)
         return

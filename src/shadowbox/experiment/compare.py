@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shadowbox.cards import card as cards
+from shadowbox.cards import signatures
 from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
 from shadowbox.errors import ShadowboxError
-from shadowbox.experiment import results
+from shadowbox.experiment import dataset, results, settings
 from shadowbox.experiment import targets as verdict
+from shadowbox.learners.registry import is_code
 from shadowbox.train import runs as prior
 
-DRAFT, READY, CLOSED, WRONG = "to be signed", "ready", "closed", "wrong"
+DRAFT, SIGNED, READY, CLOSED, WRONG = "to be signed", "signed", "ready", "closed", "wrong"
 
 
 def compare_cards(one: Path, other: Path) -> dict[str, Any]:
     """Differing fields of two cards, and their targets side by side."""
     found = [cards.require_card(path) for path in (one, other)]
-    said = [_flat(card.model_dump(by_alias=True)) for _, card in found]
+    said = [_flat(card.model_dump(by_alias=True, exclude={"prior"})) for _, card in found]
     names = [
         name
         for name in dict.fromkeys([*said[0], *said[1]])
@@ -42,13 +44,32 @@ def compare_cards(one: Path, other: Path) -> dict[str, Any]:
     return {
         "cards": [file.name for file, _ in found],
         "differences": differences,
+        "prior": _prior([card for _, card in found]),
         "targets": targets,
     }
 
 
-def card_index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
-    """One row per card, and the accuracy of estimates and predictions."""
-    lines = [_line(path, runs) for path in sorted(folder.glob("*.md"))]
+def _prior(compared: Sequence[Card]) -> list[dict[str, Any]]:
+    """Figures of runs of others: one row for each run and metric that a card lists."""
+    figures = [
+        {(run.name, metric): value for run in card.prior for metric, value in run.values.items()}
+        for card in compared
+    ]
+    return [
+        {"run": run, "metric": metric, "values": [results.number(each.get((run, metric))) for each in figures]}
+        for run, metric in dict.fromkeys(key for each in figures for key in each)
+    ]
+
+
+def card_index(
+    folder: Path, runs: Path = prior.RUNS, games: settings.Games | None = None
+) -> dict[str, Any]:
+    """One row per card, and the accuracy of estimates and predictions.
+
+    `games` resolves the settings that signatures are bound to; without it no card is "signed". No
+    learner is imported because a card names it as module:SPEC.
+    """
+    lines = [_line(path, runs, games) for path in sorted(folder.glob("*.md"))]
     finished = [line for line in lines if line["verdict"] in (verdict.PASSED, verdict.MISSED)]
     ratios = [line["ratio"] for line in lines if line["ratio"]]
     summary = {
@@ -60,7 +81,9 @@ def card_index(folder: Path, runs: Path = prior.RUNS) -> dict[str, Any]:
     return {"cards": lines, "summary": summary}
 
 
-def card_status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
+def card_status(
+    file: CardFile, card: Card, runs: Path = prior.RUNS, games: settings.Games | None = None
+) -> str:
     """Status of a card in one word."""
     known = results.stored_results(file)
     if known and known.get("closed"):
@@ -74,10 +97,26 @@ def card_status(file: CardFile, card: Card, runs: Path = prior.RUNS) -> str:
         )
     if known:
         return str(known["verdict"])
+    if games is not None and _is_signed(file, card, games):
+        return SIGNED
     return DRAFT if card.reviewers.min or card.reviewers.required else READY
 
 
-def _line(path: Path, runs: Path) -> dict[str, Any]:
+def _is_signed(file: CardFile, card: Card, games: settings.Games) -> bool:
+    """True if the card has valid signatures, and all that it requires."""
+    try:
+        if is_code(card.learner) or not signatures.read_signatures(file):
+            return False
+        game = games(card.game)
+        hashed = settings.resolve_settings(card, game).hash
+        data = dataset.data_fingerprint(card, game, dataset.existing_store(card))
+        standing = signatures.signature_status(file, card, hashed, data)
+    except ShadowboxError:
+        return False  # `card check` says why
+    return bool(standing.valid) and standing.enough
+
+
+def _line(path: Path, runs: Path, games: settings.Games | None) -> dict[str, Any]:
     line: dict[str, Any] = {"card": path.stem, "status": WRONG, "verdict": None, "ratio": None}
     line |= dict.fromkeys(("game", "target", "seconds", "accuracy"), "-")
     try:
@@ -93,7 +132,7 @@ def _line(path: Path, runs: Path) -> dict[str, Any]:
     reached = _reached(file).get(target.metric) if target else None
     return line | {
         "game": card.game,
-        "status": card_status(file, card, runs),
+        "status": card_status(file, card, runs, games),
         "verdict": known.get("verdict"),
         "target": f"{target or '-'}" + (f": {reached}" if reached else ""),
         "seconds": f"{spent['wall_s']:,.0f}" if "wall_s" in spent else "-",

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shadowbox.cards import signatures as signing
+from shadowbox.cards.card import Card
+from shadowbox.experiment.results import number
 
 if TYPE_CHECKING:
     from shadowbox.experiment.checks.check import CheckedCard
@@ -51,9 +53,32 @@ def signature_rows(checked: CheckedCard) -> Iterator[str]:
     standing = signing.signature_status(
         checked.file, checked.card, checked.settled.hash, checked.facts.get("fingerprint")
     )
-    yield from (f"{entry.who} {entry.did} on {entry.when}" for entry in standing.valid)
+    for entry in standing.valid:
+        by = f" (git: {entry.identity})" if entry.identity else ""
+        yield f"{entry.who} {entry.did} on {entry.when}{by}"
+    yield from standing.shared
     yield from (f"the signature of {entry.who} is void: {why}" for entry, why in standing.void)
     yield from (f"before it runs: {missing}" for missing in standing.missing)
+
+
+def prior_table(card: Card) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of results of others (`prior`); no rows without any."""
+    metrics = list(dict.fromkeys(name for each in card.prior for name in each.values))
+    rows = [
+        [
+            each.name,
+            each.data or "-",
+            *(number(each.values.get(name)) for name in metrics),
+            each.source,
+        ]
+        for each in card.prior
+    ]
+    return ["run of others", "data", *metrics, "source"], rows
+
+
+def check_rows(card: Card) -> list[list[str]]:
+    """State and text of each point of the reviewers' list."""
+    return [["done" if each.done else "open", each.text] for each in card.checks]
 
 
 def _word(value: object) -> str:

@@ -13,7 +13,7 @@ from shadowbox.cards.front_matter import Mistake
 from shadowbox.cards.rules.conditions import COMPARISONS
 from shadowbox.cards.sections import KillRule
 from shadowbox.cards.signatures import Signature, SignatureStatus
-from shadowbox.experiment import results
+from shadowbox.experiment import facts_table, results
 from shadowbox.experiment import targets as verdict
 from shadowbox.page.document import (
     Bar,
@@ -31,7 +31,9 @@ from shadowbox.page.document import (
 from shadowbox.page.prose import prose
 
 # that have their own place on a page
-SHOWN_APART = ("card", "id", "goal", "question", "prediction", "targets", "kill")
+SHOWN_APART = (
+    "card", "id", "goal", "question", "prediction", "targets", "kill", "prior", "checks",
+)  # fmt: skip
 GOOD, BAD = (verdict.PASSED,), (verdict.MISSED, verdict.KILLED, "wrong", "void")
 SENTENCES = ("goal", "question", "prediction", "fallback")
 
@@ -70,6 +72,25 @@ def promise(card: Card) -> Iterator[Html]:
         )
     else:
         yield sentence("It has none: nothing but its budget ends it.")
+
+
+def prior(card: Card) -> Iterator[Html]:
+    """Table of results of others, if the card lists any."""
+    head, rows = facts_table.prior_table(card)
+    if rows:
+        yield heading("Results of others")
+        yield table(
+            [*head[:-1], ""], [[*row[:-1], words(row[-1])] for row in rows], left=2
+        )
+
+
+def checks(card: Card) -> Iterator[Html]:
+    """The reviewers' list, if the card has one."""
+    if card.checks:
+        yield heading("Reviewers' list")
+        marks = {"done": badge("done", "good"), "open": badge("open", "bad")}
+        rows = facts_table.check_rows(card)
+        yield table(["", "point"], [[marks[state], words(text)] for state, text in rows], left=2)
 
 
 def settings(card: Card) -> Html:
@@ -169,6 +190,8 @@ def signatures(standing: SignatureStatus) -> Iterator[Html]:
             yield changes(line.strip() for line in lines)
     if not standing.valid and not standing.void:
         yield sentence("No signatures." + (" None is required." if standing.enough else ""))
+    for shared in standing.shared:
+        yield sentence(badge("one identity", "bad"), f" {shared}")
     for missing in standing.missing:
         yield sentence(badge("missing"), f" before it runs: {missing}")
 
@@ -185,6 +208,7 @@ def unjudged(found: Sequence[Signature]) -> Iterator[Html]:
 
 def _signature(entry: Signature, state: Html, reason: str = "") -> Html:
     note = f": {entry.note}" if entry.note else ""
+    note += f" (git: {entry.identity})" if entry.identity else ""
     who = Html(f"<b>{escape(entry.who)}</b>")
     return sentence(
         state, " ", who, f" {entry.did} on {entry.when}{note}" + (f" ({reason})" if reason else "")

@@ -257,8 +257,10 @@ def _the_rest(subject: ReportSource) -> Iterator[Html]:
             "The card",
             [
                 *card_page.promise(subject.card),
+                *card_page.prior(subject.card),
                 heading("Settings"),
                 card_page.settings(subject.card),
+                *card_page.checks(subject.card),
                 card_page.text(subject.file),
             ],
         )

@@ -31,7 +31,7 @@ def all_cards(site: Site) -> str:
     blocks: list[str] = [element("h1", "Cards")]
     names = card_files(site.cards)
     if names:
-        lines = compare.card_index(site.cards, site.runs)
+        lines = compare.card_index(site.cards, site.runs, _games(site))
         rows = [
             [
                 element(
@@ -98,9 +98,11 @@ def one_card(site: Site, name: str) -> str:
         *_results(file, results.stored_results(file)),
         *_runs(site, card.id),
         *card_page.promise(card),
+        *card_page.prior(card),
         heading("Settings"),
         card_page.settings(card),
         *_facts(checked),
+        *card_page.checks(card),
         heading("Signatures and reviews"),
         *_signatures(checked),
         heading("Description"),
@@ -208,7 +210,7 @@ def _status(site: Site, checked: CheckedCard) -> Iterator[Html]:
         yield from card_page.wrong(checked.mistakes)
         yield card_page.numbered(checked.file, {mistake.line for mistake in checked.mistakes})
         return
-    word = compare.card_status(checked.file, checked.card, site.runs)
+    word = compare.card_status(checked.file, checked.card, site.runs, _games(site))
     yield sentence(badge(word, card_page.tone(word)), " The card is valid.")
 
 
@@ -287,6 +289,13 @@ def _differences(
         for each in comparison["differences"]
     ]
     yield table(["field", *links], rows, left=3) if rows else sentence("No field differs.")
+    if comparison["prior"]:
+        yield heading("Results of others")
+        yield table(
+            ["run", "metric", *links],
+            [[str(each["run"]), str(each["metric"]), *map(str, _pair(each))] for each in comparison["prior"]],
+            left=2,
+        )
     if comparison["targets"]:
         yield heading("Results")
         yield table(

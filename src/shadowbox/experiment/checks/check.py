@@ -178,6 +178,9 @@ def _check_descent(case: CardCheck) -> None:
         case.add(("baseline", "values"), text)
     for name in base.values:
         case.require_known(("baseline", "values", name), name)
+    for at, run in enumerate(card.prior):
+        for name in run.values:
+            case.require_known(("prior", at, "values", name), name)
 
 
 def _check_sweep(case: CardCheck) -> None:
