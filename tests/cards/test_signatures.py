@@ -156,15 +156,17 @@ def test_one_identity(project, monkeypatch):
 def test_open_points_keep_from_approval(project, monkeypatch, capsys):
     """A review approves only once every point of `checks` is done; changes can always be asked for."""
     from shadowbox.cli import card as command
+    from shadowbox.cli import card_signing
 
-    monkeypatch.setattr(command, "load", games)
+    for module in (command, card_signing):
+        monkeypatch.setattr(module, "load", games)
     path = write(checks=["the seed is fair", {"text": "the data is here", "done": True}])
     with pytest.raises(CardError, match="1 point of its `checks` are open: the seed is fair"):
-        command.review.callback("toy", "approve", "good", "ada", as_json=False)
+        card_signing.review.callback("toy", "approve", "good", "ada", as_json=False)
     assert signatures.read_signatures(CardFile.read(path)) == []
-    command.review.callback("toy", "changes", "not yet", "ada", as_json=False)
+    card_signing.review.callback("toy", "changes", "not yet", "ada", as_json=False)
     path.write_text(path.read_text().replace("- the seed is fair", "- {text: fair, done: true}"))
-    command.review.callback("toy", "approve", "good", "ada", as_json=False)
+    card_signing.review.callback("toy", "approve", "good", "ada", as_json=False)
     assert standing(path).enough
     command.check_cards.callback(("toy",), (), write=False, as_json=False)
     assert "done             fair" in capsys.readouterr().out

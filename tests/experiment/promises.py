@@ -10,6 +10,7 @@ import yaml
 from conftest import TOY
 
 from shadowbox.core.game import Game
+from shadowbox.experiment import estimate, run
 
 GAME = Game(
     name="toy",
@@ -60,8 +61,9 @@ def toy_store(tmp_path_factory):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, toy_store):
-    """A folder to work in, with the toy store in data/."""
+    """A folder to work in, with the toy store in data/; runs time no steps before they begin."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "_estimated", lambda case: estimate.stored_estimate(case.file))
     shutil.copytree(toy_store, tmp_path / "data" / "toy")
     return tmp_path
 

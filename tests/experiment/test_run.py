@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 
 import pytest
 from apprentice import figures, same, weights
@@ -11,7 +12,7 @@ from ranks import together
 
 from shadowbox.cards.file import CardFile
 from shadowbox.errors import CardError, UsageError
-from shadowbox.experiment import results
+from shadowbox.experiment import estimate, evaluation, results
 from shadowbox.experiment.run import RunOptions, run_card
 from shadowbox.train import runs
 
@@ -209,6 +210,92 @@ def test_proposal(project):
         "value": 16,
         "from": "card",
     }
+
+
+@pytest.fixture
+def judged(project, monkeypatch):
+    """A card whose evaluation plays three matches, and takes 30 seconds for each."""
+    clock = [0.0]
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + clock[0])
+
+    def evaluate(run, store, game, card, seed, progress=None):
+        for done in (1, 2, 3):
+            clock[0] += 30.0
+            progress("playing", done, 3)
+        return {"eval/win_rate": 0.5}
+
+    monkeypatch.setattr(evaluation, "evaluate_run", evaluate)
+    return lambda **changes: write(eval={"matches": 2}, **changes)
+
+
+def test_judging_is_on_the_bill(judged):
+    """Seconds of an evaluation are part of the cost of its run, of the card, and of what they cost."""
+    found, _ = ran(judged(seeds=[0, 1], budget={"machine": "T4", "wall": 1000}))
+    assert found.verdict == "passed"
+    assert 180 < found.cost["wall_s"] < 400
+    assert found.cost["judging_s"] == pytest.approx(180, abs=5)
+    assert found.cost["usd"] == pytest.approx(found.cost["wall_s"] / 3600 * 0.59, abs=1e-3)
+    cost = runs.find_run("runs/toy/1").facts["cost"]
+    assert cost["judging_s"] == pytest.approx(90, abs=3)
+    assert cost["wall_s"] > cost["judging_s"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "reason"),
+    [
+        ({"wall": 40}, r"budget: \d+ s of 40 s are spent, while it is judged"),
+        (
+            {"usd": 0.0066, "machine": "T4"},
+            r"budget: 0.01 of 0.01 US dollars are spent \(T4\), while",
+        ),
+    ],
+)
+def test_a_budget_ends_judging(judged, budget, reason):
+    """An evaluation ends where the budget does, with its card killed; with a larger one it goes on."""
+    path = judged(budget=budget)
+    found, _ = ran(path)
+    assert (found.verdict, found.exit_code) == ("killed", 75)
+    assert re.match(reason, found.reason), found.reason
+    facts = runs.find_run("runs/toy").facts
+    assert (facts["step"], "eval" in facts) == (30, False)
+    path.write_text(path.read_text().replace("0.0066", "5").replace("wall: 40", "wall: 4000"))
+    found, _ = ran(path, resume=True)
+    assert (found.verdict, runs.find_run("runs/toy").facts["step"]) == ("passed", 30)
+    assert runs.find_run("runs/toy").facts["cost"]["judging_s"] > 110
+
+
+def test_a_timeout_goes_on_by_itself(project):
+    """With `resumes` a run that its timeout paused goes on, so often, each time with a new timeout."""
+    path = write(timeout=1e-6, resumes=3)
+    found, said = ran(path)
+    # lines at steps 5, 10 (and its validation), 15, ... each pause once
+    assert (found.verdict, found.exit_code) == ("paused", 75)
+    assert sum("it goes on by itself" in line for line in said) == 3
+    assert runs.find_run("runs/toy").facts["step"] == 20
+    found, said = ran(path, resume=True)
+    assert (found.verdict, found.exit_code) == ("passed", 0)
+
+
+def test_run_makes_an_estimate(project, monkeypatch):
+    """A run without an estimate times some steps first, keeps it, and refuses what takes too long."""
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    seconds = {"prepare_s": 10.0, "step_s": 1.0, "steps": 30}
+    seconds |= dict.fromkeys(("validate_s", "validations", "save_s", "saves"), 0)
+    monkeypatch.setattr(estimate, "probe", lambda *_: dict(seconds))
+    path = write(timeout=30)
+    with pytest.raises(CardError, match="timeout: 30 s are less than the expected 40 s"):
+        ran(path)
+    assert not (project / "runs").exists()
+    path = write(timeout=50, resumes=0)
+    found, said = ran(path)
+    assert found.verdict == "passed"
+    assert any(line.startswith("timeout: 50 s are less than the pessimistic 60 s") for line in said)
+    assert estimate.stored_estimate(CardFile.read(path))["per_run_s"] == 40
+    assert (found.cost["estimated_s"], "actual_over_estimate" in found.cost) == (40, True)
+    monkeypatch.setattr(estimate, "probe", None)  # the second time nothing is timed
+    assert ran(path)[0].verdict == "passed"
 
 
 def test_the_latest_proposal_counts(tmp_path, monkeypatch):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from shadowbox.cards.card import parse_value as card_of
 from shadowbox.cards.file import CardFile
-from shadowbox.experiment import results
+from shadowbox.experiment import estimate, facts_table, prices, results, settings, templates
 from shadowbox.experiment.checks import check
 from shadowbox.games import load
 
@@ -44,6 +45,64 @@ def test_an_older_card_in_our_form(tmp_path, monkeypatch):
     assert found.card.data.external
     assert "frames" not in found.facts
     assert found.settled.config.halvings == 1
+
+
+def test_switches_of_an_encoding(tmp_path, monkeypatch):
+    """A card may change switches of its encoding; facts have its widths beside those of earlier runs.
+
+    The same switches are settings for --set and --ablate.
+    """
+    monkeypatch.chdir(tmp_path)
+    card = (FOLDER / "policy-22k.md").read_text()
+    changed = card.replace(
+        "encoding: v2-embed", "encoding: {preset: v3-projectiles, hitstun: false}"
+    )
+    changed = changed.replace("data: 50 games", "data: 50 games, encoding: v2-embed")
+    changed = changed.replace('{parameters: "1,153,781", ', "{")
+    (tmp_path / "policy-22k.md").write_text(changed)
+    found = check.check_card(tmp_path / "policy-22k.md", load)
+    assert [m for m in found.mistakes if m.field != "card:facts"] == []
+    wide = found.facts["floats_per_player"]
+    assert wide == 71
+    rows = {name: origin for name, _, origin in facts_table.fact_rows(found)}
+    assert rows["floats per player"] == "computed; policy-p0-test: 28"
+    assert rows["predicted binary"] == "computed; policy-p0-test: 6"
+    usual = settings.encoding_switches(found.settled)
+    assert usual["learner.encoding.hitstun"] is False
+    again = check.check_card(tmp_path / "policy-22k.md", load, {"learner.encoding.hitstun": True})
+    assert again.facts["floats_per_player"] == 72
+    head = found.card.model_dump(by_alias=True, exclude_defaults=True)
+    switch = "learner.encoding.projectiles"
+    (ablated,) = templates.ablations("x", head, [switch], usual)
+    assert ablated["id"] == "x-projectiles-false"
+    assert card_of(ablated).settings["learner.encoding"] == {
+        "preset": "v3-projectiles", "hitstun": False, "projectiles": False,
+    }  # fmt: skip
+    wrong = check.check_card(tmp_path / "policy-22k.md", load, {"learner.encoding.histun": True})
+    assert "did you mean 'hitstun'" in " ".join(mistake.message for mistake in wrong.mistakes)
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_every_card_has_an_estimate(path):
+    """Each shipped card says what it will take, under its contract as it stands."""
+    assert estimate.stored_estimate(CardFile.read(path))
+
+
+def test_the_price_of_the_older_card(tmp_path, monkeypatch):
+    """policy-22k costs what its authors wrote by hand, within 5 %, without its data.
+
+    Its pessimistic time is beyond the timeout, so it goes on by itself.
+    """
+    monkeypatch.chdir(tmp_path)
+    found = check.check_card(FOLDER / "policy-22k.md", load)
+    given = estimate.estimate(found.card, load("melee"), found.settled, None, prices.read_prices())
+    said = [given[f"{case}_usd"] for case in estimate.CASES]
+    assert said == pytest.approx([1.50, 4.50, 7.50], rel=0.05)
+    assert given["throughput"]["basis"] == "stated"
+    assert given["pessimistic_s"] > found.card.timeout > given["expected_s"]
+    assert found.card.resumes == 1
+    (older, _) = found.card.prior
+    assert older.values == {"val/stick_mae": 0.037, "val/btn_pressed_acc": 0.966, "val/loss": 0.039}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """New cards, estimates, comparisons: what is filled in from what is on disk."""
 
+import datetime
 import json
+import re
 import time
 
 import pytest
-from promises import HEAD, checked, games, ran, write
+from promises import GAME, HEAD, checked, games, ran, write
 
 from shadowbox.cards import card, signatures
 from shadowbox.cards.file import CardFile
@@ -129,6 +131,108 @@ def test_estimate_is_held_against_limits(project):
         found = {**said, "contract": CardFile.read(path).hash}
         estimate.with_estimate(CardFile.read(path), found).write()
         assert ["less than" in mistake.message for mistake in checked(path).mistakes] == [True]
+
+
+ESTIMATE = {
+    "optimistic_s": 100.0, "expected_s": 300.0, "pessimistic_s": 500.0, "per_run_s": 100.0, "runs": 2,
+    "optimistic_usd": 0.0, "expected_usd": 0.0, "pessimistic_usd": 0.0, "step_s": 31.0, "records": 0,
+    "machine": "m", "priced_as": "local", "prices": "d",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limits", "mistakes", "warnings"),
+    [
+        # two runs: 150 s each are expected, 250 s at worst
+        ({"timeout": 140}, ["timeout: 140 s are less than the expected 150 s"], 1),
+        ({"timeout": 240}, [], "timeout: .* pessimistic 250 s: with `resumes: 1` the run goes on"),
+        ({"timeout": 160, "resumes": 1}, [], None),
+        ({"budget": {"wall": 290}}, ["budget.wall: 290 s are less than the expected 300 s"], 1),
+        ({"budget": {"wall": 490}}, [], "budget.wall: .* the run would end there"),
+        (
+            {"budget": {"usd": 0.05, "machine": "T4"}},
+            ["budget.usd: 0.05 are less than the pessimistic price of 0.08"],
+            1,
+        ),
+        (
+            {"budget": {"usd": 0.09, "machine": "T4"}},
+            [],
+            "budget.machine: the price of T4 is .* days",
+        ),
+        ({"set": {**HEAD["set"], "train.log_every": 10}}, [], "log_every: 310 s pass between"),
+    ],
+)
+def test_limits(project, limits, mistakes, warnings):
+    """Expected seconds beyond a limit and a pessimistic price beyond the budget are mistakes.
+
+    A pessimistic time beyond the timeout, old prices and a silent log are warnings.
+    """
+    path = write(**limits)
+    said = {**ESTIMATE, "contract": CardFile.read(path).hash}
+    estimate.with_estimate(CardFile.read(path), said).write()
+    found = checked(path)
+    assert [f"{each.field}: {each.message}" for each in found.mistakes] == mistakes
+    words = [f"{each.field}: {each.message}" for each in found.warnings]
+    if warnings is None:
+        assert words == []
+    elif isinstance(warnings, str):
+        assert re.search(warnings, words[0]), words
+    every = found.card.settings["train.log_every"] if "set" in limits else 5
+    assert found.facts["seconds_between_logs"] == every * 31
+    assert found.facts["log_interval"] == every
+    assert found.facts["logs_per_epoch"] == found.facts["batches_per_epoch"] // every
+
+
+def test_prices_grow_old():
+    """Prices without a date that can be read are of today; the age of all others is in days."""
+    table = prices.PriceTable("2026-02-26", {}, "x")
+    assert table.age_days(datetime.date(2026, 5, 28)) == 91
+    assert prices.PriceTable("some day", {}, "x").age_days() == 0
+
+
+def test_another_machine_needs_no_data(project):
+    """A machine in the table of throughput is priced from the number of examples alone."""
+    (project / "throughput.yaml").write_text(
+        "rows:\n  - {preset: tiny, machine: T4, examples: 1000, seconds: 10, load_s: 3, "
+        "basis: measured, date: 2026-01-01, source: here}\n"
+    )
+    path = write(
+        budget={"machine": "T4"}, data={**HEAD["data"], "store": "data/none"}, seeds=[0, 1]
+    )
+    found = checked(path)
+    settled = settings.resolve_settings(found.card, GAME)
+    given = estimate.estimate(found.card, GAME, settled, None, prices.read_prices())
+    # 30 steps of 8 segments of 8 decisions of both players
+    assert given["examples"] == 30 * 8 * 8 * 2
+    assert given["per_run_s"] == pytest.approx(3 + given["examples"] / 100)
+    assert (given["machine"], given["runs"]) == ("T4", 2)
+    assert given["factors"] == list(estimate.FACTORS)
+    for broken, message in (
+        ("rows: 3\n", "a list `rows` is needed"),
+        ("rows:\n  - {preset: tiny, machine: T4, basis: guessed}\n", "date is None"),
+        ("rows: []\n", "no throughput of preset 'tiny' on T4 is known"),
+    ):
+        (project / "throughput.yaml").write_text(broken)
+        with pytest.raises(UsageError, match=message):
+            estimate.estimate(found.card, GAME, settled, None, prices.read_prices())
+
+
+def test_a_sweep_is_estimated_whole(project):
+    """An estimate is that of all settings and seeds; of many settings a few are timed."""
+    path = write(sweep={"grid": {"train.lr": [1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3]}}, seeds=[0, 1])
+    found = checked(path)
+    probed = []
+
+    def probe(card, *_):
+        probed.append(card.settings["train.lr"])
+        seconds = {"prepare_s": 0, "step_s": 1.0, "steps": 30 * len(probed)}
+        return seconds | dict.fromkeys(("validate_s", "validations", "save_s", "saves"), 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimate, "probe", probe)
+        given = estimate.estimate(found.card, GAME, found.settled, None, prices.read_prices())
+    assert probed == [1e-3, 3e-3, 5e-3]
+    assert (given["runs"], given["per_run_s"], given["expected_s"]) == (12, 60.0, 720.0)
 
 
 def test_records(project):

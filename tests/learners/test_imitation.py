@@ -15,8 +15,7 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
-from shadowbox.learners.imitation_options import ImitationConfig
-from shadowbox.learners.imitation_options import actionable_frames
+from shadowbox.learners.imitation_options import ImitationConfig, actionable_frames
 from shadowbox.learners.imitation_task import prepare
 from shadowbox.model.design import PRESETS
 

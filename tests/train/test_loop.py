@@ -268,6 +268,22 @@ def test_early_stop(store, tmp_path):
     assert (again.ended, again.step) == ("early stop", result.step)
 
 
+def test_frozen_parts_stay(store, tmp_path):
+    """Parts of the model that `freeze` names keep every value; others learn."""
+    run(store, tmp_path / "r", freeze=["trunk"], steps=4, ema=0.9, keep_every=100)
+    first, last = weights(tmp_path / "r", "step=0"), weights(tmp_path / "r", "latest")
+    same_values = {name for name in first if torch.equal(first[name], last[name])}
+    frozen = {name for name in first if name.startswith("trunk.")}
+    assert frozen
+    assert frozen <= same_values
+    assert len(same_values) < len(first)
+    with pytest.raises(UsageError, match="no part 'trunks': did you mean 'trunk'"):
+        run(store, tmp_path / "s", freeze=["trunks"], steps=2)
+    every = sorted({name.partition(".")[0] for name in first})
+    with pytest.raises(UsageError, match="nothing is left to train"):
+        run(store, tmp_path / "t", freeze=every, steps=2)
+
+
 @pytest.mark.parametrize("optimizer", [False, True])
 def test_continue_under_a_new_name(store, tmp_path, optimizer):
     """A child begins with its parent's weights, has its own schedule, says so, and keeps the lineage."""

@@ -119,7 +119,7 @@ checks: [baselines are named, {text: data is whole, done: true}]
 """
     write_card(here / "cards", "other", more=more)
     text = client.get("/cards/other").text
-    for part in ("50 games", "<td class=\"number\">0.039</td>", "0.966", "its &lt;card&gt;"):
+    for part in ("50 games", '<td class="number">0.039</td>', "0.966", "its &lt;card&gt;"):
         assert part in text, part
     assert text.index("open") < text.index("baselines are named") < text.index("data is whole")
     both = client.get("/cards/compare?card=toy&card=other").text

@@ -38,6 +38,7 @@ from shadowbox.cards.sections import (
     _Reviewers,
     _Sweep,
     flatten,
+    with_switches,
 )
 from shadowbox.errors import CardError, UsageError
 
@@ -72,6 +73,8 @@ class Card(_CardModel):
     on_oom: _OnOom = _OnOom()
     budget: _Budget = _Budget()
     timeout: Seconds | None = None
+    # times that a run which its timeout paused goes on by itself
+    resumes: Annotated[int, Field(ge=0, le=1000)] = 0
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         default_factory=lambda: [0], max_length=MOST_SEEDS
     )
@@ -85,7 +88,7 @@ class Card(_CardModel):
     @property
     def settings(self) -> dict[str, Any]:
         """Changed settings (`set`) by dotted name."""
-        return flatten(self.set)
+        return with_switches(flatten(self.set))
 
 
 # a card without one of these promises nothing

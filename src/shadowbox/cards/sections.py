@@ -252,6 +252,7 @@ class _PriorRun(_CardModel):
 
     name: Sentence
     data: Sentence = ""  # in words, such as 50 games
+    encoding: str | dict[str, Any] = ""  # of its inputs, for comparison with those of the card
     values: dict[MetricName, float] = Field(default_factory=dict)
     source: Sentence
 
@@ -284,4 +285,19 @@ def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
             found |= flatten(value, f"{before}{name}.")
         else:
             found[before + name] = value
+    return found
+
+
+def with_switches(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Take `learner.encoding.SWITCH` into the value of `learner.encoding`, and the like.
+
+    A value that is a name becomes a map with that name as its `preset`.
+    """
+    found = {name: value for name, value in settings.items() if name.count(".") < 2}
+    for name, value in settings.items():
+        if name not in found:
+            section, setting, switch = name.split(".", 2)
+            whole = found.get(f"{section}.{setting}", "default")
+            known = dict(whole) if isinstance(whole, dict) else {"preset": whole}
+            found[f"{section}.{setting}"] = {**known, switch: value}
     return found

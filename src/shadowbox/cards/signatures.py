@@ -216,7 +216,7 @@ def git_identity() -> str:
 
 def _git_config(key: str) -> str:
     try:
-        found = subprocess.run(
+        found = subprocess.run(  # noqa: S603
             ["git", "config", key],  # noqa: S607
             capture_output=True,
             encoding="utf-8",

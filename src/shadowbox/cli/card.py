@@ -11,25 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shadowbox.cli import card_signing
+from shadowbox.cli.card_signing import located, require_right
 from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, table
 from shadowbox.errors import CardError, UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:
     from shadowbox.experiment.checks.check import CheckedCard
-
-FOLDER = Path("cards")
+    from shadowbox.experiment.prices import PriceTable
+    from shadowbox.experiment.settings import RunSettings
 
 
 @click.group()
 def card() -> None:
     """Work with run cards: new, check, estimate, sign, review, make, compare, index, close."""
-
-
-def located(name: str) -> Path:
-    """Path of a card, given by path or by its name in the folder cards/."""
-    path = Path(name)
-    return path if path.suffix == ".md" else FOLDER / f"{name}.md"
 
 
 def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
@@ -105,12 +101,9 @@ def new(
         from shadowbox.cards import card as cards
 
         known = cards.parse_value(head)
-        usual = {
-            each: value
-            for each, (value, _) in settings.resolve_settings(
-                known, load(known.game)
-            ).origins.items()
-        }
+        settled = settings.resolve_settings(known, load(known.game))
+        usual = {each: value for each, (value, _) in settled.origins.items()}
+        usual |= settings.encoding_switches(settled)
         heads += templates.ablations(name, head, switches, usual)
     written = []
     for each in heads:
@@ -181,6 +174,10 @@ def _checked(found: CheckedCard) -> dict[str, Any]:
     return {
         "card": str(found.file.path),
         "errors": errors,
+        "warnings": [
+            {"line": line, "field": field, "message": message}
+            for line, field, message in found.warnings
+        ],
         "facts": found.facts,
         "hash": found.file.hash,
         "prior": [run.model_dump() for run in found.card.prior],
@@ -196,6 +193,8 @@ def _say_checked(found: CheckedCard) -> None:
         print(cards.list_cards(found.file.path, found.mistakes))
         return
     print(f"{found.file.path}: no mistakes")
+    for warning in found.warnings:
+        print(f"{found.file.path}:{warning.line}: warning: {warning.field}: {warning.message}")
     print(table(["fact", "", ""], facts.fact_rows(found), left=2))
     head, rows = facts.prior_table(found.card)
     if rows:
@@ -211,103 +210,61 @@ def _say_checked(found: CheckedCard) -> None:
 @click.option("--make", is_flag=True, help="Make the card's data first if it is missing.")
 @json_option
 def estimate(name: str, make: bool, as_json: bool) -> None:
-    """Time some training steps and estimate how long the card will take and what it will cost."""
-    from shadowbox.experiment import dataset as source
-    from shadowbox.experiment import estimate as estimates
-    from shadowbox.experiment import prices, settings
+    """Estimate how long the card will take and what it will cost.
 
-    checked = _right(name)
-    game = load(checked.card.game)
-    store = source.existing_store(checked.card)
-    if store is None and checked.card.data is not None:
-        if not make:
-            raise CardError(
-                f"the data of {checked.card.id} is missing: use --make to make it as the card says"
-            )
-        with progress("making data") as update:
-            store = source.get_store(checked.card, game, update)
-    settled = settings.resolve_settings(checked.card, game)
-    found = estimates.estimate(checked.card, game, settled, store, prices.read_prices())
+    Some training steps are timed. Another machine is taken from the table of throughput, and a card
+    without its data from its results.
+    """
+    from shadowbox.experiment import estimate as estimates
+    from shadowbox.experiment import limits, prices, settings
+
+    checked = require_right(name)
+    settled = settings.resolve_settings(checked.card, load(checked.card.game))
+    table_of_prices = prices.read_prices()
+    found = _estimated(checked, settled, table_of_prices, make=make)
     estimates.with_estimate(checked.file, found).write()
     if as_json:
         emit(found)
         return
     rows = [
-        [word, number(found[f"{word}_s"]), number(found[f"{word}_usd"])]
-        for word in ("optimistic", "expected", "pessimistic")
+        [word, number(found[f"{word}_s"]), number(found[f"{word}_usd"])] for word in estimates.CASES
     ]
     print(table(["", "seconds", "US dollars"], rows))
-    print(
-        f"\n{found['runs']} runs of {found['per_run_s']:,.1f} s each, "
-        f"from a probe of {found['probe']['step_s'] * 1000:.2f} ms a step"
+    row = found.get("throughput")
+    basis = (
+        f"from its results of {found['results_of']}"
+        if "results_of" in found
+        else f"from {row['examples_per_s']:,.0f} examples a second ({row['basis']}: {row['source']})"
+        if row
+        else f"from a probe of {found['step_s'] * 1000:.2f} ms a step"
     )
+    print(f"\n{found['runs']} runs of {found['per_run_s']:,.1f} s each, {basis}")
+    every = settled.config.log_every
+    for place, message in limits.limit_warnings(checked.card, found, table_of_prices, every):
+        print(f"warning: {'.'.join(map(str, place))}: {message}")
 
 
-@card.command()
-@click.argument("name", metavar="CARD")
-@click.option("--as", "who", help="Name of the signer.  [default: git's user.name]")
-@click.option("--note", default="", help="Note to store with the signature.")
-@json_option
-def sign(name: str, who: str | None, note: str, as_json: bool) -> None:
-    """Sign a card: its text, its resolved settings and its data.
-
-    Any later edit of the contract voids that.
-    """
-    _add(name, who, "signed", note, as_json)
-
-
-@card.command()
-@click.argument("name", metavar="CARD")
-@click.option("--verdict", required=True, type=click.Choice(["approve", "changes"]))
-@click.option("--note", required=True, help="Reason for the decision.")
-@click.option("--as", "who", help="Name of the reviewer.  [default: git's user.name]")
-@json_option
-def review(name: str, verdict: str, note: str, who: str | None, as_json: bool) -> None:
-    """Approve a card (counts as a signature) or request changes (keeps it from running)."""
-    _add(name, who, "approved" if verdict == "approve" else "asked for changes", note, as_json)
-
-
-def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None:
-    from shadowbox.cards import signatures
+def _estimated(
+    checked: CheckedCard, settled: RunSettings, prices: PriceTable, *, make: bool
+) -> dict[str, Any]:
+    """The estimate of a card: from its data if it is here or made now, else from its results."""
     from shadowbox.experiment import dataset as source
-    from shadowbox.experiment import settings
-    from shadowbox.train.provenance import commit
+    from shadowbox.experiment import estimate as estimates
+    from shadowbox.experiment import results
 
-    checked = _right(name)
-    game = load(checked.card.game)
-    if did == "approved":
-        signatures.require_checked(checked.card)
-    signer = who or signatures.default_signer()
-    if not signer:
-        raise UsageError("no name to sign with: give one with --as")
-    data = source.data_fingerprint(checked.card, game, source.existing_store(checked.card))
-    hashed = settings.resolve_settings(checked.card, game).hash
-    file = signatures.add_signature(
-        checked.file,
-        signer,
-        did,
-        settings=hashed,
-        data=data,
-        commit=commit(),
-        note=note,
-        identity=signatures.git_identity(),
-    )
-    file.write()
-    standing = signatures.signature_status(file, checked.card, hashed, data)
-    if as_json:
-        emit(
-            {
-                "card": str(file.path),
-                "who": signer,
-                "did": did,
-                "contract": file.hash,
-                "missing": standing.missing,
-                "shared": standing.shared,
-            }
-        )
-        return
-    print(f"{signer} {did}: {file.path} ({file.hash[:19]})")
-    print("\n".join([*standing.shared, *(standing.missing or ["it may run"])]))
+    game, store = load(checked.card.game), source.existing_store(checked.card)
+    if store is None and checked.card.data is not None and make:
+        with progress("making data") as update:
+            store = source.get_store(checked.card, game, update)
+    elsewhere = store is None and checked.card.data is not None
+    if elsewhere and checked.card.budget.machine == estimates.LOCAL:
+        known = results.stored_results(checked.file)
+        if known is None or known.get("contract") != checked.file.hash:
+            raise CardError(
+                f"the data of {checked.card.id} is missing: use --make to make it as the card says"
+            )
+        return estimates.estimate_again(checked.card, known, prices)
+    return estimates.estimate(checked.card, game, settled, store, prices)
 
 
 @card.command()
@@ -317,7 +274,7 @@ def make(name: str, as_json: bool) -> None:
     """Make the card's data if it is missing."""
     from shadowbox.experiment import dataset as source
 
-    checked = _right(name)
+    checked = require_right(name)
     with progress("making data") as update:
         store = source.get_store(checked.card, load(checked.card.game), update)
     facts = {"store": str(store.path), "episodes": len(store), "frames": int(store.frames)}
@@ -405,12 +362,5 @@ def close(name: str, note: str, as_json: bool) -> None:
     print(found["text"])
 
 
-def _right(name: str) -> CheckedCard:
-    """Return the checked card; raise an error that lists its mistakes."""
-    from shadowbox.cards import card as cards
-    from shadowbox.experiment.checks import check
-
-    checked = check.check_card(located(name), load)
-    if checked.mistakes:
-        raise CardError(cards.list_cards(checked.file.path, checked.mistakes))
-    return checked
+card.add_command(card_signing.sign)
+card.add_command(card_signing.review)

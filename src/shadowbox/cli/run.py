@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shadowbox.cli.card import located, parsed
+from shadowbox.cli.card import parsed
+from shadowbox.cli.card_signing import located
 from shadowbox.cli.terminal import PATH, emit, json_option, number, progress, table
 from shadowbox.games import load
 

@@ -18,7 +18,8 @@ previous` of `data.sample.Aligned`, and the inputs never contain a target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 
 from shadowbox.core.schema import Columns, Schema
-from shadowbox.errors import SchemaError
+from shadowbox.errors import SchemaError, UsageError
 
 CONTROLS = "controls"  # name of the block of controls
 
@@ -153,6 +154,20 @@ class Encoding:
             for number in block
         )
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Widths of its inputs, predicted fields by block, and bytes of an encoded frame."""
+        each = {block: sum(n.block == block and n.target != "no" for n in self.numbers)
+                for block in self.order}  # fmt: skip
+        return {
+            "floats_per_player": len(self.numbers),
+            "ints_per_player": len(self.categories),
+            "frame_width": self.frame_width,
+            **{f"predicted_{block}": self.players * count for block, count in each.items()},
+            "predicted_categories": self.int_targets,
+            "encoded_frame_bytes": 4 * self.floats + 8 * self.ints,
+        }
+
     # ---- encoding and decoding -------------------------------------------------------------------
 
     def encode(self, columns: Mapping[str, Values], xp: Any = np) -> tuple[Values, Values]:
@@ -241,6 +256,48 @@ class Encoding:
             for block in self.order
         )
         return tuple(numbers for numbers in chosen if numbers)
+
+
+class _NamedEncodings(Mapping[str, Any]):
+    """Encodings by name; `NAME@SWITCH=VALUE...` is a named one with other switches."""
+
+    def __init__(self, named: Mapping[str, Any], build: Callable[..., Encoding]) -> None:
+        self.named, self.build = named, build
+
+    def __getitem__(self, name: str) -> Any:
+        base, *changes = str(name).split("@")
+        if not changes:
+            return self.named[base]
+        if not isinstance(self.named[base], Encoding):
+            raise UsageError(f"encoding '{base}' has no switches: it is a list of columns")
+        switches: dict[str, Any] = {}
+        for change in changes:
+            switch, _, value = change.partition("=")
+            switches[switch] = {"true": True, "false": False}.get(value, value)
+        built = self.build(base, **switches)
+        return dataclasses.replace(built, name=encoding_name({"preset": base, **switches}))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.named)
+
+    def __len__(self) -> int:
+        return len(self.named)
+
+
+def encoding_name(choice: str | Mapping[str, Any]) -> str:
+    """Name of an encoding that is given by name, or as `{preset: NAME, SWITCH: VALUE}`."""
+    if isinstance(choice, str):
+        return choice
+    if not isinstance(choice, Mapping) or not isinstance(choice.get("preset"), str):
+        raise UsageError(
+            f"{choice!r:.80} is not an encoding: give its name, or {{preset: NAME, SWITCH: VALUE}}"
+        )
+    words = [
+        f"{switch}={str(value).lower() if isinstance(value, bool) else value}"
+        for switch, value in sorted(choice.items())
+        if switch != "preset"
+    ]
+    return "@".join([choice["preset"], *words])
 
 
 def _read(read: Read, columns: Mapping[str, Values], xp: Any) -> Values:

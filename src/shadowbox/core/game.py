@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from shadowbox.core.encoding import _NamedEncodings
 from shadowbox.core.schema import Array, Columns, Schema
 
 # One event. `frame` is the first row that shows its effect. In a World `match` is the position in
@@ -193,7 +194,8 @@ class Game:
     reward: Callable[[Mapping[str, Any]], Reward] | None = None
     # by name: column keys ("default"), or a core.encoding.Encoding
     encodings: Mapping[str, Any] = field(default_factory=dict)
-    # builder of a user's own encoding: (name of a base encoding, **switches) -> Encoding
+    # builder of a user's own encoding: (name of a base encoding, **switches) -> Encoding; with it
+    # `encodings` also has NAME@SWITCH=VALUE
     encoding: Callable[..., Any] | None = None
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
@@ -201,6 +203,11 @@ class Game:
     learns_by: tuple[str, ...] = ()  # learners of learners/registry.py that can train on it today
     # `module:NAME` of a game that has no registered name; filled in by `games.load`
     spec: str = ""
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None and not isinstance(self.encodings, _NamedEncodings):
+            named = _NamedEncodings(self.encodings, self.encoding)
+            object.__setattr__(self, "encodings", named)  # frozen for everybody else
 
     @property
     def made(self) -> dict[str, str]:

@@ -56,8 +56,12 @@ def _prior(compared: Sequence[Card]) -> list[dict[str, Any]]:
         for card in compared
     ]
     return [
-        {"run": run, "metric": metric, "values": [results.number(each.get((run, metric))) for each in figures]}
-        for run, metric in dict.fromkeys(key for each in figures for key in each)
+        {
+            "run": key[0],
+            "metric": key[1],
+            "values": [results.number(each.get(key)) for each in figures],
+        }
+        for key in dict.fromkeys(key for each in figures for key in each)
     ]
 
 

@@ -1,6 +1,7 @@
 """Estimate of a card's time and cost: a timed probe of the real loop, corrected by earlier runs.
 
-The probe trains some steps of the card's own task in a temporary folder. Each finished run keeps
+The probe trains some steps of the card's own task in a temporary folder. Another machine than this
+one is taken from the table of throughput. Each finished run keeps
 the ratio of its time and its estimate; quantiles of these ratios make the optimistic, expected and
 pessimistic figures. Without enough runs, fixed factors are used.
 """
@@ -13,6 +14,7 @@ import platform
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,13 @@ from shadowbox.cards.file import CardFile, data_line
 from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
+from shadowbox.errors import CardError
+from shadowbox.experiment import sweep
 from shadowbox.experiment.checks import inputs
 from shadowbox.experiment.prices import PriceTable
-from shadowbox.experiment.settings import RunSettings
-from shadowbox.learners.registry import learner_spec
+from shadowbox.experiment.settings import RunSettings, resolve_settings
+from shadowbox.experiment.throughput import find_throughput
+from shadowbox.learners.registry import Inputs, learner_spec
 from shadowbox.train import runs as prior
 from shadowbox.train.config import TrainConfig
 
@@ -34,37 +39,158 @@ BLOCK = "estimate"
 WARM, TIMED = 10, 40  # steps of the probe: the first ones are slower, and are not counted
 # actual over estimated without earlier runs: optimistic, expected, pessimistic
 FACTORS = (0.85, 1.0, 1.5)
+# of a speed that somebody stated: the older system's own calibration of its stated speeds
+STATED_FACTORS = (1.0, 3.0, 5.0)
+CASES = ("optimistic", "expected", "pessimistic")
 RECORDS_NEEDED = 3
+MOST_PROBED = 4  # settings of a sweep
+LOCAL = "local"  # this machine
+EARLIER = "the machine of its results"
 
 
 def estimate(
     card: Card, game: Game, settings: RunSettings, store: Store | None, table: PriceTable
 ) -> dict[str, Any]:
-    """Seconds and dollars of all seeds of a card (one setting), and their basis."""
-    probed = probe(card, game, settings, store)
-    per_run = _seconds(probed)
-    ratios = past_ratios(prior.RUNS)
+    """Seconds and dollars of all settings and seeds of a card, and their basis.
+
+    On this machine some steps are timed; another machine is taken from the table of throughput,
+    which needs no data.
+    """
+    local = card.budget.machine == LOCAL
+    basis = (
+        _timed(card, game, settings, store) if local else _tabulated(card, game, settings, store)
+    )
+    ratios = past_ratios(prior.RUNS) if local else []
     learned = len(ratios) >= RECORDS_NEEDED
+    stated = basis.get("throughput", {}).get("basis") == "stated"
     factors = tuple(np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()) if learned else FACTORS
-    runs = len(card.seeds)
+    factors = STATED_FACTORS if stated else factors
+    per_run, runs = basis.pop("per_run_s"), len(card.seeds) * basis.pop("settings")
+    judging = _judging_s(card) if local else 0.0
     found: dict[str, Any] = {
-        "probe": probed,
+        **basis,
         "runs": runs,
-        "per_run_s": round(per_run, 3),
+        "per_run_s": round(per_run + judging, 3),
+        "judging_s": round(judging, 3),
         "records": len(ratios),
     }
-    for name, factor in zip(("optimistic", "expected", "pessimistic"), factors, strict=True):
-        total = per_run * factor * runs
+    for name, factor in zip(CASES, factors, strict=True):
+        total = (per_run + judging) * factor * runs
         found |= {
             f"{name}_s": round(total, 3),
             f"{name}_usd": round(table.cost(card.budget.machine, total), 4),
         }
     return found | {
-        "machine": machine(),
+        "machine": machine() if local else card.budget.machine,
         "priced_as": card.budget.machine,
         "prices": table.date,
         "factors": list(factors),
     }
+
+
+def is_of_here(card: Card, found: Mapping[str, Any]) -> bool:
+    """True for an estimate that was made on this machine, or for the machine that is priced."""
+    return card.budget.machine != LOCAL or found.get("machine") == machine()
+
+
+def estimate_again(card: Card, known: Mapping[str, Any], table: PriceTable) -> dict[str, Any]:
+    """Seconds and dollars of a card whose data is not here, from its own results (`known`)."""
+    runs = len(card.seeds) * len(_settings_of(card))
+    per_run = float(known["cost"]["wall_s"]) / runs
+    steps = card.settings.get("train.steps")
+    found: dict[str, Any] = {"runs": runs, "per_run_s": round(per_run, 3), "records": 1}
+    found |= {"step_s": round(per_run / steps, 6)} if steps and card.sweep is None else {}
+    for name, factor in zip(CASES, FACTORS, strict=True):
+        seconds = per_run * runs * factor
+        found |= {f"{name}_s": round(seconds, 3)}
+        found |= {f"{name}_usd": round(table.cost(card.budget.machine, seconds), 4)}
+    return found | {
+        "machine": EARLIER,
+        "priced_as": card.budget.machine,
+        "prices": table.date,
+        "factors": list(FACTORS),
+        "results_of": str(known.get("when", "")),
+    }
+
+
+def _timed(card: Card, game: Game, settings: RunSettings, store: Store | None) -> dict[str, Any]:
+    """Seconds of a run from a probe; of a sweep the mean of some settings, evenly chosen."""
+    cards = _settings_of(card)
+    chosen = cards[:: -(-len(cards) // MOST_PROBED)]
+    probes = [
+        probe(each, game, resolve_settings(each, game) if card.sweep else settings, store)
+        for each in chosen
+    ]
+    return {
+        "probe": probes[0],
+        "step_s": probes[0]["step_s"],
+        "per_run_s": float(np.mean([_seconds(each) for each in probes])),
+        "settings": len(cards),
+        **({"settings_probed": len(chosen)} if card.sweep else {}),
+    }
+
+
+def _tabulated(
+    card: Card, game: Game, settings: RunSettings, store: Store | None
+) -> dict[str, Any]:
+    """Seconds of a run from its number of examples and the table of throughput."""
+    seconds, examples, found = [], [], []
+    cards = _settings_of(card)
+    for each in cards:
+        settled = resolve_settings(each, game) if card.sweep else settings
+        row = find_throughput(each.preset, card.budget.machine)
+        given = inputs.inputs_of(each, game, settled, store, seed=card.seeds[0])
+        examples.append(_examples(each, given))
+        seconds.append(row.load_s + examples[-1] / row.per_s)
+        found.append((row, settled.config.batch * learner_spec(each.learner).examples(given)))
+    row, per_step = found[0]
+    return {
+        "throughput": row.to_json(),
+        "examples": int(np.mean(examples)),
+        "step_s": round(per_step / row.per_s, 6),
+        "per_run_s": float(np.mean(seconds)),
+        "settings": len(cards),
+    }
+
+
+def _examples(card: Card, given: Inputs) -> float:
+    """Examples that a run trains on; without the data those that the card states."""
+    chosen, config = learner_spec(card.learner), given.config
+    per_step = config.batch * chosen.examples(given)
+    if config.steps:
+        return config.steps * per_step
+    epochs = config.epochs or 0
+    if given.store is not None or "store" not in chosen.needs:
+        return epochs * (inputs.batches_per_epoch(chosen, given) or 0) * per_step
+    stated = card.facts.get("train_examples") or card.facts.get("train_frames")
+    if not stated:
+        raise CardError(
+            f"the length of {card.id} follows from its data, which is not here: state its "
+            "train_examples under `facts`, or give its length as train.steps"
+        )
+    return epochs * stated
+
+
+def _settings_of(card: Card) -> list[Card]:
+    """The card of each setting of its sweep; without one the card itself."""
+    if card.sweep is None:
+        return [card]
+    return [sweep.apply_setting(card, changes) for changes in sweep.sweep_settings(card)]
+
+
+def _judging_s(card: Card) -> float:
+    """Seconds of one evaluation, from earlier runs on this machine with an equal `eval`; else 0."""
+    asked = card.eval.model_dump() if card.eval else None
+    known = [
+        float(run.facts["cost"]["judging_s"])
+        for run in prior.runs_in(prior.RUNS)
+        if asked is not None
+        and run.facts.get("judged") == asked
+        and run.facts.get("game") == card.game
+        and (run.facts.get("estimate") or {}).get("machine") == machine()
+        and "judging_s" in run.facts.get("cost", {})
+    ]
+    return float(np.median(known)) if known else 0.0
 
 
 def probe(card: Card, game: Game, settings: RunSettings, store: Store | None) -> dict[str, float]:
@@ -130,7 +256,10 @@ def past_ratios(folder: Path) -> list[float]:
             and run.facts.get("status") == "finished"
             and said.get("per_run_s")
         ):
-            found.append(float(run.facts["cost"]["wall_s"]) / float(said["per_run_s"]))
+            cost = run.facts["cost"]
+            # an estimate that knew no time of judging is compared with the training alone
+            apart = 0.0 if said.get("judging_s") else float(cost.get("judging_s", 0.0))
+            found.append((float(cost["wall_s"]) - apart) / float(said["per_run_s"]))
     return found
 
 
@@ -149,12 +278,16 @@ def stored_estimate(file: CardFile) -> dict[str, Any] | None:
 def with_estimate(file: CardFile, found: dict[str, Any]) -> CardFile:
     """The card with this estimate in its block."""
     rows = [
-        f"| {name} | {found[f'{name}_s']:,.1f} | {found[f'{name}_usd']:,.2f} |"
-        for name in ("optimistic", "expected", "pessimistic")
+        f"| {name} | {found[f'{name}_s']:,.1f} | {found[f'{name}_usd']:,.2f} |" for name in CASES
     ]
     runs = "1 run" if found["runs"] == 1 else f"{found['runs']} runs"
+    row = found.get("throughput")
     basis = (
-        f"{found['records']} runs on this machine"
+        f"fixed factors around its results of {found['results_of']}"
+        if "results_of" in found
+        else f"fixed factors, for the speed is {row['basis']}"
+        if row
+        else f"{found['records']} runs on this machine"
         if found["records"] >= RECORDS_NEEDED
         else "fixed factors, for want of records"
     )
@@ -165,10 +298,19 @@ def with_estimate(file: CardFile, found: dict[str, Any]) -> CardFile:
         "",
         f"{runs} on `{found['machine']}`, priced as {found['priced_as']} ({found['prices']}); "
         f"spread from {basis}.",
+        *(_row_in_words(row, found["examples"]) if row else []),
         "",
         data_line({**found, "contract": file.hash}),
     ]
     return file.with_block(BLOCK, "\n".join(lines))
+
+
+def _row_in_words(row: Mapping[str, Any], examples: int) -> list[str]:
+    source = str(row["source"]).replace("<", "&lt;")
+    return [
+        f"{examples:,} examples a run, at {row['examples_per_s']:,.0f} a second "
+        f"({row['basis']} on {row['date']}: {source})."
+    ]
 
 
 def machine() -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from shadowbox.cards.card import Card
 from shadowbox.core.game import Game
 from shadowbox.core.metrics import SHARE, MetricInfo, find_info
 from shadowbox.data.store import Store
+from shadowbox.errors import CardError
 from shadowbox.experiment import dataset
 from shadowbox.model import kinds
+from shadowbox.train import log
+from shadowbox.train.observer import CALLED_OFF
 
 GATE = {"gate": MetricInfo("high", *SHARE)}  # of every kind
 
@@ -29,11 +35,17 @@ def eval_info(metric: str, kind: str = "policy") -> MetricInfo | None:
 
 
 def evaluate_run(
-    run: Path, store: Store | None, game: Game, card: Card, seed: int
+    run: Path,
+    store: Store | None,
+    game: Game,
+    card: Card,
+    seed: int,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, float]:
     """Evaluate the best checkpoint of a seed's run (the latest without validation), as `eval` says.
 
-    Returns values by metric, with `.low`, `.high` and baselines.
+    Returns values by metric, with `.low`, `.high` and baselines. `progress` may raise an error to
+    end the evaluation.
     """
     from shadowbox.evaluate.calibrate import calibrate_checkpoint
     from shadowbox.evaluate.dispatch import evaluate_checkpoint
@@ -51,5 +63,47 @@ def evaluate_run(
     )
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:
-        calibrate_checkpoint(str(run), path, config, game=game)
-    return evaluate_checkpoint(str(run), path, config, game=game).report().metrics()
+        beside = None if progress is None else partial(progress, "calibrating")
+        calibrate_checkpoint(str(run), path, config, game=game, progress=beside)
+    found = evaluate_checkpoint(str(run), path, config, game=game, progress=progress)
+    return found.report().metrics()
+
+
+class _BudgetSpentError(CardError):
+    """Raised within an evaluation when the card's budget is spent."""
+
+
+def judge_run(
+    run: Path,
+    store: Store | None,
+    game: Game,
+    card: Card,
+    seed: int,
+    over_budget: Callable[[float], str],
+) -> bool:
+    """Evaluate a run, and write its figures and its cost into run.json.
+
+    `over_budget` says why the budget is spent after some seconds. Then the evaluation ends, the run
+    is called off, and the result is False.
+    """
+    facts = log.read_facts(run)
+    wall, cpu = time.monotonic(), time.process_time()
+
+    def progress(what: str, done: int, total: int) -> None:
+        if reason := over_budget(time.monotonic() - wall):
+            raise _BudgetSpentError(f"{reason}, while it is judged")
+
+    assert card.eval is not None
+    judged: dict[str, Any]
+    try:
+        progress("", 0, 0)
+        figures = evaluate_run(run, store, game, card, seed, progress)
+        judged = {"eval": figures, "judged": card.eval.model_dump()}
+    except _BudgetSpentError as error:
+        judged = {"status": CALLED_OFF, "reason": str(error)}
+    seconds = time.monotonic() - wall
+    added = {"wall_s": seconds, "cpu_s": time.process_time() - cpu, "judging_s": seconds}
+    cost = dict(facts.get("cost") or {})
+    cost |= {name: round(cost.get(name, 0.0) + value, 3) for name, value in added.items()}
+    log.write_facts(run, facts | judged | {"cost": cost})
+    return "eval" in judged

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def fact_rows(checked: CheckedCard) -> list[list[str]]:
     """Rows of fact, value and origin."""
     found = [
-        [name.replace("_", " "), _word(value), "computed"]
+        [name.replace("_", " "), _word(value), "; ".join(["computed", *_beside(checked, name)])]
         for name, value in checked.facts.items()
         if value is not None
     ]
@@ -31,6 +31,13 @@ def fact_rows(checked: CheckedCard) -> list[list[str]]:
                 ]
             )
     return found
+
+
+def _beside(checked: CheckedCard, fact: str) -> Iterator[str]:
+    """The same fact of earlier runs."""
+    for run, found in checked.beside.items():
+        if fact in found:
+            yield f"{run}: {_word(found[fact])}"
 
 
 def write(checked: CheckedCard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -28,6 +29,14 @@ class PriceTable:
                 f"{self.source} has no price of '{machine}': {did_you_mean(machine, self.per_hour)}"
             )
         return self.per_hour[machine]
+
+    def age_days(self, today: datetime.date | None = None) -> int:
+        """Days since the prices were written down; 0 if their date cannot be read."""
+        try:
+            written = datetime.date.fromisoformat(self.date)
+        except ValueError:
+            return 0
+        return ((today or datetime.datetime.now(datetime.UTC).date()) - written).days
 
     def cost(self, machine: str, seconds: float) -> float:
         """Dollars of that many seconds on a machine."""

@@ -119,6 +119,8 @@ def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:
         "wall_s": round(wall, 2),
         "cpu_s": round(sum(float(each.get("cpu_s", 0)) for each in took), 2),
     }
+    if judging := sum(float(each.get("judging_s", 0)) for each in took):
+        found["judging_s"] = round(judging, 2)  # part of the seconds above
     found["usd"] = round(prices.read_prices().cost(card.budget.machine, wall), 4)
     expected = [
         float(said["per_run_s"])
@@ -139,6 +141,8 @@ def total(costs: Iterable[Mapping[str, float]]) -> dict[str, float]:
         name: round(sum(each.get(name, 0) for each in every), 4)
         for name in ("wall_s", "cpu_s", "usd")
     }
+    if judging := sum(each.get("judging_s", 0) for each in every):
+        found["judging_s"] = round(judging, 4)
     if every and all("estimated_s" in each for each in every):
         found["estimated_s"] = round(sum(each["estimated_s"] for each in every), 2)
         found["actual_over_estimate"] = round(found["wall_s"] / max(found["estimated_s"], 1e-9), 3)
@@ -197,6 +201,8 @@ def _settings(found: Sequence[Mapping[str, Any]]) -> list[str]:
 def _cost(found: Mapping[str, Any]) -> list[str]:
     spent = found["cost"]
     words = f"{spent['wall_s']:,.1f} s, {spent['usd']:,.2f} US dollars"
+    if "judging_s" in spent:
+        words += f" ({spent['judging_s']:,.1f} s for judging)"
     if "estimated_s" in spent:
         ratio, estimated = spent["actual_over_estimate"], spent["estimated_s"]
         words += f"; {ratio:.2f} times the estimate of {estimated:,.1f} s"

@@ -23,10 +23,19 @@ from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Progress, Store
 from shadowbox.errors import CardError, UsageError
-from shadowbox.experiment import dataset, estimate, prices, results, settings, sweep, targets
+from shadowbox.experiment import (
+    dataset,
+    estimate,
+    limits,
+    prices,
+    results,
+    settings,
+    sweep,
+    targets,
+)
 from shadowbox.experiment.checks import check, inputs
 from shadowbox.experiment.outcome import CardResult
-from shadowbox.experiment.watcher import Watcher
+from shadowbox.experiment.watcher import TIMEOUT, Watcher
 from shadowbox.learners.registry import learner_spec
 from shadowbox.train import log
 from shadowbox.train import runs as prior
@@ -62,6 +71,7 @@ def run_card(
         case.store = _get_store(case, progress)
         case.require_valid()  # its data is here now, and says more
     case.require_signed()
+    case.estimate = _estimated(case)
     case.make_room()
     finished = _sweep(case) if case.card.sweep else _setting(case, case.card, case.folder)
     if case.first:
@@ -87,6 +97,7 @@ class _CardRun:
         self.card = cards.read_card(self.file, options.changes).card
         self.folder = options.runs / self.card.id
         self.store: Store | None = None
+        self.estimate: dict[str, Any] | None = None
         self.stamps = [f"--set {name}={value}" for name, value in options.changes.items()]
 
     @property
@@ -153,6 +164,24 @@ class _CardRun:
         return system.command_line(words + ["--unsigned"] * self.options.unsigned)
 
 
+def _estimated(case: _CardRun) -> dict[str, Any] | None:
+    """The card's estimate, made now if it has none of this machine; refuses limits that it exceeds.
+
+    Several processes do not time steps: they take the card's estimate, if it has one.
+    """
+    options = case.options
+    known = estimate.stored_estimate(case.file) if not options.changes else None
+    fits = known is not None and estimate.is_of_here(case.card, known)
+    if fits or options.resume or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return known
+    case.say("no estimate of this machine yet: some steps are timed")
+    settled = settings.resolve_settings(case.card, case.game, None, options.changes)
+    found = limits.require_affordable(case.path, case.card, settled, case.store, case.say)
+    if not options.keep_card and not options.changes:
+        estimate.with_estimate(CardFile.read(case.path), found).write()
+    return found
+
+
 def _get_store(case: _CardRun, progress: Progress | None) -> Store:
     """The data. The first process makes it if it is missing; the others wait for it."""
     data = case.card.data
@@ -175,15 +204,23 @@ def _setting(
         )
         if found and targets.verdict_of(found) == "finished":
             _require_same_settings(case, card, seed, found)
-            _evaluate(case, card, place, seed)
+            if not _evaluate(case, card, place, seed):
+                break
             continue
         if len(card.seeds) > 1:
             case.say(f"seed {seed} ({number + 1} of {len(card.seeds)})")
         _train(case, card, seed, place, resume=found is not None)
         trained = prior.find_run(place)
+        for _ in range(card.resumes):
+            if trained is None or not str(trained.facts.get("reason")).startswith(TIMEOUT):
+                break
+            case.say(f"{place}: {trained.facts['reason']}; it goes on by itself")
+            _train(case, card, seed, place, resume=True)
+            trained = prior.find_run(place)
         if trained is None or targets.verdict_of(trained) != "finished":
             break
-        _evaluate(case, card, place, seed)
+        if not _evaluate(case, card, place, seed):
+            break
     done = [found for seed in card.seeds if (found := prior.find_run(folder / str(seed)))]
     word, outcomes = targets.check_targets(card, done)
     reason = next((str(each.facts["reason"]) for each in done if each.facts.get("reason")), "")
@@ -244,7 +281,7 @@ def _facts(case: _CardRun, card: Card, settled: settings.RunSettings) -> dict[st
         "learner": card.learner,
         "settings": settled.to_json(),
         "stamps": case.stamps,
-        "estimate": estimate.stored_estimate(case.file),
+        "estimate": case.estimate,
         "targets": [target.model_dump() for target in card.targets],
         "kill": [rule.model_dump(by_alias=True) for rule in card.kill],
         **inputs.input_facts(card),
@@ -257,9 +294,7 @@ def _facts(case: _CardRun, card: Card, settled: settings.RunSettings) -> dict[st
 
 def _watcher(case: _CardRun, card: Card, place: Path, per_epoch: int | None) -> Watcher:
     """The card's rules and limits as an observer of the loop."""
-    others = [run for run in prior.runs_in(case.folder) if run.path != place]
-    spent = sum(float(run.facts["cost"]["wall_s"]) for run in others if "cost" in run.facts)
-    budget = card.budget
+    budget, spent = card.budget, _spent(case, besides=place)
     return Watcher(
         place,
         [rule.rule for rule in card.kill],
@@ -270,7 +305,21 @@ def _watcher(case: _CardRun, card: Card, place: Path, per_epoch: int | None) -> 
         prices.read_prices(),
         card.timeout,
         spent,
+        _sessions_before(place),
     )
+
+
+def _spent(case: _CardRun, besides: Path | None = None) -> float:
+    """Seconds that the card's runs have taken so far, with their evaluations."""
+    runs = [run for run in prior.runs_in(case.folder) if run.path != besides]
+    return sum(float(run.facts["cost"]["wall_s"]) for run in runs if "cost" in run.facts)
+
+
+def _sessions_before(place: Path) -> float:
+    """Seconds that earlier sessions of a run have taken; its timeout is one of each session."""
+    if not (place / log.FACTS).exists():
+        return 0.0
+    return float((log.read_facts(place).get("cost") or {}).get("wall_s", 0.0))
 
 
 def _require_same_settings(case: _CardRun, card: Card, seed: int, found: prior.Run) -> None:
@@ -285,17 +334,21 @@ def _require_same_settings(case: _CardRun, card: Card, seed: int, found: prior.R
         )
 
 
-def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> None:
-    """Add the figures of an evaluation to the run's facts, if the card asks for one."""
-    facts = log.read_facts(place)
-    asked = card.eval.model_dump() if card.eval else None
-    if asked is None or not case.first or facts.get("judged") == asked:
-        return
+def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> bool:
+    """Add the figures of an evaluation to the run's facts, if the card asks for one.
+
+    Its seconds are part of the run's cost. Returns False if the budget ended it.
+    """
+    if card.eval is None or not case.first:
+        return True
+    if log.read_facts(place).get("judged") == card.eval.model_dump():
+        return True
     from shadowbox.experiment import evaluation
 
     case.say(f"{place}: judged by playing")
-    figures = evaluation.evaluate_run(place, case.store, case.game, card, seed)
-    log.write_facts(place, facts | {"eval": figures, "judged": asked})
+    watcher = _watcher(case, card, place, None)
+    watcher.before_s = _spent(case)
+    return evaluation.judge_run(place, case.store, case.game, card, seed, watcher.over_budget)
 
 
 def _sweep(case: _CardRun) -> CardResult:

@@ -10,12 +10,16 @@ from typing import Any
 
 from shadowbox.cards.card import Card
 from shadowbox.cards.sections import SECTIONS
+from shadowbox.core.encoding import Encoding, encoding_name
 from shadowbox.core.game import Game
 from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
 from shadowbox.learners.registry import RunSpec, learner_spec
 from shadowbox.train.config import TrainConfig
 
 Games = Callable[[str], Game]  # a game's record by name
+ADDED: dict[str, Any] = {
+    "train.freeze": []
+}  # settings since 0.1.0, with the value that changes nothing
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
 # settings with a place of their own
 CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on_oom"}
@@ -31,9 +35,18 @@ class RunSettings:
 
     @property
     def hash(self) -> str:
-        """Hash of all settings; it also changes when a default of this program changes."""
+        """Hash of all settings; it also changes when a default of this program changes.
+
+        Settings that older versions did not have count only where they change something, so that
+        old signatures stay valid.
+        """
         text = json.dumps(
-            {name: value for name, (value, _) in self.origins.items()}, sort_keys=True
+            {
+                name: value
+                for name, (value, _) in self.origins.items()
+                if name not in ADDED or value != ADDED[name]
+            },
+            sort_keys=True,
         )
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -56,6 +69,14 @@ def resolve_settings(
         _training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed)
     )
     return RunSettings(config, plan, dict(_origins(card, config, plan, parts, set(changed or ()))))
+
+
+def encoding_switches(settled: RunSettings) -> dict[str, Any]:
+    """Switches of the run's encoding as settings, such as learner.encoding.hitstun."""
+    chosen = settled.origins.get("learner.encoding", ("default", ""))[0]
+    found = settled.plan.game.encodings.get(encoding_name(chosen))
+    switches = found.settings if isinstance(found, Encoding) else {}
+    return {f"learner.encoding.{name}": value for name, value in switches.items()}
 
 
 def split_sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -169,6 +190,8 @@ def _unlike(value: Any, usual: Any) -> str | None:
         good = isinstance(value, int | float)
     elif isinstance(usual, list | tuple):
         good = isinstance(value, list | tuple)
+    elif isinstance(value, dict) and isinstance(usual, str):
+        good = "preset" in value  # a preset with changes in place of its name
     else:
         good = isinstance(value, type(usual))
     return None if good else f"{value!r:.60} is given, something like {usual!r:.60} is needed"

@@ -11,6 +11,8 @@ from shadowbox.experiment.prices import PriceTable
 from shadowbox.train import log
 from shadowbox.train.observer import CONTINUE, ObserverDecision, TrainProgress, stronger
 
+TIMEOUT = "timeout"  # first word of the reason of a run that its timeout paused
+
 
 @dataclass
 class Watcher:
@@ -25,6 +27,7 @@ class Watcher:
     table: PriceTable | None = None
     timeout: float | None = None  # seconds that one run may take, until it is paused
     before_s: float = 0.0  # seconds that the card's other runs have taken
+    sessions_s: float = 0.0  # seconds of this run's earlier sessions, which its timeout forgets
     guard: RuleMonitor | None = field(default=None, init=False)
 
     def __call__(self, progress: TrainProgress) -> ObserverDecision:
@@ -56,23 +59,22 @@ class Watcher:
             set=proposes,
         )
 
-    def _budget(self, progress: TrainProgress) -> ObserverDecision:
-        spent = self.before_s + progress.wall_s
+    def over_budget(self, seconds: float) -> str:
+        """Reason why the budget is spent after that many seconds of this run; empty if it is not."""
+        spent = self.before_s + seconds
         if self.wall is not None and spent > self.wall:
+            return f"budget: {spent:,.0f} s of {self.wall:,.0f} s are spent"
+        cost = self.table.cost(self.machine, spent) if self.table is not None else 0.0
+        if self.usd is not None and cost > self.usd:
+            return f"budget: {cost:.2f} of {self.usd:.2f} US dollars are spent ({self.machine})"
+        return ""
+
+    def _budget(self, progress: TrainProgress) -> ObserverDecision:
+        if reason := self.over_budget(progress.wall_s):
+            return ObserverDecision("stop", reason)
+        session = progress.wall_s - self.sessions_s
+        if self.timeout is not None and session > self.timeout:
             return ObserverDecision(
-                "stop", f"budget: {spent:,.0f} s of {self.wall:,.0f} s are spent"
-            )
-        if (
-            self.usd is not None
-            and self.table is not None
-            and (cost := self.table.cost(self.machine, spent)) > self.usd
-        ):
-            return ObserverDecision(
-                "stop",
-                f"budget: {cost:.2f} of {self.usd:.2f} US dollars are spent ({self.machine})",
-            )
-        if self.timeout is not None and progress.wall_s > self.timeout:
-            return ObserverDecision(
-                "pause", f"timeout: {progress.wall_s:,.0f} s of {self.timeout:,.0f} s are over"
+                "pause", f"{TIMEOUT}: {session:,.0f} s of {self.timeout:,.0f} s are over"
             )
         return CONTINUE

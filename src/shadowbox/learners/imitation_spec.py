@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from shadowbox.core.encoding import encoding_name
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.learners.registry import Inputs, LearnerSpec, ModelSummary, RunSpec, metric_info
 
@@ -35,7 +36,7 @@ class ImitationSpec(LearnerSpec):
         from shadowbox.learners.imitation import declare_metrics
         from shadowbox.learners.imitation_task import policy_arguments
         from shadowbox.model import policy
-        from shadowbox.train.schedule import count
+        from shadowbox.train.schedule import count, freeze_parameters
 
         spec, shown = inputs.spec, self._shown(inputs.spec)
         arguments = policy_arguments(
@@ -49,12 +50,17 @@ class ImitationSpec(LearnerSpec):
         )
         with torch.device("meta"):
             model = policy.build_policy(inputs.schema, arguments, encoding=shown.get("encoding"))
+        freeze_parameters(model, inputs.config.freeze)
         return ModelSummary(
             arguments,
             count(model.parameters()),
             metric_info(*declare_metrics(model.head, model.values)),
             exact=inputs.store is not None or model.config.head.head != "chain",
         )
+
+    def input_facts(self, spec: RunSpec) -> Mapping[str, Any]:  # noqa: D102
+        encoding = self._shown(spec).get("encoding")
+        return {} if encoding is None else encoding.widths
 
     def count(self, inputs: Inputs) -> dict[str, int]:  # noqa: D102
         from shadowbox.data.sample import Segments
@@ -77,6 +83,14 @@ class ImitationSpec(LearnerSpec):
             found["batches_per_epoch"] = segments.batches_in(0)
         return found
 
+    def examples(self, inputs: Inputs) -> int:
+        """Decisions of a segment, of all seats that are learned from."""
+        from shadowbox.learners.imitation_task import imitation_config
+
+        spec = inputs.spec
+        seats = imitation_config(inputs.schema, spec.preset, self._imitation(spec)).seats
+        return self._length(spec) * (len(seats) or inputs.schema.players)
+
     def prepare(self, inputs: Inputs) -> TrainTask:  # noqa: D102
         from shadowbox.learners.imitation_task import prepare
 
@@ -96,7 +110,7 @@ class ImitationSpec(LearnerSpec):
 
     def _shown(self, spec: RunSpec) -> dict[str, Any]:
         """Inputs of the policy: columns by name, or an encoding of them."""
-        name = spec.learner.get("encoding", self.defaults["encoding"])
+        name = encoding_name(spec.learner.get("encoding", self.defaults["encoding"]))
         if name == "default" and name not in spec.game.encodings:
             return {}
         if name not in spec.game.encodings:

@@ -129,12 +129,20 @@ class LearnerSpec:
         """Model and metrics of a run; the store may be missing."""
         raise NotImplementedError
 
+    def input_facts(self, spec: RunSpec) -> Mapping[str, Any]:
+        """Facts about the inputs of the model, such as the widths of an encoding."""
+        return {}
+
     def count(self, inputs: Inputs) -> dict[str, int]:
         """Facts of a run that follow from its data, such as batches_per_epoch.
 
         None without epochs.
         """
         return {}
+
+    def examples(self, inputs: Inputs) -> int:
+        """Examples (decisions that are learned from) of one item of a batch."""
+        return 1
 
     def prepare(self, inputs: Inputs) -> TrainTask:
         """The task for the training loop."""

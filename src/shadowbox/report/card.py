@@ -79,9 +79,7 @@ def prior(card: Card) -> Iterator[Html]:
     head, rows = facts_table.prior_table(card)
     if rows:
         yield heading("Results of others")
-        yield table(
-            [*head[:-1], ""], [[*row[:-1], words(row[-1])] for row in rows], left=2
-        )
+        yield table([*head[:-1], ""], [[*row[:-1], words(row[-1])] for row in rows], left=2)
 
 
 def checks(card: Card) -> Iterator[Html]:
@@ -352,6 +350,8 @@ def reached(target: Mapping[str, Any], *, best: bool = False) -> Html:
 def cost(spent: Mapping[str, float]) -> str:
     """Seconds and dollars, compared with the estimate."""
     said = f"It took {spent.get('wall_s', 0):,.1f} s and {spent.get('usd', 0):,.2f} US dollars"
+    if "judging_s" in spent:
+        said += f" ({spent['judging_s']:,.1f} s for judging)"
     if "estimated_s" in spent and "actual_over_estimate" in spent:
         ratio = spent["actual_over_estimate"]
         return f"{said}, {ratio:.2f} times the estimate of {spent['estimated_s']:,.1f} s."

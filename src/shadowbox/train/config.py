@@ -60,6 +60,9 @@ class TrainConfig:
     rollbacks: int = 2  # times that it goes back before it stops
     halvings: int = 6  # times that a batch is halved when memory runs out
 
+    # groups of parameters that keep their values: names of parts of the model, such as trunk
+    freeze: tuple[str, ...] = ()
+
     sinks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -53,6 +53,7 @@ class CostMeter:
         peaks = [system.peak_memory(), self.before.get("memory_bytes")]
         known = [bytes_ for bytes_ in peaks if bytes_ is not None]
         return {
+            **self.before,
             "wall_s": self.wall_s,
             "cpu_s": round(time.process_time() - self._cpu + self.before.get("cpu_s", 0), 3),
         } | ({"memory_bytes": max(known)} if known else {})

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.train.config import TrainConfig
 
 
@@ -57,6 +58,26 @@ def build_optimizer(
         betas=(config.beta1, config.beta2),
         fused=fused,
     )
+
+
+def freeze_parameters(model: nn.Module, names: Iterable[str]) -> None:
+    """Freeze parts of a model by name: a part, such as `trunk`, or one below it, `trunk.layers.0`.
+
+    Refuses a name that no parameter has, and a model without anything left to train.
+    """
+    for name in names:
+        chosen = [p for path, p in model.named_parameters() if f"{path}.".startswith(f"{name}.")]
+        if not chosen or not name:
+            known = sorted({path.partition(".")[0] for path, _ in model.named_parameters()})
+            raise UsageError(
+                f"train.freeze: the model has no part '{name}': {did_you_mean(name, known)}"
+            )
+        for parameter in chosen:
+            parameter.requires_grad = False
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(
+            "train.freeze: every part of the model is frozen, nothing is left to train"
+        )
 
 
 class WeightAverage:

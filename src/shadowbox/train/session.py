@@ -85,6 +85,7 @@ class Session:
         # kind of line, name and facts of the score that the best checkpoint is best in
         self.score: tuple[str, str, MetricInfo] | None = None
         self.model = task.model.to(ranks.device)
+        schedule.freeze_parameters(self.model, config.freeze)
         ranks.follow(self.model.state_dict().values())
         kept = self.model.state_dict().keys()
         # that training may change

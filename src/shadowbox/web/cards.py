@@ -212,6 +212,8 @@ def _status(site: Site, checked: CheckedCard) -> Iterator[Html]:
         return
     word = compare.card_status(checked.file, checked.card, site.runs, _games(site))
     yield sentence(badge(word, card_page.tone(word)), " The card is valid.")
+    for _, place, message in checked.warnings:
+        yield sentence(badge("warning", "bad"), f" {place}: {message}")
 
 
 def _results(file: CardFile, stored: dict[str, object] | None) -> Iterator[Html]:
@@ -293,7 +295,10 @@ def _differences(
         yield heading("Results of others")
         yield table(
             ["run", "metric", *links],
-            [[str(each["run"]), str(each["metric"]), *map(str, _pair(each))] for each in comparison["prior"]],
+            [
+                [str(each["run"]), str(each["metric"]), *map(str, _pair(each))]
+                for each in comparison["prior"]
+            ],
             left=2,
         )
     if comparison["targets"]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from conftest import random_columns
 
+from shadowbox.core.encoding import encoding_name
 from shadowbox.errors import UsageError
+from shadowbox.games.melee import GAME
 from shadowbox.games.melee.encodings import PRESETS, encoding
 from shadowbox.games.melee.schema import SCHEMA
 
@@ -61,6 +63,36 @@ def test_widths_give_the_parameters_of_the_older_policies(name, parameters):
     }
     layers = 10 * made.frame_width * 512 + 512 + 512 * 256 + 256 + 256 * 13 + 13
     assert layers + sum(tables.values()) == parameters
+
+
+def test_switches_are_reached_by_name():
+    """A game's encodings have `NAME@SWITCH=VALUE`, with that name, so that checkpoints find it again."""
+    name = encoding_name({"preset": "v3-projectiles", "hitstun": False, "state_flags": "named"})
+    assert name == "v3-projectiles@hitstun=false@state_flags=named"
+    made = GAME.encodings[name]
+    assert made.name == name
+    assert made.numbers == encoding("v3-projectiles", hitstun=False, state_flags="named").numbers
+    assert set(GAME.encodings) == {"default", *PRESETS}
+    assert GAME.encodings.get("v9@hitstun=false") is None
+    with pytest.raises(
+        UsageError, match="unknown encoding switch 'histun': did you mean 'hitstun'"
+    ):
+        GAME.encodings["v3@histun=false"]
+    with pytest.raises(UsageError, match="'default' has no switches"):
+        GAME.encodings["default@hitstun=false"]
+
+
+def test_widths_are_those_of_the_older_card():
+    """v3-projectiles has 72 floats, 8 ints and 86 predicted flags where the smallest has 29, 7 and 6."""
+    old, new = encoding("v2").widths, encoding("v3-projectiles").widths
+    names = ("floats_per_player", "ints_per_player", "predicted_binary")
+    assert [old[name] for name in names] == [29, 7, 6]
+    assert [new[name] for name in names] == [72, 8, 86]
+    assert new["predicted_dynamics"] == old["predicted_dynamics"] + 2
+    assert (old["encoded_frame_bytes"], new["encoded_frame_bytes"]) == (
+        58 * 4 + 15 * 8,
+        144 * 4 + 17 * 8,
+    )
 
 
 def test_each_number_is_at_its_named_place(columns):

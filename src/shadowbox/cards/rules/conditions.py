@@ -31,7 +31,7 @@ def comparisons(condition: Condition) -> Iterator[Comparison]:
     """All comparisons inside a condition; a range is one with each of its ends."""
     if isinstance(condition, Comparison):
         yield condition
-    elif isinstance(condition, Membership):
+    elif isinstance(condition, _Membership):
         for low, high in condition.ranges:
             yield Comparison(condition.value, ">=", _Number(low))
             yield Comparison(condition.value, "<=", _Number(high))
@@ -45,7 +45,7 @@ def holds_on(condition: Condition, columns: Mapping[str, Any]) -> Any:
     if isinstance(condition, _Joined):
         parts = (holds_on(part, columns) for part in condition.parts)
         return functools.reduce(operator.and_ if condition.word == "and" else operator.or_, parts)
-    if isinstance(condition, Membership):
+    if isinstance(condition, _Membership):
         return condition.holds(_elements(condition.value, columns))
     if isinstance(condition, Comparison):
         left, right = (_elements(side, columns) for side in (condition.left, condition.right))
@@ -209,7 +209,7 @@ class Comparison:
 
 
 @dataclass
-class Membership:
+class _Membership:
     """A value in one of several ranges, ends included, or outside all of them.
 
     False while the value is missing or NaN.
@@ -221,7 +221,7 @@ class Membership:
     held: int | None = None
 
     @property
-    def metrics(self) -> tuple[str, ...]:  # noqa: D102
+    def metrics(self) -> tuple[str, ...]:
         return self.value.metrics
 
     def holds(self, value: Any) -> Any:
@@ -232,13 +232,13 @@ class Membership:
         parts = [(value >= low) & (value <= high) for low, high in self.ranges]
         return functools.reduce(operator.or_, parts)
 
-    def see(self, step: int, line: Mapping[str, float]) -> None:  # noqa: D102
+    def see(self, step: int, line: Mapping[str, float]) -> None:
         self.value.see(line)
         if any(name in line for name in self.metrics):
             holds = self.holds(self.value.now())
             self.held = (step if self.held is None else self.held) if holds else None
 
-    def since(self) -> int | None:  # noqa: D102
+    def since(self) -> int | None:
         return self.held
 
     def __str__(self) -> str:

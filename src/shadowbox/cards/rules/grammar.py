@@ -20,10 +20,10 @@ from shadowbox.cards.rules.conditions import (
     COMPARISONS,
     Comparison,
     Condition,
-    Membership,
     MetricValue,
     RollingMean,
     _Joined,
+    _Membership,
     _NonFinite,
     _Number,
     _Ratio,
@@ -130,7 +130,7 @@ class _Reader:
         left = self._value()
         outside = self._take("word", "not") is not None
         if self._take("word", "in"):
-            return Membership(left, self._among(), outside)
+            return _Membership(left, self._among(), outside)
         sign = None if outside else self._take("mark")
         if sign is None or sign not in COMPARISONS:
             raise self._wrong("a comparison needs <, <=, >, >=, =, !=, `in` or `not in`")

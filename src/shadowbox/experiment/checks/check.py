@@ -14,7 +14,7 @@ from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import Mistake
 from shadowbox.errors import did_you_mean
-from shadowbox.experiment import estimate, prices, settings, sweep
+from shadowbox.experiment import estimate, limits, prices, settings, sweep
 from shadowbox.experiment.checks import facts, feasibility, inputs
 from shadowbox.experiment.checks.state import CardCheck
 from shadowbox.learners.registry import Inputs, RunSpec
@@ -31,6 +31,8 @@ class CheckedCard:
     mistakes: list[Mistake]
     facts: dict[str, Any] = field(default_factory=dict)
     settled: settings.RunSettings | None = None
+    warnings: list[Mistake] = field(default_factory=list)  # these keep no card from running
+    beside: dict[str, dict[str, Any]] = field(default_factory=dict)  # facts of earlier runs, by run
 
     @property
     def good(self) -> bool:
@@ -50,7 +52,10 @@ def check_card(
     for step in STEPS:
         step(case)
     mistakes = sorted({*reading.mistakes, *case.mistakes})
-    return CheckedCard(file, reading.card, mistakes, case.facts, case.settled)
+    warnings = sorted(set(case.warnings))
+    return CheckedCard(
+        file, reading.card, mistakes, case.facts, case.settled, warnings, case.beside
+    )
 
 
 # ---- one step after the other --------------------------------------------------------------------
@@ -93,6 +98,7 @@ def _check_settings(case: CardCheck) -> None:
         case.model = case.attempt(("set",), lambda: chosen.summarize(given))
         _check_score(case, case.settled.config.score)
         facts.weigh(case)
+        facts.describe_inputs(case)
 
 
 def _check_score(case: CardCheck, score: str) -> None:
@@ -146,18 +152,16 @@ def _check_budget(case: CardCheck) -> None:
         price = functools.partial(table.of, budget.machine)
         table = None if case.attempt(("budget", "machine"), price) is None else table
     expected = estimate.stored_estimate(case.file)
-    if not expected:
+    config = case.settled.config if case.settled else None
+    if config is not None:
+        facts.count_logs(case, config.log_every, expected)
+    if not expected or table is None:
         return
-    worst = expected["pessimistic_s"]
-    limits = {("timeout",): case.card.timeout, ("budget", "wall"): budget.wall}
-    for place, limit in limits.items():
-        if limit is not None and limit < worst:
-            text = f"{limit:,.0f} s are less than the estimate's pessimistic {worst:,.0f} s"
-            case.add(place, text)
-    cost = table.cost(budget.machine, worst) if table else 0.0
-    if budget.usd is not None and cost > budget.usd:
-        text = f"{budget.usd:g} are less than the estimate's pessimistic {cost:.2f}"
-        case.add(("budget", "usd"), text)
+    for place, message in limits.limit_problems(case.card, expected, table):
+        case.add(place, message)
+    if config is not None:
+        for place, message in limits.limit_warnings(case.card, expected, table, config.log_every):
+            case.warn(place, message)
 
 
 def _check_descent(case: CardCheck) -> None:
@@ -178,8 +182,8 @@ def _check_descent(case: CardCheck) -> None:
         case.add(("baseline", "values"), text)
     for name in base.values:
         case.require_known(("baseline", "values", name), name)
-    for at, run in enumerate(card.prior):
-        for name in run.values:
+    for at, earlier in enumerate(card.prior):
+        for name in earlier.values:
             case.require_known(("prior", at, "values", name), name)
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from shadowbox.cards.front_matter import Path as Place
 from shadowbox.core import system
 from shadowbox.errors import did_you_mean
 from shadowbox.experiment import dataset
 from shadowbox.experiment.checks import inputs
 from shadowbox.experiment.checks.state import CardCheck
+from shadowbox.learners.registry import RunSpec
+from shadowbox.train import runs
 
 STATED_FACTS = (
     "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",
@@ -34,6 +41,26 @@ def weigh(case: CardCheck) -> None:
         case.add(
             ("preset",), f"weights and their optimizer need {needed:,} bytes, here are {there:,}"
         )
+
+
+def describe_inputs(case: CardCheck) -> None:
+    """Add the facts about the inputs of the model, and keep those of earlier runs beside them."""
+    chosen, settled, game = case.learner, case.settled, case.game
+    if chosen is None or settled is None or game is None:
+        return
+    own = case.attempt(("set",), lambda: chosen.input_facts(settled.plan)) or {}
+    case.facts |= own
+    run = runs.find_run(case.card.baseline.run) if case.card.baseline.run else None
+    named: list[tuple[Place, str, Any]] = [
+        (("prior", at), each.name, each.encoding) for at, each in enumerate(case.card.prior)
+    ]
+    if run is not None:
+        named.insert(0, (("baseline",), str(run.path), run.settings.get("learner.encoding")))
+    for place, name, encoding in named:
+        if own and encoding:
+            spec = RunSpec(game, case.card.preset, {}, {"encoding": encoding})
+            found = case.attempt(place, functools.partial(chosen.input_facts, spec))
+            case.beside[name] = dict(found or {})
 
 
 def check_data(case: CardCheck) -> None:
@@ -126,6 +153,18 @@ def _count_steps(case: CardCheck, batches: int | None, *, has_epochs: bool) -> N
             ("set",),
             f"learner '{case.card.learner}' has no epochs: give its length as train.steps",
         )
+
+
+def count_logs(case: CardCheck, every: int, expected: Mapping[str, Any] | None) -> None:
+    """Add the facts about lines of the log, one in `every` steps.
+
+    Seconds between two of them follow from the estimate.
+    """
+    case.facts["log_interval"] = every
+    if batches := case.facts.get("batches_per_epoch"):
+        case.facts["logs_per_epoch"] = batches // every
+    if expected and expected.get("step_s"):
+        case.facts["seconds_between_logs"] = float(f"{every * expected['step_s']:.3g}")
 
 
 def check_stated(case: CardCheck) -> None:

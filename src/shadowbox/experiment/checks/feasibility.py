@@ -14,9 +14,9 @@ from shadowbox.cards.rules.conditions import (
     COMPARISONS,
     Comparison,
     Condition,
-    Membership,
     MetricValue,
     RollingMean,
+    _Membership,
     _Number,
 )
 from shadowbox.cards.rules.grammar import Duration
@@ -156,9 +156,9 @@ def _why_never(case: CardCheck, kill: KillRule) -> str:
     if epochs and sum(span.number for span in spans if span.unit == "epochs") > epochs:
         return f"the run has {epochs} epochs"
     condition = grammar.parse_rule(kill.when)
-    if not isinstance(condition, Comparison | Membership):
+    if not isinstance(condition, Comparison | _Membership):
         return ""
-    left = condition.value if isinstance(condition, Membership) else condition.left
+    left = condition.value if isinstance(condition, _Membership) else condition.left
     if not isinstance(left, MetricValue | RollingMean):
         return ""
     info = case.info_of(left.metrics[0])
@@ -167,7 +167,7 @@ def _why_never(case: CardCheck, kill: KillRule) -> str:
     return ""
 
 
-def _may_fire(condition: Comparison | Membership, info: MetricInfo) -> bool:
+def _may_fire(condition: Comparison | _Membership, info: MetricInfo) -> bool:
     """True if some value within the metric's bounds satisfies the condition."""
     if isinstance(condition, Comparison):
         right = condition.right

@@ -31,6 +31,8 @@ class CardCheck:
         }
         self.facts: dict[str, Any] = {}
         self.mistakes: list[Mistake] = []
+        self.warnings: list[Mistake] = []
+        self.beside: dict[str, dict[str, Any]] = {}  # the same facts of earlier runs, by run
         self.game: Game | None = (
             self.attempt(("game",), lambda: games(self.card.game)) if self.card.game else None
         )
@@ -106,6 +108,10 @@ class CardCheck:
     def add(self, place: Place, message: str) -> None:
         """Add a mistake on the line of its place."""
         self.mistakes.append(self.reading.mistake(place, " ".join(message.split())))
+
+    def warn(self, place: Place, message: str) -> None:
+        """Add a warning on the line of its place."""
+        self.warnings.append(self.reading.mistake(place, " ".join(message.split())))
 
     def _own_info(self, metric: str) -> MetricInfo | None:
         """Facts of a figure on the learner's own lines: play/win_rate.based is one of play/win_rate."""
