@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from one_process import objects
 from promises import checked, games, write
 from ranks import together
 
@@ -345,24 +344,26 @@ def test_the_command_line_knows_it(installed):
     """Commands check, estimate, run, eval, match and report work in the folder of the learner's user."""
     card()
 
-    def call(*arguments):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        environment["PYTHONPATH"] = os.pathsep.join(
-            [str(installed / "installed"), environment.get("PYTHONPATH", "")]
-        )
-        command = [sys.executable, "-P", "-m", "shadowbox", *arguments, "--json"]
-        done = subprocess.run(
-            command, cwd=installed, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    assert call("card", "check", "bandit-card")["errors"] == []
-    assert call("card", "estimate", "bandit-card")["probe"]["steps"] == 12
-    assert call("run", "bandit-card")["verdict"] == "passed"
-    found = call("eval", "runs/bandit-card", "--out", "bandit.html")
-    assert (found["kind"], list(found["figures"])) == ("bandit", ["certainty"])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(installed / "installed"), environment.get("PYTHONPATH", "")]
+    )
+    lines = (
+        "card check bandit-card",
+        "card estimate bandit-card",
+        "run bandit-card",
+        "eval runs/bandit-card --out bandit.html",
+        "match brawl --world brawl@time_limit=60 --p0 bandit:runs/bandit-card --p1 random",
+        "report runs/bandit-card",
+        "card index",
+    )
+    check, estimate, ran, judged, match, report, index = objects(
+        installed, environment, *(line.split() for line in lines)
+    )
+    assert check["errors"] == []
+    assert estimate["probe"]["steps"] == 12
+    assert ran["verdict"] == report["verdict"] == "passed"
+    assert (judged["kind"], list(judged["figures"])) == ("bandit", ["certainty"])
     assert "bandit" in (installed / "bandit.html").read_text()
-    assert call("match", "brawl", "--p0", "bandit:runs/bandit-card", "--p1", "random")
-    assert call("report", "runs/bandit-card")["verdict"] == "passed"
-    assert call("card", "index")["cards"][0]["verdict"] == "passed"
+    assert match["frames"] == 60
+    assert index["cards"][0]["verdict"] == "passed"

@@ -28,18 +28,18 @@ def untrained(preset: str, seed: int = 0, **changes) -> policy.Policy:
     return policy.build_policy(BRAWL.schema, policy.preset_arguments(preset, SEES, **changes), seed)
 
 
-def matches(agents, seeds, places):
+def matches(agents, seeds, places, frames=90):
     """Short matches with these seeds, so many side by side."""
-    world = partial(BRAWL.world, time_limit=90)
+    world = partial(BRAWL.world, time_limit=frames)
     return list(play(BRAWL, world(places), agents, ("one", "two"), np.asarray(seeds, np.int64)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", "small", "policy-mlp"])
 def test_a_match_is_the_same_bit_for_bit_whatever_is_beside_it(preset):
-    """One match at a time, five, or forty (two blocks) give the same matches."""
-    agents = [PolicyAgent(untrained(preset)), BRAWL.bots["based"]()]
-    alone, some, all_ = (matches(agents, range(40), places) for places in (1, 5, 40))
+    """One match at a time, five, or fourteen (two blocks) give the same matches."""
+    agents = [PolicyAgent(untrained(preset), block=12), BRAWL.bots["based"]()]
+    alone, some, all_ = (matches(agents, range(14), places, 45) for places in (1, 5, 14))
     for one, few, many in zip(alone, some, all_, strict=True):
         for key, values in one.episode.columns.items():
             np.testing.assert_array_equal(values, few.episode.columns[key], err_msg=key)
