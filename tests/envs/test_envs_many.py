@@ -15,6 +15,8 @@ from shadowbox.envs.parallel import GameParallelEnv
 from shadowbox.envs.single import GameEnv
 from shadowbox.envs.vector import GameVectorEnv
 from shadowbox.errors import UsageError
+from shadowbox.games import load
+from shadowbox.play.vector_matches import VectorMatches
 
 SHORT = {"time_limit": 25, "opponent": "aggressive"}
 
@@ -72,6 +74,46 @@ def test_a_match_that_is_over_begins_anew_in_the_next_step():
     left = env.matches.world.restore(env.matches.world.snapshot())["match/left"]
     assert (left == 25).all()
     assert seen.shape == (3, env.single_observation_space.shape[0])
+
+
+class EveryFrame:
+    """A reward of 1 for every frame, of a finished match, too."""
+
+    def before(self, columns):
+        """Nothing."""
+        return {}
+
+    def __call__(self, earlier, after, events, step=0):
+        """Rewards [N, players], and the term that they are."""
+        rewards = np.ones((3, 2))
+        return rewards, {"frame": rewards}
+
+
+def test_a_match_that_has_just_begun_has_no_reward():
+    """The step that begins a match anew gives no reward, whatever the reward says of that frame."""
+    env = GameVectorEnv("brawl", 3, reward=EveryFrame(), **SHORT)
+    env.reset(seed=0)
+    given = [env.step(np.zeros((3, 10), np.int8))[1].tolist() for _ in range(27)]
+    assert given == [[1.0] * 3] * 25 + [[0.0] * 3, [1.0] * 3]
+
+
+def test_a_reset_keeps_the_events_of_other_matches():
+    """A picture of a match is the same before and after another match begins anew."""
+    matches = VectorMatches(load("brawl"), 2, seats=(), opponent="based")
+    matches.begin(np.array([1, 2]))
+    for _ in range(2000):
+        turn = matches.step({})
+        hits = turn.events["match"][turn.events["match"] == 1]
+        if len(hits):
+            before = matches.picture(1)
+            kept, matches._events = matches._events, matches._events[:0]
+            shows = (matches.picture(1) != before).any()  # an event may be out of the picture
+            matches._events = kept
+            if shows:
+                break
+    matches.begin(np.array([3, 3]), np.array([True, False]))
+    np.testing.assert_array_equal(matches.picture(1), before)
+    assert len(matches._events) == len(hits)
 
 
 def test_one_match_of_many_can_be_reset():

@@ -70,6 +70,29 @@ def test_it_keeps_the_pace():
     assert rates[-1] == pytest.approx(GAME.schema.fps, rel=0.05), rates
 
 
+def test_a_live_match_sleeps_between_frames(monkeypatch):
+    """Between two frames, and while it is paused, the thread of a match waits and does not spin."""
+    looks = []
+    clock = time.monotonic
+    monkeypatch.setattr(live.time, "monotonic", lambda: looks.append(None) or clock())
+    match = begin("constant", "constant", speed=1)
+    end = clock() + 60
+    while match.length < 6:
+        assert clock() < end
+        time.sleep(0.01)
+    looks.clear()
+    first = match.length
+    time.sleep(0.4)
+    frames = match.length - first
+    assert len(looks) <= 12 * (frames + 3)
+    match.pause(True)
+    time.sleep(0.1)
+    looks.clear()
+    time.sleep(0.3)
+    assert len(looks) <= 3
+    match.break_off("the test is over")
+
+
 def test_pause_step_and_speed():
     """Paused it shows its first frame and stands.
 

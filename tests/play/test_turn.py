@@ -11,6 +11,7 @@ from shadowbox.core.game import Game, Outcome, no_events
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.errors import UsageError
 from shadowbox.games import load
+from shadowbox.play.agent import Delayed
 from shadowbox.play.match import play
 from shadowbox.play.rewards import resolve_reward
 from shadowbox.play.turn import STOPPED, MatchBatch
@@ -159,6 +160,35 @@ def test_a_termination_is_no_truncation():
     assert last.bootstrap.all()
     assert not last.terminated.any()
     assert last.columns["clock/frame"].tolist() == [[20], [20]]  # the state to bootstrap from
+
+
+class Counts:
+    """An agent that pulls harder with each frame of its match, as its state says."""
+
+    def start(self, seeds, players, state=None, where=None):
+        """Zero for the matches that begin; the others go on."""
+        begun = np.zeros(len(seeds))
+        return begun if state is None or where is None else np.where(where, begun, state)
+
+    def act(self, view, state):
+        """One decision."""
+        pull = np.repeat(state[:, None], 2, axis=1) / 100
+        held = {key: np.zeros((len(state), 2)) for key in ("pad/jump", "pad/gear")}
+        held = {"pad/jump": held["pad/jump"].astype(bool), "pad/gear": held["pad/gear"].astype(int)}
+        return {"pad/pull": pull, **held}, state + 1
+
+
+@pytest.mark.parametrize("wrap", [lambda agent: agent, lambda agent: Delayed(agent, 2)])
+def test_agents_keep_the_state_of_matches_that_go_on(wrap):
+    """Where one match begins anew, the agents of the others go on with their memory."""
+    batch = MatchBatch(GAME, Tug(2), [wrap(Counts()), None])
+    batch.begin(np.array([1, 2]))
+    still = {key: values[:, :2] for key, values in SCHEMA.neutral(2).items() if key[:3] == "pad"}
+    for _ in range(3):
+        batch.turn({1: still})
+    batch.begin(np.array([3, 3]), np.array([True, False]))
+    batch.turn({1: still})
+    np.testing.assert_allclose(batch.pressed["pad/pull"][:, 0], [0.0, 0.03], rtol=1e-6)
 
 
 def test_a_match_that_the_world_breaks_off_says_so():
