@@ -32,7 +32,7 @@ MISTAKES = {
     "no fields": (lambda: small(), ["group 'g' has no fields"]),
     "no slots": (
         lambda: small(Flag("f"), slots=0),
-        ["group 'g': slots must be at least 1 (got 0)"],
+        ["group 'g': slots must be from 1 to 4096 (got 0)"],
     ),
     "per": (
         lambda: small(Flag("f"), per="team"),

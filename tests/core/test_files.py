@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, and JSON is read within bounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from shadowbox.core import system
-from shadowbox.core.files import write_whole
+from shadowbox.core.files import read_json, write_whole
+from shadowbox.errors import ShadowboxError, StoreError
 
 
 def test_chunks_become_one_file(tmp_path: Path) -> None:
@@ -152,3 +153,58 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         write_whole(tmp_path / "a", b"x")
     assert refused.value.filename == str(tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+SHAPE = {"name": str, "parts": [{"rows": int, "scale?": (float, None)}], "more?": {str: bool}}
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (b'{"name": "x", "parts": [{"rows": 1' + b"0" * 30 + b"}]}", r"parts\[0\]\.rows must fit"),
+        (b'{"name": 1' + b"0" * 5000 + b"}", "damaged"),
+        (b'{"name": "x", "parts": [{"rows": NaN}]}', r"parts\[0\]\.rows must be finite"),
+        (b'{"name": "x", "parts": [{"rows": 1, "scale": 1e999}]}', "scale must be finite"),
+        (b'{"name": "x", "parts": [{"rows": true}]}', r"rows must be a whole number \(got True\)"),
+        (b'{"name": "x", "parts": [{"rows": 1, "scale": "2"}]}', "must be a number or null"),
+        (b'{"name": "x", "parts": [{}]}', r"parts\[0\]\.rows is missing"),
+        (b'{"name": "x", "parts": {}}', r"parts must be a list \(got \{\}\)"),
+        (b'{"name": "x", "parts": [], "more": {"a": 1}}', r"more\.a must be true or false"),
+        (b'{"name": "\\ud800", "parts": []}', "half of a surrogate pair"),
+        (b'{"\\ud800": "x"}', "a name in it has half"),
+        (b'{"parts": []}', "name is missing"),
+        (b"[" * 100_000, "nested deeper"),
+        (b'{"name": ' + b"[" * 100 + b"]" * 100 + b"}", "nested deeper than 64"),
+        (b"[]", r"its content must be an object"),
+        (b"\xff", "damaged"),
+        (b"", "damaged"),
+    ],
+)
+def test_json_of_another_shape_is_refused(tmp_path: Path, text: bytes, key: str) -> None:
+    """Numbers, types, depth and names that a file must not have are refused by file and key."""
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(StoreError, match=rf"a\.json .*{key}"):
+        read_json(tmp_path / "a.json", SHAPE, error=StoreError)
+
+
+def test_json_of_the_shape_is_read(tmp_path: Path) -> None:
+    """Data of the shape is returned as it is, with keys that the shape does not name."""
+    text = '{"name": "é", "parts": [{"rows": 18446744073709551615, "scale": null}], "other": [0.5]}'
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    assert read_json(tmp_path / "a.json", SHAPE)["parts"] == [
+        {"rows": (1 << 64) - 1, "scale": None}
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_only_plain_files_are_read(tmp_path: Path) -> None:
+    """A pipe, a device, a folder and a file that is too large are refused and not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "large").write_bytes(b" " * 101)
+    for name, reason in (("pipe", "plain"), ("zero", "plain"), (".", "plain"), ("large", "101")):
+        with pytest.raises(ShadowboxError, match=reason):
+            read_json(tmp_path / name, largest=100)
+    (tmp_path / "gone").symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "gone")

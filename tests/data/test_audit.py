@@ -16,7 +16,7 @@ from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Choice, Flag, Group, Real, Schema
 from shadowbox.data import audit_rows
 from shadowbox.data import baseline_scores as scores_of
-from shadowbox.data.audit import audit, column_notes, duplicates
+from shadowbox.data.audit import audit, column_notes, duplicates, warnings
 from shadowbox.data.audit_rows import blocks
 from shadowbox.data.baseline_scores import baseline_scores, value_range
 from shadowbox.data.split import Split
@@ -178,6 +178,28 @@ def test_a_long_episode_takes_little_memory(
 
 
 # ---- columns -------------------------------------------------------------------------------------
+
+
+def test_values_that_are_not_allowed_are_counted_and_left_out(tmp_path: Path) -> None:
+    """NaN and values out of range are counted and warned of, and change no other figure."""
+    store = stored(tmp_path / "s", episode(11, g__x=np.arange(11)))
+    sound = audit(store)
+    path = tmp_path / "s" / "00000.rows.npy"
+    header, rows = path.stat().st_size - store.shards[0].rows.nbytes, np.array(store.shards[0].rows)
+    rows["g/x"][[2, 3], 0] = np.nan, np.inf
+    path.write_bytes(path.read_bytes()[:header] + rows.tobytes())
+    report = audit(Store(tmp_path / "s"))
+    column = report["columns"]["g/x"]
+    assert (column["forbidden"], column["min"], column["max"]) == (2, 0.0, 10.0)
+    assert column["mean"] == pytest.approx((55 - 5) / 9)
+    assert column["invalid"] == pytest.approx(2 / 11)
+    assert column_notes(column) == "2 values not finite or out of range"
+    assert warnings(report) == [
+        "warning: g/x holds 2 values that are not finite or out of range; "
+        "they are left out of its figures"
+    ]
+    assert warnings(sound) == []
+    json.dumps(report, allow_nan=False)
 
 
 def test_columns_by_hand(tmp_path: Path) -> None:

@@ -217,8 +217,56 @@ def test_a_sealed_manifest_with_a_wrong_inside_is_refused(store):
     data["shards"][0]["files"]["rows"].pop("bytes")
     data["seal"] = manifest._seal(data)
     path.write_text(json.dumps(data))
-    with pytest.raises(StoreError, match="cannot be decoded"):
+    with pytest.raises(StoreError, match=r"shards\[0\]\.files\.rows\.bytes is missing"):
         Store(store.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data["schema"]["state"][0].update(slots=10**30), r"slots must fit into 64"),
+        (lambda data: data["schema"]["state"][0].update(slots=10**9), "slots must be from 1 to"),
+        (lambda data: data["shards"][0].update(episodes=10**15), r"shards\[0\]\.episodes must fit"),
+        (lambda data: data["shards"][0].update(first=5), r"shards\[0\]\.first must be 0"),
+        (lambda data: data["shards"][0]["files"].pop("meta"), r"shards\[0\]\.files must be rows"),
+        (
+            lambda data: data["shards"][0]["files"]["meta"].update(name="../meta.jsonl"),
+            r"shards\[0\]\.files\.meta\.name must be 00000\.meta\.jsonl",
+        ),
+        (lambda data: data.update(next_shard=0), "next_shard must be above"),
+        (lambda data: data.update(made=[]), r"made must be an object \(got \[\]\)"),
+    ],
+)
+def test_a_hostile_manifest_is_refused_by_its_key(store, change, words):
+    """Numbers beyond all bounds, files elsewhere and wrong counts are refused by key, at once."""
+    path = store.path / manifest.NAME
+    data = json.loads(path.read_text())
+    change(data)
+    data["seal"] = manifest._seal(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(StoreError, match=rf"manifest\.json .*{words}"):
+        Store(store.path)
+
+
+def test_a_hostile_index_is_refused_by_its_episode(store):
+    """An episode that begins in another one, or beyond the rows, is refused by its number."""
+    path = store.path / "00000.episodes.npy"
+    index = np.array(store.shards[0].index)
+    index["start"][0] += 1
+    path.write_bytes(path.read_bytes()[: -index.nbytes] + index.tobytes())
+    with pytest.raises(StoreError, match=r"episodes\.npy, episode 0: start \d+ and rows"):
+        Store(store.path).episode(0)
+
+
+def test_damaged_metadata_is_refused_by_its_episode(store):
+    """Metadata that is no object is refused by the number of its episode; others are read."""
+    path = store.path / "00000.meta.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([b"[" * len(lines[0]), *lines[1:]]))
+    damaged = Store(store.path)
+    with pytest.raises(StoreError, match=r"meta\.jsonl, episode 0 "):
+        damaged.meta_of(0)
+    assert damaged.meta_of(1) == store.meta_of(1)
 
 
 def test_no_store_and_no_folder(tmp_path):

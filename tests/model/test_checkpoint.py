@@ -16,6 +16,7 @@ from shadowbox.errors import CheckpointError, SchemaMismatch, ShadowboxError, Us
 from shadowbox.model import checkpoint, checkpoint_files
 from shadowbox.model.checkpoint import CheckpointConfig, find_checkpoint, load, save
 from shadowbox.model.policy import build_policy, preset_arguments
+from shadowbox.play.policy_agent import restore_policy
 
 ABOUT = CheckpointConfig(
     "policy", TOY, "tiny", preset_arguments("tiny", ["player/x", "player/action"], width=16)
@@ -257,3 +258,42 @@ def test_a_checkpoint_names_its_step(run, tmp_path):
     (out / "done").write_text(json.dumps(checkpoint_files.digests(out)))
     with pytest.raises(CheckpointError, match=r"named by a step, or its config.json has one"):
         load(out)
+
+
+def resealed(folder):
+    """Renew the marker of a changed checkpoint, as somebody who means harm would."""
+    path = folder / checkpoint_files.DONE
+    path.write_bytes(checkpoint_files.to_json_bytes(checkpoint_files.digests(folder)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(run, value):
+    """A checkpoint with NaN or infinity among its weights is refused by file and tensor."""
+    model = build_policy(TOY, ABOUT.arguments)
+    model.trunk.first.weight.data[0, 0] = value
+    folder = save(run, 15, ABOUT, model.state_dict(), {})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: trunk\.first\.weight .*finite"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"depth": 10**30}, r"config\.json .*arguments\.config\.depth must fit into 64 bits"),
+        ({"depth": 10**9}, r"config\.json .*depth must be from 1 to 1,024"),
+        ({"width": 10**9}, r"config\.json .*width must be from 1 to"),
+        ({"width": 60_000, "depth": 1000}, "does not fit this model"),
+        ({"delay": 10**9}, r"config\.json .*delay must be from 0 to"),
+        ({"trunk": []}, r"config\.json .*trunk of a policy must be of type str"),
+        ({"colour": 1}, r"config\.json .*no setting 'colour'"),
+    ],
+)
+def test_hostile_arguments_are_refused_at_once(run, change, words):
+    """Sizes beyond the weights are refused by file and key, before memory is taken for them."""
+    folder = run / "checkpoints" / "00000005"
+    config = json.loads((folder / "config.json").read_text())
+    config["arguments"]["config"] |= change
+    (folder / "config.json").write_text(json.dumps(config))
+    resealed(folder)
+    with pytest.raises(CheckpointError, match=words):
+        restore_policy(load(folder), TOY)

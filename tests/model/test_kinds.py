@@ -106,7 +106,7 @@ def test_a_part_that_cannot_be_imported_is_named():
         (json.dumps({"kind": "policy"}), None, ""),
         (json.dumps({"kind": "world"}), UsageError, "'world'"),
         (json.dumps({"kind": 3}), CheckpointError, "kind is 3"),
-        ("[]", CheckpointError, "kind is None"),
+        ("[]", CheckpointError, "must be an object"),
         ("{", CheckpointError, "config.json"),
     ],
 )

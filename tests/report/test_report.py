@@ -168,7 +168,7 @@ def test_what_is_no_run_is_refused(here):
         path = here / "runs" / "toy" / "0" / name
         text = path.read_text()
         path.write_text("nonsense\n")
-        with pytest.raises(TrainingError, match=f"toy/0/{name} is damaged"):
+        with pytest.raises(TrainingError, match=f"toy/0/{name}, line 1 is damaged"):
             source.find_source("toy")
         path.write_text(text)
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shadowbox.core.files import write_whole
-from shadowbox.errors import CardError
+from shadowbox.core.files import parse_json, write_whole
+from shadowbox.errors import CardError, ShadowboxError
 
 LARGEST = 1_000_000  # bytes of a card
 # in the order in which new ones are appended
@@ -117,7 +117,10 @@ class CardFile:
         None without a block or data; raises ValueError if the data is damaged.
         """
         found = DATA.search(self.block(name) or "")
-        return json.loads(found[1]) if found else None
+        try:
+            return parse_json(found[1].encode(), f"block {name}", object) if found else None
+        except ShadowboxError as error:
+            raise ValueError(str(error)) from error
 
     def with_head(self, head: str) -> CardFile:
         """The same card with another front matter."""

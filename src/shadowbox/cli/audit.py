@@ -146,6 +146,7 @@ def _summary(facts: dict[str, Any]) -> str:
         facts["memory"]["fits"], "on a machine whose memory is not known"
     )
     lines = [
+        *audits.warnings(facts),
         f"split by episode: {sides}",
         f"memory: {size(facts['memory']['bytes'])} when cached, {fits}",
         "duplicates: "

@@ -12,6 +12,7 @@ from shadowbox.core.fields import LARGEST, Choice, Field, Flag, Group, Real
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME_RULE = "a name must be lower-case letters, digits and _, beginning with a letter"
+MOST_SLOTS = 4096  # of a group; a file that says more is damaged, and a row has no such size
 PREDICT = {"real": ("value", "delta", "no"), "flag": ("value", "no"), "choice": ("value", "no")}
 MIRROR = {"real": ("keep", "negate"), "flag": ("keep", "invert"), "choice": ("keep",)}
 
@@ -71,8 +72,8 @@ def schema_problems(schema: _SchemaLike) -> Iterable[str]:
 def _wrong_values(schema: _SchemaLike) -> Iterable[str]:
     if not schema.fps > 0:
         yield f"fps must be positive (got {schema.fps})"
-    if schema.players < 1:
-        yield f"players must be at least 1 (got {schema.players})"
+    if not 1 <= schema.players <= MOST_SLOTS:
+        yield f"players must be from 1 to {MOST_SLOTS} (got {schema.players})"
     if schema.controls.per != "player":
         yield f"the controls '{schema.controls.name}' must be declared per='player'"
     yield from _repeated("group", [group.name for group in schema.groups])
@@ -109,8 +110,8 @@ def _group_problems(group: Group, players: int) -> Iterable[str]:
         yield f"group '{group.name}': {NAME_RULE}"
     if not group.fields:
         yield f"group '{group.name}' has no fields"
-    if group.slots < 1:
-        yield f"group '{group.name}': slots must be at least 1 (got {group.slots})"
+    if not 1 <= group.slots <= MOST_SLOTS:
+        yield f"group '{group.name}': slots must be from 1 to {MOST_SLOTS} (got {group.slots})"
     if group.per and players >= 1 and group.slots % players:
         yield (
             f"group '{group.name}': slots must be a multiple of the {players} players "

@@ -12,19 +12,18 @@ evaluation. A figure that could not be computed is null.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shadowbox.core.files import read_json
 from shadowbox.core.stats import Interval
 from shadowbox.errors import CheckpointError
 
 FILE = "evaluation.json"  # in a checkpoint's folder, so that it moves along with it
 OWN = ("kind", "spec", "store", "gate", "figures")
-LARGEST = 32 << 20  # bytes of the file
 
 
 @dataclass(frozen=True)
@@ -145,17 +144,9 @@ def read_evaluation(checkpoint: Path) -> EvaluationReport | None:
     """Evaluation beside a checkpoint; None if it was never evaluated."""
     path = checkpoint / FILE
     try:
-        if path.stat().st_size > LARGEST:
-            raise CheckpointError(
-                f"{path} has more than {LARGEST:,} bytes; run `shadowbox eval` again"
-            )
-        data = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+        data = read_json(path, error=CheckpointError, hint="run `shadowbox eval` again")
+    except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}; run `shadowbox eval` again"
-        ) from error
     return EvaluationReport.from_json(data, str(path))
 
 

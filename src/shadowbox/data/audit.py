@@ -33,6 +33,8 @@ def audit(
             summary.add(
                 block.columns[key][block.own], None if occupied is None else occupied[block.own]
             )
+            if key in block.forbidden:
+                summary.forbidden += int(block.forbidden[key][block.own].sum())
         for key, press in presses.items():
             press.add(key, block)
         rows_done += block.own_rows
@@ -98,6 +100,7 @@ class _Summary:
     zeros: int = 0
     count: int = 0
     seen: int = 0
+    forbidden: int = 0  # values that are not finite or out of range
 
     def add(self, values: Array, occupied: Array | None) -> None:
         self.seen += values.size
@@ -130,6 +133,7 @@ class _Summary:
             "constant": constant,
             "dead": constant and self.low == 0,
             "invalid": 1 - self.count / self.seen if self.seen else None,
+            "forbidden": self.forbidden,
         }
 
 
@@ -209,8 +213,20 @@ def _memory(store: Store) -> dict[str, Any]:
 # ---- in words ------------------------------------------------------------------------------------
 
 
+def warnings(facts: dict[str, Any]) -> list[str]:
+    """Sentences about columns with values that their schema does not allow."""
+    return [
+        f"warning: {key} holds {each['forbidden']:,} values that are not finite or out of range; "
+        "they are left out of its figures"
+        for key, each in facts["columns"].items()
+        if each["forbidden"]
+    ]
+
+
 def column_notes(summary: dict[str, Any]) -> str:
-    """Remark about an unusual column: absent, dead or constant; empty otherwise."""
+    """Remark about an unusual column: damaged, absent, dead or constant; empty otherwise."""
+    if summary.get("forbidden"):
+        return f"{summary['forbidden']:,} values not finite or out of range"
     if summary["min"] is None:
         return "absent"
     return "dead: always 0" if summary["dead"] else "constant" if summary["constant"] else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.core.schema import Array, Columns, Schema
+from shadowbox.core.schema import Array, Columns, Flag, Schema
 from shadowbox.data.store import Store
 
 BLOCK_ROWS = 1 << 16  # rows that are unpacked at a time
@@ -28,6 +28,8 @@ class AuditRows:
     valid: Array
     episodes: Array
     own: slice = field(default_factory=lambda: slice(None))
+    # masks of values that the schema does not allow, by key; such values are zeros in `columns`
+    forbidden: Columns = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -50,8 +52,15 @@ class AuditRows:
     def occupied(self, key: str) -> Array | None:
         """Mask of meaningful values, bool [R, slots]; None if all are.
 
-        A value is meaningful if its recording had the column and the group's mask is set.
+        A value is meaningful if its recording had the column, the group's mask is set, and the
+        schema allows it.
         """
+        occupied = self._in_use(key)
+        if key not in self.forbidden:
+            return occupied
+        return ~self.forbidden[key] if occupied is None else occupied & ~self.forbidden[key]
+
+    def _in_use(self, key: str) -> Array | None:
         column = self.schema.columns[key]
         mask, at = column.group.mask, list(self.schema.columns).index(key)
         if self.valid[:, at].all():
@@ -111,7 +120,14 @@ def blocks(store: Store, episodes: Any, rows: int | None = None) -> Iterator[Aud
 def _unpacked(store: Store, episodes: list[int]) -> AuditRows:
     columns = store.schema.unpack(store.rows_together(np.array(episodes)))
     starts = np.cumsum([0] + [int(store.lengths[number]) for number in episodes])[:-1]
-    return AuditRows(store.schema, columns, starts, ~store.absent[episodes], np.array(episodes))
+    return AuditRows(
+        store.schema,
+        columns,
+        starts,
+        ~store.absent[episodes],
+        np.array(episodes),
+        forbidden=_clean(store.schema, columns),
+    )
 
 
 def _parts(store: Store, episode: int, rows: int) -> Iterator[AuditRows]:
@@ -127,4 +143,26 @@ def _parts(store: Store, episode: int, rows: int) -> Iterator[AuditRows]:
             ~store.absent[[episode]],
             np.array([episode]),
             slice(start - first, stop - first),
+            _clean(store.schema, columns),
         )
+
+
+def _clean(schema: Schema, columns: Columns) -> Columns:
+    """Set values that the schema does not allow to zero; their masks by key."""
+    forbidden = {
+        key: mask
+        for key, values in columns.items()
+        if (mask := _forbidden(schema, key, values)).any()
+    }
+    for key, mask in forbidden.items():
+        columns[key][mask] = 0
+    return forbidden
+
+
+def _forbidden(schema: Schema, key: str, values: Array) -> Array:
+    """Mask of values out of the range of their field; NaN is out of every range."""
+    field = schema.columns[key].field
+    if isinstance(field, Flag):
+        return np.zeros(1, bool)
+    low, high = field.limits
+    return ~((values >= low) & (values <= high))

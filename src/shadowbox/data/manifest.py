@@ -9,18 +9,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from shadowbox.core.files import write_whole
+from shadowbox.core.files import mismatches, read_json, write_whole
 from shadowbox.core.schema import Schema
 from shadowbox.errors import SchemaError, StoreError
 
 NAME = "manifest.json"
 FORMAT = "shadowbox store"
 VERSION = 1
+PARTS = {
+    "rows": "rows.npy",
+    "episodes": "episodes.npy",
+    "events": "events.npy",
+    "meta": "meta.jsonl",
+    "tracks": "tracks.npz",  # only where an episode of the shard has tracks
+}
+NEEDED = ("rows", "episodes", "events", "meta")  # parts of every shard
+_FILE = {"name": str, "bytes": int, "blake2b": str}
+_SHARD = {"number": int, "first": int, "episodes": int, "rows": int, "events": int}
+SHAPE = {
+    "facts_hash": str,
+    "event_kinds": [str],
+    "made": dict,
+    "next_shard": int,
+    "shards": [{**_SHARD, "files": {str: _FILE}}],
+    "schema": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -87,17 +105,13 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check the manifest of a store; StoreError in one line if there is none."""
     path = folder / NAME
     try:
-        data = json.loads(path.read_bytes())
+        data = read_json(path, error=StoreError)
     except FileNotFoundError:
         raise StoreError(f"{folder} is not a store: expected a {NAME} in it") from None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise StoreError(f"{path} is damaged: {error}; restore it from a copy") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    if data.get("format") != FORMAT:
         raise StoreError(
             f"{path} is not the manifest of a store: format must be '{FORMAT}' "
-            f"(got {data.get('format') if isinstance(data, dict) else data!r:.80})"
+            f"(got {data.get('format')!r:.80})"
         )
     if data.get("version") != VERSION:
         raise StoreError(
@@ -109,12 +123,12 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} was changed by hand: its seal does not match its text; "
             f"undo the change or restore a copy"
         )
+    for problem in mismatches(data, SHAPE):
+        raise StoreError(f"{path} cannot be used: {problem}; restore a copy")
     try:
         return _from_json(data)
-    except (KeyError, TypeError, ValueError, SchemaError) as error:
-        raise StoreError(
-            f"{path} cannot be decoded: {type(error).__name__}: {error}; restore a copy"
-        ) from error
+    except (ValueError, SchemaError) as error:
+        raise StoreError(f"{path} cannot be used: {error}; restore a copy") from error
 
 
 def _seal(data: Mapping[str, Any]) -> str:
@@ -162,12 +176,19 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 
 
 def _from_json(data: Mapping[str, Any]) -> Manifest:
-    shards = []
-    for entry in data["shards"]:
-        files = {part: _FileEntry(**file_entry) for part, file_entry in entry["files"].items()}
-        shards.append(ShardEntry(**{**entry, "files": files}))
+    schema = Schema.from_json(data["schema"])
+    shards: list[ShardEntry] = []
+    for at, entry in enumerate(data["shards"]):
+        files = {
+            part: _FileEntry(**{name: file[name] for name in _FILE})
+            for part, file in entry["files"].items()
+        }
+        shards.append(ShardEntry(**{**{name: entry[name] for name in _SHARD}, "files": files}))
+        first = shards[-2].first + shards[-2].episodes if at else 0
+        for problem in _shard_problems(shards[-1], first, schema):
+            raise ValueError(f"shards[{at}].{problem}")
     manifest = Manifest(
-        schema=Schema.from_json(data["schema"]),
+        schema=schema,
         shards=tuple(shards),
         next_shard=data["next_shard"],
         made=data["made"],
@@ -175,4 +196,34 @@ def _from_json(data: Mapping[str, Any]) -> Manifest:
     )
     if manifest.schema.facts_hash != data["facts_hash"]:
         raise ValueError("facts_hash does not match schema")
+    numbers = [shard.number for shard in shards]
+    if len({*numbers}) < len(numbers) or manifest.next_shard <= max(numbers, default=-1):
+        raise ValueError("next_shard must be above the numbers of the shards, all different")
     return manifest
+
+
+def _shard_problems(shard: ShardEntry, first: int, schema: Schema) -> Iterator[str]:
+    """Contradictions of a shard's entry, each with its key.
+
+    No count is larger than its file can hold, so that none makes a reader reserve memory for it.
+    """
+    if shard.first != first:
+        yield f"first must be {first}, after the shard before (got {shard.first})"
+    if shard.number < 0:
+        yield f"number must be 0 or more (got {shard.number})"
+    for part in (*NEEDED, *shard.files):
+        if part not in PARTS or part not in shard.files:
+            yield f"files must be {', '.join(NEEDED)} and perhaps tracks (got {sorted(shard.files)})"
+        elif shard.files[part].name != f"{shard.number:05d}.{PARTS[part]}":
+            yield (
+                f"files.{part}.name must be {shard.number:05d}.{PARTS[part]} "
+                f"(got {shard.files[part].name[:80]!r})"
+            )
+    for name, part, each in (
+        ("rows", "rows", schema.row_dtype.itemsize),
+        ("episodes", "episodes", 1),
+        ("events", "events", 1),
+    ):
+        count, there = getattr(shard, name), shard.files[part].bytes
+        if not (name == "events" or count >= 1) or not 0 <= count * each <= there:
+            yield f"{name} must fit into a file of {there} bytes (got {count})"

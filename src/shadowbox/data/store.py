@@ -19,7 +19,7 @@ so many small appends give few shards.
 from __future__ import annotations
 
 import hashlib
-import json
+import stat
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -28,21 +28,16 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.episode import Episode
+from shadowbox.core.files import parse_json
 from shadowbox.core.schema import Array, Columns, Schema, require
 from shadowbox.data import manifest
+from shadowbox.data.manifest import PARTS as PARTS
 from shadowbox.data.manifest import Manifest, ShardEntry
 from shadowbox.data.tracks import read_tracks
 from shadowbox.errors import StoreError, UsageError
 
 Progress = Callable[[int, int], None]  # done, total
 
-PARTS = {
-    "rows": "rows.npy",
-    "episodes": "episodes.npy",
-    "events": "events.npy",
-    "meta": "meta.jsonl",
-    "tracks": "tracks.npz",  # only where an episode of the shard has tracks
-}
 DIGEST_BYTES = 16  # length of the digest of an episode's content
 
 
@@ -79,7 +74,25 @@ class Shard:
     @cached_property
     def index(self) -> Array:
         """Lines of the episode index, [episodes] of `index_dtype`."""
-        return self._map("episodes", index_dtype(self.schema), self.entry.episodes)
+        index = self._map("episodes", index_dtype(self.schema), self.entry.episodes)
+        meta_bytes = self.entry.files["meta"].bytes
+        for start, count, total in (
+            ("start", "rows", self.entry.rows),
+            ("event_start", "events", self.entry.events),
+            ("meta_start", "meta_bytes", meta_bytes),
+        ):
+            ends = np.cumsum(index[count], dtype=np.uint64)
+            wrong = np.append(np.uint64(0), ends[:-1]) != index[start]
+            wrong[-1] |= ends[-1] != total
+            wrong |= (index[count] == 0) & (count != "events")
+            if wrong.any():
+                at = int(wrong.argmax())
+                raise StoreError(
+                    f"{self.path('episodes')}, episode {self.entry.first + at}: {start} "
+                    f"{index[start][at]} and {count} {index[count][at]} do not continue the "
+                    f"episode before up to {total}; restore it from a copy"
+                )
+        return index
 
     @cached_property
     def events(self) -> Array:
@@ -117,8 +130,10 @@ class Shard:
             raise StoreError(
                 f"{path} is gone: the store was changed while it was open; open it again"
             ) from None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read as an array: {error}") from error
+        except Exception as error:  # NumPy parses a header as Python; a damaged one raises anything
+            raise StoreError(
+                f"{path} cannot be read as an array: {error}; restore it from a copy"
+            ) from error
         if array.dtype != dtype or array.shape != (length,):
             raise StoreError(
                 f"{path}: expected an array of shape ({length},) and type {dtype}, as in the "
@@ -240,8 +255,10 @@ class Store:
         """Metadata of an episode."""
         shard, line = self._line(episode)
         start = int(line["meta_start"])
-        meta: dict[str, Any] = json.loads(
-            shard.meta[start : start + int(line["meta_bytes"])].tobytes()
+        meta: dict[str, Any] = parse_json(
+            shard.meta[start : start + int(line["meta_bytes"])].tobytes(),
+            f"{shard.path('meta')}, episode {episode}",
+            error=StoreError,
         )
         return meta
 
@@ -303,7 +320,7 @@ def missing_or_resized(store: Store) -> Iterator[str]:
         for entry in shard.entry.files.values():
             path = store.path / entry.name
             try:
-                size = path.stat().st_size
+                about = path.stat()
             except FileNotFoundError:
                 yield (
                     f"{path} is missing; it holds {shard.entry.episode_range()}: "
@@ -312,9 +329,11 @@ def missing_or_resized(store: Store) -> Iterator[str]:
             except OSError as error:
                 yield f"{path} cannot be read: {error.strerror}"
             else:
-                if size != entry.bytes:
+                if not stat.S_ISREG(about.st_mode):
+                    yield f"{path} is not a plain file; it holds {shard.entry.episode_range()}"
+                elif about.st_size != entry.bytes:
                     yield (
-                        f"{path} is {size:,} bytes long, expected {entry.bytes:,}; it holds "
+                        f"{path} is {about.st_size:,} bytes long, expected {entry.bytes:,}; it holds "
                         f"{shard.entry.episode_range()}: restore it from a copy"
                     )
 

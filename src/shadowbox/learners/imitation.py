@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.metrics import MetricInfo, metrics_in
-from shadowbox.core.schema import Array, Flag, Real
+from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.data.sample import Aligned, Batch, align
 from shadowbox.data.store import Store
+from shadowbox.errors import EpisodeError
 from shadowbox.learners.control_baselines import ControlBaselines
 from shadowbox.learners.imitation_data import (
     episode_labels,
@@ -216,6 +217,7 @@ class ImitationLearner:
     def _prepared(self, batch: _DeviceBatch, learning: bool) -> tuple[ImitationBatch, Tensor]:
         """Decode, mirror, align and view from every seat; also the decisions of the whole batch."""
         columns = decode(self.schema, batch.rows, self._columns)
+        _require_choices(self.schema, columns)
         if learning and self.config.mirror:
             columns = mirrored_where(
                 self.schema, columns, torch.rand(len(batch.rows), device=batch.rows.device) < 0.5
@@ -320,3 +322,16 @@ class ImitationLearner:
             of[at : at + len(part.names), number] = 1
             at += len(part.names)
         return of.to(like)
+
+
+def _require_choices(schema: Schema, columns: Mapping[str, Tensor]) -> None:
+    """Refuse a choice beyond its number of values; on a GPU, where looking takes time, it fails."""
+    for key, values in columns.items():
+        field = schema.columns[key].field
+        if not isinstance(field, Choice) or values.device.type != "cpu" or not values.numel():
+            continue
+        if (highest := int(values.max())) >= field.n:
+            raise EpisodeError(
+                f"{key} is {highest} in an episode, expected 0 to {field.n - 1}: the store is "
+                "damaged; `shadowbox audit` counts such values"
+            )

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from shadowbox.core.evaluation import FILE as EVALUATION
-from shadowbox.core.files import write_whole
+from shadowbox.core.files import mismatches, read_bytes, write_whole
 from shadowbox.core.schema import Schema, require
 from shadowbox.core.system import link, replace, sync_folder
 from shadowbox.errors import CheckpointError, SchemaError, UsageError, did_you_mean
@@ -49,6 +49,7 @@ from shadowbox.model.checkpoint_files import (
 FORMAT, VERSION = "shadowbox checkpoint", 2
 FOLDER = "checkpoints"
 POINTERS = ("latest", "best")
+SHAPE = {"kind": str, "preset": str, "arguments": dict, "calibration?": dict}  # of config.json
 
 
 @dataclass(frozen=True)
@@ -277,17 +278,17 @@ def load(
             f"{folder} has version {version} of the format, this Shadowbox reads {VERSION}: "
             f"run `shadowbox migrate {folder}`"
         )
+    for problem in mismatches(config, SHAPE):
+        raise CheckpointError(f"{folder / CONFIG} cannot be used: {problem}; use another step")
     try:
-        about = CheckpointConfig(
-            config["kind"],
-            Schema.from_json(read_json(folder / SCHEMA)),
-            config["preset"],
-            config["arguments"],
-        )
-    except (KeyError, SchemaError) as error:
+        schema_of_weights = Schema.from_json(read_json(folder / SCHEMA))
+    except SchemaError as error:
         raise CheckpointError(
-            f"{folder} cannot be decoded: {type(error).__name__}: {error}; use another step"
+            f"{folder / SCHEMA} cannot be used: {error}; use another step"
         ) from error
+    about = CheckpointConfig(
+        config["kind"], schema_of_weights, config["preset"], config["arguments"]
+    )
     if kind is not None and about.kind != kind:
         raise CheckpointError(f"{folder} holds a {about.kind}, expected a {kind}")
     if schema is not None:
@@ -296,11 +297,17 @@ def load(
             about.schema, schema, f"checkpoint {folder}, read the other way round,", coding=True
         )
     try:
-        weights = unpacked((folder / WEIGHTS).read_bytes())
-    except (SafetensorError, OSError) as error:
+        weights = unpacked(read_bytes(folder / WEIGHTS, error=CheckpointError))
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{folder / WEIGHTS} cannot be read as weights: {error}; use another step"
         ) from error
+    for key, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise CheckpointError(
+                f"{folder / WEIGHTS}: {key} holds values that are not finite (NaN or infinity); "
+                "use another step"
+            )
     placed = {key: value.to(device) for key, value in weights.items()}
     step = step_of(folder, config)
     return Checkpoint(folder, step, about, placed, config.get("calibration", {}))
@@ -324,6 +331,12 @@ def version_of(folder: Path, config: Mapping[str, Any]) -> int:
 
 def load_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Load weights into a model; other names or shapes are refused with the differences."""
+    require_weights(model, weights, where)
+    model.load_state_dict(dict(weights))
+
+
+def require_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights of other names or shapes than the model's, with the differences."""
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     got = {key: tuple(value.shape) for key, value in weights.items()}
     lines = [
@@ -334,7 +347,6 @@ def load_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: s
     if lines:
         more = f" (and {len(lines) - 5} more)" if len(lines) > 5 else ""
         raise CheckpointError(f"{where} does not fit this model: " + "; ".join(lines[:5]) + more)
-    model.load_state_dict(dict(weights))
 
 
 # ---- inside --------------------------------------------------------------------------------------
@@ -363,11 +375,13 @@ def pointed(run: Path, name: str) -> int | None:
     if path.is_symlink():
         raise CheckpointError(f"{path} is a link; expected a text file that names a step")
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = (
+            read_bytes(path, error=CheckpointError, largest=1000).decode(errors="replace").strip()
+        )
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    if not text.isdecimal():  # a number cannot lead out of the run
+    if not (
+        text.isascii() and text.isdecimal() and len(text) < 19
+    ):  # a number cannot lead out of the run
         raise CheckpointError(f"{path} must hold the number of a step (got {text[:40]!r})")
     return int(text)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shadowbox.core import files
 from shadowbox.errors import CheckpointError
 
 WEIGHTS, CONFIG, SCHEMA, TRAINER = "model.safetensors", "config.json", "schema.json", "trainer.pt"
@@ -87,7 +88,7 @@ def step_of(folder: Path, config: dict[str, Any]) -> int:
     step = config.get("step")
     if isinstance(step, int) and not isinstance(step, bool) and step >= 0:
         return step
-    if not folder.name.isdecimal():
+    if not folder.name.isdecimal() or len(folder.name) > 18:
         raise CheckpointError(
             f"{folder} is not a checkpoint: its folder is named by a step, or its config.json has one"
         )
@@ -97,13 +98,9 @@ def step_of(folder: Path, config: dict[str, Any]) -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """Object in a JSON file."""
     try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} must hold an object (got a {type(data).__name__})")
+        data: dict[str, Any] = files.read_json(path, error=CheckpointError, hint="use another step")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; use another step") from None
     return data
 
 

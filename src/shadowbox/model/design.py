@@ -15,6 +15,9 @@ from typing import Any
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.loss_options import LossOptions
 
+# far beyond any model; a number above is a mistake, and building such a model would take hours
+MOST_LAYERS, WIDEST, LONGEST_DELAY = 1024, 1 << 16, 1 << 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkConfig:
@@ -31,7 +34,8 @@ class TrunkConfig:
     plain: bool = False  # a window without norms and with ReLU, as in older systems
 
     def __post_init__(self) -> None:
-        _at_least(self, width=1, depth=1, layers=1, frames=1, hidden_width=0, trunk_width=0)
+        _between(self, MOST_LAYERS, depth=1, layers=1)
+        _between(self, WIDEST, width=1, frames=1, hidden_width=0, trunk_width=0)
         _share(self, "dropout")
 
 
@@ -44,7 +48,7 @@ class HeadConfig:
     reals: str = "regression"  # reals of an independent head: regression or mixture
 
     def __post_init__(self) -> None:
-        _at_least(self, head_width=1)
+        _between(self, WIDEST, head_width=1)
         _one_of(self, "reals", ("regression", "mixture"))
 
 
@@ -76,7 +80,7 @@ class PolicyConfig:
     strength: bool = False  # add the player's strength to the inputs
 
     def __post_init__(self) -> None:
-        _at_least(self, delay=0)
+        _between(self, LONGEST_DELAY, delay=0)
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> PolicyConfig:
@@ -133,10 +137,12 @@ def _like(value: Any, default: Any) -> bool:
     return isinstance(value, type(default))
 
 
-def _at_least(config: Any, **least: int) -> None:
-    for name, low in least.items():
-        if getattr(config, name) < low:
-            raise UsageError(f"{name} must be at least {low} (got {getattr(config, name)})")
+def _between(config: Any, high: int, **lowest: int) -> None:
+    for name, low in lowest.items():
+        if not low <= getattr(config, name) <= high:
+            raise UsageError(
+                f"{name} must be from {low} to {high:,} (got {getattr(config, name):,})"
+            )
 
 
 def _share(config: Any, name: str) -> None:

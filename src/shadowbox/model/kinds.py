@@ -12,19 +12,18 @@ on use; a new kind is a line in KINDS, or comes from another package by the entr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from shadowbox.core.files import read_json
 from shadowbox.core.imports import import_object
 from shadowbox.core.metrics import MetricInfo, metrics_in
 from shadowbox.errors import CheckpointError, UsageError, did_you_mean
 
 GROUP = "shadowbox.checkpoint_kinds"  # entry point group
-LARGEST = 64 << 20  # largest config.json in bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,14 +126,10 @@ def kind_of(checkpoint: Path) -> CheckpointKind:
     """Kind of a checkpoint's folder, by its `config.json`."""
     path = checkpoint / "config.json"
     try:
-        if path.stat().st_size > LARGEST:
-            raise CheckpointError(f"{path} must have at most {LARGEST:,} bytes; it is not read")
-        config = json.loads(path.read_bytes())
-    except OSError as error:
+        config = read_json(path, error=CheckpointError, hint="use another step")
+    except FileNotFoundError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    name = config.get("kind") if isinstance(config, dict) else None
+    name = config.get("kind")
     if not isinstance(name, str):
         raise CheckpointError(f"{path}: kind is {name!r:.40}, expected one of {', '.join(names())}")
     return checkpoint_kind(name)

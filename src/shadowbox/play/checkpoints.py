@@ -8,15 +8,15 @@ imported when an agent is built.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shadowbox.core.files import read_json
 from shadowbox.core.game import Agent, Game
 from shadowbox.data.split import Split
-from shadowbox.errors import CheckpointError, UsageError, did_you_mean
+from shadowbox.errors import CheckpointError, ShadowboxError, UsageError, did_you_mean
 from shadowbox.model import kinds
 
 if TYPE_CHECKING:  # it needs torch
@@ -176,12 +176,12 @@ def agents_of_runs(folder: Path, game: str) -> list[str]:
     for depth in ("*", "*/*", "*/*/*"):
         for entry in sorted(folder.glob(f"{depth}/{FOLDER}")):
             try:
-                about = json.loads((sorted(entry.glob("[0-9]*"))[-1] / "config.json").read_bytes())
+                about = read_json(sorted(entry.glob("[0-9]*"))[-1] / "config.json")
                 kind = kinds.checkpoint_kind(about["kind"])
                 if about["game"] == game and kind.agent:
                     found.append(f"{kind.spec_name}:{entry.parent}")
             # not finished, of an unknown kind, or none: its spec says what is wrong with it
-            except (OSError, ValueError, LookupError, TypeError, UsageError):
+            except (OSError, LookupError, TypeError, ShadowboxError):
                 continue
     return found
 
@@ -189,10 +189,10 @@ def agents_of_runs(folder: Path, game: str) -> list[str]:
 def _facts(checkpoint: Path) -> dict[str, Any]:
     """Facts of a checkpoint's run; empty for a checkpoint without a run."""
     try:
-        found = json.loads((checkpoint.parent.parent / "run.json").read_bytes())
-    except (OSError, ValueError):
+        found: dict[str, Any] = read_json(checkpoint.parent.parent / "run.json")
+    except (OSError, ShadowboxError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found
 
 
 def _number(option: str, text: str, low: float, high: float, spec: str) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from shadowbox.core.evaluation import FILE, GateReport
+from shadowbox.core.files import read_json
 from shadowbox.errors import CheckpointError
 
 __all__ = ["FILE", "mark_of"]
@@ -17,11 +17,11 @@ def mark_of(checkpoint: Path) -> str:
     Empty if it passed, or was never evaluated.
     """
     try:
-        found = json.loads((checkpoint / FILE).read_bytes())
-        gate = GateReport.from_json(found.get("gate") if isinstance(found, dict) else None)
-    except (FileNotFoundError, NotADirectoryError):
+        found = read_json(checkpoint / FILE, error=CheckpointError)
+        gate = GateReport.from_json(found.get("gate"))
+    except FileNotFoundError:
         return ""
-    except (OSError, ValueError, CheckpointError, RecursionError):
+    except CheckpointError:
         return "its evaluation cannot be read"
     if gate.passed:
         return ""

@@ -17,10 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shadowbox.core.files import mismatches
 from shadowbox.core.game import noise
 from shadowbox.core.schema import Array, Columns, Schema, differences
 from shadowbox.core.tracks import Track
-from shadowbox.errors import SchemaMismatch, UsageError
+from shadowbox.errors import (
+    CheckpointError,
+    SchemaError,
+    SchemaMismatch,
+    ShadowboxError,
+    UsageError,
+)
 from shadowbox.play.warm_start import put_part
 
 if TYPE_CHECKING:  # it needs torch, which naming an agent does not
@@ -33,6 +40,12 @@ TUNED = -1.0  # a threshold that says: each button's own
 BLOCK = 32  # matches that are computed together
 DRAW = 1000  # the first of a policy's draws, far from those of bots
 COLDEST, HOTTEST = 0.01, 10.0  # temperatures
+ARGUMENTS = {  # of a policy, in the config.json of its checkpoint
+    "input_columns": [str],
+    "config": dict,
+    "vocabulary?": {str: [[float]]},
+    "encoding?": ({"name": str, "settings": dict}, None),
+}
 
 
 @dataclass(frozen=True)
@@ -143,7 +156,7 @@ class PolicyAgent:
                 shown = {
                     key: self._on_device(_filled(view[key][rows], self.block)) for key in self.reads
                 }
-                answer, _, after_block = self.policy.step(
+                answer, log_prob, after_block = self.policy.step(
                     shown,
                     state["memory"][at],
                     self._on_device(_filled(draws[rows], self.block)),
@@ -151,6 +164,11 @@ class PolicyAgent:
                     temperature=self.temperatures,
                     style=self.style,
                 )
+                if not self._torch.isfinite(log_prob).all():
+                    raise ShadowboxError(
+                        "the policy's probabilities are not finite (NaN or infinity): its weights "
+                        "or the values that it sees are damaged"
+                    )
                 answers.append(answer)
                 memory.append(after_block)
                 seen.append((shown, fresh))
@@ -273,11 +291,25 @@ def restore_policy(
 
     Of the game's schema only the fields that it reads and answers must be the same.
     """
+    import torch
+
     from shadowbox.model import checkpoint, policy
 
-    wanted = found.about.arguments.get("encoding")
+    arguments, where = found.about.arguments, f"{found.path}/config.json"
+    for problem in mismatches(arguments, ARGUMENTS, "arguments"):
+        raise CheckpointError(f"{where} cannot be used: {problem}; use another step")
+    wanted = arguments.get("encoding")
     encoding = (encodings or {}).get(wanted["name"]) if wanted else None
-    model = policy.build_policy(found.about.schema, found.about.arguments, encoding=encoding)
+    try:
+        # without memory first: numbers in a damaged file may ask for any amount of it
+        with torch.device("meta"):
+            outline = policy.build_policy(found.about.schema, arguments, encoding=encoding)
+        checkpoint.require_weights(outline, found.weights, str(found.path))
+        model = policy.build_policy(found.about.schema, arguments, encoding=encoding)
+    except (UsageError, SchemaError, ValueError) as error:
+        raise CheckpointError(
+            f"{where} cannot be used: arguments: {error}; use another step"
+        ) from error
     require_readable(
         found.about.schema,
         schema,

@@ -12,7 +12,7 @@ from shadowbox.cards.card import Card
 from shadowbox.cards.field_types import NAME
 from shadowbox.cards.file import CardFile
 from shadowbox.core.game import Game
-from shadowbox.errors import ShadowboxError, TrainingError, UsageError
+from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.experiment import results, targets
 from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.settings import Games
@@ -132,10 +132,7 @@ def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, A
 
 def _must_be_readable(run: Run) -> None:
     for name in (log.METRICS, log.EVENTS):
-        try:
-            log.read_lines(run.path / name)
-        except ValueError as error:
-            raise TrainingError(f"{run.path / name} is damaged: {error}") from None
+        log.read_lines(run.path / name)  # raises where a line is damaged
 
 
 def _changes(path: Path, run: Run, every: Sequence[Run]) -> dict[str, Any]:

@@ -136,6 +136,8 @@ def lock_run(run: Path) -> Iterator[None]:
     The system releases the lock when this process dies.
     """
     run.mkdir(parents=True, exist_ok=True)
+    if (run / LOCK).exists() and not (run / LOCK).is_file():
+        raise TrainingError(f"{run / LOCK} is not a plain file; remove it")
     with open(run / LOCK, "wb") as file:
         try:
             system.lock(file.fileno())

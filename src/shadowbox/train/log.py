@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from shadowbox.core.files import write_whole
+from shadowbox.core.files import parse_json, read_bytes, read_json, write_whole
 from shadowbox.errors import TrainingError, did_you_mean
 
 METRICS, EVENTS, FACTS = "metrics.jsonl", "events.jsonl", "run.json"
@@ -71,6 +71,9 @@ class Log:
     def _open(self) -> None:
         # without a buffer a line is one write: it is there, or it is not
         names = (METRICS, EVENTS)
+        for name in names:
+            if (self.run / name).exists() and not (self.run / name).is_file():
+                raise TrainingError(f"{self.run / name} is not a plain file; remove it")
         self._files = {name: open(self.run / name, "ab", buffering=0) for name in names}  # noqa: SIM115
 
     def add(self, name: str, build: Callable[[], Sink]) -> None:
@@ -146,14 +149,13 @@ class Log:
 def read_lines(path: Path) -> list[Line]:
     """Lines of a log, without a last line that was cut off."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, error=TrainingError)
     except FileNotFoundError:
         return []
     lines = []
-    for text in data.splitlines(keepends=True):
-        if not text.endswith(b"\n"):
-            break
-        lines.append(json.loads(text))
+    shape = {"kind": str, "step": int} if path.name == METRICS else dict
+    for number, text in enumerate(data.split(b"\n")[:-1], start=1):
+        lines.append(parse_json(text, f"{path}, line {number}", shape, error=TrainingError))
     return lines
 
 
@@ -190,13 +192,9 @@ def parse_facts(run: Path) -> dict[str, Any]:
     """Parse `run.json` of this version or an earlier one."""
     path = run / FACTS
     try:
-        found = json.loads(path.read_bytes())
+        found: dict[str, Any] = read_json(path, error=TrainingError)
     except FileNotFoundError:
         raise TrainingError(f"{run} is not a run: it has no {FACTS}") from None
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise TrainingError(f"{path} holds a {type(found).__name__}, an object is needed")
     version = found.get("version", VERSION)
     if found.get("format") == FORMAT and not (isinstance(version, int) and version <= VERSION):
         raise TrainingError(
