@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from shadowbox.core.files import open_plain
 from shadowbox.errors import ShadowboxError
 from shadowbox.train.log import EVENTS, FACTS, METRICS, Line, read_facts
 
@@ -86,12 +87,12 @@ def time_of(path: Path) -> float:
 def last_lines(path: Path) -> list[Line]:
     """Complete lines near the end of a log; unreadable ones are left out."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             file.seek(0, os.SEEK_END)
             start = max(0, file.tell() - TAIL)
             file.seek(start)
             text = file.read(TAIL)
-    except OSError:
+    except (OSError, ShadowboxError):
         return []
     whole = text.split(b"\n")[1 if start else 0 : -1]
     return [line for line in map(_parsed, whole) if line is not None]
@@ -159,11 +160,11 @@ class _LogReader:
     def lines(self) -> Iterator[Line]:
         """Read the lines that were written since the last call."""
         try:
-            file = self.path.open("rb")
+            file = open_plain(self.path)
         except FileNotFoundError:
             return
-        except OSError as error:
-            self.damaged = f"{self.path.name} cannot be read: {error.strerror}"
+        except ShadowboxError as error:
+            self.damaged = str(error)
             return
         with file:
             file.seek(self.offset)

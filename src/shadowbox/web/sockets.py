@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import time
@@ -24,7 +25,7 @@ from shadowbox.web.wire import Message, parse, say
 PATIENCE = 30.0  # seconds that a page may take for one message
 APART = 1 / 45  # seconds between messages
 BURST, RATE = 240, 120.0  # messages that a page may send: at once, and per second
-NOT_ALLOWED, FULL = 1008, 1013  # close codes
+GONE, NOT_ALLOWED, FULL = 1006, 1008, 1013  # close codes
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,12 @@ async def watch(socket: WebSocket) -> None:
     if match is None:
         await socket.send_denial_response(PlainTextResponse("match not found", 404))
         return
-    await socket.accept()
-    if manager.pages >= MOST_PAGES:
-        await socket.close(FULL, "too many viewers")
+    try:
+        await socket.accept()
+        if manager.pages >= MOST_PAGES:
+            await socket.close(FULL, "too many viewers")
+            return
+    except (OSError, RuntimeError, WebSocketDisconnect):  # the page left before it was let in
         return
     page = _Page(socket, match, manager)
     match.pages += 1
@@ -121,10 +125,13 @@ class _Page:
         if self.closed:  # by the other direction
             raise WebSocketDisconnect(NOT_ALLOWED)
         with anyio.fail_after(PATIENCE):
-            if isinstance(message, str):
-                await self.socket.send_text(message)
-            else:
-                await self.socket.send_bytes(message)
+            try:
+                if isinstance(message, str):
+                    await self.socket.send_text(message)
+                else:
+                    await self.socket.send_bytes(message)
+            except (OSError, RuntimeError) as error:  # the socket ended since it was looked at
+                raise WebSocketDisconnect(GONE) from error
 
     # ---- from the page ----
 
@@ -148,7 +155,10 @@ class _Page:
                 await self.send(say("refused", why=str(error)))
                 self.closed = True
                 # the other direction ends as soon as it sees this, and would cancel the close
-                with anyio.move_on_after(PATIENCE, shield=True):
+                with (
+                    anyio.move_on_after(PATIENCE, shield=True),
+                    contextlib.suppress(OSError, RuntimeError),
+                ):
                     await self.socket.close(NOT_ALLOWED, "invalid message")
                 return
             try:

@@ -125,7 +125,7 @@ def _listing(index: int, path: Path, page: int) -> list[str]:
         store = Store(path)
         newest = len(store) - 1 - page * MATCHES_PER_PAGE
         numbers = range(newest, max(newest - MATCHES_PER_PAGE, -1), -1)
-        rows = [_row(store, index, number) for number in numbers]
+        rows = [_readable_row(store, index, number) for number in numbers]
     except ShadowboxError as error:
         return [head, element("p", badge("unreadable", "bad"), " ", str(error))]
     if not rows:
@@ -138,6 +138,15 @@ def _listing(index: int, path: Path, page: int) -> list[str]:
     older = link(f"/matches/{index}?page={page + 1}", "Older matches") if numbers[-1] else Html()
     columns = ["match", "players", "result", "stocks", "damage", "frames"]
     return [head, count, table(columns, rows, left=3), element("p", older)]
+
+
+def _readable_row(store: Store, index: int, number: int) -> list[str]:
+    """Row of a match; a damaged one says so and leaves the others alone."""
+    try:
+        return _row(store, index, number)
+    except ShadowboxError as error:
+        unreadable = badge("unreadable", "bad")
+        return [f"#{number}", unreadable, element("span", str(error), class_="words"), "", "", ""]
 
 
 def _row(store: Store, index: int, number: int) -> list[str]:

@@ -5,15 +5,17 @@ Each is read from the JSON file that `shadowbox tournament` writes beside its le
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from shadowbox.core.files import read_json
 from shadowbox.errors import ShadowboxError
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table, with_interval
 from shadowbox.web.markup import element, empty, framed, link
+from shadowbox.web.runlog import time_of
 from shadowbox.web.site import PageNotFound, Site
 
 LARGEST = 16 << 20  # bytes of a file
@@ -71,17 +73,13 @@ def read_tournament(path: Path) -> dict[str, Any]:
     """Read the result of a tournament; every value that the pages use is checked."""
     again = f"write it anew: shadowbox tournament ... --json > {path}"
     try:
-        if path.stat().st_size > LARGEST:
-            raise ShadowboxError(f"{path} is larger than {LARGEST:,} bytes; {again}")
-        data = json.loads(path.read_bytes())
-    except OSError as error:
+        data = read_json(path, hint=again, largest=LARGEST)
+    except FileNotFoundError as error:
         raise ShadowboxError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError):
-        raise ShadowboxError(f"{path} is not JSON; {again}") from None
     if problem := _problem(data):
         raise ShadowboxError(f"{path} is not the result of a tournament: {problem}; {again}")
-    assert isinstance(data, dict)
-    return data
+    found: dict[str, Any] = data
+    return found
 
 
 # ---- reading ----
@@ -93,7 +91,7 @@ def _files(folder: Path) -> dict[str, Path]:
     A name in an address is only looked up in this mapping, so it never becomes part of a path.
     """
     try:
-        paths = sorted(folder.glob("*.json"), key=lambda path: -path.stat().st_mtime)
+        paths = sorted(folder.glob("*.json"), key=lambda path: -time_of(path))
     except OSError:
         return {}
     return {path.stem: path for path in paths}
@@ -147,7 +145,7 @@ def _summary(name: str, path: Path) -> list[str]:
         ]
     best = max(data["ratings"], key=lambda rating: rating["elo"])
     return [
-        link(f"/tournaments/{name}", name),
+        link(f"/tournaments/{quote(name, safe='')}", name),
         str(data.get("game", "")),
         code(best["agent"]),
         str(len(data["ratings"])),
