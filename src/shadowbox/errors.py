@@ -97,6 +97,13 @@ def system_error(error: OSError, name: str = "") -> str:
     return f"{where}: " * bool(where) + text + f"; {step}" * bool(step)
 
 
+def interrupted(message: str) -> ShadowboxError:
+    """Error of work that a signal ended: the parts that were kept and the way to go on; exit 130."""
+    error = ShadowboxError(message)
+    error.exit_code = 130
+    return error
+
+
 def checkout() -> Path | None:
     """Root folder of the clone that this package runs from; None for an installed package."""
     root = Path(__file__).resolve().parents[2]

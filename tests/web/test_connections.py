@@ -30,7 +30,7 @@ def port(monkeypatch):
     monkeypatch.setattr(connection, "SILENT_S", 0.5)
     monkeypatch.setattr(connection, "MOST_FROM_ADDRESS", 10)
     listener = server.listen("127.0.0.1", 0)
-    options = {"http": connection.Connection, "log_config": None, "lifespan": "off"}
+    options = {"http": connection._Connection, "log_config": None, "lifespan": "off"}
     served = uvicorn.Server(uvicorn.Config(answers, limit_concurrency=40, **options))
     thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

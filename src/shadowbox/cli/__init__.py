@@ -6,15 +6,20 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from shadowbox import __version__
-from shadowbox.core.system import is_closed_pipe, write_any_letter
+from shadowbox.core.system import STOP_SIGNALS, is_closed_pipe, is_saving, write_any_letter
 from shadowbox.errors import (
     ReportedElsewhere,
     ShadowboxError,
@@ -164,8 +169,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     write_any_letter()
     try:
-        shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
-        sys.stdout.flush()
+        with _stoppable(arguments):
+            shadowbox.main(arguments, prog_name="shadowbox", standalone_mode=False)
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -192,6 +198,53 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             1,
         )
     sys.exit(0)
+
+
+@contextmanager
+def _stoppable(arguments: list[str]) -> Iterator[None]:
+    """End with a word at a signal, from the first instant on.
+
+    A KeyboardInterrupt is lost where Python cannot raise one: during an import that catches
+    everything, in a destructor, in a callback. In an import the process ends here; from the others
+    the signal comes again. Training and recording handle signals themselves while they work.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if is_saving() or not _imports(frame):
+            raise KeyboardInterrupt
+        message = (
+            json.dumps({"error": "stopped", "exit": 130}) + "\n" if "--json" in arguments else ""
+        )
+        os.write(1, message.encode())
+        os.write(2, b"shadowbox: stopped\n")
+        os._exit(130)
+
+    def come_again(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            hook(lost)
+
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    hook, sys.unraisablehook = sys.unraisablehook, come_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Return true while a module is being imported."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _fail(arguments: list[str], message: str, status: int) -> NoReturn:

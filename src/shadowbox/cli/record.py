@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,10 @@ from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, numb
 from shadowbox.cli.worlds import stage_option, world_options
 from shadowbox.errors import UsageError
 from shadowbox.games import load
+
+if TYPE_CHECKING:
+    from shadowbox.collect.matches import Pairing
+    from shadowbox.core.game import Game
 
 
 @click.command()
@@ -35,6 +39,9 @@ from shadowbox.games import load
 @click.option(
     "--tracks", is_flag=True, help="Store the tracks of the agents, such as probabilities."
 )
+@click.option(
+    "--resume", is_flag=True, help="Play only the matches that the store of the same call lacks."
+)
 @json_option
 def record(
     game: str,
@@ -47,37 +54,28 @@ def record(
     world: str,
     stage: str | None,
     tracks: bool,
+    resume: bool,
     as_json: bool,
 ) -> None:
-    """Play matches of GAME between two agents and store them, whole or not at all.
+    """Play matches of GAME between two agents and store them.
+
+    Ctrl-C stores the matches that are over and says how to go on; so does SIGTERM.
 
     GAME may be gym:ENV_ID, a registered Gymnasium environment; --p0 module:function then acts in
     it, or chance does.
     """
     if game.startswith("gym:"):
-        if p1 or mix or stage or world or tracks:
+        if p1 or mix or stage or world or tracks or resume:
             raise UsageError(
                 f"{game} is played by --p0 module:function, or by chance; "
-                "it takes no --p1, --mix, --world, --stage or --tracks"
+                "it takes no --p1, --mix, --world, --stage, --tracks or --resume"
             )
         _record_gym(game.removeprefix("gym:"), p0, matches, out, seed, as_json)
         return
-    from shadowbox.collect.matches import Pairing, read_pairings
     from shadowbox.collect.matches import record as play_and_store
-    from shadowbox.play.specs import bot_names
 
     played = load(game)
-    if mix is not None:
-        if p0 or p1:
-            raise UsageError("give either --mix or --p0 and --p1")
-        pairings = read_pairings(mix, matches)
-    elif p0 and p1:
-        pairings = [Pairing(p0, p1, matches)]
-    else:
-        raise UsageError(
-            "name the agents with --p0 and --p1, or pairings with --mix; "
-            f"{played.name} has the bots {', '.join(bot_names(played))}"
-        )
+    pairings = _pairings(played, p0, p1, mix, matches)
     began = time.process_time()
     with progress("playing") as update:
         facts = play_and_store(
@@ -88,6 +86,7 @@ def record(
             world=world,
             options=stage_option(stage),
             tracks=tracks,
+            resume=resume,
             progress=update,
         )
     facts["frames_per_cpu_s"] = _rate(facts["frames"], began)
@@ -95,6 +94,24 @@ def record(
         emit(facts)
     else:
         _say(facts)
+
+
+def _pairings(
+    played: Game, p0: str | None, p1: str | None, mix: Path | None, matches: int
+) -> list[Pairing]:
+    from shadowbox.collect.matches import Pairing, read_pairings
+    from shadowbox.play.specs import bot_names
+
+    if mix is not None:
+        if p0 or p1:
+            raise UsageError("give either --mix or --p0 and --p1")
+        return read_pairings(mix, matches)
+    if p0 and p1:
+        return [Pairing(p0, p1, matches)]
+    raise UsageError(
+        "name the agents with --p0 and --p1, or pairings with --mix; "
+        f"{played.name} has the bots {', '.join(bot_names(played))}"
+    )
 
 
 def _record_gym(

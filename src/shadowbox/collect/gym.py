@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core import system
 from shadowbox.core.episode import Episode
 from shadowbox.core.fields import LARGEST, Choice, Field, Flag, Group, Real
 from shadowbox.core.game import stable_hash
@@ -25,7 +26,7 @@ from shadowbox.core.imports import import_object
 from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.data.store import Progress
 from shadowbox.data.write import Writer
-from shadowbox.errors import EpisodeError, ShadowboxError, UsageError, install_hint
+from shadowbox.errors import EpisodeError, ShadowboxError, UsageError, install_hint, interrupted
 from shadowbox.play.match import LONGEST
 
 try:
@@ -177,21 +178,29 @@ def record_gym(
     name = f"gym:{env_id}"
     decide = None if policy is None else _policy(policy)
     env = _make(env_id)
-    frames = 0
+    frames = done = 0
     try:
         recorder = _Recorder(env, name)
         made = {"record": {"game": name, "p0": policy, "matches": episodes, "seed": seed}}
-        with Writer(out, recorder.schema, made=made) as writer:
-            for number in range(episodes):
-                # 31 bits: environments that hand their seed on to an older generator take no more
-                episode = _play(
-                    env, recorder, decide, stable_hash(seed, name, policy or "", number) >> 33
-                )
-                meta = {"players": [policy or "random"], **episode.meta}
-                writer.add(Episode(episode.columns, meta))
-                frames += episode.frames
-                if progress:
-                    progress(number + 1, episodes)
+        with Writer(out, recorder.schema, made=made) as writer, system.saves_when_stopped():
+            try:
+                for number in range(episodes):
+                    # 31 bits: older generators of environments take no larger seed
+                    drawn = stable_hash(seed, name, policy or "", number) >> 33
+                    episode = _play(env, recorder, decide, drawn)
+                    meta = {"players": [policy or "random"], **episode.meta}
+                    with system.shielded():
+                        writer.add(Episode(episode.columns, meta))
+                    frames, done = frames + episode.frames, number + 1
+                    if progress:
+                        progress(done, episodes)
+            except KeyboardInterrupt:
+                with system.shielded():
+                    writer.commit()
+                raise interrupted(
+                    f"stopped after {done:,} of {episodes:,} episodes; {out} keeps them: "
+                    f"record the others with --seed {seed + 1}"
+                ) from None
     finally:
         env.close()
     return {"store": str(out), "game": name, "episodes": episodes, "frames": frames, "seed": seed}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,20 @@ from typing import Any
 import numpy as np
 import yaml
 
+from shadowbox.core import system
 from shadowbox.core.game import Game, Outcome, stable_hash
 from shadowbox.core.schema import Array
-from shadowbox.data.store import Progress
+from shadowbox.data.manifest import NAME as MANIFEST
+from shadowbox.data.store import Progress, Store
 from shadowbox.data.write import Writer
-from shadowbox.errors import ShadowboxError, UsageError, did_you_mean
+from shadowbox.errors import ShadowboxError, UsageError, did_you_mean, interrupted
 from shadowbox.play import specs
-from shadowbox.play.match import SIDE_BY_SIDE, play
+from shadowbox.play.match import SIDE_BY_SIDE, PlayedMatch, play
+
+STOPPED = (
+    "stopped after {done:,} of {total:,} matches; {out} keeps them: "
+    "go on with the same command and --resume"
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +45,14 @@ def record(
     world: str = "",
     options: Mapping[str, Any] | None = None,
     tracks: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Play all pairings and append them to the store `out`; returns a summary with the wins.
 
     `world` is the spec of a world (default: the game's simulator), `options` are further options of
-    it. `tracks` also stores the tracks of the agents.
+    it. `tracks` also stores the tracks of the agents. `resume` plays only the matches that a store
+    of the same call lacks. A signal that ends the process commits the matches so far.
     """
     options = dict(options or {})
     make_world = specs.world_factory(world, game, **options)
@@ -51,33 +61,61 @@ def record(
         specs.agent(pairing.p0, game), specs.agent(pairing.p1, game)
     call = record_call(game, pairings, seed, world, options)
     made = {**game.made, "record": call}
-    with Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer:
+    kept = _stored_matches(out, call) if resume else set()
+    with (
+        Writer(out, game.schema, event_kinds=game.event_kinds, made=made) as writer,
+        system.saves_when_stopped(),
+    ):
         before = writer.episodes
-        for pairing in pairings:
-            agents = [specs.agent(spec, game) for spec in (pairing.p0, pairing.p1)]
-            places = make_world(min(SIDE_BY_SIDE, pairing.matches))
-            names, seeds = (pairing.p0, pairing.p1), _seeds(seed, pairing)
-            count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
-            for played in play(game, places, agents, names, seeds, tracks=tracks):
-                _must_not_forfeit(played.outcome, pairing)
-                writer.add(played.episode)
-                winner = played.outcome.winner
-                count["draws" if winner is None else f"p{winner}"] += 1
-                count["frames"] += played.episode.frames
-                done += 1
-                if progress:
-                    progress(done, total)
-            wins.append({**vars(pairing), "won": count})
+        try:
+            for pairing in pairings:
+                names, seeds = (pairing.p0, pairing.p1), _seeds(seed, pairing)
+                seeds = seeds[[(*names, number) not in kept for number in seeds.tolist()]]
+                done += pairing.matches - len(seeds)
+                count = {"p0": 0, "p1": 0, "draws": 0, "frames": 0}
+                agents = [specs.agent(spec, game) for spec in names]
+                places = make_world(max(1, min(SIDE_BY_SIDE, len(seeds))))
+                for played in play(game, places, agents, names, seeds, tracks=tracks):
+                    _must_not_forfeit(played.outcome, pairing)
+                    _add(played, writer, count)
+                    done += 1
+                    if progress:
+                        progress(done, total)
+                wins.append({**vars(pairing), "won": count})
+        except KeyboardInterrupt:
+            with system.shielded():
+                writer.commit()
+            raise interrupted(STOPPED.format(done=done, total=total, out=out)) from None
         episodes = writer.episodes - before
-    frames = sum(pairing["won"]["frames"] for pairing in wins)
     return {
         "store": str(out),
         "game": game.name,
         "episodes": episodes,
-        "frames": frames,
+        "frames": sum(pairing["won"]["frames"] for pairing in wins),
         "seed": seed,
         "pairings": wins,
     }
+
+
+def _add(played: PlayedMatch, writer: Writer, count: dict[str, int]) -> None:
+    with system.shielded():
+        writer.add(played.episode)
+    winner = played.outcome.winner
+    count["draws" if winner is None else f"p{winner}"] += 1
+    count["frames"] += played.episode.frames
+
+
+def _stored_matches(out: Path, call: Mapping[str, Any]) -> set[tuple[str, str, int]]:
+    """Players and seed of each match that an interrupted call has stored."""
+    if not (out / MANIFEST).exists():
+        return set()
+    store = Store(out)
+    if store.manifest.made.get("record") != json.loads(json.dumps(call)):
+        raise UsageError(
+            f"{out} was recorded by another call; --resume goes on with the call that began a store"
+        )
+    metas = map(store.meta_of, range(len(store)))
+    return {(*meta["players"], meta["seed"]) for meta in metas}
 
 
 def record_call(

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import errno
 import logging
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 
 def _optional(name: str) -> Any:
@@ -40,6 +46,8 @@ STAT = Path("/proc/stat")
 LOCKED_BYTE = 1 << 30  # far beyond the text of a lock file, since Windows hides locked bytes
 TRIES, PAUSE_S = 20, 0.05  # tries of a rename on Windows, and the pause between: one second in all
 IN_USE = "another program has it open: close that program and try again"
+
+_SAVING = 0  # blocks that store results at a KeyboardInterrupt
 
 log = logging.getLogger(__name__)
 
@@ -239,6 +247,69 @@ def start_method(threads: int) -> str:
     """
     can_fork = sys.platform.startswith("linux") and hasattr(os, "fork")
     return "fork" if can_fork and threads == 1 else "spawn"
+
+
+def begin_worker() -> None:
+    """Prepare a worker process: Ctrl-C is for its parent, and it ends when its parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    """End this worker when its parent ends; otherwise it would wait for tasks forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def end_workers(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """End the workers of a pool at once if the block fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+
+
+@contextmanager
+def saves_when_stopped() -> Iterator[None]:
+    """Mark work that stores its results at a KeyboardInterrupt, so that none is cut off before."""
+    global _SAVING
+    _SAVING += 1
+    try:
+        yield
+    finally:
+        _SAVING -= 1
+
+
+def is_saving() -> bool:
+    """Return true while a KeyboardInterrupt would store results."""
+    return _SAVING > 0
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Delay signals that end the process until the block has ended, so that it is never cut."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: noted.append(number))
+        for number in STOP_SIGNALS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if noted:
+            signal.raise_signal(noted[0])
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -20,16 +20,29 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core import system
 from shadowbox.core.episode import Episode
+from shadowbox.core.files import parse_json, read_bytes
 from shadowbox.core.game import Game, World, stable_hash
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
 from shadowbox.data.store import Progress
-from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.errors import ShadowboxError, UsageError, interrupted
 from shadowbox.play import rating, specs
 from shadowbox.play.match import SIDE_BY_SIDE, PlayedMatch, mark_of, play
 
 BLOCK = 256  # seeds
+LINE = {  # of a ledger
+    "block": [(str, int)],
+    "matches": [
+        {
+            "winner": (int, None),
+            "forfeit": ([{"player": int}], None),
+            "places": [(str, int, None)],
+            "identity": str,
+        }
+    ],
+}
 
 Block = tuple[str, str, int]  # agent in seat 0, agent in seat 1, first seed
 
@@ -103,12 +116,19 @@ def tournament(
     done = _read(ledger, plan) if ledger else {}
     blocks = list(plan.blocks())
     missing = [block for block in blocks if block not in done]
-    for block, matches in _play_all(game, plan, missing, workers):
-        done[block] = matches
-        if ledger:
-            _append(ledger, plan, block, matches)
-        if progress:
-            progress(len(done), len(blocks))
+    try:
+        for block, matches in _play_all(game, plan, missing, workers):
+            done[block] = matches
+            if ledger:
+                with system.shielded():
+                    _append(ledger, plan, block, matches)
+            if progress:
+                progress(len(done), len(blocks))
+    except KeyboardInterrupt:
+        raise interrupted(
+            f"stopped after {len(done)} of {len(blocks)} blocks"
+            + (f"; {ledger} keeps them: go on with --resume --out {ledger}" if ledger else "")
+        ) from None
     table = _table(plan, {block: done[block] for block in blocks})
     return {**table, "marks": marks, "held_out": specs.held_out(plan.agents, game)}
 
@@ -122,7 +142,10 @@ def _play_all(
         return
     _make_world(game, plan)(1)  # what it compiles, workers then load
     # spawn: a forked child would inherit the locks of whatever threads the caller has
-    with ProcessPoolExecutor(min(workers, len(blocks)), get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(
+        min(workers, len(blocks)), get_context("spawn"), initializer=system.begin_worker
+    )
+    with pool, system.end_workers(pool):
         running = {pool.submit(_play_named, plan, block): block for block in blocks}
         for finished in as_completed(running):
             yield running[finished], finished.result()
@@ -187,21 +210,22 @@ def _read(ledger: Path, plan: TournamentSpec) -> dict[Block, list[dict[str, Any]
     A last line that was cut off is ignored.
     """
     try:
-        lines = ledger.read_bytes().split(b"\n")
+        lines = read_bytes(ledger).split(b"\n")
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise ShadowboxError(f"{ledger} cannot be read: {error.strerror}") from error
-    try:
-        if lines and lines[0] and json.loads(lines[0]) != json.loads(json.dumps(plan.to_json())):
+    anew = "remove it to begin anew"
+    if lines[0]:
+        header = parse_json(lines[0], f"{ledger}, line 1", hint=anew)
+        if header != json.loads(json.dumps(plan.to_json())):
             raise UsageError(f"{ledger} is of another tournament; name another file, or remove it")
-        found = [json.loads(line) for line in lines[1:-1] if line]
-        done = {
-            (line["block"][0], line["block"][1], line["block"][2]): line["matches"]
-            for line in found
-        }
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ShadowboxError(f"{ledger} is damaged: {error}; remove it to begin anew") from error
+    known, done = set(plan.blocks()), {}
+    for number, line in enumerate(lines[1:-1], start=2):
+        if line:
+            found = parse_json(line, f"{ledger}, line {number}", LINE, hint=anew)
+            block = tuple(found["block"])
+            if block not in known:
+                raise ShadowboxError(f"{ledger}, line {number}: unknown block {block}; {anew}")
+            done[block] = found["matches"]
     if lines[-1]:  # cut off by a kill
         with open(ledger, "r+b") as file:
             file.truncate(sum(len(line) + 1 for line in lines[:-1]))

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.encoding import Encoding
+from shadowbox.core.files import mismatches
 from shadowbox.core.schema import Schema
-from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.errors import CheckpointError, SchemaError, UsageError, did_you_mean
+from shadowbox.model import checkpoint
 from shadowbox.model.codec import ControlValues, View
 from shadowbox.model.design import PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
@@ -25,6 +27,13 @@ from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory, last_reset
 from shadowbox.model.trunks.registry import build_trunk
 from shadowbox.model.vocabulary import default_vocabulary
+
+ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
+    "input_columns": [str],
+    "config": dict,
+    "vocabulary?": {str: [[float]]},
+    "encoding?": ({"name": str, "settings": dict}, None),
+}
 
 
 class Policy(nn.Module):
@@ -312,3 +321,22 @@ def build_policy(
             **arguments.get("vocabulary", {}),
         }
         return Policy(schema, arguments["input_columns"], config, vocabulary, encoding)
+
+
+def build_from_checkpoint(found: checkpoint.Checkpoint, encodings: Mapping[str, Any]) -> Policy:
+    """New policy of a checkpoint's arguments; those that do not fit its weights are refused."""
+    arguments, where = found.about.arguments, f"{found.path}/config.json"
+    for problem in mismatches(arguments, ARGUMENTS, "arguments"):
+        raise CheckpointError(f"{where} cannot be used: {problem}; use another step")
+    wanted = arguments.get("encoding")
+    encoding = encodings.get(wanted["name"]) if wanted else None
+    try:
+        # without memory first: numbers in a damaged file may ask for any amount of it
+        with torch.device("meta"):
+            outline = build_policy(found.about.schema, arguments, encoding=encoding)
+        checkpoint.require_weights(outline, found.weights, str(found.path))
+        return build_policy(found.about.schema, arguments, encoding=encoding)
+    except (UsageError, SchemaError, ValueError) as error:
+        raise CheckpointError(
+            f"{where} cannot be used: arguments: {error}; use another step"
+        ) from error

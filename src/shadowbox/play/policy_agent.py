@@ -17,17 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shadowbox.core.files import mismatches
 from shadowbox.core.game import noise
 from shadowbox.core.schema import Array, Columns, Schema, differences
 from shadowbox.core.tracks import Track
-from shadowbox.errors import (
-    CheckpointError,
-    SchemaError,
-    SchemaMismatch,
-    ShadowboxError,
-    UsageError,
-)
+from shadowbox.errors import SchemaMismatch, ShadowboxError, UsageError
 from shadowbox.play.warm_start import put_part
 
 if TYPE_CHECKING:  # it needs torch, which naming an agent does not
@@ -39,13 +32,8 @@ if TYPE_CHECKING:  # it needs torch, which naming an agent does not
 TUNED = -1.0  # a threshold that says: each button's own
 BLOCK = 32  # matches that are computed together
 DRAW = 1000  # the first of a policy's draws, far from those of bots
+NOT_FINITE = "its probabilities are not finite: its weights or the values that it sees are damaged"
 COLDEST, HOTTEST = 0.01, 10.0  # temperatures
-ARGUMENTS = {  # of a policy, in the config.json of its checkpoint
-    "input_columns": [str],
-    "config": dict,
-    "vocabulary?": {str: [[float]]},
-    "encoding?": ({"name": str, "settings": dict}, None),
-}
 
 
 @dataclass(frozen=True)
@@ -165,10 +153,7 @@ class PolicyAgent:
                     style=self.style,
                 )
                 if not self._torch.isfinite(log_prob).all():
-                    raise ShadowboxError(
-                        "the policy's probabilities are not finite (NaN or infinity): its weights "
-                        "or the values that it sees are damaged"
-                    )
+                    raise ShadowboxError(NOT_FINITE)
                 answers.append(answer)
                 memory.append(after_block)
                 seen.append((shown, fresh))
@@ -291,25 +276,9 @@ def restore_policy(
 
     Of the game's schema only the fields that it reads and answers must be the same.
     """
-    import torch
-
     from shadowbox.model import checkpoint, policy
 
-    arguments, where = found.about.arguments, f"{found.path}/config.json"
-    for problem in mismatches(arguments, ARGUMENTS, "arguments"):
-        raise CheckpointError(f"{where} cannot be used: {problem}; use another step")
-    wanted = arguments.get("encoding")
-    encoding = (encodings or {}).get(wanted["name"]) if wanted else None
-    try:
-        # without memory first: numbers in a damaged file may ask for any amount of it
-        with torch.device("meta"):
-            outline = policy.build_policy(found.about.schema, arguments, encoding=encoding)
-        checkpoint.require_weights(outline, found.weights, str(found.path))
-        model = policy.build_policy(found.about.schema, arguments, encoding=encoding)
-    except (UsageError, SchemaError, ValueError) as error:
-        raise CheckpointError(
-            f"{where} cannot be used: arguments: {error}; use another step"
-        ) from error
+    model = policy.build_from_checkpoint(found, encodings or {})
     require_readable(
         found.about.schema,
         schema,

@@ -11,7 +11,7 @@ SILENT_S = 8.0  # seconds in which a request must be complete
 MOST_FROM_ADDRESS = 100  # connections; a browser opens six
 
 
-class Connection(H11Protocol):
+class _Connection(H11Protocol):
     """HTTP connection that waits a limited time for each request."""
 
     _timer: asyncio.TimerHandle | None = None
@@ -23,7 +23,7 @@ class Connection(H11Protocol):
         same = [
             other
             for other in self.connections
-            if isinstance(other, Connection) and _host(other) == _host(self)
+            if isinstance(other, _Connection) and _host(other) == _host(self)
         ]
         if len(same) > MOST_FROM_ADDRESS:
             silent = [other for other in same if other._timer is not None]
@@ -53,5 +53,5 @@ class Connection(H11Protocol):
             self._timer = None
 
 
-def _host(connection: Connection) -> str | None:
+def _host(connection: _Connection) -> str | None:
     return connection.client[0] if connection.client else None

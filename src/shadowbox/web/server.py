@@ -59,11 +59,11 @@ def run(app: Any, listener: socket.socket) -> None:
     """Serve the application on a socket of `listen` until interrupted."""
     import uvicorn
 
-    from shadowbox.web.connection import Connection
+    from shadowbox.web.connection import _Connection
 
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=_Connection,
         log_config=None,
         access_log=False,
         server_header=False,

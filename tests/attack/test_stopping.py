@@ -1,0 +1,113 @@
+"""Commands that a signal ends: in words, quickly, with what they had, and with their children."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shadowbox.collect.matches import Pairing, record
+from shadowbox.core import system
+from shadowbox.data.store import Store
+from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.games import load
+
+MANY = [Pairing("tapper", "based", 40)]
+SHORT = {"time_limit": 60}
+
+
+def stop_after(matches, number=signal.SIGINT):
+    """A progress function that sends this process a signal once some matches are over."""
+
+    def progress(done, total):
+        if done == matches:
+            signal.raise_signal(number)
+
+    return progress
+
+
+def test_record_keeps_the_matches_that_are_over(tmp_path):
+    """Interrupted, `record` commits the finished matches; --resume adds the others and no other."""
+    brawl, out = load("brawl"), tmp_path / "s"
+    with pytest.raises(ShadowboxError, match=r"after 7 of 40 matches; .*--resume"):
+        record(brawl, MANY, out, options=SHORT, progress=stop_after(7))
+    assert len(Store(out)) == 7
+    summary = record(brawl, MANY, out, options=SHORT, resume=True)
+    assert summary["episodes"] == 33
+    record(brawl, MANY, tmp_path / "whole", options=SHORT)
+    assert Store(out).fingerprint == Store(tmp_path / "whole").fingerprint
+    with pytest.raises(UsageError, match="another call"):
+        record(brawl, MANY, out, options=SHORT, seed=1, resume=True)
+
+
+def test_a_shielded_block_is_never_cut():
+    """A signal within a shielded block takes effect at its end, once."""
+    ended = []
+
+    def block():
+        with system.shielded():
+            signal.raise_signal(signal.SIGINT)
+            ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert ended == [True]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def started(folder, *words, **options):
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "shadowbox", *map(str, words)]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def children(process):
+    """Processes whose parent is this one."""
+    tasks = Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in tasks.read_text().split()] if tasks.exists() else []
+
+
+def test_an_import_that_swallows_everything_does_not_swallow_a_signal(tmp_path):
+    """SIGINT during the import of a module that catches every exception ends the command in words."""
+    (tmp_path / "deaf.py").write_text(
+        "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nexcept BaseException:\n    pass\n"
+        "class Lost:\n    def __del__(self):\n        signal.raise_signal(signal.SIGINT)\nGAME = 3\n"
+    )
+    process = started(tmp_path, "games", "deaf:GAME")
+    _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (130, "shadowbox: stopped\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are read from /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_tournament_ends_its_workers(tmp_path, number):
+    """Workers end with their tournament, whatever ends it, and the ledger can be resumed."""
+    agents = ("based", "expert", "tapper")
+    process = started(tmp_path, "tournament", "brawl", *agents, "--matches", 4000, "--workers", 2)
+    deadline = time.monotonic() + 120
+    while len(workers := children(process.pid)) < 3:  # two workers, and a tracker of resources
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    if number == signal.SIGTERM:
+        assert process.returncode == 130
+        assert errors.startswith("shadowbox: stopped after ")
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_running(process):
+    """A process that neither ended nor waits to be collected."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
