@@ -157,7 +157,7 @@ class Checkpoints:
             lambda: plays(f"policy:{checkpoint}@0.5"),
             lambda: command("eval", run, "--probe", f"{store}#0:20"),
             lambda: command("report", run, "--out", self.folder / "r.html", "--no-match"),
-            lambda: command("train", store, "--out", run, "--resume", "--shares", "60/40/0"),
+            lambda: trainer_state(run),
             lambda: command("migrate", run),
             lambda: pages_of_runs(self.folder / "runs"),
         )  # fmt: skip
@@ -252,6 +252,15 @@ def plays(spec):
     state = agent.start(np.arange(2), np.zeros(2, np.int64))
     for _ in range(3):
         _, state = agent.act(game.schema.neutral(2), state)
+
+
+def trainer_state(run):
+    """The state from which a run is resumed, and its log."""
+    from shadowbox.model import checkpoint
+    from shadowbox.train import log
+
+    checkpoint.load(checkpoint.find_checkpoint(f"{run}@latest")).trainer()
+    log.truncate_log(run, 10)
 
 
 def copied(source, target):
