@@ -11,6 +11,8 @@ from shadowbox.cards import card
 from shadowbox.cards.file import TITLES, CardFile
 from shadowbox.errors import CardError, ShadowboxError
 
+HERE = {"store": "data/toy", "split": "50/50/0"}  # facts of data that is elsewhere are not compared
+
 
 def test_right(project):
     """A card that is right has no mistakes, and its facts are computed."""
@@ -28,6 +30,7 @@ def test_seven_mistakes(project):
         game="toy",
         preset="tinny",
         facts={"frames": "1,000"},
+        data=HERE,
         targets=[
             {"metric": "val/onset_f2", "op": ">", "value": 0.5},
             {"metric": "val/onset_f1_greedy", "op": ">", "value": 1.5, "primary": True},
@@ -176,7 +179,7 @@ def made(**call):
             "the card says 7 parameters, the model has",
         ),
         (
-            {"facts": {"frames": "1,000"}},
+            {"facts": {"frames": "1,000"}, "data": HERE},
             "facts.frames",
             "the card says 1,000 frames, the data has 720",
         ),

@@ -10,6 +10,7 @@ import pytest
 from judging import BRAWL, SHORT, run, store
 
 from shadowbox import cli
+from shadowbox.cli import eval as eval_command
 from shadowbox.core.evaluation import read_evaluation
 from shadowbox.core.metrics import METRICS, metric_of
 from shadowbox.data.split import Split
@@ -24,6 +25,7 @@ from shadowbox.model import checkpoint
 from shadowbox.play import checkpoints, marks, specs
 from shadowbox.report.evaluation import evaluation_page
 
+GATE = "behavior gate"
 QUICK = EvalConfig(matches=4, most=3, split=Split(0.5, 0.5, 0.0))
 
 
@@ -151,9 +153,25 @@ def test_another_opponent_can_be_named(data, still):
 
 
 def test_a_game_without_a_simulator_is_judged_one_frame_ahead(data, still):
-    """Without a world, presses are drawn on recorded contexts, and the result says so."""
-    found = evaluate(still, data, QUICK, game=dataclasses.replace(BRAWL, world=None))
-    assert found.how.startswith("no simulator")
+    """Without a world, presses are drawn on recorded contexts, and the result says so.
+
+    Wishes about matches are refused, and no figure without a value is printed.
+    """
+    bare, asked = dataclasses.replace(BRAWL, world=None), dataclasses.replace(QUICK, matches=None)
+    for wish in ({"matches": 4}, {"against": "based"}):
+        with pytest.raises(
+            UsageError, match=f"brawl has no simulator.* Leave {next(iter(wish))} out"
+        ):
+            evaluate(still, data, dataclasses.replace(asked, **wish), game=bare)
+    found = evaluate(still, data, asked, game=bare)
+    assert found.how.startswith("recorded contexts, one frame ahead")
+    context = found.report().context
+    assert ("closed_loop_is" in context, context["one_frame_ahead"]) == (False, found.how)
+    text = eval_command._as_text(found.report())
+    assert "nan" not in text
+    assert "closed loop" not in text
+    assert f"the {GATE} (recorded contexts, one frame ahead) is FAILED; " in text
+    assert "as near to the data without learning (the policy: " in text
     control = next(control for control in found.gate.controls if control.button == "keys/j")
     assert control.onset.value == 0  # it begins nothing, whatever was held
     assert found.closed_loop["press_ratio.keys/j"].baselines["copy_last"].value == 1
@@ -283,7 +301,12 @@ def test_the_page_of_a_game_without_a_simulator_shows_its_controls(data, tmp_pat
     path = tmp_path / "report.html"
     path.write_text(
         evaluation_page(
-            evaluate(pressing, data, QUICK, game=dataclasses.replace(BRAWL, world=None))
+            evaluate(
+                pressing,
+                data,
+                dataclasses.replace(QUICK, matches=None),
+                game=dataclasses.replace(BRAWL, world=None),
+            )
         )
     )
     page = visit(path)
@@ -433,7 +456,7 @@ def test_the_command(data, still, tmp_path, capsys):
     assert (tmp_path / "r.html").stat().st_size > 50_000
     text, status = shown(capsys, "eval", still, data, *options)
     assert status == 0
-    assert text.strip().endswith("the behavior gate is FAILED")
+    assert "the behavior gate is FAILED" in text.strip().splitlines()[-1]
     out, status = shown(capsys, "eval", still, "--probe", f"{data}#3:40", "--json")
     assert json.loads(out)["buttons"]["keys/j"]["pressed"] in (True, False)
     out, status = shown(capsys, "eval", still)

@@ -10,6 +10,7 @@ import pytest
 from judging import BRAWL
 
 from shadowbox.core.metrics import METRIC_BY_NAME
+from shadowbox.core.stats import Interval
 from shadowbox.evaluate import gate
 from shadowbox.evaluate.closed_loop import ClosedLoopCounts
 from shadowbox.evaluate.closed_loop import figures as closed_figures
@@ -112,6 +113,58 @@ def test_other_behaviour_fails_in_words(change, words):
         assert re.match(f"keys/j {word}", sentence), sentence
         assert "allowed is" in sentence
         assert "most of it while attack" in sentence
+
+
+def ratio_of(value, low, high):
+    """The gate of a play like the data, whose press ratio of `j` is given."""
+    data = counted(range(20))
+    _, by_button = closed_figures(ClosedLoopCounts("by hand", data, data, {}))
+    by_button["keys/j"] = {
+        "press_ratio": Interval(value, low, high),
+        "onset_ratio": Interval(1.0, 0.9, 1.1),
+    }
+    return gate.check_gate(BRAWL.schema, data, data, by_button)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict", "words"),
+    [
+        ((1.0, 0.81, 1.24), "passed", ""),
+        ((0.9, 0.31, 74.0), "not shown", r"its interval 0\.31 \.\. 74\.00 reaches beyond"),
+        ((0.81, 0.79, 0.83), "not shown", "more matches or recordings are needed"),
+        ((1.0, np.nan, np.nan), "not shown", "without an interval"),
+        ((0.74, 0.31, 74.0), "failed", r"is down 0\.74 times"),
+    ],
+)
+def test_a_wide_interval_shows_nothing(ratio, verdict, words):
+    """A ratio passes with its whole interval; near the data with a wide one it is not shown."""
+    found = ratio_of(*ratio)
+    assert (found.verdict, found.passed) == (verdict, verdict == "passed")
+    assert found.report().verdict == verdict
+    assert bool(re.search(words, " ".join(found.why))), found.why
+    assert found.report().to_json()["controls"]["keys/j"]["verdict"] == verdict
+    low = found.figures()["press_ratio_min"].value.low
+    assert low == ratio[1] or np.isnan([low, ratio[1]]).all()
+
+
+def test_baselines_that_are_as_near_are_named():
+    """A look-up table that presses like the data is named beside a policy that does so less well."""
+    data, play = counted(range(40)), counted(range(40, 60), share=0.85)
+    _, by_button = closed_figures(ClosedLoopCounts("by hand", play, data, {"look_up": data}))
+    silent = counted(range(3), share=0)
+    others = {"look_up": data, "never_press": silent, "demonstrator": data}
+    found = gate.check_gate(BRAWL.schema, play, data, by_button, others)
+    assert found.nearer == {"look_up": 0.0}
+    assert 0 < found.distance < 2
+    details = found.report().details
+    assert details["as_near_without_learning"] == {"look_up": 0.0}
+
+
+def test_the_floor_of_a_few_presses_is_left_out():
+    """One half of the recordings beside the other is no baseline where one press decides it."""
+    data = counted([1, 2], rate=0.002)
+    found, _ = closed_figures(ClosedLoopCounts("by hand", data, data, {}))
+    assert np.isnan(found["hold_ratio.keys/j"].baselines["real"]).all()
 
 
 def test_a_rare_button_is_listed_and_not_judged():

@@ -398,7 +398,7 @@ def test_every_seed_may_draw_its_own_split(project):
     targets = [*HEAD["targets"], {"metric": "eval/onset_f1", "op": ">=", "value": 0.0}]
     wish = {
         "seeds": [0, 1],
-        "eval": {"matches": 2, "episodes": 5},
+        "eval": {"episodes": 5},
         "set": {**HEAD["set"], "train.steps": 2},
         "targets": targets,
     }

@@ -1,9 +1,11 @@
 """The cards that come with the project."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from shadowbox import cli
 from shadowbox.cards.card import parse_value as card_of
 from shadowbox.cards.file import CardFile
 from shadowbox.experiment import estimate, facts_table, prices, results, settings, templates
@@ -37,6 +39,20 @@ def test_right_without_data(path, tmp_path, monkeypatch):
     assert not CardFile.read(path).edited()
 
 
+def test_a_check_leaves_the_tree_unchanged(tmp_path, monkeypatch, capsys):
+    """`card check` of every card, as on a fresh clone, changes no byte and says what is not here."""
+    shutil.copytree(FOLDER, tmp_path / "cards")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["card", "check", *(path.stem for path in CARDS)])
+    out = capsys.readouterr().out
+    assert stop.value.code == 0, out
+    for path in CARDS:
+        assert (tmp_path / "cards" / path.name).read_bytes() == path.read_bytes(), path.name
+    (frames,) = [line for line in out.splitlines() if "795,508" in line]
+    assert frames.split()[2:] == ["computed;", "not", "computed", "here"]
+
+
 def test_an_older_card_in_our_form(tmp_path, monkeypatch):
     """policy-22k has the computed number of parameters that people had typed; its data is external."""
     monkeypatch.chdir(tmp_path)
@@ -44,6 +60,9 @@ def test_an_older_card_in_our_form(tmp_path, monkeypatch):
     assert found.facts["parameters"] == found.card.facts["parameters"] == 1_153_781
     assert found.card.data.external
     assert "frames" not in found.facts
+    rows = {name: (value, origin) for name, value, origin in facts_table.fact_rows(found)}
+    for name, value in (("episodes", "22,000"), ("train examples", "185,648,963")):
+        assert rows[name] == (value, "as stated; the data is elsewhere")
     assert found.settled.config.halvings == 1
 
 

@@ -181,7 +181,7 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
     )["marks"] == [
         {"player": spec, "mark": "failed the behavior gate: keys/j begins 0.00 times (and 1 more)"}
     ]
-    assert "gate failed" in (tmp_path / "m.html").read_text()
+    assert "gate not passed" in (tmp_path / "m.html").read_text()
     table = shown(
         capsys,
         "tournament",
@@ -196,6 +196,11 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
         str(tmp_path / "t"),
     )
     assert list(table["marks"]) == [spec]
+    unsure = {"passed": False, "verdict": "not shown", "why": ["keys/j begins 0.74 times"]}
+    (folder / marks.FILE).write_text(json.dumps({"gate": unsure}))
+    assert specs.agent(spec, BRAWL).mark.startswith(
+        "was not shown to pass the behavior gate: keys/j"
+    )
     (folder / marks.FILE).write_text(json.dumps({"gate": {"passed": True, "why": []}}))
     assert specs.agent(spec, BRAWL).mark == ""
     (folder / marks.FILE).write_text("{")

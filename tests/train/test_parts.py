@@ -78,8 +78,9 @@ def test_the_average_follows():
 def test_bf16_is_for_hardware_that_has_it(monkeypatch):
     """Without amx_bf16 or avx512_bf16 asking for bf16 on a CPU is refused.
 
-    Auto never takes it there.
+    Auto takes it where the hardware has it, for models that gain from it.
     """
+    few, many = distributed.BF16_FROM - 1, distributed.BF16_FROM
     device = torch.device("cpu")
     for flags, able in (
         (set(), False),
@@ -89,14 +90,16 @@ def test_bf16_is_for_hardware_that_has_it(monkeypatch):
     ):
         monkeypatch.setattr(system, "processor_flags", lambda flags=flags: flags)
         assert distributed.computes_bf16(device) == able
-        assert not isinstance(distributed.autocast(config(), device), torch.autocast)
+        assert distributed.choose_precision(config(), device, few) == "fp32"
+        assert distributed.choose_precision(config(), device, many) == ("bf16" if able else "fp32")
+        assert distributed.choose_precision(config(precision="fp32"), device, many) == "fp32"
         if able:
-            assert isinstance(
-                distributed.autocast(config(precision="bf16"), device), torch.autocast
-            )
+            assert distributed.choose_precision(config(precision="bf16"), device, few) == "bf16"
         else:
             with pytest.raises(UsageError, match="does not compute it in hardware"):
-                distributed.autocast(config(precision="bf16"), device)
+                distributed.require_possible(config(precision="bf16", device="cpu"))
+    assert isinstance(distributed.autocast("bf16", device), torch.autocast)
+    assert not isinstance(distributed.autocast("fp32", device), torch.autocast)
 
 
 def test_flags_of_a_processor(tmp_path):

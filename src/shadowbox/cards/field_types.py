@@ -13,6 +13,7 @@ from shadowbox.cards.rules import grammar
 DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)\s*")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+LONGEST_PART = 200  # bytes of a file's name; with what is added to it, systems allow 255
 METRIC = re.compile(r"[a-z][a-z0-9_]*(/[A-Za-z0-9_.+~@-]+)+")  # KIND/NAME
 
 
@@ -38,6 +39,10 @@ def _inside(value: str) -> str:
     ):
         raise ValueError(
             f"'{value[:80]}' leads out of the project: give a path below the folder where the card is run"
+        )
+    if any(len(part.encode()) > LONGEST_PART for part in path.parts):
+        raise ValueError(
+            f"'{value[:80]}...' has a name of more than {LONGEST_PART} bytes: no file can be called so"
         )
     return value
 

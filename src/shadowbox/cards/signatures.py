@@ -239,7 +239,11 @@ def _why_void(entry: Signature, file: CardFile, settings: str, data: str | None)
     if entry.settings != settings:
         return "the same contract now means other settings: defaults or the preset have changed"
     if entry.data is not None and data is not None and entry.data != data:
-        return f"the data is another: {entry.data} was signed, {data} is here"
+        return f"the data is another: {entry.data} was signed, {data} is here" + (
+            "; replays are identified by their content now, no longer by the call that read them"
+            if entry.data.startswith("made:") and not data.startswith("made:")
+            else ""
+        )
     return None
 
 

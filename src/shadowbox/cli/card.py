@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def card() -> None:
-    """Work with run cards: new, check, estimate, sign, review, make, compare, index, close."""
+    """Work with run cards: new, check, estimate, sign, review, make, compare, verify, index, close."""
 
 
 def parsed(changes: tuple[str, ...]) -> dict[str, Any]:
@@ -167,6 +167,8 @@ def check_cards(
 
 
 def _checked(found: CheckedCard) -> dict[str, Any]:
+    from shadowbox.experiment import facts_table
+
     errors = [
         {"line": line, "field": field, "message": message}
         for line, field, message in found.mistakes
@@ -179,6 +181,7 @@ def _checked(found: CheckedCard) -> dict[str, Any]:
             for line, field, message in found.warnings
         ],
         "facts": found.facts,
+        "not_computed_here": facts_table.kept_facts(found),
         "hash": found.file.hash,
         "prior": [run.model_dump() for run in found.card.prior],
         "checks": [check.model_dump() for check in found.card.checks],
@@ -347,19 +350,8 @@ def index(folder: Path, as_json: bool) -> None:
         )
 
 
-@card.command()
-@click.argument("name", metavar="CARD")
-@click.option("--note", default="", help="What was learned, stored in the card.")
-@json_option
-def close(name: str, note: str, as_json: bool) -> None:
-    """Evaluate the runs on disk, write the final results into the card, and compare cost with estimate."""
-    from shadowbox.experiment import close as closing
-
-    found = closing.close_card(located(name), load, note)
-    if as_json:
-        emit(found)
-        return
-    print(found["text"])
+for command in (card_signing.verify_result, card_signing.close):
+    card.add_command(command)
 
 
 card.add_command(card_signing.sign)

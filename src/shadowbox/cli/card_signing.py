@@ -1,13 +1,14 @@
-"""`shadowbox card sign` and `card review`: signatures and reviews of run cards."""
+"""`shadowbox card sign`, `review`, `verify-result` and `close`: a card before and after its run."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shadowbox.cli.terminal import emit, json_option
+from shadowbox.cli.terminal import emit, json_option, table
 from shadowbox.errors import CardError, UsageError
 from shadowbox.games import load
 
@@ -99,3 +100,50 @@ def _add(name: str, who: str | None, did: Any, note: str, as_json: bool) -> None
         return
     print(f"{signer} {did}: {file.path} ({file.hash[:19]})")
     print("\n".join([*standing.shared, *(standing.missing or ["it may run"])]))
+
+
+@click.command("verify-result")
+@click.argument("name", metavar="CARD")
+@json_option
+def verify_result(name: str, as_json: bool) -> None:
+    """Compare the results in a card with its text, settings, data, runs and checkpoints.
+
+    Exit 1 if anything differs that the results claim. Program and machine are compared, too, but
+    decide nothing.
+    """
+    from shadowbox.experiment import verify
+
+    found = verify.verify_result(located(name), load)
+    if as_json:
+        emit(found)
+    else:
+        rows = [
+            [each["name"], each["state"], *(_shortened(each[key]) for key in ("then", "now"))]
+            for each in found["compared"]
+        ]
+        print(table(["", "state", "in the results", "here"], rows, left=4))
+        states = {each["state"] for each in found["compared"] if each["decides"]}
+        known = "" if states <= {verify.SAME, verify.DIFFERS} else ", as far as it is here"
+        verdict = f"the results hold{known}" if found["holds"] else "the results do not hold here"
+        print(f"\n{found['card']}: {verdict}")
+    if not found["holds"]:
+        sys.exit(1)
+
+
+def _shortened(value: str | None) -> str:
+    return "-" if value is None else value if len(value) <= 60 else f"{value[:57]}..."
+
+
+@click.command()
+@click.argument("name", metavar="CARD")
+@click.option("--note", default="", help="What was learned, stored in the card.")
+@json_option
+def close(name: str, note: str, as_json: bool) -> None:
+    """Evaluate the runs on disk, write the final results into the card, and compare cost with estimate."""
+    from shadowbox.experiment import close as closing
+
+    found = closing.close_card(located(name), load, note)
+    if as_json:
+        emit(found)
+        return
+    print(found["text"])

@@ -21,7 +21,7 @@ from shadowbox.cli.terminal import (
     table,
     write_page,
 )
-from shadowbox.core.evaluation import EvaluationReport, Figure
+from shadowbox.core.evaluation import FAILED, EvaluationReport, Figure
 from shadowbox.core.game import Game
 from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.stats import Interval
@@ -39,10 +39,8 @@ if TYPE_CHECKING:  # it needs torch, which help does not
 @click.argument("store", required=False)
 @click.option(
     "--matches",
-    default=200,
-    show_default=True,
     type=at_least(2),
-    help="Number of matches to play.",
+    help="Number of matches to play, in a game with a simulator.  [default: 200]",
 )
 @click.option(
     "--against", metavar="SPEC", help="Play against this agent instead of the recorded opponents."
@@ -222,24 +220,40 @@ def _as_text(found: EvaluationReport) -> str:
     parts += ["\n".join(gate.why)] if gate.why else []
     if controls and not gate.why:
         parts.append("Every used control is pressed about as often as in the data.")
+    return "\n\n".join([*parts, _verdict(found)])
+
+
+def _verdict(found: EvaluationReport) -> str:
+    """The last sentence: the gate, where it was measured, and baselines that are as near."""
+    gate, details = found.gate, found.gate.details
     name = "behavior gate" if found.kind == "policy" else "gate"
-    what = found.context.get("checkpoint", found.spec)
-    parts.append(f"{what}: the {name} is {'passed' if gate.passed else 'FAILED'}")
-    return "\n\n".join(parts)
+    if found.context.get("one_frame_ahead"):
+        name += " (recorded contexts, one frame ahead)"
+    verdict = "FAILED" if gate.verdict == FAILED else gate.verdict
+    said = f"{found.context.get('checkpoint', found.spec)}: the {name} is {verdict}"
+    if nearer := details.get("as_near_without_learning"):
+        others = ", ".join(f"{each} ({distance:.2f})" for each, distance in nearer.items())
+        said += (
+            f"; {others} {'is' if len(nearer) == 1 else 'are'} as near to the data without learning "
+            f"(the policy: {details['distance']:.2f})"
+        )
+    return said
 
 
 def _gate_table(controls: Mapping[str, Any]) -> str:
     rows = []
     for control, each in controls.items():
         ratios = [Figure.from_json(each[name]).value for name in ("press_ratio", "onset_ratio")]
-        verdict = ("passed" if each["passed"] else "FAILED") if each["used"] else "hardly used"
+        verdict = each.get("verdict") or ("passed" if each["passed"] else "failed")
+        verdict = verdict.replace("failed", "FAILED") if each["used"] else "hardly used"
         rows.append([control, f"{each['onsets_in_data']:,}", *map(_ratio, ratios), verdict])
     return table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)
 
 
 def _groups(found: EvaluationReport) -> dict[str, dict[str, Figure]]:
     """Figures by the place that the list of metrics gives them; those of other kinds together."""
-    titles = {"closed_loop": f"closed loop: {found.context.get('closed_loop_is', '')}"}
+    ahead = found.context.get("one_frame_ahead")
+    titles = {"closed_loop": ahead or f"closed loop: {found.context.get('closed_loop_is', '')}"}
     groups: dict[str, dict[str, Figure]] = {}
     for name, figure in found.figures.items():
         metric = METRIC_BY_NAME.get(name.partition(".")[0])
@@ -328,16 +342,19 @@ def _probe_as_text(found: Probe) -> str:
 
 
 def _ratio(found: Interval) -> str:
-    return (
-        f"{found.value:.2f} ({found.low:.2f} .. {found.high:.2f})"
-        if math.isfinite(found.value)
-        else "-"
-    )
+    if not math.isfinite(found.value):
+        return "-"
+    known = math.isfinite(found.low) and math.isfinite(found.high)
+    return f"{found.value:.2f}" + (f" ({found.low:.2f} .. {found.high:.2f})" if known else "")
 
 
 def _line(name: str, figure: Figure) -> list[str]:
     value, low, high = figure.value
     beside = ", ".join(
-        f"{baseline} {number(other.value)}" for baseline, other in figure.baselines.items()
+        f"{baseline} {number(other.value)}"
+        for baseline, other in figure.baselines.items()
+        if math.isfinite(other.value)
     )
-    return [name, number(value), f"{number(low)} .. {number(high)}", beside or "-"]
+    known = math.isfinite(low) and math.isfinite(high)
+    interval = f"{number(low)} .. {number(high)}" if known else "-"
+    return [name, number(value), interval, beside or "-"]

@@ -59,11 +59,12 @@ def run(
     Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1
     when it was interrupted.
     """
-    from shadowbox.experiment.run import RunOptions
-    from shadowbox.experiment.run import run_card as run_card
+    from shadowbox.experiment.run import RunOptions, require_runnable, run_card
     from shadowbox.train.console import Console
 
     wish = RunOptions(resume, parsed(changes), unsigned, runs, keep_card)
+    for name in names if len(names) > 1 else ():  # all of them, before the first one runs
+        require_runnable(located(name), load, wish)
     finished = []
     for name in names:
         with progress("making data") as update:

@@ -24,6 +24,7 @@ from shadowbox.errors import CheckpointError
 
 FILE = "evaluation.json"  # in a checkpoint's folder, so that it moves along with it
 OWN = ("kind", "spec", "store", "gate", "figures")
+PASSED, NOT_SHOWN, FAILED = "passed", "not shown", "failed"  # verdicts of a gate
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ class GateReport:
     passed: bool
     why: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Verdict in words; one that is "not shown" has not passed."""
+        said = self.details.get("verdict")
+        usual = PASSED if self.passed else FAILED
+        return NOT_SHOWN if said == NOT_SHOWN and not self.passed else usual
 
     def to_json(self) -> dict[str, Any]:
         """`{passed, why, ...details}`."""

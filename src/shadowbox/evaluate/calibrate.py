@@ -120,7 +120,7 @@ def _in_play(
         store,
         others,
         subject.players,
-        min(MATCHES, settings.matches),
+        min(MATCHES, settings.to_play),
         settings.against,
         settings.player,
         "tune",

@@ -6,6 +6,7 @@ without a simulator it is evaluated one frame ahead on recorded contexts, and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ from shadowbox.play.match import SIDE_BY_SIDE, PlayedMatch, play
 
 Report = Callable[[int, int], None]
 MakeWorld = Callable[[int], World]  # of a number of matches
+WIDEST = 10.0  # high over low end of the interval of a ratio that says anything
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ def counts_one_frame_ahead(
         name: count_presses(schema, everybody[name].seats, everybody[name].answers)
         for name in names
     }
-    how = f"no simulator: {sampling}, one frame ahead, on recorded contexts"
+    how = f"recorded contexts, one frame ahead, {sampling}: there is no simulator to play in"
     return ClosedLoopCounts(
         how, asked.pop(""), count_presses(schema, everybody[""].seats), asked, paired=True
     )
@@ -313,7 +315,7 @@ def figures(
     by_button = {}
     for button in found.data.buttons:
         by_button[button] = own = ratios(found.play, found.data, button, paired=found.paired)
-        floor = ratios(*real, button)
+        floor = {name: _if_known(ratio) for name, ratio in ratios(*real, button).items()}
         others = {
             name: ratios(counts, found.data, button, paired=found.paired)
             for name, counts in found.baselines.items()
@@ -330,6 +332,12 @@ def figures(
         beside = _in_order("state_distance", beside | {"real": state_distance(*real, key)})
         out[f"state_distance.{key}"] = Figure(state_distance(found.play, found.data, key), beside)
     return out, by_button
+
+
+def _if_known(ratio: Interval) -> Interval:
+    """The ratio of one half of the recordings to the other, or NaN where a few presses decide it."""
+    known = math.isfinite(ratio.high) and 0 < ratio.high <= WIDEST * ratio.low
+    return ratio if known else Interval(math.nan, math.nan, math.nan)
 
 
 def win_rates(everybody: Mapping[str, _PlayedSeats]) -> dict[str, Figure]:

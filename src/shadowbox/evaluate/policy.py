@@ -32,6 +32,7 @@ from shadowbox.evaluate.setup import (
     held_out_episodes,
     load_evaluated_policy,
     playable_world,
+    require_playable,
 )
 from shadowbox.play import checkpoints, specs
 
@@ -51,7 +52,7 @@ class Evaluation:
     checkpoint: Path
     store: Path
     game: Game
-    how: str  # the closed loop
+    how: str  # the presses were obtained
     offline: Mapping[str, Figure]
     closed_loop: Mapping[str, Figure]
     gate: GateResult
@@ -62,6 +63,11 @@ class Evaluation:
     real: Sequence[int] = ()  # episodes to show beside them
     facts: Mapping[str, Any] = field(default_factory=dict)
     press_logits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by button
+
+    @property
+    def in_play(self) -> bool:
+        """True if it played matches; without a simulator it is asked one frame ahead."""
+        return bool(self.facts.get("world"))
 
     def report(self) -> EvaluationReport:
         """The report that is printed and stored."""
@@ -76,7 +82,7 @@ class Evaluation:
                 "game": self.game.name,
                 **self.facts,
                 "press_logits": dict(self.press_logits),
-                "closed_loop_is": self.how,
+                "closed_loop_is" if self.in_play else "one_frame_ahead": self.how,
             },
         )
 
@@ -105,6 +111,7 @@ def evaluate(
 
     settings, progress_of = settings or EvalConfig(), _progress_by_task(progress)
     subject = load_evaluated_policy(str(checkpoint), Store(store), settings, game)
+    require_playable(subject.game, subject.store, settings)
     data_seats = _load_data(subject, settings)
     table = ControlLookup(subject.schema, data_seats.counted)
     seats_to_play = _seats_to_play(subject, data_seats.episodes, settings)
@@ -125,7 +132,7 @@ def evaluate(
         behavior.how,
         figures(everybody, settings.tolerance),
         {**closed, **(closed_loop.win_rates(games) if games else {})},
-        gate.check_gate(subject.schema, behavior.play, behavior.data, ratios),
+        gate.check_gate(subject.schema, behavior.play, behavior.data, ratios, behavior.baselines),
         everybody[""],
         reliability_curves(everybody[""]),
         {name: onset_timing(everybody[name]) for name in ("", "look_up")},
@@ -202,7 +209,7 @@ def _seats_to_play(
     if playable_world(game, store, settings) is None:
         return []
     found = closed_loop.recorded_seats(
-        game, store, episodes, subject.players, settings.matches, settings.against, settings.player
+        game, store, episodes, subject.players, settings.to_play, settings.against, settings.player
     )
     if not found:
         raise UsageError(

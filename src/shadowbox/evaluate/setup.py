@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from shadowbox.model.policy import Policy
 
 
+MATCHES = 200  # that an evaluation plays
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """Options of an evaluation. The defaults suit a few hundred matches and two CPU cores."""
 
-    matches: int = 200  # to play
+    matches: int | None = None  # to play; None: MATCHES of them, where there is a simulator
     against: str | None = None  # play against this agent instead of the recorded opponents
     world: str = ""  # a world's spec; empty: as recorded, or the game's simulator
     side: str = "val"  # of the split; the look-up table is counted on the others
@@ -40,11 +43,16 @@ class EvalConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.matches < 2 or self.most < 2 or self.tolerance < 0:
+        if self.to_play < 2 or self.most < 2 or self.tolerance < 0:
             raise UsageError(
                 "matches and episodes must be at least 2 and tolerance at least 0 "
                 f"(got {self.matches}, {self.most} and {self.tolerance})"
             )
+
+    @property
+    def to_play(self) -> int:
+        """Number of matches to play, where there is a simulator."""
+        return MATCHES if self.matches is None else self.matches
 
 
 @dataclass(frozen=True)
@@ -159,3 +167,15 @@ def playable_world(
         )
     more = dict(options) if isinstance(options, Mapping) and not settings.world else {}
     return spec or game.name, specs.world_factory(spec, game, **more)
+
+
+def require_playable(game: Game, store: Store, settings: EvalConfig) -> None:
+    """Refuse a wish about matches where none can be played."""
+    if playable_world(game, store, settings) is not None:
+        return
+    for name, wish in (("matches", settings.matches), ("against", settings.against)):
+        if wish is not None:
+            raise UsageError(
+                f"{game.name} has no simulator, so that no match is played: the policy is asked on "
+                f"recorded contexts, one frame ahead. Leave {name} out, or name a world"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from shadowbox.cards import card as cards
 from shadowbox.cards import signatures
 from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
-from shadowbox.errors import ShadowboxError
+from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.experiment import dataset, results, settings
 from shadowbox.experiment import targets as verdict
 from shadowbox.learners.registry import is_code
@@ -73,8 +74,10 @@ def card_index(
     `games` resolves the settings that signatures are bound to; without it no card is "signed". No
     learner is imported because a card names it as module:SPEC.
     """
+    if not os.path.isdir(folder):  # a name that no file can have is none, either
+        raise UsageError(f"{folder} is not a folder of cards")
     lines = [_line(path, runs, games) for path in sorted(folder.glob("*.md"))]
-    finished = [line for line in lines if line["verdict"] in (verdict.PASSED, verdict.MISSED)]
+    finished = [line for line in lines if line["verdict"] in verdict.FINISHED]
     ratios = [line["ratio"] for line in lines if line["ratio"]]
     summary = {
         "cards": len(lines),

@@ -58,11 +58,12 @@ def get_store(card: Card, game: Game, progress: Progress | None = None) -> Store
 def data_fingerprint(card: Card, game: Game, store: Store | None) -> str | None:
     """Fingerprint of the data.
 
-    For made data, the call and the fields: floats differ between machines. For other data, the
-    content.
+    For recorded matches, the call and the fields: floats differ between processors. For replays and
+    all other data, the content; None while it is not here.
     """
-    if card.data and card.data.make is not None:
-        call = {"facts": game.schema.facts_hash, "call": _call(card, game)}
+    make = card.data.make if card.data else None
+    if make is not None and make.record is not None:
+        call = {"facts": game.schema.facts_hash, "call": _record_call(card, game)}
         return "made:" + hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()[:32]
     return store.fingerprint if store else None
 
@@ -76,9 +77,9 @@ def dataset_problems(card: Card, game: Game, store: Store) -> list[str]:
     wanted, there = data.fingerprint, data_fingerprint(card, game, store)
     if wanted and wanted != there:
         found.append(f"the card's fingerprint is {wanted}, that of {data.store} is {there}")
-    if data.make and data.make.record:
-        made = store.manifest.made.get("record")
-        if made is not None and made != _call(card, game):
+    if data.make is not None:
+        made, asked = _made_by(card, game, store)
+        if made is not None and made != asked:
             found.append(
                 f"{data.store} was made by another call ({json.dumps(made)}): move it away, "
                 "or name another store"
@@ -137,14 +138,31 @@ def _doubts_of_reading(game: Game, call: IngestCall) -> Iterator[tuple[tuple[str
             )
 
 
-def _call(card: Card, game: Game) -> dict[str, Any]:
-    """The call that makes the data, in the form of the store's manifest."""
-    make = _how(card)
+def _made_by(card: Card, game: Game, store: Store) -> tuple[Any, Any]:
+    """Call that made the store, if it says so, and the card's call.
+
+    A call of `ingest` does not hold its paths: what was read is identified by its content.
+    """
+    make, made = _how(card), store.manifest.made
     if make.record:
-        call = make.record
-        return record_call(game, pairings(card), call.seed, call.world, call.options)
+        return made.get("record"), _record_call(card, game)
     assert make.ingest is not None
-    return {"game": game.name, **make.ingest.model_dump()}
+    read = made.get("ingest")
+    given = read.get("options") if isinstance(read, dict) else None
+    return given, _reading_options(game, make.ingest)
+
+
+def _record_call(card: Card, game: Game) -> dict[str, Any]:
+    """The call of `record` that makes the data, in the form of the store's manifest."""
+    call = _how(card).record
+    assert call is not None
+    return record_call(game, pairings(card), call.seed, call.world, call.options)
+
+
+def _reading_options(game: Game, call: IngestCall) -> dict[str, Any]:
+    """Options of the reader: those of a named filter, and single ones."""
+    named = dict(game.reader_filters.get(call.filter, {})) if call.filter else {}
+    return {**named, **call.options}
 
 
 def _how(card: Card) -> DataCall:
@@ -193,12 +211,11 @@ def _make(card: Card, data: DataSection, game: Game, progress: Progress | None) 
 def _ingest(game: Game, call: IngestCall, out: Path, progress: Progress | None) -> None:
     from shadowbox.data.ingest import ingest
 
-    named = dict(game.reader_filters[call.filter]) if call.filter else {}
     facts = ingest(
         game,
         [Path(path) for path in call.paths],
         out,
-        options={**named, **call.options},
+        options=_reading_options(game, call),
         progress=progress,
     )
     if not facts["episodes"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowbox.cards.card import Card
+from shadowbox.core.evaluation import EvaluationReport
 from shadowbox.core.game import Game
 from shadowbox.core.metrics import SHARE, MetricInfo, find_info
 from shadowbox.data.store import Store
@@ -41,11 +42,10 @@ def evaluate_run(
     card: Card,
     seed: int,
     progress: Callable[[str, int, int], None] | None = None,
-) -> dict[str, float]:
+) -> EvaluationReport:
     """Evaluate the best checkpoint of a seed's run (the latest without validation), as `eval` says.
 
-    Returns values by metric, with `.low`, `.high` and baselines. `progress` may raise an error to
-    end the evaluation.
+    `progress` may raise an error to end the evaluation.
     """
     from shadowbox.evaluate.calibrate import calibrate_checkpoint
     from shadowbox.evaluate.dispatch import evaluate_checkpoint
@@ -54,7 +54,7 @@ def evaluate_run(
     assert card.eval is not None
     asked = card.eval
     config = EvalConfig(
-        matches=asked.matches,
+        matches=asked.matches if "matches" in asked.model_fields_set else None,
         against=asked.against or None,
         split=dataset.split_of(card.data, seed) if card.data else None,
         temperature=asked.temperature,
@@ -65,8 +65,7 @@ def evaluate_run(
     if asked.calibrate and path is not None:
         beside = None if progress is None else partial(progress, "calibrating")
         calibrate_checkpoint(str(run), path, config, game=game, progress=beside)
-    found = evaluate_checkpoint(str(run), path, config, game=game, progress=progress)
-    return found.report().metrics()
+    return evaluate_checkpoint(str(run), path, config, game=game, progress=progress).report()
 
 
 class _BudgetSpentError(CardError):
@@ -97,8 +96,10 @@ def judge_run(
     judged: dict[str, Any]
     try:
         progress("", 0, 0)
-        figures = evaluate_run(run, store, game, card, seed, progress)
-        judged = {"eval": figures, "judged": card.eval.model_dump()}
+        report = evaluate_run(run, store, game, card, seed, progress)
+        judged = {"eval": report.metrics(), "judged": card.eval.model_dump()}
+        if how := report.context.get("one_frame_ahead"):
+            judged["evaluated"] = how
     except _BudgetSpentError as error:
         judged = {"status": CALLED_OFF, "reason": str(error)}
     seconds = time.monotonic() - wall

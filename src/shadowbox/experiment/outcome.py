@@ -27,6 +27,7 @@ class CardResult:
     changes: Mapping[str, Any] = field(default_factory=dict)  # of this setting
     reason: str = ""
     first: bool = True  # this process speaks for all
+    runs: Sequence[Mapping[str, Any]] = ()  # origin of each seed's run
 
     @property
     def exit_code(self) -> int:
@@ -48,6 +49,7 @@ class CardResult:
             "targets": [outcome.to_json() for outcome in self.outcomes],
             "cost": dict(self.cost),
             "stamps": list(self.stamps),
+            "runs": [dict(each) for each in self.runs],
         }
         if self.card.opponents:  # a result lists the opponents that were met
             found["opponents"] = shares_of(self.card.opponents)

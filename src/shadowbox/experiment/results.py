@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile, data_line
 from shadowbox.core.files import write_whole
-from shadowbox.experiment import prices
+from shadowbox.experiment import origin, prices
 from shadowbox.experiment import targets as verdict
 from shadowbox.train import log
 from shadowbox.train.runs import Run
@@ -56,6 +56,7 @@ def _whole(data: Any) -> bool:
     return (
         _are(targets, _TARGET)
         and _are(settings, _SETTING)
+        and _are(data.get("runs", []), _RUN)
         and isinstance(spent, dict)
         and all(map(_number, spent.values()))
     )
@@ -87,9 +88,24 @@ _TARGET: Mapping[str, Callable[[Any], bool]] = {
     "passed": lambda value: isinstance(value, bool),
     "primary": lambda value: isinstance(value, bool),
 }
+_RUN: Mapping[str, Callable[[Any], bool]] = {
+    "run": _text,
+    "seed": _number,
+    **dict.fromkeys(
+        ("data", "settings_hash", "commit"), lambda value: value is None or _text(value)
+    ),
+    "versions": lambda value: isinstance(value, dict),
+    "machine": lambda value: isinstance(value, dict),
+    "checkpoints": lambda value: (
+        isinstance(value, dict)
+        and all(isinstance(each, dict) for each in value.values())
+        and all(_number(each.get("step")) and _text(each.get("weights")) for each in value.values())
+    ),
+}
 _SETTING: Mapping[str, Callable[[Any], bool]] = {
     "set": lambda value: isinstance(value, dict),
     "verdict": _text,
+    "runs": lambda value: value is None or _are(value, _RUN),
     "targets": lambda value: _are(value, _TARGET),
     "cost": lambda value: (
         isinstance(value, dict) and all(map(_number, value.values())) and "wall_s" in value
@@ -207,6 +223,7 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
         ratio, estimated = spent["actual_over_estimate"], spent["estimated_s"]
         words += f"; {ratio:.2f} times the estimate of {estimated:,.1f} s"
     lines = [f"Run `{found['run']}`, {found['when']}: {words}."]
+    lines += [_cell(line) for line in origin.in_words(found.get("runs") or [])]
     return lines + [f"Not as the card says: {_cell(', '.join(found['stamps']))}."] * bool(
         found["stamps"]
     )
@@ -215,18 +232,19 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
 def best_setting(found: Sequence[Mapping[str, Any]]) -> int:
     """The finished setting of a sweep that is best by the deciding target.
 
-    Among equals, the one that met most targets.
+    Among equals, the one that met most targets, and missed fewest.
     """
 
-    def rank(each: Mapping[str, Any]) -> tuple[bool, float, int]:
+    def rank(each: Mapping[str, Any]) -> tuple[bool, float, int, int]:
         targets = sorted(each["targets"], key=lambda target: not target["primary"])
         if not targets or targets[0]["value"] is None:
-            return True, math.inf, 0
+            return True, math.inf, 0, 0
         worth = targets[0]["value"] * (1 if targets[0]["op"].startswith("<") else -1)
         return (
-            each["verdict"] not in (verdict.PASSED, verdict.MISSED),
+            each["verdict"] not in verdict.FINISHED,
             worth,
             -sum(target["passed"] for target in targets),
+            sum(target.get("verdict") == verdict.MISSED for target in targets),
         )
 
     return min(range(len(found)), key=lambda at: rank(found[at]))

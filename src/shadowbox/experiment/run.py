@@ -22,18 +22,19 @@ from shadowbox.cards.file import CardFile
 from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Progress, Store
-from shadowbox.errors import CardError, UsageError
+from shadowbox.errors import CardError
 from shadowbox.experiment import (
     dataset,
     estimate,
     limits,
+    origin,
     prices,
     results,
     settings,
     sweep,
     targets,
 )
-from shadowbox.experiment.checks import check, inputs
+from shadowbox.experiment.checks import before_run, check, inputs
 from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.watcher import TIMEOUT, Watcher
 from shadowbox.learners.registry import learner_spec
@@ -66,17 +67,23 @@ def run_card(
     """Validate a card, get its data, train each seed under its rules, evaluate, record the results."""
     options, say = options or RunOptions(), say or (lambda text: None)
     case = _CardRun(path, games, options, console, say)
-    case.require_valid()
+    case.require_runnable()
     if case.card.data is not None:
         case.store = _get_store(case, progress)
         case.require_valid()  # its data is here now, and says more
     case.require_signed()
     case.estimate = _estimated(case)
     case.make_room()
+    case.stamps += ["--unsigned"] * (options.unsigned and not case.is_signed)
     finished = _sweep(case) if case.card.sweep else _setting(case, case.card, case.folder)
     if case.first:
         results.write(case.file, finished, case.folder, keep_card=options.keep_card)
     return finished
+
+
+def require_runnable(path: Path, games: settings.Games, options: RunOptions) -> None:
+    """Refuse a card that could not run, before anything is made for it or for another one."""
+    _CardRun(path, games, options, None, lambda text: None).require_runnable()
 
 
 class _CardRun:
@@ -105,6 +112,19 @@ class _CardRun:
         """Game of the card."""
         return self.games(self.card.game)
 
+    def require_runnable(self) -> None:
+        """Check the card, the machine, the folder of runs and the signatures, before any work."""
+        self.require_valid()
+        before_run.require_possible(self.card, self.game)
+        self.require_room()
+        self.store = dataset.existing_store(self.card)
+        self.require_signed()
+
+    def require_room(self) -> None:
+        """Refuse a folder of runs that is none, and runs that have not finished."""
+        resume = self.options.resume or not self.first
+        before_run.require_room(self.options.runs, self.folder, resume=resume)
+
     def require_valid(self) -> None:
         """Raise an error that lists the mistakes of the card, if it has any."""
         checked = check.check_card(self.path, self.games, self.options.changes)
@@ -113,10 +133,7 @@ class _CardRun:
 
     def require_signed(self) -> None:
         """Require the signatures, unless none is required or `unsigned` is set, which is then noted."""
-        hashed = settings.resolve_settings(cards.require_card(self.path)[1], self.game).hash
-        standing = signatures.signature_status(
-            self.file, self.card, hashed, dataset.data_fingerprint(self.card, self.game, self.store)
-        )
+        standing = self._signatures
         if standing.enough:
             return
         lines = [
@@ -129,26 +146,27 @@ class _CardRun:
                 "which is noted in everything that the run writes"
             )
             raise CardError(f"{self.path} is not signed: " + "\n".join(lines) + f"\n{advice}")
-        self.stamps.append("--unsigned")
+
+    @property
+    def is_signed(self) -> bool:
+        """True if the required signatures are there and valid."""
+        return self._signatures.enough
+
+    @property
+    def _signatures(self) -> signatures.SignatureStatus:
+        hashed = settings.resolve_settings(cards.require_card(self.path)[1], self.game).hash
+        return signatures.signature_status(
+            self.file, self.card, hashed, dataset.data_fingerprint(self.card, self.game, self.store)
+        )
 
     def make_room(self) -> None:
         """Move finished runs out of the way of new ones.
 
         Unfinished runs must be resumed, or deleted by hand.
         """
-        if not self.first or not self.folder.exists():
+        self.require_room()
+        if not self.first or self.options.resume or not self.folder.exists():
             return
-        left = [
-            found for found in prior.runs_in(self.folder) if targets.verdict_of(found) != "finished"
-        ]
-        if self.options.resume:
-            return
-        if left:
-            raise UsageError(
-                f"{left[0].path} is {targets.verdict_of(left[0])} at step "
-                f"{left[0].facts.get('step', 0):,}: continue with --resume, "
-                f"or remove {self.folder} to start over"
-            )
         for found in prior.runs_in(self.folder):
             shutil.rmtree(found.path)
 
@@ -203,7 +221,9 @@ def _setting(
             prior.find_run(place) if case.options.resume and (place / log.FACTS).exists() else None
         )
         if found and targets.verdict_of(found) == "finished":
-            _require_same_settings(case, card, seed, found)
+            before_run.require_same_run(
+                card, case.game, case.store, seed, found, case.options.changes
+            )
             if not _evaluate(case, card, place, seed):
                 break
             continue
@@ -235,6 +255,7 @@ def _setting(
         changes or {},
         reason,
         case.first,
+        tuple(origin.origin_of(each) for each in done),
     )
 
 
@@ -280,6 +301,7 @@ def _facts(case: _CardRun, card: Card, settled: settings.RunSettings) -> dict[st
         "card_hash": case.file.hash,
         "learner": card.learner,
         "settings": settled.to_json(),
+        "settings_hash": settled.hash,
         "stamps": case.stamps,
         "estimate": case.estimate,
         "targets": [target.model_dump() for target in card.targets],
@@ -320,18 +342,6 @@ def _sessions_before(place: Path) -> float:
     if not (place / log.FACTS).exists():
         return 0.0
     return float((log.read_facts(place).get("cost") or {}).get("wall_s", 0.0))
-
-
-def _require_same_settings(case: _CardRun, card: Card, seed: int, found: prior.Run) -> None:
-    """Accept a finished run only if it was trained with the card's present settings."""
-    settled = settings.resolve_settings(card, case.game, seed, case.options.changes)
-    own = {name: value for name, (value, _) in settled.origins.items()} | inputs.input_facts(card)
-    before = found.settings | {key: found.facts[key] for key in inputs.FACTS if key in found.facts}
-    if other := prior.deltas(own, before):
-        raise UsageError(
-            f"{found.path} was trained with other settings ({', '.join(other[:5])}): "
-            "run without --resume to replace it"
-        )
 
 
 def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> bool:

@@ -20,6 +20,7 @@ Games = Callable[[str], Game]  # a game's record by name
 ADDED: dict[str, Any] = {
     "train.freeze": []
 }  # settings since 0.1.0, with the value that changes nothing
+LARGEST = 1 << 16  # of a model's whole numbers: outlining a larger one would take minutes
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
 # settings with a place of their own
 CARD_SAYS = {"seed": "the card's seeds", "halvings": "on_oom", "accumulate": "on_oom"}
@@ -118,6 +119,8 @@ def setting_problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]
                 )
             elif (problem := _unlike(value, names[name])) is not None:
                 yield f"{section}.{name}", problem
+            elif section == "model" and type(value) is int and abs(value) > LARGEST:
+                yield f"{section}.{name}", f"{value:,} is given, at most {LARGEST:,} is possible"
 
 
 def _problems_of_training(card: Card, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,14 @@ def learners_of(card: Card) -> set[str]:
     return found
 
 
+def swept_names(card: Card) -> set[str]:
+    """Names of the settings that a card's sweep changes."""
+    if card.sweep is None:
+        return set()
+    names = {name for case in card.sweep.cases for name in case}
+    return names | card.sweep.grid.keys() | card.sweep.random.keys()
+
+
 def sweep_settings(card: Card) -> list[dict[str, Any]]:
     """Settings in the order in which they run; random ones depend on the sweep's seed alone."""
     assert card.sweep is not None
@@ -110,7 +118,7 @@ def apply_setting(card: Card, changes: Mapping[str, Any]) -> Card:
     }
     if judged:
         own["eval"] = EvalSection.model_validate(
-            {**(card.eval.model_dump() if card.eval else {}), **judged}
+            {**(card.eval.model_dump(exclude_unset=True) if card.eval else {}), **judged}
         )
     return card.model_copy(update={**own, "set": {**card.settings, **rest}, "sweep": None})
 

@@ -15,8 +15,9 @@ from shadowbox.core.stats import Interval, mean_interval
 from shadowbox.experiment.evaluation import eval_info
 from shadowbox.train.runs import Run
 
-PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = (
+PASSED, NOT_SHOWN, MISSED, KILLED, PAUSED, VOID, UNFINISHED = (
     "passed",
+    "not shown",
     "missed",
     "killed",
     "paused",
@@ -24,6 +25,7 @@ PASSED, MISSED, KILLED, PAUSED, VOID, UNFINISHED = (
     "unfinished",
 )
 EXIT_KILLED = 75  # of a run that its card ended or paused
+FINISHED = (PASSED, NOT_SHOWN, MISSED)  # verdicts of a card that ran to its end
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def check_targets(card: Card, runs: Sequence[Run]) -> tuple[str, list[TargetResu
         return whole, outcomes
     if any(outcome.verdict == VOID for outcome in decide):
         return VOID, outcomes
-    return PASSED if all(outcome.verdict == PASSED for outcome in decide) else MISSED, outcomes
+    words = {outcome.verdict for outcome in decide}
+    return next(word for word in (MISSED, NOT_SHOWN, PASSED) if word in words), outcomes
 
 
 def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str) -> TargetResult:
@@ -107,16 +110,33 @@ def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str)
         if isinstance(target.value, str)
         else target.value
     )
+    value, low, high = _interval(target.metric, known, figures)
     if whole in (KILLED, PAUSED, UNFINISHED):
         verdict = KILLED if whole == KILLED else VOID
-    elif len(known) < len(figures) or not known or wanted is None:
+    elif len(known) < len(figures) or value is None or wanted is None:
         verdict = VOID
     else:
-        verdict = PASSED if COMPARISONS[target.op](sum(known) / len(known), wanted) else MISSED
-    value, low, high = _interval(target.metric, known, figures)
+        verdict = target_verdict(target.op, wanted, value, low, high)
     return TargetResult(
         target, value, low, high, verdict, wanted, _baselines(target.metric, figures), tuple(values)
     )
+
+
+def target_verdict(
+    op: str, wanted: float, value: float, low: float | None, high: float | None
+) -> str:
+    """Verdict of a measured target: passed only if the near end of its interval meets it.
+
+    A value that meets the target with an interval that does not is "not shown". A figure without an
+    interval is compared as it is.
+    """
+    compare = COMPARISONS[op]
+    if not compare(value, wanted):
+        return MISSED
+    bound = low if op.startswith(">") else high
+    if bound is None or not math.isfinite(bound):
+        return PASSED
+    return PASSED if compare(bound, wanted) else NOT_SHOWN
 
 
 def _interval(

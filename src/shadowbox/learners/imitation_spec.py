@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # it needs torch
     from shadowbox.train.protocols import TrainTask
 
 
+LONGEST = 1 << 16  # decisions of a segment: more than 18 minutes at 60 a second
+
+
 class ImitationSpec(LearnerSpec):
     """Learner that imitates the players of a store."""
 
@@ -39,6 +42,7 @@ class ImitationSpec(LearnerSpec):
         from shadowbox.train.schedule import count, freeze_parameters
 
         spec, shown = inputs.spec, self._shown(inputs.spec)
+        self._length(spec)  # refused here, too, where no data is needed
         arguments = policy_arguments(
             inputs.schema,
             spec.preset,
@@ -69,9 +73,11 @@ class ImitationSpec(LearnerSpec):
         store, split = inputs.recordings, inputs.split or Split()
         sides = {side: split.episodes(store, side) for side in ("train", "val")}
         found = {f"{side}_episodes": len(episodes) for side, episodes in sides.items()}
-        found |= {
-            f"{side}_frames": int(store.lengths[episodes].sum()) for side, episodes in sides.items()
-        }
+        seats = self._seats(inputs)
+        for side, episodes in sides.items():
+            # the last row of an episode has no decision
+            frames = int(store.lengths[episodes].sum()) - len(episodes)
+            found |= {f"{side}_frames": frames, f"{side}_examples": frames * seats}
         if len(sides["train"]):
             segments = Segments(
                 store,
@@ -124,8 +130,19 @@ class ImitationSpec(LearnerSpec):
         apart = ("length", "encoding")
         return {name: value for name, value in spec.learner.items() if name not in apart}
 
+    def _seats(self, inputs: Inputs) -> int:
+        """Number of seats that are learned from."""
+        from shadowbox.learners.imitation_task import imitation_config
+
+        spec, schema = inputs.spec, inputs.schema
+        options = imitation_config(schema, spec.preset, self._imitation(spec))
+        return len(options.seats) or schema.players
+
     def _length(self, spec: RunSpec) -> int:
-        return int(spec.learner.get("length", self.defaults["length"]))
+        length = int(spec.learner.get("length", self.defaults["length"]))
+        if not 1 <= length <= LONGEST:
+            raise UsageError(f"learner.length must be from 1 to {LONGEST:,} (got {length:,})")
+        return length
 
 
 SPEC = ImitationSpec()

@@ -1,10 +1,10 @@
-"""The mark of a checkpoint that failed the behavior gate."""
+"""The mark of a checkpoint that did not pass the behavior gate."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from shadowbox.core.evaluation import FILE, GateReport
+from shadowbox.core.evaluation import FILE, NOT_SHOWN, GateReport
 from shadowbox.core.files import read_json
 from shadowbox.errors import CheckpointError
 
@@ -12,7 +12,7 @@ __all__ = ["FILE", "mark_of"]
 
 
 def mark_of(checkpoint: Path) -> str:
-    """Sentence that names an agent of a checkpoint that failed its gate.
+    """Sentence that names an agent of a checkpoint that did not pass its gate.
 
     Empty if it passed, or was never evaluated.
     """
@@ -26,4 +26,5 @@ def mark_of(checkpoint: Path) -> str:
     if gate.passed:
         return ""
     more = f" (and {len(gate.why) - 1} more)" if len(gate.why) > 1 else ""
-    return f"failed the behavior gate: {gate.why[0] if gate.why else 'no reason given'}{more}"
+    verb = "was not shown to pass" if gate.verdict == NOT_SHOWN else "failed"
+    return f"{verb} the behavior gate: {gate.why[0] if gate.why else 'no reason given'}{more}"

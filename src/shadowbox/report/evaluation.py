@@ -11,7 +11,7 @@ import numpy as np
 
 from shadowbox.core import presses, reliability
 from shadowbox.core.episode import Episode
-from shadowbox.core.evaluation import Figure
+from shadowbox.core.evaluation import NOT_SHOWN, Figure
 from shadowbox.core.game import Game
 from shadowbox.core.metrics import BASELINES, metric_of
 from shadowbox.core.schema import Array
@@ -56,6 +56,8 @@ def evaluation_page(result: Evaluation) -> str:
 def _blocks(result: Evaluation) -> Iterator[Html]:
     yield from _verdict(result)
     yield heading("Presses of the policy and of the data")
+    if not result.in_play:
+        yield sentence(f"{result.how.capitalize()}.")
     yield sentence(
         "Ratios of play over data: frames that a control is down (allowed: "
         f"{PRESS[0]:g} to {PRESS[1]:g}) and presses that begin (allowed: {ONSET[0]:g} to {ONSET[1]:g}). "
@@ -142,12 +144,20 @@ def _verdict(result: Evaluation) -> Iterator[Html]:
         )
     else:
         failed = [control for control in used if not control.passed]
+        shown = "are not pressed as in the data"
+        if gate.verdict == NOT_SHOWN:
+            shown = "are not shown to be pressed as in the data"
         yield sentence(
-            badge("gate failed", "bad"),
-            f" {len(failed)} of {len(used)} used controls are not pressed as in the data.",
+            badge(f"gate {gate.verdict}", "bad"),
+            f" {len(failed)} of {len(used)} used controls {shown}.",
         )
         for why in gate.why:
             yield sentence(why, ".")
+    if gate.nearer:
+        others = ", ".join(f"{name} ({away:.2f})" for name, away in gate.nearer.items())
+        yield sentence(
+            f"As near to the data without learning: {others}; this policy: {gate.distance:.2f}."
+        )
     hardly = [control.button for control in gate.controls if not control.used]
     if hardly:
         yield sentence(f"Hardly used in the data, and not judged: {', '.join(hardly)}.")
@@ -158,7 +168,7 @@ def _gate_rows(result: Evaluation) -> list[list[Text]]:
     for control in result.gate.controls:
         if control.used:
             beside = result.closed_loop[f"press_ratio.{control.button}"].baselines["look_up"].value
-            verdict = badge("passed", "good") if control.passed else badge("failed", "bad")
+            verdict = badge(control.verdict, "good" if control.passed else "bad")
             rows.append(
                 [
                     control.button,

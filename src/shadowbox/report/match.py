@@ -74,7 +74,9 @@ def outcome_of(game: Game, episode: Episode) -> Outcome:
 
 def _facts(found: Mapping[str, Any]) -> Iterator[Html]:
     for mark in found["marks"]:
-        yield sentence(badge("gate failed", "bad"), " ", code(mark["player"]), f" {mark['mark']}.")
+        yield sentence(
+            badge("gate not passed", "bad"), " ", code(mark["player"]), f" {mark['mark']}."
+        )
     for remark in found["remarks"]:
         yield sentence(badge("passive", "bad"), f" {remark}.")
     for loss in found.get("forfeit", ()):

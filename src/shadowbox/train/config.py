@@ -51,7 +51,7 @@ class TrainConfig:
     keep_every: int = 0  # steps whose checkpoints stay besides latest and best; 0: none
 
     device: str = "auto"  # cuda, mps or cpu; auto: the first that is there
-    precision: str = "auto"  # auto: bf16 where the device computes it in hardware
+    precision: str = "auto"  # auto: bf16 where the device gains from it, else fp32
     compile: bool = False
     threads: int = 0  # of torch on the CPU; 0: as it is. Bit-for-bit repetition needs 1
 

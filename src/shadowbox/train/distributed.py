@@ -16,6 +16,9 @@ from shadowbox.core import system
 from shadowbox.errors import TrainingError, UsageError
 from shadowbox.train.config import TrainConfig
 
+# parameters of a model that gains from bf16 on a CPU; smaller ones lose precision for nothing
+BF16_FROM = 250_000
+
 
 class Ranks:
     """The processes that share a run, as torchrun's environment describes them; one without torchrun.
@@ -183,20 +186,31 @@ def computes_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & system.processor_flags())
 
 
-def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
-    """Mixed precision, if asked for and useful.
+def choose_precision(config: TrainConfig, device: torch.device, parameters: int) -> str:
+    """Precision of a run, fp32 or bf16; refuses bf16 on a device that does not compute it.
 
-    `auto` enables it on a GPU only; on a CPU it must be asked for.
+    `auto` takes bf16 where the device computes it, but on a CPU only from BF16_FROM parameters on.
     """
     can = computes_bf16(device)
     if config.precision == "bf16" and not can:
         raise UsageError(
-            f"precision bf16: {device} does not compute it in hardware, and would be slower than in fp32"
+            f"precision bf16: {device} does not compute it in hardware, and would be slower than in "
+            "fp32: leave it out, for auto takes what the machine has"
         )
-    wanted = config.precision == "bf16" or (
-        config.precision == "auto" and device.type == "cuda" and can
-    )
-    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+    if config.precision != "auto":
+        return config.precision
+    gains = device.type == "cuda" or (device.type == "cpu" and parameters >= BF16_FROM)
+    return "bf16" if can and gains else "fp32"
+
+
+def require_possible(config: TrainConfig) -> None:
+    """Refuse settings of a run that this machine cannot follow, before anything is made for it."""
+    choose_precision(config, choose_device(config.device), 0)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Mixed precision, if bf16 was chosen."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def compiled(model: nn.Module, config: TrainConfig) -> nn.Module:

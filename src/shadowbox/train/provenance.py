@@ -19,12 +19,11 @@ from shadowbox.core import system
 COUNTED = ("numpy", "torch", "safetensors")
 
 
-def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
+def made_with(device: torch.device, ranks: int, precision: str) -> dict[str, Any]:
     """Facts that are known before the first step."""
     return {
         "commit": commit(),
-        "versions": {"shadowbox": __version__, "python": platform.python_version()}
-        | {name: metadata.version(name) for name in COUNTED},
+        "versions": versions(),
         "machine": {
             "system": platform.system(),
             "processor": system.processor(),
@@ -32,8 +31,15 @@ def made_with(device: torch.device, ranks: int) -> dict[str, Any]:
             "memory_bytes": system.memory(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "ranks": ranks,
+            "precision": precision,
         },
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program, of Python and of the packages that numbers depend on."""
+    own = {"shadowbox": __version__, "python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in COUNTED}
 
 
 class CostMeter:

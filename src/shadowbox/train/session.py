@@ -17,7 +17,7 @@ from shadowbox.errors import CheckpointError, UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train import schedule
 from shadowbox.train.config import TrainConfig
-from shadowbox.train.distributed import Ranks, compiled
+from shadowbox.train.distributed import Ranks, choose_precision, compiled
 from shadowbox.train.guardrails import _FiniteGuard
 from shadowbox.train.log import Log
 from shadowbox.train.observer import CALLED_OFF, CONTINUE, Observer
@@ -86,6 +86,9 @@ class Session:
         self.score: tuple[str, str, MetricInfo] | None = None
         self.model = task.model.to(ranks.device)
         schedule.freeze_parameters(self.model, config.freeze)
+        self.precision = choose_precision(
+            config, ranks.device, schedule.count(self.model.parameters())
+        )
         ranks.follow(self.model.state_dict().values())
         kept = self.model.state_dict().keys()
         # that training may change

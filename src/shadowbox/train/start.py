@@ -172,5 +172,5 @@ def _facts(session: Session) -> dict[str, Any]:
         "fingerprint": None,
         "lineage": [],
         **session.task.facts,
-        **provenance.made_with(session.ranks.device, session.ranks.count),
+        **provenance.made_with(session.ranks.device, session.ranks.count, session.precision),
     }

@@ -86,7 +86,7 @@ def _gradients(session: Session, batch: Any, total: float) -> Tensor:
         clock.add("data")
         tensors = learner.to_device(part, device)
         clock.add("transfer")
-        with distributed.autocast(session.config, device):
+        with distributed.autocast(session.precision, device):
             loss, found = learner.loss(session.called, tensors)
         clock.add("forward")
         share = count / max(total, 1)
@@ -149,7 +149,7 @@ def _update(session: Session, learner: Updater, batch: Any) -> tuple[Tensor, flo
 
     tensors = session.task.learner.to_device(batch, session.ranks.device)
     session.clock.add("transfer")
-    with distributed.autocast(session.config, session.ranks.device):
+    with distributed.autocast(session.precision, session.ranks.device):
         found = learner.update(session.called, tensors, descend)
     losses = session.task.learner.losses
     loss = torch.as_tensor(

@@ -263,7 +263,7 @@ def _marks(match: LiveMatch) -> list[Html]:
         return []
     marks = zip(match.live.players, map(mark_of, match.live.agents), strict=True)
     return [
-        sentence(badge("gate failed", "bad"), " ", code(name), f" {mark}.")
+        sentence(badge("gate not passed", "bad"), " ", code(name), f" {mark}.")
         for name, mark in marks
         if mark
     ]

@@ -141,8 +141,22 @@ def _check_eval(case: CardCheck) -> None:
             ("eval",),
             f"the evaluation of a {kind.name} needs recordings: give `data: {{store: data/NAME}}`",
         )
+    if kind.name == "policy" and not _can_be_played(case):
+        swept = sweep.swept_names(case.card)
+        for name in ("matches", "against"):
+            if name in wish.model_fields_set or f"eval.{name}" in swept:
+                assert case.game is not None
+                text = f"{case.game.name} has no simulator, so that no match is played"
+                case.add(("eval", name), f"{text}: leave {name} out")
     if wish.calibrate and kind.name != "policy":
         case.add(("eval", "calibrate"), f"only a policy is calibrated, this is a {kind.name}")
+
+
+def _can_be_played(case: CardCheck) -> bool:
+    """True if a policy can be evaluated in matches: in the game's simulator, or as was recorded."""
+    made = case.card.data.make if case.card.data else None
+    recorded = made is not None and made.record is not None and bool(made.record.world)
+    return case.game is None or case.game.world is not None or recorded
 
 
 def _check_budget(case: CardCheck) -> None:
@@ -169,7 +183,9 @@ def _check_descent(case: CardCheck) -> None:
     if card.parent:
         run = card.parent.partition("@")[0]
         name = Path(run).parts[1] if len(Path(run).parts) > 1 else run
-        if not Path(run).exists() and not case.file.path.with_name(f"{name}.md").exists():
+        if Path(run).exists():
+            case.attempt(("parent",), functools.partial(_find_parent, card.parent))
+        elif not case.file.path.with_name(f"{name}.md").exists():
             case.add(("parent",), f"run {run} not found, and no card {name} makes it")
     base = card.baseline
     if base.run and not base.values and runs.find_run(base.run) is None:
@@ -185,6 +201,13 @@ def _check_descent(case: CardCheck) -> None:
     for at, earlier in enumerate(card.prior):
         for name in earlier.values:
             case.require_known(("prior", at, "values", name), name)
+
+
+def _find_parent(spec: str) -> Path:
+    """Folder of the checkpoint that a run begins from; refused if there is none."""
+    from shadowbox.model import checkpoint
+
+    return checkpoint.find_checkpoint(spec)
 
 
 def _check_sweep(case: CardCheck) -> None:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from shadowbox.cards.card import Card
 from shadowbox.cards.front_matter import Path as Place
 from shadowbox.core import system
 from shadowbox.errors import did_you_mean
@@ -15,13 +16,22 @@ from shadowbox.experiment.checks.state import CardCheck
 from shadowbox.learners.registry import RunSpec
 from shadowbox.train import runs
 
-STATED_FACTS = (
-    "parameters", "episodes", "frames", "train_episodes", "val_episodes", "train_frames", "val_frames",
-    "batches_per_epoch", "steps", "store_bytes", "model_bytes",
-)  # fmt: skip
-OF_MODEL = frozenset({"parameters", "model_bytes"})
-# some heads know only from the data how many answers they have
-OF_DATA = frozenset(STATED_FACTS) - {"steps"}
+# every fact that a card may state, and its source
+FACTS = {
+    "parameters": "model",
+    "model_bytes": "model",
+    "episodes": "data",
+    "frames": "data",  # decisions: an episode of T decisions has T + 1 rows
+    "store_bytes": "data",
+    "train_episodes": "data",
+    "val_episodes": "data",
+    "train_frames": "data",
+    "val_frames": "data",
+    "train_examples": "data",  # decisions of the seats that are learned from
+    "val_examples": "data",
+    "batches_per_epoch": "data",
+    "steps": "run",
+}
 
 
 def weigh(case: CardCheck) -> None:
@@ -168,21 +178,36 @@ def count_logs(case: CardCheck, every: int, expected: Mapping[str, Any] | None) 
 
 
 def check_stated(case: CardCheck) -> None:
-    """Compare the facts that the card states with the computed ones."""
-    external = case.card.data.external if case.card.data else None
+    """Compare the facts that the card states with the computed ones.
+
+    Facts of data that is elsewhere are only shown beside: a store of the same kind that is here has
+    other numbers, and they may have been counted in another way.
+    """
     for name, stated in case.card.facts.items():
-        if name not in STATED_FACTS:
-            case.add(("facts", name), f"unknown fact '{name}': {did_you_mean(name, STATED_FACTS)}")
+        source = FACTS.get(name)
+        if source is None:
+            case.add(("facts", name), f"unknown fact '{name}': {did_you_mean(name, FACTS)}")
+        elif is_as_stated(case.card, name, case.facts):
+            continue
         elif name in case.facts:
             if stated != case.facts[name]:
-                owner = "model" if name in OF_MODEL else "run" if name == "steps" else "data"
                 case.add(
                     ("facts", name),
-                    f"the card says {stated:,.0f} {name}, the {owner} has {case.facts[name]:,}",
+                    f"the card says {stated:,.0f} {name}, the {source} has {case.facts[name]:,}",
                 )
-        elif name in OF_DATA and case.store is None and not external:
+        elif source != "run" and case.store is None:
             case.add(
                 ("facts", name),
                 f"{stated:,.0f} cannot be checked: the data is not here; leave the fact out, "
                 "or make the data",
             )
+
+
+def is_as_stated(card: Card, name: str, computed: Mapping[str, Any]) -> bool:
+    """True for a stated fact that follows from data which is elsewhere."""
+    if card.data is None or not card.data.external:
+        return False
+    source = FACTS.get(name)
+    if source == "run":
+        return card.settings.get("train.steps") is None
+    return source == "data" or (source == "model" and name not in computed)
