@@ -53,7 +53,7 @@ def values(data, draws):
     at = draws.randrange(len(lines))
     try:
         tree = json.loads(lines[at])
-    except ValueError:
+    except (ValueError, RecursionError):  # nested by the mutation before
         return spans(data, draws)
     for _ in range(draws.randint(1, 3)):
         tree = _change(tree, draws)
