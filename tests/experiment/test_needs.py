@@ -83,6 +83,8 @@ def test_a_card_without_data_runs_to_its_verdict(installed):
         "training_bytes": 160,
         "batches_per_epoch": 8,
         "steps": 12,
+        "log_interval": 2,
+        "logs_per_epoch": 4,
     }
     result = ran(path)
     (outcome,) = result.outcomes

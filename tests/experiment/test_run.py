@@ -226,7 +226,7 @@ def judged(project, monkeypatch):
         return {"eval/win_rate": 0.5}
 
     monkeypatch.setattr(evaluation, "evaluate_run", evaluate)
-    return lambda **changes: write(eval={"matches": 2}, **changes)
+    return lambda **changes: write(eval={"episodes": 2}, **changes)
 
 
 def test_judging_is_on_the_bill(judged):
