@@ -11,6 +11,8 @@ from promises import GAME, HEAD, games, ran, write
 from ranks import together
 
 from shadowbox.cards.file import CardFile
+from shadowbox.core.evaluation import EvaluationReport, Figure, GateReport
+from shadowbox.core.stats import Interval
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import estimate, evaluation, results
 from shadowbox.experiment.run import RunOptions, run_card
@@ -223,7 +225,8 @@ def judged(project, monkeypatch):
         for done in (1, 2, 3):
             clock[0] += 30.0
             progress("playing", done, 3)
-        return {"eval/win_rate": 0.5}
+        figures = {"win_rate": Figure(Interval(0.5, 0.5, 0.5))}
+        return EvaluationReport("policy", "policy:x", "data/toy", GateReport(True), figures)
 
     monkeypatch.setattr(evaluation, "evaluate_run", evaluate)
     return lambda **changes: write(eval={"episodes": 2}, **changes)
