@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from shadowbox.bench.env import bench_env
 from shadowbox.bench.loop import bench_loop
 from shadowbox.bench.policy import bench_policy
 from shadowbox.bench.sim import bench_sim
@@ -43,6 +44,24 @@ def test_the_sim_bench_prints_what_it_promises():
     figures = bench_sim(budget_s=0.05, compile_too=False)
     assert figures["match_steps_per_cpu_s"] == figures["match_steps_per_cpu_s_at_1024"]
     assert figures["match_steps_per_cpu_s_at_1024"] > figures["match_steps_per_cpu_s_at_1"] > 0
+
+
+def test_environments_keep_up_with_the_simulator():
+    """Shares of the simulator's speed: at least half of what an idle machine shows.
+
+    A machine that is busy with something else may disturb one measurement, but not three.
+    """
+    floors = {"single": 0.01, "n64": 0.1, "n512": 0.165, "record": 0.07}
+    best = dict.fromkeys(floors, 0.0)
+    for _ in range(3):
+        figures = bench_env(budget_s=0.05, rounds=1, recorded=12)
+        best = {name: max(share, figures[name]) for name, share in best.items()}
+        if all(best[name] >= floor for name, floor in floors.items()):
+            break
+    assert {name: share for name, share in best.items() if share < floors[name]} == {}
+    assert figures["numbers"] == 64
+    assert figures["original_steps_per_s_stated"] == 5300
+    assert figures["empty_gymnasium_steps_per_cpu_s"] > figures["single_steps_per_cpu_s"]
 
 
 def test_the_loop_bench_prints_what_it_promises():

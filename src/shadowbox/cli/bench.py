@@ -64,6 +64,22 @@ def sim(seconds: float, as_json: bool) -> None:
 
 @bench.command()
 @click.option(
+    "--seconds",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0.01, 60),
+    help="CPU seconds of each measurement.",
+)
+@json_option
+def env(seconds: float, as_json: bool) -> None:
+    """Benchmark environments and recording, as shares of the simulator's speed in the same run."""
+    from shadowbox.bench.env import bench_env
+
+    _print("env", bench_env(budget_s=seconds), as_json)
+
+
+@bench.command()
+@click.option(
     "--steps",
     default=300,
     show_default=True,

@@ -99,10 +99,10 @@ def record(
 
 def _add(played: PlayedMatch, writer: Writer, count: dict[str, int]) -> None:
     with system.shielded():
-        writer.add(played.episode)
+        writer.add(played.recording)
     winner = played.outcome.winner
     count["draws" if winner is None else f"p{winner}"] += 1
-    count["frames"] += played.episode.frames
+    count["frames"] += played.recording.frames
 
 
 def _stored_matches(out: Path, call: Mapping[str, Any]) -> set[tuple[str, str, int]]:

@@ -54,6 +54,24 @@ class Episode:
         return np.array([key not in self.absent for key in schema.columns])
 
 
+@dataclass(frozen=True)
+class PackedEpisode:
+    """Episode as a store has it: rows [T + 1] of `Schema.row_dtype`; no column is absent."""
+
+    rows: Array
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    events: Array = field(default_factory=no_events)
+
+    @property
+    def frames(self) -> int:
+        """Number of decisions T."""
+        return len(self.rows) - 1
+
+    def unpack(self, schema: Schema) -> Episode:
+        """The same episode in columns."""
+        return Episode(schema.unpack(self.rows), self.meta, self.events)
+
+
 def check(
     episode: Episode, schema: Schema, name: str = "episode", event_kinds: Sequence[str] = ()
 ) -> None:
@@ -76,10 +94,49 @@ def check(
         elif hidden := _first_hidden(values, column, episode.columns):
             raise EpisodeError(f"{name}, {hidden}")
     _check_events(episode.events, episode.rows, schema.players, name, event_kinds)
-    spans_of(episode.meta, episode.frames, schema.players, name)
     require_tracks(episode.tracks, episode.rows, schema.players, name)
+    _check_meta(episode.meta, episode.frames, schema, name)
+
+
+def check_packed(
+    episode: PackedEpisode, schema: Schema, name: str = "episode", event_kinds: Sequence[str] = ()
+) -> None:
+    """`check` of a packed episode: the same rules, for the columns of a storage class at once."""
+    rows = episode.rows
+    if rows.dtype != schema.row_dtype or rows.ndim != 1 or not rows.flags.c_contiguous:
+        raise EpisodeError(
+            f"{name}: expected packed rows of {schema.name} in one piece "
+            f"(got {rows.dtype} {rows.shape})"
+        )
+    if len(rows) < 2 or not _packed_allowed(rows, schema):
+        check(episode.unpack(schema), schema, name, event_kinds)  # which names the value
+        return
+    _check_events(episode.events, len(rows), schema.players, name, event_kinds)
+    _check_meta(episode.meta, episode.frames, schema, name)
+
+
+def _packed_allowed(rows: Array, schema: Schema) -> bool:
+    """Return true if all values are in their ranges, and zero in unused slots."""
+    packed = rows.view(np.uint8).reshape(len(rows), -1)
+    for block in schema.blocks:
+        if block.store == "bit":
+            continue
+        values = packed[:, block.offset : block.offset + block.nbytes].view("<" + block.store)
+        low, high = np.array(
+            [column.field.limits for column in block.columns for _ in range(column.slots)]
+        ).T
+        # so written, a NaN is refused
+        if not ((values.min(axis=0) >= low) & (values.max(axis=0) <= high)).all():
+            return False
+    masked = [column for column in schema.columns.values() if column.group.mask]
+    columns = schema.unpack(rows, [column.key for column in masked])
+    return not any(_first_hidden(columns[column.key], column, columns) for column in masked)
+
+
+def _check_meta(meta: Mapping[str, Any], frames: int, schema: Schema, name: str) -> None:
+    spans_of(meta, frames, schema.players, name)
     try:
-        json.dumps(dict(episode.meta), allow_nan=False)
+        json.dumps(dict(meta), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise EpisodeError(f"{name}: metadata must fit into JSON: {error}") from error
 

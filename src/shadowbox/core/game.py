@@ -7,7 +7,7 @@ Shapes: N matches side by side; columns are "group/field" -> [N, slots]. A row p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -44,7 +44,7 @@ class World(Protocol):
     Returned arrays are valid until the next step. A finished match stays as it is: stepping it
     changes nothing and emits nothing, and `done` stays true; the caller decides when to reset it.
 
-    Three more members are optional; `play/turn.py` uses them where a world has them:
+    Four more members are optional; `play/turn.py` uses them where a world has them:
 
     `load(columns, where=None) -> columns`: put recorded rows [n, slots] into the n matches of the
     mask `where`, to continue from there. The state columns of a row must be enough: a world that
@@ -56,6 +56,9 @@ class World(Protocol):
 
     `truncated`, bool [N]: the matches that the last step ended although the game continues, such as
     a dream whose predictions became unreliable. `done` is true for them, too.
+
+    `compiled(agents, reward, observation) -> CompiledMatches | None`: the same matches in a compiled
+    loop, for agents that the world itself can decide for; None as soon as one is of another kind.
     """
 
     schema: Schema
@@ -79,6 +82,55 @@ class World(Protocol):
 
     def restore(self, snapshot: Any, where: Array | None = None) -> Columns:
         """Put a snapshot into equally many matches. Returns the columns of all N matches."""
+        ...
+
+
+class CompiledMatches(Protocol):
+    """Matches of a world whose turns are taken in one call, without views for agents.
+
+    Bit for bit equal to turns in which the agents act on their views. `reward` and `observation`
+    are those that the loop computes itself; None: the caller does, from columns.
+    """
+
+    reward: Any
+    observation: Any
+    pressed: Columns  # the controls of the last turn, [N, slots]
+
+    def begin(self, seeds: Array, where: Array) -> None:
+        """Start the agents of the matches `where` [N], which the world has just begun."""
+        ...
+
+    def turn(
+        self, outside: Mapping[int, Array], learning_step: int = 0
+    ) -> tuple[Array, Array | None]:
+        """Take a turn: its events, and `done` [N] if a match ended.
+
+        `outside`: control values [N, values] of each seat without an agent, in the order of the
+        schema.
+        """
+        ...
+
+    @property
+    def rewards(self) -> tuple[Array, Mapping[str, Array]]:
+        """Rewards [N, players] of the last turn, and the terms that they are sums of."""
+        ...
+
+    def seen(self, seat: int) -> Array:
+        """Observation [N, size] of a seat without an agent after the last turn.
+
+        Each turn fills a fresh array.
+        """
+        ...
+
+    def observe(self) -> None:
+        """Observe again, into fresh arrays, because matches have begun since the last turn."""
+        ...
+
+    def play(self, seeds: Array) -> Iterator[tuple[Array, Array]]:
+        """Play a match for each seed to its end: its packed rows [T + 1] and its events.
+
+        Every seat has an agent.
+        """
         ...
 
 
@@ -145,6 +197,44 @@ class Reward(Protocol):
         Weights may depend on the learning step.
         """
         ...
+
+
+class _TermBlock(Mapping[str, Array]):
+    """Weighted terms of a reward by name, [N, players] each, in one array with their sum.
+
+    `judged` [1 + terms, N, players] holds the sum first.
+    """
+
+    __slots__ = ("judged", "names")
+
+    def __init__(self, names: tuple[str, ...], judged: Array) -> None:
+        self.names, self.judged = names, judged
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.names:
+            raise KeyError(name)
+        found: Array = self.judged[1 + self.names.index(name)]
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def terms_of(terms: Mapping[str, Array], match: int, player: int) -> dict[str, float]:
+    """The terms of one player of a match as numbers."""
+    if isinstance(terms, _TermBlock):
+        return dict(zip(terms.names, terms.judged[1:, match, player].tolist(), strict=True))
+    return {name: float(values[match, player]) for name, values in terms.items()}
+
+
+def terms_of_player(terms: Mapping[str, Array], player: int) -> dict[str, Array]:
+    """The terms of one player in all matches, a fresh array [N] f8 each."""
+    if isinstance(terms, _TermBlock):
+        return dict(zip(terms.names, terms.judged[1:, :, player].copy(), strict=True))
+    return {name: values[:, player].astype(float) for name, values in terms.items()}
 
 
 class Bot(Protocol):

@@ -58,8 +58,8 @@ def make_callable(module: str, spec: str) -> None:
     importing anything from the room puts the module in the place of the function.
     """
 
-    class CallableModule(ModuleType):
+    class _CallableModule(ModuleType):
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return import_object(spec)(*args, **kwargs)
 
-    sys.modules[module].__class__ = CallableModule
+    sys.modules[module].__class__ = _CallableModule

@@ -14,7 +14,7 @@ import numpy as np
 
 from shadowbox import __version__
 from shadowbox.core import system
-from shadowbox.core.episode import Episode, check
+from shadowbox.core.episode import Episode, PackedEpisode, check, check_packed
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import EVENT
 from shadowbox.core.schema import Array, Schema, require_same
@@ -85,14 +85,14 @@ class Writer:
         """Number of episodes in the store, including those that are not committed yet."""
         return self._pending.first + len(self._pending.index)
 
-    def add(self, episode: Episode) -> int:
+    def add(self, episode: Episode | PackedEpisode) -> int:
         """Check, pack and append an episode. Return its number in the store."""
-        check(
-            episode,
-            self.schema,
-            f"episode {self.episodes}" + _source(episode.meta),
-            self._manifest.event_kinds,
-        )
+        name = f"episode {self.episodes}" + _source(episode.meta)
+        if isinstance(episode, PackedEpisode):
+            check_packed(episode, self.schema, name, self._manifest.event_kinds)
+            none = np.packbits(np.zeros(len(self.schema.columns), bool), bitorder="little")
+            return self.add_packed(episode.rows, episode.events, episode.meta, none)
+        check(episode, self.schema, name, self._manifest.event_kinds)
         absent = np.packbits(~episode.valid(self.schema), bitorder="little")
         return self.add_packed(
             self.schema.pack(episode.columns),

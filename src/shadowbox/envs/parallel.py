@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import Space
 from gymnasium.utils import seeding
 
-from shadowbox.core.game import Game
+from shadowbox.core.game import Game, terms_of
 from shadowbox.core.schema import Array
 from shadowbox.envs.matches import vector_matches
 from shadowbox.envs.spaces import action_space, observation_space
@@ -83,11 +83,7 @@ class GameParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo ships no
         turn = self.matches.step(given, self.learning_step)
         infos: Infos = {}
         for agent, seat in self.seats.items():
-            infos[agent] = {
-                "reward_terms": {
-                    name: float(values[0, seat]) for name, values in turn.terms.items()
-                }
-            }
+            infos[agent] = {"reward_terms": terms_of(turn.terms, 0, seat)}
             if turn.outcomes:
                 infos[agent]["outcome"] = outcome_info(turn.outcomes[0], seat)
         rewards = {agent: float(turn.rewards[0, seat]) for agent, seat in self.seats.items()}

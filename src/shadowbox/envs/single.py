@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from shadowbox.core.game import Game
+from shadowbox.core.game import Game, terms_of
 from shadowbox.core.schema import Array
 from shadowbox.envs.matches import vector_matches
 from shadowbox.envs.spaces import action_space, observation_space
@@ -48,21 +48,13 @@ class GameEnv(gymnasium.Env[Array, Any]):
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Play one frame."""
         turn = self.matches.step({self.seat: np.asarray(action)[None]}, self.learning_step)
-        info: dict[str, Any] = {
-            "reward_terms": {
-                name: float(values[0, self.seat]) for name, values in turn.terms.items()
-            }
-        }
+        info: dict[str, Any] = {"reward_terms": terms_of(turn.terms, 0, self.seat)}
+        terminated = truncated = False
         if turn.outcomes:
             info["outcome"] = outcome_info(turn.outcomes[0], self.seat)
-        reward = float(turn.rewards[0, self.seat])
-        return (
-            self.matches.see(self.seat)[0],
-            reward,
-            bool(turn.terminated[0]),
-            bool(turn.truncated[0]),
-            info,
-        )
+            terminated, truncated = bool(turn.terminated[0]), bool(turn.truncated[0])
+        reward = float(turn.rewards.item(0, self.seat))
+        return self.matches.see(self.seat)[0], reward, terminated, truncated, info
 
     def render(self) -> Array | None:
         """Picture of the match [height, width, 3] u8."""

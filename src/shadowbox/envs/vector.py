@@ -10,7 +10,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from shadowbox.core.game import Game
+from shadowbox.core.game import Game, terms_of_player
 from shadowbox.core.schema import Array
 from shadowbox.envs.matches import vector_matches
 from shadowbox.envs.spaces import action_space, observation_space
@@ -59,6 +59,9 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         self._generators: list[np.random.Generator] = []
         self._seeds = np.zeros(num_envs, np.int64)
         self._over = np.zeros(num_envs, bool)
+        self._any_over = False
+        self._all = np.ones(num_envs, bool)
+        self._marks: list[str] = []  # names of the masks of the reward terms
 
     def reset(
         self,
@@ -94,18 +97,24 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
         """Play one frame in every match; matches that were over start anew."""
         if not self._generators:
             raise UsageError("step before reset: call reset first")
-        began = self._over
+        began = self._over if self._any_over else None
         turn = self.matches.step({self.seat: actions}, self.learning_step)
-        rewards = np.where(began, 0.0, turn.rewards[:, self.seat])
-        info = self._terms(turn.terms, ~began)
+        rewards = turn.rewards[:, self.seat].copy()
+        info = self._terms(turn.terms, began)
+        self._any_over = bool(turn.outcomes)
+        if not self._any_over and began is None:
+            none = np.zeros((2, self.num_envs), bool)
+            return self.matches.see(self.seat), rewards, none[0], none[1], info
         for match, outcome in turn.outcomes.items():
             info = self._add_info(info, {"outcome": outcome_info(outcome, self.seat)}, match)
-        self._over = turn.terminated | turn.truncated
-        if began.any():
-            seen, info = self._begin(began, info)
-        else:
+        terminated, truncated = turn.terminated.copy(), turn.truncated.copy()
+        self._over = terminated | truncated
+        if began is None:
             seen = self.matches.see(self.seat)
-        return seen, rewards, turn.terminated, turn.truncated, info
+        else:
+            rewards[began] = 0.0
+            seen, info = self._begin(began, info)
+        return seen, rewards, terminated, truncated, info
 
     def render(self) -> tuple[Array, ...] | None:
         """Pictures of all matches, [height, width, 3] u8 each."""
@@ -121,16 +130,22 @@ class GameVectorEnv(VectorEnv[Array, Any, Array]):
             info = self._add_info(info, {"match_seed": int(self._seeds[match])}, match)
         self.matches.begin(self._seeds, None if where.all() else where)
         self._over = self._over & ~where
+        self._any_over = bool(self._over.any())
         return self.matches.see(self.seat), info
 
-    def _terms(self, terms: Mapping[str, Array], live: Array) -> dict[str, Any]:
-        """Reward terms in Gymnasium's vector form: each value with a mask of the matches that have it."""
+    def _terms(self, terms: Mapping[str, Array], began: Array | None) -> dict[str, Any]:
+        """Reward terms in Gymnasium's vector form: each value with a mask of the matches that have it.
+
+        Matches that `began` [N] in this step have none.
+        """
+        live = self._all.copy() if began is None else ~began
         if not live.any():
             return {}
-        parts: dict[str, Any] = {}
-        for name, values in terms.items():
-            parts[name], parts[f"_{name}"] = (
-                np.where(live, values[:, self.seat].astype(float), 0.0),
-                live.copy(),
-            )
-        return {"reward_terms": parts, "_reward_terms": live.copy()}
+        parts: dict[str, Any] = terms_of_player(terms, self.seat)
+        if began is not None:
+            for values in parts.values():
+                values[began] = 0.0
+        if len(self._marks) != len(parts):
+            self._marks = [f"_{name}" for name in parts]
+        parts.update(dict.fromkeys(self._marks, live))
+        return {"reward_terms": parts, "_reward_terms": live}

@@ -63,7 +63,7 @@ class _DeviceBatch:
 
 
 @dataclass(frozen=True)
-class ImitationBatch:
+class _ImitationBatch:
     """Inputs and targets of a policy at each position, from every seat."""
 
     view: Mapping[str, Tensor]  # [S, T, slots]
@@ -214,7 +214,7 @@ class ImitationLearner:
 
     # ---- asking ----------------------------------------------------------------------------------
 
-    def _prepared(self, batch: _DeviceBatch, learning: bool) -> tuple[ImitationBatch, Tensor]:
+    def _prepared(self, batch: _DeviceBatch, learning: bool) -> tuple[_ImitationBatch, Tensor]:
         """Decode, mirror, align and view from every seat; also the decisions of the whole batch."""
         columns = decode(self.schema, batch.rows, self._columns)
         _require_choices(self.schema, columns)
@@ -235,7 +235,7 @@ class ImitationLearner:
             "player": batch.player.t().flatten(),
             "strength": batch.strength.transpose(0, 1).flatten(0, 1),
         }
-        prepared = ImitationBatch(view, targets, reset, counted, style)
+        prepared = _ImitationBatch(view, targets, reset, counted, style)
         return (
             self._thinned(prepared)
             if learning and self.config.static_segment_keep < 1
@@ -252,7 +252,7 @@ class ImitationLearner:
             counted = counted * torch.where(on, 1.0, self.config.non_actionable_weight)[..., None]
         return counted
 
-    def _thinned(self, prepared: ImitationBatch) -> ImitationBatch:
+    def _thinned(self, prepared: _ImitationBatch) -> _ImitationBatch:
         """Drop a share of the static segments and weigh the others up: the same loss on average."""
         changes = (self.values.of(prepared.view) != prepared.targets).any(-1).any(-1)
         kept = changes | (
@@ -266,7 +266,7 @@ class ImitationLearner:
             {key: values[kept] for key, values in side.items()}
             for side in (prepared.view, prepared.style)
         )
-        return ImitationBatch(
+        return _ImitationBatch(
             view, prepared.targets[kept], prepared.reset[kept], counted[kept], style
         )
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from shadowbox.core.episode import Episode
+from shadowbox.core.episode import Episode, PackedEpisode
 from shadowbox.core.game import EVENT, Agent, Game, Outcome, World
-from shadowbox.core.schema import Array, Columns
+from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.core.tracks import blank_rows
 from shadowbox.errors import EpisodeError
-from shadowbox.play.turn import MatchBatch
+from shadowbox.play.turn import MatchBatch, compiled_matches
 
 SIDE_BY_SIDE = 256  # matches at once; which number it is changes no match, only the speed
 CHUNK = 256  # frames that the history grows by
@@ -22,10 +23,17 @@ LONGEST = 100_000  # frames; a world that never ends a match is a mistake
 
 @dataclass(frozen=True)
 class PlayedMatch:
-    """A match: its episode and its outcome."""
+    """A match: its recording and its outcome."""
 
-    episode: Episode
+    recording: Episode | PackedEpisode
     outcome: Outcome
+    schema: Schema
+
+    @cached_property
+    def episode(self) -> Episode:
+        """The recording in columns."""
+        found = self.recording
+        return found.unpack(self.schema) if isinstance(found, PackedEpisode) else found
 
 
 def play(
@@ -49,16 +57,28 @@ def play(
     have watched the others, and its episode begins there. `tracks` records the tracks of the
     agents. `more` is metadata for every episode.
     """
+    if past is None and not tracks and (compiled := compiled_matches(world, agents)):
+        for seed, (rows, events) in zip(seeds, compiled.play(seeds), strict=True):
+            outcome = _last_outcome(game, rows, events)
+            meta = _meta(world, agents, players, int(seed), outcome) | dict(more or {})
+            yield PlayedMatch(PackedEpisode(rows, meta, events), outcome, game.schema)
+        return
     places = _Places(game, world, agents, seeds, past, tracks)
     finished: dict[int, PlayedMatch] = {}
     for due in range(len(seeds)):
         while due not in finished:
             for match, episode, outcome in places.step():
                 meta = _meta(world, agents, players, int(seeds[match]), outcome) | dict(more or {})
-                finished[match] = PlayedMatch(
-                    Episode(episode.columns, meta, episode.events, tracks=episode.tracks), outcome
-                )
+                recording = Episode(episode.columns, meta, episode.events, tracks=episode.tracks)
+                finished[match] = PlayedMatch(recording, outcome, game.schema)
         yield finished.pop(due)
+
+
+def _last_outcome(game: Game, rows: Array, events: Array) -> Outcome:
+    """Outcome of a match of packed rows, as `MatchBatch` finds it: from the last row."""
+    if game.outcome is None:
+        return Outcome(None, "over")
+    return game.outcome(game.schema.unpack(rows[-1:]), events[events["frame"] == len(rows) - 1])
 
 
 def _meta(

@@ -87,7 +87,22 @@ class Actions:
 
     def controls(self, actions: Any, matches: int) -> Columns:
         """Actions of N matches -> controls by key, [N, slots]; anything else is refused."""
+        return self._by_key(self.values(actions, matches))
+
+    def values(self, actions: Any, matches: int) -> Array:
+        """Actions of N matches -> control values [N, size] in the schema's order, checked.
+
+        Of keys, 1 is a pressed one.
+        """
         given = np.asarray(actions)
+        if (
+            self.name == "multibinary"
+            and given.shape == (matches, self.size)
+            and given.dtype.char in "?bB"
+            # the fastest test for anything but 0 and 1
+            and not given.tobytes().translate(None, b"\0\1")
+        ):
+            return given.view(bool)
         numbered = len(self.table) > 0  # a row of the table, not the controls themselves
         shape = (matches,) if numbered else (matches, self.size)
         if given.shape != shape or given.dtype.kind not in "biuf":
@@ -109,7 +124,8 @@ class Actions:
             )
         if self.name != "box" and given.dtype.kind == "f" and (given != np.floor(given)).any():
             raise UsageError(f"actions '{self.name}' are whole numbers, not {given.dtype}")
-        return self._by_key(self.table[given.astype(np.intp)] if numbered else given)
+        values: Array = self.table[given.astype(np.intp)] if numbered else given
+        return values > 0.5 if self.keys_alone and values.dtype.char not in "?bB" else values
 
     def _by_key(self, values: Array) -> Columns:
         """Numbers [N, size] -> controls by key, each in its field's own type."""

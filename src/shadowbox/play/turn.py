@@ -15,12 +15,11 @@ controls, to the world's next state and events, and to the end of matches by for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from shadowbox.core.game import Agent, Game, Outcome, Reward, World
+from shadowbox.core.game import Agent, CompiledMatches, Game, Outcome, Reward, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.tracks import Track
 from shadowbox.core.view import from_seat
@@ -32,8 +31,7 @@ Record = Callable[[Columns, Columns], object]  # the row (state_t, controls_t), 
 STOPPED = "broken off by the world"  # the reason of matches that a world truncates
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(NamedTuple):
     """One frame of N matches. Columns and events are valid until the next turn.
 
     `terminated` matches are over: nothing is to be earned after them. `truncated` ones were ended
@@ -73,10 +71,15 @@ class MatchBatch:
         agents: Sequence[Agent | None],
         *,
         reward: Reward | None = None,
+        observation: Any = None,
         tracks: bool = False,
         referee: Callable[..., Referee] = Referee,
     ) -> None:
-        """`reward`: None: the result of a match is its reward. `tracks`: ask agents for theirs."""
+        """`reward`: None: the result of a match is its reward. `tracks`: ask agents for theirs.
+
+        `observation`: what the players outside see (play/observations.py), for a world that
+        computes it in its compiled loop.
+        """
         self.game, self.world, self.schema = game, world, game.schema
         self.reward, self.matches = reward, world.matches
         self.referees = {
@@ -91,12 +94,32 @@ class MatchBatch:
             else ()
         )
         self.over = np.zeros(self.matches, bool)
-        self.rows = np.zeros(self.matches, np.int64)
+        self._rows = np.zeros(self.matches, np.int64)
+        self._uncounted = 0  # turns that `_rows` lacks; nothing ended in them
+        self._nothing = np.zeros(self.matches, bool)  # mask of the matches that ended: none
+        self._nothing.flags.writeable = False
         self.columns: Columns = {}
         self.context: Columns = {}
         neutral = game.schema.neutral(self.matches)
-        self.pressed: Columns = {key: neutral[key] for key in game.schema.control_keys}
+        self._pressed: Columns = {key: neutral[key] for key in game.schema.control_keys}
         self._counts_rows = True  # whether the world counts its events' frames as `rows` does
+        # None: agents act on views
+        self.compiled: CompiledMatches | None = None
+        if referee is Referee and not self.tracks:
+            self.compiled = compiled_matches(world, agents, reward, observation)
+
+    @property
+    def pressed(self) -> Columns:
+        """Everybody's controls_{t-1}, [N, slots]."""
+        return self._pressed if self.compiled is None else self.compiled.pressed
+
+    @property
+    def rows(self) -> Array:
+        """The row that each match is at, [N]."""
+        if self._uncounted:
+            self._rows = self._rows + self._uncounted * ~self.over
+            self._uncounted = 0
+        return self._rows
 
     @property
     def view(self) -> Columns:
@@ -114,8 +137,9 @@ class MatchBatch:
         world that starts from a `context` of its own shows the agents that one.
         """
         fresh = np.ones(self.matches, bool) if where is None else where
-        for values in self.pressed.values():
-            values[fresh] = 0
+        if self.compiled is None:
+            for values in self._pressed.values():
+                values[fresh] = 0
         self.columns = self.world.reset(seeds, where)
         if past is not None:
             self._load(past, fresh)
@@ -125,26 +149,37 @@ class MatchBatch:
             context = dict(offered(fresh)) if offered else {}
         watched = context if context and len(_first(context)) else None
         self.context = watched or {}
+        if self.compiled is not None:
+            self.compiled.begin(seeds, fresh)
         if watched is not None:
-            for key, values in self.pressed.items():
+            pressed = self.pressed
+            for key, values in pressed.items():
                 values[fresh] = watched[key][-1]
-        self.over[fresh], self.rows[fresh] = False, 0
+            if self.compiled is not None:
+                self.compiled.pressed = pressed
+        self.rows[fresh] = 0
+        self.over[fresh] = False
         for referee in self.referees.values():
             referee.seat(seeds, where, watched)
 
     def turn(
         self,
-        outside: Mapping[int, Columns] | None = None,
+        outside: Mapping[int, Columns | Array] | None = None,
         *,
         record: Record | None = None,
         learning_step: int = 0,
     ) -> Turn:
         """Take one turn in every match.
 
-        `outside`: controls [N, slots a player] of each seat without an agent. `record` is called
-        with the row (state_t, controls_t) and its tracks before the world moves on, for its arrays
-        are overwritten then.
+        `outside`: controls [N, slots a player] of each seat without an agent, by key or as one
+        array [N, values] in the order of the schema. `record` is called with the row
+        (state_t, controls_t) and its tracks before the world moves on, for its arrays are
+        overwritten then.
         """
+        if self.compiled is not None:
+            if record is None:
+                return self._compiled_turn(self.compiled, outside or {}, learning_step)
+            self._leave_compiled()
         view = self.view
         pressed = self._decide(view, outside or {})
         if record is not None:
@@ -155,8 +190,8 @@ class MatchBatch:
             )
         earlier = {} if self.reward is None else self.reward.before(view)
         self.columns, events, done = self.world.step(pressed)
-        self.pressed = pressed
-        self.rows += ~self.over
+        self._pressed = pressed
+        self._uncounted += 1
         if len(events) and not self._counts_rows:
             events = events.copy()
             events["frame"] = self.rows[events["match"]]
@@ -165,12 +200,54 @@ class MatchBatch:
     def move_to(self, world: World) -> None:
         """Go on in another world, from the state of now."""
         load = getattr(world, "load", None)
+        self._leave_compiled()
         if load is None:
             raise UsageError(f"{world.name} cannot go on from a given state: it has no load()")
         self.columns = load({key: np.array(values) for key, values in self.view.items()})
         self.world, self._counts_rows = world, False
 
     # ---- inside ----------------------------------------------------------------------------------
+
+    def _compiled_turn(
+        self,
+        compiled: CompiledMatches,
+        outside: Mapping[int, Columns | Array],
+        learning_step: int,
+    ) -> Turn:
+        """Turn in the compiled loop of the world, whose agents break no rules."""
+        self._require_outside(outside)
+        earlier: Columns = {}
+        if self.reward is not None and compiled.reward is None:
+            earlier = self.reward.before(self.view)
+        pressed = {seat: self._as_values(given) for seat, given in outside.items()}
+        events, done = compiled.turn(pressed, learning_step)
+        self._uncounted += 1
+        if not self._counts_rows and len(events):
+            events = events.copy()
+            events["frame"] = self.rows[events["match"]]
+        none = self._nothing
+        if done is None and compiled.reward is not None:
+            return Turn(self.columns, events, none, {}, none, none, *compiled.rewards)
+        done = none if done is None else done
+        return self._judged(earlier, events, done, learning_step, compiled)
+
+    def _require_outside(self, outside: Mapping[int, Any]) -> None:
+        if self.outside != tuple(outside) and (missing := set(self.outside) ^ set(outside)):
+            raise UsageError(
+                f"controls for the seats {sorted(outside)} are given; "
+                f"the seats played from outside are {list(self.outside)} (see {sorted(missing)})"
+            )
+
+    def _as_values(self, given: Columns | Array) -> Array:
+        """Controls of a seat as one array [N, values]."""
+        if isinstance(given, np.ndarray):
+            return given
+        return np.concatenate([given[key] for key in self.schema.control_keys], axis=1)
+
+    def _leave_compiled(self) -> None:
+        """Go on with agents that act on views."""
+        if self.compiled is not None:
+            self._pressed, self.compiled = self.compiled.pressed, None
 
     def _load(self, past: Mapping[str, Array], fresh: Array) -> None:
         load = getattr(self.world, "load", None)
@@ -185,15 +262,11 @@ class MatchBatch:
         self.columns = load(row, fresh)
         self._counts_rows = False
 
-    def _decide(self, view: Columns, outside: Mapping[int, Columns]) -> Columns:
+    def _decide(self, view: Columns, outside: Mapping[int, Columns | Array]) -> Columns:
         """Everybody's controls [N, slots]. Each player sees the same frame, its own slot first."""
-        if missing := set(self.outside) ^ set(outside):
-            raise UsageError(
-                f"controls for the seats {sorted(outside)} are given; "
-                f"the seats played from outside are {list(self.outside)} (see {sorted(missing)})"
-            )
+        self._require_outside(outside)
         answers = [
-            outside[seat]
+            self._by_key(outside[seat])
             if seat in outside
             else self.referees[seat].ask(from_seat(self.schema, view, seat))
             for seat in range(self.schema.players)
@@ -203,12 +276,31 @@ class MatchBatch:
             for key in self.schema.control_keys
         }
 
-    def _judged(self, earlier: Columns, events: Array, done: Array, learning_step: int) -> Turn:
+    def _by_key(self, given: Columns | Array) -> Columns:
+        """Controls of a seat by key."""
+        if not isinstance(given, np.ndarray):
+            return given
+        each = self.schema.controls.slots // self.schema.players
+        return {
+            key: given[:, at * each : (at + 1) * each]
+            for at, key in enumerate(self.schema.control_keys)
+        }
+
+    def _judged(
+        self,
+        earlier: Columns,
+        events: Array,
+        done: Array,
+        learning_step: int,
+        compiled: CompiledMatches | None = None,
+    ) -> Turn:
         """Matches that ended with this frame, their outcomes, and the rewards."""
         lost = np.zeros(self.matches, bool)
         for referee in self.referees.values():
             lost |= referee.lost
         ended = (done | lost) & ~self.over
+        if ended.any():
+            self._rows = self.rows  # counted before they are over
         outcomes: dict[int, Outcome] = {}
         terminated, truncated = ended, np.zeros(self.matches, bool)
         if ended.any():
@@ -221,16 +313,18 @@ class MatchBatch:
                 truncated[match] = forfeit is None and (outcome.timeout or bool(stopped[match]))
             terminated = ended & ~truncated
             self.over = self.over | ended
-        view = {} if self.reward is None else self.view
-        rewards, terms = rewards_of(
-            self.reward,
-            earlier,
-            view,
-            events,
-            outcomes,
-            (self.matches, self.schema.players),
-            learning_step,
-        )
+        if compiled is not None and compiled.reward is not None:
+            rewards, terms = compiled.rewards
+        else:
+            rewards, terms = rewards_of(
+                self.reward,
+                earlier,
+                {} if self.reward is None else self.view,
+                events,
+                outcomes,
+                (self.matches, self.schema.players),
+                learning_step,
+            )
         return Turn(self.columns, events, ended, outcomes, terminated, truncated, rewards, terms)
 
     def _outcome(self, match: int, view: Columns, events: Array, stopped: bool) -> Outcome:
@@ -251,6 +345,15 @@ class MatchBatch:
         left = [seat for seat in range(self.schema.players) if seat not in losers]
         facts = {"forfeit": [{"player": seat, "reason": why} for seat, why in losers.items()]}
         return Outcome(left[0] if len(left) == 1 else None, "forfeit", facts)
+
+
+def compiled_matches(
+    world: World, agents: Sequence[Agent | None], reward: Any = None, observation: Any = None
+) -> CompiledMatches | None:
+    """The world's compiled loop for these agents, if it has one."""
+    offered = getattr(world, "compiled", None)
+    found: CompiledMatches | None = offered(agents, reward, observation) if offered else None
+    return found
 
 
 def _first(columns: Mapping[str, Any]) -> Any:

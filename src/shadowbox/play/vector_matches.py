@@ -65,7 +65,10 @@ class VectorMatches:
             specs.world(world, game, matches, **options),
             self._agents(opponent),
             reward=resolve_reward(reward, game),
+            observation=self.observation,
         )
+        # seats that the compiled loop has observed for, and that have not been handed out yet
+        self._unseen: tuple[int, ...] = ()
         self.world = self.batch.world
         self.metadata = {
             "render_modes": list(RENDER_MODES),
@@ -83,6 +86,7 @@ class VectorMatches:
         `past` [K + 1, n, slots]: recorded rows to begin from, as for `MatchBatch.begin`.
         """
         self.batch.begin(seeds, where, past)
+        self._unseen = ()
         self._events = (
             self._events[:0] if where is None else self._events[~where[self._events["match"]]]
         )
@@ -94,16 +98,32 @@ class VectorMatches:
 
     def see(self, seat: int) -> Array:
         """The observation of the player in `seat`, [N, size]; a fresh array."""
+        compiled = self.batch.compiled
+        if compiled is not None and compiled.observation is not None and seat in self.seats:
+            if seat not in self._unseen:
+                compiled.observe()
+                self._unseen = self.seats
+            self._unseen = tuple(other for other in self._unseen if other != seat)
+            return compiled.seen(seat)
         return np.asarray(self.observation.observe(from_seat(self.game.schema, self.view, seat)))
 
     def step(self, actions: Mapping[int, Any], learning_step: int = 0) -> Turn:
         """One frame: the actions [N] of each seat that is played from outside."""
+        compiled = self.batch.compiled
+        if compiled is None:
+            outside: dict[int, Any] = {
+                seat: self.actions.controls(given, self.world.matches)
+                for seat, given in actions.items()
+            }
+            turn = self.batch.turn(outside, learning_step=learning_step)
+            self._events = turn.events.copy()
+            return turn
         outside = {
-            seat: self.actions.controls(given, self.world.matches)
-            for seat, given in actions.items()
+            seat: self.actions.values(given, self.world.matches) for seat, given in actions.items()
         }
         turn = self.batch.turn(outside, learning_step=learning_step)
-        self._events = turn.events.copy()
+        self._events = turn.events
+        self._unseen = self.seats
         return turn
 
     def picture(self, match: int) -> Array:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numba
 import numpy as np
 import pytest
 from duel import STYLES, duel
 
 from shadowbox.core.view import from_seat
-from shadowbox.games.brawl import GAME
+from shadowbox.games.brawl import GAME, brain
 from shadowbox.games.brawl.bots import BOTS
 from shadowbox.games.brawl.schema import KEYS, SCHEMA
+from shadowbox.games.brawl.tables import SWITCH_FRAMES
 from shadowbox.games.brawl.world import BrawlWorld
 
 
@@ -62,11 +64,9 @@ def test_clockwork_plays_its_script():
 
 def test_the_switcher_changes_style_in_mid_match():
     """`switcher` takes a different style in each turn, and all four styles occur."""
-    agent = GAME.bots["switcher"]()
-    seeds = np.arange(50)
-    styles = np.array(
-        [agent._style_at(seeds, np.zeros(50, int), np.full(50, turn)) for turn in range(4)]
-    )
+    style_of = numba.njit(lambda seed, frame: brain.turn_style(seed, 0, frame))
+    frames = range(0, 4 * SWITCH_FRAMES, SWITCH_FRAMES)
+    styles = np.array([[style_of(np.uint64(seed), at) for seed in range(50)] for at in frames])
     assert (styles[1:] != styles[:-1]).all()
     assert len(np.unique(styles)) == 4
 

@@ -1,6 +1,6 @@
 """Brawl, a fast platform fighter for two in the manner of Warehouse Brawl.
 
-This module describes the game; the simulator, the bots and the scene are imported on demand.
+This module describes the game; the simulator and the scene are imported on demand.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from shadowbox.core.game import Agent, Bot, Game, Outcome, World
+from shadowbox.core.game import Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.games.brawl.bots import BOTS
 from shadowbox.games.brawl.observe import OBSERVATIONS
 from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
-from shadowbox.games.brawl.styles import HELD_OUT, STYLES
+from shadowbox.games.brawl.tables import HELD_OUT
 
 WORLD_OPTIONS = ("stage", "weapons", "time_limit", "stocks", "arsenal")
 
@@ -85,15 +86,6 @@ def scene() -> Mapping[str, Any]:
     return SCENE
 
 
-def _bot(name: str) -> Bot:
-    def build(argument: str = "") -> Agent:
-        from shadowbox.games.brawl.bots import BOTS
-
-        return BOTS[name](argument)
-
-    return build
-
-
 GAME = Game(
     name="brawl",
     title="a platform fighter for two with weapons, knock-outs and a moving platform",
@@ -104,10 +96,7 @@ GAME = Game(
     outcome=outcome,
     attacks=attacks,
     places=places,
-    bots={
-        name: _bot(name)
-        for name in ("constant", "random", "clockwork", "tapper", *STYLES, "switcher")
-    },
+    bots=BOTS,
     held_out=frozenset(HELD_OUT),
     rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},
     reward=BrawlReward,

@@ -1,6 +1,8 @@
-"""Command that compiles the simulator ahead of its first match.
+"""Command that compiles brawl ahead of its first match.
 
-Run it as `python -m shadowbox.games.brawl.compile`.
+Run it as `python -m shadowbox.games.brawl.compile`. Two functions are compiled and kept: `begin_all`
+of `physics.py`, and `run` of `loop.py`, which holds the physics, the bots, the observations and the
+reward terms.
 """
 
 from __future__ import annotations

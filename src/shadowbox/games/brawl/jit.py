@@ -1,8 +1,8 @@
 """Compilation of the simulator with Numba: typed decorators, a safe cache, a progress bar.
 
 Numba's own cache looks only at the file of the function that is called, so an edit in `combat.py`
-would go unnoticed by a cached `physics.step_all`. `fingerprint` therefore becomes part of a type
-that the step function receives.
+would go unnoticed by a cached `loop.run`. `fingerprint` therefore becomes part of a type that this
+function receives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from numba.core import event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-SOURCES = ("schema", "rules", "movement", "combat", "items", "physics")
+SOURCES = (
+    "schema", "rules", "arsenal", "moves", "tables",
+    "movement", "combat", "items", "physics", "brain", "signals", "loop",
+)  # fmt: skip
 USUAL_S = 20  # seconds that compiling takes on one core
 QUIET_S = 2.0  # seconds before the bar appears
 BAR = 24  # characters
@@ -36,10 +39,13 @@ _inner: set[Callable[..., Any]] = set()  # functions whose compilation moves the
 def inner(function: Function) -> Function:
     """Compile a function into its callers, without a cache of its own.
 
+    Python cannot call it: the wrappers for that would be a quarter of the time that compiling takes.
     Never with fastmath: a replay must give the same bits.
     """
     _inner.add(function)
-    return cast(Function, numba.njit(nogil=True)(function))
+    njit: Any = numba.njit  # its types lack the two options
+    compiled: Function = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return compiled
 
 
 def entry(function: Function) -> Function:
@@ -49,7 +55,7 @@ def entry(function: Function) -> Function:
 
 @cache
 def fingerprint() -> np.ndarray[Any, Any]:
-    """Array [1] of a record type named after a digest of the physics' source files.
+    """Array [1] of a record type named after a digest of the compiled source files.
 
     An edit of these files gives another type, for which Numba compiles anew.
     """

@@ -1,4 +1,4 @@
-"""The step of the simulator: one frame of a match, and the loop over matches.
+"""The step of the simulator: one frame of a match. The loop over matches is in `loop.py`.
 
 Neither fighter goes first. Both decide from the same frame, all hits are found before any is
 applied, and both move before a knock-out is checked. Each match is a function of its own record
@@ -8,8 +8,6 @@ and keys, so a result never depends on the batch around it.
 from __future__ import annotations
 
 from typing import Any
-
-import numpy as np
 
 from shadowbox.games.brawl.combat import (
     begin_move,
@@ -297,42 +295,6 @@ def step_match(
     m.match_left[0] -= 1.0
     check_end(m, log, count, match)
     m.match_frame[0] = frame
-
-
-@inner
-def pressed_keys(keys: Any, i: int, p: int) -> int:
-    """Pack the ten flags of one player into bits."""
-    bits = 0
-    for b in range(10):
-        if keys[b][i, p]:
-            bits |= 1 << b
-    return bits
-
-
-@entry
-def step_all(
-    rows: Any, keys: Any, table: Any, stage: Any, log: Any, done: Any, sources: Any
-) -> int:
-    """Advance every match that is not over by one frame; return the number of events in `log`.
-
-    rows [N] MATCH, keys 10 x [N, 2] bool.
-    """
-    count = np.zeros(1, np.int64)
-    for i in range(rows.shape[0]):
-        m = rows[i]
-        if not m.match_over[0]:
-            step_match(
-                m,
-                i,
-                pressed_keys(keys, i, 0),
-                pressed_keys(keys, i, 1),
-                table,
-                stage[0],
-                log,
-                count,
-            )
-            done[i] = m.match_over[0]
-    return int(count[0])
 
 
 @entry

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from shadowbox.core.game import EVENT
+from shadowbox.core.game import EVENT, Agent, _TermBlock
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError
-from shadowbox.games.brawl import physics
 from shadowbox.games.brawl.arsenal import ARSENAL
+from shadowbox.games.brawl.bots import rows_of
 from shadowbox.games.brawl.jit import compiling, fingerprint
+from shadowbox.games.brawl.loop import (
+    DECIDE,
+    DEFAULT,
+    JUDGE,
+    MOST_EVENTS,
+    NO_BOTS,
+    NO_WEIGHTS,
+    OBSERVE,
+    PLAIN_PYTHON,
+    RAW,
+    RECORD,
+    STEP,
+    _Records,
+    as_records,
+    run,
+)
 from shadowbox.games.brawl.moves import Arsenal, compile_table
-from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NO_PLAYER, TIME_LIMIT, member, stage
-from shadowbox.games.brawl.schema import MAX_FRAMES, SCHEMA, STAGES, STOCKS
+from shadowbox.games.brawl.observe import OBSERVATIONS
+from shadowbox.games.brawl.physics import begin_all
+from shadowbox.games.brawl.rewards import BrawlReward
+from shadowbox.games.brawl.rules import MATCH, MAX_EVENTS, NO_PLAYER, TIME_LIMIT, member
+from shadowbox.games.brawl.rules import stage as geometry
+from shadowbox.games.brawl.schema import KEYS, MAX_FRAMES, SCHEMA, STAGES, STOCKS
+from shadowbox.games.brawl.tables import OUTSIDE
 
 BOOL = np.dtype(bool)
-# NUMBA_DISABLE_JIT=1 leaves functions as they are
-PLAIN_PYTHON = not hasattr(physics.step_all, "signatures")
 
 
 class BrawlWorld:
@@ -50,25 +69,31 @@ class BrawlWorld:
             raise UsageError(f"brawl: stocks must be 1 to {STOCKS} (got {stocks})")
         self.matches = matches
         self.name = _name(stage, weapons, time_limit, stocks)
-        self.stage = _stage(stage)
-        self.weapons = weapons
-        self.table = _records(compile_table(arsenal))
+        self.stage = geometry(stage)
+        self.weapons, self.time_limit = weapons, time_limit
+        self._options: dict[str, Any] = {
+            "stage": stage,
+            "weapons": weapons,
+            "time_limit": time_limit,
+            "stocks": stocks,
+            "arsenal": arsenal,
+        }
         self._template = np.zeros(1, MATCH)
         self._template["match_left"] = time_limit
         self._template["match_stage"] = STAGES.index(stage)
         self._template["match_winner"] = NO_PLAYER
         self._template["stocks"] = stocks
-        self._rows = _records(np.zeros(matches, MATCH))
-        self._log = _records(np.zeros(matches * MAX_EVENTS, EVENT))
-        self._done = np.zeros(matches, bool)
-        rows = self._rows.view(np.ndarray)
+        self.records = _Records(
+            matches, compile_table(arsenal), self.stage, events=matches * MAX_EVENTS
+        )
+        self._done = self.records.done
         self._columns: Columns = {
-            key: rows[member(key)].view(column.dtype) for key, column in SCHEMA.columns.items()
+            key: self.records.plain[member(key)].view(column.dtype)
+            for key, column in SCHEMA.columns.items()
         }
         for column in self._columns.values():
             column.flags.writeable = False
-        self._events = self._log.view(np.ndarray)
-        if PLAIN_PYTHON or cast(Any, physics.step_all).signatures:
+        if PLAIN_PYTHON or cast(Any, run).signatures:
             self.reset(np.arange(matches))
         else:
             self._compile()
@@ -89,8 +114,9 @@ class BrawlWorld:
         begun = np.repeat(self._template, len(words))
         begun["match_seed_low"][:, 0] = words & np.uint64(0xFFFFFFFF)
         begun["match_seed_high"][:, 0] = words >> np.uint64(32)
-        self._rows[mask] = begun
-        physics.begin_all(self._rows, mask, self.stage, self.weapons, self._done, fingerprint())
+        records = self.records
+        records.plain[mask] = begun
+        begin_all(records.rows, mask, records.stage, self.weapons, self._done, fingerprint())
         return self._columns
 
     def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
@@ -98,15 +124,29 @@ class BrawlWorld:
 
         Matches that are over do not change.
         """
-        keys = self._keys(controls)
-        count = physics.step_all(
-            self._rows, keys, self.table, self.stage, self._log, self._done, fingerprint()
-        )
-        return self._columns, self._events[:count], self._done
+        records = self.records
+        records.keys = np.array(self._keys(controls)).view(np.uint8)
+        records.bots = NO_BOTS
+        count = records(DECIDE | STEP) & MOST_EVENTS
+        return self._columns, records.events[:count], self._done
+
+    def compiled(
+        self, agents: Sequence[Agent | None], reward: Any = None, observation: Any = None
+    ) -> _CompiledMatches | None:
+        """The matches in the compiled loop, if all agents are bots of this game."""
+        bots = rows_of(agents)
+        if bots is None or type(self) is not BrawlWorld:
+            return None
+        known = observation if observation in OBSERVATIONS.values() else None
+        return _CompiledMatches(self, bots, reward if type(reward) is BrawlReward else None, known)
+
+    def alone(self) -> BrawlWorld:
+        """A world of one match with the same options."""
+        return BrawlWorld(1, **self._options)
 
     def snapshot(self, where: Array | None = None) -> Array:
         """Copy the records of the chosen matches [n], which hold their whole state."""
-        return np.array(self._rows.view(np.ndarray)[self._mask(where)])
+        return np.array(self.records.plain[self._mask(where)])
 
     def restore(self, snapshot: Array, where: Array | None = None) -> Columns:
         """Put a snapshot into equally many matches; return the columns of all N matches."""
@@ -118,7 +158,7 @@ class BrawlWorld:
             )
         if (snapshot["match_stage"] != self._template["match_stage"]).any():
             raise UsageError(f"brawl: the snapshot was taken on another stage than '{self.name}'")
-        self._rows[mask] = snapshot
+        self.records.plain[mask] = snapshot
         self._done[mask] = snapshot["match_over"][:, 0]
         return self._columns
 
@@ -141,16 +181,7 @@ class BrawlWorld:
         """Compile both functions, or load them from the cache, by a reset and an empty step."""
         with compiling():
             self.reset(np.arange(self.matches))
-            neutral = dict.fromkeys(SCHEMA.control_keys, np.zeros((self.matches, 2), bool))
-            physics.step_all(
-                self._rows[:0],
-                self._keys(neutral),
-                self.table,
-                self.stage,
-                self._log,
-                self._done,
-                fingerprint(),
-            )
+            _Records(1, self.records.table, self.records.stage)(0)
 
     def _mask(self, where: Array | None) -> Array:
         if where is None:
@@ -176,9 +207,114 @@ class BrawlWorld:
                 raise UsageError(f"brawl: '{name}' must have shape {shape} (got {values.shape})")
             if values.dtype is not BOOL and values.dtype != BOOL:
                 values = _as_flags(name, values)
-            # for arrays of another layout, or read-only ones, Numba would compile anew
-            keys.append(values if values.flags.carray else np.array(values, order="C"))
+            keys.append(values)
         return tuple(keys)
+
+
+class _CompiledMatches:
+    """The matches of a world in the compiled loop, see `core.game.CompiledMatches`."""
+
+    def __init__(self, world: Any, bots: Array, reward: Any, observation: Any) -> None:
+        self.world, self.bots, self.reward = world, bots, reward
+        self.seats = np.flatnonzero(bots[:, 0] == OUTSIDE)  # those that are played from outside
+        self.observation = observation if len(self.seats) else None
+        self.records: _Records = world.records
+        self.mode = DECIDE | STEP | (JUDGE if reward is not None else 0)
+        if self.observation is not None:
+            self.mode |= RAW if observation.raw else DEFAULT
+        matches = world.matches
+        self._places = {seat: at for at, seat in enumerate(self.seats.tolist())}
+        self._keys_shape = (matches, len(KEYS))
+        self._seen_shape = (len(self._places), matches, observation.size if observation else 0)
+        self._terms = () if reward is None else tuple(reward.weights)
+        self._judged_shape = (1 + len(self._terms), matches, 2)
+        self._learning_step, self._weights = -1, NO_WEIGHTS
+        self._solo: Any = None
+
+    def begin(self, seeds: Array, where: Array) -> None:
+        """Give the matches `where` [N], which have just begun, the seeds of their bots."""
+        self.records.plain_side["seed"][where] = seeds[where].astype(np.uint64)
+        self.records.plain_side["keys"][where] = 0
+
+    @property
+    def pressed(self) -> Columns:
+        """The controls of the last turn."""
+        bits = self.records.plain_side["keys"]
+        return {key: bits & (1 << bit) != 0 for bit, key in enumerate(SCHEMA.control_keys)}
+
+    @pressed.setter
+    def pressed(self, controls: Columns) -> None:
+        bits = self.records.plain_side["keys"]
+        bits[:] = 0
+        for bit, key in enumerate(SCHEMA.control_keys):
+            bits |= controls[key].astype(np.int64) << bit
+
+    def turn(
+        self, outside: Mapping[int, Array], learning_step: int = 0
+    ) -> tuple[Array, Array | None]:
+        """Take a turn in every match: its events, and `done` [N] if a match ended."""
+        records = self.records
+        records.bots = self.bots
+        for seat, pressed in outside.items():
+            if pressed.shape != self._keys_shape or pressed.dtype != BOOL:
+                pressed = self._checked(pressed)
+            records.keys[:, :, seat] = pressed.T
+        # fresh arrays, which callers may keep
+        if self.reward is not None:
+            if learning_step != self._learning_step:
+                self._learning_step, self._weights = learning_step, self.reward.table(learning_step)
+            records.weights, records.judged = self._weights, np.empty(self._judged_shape)
+        if self.observation is not None:
+            records.seats, records.seen = self.seats, np.empty(self._seen_shape, np.float32)
+        found = records(self.mode)
+        return records.events[: found & MOST_EVENTS], records.done if found >> 32 else None
+
+    @property
+    def rewards(self) -> tuple[Array, Mapping[str, Array]]:
+        """Rewards [N, players] of the last turn, and the terms that they are sums of."""
+        judged = self.records.judged
+        return judged[0], _TermBlock(self._terms, judged)
+
+    def observe(self) -> None:
+        """Observe again, because matches have begun since the last turn."""
+        records = self.records
+        records.seats, records.seen = self.seats, np.empty(self._seen_shape, np.float32)
+        records(self.mode & OBSERVE)
+
+    def seen(self, seat: int) -> Array:
+        """Observation [N, size] of a seat without an agent, of the last turn or of `observe`."""
+        found: Array = self.records.seen[self._places[seat]]
+        return found
+
+    def _checked(self, pressed: Array) -> Array:
+        """Keys [N, 10] of any type, each 0 or 1."""
+        if pressed.shape != self._keys_shape:
+            raise UsageError(
+                f"brawl: keys must have shape {self._keys_shape} (got {pressed.shape})"
+            )
+        if not ((pressed == 0) | (pressed == 1)).all():
+            raise UsageError("brawl: keys must be 0 or 1")
+        return pressed
+
+    def play(self, seeds: Array) -> Iterator[tuple[Array, Array]]:
+        """Play a match for each seed to its end: packed rows [T + 1], events."""
+        if self._solo is None:
+            self._solo = self.world.alone()
+        solo, longest = self._solo, int(self.world.time_limit) + 1
+        records: _Records = solo.records
+        records.bots = self.bots
+        records.events = np.empty(MAX_EVENTS * longest, EVENT)
+        records.log = as_records(records.events)
+        records.history = np.empty((longest, SCHEMA.row_dtype.itemsize), np.uint8)
+        for seed in np.asarray(seeds, np.int64):
+            solo.reset(np.array([seed]))
+            records.plain_side["seed"], records.plain_side["keys"] = seed.astype(np.uint64), 0
+            count = records(DECIDE | STEP | RECORD) & MOST_EVENTS
+            rows = int(records.plain["match_frame"][0, 0]) + 1
+            yield (
+                SCHEMA.as_rows(records.history[:rows].copy()),
+                records.events[:count].copy(),
+            )
 
 
 def _loadable(key: str, values: Array, matches: int) -> Array:
@@ -206,14 +342,6 @@ def _as_flags(name: str, values: Array) -> Array:
     return np.asarray(values != 0)
 
 
-def _records(array: Array) -> Any:
-    """View an array of records so that their members are attributes.
-
-    Numba reads the members of plain arrays as attributes; plain Python needs a recarray.
-    """
-    return array.view(np.recarray) if PLAIN_PYTHON else array
-
-
 def _name(stage: str, weapons: bool, time_limit: int, stocks: int) -> str:
     """Spec of a world: the options that differ from the defaults."""
     options = (
@@ -223,7 +351,3 @@ def _name(stage: str, weapons: bool, time_limit: int, stocks: int) -> str:
         (f"stocks={stocks}", stocks != STOCKS),
     )
     return "@".join(["brawl", *(text for text, differs in options if differs)])
-
-
-def _stage(name: str) -> Any:
-    return _records(stage(name))

@@ -1,12 +1,19 @@
-"""Table of the scripted bots' fighting styles.
+"""Tables of names and numbers that the bots and rewards of Brawl are made of.
 
-`brain.py` reads nothing of a bot but its row here. Chances are per frame, lengths are in u. A skill
-of 0 is absent, a skill of 1 is perfect.
+Of a fighter, `brain.py` reads nothing but its row in `STYLES`. Chances are per frame, lengths are
+in u. A skill of 0 is absent, a skill of 1 is perfect.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+# ---- bots ----------------------------------------------------------------------------------------
+
+# A bot is a row of numbers: its kind, then a style (fighter), or a number of frames and their keys
+# (script).
+SCRIPT, RANDOM, TAPPER, FIGHTER, SWITCHER = range(5)
+OUTSIDE = -1  # the seat is played from outside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +81,24 @@ SWITCH_FRAMES = 300
 
 # Bots that are never trained on: they measure a learner against opponents it has not met.
 HELD_OUT = ("trickster", "charger", "switcher")
+
+# ---- reward terms --------------------------------------------------------------------------------
+
+# Each is positive where it is good for a player.
+TERMS = {
+    "damage": "damage dealt minus damage taken, in units of 140",
+    "danger_zone": "penalty for time spent below the stage, in seconds",
+    "head_to_opponent": "distance moved sideways toward the opponent, in u",
+    "closing": "a quarter of the distance closed, plus a little for being near, within -1 .. 1",
+    "edge_pressure": "distance the opponent was driven outward, minus half of what it came back",
+    "attack_press": "time with an attack key held, more near the opponent, half without a hit",
+    "many_keys": "penalty for time with more than three keys held, in seconds",
+    "attacking": "penalty for time spent in a move, in seconds; against button mashing",
+    "base_height": "penalty for the squared height above or below the middle, per second",
+    "head_to_middle": "distance moved sideways toward the middle of the stage, in u",
+    "win": "+1 for the winner of the match, -1 for the loser, 0 for both in a draw",
+    "knockout": "-1 for each own stock lost, +1 for each of the opponent's",
+    "combo": "+1 for hitting a stunned opponent, -1 for being hit while stunned",
+    "equip": "+1 for picking up a spear, +2 for a hammer",
+    "drop": "-1 for dropping a weapon",
+}
