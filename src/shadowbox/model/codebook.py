@@ -184,5 +184,38 @@ class CodebookDistribution(ControlDistribution):
         return table if separated else torch.empty(0, dtype=torch.int64, device="cpu")
 
 
+class CategoricalDistribution(CodebookDistribution):
+    """K points for some values together, whatever the values of the last frame: K logits, one draw.
+
+    The distribution of reinforcement learning, in which each decision is chosen anew. Width K.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keys: Sequence[str],
+        at: Sequence[int],
+        points: Sequence[Sequence[float]],
+    ) -> None:
+        super().__init__(name, keys, at, points)
+        self.width, self.draws, self.names = len(points), 1, (name,)
+
+    def index_loss(self, output: Tensor, index: Tensor, before: Tensor) -> Tensor:
+        """Negative log-likelihood of points given by index, [..., 1]."""
+        return -output.log_softmax(-1).gather(-1, index[..., None])
+
+    def log_probs(self, output: Tensor, before: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probabilities [..., K] of all points."""
+        return (output / temperature).log_softmax(-1)
+
+    def sample_index(
+        self, output: Tensor, before: Tensor, noise: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """Index of a drawn point and its log-probability, each [...]."""
+        log_p = self.log_probs(output, before, temperature)
+        index = draw_index(log_p.exp(), noise[..., 0])
+        return index, log_p.gather(-1, index[..., None])[..., 0]
+
+
 def _nearest(values: Tensor, points: Tensor) -> Tensor:
     return (values.unsqueeze(-2) - points).square().sum(-1).argmin(-1)

@@ -74,13 +74,15 @@ class PolicyConfig:
     noise: TrainingNoise = field(default_factory=TrainingNoise)
     relative_positions: bool = False  # add distances from the own slot to the inputs
     delay: int = 0  # frames by which the game is seen late; own controls are not delayed
+    repeat: int = 1  # frames for which a decision is held (action repeat)
+    value: bool = False  # estimate the value of a state, too, as reinforcement learning needs
     # the controls that the policy decides, such as "pad/x|pad/y" for either; empty: all
     output_controls: tuple[str, ...] = ()
     players: tuple[str, ...] = ()  # pseudonyms of the players whose styles are learned
     strength: bool = False  # add the player's strength to the inputs
 
     def __post_init__(self) -> None:
-        _between(self, LONGEST_DELAY, delay=0)
+        _between(self, LONGEST_DELAY, delay=0, repeat=1)
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> PolicyConfig:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from shadowbox.core.schema import Choice, Flag, Real
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.model.codebook import CodebookDistribution
+from shadowbox.model.codebook import CategoricalDistribution, CodebookDistribution
 from shadowbox.model.codec import ControlValues
 from shadowbox.model.design import HeadConfig
 from shadowbox.model.distributions import (
@@ -299,9 +299,38 @@ class _ChainHead(Head):
         return output.float()
 
 
+class _CategoricalHead(_IndependentHead):
+    """One categorical distribution for each factor of the controls; flags are one factor.
+
+    With a vocabulary of key combinations a decision is one draw among them, as in reinforcement
+    learning with discrete actions.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        values: ControlValues,
+        vocabulary: Vocabulary,
+        config: HeadConfig,
+        loss: LossOptions,
+    ) -> None:
+        Head.__init__(
+            self,
+            [
+                CategoricalDistribution(f.name, f.keys, f.at, vocabulary[f.name])
+                for f in control_factors(values)
+            ],
+        )
+        self.linear = nn.Linear(features, self.width)
+        # nearly uniform at first: the usual start of policy gradients
+        nn.init.orthogonal_(self.linear.weight, 0.01)
+        nn.init.zeros_(self.linear.bias)
+
+
 HEADS: dict[str, Callable[[int, ControlValues, Vocabulary, HeadConfig, LossOptions], Head]] = {
     "independent": _IndependentHead,
     "chain": _ChainHead,
+    "categorical": _CategoricalHead,
 }
 
 

@@ -8,7 +8,7 @@ controls_{t-1}, own slot first; columns other than `input_columns` are ignored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from shadowbox.model.predictions import PolicyOutput
 from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory, last_reset
 from shadowbox.model.trunks.registry import build_trunk
+from shadowbox.model.value import ValueHead
 from shadowbox.model.vocabulary import default_vocabulary
 
 ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
@@ -34,6 +35,24 @@ ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
     "vocabulary?": {str: [[float]]},
     "encoding?": ({"name": str, "settings": dict}, None),
 }
+
+
+class Decision(NamedTuple):
+    """Decision of one frame of each match."""
+
+    values: Tensor  # pressed values [B, V]
+    log_prob: Tensor  # by part, [B, P]
+    value: Tensor | None  # of the state [B], if the policy estimates it
+    memory: Memory
+
+
+class Evaluation(NamedTuple):
+    """Recorded actions under a policy, at every position of sequences; gradients flow."""
+
+    log_prob: Tensor  # of the pressed controls, [B, T]
+    entropy: Tensor  # by part, [B, T, P]
+    value: Tensor  # of the state, [B, T]
+    output: PolicyOutput
 
 
 class Policy(nn.Module):
@@ -87,6 +106,7 @@ class Policy(nn.Module):
             vocabulary or default_vocabulary(self.values),
         )
         self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
+        self.value = ValueHead(self.trunk.out, config.head.head_width) if config.value else None
 
     own: Tensor
 
@@ -120,6 +140,21 @@ class Policy(nn.Module):
         marks matches that begin with this frame. The log-probability is that of the sampled
         distribution at this temperature. No gradient is kept.
         """
+        found = self.decide(view, memory, noise, reset=reset, temperature=temperature, style=style)
+        return self.values.columns(found.values), found.log_prob, found.memory
+
+    @torch.no_grad()
+    def decide(
+        self,
+        view: View,
+        memory: Memory,
+        noise: Tensor,
+        *,
+        reset: Tensor | None = None,
+        temperature: Temperature = 1.0,
+        style: View | None = None,
+    ) -> Decision:
+        """`step`, with the pressed values [B, V] and the value of the state, for rollouts."""
         previous = self.values.of(view)
         begins = (
             torch.zeros(len(previous), dtype=torch.bool, device=previous.device)
@@ -134,9 +169,10 @@ class Policy(nn.Module):
         )
         h, state = self.trunk.step(x[:, 0], memory, begins)
         values, log_prob = self.head.sample(h, previous, noise, temperature)
-        return (
-            self.values.columns(self.values.only_active(values, view)),
+        return Decision(
+            self.values.only_active(values, view),
             log_prob,
+            None if self.value is None else self.value(h),
             {**queue, **state},
         )
 
@@ -165,6 +201,26 @@ class Policy(nn.Module):
         previous = self.values.of(view)
         output = self.head(h, controls, previous, hidden)
         return PolicyOutput(self.head, output, previous, h, hidden), {**queue, **state}
+
+    def evaluate_actions(
+        self,
+        view: View,
+        controls: Tensor,
+        reset: Tensor,
+        memory: Memory | None = None,
+        style: View | None = None,
+    ) -> Evaluation:
+        """Log-probability and entropy of pressed controls, and the value of each state.
+
+        Arguments are those of `seq`; sequences go on from `memory`, that of their first position.
+        """
+        if self.value is None:
+            raise UsageError("this policy estimates no value: build it with value=True")
+        output, _ = self.seq(view, controls, reset, memory, style)
+        assert output.h is not None
+        return Evaluation(
+            output.log_prob(controls).sum(-1), output.entropy(), self.value(output.h), output
+        )
 
     def forward(
         self, view: View, controls: Tensor, reset: Tensor, style: View | None = None

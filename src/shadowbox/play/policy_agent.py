@@ -121,6 +121,7 @@ class PolicyAgent:
                 "frame": np.zeros(len(seeds), np.int64),
                 "fresh": fresh,
                 "memory": memory,
+                "held": None,
                 "last": None,
             }
         return {
@@ -129,12 +130,16 @@ class PolicyAgent:
             "frame": np.where(where, 0, state["frame"]),
             "fresh": state["fresh"] | where,
             "memory": state["memory"],
+            "held": state["held"],
             "last": None,
         }
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
-        """One decision a match."""
-        matches = len(state["seeds"])
+        """One decision a match; a policy with action repeat decides every few frames of a match."""
+        matches, repeat = len(state["seeds"]), self.policy.config.repeat
+        decides = state["frame"] % repeat == 0
+        if not decides.any():
+            return state["held"], {**state, "frame": state["frame"] + 1}
         draws = self._draws(state, view)
         answers, memory, seen = [], [], []
         with self._torch.inference_mode():
@@ -154,6 +159,9 @@ class PolicyAgent:
                 )
                 if not self._torch.isfinite(log_prob).all():
                     raise ShadowboxError(NOT_FINITE)
+                if not decides.all():
+                    chosen = self._on_device(_filled(decides[rows], self.block))
+                    after_block = _where(chosen, after_block, state["memory"][at])
                 answers.append(answer)
                 memory.append(after_block)
                 seen.append((shown, fresh))
@@ -161,11 +169,17 @@ class PolicyAgent:
             key: self._joined([answer[key] for answer in answers], key, matches)
             for key in answers[0]
         }
+        if not decides.all():
+            controls = {
+                key: np.where(decides[:, None], values, state["held"][key])
+                for key, values in controls.items()
+            }
         after = {
             **state,
             "memory": memory,
             "frame": state["frame"] + 1,
-            "fresh": np.zeros(matches, bool),
+            "fresh": state["fresh"] & ~decides,
+            "held": controls if repeat > 1 else None,
             "last": (seen, state["memory"], answers),  # what `tracks` is computed from
         }
         return controls, after
@@ -206,7 +220,14 @@ class PolicyAgent:
             whole[places] = self._torch.cat([block[key] for block in part["memory"]])[: len(places)]
             for block, values in zip(memory, self._torch.split(whole, self.block), strict=True):
                 block[key] = values
-        return {**merged, "memory": memory, "last": None}
+        held = state["held"]
+        if part["held"] is not None:
+            neutral = {key: np.zeros((len(where), *v.shape[1:]), v.dtype) for key, v in part["held"].items()}
+            held = {
+                key: put_part(values, part["held"][key], where)
+                for key, values in (held or neutral).items()
+            }
+        return {**merged, "memory": memory, "held": held, "last": None}
 
     @property
     def settings(self) -> dict[str, tuple[float, float, float]]:
@@ -389,6 +410,14 @@ def as_tensor(values: Array) -> Tensor:
     return torch.from_numpy(
         np.ascontiguousarray(values.astype(np.int64) if values.dtype.kind == "u" else values)
     )
+
+
+def _where(chosen: Tensor, new: Mapping[str, Tensor], old: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Memory [B, ...] with new rows where `chosen` [B]."""
+    return {
+        key: values.where(chosen.view(-1, *[1] * (values.dim() - 1)), old[key])
+        for key, values in new.items()
+    }
 
 
 def _filled(values: Array, rows: int) -> Array:

@@ -206,6 +206,21 @@ class MatchBatch:
         self.columns = load({key: np.array(values) for key, values in self.view.items()})
         self.world, self._counts_rows = world, False
 
+    def snapshot(self) -> dict[str, Any]:
+        """State of all matches in plain arrays, without the memories of their agents."""
+        return {
+            "world": self.world.snapshot(),
+            "pressed": {key: values.copy() for key, values in self.pressed.items()},
+            "over": self.over.copy(),
+            "rows": self.rows.copy(),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Continue from a snapshot; agents in seats must be restored by their owner."""
+        self.columns = self.world.restore(snapshot["world"])
+        self.pressed = {key: np.array(values) for key, values in snapshot["pressed"].items()}
+        self.over, self.rows = np.array(snapshot["over"]), np.array(snapshot["rows"])
+
     # ---- inside ----------------------------------------------------------------------------------
 
     def _compiled_turn(

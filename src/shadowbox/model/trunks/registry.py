@@ -8,12 +8,14 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.trunks.base import Trunk
 from shadowbox.model.trunks.gru import gru_trunk
+from shadowbox.model.trunks.lstm import lstm_trunk
 from shadowbox.model.trunks.transformer import transformer_trunk
 from shadowbox.model.trunks.window import window_trunk
 
 TRUNKS: dict[str, Callable[[TrunkConfig, int, int], Trunk]] = {
     "window": window_trunk,
     "gru": gru_trunk,
+    "lstm": lstm_trunk,
     "transformer": transformer_trunk,
 }
 

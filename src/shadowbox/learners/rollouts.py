@@ -1,0 +1,304 @@
+"""Rollouts: a policy plays matches side by side, and what it did becomes batches of a learner.
+
+N matches, R rows. A row is a player that is learned from: one for each match, and in matches
+against itself one more. The seat of the learner alternates from match to match. A decision is held
+for `repeat` frames; a match that ends in between waits for the next decision.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from shadowbox.core.game import noise, stable_hash
+from shadowbox.core.schema import Array, Columns
+from shadowbox.core.view import from_seat
+from shadowbox.errors import UsageError
+from shadowbox.learners.opponents import SELF, AgentOpponents, Slice, slices
+from shadowbox.learners.plain_state import from_plain, to_plain
+from shadowbox.learners.ppo import PPOConfig, ReturnScale, Rollout, advantages
+from shadowbox.learners.registry import Inputs
+from shadowbox.model.policy import Policy
+from shadowbox.play.policy_agent import DRAW, as_tensor
+from shadowbox.play.rewards import result_for
+from shadowbox.play.turn import MatchBatch
+
+PLAYERS = 2
+
+
+class Rollouts:
+    """Source of rollouts without end: an epoch is the whole run."""
+
+    def __init__(
+        self, inputs: Inputs, policy: Policy, config: PPOConfig, matches: int, rank: int
+    ) -> None:
+        game = inputs.game
+        if game.schema.players != PLAYERS or inputs.worlds is None:
+            raise UsageError(
+                f"self-play needs a world of two players; {game.name} has {game.schema.players}"
+            )
+        self.policy, self.config, self.schema = policy, config, game.schema
+        self.seed, self.rank, self.matches = inputs.config.seed, rank, matches
+        self.batch = MatchBatch(
+            game, inputs.worlds(matches), [None] * PLAYERS, reward=inputs.reward
+        )
+        self.parts = slices(inputs.opponents, matches)
+        self.opponents = AgentOpponents(self.parts, inputs.agents or _no_agents)
+        mirrored = [part for part in self.parts if part.name == SELF]
+        self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
+        self.rows = matches + self.both
+        self.match = np.concatenate([np.arange(matches), np.arange(self.both)])  # of each row
+        self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
+        self.reads = tuple(
+            dict.fromkeys((*policy.input_columns, *game.schema.control_keys))
+        )
+        self.scale = ReturnScale(self.rows, config.gamma)
+        self.seat = np.arange(matches) % PLAYERS  # of the learner in each match
+        self.seeds = np.zeros(matches, np.int64)
+        self.games = np.zeros(matches, np.int64)  # begun in each place
+        self.decided = np.zeros(matches, np.int64)  # decisions in the match so far
+        self.returned = np.zeros(matches)  # rewards of the match so far
+        self.memory: dict[str, Any] | None = None
+        self.results: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+        self.epoch = self.step = 0
+
+    # ---- as a source of batches ----
+
+    @property
+    def left(self) -> int:
+        """Rollouts to the end of the epoch: more than any run has."""
+        return 1 << 60
+
+    def batches_in(self, epoch: int) -> int:
+        """Without end."""
+        return 1 << 60
+
+    def __iter__(self) -> Iterator[Rollout]:
+        while True:
+            self.step += 1
+            yield self.collect()
+
+    # ---- play ----
+
+    @torch.no_grad()
+    def collect(self) -> Rollout:
+        """Play `n_steps` decisions of every match."""
+        device = next(self.policy.parameters()).device
+        training, steps, rows = self.policy.training, self.config.n_steps, self.rows
+        self.policy.eval()
+        if self.memory is None:
+            self.memory = dict(self.policy.initial(rows, device))
+            self._begin(np.ones(self.matches, bool))
+        first = {key: values.clone() for key, values in self.memory.items()}
+        columns: Columns = {}
+        figures = {
+            name: np.zeros((rows, steps), np.float32)
+            for name in ("log_prob", "value", "reward", "following")
+        }
+        raw = np.zeros((rows, steps), np.float32)
+        reset, ended = np.zeros((rows, steps), bool), np.zeros((rows, steps), bool)
+        pressed = torch.zeros(rows, steps, len(self.policy.values.names), device=device)
+        for t in range(steps):
+            reset[:, t] = (self.decided == 0)[self.match]
+            seen = self._seen()
+            for key, values in seen.items():
+                if t == 0:
+                    columns[key] = np.zeros((rows, steps, *values.shape[1:]), values.dtype)
+                columns[key][:, t] = values
+            found = self.policy.decide(
+                self._tensors(seen, device),
+                self.memory,
+                self._noise().to(device),
+                reset=torch.from_numpy(reset[:, t]).to(device),
+            )
+            self.memory = found.memory
+            assert found.value is not None
+            pressed[:, t] = found.values
+            figures["log_prob"][:, t] = found.log_prob.sum(-1).cpu().numpy()
+            figures["value"][:, t] = found.value.cpu().numpy()
+            if t:
+                before = ended[:, t - 1]
+                figures["following"][~before, t - 1] = figures["value"][~before, t]
+            reward, over, cut = self._play(self._controls(found.values))
+            raw[:, t], ended[:, t] = reward, over[self.match]
+            figures["reward"][:, t] = self.scale(reward, ended[:, t]) if (
+                self.config.normalize_returns
+            ) else reward
+            last = t == steps - 1
+            if cut.any() or last:
+                value = self._value_now(device)
+                chosen = cut[self.match] | (last & ~ended[:, t])
+                figures["following"][chosen, t] = value[chosen]
+            if over.any():
+                self._begin(over)
+        self.policy.train(training)
+        advantage = advantages(
+            figures["reward"],
+            figures["value"],
+            figures["following"],
+            ended,
+            self.config.gamma,
+            self.config.gae_lambda,
+        )
+        return Rollout(
+            columns, pressed, reset, figures["log_prob"], figures["value"],
+            advantage, advantage + figures["value"], first, raw, self.step,
+        )  # fmt: skip
+
+    def _begin(self, where: Array) -> None:
+        """Begin matches in these places, from seeds of their own and with the other seat."""
+        for match in np.flatnonzero(where).tolist():
+            words = (self.seed, self.rank, match, int(self.games[match]))
+            self.seeds[match] = stable_hash("rollout", *words) >> 2
+            self.seat[match] = (match + int(self.games[match])) % PLAYERS
+            self.games[match] += 1
+        self.decided[where], self.returned[where] = 0, 0.0
+        self.batch.begin(self.seeds, where)
+        self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
+
+    def _seen(self) -> Columns:
+        """What each row sees, own slot first: [R, slots]."""
+        view = self.batch.view
+        shown = {key: view[key] for key in self.reads}
+        other = from_seat(self.schema, shown, 1)
+        second = (self.seat == 1)[:, None]
+        seen: Columns = {}
+        for key, ours in shown.items():
+            theirs = other[key]
+            own = ours if theirs is ours else np.where(second, theirs, ours)
+            if self.both:
+                facing = np.where(second[: self.both], ours[: self.both], theirs[: self.both])
+                own = np.concatenate([own, facing])
+            seen[key] = own
+        return seen
+
+    def _seen_by_opponents(self) -> Columns:
+        """The whole view from the seat that the learner is not in, [N, slots]."""
+        view = self.batch.view
+        other = from_seat(self.schema, view, 1)
+        second = (self.seat == 1)[:, None]
+        return {
+            key: ours if other[key] is ours else np.where(second, ours, other[key])
+            for key, ours in view.items()
+        }
+
+    def _noise(self) -> torch.Tensor:
+        """Uniform numbers [R, draws], the same that the policy as an agent would draw."""
+        players = np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
+        uniform = noise(
+            self.seeds[self.match][:, None],
+            (self.decided * self.policy.config.repeat)[self.match][:, None],
+            players[:, None],
+            DRAW + np.arange(self.policy.draws),  # type: ignore[arg-type]
+        )
+        return torch.from_numpy((np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32))
+
+    def _tensors(self, seen: Columns, device: torch.device) -> dict[str, torch.Tensor]:
+        return {key: as_tensor(values).to(device) for key, values in seen.items()}
+
+    def _controls(self, values: torch.Tensor) -> Columns:
+        """Controls by key [N, players, slots], with the learner's in their places."""
+        controls: Columns = {}
+        at, many = np.arange(self.matches), self.both
+        for key, each in self.policy.values.columns(values).items():
+            rows = each.cpu().numpy().astype(self.schema.columns[key].dtype)
+            both = np.zeros((self.matches, PLAYERS, rows.shape[1]), rows.dtype)
+            both[at, self.seat] = rows[: self.matches]
+            both[at[:many], PLAYERS - 1 - self.seat[:many]] = rows[self.matches :]
+            controls[key] = both
+        return controls
+
+    def _play(self, controls: Columns) -> tuple[Array, Array, Array]:
+        """Hold a decision for `repeat` frames: rewards [R], and what ended and was cut short [N]."""
+        rewards = np.zeros((self.matches, PLAYERS))
+        over, cut = np.zeros(self.matches, bool), np.zeros(self.matches, bool)
+
+        def press(part: Slice, answer: Columns) -> None:
+            facing = PLAYERS - 1 - self.seat[part.rows]
+            for key, both in controls.items():
+                both[np.arange(part.first, part.end), facing] = answer[key]
+
+        for _ in range(self.policy.config.repeat):
+            if self.opponents.parts:
+                self.opponents.act(self._seen_by_opponents(), press)
+            turn = self.batch.turn(
+                {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)}
+            )
+            rewards += np.where(over[:, None], 0.0, turn.rewards)
+            over, cut = over | turn.ended, cut | turn.truncated
+            self._count(turn.outcomes, rewards)
+        self.decided += 1
+        at = np.arange(self.matches)
+        own = rewards[at, self.seat]
+        self.returned += own
+        facing = rewards[at[: self.both], PLAYERS - 1 - self.seat[: self.both]]
+        return np.concatenate([own, facing]), over, cut
+
+    def _value_now(self, device: torch.device) -> Array:
+        """Value of the state that each row is in, without moving on: [R]."""
+        found = self.policy.decide(
+            self._tensors(self._seen(), device),
+            self.memory,
+            self._noise().to(device),
+            reset=torch.zeros(self.rows, dtype=torch.bool, device=device),
+        )
+        assert found.value is not None
+        return np.asarray(found.value.cpu().numpy())
+
+    def _count(self, outcomes: Mapping[int, Any], rewards: Array) -> None:
+        """Count finished matches by opponent: number, wins, frames, rewards."""
+        for match, outcome in outcomes.items():
+            seat = int(self.seat[match])
+            sums = self.results[str(self.names[match])]
+            sums[0] += 1
+            sums[1] += result_for(outcome, seat) == 1
+            sums[2] += float(self.batch.rows[match])
+            sums[3] += float(self.returned[match] + rewards[match, seat])
+
+    def take_results(self) -> dict[str, list[float]]:
+        """Finished matches by opponent since the last call."""
+        found, self.results = dict(self.results), defaultdict(lambda: [0.0] * 4)
+        return found
+
+    # ---- state ----
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next rollout depends on, as plain data."""
+        if self.memory is None:
+            return {"epoch": self.epoch, "step": self.step}
+        arrays = {
+            name: torch.from_numpy(getattr(self, name).copy())
+            for name in ("seat", "seeds", "games", "decided", "returned")
+        }
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "arrays": arrays,
+            "memory": {key: values.cpu() for key, values in self.memory.items()},
+            "batch": to_plain(self.batch.snapshot(), "the world"),
+            "opponents": self.opponents.state(),
+            "scale": self.scale.state(),
+            "results": {name: list(sums) for name, sums in self.results.items()},
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        self.epoch, self.step = int(state["epoch"]), int(state["step"])
+        if "arrays" not in state:
+            return
+        for name, values in state["arrays"].items():
+            setattr(self, name, values.numpy().copy())
+        device = next(self.policy.parameters()).device
+        self.memory = {key: values.to(device) for key, values in state["memory"].items()}
+        self.batch.restore(from_plain(state["batch"]))
+        self.opponents.load(state["opponents"])
+        self.scale.load(state["scale"])
+        self.results = defaultdict(lambda: [0.0] * 4, {k: list(v) for k, v in state["results"].items()})
+
+
+def _no_agents(spec: str) -> Any:
+    raise UsageError(f"no agents are given; '{spec}' is one")

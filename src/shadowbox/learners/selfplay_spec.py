@@ -1,0 +1,134 @@
+"""Self-play as a learner of cards: its presets, its settings, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.errors import UsageError
+from shadowbox.learners.registry import Inputs, LearnerSpec, ModelSummary, metric_info
+
+if TYPE_CHECKING:  # it needs torch
+    from shadowbox.train.protocols import TrainTask
+
+_SMALL = {
+    "trunk": "gru", "width": 128, "hidden_width": 64, "head": "categorical", "head_width": 128,
+    "relative_positions": True, "value": True, "repeat": 4,
+}  # fmt: skip
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": _SMALL,
+    "large": {**_SMALL, "width": 256, "hidden_width": 192, "layers": 2},
+    # the recurrent policy of older systems: one LSTM of 512, a decision every frame
+    "lstm512": {
+        **_SMALL, "trunk": "lstm", "hidden_width": 512, "plain": True, "head_width": 96, "repeat": 1,
+    },
+}  # fmt: skip
+
+
+class SelfPlaySpec(LearnerSpec):
+    """Learner that gets better in matches."""
+
+    needs = frozenset({"world", "opponents"})
+    takes = frozenset({"reward"})
+    own_opponents = frozenset({"self"})
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:  # noqa: D102
+        from shadowbox.learners.ppo import PPOConfig
+
+        return {"actions": "", "encoding": "default", **asdict(PPOConfig())}
+
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
+        from shadowbox.model.design import PolicyConfig
+
+        return {name: {**PolicyConfig().flat(), **changes} for name, changes in PRESETS.items()}
+
+    def summarize(self, inputs: Inputs) -> ModelSummary:  # noqa: D102
+        import torch
+
+        from shadowbox.learners import selfplay
+        from shadowbox.model import policy
+        from shadowbox.train.schedule import count
+
+        arguments = self._arguments(inputs)
+        with torch.device("meta"):
+            model = policy.build_policy(inputs.schema, arguments)
+        learner = selfplay.SelfPlayLearner(model, self._config(inputs), 0, 1)
+        return ModelSummary(
+            arguments,
+            count(model.parameters()),
+            metric_info(learner.losses, learner.scores, learner.metrics, learner.lines),
+        )
+
+    def prepare(self, inputs: Inputs) -> TrainTask:  # noqa: D102
+        from shadowbox.learners import selfplay
+        from shadowbox.learners.rollouts import Rollouts
+        from shadowbox.model import policy
+        from shadowbox.model.checkpoint import CheckpointConfig
+        from shadowbox.train.protocols import TrainTask
+
+        arguments, config = self._arguments(inputs), self._config(inputs)
+        settings = inputs.config
+        if settings.steps is None:
+            raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
+        model = policy.build_policy(inputs.schema, arguments, seed=settings.seed)
+        learner = selfplay.SelfPlayLearner(model, config, settings.seed, settings.steps)
+        about = CheckpointConfig("policy", inputs.schema, inputs.spec.preset, arguments)
+        return TrainTask(
+            learner,
+            model,
+            about,
+            lambda matches, rank, ranks: selfplay.build_source(
+                learner, Rollouts(inputs, model, config, matches, rank)
+            ),
+            facts=inputs.facts,
+            resume=inputs.resume,
+        )
+
+    def _config(self, inputs: Inputs) -> Any:
+        from shadowbox.learners.ppo import PPOConfig
+
+        apart = ("actions", "encoding")
+        return PPOConfig(**{k: v for k, v in inputs.spec.learner.items() if k not in apart})
+
+    def _arguments(self, inputs: Inputs) -> dict[str, Any]:
+        """Arguments of the policy as plain data, with the game's table of actions as points."""
+        from shadowbox.model.codec import ControlValues
+        from shadowbox.model.design import PolicyConfig
+        from shadowbox.model.embedding import visible_columns
+
+        spec, schema = inputs.spec, inputs.schema
+        config = {**self.presets()[spec.preset], **spec.model}
+        shown = spec.game.encodings.get(spec.learner.get("encoding", "default"))
+        reads = shown if isinstance(shown, tuple) else visible_columns(schema)
+        values = ControlValues(schema, PolicyConfig.of(config).output_controls)
+        points = action_points(spec.game, values, spec.learner.get("actions", ""))
+        return {
+            "input_columns": list(reads),
+            "config": {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()},
+            **({"vocabulary": points} if points else {}),
+        }
+
+
+def action_points(game: Any, values: Any, name: str) -> dict[str, list[list[float]]]:
+    """Points of each factor of the controls, from a table of the game (default: its largest)."""
+    import numpy as np
+
+    from shadowbox.model.vocabulary import control_factors
+    from shadowbox.play.observations import Actions
+
+    if not name and not game.actions:
+        return {}
+    table = Actions(name or max(game.actions, key=lambda each: len(game.actions[each])), game)
+    keys = [key for key in table.fields for _ in range(table.slots)]
+    found = {}
+    for factor in control_factors(values):
+        places = [keys.index(key) for key in factor.keys]
+        rows = np.unique(np.asarray(table.table, float)[:, places], axis=0)
+        rows = rows[np.argsort(rows.any(axis=1), kind="stable")]  # neutral first
+        found[factor.name] = rows.tolist()
+    return found
+
+
+SPEC = SelfPlaySpec()
