@@ -47,7 +47,9 @@ def from_plain(state: Any) -> Any:
     if isinstance(state, Mapping):
         if ARRAY in state:
             kind = np.lib.format.descr_to_dtype(_tuples(state["dtype"]))
-            return np.frombuffer(state[ARRAY].numpy().tobytes(), kind).reshape(state["shape"]).copy()
+            return (
+                np.frombuffer(state[ARRAY].numpy().tobytes(), kind).reshape(state["shape"]).copy()
+            )
         if TUPLE in state:
             return tuple(from_plain(value) for value in state[TUPLE])
         return {key: from_plain(value) for key, value in state.items()}
@@ -62,14 +64,7 @@ def _descriptor(described: Any) -> Any:
 
 
 def _tuples(described: Any) -> Any:
-    """A description as NumPy takes it: a list of (name, type[, shape])."""
-    if not isinstance(described, list):
+    """A description as NumPy takes it: text, or a list of (name, type) or (name, type, shape)."""
+    if isinstance(described, str):
         return described
-    return [
-        tuple(tuple(part) if isinstance(part, list) and not _fields(part) else _tuples(part) for part in field)
-        for field in described
-    ]
-
-
-def _fields(described: Any) -> bool:
-    return bool(described) and all(isinstance(each, list) for each in described)
+    return [(name, _tuples(kind), *map(tuple, shape)) for name, kind, *shape in described]

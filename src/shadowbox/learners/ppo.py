@@ -7,8 +7,8 @@ rollout, so that the update sees what the policy saw: at the first epoch the pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,17 +84,16 @@ class Rollout:
 
     def part(self, rows: Any) -> Rollout:
         """Some of the rows."""
-        return Rollout(
-            {key: values[rows] for key, values in self.columns.items()},
-            *(
-                values[rows]
-                for values in (
-                    self.pressed, self.reset, self.log_prob, self.value, self.advantage, self.returns,
-                )
-            ),  # fmt: skip
-            {key: values[rows] for key, values in self.memory.items()},
-            self.rewards,
-            self.step,
+        return self.map(lambda values: values[rows])
+
+    def map(self, change: Callable[[Any], Any]) -> Rollout:
+        """The rollout with every array of rows changed."""
+        names = ("pressed", "reset", "log_prob", "value", "advantage", "returns")
+        return replace(
+            self,
+            columns={key: change(values) for key, values in self.columns.items()},
+            memory={key: change(values) for key, values in self.memory.items()},
+            **{name: change(getattr(self, name)) for name in names},
         )
 
 
@@ -186,7 +185,7 @@ class PPOLearner:
 
     losses: Mapping[str, float]
     metrics = ("entropy", "approx_kl", "clip_fraction", "explained_variance", "epochs", "reward")
-    scores: Mapping[str, MetricInfo] = {}  # noqa: RUF012  its figures come from matches
+    scores: Mapping[str, MetricInfo] = {}
 
     def __init__(self, policy: Policy, config: PPOConfig, seed: int, steps: int) -> None:
         """`steps`: rollouts of the whole run, over which coefficients move."""
@@ -201,19 +200,7 @@ class PPOLearner:
             tensor = values if isinstance(values, Tensor) else torch.from_numpy(values)
             return tensor.to(device, non_blocking=True)
 
-        columns = {key: moved(values) for key, values in batch.columns.items()}
-        return Rollout(
-            columns,
-            *(
-                moved(values)
-                for values in (
-                    batch.pressed, batch.reset, batch.log_prob, batch.value, batch.advantage, batch.returns,
-                )
-            ),  # fmt: skip
-            {key: moved(values) for key, values in batch.memory.items()},
-            batch.rewards,
-            batch.step,
-        )
+        return batch.map(moved)
 
     def num_targets(self, batch: Rollout) -> float:
         """Number of decisions."""

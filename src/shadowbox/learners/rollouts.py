@@ -8,7 +8,8 @@ for `repeat` frames; a match that ends in between waits for the next decision.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,16 @@ import torch
 from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
-from shadowbox.errors import UsageError
-from shadowbox.learners.opponents import SELF, AgentOpponents, Slice, slices
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.learners.league import SAMPLERS, League
+from shadowbox.learners.opponents import (
+    LEAGUE,
+    SELF,
+    AgentOpponents,
+    Slice,
+    SnapshotOpponents,
+    slices,
+)
 from shadowbox.learners.plain_state import from_plain, to_plain
 from shadowbox.learners.ppo import PPOConfig, ReturnScale, Rollout, advantages
 from shadowbox.learners.registry import Inputs
@@ -30,12 +39,41 @@ from shadowbox.play.turn import MatchBatch
 PLAYERS = 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeagueConfig:
+    """Settings of the league, for cards that have `league` among their opponents."""
+
+    snapshot_every: int = 20  # rollouts between snapshots
+    snapshots: int = 50  # kept; older ones thin out
+    sampler: str = "pfsp_hard"  # or pfsp_variance, uniform, recent, latest
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UsageError(
+                f"unknown sampler '{self.sampler}': {did_you_mean(self.sampler, SAMPLERS)}"
+            )
+        if self.snapshot_every < 1 or self.snapshots < 2:
+            raise UsageError(
+                "snapshot_every must be at least 1 and snapshots at least 2 "
+                f"(got {self.snapshot_every} and {self.snapshots})"
+            )
+
+
 class Rollouts:
     """Source of rollouts without end: an epoch is the whole run."""
 
     def __init__(
-        self, inputs: Inputs, policy: Policy, config: PPOConfig, matches: int, rank: int
+        self,
+        inputs: Inputs,
+        policy: Policy,
+        config: PPOConfig,
+        matches: int,
+        rank: int,
+        *,
+        league: LeagueConfig = LeagueConfig(),
+        build: Callable[[], Policy] | None = None,
     ) -> None:
+        """`build`: makes another policy of the same shape, for snapshots."""
         game = inputs.game
         if game.schema.players != PLAYERS or inputs.worlds is None:
             raise UsageError(
@@ -52,10 +90,20 @@ class Rollouts:
         self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
         self.rows = matches + self.both
         self.match = np.concatenate([np.arange(matches), np.arange(self.both)])  # of each row
+        self.league_config, self.league, self.snapshots = league, None, None
+        if of_league := [part for part in self.parts if part.name == LEAGUE]:
+            assert build is not None
+            # every rank keeps its own results; the first one's files are those of the run
+            self.league = League(inputs.run if rank == 0 else None, league.snapshots)
+            self.snapshots = SnapshotOpponents(
+                of_league[0],
+                self.league,
+                build,
+                sampler=league.sampler,
+                seed=stable_hash(self.seed, rank) >> 1,
+            )
         self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
-        self.reads = tuple(
-            dict.fromkeys((*policy.input_columns, *game.schema.control_keys))
-        )
+        self.reads = tuple(dict.fromkeys((*policy.input_columns, *game.schema.control_keys)))
         self.scale = ReturnScale(self.rows, config.gamma)
         self.seat = np.arange(matches) % PLAYERS  # of the learner in each match
         self.seeds = np.zeros(matches, np.int64)
@@ -90,6 +138,7 @@ class Rollouts:
         device = next(self.policy.parameters()).device
         training, steps, rows = self.policy.training, self.config.n_steps, self.rows
         self.policy.eval()
+        self._snapshot()
         if self.memory is None:
             self.memory = dict(self.policy.initial(rows, device))
             self._begin(np.ones(self.matches, bool))
@@ -112,7 +161,7 @@ class Rollouts:
             found = self.policy.decide(
                 self._tensors(seen, device),
                 self.memory,
-                self._noise().to(device),
+                self._noise(self.match, self._players()).to(device),
                 reset=torch.from_numpy(reset[:, t]).to(device),
             )
             self.memory = found.memory
@@ -123,11 +172,11 @@ class Rollouts:
             if t:
                 before = ended[:, t - 1]
                 figures["following"][~before, t - 1] = figures["value"][~before, t]
-            reward, over, cut = self._play(self._controls(found.values))
+            reward, over, cut = self._play(self._controls(found.values, device))
             raw[:, t], ended[:, t] = reward, over[self.match]
-            figures["reward"][:, t] = self.scale(reward, ended[:, t]) if (
-                self.config.normalize_returns
-            ) else reward
+            figures["reward"][:, t] = (
+                self.scale(reward, ended[:, t]) if (self.config.normalize_returns) else reward
+            )
             last = t == steps - 1
             if cut.any() or last:
                 value = self._value_now(device)
@@ -149,6 +198,15 @@ class Rollouts:
             advantage, advantage + figures["value"], first, raw, self.step,
         )  # fmt: skip
 
+    def _snapshot(self) -> None:
+        """Take a snapshot when one is due, and give waiting places to the next ones."""
+        if self.league is None or self.snapshots is None:
+            return
+        if (self.step - 1) % self.league_config.snapshot_every == 0:
+            self.league.add(self.policy, self.step - 1)
+            self.league.promote()
+        self.snapshots.refresh()
+
     def _begin(self, where: Array) -> None:
         """Begin matches in these places, from seeds of their own and with the other seat."""
         for match in np.flatnonzero(where).tolist():
@@ -159,6 +217,8 @@ class Rollouts:
         self.decided[where], self.returned[where] = 0, 0.0
         self.batch.begin(self.seeds, where)
         self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
+        if self.snapshots is not None:
+            self.snapshots.begin(where)
 
     def _seen(self) -> Columns:
         """What each row sees, own slot first: [R, slots]."""
@@ -186,22 +246,25 @@ class Rollouts:
             for key, ours in view.items()
         }
 
-    def _noise(self) -> torch.Tensor:
-        """Uniform numbers [R, draws], the same that the policy as an agent would draw."""
-        players = np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
+    def _noise(self, matches: Array, players: Array) -> torch.Tensor:
+        """Uniform numbers [n, draws] of players in matches, those that they draw as agents."""
         uniform = noise(
-            self.seeds[self.match][:, None],
-            (self.decided * self.policy.config.repeat)[self.match][:, None],
+            self.seeds[matches][:, None],
+            (self.decided * self.policy.config.repeat)[matches][:, None],
             players[:, None],
             DRAW + np.arange(self.policy.draws),  # type: ignore[arg-type]
         )
         return torch.from_numpy((np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32))
 
+    def _players(self) -> Array:
+        """Seat of each row, [R]."""
+        return np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
+
     def _tensors(self, seen: Columns, device: torch.device) -> dict[str, torch.Tensor]:
         return {key: as_tensor(values).to(device) for key, values in seen.items()}
 
-    def _controls(self, values: torch.Tensor) -> Columns:
-        """Controls by key [N, players, slots], with the learner's in their places."""
+    def _controls(self, values: torch.Tensor, device: torch.device) -> Columns:
+        """Controls by key [N, players, slots], with the learner's and its snapshots' in their places."""
         controls: Columns = {}
         at, many = np.arange(self.matches), self.both
         for key, each in self.policy.values.columns(values).items():
@@ -210,6 +273,14 @@ class Rollouts:
             both[at, self.seat] = rows[: self.matches]
             both[at[:many], PLAYERS - 1 - self.seat[:many]] = rows[self.matches :]
             controls[key] = both
+        if self.snapshots is not None:
+            part, facing = self.snapshots.part, PLAYERS - 1 - self.seat
+            view = self._seen_by_opponents()
+            seen = {key: view[key][part.rows] for key in self.reads}
+            drawn = self._noise(at[part.rows], facing[part.rows])
+            answer = self.snapshots.act(self._tensors(seen, torch.device("cpu")), drawn)
+            for key, each in self.policy.values.columns(answer.to(device)).items():
+                controls[key][at[part.rows], facing[part.rows]] = each.cpu().numpy()
         return controls
 
     def _play(self, controls: Columns) -> tuple[Array, Array, Array]:
@@ -242,8 +313,8 @@ class Rollouts:
         """Value of the state that each row is in, without moving on: [R]."""
         found = self.policy.decide(
             self._tensors(self._seen(), device),
-            self.memory,
-            self._noise().to(device),
+            self.memory or {},
+            self._noise(self.match, self._players()).to(device),
             reset=torch.zeros(self.rows, dtype=torch.bool, device=device),
         )
         assert found.value is not None
@@ -253,6 +324,13 @@ class Rollouts:
         """Count finished matches by opponent: number, wins, frames, rewards."""
         for match, outcome in outcomes.items():
             seat = int(self.seat[match])
+            if (
+                self.league is not None
+                and self.snapshots is not None
+                and (str(self.names[match]) == LEAGUE)
+            ):
+                won = result_for(outcome, seat) == 1
+                self.league.count(self.snapshots.opponent(match), won)
             sums = self.results[str(self.names[match])]
             sums[0] += 1
             sums[1] += result_for(outcome, seat) == 1
@@ -283,6 +361,8 @@ class Rollouts:
             "opponents": self.opponents.state(),
             "scale": self.scale.state(),
             "results": {name: list(sums) for name, sums in self.results.items()},
+            "league": self.league.state() if self.league else None,
+            "snapshots": self.snapshots.state() if self.snapshots else None,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -297,7 +377,11 @@ class Rollouts:
         self.batch.restore(from_plain(state["batch"]))
         self.opponents.load(state["opponents"])
         self.scale.load(state["scale"])
-        self.results = defaultdict(lambda: [0.0] * 4, {k: list(v) for k, v in state["results"].items()})
+        self.results = defaultdict(lambda: [0.0] * 4)
+        self.results |= {name: list(sums) for name, sums in state["results"].items()}
+        if self.league is not None and self.snapshots is not None:
+            self.league.load(state["league"])
+            self.snapshots.load(state["snapshots"])
 
 
 def _no_agents(spec: str) -> Any:

@@ -31,13 +31,15 @@ class SelfPlaySpec(LearnerSpec):
 
     needs = frozenset({"world", "opponents"})
     takes = frozenset({"reward"})
-    own_opponents = frozenset({"self"})
+    own_opponents = frozenset({"self", "league"})
 
     @property
     def defaults(self) -> Mapping[str, Any]:  # noqa: D102
         from shadowbox.learners.ppo import PPOConfig
+        from shadowbox.learners.rollouts import LeagueConfig
 
-        return {"actions": "", "encoding": "default", **asdict(PPOConfig())}
+        usual = {**asdict(PPOConfig()), **asdict(LeagueConfig())}
+        return {"actions": "", "encoding": "default", **usual}
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
         from shadowbox.model.design import PolicyConfig
@@ -54,7 +56,7 @@ class SelfPlaySpec(LearnerSpec):
         arguments = self._arguments(inputs)
         with torch.device("meta"):
             model = policy.build_policy(inputs.schema, arguments)
-        learner = selfplay.SelfPlayLearner(model, self._config(inputs), 0, 1)
+        learner = selfplay.SelfPlayLearner(model, self._config(inputs)[0], 0, 1)
         return ModelSummary(
             arguments,
             count(model.parameters()),
@@ -68,7 +70,7 @@ class SelfPlaySpec(LearnerSpec):
         from shadowbox.model.checkpoint import CheckpointConfig
         from shadowbox.train.protocols import TrainTask
 
-        arguments, config = self._arguments(inputs), self._config(inputs)
+        arguments, (config, league) = self._arguments(inputs), self._config(inputs)
         settings = inputs.config
         if settings.steps is None:
             raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
@@ -80,17 +82,32 @@ class SelfPlaySpec(LearnerSpec):
             model,
             about,
             lambda matches, rank, ranks: selfplay.build_source(
-                learner, Rollouts(inputs, model, config, matches, rank)
+                learner,
+                Rollouts(
+                    inputs,
+                    model,
+                    config,
+                    matches,
+                    rank,
+                    league=league,
+                    build=lambda: policy.build_policy(inputs.schema, arguments),
+                ),
             ),
             facts=inputs.facts,
             resume=inputs.resume,
         )
 
-    def _config(self, inputs: Inputs) -> Any:
+    def _config(self, inputs: Inputs) -> tuple[Any, Any]:
+        """Settings of PPO and of the league."""
         from shadowbox.learners.ppo import PPOConfig
+        from shadowbox.learners.rollouts import LeagueConfig
 
-        apart = ("actions", "encoding")
-        return PPOConfig(**{k: v for k, v in inputs.spec.learner.items() if k not in apart})
+        given = inputs.spec.learner
+        ppo, league = (
+            {name: given[name] for name in asdict(kind()) if name in given}
+            for kind in (PPOConfig, LeagueConfig)
+        )
+        return PPOConfig(**ppo), LeagueConfig(**league)
 
     def _arguments(self, inputs: Inputs) -> dict[str, Any]:
         """Arguments of the policy as plain data, with the game's table of actions as points."""

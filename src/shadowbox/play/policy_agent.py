@@ -222,7 +222,10 @@ class PolicyAgent:
                 block[key] = values
         held = state["held"]
         if part["held"] is not None:
-            neutral = {key: np.zeros((len(where), *v.shape[1:]), v.dtype) for key, v in part["held"].items()}
+            neutral = {
+                key: np.zeros((len(where), *v.shape[1:]), v.dtype)
+                for key, v in part["held"].items()
+            }
             held = {
                 key: put_part(values, part["held"][key], where)
                 for key, values in (held or neutral).items()
@@ -412,7 +415,9 @@ def as_tensor(values: Array) -> Tensor:
     )
 
 
-def _where(chosen: Tensor, new: Mapping[str, Tensor], old: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _where(
+    chosen: Tensor, new: Mapping[str, Tensor], old: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Memory [B, ...] with new rows where `chosen` [B]."""
     return {
         key: values.where(chosen.view(-1, *[1] * (values.dim() - 1)), old[key])

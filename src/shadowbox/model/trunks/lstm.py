@@ -138,9 +138,7 @@ class _Lstm(torch.autograd.Function):
         for t in range(steps - 1, -1, -1):
             here = grad_output[t] + later_h
             later_c.addcmul_(here, to_cell[t])
-            torch.mul(
-                later_c[:, None], slope[t], out=grad[t, :, : 3 * width].view(batch, 3, width)
-            )
+            torch.mul(later_c[:, None], slope[t], out=grad[t, :, : 3 * width].view(batch, 3, width))
             torch.mul(here, to_give[t], out=grad[t, :, 3 * width :])
             back = (grad[t].to(ctx.dtype) @ matrix).float() if half else grad[t] @ matrix
             later_h = back.mul_(keep[t])

@@ -1,0 +1,214 @@
+"""Self-play: rollouts that are sound, and runs that go on exactly where they stopped."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from shadowbox.core.view import from_seat
+from shadowbox.games import load
+from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
+from shadowbox.model.checkpoint import find_checkpoint
+from shadowbox.play import rewards, specs
+from shadowbox.play.policy_agent import PolicyAgent
+from shadowbox.train.config import TrainConfig
+from shadowbox.train.loop import train
+from shadowbox.train.observer import CONTINUE, ObserverDecision
+
+GAME = load("brawl")
+SPEC = learner_spec("selfplay")
+MIX = {"self": 0.25, "league": 0.25, "constant": 0.25, "based": 0.25}
+MODEL = {"width": 16, "hidden_width": 8, "head_width": 8, "repeat": 2}
+
+
+def inputs(run=None, steps=4, opponents=MIX, matches=8, model=MODEL, **learner):
+    """Inputs of a small run in matches of half a second."""
+    learner = {"n_steps": 12, "n_epochs": 2, "batch_size": 48, "snapshot_every": 1, **learner}
+    config = TrainConfig(
+        steps=steps, batch=matches, lr=1e-3, log_every=1, warmup=0, precision="fp32", threads=1
+    )
+    return Inputs(
+        spec=RunSpec(GAME, "small", model, learner),
+        config=config,
+        worlds=partial(GAME.world, time_limit=15),
+        agents=lambda spec: specs.agent(spec, GAME),
+        opponents=opponents,
+        reward=rewards.resolve_reward("sparse", GAME),
+        run=run,
+    )
+
+
+def rollouts_of(task, matches=8):
+    """The source of a task."""
+    return task.source(matches, 0, 1)
+
+
+def test_the_first_ratio_is_one():
+    """Rollout and update agree: before any step, recorded and evaluated log-probabilities are equal."""
+    task = SPEC.prepare(inputs())
+    batch = task.learner.to_device(rollouts_of(task).collect(), torch.device("cpu"))
+    task.model.train()
+    found = task.model.evaluate_actions(
+        batch.columns, batch.pressed, batch.reset, dict(batch.memory)
+    )
+    assert (found.log_prob - batch.log_prob).abs().max() < 1e-5
+    assert (found.value - batch.value).abs().max() < 1e-5
+    assert batch.reset.any()  # matches ended inside
+    assert batch.reset[:, 1:].any()
+
+
+def test_a_long_rollout_is_two_short_ones():
+    """How a run is cut into rollouts changes nothing that is played."""
+    whole = rollouts_of(SPEC.prepare(inputs(opponents={"self": 0.5, "based": 0.5}, n_steps=24)))
+    parts = rollouts_of(SPEC.prepare(inputs(opponents={"self": 0.5, "based": 0.5}, n_steps=12)))
+    one, two = whole.collect(), [parts.collect(), parts.collect()]
+    for key, values in one.columns.items():
+        joined = np.concatenate([each.columns[key] for each in two], axis=1)
+        np.testing.assert_array_equal(values, joined)
+    assert torch.equal(one.pressed, torch.cat([each.pressed for each in two], 1))
+
+
+def test_training_and_play_are_the_same():
+    """As an agent in a match, the policy presses what it pressed in the rollout of that match."""
+    task = SPEC.prepare(inputs(opponents={"constant": 1.0}, matches=4))
+    source = rollouts_of(task, 4)
+    batch = source.collect()
+    agent = PolicyAgent(task.model)
+    world = GAME.world(4, time_limit=15)
+    seat = np.arange(4) % 2
+    columns = world.reset(_first_seeds(source))
+    pressed = GAME.schema.neutral(4)
+    pressed = {key: pressed[key] for key in GAME.schema.control_keys}
+    states = [agent.start(_first_seeds(source), np.full(4, player)) for player in (0, 1)]
+    bot = specs.agent("constant", GAME)
+    still = bot.start(_first_seeds(source), 1 - seat)
+    for frame in range(14):
+        view = {key: columns[key] for key in GAME.schema.state_keys} | pressed
+        answers = []
+        for player in (0, 1):
+            seen = from_seat(GAME.schema, view, player)
+            own, states[player] = agent.act(seen, states[player])
+            rest, _ = bot.act(seen, still)
+            learner = (seat == player)[:, None]
+            answers.append({key: np.where(learner, own[key], rest[key]) for key in own})
+            if frame % 2 == 0:
+                at = np.flatnonzero(learner[:, 0])
+                values = task.model.values.of_arrays(own)[at]
+                np.testing.assert_array_equal(values, batch.pressed[at, frame // 2].numpy())
+        pressed = {key: np.concatenate([answers[0][key], answers[1][key]], 1) for key in pressed}
+        columns, _, _ = world.step(pressed)
+
+
+def _first_seeds(source):
+    from shadowbox.core.game import stable_hash
+
+    return np.array(
+        [stable_hash("rollout", source.seed, 0, m, 0) >> 2 for m in range(source.matches)]
+    )
+
+
+def test_no_match_changes_its_opponent():
+    """A match keeps its snapshot and the learner's seat to its end, while the league moves on."""
+    source = rollouts_of(SPEC.prepare(inputs(opponents={"league": 1.0}, n_steps=5)))
+    met, seats, names = {}, {}, set()
+    play = source._play
+
+    def watched(controls):
+        for match in range(source.matches):
+            game = (match, int(source.games[match]))
+            opponent = source.snapshots.opponent(match)
+            assert met.setdefault(game, opponent) == opponent
+            assert seats.setdefault(game, int(source.seat[match])) == source.seat[match]
+            names.add(opponent)
+        return play(controls)
+
+    source._play = watched
+    for number, _ in zip(range(14), source, strict=False):
+        with torch.no_grad():  # the learner changes; its snapshots must not
+            source.policy.head.linear.bias += 0.01 * number
+    assert len(names) > 2
+    for match in range(source.matches):  # both seats, in turn
+        assert {seats[match, game] for game in (1, 2)} == {0, 1}
+    for at, name in enumerate(source.snapshots.names):
+        own = source.snapshots.models[at].state_dict()
+        kept = source.league.weights(name) if name in source.league.names else own
+        assert all(torch.equal(own[key], values) for key, values in kept.items())
+
+
+def test_the_policy_sees_itself():
+    """Features change when only the own state changes."""
+    policy = SPEC.prepare(inputs()).model.eval()
+    view = {
+        key: torch.from_numpy(v.astype(np.int64) if v.dtype.kind == "u" else v)
+        for key, v in GAME.schema.neutral(1).items()
+    }
+    moved = {**view, "player/x": view["player/x"] + torch.tensor([[3.0, 0.0]])}
+    noise, memory = torch.zeros(1, policy.draws), policy.initial(1)
+    values = [policy.decide(each, memory, noise).value for each in (view, moved)]
+    assert not torch.equal(*values)
+
+
+@pytest.mark.parametrize("reward", sorted(GAME.rewards))
+def test_a_loss_pays_less_than_a_win(reward):
+    """With the same trajectory and the outcome flipped, a loss pays less than a win."""
+    from shadowbox.core.game import EVENT
+
+    paid = rewards.resolve_reward(reward, GAME)
+    view = {key: values.copy() for key, values in GAME.schema.neutral(1).items()}
+    earlier = paid.before(view)
+    after = {**view, "match/over": np.ones((1, 1), bool)}
+    event = np.zeros(1, EVENT)
+    event["kind"] = GAME.event_kinds.index("win")
+    sums = []
+    for winner in (0, 1):
+        event["player"], event["other"] = winner, 1 - winner
+        sums.append(paid(earlier, after, event)[0][0])
+    assert sums[0][0] > sums[1][0]
+    assert sums[0][0] > sums[0][1]
+
+
+class _Stopper:
+    """Pauses a run after a number of lines."""
+
+    def __init__(self, lines):
+        self.left = lines
+
+    def __call__(self, progress):
+        self.left -= 1
+        return ObserverDecision("pause", "enough") if self.left == 0 else CONTINUE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [1, 4])
+def test_resuming_is_exact(tmp_path, stop):
+    """A run that was stopped and resumed ends with the bits of one that was not."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for run in (whole, cut):
+        given = inputs(run)
+        observer = _Stopper(stop) if run == cut else None
+        train(SPEC.prepare(given), run, given.config, observer=observer)
+    given = inputs(cut)
+    train(SPEC.prepare(given), cut, given.config, resume=True)
+    states = [
+        torch.load(find_checkpoint(f"{run}@latest") / "trainer.pt", weights_only=True)
+        for run in (whole, cut)
+    ]
+    assert _same(states[0]["learner"] if "learner" in states[0] else 0, states[1].get("learner", 0))
+    weights = [
+        (find_checkpoint(f"{run}@latest") / "model.safetensors").read_bytes()
+        for run in (whole, cut)
+    ]
+    assert weights[0] == weights[1]
+    manifests = [(run / "league.json").read_bytes() for run in (whole, cut)]
+    assert manifests[0] == manifests[1]
+
+
+def _same(one, other):
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
