@@ -157,6 +157,10 @@ class _Sweep(_CardModel):
     wall: Seconds | None = None
 
 
+# a spec of an agent or a world, such as policy:runs/x@best or brawl@stage=mirror
+SpecText = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class EvalSection(_CardModel):
     """Evaluation of the trained policy, for targets named eval/..., such as eval/gate."""
 
@@ -167,10 +171,8 @@ class EvalSection(_CardModel):
     # first temperatures are chosen, that of play in matches that it is not judged by
     calibrate: bool = False
     threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
-
-
-# a spec of an agent or a world, such as policy:runs/x@best or brawl@stage=mirror
-SpecText = Annotated[str, Field(min_length=1, max_length=200)]
+    # without recordings: agents to play against, each `matches` matches; empty: all bots
+    opponents: list[SpecText] = Field(default_factory=list, max_length=100)
 
 
 def _as_weights(value: Any) -> Any:

@@ -46,6 +46,13 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     "--against", metavar="SPEC", help="Play against this agent instead of the recorded opponents."
 )
 @click.option(
+    "--opponent",
+    "opponents",
+    multiple=True,
+    metavar="SPEC",
+    help="Without STORE: play against this agent; repeatable.  [default: all scripted bots]",
+)
+@click.option(
     "--world",
     default="",
     metavar="SPEC",
@@ -124,7 +131,7 @@ def evaluate(
 ) -> None:
     """Evaluate CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE.
 
-    The verdict is left beside the checkpoint.
+    Without STORE a policy is judged by matches alone. The verdict is left beside the checkpoint.
     """
     game = load(options["game"]) if options["game"] else None
     if probe:
@@ -184,6 +191,7 @@ def _settings(options: dict[str, Any]) -> EvalConfig:
         "temperature",
         "threshold",
         "device",
+        "opponents",
     )
     return EvalConfig(
         **{name: options[name] for name in same},

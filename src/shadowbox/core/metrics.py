@@ -29,7 +29,7 @@ class MetricInfo(NamedTuple):
 class Metric:
     """One metric, as a line of docs/metrics.md.
 
-    `where`: validation, offline, closed_loop or gate. `per`: the kind of name behind the dot of a
+    `where`: validation, offline, closed_loop, matches or gate. `per`: the kind of name behind the dot of a
     figure (control, state or opponent); empty for metrics of a single figure. `better`: low, high,
     or the ideal value.
     """
@@ -123,6 +123,14 @@ METRICS = (
            "win rate minus that of the demonstrator, against the same opponents with the same "
            "seeds",
            (-1.0, 1.0)),
+    Metric("wins", "matches", "high", "opponent", ("even",),
+           "share of matches won against an opponent, each seed once from either seat; a draw is no "
+           "win; the interval counts seeds", SHARE),
+    Metric("wins_from", "matches", "high", "opponent", ("even",),
+           "wins of the matches that began at a place of the stage, which the figure names last",
+           SHARE),
+    Metric("draws", "matches", "low", "opponent", (), "share of matches without a winner", SHARE),
+    Metric("frames", "matches", "", "opponent", (), "mean length of a match"),
     Metric("press_ratio_min", "gate", "1", "", (),
            "smallest press ratio of the controls in the gate"),
     Metric("press_ratio_max", "gate", "1", "", (),
@@ -134,6 +142,7 @@ METRICS = (
 )  # fmt: skip
 
 BASELINES = {
+    "even": "two equal agents: one half",
     "copy_last": "repeats the controls of the last frame, and so never presses in play; for "
     "likelihoods: the rate at which each button or stick stays unchanged",
     "never_press": "presses nothing, with sticks at rest",
@@ -168,6 +177,11 @@ def find_info(figure: str, metrics: Mapping[str, MetricInfo]) -> MetricInfo | No
         if figure == name or figure.startswith((f"{name}.", f"{name}/")):
             return info
     return None
+
+
+def figure_word(spec: str) -> str:
+    """An agent's spec as a part of a figure's name: `policy:runs/x` -> policy-runs-x."""
+    return "".join(each if each.isalnum() or each in "_+~@-" else "-" for each in spec)
 
 
 def skill_name(field: str, horizon: int) -> str:

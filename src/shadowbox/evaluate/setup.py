@@ -30,6 +30,7 @@ class EvalConfig:
 
     matches: int | None = None  # to play; None: MATCHES of them, where there is a simulator
     against: str | None = None  # play against this agent instead of the recorded opponents
+    opponents: tuple[str, ...] = ()  # without recordings: agents to play against; default: all bots
     world: str = ""  # a world's spec; empty: as recorded, or the game's simulator
     side: str = "val"  # of the split; the look-up table is counted on the others
     split: Split | None = None  # None: as in training, where that is known

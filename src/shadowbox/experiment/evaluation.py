@@ -60,6 +60,8 @@ def evaluate_run(
         temperature=asked.temperature,
         threshold=asked.threshold,
         most=asked.episodes,
+        opponents=tuple(asked.opponents),
+        world=card.world or "",
     )
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:

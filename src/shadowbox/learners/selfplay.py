@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shadowbox.core.metrics import MetricInfo
+from shadowbox.core.metrics import MetricInfo, figure_word
 from shadowbox.learners.ppo import PPOConfig, PPOLearner
 from shadowbox.learners.rollouts import Rollouts
 from shadowbox.model.policy import Policy
@@ -39,7 +39,7 @@ class SelfPlayLearner(PPOLearner):
             return {}
         figures: dict[str, tuple[float, float]] = {}
         for name, (matches, wins, _, _) in found.items():
-            figures[f"win_rate.{_word(name)}"] = (wins, matches)
+            figures[f"win_rate.{figure_word(name)}"] = (wins, matches)
         matches, wins, frames, returns = (sum(each) for each in zip(*found.values(), strict=True))
         figures |= {
             "win_rate": (wins, matches),
@@ -49,11 +49,6 @@ class SelfPlayLearner(PPOLearner):
             "matches": (matches, 1.0),
         }
         return {"play": figures}
-
-
-def _word(spec: str) -> str:
-    """An opponent's spec as a part of a figure's name."""
-    return "".join(each if each.isalnum() or each in "_+~@-" else "-" for each in spec)
 
 
 def build_source(learner: SelfPlayLearner, rollouts: Rollouts) -> Any:

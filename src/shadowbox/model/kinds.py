@@ -81,9 +81,10 @@ POLICY = CheckpointKind(
     title="an agent that plays",
     build="shadowbox.play.policy_agent:restore_policy",
     agent="shadowbox.play.checkpoints:policy_agent_of",
-    evaluate="shadowbox.evaluate.policy:evaluate",
+    evaluate="shadowbox.evaluate.benchmark:evaluate_policy",
     page="shadowbox.report.evaluation:evaluation_page",
-    figures=metrics_in(("offline", "closed_loop", "gate")),
+    needs=frozenset(),  # without recordings it is judged by matches alone
+    figures=metrics_in(("offline", "closed_loop", "matches", "gate")),
 )
 KINDS: dict[str, CheckpointKind] = {"policy": POLICY}
 RESERVED = {  # name -> planned checkpoints of that kind

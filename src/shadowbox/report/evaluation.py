@@ -17,6 +17,7 @@ from shadowbox.core.metrics import BASELINES, metric_of
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
 from shadowbox.data.store import Store
+from shadowbox.evaluate.benchmark import MatchEvaluation
 from shadowbox.evaluate.gate import ONSET, PRESS
 from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.press_logits import as_rows
@@ -37,6 +38,7 @@ from shadowbox.page.document import (
     with_interval,
 )
 from shadowbox.page.match_page import clip, clips_page, side_by_side
+from shadowbox.report.benchmark import matches_page
 from shadowbox.report.match import greeting
 from shadowbox.train.runs import RUNS
 
@@ -46,8 +48,10 @@ CLIPS = 2  # of the policy, each beside one of the data
 ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used controls
 
 
-def evaluation_page(result: Evaluation) -> str:
+def evaluation_page(result: Evaluation | MatchEvaluation) -> str:
     """The HTML file of an evaluation."""
+    if isinstance(result, MatchEvaluation):
+        return matches_page(result)
     return clips_page(
         f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result)
     )

@@ -1,0 +1,152 @@
+"""Evaluation of a policy by matches alone: how often it wins against scripted agents.
+
+evaluate_matches("runs/x") -> MatchEvaluation, with the figures
+    wins.OPPONENT                 share of matches won (a draw is no win), each seed from both seats
+    wins_from.OPPONENT.PLACE      the same by starting place
+    draws.OPPONENT, frames.OPPONENT
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from shadowbox.core.evaluation import FILE, EvaluationReport, Figure, GateReport
+from shadowbox.core.files import write_whole
+from shadowbox.core.game import Game, stable_hash
+from shadowbox.core.metrics import figure_word
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import Interval
+from shadowbox.errors import UsageError
+from shadowbox.evaluate.policy import Evaluation, evaluate
+from shadowbox.evaluate.setup import EvalConfig
+from shadowbox.play import checkpoints, specs
+from shadowbox.play.benchmark import BenchmarkResult, benchmark
+
+EVEN = Interval(0.5, 0.5, 0.5)
+SEED = "benchmark"  # of matches that no training run plays
+
+
+@dataclass(frozen=True)
+class MatchEvaluation:
+    """Results of a policy against each opponent."""
+
+    checkpoint: Path
+    game: Game
+    world: str
+    results: Mapping[str, BenchmarkResult]
+
+    def report(self) -> EvaluationReport:
+        """The report that is printed and stored."""
+        figures: dict[str, Figure] = {}
+        for spec, found in self.results.items():
+            name = figure_word(spec)
+            figures[f"wins.{name}"] = Figure(found.wins, {"even": EVEN})
+            for place, wins in found.by_place().items():
+                figures[f"wins_from.{name}.{place}"] = Figure(wins, {"even": EVEN})
+            for label, value in (("draws", found.draws), ("frames", float(found.frames.mean()))):
+                figures[f"{label}.{name}"] = Figure(Interval(value, value, value))
+        context = {
+            "checkpoint": str(self.checkpoint),
+            "game": self.game.name,
+            "world": self.world,
+            "opponents": list(self.results),
+            "held_out": specs.held_out(self.results, self.game),
+            "matches": {spec: int(found.results.size) for spec, found in self.results.items()},
+            "distinct_matches": {spec: found.distinct for spec, found in self.results.items()},
+        }
+        return EvaluationReport(
+            "policy", f"policy:{self.checkpoint}", "", self._gate(), figures, context
+        )
+
+    def _gate(self) -> GateReport:
+        """Passed if it surely wins more than half of its matches against every opponent."""
+        why = tuple(
+            f"against {spec} it wins {found.wins.value:.1%} ({found.wins.low:.1%} to "
+            f"{found.wins.high:.1%}) of {found.results.size:,} matches"
+            for spec, found in self.results.items()
+            if not found.wins.low > 0.5
+        )
+        return GateReport(not why, why)
+
+
+def evaluate_matches(
+    checkpoint: str | Path,
+    settings: EvalConfig,
+    *,
+    game: Game | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> MatchEvaluation:
+    """Play a checkpoint against the opponents of `settings`, or all bots that nobody holds out.
+
+    The report is written beside the checkpoint.
+    """
+    where, _, which = str(checkpoint).partition("@")
+    folder = checkpoints.checkpoint_folder(where, which)
+    game = game or _game_of(folder)
+    if game.world is None and not settings.world:
+        raise UsageError(
+            f"{game.name} has no simulator to play matches in: evaluate on recordings (give a "
+            "STORE), or name a world"
+        )
+    against = (settings.against,) if settings.against else ()
+    opponents = settings.opponents or against or _bots(game)
+    agent = specs.agent(f"policy:{folder}@{settings.temperature:g}@device={settings.device}", game)
+    worlds = specs.world_factory(settings.world, game)
+    results = {}
+    for spec in opponents:
+        results[spec] = benchmark(
+            game,
+            worlds,
+            agent,
+            specs.agent(spec, game),
+            benchmark_seeds(spec, settings.matches),
+            progress=_as_progress(progress, spec),
+        )
+    found = MatchEvaluation(folder, game, worlds(1).name, results)
+    text = json.dumps(found.report().to_json(), indent=1, allow_nan=False) + "\n"
+    write_whole(folder / FILE, text.encode())
+    return found
+
+
+def evaluate_policy(
+    checkpoint: str | Path,
+    store: str | Path | None,
+    settings: EvalConfig | None = None,
+    *,
+    game: Game | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation | MatchEvaluation:
+    """Evaluate a policy on recordings, or without a store by matches alone."""
+    settings = settings or EvalConfig()
+    if store is None:
+        return evaluate_matches(checkpoint, settings, game=game, progress=progress)
+    return evaluate(checkpoint, store, settings, game=game, progress=progress)
+
+
+def benchmark_seeds(opponent: str, matches: int) -> Array:
+    """Seeds of a benchmark [matches / 2], the same for every policy."""
+    numbers = [stable_hash(SEED, opponent, at) >> 2 for at in range(max(matches // 2, 1))]
+    return np.array(numbers, np.int64)
+
+
+def _bots(game: Game) -> tuple[str, ...]:
+    return tuple(name for name in game.bots if name not in game.held_out)
+
+
+def _game_of(folder: Path) -> Game:
+    from shadowbox.games import load
+    from shadowbox.model import checkpoint
+
+    return load(checkpoint.load(folder, kind="policy").about.schema.name)
+
+
+def _as_progress(
+    progress: Callable[[str, int, int], None] | None, what: str
+) -> Callable[[int, int], None] | None:
+    return None if progress is None else partial(progress, what)
