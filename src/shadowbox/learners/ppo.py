@@ -41,6 +41,7 @@ class PPOConfig:
     ent_coef_final: float = 0.002
     ent_floor: float = 0.05  # least entropy, as a share of the largest
     vf_coef: float = 0.5
+    strategy_coef: float = 0.1  # of predicting the opponent's next keys, with a strategy encoder
     target_kl: float = 0.03  # above 1.5 times this, the epochs end; 0: never
     normalize_returns: bool = True  # divide rewards by the standard deviation of returns
     normalize_advantage: bool = True  # over the whole rollout
@@ -191,6 +192,8 @@ class PPOLearner:
         """`steps`: rollouts of the whole run, over which coefficients move."""
         self.policy, self.config, self.seed, self.steps = policy, config, seed, steps
         self.losses = {"policy": 1.0, "value": config.vf_coef, "entropy_bonus": 1.0}
+        if policy.strategy is not None:
+            self.losses = {**self.losses, "next_controls": config.strategy_coef}
         self.largest = sum(float(np.log(max(part.size, 2))) for part in _books(policy))
 
     def to_device(self, batch: Rollout, device: torch.device) -> Rollout:
@@ -248,6 +251,9 @@ class PPOLearner:
             outside = ((ratio - 1).abs() > config.clip_range).float().mean()
             parts = {"policy": policy, "value": value, "entropy_bonus": bonus, "entropy": entropy}
             parts |= {"approx_kl": approximate_kl(ratio), "clip_fraction": outside}
+        if self.policy.strategy is not None and now.latent is not None:
+            guess = self.policy.strategy.next_controls_loss(now.latent, batch.columns, batch.reset)
+            loss, parts["next_controls"] = loss + config.strategy_coef * guess, guess
         return loss, {name: each.detach() for name, each in parts.items()}
 
     def _entropy_coefficient(self, step: int) -> float:

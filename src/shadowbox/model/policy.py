@@ -23,6 +23,7 @@ from shadowbox.model.design import PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
 from shadowbox.model.predictions import PolicyOutput
+from shadowbox.model.strategy import StrategyEncoder
 from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory, last_reset
 from shadowbox.model.trunks.registry import build_trunk
@@ -53,6 +54,16 @@ class Evaluation(NamedTuple):
     entropy: Tensor  # by part, [B, T, P]
     value: Tensor  # of the state, [B, T]
     output: PolicyOutput
+    latent: Tensor | None  # of the opponent's history [B, T, D], if the policy encodes it
+
+
+class _Features(NamedTuple):
+    """Input of the trunk."""
+
+    x: Tensor  # [B, T, F]
+    hidden: Tensor | None  # mask of frames whose previous controls are hidden, [B, T]
+    memory: Memory  # queue of the delay, memory of the strategy encoder
+    latent: Tensor | None  # [B, T, D]
 
 
 class Policy(nn.Module):
@@ -89,10 +100,16 @@ class Policy(nn.Module):
             if config.players or config.strength
             else None
         )
+        self.strategy = (
+            StrategyEncoder(schema, (*self.input_columns, *schema.control_keys), config.strategy)
+            if config.strategy
+            else None
+        )
         width = (
             self.embed.width
             + bool(config.noise.prev_control_dropout)
             + (self.style.width if self.style else 0)
+            + (self.strategy.out if self.strategy else 0)
         )
         own = torch.zeros(width, dtype=torch.bool)
         own[self.embed.places(schema.control_keys, self.values.slots)] = True
@@ -120,7 +137,8 @@ class Policy(nn.Module):
             "queue": torch.zeros(batch, delay, len(self.own), device=target_device),
             "waiting": torch.zeros(batch, dtype=torch.int64, device=target_device),
         }
-        return {**self.trunk.begin(batch, target_device), **(queue if delay else {})}
+        latent = self.strategy.initial(batch, target_device) if self.strategy else {}
+        return {**self.trunk.begin(batch, target_device), **(queue if delay else {}), **latent}
 
     @torch.no_grad()
     def step(
@@ -161,19 +179,19 @@ class Policy(nn.Module):
             if reset is None
             else reset
         )
-        x, hidden, queue = self._features(
+        seen = self._features(
             {key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style
         )
-        assert hidden is None, (
+        assert seen.hidden is None, (
             "call eval() before playing: previous controls are hidden in training"
         )
-        h, state = self.trunk.step(x[:, 0], memory, begins)
+        h, state = self.trunk.step(seen.x[:, 0], memory, begins)
         values, log_prob = self.head.sample(h, previous, noise, temperature)
         return Decision(
             self.values.only_active(values, view),
             log_prob,
             None if self.value is None else self.value(h),
-            {**queue, **state},
+            {**seen.memory, **state},
         )
 
     # ---- learning --------------------------------------------------------------------------------
@@ -195,12 +213,26 @@ class Policy(nn.Module):
         only on those before it. `hide` hides the own previous controls, which measures how much the
         policy copies them.
         """
+        output, _, memory = self._sequence(view, controls, reset, memory, style, hide)
+        return output, memory
+
+    def _sequence(
+        self,
+        view: View,
+        controls: Tensor,
+        reset: Tensor,
+        memory: Memory | None,
+        style: View | None,
+        hide: bool = False,
+    ) -> tuple[PolicyOutput, Tensor | None, Memory]:
+        """`seq`, with the latent of the opponent's history [B, T, D]."""
         memory = self.initial(len(reset), reset.device) if memory is None else memory
-        x, hidden, queue = self._features(view, memory, reset, style, hide)
-        h, state = self.trunk.seq(x, memory, reset)
+        seen = self._features(view, memory, reset, style, hide)
+        h, state = self.trunk.seq(seen.x, memory, reset)
         previous = self.values.of(view)
-        output = self.head(h, controls, previous, hidden)
-        return PolicyOutput(self.head, output, previous, h, hidden), {**queue, **state}
+        output = self.head(h, controls, previous, seen.hidden)
+        found = PolicyOutput(self.head, output, previous, h, seen.hidden)
+        return found, seen.latent, {**seen.memory, **state}
 
     def evaluate_actions(
         self,
@@ -216,10 +248,14 @@ class Policy(nn.Module):
         """
         if self.value is None:
             raise UsageError("this policy estimates no value: build it with value=True")
-        output, _ = self.seq(view, controls, reset, memory, style)
+        output, latent, _ = self._sequence(view, controls, reset, memory, style)
         assert output.h is not None
         return Evaluation(
-            output.log_prob(controls).sum(-1), output.entropy(), self.value(output.h), output
+            output.log_prob(controls).sum(-1),
+            output.entropy(),
+            self.value(output.h),
+            output,
+            latent,
         )
 
     def forward(
@@ -232,9 +268,9 @@ class Policy(nn.Module):
             if self.training and self.config.noise.prev_control_noise
             else view
         )
-        x, hidden, _ = self._features(view, memory, reset, style)
-        h, _ = self.trunk.seq(x, memory, reset)
-        return self.head.learn(h, controls, self.values.of(view), hidden)
+        seen = self._features(view, memory, reset, style)
+        h, _ = self.trunk.seq(seen.x, memory, reset)
+        return self.head.learn(h, controls, self.values.of(view), seen.hidden)
 
     def with_control_noise(self, view: View) -> View:
         """View in which the previous own controls of a few frames are drawn uniformly.
@@ -265,6 +301,7 @@ class Policy(nn.Module):
         for name, width in (
             ("history hidden", bool(self.config.noise.prev_control_dropout)),
             ("style", self.style.width if self.style else 0),
+            ("strategy", self.strategy.out if self.strategy else 0),
         ):
             spans += [(name, at, at + width)] if width else []
             at += width
@@ -285,10 +322,11 @@ class Policy(nn.Module):
 
     def _features(
         self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
-    ) -> tuple[Tensor, Tensor | None, Memory]:
-        """Input of the trunk [B, T, F], mask of hidden frames [B, T], and queue of the delay."""
+    ) -> _Features:
+        """Input of the trunk for views [B, T, slots]."""
         hidden: Tensor | None = None
-        queue: Memory = {}
+        after: Memory = {}
+        latent: Tensor | None = None
         example = next(iter(view.values()))
         lead = (example.shape[0], example.shape[1])
         more: list[Tensor] = []
@@ -304,13 +342,16 @@ class Policy(nn.Module):
             hidden = rows[:, None].expand(lead)
         if self.style is not None:
             more.append(self.style(style, lead[0], example.device)[:, None].expand(*lead, -1))
+        if self.strategy is not None:
+            latent, after = self.strategy.seq(view, memory, reset)
+            more.append(latent)
         x: Tensor = self.embed(view, more)
         if hidden is not None:
             x[rows] = x[rows] * ~self.own
         if self.config.delay:
             late, queue = self._late(x, memory, reset)
-            x = torch.where(self.own, x, late)
-        return x, hidden, queue
+            x, after = torch.where(self.own, x, late), {**after, **queue}
+        return _Features(x, hidden, after, latent)
 
     def _late(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """Features of `delay` frames ago [B, T, F]; of the first frame until a match is older."""

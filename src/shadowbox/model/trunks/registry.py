@@ -8,6 +8,7 @@ from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.trunks.base import Trunk
 from shadowbox.model.trunks.gru import gru_trunk
+from shadowbox.model.trunks.history import history_trunk
 from shadowbox.model.trunks.lstm import lstm_trunk
 from shadowbox.model.trunks.transformer import transformer_trunk
 from shadowbox.model.trunks.window import window_trunk
@@ -17,6 +18,7 @@ TRUNKS: dict[str, Callable[[TrunkConfig, int, int], Trunk]] = {
     "gru": gru_trunk,
     "lstm": lstm_trunk,
     "transformer": transformer_trunk,
+    "history": history_trunk,
 }
 
 

@@ -1,0 +1,115 @@
+"""Encoders of an opponent's history: what they read, how far back, and that play equals training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from shadowbox.errors import UsageError
+from shadowbox.games import load
+from shadowbox.model.design import TrunkConfig
+from shadowbox.model.policy import build_policy, preset_arguments
+from shadowbox.model.strategy import ENCODERS, StrategyEncoder
+from shadowbox.model.trunks.registry import build_trunk
+
+SCHEMA = load("brawl").schema
+KEYS = load("brawl").encodings["default"]
+
+
+def views(batch, steps, seed=0):
+    """Random views [B, T, slots] of brawl."""
+    draws = np.random.default_rng(seed)
+    found = {}
+    for key in (*KEYS, *SCHEMA.control_keys):
+        column = SCHEMA.columns[key]
+        shape = (batch, steps, column.slots)
+        if column.field.kind == "real":
+            found[key] = torch.from_numpy(draws.normal(size=shape).astype(np.float32))
+        elif column.field.kind == "flag":
+            found[key] = torch.from_numpy(draws.random(shape) < 0.5)
+        else:
+            found[key] = torch.from_numpy(draws.integers(0, column.field.n, shape))
+    return found
+
+
+def test_the_window_encoder_is_that_of_older_systems():
+    """For 32 numbers a frame it has their 4,912,641 parameters."""
+    trunk = build_trunk(ENCODERS["window"], 32, 0)
+    assert sum(each.numel() for each in trunk.parameters()) == 4_912_641
+
+
+@pytest.mark.parametrize("name", ["banded", "gru"])
+def test_steps_equal_a_sequence(name):
+    """Frame by frame, latents are those of the whole sequence, across the start of a match."""
+    encoder = StrategyEncoder(SCHEMA, KEYS, name).eval()
+    seen, reset = views(2, 80), torch.zeros(2, 80, dtype=torch.bool)
+    reset[0, 30] = True
+    with torch.no_grad():
+        whole, _ = encoder.seq(seen, encoder.initial(2, torch.device("cpu")), reset)
+        memory = encoder.initial(2, torch.device("cpu"))
+        for t in range(80):
+            one, memory = encoder.seq(
+                {key: values[:, t : t + 1] for key, values in seen.items()},
+                memory,
+                reset[:, t : t + 1],
+            )
+            assert (one[:, 0] - whole[:, t]).abs().max() < 1e-5
+
+
+def test_it_reads_the_opponent_alone():
+    """The own state changes nothing; the opponent's does."""
+    encoder = StrategyEncoder(SCHEMA, KEYS, "banded").eval()
+    seen, reset = views(1, 4), torch.zeros(1, 4, dtype=torch.bool)
+    memory = encoder.initial(1, torch.device("cpu"))
+    before, _ = encoder.seq(seen, memory, reset)
+    for slot, same in ((0, True), (1, False)):
+        moved = seen["player/x"].clone()
+        moved[..., slot] += 1
+        after, _ = encoder.seq({**seen, "player/x": moved}, memory, reset)
+        assert torch.equal(before, after) == same
+
+
+def test_banded_remembers_65_frames():
+    """A frame changes the latents of itself and the 64 after it, and none beyond."""
+    encoder = StrategyEncoder(SCHEMA, KEYS, "banded").eval()
+    seen, reset = views(1, 80), torch.zeros(1, 80, dtype=torch.bool)
+    memory = encoder.initial(1, torch.device("cpu"))
+    moved = {**seen, "player/x": seen["player/x"].clone()}
+    moved["player/x"][:, 5] += 10
+    with torch.no_grad():
+        changed = (encoder.seq(seen, memory, reset)[0] - encoder.seq(moved, memory, reset)[0]).abs()
+    reached = torch.nonzero(changed.amax(-1)[0] > 0)[:, 0]
+    assert reached.min() == 5
+    assert reached.max() == 5 + 64
+
+
+def test_the_next_keys_are_those_of_the_next_frame():
+    """Targets come from the view one frame on, and none across the start of a match."""
+    encoder = StrategyEncoder(SCHEMA, KEYS, "gru")
+    seen, reset = views(1, 3), torch.tensor([[True, False, True]])
+    latent = torch.zeros(1, 3, encoder.out)
+    with torch.no_grad():
+        encoder.next_controls.weight.zero_()
+        pressed = torch.cat([seen[key][:, 1, 1:2].float() for key in encoder.flags], -1)
+        encoder.next_controls.bias.copy_((pressed[0] * 2 - 1) * 30)
+    assert encoder.next_controls_loss(latent, seen, reset) < 1e-6
+
+
+def test_a_policy_is_conditioned():
+    """Any policy may have an encoder: its latent reaches the decision."""
+    arguments = preset_arguments("small", KEYS, strategy="gru", width=16)
+    policy = build_policy(SCHEMA, arguments).eval()
+    seen, reset = views(2, 5), torch.zeros(2, 5, dtype=torch.bool)
+    controls = policy.values.of(seen)
+    before = policy.seq(seen, controls, reset)[0].output
+    with torch.no_grad():
+        next(policy.strategy.trunk.parameters()).add_(1.0)
+    assert not torch.equal(before, policy.seq(seen, controls, reset)[0].output)
+
+
+def test_an_unknown_encoder():
+    """A name that means nothing is refused with the names that do."""
+    with pytest.raises(UsageError, match="banded"):
+        StrategyEncoder(SCHEMA, KEYS, "bandit")
+    assert isinstance(ENCODERS["banded"], TrunkConfig)
