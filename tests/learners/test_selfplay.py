@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from shadowbox.cards.sections import Stage
 from shadowbox.core.view import from_seat
+from shadowbox.errors import UsageError
 from shadowbox.games import load
 from shadowbox.learners.plain_state import from_plain
 from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
@@ -25,7 +28,7 @@ MIX = {"self": 0.25, "league": 0.25, "constant": 0.25, "based": 0.25}
 MODEL = {"width": 16, "hidden_width": 8, "head_width": 8, "repeat": 2}
 
 
-def inputs(run=None, steps=4, opponents=MIX, matches=8, model=MODEL, **learner):
+def inputs(run=None, steps=4, opponents=MIX, matches=8, model=MODEL, stages=(), **learner):
     """Inputs of a small run in matches of half a second."""
     learner = {"n_steps": 12, "n_epochs": 2, "batch_size": 48, "snapshot_every": 1, **learner}
     config = TrainConfig(
@@ -39,7 +42,19 @@ def inputs(run=None, steps=4, opponents=MIX, matches=8, model=MODEL, **learner):
         opponents=opponents,
         reward=rewards.resolve_reward("sparse", GAME),
         run=run,
+        stages=stages,
     )
+
+
+STAGES = (
+    Stage(name="still", opponents={"constant": 1.0}, gate="play/recent.constant.high >= 0"),
+    Stage(
+        name="all",
+        opponents={"self": 0.5, "league": 0.5},
+        set={"learner.ent_coef": 0.5, "reward": {"win": 2.0}},
+        regress="play/recent.self < 0",
+    ),
+)
 
 
 def rollouts_of(task, matches=8):
@@ -171,6 +186,30 @@ def test_a_loss_pays_less_than_a_win(reward):
     assert sums[0][0] > sums[0][1]
 
 
+def test_stages_change_what_is_met():
+    """A gate that holds brings the next stage: its opponents, its settings and its reward."""
+    task = SPEC.prepare(inputs(stages=STAGES))
+    source = rollouts_of(task)
+    assert source.shares == {"constant": 1.0}
+    for _ in range(2):
+        source.collect()
+    assert task.learner.take_lines(False) == {}
+    figures = task.learner.take_lines(True)["play"]
+    assert figures["stage"] == (0.0, 1.0)
+    assert source.shares == {"self": 0.5, "league": 0.5}
+    assert task.learner.config.ent_coef == source.config.ent_coef == 0.5
+    assert source.batch.reward.weights == {"win": 2.0}
+    source.step = 1
+    assert len(source.collect()) == 12  # 8 matches, 4 of them seen from both seats
+
+
+def test_a_stage_cannot_change_the_loop():
+    """Settings of the loop belong to the whole run and are refused in a stage."""
+    stage = Stage(name="fast", set={"train.lr": 0.1})
+    with pytest.raises(UsageError, match=r"train\.lr"):
+        SPEC.prepare(inputs(stages=(stage,)))
+
+
 class _Stopper:
     """Pauses a run after a number of lines."""
 
@@ -183,15 +222,15 @@ class _Stopper:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [1, 4])
-def test_resuming_is_exact(tmp_path, stop):
+@pytest.mark.parametrize(("stop", "stages"), [(1, ()), (4, ()), (5, STAGES)])
+def test_resuming_is_exact(tmp_path, stop, stages):
     """A run that was stopped and resumed ends with the bits of one that was not."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for run in (whole, cut):
-        given = inputs(run)
+        given = inputs(run, stages=stages)
         observer = _Stopper(stop) if run == cut else None
         train(SPEC.prepare(given), run, given.config, observer=observer)
-    given = inputs(cut)
+    given = inputs(cut, stages=stages)
     train(SPEC.prepare(given), cut, given.config, resume=True)
     states = [
         torch.load(find_checkpoint(f"{run}@latest") / "trainer.pt", weights_only=True)["ranks"][0][
@@ -205,6 +244,12 @@ def test_resuming_is_exact(tmp_path, stop):
         for run in (whole, cut)
     ]
     assert weights[0] == weights[1]
+    if stages:  # it went on in the second stage
+        stage = [
+            json.loads(line).get("stage")
+            for line in (cut / "metrics.jsonl").read_text().splitlines()
+        ]
+        assert [each for each in stage if each is not None][-1] == 1.0
     manifests = [(run / "league.json").read_bytes() for run in (whole, cut)]
     assert manifests[0] == manifests[1]
 

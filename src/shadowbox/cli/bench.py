@@ -121,6 +121,25 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option(
+    "--rounds", default=3, show_default=True, type=at_least(1), help="Alternating rounds."
+)
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(["fp32", "bf16"]),
+    help="Precision of our learners; the peer computes in fp32.",
+)
+@json_option
+def selfplay(rounds: int, precision: str, as_json: bool) -> None:
+    """Benchmark self-play: rollout and update of each learner, beside sb3-contrib (minutes)."""
+    from shadowbox.bench.selfplay import bench_selfplay
+
+    _print("selfplay", bench_selfplay(rounds, precision), as_json)
+
+
+@bench.command()
 @click.argument("paths", nargs=-1, type=PATH)
 @click.option(
     "--scale",

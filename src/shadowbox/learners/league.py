@@ -152,7 +152,7 @@ class League:
 
     def write(self) -> None:
         """Write the manifest, whole."""
-        if self.run is not None:
+        if self.run is not None and self.entries:
             about = {"champion": self.champion, "snapshots": self.entries}
             write_whole(self.run / MANIFEST, json.dumps(about, indent=1).encode())
 

@@ -49,11 +49,12 @@ def slices(shares: Mapping[str, float], matches: int) -> list[Slice]:
     Two, so that an opponent is met from both seats.
     """
     names = sorted(shares, key=lambda name: name != SELF)
-    if matches < 2 * len(names):
+    least = 2 if len(names) > 1 else 1
+    if matches < least * len(names):
         raise UsageError(
             f"{matches} matches for {len(names)} opponents: each needs at least two (train.batch)"
         )
-    counts = {name: max(2, int(shares[name] * matches)) for name in names}
+    counts = {name: max(least, int(shares[name] * matches)) for name in names}
     while (left := matches - sum(counts.values())) != 0:
         # the one that is farthest from its share
         off = {name: shares[name] * matches - counts[name] for name in names}

@@ -37,6 +37,7 @@ from shadowbox.play.rewards import result_for
 from shadowbox.play.turn import MatchBatch
 
 PLAYERS = 2
+RECENT = 200  # matches against an opponent that gates of stages look at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,35 +85,41 @@ class Rollouts:
         self.batch = MatchBatch(
             game, inputs.worlds(matches), [None] * PLAYERS, reward=inputs.reward
         )
-        self.parts = slices(inputs.opponents, matches)
-        self.opponents = AgentOpponents(self.parts, inputs.agents or _no_agents)
-        mirrored = [part for part in self.parts if part.name == SELF]
-        self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
-        self.rows = matches + self.both
-        self.match = np.concatenate([np.arange(matches), np.arange(self.both)])  # of each row
-        self.league_config, self.league, self.snapshots = league, None, None
-        if of_league := [part for part in self.parts if part.name == LEAGUE]:
-            assert build is not None
-            # every rank keeps its own results; the first one's files are those of the run
-            self.league = League(inputs.run if rank == 0 else None, league.snapshots)
-            self.snapshots = SnapshotOpponents(
-                of_league[0],
-                self.league,
-                build,
-                sampler=league.sampler,
-                seed=stable_hash(self.seed, rank) >> 1,
-            )
-        self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
+        self.inputs, self.league_config, self.build = inputs, league, build
+        # every rank keeps its own results; the first one's files are those of the run
+        self.league = League(inputs.run if rank == 0 else None, league.snapshots)
+        self.arrange(inputs.opponents)
         self.reads = tuple(dict.fromkeys((*policy.input_columns, *game.schema.control_keys)))
-        self.scale = ReturnScale(self.rows, config.gamma)
         self.seat = np.arange(matches) % PLAYERS  # of the learner in each match
         self.seeds = np.zeros(matches, np.int64)
         self.games = np.zeros(matches, np.int64)  # begun in each place
         self.decided = np.zeros(matches, np.int64)  # decisions in the match so far
         self.returned = np.zeros(matches)  # rewards of the match so far
-        self.memory: dict[str, Any] | None = None
         self.results: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+        self.recent: dict[str, list[int]] = defaultdict(list)  # results by opponent, newest last
         self.epoch = self.step = 0
+
+    def arrange(self, shares: Mapping[str, float]) -> None:
+        """Give each opponent its share of the matches; all matches begin anew."""
+        self.shares = dict(shares)
+        self.parts = slices(shares, self.matches)
+        self.opponents = AgentOpponents(self.parts, self.inputs.agents or _no_agents)
+        mirrored = [part for part in self.parts if part.name == SELF]
+        self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
+        self.rows = self.matches + self.both
+        # the match of each row
+        self.match = np.concatenate([np.arange(self.matches), np.arange(self.both)])
+        self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
+        self.snapshots: SnapshotOpponents | None = None
+        for part in self.parts:
+            if part.name == LEAGUE:
+                assert self.build is not None, "snapshots need another policy of the same shape"
+                seed = stable_hash(self.seed, self.rank) >> 1
+                self.snapshots = SnapshotOpponents(
+                    part, self.league, self.build, sampler=self.league_config.sampler, seed=seed
+                )
+        self.scale = ReturnScale(self.rows, self.config.gamma)
+        self.memory: dict[str, Any] | None = None
 
     # ---- as a source of batches ----
 
@@ -200,7 +207,7 @@ class Rollouts:
 
     def _snapshot(self) -> None:
         """Take a snapshot when one is due, and give waiting places to the next ones."""
-        if self.league is None or self.snapshots is None:
+        if self.snapshots is None:
             return
         if (self.step - 1) % self.league_config.snapshot_every == 0:
             self.league.add(self.policy, self.step - 1)
@@ -324,16 +331,13 @@ class Rollouts:
         """Count finished matches by opponent: number, wins, frames, rewards."""
         for match, outcome in outcomes.items():
             seat = int(self.seat[match])
-            if (
-                self.league is not None
-                and self.snapshots is not None
-                and (str(self.names[match]) == LEAGUE)
-            ):
-                won = result_for(outcome, seat) == 1
+            name, won = str(self.names[match]), result_for(outcome, seat) == 1
+            if self.snapshots is not None and name == LEAGUE:
                 self.league.count(self.snapshots.opponent(match), won)
-            sums = self.results[str(self.names[match])]
+            self.recent[name] = [*self.recent[name][1 - RECENT :], int(won)]
+            sums = self.results[name]
             sums[0] += 1
-            sums[1] += result_for(outcome, seat) == 1
+            sums[1] += won
             sums[2] += float(self.batch.rows[match])
             sums[3] += float(self.returned[match] + rewards[match, seat])
 
@@ -346,28 +350,40 @@ class Rollouts:
 
     def state(self) -> dict[str, Any]:
         """Everything that the next rollout depends on, as plain data."""
-        if self.memory is None:
-            return {"epoch": self.epoch, "step": self.step}
-        arrays = {
-            name: torch.from_numpy(getattr(self, name).copy())
-            for name in ("seat", "seeds", "games", "decided", "returned")
-        }
-        return {
+        counters = {
             "epoch": self.epoch,
             "step": self.step,
+            "shares": dict(self.shares),
+            "results": {name: list(sums) for name, sums in self.results.items()},
+            "recent": {name: list(each) for name, each in self.recent.items()},
+            "games": torch.from_numpy(self.games.copy()),
+            "league": self.league.state(),
+        }
+        if self.memory is None:
+            return counters
+        arrays = {
+            name: torch.from_numpy(getattr(self, name).copy())
+            for name in ("seat", "seeds", "decided", "returned")
+        }
+        return counters | {
             "arrays": arrays,
             "memory": {key: values.cpu() for key, values in self.memory.items()},
             "batch": to_plain(self.batch.snapshot(), "the world"),
             "opponents": self.opponents.state(),
             "scale": self.scale.state(),
-            "results": {name: list(sums) for name, sums in self.results.items()},
-            "league": self.league.state() if self.league else None,
             "snapshots": self.snapshots.state() if self.snapshots else None,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`."""
+        if state["shares"] != self.shares:
+            self.arrange(state["shares"])
         self.epoch, self.step = int(state["epoch"]), int(state["step"])
+        self.results = defaultdict(lambda: [0.0] * 4)
+        self.results |= {name: list(sums) for name, sums in state["results"].items()}
+        self.recent = defaultdict(list, {name: list(v) for name, v in state["recent"].items()})
+        self.games = state["games"].numpy().copy()
+        self.league.load(state["league"])
         if "arrays" not in state:
             return
         for name, values in state["arrays"].items():
@@ -377,10 +393,7 @@ class Rollouts:
         self.batch.restore(from_plain(state["batch"]))
         self.opponents.load(state["opponents"])
         self.scale.load(state["scale"])
-        self.results = defaultdict(lambda: [0.0] * 4)
-        self.results |= {name: list(sums) for name, sums in state["results"].items()}
-        if self.league is not None and self.snapshots is not None:
-            self.league.load(state["league"])
+        if self.snapshots is not None:
             self.snapshots.load(state["snapshots"])
 
 

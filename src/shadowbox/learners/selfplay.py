@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from shadowbox.cards.sections import Stage, shares_of
+from shadowbox.core.game import Reward
 from shadowbox.core.metrics import MetricInfo, figure_word
+from shadowbox.core.stats import wilson
+from shadowbox.learners.curriculum import Curriculum
 from shadowbox.learners.ppo import PPOConfig, PPOLearner
 from shadowbox.learners.rollouts import Rollouts
 from shadowbox.model.policy import Policy
@@ -17,18 +22,38 @@ LINES: dict[str, dict[str, MetricInfo]] = {
         "frames": MetricInfo("", 0.0),  # of a match
         "return": MetricInfo("high"),  # sum of the rewards of a match
         "matches": MetricInfo("", 0.0),
+        "recent": MetricInfo("high", 0.0, 1.0, ("even",)),  # of the last 200, with its interval
+        "stage": MetricInfo("", 0.0),  # number of the stage, from 0
     }
 }
 
 
 class SelfPlayLearner(PPOLearner):
-    """PPO over rollouts, with lines about the finished matches."""
+    """PPO over rollouts, with lines about the finished matches, and stages."""
 
     lines = LINES
 
-    def __init__(self, policy: Policy, config: PPOConfig, seed: int, steps: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        config: PPOConfig,
+        seed: int,
+        steps: int,
+        *,
+        stages: Sequence[Stage] = (),
+        reward: Callable[[Any], Reward | None] | None = None,
+    ) -> None:
+        """`reward`: builds a reward from its name or weights, for stages that set one."""
         super().__init__(policy, config, seed, steps)
-        self.rollouts: Rollouts | None = None  # set by the source that the loop builds
+        self.curriculum = Curriculum(stages, steps)
+        self.usual, self.reward = config, reward
+        self.rollouts: Rollouts | None = None
+
+    def bind(self, rollouts: Rollouts) -> Rollouts:
+        """Take a rank's source: lines are about its matches, and stages change it."""
+        self.rollouts = rollouts
+        self._enter_stage()
+        return rollouts
 
     def take_lines(self, due: bool) -> Mapping[str, Mapping[str, tuple[float, float]]]:
         """Results of the matches that ended since the last line."""
@@ -37,21 +62,51 @@ class SelfPlayLearner(PPOLearner):
         found = self.rollouts.take_results()
         if not found:
             return {}
-        figures: dict[str, tuple[float, float]] = {}
-        for name, (matches, wins, _, _) in found.items():
-            figures[f"win_rate.{figure_word(name)}"] = (wins, matches)
-        matches, wins, frames, returns = (sum(each) for each in zip(*found.values(), strict=True))
-        figures |= {
-            "win_rate": (wins, matches),
-            "win_rate/even": (0.5, 1.0),
-            "frames": (frames, matches),
-            "return": (returns, matches),
-            "matches": (matches, 1.0),
-        }
+        figures = _figures(found, self.rollouts.recent)
+        figures["stage"] = (float(self.curriculum.at), 1.0)
+        line = {name: top / bottom for name, (top, bottom) in figures.items() if bottom}
+        if self.curriculum.see("play", self.rollouts.step, line):
+            self._enter_stage()
         return {"play": figures}
 
+    def state(self) -> Mapping[str, Any]:
+        """The stage."""
+        return self.curriculum.state()
 
-def build_source(learner: SelfPlayLearner, rollouts: Rollouts) -> Any:
-    """The source of a rank, known to the learner of that rank."""
-    learner.rollouts = rollouts
-    return rollouts
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`; the source restores its own."""
+        self.curriculum.load(state)
+        self._enter_stage(arrange=False)
+
+    def _enter_stage(self, arrange: bool = True) -> None:
+        """Set opponents, reward and settings of the stage."""
+        stage, rollouts = self.curriculum.stage, self.rollouts
+        if stage is None or rollouts is None:
+            return
+        given = {name.partition(".")[2]: value for name, value in stage.set.items() if "." in name}
+        self.config = rollouts.config = replace(self.usual, **given)
+        if "reward" in stage.set and self.reward is not None:
+            rollouts.batch.reward = self.reward(stage.set["reward"])
+        if stage.opponents is not None and arrange:
+            rollouts.arrange(shares_of(stage.opponents))
+
+
+def _figures(
+    results: Mapping[str, Sequence[float]], recent: Mapping[str, Sequence[int]]
+) -> dict[str, tuple[float, float]]:
+    """Figures of a line as numerators and denominators."""
+    figures: dict[str, tuple[float, float]] = {}
+    for name, (matches, wins, _, _) in results.items():
+        word, won = figure_word(name), recent[name]
+        lately = wilson(sum(won), len(won))
+        figures[f"win_rate.{word}"] = (wins, matches)
+        figures[f"recent.{word}"] = (lately.value, 1.0)
+        figures |= {f"recent.{word}.{end}": (getattr(lately, end), 1.0) for end in ("low", "high")}
+    matches, wins, frames, returns = (sum(each) for each in zip(*results.values(), strict=True))
+    return figures | {
+        "win_rate": (wins, matches),
+        "win_rate/even": (0.5, 1.0),
+        "frames": (frames, matches),
+        "return": (returns, matches),
+        "matches": (matches, 1.0),
+    }

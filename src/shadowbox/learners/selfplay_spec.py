@@ -30,7 +30,7 @@ class SelfPlaySpec(LearnerSpec):
     """Learner that gets better in matches."""
 
     needs = frozenset({"world", "opponents"})
-    takes = frozenset({"reward"})
+    takes = frozenset({"reward", "stages"})
     own_opponents = frozenset({"self", "league"})
 
     @property
@@ -68,6 +68,7 @@ class SelfPlaySpec(LearnerSpec):
         from shadowbox.learners.rollouts import Rollouts
         from shadowbox.model import policy
         from shadowbox.model.checkpoint import CheckpointConfig
+        from shadowbox.play.rewards import resolve_reward
         from shadowbox.train.protocols import TrainTask
 
         arguments, (config, league) = self._arguments(inputs), self._config(inputs)
@@ -75,14 +76,20 @@ class SelfPlaySpec(LearnerSpec):
         if settings.steps is None:
             raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
         model = policy.build_policy(inputs.schema, arguments, seed=settings.seed)
-        learner = selfplay.SelfPlayLearner(model, config, settings.seed, settings.steps)
+        learner = selfplay.SelfPlayLearner(
+            model,
+            config,
+            settings.seed,
+            settings.steps,
+            stages=inputs.stages,
+            reward=lambda given: resolve_reward(given, inputs.game),
+        )
         about = CheckpointConfig("policy", inputs.schema, inputs.spec.preset, arguments)
         return TrainTask(
             learner,
             model,
             about,
-            lambda matches, rank, ranks: selfplay.build_source(
-                learner,
+            lambda matches, rank, ranks: learner.bind(
                 Rollouts(
                     inputs,
                     model,
