@@ -122,7 +122,10 @@ def _first_seeds(source):
     from shadowbox.core.game import stable_hash
 
     return np.array(
-        [stable_hash("rollout", source.seed, 0, m, 0) >> 2 for m in range(source.matches)]
+        [
+            stable_hash("rollout", source.matches.seed, 0, m, 0) >> 2
+            for m in range(source.matches.matches)
+        ]
     )
 
 
@@ -130,27 +133,30 @@ def test_no_match_changes_its_opponent():
     """A match keeps its snapshot and the learner's seat to its end, while the league moves on."""
     source = rollouts_of(SPEC.prepare(inputs(opponents={"league": 1.0}, n_steps=5)))
     met, seats, names = {}, {}, set()
-    play = source._play
+    play = source.matches.play
 
     def watched(controls):
-        for match in range(source.matches):
-            game = (match, int(source.games[match]))
-            opponent = source.snapshots.opponent(match)
+        for match in range(8):
+            game = (match, int(source.matches.games[match]))
+            opponent = source.matches.snapshots.opponent(match)
             assert met.setdefault(game, opponent) == opponent
-            assert seats.setdefault(game, int(source.seat[match])) == source.seat[match]
+            assert (
+                seats.setdefault(game, int(source.matches.seat[match]))
+                == source.matches.seat[match]
+            )
             names.add(opponent)
         return play(controls)
 
-    source._play = watched
+    source.matches.play = watched
     for number, _ in zip(range(14), source, strict=False):
         with torch.no_grad():  # the learner changes; its snapshots must not
             source.policy.head.linear.bias += 0.01 * number
     assert len(names) > 2
-    for match in range(source.matches):  # both seats, in turn
+    for match in range(8):  # both seats, in turn
         assert {seats[match, game] for game in (1, 2)} == {0, 1}
-    for at, name in enumerate(source.snapshots.names):
-        own = source.snapshots.models[at].state_dict()
-        kept = source.league.weights(name) if name in source.league.names else own
+    for at, name in enumerate(source.matches.snapshots.names):
+        own = source.matches.snapshots.models[at].state_dict()
+        kept = source.matches.league.weights(name) if name in source.matches.league.names else own
         assert all(torch.equal(own[key], values) for key, values in kept.items())
 
 
@@ -190,15 +196,15 @@ def test_stages_change_what_is_met():
     """A gate that holds brings the next stage: its opponents, its settings and its reward."""
     task = SPEC.prepare(inputs(stages=STAGES))
     source = rollouts_of(task)
-    assert source.shares == {"constant": 1.0}
+    assert source.matches.shares == {"constant": 1.0}
     for _ in range(2):
         source.collect()
     assert task.learner.take_lines(False) == {}
     figures = task.learner.take_lines(True)["play"]
     assert figures["stage"] == (0.0, 1.0)
-    assert source.shares == {"self": 0.5, "league": 0.5}
+    assert source.matches.shares == {"self": 0.5, "league": 0.5}
     assert task.learner.config.ent_coef == source.config.ent_coef == 0.5
-    assert source.batch.reward.weights == {"win": 2.0}
+    assert source.matches.batch.reward.weights == {"win": 2.0}
     source.step = 1
     assert len(source.collect()) == 12  # 8 matches, 4 of them seen from both seats
 

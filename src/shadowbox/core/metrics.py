@@ -124,8 +124,8 @@ METRICS = (
            "seeds",
            (-1.0, 1.0)),
     Metric("wins", "matches", "high", "opponent", ("even",),
-           "share of matches won against an opponent, each seed once from either seat; a draw is no "
-           "win; the interval counts seeds", SHARE),
+           "share of matches won against an opponent, each seed once from either seat; draws do "
+           "not count; the interval counts seeds", SHARE),
     Metric("wins_from", "matches", "high", "opponent", ("even",),
            "wins of the matches that began at a place of the stage, which the figure names last",
            SHARE),

@@ -1,7 +1,7 @@
 """Evaluation of a policy by matches alone: how often it wins against scripted agents.
 
 evaluate_matches("runs/x") -> MatchEvaluation, with the figures
-    wins.OPPONENT                 share of matches won (a draw is no win), each seed from both seats
+    wins.OPPONENT                 share of matches won (draws do not count), each seed from both seats
     wins_from.OPPONENT.PLACE      the same by starting place
     draws.OPPONENT, frames.OPPONENT
 """

@@ -20,7 +20,8 @@ from shadowbox.core.game import stable_hash
 from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError
-from shadowbox.model.policy import Evaluation, Policy
+from shadowbox.model.policy import Policy
+from shadowbox.model.predictions import Evaluation
 from shadowbox.train.protocols import Descend, ScoreSums
 
 LARGEST_RETURN = 10.0  # normalized rewards are clipped here

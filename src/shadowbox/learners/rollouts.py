@@ -1,401 +1,184 @@
-"""Rollouts: a policy plays matches side by side, and what it did becomes batches of a learner.
+"""Rollouts: what a policy did in its matches becomes batches of a learner.
 
-N matches, R rows. A row is a player that is learned from: one for each match, and in matches
-against itself one more. The seat of the learner alternates from match to match. A decision is held
-for `repeat` frames; a match that ends in between waits for the next decision.
+N matches, R rows (players that are learned from), T decisions of a rollout.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Columns
-from shadowbox.core.view import from_seat
-from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.learners.league import SAMPLERS, League
-from shadowbox.learners.opponents import (
-    LEAGUE,
-    SELF,
-    AgentOpponents,
-    Slice,
-    SnapshotOpponents,
-    slices,
-)
-from shadowbox.learners.plain_state import from_plain, to_plain
 from shadowbox.learners.ppo import PPOConfig, ReturnScale, Rollout, advantages
-from shadowbox.learners.registry import Inputs
+from shadowbox.learners.training_matches import TrainingMatches
 from shadowbox.model.policy import Policy
-from shadowbox.play.policy_agent import DRAW, as_tensor
-from shadowbox.play.rewards import result_for
-from shadowbox.play.turn import MatchBatch
+from shadowbox.model.predictions import Decision
+from shadowbox.model.trunks.base import Memory
 
-PLAYERS = 2
-RECENT = 200  # matches against an opponent that gates of stages look at
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeagueConfig:
-    """Settings of the league, for cards that have `league` among their opponents."""
-
-    snapshot_every: int = 20  # rollouts between snapshots
-    snapshots: int = 50  # kept; older ones thin out
-    sampler: str = "pfsp_hard"  # or pfsp_variance, uniform, recent, latest
-
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise UsageError(
-                f"unknown sampler '{self.sampler}': {did_you_mean(self.sampler, SAMPLERS)}"
-            )
-        if self.snapshot_every < 1 or self.snapshots < 2:
-            raise UsageError(
-                "snapshot_every must be at least 1 and snapshots at least 2 "
-                f"(got {self.snapshot_every} and {self.snapshots})"
-            )
+ENDLESS = 1 << 60
 
 
 class Rollouts:
     """Source of rollouts without end: an epoch is the whole run."""
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        policy: Policy,
-        config: PPOConfig,
-        matches: int,
-        rank: int,
-        *,
-        league: LeagueConfig = LeagueConfig(),
-        build: Callable[[], Policy] | None = None,
-    ) -> None:
-        """`build`: makes another policy of the same shape, for snapshots."""
-        game = inputs.game
-        if game.schema.players != PLAYERS or inputs.worlds is None:
-            raise UsageError(
-                f"self-play needs a world of two players; {game.name} has {game.schema.players}"
-            )
-        self.policy, self.config, self.schema = policy, config, game.schema
-        self.seed, self.rank, self.matches = inputs.config.seed, rank, matches
-        self.batch = MatchBatch(
-            game, inputs.worlds(matches), [None] * PLAYERS, reward=inputs.reward
-        )
-        self.inputs, self.league_config, self.build = inputs, league, build
-        # every rank keeps its own results; the first one's files are those of the run
-        self.league = League(inputs.run if rank == 0 else None, league.snapshots)
-        self.arrange(inputs.opponents)
-        self.reads = tuple(dict.fromkeys((*policy.input_columns, *game.schema.control_keys)))
-        self.seat = np.arange(matches) % PLAYERS  # of the learner in each match
-        self.seeds = np.zeros(matches, np.int64)
-        self.games = np.zeros(matches, np.int64)  # begun in each place
-        self.decided = np.zeros(matches, np.int64)  # decisions in the match so far
-        self.returned = np.zeros(matches)  # rewards of the match so far
-        self.results: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
-        self.recent: dict[str, list[int]] = defaultdict(list)  # results by opponent, newest last
+    def __init__(self, matches: TrainingMatches, policy: Policy, config: PPOConfig) -> None:
+        self.matches, self.policy, self.config = matches, policy, config
         self.epoch = self.step = 0
-
-    def arrange(self, shares: Mapping[str, float]) -> None:
-        """Give each opponent its share of the matches; all matches begin anew."""
-        self.shares = dict(shares)
-        self.parts = slices(shares, self.matches)
-        self.opponents = AgentOpponents(self.parts, self.inputs.agents or _no_agents)
-        mirrored = [part for part in self.parts if part.name == SELF]
-        self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
-        self.rows = self.matches + self.both
-        # the match of each row
-        self.match = np.concatenate([np.arange(self.matches), np.arange(self.both)])
-        self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
-        self.snapshots: SnapshotOpponents | None = None
-        for part in self.parts:
-            if part.name == LEAGUE:
-                assert self.build is not None, "snapshots need another policy of the same shape"
-                seed = stable_hash(self.seed, self.rank) >> 1
-                self.snapshots = SnapshotOpponents(
-                    part, self.league, self.build, sampler=self.league_config.sampler, seed=seed
-                )
-        self.scale = ReturnScale(self.rows, self.config.gamma)
-        self.memory: dict[str, Any] | None = None
-
-    # ---- as a source of batches ----
+        self.memory: Memory | None = None
+        self.scale = ReturnScale(matches.rows, config.gamma)
 
     @property
     def left(self) -> int:
         """Rollouts to the end of the epoch: more than any run has."""
-        return 1 << 60
+        return ENDLESS
 
     def batches_in(self, epoch: int) -> int:
         """Without end."""
-        return 1 << 60
+        return ENDLESS
 
     def __iter__(self) -> Iterator[Rollout]:
         while True:
             self.step += 1
             yield self.collect()
 
-    # ---- play ----
+    def arrange(self, shares: Mapping[str, float]) -> None:
+        """Meet other opponents: matches that are not over are broken off, and all begin anew."""
+        self.matches.arrange(shares)
+        self._start_over()
 
     @torch.no_grad()
     def collect(self) -> Rollout:
         """Play `n_steps` decisions of every match."""
         device = next(self.policy.parameters()).device
-        training, steps, rows = self.policy.training, self.config.n_steps, self.rows
+        matches, training = self.matches, self.policy.training
         self.policy.eval()
-        self._snapshot()
+        matches.snapshot(max(self.step - 1, 0))
         if self.memory is None:
-            self.memory = dict(self.policy.initial(rows, device))
-            self._begin(np.ones(self.matches, bool))
-        first = {key: values.clone() for key, values in self.memory.items()}
-        columns: Columns = {}
-        figures = {
-            name: np.zeros((rows, steps), np.float32)
-            for name in ("log_prob", "value", "reward", "following")
-        }
-        raw = np.zeros((rows, steps), np.float32)
-        reset, ended = np.zeros((rows, steps), bool), np.zeros((rows, steps), bool)
-        pressed = torch.zeros(rows, steps, len(self.policy.values.names), device=device)
-        for t in range(steps):
-            reset[:, t] = (self.decided == 0)[self.match]
-            seen = self._seen()
-            for key, values in seen.items():
-                if t == 0:
-                    columns[key] = np.zeros((rows, steps, *values.shape[1:]), values.dtype)
-                columns[key][:, t] = values
-            found = self.policy.decide(
-                self._tensors(seen, device),
-                self.memory,
-                self._noise(self.match, self._players()).to(device),
-                reset=torch.from_numpy(reset[:, t]).to(device),
-            )
+            self.memory = dict(self.policy.initial(matches.rows, device))
+            matches.begin(np.ones(matches.matches, bool))
+        record = _Record(matches.rows, self.config.n_steps, self.memory)
+        for t in range(self.config.n_steps):
+            seen, reset = matches.seen(), (matches.decided == 0)[matches.match]
+            found = self._decide(seen, reset, device)
             self.memory = found.memory
-            assert found.value is not None
-            pressed[:, t] = found.values
-            figures["log_prob"][:, t] = found.log_prob.sum(-1).cpu().numpy()
-            figures["value"][:, t] = found.value.cpu().numpy()
-            if t:
-                before = ended[:, t - 1]
-                figures["following"][~before, t - 1] = figures["value"][~before, t]
-            reward, over, cut = self._play(self._controls(found.values, device))
-            raw[:, t], ended[:, t] = reward, over[self.match]
-            figures["reward"][:, t] = (
-                self.scale(reward, ended[:, t]) if (self.config.normalize_returns) else reward
-            )
-            last = t == steps - 1
+            record.add(t, seen, reset, found)
+            rewards, over, cut = matches.play(matches.controls(found.values, device))
+            ended = over[matches.match]
+            scaled = self.scale(rewards, ended) if self.config.normalize_returns else rewards
+            record.close(t, rewards, scaled, ended)
+            last = t == self.config.n_steps - 1
             if cut.any() or last:
-                value = self._value_now(device)
-                chosen = cut[self.match] | (last & ~ended[:, t])
-                figures["following"][chosen, t] = value[chosen]
+                record.bootstrap(t, cut[matches.match] | (last & ~ended), self._value_now(device))
             if over.any():
-                self._begin(over)
+                matches.begin(over)
         self.policy.train(training)
-        advantage = advantages(
-            figures["reward"],
-            figures["value"],
-            figures["following"],
-            ended,
-            self.config.gamma,
-            self.config.gae_lambda,
-        )
-        return Rollout(
-            columns, pressed, reset, figures["log_prob"], figures["value"],
-            advantage, advantage + figures["value"], first, raw, self.step,
-        )  # fmt: skip
-
-    def _snapshot(self) -> None:
-        """Take a snapshot when one is due, and give waiting places to the next ones."""
-        if self.snapshots is None:
-            return
-        if (self.step - 1) % self.league_config.snapshot_every == 0:
-            self.league.add(self.policy, self.step - 1)
-            self.league.promote()
-        self.snapshots.refresh()
-
-    def _begin(self, where: Array) -> None:
-        """Begin matches in these places, from seeds of their own and with the other seat."""
-        for match in np.flatnonzero(where).tolist():
-            words = (self.seed, self.rank, match, int(self.games[match]))
-            self.seeds[match] = stable_hash("rollout", *words) >> 2
-            self.seat[match] = (match + int(self.games[match])) % PLAYERS
-            self.games[match] += 1
-        self.decided[where], self.returned[where] = 0, 0.0
-        self.batch.begin(self.seeds, where)
-        self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
-        if self.snapshots is not None:
-            self.snapshots.begin(where)
-
-    def _seen(self) -> Columns:
-        """What each row sees, own slot first: [R, slots]."""
-        view = self.batch.view
-        shown = {key: view[key] for key in self.reads}
-        other = from_seat(self.schema, shown, 1)
-        second = (self.seat == 1)[:, None]
-        seen: Columns = {}
-        for key, ours in shown.items():
-            theirs = other[key]
-            own = ours if theirs is ours else np.where(second, theirs, ours)
-            if self.both:
-                facing = np.where(second[: self.both], ours[: self.both], theirs[: self.both])
-                own = np.concatenate([own, facing])
-            seen[key] = own
-        return seen
-
-    def _seen_by_opponents(self) -> Columns:
-        """The whole view from the seat that the learner is not in, [N, slots]."""
-        view = self.batch.view
-        other = from_seat(self.schema, view, 1)
-        second = (self.seat == 1)[:, None]
-        return {
-            key: ours if other[key] is ours else np.where(second, ours, other[key])
-            for key, ours in view.items()
-        }
-
-    def _noise(self, matches: Array, players: Array) -> torch.Tensor:
-        """Uniform numbers [n, draws] of players in matches, those that they draw as agents."""
-        uniform = noise(
-            self.seeds[matches][:, None],
-            (self.decided * self.policy.config.repeat)[matches][:, None],
-            players[:, None],
-            DRAW + np.arange(self.policy.draws),  # type: ignore[arg-type]
-        )
-        return torch.from_numpy((np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32))
-
-    def _players(self) -> Array:
-        """Seat of each row, [R]."""
-        return np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
-
-    def _tensors(self, seen: Columns, device: torch.device) -> dict[str, torch.Tensor]:
-        return {key: as_tensor(values).to(device) for key, values in seen.items()}
-
-    def _controls(self, values: torch.Tensor, device: torch.device) -> Columns:
-        """Controls by key [N, players, slots], with the learner's and its snapshots' in their places."""
-        controls: Columns = {}
-        at, many = np.arange(self.matches), self.both
-        for key, each in self.policy.values.columns(values).items():
-            rows = each.cpu().numpy().astype(self.schema.columns[key].dtype)
-            both = np.zeros((self.matches, PLAYERS, rows.shape[1]), rows.dtype)
-            both[at, self.seat] = rows[: self.matches]
-            both[at[:many], PLAYERS - 1 - self.seat[:many]] = rows[self.matches :]
-            controls[key] = both
-        if self.snapshots is not None:
-            part, facing = self.snapshots.part, PLAYERS - 1 - self.seat
-            view = self._seen_by_opponents()
-            seen = {key: view[key][part.rows] for key in self.reads}
-            drawn = self._noise(at[part.rows], facing[part.rows])
-            answer = self.snapshots.act(self._tensors(seen, torch.device("cpu")), drawn)
-            for key, each in self.policy.values.columns(answer.to(device)).items():
-                controls[key][at[part.rows], facing[part.rows]] = each.cpu().numpy()
-        return controls
-
-    def _play(self, controls: Columns) -> tuple[Array, Array, Array]:
-        """Hold a decision for `repeat` frames: rewards [R], and what ended and was cut short [N]."""
-        rewards = np.zeros((self.matches, PLAYERS))
-        over, cut = np.zeros(self.matches, bool), np.zeros(self.matches, bool)
-
-        def press(part: Slice, answer: Columns) -> None:
-            facing = PLAYERS - 1 - self.seat[part.rows]
-            for key, both in controls.items():
-                both[np.arange(part.first, part.end), facing] = answer[key]
-
-        for _ in range(self.policy.config.repeat):
-            if self.opponents.parts:
-                self.opponents.act(self._seen_by_opponents(), press)
-            turn = self.batch.turn(
-                {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)}
-            )
-            rewards += np.where(over[:, None], 0.0, turn.rewards)
-            over, cut = over | turn.ended, cut | turn.truncated
-            self._count(turn.outcomes, rewards)
-        self.decided += 1
-        at = np.arange(self.matches)
-        own = rewards[at, self.seat]
-        self.returned += own
-        facing = rewards[at[: self.both], PLAYERS - 1 - self.seat[: self.both]]
-        return np.concatenate([own, facing]), over, cut
-
-    def _value_now(self, device: torch.device) -> Array:
-        """Value of the state that each row is in, without moving on: [R]."""
-        found = self.policy.decide(
-            self._tensors(self._seen(), device),
-            self.memory or {},
-            self._noise(self.match, self._players()).to(device),
-            reset=torch.zeros(self.rows, dtype=torch.bool, device=device),
-        )
-        assert found.value is not None
-        return np.asarray(found.value.cpu().numpy())
-
-    def _count(self, outcomes: Mapping[int, Any], rewards: Array) -> None:
-        """Count finished matches by opponent: number, wins, frames, rewards."""
-        for match, outcome in outcomes.items():
-            seat = int(self.seat[match])
-            name, won = str(self.names[match]), result_for(outcome, seat) == 1
-            if self.snapshots is not None and name == LEAGUE:
-                self.league.count(self.snapshots.opponent(match), won)
-            self.recent[name] = [*self.recent[name][1 - RECENT :], int(won)]
-            sums = self.results[name]
-            sums[0] += 1
-            sums[1] += won
-            sums[2] += float(self.batch.rows[match])
-            sums[3] += float(self.returned[match] + rewards[match, seat])
-
-    def take_results(self) -> dict[str, list[float]]:
-        """Finished matches by opponent since the last call."""
-        found, self.results = dict(self.results), defaultdict(lambda: [0.0] * 4)
-        return found
-
-    # ---- state ----
+        return record.rollout(self.config, self.step)
 
     def state(self) -> dict[str, Any]:
         """Everything that the next rollout depends on, as plain data."""
-        counters = {
+        memory = None
+        if self.memory is not None:
+            memory = {key: values.cpu() for key, values in self.memory.items()}
+        return {
             "epoch": self.epoch,
             "step": self.step,
-            "shares": dict(self.shares),
-            "results": {name: list(sums) for name, sums in self.results.items()},
-            "recent": {name: list(each) for name, each in self.recent.items()},
-            "games": torch.from_numpy(self.games.copy()),
-            "league": self.league.state(),
-        }
-        if self.memory is None:
-            return counters
-        arrays = {
-            name: torch.from_numpy(getattr(self, name).copy())
-            for name in ("seat", "seeds", "decided", "returned")
-        }
-        return counters | {
-            "arrays": arrays,
-            "memory": {key: values.cpu() for key, values in self.memory.items()},
-            "batch": to_plain(self.batch.snapshot(), "the world"),
-            "opponents": self.opponents.state(),
+            "memory": memory,
             "scale": self.scale.state(),
-            "snapshots": self.snapshots.state() if self.snapshots else None,
+            "matches": self.matches.state(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`."""
-        if state["shares"] != self.shares:
-            self.arrange(state["shares"])
         self.epoch, self.step = int(state["epoch"]), int(state["step"])
-        self.results = defaultdict(lambda: [0.0] * 4)
-        self.results |= {name: list(sums) for name, sums in state["results"].items()}
-        self.recent = defaultdict(list, {name: list(v) for name, v in state["recent"].items()})
-        self.games = state["games"].numpy().copy()
-        self.league.load(state["league"])
-        if "arrays" not in state:
-            return
-        for name, values in state["arrays"].items():
-            setattr(self, name, values.numpy().copy())
-        device = next(self.policy.parameters()).device
-        self.memory = {key: values.to(device) for key, values in state["memory"].items()}
-        self.batch.restore(from_plain(state["batch"]))
-        self.opponents.load(state["opponents"])
+        self.matches.load(state["matches"])
+        self._start_over()
         self.scale.load(state["scale"])
-        if self.snapshots is not None:
-            self.snapshots.load(state["snapshots"])
+        if state["memory"] is not None:
+            device = next(self.policy.parameters()).device
+            self.memory = {key: values.to(device) for key, values in state["memory"].items()}
+
+    def _start_over(self) -> None:
+        self.memory, self.scale = None, ReturnScale(self.matches.rows, self.config.gamma)
+
+    def _decide(self, seen: Columns, reset: Array, device: torch.device) -> Decision:
+        assert self.memory is not None
+        return self.policy.decide(
+            self.matches.tensors(seen, device),
+            self.memory,
+            self.matches.draws().to(device),
+            reset=torch.from_numpy(reset).to(device),
+        )
+
+    def _value_now(self, device: torch.device) -> Array:
+        """Value of the state that each row is in, without moving on: [R]."""
+        fresh = np.zeros(self.matches.rows, bool)
+        return _values(self._decide(self.matches.seen(), fresh, device))
 
 
-def _no_agents(spec: str) -> Any:
-    raise UsageError(f"no agents are given; '{spec}' is one")
+class _Record:
+    """Arrays of a rollout while it is played."""
+
+    def __init__(self, rows: int, steps: int, memory: Memory) -> None:
+        self.memory = {key: values.clone() for key, values in memory.items()}
+        self.columns: Columns = {}
+        self.pressed: list[Tensor] = []
+        self.reset, self.ended = np.zeros((rows, steps), bool), np.zeros((rows, steps), bool)
+        names = ("log_prob", "value", "rewards", "scaled", "following")
+        self.figures = {name: np.zeros((rows, steps), np.float32) for name in names}
+
+    def add(self, t: int, seen: Columns, reset: Array, found: Decision) -> None:
+        """A decision: its value is what follows the one before, where the match went on."""
+        for key, values in seen.items():
+            if t == 0:
+                shape = (*self.reset.shape, *values.shape[1:])
+                self.columns[key] = np.zeros(shape, values.dtype)
+            self.columns[key][:, t] = values
+        self.reset[:, t] = reset
+        self.pressed.append(found.values)
+        self.figures["log_prob"][:, t] = found.log_prob.sum(-1).cpu().numpy()
+        self.figures["value"][:, t] = value = _values(found)
+        if t:
+            on = ~self.ended[:, t - 1]
+            self.figures["following"][on, t - 1] = value[on]
+
+    def close(self, t: int, rewards: Array, scaled: Array, ended: Array) -> None:
+        """What came of the decision."""
+        self.figures["rewards"][:, t], self.figures["scaled"][:, t] = rewards, scaled
+        self.ended[:, t] = ended
+
+    def bootstrap(self, t: int, where: Array, value: Array) -> None:
+        """Rows that were cut off here go on with the value of their last state."""
+        self.figures["following"][where, t] = value[where]
+
+    def rollout(self, config: PPOConfig, step: int) -> Rollout:
+        """The finished rollout, with its advantages."""
+        own = self.figures
+        advantage = advantages(
+            own["scaled"],
+            own["value"],
+            own["following"],
+            self.ended,
+            config.gamma,
+            config.gae_lambda,
+        )
+        return Rollout(
+            self.columns,
+            torch.stack(self.pressed, 1),
+            self.reset,
+            own["log_prob"],
+            own["value"],
+            advantage,
+            advantage + own["value"],
+            self.memory,
+            own["rewards"],
+            step,
+        )
+
+
+def _values(found: Decision) -> Array:
+    assert found.value is not None
+    return np.asarray(found.value.cpu().numpy())

@@ -17,7 +17,7 @@ from shadowbox.model.policy import Policy
 
 LINES: dict[str, dict[str, MetricInfo]] = {
     "play": {
-        # of finished matches, by opponent; a draw is no win
+        # of finished matches, by opponent; draws do not count as wins
         "win_rate": MetricInfo("high", 0.0, 1.0, ("even",)),
         "frames": MetricInfo("", 0.0),  # of a match
         "return": MetricInfo("high"),  # sum of the rewards of a match
@@ -59,10 +59,10 @@ class SelfPlayLearner(PPOLearner):
         """Results of the matches that ended since the last line."""
         if not due or self.rollouts is None:
             return {}
-        found = self.rollouts.take_results()
+        found = self.rollouts.matches.take_results()
         if not found:
             return {}
-        figures = _figures(found, self.rollouts.recent)
+        figures = _figures(found, self.rollouts.matches.recent)
         figures["stage"] = (float(self.curriculum.at), 1.0)
         line = {name: top / bottom for name, (top, bottom) in figures.items() if bottom}
         if self.curriculum.see("play", self.rollouts.step, line):
@@ -86,7 +86,7 @@ class SelfPlayLearner(PPOLearner):
         given = {name.partition(".")[2]: value for name, value in stage.set.items() if "." in name}
         self.config = rollouts.config = replace(self.usual, **given)
         if "reward" in stage.set and self.reward is not None:
-            rollouts.batch.reward = self.reward(stage.set["reward"])
+            rollouts.matches.batch.reward = self.reward(stage.set["reward"])
         if stage.opponents is not None and arrange:
             rollouts.arrange(shares_of(stage.opponents))
 

@@ -10,6 +10,7 @@ from shadowbox.errors import UsageError
 from shadowbox.learners.registry import Inputs, LearnerSpec, ModelSummary, metric_info
 
 if TYPE_CHECKING:  # it needs torch
+    from shadowbox.model.policy import Policy
     from shadowbox.train.protocols import TrainTask
 
 _SMALL = {
@@ -36,7 +37,7 @@ class SelfPlaySpec(LearnerSpec):
     @property
     def defaults(self) -> Mapping[str, Any]:  # noqa: D102
         from shadowbox.learners.ppo import PPOConfig
-        from shadowbox.learners.rollouts import LeagueConfig
+        from shadowbox.learners.training_matches import LeagueConfig
 
         usual = {**asdict(PPOConfig()), **asdict(LeagueConfig())}
         return {"actions": "", "encoding": "default", **usual}
@@ -66,6 +67,7 @@ class SelfPlaySpec(LearnerSpec):
     def prepare(self, inputs: Inputs) -> TrainTask:  # noqa: D102
         from shadowbox.learners import selfplay
         from shadowbox.learners.rollouts import Rollouts
+        from shadowbox.learners.training_matches import TrainingMatches
         from shadowbox.model import policy
         from shadowbox.model.checkpoint import CheckpointConfig
         from shadowbox.play.rewards import resolve_reward
@@ -84,6 +86,10 @@ class SelfPlaySpec(LearnerSpec):
             stages=inputs.stages,
             reward=lambda given: resolve_reward(given, inputs.game),
         )
+
+        def again() -> Policy:
+            return policy.build_policy(inputs.schema, arguments)
+
         about = CheckpointConfig("policy", inputs.schema, inputs.spec.preset, arguments)
         return TrainTask(
             learner,
@@ -91,14 +97,10 @@ class SelfPlaySpec(LearnerSpec):
             about,
             lambda matches, rank, ranks: learner.bind(
                 Rollouts(
-                    inputs,
+                    TrainingMatches(inputs, model, matches, rank, league=league, build=again),
                     model,
                     config,
-                    matches,
-                    rank,
-                    league=league,
-                    build=lambda: policy.build_policy(inputs.schema, arguments),
-                ),
+                )
             ),
             facts=inputs.facts,
             resume=inputs.resume,
@@ -107,7 +109,7 @@ class SelfPlaySpec(LearnerSpec):
     def _config(self, inputs: Inputs) -> tuple[Any, Any]:
         """Settings of PPO and of the league."""
         from shadowbox.learners.ppo import PPOConfig
-        from shadowbox.learners.rollouts import LeagueConfig
+        from shadowbox.learners.training_matches import LeagueConfig
 
         given = inputs.spec.learner
         ppo, league = (

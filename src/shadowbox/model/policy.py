@@ -22,7 +22,7 @@ from shadowbox.model.codec import ControlValues, View
 from shadowbox.model.design import PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
-from shadowbox.model.predictions import PolicyOutput
+from shadowbox.model.predictions import Decision, Evaluation, PolicyOutput
 from shadowbox.model.strategy import StrategyEncoder
 from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory, last_reset
@@ -36,25 +36,6 @@ ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
     "vocabulary?": {str: [[float]]},
     "encoding?": ({"name": str, "settings": dict}, None),
 }
-
-
-class Decision(NamedTuple):
-    """Decision of one frame of each match."""
-
-    values: Tensor  # pressed values [B, V]
-    log_prob: Tensor  # by part, [B, P]
-    value: Tensor | None  # of the state [B], if the policy estimates it
-    memory: Memory
-
-
-class Evaluation(NamedTuple):
-    """Recorded actions under a policy, at every position of sequences; gradients flow."""
-
-    log_prob: Tensor  # of the pressed controls, [B, T]
-    entropy: Tensor  # by part, [B, T, P]
-    value: Tensor  # of the state, [B, T]
-    output: PolicyOutput
-    latent: Tensor | None  # of the opponent's history [B, T, D], if the policy encodes it
 
 
 class _Features(NamedTuple):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 from shadowbox.model.heads import Head, Temperature
+from shadowbox.model.trunks.base import Memory
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,22 @@ class PolicyOutput:
     def mode(self) -> Tensor:
         """Most likely values of each part, [B, T, V]; for evaluation, not for playing."""
         return self.head.mode(self.output, self.previous)
+
+
+class Decision(NamedTuple):
+    """Decision of one frame of each match."""
+
+    values: Tensor  # pressed values [B, V]
+    log_prob: Tensor  # by part, [B, P]
+    value: Tensor | None  # of the state [B], if the policy estimates it
+    memory: Memory
+
+
+class Evaluation(NamedTuple):
+    """Recorded actions under a policy, at every position of sequences; gradients flow."""
+
+    log_prob: Tensor  # of the pressed controls, [B, T]
+    entropy: Tensor  # by part, [B, T, P]
+    value: Tensor  # of the state, [B, T]
+    output: PolicyOutput
+    latent: Tensor | None  # of the opponent's history [B, T, D], if the policy encodes it

@@ -1,6 +1,6 @@
 """Benchmark of an agent: matches against others, each seed once from either seat, and who won.
 
-A draw is no win. The two matches of a seed share their luck, so that intervals count seeds, and
+A draw does not count as a win. The two matches of a seed share their luck, so that intervals count seeds, and
 matches that are copies of each other count once.
 """
 

@@ -33,7 +33,7 @@ def _blocks(result: MatchEvaluation) -> Iterator[Html]:
     )
     yield heading("Wins by opponent")
     yield sentence(
-        "Share of matches won; a draw is no win. Each seed was played from both seats, and the "
+        "Share of matches won; draws do not count. Each seed was played from both seats, and the "
         "intervals (95 %) count seeds. The mark is one half, what two equal agents win."
     )
     yield beside(

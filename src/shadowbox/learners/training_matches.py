@@ -1,0 +1,295 @@
+"""Matches that a policy learns from, side by side: who sits where, what is seen, what is pressed.
+
+N matches, R rows. A row is a player that is learned from: one for each match, and in matches
+against itself one more. The seat of the learner alternates from match to match. A decision is held
+for `repeat` frames; a match that ends in between waits for the next decision.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from shadowbox.core.game import noise, stable_hash
+from shadowbox.core.schema import Array, Columns
+from shadowbox.core.view import from_seat
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.learners.league import SAMPLERS, League
+from shadowbox.learners.opponents import (
+    LEAGUE,
+    SELF,
+    AgentOpponents,
+    Slice,
+    SnapshotOpponents,
+    slices,
+)
+from shadowbox.learners.plain_state import from_plain, to_plain
+from shadowbox.learners.registry import Inputs
+from shadowbox.model.policy import Policy
+from shadowbox.play.policy_agent import DRAW, as_tensor
+from shadowbox.play.rewards import result_for
+from shadowbox.play.turn import MatchBatch
+
+PLAYERS = 2
+RECENT = 200  # matches against an opponent that gates of stages look at
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeagueConfig:
+    """Settings of the league, for cards that have `league` among their opponents."""
+
+    snapshot_every: int = 20  # rollouts between snapshots
+    snapshots: int = 50  # kept; older ones thin out
+    sampler: str = "pfsp_hard"  # or pfsp_variance, uniform, recent, latest
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UsageError(
+                f"unknown sampler '{self.sampler}': {did_you_mean(self.sampler, SAMPLERS)}"
+            )
+        if self.snapshot_every < 1 or self.snapshots < 2:
+            raise UsageError(
+                "snapshot_every must be at least 1 and snapshots at least 2 "
+                f"(got {self.snapshot_every} and {self.snapshots})"
+            )
+
+
+class TrainingMatches:
+    """N matches of a learner against its opponents, and the results of those that ended."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        policy: Policy,
+        matches: int,
+        rank: int,
+        *,
+        league: LeagueConfig = LeagueConfig(),
+        build: Callable[[], Policy] | None = None,
+    ) -> None:
+        """`build`: makes another policy of the same shape, for snapshots."""
+        game = inputs.game
+        if game.schema.players != PLAYERS or inputs.worlds is None:
+            raise UsageError(
+                f"self-play needs a world of two players; {game.name} has {game.schema.players}"
+            )
+        self.policy, self.schema = policy, game.schema
+        self.seed, self.rank, self.matches = inputs.config.seed, rank, matches
+        self.batch = MatchBatch(
+            game, inputs.worlds(matches), [None] * PLAYERS, reward=inputs.reward
+        )
+        self.inputs, self.league_config, self.build = inputs, league, build
+        # every rank keeps its own results; the first one's files are those of the run
+        self.league = League(inputs.run if rank == 0 else None, league.snapshots)
+        self.reads = tuple(dict.fromkeys((*policy.input_columns, *game.schema.control_keys)))
+        self.seat = np.arange(matches) % PLAYERS  # of the learner in each match
+        self.seeds = np.zeros(matches, np.int64)
+        self.games = np.zeros(matches, np.int64)  # begun in each place
+        self.decided = np.zeros(matches, np.int64)  # decisions in the match so far
+        self.returned = np.zeros(matches)  # rewards of the match so far
+        self.results: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+        self.recent: dict[str, list[int]] = defaultdict(list)  # results by opponent, newest last
+        self.arrange(inputs.opponents)
+
+    def arrange(self, shares: Mapping[str, float]) -> None:
+        """Give each opponent its share of the matches; all matches begin anew."""
+        self.shares = dict(shares)
+        self.parts = slices(shares, self.matches)
+        self.opponents = AgentOpponents(self.parts, self.inputs.agents or _no_agents)
+        mirrored = [part for part in self.parts if part.name == SELF]
+        self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
+        self.rows = self.matches + self.both
+        # the match of each row
+        self.match = np.concatenate([np.arange(self.matches), np.arange(self.both)])
+        self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
+        self.snapshots: SnapshotOpponents | None = None
+        for part in self.parts:
+            if part.name == LEAGUE:
+                assert self.build is not None, "snapshots need another policy of the same shape"
+                seed = stable_hash(self.seed, self.rank) >> 1
+                self.snapshots = SnapshotOpponents(
+                    part, self.league, self.build, sampler=self.league_config.sampler, seed=seed
+                )
+        self.begun = False
+
+    def snapshot(self, step: int) -> None:
+        """Take a snapshot when one is due, and give waiting places to the next ones."""
+        if self.snapshots is None:
+            return
+        if step % self.league_config.snapshot_every == 0:
+            self.league.add(self.policy, step)
+            self.league.promote()
+        self.snapshots.refresh()
+
+    def begin(self, where: Array) -> None:
+        """Begin matches in these places, from seeds of their own and with the other seat."""
+        for match in np.flatnonzero(where).tolist():
+            words = (self.seed, self.rank, match, int(self.games[match]))
+            self.seeds[match] = stable_hash("rollout", *words) >> 2
+            self.seat[match] = (match + int(self.games[match])) % PLAYERS
+            self.games[match] += 1
+        self.begun = True
+        self.decided[where], self.returned[where] = 0, 0.0
+        self.batch.begin(self.seeds, where)
+        self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
+        if self.snapshots is not None:
+            self.snapshots.begin(where)
+
+    def seen(self) -> Columns:
+        """What each row sees, own slot first: [R, slots]."""
+        view = self.batch.view
+        shown = {key: view[key] for key in self.reads}
+        other = from_seat(self.schema, shown, 1)
+        second = (self.seat == 1)[:, None]
+        seen: Columns = {}
+        for key, ours in shown.items():
+            theirs = other[key]
+            own = ours if theirs is ours else np.where(second, theirs, ours)
+            if self.both:
+                facing = np.where(second[: self.both], ours[: self.both], theirs[: self.both])
+                own = np.concatenate([own, facing])
+            seen[key] = own
+        return seen
+
+    def _seen_by_opponents(self) -> Columns:
+        """The whole view from the seat that the learner is not in, [N, slots]."""
+        view = self.batch.view
+        other = from_seat(self.schema, view, 1)
+        second = (self.seat == 1)[:, None]
+        return {
+            key: ours if other[key] is ours else np.where(second, ours, other[key])
+            for key, ours in view.items()
+        }
+
+    def _noise(self, matches: Array, players: Array) -> torch.Tensor:
+        """Uniform numbers [n, draws] of players in matches, those that they draw as agents."""
+        uniform = noise(
+            self.seeds[matches][:, None],
+            (self.decided * self.policy.config.repeat)[matches][:, None],
+            players[:, None],
+            DRAW + np.arange(self.policy.draws),  # type: ignore[arg-type]
+        )
+        return torch.from_numpy((np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32))
+
+    def draws(self) -> torch.Tensor:
+        """Uniform numbers of each row, [R, draws]."""
+        players = np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
+        return self._noise(self.match, players)
+
+    def tensors(self, seen: Columns, device: torch.device) -> dict[str, torch.Tensor]:
+        """What is seen as models take it."""
+        return {key: as_tensor(values).to(device) for key, values in seen.items()}
+
+    def controls(self, values: torch.Tensor, device: torch.device) -> Columns:
+        """Controls by key [N, players, slots], with the learner's and its snapshots' in their places."""
+        controls: Columns = {}
+        at, many = np.arange(self.matches), self.both
+        for key, each in self.policy.values.columns(values).items():
+            rows = each.cpu().numpy().astype(self.schema.columns[key].dtype)
+            both = np.zeros((self.matches, PLAYERS, rows.shape[1]), rows.dtype)
+            both[at, self.seat] = rows[: self.matches]
+            both[at[:many], PLAYERS - 1 - self.seat[:many]] = rows[self.matches :]
+            controls[key] = both
+        if self.snapshots is not None:
+            part, facing = self.snapshots.part, PLAYERS - 1 - self.seat
+            view = self._seen_by_opponents()
+            seen = {key: view[key][part.rows] for key in self.reads}
+            drawn = self._noise(at[part.rows], facing[part.rows])
+            answer = self.snapshots.act(self.tensors(seen, torch.device("cpu")), drawn)
+            for key, each in self.policy.values.columns(answer.to(device)).items():
+                controls[key][at[part.rows], facing[part.rows]] = each.cpu().numpy()
+        return controls
+
+    def play(self, controls: Columns) -> tuple[Array, Array, Array]:
+        """Hold a decision for `repeat` frames: rewards [R], and what ended and was cut short [N]."""
+        rewards = np.zeros((self.matches, PLAYERS))
+        over, cut = np.zeros(self.matches, bool), np.zeros(self.matches, bool)
+
+        def press(part: Slice, answer: Columns) -> None:
+            facing = PLAYERS - 1 - self.seat[part.rows]
+            for key, both in controls.items():
+                both[np.arange(part.first, part.end), facing] = answer[key]
+
+        for _ in range(self.policy.config.repeat):
+            if self.opponents.parts:
+                self.opponents.act(self._seen_by_opponents(), press)
+            turn = self.batch.turn(
+                {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)}
+            )
+            rewards += np.where(over[:, None], 0.0, turn.rewards)
+            over, cut = over | turn.ended, cut | turn.truncated
+            self._count(turn.outcomes, rewards)
+        self.decided += 1
+        at = np.arange(self.matches)
+        own = rewards[at, self.seat]
+        self.returned += own
+        facing = rewards[at[: self.both], PLAYERS - 1 - self.seat[: self.both]]
+        return np.concatenate([own, facing]), over, cut
+
+    def _count(self, outcomes: Mapping[int, Any], rewards: Array) -> None:
+        """Count finished matches by opponent: number, wins, frames, rewards."""
+        for match, outcome in outcomes.items():
+            seat = int(self.seat[match])
+            name, won = str(self.names[match]), result_for(outcome, seat) == 1
+            if self.snapshots is not None and name == LEAGUE:
+                self.league.count(self.snapshots.opponent(match), won)
+            self.recent[name] = [*self.recent[name][1 - RECENT :], int(won)]
+            sums = self.results[name]
+            sums[0] += 1
+            sums[1] += won
+            sums[2] += float(self.batch.rows[match])
+            sums[3] += float(self.returned[match] + rewards[match, seat])
+
+    def take_results(self) -> dict[str, list[float]]:
+        """Finished matches by opponent since the last call."""
+        found, self.results = dict(self.results), defaultdict(lambda: [0.0] * 4)
+        return found
+
+    # ---- state ----
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next decision depends on, as plain data."""
+        counters = {
+            "shares": dict(self.shares),
+            "results": {name: list(sums) for name, sums in self.results.items()},
+            "recent": {name: list(each) for name, each in self.recent.items()},
+            "games": torch.from_numpy(self.games.copy()),
+            "league": self.league.state(),
+        }
+        if not self.begun:
+            return counters
+        names = ("seat", "seeds", "decided", "returned")
+        return counters | {
+            "arrays": {name: torch.from_numpy(getattr(self, name).copy()) for name in names},
+            "batch": to_plain(self.batch.snapshot(), "the world"),
+            "opponents": self.opponents.state(),
+            "snapshots": self.snapshots.state() if self.snapshots else None,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        if state["shares"] != self.shares:
+            self.arrange(state["shares"])
+        self.results = defaultdict(lambda: [0.0] * 4)
+        self.results |= {name: list(sums) for name, sums in state["results"].items()}
+        self.recent = defaultdict(list, {name: list(v) for name, v in state["recent"].items()})
+        self.games = state["games"].numpy().copy()
+        self.league.load(state["league"])
+        if "arrays" not in state:
+            return
+        self.begun = True
+        for name, values in state["arrays"].items():
+            setattr(self, name, values.numpy().copy())
+        self.batch.restore(from_plain(state["batch"]))
+        self.opponents.load(state["opponents"])
+        if self.snapshots is not None:
+            self.snapshots.load(state["snapshots"])
+
+
+def _no_agents(spec: str) -> Any:
+    raise UsageError(f"no agents are given; '{spec}' is one")
