@@ -22,7 +22,7 @@ from shadowbox.evaluate.policy import evaluate
 from shadowbox.evaluate.probe import probe_policy
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.model import checkpoint
-from shadowbox.play import checkpoints, marks, specs
+from shadowbox.play import checkpoints, specs
 from shadowbox.report.evaluation import evaluation_page
 
 GATE = "behavior gate"
@@ -110,7 +110,9 @@ def test_logits_at_an_empty_frame_and_at_recorded_ones(judged, data):
 def test_the_verdict_lies_beside_the_checkpoint(judged, still):
     """`--json` prints the content of the checkpoint's report, and agents of the checkpoint are marked."""
     folder = checkpoints.checkpoint_folder(str(still))
-    assert json.loads((folder / marks.FILE).read_text()) == json.loads(json.dumps(judged.to_json()))
+    assert json.loads((folder / checkpoints.FILE).read_text()) == json.loads(
+        json.dumps(judged.to_json())
+    )
     assert checkpoint.load(folder).step == 1
     assert specs.agent(f"policy:{still}", BRAWL).mark.startswith("failed the behavior gate: keys/")
 

@@ -13,7 +13,7 @@ from shadowbox.errors import CheckpointError, UsageError
 from shadowbox.games import load
 from shadowbox.model import policy
 from shadowbox.model.checkpoint import CheckpointConfig, point, save
-from shadowbox.play import checkpoints, marks, specs
+from shadowbox.play import checkpoints, specs
 from shadowbox.play.agent import Delayed
 
 BRAWL = load("brawl")
@@ -161,7 +161,7 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
     folder = run(tmp_path / "r", 3) / "checkpoints" / "00000003"
     spec = f"policy:{tmp_path / 'r'}"
     assert specs.agent(spec, BRAWL).mark == ""
-    (folder / marks.FILE).write_text(
+    (folder / checkpoints.FILE).write_text(
         json.dumps({"gate": {"passed": False, "why": ["keys/j begins 0.00 times", "and k"]}})
     )
     assert (
@@ -197,13 +197,13 @@ def test_a_failed_gate_is_seen_wherever_it_plays(tmp_path, capsys):
     )
     assert list(table["marks"]) == [spec]
     unsure = {"passed": False, "verdict": "not shown", "why": ["keys/j begins 0.74 times"]}
-    (folder / marks.FILE).write_text(json.dumps({"gate": unsure}))
+    (folder / checkpoints.FILE).write_text(json.dumps({"gate": unsure}))
     assert specs.agent(spec, BRAWL).mark.startswith(
         "was not shown to pass the behavior gate: keys/j"
     )
-    (folder / marks.FILE).write_text(json.dumps({"gate": {"passed": True, "why": []}}))
+    (folder / checkpoints.FILE).write_text(json.dumps({"gate": {"passed": True, "why": []}}))
     assert specs.agent(spec, BRAWL).mark == ""
-    (folder / marks.FILE).write_text("{")
+    (folder / checkpoints.FILE).write_text("{")
     assert specs.agent(spec, BRAWL).mark == "its evaluation cannot be read"
 
 

@@ -92,7 +92,7 @@ def probe_policy(
     """
     from shadowbox.model import checkpoint as checkpoints
     from shadowbox.model.embedding import visible_columns
-    from shadowbox.play.policy_agent import restore_policy
+    from shadowbox.play.restored_policy import restore_policy
 
     place, _, which = str(checkpoint).partition("@")
     found = checkpoints.load(learned.checkpoint_folder(place, which), kind="policy")

@@ -86,7 +86,7 @@ def load_evaluated_policy(
 ) -> EvaluatedPolicy:
     """Load a policy, and choose its seats and held-out episodes."""
     from shadowbox.model import checkpoint
-    from shadowbox.play.policy_agent import restore_policy
+    from shadowbox.play.restored_policy import restore_policy
 
     where, _, which = name.partition("@")
     folder = learned.checkpoint_folder(where, which)

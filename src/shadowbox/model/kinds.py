@@ -79,7 +79,7 @@ class CheckpointKind:
 POLICY = CheckpointKind(
     name="policy",
     title="an agent that plays",
-    build="shadowbox.play.policy_agent:restore_policy",
+    build="shadowbox.play.restored_policy:restore_policy",
     agent="shadowbox.play.checkpoints:policy_agent_of",
     evaluate="shadowbox.evaluate.benchmark:evaluate_policy",
     page="shadowbox.report.evaluation:evaluation_page",

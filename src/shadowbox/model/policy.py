@@ -19,13 +19,14 @@ from shadowbox.core.schema import Schema
 from shadowbox.errors import CheckpointError, SchemaError, UsageError, did_you_mean
 from shadowbox.model import checkpoint
 from shadowbox.model.codec import ControlValues, View
+from shadowbox.model.delay import delayed
 from shadowbox.model.design import PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
 from shadowbox.model.predictions import Decision, Evaluation, PolicyOutput
 from shadowbox.model.strategy import StrategyEncoder
 from shadowbox.model.style import _PlayerStyle
-from shadowbox.model.trunks.base import Memory, last_reset
+from shadowbox.model.trunks.base import Memory
 from shadowbox.model.trunks.registry import build_trunk
 from shadowbox.model.value import ValueHead
 from shadowbox.model.vocabulary import default_vocabulary
@@ -330,23 +331,9 @@ class Policy(nn.Module):
         if hidden is not None:
             x[rows] = x[rows] * ~self.own
         if self.config.delay:
-            late, queue = self._late(x, memory, reset)
+            late, queue = delayed(x, memory, reset, self.config.delay)
             x, after = torch.where(self.own, x, late), {**after, **queue}
         return _Features(x, hidden, after, latent)
-
-    def _late(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
-        """Features of `delay` frames ago [B, T, F]; of the first frame until a match is older."""
-        delay, steps = self.config.delay, x.shape[1]
-        past = torch.cat([memory["queue"].to(x.dtype), x], 1)
-        at = torch.arange(steps, device=x.device)
-        since = last_reset(reset)
-        first = torch.where(since < 0, -memory["waiting"][:, None], since)
-        late = torch.maximum(at - delay, first) + delay
-        delayed = past.gather(1, late[..., None].expand(-1, -1, x.shape[-1]))
-        return delayed, {
-            "queue": past[:, steps:].float(),
-            "waiting": (steps - first[:, -1]).clamp(max=delay),
-        }
 
 
 # ---- from plain data -----------------------------------------------------------------------------

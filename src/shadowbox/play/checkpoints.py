@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shadowbox.core.evaluation import FILE, NOT_SHOWN, GateReport
 from shadowbox.core.files import read_json
 from shadowbox.core.game import Agent, Game
 from shadowbox.data.split import Split
@@ -44,7 +45,6 @@ FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
     """The agent of `policy:ARGUMENT@OPTIONS`."""
-    from shadowbox.play.marks import mark_of
     from shadowbox.play.policy_agent import HOTTEST, TUNED, SamplingConfig, policy_agent
 
     which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
@@ -184,6 +184,25 @@ def agents_of_runs(folder: Path, game: str) -> list[str]:
             except (OSError, LookupError, TypeError, ShadowboxError):
                 continue
     return found
+
+
+def mark_of(checkpoint: Path) -> str:
+    """Sentence that names an agent of a checkpoint that did not pass its gate.
+
+    Empty if it passed, or was never evaluated.
+    """
+    try:
+        found = read_json(checkpoint / FILE, error=CheckpointError)
+        gate = GateReport.from_json(found.get("gate"))
+    except FileNotFoundError:
+        return ""
+    except CheckpointError:
+        return "its evaluation cannot be read"
+    if gate.passed:
+        return ""
+    more = f" (and {len(gate.why) - 1} more)" if len(gate.why) > 1 else ""
+    verb = "was not shown to pass" if gate.verdict == NOT_SHOWN else "failed"
+    return f"{verb} the behavior gate: {gate.why[0] if gate.why else 'no reason given'}{more}"
 
 
 def _facts(checkpoint: Path) -> dict[str, Any]:

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shadowbox.core.game import noise
-from shadowbox.core.schema import Array, Columns, Schema, differences
+from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.core.tracks import Track
-from shadowbox.errors import SchemaMismatch, ShadowboxError, UsageError
+from shadowbox.errors import ShadowboxError, UsageError
+from shadowbox.play.restored_policy import restore_policy
 from shadowbox.play.warm_start import put_part
 
 if TYPE_CHECKING:  # it needs torch, which naming an agent does not
     from torch import Tensor
 
-    from shadowbox.model.checkpoint import Checkpoint
     from shadowbox.model.policy import Policy
 
 TUNED = -1.0  # a threshold that says: each button's own
@@ -288,46 +288,6 @@ def policy_agent(
         calibration=found.calibration,
         mark=mark,
     )
-
-
-def restore_policy(
-    found: Checkpoint,
-    schema: Schema,
-    device: str = "cpu",
-    encodings: Mapping[str, Any] | None = None,
-) -> Policy:
-    """A policy with its weights.
-
-    Of the game's schema only the fields that it reads and answers must be the same.
-    """
-    from shadowbox.model import checkpoint, policy
-
-    model = policy.build_from_checkpoint(found, encodings or {})
-    require_readable(
-        found.about.schema,
-        schema,
-        (*model.input_columns, *found.about.schema.control_keys),
-        f"checkpoint {found.path}",
-    )
-    checkpoint.load_weights(model, found.weights, str(found.path))
-    return model.to(device).eval()
-
-
-def require_readable(learned: Schema, schema: Schema, keys: Sequence[str], where: str) -> None:
-    """Refuse a game whose fields differ from those that the policy was trained on, and list them."""
-    lines = [
-        line
-        for line in differences(learned, schema, coding=True)
-        if (name := line.partition(":")[0]) in keys or name not in learned.columns
-    ]
-    lines += [
-        f"{key}: not expected, found" for key in schema.control_keys if key not in learned.columns
-    ]
-    if lines:
-        raise SchemaMismatch(
-            f"{where} learned on another schema ('{learned.name}', here '{schema.name}'): "
-            + "; ".join(lines)
-        )
 
 
 def head_temperatures(
