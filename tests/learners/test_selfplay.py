@@ -18,9 +18,11 @@ from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
 from shadowbox.model.checkpoint import find_checkpoint
 from shadowbox.play import rewards, specs
 from shadowbox.play.policy_agent import PolicyAgent
+from shadowbox.report.selfplay import learner_blocks
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.loop import train
 from shadowbox.train.observer import CONTINUE, ObserverDecision
+from shadowbox.train.runs import find_run
 
 GAME = load("brawl")
 SPEC = learner_spec("selfplay")
@@ -267,3 +269,16 @@ def _same(one, other):
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(np.all(np.asarray(one) == np.asarray(other)))
+
+
+@pytest.mark.slow
+def test_the_page_of_a_run(tmp_path):
+    """The page of a run shows results by opponent and the league, whatever its files say."""
+    given = inputs(tmp_path, steps=3, n_steps=24)
+    train(SPEC.prepare(given), tmp_path, given.config)
+    blocks = "".join(learner_blocks(find_run(tmp_path)))
+    assert "Results by opponent" in blocks
+    assert "based" in blocks
+    assert "step-00000002" in blocks
+    (tmp_path / "league.json").write_text('{"champion": 1, "snapshots": [{"name": "<b>"}]}')
+    assert "cannot be read" in "".join(learner_blocks(find_run(tmp_path)))

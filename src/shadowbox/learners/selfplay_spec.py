@@ -33,6 +33,7 @@ class SelfPlaySpec(LearnerSpec):
     needs = frozenset({"world", "opponents"})
     takes = frozenset({"reward", "stages"})
     own_opponents = frozenset({"self", "league"})
+    page = "shadowbox.report.selfplay:learner_blocks"
 
     @property
     def defaults(self) -> Mapping[str, Any]:  # noqa: D102
