@@ -104,5 +104,5 @@ GAME = Game(
     observations=OBSERVATIONS,
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},
     scene=scene,
-    learns_by=("imitation",),
+    learns_by=("imitation", "selfplay"),
 )
