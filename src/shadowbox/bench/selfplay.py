@@ -100,7 +100,7 @@ def _ours(
 
     def run() -> int:
         batch = learner.to_device(next(source), device)
-        with autocast(config, device):
+        with autocast(precision, device):
             learner.update(task.model, batch, descend)  # type: ignore[attr-defined]
         return int(learner.num_targets(batch))
 

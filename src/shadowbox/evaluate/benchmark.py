@@ -105,7 +105,7 @@ def evaluate_matches(
             worlds,
             agent,
             specs.agent(spec, game),
-            benchmark_seeds(spec, settings.matches),
+            benchmark_seeds(spec, settings.to_play),
             progress=_as_progress(progress, spec),
         )
     found = MatchEvaluation(folder, game, worlds(1).name, results)

@@ -156,11 +156,7 @@ class Policy(nn.Module):
     ) -> Decision:
         """`step`, with the pressed values [B, V] and the value of the state, for rollouts."""
         previous = self.values.of(view)
-        begins = (
-            torch.zeros(len(previous), dtype=torch.bool, device=previous.device)
-            if reset is None
-            else reset
-        )
+        begins = previous.new_zeros(len(previous), dtype=torch.bool) if reset is None else reset
         seen = self._features(
             {key: values[:, None] for key, values in view.items()}, memory, begins[:, None], style
         )
@@ -313,14 +309,11 @@ class Policy(nn.Module):
         lead = (example.shape[0], example.shape[1])
         more: list[Tensor] = []
         rows = torch.full((lead[0],), hide, device=example.device)
-        if self.config.noise.prev_control_dropout:
+        if share := self.config.noise.prev_control_dropout:
             if self.training and not hide:
-                rows = (
-                    torch.rand(lead[0], device=example.device)
-                    < self.config.noise.prev_control_dropout
-                )
+                rows = torch.rand(lead[0], device=example.device) < share
             more.append(rows[:, None, None].expand(*lead, 1).float())
-        if hide or (self.config.noise.prev_control_dropout and self.training):
+        if hide or (share and self.training):
             hidden = rows[:, None].expand(lead)
         if self.style is not None:
             more.append(self.style(style, lead[0], example.device)[:, None].expand(*lead, -1))
