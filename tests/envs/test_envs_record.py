@@ -246,11 +246,11 @@ def test_what_lies_outside_its_space_is_refused(tmp_path):
         ),
         (
             ["gym:CartPole-v1", "--p1", "based"],
-            "it takes no --p1, --mix, --world, --stage or --tracks",
+            "it takes no --p1, --mix, --world, --stage, --tracks or --resume",
         ),
         (
             ["gym:CartPole-v1", "--stage", "mirror"],
-            "it takes no --p1, --mix, --world, --stage or --tracks",
+            "it takes no --p1, --mix, --world, --stage, --tracks or --resume",
         ),
     ],
 )

@@ -86,7 +86,7 @@ class SelfPlayLearner(PPOLearner):
         given = {name.partition(".")[2]: value for name, value in stage.set.items() if "." in name}
         self.config = rollouts.config = replace(self.usual, **given)
         if "reward" in stage.set and self.reward is not None:
-            rollouts.matches.batch.reward = self.reward(stage.set["reward"])
+            rollouts.matches.batch.set_reward(self.reward(stage.set["reward"]))
         if stage.opponents is not None and arrange:
             rollouts.arrange(shares_of(stage.opponents))
 

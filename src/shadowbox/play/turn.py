@@ -218,10 +218,27 @@ class MatchBatch:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Continue from a snapshot; agents in seats must be restored by their owner."""
         self.columns = self.world.restore(snapshot["world"])
-        self.pressed = {key: np.array(values) for key, values in snapshot["pressed"].items()}
-        self.over, self.rows = np.array(snapshot["over"]), np.array(snapshot["rows"])
+        self._press({key: np.array(values) for key, values in snapshot["pressed"].items()})
+        self.over, self._rows = np.array(snapshot["over"]), np.array(snapshot["rows"])
+        self._uncounted = 0
+
+    def set_reward(self, reward: Reward | None) -> None:
+        """Pay another reward from the next turn on."""
+        pressed = self.pressed
+        self.reward = reward
+        if self.compiled is not None:
+            seats = range(self.schema.players)
+            agents = [self.referees[at].agent if at in self.referees else None for at in seats]
+            self.compiled = compiled_matches(self.world, agents, reward, self.compiled.observation)
+        self._press(pressed)
 
     # ---- inside ----------------------------------------------------------------------------------
+
+    def _press(self, pressed: Columns) -> None:
+        if self.compiled is not None:
+            self.compiled.pressed = pressed
+        else:
+            self._pressed = pressed
 
     def _compiled_turn(
         self,
