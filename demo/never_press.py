@@ -1,21 +1,28 @@
 """Write docs/never-press.md and its picture from the results of two cards.
 
-Run it as `python demo/never_press.py`.
+Run it as `python demo/never_press.py`. The table of logits is kept in docs/never-press-logits.json,
+and taken anew from the runs of the first card where they are here.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shadowbox.cards.file import CardFile
+from shadowbox.core.evaluation import read_evaluation
 from shadowbox.experiment import results
+from shadowbox.play.checkpoints import checkpoint_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAYED, PEOPLE = ROOT / "cards" / "never-press.md", ROOT / "cards" / "never-press-melee.md"
 PAGE, PICTURE = ROOT / "docs" / "never-press.md", ROOT / "docs" / "never-press.svg"
+LOGITS, RUNS = ROOT / "docs" / "never-press-logits.json", ROOT / "runs" / "never-press"
+SHOWN = ("seed", "chain")  # recipes of the table of logits
+RARE = 0.005  # share of frames; a control that is down in fewer is left out of that table
 RECIPES = {
     "seed": "the original recipe: independent buttons, pressed above probability 0.5",
     "seed-drawn": "the same model, sampled instead of rounded",
@@ -51,6 +58,10 @@ scores an accuracy of {played_copy}.
 
 {played_story}
 
+## Logits, and the frame that was looked at
+
+{logits}
+
 For a demonstrator without habits, sampling alone is a remedy: the older head predicts the rate of
 each button correctly. It does not model buttons that are pressed together, nor how long a button
 is held; [brawl-clone](../cards/brawl-clone.md) needs both.
@@ -82,7 +93,10 @@ Row = Mapping[str, Any]
 
 
 def main() -> None:
-    """Write the page and the picture."""
+    """Write the page, the picture and the logits."""
+    if all((RUNS / name).is_dir() for name in SHOWN):
+        found = {name: _logits_of(RUNS / name) for name in SHOWN}
+        LOGITS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for path, text in written(_results(PLAYED), _results(PEOPLE)).items():
         path.write_text(text, encoding="utf-8")
 
@@ -99,6 +113,7 @@ def written(played: Mapping[str, Any], people: Mapping[str, Any]) -> dict[Path, 
         values[f"{name}_copy"] = f"{rows[0]['copy']:.3f}"
         values[f"{name}_story"] = "\n".join(_story(rows))
         values[f"{name}_cost"] = f"{stored['cost']['wall_s'] / 60:.0f} minutes on one core"
+    values["logits"] = "\n".join(_logits(json.loads(LOGITS.read_text(encoding="utf-8"))))
     return {PAGE: TEXT.format(**values), PICTURE: _picture(panels)}
 
 
@@ -129,7 +144,44 @@ def _row(setting: Mapping[str, Any]) -> Row:
     }
 
 
+def _logits_of(run: Path) -> dict[str, dict[str, float]]:
+    """Logits of the controls in use, from the evaluation beside a run's checkpoint."""
+    report = read_evaluation(checkpoint_folder(str(run)))
+    rows = report.context["press_logits"] if report else {}
+    return {
+        control: {name: round(value, 5) for name, value in row.items()}
+        for control, row in rows.items()
+        if row["rate"] >= RARE
+    }
+
+
 # ---- text ----
+
+
+def _logits(found: Mapping[str, Mapping[str, Row]]) -> Iterator[str]:
+    """The table of logits, and the paragraphs around it."""
+    yield (
+        "The older report looked at one frame, all zeros, found logits of -7 to -10 there, and\n"
+        "concluded that presses are too rare to be learned. No recording has such a frame. The table\n"
+        "shows it beside the recorded frames: median logit, mean probability, and the share of frames\n"
+        "in which the control is down in the data.\n"
+    )
+    yield "| recipe | control | logit, empty frame | probability | logit | probability | rate in data |"
+    yield "|---|---|---|---|---|---|---|"
+    for recipe, rows in found.items():
+        for control, row in rows.items():
+            cells = [f"`{recipe}`", f"`{control}`"]
+            cells += [f"{row['empty_logit']:.1f}", f"{row['empty_probability']:.4f}"]
+            cells += [f"{row['logit']:.1f}"]
+            cells += [f"{row[name]:.4f}" for name in ("probability", "rate")]
+            yield f"| {' | '.join(cells)} |"
+    ratios = [row["probability"] / row["rate"] for row in found["seed"].values()]
+    yield (
+        f"\nAt recorded frames `seed` gives each control {min(ratios):.2f} to {max(ratios):.2f} times the\n"
+        "rate of the data, and rounding at 0.5 hides it. `policy:RUN@bias=4` adds 4 to every logit at\n"
+        "play time, `policy:RUN@bias` the offset of each control that `shadowbox eval --calibrate`\n"
+        "found; `shadowbox eval --out` has this table for every policy."
+    )
 
 
 def _table(rows: Sequence[Row]) -> str:
