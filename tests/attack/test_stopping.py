@@ -14,6 +14,15 @@ from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.games import load
 
+
+@pytest.fixture(autouse=True)
+def listening():
+    """Interrupts are heard, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 MANY = [Pairing("tapper", "based", 40)]
 SHORT = {"time_limit": 60}
 

@@ -47,7 +47,7 @@ def test_a_name_is_listed_once():
     assert len(METRIC_BY_NAME) == len(METRICS)
     assert {name for metric in METRICS for name in metric.baselines} == set(BASELINES)
     for metric in METRICS:
-        assert metric.where in ("validation", "offline", "closed_loop", "gate")
+        assert metric.where in ("validation", "offline", "closed_loop", "matches", "gate")
         assert metric.info.low <= metric.info.high
 
 
@@ -168,5 +168,5 @@ def test_the_file_beside_a_checkpoint(tmp_path):
     (tmp_path / FILE).write_text(json.dumps(REPORT.to_json()))
     assert read_evaluation(tmp_path).to_json() == REPORT.to_json()
     (tmp_path / FILE).write_text("{")
-    with pytest.raises(CheckpointError, match=f"{FILE} cannot be read.*shadowbox eval"):
+    with pytest.raises(CheckpointError, match=f"{FILE} is damaged.*shadowbox eval"):
         read_evaluation(tmp_path)

@@ -63,7 +63,7 @@ def test_the_verdict_is_that_of_the_disk(here):
     assert source.find_source("toy").finished.verdict == "killed"
     path.unlink()
     assert source.find_source("toy").finished.verdict == "unfinished"
-    assert source.find_source("runs/toy/0").finished.verdict == "passed"
+    assert source.find_source("runs/toy/0").finished.verdict == "not shown"  # of one seed
     write_run(here / "runs" / "low" / "0", onset_f1=0.25, card="low")
     assert source.find_source("low").finished.verdict == "missed"
 
@@ -225,7 +225,7 @@ def test_lines_of_a_learner_have_curves(here):
     write_run(folder, card="own")
     with_lines_of_its_own(folder)
     subject = source.find_source("own")
-    assert subject.finished.verdict == "passed"
+    assert subject.finished.verdict == "not shown"  # 0.4 to 0.6 where above 0.45 was promised
     assert subject.finished.outcomes[0].baselines == {"random": 0.3}
     found = {figure["name"]: figure for figure in curves.of_runs(subject.runs)}
     own = found["play/win_rate"]

@@ -676,7 +676,7 @@ def test_tournaments(client, site):
     (site.tournaments / "deep.json").write_text("[" * 100_000)
     text = client.get("/tournaments").text
     assert "ratings[0] has no elo" in text
-    assert "is not JSON" in text
+    assert "nested deeper" in text
     text = client.get("/tournaments/first").text
     for part in (
         "based is the strongest of 2 agents.",

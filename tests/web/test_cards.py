@@ -14,6 +14,7 @@ from shadowbox.cards import signatures
 from shadowbox.cards.file import CardFile
 from shadowbox.experiment.checks import check
 from shadowbox.games import load
+from shadowbox.web import cards
 from shadowbox.web.app import application
 from shadowbox.web.site import Site
 
@@ -267,7 +268,9 @@ def test_no_cards_say_what_to_do(tmp_path):
 @pytest.mark.parametrize("where", ["learner", "sweep"])
 def test_a_page_imports_no_code(client, here, where):
     """The page of a card whose learner is `module:SPEC` says so, and opening it imports nothing."""
-    (here / "intruder.py").write_text("open('imported', 'w')")
+    (here / "intruder.py").write_text(
+        "import traceback; open('imported', 'w').write(''.join(traceback.format_stack()))"
+    )
     path = here / "cards" / "toy.md"
     lines = {
         "learner": "learner: intruder:SPEC",
@@ -277,6 +280,22 @@ def test_a_page_imports_no_code(client, here, where):
     answer = client.get("/cards/toy")
     assert answer.status_code == 200
     assert "this page imports no code" in answer.text
+    assert not (here / "imported").exists(), (here / "imported").read_text()
+
+
+def test_a_card_that_changes_while_it_is_opened(client, here, monkeypatch):
+    """A page reads a card once: code that it names after it was looked at is not imported."""
+    (here / "intruder.py").write_text("open('imported', 'w').close()")
+    path = here / "cards" / "toy.md"
+    changed = path.read_text().replace("preset: tiny", "preset: tiny\nlearner: intruder:SPEC")
+    look = cards.learners_of
+
+    def looked(card):
+        path.write_text(changed)
+        return look(card)
+
+    monkeypatch.setattr(cards, "learners_of", looked)
+    assert client.get("/cards/toy").status_code == 200
     assert not (here / "imported").exists()
 
 

@@ -89,7 +89,7 @@ def _target(path: Path) -> Path | int:
         if not path.is_symlink():
             return path
         folder = path.parent.resolve()
-        if folder == Path(f"/proc/{os.getpid()}/fd"):
+        if folder == system.open_files():
             return int(path.name)
         if folder.parts[:2] == ("/", "proc"):  # its links have no readable target
             return path

@@ -142,6 +142,11 @@ def link(source: Path, target: Path) -> None:
 # ---- memory and processors -----------------------------------------------------------------------
 
 
+def open_files() -> Path:
+    """Folder whose links are the open files of this process, by number, where the system has one."""
+    return Path(f"/proc/{os.getpid()}/fd")
+
+
 def memory() -> int | None:
     """Bytes of memory of this machine."""
     try:

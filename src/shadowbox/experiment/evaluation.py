@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,7 @@ def evaluate_run(
     )
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:
-        beside = None if progress is None else partial(progress, "calibrating")
-        calibrate_checkpoint(str(run), path, config, game=game, progress=beside)
+        calibrate_checkpoint(str(run), path, config, game=game, progress=progress)
     return evaluate_checkpoint(str(run), path, config, game=game, progress=progress).report()
 
 

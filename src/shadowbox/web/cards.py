@@ -164,13 +164,14 @@ def address(name: str) -> str:
 
 def _checked(site: Site, path: Path) -> CheckedCard:
     """A card as `card check` finds it. No page imports code because a file names it."""
-    for name in learners_of(read_card(CardFile.read(path)).card):
+    file = CardFile.read(path)  # once: a file that changes meanwhile is not looked at again
+    for name in learners_of(read_card(file).card):
         if is_code(name):
             raise UsageError(
                 f"this page imports no code, so the learner '{name[:80]}' is not known here: "
                 f"`shadowbox card check {path.stem}` checks the card, or install the learner under a name"
             )
-    return check.check_card(path, _games(site))
+    return check.check_card(file, _games(site))
 
 
 # ---- parts of a page ----

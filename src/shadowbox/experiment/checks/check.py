@@ -41,10 +41,10 @@ class CheckedCard:
 
 
 def check_card(
-    path: Path, games: settings.Games, changes: Mapping[str, Any] | None = None
+    card: Path | CardFile, games: settings.Games, changes: Mapping[str, Any] | None = None
 ) -> CheckedCard:
     """Check a card: parse it, build its model without memory, open its store, and compare everything."""
-    file = CardFile.read(path)
+    file = card if isinstance(card, CardFile) else CardFile.read(card)
     reading = cards.read_card(file, changes)
     if reading.outdated:
         return CheckedCard(file, reading.card, reading.mistakes)
