@@ -99,13 +99,13 @@ def test_prose_and_blocks(project):
 
 def test_other_settings(project, monkeypatch):
     """The same text with other defaults behind it is another promise."""
-    from shadowbox.learners.imitation_spec import ImitationSpec
+    from shadowbox.learners.imitation_spec import _ImitationSpec
 
     path = write(reviewers={"min": 1})
     signed(path, "ada")
-    usual = ImitationSpec.defaults.fget
+    usual = _ImitationSpec.defaults.fget
     monkeypatch.setattr(
-        ImitationSpec,
+        _ImitationSpec,
         "defaults",
         property(lambda self: {**usual(self), "static_segment_keep": 0.5}),
     )

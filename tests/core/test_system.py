@@ -203,9 +203,14 @@ def test_a_file_in_use_is_left(windows, monkeypatch, tmp_path):
 
 
 def test_folders_are_not_synced_on_windows(windows, monkeypatch, tmp_path):
-    """Windows opens no folder, so none is tried."""
-    monkeypatch.setattr(os, "open", lambda *arguments: pytest.fail("a folder was opened"))
+    """Windows opens no folder, so none is tried; elsewhere it is opened once."""
+    opened, usual = [], os.open
+    monkeypatch.setattr(os, "open", lambda *arguments: opened.append(1) or usual(*arguments))
     system.sync_folder(tmp_path)
+    assert opened == []
+    monkeypatch.setattr(system, "WINDOWS", False)
+    system.sync_folder(tmp_path)
+    assert opened == [1]
 
 
 def test_a_copy_where_links_are_not_possible(monkeypatch, tmp_path):

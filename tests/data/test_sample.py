@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowbox.core.schema import Schema
-from shadowbox.data.sample import Batch, Permutation, Sampler, Segments, Windows, align
+from shadowbox.data.sample import Batch, Sampler, Segments, Windows, _Permutation, align
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
@@ -331,7 +331,7 @@ def test_sampling_nothing_is_an_error_and_no_endless_loop(drop_last: bool, store
 @settings(max_examples=150)
 def test_a_permutation_is_a_bijection(n: int, seed: int) -> None:
     """A permutation holds every number once, and positions can be asked for in parts."""
-    order = Permutation(n, seed)
+    order = _Permutation(n, seed)
     numbers = order(np.arange(n))
     np.testing.assert_array_equal(np.sort(numbers), np.arange(n))
     np.testing.assert_array_equal(
@@ -345,17 +345,17 @@ def test_a_permutation_looks_shuffled(n: int) -> None:
     at = np.arange(n)
     correlations, steps, fixed = [], [], []
     for seed in range(20):
-        numbers = Permutation(n, seed)(at)
+        numbers = _Permutation(n, seed)(at)
         correlations.append(np.corrcoef(at, numbers)[0, 1])
         steps.append(np.corrcoef(numbers[1:], numbers[:-1])[0, 1])
         fixed.append((numbers == at).sum())
     assert np.abs(correlations).max() < 5 / n**0.5
     assert np.abs(steps).max() < 5 / n**0.5
     assert np.mean(fixed) < 4
-    assert len({tuple(Permutation(n, seed)(at[:10])) for seed in range(20)}) == 20
+    assert len({tuple(_Permutation(n, seed)(at[:10])) for seed in range(20)}) == 20
 
 
 def test_every_order_of_a_few_occurs() -> None:
     """Over seeds, each of three examples is first about equally often."""
-    first = [int(Permutation(3, seed)(np.arange(1))[0]) for seed in range(900)]
+    first = [int(_Permutation(3, seed)(np.arange(1))[0]) for seed in range(900)]
     assert np.bincount(first, minlength=3).min() > 220

@@ -159,12 +159,12 @@ def test_nonfinite(project, monkeypatch):
     """Steps whose gradient is no number are told to the rule that watches for them."""
     from apprentice import Poisoned
 
-    from shadowbox.learners.imitation_spec import ImitationSpec
+    from shadowbox.learners.imitation_spec import _ImitationSpec
 
     class Bad(Poisoned):
         bad = (7,)
 
-    prepare = ImitationSpec.prepare
+    prepare = _ImitationSpec.prepare
 
     def poisoned(self, *arguments, **options):
         import dataclasses
@@ -172,7 +172,7 @@ def test_nonfinite(project, monkeypatch):
         task = prepare(self, *arguments, **options)
         return dataclasses.replace(task, learner=Bad(task.learner))
 
-    monkeypatch.setattr(ImitationSpec, "prepare", poisoned)
+    monkeypatch.setattr(_ImitationSpec, "prepare", poisoned)
     found, _ = ran(write(kill=[{"when": "nonfinite(train/loss)"}]))
     assert (found.verdict, runs.find_run("runs/toy").facts["step"]) == ("killed", 10)
 

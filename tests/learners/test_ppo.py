@@ -56,7 +56,7 @@ def test_approximate_kl_by_hand():
 def test_returns_are_scaled_but_not_shifted():
     """Rewards are divided by the deviation of returns: nothing stays nothing, scale drops out."""
     generator = np.random.default_rng(1)
-    scales = [ppo.ReturnScale(64, 0.9) for _ in range(2)]
+    scales = [ppo._ReturnScale(64, 0.9) for _ in range(2)]
     for _ in range(200):
         rewards = generator.normal(size=64)
         small, large = (
@@ -64,7 +64,7 @@ def test_returns_are_scaled_but_not_shifted():
         )
     np.testing.assert_allclose(small, large, rtol=0.01)
     assert not scales[0](np.zeros(64), np.zeros(64, bool)).any()
-    again = ppo.ReturnScale(64, 0.9)
+    again = ppo._ReturnScale(64, 0.9)
     again.load(scales[0].state())
     rewards = generator.normal(size=64)
     over = np.zeros(64, bool)

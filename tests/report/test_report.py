@@ -63,7 +63,9 @@ def test_the_verdict_is_that_of_the_disk(here):
     assert source.find_source("toy").finished.verdict == "killed"
     path.unlink()
     assert source.find_source("toy").finished.verdict == "unfinished"
-    assert source.find_source("runs/toy/0").finished.verdict == "not shown"  # of one seed
+    assert source.find_source("runs/toy/0").finished.verdict == "not shown"  # its interval is wide
+    write_run(here / "runs" / "high" / "0", onset_f1=0.5, card="high")
+    assert source.find_source("high").finished.verdict == "passed"
     write_run(here / "runs" / "low" / "0", onset_f1=0.25, card="low")
     assert source.find_source("low").finished.verdict == "missed"
 
@@ -212,7 +214,7 @@ def with_lines_of_its_own(folder):
             line = {"kind": "play", "step": step, "epoch": 0, "wall": 1_000_000.0 + step, **figures}
             file.write(json.dumps(line) + "\n")
     facts = json.loads((folder / "run.json").read_text())
-    facts["targets"] = [{"metric": "play/win_rate", "op": ">", "value": 0.45, "primary": True}]
+    facts["targets"] = [{"metric": "play/win_rate", "op": ">", "value": 0.35, "primary": True}]
     facts["kill"] = [{"when": "play/win_rate < 0.2", "action": "stop"}]
     (folder / "run.json").write_text(json.dumps(facts))
 
@@ -225,7 +227,7 @@ def test_lines_of_a_learner_have_curves(here):
     write_run(folder, card="own")
     with_lines_of_its_own(folder)
     subject = source.find_source("own")
-    assert subject.finished.verdict == "not shown"  # 0.4 to 0.6 where above 0.45 was promised
+    assert subject.finished.verdict == "passed"
     assert subject.finished.outcomes[0].baselines == {"random": 0.3}
     found = {figure["name"]: figure for figure in curves.of_runs(subject.runs)}
     own = found["play/win_rate"]
@@ -235,7 +237,7 @@ def test_lines_of_a_learner_have_curves(here):
     ]
     assert own["curves"][1]["low"] == [0.4, 0.4]
     assert {(line["name"], line["value"]) for line in own["levels"]} == {
-        ("target > 0.45", 0.45),
+        ("target > 0.35", 0.35),
         ("stop < 0.2", 0.2),
     }
     assert not own["folded"], "it is what the card promises"

@@ -12,7 +12,7 @@ from shadowbox.core.game import Game, stable_hash
 from shadowbox.play.vector_matches import VectorMatches
 
 
-class Sb3World(VecEnv):
+class _Sb3World(VecEnv):
     """Matches of seat 0 against `constant`: 64 numbers seen, one of the game's key combinations."""
 
     def __init__(self, game: Game, matches: int) -> None:
@@ -27,14 +27,14 @@ class Sb3World(VecEnv):
             Discrete(len(self.played.actions.table)),
         )
 
-    def reset(self) -> Any:  # noqa: D102
+    def reset(self) -> Any:
         self._begin(np.ones(self.num_envs, bool))
         return self._seen()
 
-    def step_async(self, actions: Any) -> None:  # noqa: D102
+    def step_async(self, actions: Any) -> None:
         self.actions = actions
 
-    def step_wait(self) -> Any:  # noqa: D102
+    def step_wait(self) -> Any:
         turn = self.played.step({0: self.actions})
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if turn.ended.any():
@@ -44,19 +44,19 @@ class Sb3World(VecEnv):
             self._begin(turn.ended)
         return self._seen(), turn.rewards[:, 0].astype(np.float32), turn.ended.copy(), infos
 
-    def close(self) -> None:  # noqa: D102
+    def close(self) -> None:
         pass
 
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:  # noqa: D102
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         return [None] * self.num_envs
 
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:  # noqa: D102
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         raise NotImplementedError
 
-    def env_method(self, method_name: str, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: D102
+    def env_method(self, method_name: str, *args: Any, **kwargs: Any) -> list[Any]:
         raise NotImplementedError
 
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: D102
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         return [False] * self.num_envs
 
     def _begin(self, where: Any) -> None:

@@ -115,9 +115,9 @@ def _sb3(
         from sb3_contrib import RecurrentPPO
     except ImportError:
         return None
-    from shadowbox.bench.sb3_world import Sb3World
+    from shadowbox.bench.sb3_world import _Sb3World
 
-    world = Sb3World(game, matches)
+    world = _Sb3World(game, matches)
     model = RecurrentPPO(
         "MlpLstmPolicy",
         world,

@@ -230,7 +230,7 @@ class Sampler(ABC):
         ends = np.cumsum(self._examples(self._rows, self._shift))
         self._ends = ends
         self.examples = int(ends[-1]) if len(ends) else 0
-        self._order = Permutation(self.examples, stable_hash(self.seed, self.epoch, "order"))
+        self._order = _Permutation(self.examples, stable_hash(self.seed, self.epoch, "order"))
 
     def _shift_in(self, epoch: int) -> int:
         return stable_hash(self.seed, epoch) % self.length if self.shuffle else 0
@@ -298,7 +298,7 @@ class Segments(Sampler):
         return np.asarray(rank * self.length - shift - 1)
 
 
-class Permutation:
+class _Permutation:
     """Seeded permutation of 0 .. n-1 without a table: position -> number.
 
     Four Feistel rounds on the smallest even number of bits that holds n; a result outside 0 .. n-1

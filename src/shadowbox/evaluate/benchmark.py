@@ -1,6 +1,6 @@
 """Evaluation of a policy by matches alone: how often it wins against scripted agents.
 
-evaluate_matches("runs/x") -> MatchEvaluation, with the figures
+evaluate_matches("runs/x") -> _MatchEvaluation, with the figures
     wins.OPPONENT                 share of matches won (draws do not count), each seed from both seats
     wins_from.OPPONENT.PLACE      the same by starting place
     draws.OPPONENT, frames.OPPONENT
@@ -26,20 +26,20 @@ from shadowbox.errors import UsageError
 from shadowbox.evaluate.policy import Evaluation, evaluate
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.play import checkpoints, specs
-from shadowbox.play.benchmark import BenchmarkResult, benchmark
+from shadowbox.play.benchmark import _BenchmarkResult, benchmark
 
 EVEN = Interval(0.5, 0.5, 0.5)
 SEED = "benchmark"  # of matches that no training run plays
 
 
 @dataclass(frozen=True)
-class MatchEvaluation:
+class _MatchEvaluation:
     """Results of a policy against each opponent."""
 
     checkpoint: Path
     game: Game
     world: str
-    results: Mapping[str, BenchmarkResult]
+    results: Mapping[str, _BenchmarkResult]
 
     def report(self) -> EvaluationReport:
         """The report that is printed and stored."""
@@ -81,7 +81,7 @@ def evaluate_matches(
     *,
     game: Game | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> MatchEvaluation:
+) -> _MatchEvaluation:
     """Play a checkpoint against the opponents of `settings`, or all bots that nobody holds out.
 
     The report is written beside the checkpoint.
@@ -108,7 +108,7 @@ def evaluate_matches(
             benchmark_seeds(spec, settings.to_play),
             progress=_as_progress(progress, spec),
         )
-    found = MatchEvaluation(folder, game, worlds(1).name, results)
+    found = _MatchEvaluation(folder, game, worlds(1).name, results)
     text = json.dumps(found.report().to_json(), indent=1, allow_nan=False) + "\n"
     write_whole(folder / FILE, text.encode())
     return found
@@ -121,7 +121,7 @@ def evaluate_policy(
     *,
     game: Game | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Evaluation | MatchEvaluation:
+) -> Evaluation | _MatchEvaluation:
     """Evaluate a policy on recordings, or without a store by matches alone."""
     settings = settings or EvalConfig()
     if store is None:

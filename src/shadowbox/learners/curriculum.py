@@ -19,7 +19,7 @@ CHANGEABLE = (
 )  # what `set` of a stage may name; the loop's settings are a run's
 
 
-class Curriculum:
+class _Curriculum:
     """The stage that a run is in. `total`: steps of the run."""
 
     def __init__(self, stages: Sequence[Stage], total: int) -> None:

@@ -17,23 +17,23 @@ if TYPE_CHECKING:  # it needs torch
 LONGEST = 1 << 16  # decisions of a segment: more than 18 minutes at 60 a second
 
 
-class ImitationSpec(LearnerSpec):
+class _ImitationSpec(LearnerSpec):
     """Learner that imitates the players of a store."""
 
     needs = frozenset({"store"})
 
     @property
-    def defaults(self) -> Mapping[str, Any]:  # noqa: D102
+    def defaults(self) -> Mapping[str, Any]:
         from shadowbox.learners.imitation_options import ImitationConfig
 
         return {"length": 64, "encoding": "default", **asdict(ImitationConfig())}
 
-    def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:
         from shadowbox.model.design import PRESETS, PolicyConfig
 
         return {name: {**PolicyConfig().flat(), **changes} for name, changes in PRESETS.items()}
 
-    def summarize(self, inputs: Inputs) -> ModelSummary:  # noqa: D102
+    def summarize(self, inputs: Inputs) -> ModelSummary:
         import torch
 
         from shadowbox.learners.imitation import declare_metrics
@@ -62,11 +62,11 @@ class ImitationSpec(LearnerSpec):
             exact=inputs.store is not None or model.config.head.head != "chain",
         )
 
-    def input_facts(self, spec: RunSpec) -> Mapping[str, Any]:  # noqa: D102
+    def input_facts(self, spec: RunSpec) -> Mapping[str, Any]:
         encoding = self._shown(spec).get("encoding")
         return {} if encoding is None else encoding.widths
 
-    def count(self, inputs: Inputs) -> dict[str, int]:  # noqa: D102
+    def count(self, inputs: Inputs) -> dict[str, int]:
         from shadowbox.data.sample import Segments
         from shadowbox.data.split import Split
 
@@ -97,7 +97,7 @@ class ImitationSpec(LearnerSpec):
         seats = imitation_config(inputs.schema, spec.preset, self._imitation(spec)).seats
         return self._length(spec) * (len(seats) or inputs.schema.players)
 
-    def prepare(self, inputs: Inputs) -> TrainTask:  # noqa: D102
+    def prepare(self, inputs: Inputs) -> TrainTask:
         from shadowbox.learners.imitation_task import prepare
 
         spec = inputs.spec
@@ -145,4 +145,4 @@ class ImitationSpec(LearnerSpec):
         return length
 
 
-SPEC = ImitationSpec()
+SPEC = _ImitationSpec()

@@ -27,7 +27,7 @@ SELF, LEAGUE = "self", "league"
 
 
 @dataclass(frozen=True)
-class Slice:
+class _Slice:
     """Matches first .. end of an opponent."""
 
     name: str
@@ -43,7 +43,7 @@ class Slice:
         return self.end - self.first
 
 
-def slices(shares: Mapping[str, float], matches: int) -> list[Slice]:
+def slices(shares: Mapping[str, float], matches: int) -> list[_Slice]:
     """Matches of each opponent by its share, `self` first; everybody gets at least two.
 
     Two, so that an opponent is met from both seats.
@@ -62,13 +62,13 @@ def slices(shares: Mapping[str, float], matches: int) -> list[Slice]:
         name = max(able, key=off.__getitem__) if left > 0 else min(able, key=off.__getitem__)
         counts[name] += 1 if left > 0 else -1
     ends = np.cumsum(list(counts.values())).tolist()
-    return [Slice(name, end - counts[name], end) for name, end in zip(names, ends, strict=True)]
+    return [_Slice(name, end - counts[name], end) for name, end in zip(names, ends, strict=True)]
 
 
-class AgentOpponents:
+class _AgentOpponents:
     """Agents in their slices. Each keeps the memory of its own matches."""
 
-    def __init__(self, parts: Sequence[Slice], agents: Callable[[str], Agent]) -> None:
+    def __init__(self, parts: Sequence[_Slice], agents: Callable[[str], Agent]) -> None:
         self.parts = [part for part in parts if part.name not in (SELF, LEAGUE)]
         self.agents = {part.name: agents(part.name) for part in self.parts}
         self.states: dict[str, Any] = {}
@@ -83,7 +83,7 @@ class AgentOpponents:
                     seeds[part.rows], players[part.rows], state, None if state is None else where
                 )
 
-    def act(self, view: Columns, press: Callable[[Slice, Columns], None]) -> None:
+    def act(self, view: Columns, press: Callable[[_Slice, Columns], None]) -> None:
         """Ask everybody for a frame; `view` [N, slots] is seen from their seats."""
         for part in self.parts:
             seen = {key: values[part.rows] for key, values in view.items()}
@@ -103,7 +103,7 @@ class AgentOpponents:
         self.states = {name: from_plain(each) for name, each in state.items()}
 
 
-class SnapshotOpponents:
+class _SnapshotOpponents:
     """Snapshots of a league in a slice of matches: a few at a time, each match keeps its own to its end.
 
     At most `residents` snapshots are in memory. One after the other retires: it gets no new match,
@@ -112,7 +112,7 @@ class SnapshotOpponents:
 
     def __init__(
         self,
-        part: Slice,
+        part: _Slice,
         league: League,
         build: Callable[[], Policy],
         *,

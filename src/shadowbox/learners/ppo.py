@@ -21,7 +21,7 @@ from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError
 from shadowbox.model.policy import Policy
-from shadowbox.model.predictions import Evaluation
+from shadowbox.model.predictions import _ActionEvaluation
 from shadowbox.train.protocols import Descend, ScoreSums
 
 LARGEST_RETURN = 10.0  # normalized rewards are clipped here
@@ -59,7 +59,7 @@ class PPOConfig:
 
 
 @dataclass
-class Rollout:
+class _Rollout:
     """Decisions of R rows: what was seen, what was pressed, and what came of it.
 
     `columns` [R, T, slots], `pressed` [R, T, V]; the others [R, T], `memory` [R, ...] at the start.
@@ -84,11 +84,11 @@ class Rollout:
     def __len__(self) -> int:
         return len(self.reset)
 
-    def part(self, rows: Any) -> Rollout:
+    def part(self, rows: Any) -> _Rollout:
         """Some of the rows."""
         return self.map(lambda values: values[rows])
 
-    def map(self, change: Callable[[Any], Any]) -> Rollout:
+    def map(self, change: Callable[[Any], Any]) -> _Rollout:
         """The rollout with every array of rows changed."""
         names = ("pressed", "reset", "log_prob", "value", "advantage", "returns")
         return replace(
@@ -119,7 +119,7 @@ def advantages(
     return found
 
 
-class ReturnScale:
+class _ReturnScale:
     """Running standard deviation of the discounted return, by which rewards are divided.
 
     The mean is not subtracted: a reward of nothing stays nothing.
@@ -182,7 +182,7 @@ def explained_variance(value: Array, returns: Array) -> float:
 # ---- the learner ---------------------------------------------------------------------------------
 
 
-class PPOLearner:
+class _PPOLearner:
     """Several epochs of minibatches over each rollout."""
 
     losses: Mapping[str, float]
@@ -197,7 +197,7 @@ class PPOLearner:
             self.losses = {**self.losses, "next_controls": config.strategy_coef}
         self.largest = sum(float(np.log(max(part.size, 2))) for part in _books(policy))
 
-    def to_device(self, batch: Rollout, device: torch.device) -> Rollout:
+    def to_device(self, batch: _Rollout, device: torch.device) -> _Rollout:
         """The rollout as tensors."""
 
         def moved(values: Any) -> Tensor:
@@ -206,11 +206,11 @@ class PPOLearner:
 
         return batch.map(moved)
 
-    def num_targets(self, batch: Rollout) -> float:
+    def num_targets(self, batch: _Rollout) -> float:
         """Number of decisions."""
         return float(batch.reset.shape[0] * batch.reset.shape[1])
 
-    def update(self, model: nn.Module, batch: Rollout, descend: Descend) -> dict[str, Tensor]:
+    def update(self, model: nn.Module, batch: _Rollout, descend: Descend) -> dict[str, Tensor]:
         """Take the optimizer's steps of one rollout; means of what was seen, weighted alike."""
         config, found, epochs = self.config, [], 0
         if config.normalize_advantage:
@@ -234,9 +234,9 @@ class PPOLearner:
             "reward": torch.tensor(float(batch.rewards.mean())),
         }
 
-    def _loss(self, batch: Rollout, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, batch: _Rollout, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        now: Evaluation = self.policy.evaluate_actions(
+        now: _ActionEvaluation = self.policy.evaluate_actions(
             batch.columns, batch.pressed, batch.reset, dict(batch.memory)
         )
         difference = now.log_prob - batch.log_prob
@@ -261,7 +261,7 @@ class PPOLearner:
         share = min(step / max(self.steps, 1), 1.0)
         return self.config.ent_coef + share * (self.config.ent_coef_final - self.config.ent_coef)
 
-    def _minibatches(self, batch: Rollout, epoch: int) -> Iterator[Tensor]:
+    def _minibatches(self, batch: _Rollout, epoch: int) -> Iterator[Tensor]:
         """Rows of each minibatch, in an order that follows from the seed, rollout and epoch."""
         rows, steps = batch.reset.shape
         generator = np.random.default_rng(stable_hash(self.seed, batch.step, epoch))

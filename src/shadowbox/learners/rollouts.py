@@ -13,23 +13,23 @@ import torch
 from torch import Tensor
 
 from shadowbox.core.schema import Array, Columns
-from shadowbox.learners.ppo import PPOConfig, ReturnScale, Rollout, advantages
-from shadowbox.learners.training_matches import TrainingMatches
+from shadowbox.learners.ppo import PPOConfig, _ReturnScale, _Rollout, advantages
+from shadowbox.learners.training_matches import _TrainingMatches
 from shadowbox.model.policy import Policy
-from shadowbox.model.predictions import Decision
+from shadowbox.model.predictions import _Decision
 from shadowbox.model.trunks.base import Memory
 
 ENDLESS = 1 << 60
 
 
-class Rollouts:
+class _Rollouts:
     """Source of rollouts without end: an epoch is the whole run."""
 
-    def __init__(self, matches: TrainingMatches, policy: Policy, config: PPOConfig) -> None:
+    def __init__(self, matches: _TrainingMatches, policy: Policy, config: PPOConfig) -> None:
         self.matches, self.policy, self.config = matches, policy, config
         self.epoch = self.step = 0
         self.memory: Memory | None = None
-        self.scale = ReturnScale(matches.rows, config.gamma)
+        self.scale = _ReturnScale(matches.rows, config.gamma)
 
     @property
     def left(self) -> int:
@@ -40,7 +40,7 @@ class Rollouts:
         """Without end."""
         return ENDLESS
 
-    def __iter__(self) -> Iterator[Rollout]:
+    def __iter__(self) -> Iterator[_Rollout]:
         while True:
             self.step += 1
             yield self.collect()
@@ -51,7 +51,7 @@ class Rollouts:
         self._start_over()
 
     @torch.no_grad()
-    def collect(self) -> Rollout:
+    def collect(self) -> _Rollout:
         """Play `n_steps` decisions of every match."""
         device = next(self.policy.parameters()).device
         matches, training = self.matches, self.policy.training
@@ -102,9 +102,9 @@ class Rollouts:
             self.memory = {key: values.to(device) for key, values in state["memory"].items()}
 
     def _start_over(self) -> None:
-        self.memory, self.scale = None, ReturnScale(self.matches.rows, self.config.gamma)
+        self.memory, self.scale = None, _ReturnScale(self.matches.rows, self.config.gamma)
 
-    def _decide(self, seen: Columns, reset: Array, device: torch.device) -> Decision:
+    def _decide(self, seen: Columns, reset: Array, device: torch.device) -> _Decision:
         assert self.memory is not None
         return self.policy.decide(
             self.matches.tensors(seen, device),
@@ -130,7 +130,7 @@ class _Record:
         names = ("log_prob", "value", "rewards", "scaled", "following")
         self.figures = {name: np.zeros((rows, steps), np.float32) for name in names}
 
-    def add(self, t: int, seen: Columns, reset: Array, found: Decision) -> None:
+    def add(self, t: int, seen: Columns, reset: Array, found: _Decision) -> None:
         """A decision: its value is what follows the one before, where the match went on."""
         for key, values in seen.items():
             if t == 0:
@@ -154,7 +154,7 @@ class _Record:
         """Rows that were cut off here go on with the value of their last state."""
         self.figures["following"][where, t] = value[where]
 
-    def rollout(self, config: PPOConfig, step: int) -> Rollout:
+    def rollout(self, config: PPOConfig, step: int) -> _Rollout:
         """The finished rollout, with its advantages."""
         own = self.figures
         advantage = advantages(
@@ -165,7 +165,7 @@ class _Record:
             config.gamma,
             config.gae_lambda,
         )
-        return Rollout(
+        return _Rollout(
             self.columns,
             torch.stack(self.pressed, 1),
             self.reset,
@@ -179,6 +179,6 @@ class _Record:
         )
 
 
-def _values(found: Decision) -> Array:
+def _values(found: _Decision) -> Array:
     assert found.value is not None
     return np.asarray(found.value.cpu().numpy())

@@ -10,9 +10,9 @@ from shadowbox.cards.sections import Stage, shares_of
 from shadowbox.core.game import Reward
 from shadowbox.core.metrics import MetricInfo, figure_word
 from shadowbox.core.stats import wilson
-from shadowbox.learners.curriculum import Curriculum
-from shadowbox.learners.ppo import PPOConfig, PPOLearner
-from shadowbox.learners.rollouts import Rollouts
+from shadowbox.learners.curriculum import _Curriculum
+from shadowbox.learners.ppo import PPOConfig, _PPOLearner
+from shadowbox.learners.rollouts import _Rollouts
 from shadowbox.model.policy import Policy
 
 LINES: dict[str, dict[str, MetricInfo]] = {
@@ -28,7 +28,7 @@ LINES: dict[str, dict[str, MetricInfo]] = {
 }
 
 
-class SelfPlayLearner(PPOLearner):
+class _SelfPlayLearner(_PPOLearner):
     """PPO over rollouts, with lines about the finished matches, and stages."""
 
     lines = LINES
@@ -45,11 +45,11 @@ class SelfPlayLearner(PPOLearner):
     ) -> None:
         """`reward`: builds a reward from its name or weights, for stages that set one."""
         super().__init__(policy, config, seed, steps)
-        self.curriculum = Curriculum(stages, steps)
+        self.curriculum = _Curriculum(stages, steps)
         self.usual, self.reward = config, reward
-        self.rollouts: Rollouts | None = None
+        self.rollouts: _Rollouts | None = None
 
-    def bind(self, rollouts: Rollouts) -> Rollouts:
+    def bind(self, rollouts: _Rollouts) -> _Rollouts:
         """Take a rank's source: lines are about its matches, and stages change it."""
         self.rollouts = rollouts
         self._enter_stage()

@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-class SelfPlaySpec(LearnerSpec):
+class _SelfPlaySpec(LearnerSpec):
     """Learner that gets better in matches."""
 
     needs = frozenset({"world", "opponents"})
@@ -36,19 +36,19 @@ class SelfPlaySpec(LearnerSpec):
     page = "shadowbox.report.selfplay:learner_blocks"
 
     @property
-    def defaults(self) -> Mapping[str, Any]:  # noqa: D102
+    def defaults(self) -> Mapping[str, Any]:
         from shadowbox.learners.ppo import PPOConfig
-        from shadowbox.learners.training_matches import LeagueConfig
+        from shadowbox.learners.training_matches import _LeagueConfig
 
-        usual = {**asdict(PPOConfig()), **asdict(LeagueConfig())}
+        usual = {**asdict(PPOConfig()), **asdict(_LeagueConfig())}
         return {"actions": "", "encoding": "default", **usual}
 
-    def presets(self) -> Mapping[str, Mapping[str, Any]]:  # noqa: D102
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:
         from shadowbox.model.design import PolicyConfig
 
         return {name: {**PolicyConfig().flat(), **changes} for name, changes in PRESETS.items()}
 
-    def summarize(self, inputs: Inputs) -> ModelSummary:  # noqa: D102
+    def summarize(self, inputs: Inputs) -> ModelSummary:
         import torch
 
         from shadowbox.learners import selfplay
@@ -58,17 +58,17 @@ class SelfPlaySpec(LearnerSpec):
         arguments = self._arguments(inputs)
         with torch.device("meta"):
             model = policy.build_policy(inputs.schema, arguments)
-        learner = selfplay.SelfPlayLearner(model, self._config(inputs)[0], 0, 1)
+        learner = selfplay._SelfPlayLearner(model, self._config(inputs)[0], 0, 1)
         return ModelSummary(
             arguments,
             count(model.parameters()),
             metric_info(learner.losses, learner.scores, learner.metrics, learner.lines),
         )
 
-    def prepare(self, inputs: Inputs) -> TrainTask:  # noqa: D102
+    def prepare(self, inputs: Inputs) -> TrainTask:
         from shadowbox.learners import selfplay
-        from shadowbox.learners.rollouts import Rollouts
-        from shadowbox.learners.training_matches import TrainingMatches
+        from shadowbox.learners.rollouts import _Rollouts
+        from shadowbox.learners.training_matches import _TrainingMatches
         from shadowbox.model import policy
         from shadowbox.model.checkpoint import CheckpointConfig
         from shadowbox.play.rewards import resolve_reward
@@ -79,7 +79,7 @@ class SelfPlaySpec(LearnerSpec):
         if settings.steps is None:
             raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
         model = policy.build_policy(inputs.schema, arguments, seed=settings.seed)
-        learner = selfplay.SelfPlayLearner(
+        learner = selfplay._SelfPlayLearner(
             model,
             config,
             settings.seed,
@@ -97,8 +97,8 @@ class SelfPlaySpec(LearnerSpec):
             model,
             about,
             lambda matches, rank, ranks: learner.bind(
-                Rollouts(
-                    TrainingMatches(inputs, model, matches, rank, league=league, build=again),
+                _Rollouts(
+                    _TrainingMatches(inputs, model, matches, rank, league=league, build=again),
                     model,
                     config,
                 )
@@ -110,14 +110,14 @@ class SelfPlaySpec(LearnerSpec):
     def _config(self, inputs: Inputs) -> tuple[Any, Any]:
         """Settings of PPO and of the league."""
         from shadowbox.learners.ppo import PPOConfig
-        from shadowbox.learners.training_matches import LeagueConfig
+        from shadowbox.learners.training_matches import _LeagueConfig
 
         given = inputs.spec.learner
         ppo, league = (
             {name: given[name] for name in asdict(kind()) if name in given}
-            for kind in (PPOConfig, LeagueConfig)
+            for kind in (PPOConfig, _LeagueConfig)
         )
-        return PPOConfig(**ppo), LeagueConfig(**league)
+        return PPOConfig(**ppo), _LeagueConfig(**league)
 
     def _arguments(self, inputs: Inputs) -> dict[str, Any]:
         """Arguments of the policy as plain data, with the game's table of actions as points."""
@@ -158,4 +158,4 @@ def action_points(game: Any, values: Any, name: str) -> dict[str, list[list[floa
     return found
 
 
-SPEC = SelfPlaySpec()
+SPEC = _SelfPlaySpec()

@@ -23,9 +23,9 @@ from shadowbox.learners.league import SAMPLERS, League
 from shadowbox.learners.opponents import (
     LEAGUE,
     SELF,
-    AgentOpponents,
-    Slice,
-    SnapshotOpponents,
+    _AgentOpponents,
+    _Slice,
+    _SnapshotOpponents,
     slices,
 )
 from shadowbox.learners.plain_state import from_plain, to_plain
@@ -40,7 +40,7 @@ RECENT = 200  # matches against an opponent that gates of stages look at
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeagueConfig:
+class _LeagueConfig:
     """Settings of the league, for cards that have `league` among their opponents."""
 
     snapshot_every: int = 20  # rollouts between snapshots
@@ -59,7 +59,7 @@ class LeagueConfig:
             )
 
 
-class TrainingMatches:
+class _TrainingMatches:
     """N matches of a learner against its opponents, and the results of those that ended."""
 
     def __init__(
@@ -69,7 +69,7 @@ class TrainingMatches:
         matches: int,
         rank: int,
         *,
-        league: LeagueConfig = LeagueConfig(),
+        league: _LeagueConfig = _LeagueConfig(),
         build: Callable[[], Policy] | None = None,
     ) -> None:
         """`build`: makes another policy of the same shape, for snapshots."""
@@ -100,19 +100,19 @@ class TrainingMatches:
         """Give each opponent its share of the matches; all matches begin anew."""
         self.shares = dict(shares)
         self.parts = slices(shares, self.matches)
-        self.opponents = AgentOpponents(self.parts, self.inputs.agents or _no_agents)
+        self.opponents = _AgentOpponents(self.parts, self.inputs.agents or _no_agents)
         mirrored = [part for part in self.parts if part.name == SELF]
         self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
         self.rows = self.matches + self.both
         # the match of each row
         self.match = np.concatenate([np.arange(self.matches), np.arange(self.both)])
         self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
-        self.snapshots: SnapshotOpponents | None = None
+        self.snapshots: _SnapshotOpponents | None = None
         for part in self.parts:
             if part.name == LEAGUE:
                 assert self.build is not None, "snapshots need another policy of the same shape"
                 seed = stable_hash(self.seed, self.rank) >> 1
-                self.snapshots = SnapshotOpponents(
+                self.snapshots = _SnapshotOpponents(
                     part, self.league, self.build, sampler=self.league_config.sampler, seed=seed
                 )
         self.begun = False
@@ -210,7 +210,7 @@ class TrainingMatches:
         rewards = np.zeros((self.matches, PLAYERS))
         over, cut = np.zeros(self.matches, bool), np.zeros(self.matches, bool)
 
-        def press(part: Slice, answer: Columns) -> None:
+        def press(part: _Slice, answer: Columns) -> None:
             facing = PLAYERS - 1 - self.seat[part.rows]
             for key, both in controls.items():
                 both[np.arange(part.first, part.end), facing] = answer[key]

@@ -184,7 +184,7 @@ class CodebookDistribution(ControlDistribution):
         return table if separated else torch.empty(0, dtype=torch.int64, device="cpu")
 
 
-class CategoricalDistribution(CodebookDistribution):
+class _CategoricalDistribution(CodebookDistribution):
     """K points for some values together, whatever the values of the last frame: K logits, one draw.
 
     The distribution of reinforcement learning, in which each decision is chosen anew. Width K.

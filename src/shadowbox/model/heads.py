@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from shadowbox.core.schema import Choice, Flag, Real
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.model.codebook import CategoricalDistribution, CodebookDistribution
+from shadowbox.model.codebook import CodebookDistribution, _CategoricalDistribution
 from shadowbox.model.codec import ControlValues
 from shadowbox.model.design import HeadConfig
 from shadowbox.model.distributions import (
@@ -317,7 +317,7 @@ class _CategoricalHead(_IndependentHead):
         Head.__init__(
             self,
             [
-                CategoricalDistribution(f.name, f.keys, f.at, vocabulary[f.name])
+                _CategoricalDistribution(f.name, f.keys, f.at, vocabulary[f.name])
                 for f in control_factors(values)
             ],
         )

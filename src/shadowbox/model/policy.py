@@ -23,12 +23,12 @@ from shadowbox.model.delay import delayed
 from shadowbox.model.design import PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
-from shadowbox.model.predictions import Decision, Evaluation, PolicyOutput
+from shadowbox.model.predictions import PolicyOutput, _ActionEvaluation, _Decision
 from shadowbox.model.strategy import StrategyEncoder
 from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory
 from shadowbox.model.trunks.registry import build_trunk
-from shadowbox.model.value import ValueHead
+from shadowbox.model.value import value_head
 from shadowbox.model.vocabulary import default_vocabulary
 
 ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
@@ -105,7 +105,7 @@ class Policy(nn.Module):
             vocabulary or default_vocabulary(self.values),
         )
         self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
-        self.value = ValueHead(self.trunk.out, config.head.head_width) if config.value else None
+        self.value = value_head(self.trunk.out, config.head.head_width) if config.value else None
 
     own: Tensor
 
@@ -153,7 +153,7 @@ class Policy(nn.Module):
         reset: Tensor | None = None,
         temperature: Temperature = 1.0,
         style: View | None = None,
-    ) -> Decision:
+    ) -> _Decision:
         """`step`, with the pressed values [B, V] and the value of the state, for rollouts."""
         previous = self.values.of(view)
         begins = previous.new_zeros(len(previous), dtype=torch.bool) if reset is None else reset
@@ -165,10 +165,10 @@ class Policy(nn.Module):
         )
         h, state = self.trunk.step(seen.x[:, 0], memory, begins)
         values, log_prob = self.head.sample(h, previous, noise, temperature)
-        return Decision(
+        return _Decision(
             self.values.only_active(values, view),
             log_prob,
-            None if self.value is None else self.value(h),
+            None if self.value is None else self.value(h)[..., 0].float(),
             {**seen.memory, **state},
         )
 
@@ -219,22 +219,16 @@ class Policy(nn.Module):
         reset: Tensor,
         memory: Memory | None = None,
         style: View | None = None,
-    ) -> Evaluation:
+    ) -> _ActionEvaluation:
         """Log-probability and entropy of pressed controls, and the value of each state.
 
         Arguments are those of `seq`; sequences go on from `memory`, that of their first position.
         """
         if self.value is None:
             raise UsageError("this policy estimates no value: build it with value=True")
-        output, latent, _ = self._sequence(view, controls, reset, memory, style)
-        assert output.h is not None
-        return Evaluation(
-            output.log_prob(controls).sum(-1),
-            output.entropy(),
-            self.value(output.h),
-            output,
-            latent,
-        )
+        found, latent, _ = self._sequence(view, controls, reset, memory, style)
+        log_prob, value = found.log_prob(controls).sum(-1), self.value(found.h)[..., 0].float()
+        return _ActionEvaluation(log_prob, found.entropy(), value, found, latent)
 
     def forward(
         self, view: View, controls: Tensor, reset: Tensor, style: View | None = None

@@ -73,7 +73,7 @@ class PolicyOutput:
         return self.head.mode(self.output, self.previous)
 
 
-class Decision(NamedTuple):
+class _Decision(NamedTuple):
     """Decision of one frame of each match."""
 
     values: Tensor  # pressed values [B, V]
@@ -82,7 +82,7 @@ class Decision(NamedTuple):
     memory: Memory
 
 
-class Evaluation(NamedTuple):
+class _ActionEvaluation(NamedTuple):
     """Recorded actions under a policy, at every position of sequences; gradients flow."""
 
     log_prob: Tensor  # of the pressed controls, [B, T]

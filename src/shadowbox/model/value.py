@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 
-class ValueHead(nn.Module):
-    """Features [..., H] -> value [...], in units of the normalized return."""
-
-    def __init__(self, features: int, width: int) -> None:
-        super().__init__()
-        self.hidden, self.out = nn.Linear(features, width), nn.Linear(width, 1)
-        nn.init.orthogonal_(self.out.weight, 1.0)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Value of each row."""
-        value: Tensor = self.out(functional.relu(self.hidden(h)))
-        return value[..., 0].float()
+def value_head(features: int, width: int) -> nn.Module:
+    """Features [..., H] -> value [..., 1], in units of the normalized return."""
+    last = nn.Linear(width, 1)
+    nn.init.orthogonal_(last.weight, 1.0)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), last)

@@ -21,7 +21,7 @@ SIDE_BY_SIDE = 256  # matches at once
 
 
 @dataclass(frozen=True)
-class BenchmarkResult:
+class _BenchmarkResult:
     """Matches of an agent against an opponent: [2, n] by seat and seed."""
 
     results: Array  # 1, 0 or -1 from the agent's view
@@ -71,7 +71,7 @@ def benchmark(
     seeds: Array,
     *,
     progress: Callable[[int, int], None] | None = None,
-) -> BenchmarkResult:
+) -> _BenchmarkResult:
     """Play every seed [n] twice, the agent first in seat 0 and then in seat 1."""
     found: list[Mapping[str, Array]] = []
     for seat in (0, 1):
@@ -83,7 +83,7 @@ def benchmark(
             if progress:
                 progress(seat * len(seeds) + first + batch.matches, 2 * len(seeds))
         found.append({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
-    return BenchmarkResult(**{key: np.stack([each[key] for each in found]) for key in found[0]})
+    return _BenchmarkResult(**{key: np.stack([each[key] for each in found]) for key in found[0]})
 
 
 def _play(batch: MatchBatch, seeds: Array, seat: int) -> dict[str, Array]:

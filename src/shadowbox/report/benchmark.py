@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shadowbox.core.stats import Interval
-from shadowbox.evaluate.benchmark import MatchEvaluation
+from shadowbox.evaluate.benchmark import _MatchEvaluation
 from shadowbox.page.document import (
     Bar,
     Html,
@@ -18,12 +18,12 @@ from shadowbox.page.document import (
 )
 
 
-def matches_page(result: MatchEvaluation) -> str:
+def matches_page(result: _MatchEvaluation) -> str:
     """The HTML file of an evaluation by matches."""
     return page(f"How often does it win? {result.checkpoint.name}", _blocks(result))
 
 
-def _blocks(result: MatchEvaluation) -> Iterator[Html]:
+def _blocks(result: _MatchEvaluation) -> Iterator[Html]:
     report = result.report()
     passed = report.gate.passed
     yield sentence(

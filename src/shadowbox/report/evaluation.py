@@ -17,7 +17,7 @@ from shadowbox.core.metrics import BASELINES, metric_of
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
 from shadowbox.data.store import Store
-from shadowbox.evaluate.benchmark import MatchEvaluation
+from shadowbox.evaluate.benchmark import _MatchEvaluation
 from shadowbox.evaluate.gate import ONSET, PRESS
 from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.press_logits import as_rows
@@ -48,9 +48,9 @@ CLIPS = 2  # of the policy, each beside one of the data
 ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used controls
 
 
-def evaluation_page(result: Evaluation | MatchEvaluation) -> str:
+def evaluation_page(result: Evaluation | _MatchEvaluation) -> str:
     """The HTML file of an evaluation."""
-    if isinstance(result, MatchEvaluation):
+    if isinstance(result, _MatchEvaluation):
         return matches_page(result)
     return clips_page(
         f"Does it play as it was shown? {_called(result.checkpoint)}", _blocks(result)

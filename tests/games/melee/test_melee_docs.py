@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from shadowbox.games.melee.accept import DEFAULTS, FILTERS, AcceptOptions
-from shadowbox.games.melee.encodings import PRESETS, EncodingSwitches, encoding
+from shadowbox.games.melee.encodings import PRESETS, _EncodingSwitches, encoding
 from shadowbox.games.melee.schema import SCHEMA
 
 PAGE = Path(__file__).parents[3] / "docs" / "melee.md"
@@ -94,7 +94,7 @@ TABLES = {
     "FILTERS": filters,
     "FIELDS": SCHEMA.table,
     "ENCODINGS": encodings,
-    "SWITCHES": lambda: settings(EncodingSwitches, "switch"),
+    "SWITCHES": lambda: settings(_EncodingSwitches, "switch"),
 }
 
 

@@ -12,13 +12,12 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError
 from shadowbox.games.brawl.arsenal import ARSENAL
 from shadowbox.games.brawl.bots import rows_of
-from shadowbox.games.brawl.jit import compiling, fingerprint
+from shadowbox.games.brawl.jit import compiling, direct, fingerprint
 from shadowbox.games.brawl.loop import (
     DECIDE,
     DEFAULT,
     JUDGE,
     MOST_EVENTS,
-    NO_BOTS,
     NO_WEIGHTS,
     OBSERVE,
     PLAIN_PYTHON,
@@ -87,6 +86,8 @@ class BrawlWorld:
             matches, compile_table(arsenal), self.stage, events=matches * MAX_EVENTS
         )
         self._done = self.records.done
+        self._pressed = self.records.keys.view(bool).reshape(-1, 2)  # key after key, [10 N, 2]
+        self._step = self.records.arguments(STEP)  # its arrays stay the same
         self._columns: Columns = {
             key: self.records.plain[member(key)].view(column.dtype)
             for key, column in SCHEMA.columns.items()
@@ -97,6 +98,7 @@ class BrawlWorld:
             self.reset(np.arange(matches))
         else:
             self._compile()
+        self._run = direct(run)
 
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
         """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
@@ -124,11 +126,9 @@ class BrawlWorld:
 
         Matches that are over do not change.
         """
-        records = self.records
-        records.keys = np.array(self._keys(controls)).view(np.uint8)
-        records.bots = NO_BOTS
-        count = records(DECIDE | STEP) & MOST_EVENTS
-        return self._columns, records.events[:count], self._done
+        np.concatenate(self._keys(controls), out=self._pressed)
+        count = self._run(*self._step)
+        return self._columns, self.records.events[:count], self._done
 
     def compiled(
         self, agents: Sequence[Agent | None], reward: Any = None, observation: Any = None

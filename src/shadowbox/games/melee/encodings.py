@@ -33,7 +33,7 @@ THRESHOLD = 0.3  # distance from rest at which an axis counts as pushed
 
 
 @dataclass(frozen=True)
-class EncodingSwitches:
+class _EncodingSwitches:
     """Switches that select the inputs of an encoding; the defaults are the smallest preset."""
 
     # age of the action: one float, a category of 150, or not at all
@@ -50,11 +50,11 @@ class EncodingSwitches:
     controller_thresholds: Literal["no", "centered", "legacy"] = "no"
 
 
-PRESETS: dict[str, EncodingSwitches] = {
-    "v2": EncodingSwitches(),
-    "v2-embed": EncodingSwitches(state_age="embed"),
-    "v3": EncodingSwitches(state_age="embed", state_flags="all", hitstun=True),
-    "v3-projectiles": EncodingSwitches(
+PRESETS: dict[str, _EncodingSwitches] = {
+    "v2": _EncodingSwitches(),
+    "v2-embed": _EncodingSwitches(state_age="embed"),
+    "v3": _EncodingSwitches(state_age="embed", state_flags="all", hitstun=True),
+    "v3-projectiles": _EncodingSwitches(
         state_age="embed", state_flags="all", hitstun=True, projectiles=True
     ),
 }
@@ -64,7 +64,7 @@ def encoding(name: str = "own", **switches: Any) -> Encoding:
     """Encoding of a preset changed by switches; `own` starts from the defaults of the switches."""
     if name != "own" and name not in PRESETS:
         raise UsageError(f"melee: unknown encoding '{name}': {did_you_mean(name, PRESETS)}")
-    names = [field.name for field in dataclasses.fields(EncodingSwitches)]
+    names = [field.name for field in dataclasses.fields(_EncodingSwitches)]
     for switch, value in switches.items():
         if switch not in names:
             raise UsageError(
@@ -76,7 +76,7 @@ def encoding(name: str = "own", **switches: Any) -> Encoding:
                 f"melee: encoding switch '{switch}' must be {' or '.join(map(str, allowed))} "
                 f"(got {value!r})"
             )
-    return _build(name, dataclasses.replace(PRESETS.get(name, EncodingSwitches()), **switches))
+    return _build(name, dataclasses.replace(PRESETS.get(name, _EncodingSwitches()), **switches))
 
 
 def _allowed(switch: str) -> tuple[Any, ...]:
@@ -89,7 +89,7 @@ def _allowed(switch: str) -> tuple[Any, ...]:
 
 
 @lru_cache
-def _build(name: str, switches: EncodingSwitches) -> Encoding:
+def _build(name: str, switches: _EncodingSwitches) -> Encoding:
     controls = _controls(switches)
     numbers = (
         *(NumberInput(n, f"player/{n}", scale=s, block=CORE, target="delta") for n, s in _CORE),
@@ -141,7 +141,7 @@ _VELOCITY = ("air_vx", "vy", "ground_vx", "knock_vx", "knock_vy")
 _FLAGS: Mapping[str, tuple[str, ...]] = {"no": (), "named": NAMED_FLAGS, "all": FLAG_NAMES}
 
 
-def _categories(switches: EncodingSwitches) -> tuple[CategoryInput, ...]:
+def _categories(switches: _EncodingSwitches) -> tuple[CategoryInput, ...]:
     age = (
         (CategoryInput("age", _whole_age, n=150, embed=8),) if switches.state_age == "embed" else ()
     )
@@ -157,7 +157,7 @@ def _categories(switches: EncodingSwitches) -> tuple[CategoryInput, ...]:
     )
 
 
-def _controls(switches: EncodingSwitches) -> tuple[NumberInput, ...]:
+def _controls(switches: _EncodingSwitches) -> tuple[NumberInput, ...]:
     """Inputs of a pad: sticks scaled to 0 .. 1 with rest at 0.5, shoulders, buttons."""
     sticks = (
         NumberInput(n, f"pad/{n}", scale=0.5, shift=0.5, block=CONTROLS)
@@ -175,14 +175,14 @@ def _controls(switches: EncodingSwitches) -> tuple[NumberInput, ...]:
     return (*sticks, *shoulders, *buttons)
 
 
-def _events(switches: EncodingSwitches) -> tuple[NumberInput, ...]:
+def _events(switches: _EncodingSwitches) -> tuple[NumberInput, ...]:
     names = (ALL_BUTTONS if switches.all_buttons else BUTTONS) if switches.press_events else ()
     return tuple(
         NumberInput(f"press_{name}", f"pad/{name}", block=CONTROLS, edge=True) for name in names
     )
 
 
-def _thresholds(switches: EncodingSwitches) -> tuple[NumberInput, ...]:
+def _thresholds(switches: _EncodingSwitches) -> tuple[NumberInput, ...]:
     if switches.controller_thresholds == "no":
         return ()
     pushed = _pushed if switches.controller_thresholds == "centered" else _pushed_from_zero
