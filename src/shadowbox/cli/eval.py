@@ -144,8 +144,10 @@ def evaluate(
         raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
     tuned = None
     if options["calibrate"]:
-        if kind.name != "policy" or store is None:
+        if kind.name != "policy":
             raise UsageError(f"--calibrate: only a policy is calibrated, this is a {kind.name}")
+        if store is None:
+            raise UsageError("--calibrate: give a STORE, whose recordings it is fitted to")
         tuned = _calibrate(checkpoint, store, settings, game)
     with progress("evaluating") as update:
         result = evaluate_checkpoint(
