@@ -211,6 +211,30 @@ def test_stages_change_what_is_met():
     assert len(source.collect()) == 12  # 8 matches, 4 of them seen from both seats
 
 
+def test_terms_add_up_to_the_return():
+    """Every finished match says its return by term, zeros too, and goes on so after a restart."""
+    given = {"opponents": {"self": 0.5, "based": 0.5}, "n_steps": 20}
+    task, again = (SPEC.prepare(inputs(**given)) for _ in range(2))
+    source, other = rollouts_of(task), rollouts_of(again)
+    source.collect()
+    other.load(source.state())
+    for each in (source, other):
+        each.collect()
+    finished = source.matches.take_finished()
+    assert finished == other.matches.take_finished()
+    assert len(finished) > 8
+    assert any(each["return"] for each in finished)
+    for each in finished:
+        assert set(each["terms"]) == set(source.matches.batch.reward.weights)
+        assert each["return"] == pytest.approx(sum(each["terms"].values()))
+    source.matches.batch.set_reward(rewards.resolve_reward({"win": 1.0, "damage": 1.0}, GAME))
+    source.collect()
+    lines = task.learner.take_lines(True)["play"]
+    terms = [total for name, (total, _) in lines.items() if name.startswith("return.")]
+    assert len(terms) >= 2
+    assert sum(terms) == pytest.approx(lines["return"][0])
+
+
 def test_a_stage_cannot_change_the_loop():
     """Settings of the loop belong to the whole run and are refused in a stage."""
     stage = Stage(name="fast", set={"train.lr": 0.1})

@@ -223,6 +223,13 @@ class _TermBlock(Mapping[str, Array]):
         return len(self.names)
 
 
+def terms_block(terms: Mapping[str, Array]) -> Array:
+    """The terms in their order as one array [terms, N, players]."""
+    if isinstance(terms, _TermBlock):
+        return terms.judged[1:]
+    return np.stack(list(terms.values()))
+
+
 def terms_of(terms: Mapping[str, Array], match: int, player: int) -> dict[str, float]:
     """The terms of one player of a match as numbers."""
     if isinstance(terms, _TermBlock):

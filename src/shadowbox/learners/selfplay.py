@@ -20,7 +20,8 @@ LINES: dict[str, dict[str, MetricInfo]] = {
         # of finished matches, by opponent; draws do not count as wins
         "win_rate": MetricInfo("high", 0.0, 1.0, ("even",)),
         "frames": MetricInfo("", 0.0),  # of a match
-        "return": MetricInfo("high"),  # sum of the rewards of a match
+        # sum of the rewards of a match; return.TERM: of one of their terms
+        "return": MetricInfo("high"),
         "matches": MetricInfo("", 0.0),
         "recent": MetricInfo("high", 0.0, 1.0, ("even",)),  # of the last 200, with its interval
         "stage": MetricInfo("", 0.0),  # number of the stage, from 0
@@ -59,7 +60,7 @@ class _SelfPlayLearner(_PPOLearner):
         """Results of the matches that ended since the last line."""
         if not due or self.rollouts is None:
             return {}
-        found = self.rollouts.matches.take_results()
+        found = self.rollouts.matches.take_finished()
         if not found:
             return {}
         figures = _figures(found, self.rollouts.matches.recent)
@@ -92,21 +93,24 @@ class _SelfPlayLearner(_PPOLearner):
 
 
 def _figures(
-    results: Mapping[str, Sequence[float]], recent: Mapping[str, Sequence[int]]
+    finished: Sequence[Mapping[str, Any]], recent: Mapping[str, Sequence[int]]
 ) -> dict[str, tuple[float, float]]:
     """Figures of a line as numerators and denominators."""
     figures: dict[str, tuple[float, float]] = {}
-    for name, (matches, wins, _, _) in results.items():
-        word, won = figure_word(name), recent[name]
-        lately = wilson(sum(won), len(won))
-        figures[f"win_rate.{word}"] = (wins, matches)
+    for name in sorted({each["opponent"] for each in finished}):
+        results = [each["result"] == 1 for each in finished if each["opponent"] == name]
+        word, lately = figure_word(name), wilson(sum(recent[name]), len(recent[name]))
+        figures[f"win_rate.{word}"] = (float(sum(results)), float(len(results)))
         figures[f"recent.{word}"] = (lately.value, 1.0)
         figures |= {f"recent.{word}.{end}": (getattr(lately, end), 1.0) for end in ("low", "high")}
-    matches, wins, frames, returns = (sum(each) for each in zip(*results.values(), strict=True))
+    matches = float(len(finished))
+    for term in dict.fromkeys(term for each in finished for term in each["terms"]):
+        total = sum(each["terms"].get(term, 0.0) for each in finished)
+        figures[f"return.{term}"] = (total, matches)
     return figures | {
-        "win_rate": (wins, matches),
+        "win_rate": (float(sum(each["result"] == 1 for each in finished)), matches),
         "win_rate/even": (0.5, 1.0),
-        "frames": (frames, matches),
-        "return": (returns, matches),
+        "frames": (float(sum(each["frames"] for each in finished)), matches),
+        "return": (sum(each["return"] for each in finished), matches),
         "matches": (matches, 1.0),
     }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shadowbox.core.game import noise, stable_hash
+from shadowbox.core.game import noise, stable_hash, terms_block
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError, did_you_mean
@@ -59,6 +59,33 @@ class _LeagueConfig:
             )
 
 
+class _TermSums:
+    """Sums of each weighted term of the rewards in N matches so far, for both players."""
+
+    def __init__(self, matches: int) -> None:
+        self.names: tuple[str, ...] = ()  # of the terms; those of zero weight, too
+        self.sums = np.zeros((0, matches, PLAYERS))
+
+    def add(self, terms: Mapping[str, Array], over: Array) -> None:
+        """Add a frame of the matches that are not `over` [N]."""
+        names = tuple(terms)
+        if names != self.names:
+            self._rename(names)
+        self.sums[: len(names)] += np.where(over[:, None], 0.0, terms_block(terms))
+
+    def of(self, match: int, seat: int) -> dict[str, float]:
+        """Sums of a player in a match."""
+        return dict(zip(self.names, self.sums[:, match, seat].tolist(), strict=True))
+
+    def _rename(self, names: tuple[str, ...]) -> None:
+        """Take the terms of another reward; matches that go on keep their sums by name."""
+        old = dict(zip(self.names, self.sums, strict=True))
+        left = tuple(name for name in old if name not in names and old[name].any())
+        zeros = np.zeros(self.sums.shape[1:])
+        self.names = (*names, *left)
+        self.sums = np.stack([old.get(name, zeros) for name in self.names])
+
+
 class _TrainingMatches:
     """N matches of a learner against its opponents, and the results of those that ended."""
 
@@ -92,7 +119,8 @@ class _TrainingMatches:
         self.games = np.zeros(matches, np.int64)  # begun in each place
         self.decided = np.zeros(matches, np.int64)  # decisions in the match so far
         self.returned = np.zeros(matches)  # rewards of the match so far
-        self.results: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+        self.terms = _TermSums(matches)
+        self.finished: list[dict[str, Any]] = []  # matches that ended, oldest first
         self.recent: dict[str, list[int]] = defaultdict(list)  # results by opponent, newest last
         self.arrange(inputs.opponents)
 
@@ -135,6 +163,7 @@ class _TrainingMatches:
             self.games[match] += 1
         self.begun = True
         self.decided[where], self.returned[where] = 0, 0.0
+        self.terms.sums[:, where] = 0.0
         self.batch.begin(self.seeds, where)
         self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
         if self.snapshots is not None:
@@ -222,6 +251,7 @@ class _TrainingMatches:
                 {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)}
             )
             rewards += np.where(over[:, None], 0.0, turn.rewards)
+            self.terms.add(turn.terms, over)
             over, cut = over | turn.ended, cut | turn.truncated
             self._count(turn.outcomes, rewards)
         self.decided += 1
@@ -232,22 +262,27 @@ class _TrainingMatches:
         return np.concatenate([own, facing]), over, cut
 
     def _count(self, outcomes: Mapping[int, Any], rewards: Array) -> None:
-        """Count finished matches by opponent: number, wins, frames, rewards."""
+        """Note finished matches from the learner's side."""
         for match, outcome in outcomes.items():
             seat = int(self.seat[match])
-            name, won = str(self.names[match]), result_for(outcome, seat) == 1
+            name, result = str(self.names[match]), result_for(outcome, seat)
             if self.snapshots is not None and name == LEAGUE:
-                self.league.count(self.snapshots.opponent(match), won)
-            self.recent[name] = [*self.recent[name][1 - RECENT :], int(won)]
-            sums = self.results[name]
-            sums[0] += 1
-            sums[1] += won
-            sums[2] += float(self.batch.rows[match])
-            sums[3] += float(self.returned[match] + rewards[match, seat])
+                self.league.count(self.snapshots.opponent(match), result == 1)
+            self.recent[name] = [*self.recent[name][1 - RECENT :], int(result == 1)]
+            self.finished.append(
+                {
+                    "opponent": name,
+                    "seat": seat,
+                    "result": result,  # 1 won, -1 lost, 0 a draw
+                    "frames": int(self.batch.rows[match]),
+                    "return": float(self.returned[match] + rewards[match, seat]),
+                    "terms": self.terms.of(match, seat),  # the return is their sum
+                }
+            )
 
-    def take_results(self) -> dict[str, list[float]]:
-        """Finished matches by opponent since the last call."""
-        found, self.results = dict(self.results), defaultdict(lambda: [0.0] * 4)
+    def take_finished(self) -> list[dict[str, Any]]:
+        """Matches that ended since the last call, oldest first."""
+        found, self.finished = self.finished, []
         return found
 
     # ---- state ----
@@ -256,7 +291,7 @@ class _TrainingMatches:
         """Everything that the next decision depends on, as plain data."""
         counters = {
             "shares": dict(self.shares),
-            "results": {name: list(sums) for name, sums in self.results.items()},
+            "finished": [dict(each) for each in self.finished],
             "recent": {name: list(each) for name, each in self.recent.items()},
             "games": torch.from_numpy(self.games.copy()),
             "league": self.league.state(),
@@ -266,6 +301,7 @@ class _TrainingMatches:
         names = ("seat", "seeds", "decided", "returned")
         return counters | {
             "arrays": {name: torch.from_numpy(getattr(self, name).copy()) for name in names},
+            "terms": [list(self.terms.names), torch.from_numpy(self.terms.sums.copy())],
             "batch": to_plain(self.batch.snapshot(), "the world"),
             "opponents": self.opponents.state(),
             "snapshots": self.snapshots.state() if self.snapshots else None,
@@ -275,8 +311,7 @@ class _TrainingMatches:
         """Continue from `state`."""
         if state["shares"] != self.shares:
             self.arrange(state["shares"])
-        self.results = defaultdict(lambda: [0.0] * 4)
-        self.results |= {name: list(sums) for name, sums in state["results"].items()}
+        self.finished = [dict(each) for each in state["finished"]]
         self.recent = defaultdict(list, {name: list(v) for name, v in state["recent"].items()})
         self.games = state["games"].numpy().copy()
         self.league.load(state["league"])
@@ -285,6 +320,8 @@ class _TrainingMatches:
         self.begun = True
         for name, values in state["arrays"].items():
             setattr(self, name, values.numpy().copy())
+        self.terms.names = tuple(state["terms"][0])
+        self.terms.sums = state["terms"][1].numpy().copy()
         self.batch.restore(from_plain(state["batch"]))
         self.opponents.load(state["opponents"])
         if self.snapshots is not None:
