@@ -337,10 +337,11 @@ class MatchBatch:
         terminated, truncated = ended, np.zeros(self.matches, bool)
         if ended.any():
             stopped = getattr(self.world, "truncated", truncated)
-            view = self.view
-            for match in np.flatnonzero(ended).tolist():
+            last = {key: values[ended] for key, values in self.view.items()}
+            for at, match in enumerate(np.flatnonzero(ended).tolist()):
                 forfeit = self.forfeit(match)
-                outcome = forfeit or self._outcome(match, view, events, bool(stopped[match]))
+                row = {key: values[at : at + 1] for key, values in last.items()}
+                outcome = forfeit or self._outcome(match, row, events, bool(stopped[match]))
                 outcomes[match] = outcome
                 truncated[match] = forfeit is None and (outcome.timeout or bool(stopped[match]))
             terminated = ended & ~truncated
@@ -359,8 +360,7 @@ class MatchBatch:
             )
         return Turn(self.columns, events, ended, outcomes, terminated, truncated, rewards, terms)
 
-    def _outcome(self, match: int, view: Columns, events: Array, stopped: bool) -> Outcome:
-        last = {key: values[match : match + 1] for key, values in view.items()}
+    def _outcome(self, match: int, last: Columns, events: Array, stopped: bool) -> Outcome:
         happened = events[events["match"] == match]
         found = self.game.outcome(last, happened) if self.game.outcome else Outcome(None, "over")
         return Outcome(None, STOPPED, found.facts) if stopped else found

@@ -87,7 +87,8 @@ class BrawlReward:
     def table(self, step: int) -> Array:
         """Terms by number and their weights after `step` learning steps, [terms, 2]."""
         numbers = {name: number for number, name in enumerate(TERMS)}
-        return np.array([(numbers[name], self.weight(name, step)) for name in self.weights], float)
+        rows = [(numbers[name], self.weight(name, step)) for name in self.weights]
+        return np.array(rows, float).reshape(-1, 2)
 
     def __call__(
         self, earlier: Columns, after: Columns, events: Array, step: int = 0

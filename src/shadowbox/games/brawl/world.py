@@ -98,7 +98,7 @@ class BrawlWorld:
             self.reset(np.arange(matches))
         else:
             self._compile()
-        self._run = direct(run)
+        self.records.run = direct(run)
 
     def reset(self, seeds: Array, where: Array | None = None) -> Columns:
         """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
@@ -127,7 +127,7 @@ class BrawlWorld:
         Matches that are over do not change.
         """
         np.concatenate(self._keys(controls), out=self._pressed)
-        count = self._run(*self._step)
+        count = self.records.run(*self._step)
         return self._columns, self.records.events[:count], self._done
 
     def compiled(
@@ -211,6 +211,9 @@ class BrawlWorld:
         return tuple(keys)
 
 
+_BITS = 1 << np.arange(len(KEYS))[:, None]  # of each key
+
+
 class _CompiledMatches:
     """The matches of a world in the compiled loop, see `core.game.CompiledMatches`."""
 
@@ -239,8 +242,9 @@ class _CompiledMatches:
     @property
     def pressed(self) -> Columns:
         """The controls of the last turn."""
-        bits = self.records.plain_side["keys"]
-        return {key: bits & (1 << bit) != 0 for bit, key in enumerate(SCHEMA.control_keys)}
+        bits = self.records.plain_side["keys"].reshape(-1)  # a copy without gaps
+        flags = (bits & _BITS != 0).reshape(len(KEYS), self.world.matches, 2)
+        return dict(zip(SCHEMA.control_keys, flags, strict=True))
 
     @pressed.setter
     def pressed(self, controls: Columns) -> None:
