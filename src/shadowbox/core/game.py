@@ -100,6 +100,17 @@ class CompiledMatches(Protocol):
         """Start the agents of the matches `where` [N], which the world has just begun."""
         ...
 
+    def pay(self, reward: Any) -> None:
+        """Compute another reward from the next turn on; one that is not known is left to the caller."""
+        ...
+
+    def seat(self, agent: Agent | None, matches: Array, seats: Array) -> bool:
+        """Let an agent play the seats [n] of these matches [n]; False: the loop does not know it.
+
+        Without an agent, and in the other seat of each match, controls come from outside.
+        """
+        ...
+
     def turn(
         self, outside: Mapping[int, Array], learning_step: int = 0
     ) -> tuple[Array, Array | None]:

@@ -68,9 +68,10 @@ def slices(shares: Mapping[str, float], matches: int) -> list[_Slice]:
 class _AgentOpponents:
     """Agents in their slices. Each keeps the memory of its own matches."""
 
-    def __init__(self, parts: Sequence[_Slice], agents: Callable[[str], Agent]) -> None:
-        self.parts = [part for part in parts if part.name not in (SELF, LEAGUE)]
-        self.agents = {part.name: agents(part.name) for part in self.parts}
+    def __init__(self, parts: Sequence[_Slice], agents: Mapping[str, Agent]) -> None:
+        """`agents`: by the name of a slice; slices without one are played by others."""
+        self.parts = [part for part in parts if part.name in agents]
+        self.agents = dict(agents)
         self.states: dict[str, Any] = {}
 
     def begin(self, seeds: Array, players: Array, fresh: Array) -> None:

@@ -128,7 +128,20 @@ class _TrainingMatches:
         """Give each opponent its share of the matches; all matches begin anew."""
         self.shares = dict(shares)
         self.parts = slices(shares, self.matches)
-        self.opponents = _AgentOpponents(self.parts, self.inputs.agents or _no_agents)
+        build = self.inputs.agents or _no_agents
+        agents = {
+            part.name: build(part.name) for part in self.parts if part.name not in (SELF, LEAGUE)
+        }
+        compiled, none = self.batch.compiled, np.zeros(0, np.int64)
+        # those that the world's compiled loop plays
+        self.bots = {
+            name: agent
+            for name, agent in agents.items()
+            if compiled is not None and compiled.seat(agent, none, none)
+        }
+        self.opponents = _AgentOpponents(
+            self.parts, {name: agents[name] for name in agents.keys() - self.bots.keys()}
+        )
         mirrored = [part for part in self.parts if part.name == SELF]
         self.both = mirrored[0].end if mirrored else 0  # matches of which both players are rows
         self.rows = self.matches + self.both
@@ -164,10 +177,20 @@ class _TrainingMatches:
         self.begun = True
         self.decided[where], self.returned[where] = 0, 0.0
         self.terms.sums[:, where] = 0.0
+        self._seat_bots(where)
         self.batch.begin(self.seeds, where)
         self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
         if self.snapshots is not None:
             self.snapshots.begin(where)
+
+    def _seat_bots(self, where: Array) -> None:
+        """Let bots in the compiled loop play the seats that the learner is not in."""
+        if self.batch.compiled is None:
+            return
+        for part in self.parts:
+            matches = part.first + np.flatnonzero(where[part.rows])
+            facing = PLAYERS - 1 - self.seat[matches]
+            self.batch.compiled.seat(self.bots.get(part.name), matches, facing)
 
     def seen(self) -> Columns:
         """What each row sees, own slot first: [R, slots]."""
@@ -322,6 +345,10 @@ class _TrainingMatches:
             setattr(self, name, values.numpy().copy())
         self.terms.names = tuple(state["terms"][0])
         self.terms.sums = state["terms"][1].numpy().copy()
+        everywhere = np.ones(self.matches, bool)
+        self._seat_bots(everywhere)
+        if self.batch.compiled is not None:
+            self.batch.compiled.begin(self.seeds, everywhere)
         self.batch.restore(from_plain(state["batch"]))
         self.opponents.load(state["opponents"])
         if self.snapshots is not None:

@@ -224,13 +224,9 @@ class MatchBatch:
 
     def set_reward(self, reward: Reward | None) -> None:
         """Pay another reward from the next turn on."""
-        pressed = self.pressed
         self.reward = reward
         if self.compiled is not None:
-            seats = range(self.schema.players)
-            agents = [self.referees[at].agent if at in self.referees else None for at in seats]
-            self.compiled = compiled_matches(self.world, agents, reward, self.compiled.observation)
-        self._press(pressed)
+            self.compiled.pay(reward)
 
     # ---- inside ----------------------------------------------------------------------------------
 

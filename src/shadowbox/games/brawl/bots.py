@@ -54,7 +54,7 @@ class _Bot:
 
 
 def rows_of(agents: Any) -> Array | None:
-    """Rows [seats, numbers] of the bots in the seats; None if an agent is of another kind.
+    """Rows [1, seats, numbers] of the bots in the seats; None if an agent is of another kind.
 
     A seat without an agent is played from outside.
     """
@@ -66,7 +66,7 @@ def rows_of(agents: Any) -> Array | None:
     table = np.zeros((len(rows), max(2, *(len(row) for row in rows))), np.int64)
     for at, row in enumerate(rows):
         table[at, : len(row)] = row
-    return table
+    return table[None]
 
 
 def _script(script: str) -> list[int]:

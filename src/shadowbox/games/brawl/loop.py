@@ -168,7 +168,7 @@ def run(
     raw: Any,  # the same memory, [N, bytes] u1
     side: Any,  # [N] SIDE
     keys: Any,  # [10, N, 2] u1 of 0 and 1, of seats that are played from outside
-    bots: Any,  # [2, numbers] i8, see brain.py
+    bots: Any,  # [1 or N, 2, numbers] i8 of all matches or of each, see brain.py
     weights: Any,  # [terms, 2] f8: reward terms by number, and their weights
     table: Any,
     stage: Any,
@@ -195,7 +195,8 @@ def run(
     for i in range(rows.shape[0]):
         m, s = rows[i], side[i]
         over = m.match_over[0]
-        before = take_turns(i, m, s, raw[i], keys, bots, table, stage[0], log, count, history, mode)
+        who = bots[i if bots.shape[0] > 1 else 0]
+        before = take_turns(i, m, s, raw[i], keys, who, table, stage[0], log, count, history, mode)
         if m.match_over[0] != over:
             done[i] = True
             ended += 1
@@ -223,7 +224,7 @@ def run(
 # NUMBA_DISABLE_JIT=1 leaves functions as they are
 PLAIN_PYTHON = not hasattr(run, "signatures")
 MOST_EVENTS = (1 << 32) - 1  # mask of the number of events in what `run` returns
-NO_BOTS = np.full((2, 2), OUTSIDE, np.int64)  # bots, where both seats are played from outside
+NO_BOTS = np.full((1, 2, 2), OUTSIDE, np.int64)  # bots, where both seats are played from outside
 PLAYERS = (0, 1)
 _NO_EVENTS = np.zeros(1, EVENT)
 NO_WEIGHTS, _NO_TERMS = np.zeros((0, 2)), np.zeros((1, 0, 2))
@@ -320,7 +321,7 @@ def held_keys(view: Columns, player: int) -> Array:
 def decide(view: Columns, bot: Array, seeds: Array, players: Array) -> Array:
     """Keys of a bot as bits [N], for views with its own slot first."""
     records = _packed(view, _DECIDES)
-    records.bots = np.stack([bot, np.full_like(bot, OUTSIDE)])
+    records.bots = np.stack([bot, np.full_like(bot, OUTSIDE)])[None]
     records.plain_side["seed"] = seeds.astype(np.uint64)
     records.plain_side["players"][:, 0] = players
     if bot[0] == TAPPER:

@@ -138,7 +138,7 @@ class BrawlWorld:
         if bots is None or type(self) is not BrawlWorld:
             return None
         known = observation if observation in OBSERVATIONS.values() else None
-        return _CompiledMatches(self, bots, reward if type(reward) is BrawlReward else None, known)
+        return _CompiledMatches(self, bots, reward, known)
 
     def alone(self) -> BrawlWorld:
         """A world of one match with the same options."""
@@ -218,21 +218,42 @@ class _CompiledMatches:
     """The matches of a world in the compiled loop, see `core.game.CompiledMatches`."""
 
     def __init__(self, world: Any, bots: Array, reward: Any, observation: Any) -> None:
-        self.world, self.bots, self.reward = world, bots, reward
-        self.seats = np.flatnonzero(bots[:, 0] == OUTSIDE)  # those that are played from outside
+        self.world, self.bots = world, bots
+        self.seats = np.flatnonzero(bots[0, :, 0] == OUTSIDE)  # those that are played from outside
         self.observation = observation if len(self.seats) else None
         self.records: _Records = world.records
-        self.mode = DECIDE | STEP | (JUDGE if reward is not None else 0)
+        self.mode = DECIDE | STEP
         if self.observation is not None:
             self.mode |= RAW if observation.raw else DEFAULT
         matches = world.matches
         self._places = {seat: at for at, seat in enumerate(self.seats.tolist())}
         self._keys_shape = (matches, len(KEYS))
         self._seen_shape = (len(self._places), matches, observation.size if observation else 0)
-        self._terms = () if reward is None else tuple(reward.weights)
-        self._judged_shape = (1 + len(self._terms), matches, 2)
-        self._learning_step, self._weights = -1, NO_WEIGHTS
         self._solo: Any = None
+        self.pay(reward)
+
+    def pay(self, reward: Any) -> None:
+        """Compute another reward from the next turn on, if it is one of this game."""
+        self.reward = reward if type(reward) is BrawlReward else None
+        self.mode = self.mode & ~JUDGE | (JUDGE if self.reward is not None else 0)
+        self._terms = () if self.reward is None else tuple(self.reward.weights)
+        self._judged_shape = (1 + len(self._terms), self.world.matches, 2)
+        self._learning_step, self._weights = -1, NO_WEIGHTS
+
+    def seat(self, agent: Agent | None, matches: Array, seats: Array) -> bool:
+        """Let a bot of this game play the seats [n] of these matches [n], and no bot the others."""
+        row = rows_of([agent])
+        if row is None:
+            return False
+        rows, size = self.world.matches, max(row.shape[-1], self.bots.shape[-1])
+        if self.bots.shape != (rows, 2, size):
+            wider = np.zeros((rows, 2, size), np.int64)
+            wider[..., : self.bots.shape[-1]] = self.bots
+            self.bots = wider
+        self.bots[matches] = 0
+        self.bots[matches, 1 - seats, 0] = OUTSIDE
+        self.bots[matches, seats, : row.shape[-1]] = row[0, 0]
+        return True
 
     def begin(self, seeds: Array, where: Array) -> None:
         """Give the matches `where` [N], which have just begun, the seeds of their bots."""
