@@ -13,16 +13,17 @@ if TYPE_CHECKING:  # it needs torch
     from shadowbox.model.policy import Policy
     from shadowbox.train.protocols import TrainTask
 
-_SMALL = {
-    "trunk": "gru", "width": 128, "hidden_width": 64, "head": "categorical", "head_width": 128,
-    "relative_positions": True, "value": True, "repeat": 4,
+_USUAL = {
+    "width": 128, "head": "categorical", "head_width": 128, "relative_positions": True,
+    "value": True, "repeat": 4,
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
-    "small": _SMALL,
-    "large": {**_SMALL, "width": 256, "hidden_width": 192, "layers": 2},
+    # a frame shows all that matters against bots, so that it learns without a memory
+    "small": {**_USUAL, "trunk": "window", "frames": 1, "depth": 2},
+    "large": {**_USUAL, "trunk": "gru", "width": 256, "hidden_width": 192, "layers": 2},
     # the recurrent policy of older systems: one LSTM of 512, a decision every frame
     "lstm512": {
-        **_SMALL, "trunk": "lstm", "hidden_width": 512, "plain": True, "head_width": 96, "repeat": 1,
+        **_USUAL, "trunk": "lstm", "hidden_width": 512, "plain": True, "head_width": 96, "repeat": 1,
     },
 }  # fmt: skip
 
