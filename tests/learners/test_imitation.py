@@ -339,3 +339,27 @@ def test_lessons_are_plain_data():
     assert ImitationConfig.of({"seats": [1], "mirror": True}) == ImitationConfig(
         seats=(1,), mirror=True
     )
+
+
+def test_a_strategy_encoder_is_trained_along(tmp_path):
+    """Its tasks are losses with weights, whose gradients reach it; unknown opponents cost nothing."""
+    with Writer(tmp_path / "named", TOY) as writer:
+        for seed in range(12):
+            names = ["cal", "fern"] if seed % 2 else ["fern", "unknown"]
+            writer.add(random_episode(TOY, 40, seed=seed, players=names))
+    store = Store(tmp_path / "named")
+    task = task_of(store, preset="small", strategy="gru", imitation={"strategy_coef": 0.5})
+    learner, model = task.learner, task.model.train()
+    assert model.config.opponents == ("cal", "fern")
+    assert learner.losses["next_controls"] == 0.5
+    assert learner.losses["identity"] == 0.1
+    batch = batch_of(task)[1]
+    total, found = learner.loss(model, batch)
+    assert total.item() == pytest.approx(
+        sum(weight * found[name].item() for name, weight in learner.losses.items()), rel=1e-5
+    )
+    total.backward()
+    for head in (model.strategy.next_controls, model.strategy.identity):
+        assert head.weight.grad.abs().max() > 0
+    batch.opponent.fill_(-1)
+    assert learner.loss(model, batch)[1]["identity"] == 0.0

@@ -306,3 +306,18 @@ def test_the_page_of_a_run(tmp_path):
     assert "step-00000002" in blocks
     (tmp_path / "league.json").write_text('{"champion": 1, "snapshots": [{"name": "<b>"}]}')
     assert "cannot be read" in "".join(learner_blocks(find_run(tmp_path)))
+
+
+def test_the_opponent_of_each_row_is_a_target():
+    """Named agents have numbers, the policy itself and its snapshots none; their loss is logged."""
+    model = {**MODEL, "strategy": "gru"}
+    task = SPEC.prepare(inputs(model=model, stages=(Stage(name="x", opponents={"random": 1.0}),)))
+    assert task.model.config.opponents == ("based", "constant", "random")
+    source = rollouts_of(SPEC.prepare(inputs(model=model)))
+    batch = source.collect()
+    names = [*source.matches.names, *["self"] * source.matches.both]
+    expected = {"based": 0, "constant": 1}
+    assert batch.opponent.tolist() == [expected.get(str(name), -1) for name in names]
+    assert {"identity", "next_controls"} <= set(SPEC.prepare(inputs(model=model)).learner.losses)
+    alone = SPEC.prepare(inputs(model=model, opponents={"self": 1.0}))
+    assert "identity" not in alone.learner.losses

@@ -10,7 +10,7 @@ from shadowbox.errors import UsageError
 from shadowbox.games import load
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.policy import build_policy, preset_arguments
-from shadowbox.model.strategy import ENCODERS, StrategyEncoder
+from shadowbox.model.strategy import ENCODERS, StrategyEncoder, auxiliary_weights
 from shadowbox.model.trunks.registry import build_trunk
 
 SCHEMA = load("brawl").schema
@@ -93,7 +93,7 @@ def test_the_next_keys_are_those_of_the_next_frame():
         encoder.next_controls.weight.zero_()
         pressed = torch.cat([seen[key][:, 1, 1:2].float() for key in encoder.flags], -1)
         encoder.next_controls.bias.copy_((pressed[0] * 2 - 1) * 30)
-    assert encoder.next_controls_loss(latent, seen, reset) < 1e-6
+    assert encoder.losses(latent, seen, reset)["next_controls"] < 1e-6
 
 
 def test_a_policy_is_conditioned():
@@ -113,3 +113,29 @@ def test_an_unknown_encoder():
     with pytest.raises(UsageError, match="banded"):
         StrategyEncoder(SCHEMA, KEYS, "bandit")
     assert isinstance(ENCODERS["banded"], TrunkConfig)
+
+
+def test_the_identity_of_unknown_opponents_costs_nothing():
+    """Rows whose opponent has no name are left out of the loss, and only they."""
+    encoder = StrategyEncoder(SCHEMA, KEYS, "gru", opponents=("based", "random"))
+    seen, reset = views(2, 3), torch.zeros(2, 3, dtype=torch.bool)
+    latent = torch.zeros(2, 3, encoder.out)
+    with torch.no_grad():
+        encoder.identity.bias.copy_(torch.tensor([0.0, np.log(3.0)]))
+
+    def cost(*opponent):
+        return encoder.losses(latent, seen, reset, torch.tensor(opponent))["identity"].item()
+
+    assert cost(-1, -1) == 0.0
+    assert cost(1, -1) == pytest.approx(np.log(4 / 3))
+    assert cost(1, 0) == pytest.approx((np.log(4 / 3) + np.log(4)) / 2)
+    assert encoder.guess(latent)[0, 0].tolist() == pytest.approx([0.25, 0.75])
+
+
+def test_encoders_without_names_guess_none():
+    """Without names of opponents there is one auxiliary task, and no guess."""
+    encoder = StrategyEncoder(SCHEMA, KEYS, "gru")
+    assert auxiliary_weights(encoder, 0.3, 0.7) == {"next_controls": 0.3}
+    assert auxiliary_weights(None, 0.3, 0.7) == {}
+    with pytest.raises(UsageError, match="names"):
+        encoder.guess(torch.zeros(1, encoder.out))

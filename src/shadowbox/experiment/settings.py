@@ -18,7 +18,9 @@ from shadowbox.train.config import TrainConfig
 
 Games = Callable[[str], Game]  # a game's record by name
 ADDED: dict[str, Any] = {
-    "train.freeze": []
+    "train.freeze": [],
+    "model.opponents": (),
+    "learner.identity_coef": 0.1,
 }  # settings since 0.1.0, with the value that changes nothing
 LARGEST = 1 << 16  # of a model's whole numbers: outlining a larger one would take minutes
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs

@@ -22,6 +22,7 @@ from shadowbox.errors import EpisodeError
 from shadowbox.learners.control_baselines import ControlBaselines
 from shadowbox.learners.imitation_data import (
     episode_labels,
+    opponent_labels,
     value_ranges,
 )
 from shadowbox.learners.imitation_options import (
@@ -38,6 +39,7 @@ from shadowbox.model.codec import (
 from shadowbox.model.heads import Head
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import PolicyOutput
+from shadowbox.model.strategy import auxiliary_weights
 from shadowbox.train.protocols import ScoreSums
 
 GUESSES = ("copy_last", "never_press", "markov")  # baselines that guess values
@@ -53,13 +55,14 @@ OF_FLAGS = (
 
 @dataclass(frozen=True)
 class _DeviceBatch:
-    """Batch on the device: packed rows u1 [B, R, bytes], inside [B, R], recorded terms, styles [B, seats]."""
+    """Batch on the device: packed rows u1 [B, R, bytes], inside [B, R], recorded terms, labels [B, seats]."""
 
     rows: Tensor
     inside: Tensor
     valid: Tensor
     player: Tensor
     strength: Tensor  # [B, seats, 2]: how strong, and whether that is known
+    opponent: Tensor  # number of the opponent, -1 if it is unknown
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,15 @@ class _Declaration(NamedTuple):
 
 
 def declare_metrics(
-    head: Head, values: ControlValues, baselines: Sequence[str] = GUESSES
+    head: Head,
+    values: ControlValues,
+    baselines: Sequence[str] = GUESSES,
+    auxiliary: Mapping[str, float] | None = None,
 ) -> _Declaration:
     """Losses and scores of learning these controls with this head.
 
-    `baselines`: those that predict values; scores leave out missing ones.
+    `baselines`: those that predict values; scores leave out missing ones. `auxiliary`: weights of
+    the losses of a strategy encoder.
     """
     fields = [values.schema.columns[name].field for name in values.names]
     weights = [[fields[at].weight for at in np.flatnonzero(row)] for row in head.members.numpy()]
@@ -113,7 +120,8 @@ def declare_metrics(
     known = metrics_in(["validation"])
     gone = set(GUESSES) - set(baselines)
     return _Declaration(
-        {name: max(weight) for name, weight in zip(head.names, weights, strict=True)},
+        {name: max(weight) for name, weight in zip(head.names, weights, strict=True)}
+        | dict(auxiliary or {}),
         {
             name: known[name]._replace(
                 baselines=tuple(each for each in known[name].baselines if each not in gone)
@@ -143,16 +151,22 @@ class ImitationLearner:
         self._recorded, self._whose, self._strength = episode_labels(
             store, model, self.seats, train
         )
-        said = declare_metrics(self.head, self.values, baselines.names)
+        self._opponent = np.full_like(self._whose, -1)
+        if model.strategy is not None:
+            self._opponent = opponent_labels(store, model.config.opponents, self.seats)
+        auxiliary = auxiliary_weights(model.strategy, config.strategy_coef, config.identity_coef)
+        said = declare_metrics(self.head, self.values, baselines.names, auxiliary)
         self.losses, self.scores = said.losses, said.scores
         self.metrics: tuple[str, ...] = ()
-        self._weights = torch.tensor([self.losses[name] for name in self.head.names])
+        self._terms = (*self.head.names, *auxiliary)
+        self._weights = torch.tensor([self.losses[name] for name in self._terms])
         self._sticks = value_ranges(self.schema, self.values.names)
 
     def to_device(self, batch: Batch, device: torch.device) -> _DeviceBatch:
         """Packed bytes on the device, where they are decoded."""
         at = batch.episode
-        arrays = (batch.rows, batch.inside, self._recorded[at], self._whose[at], self._strength[at])
+        labels = (self._recorded, self._whose, self._strength, self._opponent)
+        arrays = (batch.rows, batch.inside, *(label[at] for label in labels))
         return _DeviceBatch(
             *(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
         )
@@ -164,15 +178,17 @@ class ImitationLearner:
     def loss(self, model: nn.Module, batch: _DeviceBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Nats a decision, in total and by term."""
         prepared, decisions = self._prepared(batch, learning=True)
-        # [N]
+        counted = prepared.counted
+        for _ in self._terms[len(self.head.names) :]:  # every frame with a target
+            counted = torch.cat([counted, (prepared.counted > 0).any(-1, keepdim=True)], -1)
+        # [N], and the auxiliary ones
         costs = (
-            model(prepared.view, prepared.targets, prepared.reset, prepared.style)
-            * prepared.counted
+            model(prepared.view, prepared.targets, prepared.reset, prepared.style) * counted
         ).sum((0, 1)) / decisions
         total = (costs * self._weights.to(costs.device)).sum()
         found: dict[str, Tensor] = {}
         # slots of a control share its name
-        for name, cost in zip(self.head.names, costs.detach(), strict=True):
+        for name, cost in zip(self._terms, costs.detach(), strict=True):
             found[name] = found[name] + cost if name in found else cost
         return total, found
 
@@ -234,6 +250,7 @@ class ImitationLearner:
         style = {
             "player": batch.player.t().flatten(),
             "strength": batch.strength.transpose(0, 1).flatten(0, 1),
+            "opponent": batch.opponent.t().flatten(),
         }
         prepared = _ImitationBatch(view, targets, reset, counted, style)
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.learners.control_baselines import recorded_values
 from shadowbox.model.policy import Policy
+from shadowbox.model.strategy import opponent_numbers
+
+MOST_OPPONENTS = 256  # names that a strategy encoder learns to tell apart
 
 
 def split_episodes(store: Store, split: Split) -> dict[str, Array]:
@@ -63,6 +67,21 @@ def player_names(store: Store, episode: int, seats: Sequence[int]) -> list[str]:
     names = store.meta_of(episode).get("players") or []
     named = [str(names[seat]) if seat < len(names) else "" for seat in seats]
     return ["" if name == UNKNOWN else name for name in named]
+
+
+def opponent_names(store: Store, episodes: Sequence[int] | Array) -> tuple[str, ...]:
+    """Names of the players in these episodes, of whom each may be an opponent; the most frequent."""
+    seats = range(store.schema.players)
+    met = Counter(name for each in episodes for name in player_names(store, int(each), seats))
+    del met[""]
+    return tuple(sorted(name for name, _ in met.most_common(MOST_OPPONENTS)))
+
+
+def opponent_labels(store: Store, names: Sequence[str], seats: Sequence[int]) -> Array:
+    """Number of the opponent of each seat among `names`, int64 [E, seats]; -1 for others."""
+    across = [store.schema.players - 1 - seat for seat in seats]
+    met = [opponent_numbers(names, player_names(store, at, across)) for at in range(len(store))]
+    return np.array(met, np.int64).reshape(len(store), len(across))
 
 
 def value_ranges(schema: Schema, names: Sequence[str]) -> Tensor:

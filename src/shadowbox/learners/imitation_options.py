@@ -32,6 +32,9 @@ class ImitationConfig:
     non_actionable_weight: float = 0.0
     # share of the segments without any change of a control that is kept; each then counts 1 / share
     static_segment_keep: float = 1.0
+    # with a strategy encoder, weights of predicting the opponent's next keys, and its name
+    strategy_coef: float = 0.1
+    identity_coef: float = 0.1
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> ImitationConfig:

@@ -37,8 +37,9 @@ class _ImitationSpec(LearnerSpec):
         import torch
 
         from shadowbox.learners.imitation import declare_metrics
-        from shadowbox.learners.imitation_task import policy_arguments
+        from shadowbox.learners.imitation_task import imitation_config, policy_arguments
         from shadowbox.model import policy
+        from shadowbox.model.strategy import auxiliary_weights
         from shadowbox.train.schedule import count, freeze_parameters
 
         spec, shown = inputs.spec, self._shown(inputs.spec)
@@ -55,11 +56,16 @@ class _ImitationSpec(LearnerSpec):
         with torch.device("meta"):
             model = policy.build_policy(inputs.schema, arguments, encoding=shown.get("encoding"))
         freeze_parameters(model, inputs.config.freeze)
+        options = imitation_config(inputs.schema, spec.preset, self._imitation(spec))
+        auxiliary = auxiliary_weights(
+            model.strategy, options.strategy_coef, options.identity_coef
+        )
         return ModelSummary(
             arguments,
             count(model.parameters()),
-            metric_info(*declare_metrics(model.head, model.values)),
-            exact=inputs.store is not None or model.config.head.head != "chain",
+            metric_info(*declare_metrics(model.head, model.values, auxiliary=auxiliary)),
+            exact=inputs.store is not None
+            or (model.config.head.head != "chain" and not model.config.strategy),
         )
 
     def input_facts(self, spec: RunSpec) -> Mapping[str, Any]:

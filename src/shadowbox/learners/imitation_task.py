@@ -14,6 +14,7 @@ from shadowbox.data.store import Store
 from shadowbox.learners.control_baselines import ControlBaselines, count_pressed
 from shadowbox.learners.imitation import ImitationLearner
 from shadowbox.learners.imitation_data import (
+    opponent_names,
     player_names,
     split_episodes,
     validation_episodes,
@@ -135,6 +136,8 @@ def policy_arguments(
     if options.by_player:
         named = {name for episode in train.tolist() for name in player_names(store, episode, seats)}
         changes["players"] = tuple(sorted(named - {""}))
+    if {**PRESETS.get(preset, {}), **changes}.get("strategy"):
+        changes.setdefault("opponents", opponent_names(store, train))
     values = ControlValues(
         schema, changes.get("output_controls", PRESETS.get(preset, {}).get("output_controls", ()))
     )

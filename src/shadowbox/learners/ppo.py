@@ -22,6 +22,7 @@ from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import _ActionEvaluation
+from shadowbox.model.strategy import auxiliary_weights
 from shadowbox.train.protocols import Descend, ScoreSums
 
 LARGEST_RETURN = 10.0  # normalized rewards are clipped here
@@ -43,6 +44,7 @@ class PPOConfig:
     ent_floor: float = 0.05  # least entropy, as a share of the largest
     vf_coef: float = 0.5
     strategy_coef: float = 0.1  # of predicting the opponent's next keys, with a strategy encoder
+    identity_coef: float = 0.1  # of telling the opponents apart, with a strategy encoder
     target_kl: float = 0.03  # above 1.5 times this, the epochs end; 0: never
     normalize_returns: bool = True  # divide rewards by the standard deviation of returns
     normalize_advantage: bool = True  # over the whole rollout
@@ -73,6 +75,7 @@ class _Rollout:
     advantage: Any
     returns: Any
     memory: Mapping[str, Any]
+    opponent: Any  # [R] number of the opponent, -1 for the policy itself
     rewards: Array  # not normalized, for the figures
     step: int  # number of the rollout
 
@@ -90,7 +93,7 @@ class _Rollout:
 
     def map(self, change: Callable[[Any], Any]) -> _Rollout:
         """The rollout with every array of rows changed."""
-        names = ("pressed", "reset", "log_prob", "value", "advantage", "returns")
+        names = ("pressed", "reset", "log_prob", "value", "advantage", "returns", "opponent")
         return replace(
             self,
             columns={key: change(values) for key, values in self.columns.items()},
@@ -193,8 +196,10 @@ class _PPOLearner:
         """`steps`: rollouts of the whole run, over which coefficients move."""
         self.policy, self.config, self.seed, self.steps = policy, config, seed, steps
         self.losses = {"policy": 1.0, "value": config.vf_coef, "entropy_bonus": 1.0}
-        if policy.strategy is not None:
-            self.losses = {**self.losses, "next_controls": config.strategy_coef}
+        self.auxiliary = auxiliary_weights(
+            policy.strategy, config.strategy_coef, config.identity_coef
+        )
+        self.losses = {**self.losses, **self.auxiliary}
         self.largest = sum(float(np.log(max(part.size, 2))) for part in _books(policy))
 
     def to_device(self, batch: _Rollout, device: torch.device) -> _Rollout:
@@ -253,8 +258,11 @@ class _PPOLearner:
             parts = {"policy": policy, "value": value, "entropy_bonus": bonus, "entropy": entropy}
             parts |= {"approx_kl": approximate_kl(ratio), "clip_fraction": outside}
         if self.policy.strategy is not None and now.latent is not None:
-            guess = self.policy.strategy.next_controls_loss(now.latent, batch.columns, batch.reset)
-            loss, parts["next_controls"] = loss + config.strategy_coef * guess, guess
+            tasks = self.policy.strategy.losses(
+                now.latent, batch.columns, batch.reset, batch.opponent
+            )
+            for name, cost in tasks.items():
+                loss, parts[name] = loss + self.auxiliary[name] * cost, cost
         return loss, {name: each.detach() for name, each in parts.items()}
 
     def _entropy_coefficient(self, step: int) -> float:

@@ -76,7 +76,7 @@ class _Rollouts:
             if over.any():
                 matches.begin(over)
         self.policy.train(training)
-        return record.rollout(self.config, self.step)
+        return record.rollout(self.config, self.step, matches.met())
 
     def state(self) -> dict[str, Any]:
         """Everything that the next rollout depends on, as plain data."""
@@ -154,8 +154,8 @@ class _Record:
         """Rows that were cut off here go on with the value of their last state."""
         self.figures["following"][where, t] = value[where]
 
-    def rollout(self, config: PPOConfig, step: int) -> _Rollout:
-        """The finished rollout, with its advantages."""
+    def rollout(self, config: PPOConfig, step: int, opponent: Array) -> _Rollout:
+        """The finished rollout, with its advantages; `opponent` [R] numbers the opponents."""
         own = self.figures
         advantage = advantages(
             own["scaled"],
@@ -174,6 +174,7 @@ class _Record:
             advantage,
             advantage + own["value"],
             self.memory,
+            opponent,
             own["rewards"],
             step,
         )

@@ -130,6 +130,8 @@ class _SelfPlaySpec(LearnerSpec):
         config = {**self.presets()[spec.preset], **spec.model}
         shown = spec.game.encodings.get(spec.learner.get("encoding", "default"))
         reads = shown if isinstance(shown, tuple) else visible_columns(schema)
+        if config["strategy"] and not config["opponents"]:
+            config["opponents"] = self._named_opponents(inputs)
         values = ControlValues(schema, PolicyConfig.of(config).output_controls)
         points = action_points(spec.game, values, spec.learner.get("actions", ""))
         return {
@@ -137,6 +139,12 @@ class _SelfPlaySpec(LearnerSpec):
             "config": {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()},
             **({"vocabulary": points} if points else {}),
         }
+
+    def _named_opponents(self, inputs: Inputs) -> tuple[str, ...]:
+        """Opponents of the run and its stages, without the policy itself."""
+        stages = [stage.opponents or {} for stage in inputs.stages]
+        met = {name for shares in (inputs.opponents, *stages) for name in shares}
+        return tuple(sorted(met - self.own_opponents))
 
 
 def action_points(game: Any, values: Any, name: str) -> dict[str, list[list[float]]]:

@@ -31,6 +31,7 @@ from shadowbox.learners.opponents import (
 from shadowbox.learners.plain_state import from_plain, to_plain
 from shadowbox.learners.registry import Inputs
 from shadowbox.model.policy import Policy
+from shadowbox.model.strategy import opponent_numbers
 from shadowbox.play.policy_agent import DRAW, as_tensor
 from shadowbox.play.rewards import result_for
 from shadowbox.play.turn import MatchBatch
@@ -191,6 +192,14 @@ class _TrainingMatches:
             matches = part.first + np.flatnonzero(where[part.rows])
             facing = PLAYERS - 1 - self.seat[matches]
             self.batch.compiled.seat(self.bots.get(part.name), matches, facing)
+
+    def met(self) -> Array:
+        """Number of each row's opponent among the names that the policy tells apart, [R].
+
+        -1 for the policy itself, now and in the past.
+        """
+        numbers = opponent_numbers(self.policy.config.opponents, self.names.tolist())
+        return np.array([*numbers, *[-1] * self.both], np.int64)
 
     def seen(self) -> Columns:
         """What each row sees, own slot first: [R, slots]."""

@@ -76,6 +76,7 @@ class PolicyConfig:
     delay: int = 0  # frames by which the game is seen late; own controls are not delayed
     repeat: int = 1  # frames for which a decision is held (action repeat)
     strategy: str = ""  # encoder of the opponent's history: banded, gru or window
+    opponents: tuple[str, ...] = ()  # names that the encoder learns to tell apart
     value: bool = False  # estimate the value of a state, too, as reinforcement learning needs
     # the controls that the policy decides, such as "pad/x|pad/y" for either; empty: all
     output_controls: tuple[str, ...] = ()

@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.encoding import Encoding
-from shadowbox.core.files import mismatches
 from shadowbox.core.schema import Schema
-from shadowbox.errors import CheckpointError, SchemaError, UsageError, did_you_mean
-from shadowbox.model import checkpoint
+from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import ControlValues, View
 from shadowbox.model.delay import delayed
 from shadowbox.model.design import PRESETS, PolicyConfig
@@ -30,13 +28,6 @@ from shadowbox.model.trunks.base import Memory
 from shadowbox.model.trunks.registry import build_trunk
 from shadowbox.model.value import value_head
 from shadowbox.model.vocabulary import default_vocabulary
-
-ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
-    "input_columns": [str],
-    "config": dict,
-    "vocabulary?": {str: [[float]]},
-    "encoding?": ({"name": str, "settings": dict}, None),
-}
 
 
 class _Features(NamedTuple):
@@ -83,7 +74,12 @@ class Policy(nn.Module):
             else None
         )
         self.strategy = (
-            StrategyEncoder(schema, (*self.input_columns, *schema.control_keys), config.strategy)
+            StrategyEncoder(
+                schema,
+                (*self.input_columns, *schema.control_keys),
+                config.strategy,
+                config.opponents,
+            )
             if config.strategy
             else None
         )
@@ -233,7 +229,11 @@ class Policy(nn.Module):
     def forward(
         self, view: View, controls: Tensor, reset: Tensor, style: View | None = None
     ) -> Tensor:
-        """Training loss of the pressed controls, [B, T, names], in matches without a past."""
+        """Training loss of the pressed controls, [B, T, names], in matches without a past.
+
+        With an encoder of the opponent's history, its auxiliary losses follow, [B, T, names + tasks];
+        `style` then has the number of each `opponent` [B], if known.
+        """
         memory = self.initial(len(reset), reset.device)
         view = (
             self.with_control_noise(view)
@@ -242,7 +242,12 @@ class Policy(nn.Module):
         )
         seen = self._features(view, memory, reset, style)
         h, _ = self.trunk.seq(seen.x, memory, reset)
-        return self.head.learn(h, controls, self.values.of(view), seen.hidden)
+        costs = self.head.learn(h, controls, self.values.of(view), seen.hidden)
+        if self.strategy is None or seen.latent is None:
+            return costs
+        tasks = self.strategy.costs(seen.latent, view, reset, (style or {}).get("opponent"))
+        masked = [cost * counted for cost, counted in tasks.values()]
+        return torch.cat([costs, torch.stack(masked, -1)], -1)
 
     def with_control_noise(self, view: View) -> View:
         """View in which the previous own controls of a few frames are drawn uniformly.
@@ -373,22 +378,3 @@ def build_policy(
             **arguments.get("vocabulary", {}),
         }
         return Policy(schema, arguments["input_columns"], config, vocabulary, encoding)
-
-
-def build_from_checkpoint(found: checkpoint.Checkpoint, encodings: Mapping[str, Any]) -> Policy:
-    """New policy of a checkpoint's arguments; those that do not fit its weights are refused."""
-    arguments, where = found.about.arguments, f"{found.path}/config.json"
-    for problem in mismatches(arguments, ARGUMENTS, "arguments"):
-        raise CheckpointError(f"{where} cannot be used: {problem}; use another step")
-    wanted = arguments.get("encoding")
-    encoding = encodings.get(wanted["name"]) if wanted else None
-    try:
-        # without memory first: numbers in a damaged file may ask for any amount of it
-        with torch.device("meta"):
-            outline = build_policy(found.about.schema, arguments, encoding=encoding)
-        checkpoint.require_weights(outline, found.weights, str(found.path))
-        return build_policy(found.about.schema, arguments, encoding=encoding)
-    except (UsageError, SchemaError, ValueError) as error:
-        raise CheckpointError(
-            f"{where} cannot be used: arguments: {error}; use another step"
-        ) from error

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.core.schema import Flag, Group, Schema
+from shadowbox.core.schema import Choice, Flag, Group, Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import View
 from shadowbox.model.design import TrunkConfig
@@ -51,7 +51,8 @@ class StrategyEncoder(nn.Module):
         self.trunk = build_trunk(ENCODERS[name], self.embed.width, self.embed.fixed)
         self.out = self.trunk.out
         self.flags = [key for key in seen.control_keys if isinstance(seen.columns[key].field, Flag)]
-        self.next_controls = nn.Linear(self.out, sum(seen.columns[k].slots for k in self.flags))
+        keys_of_a_player = sum(seen.columns[key].slots for key in self.flags)
+        self.next_controls = nn.Linear(self.out, keys_of_a_player) if self.flags else None
         self.opponents = tuple(opponents)
         self.identity = nn.Linear(self.out, len(opponents)) if opponents else None
 
@@ -65,18 +66,61 @@ class StrategyEncoder(nn.Module):
         latent, after = self.trunk.seq(self.embed(self._opponent(view)), own, reset)
         return latent, {f"{PREFIX}{key}": values for key, values in after.items()}
 
-    def next_controls_loss(self, latent: Tensor, view: View, reset: Tensor) -> Tensor:
-        """Mean cross-entropy of the keys that the opponent presses next, in nats a key.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the auxiliary losses."""
+        return tuple(name for name, head in self._heads().items() if head is not None)
+
+    def costs(
+        self,
+        latent: Tensor,
+        view: View,
+        reset: Tensor,
+        opponent: Tensor | None = None,
+        decided: Tensor | None = None,
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Cost of each auxiliary task [B, T] in nats, and the mask [B, T] of the costs that count.
 
         `view` [B, T, slots] and `reset` [B, T] as for `seq`: the keys pressed at a position are seen
-        in the view of the next one, if the match still goes on there.
+        in the view of the next one, if the match still goes on there. `opponent` [B] is the number
+        of each row's opponent among `opponents`, -1 if it is none of them. `decided` [B, T] leaves
+        out positions outside of a match.
         """
+        inside = torch.ones_like(reset) if decided is None else decided
         following = self._opponent(view)
-        targets = torch.cat([following[key].float() for key in self.flags], -1)[:, 1:]
-        logits = self.next_controls(latent[:, :-1])
-        cost = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        counted = (~reset[:, 1:]).float()[..., None].expand_as(cost)
-        return (cost * counted).sum() / counted.sum().clamp(min=1)
+        found = {}
+        if self.next_controls is not None:
+            targets = torch.cat([following[key].float() for key in self.flags], -1)[:, 1:]
+            logits = self.next_controls(latent[:, :-1])
+            cost = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+            counted = functional.pad(~reset[:, 1:], (0, 1)) & inside
+            found["next_controls"] = functional.pad(cost.mean(-1), (0, 1)), counted
+        if self.identity is not None:
+            known = latent.new_full(reset.shape[:1], -1).long() if opponent is None else opponent
+            logits = self.identity(latent).transpose(1, 2)  # [B, names, T]
+            targets = known.clamp(min=0)[:, None].expand(reset.shape)
+            cost = functional.cross_entropy(logits, targets, reduction="none")
+            found["identity"] = cost, (known >= 0)[:, None] & inside
+        return found
+
+    def losses(
+        self, latent: Tensor, view: View, reset: Tensor, opponent: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Mean of each cost over the positions that count: nats a key, nats a position."""
+        return {
+            name: (cost * counted).sum() / counted.sum().clamp(min=1)
+            for name, (cost, counted) in self.costs(latent, view, reset, opponent).items()
+        }
+
+    def guess(self, latent: Tensor) -> Tensor:
+        """Probability of each of `opponents`, [..., names], from latents [..., out]."""
+        if self.identity is None:
+            raise UsageError("this encoder has learned no opponents' names")
+        found: Tensor = self.identity(latent).softmax(-1)
+        return found
+
+    def _heads(self) -> dict[str, nn.Module | None]:
+        return {"next_controls": self.next_controls, "identity": self.identity}
 
     def _opponent(self, view: View) -> Mapping[str, Tensor]:
         """Columns of the opponent alone: the second player's slots."""
@@ -91,7 +135,12 @@ def opponent_schema(schema: Schema) -> Schema:
         )
 
     def of_one(group: Group) -> Group:
-        return dataclasses.replace(group, slots=group.slots // schema.players)
+        # a field that names a seat names one of two, also in the schema of one player
+        fields = tuple(
+            dataclasses.replace(each, seat=False) if isinstance(each, Choice) else each
+            for each in group.fields
+        )
+        return dataclasses.replace(group, fields=fields, slots=group.slots // schema.players)
 
     return dataclasses.replace(
         schema,
@@ -99,3 +148,17 @@ def opponent_schema(schema: Schema) -> Schema:
         controls=of_one(schema.controls),
         players=1,
     )
+
+
+def auxiliary_weights(
+    encoder: StrategyEncoder | None, strategy_coef: float, identity_coef: float
+) -> dict[str, float]:
+    """Weight of each auxiliary loss that an encoder has; none without an encoder."""
+    weights = {"next_controls": strategy_coef, "identity": identity_coef}
+    return {name: weights[name] for name in encoder.names} if encoder is not None else {}
+
+
+def opponent_numbers(names: Sequence[str], met: Sequence[str]) -> list[int]:
+    """Number of each met opponent among `names`; -1 for others."""
+    number = {name: at for at, name in enumerate(names)}
+    return [number.get(name, -1) for name in met]

@@ -13,6 +13,7 @@ from shadowbox.cards import signatures
 from shadowbox.cards.card import Card
 from shadowbox.cards.file import CardFile
 from shadowbox.cards.front_matter import Mistake
+from shadowbox.cards.sections import shares_of
 from shadowbox.errors import did_you_mean
 from shadowbox.experiment import estimate, limits, prices, settings, sweep
 from shadowbox.experiment.checks import facts, feasibility, inputs
@@ -94,7 +95,12 @@ def _check_settings(case: CardCheck) -> None:
         return
     case.settled = case.attempt(("set",), lambda: settings.resolve_settings(case.card, game))
     if case.settled is not None:
-        given = Inputs(spec=case.settled.plan, config=case.settled.config)
+        given = Inputs(
+            spec=case.settled.plan,
+            config=case.settled.config,
+            opponents=shares_of(case.card.opponents),
+            stages=tuple(case.card.stages),
+        )
         case.model = case.attempt(("set",), lambda: chosen.summarize(given))
         _check_score(case, case.settled.config.score)
         facts.weigh(case)
