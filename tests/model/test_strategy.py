@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from shadowbox.errors import UsageError
 from shadowbox.games import load
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.policy import build_policy, preset_arguments
-from shadowbox.model.strategy import ENCODERS, StrategyEncoder, auxiliary_weights
+from shadowbox.model.strategy.encoder import ENCODERS, StrategyEncoder, auxiliary_weights
+from shadowbox.model.strategy.read_out import read_out
 from shadowbox.model.trunks.registry import build_trunk
 
 SCHEMA = load("brawl").schema
@@ -139,3 +142,38 @@ def test_encoders_without_names_guess_none():
     assert auxiliary_weights(None, 0.3, 0.7) == {}
     with pytest.raises(UsageError, match="names"):
         encoder.guess(torch.zeros(1, encoder.out))
+
+
+@pytest.mark.parametrize("name", ["banded", "window", "gru"])
+def test_a_policy_is_read_out_while_it_plays(name, monkeypatch):
+    """Latents and attention are equal in one piece and in parts; weights sum to 1 within a match."""
+    monkeypatch.setitem(ENCODERS, "banded", dataclasses.replace(ENCODERS["banded"], width=32))
+    small = dataclasses.replace(ENCODERS["window"], width=16, depth=1, frames=9)
+    monkeypatch.setitem(ENCODERS, "window", small)
+    arguments = preset_arguments(
+        "small", KEYS, strategy=name, width=16, value=True, opponents=["based", "random"]
+    )
+    policy = build_policy(SCHEMA, arguments).eval()
+    seen, reset = views(2, 70), torch.zeros(2, 70, dtype=torch.bool)
+    reset[:, 0] = reset[0, 30] = True
+    whole = read_out(policy, seen, reset)
+    assert whole.recurrent.shape == (2, 70, policy.trunk.width)
+    assert whole.value.shape == (2, 70)
+    torch.testing.assert_close(whole.guess.sum(-1), torch.ones(2, 70))
+    memory, parts = policy.initial(2), []
+    for first, end in ((0, 1), (1, 40), (40, 70)):
+        cut = {key: values[:, first:end] for key, values in seen.items()}
+        parts.append(read_out(policy, cut, reset[:, first:end], memory))
+        memory = parts[-1].memory
+    joined = torch.cat([part.latent for part in parts], 1)
+    torch.testing.assert_close(joined, whole.latent, atol=1e-5, rtol=1e-5)
+    if name == "gru":
+        assert whole.attention is None
+        return
+    reach = 65 if name == "banded" else 9
+    assert whole.attention.shape == (2, 70, reach)
+    torch.testing.assert_close(whole.attention.sum(-1), torch.ones(2, 70))
+    assert whole.attention[0, 35, 6:].abs().max() == 0  # six frames of the second match so far
+    assert whole.attention[1, 69].min() > 0
+    joined = torch.cat([part.attention for part in parts], 1)
+    torch.testing.assert_close(joined, whole.attention, atol=1e-5, rtol=1e-5)

@@ -39,7 +39,7 @@ from shadowbox.model.codec import (
 from shadowbox.model.heads import Head
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import PolicyOutput
-from shadowbox.model.strategy import auxiliary_weights
+from shadowbox.model.strategy.encoder import auxiliary_weights
 from shadowbox.train.protocols import ScoreSums
 
 GUESSES = ("copy_last", "never_press", "markov")  # baselines that guess values

@@ -16,7 +16,7 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.learners.control_baselines import recorded_values
 from shadowbox.model.policy import Policy
-from shadowbox.model.strategy import opponent_numbers
+from shadowbox.model.strategy.encoder import opponent_numbers
 
 MOST_OPPONENTS = 256  # names that a strategy encoder learns to tell apart
 

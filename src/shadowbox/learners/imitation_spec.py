@@ -39,7 +39,7 @@ class _ImitationSpec(LearnerSpec):
         from shadowbox.learners.imitation import declare_metrics
         from shadowbox.learners.imitation_task import imitation_config, policy_arguments
         from shadowbox.model import policy
-        from shadowbox.model.strategy import auxiliary_weights
+        from shadowbox.model.strategy.encoder import auxiliary_weights
         from shadowbox.train.schedule import count, freeze_parameters
 
         spec, shown = inputs.spec, self._shown(inputs.spec)
@@ -57,9 +57,7 @@ class _ImitationSpec(LearnerSpec):
             model = policy.build_policy(inputs.schema, arguments, encoding=shown.get("encoding"))
         freeze_parameters(model, inputs.config.freeze)
         options = imitation_config(inputs.schema, spec.preset, self._imitation(spec))
-        auxiliary = auxiliary_weights(
-            model.strategy, options.strategy_coef, options.identity_coef
-        )
+        auxiliary = auxiliary_weights(model.strategy, options.strategy_coef, options.identity_coef)
         return ModelSummary(
             arguments,
             count(model.parameters()),

@@ -22,7 +22,7 @@ from shadowbox.core.schema import Array
 from shadowbox.errors import UsageError
 from shadowbox.model.policy import Policy
 from shadowbox.model.predictions import _ActionEvaluation
-from shadowbox.model.strategy import auxiliary_weights
+from shadowbox.model.strategy.encoder import auxiliary_weights
 from shadowbox.train.protocols import Descend, ScoreSums
 
 LARGEST_RETURN = 10.0  # normalized rewards are clipped here

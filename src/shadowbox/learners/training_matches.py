@@ -31,7 +31,7 @@ from shadowbox.learners.opponents import (
 from shadowbox.learners.plain_state import from_plain, to_plain
 from shadowbox.learners.registry import Inputs
 from shadowbox.model.policy import Policy
-from shadowbox.model.strategy import opponent_numbers
+from shadowbox.model.strategy.encoder import opponent_numbers
 from shadowbox.play.policy_agent import DRAW, as_tensor
 from shadowbox.play.rewards import result_for
 from shadowbox.play.turn import MatchBatch

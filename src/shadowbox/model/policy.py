@@ -22,7 +22,7 @@ from shadowbox.model.design import PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
 from shadowbox.model.predictions import PolicyOutput, _ActionEvaluation, _Decision
-from shadowbox.model.strategy import StrategyEncoder
+from shadowbox.model.strategy.encoder import StrategyEncoder
 from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory
 from shadowbox.model.trunks.registry import build_trunk

@@ -65,6 +65,19 @@ class _HistoryTrunk(SteppingTrunk):
 
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """Features h [B, T, out] of x [B, T, F] with resets [B, T], and the new memory."""
+        h, _, after = self._windows(x, memory, reset)
+        return h, after
+
+    def attention(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
+        """Weights [B, T, W] of the frames 0, 1, 2, ... ago in the pooling of each window.
+
+        Those of repetitions of the first frame count for the first frame. A read-out keeps nothing.
+        """
+        _, weights, _ = self._windows(x, memory, reset)
+        return weights, {}
+
+    def _windows(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Tensor, Memory]:
+        """Features, weights of the frames by distance, and the new memory."""
         steps, past = x.shape[1], self.frames - 1
         frames = torch.cat([memory["frames"].to(x.dtype), x], dim=1)  # [B, past + T, F]
         at = torch.arange(steps, device=x.device)
@@ -75,17 +88,21 @@ class _HistoryTrunk(SteppingTrunk):
         places = torch.maximum(window, first[..., None]) + past  # [B, T, W]
         flat = places.flatten(1)[..., None].expand(-1, -1, x.shape[-1])
         windows = frames.gather(1, flat).view(-1, self.frames, x.shape[-1])
-        h = self._encode(windows).view(len(x), steps, self.out)
+        h, pooled = self._encode(windows)
+        away = at[:, None] + past - places  # [B, T, W]
+        weights = torch.zeros_like(away, dtype=h.dtype)
+        weights = weights.scatter_add(2, away, pooled.detach().view(away.shape))
         known = torch.where(since[:, -1] < 0, memory["known"] + steps, steps - since[:, -1])
-        return h, {"frames": frames[:, steps:].float(), "known": known.clamp(max=self.frames)}
+        after = {"frames": frames[:, steps:].float(), "known": known.clamp(max=self.frames)}
+        return h.view(len(x), steps, self.out), weights, after
 
-    def _encode(self, windows: Tensor) -> Tensor:
-        """Latent [n, out] of windows [n, W, F]."""
+    def _encode(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent [n, out] of windows [n, W, F], and the weights [n, W] that pool it."""
         h = self.enter(windows) + self.positions
         for layer in self.layers:
             h = layer(h)
-        latent: Tensor = self.refine((self.pool(h).softmax(1) * h).sum(1))
-        return latent
+        pooled = self.pool(h).softmax(1)
+        return self.refine((pooled * h).sum(1)), pooled[..., 0]
 
 
 def _sinusoids(frames: int, width: int) -> Tensor:

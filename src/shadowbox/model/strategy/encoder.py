@@ -62,9 +62,19 @@ class StrategyEncoder(nn.Module):
 
     def seq(self, view: View, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """Latents [B, T, out] of views [B, T, slots] with resets [B, T], and the new memory."""
-        own = {key.removeprefix(PREFIX): v for key, v in memory.items() if key.startswith(PREFIX)}
-        latent, after = self.trunk.seq(self.embed(self._opponent(view)), own, reset)
+        latent, after = self.trunk.seq(self.embed(self._opponent(view)), _own(memory), reset)
         return latent, {f"{PREFIX}{key}": values for key, values in after.items()}
+
+    def attention(self, view: View, memory: Memory, reset: Tensor) -> tuple[Tensor | None, Memory]:
+        """Weights [B, T, reach] of the frames 0, 1, 2, ... ago, and the memory of the read-out.
+
+        Arguments are those of `seq`. None for an encoder without attention.
+        """
+        attention = getattr(self.trunk, "attention", None)
+        if attention is None:
+            return None, {}
+        weights, after = attention(self.embed(self._opponent(view)), _own(memory), reset)
+        return weights, {f"{PREFIX}{key}": values for key, values in after.items()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,6 +135,11 @@ class StrategyEncoder(nn.Module):
     def _opponent(self, view: View) -> Mapping[str, Tensor]:
         """Columns of the opponent alone: the second player's slots."""
         return {key: view[key][..., slots : 2 * slots] for key, slots in self.slots.items()}
+
+
+def _own(memory: Memory) -> Memory:
+    """Entries of the encoder in a policy's memory."""
+    return {key.removeprefix(PREFIX): v for key, v in memory.items() if key.startswith(PREFIX)}
 
 
 def opponent_schema(schema: Schema) -> Schema:
