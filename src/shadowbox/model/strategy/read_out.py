@@ -50,7 +50,8 @@ def read_out(
     memory = policy.initial(len(reset), reset.device) if memory is None else memory
     seen = policy._features(columns, memory, reset, style)
     h, after = policy.trunk.seq(seen.x, memory, reset)
-    attention, guess, kept = None, None, {}
+    attention, guess = None, None
+    kept: Memory = {}
     if policy.strategy is not None and seen.latent is not None:
         attention, kept = policy.strategy.attention(columns, memory, reset)
         guess = policy.strategy.guess(seen.latent) if policy.config.opponents else None

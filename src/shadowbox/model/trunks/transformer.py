@@ -100,9 +100,9 @@ class _TransformerTrunk(SteppingTrunk):
         # the oldest position that each position may attend to; negative ones are in the memory
         first = torch.where(since < 0, -memory["known"][:, None], since)
         size = min(steps, max(past, SMALLEST_BLOCK))
-        seen: Tensor | None = _seen(first, size, past)
-        if x.device.type == "cpu" and bool(seen.all()):  # as usual in the middle of matches
-            seen = None
+        mask = _seen(first, size, past)
+        everything = x.device.type == "cpu" and bool(mask.all())  # in the middle of matches
+        seen = None if everything else mask
         h, kept, weights = self.enter(x), {}, []
         for number, layer in enumerate(self.layers):
             before = [memory[f"{name}{number}"] for name in ("key", "value")]
