@@ -70,6 +70,23 @@ def test_the_command(run, tmp_path):
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
 
 
+def test_delays_are_judged_one_by_one(run):
+    """At each delay there are the figures of every opponent, and wins against all of them."""
+    settings = {"matches": 4, "opponents": ("constant", "random"), "world": "brawl@time_limit=60"}
+    found = evaluate_checkpoint(run, None, EvalConfig(**settings, delays=(0, 5)))
+    report = found.report()
+    assert {"wins.constant", "wins.random.delay5", "frames.constant.delay5"} <= set(report.figures)
+    assert {"wins_at_delay.0", "wins_at_delay.5"} <= set(report.figures)
+    assert report.context["opponents"] == ["constant", "random"]
+    assert report.context["delays"] == [0, 5]
+    assert "constant, delay 5" in evaluation_page(found)
+    for wrong in ((), (3, 3), (-1,)):
+        with pytest.raises(UsageError, match="delay"):
+            EvalConfig(**settings, delays=wrong)
+    answer = CliRunner().invoke(shadowbox, ["eval", str(run), "--delay", "1,x"])
+    assert "--delay" in str(answer.exception) + answer.output
+
+
 def test_a_game_without_a_simulator(run):
     """Without a world nothing can be played: the message says what to give instead."""
     with pytest.raises(UsageError, match="STORE"):

@@ -12,8 +12,9 @@ import time
 import pytest
 
 from shadowbox import cli
+from shadowbox.cli.tournament import _as_text
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.evaluate.tournament import TournamentSpec, tournament
+from shadowbox.evaluate.tournament import TournamentSpec, elo_warning, tournament
 from shadowbox.games import load
 
 AGENTS = ("follower", "idle", "follower:0.9")
@@ -136,9 +137,27 @@ def test_killed_and_resumed_on_the_command_line(paddles, tmp_path):
     assert run(tmp_path / "cut.jsonl", "--resume") == straight
 
 
+def test_cycles_and_the_mixture_of_a_round_robin(table):
+    """A ladder's Elo is reliable, and its best agent has the weight of the mixture nobody beats."""
+    assert table["cycle_test"]["elo_is_reliable"]
+    assert elo_warning(table["cycle_test"]) == ""
+    nash = table["nash"]
+    assert list(nash) == list(AGENTS)
+    assert sum(entry["weight"]["value"] for entry in nash.values()) == pytest.approx(1)
+    assert nash["idle"]["weight"]["value"] < 0.01
+    for entry in nash.values():
+        assert entry["score"]["value"] <= 0.5 + 1e-5
+    cyclic = {"p": 0.002, "cyclic": 0.9, "expected": 0.1, "elo_is_reliable": False}
+    assert "p = 0.002; no ratings explain 90%" in elo_warning(cyclic)
+    printed = _as_text({**table, "cycle_test": cyclic})
+    assert "Nash mixture" in printed
+    assert "warning: Elo is unreliable" in printed
+
+
 def test_a_gauntlet_meets_the_first_alone(game, paddles):
     """In a gauntlet the first agent meets each of the others, and they do not meet each other."""
     found = tournament(game, TournamentSpec(paddles, AGENTS, 4, gauntlet=True))
+    assert found["cycle_test"] is found["nash"] is None
     assert set(found["payoff"]["follower"]) == {"idle", "follower:0.9"}
     assert set(found["payoff"]["idle"]) == {"follower"}
 

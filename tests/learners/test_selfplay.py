@@ -28,6 +28,7 @@ GAME = load("brawl")
 SPEC = learner_spec("selfplay")
 MIX = {"self": 0.25, "league": 0.25, "constant": 0.25, "based": 0.25}
 MODEL = {"width": 16, "hidden_width": 8, "head_width": 8, "repeat": 2}
+LATE = {**MODEL, "delays": [0, 3, 5]}
 
 
 def inputs(run=None, steps=4, opponents=MIX, matches=8, model=MODEL, stages=(), **learner):
@@ -64,9 +65,10 @@ def rollouts_of(task, matches=8):
     return task.source(matches, 0, 1)
 
 
-def test_the_first_ratio_is_one():
+@pytest.mark.parametrize("model", [MODEL, LATE])
+def test_the_first_ratio_is_one(model):
     """Rollout and update agree: before any step, recorded and evaluated log-probabilities are equal."""
-    task = SPEC.prepare(inputs())
+    task = SPEC.prepare(inputs(model=model))
     batch = task.learner.to_device(rollouts_of(task).collect(), torch.device("cpu"))
     task.model.train()
     found = task.model.evaluate_actions(
@@ -89,18 +91,27 @@ def test_a_long_rollout_is_two_short_ones():
     assert torch.equal(one.pressed, torch.cat([each.pressed for each in two], 1))
 
 
-def test_training_and_play_are_the_same():
+@pytest.mark.parametrize("delays", [None, [3], [0, 5]])
+def test_training_and_play_are_the_same(delays):
     """As an agent in a match, the policy presses what it pressed in the rollout of that match."""
-    task = SPEC.prepare(inputs(opponents={"constant": 1.0}, matches=4))
+    model = {**MODEL, "delays": delays} if delays else MODEL
+    task = SPEC.prepare(inputs(opponents={"constant": 1.0}, matches=4, model=model))
     source = rollouts_of(task, 4)
     batch = source.collect()
-    agent = PolicyAgent(task.model)
+    chosen = batch.columns["delay"][:, 0, 0] if delays else np.zeros(4)
+    if delays == [0, 5]:
+        assert set(chosen) == {0.0, 5.0}
     world = GAME.world(4, time_limit=15)
     seat = np.arange(4) % 2
     columns = world.reset(_first_seeds(source))
     pressed = GAME.schema.neutral(4)
     pressed = {key: pressed[key] for key in GAME.schema.control_keys}
-    states = [agent.start(_first_seeds(source), np.full(4, player)) for player in (0, 1)]
+    agents = {late: PolicyAgent(task.model).with_delay(int(late)) for late in set(chosen)}
+    states = {
+        (player, late): agent.start(_first_seeds(source), np.full(4, player))
+        for player in (0, 1)
+        for late, agent in agents.items()
+    }
     bot = specs.agent("constant", GAME)
     still = bot.start(_first_seeds(source), 1 - seat)
     for frame in range(14):
@@ -108,7 +119,10 @@ def test_training_and_play_are_the_same():
         answers = []
         for player in (0, 1):
             seen = from_seat(GAME.schema, view, player)
-            own, states[player] = agent.act(seen, states[player])
+            own = {key: np.zeros_like(values[:, :1]) for key, values in pressed.items()}
+            for late, agent in agents.items():
+                answer, states[player, late] = agent.act(seen, states[player, late])
+                own = {k: np.where((chosen == late)[:, None], answer[k], own[k]) for k in own}
             rest, _ = bot.act(seen, still)
             learner = (seat == player)[:, None]
             answers.append({key: np.where(learner, own[key], rest[key]) for key in own})
@@ -160,6 +174,61 @@ def test_no_match_changes_its_opponent():
         own = source.matches.snapshots.models[at].state_dict()
         kept = source.matches.league.weights(name) if name in source.matches.league.names else own
         assert all(torch.equal(own[key], values) for key, values in kept.items())
+
+
+def test_each_player_sees_the_state_by_its_own_delay_and_its_keys_at_once():
+    """Views are as late as the drawn delay, never reach into the match before, and own keys are new."""
+    source = rollouts_of(SPEC.prepare(inputs(opponents={"self": 1.0}, model=LATE, n_steps=20)))
+    past, play, turn = [], source.matches.play, source.matches.batch.turn
+
+    def keep():
+        past.append({key: v.copy() for key, v in source.matches.batch.view.items()})
+
+    def watched_turn(*given):
+        found = turn(*given)
+        keep()
+        return found
+
+    born = np.zeros(8, int)
+    checked = set()
+
+    def watched(controls):
+        fresh = source.matches.decided == 0
+        born[fresh] = len(past) - 1
+        for key in source.matches.late.ring:  # matches that began after the last turn
+            past[-1][key][fresh] = source.matches.batch.view[key][fresh]
+        seen = source.matches.seen()
+        for row, (match, seat) in enumerate(
+            zip(source.matches.match, source.matches.players, strict=True)
+        ):
+            late = int(seen["delay"][row, 0])
+            at = max(len(past) - 1 - late, born[match])
+            checked.add((late, len(past) - 1 - late < born[match]))
+            for key in ("player/x", "keys/a"):
+                then = past[at][key][match, [1 - seat]]
+                own = past[at if key == "player/x" else -1][key][match, [seat]]
+                np.testing.assert_array_equal(seen[key][row], np.concatenate([own, then]))
+        return play(controls)
+
+    source.matches.play, source.matches.batch.turn = watched, watched_turn
+    past.append({key: np.zeros_like(v) for key, v in GAME.schema.neutral(8).items()})
+    source.collect()
+    assert checked >= {(0, False), (3, False), (5, False), (3, True), (5, True)}
+
+
+def test_an_opponent_of_the_past_is_late_too():
+    """Snapshots of a policy with delays are told a delay and see the state by it."""
+    source = rollouts_of(SPEC.prepare(inputs(opponents={"league": 1.0}, model=LATE)))
+    met, act = [], None
+
+    def watched(view, noise):
+        met.append(view["delay"][:, 0].tolist())
+        return act(view, noise)
+
+    act, source.matches.snapshots.act = source.matches.snapshots.act, watched
+    source.collect()
+    assert {late for each in met for late in each} == {0.0, 3.0, 5.0}
+    assert met[0] == met[1]  # one delay for a whole match
 
 
 def test_the_policy_sees_itself():
@@ -254,15 +323,17 @@ class _Stopper:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stop", "stages"), [(1, ()), (4, ()), (5, STAGES)])
-def test_resuming_is_exact(tmp_path, stop, stages):
+@pytest.mark.parametrize(
+    ("stop", "stages", "model"), [(1, (), LATE), (4, (), MODEL), (5, STAGES, MODEL)]
+)
+def test_resuming_is_exact(tmp_path, stop, stages, model):
     """A run that was stopped and resumed ends with the bits of one that was not."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for run in (whole, cut):
-        given = inputs(run, stages=stages)
+        given = inputs(run, stages=stages, model=model)
         observer = _Stopper(stop) if run == cut else None
         train(SPEC.prepare(given), run, given.config, observer=observer)
-    given = inputs(cut, stages=stages)
+    given = inputs(cut, stages=stages, model=model)
     train(SPEC.prepare(given), cut, given.config, resume=True)
     states = [
         torch.load(find_checkpoint(f"{run}@latest") / "trainer.pt", weights_only=True)["ranks"][0][

@@ -76,6 +76,39 @@ def test_one_policy_sits_in_both_seats():
             np.testing.assert_array_equal(values, two.episode.columns[key])
 
 
+def test_a_policy_that_knows_its_delay_takes_it_itself():
+    """With delays as an input any delay up to the longest is played, and more is refused.
+
+    A policy without the input stands behind a queue.
+    """
+    agent = PolicyAgent(untrained("small", delays=(0, 6)))
+    late = agent.with_delay(4)
+    assert (late.agent.delay, agent.delay) == (4, 0)
+    assert late.current == dict.fromkeys(BRAWL.schema.control_keys, 1)
+    assert isinstance(agent.with_delay(0), PolicyAgent)
+    with pytest.raises(UsageError, match="up to 6 frames"):
+        agent.with_delay(7)
+    plain = PolicyAgent(untrained("small"))
+    assert plain.with_delay(7).current == {}
+    assert plain.with_delay(0) is plain
+    for wrong in ({"delays": (0,)}, {"delays": (0, 3), "delay": 2}, {"delays": (-1, 4)}):
+        with pytest.raises(UsageError, match="delays"):
+            untrained("small", **wrong)
+
+
+def test_the_delay_is_an_input():
+    """The same view is answered otherwise when it is said to be late."""
+    model = untrained("small", delays=(0, 6)).eval()
+    view = {key: as_tensor(values) for key, values in BRAWL.schema.neutral(1).items()}
+    noise = torch.full((1, model.draws), 0.5)
+    said = [
+        model.decide({**view, "delay": torch.full((1, 1), late)}, model.initial(1), noise)
+        for late in (0.0, 6.0)
+    ]
+    assert not torch.equal(said[0].log_prob, said[1].log_prob)
+    assert torch.equal(said[0].log_prob, model.decide(view, model.initial(1), noise).log_prob)
+
+
 @pytest.mark.parametrize("seat", [0, 1])
 def test_it_decides_as_training_sees_it(seat):
     """Given all frames of its own match at once and the same draws, a policy presses the same."""

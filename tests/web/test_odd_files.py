@@ -12,6 +12,7 @@ from conftest import TOY, random_episode
 from shadowbox.core.game import game_of_schema
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
+from shadowbox.errors import ShadowboxError
 from shadowbox.web import runs, stored, tournaments
 from shadowbox.web.site import Site
 
@@ -44,6 +45,30 @@ def test_a_tournament_list_survives_odd_files(site):
     page = tournaments.tournaments(site)
     assert page.count(">unreadable<") == 3
     assert 'href="/tournaments/a%20good%3F%23one"' in page
+
+
+def test_cycles_and_the_mixture_on_the_page(site):
+    """Unreliable ratings are marked, the mixture is a table; odd ones are refused by name."""
+    interval = {"value": 0.25, "low": 0.125, "high": 0.5}
+    test = {"p": 0.002, "cyclic": 0.9, "expected": 0.1, "elo_is_reliable": False}
+    good = {
+        "ratings": [RATED],
+        "payoff": {},
+        "cycle_test": test,
+        "nash": {"a & b": {"weight": interval, "score": interval}},
+    }
+    path = site.tournaments / "cyclic.json"
+    path.write_text(json.dumps(good))
+    page = tournaments.tournament(site, "cyclic")
+    assert "Elo is unreliable here" in page
+    assert "Nash averaging" in page
+    assert "12 .. 50" in page
+    odd = ({"cycle_test": {"p": 0.1}}, {"nash": {}}, {"nash": {"a & b": {"weight": interval}}})
+    for change in odd:
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(ShadowboxError, match="|".join(change)):
+            tournaments.tournament(site, "cyclic")
+    path.unlink()
 
 
 def test_a_list_of_matches_survives_a_damaged_one(site):

@@ -173,6 +173,10 @@ class EvalSection(_CardModel):
     threshold: float | None = Field(default=None, gt=0, lt=1)  # press by it in place of drawing
     # without recordings: agents to play against, each `matches` matches; empty: all bots
     opponents: list[SpecText] = Field(default_factory=list, max_length=100)
+    # without recordings: reaction delays of the policy in frames, each judged by all matches
+    delays: list[Annotated[int, Field(ge=0, le=120)]] = Field(
+        default_factory=lambda: [0], min_length=1, max_length=20
+    )
 
 
 def _as_weights(value: Any) -> Any:

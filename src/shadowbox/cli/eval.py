@@ -53,6 +53,14 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="Without STORE: play against this agent; repeatable.  [default: all scripted bots]",
 )
 @click.option(
+    "--delay",
+    "delays",
+    default="0",
+    show_default=True,
+    metavar="FRAMES",
+    help="Without STORE: reaction delays of the policy to evaluate, such as 0,6,12,18.",
+)
+@click.option(
     "--world",
     default="",
     metavar="SPEC",
@@ -143,6 +151,8 @@ def evaluate(
     if store is None and "store" in kind.needs:
         raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
     tuned = None
+    if store is not None and settings.delays != (0,):
+        raise UsageError("--delay: delays are judged by matches alone; leave STORE out")
     if options["calibrate"]:
         if kind.name != "policy":
             raise UsageError(f"--calibrate: only a policy is calibrated, this is a {kind.name}")
@@ -200,7 +210,15 @@ def _settings(options: dict[str, Any]) -> EvalConfig:
         split=parse_shares(options["shares"], None, 0) if options["shares"] else None,
         most=options["episodes"],
         player=options["style"],
+        delays=_frames(options["delays"]),
     )
+
+
+def _frames(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--delay: expected numbers of frames, such as 0,6,12 (got '{text}')")
+    return tuple(int(part) for part in parts)
 
 
 def _calibrate(checkpoint: str, store: str, settings: EvalConfig, game: Game | None) -> Calibration:

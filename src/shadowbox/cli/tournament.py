@@ -84,6 +84,8 @@ def tournament(
 
 
 def _as_text(facts: dict[str, Any]) -> str:
+    from shadowbox.evaluate.tournament import elo_warning
+
     names = [row["agent"] for row in facts["ratings"]]
     ratings = [
         [row["agent"], f"{row['elo']:.0f}", f"{row['low']:.0f} .. {row['high']:.0f}"]
@@ -94,6 +96,11 @@ def _as_text(facts: dict[str, Any]) -> str:
         table(["agent", "elo", "95 %"], ratings),
         table(["wins of ... against", *names], cross),
     ]
+    if facts["nash"]:
+        columns = ["Nash mixture", "weight", "95 %", "score against it", "95 %"]
+        parts.append(table(columns, [_nash_row(name, facts["nash"][name]) for name in names]))
+    if warning := elo_warning(facts["cycle_test"]):
+        parts.append(f"warning: {warning}")
     for a, b, c in facts["cycles"]:
         parts.append(f"cycle: {a} beats {b}, {b} beats {c}, {c} beats {a}")
     for name, mark in facts["marks"].items():
@@ -105,6 +112,14 @@ def _as_text(facts: dict[str, Any]) -> str:
         f"{facts['anchor']} anchors at 1000"
     )
     return "\n\n".join(parts)
+
+
+def _nash_row(name: str, entry: dict[str, dict[str, float]]) -> list[str]:
+    cells = [name]
+    for key in ("weight", "score"):
+        value, low, high = (entry[key][end] for end in ("value", "low", "high"))
+        cells += [share(value), f"{share(low)} .. {share(high)}"]
+    return cells
 
 
 def _cell(entry: dict[str, Any] | None) -> str:

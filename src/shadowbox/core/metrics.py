@@ -30,7 +30,7 @@ class Metric:
     """One metric, as a line of docs/metrics.md.
 
     `where`: validation, offline, closed_loop, matches or gate. `per`: the kind of name behind the dot of a
-    figure (control, state or opponent); empty for metrics of a single figure. `better`: low, high,
+    figure (control, state, opponent or delay); empty for metrics of a single figure. `better`: low, high,
     or the ideal value.
     """
 
@@ -129,6 +129,9 @@ METRICS = (
     Metric("wins_from", "matches", "high", "opponent", ("even",),
            "wins of the matches that began at a place of the stage, which the figure names last",
            SHARE),
+    Metric("wins_at_delay", "matches", "high", "delay", ("even",),
+           "wins against all opponents at a reaction delay, in frames; other figures at a delay "
+           "end in .delayN", SHARE),
     Metric("draws", "matches", "low", "opponent", (), "share of matches without a winner", SHARE),
     Metric("frames", "matches", "", "opponent", (), "mean length of a match"),
     Metric("press_ratio_min", "gate", "1", "", (),

@@ -23,7 +23,8 @@ from shadowbox.evaluate.recorded import SeatAnswer, SeatData
 from shadowbox.evaluate.sticks import StickPositions
 from shadowbox.model.codebook import CodebookDistribution
 from shadowbox.model.heads import Temperature
-from shadowbox.play.policy_agent import as_tensor, value_names
+from shadowbox.play.policy_agent import as_tensor
+from shadowbox.play.restored_policy import value_names
 
 if TYPE_CHECKING:
     from shadowbox.model.policy import Policy

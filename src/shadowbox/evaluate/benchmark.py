@@ -4,10 +4,14 @@ evaluate_matches("runs/x") -> _MatchEvaluation, with the figures
     wins.OPPONENT                 share of matches won (draws do not count), each seed from both seats
     wins_from.OPPONENT.PLACE      the same by starting place
     draws.OPPONENT, frames.OPPONENT
+
+With several reaction delays of the policy, OPPONENT.delayN is a figure at a delay of N frames, and
+wins_at_delay.N the share of matches won against all opponents.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +30,7 @@ from shadowbox.errors import UsageError
 from shadowbox.evaluate.policy import Evaluation, evaluate
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.play import checkpoints, specs
-from shadowbox.play.benchmark import _BenchmarkResult, benchmark
+from shadowbox.play.benchmark import _BenchmarkResult, benchmark, win_interval
 
 EVEN = Interval(0.5, 0.5, 0.5)
 SEED = "benchmark"  # of matches that no training run plays
@@ -34,35 +38,48 @@ SEED = "benchmark"  # of matches that no training run plays
 
 @dataclass(frozen=True)
 class _MatchEvaluation:
-    """Results of a policy against each opponent."""
+    """Results of a policy against each opponent, and at each delay."""
 
     checkpoint: Path
     game: Game
     world: str
-    results: Mapping[str, _BenchmarkResult]
+    results: Mapping[str, _BenchmarkResult]  # by opponent as people read it
+    met: Mapping[str, tuple[str, int]]  # spec of the opponent, and delay of the policy in frames
 
     def report(self) -> EvaluationReport:
         """The report that is printed and stored."""
         figures: dict[str, Figure] = {}
-        for spec, found in self.results.items():
-            name = figure_word(spec)
+        for label, found in self.results.items():
+            spec, delay = self.met[label]
+            name = figure_word(spec) + (f".delay{delay}" if delay else "")
             figures[f"wins.{name}"] = Figure(found.wins, {"even": EVEN})
             for place, wins in found.by_place().items():
                 figures[f"wins_from.{name}.{place}"] = Figure(wins, {"even": EVEN})
             for label, value in (("draws", found.draws), ("frames", float(found.frames.mean()))):
                 figures[f"{label}.{name}"] = Figure(Interval(value, value, value))
+        delays = sorted({delay for _, delay in self.met.values()})
+        if delays != [0]:
+            figures |= {f"wins_at_delay.{delay}": self._at_delay(delay) for delay in delays}
+        opponents = list(dict.fromkeys(spec for spec, _ in self.met.values()))
         context = {
             "checkpoint": str(self.checkpoint),
             "game": self.game.name,
             "world": self.world,
-            "opponents": list(self.results),
-            "held_out": specs.held_out(self.results, self.game),
+            "opponents": opponents,
+            "held_out": specs.held_out(opponents, self.game),
+            **({"delays": delays} if delays != [0] else {}),
             "matches": {spec: int(found.results.size) for spec, found in self.results.items()},
             "distinct_matches": {spec: found.distinct for spec, found in self.results.items()},
         }
         return EvaluationReport(
             "policy", f"policy:{self.checkpoint}", "", self._gate(), figures, context
         )
+
+    def _at_delay(self, delay: int) -> Figure:
+        """Wins against all opponents at a delay, beside an even match."""
+        parts = [found for label, found in self.results.items() if self.met[label][1] == delay]
+        won = np.concatenate([found.results == 1 for found in parts], axis=1)
+        return Figure(win_interval(won), {"even": EVEN})
 
     def _gate(self) -> GateReport:
         """Passed if it surely wins more than half of its matches against every opponent."""
@@ -96,19 +113,22 @@ def evaluate_matches(
         )
     against = (settings.against,) if settings.against else ()
     opponents = settings.opponents or against or _bots(game)
-    agent = specs.agent(f"policy:{folder}@{settings.temperature:g}@device={settings.device}", game)
+    own = f"policy:{folder}@{settings.temperature:g}@device={settings.device}"
+    agents = {delay: specs.agent(f"{own}@delay={delay}", game) for delay in settings.delays}
     worlds = specs.world_factory(settings.world, game)
-    results = {}
-    for spec in opponents:
-        results[spec] = benchmark(
+    results, met = {}, {}
+    for spec, delay in itertools.product(opponents, agents):
+        label = f"{spec}, delay {delay}" if delay else spec
+        met[label] = spec, delay
+        results[label] = benchmark(
             game,
             worlds,
-            agent,
+            agents[delay],
             specs.agent(spec, game),
             benchmark_seeds(spec, settings.to_play),
-            progress=_as_progress(progress, spec),
+            progress=_as_progress(progress, label),
         )
-    found = _MatchEvaluation(folder, game, worlds(1).name, results)
+    found = _MatchEvaluation(folder, game, worlds(1).name, results, met)
     text = json.dumps(found.report().to_json(), indent=1, allow_nan=False) + "\n"
     write_whole(folder / FILE, text.encode())
     return found

@@ -31,6 +31,8 @@ class EvalConfig:
     matches: int | None = None  # to play; None: MATCHES of them, where there is a simulator
     against: str | None = None  # play against this agent instead of the recorded opponents
     opponents: tuple[str, ...] = ()  # without recordings: agents to play against; default: all bots
+    # without recordings: reaction delays of the policy in frames, each judged by all matches
+    delays: tuple[int, ...] = (0,)
     world: str = ""  # a world's spec; empty: as recorded, or the game's simulator
     side: str = "val"  # of the split; the look-up table is counted on the others
     split: Split | None = None  # None: as in training, where that is known
@@ -48,6 +50,10 @@ class EvalConfig:
             raise UsageError(
                 "matches and episodes must be at least 2 and tolerance at least 0 "
                 f"(got {self.matches}, {self.most} and {self.tolerance})"
+            )
+        if not self.delays or len(set(self.delays)) < len(self.delays) or min(self.delays) < 0:
+            raise UsageError(
+                f"delay must name different numbers of frames, such as 0,6,12 (got {list(self.delays)})"
             )
 
     @property

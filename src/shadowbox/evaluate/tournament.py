@@ -271,6 +271,7 @@ def _table(
         {"agent": name, "elo": rate.value, "low": rate.low, "high": rate.high}
         for name, rate in zip(plan.agents, rating.elo(counts), strict=True)
     ]
+    whole = len(plan.agents) > 2 and not plan.gauntlet and _all_played(counts)
     return {
         "game": plan.game,
         "world": plan.world or plan.game,
@@ -284,7 +285,37 @@ def _table(
         "ratings": sorted(ratings, key=lambda row: -row["elo"]),
         "payoff": payoff,
         "cycles": [[plan.agents[i] for i in cycle] for cycle in rating.cycles(rates)],
+        # of tournaments in which every pair has played, of three agents or more
+        "cycle_test": _cycle_test(counts) if whole else None,
+        "nash": _nash(plan.agents, counts) if whole else None,
         "forfeits": forfeits,
+    }
+
+
+def _all_played(counts: Array) -> bool:
+    return bool((counts.sum(-1) + np.eye(len(counts)) > 0).all())
+
+
+def _cycle_test(counts: Array) -> dict[str, Any]:
+    found = rating.cycle_test(counts)
+    return {**found._asdict(), "elo_is_reliable": found.reliable}
+
+
+def elo_warning(test: Mapping[str, Any] | None) -> str:
+    """Sentence about ratings that leave out what the results show; empty for reliable ones."""
+    if test is None or test["elo_is_reliable"]:
+        return ""
+    return (
+        f"Elo is unreliable here: the agents beat each other in cycles (p = {test['p']:.3f}; "
+        f"no ratings explain {test['cyclic']:.0%} of the margins, expected {test['expected']:.0%})"
+    )
+
+
+def _nash(agents: Sequence[str], counts: Array) -> dict[str, dict[str, Any]]:
+    """Weight of each agent in the equilibrium, and its score against the mixture."""
+    return {
+        name: {"weight": rating.as_dict(weight), "score": rating.as_dict(score)}
+        for name, (weight, score) in zip(agents, rating.nash_averages(counts), strict=True)
     }
 
 

@@ -60,6 +60,7 @@ def evaluate_run(
         threshold=asked.threshold,
         most=asked.episodes,
         opponents=tuple(asked.opponents),
+        delays=tuple(asked.delays),
         world=card.world or "",
     )
     path = store.path if store is not None else None

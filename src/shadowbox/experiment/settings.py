@@ -19,6 +19,7 @@ from shadowbox.train.config import TrainConfig
 Games = Callable[[str], Game]  # a game's record by name
 ADDED: dict[str, Any] = {
     "train.freeze": [],
+    "model.delays": (),
     "model.opponents": (),
     "learner.identity_coef": 0.1,
 }  # settings since 0.1.0, with the value that changes nothing

@@ -11,6 +11,7 @@ from shadowbox.core.schema import Array, Schema
 from shadowbox.data.sample import Segments
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
+from shadowbox.errors import UsageError
 from shadowbox.learners.control_baselines import ControlBaselines, count_pressed
 from shadowbox.learners.imitation import ImitationLearner
 from shadowbox.learners.imitation_data import (
@@ -122,6 +123,10 @@ def policy_arguments(
 ) -> dict[str, Any]:
     """Arguments of a policy: a preset with changes, and with a store its vocabulary and players."""
     options = imitation_config(schema, preset, imitation)
+    if changes.get("delays"):
+        raise UsageError(
+            "imitation has no matches in which to draw one of the delays: give delay=N"
+        )
     can = [
         key
         for key in (visible_columns(schema) if input_columns is None else input_columns)

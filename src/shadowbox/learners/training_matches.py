@@ -19,6 +19,7 @@ from shadowbox.core.game import noise, stable_hash, terms_block
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.learners.late_views import _LateViews
 from shadowbox.learners.league import SAMPLERS, League
 from shadowbox.learners.opponents import (
     LEAGUE,
@@ -149,6 +150,11 @@ class _TrainingMatches:
         # the match of each row
         self.match = np.concatenate([np.arange(self.matches), np.arange(self.both)])
         self.names = np.array([part.name for part in self.parts for _ in range(len(part))])
+        self.late = (
+            _LateViews(self.schema, self.reads, self.policy.config.delays, self.matches)
+            if self.policy.config.delays
+            else None
+        )
         self.snapshots: _SnapshotOpponents | None = None
         for part in self.parts:
             if part.name == LEAGUE:
@@ -180,6 +186,8 @@ class _TrainingMatches:
         self.terms.sums[:, where] = 0.0
         self._seat_bots(where)
         self.batch.begin(self.seeds, where)
+        if self.late is not None:
+            self.late.begin(self.batch.view, where)
         self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
         if self.snapshots is not None:
             self.snapshots.begin(where)
@@ -201,8 +209,15 @@ class _TrainingMatches:
         numbers = opponent_numbers(self.policy.config.opponents, self.names.tolist())
         return np.array([*numbers, *[-1] * self.both], np.int64)
 
+    @property
+    def players(self) -> Array:
+        """Seat of each row, [R]."""
+        return np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
+
     def seen(self) -> Columns:
         """What each row sees, own slot first: [R, slots]."""
+        if self.late is not None:
+            return self.late.seen(self.match, self.players, self.seeds[self.match])
         view = self.batch.view
         shown = {key: view[key] for key in self.reads}
         other = from_seat(self.schema, shown, 1)
@@ -227,6 +242,13 @@ class _TrainingMatches:
             for key, ours in view.items()
         }
 
+    def _seen_by_snapshots(self, matches: Array, players: Array) -> Columns:
+        """Views of snapshots in matches [n]: as late as their own delays, [n, slots]."""
+        if self.late is not None:
+            return self.late.seen(matches, players, self.seeds[matches])
+        view = self._seen_by_opponents()
+        return {key: view[key][matches] for key in self.reads}
+
     def _noise(self, matches: Array, players: Array) -> torch.Tensor:
         """Uniform numbers [n, draws] of players in matches, those that they draw as agents."""
         uniform = noise(
@@ -239,8 +261,7 @@ class _TrainingMatches:
 
     def draws(self) -> torch.Tensor:
         """Uniform numbers of each row, [R, draws]."""
-        players = np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
-        return self._noise(self.match, players)
+        return self._noise(self.match, self.players)
 
     def tensors(self, seen: Columns, device: torch.device) -> dict[str, torch.Tensor]:
         """What is seen as models take it."""
@@ -257,13 +278,14 @@ class _TrainingMatches:
             both[at[:many], PLAYERS - 1 - self.seat[:many]] = rows[self.matches :]
             controls[key] = both
         if self.snapshots is not None:
-            part, facing = self.snapshots.part, PLAYERS - 1 - self.seat
-            view = self._seen_by_opponents()
-            seen = {key: view[key][part.rows] for key in self.reads}
-            drawn = self._noise(at[part.rows], facing[part.rows])
-            answer = self.snapshots.act(self.tensors(seen, torch.device("cpu")), drawn)
+            part = at[self.snapshots.part.rows]
+            facing = PLAYERS - 1 - self.seat[part]
+            seen = self._seen_by_snapshots(part, facing)
+            answer = self.snapshots.act(
+                self.tensors(seen, torch.device("cpu")), self._noise(part, facing)
+            )
             for key, each in self.policy.values.columns(answer.to(device)).items():
-                controls[key][at[part.rows], facing[part.rows]] = each.cpu().numpy()
+                controls[key][part, facing] = each.cpu().numpy()
         return controls
 
     def play(self, controls: Columns) -> tuple[Array, Array, Array]:
@@ -282,6 +304,8 @@ class _TrainingMatches:
             turn = self.batch.turn(
                 {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)}
             )
+            if self.late is not None:
+                self.late.add(self.batch.view)
             rewards += np.where(over[:, None], 0.0, turn.rewards)
             self.terms.add(turn.terms, over)
             over, cut = over | turn.ended, cut | turn.truncated
@@ -337,6 +361,7 @@ class _TrainingMatches:
             "batch": to_plain(self.batch.snapshot(), "the world"),
             "opponents": self.opponents.state(),
             "snapshots": self.snapshots.state() if self.snapshots else None,
+            **({"late": self.late.state()} if self.late else {}),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -362,6 +387,8 @@ class _TrainingMatches:
         self.opponents.load(state["opponents"])
         if self.snapshots is not None:
             self.snapshots.load(state["snapshots"])
+        if self.late is not None:
+            self.late.load(state["late"])
 
 
 def _no_agents(spec: str) -> Any:

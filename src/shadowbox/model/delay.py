@@ -1,10 +1,18 @@
-"""Reaction delay inside a model: features of some frames ago, from a queue that is part of its memory."""
+"""Reaction delay inside a model: late features from a queue in its memory, or the delay as an input.
+
+A policy with one `delay` makes its features late itself. One with several `delays` is given views
+that are late already, and reads in them by how many frames.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from shadowbox.model.codec import View
+from shadowbox.model.design import DELAY
 from shadowbox.model.trunks.base import Memory, last_reset
 
 
@@ -24,3 +32,11 @@ def delayed(x: Tensor, memory: Memory, reset: Tensor, delay: int) -> tuple[Tenso
         "queue": past[:, steps:].float(),
         "waiting": (steps - first[:, -1]).clamp(max=delay),
     }
+
+
+def delay_feature(view: View, delays: Sequence[int]) -> Tensor:
+    """Frames [B, T, 1] by which views are late, as a share of the longest delay; 0 if none is given."""
+    if DELAY in view:
+        return view[DELAY].float() / max(delays)
+    example = next(iter(view.values()))
+    return torch.zeros(*example.shape[:2], 1, device=example.device)

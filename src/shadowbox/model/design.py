@@ -17,6 +17,7 @@ from shadowbox.model.loss_options import LossOptions
 
 # far beyond any model; a number above is a mistake, and building such a model would take hours
 MOST_LAYERS, WIDEST, LONGEST_DELAY = 1024, 1 << 16, 1 << 10
+DELAY = "delay"  # column of a view: frames by which its state is late, for policies with `delays`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,8 @@ class PolicyConfig:
     noise: TrainingNoise = field(default_factory=TrainingNoise)
     relative_positions: bool = False  # add distances from the own slot to the inputs
     delay: int = 0  # frames by which the game is seen late; own controls are not delayed
+    # delays of which each player has one in every training match, and which the policy is told
+    delays: tuple[int, ...] = ()
     repeat: int = 1  # frames for which a decision is held (action repeat)
     strategy: str = ""  # encoder of the opponent's history: banded, gru or window
     opponents: tuple[str, ...] = ()  # names that the encoder learns to tell apart
@@ -85,6 +88,17 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         _between(self, LONGEST_DELAY, delay=0, repeat=1)
+        whole = all(isinstance(each, int) for each in self.delays)
+        if not whole or not all(0 <= each <= LONGEST_DELAY for each in self.delays):
+            raise UsageError(
+                f"delays must be frames from 0 to {LONGEST_DELAY:,}, such as [0, 6, 12] "
+                f"(got {list(self.delays)})"
+            )
+        if self.delays and (self.delay or not max(self.delays)):
+            raise UsageError(
+                f"delays {list(self.delays)} with delay {self.delay}: give one of the two, "
+                "and more than a delay of 0"
+            )
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> PolicyConfig:

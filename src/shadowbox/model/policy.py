@@ -17,8 +17,8 @@ from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Schema
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codec import ControlValues, View
-from shadowbox.model.delay import delayed
-from shadowbox.model.design import PRESETS, PolicyConfig
+from shadowbox.model.delay import delay_feature, delayed
+from shadowbox.model.design import DELAY, PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
 from shadowbox.model.predictions import PolicyOutput, _ActionEvaluation, _Decision
@@ -88,6 +88,7 @@ class Policy(nn.Module):
             + bool(config.noise.prev_control_dropout)
             + (self.style.width if self.style else 0)
             + (self.strategy.out if self.strategy else 0)
+            + bool(config.delays)
         )
         own = torch.zeros(width, dtype=torch.bool)
         own[self.embed.places(schema.control_keys, self.values.slots)] = True
@@ -279,6 +280,7 @@ class Policy(nn.Module):
             ("history hidden", bool(self.config.noise.prev_control_dropout)),
             ("style", self.style.width if self.style else 0),
             ("strategy", self.strategy.out if self.strategy else 0),
+            (DELAY, bool(self.config.delays)),
         ):
             spans += [(name, at, at + width)] if width else []
             at += width
@@ -319,6 +321,8 @@ class Policy(nn.Module):
         if self.strategy is not None:
             latent, after = self.strategy.seq(view, memory, reset)
             more.append(latent)
+        if self.config.delays:
+            more.append(delay_feature(view, self.config.delays))
         x: Tensor = self.embed(view, more)
         if hidden is not None:
             x[rows] = x[rows] * ~self.own

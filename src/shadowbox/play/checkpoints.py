@@ -31,6 +31,8 @@ OPTIONS = (
     "step=N",
     "seed=N",
     "delay=N",
+    "apm=N",
+    "hold=N",
     "threshold",
     "threshold=P",
     "bias",

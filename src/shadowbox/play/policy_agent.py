@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shadowbox.core.game import noise
+from shadowbox.core.game import Agent, noise
 from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.core.tracks import Track
 from shadowbox.errors import ShadowboxError, UsageError
-from shadowbox.play.restored_policy import restore_policy
+from shadowbox.model.design import DELAY
+from shadowbox.play.agent import Delayed
+from shadowbox.play.restored_policy import restore_policy, value_names, with_press_bias
 from shadowbox.play.warm_start import put_part
 
 if TYPE_CHECKING:  # it needs torch, which naming an agent does not
@@ -84,10 +86,11 @@ class PolicyAgent:
         # [draws, 2]: up and held; None: it draws
         self.limits = _limits(policy, sampling, tuned.get("thresholds", {}))
         if sampling.bias or sampling.offsets:
-            policy = _with_press_bias(policy, sampling, tuned.get("offsets", {}))
+            fitted = tuned.get("offsets", {}) if sampling.offsets else None
+            policy = with_press_bias(policy, sampling.bias, fitted)
 
         self.policy, self.sampling, self.mark, self.block = policy.eval(), sampling, mark, block
-        self.device = next(policy.parameters()).device
+        self.device, self.delay = next(policy.parameters()).device, 0
         self.style: Mapping[str, Tensor] | None = None
         if sampling.player or sampling.strength is not None:
             style = policy.style_of([sampling.player] * block, [sampling.strength] * block)
@@ -149,6 +152,9 @@ class PolicyAgent:
                 shown = {
                     key: self._on_device(_filled(view[key][rows], self.block)) for key in self.reads
                 }
+                if self.policy.config.delays:
+                    late = self._torch.full((self.block, 1), float(self.delay))
+                    shown[DELAY] = late.to(self.device)
                 answer, log_prob, after_block = self.policy.step(
                     shown,
                     state["memory"][at],
@@ -183,6 +189,23 @@ class PolicyAgent:
             "last": (seen, state["memory"], answers),  # what `tracks` is computed from
         }
         return controls, after
+
+    def with_delay(self, frames: int) -> Agent:
+        """The policy `frames` late: as its input, or if it has no such input, behind a queue.
+
+        A policy with the input sees the state late and its own keys at once, as in training.
+        """
+        if not self.policy.config.delays:
+            return Delayed(self, frames) if frames else self
+        if frames > (longest := max(self.policy.config.delays)):
+            raise UsageError(
+                f"delay={frames}: this policy was trained with delays of up to {longest} frames"
+            )
+        told = copy.copy(self)
+        told.delay = frames
+        schema = self.policy.schema
+        own = dict.fromkeys(schema.control_keys, schema.controls.slots // schema.players)
+        return Delayed(told, frames, own) if frames else told
 
     def tracks(self, state: Any) -> dict[str, Array]:
         """Probabilities and positions of the last decision [N], given the controls that were pressed.
@@ -302,18 +325,6 @@ def head_temperatures(
     ]
 
 
-def value_names(policy: Policy) -> list[str]:
-    """The control values by name; where a player has several slots, with the number of the slot."""
-    found: list[str] = []
-    for key in policy.values.keys:
-        found += (
-            [key]
-            if policy.values.slots == 1
-            else [f"{key}[{slot}]" for slot in range(policy.values.slots)]
-        )
-    return found
-
-
 def _limits(
     policy: Policy, sampling: SamplingConfig, tuned: Mapping[str, Mapping[str, float]]
 ) -> Array | None:
@@ -337,33 +348,6 @@ def _limits(
             f"{missing[0]} has no tuned threshold: shadowbox eval CHECKPOINT STORE --calibrate finds them"
         )
     return np.array([[tuned[name]["on"], tuned[name]["off"]] for name in names])
-
-
-def _with_press_bias(
-    policy: Policy, sampling: SamplingConfig, offsets: Mapping[str, Mapping[str, float]]
-) -> Policy:
-    """A copy of the policy that presses more, or less, than it learned to."""
-    import torch
-
-    names = value_names(policy)
-    buttons = [
-        name for name, kind in zip(names, policy.values.kinds, strict=True) if kind == "flag"
-    ]
-    if sampling.offsets and (missing := [name for name in buttons if name not in offsets]):
-        raise UsageError(
-            f"{missing[0]} has no calibrated offset: shadowbox eval CHECKPOINT STORE --calibrate "
-            "finds the offsets of policies that decide each button on its own; "
-            "bias=N adds a number to all of them"
-        )
-    bias = [
-        sampling.bias + (offsets[name]["offset"] if sampling.offsets else 0.0)
-        if name in buttons
-        else 0.0
-        for name in names
-    ]
-    shifted = copy.deepcopy(policy)
-    shifted.head.set_press_bias(torch.tensor(bias, device=next(policy.parameters()).device))
-    return shifted
 
 
 def as_tensor(values: Array) -> Tensor:

@@ -1,7 +1,11 @@
-"""A policy with the weights of its checkpoint, for a game whose fields are those that it learned on."""
+"""A policy with the weights of its checkpoint, for a game whose fields are those that it learned on.
+
+Its buttons may be biased to be pressed more, or less, than it learned to.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,3 +86,41 @@ def _built(found: Checkpoint, encodings: Mapping[str, Any]) -> Policy:
         raise CheckpointError(
             f"{where} cannot be used: arguments: {error}; use another step"
         ) from error
+
+
+def value_names(policy: Policy) -> list[str]:
+    """The control values by name; where a player has several slots, with the number of the slot."""
+    found: list[str] = []
+    for key in policy.values.keys:
+        found += (
+            [key]
+            if policy.values.slots == 1
+            else [f"{key}[{slot}]" for slot in range(policy.values.slots)]
+        )
+    return found
+
+
+def with_press_bias(
+    policy: Policy, bias: float, offsets: Mapping[str, Mapping[str, float]] | None
+) -> Policy:
+    """A copy of the policy with `bias` added to the log-odds of every button.
+
+    `offsets`: fitted ones by button, added too; None: none.
+    """
+    import torch
+
+    pairs = list(zip(value_names(policy), policy.values.kinds, strict=True))
+    buttons = [name for name, kind in pairs if kind == "flag"]
+    if offsets is not None and (missing := [name for name in buttons if name not in offsets]):
+        raise UsageError(
+            f"{missing[0]} has no calibrated offset: shadowbox eval CHECKPOINT STORE --calibrate "
+            "finds the offsets of policies that decide each button on its own; "
+            "bias=N adds a number to all of them"
+        )
+    biases = [
+        bias + (offsets[name]["offset"] if offsets is not None else 0.0) if kind == "flag" else 0.0
+        for name, kind in pairs
+    ]
+    shifted = copy.deepcopy(policy)
+    shifted.head.set_press_bias(torch.tensor(biases, device=next(policy.parameters()).device))
+    return shifted

@@ -14,9 +14,11 @@ An agent is NAME[:ARGUMENT][@OPTION...], one of
 
 A bot of the game comes before the agents `neutral`, `random` and `hold` that every game has.
 
-`delay=N` sees the world N frames late. A policy also takes a number (the temperature), `best`,
-`latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the tuned ones), `bias=B` (added to the
-log-odds of every button; `bias` alone: the calibrated offset of each) and `device=NAME`.
+`delay=N` sees the world N frames late. `apm=N` presses at most N keys a minute, and `hold=N` holds
+each pressed key for at least N frames, in games whose controls are keys. A policy also takes a
+number (the temperature), `best`, `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the
+tuned ones), `bias=B` (added to the log-odds of every button; `bias` alone: the calibrated offset of
+each) and `device=NAME`.
 
 A world is one of
 
@@ -43,7 +45,7 @@ from shadowbox.core.schema import require_same
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.kinds import checkpoint_kind, spec_kind
-from shadowbox.play.agent import Delayed, Replay
+from shadowbox.play.agent import Delayed, Replay, _LimitedKeys
 from shadowbox.play.schema_agents import AGENTS, schema_agent
 
 # of learned policies
@@ -51,7 +53,11 @@ POLICY_ONLY = re.compile(
     r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+|bias(=-?\d*\.?\d+)?"
 )
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)")
-LONGEST_DELAY = 120  # frames
+LIMITS = {  # of every agent: lowest and highest value, and the unit
+    "delay": ((0, 120), "frames"),
+    "apm": ((1, 10_000), "key presses a minute"),
+    "hold": ((1, 600), "frames"),
+}
 WORLD_MEMBERS = ("reset", "step", "snapshot", "restore", "matches", "schema", "name")
 
 
@@ -80,7 +86,7 @@ def agent(spec: str, game: Game) -> Agent:
     elif name in AGENTS:
         made = schema_agent(name, argument, game.schema)
     elif (kind := spec_kind(name, "agent") if colon else None) is not None:
-        of_kind = [option for option in options if not option.startswith("delay=")]
+        of_kind = [option for option in options if option.partition("=")[0] not in LIMITS]
         made = kind.part("agent")(argument, of_kind, game, spec)
         options = [option for option in options if option not in of_kind]
     elif name == "dream":
@@ -90,9 +96,7 @@ def agent(spec: str, game: Game) -> Agent:
         raise UsageError(
             f"agent '{spec}': {game.name} has no bot '{name}': {did_you_mean(name, known)}"
         )
-    for option in options:
-        made = _with_option(made, option, spec)
-    return made
+    return _with_limits(made, options, game, spec)
 
 
 def bot_names(game: Game) -> list[str]:
@@ -120,18 +124,28 @@ def training_opponents(specs: Iterable[str], game: Game) -> list[str]:
     return opponents
 
 
-def _with_option(made: Agent, option: str, spec: str) -> Agent:
-    name, _, value = option.partition("=")
-    if POLICY_ONLY.fullmatch(option):
-        raise UsageError(f"agent '{spec}': '{option}' is for learned policies; a bot has delay=N")
-    if name != "delay":
-        raise UsageError(f"agent '{spec}': unknown option '{option}'; a bot has delay=N")
-    if not value.isdecimal() or not 0 <= int(value) <= LONGEST_DELAY:
-        raise UsageError(
-            f"agent '{spec}': delay is a number of frames, 0 to {LONGEST_DELAY}, "
-            f"as in {spec.split('@')[0]}@delay=6"
-        )
-    return Delayed(made, int(value)) if int(value) else made
+def _with_limits(made: Agent, options: Iterable[str], game: Game, spec: str) -> Agent:
+    """The agent with the options that every agent has."""
+    has = "a bot has delay=N, apm=N and hold=N"
+    limits: dict[str, int] = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        if POLICY_ONLY.fullmatch(option):
+            raise UsageError(f"agent '{spec}': '{option}' is for learned policies; {has}")
+        if name not in LIMITS:
+            raise UsageError(f"agent '{spec}': unknown option '{option}'; {has}")
+        (low, high), what = LIMITS[name]
+        if not value.isdecimal() or not low <= int(value) <= high:
+            raise UsageError(
+                f"agent '{spec}': {name} is a number of {what}, {low} to {high}, "
+                f"as in {spec.split('@')[0]}@{name}=6"
+            )
+        limits[name] = int(value)
+    if frames := limits.pop("delay", 0):
+        takes_delay = getattr(made, "with_delay", None)
+        made = takes_delay(frames) if takes_delay else Delayed(made, frames)
+    # outside of the delay: fingers are limited by what is pressed now
+    return _LimitedKeys(made, game.schema, **limits) if limits else made
 
 
 def _replay(where: str, game: Game, spec: str) -> Agent:

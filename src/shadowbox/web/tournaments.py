@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from shadowbox.core.files import read_json
 from shadowbox.errors import ShadowboxError
+from shadowbox.evaluate.tournament import elo_warning
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table, with_interval
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.runlog import time_of
@@ -55,7 +56,9 @@ def tournament(site: Site, name: str) -> str:
             "Elo with a 95 % interval. Agents whose intervals overlap may be equally strong. "
             "The grey line is the average.",
         ),
+        *_warned(data),
         _ladder(ratings),
+        *_nash(data, [rating["agent"] for rating in ratings]),
         heading("Win rates"),
         element(
             "p",
@@ -117,6 +120,25 @@ def _problem(data: Any) -> str:
                 return f"payoff['{one}']['{other}'] is not an object"
             if bad := _not_numbers(cell, ("win_rate", "low", "high", "wins", "losses", "draws")):
                 return f"payoff['{one}']['{other}'] has no {bad}"
+    return _problem_of_mixture(data, [rating["agent"] for rating in ratings])
+
+
+def _problem_of_mixture(data: Mapping[str, Any], agents: list[str]) -> str:
+    """The same of the cycle test and the Nash mixture, which older results lack."""
+    test, nash = data.get("cycle_test"), data.get("nash")
+    if test is not None:
+        fits = isinstance(test, dict) and isinstance(test.get("elo_is_reliable"), bool)
+        if not fits or _not_numbers(test, ("p", "cyclic", "expected")):
+            return "cycle_test is not a test"
+    if nash is not None:
+        for name in agents:
+            entry = nash.get(name) if isinstance(nash, dict) else None
+            for key in ("weight", "score"):
+                interval = entry.get(key) if isinstance(entry, dict) else None
+                if not isinstance(interval, dict) or _not_numbers(
+                    interval, ("value", "low", "high")
+                ):
+                    return f"nash has no {key} of '{name}'"
     return ""
 
 
@@ -189,6 +211,37 @@ def _ladder(ratings: list[dict[str, Any]]) -> Html:
             ]
         )
     return table(["agent", "", "Elo"], rows, left=2)
+
+
+def _warned(data: Mapping[str, Any]) -> list[Html]:
+    """A warning where the results contain cycles, which ratings cannot show."""
+    warning = elo_warning(data.get("cycle_test"))
+    return [element("p", badge("unreliable", "bad"), f" {warning}.")] if warning else []
+
+
+def _nash(data: Mapping[str, Any], agents: list[str]) -> list[Html]:
+    """Table of the mixture of agents that no agent beats; nothing for tournaments without one."""
+    nash = data.get("nash")
+    if not nash:
+        return []
+    rows = [
+        [name, *(_percent_with_interval(nash[name][key]) for key in ("weight", "score"))]
+        for name in agents
+    ]
+    about = (
+        "The mixture of agents that no agent beats on average (Nash averaging), the most even one "
+        "if there are several. Copies of an agent change nothing. In percent, with 95 % intervals."
+    )
+    return [
+        heading("Nash averaging"),
+        element("p", about),
+        table(["agent", "weight", "score against the mixture"], rows),
+    ]
+
+
+def _percent_with_interval(entry: Mapping[str, float]) -> Html:
+    interval = f"{100 * entry['low']:.0f} .. {100 * entry['high']:.0f}"
+    return with_interval(f"{100 * entry['value']:.0f}", interval, best=False)
 
 
 def _cross_table(data: Mapping[str, Any], agents: list[str]) -> Html:
