@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -29,6 +30,7 @@ SPEC = learner_spec("selfplay")
 MIX = {"self": 0.25, "league": 0.25, "constant": 0.25, "based": 0.25}
 MODEL = {"width": 16, "hidden_width": 8, "head_width": 8, "repeat": 2}
 LATE = {**MODEL, "delays": [0, 3, 5]}
+MASKED = {**MODEL, "mask": True}
 
 
 def inputs(run=None, steps=4, opponents=MIX, matches=8, model=MODEL, stages=(), **learner):
@@ -65,7 +67,7 @@ def rollouts_of(task, matches=8):
     return task.source(matches, 0, 1)
 
 
-@pytest.mark.parametrize("model", [MODEL, LATE])
+@pytest.mark.parametrize("model", [MODEL, LATE, MASKED])
 def test_the_first_ratio_is_one(model):
     """Rollout and update agree: before any step, recorded and evaluated log-probabilities are equal."""
     task = SPEC.prepare(inputs(model=model))
@@ -78,6 +80,18 @@ def test_the_first_ratio_is_one(model):
     assert (found.value - batch.value).abs().max() < 1e-5
     assert batch.reset.any()  # matches ended inside
     assert batch.reset[:, 1:].any()
+    assert (found.output.allowed is not None) == (model is MASKED)
+    if model is MASKED:  # entropy and samples are over the allowed actions alone
+        count = found.output.allowed.sum(-1)
+        assert count.min() < count.max() < found.output.allowed.shape[-1]
+        assert ((found.entropy[..., 0] - count.log()).abs() < 0.01).all()  # uniform at first
+        (part,) = task.model.head.parts
+        chosen = part.index(batch.pressed)[..., None]
+        assert found.output.allowed.gather(-1, chosen).all()
+        found.entropy.sum().backward()
+        assert all(
+            torch.isfinite(p.grad).all() for p in task.model.parameters() if p.grad is not None
+        )
 
 
 def test_a_long_rollout_is_two_short_ones():
@@ -91,10 +105,12 @@ def test_a_long_rollout_is_two_short_ones():
     assert torch.equal(one.pressed, torch.cat([each.pressed for each in two], 1))
 
 
-@pytest.mark.parametrize("delays", [None, [3], [0, 5]])
-def test_training_and_play_are_the_same(delays):
+@pytest.mark.parametrize(
+    ("delays", "mask"), [(None, False), ([3], False), ([0, 5], False), (None, True)]
+)
+def test_training_and_play_are_the_same(delays, mask):
     """As an agent in a match, the policy presses what it pressed in the rollout of that match."""
-    model = {**MODEL, "delays": delays} if delays else MODEL
+    model = {**MODEL, "mask": mask} | ({"delays": delays} if delays else {})
     task = SPEC.prepare(inputs(opponents={"constant": 1.0}, matches=4, model=model))
     source = rollouts_of(task, 4)
     batch = source.collect()
@@ -302,6 +318,40 @@ def test_terms_add_up_to_the_return():
     terms = [total for name, (total, _) in lines.items() if name.startswith("return.")]
     assert len(terms) >= 2
     assert sum(terms) == pytest.approx(lines["return"][0])
+
+
+def test_weights_move_with_the_run():
+    """A weight in shares of the budget moves from rollout to rollout, in a stage too, and resumes."""
+    moving = {"attack_press": {"from": 4.0, "to": 0.0, "by": 0.5}}
+    stage = Stage(name="one", set={"reward": {"attack_press": {"from": 0.0, "to": 8.0, "by": 1.0}}})
+    reward = rewards.resolve_reward(moving, GAME)
+    for stages, weights in (((), [4.0, 2.0, 0.0, 0.0]), ((stage,), [0.0, 2.0, 4.0, 6.0])):
+        given = replace(inputs(steps=4, opponents={"constant": 1.0}, stages=stages), reward=reward)
+        source, seen = rollouts_of(SPEC.prepare(given)), []
+        for number in range(4):
+            if number == 2:
+                state = source.state()
+                source = rollouts_of(SPEC.prepare(given))
+                source.load(state)
+            source.step += 1
+            source.collect()
+            found = source.matches
+            seen.append(found.batch.reward.weight("attack_press", found.learning_step))
+        assert seen == weights
+
+
+@pytest.mark.parametrize(
+    ("weight", "complaint"),
+    [
+        ({"from": 1.0}, "'to' is wrong or missing"),
+        ({"from": 1.0, "to": 0.0, "unti": 0.5}, "'unti' is wrong or missing"),
+        ({"from": 1.0, "to": 0.0, "by": 2.0}, "by is 2.0, a share"),
+    ],
+)
+def test_a_schedule_is_refused_by_name(weight, complaint):
+    """A weight that moves says from, to and by."""
+    with pytest.raises(UsageError, match=complaint):
+        rewards.resolve_reward({"closing": weight}, GAME)
 
 
 def test_a_stage_cannot_change_the_loop():

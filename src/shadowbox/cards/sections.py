@@ -193,13 +193,15 @@ def _as_reward(value: Any) -> Any:
     if not named and not (weighted and all(map(_is_weight, value.values()))):
         raise ValueError(
             f"{value!r:.60} is not a reward: give the name of one, or weights by term, "
-            "as in {win: 1.0, damage: 0.01}"
+            "as in {win: 1.0, damage: 0.01} or {win: 1.0, closing: {from: 0.1, to: 0, by: 0.5}}"
         )
     return value
 
 
 def _is_weight(value: Any) -> bool:
-    """A number, or (step, weight) pairs between which a weight moves."""
+    """A number; {from, to, by}, where `by` is a share of the budget; or (step, weight) pairs."""
+    if isinstance(value, dict):
+        return set(value) <= {"from", "to", "by"} and all(map(_is_number, value.values()))
     if isinstance(value, list):
         return all(
             isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair))

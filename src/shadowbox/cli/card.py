@@ -182,9 +182,20 @@ def _checked(found: CheckedCard) -> dict[str, Any]:
         ],
         "facts": found.facts,
         "not_computed_here": facts_table.kept_facts(found),
+        "preset_settings": _preset_settings(found),
         "hash": found.file.hash,
         "prior": [run.model_dump() for run in found.card.prior],
         "checks": [check.model_dump() for check in found.card.checks],
+    }
+
+
+def _preset_settings(found: CheckedCard) -> dict[str, Any]:
+    """Settings beside the model that the card's preset brings, with their values in this card."""
+    origins = found.settled.origins if found.settled else {}
+    return {
+        name: value
+        for name, (value, origin) in origins.items()
+        if origin == "preset" and not name.startswith("model.")
     }
 
 
@@ -198,6 +209,9 @@ def _say_checked(found: CheckedCard) -> None:
     print(f"{found.file.path}: no mistakes")
     for warning in found.warnings:
         print(f"{found.file.path}:{warning.line}: warning: {warning.field}: {warning.message}")
+    if brought := _preset_settings(found):
+        words = ", ".join(f"{name} {value}" for name, value in brought.items())
+        print(f"preset {found.card.preset}: {words}")
     print(table(["fact", "", ""], facts.fact_rows(found), left=2))
     head, rows = facts.prior_table(found.card)
     if rows:

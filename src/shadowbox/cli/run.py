@@ -93,6 +93,7 @@ def _say(text: str) -> None:
 
 def _report(finished: list[CardResult]) -> None:
     from shadowbox.experiment.results import setting_words
+    from shadowbox.experiment.targets import first_missed
 
     rows = []
     for each in finished:
@@ -108,6 +109,8 @@ def _report(finished: list[CardResult]) -> None:
     for each in finished:
         reason = f": {each.reason}" if each.reason else ""
         print(f"\n{each.run}: {each.verdict}{reason} ({_cost(each)})")
+        if missed := first_missed(each.milestones):
+            print(f"first missed milestone: {missed}")
         if each.stamps:
             print(f"differs from the card: {', '.join(each.stamps)}")
 

@@ -194,7 +194,11 @@ class Outcome:
 
 
 class Reward(Protocol):
-    """Rewards of all players of N matches in a frame: a sum of named terms."""
+    """Rewards of all players of N matches in a frame: a sum of named terms.
+
+    Optional: `over(budget) -> Reward`, the same with weights that move by shares of a budget of
+    learning steps.
+    """
 
     def before(self, columns: Columns) -> Columns:
         """Copies of the columns it needs of a frame, which the next step overwrites."""
@@ -307,6 +311,9 @@ class Game:
     encoding: Callable[..., Any] | None = None
     observations: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)  # named tables of control combinations
+    # frames for which a decision is held -> rules by control that does nothing then: {"when":
+    # conditions ({own column: ranges of values}), "without": controls beside which it acts anyway}
+    action_masks: Callable[[int], Mapping[str, Mapping[str, Any]]] | None = None
     scene: Callable[[], Mapping[str, Any]] | None = None  # default: `core.default_scene`
     learns_by: tuple[str, ...] = ()  # learners of learners/registry.py that can train on it today
     # `module:NAME` of a game that has no registered name; filled in by `games.load`

@@ -28,6 +28,7 @@ class CardResult:
     reason: str = ""
     first: bool = True  # this process speaks for all
     runs: Sequence[Mapping[str, Any]] = ()  # origin of each seed's run
+    milestones: Sequence[Mapping[str, Any]] = ()  # with the value of each seed
 
     @property
     def exit_code(self) -> int:
@@ -53,6 +54,8 @@ class CardResult:
         }
         if self.card.opponents:  # a result lists the opponents that were met
             found["opponents"] = shares_of(self.card.opponents)
+        if self.milestones:
+            found["milestones"] = [dict(each) for each in self.milestones]
         if self.settings:
             found["settings"] = [
                 each.to_json() | {"set": dict(each.changes)} for each in self.settings

@@ -14,6 +14,7 @@ from shadowbox.cards.file import CardFile, data_line
 from shadowbox.core.files import write_whole
 from shadowbox.experiment import origin, prices
 from shadowbox.experiment import targets as verdict
+from shadowbox.experiment.targets import first_missed
 from shadowbox.train import log
 from shadowbox.train.runs import Run
 
@@ -121,6 +122,14 @@ def block(found: Mapping[str, Any]) -> str:
     ]
     lines += ["| target | wanted | reached | 95 % | baselines | |", "|---|---|---|---|---|---|"]
     lines += [_target(target) for target in found["targets"]]
+    if milestones := found.get("milestones"):
+        reached = sum(each["verdict"] == "reached" for each in milestones)
+        missed = first_missed(milestones)
+        lines += [
+            "",
+            f"Milestones: {reached} of {len(milestones)} reached"
+            + (f"; first missed: {_cell(missed)}." if missed else "."),
+        ]
     if found.get("settings"):
         lines += ["", *_settings(found["settings"])]
     lines += ["", *_cost(found)]

@@ -243,7 +243,6 @@ def _setting(
             break
     done = [found for seed in card.seeds if (found := prior.find_run(folder / str(seed)))]
     word, outcomes = targets.check_targets(card, done)
-    reason = next((str(each.facts["reason"]) for each in done if each.facts.get("reason")), "")
     return CardResult(
         card,
         folder,
@@ -253,9 +252,10 @@ def _setting(
         _stamps(case, done),
         (),
         changes or {},
-        reason,
+        targets.reason_of(done),
         case.first,
         tuple(origin.origin_of(each) for each in done),
+        targets.milestone_results(card, done),
     )
 
 

@@ -22,6 +22,7 @@ ADDED: dict[str, Any] = {
     "model.delays": (),
     "model.opponents": (),
     "learner.identity_coef": 0.1,
+    "model.mask": False,
 }  # settings since 0.1.0, with the value that changes nothing
 LARGEST = 1 << 16  # of a model's whole numbers: outlining a larger one would take minutes
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
@@ -68,7 +69,8 @@ def resolve_settings(
     for problem in setting_problems(card, game):
         raise UsageError(f"{problem[0]}: {problem[1]}")
     parts = split_sections(card.settings)
-    plan = RunSpec(game, card.preset, parts["model"], parts["learner"])
+    usual = _preset_sections(card)["learner"]
+    plan = RunSpec(game, card.preset, parts["model"], {**usual, **parts["learner"]})
     config = TrainConfig.of(
         _training(card, parts["train"], min(card.seeds, default=0) if seed is None else seed)
     )
@@ -91,6 +93,16 @@ def split_sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if section in parts and rest:
             parts[section][rest] = value
     return parts
+
+
+def _preset_sections(card: Card) -> dict[str, dict[str, Any]]:
+    """Settings of the loop and of the learner that the card's preset brings."""
+    try:
+        chosen = learner_spec(card.learner)
+    except UsageError:
+        return split_sections({})
+    known = card.preset in chosen.presets()
+    return split_sections(chosen.preset_settings(card.preset) if known else {})
 
 
 def setting_problems(card: Card, game: Game | None) -> Iterator[tuple[str, str]]:
@@ -144,8 +156,12 @@ def _problems_of_training(card: Card, given: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _training(card: Card, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    usual, length = _preset_sections(card)["train"], {"steps", "epochs"}
+    if length & set(given):
+        usual = {name: value for name, value in usual.items() if name not in length}
     values = {
-        **({} if {"steps", "epochs"} & set(given) else DEFAULT_TRAINING),
+        **({} if length & {*given, *usual} else DEFAULT_TRAINING),
+        **usual,
         **given,
         "seed": seed,
     }
@@ -167,7 +183,7 @@ def _origins(
     parts: Mapping[str, Mapping[str, Any]],
     changed: set[str],
 ) -> Iterator[tuple[str, tuple[Any, str]]]:
-    chosen = learner_spec(card.learner)
+    chosen, preset = learner_spec(card.learner), _preset_sections(card)
     usual = TrainConfig(steps=1).to_json()
     for name, value in config.to_json().items():
         said = (
@@ -175,14 +191,16 @@ def _origins(
             or (name == "seed")
             or (name == "halvings" and value != usual[name])
         )
-        origin = "card" if said else "default"
+        brought = name in preset["train"] and value == preset["train"][name]
+        origin = "card" if said else "preset" if brought else "default"
         yield f"train.{name}", (value, "--set" if f"train.{name}" in changed else origin)
     for section, base, origin in (
         ("model", chosen.presets()[card.preset], "preset"),
         ("learner", chosen.defaults, "default"),
     ):
-        for name, value in {**base, **parts[section]}.items():
-            where = "card" if name in parts[section] else origin
+        for name, value in {**base, **preset[section], **parts[section]}.items():
+            where = "preset" if name in preset[section] else origin
+            where = "card" if name in parts[section] else where
             yield f"{section}.{name}", (value, "--set" if f"{section}.{name}" in changed else where)
 
 

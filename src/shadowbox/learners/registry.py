@@ -125,6 +125,13 @@ class LearnerSpec:
         """Presets of the model by name, each with all its settings, `model.NAME` in a card."""
         return {"default": {}}
 
+    def preset_settings(self, preset: str) -> Mapping[str, Any]:
+        """Settings of a preset beside its model, such as `train.lr` and `learner.n_steps`.
+
+        They take the place of defaults; a card can change them.
+        """
+        return {}
+
     def summarize(self, inputs: Inputs) -> ModelSummary:
         """Model and metrics of a run; the store may be missing."""
         raise NotImplementedError

@@ -26,13 +26,69 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_USUAL, "trunk": "lstm", "hidden_width": 512, "plain": True, "head_width": 96, "repeat": 1,
     },
 }  # fmt: skip
+PRESETS |= {
+    # that policy with the encoder of older systems, and their settings: below
+    **{name: PRESETS["lstm512"] | {"strategy": "window"} for name in ("10M", "exploration")},
+    "fast": PRESETS["lstm512"] | {"strategy": "window@45"},
+    "stable": PRESETS["lstm512"] | {"strategy": "window@90"},
+    "debug": PRESETS["small"],
+}
+MATCHES = 16  # side by side; older systems had one
+_SEED: dict[str, Any] = {
+    "train.batch": MATCHES, "train.lr": 2.5e-4, "train.final_lr": 1.0, "train.warmup": 0,
+    "train.beta2": 0.999, "train.weight_decay": 0.0, "train.max_grad_norm": 0.5,
+    "train.log_every": 1,
+    "learner.n_steps": 512, "learner.batch_size": 64, "learner.n_epochs": 10,
+    "learner.gamma": 0.99, "learner.gae_lambda": 0.95, "learner.clip_range": 0.2,
+    "learner.ent_coef": 0.01, "learner.ent_coef_final": 0.01, "learner.ent_floor": 0.0,
+    "learner.target_kl": 0.0, "learner.snapshots": 200, "learner.sampler": "uniform",
+}  # fmt: skip
+
+
+def _over(frames: int, **changes: Any) -> dict[str, Any]:
+    """The settings of older systems with changes, for a run of that many frames of a match.
+
+    A snapshot is taken, and the run saved, about every 50,000 frames.
+    """
+    found = _SEED | {name.replace("__", "."): value for name, value in changes.items()}
+    rollout = found["learner.n_steps"] * MATCHES
+    often = max(1, round(50_000 / rollout))
+    return found | {
+        "train.steps": -(-frames // rollout),
+        "train.save_every": often,
+        "learner.snapshot_every": often,
+    }
+
+
+def _entropy(coefficient: float) -> dict[str, float]:
+    return dict.fromkeys(("learner__ent_coef", "learner__ent_coef_final"), coefficient)
+
+
+# settings that presets bring beside their model
+SETTINGS: dict[str, dict[str, Any]] = {
+    "10M": _over(10_000_000),
+    "fast": _over(
+        10_000_000, train__lr=5e-4, learner__n_steps=256, learner__n_epochs=20,
+        learner__clip_range=0.3, **_entropy(0.05),
+    ),
+    "stable": _over(
+        10_000_000, train__lr=1e-4, learner__n_steps=2048, learner__batch_size=128,
+        learner__n_epochs=5, learner__clip_range=0.1, **_entropy(0.005),
+    ),
+    "exploration": _over(100_000, **_entropy(0.05)),
+    # a minute of learning, for a look at whether everything works
+    "debug": {
+        "train.batch": 32, "train.steps": 8, "train.warmup": 0, "train.log_every": 1,
+        "learner.n_steps": 48, "learner.batch_size": 512, "learner.snapshot_every": 2,
+    },
+}  # fmt: skip
 
 
 class _SelfPlaySpec(LearnerSpec):
     """Learner that gets better in matches."""
 
     needs = frozenset({"world", "opponents"})
-    takes = frozenset({"reward", "stages"})
+    takes = frozenset({"reward", "stages", "milestones"})
     own_opponents = frozenset({"self", "league"})
     page = "shadowbox.report.selfplay:learner_blocks"
 
@@ -48,6 +104,9 @@ class _SelfPlaySpec(LearnerSpec):
         from shadowbox.model.design import PolicyConfig
 
         return {name: {**PolicyConfig().flat(), **changes} for name, changes in PRESETS.items()}
+
+    def preset_settings(self, preset: str) -> Mapping[str, Any]:
+        return SETTINGS.get(preset, {})
 
     def summarize(self, inputs: Inputs) -> ModelSummary:
         import torch
@@ -66,13 +125,17 @@ class _SelfPlaySpec(LearnerSpec):
             metric_info(learner.losses, learner.scores, learner.metrics, learner.lines),
         )
 
+    def examples(self, inputs: Inputs) -> int:
+        """Decisions of a match in one rollout."""
+        return int({**self.defaults, **inputs.spec.learner}["n_steps"])
+
     def prepare(self, inputs: Inputs) -> TrainTask:
         from shadowbox.learners import selfplay
         from shadowbox.learners.rollouts import _Rollouts
         from shadowbox.learners.training_matches import _TrainingMatches
         from shadowbox.model import policy
         from shadowbox.model.checkpoint import CheckpointConfig
-        from shadowbox.play.rewards import resolve_reward
+        from shadowbox.play.rewards import over_budget, resolve_reward
         from shadowbox.train.protocols import TrainTask
 
         arguments, (config, league) = self._arguments(inputs), self._config(inputs)
@@ -86,7 +149,7 @@ class _SelfPlaySpec(LearnerSpec):
             settings.seed,
             settings.steps,
             stages=inputs.stages,
-            reward=lambda given: resolve_reward(given, inputs.game),
+            reward=lambda given: over_budget(resolve_reward(given, inputs.game), learner.steps),
         )
 
         def again() -> Policy:
@@ -134,10 +197,12 @@ class _SelfPlaySpec(LearnerSpec):
             config["opponents"] = self._named_opponents(inputs)
         values = ControlValues(schema, PolicyConfig.of(config).output_controls)
         points = action_points(spec.game, values, spec.learner.get("actions", ""))
+        masks = spec.game.action_masks if config["mask"] else None
         return {
             "input_columns": list(reads),
             "config": {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()},
             **({"vocabulary": points} if points else {}),
+            **({"masks": masks(config["repeat"])} if masks else {}),
         }
 
     def _named_opponents(self, inputs: Inputs) -> tuple[str, ...]:

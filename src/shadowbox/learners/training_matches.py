@@ -34,7 +34,7 @@ from shadowbox.learners.registry import Inputs
 from shadowbox.model.policy import Policy
 from shadowbox.model.strategy.encoder import opponent_numbers
 from shadowbox.play.policy_agent import DRAW, as_tensor
-from shadowbox.play.rewards import result_for
+from shadowbox.play.rewards import over_budget, result_for
 from shadowbox.play.turn import MatchBatch
 
 PLAYERS = 2
@@ -109,9 +109,9 @@ class _TrainingMatches:
             )
         self.policy, self.schema = policy, game.schema
         self.seed, self.rank, self.matches = inputs.config.seed, rank, matches
-        self.batch = MatchBatch(
-            game, inputs.worlds(matches), [None] * PLAYERS, reward=inputs.reward
-        )
+        reward = over_budget(inputs.reward, inputs.config.steps or 1)
+        self.batch = MatchBatch(game, inputs.worlds(matches), [None] * PLAYERS, reward=reward)
+        self.learning_step = 0  # rollouts before this one; weights of the reward move by it
         self.inputs, self.league_config, self.build = inputs, league, build
         # every rank keeps its own results; the first one's files are those of the run
         self.league = League(inputs.run if rank == 0 else None, league.snapshots)
@@ -167,6 +167,7 @@ class _TrainingMatches:
 
     def snapshot(self, step: int) -> None:
         """Take a snapshot when one is due, and give waiting places to the next ones."""
+        self.learning_step = step
         if self.snapshots is None:
             return
         if step % self.league_config.snapshot_every == 0:
@@ -302,7 +303,8 @@ class _TrainingMatches:
             if self.opponents.parts:
                 self.opponents.act(self._seen_by_opponents(), press)
             turn = self.batch.turn(
-                {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)}
+                {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)},
+                learning_step=self.learning_step,
             )
             if self.late is not None:
                 self.late.add(self.batch.view)

@@ -78,9 +78,11 @@ class PolicyConfig:
     # delays of which each player has one in every training match, and which the policy is told
     delays: tuple[int, ...] = ()
     repeat: int = 1  # frames for which a decision is held (action repeat)
-    strategy: str = ""  # encoder of the opponent's history: banded, gru or window
+    # encoder of the opponent's history: banded, gru or window; window@45 looks back 45 frames
+    strategy: str = ""
     opponents: tuple[str, ...] = ()  # names that the encoder learns to tell apart
     value: bool = False  # estimate the value of a state, too, as reinforcement learning needs
+    mask: bool = False  # never press what can do nothing now, where the game declares that
     # the controls that the policy decides, such as "pad/x|pad/y" for either; empty: all
     output_controls: tuple[str, ...] = ()
     players: tuple[str, ...] = ()  # pseudonyms of the players whose styles are learned
@@ -98,6 +100,13 @@ class PolicyConfig:
             raise UsageError(
                 f"delays {list(self.delays)} with delay {self.delay}: give one of the two, "
                 "and more than a delay of 0"
+            )
+        if self.mask and self.head.head != "categorical":
+            raise UsageError(f"mask needs the head 'categorical' (got '{self.head.head}')")
+        if self.mask and (self.delay or self.delays):
+            raise UsageError(
+                "mask and delay exclude each other: a mask would show a policy that sees the game "
+                "late what can be done now"
             )
 
     @staticmethod

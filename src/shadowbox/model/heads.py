@@ -67,6 +67,17 @@ class Head(nn.Module):
         """Draw values [..., V] with noise [..., draws]; also their log-probability [..., P]."""
         raise NotImplementedError
 
+    def draw(
+        self, output: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """`sample`, from an output whose parts do not depend on each other."""
+        noises = torch.split(noise, [part.draws for part in self.parts], -1)
+        drawn, log_probs, temperatures = [], [], self.by_part(temperature)
+        for at, (part, (own, before)) in enumerate(self._each(output, previous)):
+            drawn.append(part.sample(own, before, noises[at], temperatures[at]))
+            log_probs.append(part.log_prob(own, drawn[-1], before, temperatures[at]))
+        return self._ordered(drawn), torch.stack(log_probs, -1)
+
     def loss(self, output: Tensor, values: Tensor, previous: Tensor) -> Tensor:
         """Terms of the training loss, [..., N]."""
         return torch.cat(
@@ -186,13 +197,7 @@ class _IndependentHead(Head):
     def sample(
         self, h: Tensor, previous: Tensor, noise: Tensor, temperature: Temperature = 1.0
     ) -> tuple[Tensor, Tensor]:
-        output = self.forward(h, previous, previous)
-        noises = torch.split(noise, [part.draws for part in self.parts], -1)
-        drawn, log_probs, temperatures = [], [], self.by_part(temperature)
-        for at, (part, (own, before)) in enumerate(self._each(output, previous)):
-            drawn.append(part.sample(own, before, noises[at], temperatures[at]))
-            log_probs.append(part.log_prob(own, drawn[-1], before, temperatures[at]))
-        return self._ordered(drawn), torch.stack(log_probs, -1)
+        return self.draw(self.forward(h, previous, previous), previous, noise, temperature)
 
 
 class _ChainHead(Head):

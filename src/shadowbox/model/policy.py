@@ -21,6 +21,7 @@ from shadowbox.model.delay import delay_feature, delayed
 from shadowbox.model.design import DELAY, PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
 from shadowbox.model.heads import Temperature, Vocabulary, build_head
+from shadowbox.model.masks import action_mask, masked
 from shadowbox.model.predictions import PolicyOutput, _ActionEvaluation, _Decision
 from shadowbox.model.strategy.encoder import StrategyEncoder
 from shadowbox.model.style import _PlayerStyle
@@ -53,8 +54,9 @@ class Policy(nn.Module):
         config: PolicyConfig,
         vocabulary: Vocabulary | None = None,
         encoding: Encoding | None = None,
+        masks: Mapping[str, Any] | None = None,
     ) -> None:
-        """With an `encoding`, the inputs are that encoding of all `input_columns`."""
+        """`encoding`: of all `input_columns`, as the inputs. `masks`: those of `Game.action_masks`."""
         super().__init__()
         self.schema, self.config = schema, config
         self.input_columns = tuple(key for key in input_columns if key in schema.state_keys)
@@ -103,6 +105,7 @@ class Policy(nn.Module):
         )
         self.draws, self.parts = self.head.draws, tuple(part.name for part in self.head.parts)
         self.value = value_head(self.trunk.out, config.head.head_width) if config.value else None
+        self.mask = action_mask(schema, self.head.parts, self.input_columns, masks)
 
     own: Tensor
 
@@ -161,7 +164,11 @@ class Policy(nn.Module):
             "call eval() before playing: previous controls are hidden in training"
         )
         h, state = self.trunk.step(seen.x[:, 0], memory, begins)
-        values, log_prob = self.head.sample(h, previous, noise, temperature)
+        if self.mask is None:
+            values, log_prob = self.head.sample(h, previous, noise, temperature)
+        else:
+            output = masked(self.head(h, previous, previous), self.mask(view))
+            values, log_prob = self.head.draw(output, previous, noise, temperature)
         return _Decision(
             self.values.only_active(values, view),
             log_prob,
@@ -205,8 +212,9 @@ class Policy(nn.Module):
         seen = self._features(view, memory, reset, style, hide)
         h, state = self.trunk.seq(seen.x, memory, reset)
         previous = self.values.of(view)
-        output = self.head(h, controls, previous, seen.hidden)
-        found = PolicyOutput(self.head, output, previous, h, seen.hidden)
+        allowed = None if self.mask is None else self.mask(view)
+        output = masked(self.head(h, controls, previous, seen.hidden), allowed)
+        found = PolicyOutput(self.head, output, previous, h, seen.hidden, allowed)
         return found, seen.latent, {**seen.memory, **state}
 
     def evaluate_actions(
@@ -381,4 +389,5 @@ def build_policy(
             **default_vocabulary(ControlValues(schema, config.output_controls)),
             **arguments.get("vocabulary", {}),
         }
-        return Policy(schema, arguments["input_columns"], config, vocabulary, encoding)
+        masks = arguments.get("masks") if config.mask else None
+        return Policy(schema, arguments["input_columns"], config, vocabulary, encoding, masks)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from shadowbox.model.heads import Head, Temperature
+from shadowbox.model.masks import masked
 from shadowbox.model.trunks.base import Memory
 
 
@@ -26,13 +27,13 @@ class PolicyOutput:
     previous: Tensor
     h: Tensor | None = None  # [B, T, H] input of the head, for evaluating it again
     hidden: Tensor | None = None  # [B, T] positions whose previous controls were hidden
+    allowed: Tensor | None = None  # [B, T, W] places of the output that are not masked
 
     def given(self, controls: Tensor) -> PolicyOutput:
         """Distributions given other values [B, T, V] of the parts decided earlier in each frame."""
         assert self.h is not None, "only outputs of `seq` hold the input of the head"
-        return dataclasses.replace(
-            self, output=self.head(self.h, controls, self.previous, self.hidden)
-        )
+        output = self.head(self.h, controls, self.previous, self.hidden)
+        return dataclasses.replace(self, output=masked(output, self.allowed))
 
     def drawn(self, noise: Tensor, temperature: Temperature = 1.0) -> Tensor:
         """Draw controls [B, T, V] at every position, given the pressed ones before it.
@@ -40,6 +41,8 @@ class PolicyOutput:
         `noise` [B, T, draws] is uniform.
         """
         assert self.h is not None, "only outputs of `seq` hold the input of the head"
+        if self.allowed is not None:
+            return self.head.draw(self.output, self.previous, noise, temperature)[0]
         return self.head.sample(self.h, self.previous, noise, temperature)[0]
 
     def log_prob(self, values: Tensor, temperature: Temperature = 1.0) -> Tensor:
@@ -60,9 +63,10 @@ class PolicyOutput:
     def kl(self, other: PolicyOutput) -> Tensor:
         """KL divergence to another policy's distributions by part, [B, T, P].
 
-        Both policies need the same vocabulary.
+        Both policies need the same vocabulary. An action that either masks counts for neither.
         """
-        return self.head.kl(self.output, other.output, self.previous)
+        own, theirs = masked(self.output, other.allowed), masked(other.output, self.allowed)
+        return self.head.kl(own, theirs, self.previous)
 
     def mean(self, temperature: Temperature = 1.0) -> Tensor:
         """Expected values [B, T, V]; for a flag, the probability that it is pressed."""

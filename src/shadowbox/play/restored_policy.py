@@ -22,6 +22,7 @@ ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
     "config": dict,
     "vocabulary?": {str: [[float]]},
     "encoding?": ({"name": str, "settings": dict}, None),
+    "masks?": {str: {"when": [{str: [[int]]}], "without": [str]}},
 }
 
 

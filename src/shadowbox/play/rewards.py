@@ -40,14 +40,37 @@ def _weighted(weights: Mapping[str, Any], game: Game) -> Reward:
         )
     if not weights:
         raise UsageError("reward is {}; the name of a preset or weights by term are needed")
-    # YAML and JSON have lists in place of tuples: (step, weight) pairs between which a weight moves
-    return game.reward({name: _as_tuples(weight) for name, weight in weights.items()})
+    return game.reward({name: _schedule(name, weight) for name, weight in weights.items()})
 
 
-def _as_tuples(weight: Any) -> Any:
+def _schedule(name: str, weight: Any) -> Any:
+    """A weight as games take it.
+
+    In YAML and JSON, (step, weight) pairs are lists, and {from, to, by} says a weight at the start,
+    another one, and the share of the budget at which that is reached: {0: from, by: to}.
+    """
     if isinstance(weight, list):
         return tuple(tuple(pair) if isinstance(pair, list) else pair for pair in weight)
+    if isinstance(weight, Mapping) and weight and all(isinstance(key, str) for key in weight):
+        by = weight.get("by", 1.0)
+        if wrong := [*set(weight) - {"from", "to", "by"}, *{"from", "to"} - set(weight)]:
+            raise UsageError(
+                f"reward term '{name}': '{wrong[0]}' is wrong or missing: a weight that moves is "
+                "{from: WEIGHT, to: WEIGHT, by: SHARE OF THE BUDGET}"
+            )
+        if not isinstance(by, int | float) or not 0 < by <= 1:
+            raise UsageError(
+                f"reward term '{name}': by is {by!r}, a share of the budget above 0 and up to 1 is "
+                "needed"
+            )
+        return {0.0: weight["from"], by: weight["to"]}
     return weight
+
+
+def over_budget(reward: Reward | None, steps: int) -> Reward | None:
+    """The reward with schedules in shares of a budget of learning steps, if it has any."""
+    stretched = getattr(reward, "over", None)
+    return stretched(steps) if stretched else reward
 
 
 def rewards_of(

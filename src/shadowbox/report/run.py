@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from shadowbox.core.game import Game
-from shadowbox.experiment import results
+from shadowbox.experiment import results, targets
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import (
     Bar,
@@ -135,6 +135,7 @@ def _promise(subject: ReportSource) -> Iterator[Html]:
         yield card_page.bars(found, outcome.wanted)
     if not done.outcomes:
         yield from _best(subject.runs[0])
+    yield from _milestones(done.milestones)
     if done.settings:
         yield heading("Settings of the sweep")
         yield sentence(
@@ -143,6 +144,26 @@ def _promise(subject: ReportSource) -> Iterator[Html]:
         yield card_page.settings_table(
             [each.to_json() | {"set": dict(each.changes)} for each in done.settings]
         )
+
+
+def _milestones(milestones: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
+    """Table of milestones, reached, missed and open, with the first missed one in words."""
+    if not milestones:
+        return
+    yield heading("Milestones")
+    if missed := targets.first_missed(milestones):
+        yield sentence(badge("missed", card_page.tone("missed")), f" {missed}.")
+    rows: list[list[Text]] = [
+        [
+            f"{each['step']:,}",
+            code(each["metric"]),
+            " to ".join("any" if end is None else f"{end:g}" for end in each["band"]),
+            ", ".join("-" if v is None else results.number(v) for v in each["values"]),
+            str(each["verdict"]),
+        ]
+        for each in milestones
+    ]
+    yield table(["step", "metric", "band", "value of each seed", ""], rows, left=2)
 
 
 def _best(run: Run) -> Iterator[Html]:

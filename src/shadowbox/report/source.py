@@ -100,8 +100,8 @@ def _card(name: Any, folder: Path) -> tuple[CardFile | None, Card | None]:
 
 
 def _promised(run: Run, card: Card | None, *, whole: bool) -> Card:
-    """Targets that the run was started with, which may differ from the card's present ones."""
-    said = {"id": "run", "targets": run.facts.get("targets") or []}
+    """Targets and milestones that the run was started with; the card may have others by now."""
+    said = {"id": "run"} | {key: run.facts.get(key) or [] for key in ("targets", "milestones")}
     found = cards.parse_value(said)
     if card and whole:
         found = found.model_copy(update={"seeds": card.seeds, "budget": card.budget})
@@ -116,7 +116,6 @@ def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, A
     else:
         states = {targets.verdict_of(run) for run in runs} - {"finished"}
         word, outcomes = (sorted(states)[0] if states else "finished"), []
-    reason = next((str(run.facts["reason"]) for run in runs if run.facts.get("reason")), "")
     return CardResult(
         card,
         path,
@@ -126,7 +125,8 @@ def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, A
         results.stamped(runs),
         (),
         changes,
-        reason,
+        targets.reason_of(runs),
+        milestones=targets.milestone_results(card, runs),
     )
 
 

@@ -50,6 +50,14 @@ def _check_declaration(spec: LearnerSpec) -> None:
     known = {*NEEDS, *OPTIONAL}
     must(spec.takes <= known, f"takes {sorted(spec.takes - known)}, known: {sorted(known)}")
     must(bool(spec.presets()), "a learner has at least one preset")
+    for preset in spec.presets():
+        possible = {f"train.{name}" for name in TrainConfig(steps=1).to_json()}
+        possible |= {f"learner.{name}" for name in spec.defaults}
+        for name in spec.preset_settings(preset):
+            must(
+                name in possible,
+                f"preset '{preset}' sets '{name}', expected train.NAME or learner.NAME",
+            )
     for name, settings in {"defaults": spec.defaults, **spec.presets()}.items():
         try:
             json.dumps(dict(settings))

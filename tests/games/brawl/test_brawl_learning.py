@@ -119,6 +119,30 @@ def test_every_term_is_tested_for_its_sign():
     assert set(TERMS) == {*GOOD, *BAD, "attack_press", "many_keys"}
 
 
+def test_the_preset_of_older_systems_pays_its_exact_amounts():
+    """`seed` pays 1 a point of damage, 100 for the match and 50 for a stock, both ways."""
+    reward, quiet = BrawlReward.preset("seed"), frame()
+    paid = (("hit", 9.0, 0, 9.0), ("win", 100.0, 0, 0.0), ("knockout", 50.0, 1, 0.0))
+    for kind, amount, player, value in paid:
+        happened = event(kind, player, 1 - player, value=value)
+        total, _ = reward(rewards.before(quiet), later(quiet), happened)
+        assert total[0].tolist() == pytest.approx([amount, -amount])
+
+
+def test_weights_move_by_shares_of_the_budget():
+    """A map of shares to weights is of the budget that a learner gives, and `dense` has every term."""
+    reward = BrawlReward({"closing": {0: 4.0, 0.5: 0.0}, "win": 1.0}).over(80)
+    weights = [reward.weight("closing", step) for step in (0, 10, 40, 80)]
+    assert weights == [4.0, 3.0, 0.0, 0.0]
+    assert reward.weight("win", 40) == 1.0
+    assert BrawlReward.preset("dense").over(100).weight("head_to_opponent", 25) == 5.5
+    assert set(PRESETS["dense"]) == set(TERMS)
+    assert len(TERMS) == 15
+    for wrong in ({}, {0: "much"}, {1.5: 1.0}):
+        with pytest.raises(UsageError, match="the weight must be a number, a map of shares"):
+            BrawlReward({"closing": wrong})
+
+
 def test_weights_fade_evenly_and_parts_add_up():
     """A weight is interpolated between two steps, and the parts of every frame add up."""
     reward = BrawlReward.preset("dense")

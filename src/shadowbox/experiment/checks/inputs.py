@@ -61,8 +61,11 @@ def batches_per_epoch(chosen: LearnerSpec, inputs: Inputs) -> int | None:
 
 
 def input_facts(card: Card) -> dict[str, Any]:
-    """Inputs besides the data for run.json: world, opponents, reward."""
-    found = {name: getattr(card, name) for name in FACTS} | {"opponents": shares_of(card.opponents)}
+    """Inputs besides the data for run.json: world, opponents, reward, milestones."""
+    found = {name: getattr(card, name) for name in FACTS} | {
+        "opponents": shares_of(card.opponents),
+        "milestones": [milestone.model_dump() for milestone in card.milestones],
+    }
     return {name: value for name, value in found.items() if value}
 
 

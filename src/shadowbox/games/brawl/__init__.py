@@ -13,7 +13,7 @@ from shadowbox.core.game import Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.bots import BOTS
-from shadowbox.games.brawl.observe import OBSERVATIONS
+from shadowbox.games.brawl.observe import OBSERVATIONS, action_masks
 from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
 from shadowbox.games.brawl.tables import HELD_OUT
@@ -103,6 +103,7 @@ GAME = Game(
     encodings={"default": LEARNED},
     observations=OBSERVATIONS,
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},
+    action_masks=action_masks,
     scene=scene,
     learns_by=("imitation", "selfplay"),
 )

@@ -31,6 +31,7 @@ ENCODERS: dict[str, TrunkConfig] = {
     "gru": TrunkConfig(trunk="gru", width=128),
     "window": TrunkConfig(trunk="history", width=256, depth=6, frames=65, dropout=0.1),
 }
+ATTENTIVE = ("banded", "window")  # encoders that look back a number of frames
 PREFIX = "strategy."  # of its entries in a policy's memory
 
 
@@ -42,13 +43,12 @@ class StrategyEncoder(nn.Module):
     ) -> None:
         """`keys`: columns that may be read; those of the players are. `opponents`: names to guess."""
         super().__init__()
-        if name not in ENCODERS:
-            raise UsageError(f"unknown strategy encoder '{name}': {did_you_mean(name, ENCODERS)}")
+        trunk = encoder_trunk(name)
         seen = opponent_schema(schema)
         self.keys = tuple(key for key in visible_columns(seen) if key in keys)
         self.slots = {key: seen.columns[key].slots for key in self.keys}
         self.embed = ColumnEmbedding(seen, self.keys)
-        self.trunk = build_trunk(ENCODERS[name], self.embed.width, self.embed.fixed)
+        self.trunk = build_trunk(trunk, self.embed.width, self.embed.fixed)
         self.out = self.trunk.out
         self.flags = [key for key in seen.control_keys if isinstance(seen.columns[key].field, Flag)]
         keys_of_a_player = sum(seen.columns[key].slots for key in self.flags)
@@ -140,6 +140,21 @@ class StrategyEncoder(nn.Module):
 def _own(memory: Memory) -> Memory:
     """Entries of the encoder in a policy's memory."""
     return {key.removeprefix(PREFIX): v for key, v in memory.items() if key.startswith(PREFIX)}
+
+
+def encoder_trunk(name: str) -> TrunkConfig:
+    """Trunk of an encoder: `window`, or `window@45` for another number of frames."""
+    base, at, frames = name.partition("@")
+    if base not in ENCODERS:
+        raise UsageError(f"unknown strategy encoder '{name}': {did_you_mean(base, ENCODERS)}")
+    if not at:
+        return ENCODERS[base]
+    if base not in ATTENTIVE or not frames.isdecimal():
+        raise UsageError(
+            f"strategy is '{name}': a number of frames is given as in window@45, for "
+            f"{' and '.join(ATTENTIVE)}"
+        )
+    return dataclasses.replace(ENCODERS[base], frames=int(frames))
 
 
 def opponent_schema(schema: Schema) -> Schema:
