@@ -50,6 +50,28 @@ def test_places_and_copies():
     assert played("expert", "random").distinct == 12
 
 
+class Stranger:
+    """A bot in a wrapping that the compiled loop of its game does not know."""
+
+    def __init__(self, spec):
+        self.inner = specs.agent(spec, GAME)
+        self.start, self.act = self.inner.start, self.inner.act
+
+
+def test_a_stranger_beside_a_bot():
+    """Matches in which the compiled loop plays one seat alone are those of two bots, bit for bit."""
+    worlds = partial(GAME.world, time_limit=300)
+    both = played("expert", "switcher")
+    for agents in (
+        (Stranger("expert"), specs.agent("switcher", GAME)),
+        (specs.agent("expert", GAME), Stranger("switcher")),
+        (Stranger("expert"), Stranger("switcher")),
+    ):
+        found = benchmark(GAME, worlds, *agents, SEEDS)
+        for name in ("results", "frames", "rewards", "places", "prints"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(both, name))
+
+
 @pytest.mark.parametrize(("won", "value"), [([[1, 0], [1, 0]], 0.5), ([[1, 1], [0, 0]], 0.5)])
 def test_the_unit_is_the_seed(won, value):
     """The interval of two seeds is that of two observations, not of four."""

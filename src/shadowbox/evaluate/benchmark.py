@@ -30,7 +30,7 @@ from shadowbox.errors import UsageError
 from shadowbox.evaluate.policy import Evaluation, evaluate
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.play import checkpoints, specs
-from shadowbox.play.benchmark import _BenchmarkResult, benchmark, win_interval
+from shadowbox.play.benchmark import SIDE_BY_SIDE, _BenchmarkResult, benchmark, win_interval
 
 EVEN = Interval(0.5, 0.5, 0.5)
 SEED = "benchmark"  # of matches that no training run plays
@@ -113,7 +113,8 @@ def evaluate_matches(
         )
     against = (settings.against,) if settings.against else ()
     opponents = settings.opponents or against or _bots(game)
-    own = f"policy:{folder}@{settings.temperature:g}@device={settings.device}"
+    block = min(SIDE_BY_SIDE, max(settings.to_play // 2, 1))
+    own = f"policy:{folder}@{settings.temperature:g}@device={settings.device}@block={block}"
     agents = {delay: specs.agent(f"{own}@delay={delay}", game) for delay in settings.delays}
     worlds = specs.world_factory(settings.world, game)
     results, met = {}, {}

@@ -40,19 +40,21 @@ OPTIONS = (
     "player=NAME",
     "strength=X",
     "device=NAME",
+    "block=N",
 )
 STRONGEST = 50.0  # bias: the odds of a button times or over exp(50)
+MOST_TOGETHER = 4096  # matches of a block
 FARTHEST = 1e6  # of a strength: finite, whatever a game counts it in
 
 
 def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str) -> Agent:
     """The agent of `policy:ARGUMENT@OPTIONS`."""
-    from shadowbox.play.policy_agent import HOTTEST, TUNED, SamplingConfig, policy_agent
+    from shadowbox.play.policy_agent import BLOCK, HOTTEST, TUNED, SamplingConfig, policy_agent
 
     which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
     threshold: float | None = None
     strength: float | None = None
-    bias, offsets = 0.0, False
+    bias, offsets, block = 0.0, False, BLOCK
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or name == "step":
@@ -73,6 +75,8 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
             strength = _number(option, value, -FARTHEST, FARTHEST, spec)
         elif name == "device" and value:
             device = value
+        elif name == "block":
+            block = int(_number(option, value, 0, MOST_TOGETHER, spec))
         elif name[:1].isdigit() or name[:1] == ".":
             temperature = _number(option, option, 0, HOTTEST, spec)
         else:
@@ -86,6 +90,7 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
         SamplingConfig(temperature, threshold, player, strength, bias, offsets),
         device=_device(device, spec),
         mark=mark_of(folder),
+        block=block,
         encodings=game.encodings,
     )
 

@@ -300,6 +300,7 @@ def policy_agent(
     device: str = "cpu",
     mark: str = "",
     encodings: Mapping[str, Any] | None = None,
+    block: int = BLOCK,
 ) -> PolicyAgent:
     """The policy of a checkpoint's folder, for a game whose fields are those that it learned on."""
     from shadowbox.model import checkpoint
@@ -310,6 +311,7 @@ def policy_agent(
         sampling,
         calibration=found.calibration,
         mark=mark,
+        block=block,
     )
 
 

@@ -18,7 +18,8 @@ A bot of the game comes before the agents `neutral`, `random` and `hold` that ev
 each pressed key for at least N frames, in games whose controls are keys. A policy also takes a
 number (the temperature), `best`, `latest`, `step=N`, `seed=N`, `threshold=P` (or `threshold`: the
 tuned ones), `bias=B` (added to the log-odds of every button; `bias` alone: the calibrated offset of
-each) and `device=NAME`.
+each), `device=NAME` and `block=N`: matches that are computed together (32), of which a larger number
+is faster, but rounds the last bits otherwise.
 
 A world is one of
 
@@ -50,7 +51,7 @@ from shadowbox.play.schema_agents import AGENTS, schema_agent
 
 # of learned policies
 POLICY_ONLY = re.compile(
-    r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+|bias(=-?\d*\.?\d+)?"
+    r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+|block=\d+|bias(=-?\d*\.?\d+)?"
 )
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)")
 LIMITS = {  # of every agent: lowest and highest value, and the unit

@@ -103,10 +103,15 @@ class MatchBatch:
         neutral = game.schema.neutral(self.matches)
         self._pressed: Columns = {key: neutral[key] for key in game.schema.control_keys}
         self._counts_rows = True  # whether the world counts its events' frames as `rows` does
-        # None: agents act on views
+        # None: agents act on views; else those in the seats `asked` do, and the loop plays the rest
         self.compiled: CompiledMatches | None = None
+        self.asked: tuple[int, ...] = ()
         if referee is Referee and not self.tracks:
-            self.compiled = compiled_matches(world, agents, reward, observation)
+            others = [None] * (len(agents) - 1)
+            known = [each if compiled_matches(world, [each, *others]) else None for each in agents]
+            self.compiled = compiled_matches(world, known, reward, observation)
+            if self.compiled is not None:
+                self.asked = tuple(seat for seat in self.referees if known[seat] is None)
 
     @property
     def pressed(self) -> Columns:
@@ -242,19 +247,23 @@ class MatchBatch:
         outside: Mapping[int, Columns | Array],
         learning_step: int,
     ) -> Turn:
-        """Turn in the compiled loop of the world, whose agents break no rules."""
+        """Turn in the compiled loop of the world, whose own agents break no rules."""
         self._require_outside(outside)
         earlier: Columns = {}
         if self.reward is not None and compiled.reward is None:
             earlier = self.reward.before(self.view)
         pressed = {seat: self._as_values(given) for seat, given in outside.items()}
+        view = self.view if self.asked else {}
+        for seat in self.asked:
+            asked = self.referees[seat].ask(from_seat(self.schema, view, seat))
+            pressed[seat] = self._as_values(asked)
         events, done = compiled.turn(pressed, learning_step)
         self._uncounted += 1
         if not self._counts_rows and len(events):
             events = events.copy()
             events["frame"] = self.rows[events["match"]]
         none = self._nothing
-        if done is None and compiled.reward is not None:
+        if done is None and compiled.reward is not None and not self.asked:
             return Turn(self.columns, events, none, {}, none, none, *compiled.rewards)
         done = none if done is None else done
         return self._judged(earlier, events, done, learning_step, compiled)
