@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shadowbox.core.episode import Episode
 from shadowbox.core.evaluation import FILE, EvaluationReport, Figure, GateReport
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game, stable_hash
@@ -31,6 +32,7 @@ from shadowbox.evaluate.policy import Evaluation, evaluate
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.play import checkpoints, specs
 from shadowbox.play.benchmark import SIDE_BY_SIDE, _BenchmarkResult, benchmark, win_interval
+from shadowbox.play.match import play
 
 EVEN = Interval(0.5, 0.5, 0.5)
 SEED = "benchmark"  # of matches that no training run plays
@@ -43,8 +45,30 @@ class _MatchEvaluation:
     checkpoint: Path
     game: Game
     world: str
+    agent: str  # spec of the policy, without a delay
     results: Mapping[str, _BenchmarkResult]  # by opponent as people read it
     met: Mapping[str, tuple[str, int]]  # spec of the opponent, and delay of the policy in frames
+
+    def replay(self, name: str, seat: int, number: int) -> Episode:
+        """Play one match of `results[name]` again, with the tracks of its agents.
+
+        `seat`, `number`: place of the match in the results. Matches do not depend on those beside
+        them, so it is the same match.
+        """
+        opponent, delay = self.met[name]
+        seeds = benchmark_seeds(opponent, self.results[name].results.size)
+        both = (f"{self.agent}@delay={delay}", opponent)
+        agents = [specs.agent(spec, self.game) for spec in both]
+        names, order = ("policy", opponent), (1, -1)[seat]
+        (played,) = play(
+            self.game,
+            specs.world(self.world, self.game, 1),
+            agents[::order],
+            names[::order],
+            seeds[[number]],
+            tracks=True,
+        )
+        return played.episode
 
     def report(self) -> EvaluationReport:
         """The report that is printed and stored."""
@@ -129,7 +153,7 @@ def evaluate_matches(
             benchmark_seeds(spec, settings.to_play),
             progress=_as_progress(progress, label),
         )
-    found = _MatchEvaluation(folder, game, worlds(1).name, results, met)
+    found = _MatchEvaluation(folder, game, worlds(1).name, own, results, met)
     text = json.dumps(found.report().to_json(), indent=1, allow_nan=False) + "\n"
     write_whole(folder / FILE, text.encode())
     return found

@@ -268,9 +268,6 @@ def load(
     With `schema`, weights that were trained on other fields, scales or predict rules are refused
     with the differences.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load as unpacked
-
     require_whole(folder)
     config = read_json(folder / CONFIG)
     if (version := version_of(folder, config)) < VERSION:
@@ -296,21 +293,29 @@ def load(
         require(
             about.schema, schema, f"checkpoint {folder}, read the other way round,", coding=True
         )
+    step = step_of(folder, config)
+    weights = read_weights(folder / WEIGHTS, device)
+    return Checkpoint(folder, step, about, weights, config.get("calibration", {}))
+
+
+def read_weights(path: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """Weights of a file; damage is refused in one line."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as unpacked
+
     try:
-        weights = unpacked(read_bytes(folder / WEIGHTS, error=CheckpointError))
+        weights = unpacked(read_bytes(path, error=CheckpointError))
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
-            f"{folder / WEIGHTS} cannot be read as weights: {error}; use another step"
+            f"{path} cannot be read as weights: {error}; use another step"
         ) from error
     for key, value in weights.items():
         if not torch.isfinite(value).all():
             raise CheckpointError(
-                f"{folder / WEIGHTS}: {key} holds values that are not finite (NaN or infinity); "
+                f"{path}: {key} holds values that are not finite (NaN or infinity); "
                 "use another step"
             )
-    placed = {key: value.to(device) for key, value in weights.items()}
-    step = step_of(folder, config)
-    return Checkpoint(folder, step, about, placed, config.get("calibration", {}))
+    return {key: value.to(device) for key, value in weights.items()}
 
 
 def version_of(folder: Path, config: Mapping[str, Any]) -> int:

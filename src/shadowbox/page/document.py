@@ -129,7 +129,7 @@ def bars(rows: Sequence[tuple[str, float, str, str]]) -> Html:
 class Bar(NamedTuple):
     """Row of `beside`; `low` and `high` are the ends of its interval, None without one."""
 
-    name: str
+    name: Text
     value: float
     label: Text
     tone: str = "baseline"
@@ -137,9 +137,13 @@ class Bar(NamedTuple):
     high: float | None = None
 
 
-def beside(rows: Sequence[Bar], wanted: float | None = None) -> Html:
-    """Bars from zero with their intervals, and a green line through all of them at `wanted`."""
+def beside(rows: Sequence[Bar], wanted: float | None = None, whole: float = 0.0) -> Html:
+    """Bars from zero with their intervals, and a green line through all of them at `wanted`.
+
+    The axis reaches to the largest value, and at least to `whole`: 1 for shares.
+    """
     ends = [value for bar in rows for value in (bar.value, bar.low, bar.high) if value is not None]
+    ends.append(whole)
     ends += [0.0] if wanted is None else [0.0, wanted]
     low, high = min(ends), max(ends)
 

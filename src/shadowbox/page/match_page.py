@@ -97,9 +97,15 @@ def match_page(
     return shell(title, Html(body), styles=STYLES, script=bundle([*MODULES, "unpack", "saved"]))
 
 
-def clip(caption: str, greeting: Mapping[str, Any], rows: Array, events: Array) -> Html:
+def clip(
+    caption: str,
+    greeting: Mapping[str, Any],
+    rows: Array,
+    events: Array,
+    result: Mapping[str, Any] | None = None,
+) -> Html:
     """Match as one of several figures of a page (`clips_page`); it plays when play is pressed."""
-    data = _inside_markup(_match_data(greeting, rows, events, None))
+    data = _inside_markup(_match_data(greeting, rows, events, result))
     return Html(
         f'<figure class="clip"><figcaption>{escape(caption)}</figcaption>'
         f'<match-viewer></match-viewer><script type="application/json">{data}</script></figure>'
@@ -114,7 +120,8 @@ def side_by_side(clips: Iterable[Html]) -> Html:
 def clips_page(title: str, blocks: Iterable[Html]) -> str:
     """Report of one column that may contain clips."""
     body = Html(f"<main><h1>{escape(title)}</h1>{''.join(blocks)}</main>")
-    return shell(title, body, styles=STYLES, script=bundle([*MODULES, "unpack", "clips"]))
+    styles = (*STYLES, "card.css")
+    return shell(title, body, styles=styles, script=bundle([*MODULES, "unpack", "clips"]))
 
 
 def _match_data(

@@ -5,7 +5,7 @@ import { el, plain } from "./parts.js";
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const spot = document.getElementById("curves");
 const folded = el("details", {}, el("summary", {}, "Everything else that was measured"));
-const charts = figures.map((figure) => ({ figure, view: chart(plain(figure.name)) }));
+const charts = figures.map((figure) => ({ figure, view: chart(titleOf(figure)) }));
 let axis = "step";
 
 spot.replaceChildren(
@@ -14,6 +14,10 @@ spot.replaceChildren(
 );
 folded.append(...charts.filter(({ figure }) => figure.folded).map(({ view }) => view.root));
 folded.hidden = folded.children.length === 1;
+
+function titleOf({ name, words }) {
+  return words ? `${plain(name)}: ${words}` : plain(name);
+}
 
 function draw() {
   for (const { figure, view } of charts) {

@@ -2,8 +2,9 @@
 
 RUN is a run (it has a folder `checkpoints/`), a card's folder of runs by seed (the lowest, or
 `seed=N`), a checkpoint's own folder, or the name of a policy that the game ships. Without `best`,
-`latest` or `step=N` it is the best checkpoint, or the latest if none was validated. Torch is
-imported when an agent is built.
+`latest` or `step=N` it is the best checkpoint, or the latest if none was validated. `snapshot=N` is
+the policy of step N that the league of a run of self-play keeps. Torch is imported when an agent is
+built.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ if TYPE_CHECKING:  # it needs torch
     from shadowbox.model.checkpoint import CheckpointConfig
 
 FOLDER = "checkpoints"
+SNAPSHOT = "league/step-{:08d}.safetensors"  # weights of a run's policy that its league keeps
 OPTIONS = (
     "a temperature such as 0.9",
     "best",
     "latest",
     "step=N",
+    "snapshot=N",
     "seed=N",
     "delay=N",
     "apm=N",
@@ -51,7 +54,7 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
     """The agent of `policy:ARGUMENT@OPTIONS`."""
     from shadowbox.play.policy_agent import BLOCK, HOTTEST, TUNED, SamplingConfig, policy_agent
 
-    which, seed, temperature, device, player = "", "", 1.0, "cpu", ""
+    which, seed, snapshot, temperature, device, player = "", "", "", 1.0, "cpu", ""
     threshold: float | None = None
     strength: float | None = None
     bias, offsets, block = 0.0, False, BLOCK
@@ -61,6 +64,8 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
             which = option
         elif name == "seed":
             seed = value
+        elif name == "snapshot":
+            which, snapshot = "latest", value
         elif option == "threshold":
             threshold = TUNED
         elif name == "threshold":
@@ -89,10 +94,26 @@ def policy_agent_of(argument: str, options: Sequence[str], game: Game, spec: str
         game.schema,
         SamplingConfig(temperature, threshold, player, strength, bias, offsets),
         device=_device(device, spec),
-        mark=mark_of(folder),
         block=block,
+        mark="" if snapshot else mark_of(folder),  # a snapshot was not evaluated
         encodings=game.encodings,
+        weights=_snapshot(folder, snapshot, spec) if snapshot else None,
     )
+
+
+def _snapshot(checkpoint: Path, step: str, spec: str) -> Path:
+    """File of the weights that the league of a checkpoint's run keeps of a step."""
+    run = checkpoint.parent.parent
+    path = run / SNAPSHOT.format(int(step)) if step.isdecimal() else run
+    if not path.is_file():
+        kept = [each.stem.partition("-")[2].lstrip("0") for each in _snapshots(run)]
+        known = f"it has {', '.join(kept)}" if kept else "it has no league"
+        raise UsageError(f"agent '{spec}': {run} has no snapshot of step '{step}'; {known}")
+    return path
+
+
+def _snapshots(run: Path) -> list[Path]:
+    return sorted((run / SNAPSHOT).parent.glob("step-*.safetensors"))
 
 
 def checkpoint_folder(

@@ -301,11 +301,17 @@ def policy_agent(
     mark: str = "",
     encodings: Mapping[str, Any] | None = None,
     block: int = BLOCK,
+    weights: Path | None = None,
 ) -> PolicyAgent:
-    """The policy of a checkpoint's folder, for a game whose fields are those that it learned on."""
+    """The policy of a checkpoint's folder, for a game whose fields are those that it learned on.
+
+    `weights`: file of other weights of the same policy, such as a snapshot of a league.
+    """
     from shadowbox.model import checkpoint
 
     found = checkpoint.load(folder, kind="policy", device=device)
+    if weights is not None:
+        found = replace(found, path=weights, weights=checkpoint.read_weights(weights, device))
     return PolicyAgent(
         restore_policy(found, schema, device, encodings),
         sampling,

@@ -51,7 +51,7 @@ from shadowbox.play.schema_agents import AGENTS, schema_agent
 
 # of learned policies
 POLICY_ONLY = re.compile(
-    r"\d*\.?\d+|best|latest|(step|seed)=\d+|threshold=\d*\.?\d+|device=[\w:]+|block=\d+|bias(=-?\d*\.?\d+)?"
+    r"\d*\.?\d+|best|latest|(step|seed|snapshot)=\d+|threshold=\d*\.?\d+|device=[\w:]+|block=\d+|bias(=-?\d*\.?\d+)?"
 )
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)")
 LIMITS = {  # of every agent: lowest and highest value, and the unit

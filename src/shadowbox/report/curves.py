@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shadowbox.experiment import results
@@ -15,6 +15,12 @@ POINTS = 600  # of a curve: about one for each pixel of its width
 COLORS = 6  # of runs in one chart; further runs repeat them, with their names beside
 BACKGROUND = ("lr", "norm", "examples_per_s")  # figures that explain, folded
 FLOORS = (".low", ".high")
+WORDS = {  # of figures whose name does not say it
+    "play/recent": "wins among the last 200 matches, by opponent",
+    "play/win_rate": "wins since the last line, by opponent",
+    "play/return": "sum of the rewards of a match",
+    "play/frames": "length of a match",
+}
 APART = ("kind", "step", "epoch", "wall")
 
 
@@ -28,18 +34,13 @@ def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
     logs = [_Log(run) for run in runs]
     trained = [name for name in logs[0].names("train") if not name.startswith("time/")]
     scored = [name for name in logs[0].names("val") if _is_score(name)]
-    own = [
-        f"{kind}/{name}"
-        for kind in logs[0].own_kinds
-        for name in logs[0].names(kind)
-        if _is_score(name)
-    ]
+    own = list(dict.fromkeys(name for kind in logs[0].own_kinds for name in _own(logs, kind)))
     first = list(dict.fromkeys([*(name for name in trained if name == "loss"), *scored, *own]))
     rest = [name for name in trained if name not in first]
     background = {name: at for at, name in enumerate(BACKGROUND)}
     rest.sort(key=lambda name: background.get(name, len(background)))
     promised = _promised(runs[0].facts)
-    asked = {"loss", *promised} if promised else set(first)
+    asked = {"loss", *promised, *_measured(logs, own)} if promised else set(first)
     shown = [name for name in first if name in asked]
     later = [name for name in [*first, *rest] if name not in shown]
     return [
@@ -52,6 +53,30 @@ def of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _is_score(name: str) -> bool:
     """True for a score itself: neither a baseline nor the end of an interval."""
     return "/" not in name and not name.endswith(FLOORS)
+
+
+def _own(logs: Sequence[_Log], kind: str) -> Iterator[str]:
+    """Figures of a learner's own kind of line.
+
+    Figures of one run that differ after a dot, as `recent.based` and `recent.random` do, are curves of
+    one figure, `recent`.
+    """
+    for name in logs[0].names(kind):
+        if _is_score(name):
+            stem = name.partition(".")[0]
+            together = len(logs) == 1 and len(logs[0].parts(kind, stem)) > 1
+            yield f"{kind}/{stem if together else name}"
+
+
+def _measured(logs: Sequence[_Log], own: Sequence[str]) -> set[str]:
+    """Figures of a learner's own lines that have an interval."""
+    found = set()
+    for figure in own:
+        kind, _, name = figure.partition("/")
+        names = set(logs[0].names(kind))
+        if any(f"{each}.low" in names for each in (name, *logs[0].parts(kind, name))):
+            found.add(figure)
+    return found
 
 
 class _Log:
@@ -84,6 +109,12 @@ class _Log:
             name
             for name in dict.fromkeys(key for line in self._of(kind) for key in line)
             if name not in APART
+        ]
+
+    def parts(self, kind: str, stem: str) -> list[str]:
+        """Names of the figures `STEM.PART`."""
+        return [
+            name for name in self.names(kind) if name.startswith(f"{stem}.") and _is_score(name)
         ]
 
     def curve(self, kind: str, metric: str, name: str, tone: str) -> dict[str, Any] | None:
@@ -158,6 +189,7 @@ def _figure(logs: Sequence[_Log], figure: str, *, folded: bool) -> dict[str, Any
     words += ["dashed lines are baselines"] if baselines else []
     return {
         "name": figure,
+        "words": WORDS.get(figure, ""),
         "folded": folded,
         "summary": f"{'; '.join(words)}.",
         "curves": [curve for curve in curves if curve],
@@ -173,6 +205,14 @@ def _curves_of(logs: Sequence[_Log], kind: str, metric: str) -> list[dict[str, A
             each.curve(kind, metric, f"seed {each.run.path.name}", f"run{at % COLORS + 1}")
             for at, each in enumerate(logs)
         ]
+    if kind not in levels.LOOP and (parts := logs[0].parts(kind, metric)):
+        names = [*([metric] if metric in logs[0].names(kind) else []), *parts]
+        found = [
+            logs[0].curve(kind, name, name[len(metric) + 1 :] or "all", f"run{at % COLORS + 1}")
+            for at, name in enumerate(names)
+        ]
+        # many bands on top of each other hide the curves
+        return [curve and curve | {"low": None, "high": None} for curve in found]
     if kind not in levels.LOOP:
         return [logs[0].curve(kind, metric, kind, "p1")]
     return [

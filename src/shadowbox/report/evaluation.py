@@ -12,7 +12,6 @@ import numpy as np
 from shadowbox.core import presses, reliability
 from shadowbox.core.episode import Episode
 from shadowbox.core.evaluation import NOT_SHOWN, Figure
-from shadowbox.core.game import Game
 from shadowbox.core.metrics import BASELINES, metric_of
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
@@ -37,9 +36,9 @@ from shadowbox.page.document import (
     table,
     with_interval,
 )
-from shadowbox.page.match_page import clip, clips_page, side_by_side
+from shadowbox.page.match_page import clips_page, side_by_side
 from shadowbox.report.benchmark import matches_page
-from shadowbox.report.match import greeting
+from shadowbox.report.match import match_clip
 from shadowbox.train.runs import RUNS
 
 CLIP = 900  # frames of each clip
@@ -267,8 +266,13 @@ def _clips(result: Evaluation) -> Iterator[Html]:
         each
         for caption, episode, number in pairs[:CLIPS]
         for each in (
-            _clip(result.game, caption, episode),
-            _clip(result.game, f"recorded: {store.path.name}#{number}", store.episode(number)),
+            match_clip(result.game, caption, episode, CLIP),
+            match_clip(
+                result.game,
+                f"recorded: {store.path.name}#{number}",
+                store.episode(number),
+                CLIP,
+            ),
         )
     )
 
@@ -278,12 +282,6 @@ def _in_its_hands(store: Store, seat: SeatData, answer: SeatAnswer) -> tuple[str
     pressed = press_values(store.schema, recorded.columns, seat, answer)
     caption = f"the policy's controls: {store.path.name}#{seat.episode}, player {seat.player + 1}"
     return caption, Episode(pressed, recorded.meta, recorded.events), seat.episode
-
-
-def _clip(game: Game, caption: str, episode: Episode) -> Html:
-    rows = game.schema.pack({key: values[:CLIP] for key, values in episode.columns.items()})
-    known = greeting(game, episode.meta, episode.columns)
-    return clip(caption, known, rows, episode.events[episode.events["frame"] < CLIP])
 
 
 def _state_rows(result: Evaluation) -> list[list[Text]]:

@@ -11,7 +11,7 @@ from shadowbox.core.scenes.default import scene_of
 from shadowbox.core.schema import Array
 from shadowbox.core.tracks import tracks_of, with_tracks
 from shadowbox.page.document import Html, Text, badge, code, facts, folded, heading, sentence, table
-from shadowbox.page.match_page import hello, match_page
+from shadowbox.page.match_page import clip, hello, match_page
 from shadowbox.play.match_facts import match_facts
 
 MOST_STATES = 12  # of each named field, the most frequent first
@@ -51,6 +51,14 @@ def greeting(
         event_whats=game.event_whats,
         tracks=tracks_of(tracks or {}),
     )
+
+
+def match_clip(game: Game, caption: str, episode: Episode, frames: int | None = None) -> Html:
+    """Clip of an episode with its tracks: all of it, or only its first `frames`."""
+    rows = with_tracks(game.schema.pack(episode.columns), episode.tracks)[:frames]
+    result = episode.meta.get("result") if len(rows) > episode.frames else None
+    known = greeting(game, episode.meta, episode.columns, episode.tracks)
+    return clip(caption, known, rows, episode.events[episode.events["frame"] < len(rows)], result)
 
 
 def below_the_viewer(

@@ -19,9 +19,15 @@ def blocks(run: Run, game: Game | None) -> Iterator[Html]:
 
     A learner that a file names as module:SPEC is not imported for a page.
     """
-    kind, learner = run.facts.get("kind"), run.facts.get("learner")
+    kind = run.facts.get("kind")
     if isinstance(kind, str):
         yield from _of(lambda: _kind_blocks(kind, run, game))
+    yield from learner_blocks(run)
+
+
+def learner_blocks(run: Run) -> Iterator[Html]:
+    """Blocks of the learner alone."""
+    learner = run.facts.get("learner")
     if isinstance(learner, str) and not registry.is_code(learner):
         yield from _of(lambda: _learner_blocks(learner, run))
 

@@ -1,69 +1,220 @@
-"""Self-play's own part of a run's page: results by opponent, and the league."""
+"""Self-play's own part of a run's page: its stage, results by opponent, and the cross-table."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
 from typing import Any
 
-from shadowbox.core.stats import wilson
-from shadowbox.page.document import Bar, Html, beside, heading, sentence, table
+from shadowbox.core.files import read_json
+from shadowbox.core.stats import Interval, wilson
+from shadowbox.errors import ShadowboxError
+from shadowbox.page.document import (
+    Bar,
+    Html,
+    Text,
+    badge,
+    beside,
+    code,
+    heading,
+    sentence,
+    table,
+    with_interval,
+)
+from shadowbox.train.log import Line
 from shadowbox.train.runs import Run
 
+MANIFEST = "league.json"
 LARGEST = 4 << 20  # bytes of a league's manifest
+ROWS = 12  # of the cross-table; of more snapshots some are left out, evenly
+RECENT = "recent."  # figures of the last 200 matches against an opponent, in lines of kind `play`
 
 
 def learner_blocks(run: Run) -> list[Html]:
     """Blocks of the page of a run of self-play."""
-    return [*_opponents(run), *_league(run)]
-
-
-def _opponents(run: Run) -> Iterator[Html]:
     lines = [line for line in run.lines if line.get("kind") == "play"]
-    latest: dict[str, dict[str, Any]] = {}
+    snapshots, champion, problem = league_of(run.path)
+    return [
+        *_stages(run.facts, lines),
+        *_opponents(lines),
+        *([sentence(badge("unreadable", "bad"), f" {problem}.")] if problem else []),
+        *_cross_table(lines, snapshots, champion),
+    ]
+
+
+def league_of(run: Path) -> tuple[list[dict[str, Any]], str, str]:
+    """Snapshots of a run's league (name, step, won, matches), its champion, and a problem in words."""
+    try:
+        league = read_json(run / MANIFEST, largest=LARGEST)
+        snapshots = [_snapshot(entry) for entry in league["snapshots"]]
+        return snapshots, str(league["champion"]), ""
+    except FileNotFoundError:
+        return [], "", ""
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        return [], "", f"{MANIFEST} cannot be read: {type(error).__name__}: {error}"
+    except (OSError, ShadowboxError) as error:
+        return [], "", f"{MANIFEST} cannot be read: {error}"
+
+
+def _snapshot(entry: Mapping[str, Any]) -> dict[str, Any]:
+    won, matches = int(entry["met"][0]), int(entry["met"][1])
+    if not 0 <= won <= matches:
+        raise ValueError(f"{won} of {matches} matches won")
+    name, step = str(entry["name"]), int(entry["step"])
+    return {"name": name, "step": step, "won": won, "matches": matches}
+
+
+# ---- stages --------------------------------------------------------------------------------------
+
+
+def _stages(facts: Mapping[str, Any], lines: Sequence[Line]) -> Iterator[Html]:
+    given = facts.get("stages")
+    stages = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    if not stages:
+        return
+    at = next((int(line["stage"]) for line in reversed(lines) if _is_number(line, "stage")), 0)
+    yield heading("Stage of the curriculum")
+    yield sentence(
+        f"Stage {at + 1} of {len(stages)}. A stage ends when its gate holds, and gives way to the "
+        "one before when its rule for going back holds."
+    )
+    rows: list[list[Text]] = []
+    for number, stage in enumerate(stages):
+        mark = badge("now", "good") if number == at else badge("passed") if number < at else ""
+        shares = stage.get("opponents")
+        opponents = (
+            ", ".join(f"{name} {_percent(share)}" for name, share in shares.items())
+            if isinstance(shares, dict)
+            else "as before"
+        )
+        rules = [
+            Html(f"{word} {code(str(stage[key]))}")
+            for key, word in (("gate", "until"), ("regress", "back if"))
+            if stage.get(key)
+        ]
+        rows.append(
+            [str(stage.get("name", number + 1)), mark, opponents, Html("<br>".join(rules) or "-")]
+        )
+    yield table(["stage", "", "opponents", "rules"], rows, left=4)
+
+
+def _percent(share: Any) -> str:
+    return f"{share:.0%}" if isinstance(share, int | float) else str(share)
+
+
+# ---- results by opponent -------------------------------------------------------------------------
+
+
+def _opponents(lines: Sequence[Line]) -> Iterator[Html]:
+    latest: dict[str, Line] = {}
     for line in lines:
-        names = [key.removeprefix("recent.") for key in line if key.startswith("recent.")]
-        for name in names:
-            if not name.endswith((".low", ".high")):
-                latest[name] = line
+        latest |= dict.fromkeys(_met(line), line)
     if not latest:
         return
     yield heading("Results by opponent")
     yield sentence(
-        f"Share of the last 200 matches that the learner won, at step {lines[-1]['step']:,}, with "
-        "95 % intervals. Draws do not count as wins; the mark is one half."
+        "Share of the last 200 training matches against each opponent that the learner won, with "
+        f"its 95 % interval, at step {lines[-1]['step']:,}. A draw is not a win; the green mark is "
+        "one half."
     )
-    yield beside([_bar(name, line) for name, line in sorted(latest.items())], wanted=0.5)
-
-
-def _bar(name: str, line: dict[str, Any]) -> Bar:
-    value, low, high = (line[f"recent.{name}{end}"] for end in ("", ".low", ".high"))
-    return Bar(name, value, f"{value:.1%} ({low:.1%} to {high:.1%})", "policy", low, high)
-
-
-def _league(run: Run) -> Iterator[Html]:
-    path = run.path / "league.json"
-    try:
-        if path.stat().st_size > LARGEST:
-            return
-        league = json.loads(path.read_bytes())
-        rows = [_row(entry, league["champion"]) for entry in league["snapshots"]]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        yield sentence(f"league.json cannot be read: {error}.")
-        return
-    yield heading("The league")
-    yield sentence(
-        "Snapshots of the learner, and how many matches the learner has won against each since it "
-        "was taken. A snapshot becomes champion once it surely beats the champion before it."
+    yield beside(
+        [_bar(name, _recent(line, name)) for name, line in sorted(latest.items())],
+        wanted=0.5,
+        whole=1.0,
     )
-    yield table(["snapshot", "step", "won against it", "matches", ""], rows)
 
 
-def _row(entry: dict[str, Any], champion: str) -> list[str]:
-    wins, matches = (int(each) for each in entry["met"])
-    rate = wilson(wins, matches)
-    told = f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})" if matches else "not met yet"
-    mark = "champion" if entry["name"] == champion else ""
-    return [str(entry["name"]), f"{int(entry['step']):,}", told, f"{matches:,}", mark]
+def _met(line: Line) -> list[str]:
+    """Opponents that a line has recent results against."""
+    names = [key.removeprefix(RECENT) for key in line if key.startswith(RECENT)]
+    return [name for name in names if not name.endswith((".low", ".high")) and _recent(line, name)]
+
+
+def _recent(line: Line, name: str) -> Interval | None:
+    """Share of recent matches won; None where the line has none."""
+    keys = [f"{RECENT}{name}{end}" for end in ("", ".low", ".high")]
+    if not all(_is_number(line, key) for key in keys):
+        return None
+    return Interval(*(float(line[key]) for key in keys))
+
+
+def _bar(name: str, rate: Interval | None) -> Bar:
+    assert rate is not None
+    label = with_interval(f"{rate.value:.1%}", f"{rate.low:.1%} to {rate.high:.1%}")
+    return Bar(name, rate.value, label, "p1", rate.low, rate.high)
+
+
+# ---- the cross-table -----------------------------------------------------------------------------
+
+
+def _cross_table(
+    lines: Sequence[Line], snapshots: Sequence[Mapping[str, Any]], champion: str
+) -> Iterator[Html]:
+    """The learner at several steps against its opponents, and as it is now against itself then."""
+    lines = [line for line in lines if _met(line)]
+    columns = sorted({name for line in lines for name in _met(line)} - {"self"})
+    if not lines or not (columns or snapshots):
+        return
+    yield heading("Cross-table")
+    words = (
+        "Each row is the learner as it was at a step, each column an opponent: the wins among its "
+        "last 200 matches then, in %, with their 95 % interval; the darker, the more."
+    )
+    if snapshots:
+        words += (
+            " The last column is the learner since then against this snapshot of itself. A snapshot "
+            "becomes champion once the learner surely beats the champion before it."
+        )
+    yield sentence(words)
+    rows = [_now(lines, columns, wide=bool(snapshots))]
+    if snapshots:
+        for entry in reversed(thinned(snapshots, champion, ROWS)):
+            line = min(lines, key=lambda line: abs(line["step"] - entry["step"]))
+            mark = badge("champion", "good") if entry["name"] == champion else ""
+            name = Html(f"{escape(entry['name'])} {mark}")
+            since = wilson(entry["won"], entry["matches"])
+            last = _cell(since, f"of {entry['matches']:,}") if entry["matches"] else "not met yet"
+            rows.append([name, *_cells(line, columns), last])
+    else:
+        earlier = lines[:-1][:: -max(1, -(-len(lines) // ROWS))]
+        rows += [[f"step {line['step']:,}", *_cells(line, columns)] for line in earlier]
+    yield table(["learner", *columns, *(["since, against it"] if snapshots else [])], rows)
+    if len(snapshots) > ROWS:
+        yield sentence(f"{ROWS} of {len(snapshots):,} snapshots are shown; league.json has all.")
+
+
+def _now(lines: Sequence[Line], columns: Sequence[str], *, wide: bool) -> list[Text]:
+    step = f"step {lines[-1]['step']:,}"
+    name = Html(f"{escape(step)} {badge('now')}")
+    return [name, *_cells(lines[-1], columns), *([""] if wide else [])]
+
+
+def thinned(
+    snapshots: Sequence[Mapping[str, Any]], champion: str, most: int
+) -> list[Mapping[str, Any]]:
+    """At most so many snapshots, oldest first: the newest, the champion, and others evenly."""
+    if len(snapshots) <= most:
+        return list(snapshots)
+    at = {round(place * (len(snapshots) - 1) / (most - 2)) for place in range(most - 1)}
+    at |= {place for place, each in enumerate(snapshots) if each["name"] == champion}
+    return [snapshots[place] for place in sorted(at)]
+
+
+def _cells(line: Line, columns: Sequence[str]) -> list[Text]:
+    rates = [_recent(line, name) for name in columns]
+    return [
+        "-" if rate is None else _cell(rate, f"{100 * rate.low:.0f} .. {100 * rate.high:.0f}")
+        for rate in rates
+    ]
+
+
+def _cell(rate: Interval, more: str) -> Html:
+    shade = round(10 * rate.value)
+    found = with_interval(f"{100 * rate.value:.0f}", more, best=rate.low > 0.5)
+    return Html(f'<span class="rate r{shade}">{found}</span>')
+
+
+def _is_number(line: Line, key: str) -> bool:
+    value = line.get(key)
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -69,6 +69,7 @@ def application(site: Site, *, token: str | None = None) -> Starlette:
             Route("/runs", all_runs),
             Route("/runs/compare", compared_runs),
             Route("/runs/{name:path}/metrics.json", run_news),
+            Route("/runs/{name:path}/own.html", run_own_part),
             Route("/runs/{name:path}", one_run),
             Route("/cards", all_cards),
             Route("/cards/compare", two_cards),
@@ -243,6 +244,11 @@ async def run_news(request: Request) -> Response:
             runs.news, state.site, state.logs, request.path_params["name"], after, events
         )
     )
+
+
+async def run_own_part(request: Request) -> Response:
+    """Part of a run's page that its learner brings, as markup for the page."""
+    return await _html(runs.own_part, request, **request.path_params)
 
 
 async def all_cards(request: Request) -> Response:

@@ -14,11 +14,13 @@ export class Feed {
    * @param {number} match
    * @param {Record<string, (message: any) => void>} handlers  called with each message, by its
    *   kind; `lost` when the connection has ended for good
+   * @param {string[]} [players]  names to show instead of the specs of the agents
    */
-  constructor(viewer, match, handlers = {}) {
+  constructor(viewer, match, handlers = {}, players = undefined) {
     this.viewer = viewer;
     this.match = match;
     this.handlers = handlers;
+    this.players = players;
     this.events = 0;
     this.tries = 0;
     this.missing = []; // ranges of skipped rows: [first, end)
@@ -83,7 +85,7 @@ export class Feed {
     if (key) this.send("own", { key });
     if (this.begun) return;
     this.begun = true;
-    this.viewer.begin(hello);
+    this.viewer.begin({ ...hello, players: this.players ?? hello.players });
   }
 
   #happened(events) {

@@ -7,6 +7,9 @@ const INTERVAL = 2000; // ms
 const MOST_POINTS = 2400; // points of a curve on this page; above it all are fetched again, thinned
 const BACKGROUND = ["lr", "norm", "examples_per_s"]; // figures that are folded, in this order
 
+const COLORS = 6; // of the curves of one chart
+const FEW = 4; // figures of a learner's own that are all shown
+const ENDS = /\.(low|high)$/; // of an interval
 const LOOP = ["train", "val"]; // kinds of lines of the loop; others are a learner's own
 const SILENT = "No line for 5 minutes: it was killed, or a step takes longer than that.";
 const DESCRIPTIONS = {
@@ -24,10 +27,12 @@ const spot = document.getElementById("curves");
 const folded = el(
   "details",
   {},
-  el("summary", {}, "Learning rate, gradient, speed and parts of the loss"),
+  el("summary", {}, "Everything else that was measured"),
 );
 const charts = new Map();
+const watching = document.getElementById("watch") && (await import("./run_match.js"));
 let axis = "step";
+let shown = ""; // state of the log of which the learner's part is shown
 
 /** Length of the folders that all names begin with, in letters. */
 function sharedFolders([first, ...others]) {
@@ -84,6 +89,16 @@ function take(run, news) {
   [run.part, run.after, run.seen] = [news.part, news.step, news.happened];
 }
 
+/** Show the part of the page that the learner brings, again whenever the log has grown. */
+async function ownPart({ own, news }) {
+  const grown = `${news.part} ${news.step} ${news.happened} ${news.state}`;
+  if (grown === shown) return;
+  shown = grown;
+  const text = await fetch(own).then((answer) => (answer.ok ? answer.text() : ""), () => "");
+  const part = new DOMParser().parseFromString(text, "text/html"); // the server has escaped it
+  document.getElementById("own").replaceChildren(...part.body.childNodes);
+}
+
 const over = (state) => ["finished", "early stop", "called off", "stopped"].includes(state);
 
 // ---- drawing ----
@@ -102,6 +117,8 @@ function draw() {
     say(document.getElementById("verdict"), loaded[0].news.verdict);
     time(loaded[0].news.time);
     events(loaded[0].news.events);
+    watching?.show(loaded[0].news.playing);
+    ownPart(loaded[0]);
   }
 }
 
@@ -110,21 +127,43 @@ function names(loaded) {
   const all = (kind) => [
     ...new Set(loaded.flatMap(({ curves }) => Object.keys(curves[kind]?.figures ?? {}))),
   ];
-  const bare = all("val").filter((name) => !name.includes("/") && !/\.(low|high)$/.test(name));
+  const bare = all("val").filter((name) => !name.includes("/") && !ENDS.test(name));
   const trained = all("train");
   const kinds = new Set(loaded.flatMap(({ curves }) => Object.keys(curves)));
   const own = [...kinds]
     .filter((kind) => !LOOP.includes(kind))
-    .flatMap((kind) => all(kind).map((name) => `${kind}/${name}`))
-    .filter((name) => name.indexOf("/") === name.lastIndexOf("/") && !/\.(low|high)$/.test(name));
+    .flatMap((kind) => ownFigures(loaded, kind, all(kind)).map((name) => `${kind}/${name}`));
   const loss = trained.filter((name) => name === "loss");
-  const scores = [...new Set([...loss, ...bare, ...own])];
-  const rest = trained.filter((name) => !scores.includes(name));
+  // of many figures of a learner's own, those with an interval come first and the others are folded
+  const measured = own.filter((name) => own.length <= FEW || hasInterval(loaded, name));
+  const scores = [...new Set([...measured, ...loss, ...bare])];
+  const rest = [...own, ...trained].filter((name) => !scores.includes(name));
   const others = [
     ...BACKGROUND.filter((name) => rest.includes(name)),
     ...rest.filter((name) => !BACKGROUND.includes(name)),
   ];
   return { scores, others };
+}
+
+/** Figures of a learner's own kind; of one run `recent.based` and `recent.random` share a chart. */
+function ownFigures(loaded, kind, all) {
+  const bare = all.filter((name) => !name.includes("/") && !ENDS.test(name));
+  const stem = (name) => name.split(".")[0];
+  const together = (name) => alone && partsOf(loaded[0], kind, stem(name)).length > 1;
+  return [...new Set(bare.map((name) => (together(name) ? stem(name) : name)))];
+}
+
+/** Names of the figures `STEM.PART` of a kind of line. */
+function partsOf({ curves }, kind, stem) {
+  const names = Object.keys(curves[kind]?.figures ?? {});
+  return names.filter((name) => name.startsWith(`${stem}.`) && !ENDS.test(name));
+}
+
+function hasInterval(loaded, figure) {
+  const [kind, stem] = figure.split("/");
+  return loaded.some((run) =>
+    [stem, ...partsOf(run, kind, stem)].some((name) => run.curves[kind]?.figures[`${name}.low`]),
+  );
 }
 
 function show(name, into, loaded) {
@@ -140,7 +179,7 @@ function show(name, into, loaded) {
   const axisText = axis === "step" ? steps : duration;
   charts
     .get(name)
-    .draw([...grey, ...curves], sentence(curves, grey), axisText, levelsAndMarks(loaded, name));
+    .draw([...grey, ...curves], sentence(name, curves, grey), axisText, levelsAndMarks(loaded, name));
 }
 
 /** Targets and kill rules of the cards of the runs; for a single run also the rules that fired. */
@@ -185,13 +224,20 @@ function position({ curves }, step) {
 }
 
 function heading(name) {
-  const description = DESCRIPTIONS[name];
-  return plain(name) + (description ? `, ${description}` : "");
+  const description = DESCRIPTIONS[name] ?? sources[0].words[name];
+  return plain(name) + (description ? `: ${description}` : "");
 }
 
 /** Curves of a single run: training and validation, or the learner's own lines. */
 function curvesOf(run, name) {
   const own = ownLines(run, name);
+  const parts = own ? partsOf(run, own.kind, own.key) : [];
+  if (parts.length) {
+    const all = own.lines.figures[own.key] ? [own.key, ...parts] : parts;
+    const label = (name) => name.slice(own.key.length + 1) || "all";
+    const tone = (at) => `run${(at % COLORS) + 1}`;
+    return all.map((name, at) => bare(curve(label(name), tone(at), own.lines, name)));
+  }
   if (own) return [own.lines.figures[own.key] && curve(own.kind, "p1", own.lines, own.key)];
   const { train, val } = run.curves;
   return [
@@ -218,12 +264,11 @@ function baselines(run, name) {
   const own = ownLines(run, name);
   const [from, stem] = own ? [own.lines, own.key] : [run?.curves.val, name];
   const keys = Object.keys(from?.figures ?? {}).filter(
-    (key) => key.startsWith(`${stem}/`) && !/\.(low|high)$/.test(key),
+    (key) => key.startsWith(`${stem}/`) && !ENDS.test(key),
   );
-  return keys.map((key) => ({
-    ...curve(plain(key.slice(stem.length + 1)), "baseline", from, key),
-    low: undefined,
-  }));
+  return keys.map((key) =>
+    bare(curve(plain(key.slice(stem.length + 1)), "baseline", from, key)),
+  );
 }
 
 function curve(name, tone, { [axis]: x, figures }, key) {
@@ -231,9 +276,15 @@ function curve(name, tone, { [axis]: x, figures }, key) {
   return { name, tone, x, y: figures[key], low, high };
 }
 
-function sentence(curves, grey) {
+/** A curve without its interval: many bands on top of each other hide the curves. */
+function bare(one) {
+  return { ...one, low: undefined };
+}
+
+function sentence(name, curves, grey) {
   const interval = curves.some(({ low }) => low);
-  const parts = [interval ? "Validation with its 95 % interval" : "Training, by step"];
+  const of = LOOP.includes(name.split("/")[0]) || !name.includes("/") ? "" : "In training matches";
+  const parts = [of || (interval ? "Validation with its 95 % interval" : "Training, by step")];
   if (grey.length) parts.push("dashed: baselines without learning");
   return `${parts.join("; ")}.`;
 }

@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.page.document import Html, badge, code, facts, folded, heading, table
-from shadowbox.report import levels
+from shadowbox.report import curves, levels, own_parts
 from shadowbox.train.log import EVENTS, FACTS, METRICS
-from shadowbox.web import cards, runlog
+from shadowbox.train.runs import Run
+from shadowbox.web import cards, run_matches, runlog
 from shadowbox.web.markup import element, empty, framed, link
 from shadowbox.web.runlog import LogCache, number
 from shadowbox.web.site import PageNotFound, Site
@@ -74,6 +75,9 @@ def run(site: Site, name: str) -> str:
         element("h1", name),
         element("p", id="state", role="status"),
         element("p", _verdict(run_facts), id="verdict"),
+        *run_matches.section(site, run_facts),
+        element("section", id="own"),
+        heading("Curves"),
         *_figures(),
         heading("Time"),
         element(
@@ -133,7 +137,16 @@ def news(site: Site, logs: LogCache, name: str, after: int, events: int) -> dict
     """New lines of a run after step `after`, for its page; see `runlog`."""
     path = _folder(site, name)
     run_facts = runlog.facts_of(path)
-    return logs(path).news(run_facts, after, events) | {"verdict": _verdict(run_facts)}
+    return logs(path).news(run_facts, after, events) | {
+        "verdict": _verdict(run_facts),
+        "playing": run_matches.choices(site, path, run_facts),
+    }
+
+
+def own_part(site: Site, name: str) -> str:
+    """Part of a run's page that its learner brings: markup, which the page takes anew as it grows."""
+    path = _folder(site, name)
+    return "".join(own_parts.learner_blocks(Run(path, runlog.facts_of(path))))
 
 
 # ---- parts of a page ----
@@ -155,7 +168,9 @@ def _source(name: str, run_facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "source": f"{_address(name)}/metrics.json",
+        "own": f"{_address(name)}/own.html",
         "levels": levels.of_run(run_facts),
+        "words": curves.WORDS,
     }
 
 
@@ -214,8 +229,8 @@ def _verdict(run_facts: Mapping[str, Any]) -> str:
     """One sentence: the best validation of a run beside the baselines that need no learning."""
     best = _part(run_facts, "best")
     value, score = number(best.get("value")), str(best.get("score", ""))
-    if value is None:
-        return "Not validated yet."
+    if value is None:  # a learner that never validates is judged by other lines
+        return "Not validated yet." if _part(run_facts, "config").get("validate_every") != 0 else ""
     verdict = f"Best checkpoint: {plain(score)} {value:.4g} at step {_count(best.get('step'))}"
     baselines = ", ".join(
         f"{plain(name)} {baseline:.4g}" for name, baseline in _numbers(_part(best, "baselines"))

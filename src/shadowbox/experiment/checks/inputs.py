@@ -61,10 +61,15 @@ def batches_per_epoch(chosen: LearnerSpec, inputs: Inputs) -> int | None:
 
 
 def input_facts(card: Card) -> dict[str, Any]:
-    """Inputs besides the data for run.json: world, opponents, reward, milestones."""
+    """Inputs besides the data for run.json: world, opponents, reward, milestones, stages."""
     found = {name: getattr(card, name) for name in FACTS} | {
         "opponents": shares_of(card.opponents),
         "milestones": [milestone.model_dump() for milestone in card.milestones],
+        "stages": [
+            stage.model_dump(exclude_defaults=True)
+            | ({"opponents": shares_of(stage.opponents)} if stage.opponents else {})
+            for stage in card.stages
+        ],
     }
     return {name: value for name, value in found.items() if value}
 
