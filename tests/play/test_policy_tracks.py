@@ -12,6 +12,7 @@ from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 from shadowbox.model import policy
+from shadowbox.model.strategy.read_out import read_out
 from shadowbox.play.agent import Delayed
 from shadowbox.play.match import play
 from shadowbox.play.match_facts import fingerprint
@@ -96,3 +97,30 @@ def test_a_policy_is_an_agent(delay):
     agent = PolicyAgent(untrained(width=16), block=4)
     agent = Delayed(agent, delay) if delay else agent
     check_agent(agent, BRAWL, factory=partial(BRAWL.world, time_limit=40), frames=8)
+
+
+def test_the_read_out_goes_along():
+    """Value, attention and guess of every decision are those of a read-out of the whole match."""
+    changes = {"width": 16, "repeat": 4, "value": True, "strategy": "banded"}
+    model = untrained("small", **changes, opponents=("based", "some one"))
+    episode = match(PolicyAgent(model, SamplingConfig()), tracks=True)
+    columns, frames = from_seat(BRAWL.schema, episode.columns, 0), episode.frames
+    keys = (*model.input_columns, *KEYS)
+    before = {key: np.concatenate([np.zeros((1, 2), bool), columns[key]]) for key in KEYS}
+    view = {
+        key: as_tensor(before.get(key, columns[key])[:frames:4])[None]
+        for key in dict.fromkeys(keys)
+    }
+    expected = read_out(model.eval(), view)
+    tracks = episode.tracks
+    for key, values in (
+        ("0/value", expected.value),
+        ("0/attention", expected.attention),
+        ("0/guess/based", expected.guess[..., 0]),
+        ("0/guess/some-one", expected.guess[..., 1]),
+    ):
+        for first in range(4):  # a decision is held for four frames
+            shown = tracks[key][:frames][first::4].astype(np.float32)
+            wanted = values[0, : len(shown)].numpy()
+            np.testing.assert_allclose(shown, wanted, atol=2e-3, err_msg=key)
+    assert np.isnan(tracks["0/value"][-1])

@@ -34,7 +34,9 @@ def found(tmp_path_factory):
         for spec in OPPONENTS
         if len(seeds := benchmark_seeds(spec, 12))
     }
-    return _MatchEvaluation(checkpoint, GAME, WORLD, "expert", results)
+    return _MatchEvaluation(
+        checkpoint, GAME, WORLD, "expert", results, {spec: (spec, 0) for spec in OPPONENTS}
+    )
 
 
 def test_a_replayed_match_is_the_counted_one(found):

@@ -26,6 +26,7 @@ MODULES = (
     "pads",
     "timeline",
     "captions",
+    "mind",
     "viewer",
 )
 STYLES = ("style.css", "viewer.css")

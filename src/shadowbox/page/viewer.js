@@ -12,6 +12,7 @@
  * those pressed inside it.
  */
 import { helpList, sentence, verdict } from "./captions.js";
+import { mind } from "./mind.js";
 import { Film } from "./motion.js";
 import { PALETTES, paint, words } from "./paint.js";
 import { pad } from "./pads.js";
@@ -199,6 +200,7 @@ export class MatchViewer extends HTMLElement {
     this.sides = players.map((player) => side(hello, player));
     this.pads = players.map((player) => pad(hello, player));
     this.timeline = new Timeline(hello, (frame) => this.seek(frame));
+    this.mind = mind(hello, this.rows);
     this.canvas = el("canvas", {
       role: "img",
       "aria-label": `${hello.players.join(" against ")}: the stage`,
@@ -220,7 +222,7 @@ export class MatchViewer extends HTMLElement {
     this.help = helpList();
     this.replaceChildren(
       el("div", { class: "sides" }, ...this.sides.map((one) => one.element)),
-      ...[stage, fold, pads, this.timeline.element, this.#bar(), this.help],
+      ...[stage, fold, pads, this.timeline.element, this.#bar(), this.mind.element, this.help],
     );
     this.observer.disconnect();
     this.observer.observe(stage);
@@ -341,6 +343,7 @@ export class MatchViewer extends HTMLElement {
     );
     for (const part of [...this.sides, ...this.pads]) part.show(columns);
     this.timeline.show(this.frame, this.last);
+    this.mind.show(this.frame, this.last);
     this.#words();
   }
 

@@ -23,7 +23,12 @@ from shadowbox.core.tracks import Track
 from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.model.design import DELAY
 from shadowbox.play.agent import Delayed
-from shadowbox.play.restored_policy import restore_policy, value_names, with_press_bias
+from shadowbox.play.restored_policy import (
+    press_limits,
+    restore_policy,
+    value_names,
+    with_press_bias,
+)
 from shadowbox.play.warm_start import put_part
 
 if TYPE_CHECKING:  # it needs torch, which naming an agent does not
@@ -62,8 +67,8 @@ class PolicyAgent:
     """A policy in a seat. All memory is in the state, so that one agent may sit in both.
 
     Its tracks are `press/CONTROL`, the probability that a button is down, and `mean/CONTROL`, the
-    expected position of a stick: those of its last decision, at the temperature it plays at. Its
-    setting is `temperature`.
+    expected position of a stick: those of its last decision, at the temperature it plays at; and
+    those of its read-out (model/strategy/read_out.py). Its setting is `temperature`.
     """
 
     def __init__(
@@ -81,10 +86,12 @@ class PolicyAgent:
         """
         import torch
 
+        from shadowbox.model.strategy.read_out import read_out_tracks
+
         tuned = self._calibration = calibration or {}
         self.temperatures = head_temperatures(policy, sampling.temperature, tuned)
         # [draws, 2]: up and held; None: it draws
-        self.limits = _limits(policy, sampling, tuned.get("thresholds", {}))
+        self.limits = press_limits(policy, sampling.threshold, tuned.get("thresholds", {}))
         if sampling.bias or sampling.offsets:
             fitted = tuned.get("offsets", {}) if sampling.offsets else None
             policy = with_press_bias(policy, sampling.bias, fitted)
@@ -106,7 +113,8 @@ class PolicyAgent:
             )
             if kind in ("flag", "real")
         }
-        self.track_types = tuple(self._shown.values())
+        self.read_out_types = read_out_tracks(policy)
+        self.track_types = (*self._shown.values(), *self.read_out_types)
         self._torch = torch
 
     def start(
@@ -126,6 +134,7 @@ class PolicyAgent:
                 "memory": memory,
                 "held": None,
                 "last": None,
+                "read": _no_read_out(blocks),
             }
         return {
             "seeds": np.where(where, seeds, state["seeds"]),
@@ -135,6 +144,7 @@ class PolicyAgent:
             "memory": state["memory"],
             "held": state["held"],
             "last": None,
+            "read": state["read"],
         }
 
     def act(self, view: Columns, state: Any) -> tuple[Columns, Any]:
@@ -210,25 +220,43 @@ class PolicyAgent:
     def tracks(self, state: Any) -> dict[str, Array]:
         """Probabilities and positions of the last decision [N], given the controls that were pressed.
 
-        To be asked before the world moves on, for the view of that decision is used again.
+        To be asked before the world moves on, for the view of that decision is used again, and
+        once after every decision, for attention reaches back through earlier read-outs.
         """
-        matches = len(state["seeds"])
+        matches, read = len(state["seeds"]), state["read"]
         if state["last"] is None:
-            blank = np.full(matches, np.nan, np.float32)
-            return {track.name: blank for track in self.track_types}
-        found = []
+            return {
+                track.name: np.full((matches, *track.shape), track.blank)
+                for track in self.track_types
+            }
+        if read["last"] is not state["last"]:
+            read |= {"last": state["last"], "values": self._tracks(state, matches)}
+        values: dict[str, Array] = read["values"]
+        return values
+
+    def _tracks(self, state: Any, matches: int) -> dict[str, Array]:
+        from shadowbox.model.strategy.read_out import read_out, read_out_values
+
+        found: list[Tensor] = []
+        outs: list[dict[str, Tensor]] = []
+        kept = state["read"]["memory"]
         with self._torch.inference_mode():
-            for (shown, fresh), memory, answer in zip(*state["last"], strict=True):
-                output, _ = self.policy.seq(
-                    {key: values[:, None] for key, values in shown.items()},
-                    self.policy.values.of(answer)[:, None],
-                    fresh[:, None],
-                    memory,
-                    self.style,
-                )
+            for (now, fresh), memory, answer in zip(*state["last"], strict=True):
+                view, reset = {key: values[:, None] for key, values in now.items()}, fresh[:, None]
+                pressed = self.policy.values.of(answer)[:, None]
+                output, _ = self.policy.seq(view, pressed, reset, memory, self.style)
                 found.append(output.mean(self.temperatures)[:, 0])
-        means = self._torch.cat(found).float().cpu().numpy()[:matches]
-        return {track.name: means[:, at] for at, track in self._shown.items()}
+                if self.read_out_types:
+                    before = {**memory, **kept[len(outs)]}
+                    out = read_out(self.policy, view, reset, before, self.style)
+                    own = {key: each for key, each in out.memory.items() if key not in memory}
+                    kept[len(outs)] = own
+                    outs.append(read_out_values(self.policy, out))
+        means = self._torch.cat(found).float()
+        shown = {track.name: means[:, at] for at, track in self._shown.items()}
+        for track in self.read_out_types:
+            shown[track.name] = self._torch.cat([out[track.name] for out in outs])
+        return {name: values.cpu().numpy()[:matches] for name, values in shown.items()}
 
     def put(self, state: Any, part: Any, where: Array) -> Any:
         """The state with the n matches of `part` in the places `where` [N]."""
@@ -253,7 +281,8 @@ class PolicyAgent:
                 key: put_part(values, part["held"][key], where)
                 for key, values in (held or neutral).items()
             }
-        return {**merged, "memory": memory, "held": held, "last": None}
+        read = _no_read_out(len(memory))
+        return {**merged, "memory": memory, "held": held, "last": None, "read": read}
 
     @property
     def settings(self) -> dict[str, tuple[float, float, float]]:
@@ -333,31 +362,6 @@ def head_temperatures(
     ]
 
 
-def _limits(
-    policy: Policy, sampling: SamplingConfig, tuned: Mapping[str, Mapping[str, float]]
-) -> Array | None:
-    """For each button the threshold while it is up and while it is held: [draws, 2]."""
-    if sampling.threshold is None:
-        return None
-    names = [
-        name
-        for name, kind in zip(value_names(policy), policy.values.kinds, strict=True)
-        if kind == "flag"
-    ]
-    if policy.config.head.head != "independent" or policy.draws != len(names):
-        raise UsageError(
-            "thresholds are for policies that decide each button on its own; "
-            f"this one ({policy.config.head.head}) draws"
-        )
-    if sampling.threshold != TUNED:
-        return np.full((len(names), 2), sampling.threshold)
-    if missing := [name for name in names if name not in tuned]:
-        raise UsageError(
-            f"{missing[0]} has no tuned threshold: shadowbox eval CHECKPOINT STORE --calibrate finds them"
-        )
-    return np.array([[tuned[name]["on"], tuned[name]["off"]] for name in names])
-
-
 def as_tensor(values: Array) -> Tensor:
     """A column as models take it: choices as int64."""
     import torch
@@ -375,6 +379,11 @@ def _where(
         key: values.where(chosen.view(-1, *[1] * (values.dim() - 1)), old[key])
         for key, values in new.items()
     }
+
+
+def _no_read_out(blocks: int) -> dict[str, Any]:
+    """Memory of read-outs, which `tracks` alone uses: of each block, and the last values."""
+    return {"last": None, "values": None, "memory": [{} for _ in range(blocks)]}
 
 
 def _filled(values: Array, rows: int) -> Array:

@@ -9,8 +9,10 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from shadowbox.core.files import mismatches
-from shadowbox.core.schema import Schema, differences
+from shadowbox.core.schema import Array, Schema, differences
 from shadowbox.errors import CheckpointError, SchemaError, SchemaMismatch, UsageError
 
 if TYPE_CHECKING:  # it needs torch
@@ -99,6 +101,34 @@ def value_names(policy: Policy) -> list[str]:
             else [f"{key}[{slot}]" for slot in range(policy.values.slots)]
         )
     return found
+
+
+def press_limits(
+    policy: Policy, threshold: float | None, tuned: Mapping[str, Mapping[str, float]]
+) -> Array | None:
+    """Thresholds of each button while it is up and while it is held, [draws, 2]; None: it draws.
+
+    A negative `threshold` stands for those of `tuned`, each button's own.
+    """
+    if threshold is None:
+        return None
+    names = [
+        name
+        for name, kind in zip(value_names(policy), policy.values.kinds, strict=True)
+        if kind == "flag"
+    ]
+    if policy.config.head.head != "independent" or policy.draws != len(names):
+        raise UsageError(
+            "thresholds are for policies that decide each button on its own; "
+            f"this one ({policy.config.head.head}) draws"
+        )
+    if threshold >= 0:
+        return np.full((len(names), 2), threshold)
+    if missing := [name for name in names if name not in tuned]:
+        raise UsageError(
+            f"{missing[0]} has no tuned threshold: shadowbox eval CHECKPOINT STORE --calibrate finds them"
+        )
+    return np.array([[tuned[name]["on"], tuned[name]["off"]] for name in names])
 
 
 def with_press_bias(

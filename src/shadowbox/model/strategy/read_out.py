@@ -5,11 +5,13 @@ B: matches, T: positions.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from shadowbox.core.tracks import Track
 from shadowbox.errors import UsageError
 from shadowbox.model.codec import View
 from shadowbox.model.policy import Policy
@@ -59,3 +61,31 @@ def read_out(
     value = None if policy.value is None else policy.value(h)[..., 0].float()
     memory = {**seen.memory, **after, **kept}
     return _ReadOut(h[..., :width].float(), seen.latent, attention, guess, value, memory)
+
+
+# ---- as tracks of a match ------------------------------------------------------------------------
+
+
+def read_out_tracks(policy: Policy) -> tuple[Track, ...]:
+    """Tracks of a policy's read-out.
+
+    `value`, `attention` to the decisions 0, 1, 2, ... ago, and `guess/OPPONENT` for each name.
+    """
+    tracks = [Track("value")] if policy.value is not None else []
+    trunk = getattr(policy.strategy, "trunk", None)
+    if hasattr(trunk, "attention"):
+        tracks.append(Track("attention", "f2", (trunk.depth * (trunk.frames - 1) + 1,)))
+    if policy.strategy is not None:
+        names = dict.fromkeys(re.sub(r"[^!-~]", "-", name)[:90] for name in policy.config.opponents)
+        tracks += [Track(f"guess/{name}") for name in names]
+    return tuple(tracks)
+
+
+def read_out_values(policy: Policy, found: _ReadOut) -> dict[str, Tensor]:
+    """Values [B, ...] of `read_out_tracks` at the last position of a read-out."""
+    known = (("value", found.value), ("attention", found.attention))
+    values = {name: each[:, -1].float() for name, each in known if each is not None}
+    if found.guess is not None:
+        guesses = [track.name for track in read_out_tracks(policy) if "/" in track.name]
+        values |= dict(zip(guesses, found.guess[:, -1].float().unbind(-1), strict=True))
+    return values

@@ -1,0 +1,140 @@
+/**
+ * Shows beside a match how its policies judge it, from their tracks: the value over the whole match,
+ * the attention to their latest decisions, and the guess of whom they face.
+ */
+import { el, plain, say } from "./parts.js";
+
+const POINTS = 400; // of a curve
+const INSET = 8; // px, as in timeline.js, so that the playheads are above each other
+const APART = 500; // ms between two paintings of the curves while a match grows
+const NAMES = 4; // guesses that are listed, the likeliest first
+
+/**
+ * Panels of the players with such tracks; without any the element is hidden.
+ * @param {any} hello
+ * @param {import("./rows.js").Rows} rows
+ * @returns {{element: HTMLElement, show: (frame: number, last: number) => void}}
+ */
+export function mind(hello, rows) {
+  const seats = hello.players.map((_, seat) => seat);
+  const valued = seats.filter((seat) => has(hello, "value", seat));
+  const element = el("section", { class: "mind", "aria-label": "what the policies think" });
+  const parts = valued.length ? [curve(element, hello, rows, valued)] : [];
+  const panels = el("div", { class: "panels" });
+  for (const seat of seats) parts.push(...panel(panels, hello, rows, seat));
+  if (panels.children.length) element.append(panels);
+  element.hidden = !parts.length;
+  return {
+    element,
+    show(frame, last) {
+      if (rows.length) for (const part of parts) part(frame, last);
+    },
+  };
+}
+
+function has(hello, name, seat) {
+  return (hello.tracks ?? []).some((one) => one.name === name && one.seat === seat);
+}
+
+/** Values of all frames as curves, and those of the shown frame in words. */
+function curve(parent, hello, rows, seats) {
+  const canvas = el("canvas", { "aria-hidden": "true" });
+  const head = el("i", { class: "head" });
+  const words = el("p", { class: "values" });
+  parent.append(words, el("div", { class: "strip" }, canvas, head));
+  let painted = { at: 0, last: -1, wide: 0 };
+  return (frame, last) => {
+    const values = seats.map((seat) => {
+      const [value] = rows.track("value", seat, frame);
+      const number = Number.isFinite(value) ? value.toFixed(2).replace("-", "\u2212") : "-";
+      return `${hello.players[seat]} ${number}`;
+    });
+    say(words, `value, the return that a policy expects: ${values.join(", ")}`);
+    head.style.setProperty("--at", String(last ? frame / last : 0));
+    const now = performance.now();
+    const same = painted.last === last && painted.wide === canvas.clientWidth;
+    if (same || (painted.last >= 0 && last - painted.last < 60 && now - painted.at < APART)) return;
+    painted = { at: now, last, wide: canvas.clientWidth };
+    draw(canvas, rows, seats, last);
+  };
+}
+
+function draw(canvas, rows, seats, last) {
+  const ratio = window.devicePixelRatio || 1;
+  const { clientWidth: width, clientHeight: height } = canvas;
+  [canvas.width, canvas.height] = [width * ratio, height * ratio];
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  const count = Math.min(POINTS, last + 1);
+  const frames = Array.from({ length: count }, (_, at) => Math.floor((at * (last + 1)) / count));
+  const curves = seats.map((seat) => frames.map((frame) => rows.track("value", seat, frame)[0]));
+  const most = Math.max(0.1, ...curves.flat().filter(Number.isFinite).map(Math.abs));
+  const style = getComputedStyle(canvas);
+  const line = (color, points) => {
+    pen.strokeStyle = style.getPropertyValue(color);
+    pen.lineWidth = color === "--line" ? 1 : 1.5;
+    pen.beginPath();
+    let down = false;
+    for (const [x, value] of points) {
+      const y = height / 2 - (value / most) * (height / 2 - 4);
+      if (down) pen.lineTo(x, y);
+      else if (Number.isFinite(value)) pen.moveTo(x, y);
+      down = Number.isFinite(value);
+    }
+    pen.stroke();
+  };
+  const x = (frame) => INSET + ((width - 2 * INSET) * frame) / Math.max(last, 1);
+  line("--line", [[INSET, 0], [width - INSET, 0]]);
+  for (const [at, seat] of seats.entries())
+    line(`--p${seat + 1}`, curves[at].map((value, n) => [x(frames[n]), value]));
+}
+
+/** Attention and guess of one player. */
+function panel(parent, hello, rows, seat) {
+  const made = el("div", { class: `panel p${seat + 1}` });
+  const updates = [];
+  if (has(hello, "attention", seat)) updates.push(attention(made, hello, rows, seat));
+  const names = (hello.tracks ?? [])
+    .filter((one) => one.seat === seat && one.name.startsWith("guess/"))
+    .map(({ name }) => name);
+  if (names.length) updates.push(guess(made, hello, rows, seat, names));
+  if (updates.length) parent.append(made);
+  return updates;
+}
+
+/** A bar for each decision that is attended to, the newest on the right. */
+function attention(parent, hello, rows, seat) {
+  const { shape } = hello.tracks.find((one) => one.name === "attention" && one.seat === seat);
+  const bars = Array.from({ length: shape[0] }, () => el("i"));
+  const label = `${hello.players[seat]} looks at the last ${shape[0]} decisions, the newest right`;
+  parent.append(el("p", {}, label), el("div", { class: "looks", "aria-hidden": "true" }, ...bars));
+  return (frame) => {
+    const weights = rows.track("attention", seat, frame);
+    const most = Math.max(1e-6, ...weights.filter(Number.isFinite));
+    for (const [at, bar] of bars.entries()) {
+      const weight = weights[bars.length - 1 - at];
+      bar.style.setProperty("--share", String(Number.isFinite(weight) ? weight / most : 0));
+    }
+  };
+}
+
+/** The likeliest opponents with their probabilities. */
+function guess(parent, hello, rows, seat, names) {
+  const lines = names.slice(0, NAMES).map(() => {
+    const [name, share] = [el("span", { class: "name" }), el("span", {})];
+    const bar = el("span", { class: "track" }, el("i"));
+    return { name, share, bar, line: el("div", { class: "guess" }, name, bar, share) };
+  });
+  const label = `${hello.players[seat]} takes its opponent for`;
+  parent.append(el("p", {}, label), ...lines.map(({ line }) => line));
+  return (frame) => {
+    const found = names.map((name) => [name.slice(6), rows.track(name, seat, frame)[0]]);
+    found.sort(([, one], [, other]) => (other || 0) - (one || 0));
+    for (const [at, { name, share, bar }] of lines.entries()) {
+      const known = Number.isFinite(found[at][1]);
+      say(name, known ? plain(found[at][0]) : "-");
+      say(share, known ? `${Math.round(100 * found[at][1])} %` : "");
+      bar.style.setProperty("--share", String(known ? found[at][1] : 0));
+    }
+  };
+}
