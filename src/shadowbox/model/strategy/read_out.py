@@ -73,7 +73,7 @@ def read_out_tracks(policy: Policy) -> tuple[Track, ...]:
     """
     tracks = [Track("value")] if policy.value is not None else []
     trunk = getattr(policy.strategy, "trunk", None)
-    if hasattr(trunk, "attention"):
+    if trunk is not None and hasattr(trunk, "attention"):
         tracks.append(Track("attention", "f2", (trunk.depth * (trunk.frames - 1) + 1,)))
     if policy.strategy is not None:
         names = dict.fromkeys(re.sub(r"[^!-~]", "-", name)[:90] for name in policy.config.opponents)
