@@ -12,6 +12,7 @@ import numpy as np
 from shadowbox.cards.card import Card
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Array
+from shadowbox.core.tracks import with_tracks
 from shadowbox.data import audit
 from shadowbox.data.store import Store
 from shadowbox.errors import ShadowboxError
@@ -58,7 +59,7 @@ def sample(
     try:
         agents = [specs.agent(each, game) for each in names]
         world = specs.world(str(run.facts.get("world") or ""), game, 1)
-        (played,) = play(game, world, agents, names, np.array([SEED]))
+        (played,) = play(game, world, agents, names, np.array([SEED]), tracks=True)
     except ShadowboxError as error:
         return None, f"{error}."
     episode, outcome = played.episode, played.outcome
@@ -70,8 +71,8 @@ def sample(
     ended = f"player {outcome.winner + 1} wins" if outcome.winner is not None else "a draw"
     against = f" against {', '.join(names[1:])}" if names[1:] else ""
     caption = f"{names[0]}{against} with seed {SEED}: {ended} ({outcome.reason})"
-    hello = match.greeting(game, episode.meta, episode.columns)
-    rows = game.schema.pack(episode.columns)
+    hello = match.greeting(game, episode.meta, episode.columns, episode.tracks)
+    rows = with_tracks(game.schema.pack(episode.columns), episode.tracks)
     return _SampleMatch(hello, rows, episode.events, episode.meta.get("result"), caption, rates), ""
 
 
