@@ -106,7 +106,7 @@ def _snapshot(checkpoint: Path, step: str, spec: str) -> Path:
     run = checkpoint.parent.parent
     path = run / SNAPSHOT.format(int(step)) if step.isdecimal() else run
     if not path.is_file():
-        kept = [each.stem.partition("-")[2].lstrip("0") for each in _snapshots(run)]
+        kept = [str(int(each.stem.partition("-")[2])) for each in _snapshots(run)]
         known = f"it has {', '.join(kept)}" if kept else "it has no league"
         raise UsageError(f"agent '{spec}': {run} has no snapshot of step '{step}'; {known}")
     return path
