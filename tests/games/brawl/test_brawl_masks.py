@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from shadowbox.core.files import mismatches
 from shadowbox.core.view import from_seat
+from shadowbox.errors import UsageError
 from shadowbox.games.brawl import COMBOS, GAME
 from shadowbox.games.brawl.schema import KEYS, SCHEMA
 from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
 from shadowbox.model.policy import build_policy
+from shadowbox.play.restored_policy import ARGUMENTS
 
 MATCHES = 128
 MEMORY = ("space", "h", "l")  # keys of which a press acts, and that are remembered as held
@@ -165,3 +170,43 @@ def test_nothing_is_masked_that_acts():
     masked = {tuple(np.array(KEYS)[point]) for point in points[~allowed]}
     assert masked == {("w",)}  # an aim up without an attack
     assert build(4, mask=False).mask is None
+
+
+def arguments_of(**model):
+    """Arguments of a policy as a checkpoint has them."""
+    spec = RunSpec(GAME, "small", {"mask": True, **model})
+    return json.loads(json.dumps(learner_spec("selfplay")._arguments(Inputs(spec=spec))))
+
+
+def test_a_checkpoint_keeps_the_rules():
+    """Rules are plain data of a checkpoint, and one without them plays unmasked."""
+    arguments = arguments_of()
+    assert list(mismatches(arguments, ARGUMENTS)) == []
+    assert build_policy(SCHEMA, arguments).mask is not None
+    assert "masks" not in arguments_of(mask=False)
+    old = {key: value for key, value in arguments["config"].items() if key != "mask"}
+    assert build_policy(SCHEMA, {**arguments, "config": old}).mask is None
+
+
+@pytest.mark.parametrize(
+    ("when", "columns", "complaint"),
+    [
+        ([{"player/x": [[0, 1]]}], None, "'player/x' is not a choice or a flag"),
+        ([{"player/stun": [[0, 1]]}], ["player/x"], "needs the input 'player/stun'"),
+        ([{}], None, "no rule has a condition"),
+    ],
+)
+def test_rules_that_cannot_be_used_are_refused(when, columns, complaint):
+    """A rule is about choices and flags among the policy's inputs."""
+    arguments = arguments_of()
+    arguments["masks"] = {"keys/j": {"when": when, "without": []}}
+    arguments["input_columns"] = columns or arguments["input_columns"]
+    with pytest.raises(UsageError, match=complaint):
+        build_policy(SCHEMA, arguments)
+
+
+@pytest.mark.parametrize("model", [{"delay": 3}, {"delays": [0, 6]}, {"head": "chain"}], ids=str)
+def test_a_mask_needs_a_policy_that_sees_the_present(model):
+    """A delay, or a head without a categorical distribution, excludes masks."""
+    with pytest.raises(UsageError, match="mask"):
+        build_policy(SCHEMA, arguments_of(**model))
