@@ -10,16 +10,19 @@ import pytest
 from duel import STYLES, duel
 
 from shadowbox.core.view import from_seat
+from shadowbox.errors import UsageError
 from shadowbox.games.brawl import GAME, brain
 from shadowbox.games.brawl.bots import BOTS
 from shadowbox.games.brawl.schema import KEYS, SCHEMA
-from shadowbox.games.brawl.tables import SWITCH_FRAMES
+from shadowbox.games.brawl.tables import DEGENERATE, SCRIPTS, SWITCH_FRAMES
 from shadowbox.games.brawl.world import BrawlWorld
+from shadowbox.play.specs import held_out
 
 
 def keys_of(name, columns, seeds, player=0):
     """One decision of a bot, as bits."""
-    agent = GAME.bots[name]()
+    name, _, argument = name.partition(":")
+    agent = GAME.bots[name](argument)
     view = from_seat(SCHEMA, columns, player)
     controls, _ = agent.act(view, agent.start(seeds, np.full(len(seeds), player)))
     return sum(controls[f"keys/{key}"][:, 0].astype(int) << bit for bit, key in enumerate(KEYS))
@@ -64,11 +67,56 @@ def test_clockwork_plays_its_script():
 
 def test_the_switcher_changes_style_in_mid_match():
     """`switcher` takes a different style in each turn, and all four styles occur."""
-    style_of = numba.njit(lambda seed, frame: brain.turn_style(seed, 0, frame))
+    style_of = numba.njit(lambda seed, frame: brain.turn_style(seed, 0, frame, 4))
     frames = range(0, 4 * SWITCH_FRAMES, SWITCH_FRAMES)
     styles = np.array([[style_of(np.uint64(seed), at) for seed in range(50)] for at in frames])
     assert (styles[1:] != styles[:-1]).all()
     assert len(np.unique(styles)) == 4
+
+
+def test_a_switcher_between_named_styles():
+    """`switcher:charger+trickster` fights like either of the two, in turns, and is held out too."""
+    world, seeds = BrawlWorld(24), np.arange(24)
+    columns = world.reset(seeds)
+    none = {key: np.zeros((24, 2), bool) for key in SCHEMA.control_keys}
+    like = {"charger": 0, "trickster": 0}
+    for _ in range(350):
+        columns, _, _ = world.step(none)
+        keys = keys_of("switcher:charger+trickster", columns, seeds)
+        styles = {name: keys_of(name, columns, seeds) for name in like}
+        assert np.logical_or(*(keys == each for each in styles.values())).all()
+        apart = styles["charger"] != styles["trickster"]
+        for name, each in styles.items():
+            like[name] += int((keys == each)[apart].sum())
+    assert min(like.values()) > 20
+    assert held_out(["switcher:charger+trickster"], GAME)
+    for wrong in ("charger", "charger+charger", "charger+nobody"):
+        with pytest.raises(UsageError, match="switcher"):
+            GAME.bots["switcher"](wrong)
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_bots_do_one_thing(name):
+    """They are for evaluation alone; each presses what it is named after, and avoids the opponent."""
+    world, seeds = BrawlWorld(8), np.arange(8)
+    columns, pressed, edge = world.reset(seeds), 0, []
+    for frame in range(240):
+        keys = keys_of(name, columns, seeds, player=1)
+        pressed |= int(np.bitwise_or.reduce(keys))
+        controls = {
+            f"keys/{key}": np.stack([np.zeros(8, bool), keys & (1 << bit) != 0], 1)
+            for bit, key in enumerate(KEYS)
+        }
+        columns, _, _ = world.step(controls)
+        if frame > 200:
+            edge.append(np.abs(columns["player/x"][:, 1]))
+    names = {key for bit, key in enumerate(KEYS) if pressed & (1 << bit)}
+    if name in SCRIPTS:
+        assert names == {{"kicker": "k", "jumper": "space"}[name]}
+    else:
+        assert np.mean(edge) > 5.5  # the outer edge is at 7, the inner one at 2
+        assert name == "camper" or "j" not in names  # `k` brings a runner back, too
+    assert name in GAME.held_out
 
 
 @pytest.mark.slow

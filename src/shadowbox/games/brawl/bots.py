@@ -19,8 +19,10 @@ from shadowbox.games.brawl.tables import (
     OUTSIDE,
     RANDOM,
     SCRIPT,
+    SCRIPTS,
     STYLES,
     SWITCHER,
+    SWITCHES,
     TAPPER,
 )
 
@@ -103,6 +105,17 @@ def _clockwork(script: str = "") -> Agent:
     return _Bot(SCRIPT, len(bits), *bits)
 
 
+def _switcher(argument: str = "") -> Agent:
+    """Bot that changes its style every 300 frames; the argument names the styles, joined by +."""
+    names = argument.split("+") if argument else SWITCHES
+    for name in names:
+        if name not in STYLES:
+            raise UsageError(f"switcher: unknown style '{name}': {did_you_mean(name, STYLES)}")
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise UsageError(f"switcher:{argument}: name two or more different styles, joined by +")
+    return _Bot(SWITCHER, len(names), *(list(STYLES).index(name) for name in names))
+
+
 def _plain(name: str, *row: int) -> Callable[[str], Agent]:
     """Factory of a bot that takes no argument."""
 
@@ -120,5 +133,9 @@ BOTS: dict[str, Callable[..., Agent]] = {
     "clockwork": _clockwork,
     "tapper": _plain("tapper", TAPPER),
     **{name: _plain(name, FIGHTER, style) for style, name in enumerate(STYLES)},
-    "switcher": _plain("switcher", SWITCHER),
+    "switcher": _switcher,
+    **{
+        name: _plain(name, SCRIPT, len(bits), *bits)
+        for name, bits in ((name, _script(script)) for name, script in SCRIPTS.items())
+    },
 }

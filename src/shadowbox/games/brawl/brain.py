@@ -24,7 +24,6 @@ from shadowbox.games.brawl.tables import (
     STYLES,
     SWITCH_FRAMES,
     SWITCHER,
-    SWITCHES,
     TAPPER,
     Style,
 )
@@ -39,7 +38,6 @@ STYLE = np.array([astuple(style) for style in STYLES.values()], float)  # [style
     DISTANCE, LEASH, ATTACK, SLOPPY, LEAD, HEAVY, AIR, FINISH, HOP, DASH, DODGE, CHARGE,
     WANTS_WEAPON, GUARD, RECOVER, TAUNT, PATIENCE,
 ) = range(len(fields(Style)))  # fmt: skip
-SWITCHED = np.array([list(STYLES).index(name) for name in SWITCHES])
 SWITCH_DRAW, RANDOM_DRAW, TAPPER_DRAW = 40, 50, 60  # far from the draws of a fighter
 
 # `tapper`: each key, the chances to begin and to end a press, the chance to begin one near the foe
@@ -114,16 +112,16 @@ def bot_keys(m: Record, p: int, bot: Any, seed: Any, player: int, held: int) -> 
     if kind == SWITCHER:
         # the first change comes at a random frame
         shift = noise(seed, 0, player, SWITCH_DRAW) * SWITCH_FRAMES
-        style = int(SWITCHED[turn_style(seed, player, int(f8(m.match_frame[0]) + shift))])
+        turn = turn_style(seed, player, int(f8(m.match_frame[0]) + shift), int(bot[1]))
+        style = int(bot[2 + turn])
     else:
         style = int(bot[1])
     return fighter_keys(m, p, style, seed, player, frame)
 
 
 @inner
-def turn_style(seed: Any, player: int, frame: int) -> int:
-    """Style of a turn; successive turns differ by 1 to styles - 1, hence never agree."""
-    styles = len(SWITCHED)
+def turn_style(seed: Any, player: int, frame: int, styles: int) -> int:
+    """Style of a turn by number; successive ones differ by 1 to styles - 1, hence never agree."""
     first = int(noise(seed, 0, player, SWITCH_DRAW + 1) * styles)
     step = 1 + int(noise(seed, 0, player, SWITCH_DRAW + 2) * (styles - 1))
     return (first + step * (frame // SWITCH_FRAMES)) % styles

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 # ---- bots ----------------------------------------------------------------------------------------
 
-# A bot is a row of numbers: its kind, then a style (fighter), or a number of frames and their keys
-# (script).
+# A bot is a row of numbers: its kind, then a style (fighter), a number of styles and these styles
+# (switcher), or a number of frames and their keys (script).
 SCRIPT, RANDOM, TAPPER, FIGHTER, SWITCHER = range(5)
 OUTSIDE = -1  # the seat is played from outside
 
@@ -73,14 +73,24 @@ STYLES: dict[str, Style] = {
         distance=1.3, attack=1.0, sloppy=-0.06, lead=1.0, heavy=1.5, finish=1.0, hop=0.003,
         dash=0.1, dodge=0.85, charge=0.2, wants_weapon=4.0, guard=1.5, patience=1.0,
     ),
+    # degenerate ones, in both of which no opponent is ever approached
+    "camper": Style(distance=60.0, attack=0.6, sloppy=0.2, hop=0.0),
+    "runner": Style(distance=60.0, attack=0.0, hop=0.1, dash=0.3, dodge=0.8),
 }  # fmt: skip
 
-# The styles of `switcher`; the match's seed chooses their order and the frame of the first change.
+# The styles of `switcher` without an argument; the match's seed chooses their order and the frame of
+# the first change.
 SWITCHES = ("aggressive", "defensive", "aerial", "kiter")
 SWITCH_FRAMES = 300
 
+# Bots that repeat a few keys whatever happens, or avoid to fight: a learner that lives by its
+# opponents' mistakes loses against them. `camper` stays at the edge that is far from its opponent
+# and strikes who comes near, `runner` only runs there.
+SCRIPTS = {"kicker": "k*2,-*10", "jumper": "space*2,-*6"}
+DEGENERATE = (*SCRIPTS, "camper", "runner")
+
 # Bots that are never trained on: they measure a learner against opponents it has not met.
-HELD_OUT = ("trickster", "charger", "switcher")
+HELD_OUT = ("trickster", "charger", "switcher", *DEGENERATE)
 
 # ---- reward terms --------------------------------------------------------------------------------
 
