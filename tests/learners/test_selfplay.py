@@ -247,6 +247,13 @@ def test_an_opponent_of_the_past_is_late_too():
     assert met[0] == met[1]  # one delay for a whole match
 
 
+def test_held_out_bots_are_refused_without_a_card_too():
+    """A learner built in Python is not given a held-out bot either, whatever its options."""
+    task = SPEC.prepare(inputs(opponents={"self": 0.5, "charger@delay=3": 0.5}))
+    with pytest.raises(UsageError, match="'charger@delay=3' is held out"):
+        rollouts_of(task)
+
+
 def test_the_policy_sees_itself():
     """Features change when only the own state changes."""
     policy = SPEC.prepare(inputs()).model.eval()

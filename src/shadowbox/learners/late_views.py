@@ -65,20 +65,17 @@ class _LateViews:
         """
         delays = self.drawn(seeds, players)
         frame = np.maximum(self.clock - delays, self.begun[matches]) % self.length
-        late = self._from_seats(frame, matches, players)
-        now = self._from_seats(np.full(len(matches), self.clock % self.length), matches, players)
-        for key in self.schema.control_keys:
-            late[key] = np.concatenate([now[key][:, : self.own], late[key][:, self.own :]], 1)
-        return {**late, DELAY: delays[:, None].astype(np.float32)}
-
-    def _from_seats(self, frame: Array, matches: Array, players: Array) -> Columns:
         ours = {key: ring[frame, matches] for key, ring in self.ring.items()}
         theirs = from_seat(self.schema, ours, 1)
         second = (players == 1)[:, None]
-        return {
-            key: values if theirs[key] is values else np.where(second, theirs[key], values)
-            for key, values in ours.items()
-        }
+        seen: Columns = {DELAY: delays[:, None].astype(np.float32)}
+        for key, values in ours.items():
+            seen[key] = values if theirs[key] is values else np.where(second, theirs[key], values)
+        slots = players[:, None] * self.own + np.arange(self.own)
+        for key in self.schema.control_keys:
+            now = self.ring[key][self.clock % self.length]
+            seen[key][:, : self.own] = now[matches[:, None], slots]
+        return seen
 
     def state(self) -> dict[str, Any]:
         """State as plain data."""

@@ -35,6 +35,7 @@ from shadowbox.model.policy import Policy
 from shadowbox.model.strategy.encoder import opponent_numbers
 from shadowbox.play.policy_agent import DRAW, as_tensor
 from shadowbox.play.rewards import over_budget, result_for
+from shadowbox.play.specs import training_opponents
 from shadowbox.play.turn import MatchBatch
 
 PLAYERS = 2
@@ -131,9 +132,8 @@ class _TrainingMatches:
         self.shares = dict(shares)
         self.parts = slices(shares, self.matches)
         build = self.inputs.agents or _no_agents
-        agents = {
-            part.name: build(part.name) for part in self.parts if part.name not in (SELF, LEAGUE)
-        }
+        others = [part.name for part in self.parts if part.name not in (SELF, LEAGUE)]
+        agents = {name: build(name) for name in training_opponents(others, self.inputs.game)}
         compiled, none = self.batch.compiled, np.zeros(0, np.int64)
         # those that the world's compiled loop plays
         self.bots = {
