@@ -48,6 +48,13 @@ def games(name: str | None, as_json: bool) -> None:
         f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, "
         f"facts {schema.facts_hash}"
     )
+    if game.bots:
+        bots = [f"{bot} (held out)" if bot in game.held_out else bot for bot in sorted(game.bots)]
+        print(f"bots: {', '.join(bots)}")
+        print(
+            "any agent may be slowed down: @delay=N frames late, at most @apm=N key presses a minute, "
+            "each held for at least @hold=N frames"
+        )
 
 
 def _list(entries: list[dict[str, Any]]) -> None:

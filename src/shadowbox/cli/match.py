@@ -45,6 +45,9 @@ def match(
 ) -> None:
     """Play one match of GAME between two agents.
 
+    Any agent may be slowed down, as in expert@delay=12@apm=300@hold=3: it sees the game 12 frames
+    late, presses at most 300 keys a minute, and holds each press for at least 3 frames.
+
     The same call gives the same match, bit for bit.
     """
     import numpy as np
