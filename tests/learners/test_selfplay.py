@@ -200,8 +200,8 @@ def test_each_player_sees_the_state_by_its_own_delay_and_its_keys_at_once():
     def keep():
         past.append({key: v.copy() for key, v in source.matches.batch.view.items()})
 
-    def watched_turn(*given):
-        found = turn(*given)
+    def watched_turn(*given, **named):
+        found = turn(*given, **named)
         keep()
         return found
 
