@@ -42,7 +42,7 @@ def test_policies_are_the_first_entry():
     assert "val/loss" not in policy.figures
 
 
-@pytest.mark.parametrize("name", ["world", "encoder", "ensemble"])
+@pytest.mark.parametrize("name", ["world", "ensemble"])
 def test_reserved_names_are_refused_with_what_is_missing(name):
     """A reserved kind cannot be used until something registers it; the message says by what."""
     with pytest.raises(UsageError, match=f"'{name}'.*shadowbox.checkpoint_kinds"):

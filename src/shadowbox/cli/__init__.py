@@ -29,6 +29,10 @@ from shadowbox.errors import (
 )
 
 COMMANDS = {  # name -> (module:object, what `--help` says)
+    "analyze": (
+        "shadowbox.cli.analyze:analyze",
+        "Does a policy know its opponent: probes, attention, and what the latent is worth.",
+    ),
     "audit": (
         "shadowbox.cli.audit:audit",
         "What is in a store: fields, presses, free baselines, duplicates, damage.",

@@ -7,8 +7,18 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import PATH, SEED, emit, json_option, number, size, table, write_page
-from shadowbox.cli.worlds import stage_option, world_options
+from shadowbox.cli.terminal import (
+    PATH,
+    SEED,
+    emit,
+    json_option,
+    number,
+    size,
+    stage_option,
+    table,
+    world_options,
+    write_page,
+)
 from shadowbox.games import load
 
 

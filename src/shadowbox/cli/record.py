@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, number, progress, table
-from shadowbox.cli.worlds import stage_option, world_options
+from shadowbox.cli.terminal import (
+    PATH,
+    SEED,
+    at_least,
+    emit,
+    json_option,
+    number,
+    progress,
+    stage_option,
+    table,
+    world_options,
+)
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 

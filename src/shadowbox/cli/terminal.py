@@ -1,4 +1,4 @@
-"""Output of commands: one JSON object, aligned tables, and progress bars on standard error."""
+"""Output and shared options of commands: one JSON object, aligned tables, progress bars, worlds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from shadowbox.core.files import write_whole
 from shadowbox.errors import ShadowboxError, system_error
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 SEED = click.IntRange(0, 2**63 - 1)
 MOST = 2**31 - 1  # of matches, steps, workers and the like
 
@@ -39,6 +40,25 @@ def at_least(least: int) -> click.IntRange:
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
 )
+
+
+def world_options(command: Command) -> Command:
+    """Add --world and --stage to a command; `stage_option` turns the second into options."""
+    command = click.option(
+        "--stage", help="Stage of the world; the same as @stage=NAME in --world."
+    )(command)
+    return click.option(
+        "--world",
+        default="",
+        metavar="SPEC",
+        help="World to play in: GAME[@KEY=VALUE...], dream:RUN or py:MODULE:FACTORY.  "
+        "[default: the game's simulator]",
+    )(command)
+
+
+def stage_option(stage: str | None) -> dict[str, Any]:
+    """--stage as an option of a world."""
+    return {} if stage is None else {"stage": stage}
 
 
 def emit(data: Any) -> None:

@@ -9,8 +9,18 @@ from typing import Any
 
 import click
 
-from shadowbox.cli.terminal import PATH, SEED, at_least, emit, json_option, progress, share, table
-from shadowbox.cli.worlds import stage_option, world_options
+from shadowbox.cli.terminal import (
+    PATH,
+    SEED,
+    at_least,
+    emit,
+    json_option,
+    progress,
+    share,
+    stage_option,
+    table,
+    world_options,
+)
 from shadowbox.core.files import write_whole
 from shadowbox.errors import UsageError
 from shadowbox.games import load

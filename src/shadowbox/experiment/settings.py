@@ -23,6 +23,7 @@ ADDED: dict[str, Any] = {
     "model.opponents": (),
     "learner.identity_coef": 0.1,
     "model.mask": False,
+    "learner.strategy_from": "",
 }  # settings since 0.1.0, with the value that changes nothing
 LARGEST = 1 << 16  # of a model's whole numbers: outlining a larger one would take minutes
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs

@@ -26,7 +26,8 @@ class _ImitationSpec(LearnerSpec):
     def defaults(self) -> Mapping[str, Any]:
         from shadowbox.learners.imitation_options import ImitationConfig
 
-        return {"length": 64, "encoding": "default", **asdict(ImitationConfig())}
+        usual = {"length": 64, "encoding": "default", "strategy_from": ""}
+        return {**usual, **asdict(ImitationConfig())}
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]:
         from shadowbox.model.design import PRESETS, PolicyConfig
@@ -112,6 +113,7 @@ class _ImitationSpec(LearnerSpec):
             split=inputs.split,
             length=self._length(spec),
             imitation=self._imitation(spec),
+            strategy_from=spec.learner.get("strategy_from", ""),
             facts=inputs.facts,
             resume=inputs.resume,
             **self._shown(spec),
@@ -131,7 +133,7 @@ class _ImitationSpec(LearnerSpec):
         return {"input_columns": found} if isinstance(found, tuple) else {"encoding": found}
 
     def _imitation(self, spec: RunSpec) -> dict[str, Any]:
-        apart = ("length", "encoding")
+        apart = ("length", "encoding", "strategy_from")
         return {name: value for name, value in spec.learner.items() if name not in apart}
 
     def _seats(self, inputs: Inputs) -> int:

@@ -29,6 +29,7 @@ from shadowbox.model.codec import (
 from shadowbox.model.design import PRESETS, SEATS
 from shadowbox.model.embedding import visible_columns
 from shadowbox.model.vocabulary import fit_vocabulary
+from shadowbox.play.restored_policy import start_strategy
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.protocols import TrainTask
 
@@ -45,15 +46,15 @@ def prepare(
     length: int = 64,
     split: Split | None = None,
     imitation: Mapping[str, Any] | None = None,
+    strategy_from: str = "",
     facts: Mapping[str, Any] | None = None,
     resume: str = "",
     **changes: Any,
 ) -> TrainTask:
-    """Build the training task of a store and a preset.
+    """Build the training task of a store and a preset with `changes`.
 
     `input_columns`: inputs of the policy (default: all); `encoding`: an encoding of them instead;
-    `length`: decisions in a segment; `imitation`: settings (`ImitationConfig`); `changes`: of the
-    preset.
+    `length`: decisions in a segment; `imitation`: `ImitationConfig`; `strategy_from`: encoder's run.
     """
     split, schema = split or Split(), store.schema
     sides = split_episodes(store, split)
@@ -69,10 +70,10 @@ def prepare(
         **changes,
     )
     model = policy.build_policy(schema, arguments, config.seed, encoding)
+    start_strategy(model, strategy_from)
     seats = options.seats or tuple(range(schema.players))
     found = count_pressed(store, sides["train"], seats, model.values, MOST_COUNTED)
     baselines = ControlBaselines(model.values, model.head.parts, found)
-
     validated = validation_episodes(store, sides["val"], length, config.validate_rows)
     known = _data_facts(store, split, sides, validated, config.validate_rows)
     return TrainTask(

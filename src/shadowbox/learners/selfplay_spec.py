@@ -98,7 +98,7 @@ class _SelfPlaySpec(LearnerSpec):
         from shadowbox.learners.training_matches import _LeagueConfig
 
         usual = {**asdict(PPOConfig()), **asdict(_LeagueConfig())}
-        return {"actions": "", "encoding": "default", **usual}
+        return {"actions": "", "encoding": "default", "strategy_from": "", **usual}
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]:
         from shadowbox.model.design import PolicyConfig
@@ -135,6 +135,7 @@ class _SelfPlaySpec(LearnerSpec):
         from shadowbox.learners.training_matches import _TrainingMatches
         from shadowbox.model import policy
         from shadowbox.model.checkpoint import CheckpointConfig
+        from shadowbox.play.restored_policy import start_strategy
         from shadowbox.play.rewards import over_budget, resolve_reward
         from shadowbox.train.protocols import TrainTask
 
@@ -143,6 +144,7 @@ class _SelfPlaySpec(LearnerSpec):
         if settings.steps is None:
             raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
         model = policy.build_policy(inputs.schema, arguments, seed=settings.seed)
+        start_strategy(model, inputs.spec.learner.get("strategy_from", ""))
         learner = selfplay._SelfPlayLearner(
             model,
             config,

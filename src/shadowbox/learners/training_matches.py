@@ -203,7 +203,7 @@ class _TrainingMatches:
             self.batch.compiled.seat(self.bots.get(part.name), matches, facing)
 
     def met(self) -> Array:
-        """Number of each row's opponent among the names that the policy tells apart, [R].
+        """Number of each row's opponent among the names that the policy learns, [R].
 
         -1 for the policy itself, now and in the past.
         """

@@ -75,7 +75,7 @@ class PolicyConfig:
     noise: TrainingNoise = field(default_factory=TrainingNoise)
     relative_positions: bool = False  # add distances from the own slot to the inputs
     delay: int = 0  # frames by which the game is seen late; own controls are not delayed
-    # delays of which each player has one in every training match, and which the policy is told
+    # delays of which each player has one in every training match, an input of the policy
     delays: tuple[int, ...] = ()
     repeat: int = 1  # frames for which a decision is held (action repeat)
     # encoder of the opponent's history: banded, gru or window; window@45 looks back 45 frames

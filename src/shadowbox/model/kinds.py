@@ -1,13 +1,13 @@
 """Registry of kinds of checkpoints, by the `kind` in their `config.json`.
 
-`policy` is built in. A kind is one CheckpointKind, whose parts are dotted names that are imported
-on use; a new kind is a line in KINDS, or comes from another package by the entry point group
-`shadowbox.checkpoint_kinds`:
+`policy` and `encoder` are built in. A kind is one CheckpointKind, whose parts are dotted names that
+are imported on use; a new kind is a line in KINDS, or comes from another package by the entry point
+group `shadowbox.checkpoint_kinds`:
 
     [project.entry-points."shadowbox.checkpoint_kinds"]
     toy = "toy_package.kinds:KIND"
 
-`world`, `encoder` and `ensemble` are reserved: they are refused until an entry is registered.
+`world` and `ensemble` are reserved: they are refused until an entry is registered.
 """
 
 from __future__ import annotations
@@ -86,10 +86,19 @@ POLICY = CheckpointKind(
     needs=frozenset(),  # without recordings it is judged by matches alone
     figures=metrics_in(("offline", "closed_loop", "matches", "gate")),
 )
-KINDS: dict[str, CheckpointKind] = {"policy": POLICY}
+ENCODER = CheckpointKind(
+    name="encoder",
+    title="an encoder of an opponent's history",
+    build="shadowbox.play.restored_policy:restore_encoder",
+    evaluate="shadowbox.evaluate.strategy.recorded:evaluate_encoder",
+    figures={
+        "next_controls": MetricInfo("low", 0.0, baselines=("copy_last",)),
+        "identity": MetricInfo("high", 0.0, 1.0, ("most_frequent",)),
+    },
+)
+KINDS: dict[str, CheckpointKind] = {"policy": POLICY, "encoder": ENCODER}
 RESERVED = {  # name -> planned checkpoints of that kind
     "world": "learned worlds",
-    "encoder": "encoders of an opponent's history",
     "ensemble": "several checkpoints that act as one",
 }
 

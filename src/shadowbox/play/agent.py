@@ -101,7 +101,7 @@ class _LimitedKeys(_Handicapped):
 
     A key is a flag among the controls; other controls are left alone. A press beyond the limit is
     put off until an older one is a minute ago; of several in one frame, the first controls come
-    first. Presses are counted as the view shows them, also those of somebody else in the seat.
+    first. Presses are counted as the view shows them, also those of another agent in the seat.
     """
 
     def __init__(self, agent: Agent, schema: Schema, apm: int = 0, hold: int = 0) -> None:

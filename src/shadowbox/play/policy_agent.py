@@ -211,11 +211,11 @@ class PolicyAgent:
             raise UsageError(
                 f"delay={frames}: this policy was trained with delays of up to {longest} frames"
             )
-        told = copy.copy(self)
-        told.delay = frames
+        late = copy.copy(self)
+        late.delay = frames
         schema = self.policy.schema
         own = dict.fromkeys(schema.control_keys, schema.controls.slots // schema.players)
-        return Delayed(told, frames, own) if frames else told
+        return Delayed(late, frames, own) if frames else late
 
     def tracks(self, state: Any) -> dict[str, Array]:
         """Probabilities and positions of the last decision [N], given the controls that were pressed.

@@ -1,6 +1,6 @@
-"""A policy with the weights of its checkpoint, for a game whose fields are those that it learned on.
+"""Policies and encoders with the weights of a checkpoint, for a game with the fields they learned on.
 
-Its buttons may be biased to be pressed more, or less, than it learned to.
+Buttons of a policy may be biased to be pressed more, or less, than it learned to.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from shadowbox.errors import CheckpointError, SchemaError, SchemaMismatch, Usage
 if TYPE_CHECKING:  # it needs torch
     from shadowbox.model.checkpoint import Checkpoint
     from shadowbox.model.policy import Policy
+    from shadowbox.model.strategy.encoder import StrategyEncoder
 
 ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
     "input_columns": [str],
@@ -26,6 +27,7 @@ ARGUMENTS = {  # of `build_policy`, in the config.json of a checkpoint
     "encoding?": ({"name": str, "settings": dict}, None),
     "masks?": {str: {"when": [{str: [[int]]}], "without": [str]}},
 }
+ENCODER_ARGUMENTS = {"encoder": str, "keys": [str], "opponents": [str]}
 
 
 def restore_policy(
@@ -49,6 +51,59 @@ def restore_policy(
     )
     checkpoint.load_weights(model, found.weights, str(found.path))
     return model.to(device).eval()
+
+
+def restore_encoder(
+    found: Checkpoint,
+    schema: Schema,
+    device: str = "cpu",
+    encodings: Mapping[str, Any] | None = None,
+) -> StrategyEncoder:
+    """An encoder of an opponent's history with its weights, from its own checkpoint or a policy's."""
+    from shadowbox.model import checkpoint
+    from shadowbox.model.strategy.encoder import build_encoder
+
+    if found.about.kind == "policy":
+        policy = restore_policy(found, schema, device, encodings)
+        if policy.strategy is None:
+            raise UsageError(f"the policy {found.path} has no encoder of the opponent's history")
+        return policy.strategy
+    where = f"{found.path}/config.json"
+    for problem in mismatches(found.about.arguments, ENCODER_ARGUMENTS, "arguments"):
+        raise CheckpointError(f"{where} cannot be used: {problem}; use another step")
+    try:
+        model = build_encoder(found.about.schema, found.about.arguments)
+    except (UsageError, SchemaError, ValueError) as error:
+        raise CheckpointError(
+            f"{where} cannot be used: arguments: {error}; use another step"
+        ) from error
+    require_readable(found.about.schema, schema, model.keys, f"checkpoint {found.path}")
+    checkpoint.load_weights(model, found.weights, str(found.path))
+    return model.to(device).eval()
+
+
+def start_strategy(policy: Policy, spec: str) -> None:
+    """Begin with the encoder of another run: RUN, RUN@step=N or a checkpoint's folder; "": with none.
+
+    The run is one of an encoder alone, or of a policy that has an encoder.
+    """
+    from shadowbox.model import checkpoint
+    from shadowbox.model.strategy.encoder import start_from
+
+    if not spec:
+        return
+    if policy.strategy is None:
+        raise UsageError(
+            f"learner.strategy_from: {spec} is given, and the policy has no encoder to begin with: "
+            "set model.strategy"
+        )
+    found = checkpoint.load(checkpoint.find_checkpoint(spec))
+    if found.about.kind not in ("encoder", "policy"):
+        raise UsageError(f"learner.strategy_from: {spec} holds a {found.about.kind}")
+    try:
+        start_from(policy.strategy, restore_encoder(found, policy.schema))
+    except UsageError as error:
+        raise UsageError(f"learner.strategy_from: {spec}: {error}") from error
 
 
 def require_readable(learned: Schema, schema: Schema, keys: Sequence[str], where: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,14 +46,15 @@ class StrategyEncoder(nn.Module):
         super().__init__()
         trunk = encoder_trunk(name)
         seen = opponent_schema(schema)
+        self.name = name
         self.keys = tuple(key for key in visible_columns(seen) if key in keys)
         self.slots = {key: seen.columns[key].slots for key in self.keys}
         self.embed = ColumnEmbedding(seen, self.keys)
         self.trunk = build_trunk(trunk, self.embed.width, self.embed.fixed)
         self.out = self.trunk.out
         self.flags = [key for key in seen.control_keys if isinstance(seen.columns[key].field, Flag)]
-        keys_of_a_player = sum(seen.columns[key].slots for key in self.flags)
-        self.next_controls = nn.Linear(self.out, keys_of_a_player) if self.flags else None
+        self.pressed = sum(seen.columns[key].slots for key in self.flags)  # keys of a player
+        self.next_controls = nn.Linear(self.out, self.pressed) if self.flags else None
         self.opponents = tuple(opponents)
         self.identity = nn.Linear(self.out, len(opponents)) if opponents else None
 
@@ -114,13 +116,25 @@ class StrategyEncoder(nn.Module):
         return found
 
     def losses(
-        self, latent: Tensor, view: View, reset: Tensor, opponent: Tensor | None = None
+        self,
+        latent: Tensor,
+        view: View,
+        reset: Tensor,
+        opponent: Tensor | None = None,
+        decided: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Mean of each cost over the positions that count: nats a key, nats a position."""
         return {
             name: (cost * counted).sum() / counted.sum().clamp(min=1)
-            for name, (cost, counted) in self.costs(latent, view, reset, opponent).items()
+            for name, (cost, counted) in self.costs(latent, view, reset, opponent, decided).items()
         }
+
+    def forward(
+        self, view: View, reset: Tensor, decided: Tensor, opponent: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses in matches without a past, for training an encoder alone."""
+        latent, _ = self.seq(view, self.initial(len(reset), reset.device), reset)
+        return self.losses(latent, view, reset, opponent, decided)
 
     def guess(self, latent: Tensor) -> Tensor:
         """Probability of each of `opponents`, [..., names], from latents [..., out]."""
@@ -178,6 +192,76 @@ def opponent_schema(schema: Schema) -> Schema:
         controls=of_one(schema.controls),
         players=1,
     )
+
+
+def build_encoder(schema: Schema, arguments: Mapping[str, Any], seed: int = 0) -> StrategyEncoder:
+    """New encoder from plain data, whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return StrategyEncoder(
+            schema, arguments["keys"], arguments["encoder"], arguments.get("opponents", ())
+        )
+
+
+@torch.no_grad()
+def start_from(encoder: StrategyEncoder, other: StrategyEncoder) -> None:
+    """Give an encoder the weights of another; names of opponents that both know keep their guess.
+
+    Both must be of one kind and read the same columns.
+    """
+    for what, own, found in (
+        ("is", encoder.name, other.name),
+        ("reads", ", ".join(encoder.keys), ", ".join(other.keys)),
+    ):
+        if own != found:
+            raise UsageError(f"the other encoder {what} {found}, expected {own}")
+    for name, module in other.named_children():
+        if name != "identity":
+            encoder.get_submodule(name).load_state_dict(module.state_dict())
+    if encoder.identity is not None and other.identity is not None:
+        for at, number in enumerate(opponent_numbers(other.opponents, encoder.opponents)):
+            if number >= 0:
+                encoder.identity.weight[at] = other.identity.weight[number]
+                encoder.identity.bias[at] = other.identity.bias[number]
+
+
+def task_scores(
+    encoder: StrategyEncoder,
+    latent: Tensor,
+    view: View,
+    reset: Tensor,
+    decided: Tensor,
+    opponent: Tensor,
+    *,
+    most_frequent: int = 0,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Scores of the tasks and their baselines at each position, numerator and denominator [B, T].
+
+    next_controls: nats a key; copy_last repeats the keys of the last frame, with the rate at which
+    each changes in these positions, which favors it. identity: share of right guesses;
+    most_frequent always guesses one name.
+    """
+    costs = encoder.costs(latent, view, reset, opponent, decided)
+    found = {}
+    if "next_controls" in costs:
+        cost, counted = costs["next_controls"]
+        keys = torch.cat([encoder._opponent(view)[key] for key in encoder.flags], -1)
+        changed = functional.pad(keys[:, 1:] != keys[:, :-1], (0, 0, 0, 1)).float()
+        mask = counted[..., None]
+        rate = ((changed * mask).sum((0, 1)) / mask.sum().clamp(min=1)).clamp(1e-4, 1 - 1e-4)
+        copied = -(changed * rate.log() + (1 - changed) * (1 - rate).log()).mean(-1)
+        for name, each in (("", cost), ("/copy_last", copied)):
+            found[f"next_controls{name}"] = each * counted, counted.float()
+    if encoder.identity is not None:
+        _, counted = costs["identity"]
+        guessed = encoder.identity(latent).argmax(-1)
+        for name, each in (
+            ("", guessed),
+            ("/most_frequent", torch.full_like(guessed, most_frequent)),
+        ):
+            right = (each == opponent[:, None]) & counted
+            found[f"identity{name}"] = right.float(), counted.float()
+    return found
 
 
 def auxiliary_weights(

@@ -1,0 +1,1 @@
+"""Pre-training of an encoder of the opponent's history on recordings."""
