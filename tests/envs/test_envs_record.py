@@ -13,9 +13,10 @@ import pytest
 from gymnasium import spaces
 
 from shadowbox import cli
-from shadowbox.collect.gym import _Recorder, record_gym
+from shadowbox.collect.gym import record_gym
 from shadowbox.data.store import Store
 from shadowbox.errors import EpisodeError, UsageError
+from shadowbox.games.environments.spaces import spaces_of
 
 NESTED = spaces.Dict(
     {
@@ -208,7 +209,7 @@ def test_a_function_plays(capsys, tmp_path):
 def test_what_cannot_be_stored_is_refused_by_name(shows, message):
     """A space without a place in a schema is refused with its path, itself and what is possible."""
     with pytest.raises(UsageError, match=message) as refused:
-        _Recorder(Nested(shows), "gym:test")
+        spaces_of(Nested(shows), "gym:test")
     assert "\n" not in str(refused.value)
     assert "can be recorded" in str(refused.value) or "cannot be recorded" in str(refused.value)
 

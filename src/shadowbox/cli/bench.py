@@ -140,6 +140,25 @@ def selfplay(rounds: int, precision: str, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--seeds", default=5, show_default=True, type=at_least(1), help="Runs of a learner.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Choice(["cartpole", "recall", "spread"]),
+    help="Benchmark this task only (repeatable). Default: all.",
+)
+@json_option
+def elsewhere(seeds: int, tasks: tuple[str, ...], as_json: bool) -> None:
+    """Benchmark learning in games of others, beside sb3-contrib at equal steps (minutes)."""
+    from shadowbox.bench.elsewhere import TASKS, bench_elsewhere
+
+    with progress("runs") as update:
+        figures = bench_elsewhere(seeds, tasks or tuple(TASKS), update)
+    _print("elsewhere", figures, as_json)
+
+
+@bench.command()
 @click.argument("paths", nargs=-1, type=PATH)
 @click.option(
     "--scale",

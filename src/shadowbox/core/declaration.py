@@ -117,6 +117,8 @@ def _group_problems(group: Group, players: int) -> Iterable[str]:
             f"group '{group.name}': slots must be a multiple of the {players} players "
             f"(got {group.slots})"
         )
+    if group.private and not group.per:
+        yield f"group '{group.name}': private needs per='player', since it hides other players' slots"
     if group.mask and not any(isinstance(f, Flag) and f.name == group.mask for f in group.fields):
         yield f"group '{group.name}': mask must name a flag of the group (got '{group.mask}')"
     yield from _repeated(f"field of '{group.name}'", [field.name for field in group.fields])

@@ -134,7 +134,8 @@ class Group:
     """Fields that come together, `slots` times a frame.
 
     With `per="player"` the slots belong to the players, in their order and equally many each.
-    `mask` names the flag that marks slots in use; an unused slot holds zeros.
+    `mask` names the flag that marks slots in use; an unused slot holds zeros. Of a `private` group
+    each player sees the own slots alone: policies do not read those of the others.
     """
 
     name: str
@@ -143,11 +144,16 @@ class Group:
     per: Literal["player"] | None = None
     mask: str | None = None
     doc: str = ""
+    private: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Group as plain data; attributes at their default are left out."""
         data: dict[str, Any] = {"name": self.name, "slots": self.slots}
-        data |= {name: value for name in ("per", "mask", "doc") if (value := getattr(self, name))}
+        data |= {
+            name: value
+            for name in ("per", "mask", "doc", "private")
+            if (value := getattr(self, name))
+        }
         data["fields"] = []
         for field in self.fields:
             attributes = {

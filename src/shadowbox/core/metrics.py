@@ -134,6 +134,8 @@ METRICS = (
            "end in .delayN", SHARE),
     Metric("draws", "matches", "low", "opponent", (), "share of matches without a winner", SHARE),
     Metric("frames", "matches", "", "opponent", (), "mean length of a match"),
+    Metric("return", "matches", "high", "", ("random",),
+           "mean sum of the rewards of a match of one player; the interval counts matches", ANY),
     Metric("press_ratio_min", "gate", "1", "", (),
            "smallest press ratio of the controls in the gate"),
     Metric("press_ratio_max", "gate", "1", "", (),
@@ -146,6 +148,7 @@ METRICS = (
 
 BASELINES = {
     "even": "two equal agents: one half",
+    "random": "draws every control anew in each frame",
     "copy_last": "repeats the controls of the last frame, and so never presses in play; for "
     "likelihoods: the rate at which each button or stick stays unchanged",
     "never_press": "presses nothing, with sticks at rest",

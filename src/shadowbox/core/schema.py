@@ -355,6 +355,7 @@ def _description(schema: Schema, attributes: Callable[[Field], tuple[str, ...]])
                 "slots": group.slots,
                 "per": group.per,
                 "mask": group.mask,
+                **({"private": True} if group.private else {}),
                 "fields": [
                     {
                         "name": f.name,

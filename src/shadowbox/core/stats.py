@@ -100,6 +100,22 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def interquartile_mean(values: Sequence[float], *, tries: int = 2000, seed: int = 0) -> Interval:
+    """Mean of the middle half of a few runs, with its percentile bootstrap interval."""
+    runs = np.asarray(values, np.float64)
+    cut = len(runs) // 4
+
+    def middle(rows: Array) -> Array:
+        return np.asarray(np.sort(rows, axis=-1)[..., cut : len(runs) - cut].mean(-1))
+
+    if len(runs) < 2:
+        return Interval(float(middle(runs)), math.nan, math.nan)
+    picks = np.random.default_rng(seed).integers(0, len(runs), (tries, len(runs)))
+    tail = _tail(0.95, len(runs))
+    low, high = np.quantile(middle(runs[picks]), [tail, 1 - tail]).tolist()
+    return Interval(float(middle(runs)), low, high)
+
+
 def bootstrap(
     of: Callable[..., Array],
     *samples: Array,

@@ -7,6 +7,9 @@ evaluate_matches("runs/x") -> _MatchEvaluation, with the figures
 
 With several reaction delays of the policy, OPPONENT.delayN is a figure at a delay of N frames, and
 wins_at_delay.N the share of matches won against all opponents.
+
+In a game of one player the figures are `return`, beside that of random play, and
+`frames`.
 """
 
 from __future__ import annotations
@@ -23,16 +26,23 @@ import numpy as np
 from shadowbox.core.episode import Episode
 from shadowbox.core.evaluation import FILE, EvaluationReport, Figure, GateReport
 from shadowbox.core.files import write_whole
-from shadowbox.core.game import Game, stable_hash
+from shadowbox.core.game import Agent, Game, World, stable_hash
 from shadowbox.core.metrics import figure_word
 from shadowbox.core.schema import Array
-from shadowbox.core.stats import Interval
+from shadowbox.core.stats import Interval, bootstrap_mean
 from shadowbox.errors import UsageError
 from shadowbox.evaluate.policy import Evaluation, evaluate
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.play import checkpoints, specs
-from shadowbox.play.benchmark import SIDE_BY_SIDE, _BenchmarkResult, benchmark, win_interval
+from shadowbox.play.benchmark import (
+    SIDE_BY_SIDE,
+    _BenchmarkResult,
+    benchmark,
+    episode_returns,
+    win_interval,
+)
 from shadowbox.play.match import play
+from shadowbox.play.rewards import resolve_reward
 
 EVEN = Interval(0.5, 0.5, 0.5)
 SEED = "benchmark"  # of matches that no training run plays
@@ -48,6 +58,8 @@ class _MatchEvaluation:
     agent: str  # spec of the policy, without a delay
     results: Mapping[str, _BenchmarkResult]  # by opponent as people read it
     met: Mapping[str, tuple[str, int]]  # spec of the opponent, and delay of the policy in frames
+    # of a game of one player: return, frames, and return of random play
+    alone: tuple[Interval, Interval, Interval] | None = None
 
     def replay(self, name: str, seat: int, number: int) -> Episode:
         """Play one match of `results[name]` again, with the tracks of its agents.
@@ -73,6 +85,9 @@ class _MatchEvaluation:
     def report(self) -> EvaluationReport:
         """The report that is printed and stored."""
         figures: dict[str, Figure] = {}
+        if self.alone:
+            returns, frames, random = self.alone
+            figures = {"return": Figure(returns, {"random": random}), "frames": Figure(frames)}
         for label, found in self.results.items():
             spec, delay = self.met[label]
             name = figure_word(spec) + (f".delay{delay}" if delay else "")
@@ -106,7 +121,19 @@ class _MatchEvaluation:
         return Figure(win_interval(won), {"even": EVEN})
 
     def _gate(self) -> GateReport:
-        """Passed if it surely wins more than half of its matches against every opponent."""
+        """Passed if it surely wins more than half of its matches against every opponent.
+
+        Alone: if its return is surely above that of random play.
+        """
+        if self.alone:
+            returns, _, random = self.alone
+            poor = (
+                f"the return {returns.value:g} ({returns.low:g} to {returns.high:g}) is not surely "
+            )
+            poor += f"above that of random play, {random.value:g} (at most {random.high:g})"
+            return GateReport(
+                returns.low > random.high, () if returns.low > random.high else (poor,)
+            )
         why = tuple(
             f"against {spec} it wins {found.wins.value:.1%} ({found.wins.low:.1%} to "
             f"{found.wins.high:.1%}) of {found.results.size:,} matches"
@@ -142,7 +169,9 @@ def evaluate_matches(
     agents = {delay: specs.agent(f"{own}@delay={delay}", game) for delay in settings.delays}
     worlds = specs.world_factory(settings.world, game)
     results, met = {}, {}
-    for spec, delay in itertools.product(opponents, agents):
+    own_play = next(iter(agents.values()))
+    alone = _alone(game, worlds, own_play, settings) if game.schema.players == 1 else None
+    for spec, delay in itertools.product(() if alone else opponents, agents):
         label = f"{spec}, delay {delay}" if delay else spec
         met[label] = spec, delay
         results[label] = benchmark(
@@ -153,10 +182,21 @@ def evaluate_matches(
             benchmark_seeds(spec, settings.to_play),
             progress=_as_progress(progress, label),
         )
-    found = _MatchEvaluation(folder, game, worlds(1).name, own, results, met)
+    found = _MatchEvaluation(folder, game, worlds(1).name, own, results, met, alone)
     text = json.dumps(found.report().to_json(), indent=1, allow_nan=False) + "\n"
     write_whole(folder / FILE, text.encode())
     return found
+
+
+def _alone(
+    game: Game, worlds: Callable[[int], World], agent: Agent, settings: EvalConfig
+) -> tuple[Interval, Interval, Interval]:
+    """Return and frames of the agent, and return of random play, for the game's first reward."""
+    reward = resolve_reward(next(iter(game.rewards), None), game)
+    seeds = benchmark_seeds("", 2 * settings.to_play)
+    returns, frames = episode_returns(game, worlds, [agent], reward, seeds)
+    random, _ = episode_returns(game, worlds, [specs.agent("random", game)], reward, seeds)
+    return bootstrap_mean(returns[:, 0]), bootstrap_mean(frames), bootstrap_mean(random[:, 0])
 
 
 def evaluate_policy(

@@ -1,5 +1,7 @@
 """Games by name: built in, installed by other packages, or named as `module:GAME`.
 
+`gym:ENV_ID` and `zoo:MODULE` name environments of Gymnasium and PettingZoo (games/environments/).
+
 A built-in game is one folder beside this file, one line here, and tests/games/test_every_game.py.
 Another package offers games by the entry point group `shadowbox.games`:
 
@@ -27,6 +29,7 @@ GAMES: dict[str, str] = {  # name -> module that holds a Game record called GAME
     "melee": "shadowbox.games.melee",
 }
 GROUP = "shadowbox.games"  # of entry points
+ENVIRONMENTS = ("gym:", "zoo:")  # beginnings of names of environments
 SPEC = re.compile(r"[\w.]+:\w+")
 
 _named: dict[str, Game] = {}  # loaded in this process as module:GAME, by their own names
@@ -61,6 +64,11 @@ def load(name: str) -> Game:
     A module that is not installed is looked for in the current folder. A game that was loaded by
     `module:GAME` is known by its own name for the rest of the process.
     """
+    if name.startswith(ENVIRONMENTS):
+        from shadowbox.games.environments import environment_game
+
+        _named[name] = environment_game(name)
+        return _named[name]
     if ":" in name:
         game = replace(_record(name, f"game '{name}'"), spec=name)
         _named[game.name] = game

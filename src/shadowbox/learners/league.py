@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,26 @@ def evicted(steps: Sequence[int], keep: int) -> list[int]:
         dropped = places[1:half:2][: len(places) - keep]
         places = [place for place in places if place not in dropped]
     return sorted(set(range(len(steps))) - set(places))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LeagueConfig:
+    """Settings of the league, for cards that have `league` among their opponents."""
+
+    snapshot_every: int = 20  # rollouts between snapshots
+    snapshots: int = 50  # kept; older ones thin out
+    sampler: str = "pfsp_hard"  # or pfsp_variance, uniform, recent, latest
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UsageError(
+                f"unknown sampler '{self.sampler}': {did_you_mean(self.sampler, SAMPLERS)}"
+            )
+        if self.snapshot_every < 1 or self.snapshots < 2:
+            raise UsageError(
+                "snapshot_every must be at least 1 and snapshots at least 2 "
+                f"(got {self.snapshot_every} and {self.snapshots})"
+            )
 
 
 class League:

@@ -24,6 +24,7 @@ from shadowbox.learners.plain_state import from_plain, to_plain
 from shadowbox.model.policy import Policy
 
 SELF, LEAGUE = "self", "league"
+ALONE = "alone"  # the matches of a game of one player
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from shadowbox.core.game import Reward
 from shadowbox.core.metrics import MetricInfo, figure_word
 from shadowbox.core.stats import wilson
 from shadowbox.learners.curriculum import _Curriculum
+from shadowbox.learners.opponents import ALONE
 from shadowbox.learners.ppo import PPOConfig, _PPOLearner
 from shadowbox.learners.rollouts import _Rollouts
 from shadowbox.model.policy import Policy
@@ -97,7 +98,7 @@ def _figures(
 ) -> dict[str, tuple[float, float]]:
     """Figures of a line as numerators and denominators."""
     figures: dict[str, tuple[float, float]] = {}
-    for name in sorted({each["opponent"] for each in finished}):
+    for name in sorted({each["opponent"] for each in finished} - {ALONE}):
         results = [each["result"] == 1 for each in finished if each["opponent"] == name]
         word, lately = figure_word(name), wilson(sum(recent[name]), len(recent[name]))
         figures[f"win_rate.{word}"] = (float(sum(results)), float(len(results)))
@@ -107,9 +108,10 @@ def _figures(
     for term in dict.fromkeys(term for each in finished for term in each["terms"]):
         total = sum(each["terms"].get(term, 0.0) for each in finished)
         figures[f"return.{term}"] = (total, matches)
+    if ALONE not in recent:  # there is an opponent
+        won = float(sum(each["result"] == 1 for each in finished))
+        figures |= {"win_rate": (won, matches), "win_rate/even": (0.5, 1.0)}
     return figures | {
-        "win_rate": (float(sum(each["result"] == 1 for each in finished)), matches),
-        "win_rate/even": (0.5, 1.0),
         "frames": (float(sum(each["frames"] for each in finished)), matches),
         "return": (sum(each["return"] for each in finished), matches),
         "matches": (matches, 1.0),

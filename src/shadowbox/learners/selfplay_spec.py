@@ -94,8 +94,8 @@ class _SelfPlaySpec(LearnerSpec):
 
     @property
     def defaults(self) -> Mapping[str, Any]:
+        from shadowbox.learners.league import _LeagueConfig
         from shadowbox.learners.ppo import PPOConfig
-        from shadowbox.learners.training_matches import _LeagueConfig
 
         usual = {**asdict(PPOConfig()), **asdict(_LeagueConfig())}
         return {"actions": "", "encoding": "default", "strategy_from": "", **usual}
@@ -175,8 +175,8 @@ class _SelfPlaySpec(LearnerSpec):
 
     def _config(self, inputs: Inputs) -> tuple[Any, Any]:
         """Settings of PPO and of the league."""
+        from shadowbox.learners.league import _LeagueConfig
         from shadowbox.learners.ppo import PPOConfig
-        from shadowbox.learners.training_matches import _LeagueConfig
 
         given = inputs.spec.learner
         ppo, league = (

@@ -1,15 +1,15 @@
 """Matches that a policy learns from, side by side: who sits where, what is seen, what is pressed.
 
 N matches, R rows. A row is a player that is learned from: one for each match, and in matches
-against itself one more. The seat of the learner alternates from match to match. A decision is held
-for `repeat` frames; a match that ends in between waits for the next decision.
+against itself one more. The seat of the learner alternates from match to match. In a game of one
+player there is one seat and no opponent. A decision is held for `repeat` frames; a match that ends
+in between waits for the next decision.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ import torch
 from shadowbox.core.game import noise, stable_hash, terms_block
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
-from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.errors import UsageError
 from shadowbox.learners.late_views import _LateViews
-from shadowbox.learners.league import SAMPLERS, League
+from shadowbox.learners.league import League, _LeagueConfig
 from shadowbox.learners.opponents import (
+    ALONE,
     LEAGUE,
     SELF,
     _AgentOpponents,
@@ -38,36 +39,16 @@ from shadowbox.play.rewards import over_budget, result_for
 from shadowbox.play.specs import training_opponents
 from shadowbox.play.turn import MatchBatch
 
-PLAYERS = 2
+MOST_PLAYERS = 2
 RECENT = 200  # matches against an opponent that gates of stages look at
 
 
-@dataclass(frozen=True, kw_only=True)
-class _LeagueConfig:
-    """Settings of the league, for cards that have `league` among their opponents."""
-
-    snapshot_every: int = 20  # rollouts between snapshots
-    snapshots: int = 50  # kept; older ones thin out
-    sampler: str = "pfsp_hard"  # or pfsp_variance, uniform, recent, latest
-
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise UsageError(
-                f"unknown sampler '{self.sampler}': {did_you_mean(self.sampler, SAMPLERS)}"
-            )
-        if self.snapshot_every < 1 or self.snapshots < 2:
-            raise UsageError(
-                "snapshot_every must be at least 1 and snapshots at least 2 "
-                f"(got {self.snapshot_every} and {self.snapshots})"
-            )
-
-
 class _TermSums:
-    """Sums of each weighted term of the rewards in N matches so far, for both players."""
+    """Sums of each weighted term of the rewards in N matches so far, for all players."""
 
-    def __init__(self, matches: int) -> None:
+    def __init__(self, matches: int, players: int) -> None:
         self.names: tuple[str, ...] = ()  # of the terms; those of zero weight, too
-        self.sums = np.zeros((0, matches, PLAYERS))
+        self.sums = np.zeros((0, matches, players))
 
     def add(self, terms: Mapping[str, Array], over: Array) -> None:
         """Add a frame of the matches that are not `over` [N]."""
@@ -99,40 +80,45 @@ class _TrainingMatches:
         matches: int,
         rank: int,
         *,
-        league: _LeagueConfig = _LeagueConfig(),
+        league: _LeagueConfig | None = None,
         build: Callable[[], Policy] | None = None,
     ) -> None:
         """`build`: makes another policy of the same shape, for snapshots."""
         game = inputs.game
-        if game.schema.players != PLAYERS or inputs.worlds is None:
-            raise UsageError(
-                f"self-play needs a world of two players; {game.name} has {game.schema.players}"
-            )
         self.policy, self.schema = policy, game.schema
+        if game.schema.players > MOST_PLAYERS or inputs.worlds is None:
+            raise UsageError(
+                f"PPO needs a world of one or two players; {game.name} has {game.schema.players}"
+            )
+        if game.schema.players == 1 and inputs.reward is None:
+            raise UsageError(f"{game.name}: one player alone has no result: give a reward")
         self.seed, self.rank, self.matches = inputs.config.seed, rank, matches
         reward = over_budget(inputs.reward, inputs.config.steps or 1)
-        self.batch = MatchBatch(game, inputs.worlds(matches), [None] * PLAYERS, reward=reward)
+        self.batch = MatchBatch(
+            game, inputs.worlds(matches), [None] * game.schema.players, reward=reward
+        )
         self.learning_step = 0  # rollouts before this one; weights of the reward move by it
-        self.inputs, self.league_config, self.build = inputs, league, build
+        self.inputs, self.build = inputs, build
+        self.league_config = league = league or _LeagueConfig()
         # every rank keeps its own results; the first one's files are those of the run
         self.league = League(inputs.run if rank == 0 else None, league.snapshots)
         self.reads = tuple(dict.fromkeys((*policy.input_columns, *game.schema.control_keys)))
-        self.seat = np.arange(matches) % PLAYERS  # of the learner in each match
+        self.seat = np.arange(matches) % game.schema.players  # of the learner in each match
         self.seeds = np.zeros(matches, np.int64)
         self.games = np.zeros(matches, np.int64)  # begun in each place
         self.decided = np.zeros(matches, np.int64)  # decisions in the match so far
         self.returned = np.zeros(matches)  # rewards of the match so far
-        self.terms = _TermSums(matches)
+        self.terms = _TermSums(matches, game.schema.players)
         self.finished: list[dict[str, Any]] = []  # matches that ended, oldest first
         self.recent: dict[str, list[int]] = defaultdict(list)  # results by opponent, newest last
-        self.arrange(inputs.opponents)
+        self.arrange({ALONE: 1.0} if game.schema.players == 1 else inputs.opponents)
 
     def arrange(self, shares: Mapping[str, float]) -> None:
         """Give each opponent its share of the matches; all matches begin anew."""
         self.shares = dict(shares)
         self.parts = slices(shares, self.matches)
         build = self.inputs.agents or _no_agents
-        others = [part.name for part in self.parts if part.name not in (SELF, LEAGUE)]
+        others = [part.name for part in self.parts if part.name not in (SELF, LEAGUE, ALONE)]
         agents = {name: build(name) for name in training_opponents(others, self.inputs.game)}
         compiled, none = self.batch.compiled, np.zeros(0, np.int64)
         # those that the world's compiled loop plays
@@ -180,7 +166,7 @@ class _TrainingMatches:
         for match in np.flatnonzero(where).tolist():
             words = (self.seed, self.rank, match, int(self.games[match]))
             self.seeds[match] = stable_hash("rollout", *words) >> 2
-            self.seat[match] = (match + int(self.games[match])) % PLAYERS
+            self.seat[match] = (match + int(self.games[match])) % self.schema.players
             self.games[match] += 1
         self.begun = True
         self.decided[where], self.returned[where] = 0, 0.0
@@ -189,7 +175,7 @@ class _TrainingMatches:
         self.batch.begin(self.seeds, where)
         if self.late is not None:
             self.late.begin(self.batch.view, where)
-        self.opponents.begin(self.seeds, PLAYERS - 1 - self.seat, where)
+        self.opponents.begin(self.seeds, self._facing, where)
         if self.snapshots is not None:
             self.snapshots.begin(where)
 
@@ -199,7 +185,7 @@ class _TrainingMatches:
             return
         for part in self.parts:
             matches = part.first + np.flatnonzero(where[part.rows])
-            facing = PLAYERS - 1 - self.seat[matches]
+            facing = self._facing[matches]
             self.batch.compiled.seat(self.bots.get(part.name), matches, facing)
 
     def met(self) -> Array:
@@ -213,7 +199,12 @@ class _TrainingMatches:
     @property
     def players(self) -> Array:
         """Seat of each row, [R]."""
-        return np.concatenate([self.seat, PLAYERS - 1 - self.seat[: self.both]])
+        return np.concatenate([self.seat, self._facing[: self.both]])
+
+    @property
+    def _facing(self) -> Array:
+        """Seat of the other player in each match."""
+        return self.schema.players - 1 - self.seat
 
     def seen(self) -> Columns:
         """What each row sees, own slot first: [R, slots]."""
@@ -221,6 +212,8 @@ class _TrainingMatches:
             return self.late.seen(self.match, self.players, self.seeds[self.match])
         view = self.batch.view
         shown = {key: view[key] for key in self.reads}
+        if self.schema.players == 1:
+            return shown
         other = from_seat(self.schema, shown, 1)
         second = (self.seat == 1)[:, None]
         seen: Columns = {}
@@ -274,13 +267,13 @@ class _TrainingMatches:
         at, many = np.arange(self.matches), self.both
         for key, each in self.policy.values.columns(values).items():
             rows = each.cpu().numpy().astype(self.schema.columns[key].dtype)
-            both = np.zeros((self.matches, PLAYERS, rows.shape[1]), rows.dtype)
+            both = np.zeros((self.matches, self.schema.players, rows.shape[1]), rows.dtype)
             both[at, self.seat] = rows[: self.matches]
-            both[at[:many], PLAYERS - 1 - self.seat[:many]] = rows[self.matches :]
+            both[at[:many], self._facing[:many]] = rows[self.matches :]
             controls[key] = both
         if self.snapshots is not None:
             part = at[self.snapshots.part.rows]
-            facing = PLAYERS - 1 - self.seat[part]
+            facing = self._facing[part]
             seen = self._seen_by_snapshots(part, facing)
             answer = self.snapshots.act(
                 self.tensors(seen, torch.device("cpu")), self._noise(part, facing)
@@ -291,19 +284,20 @@ class _TrainingMatches:
 
     def play(self, controls: Columns) -> tuple[Array, Array, Array]:
         """Hold a decision for `repeat` frames: rewards [R], and what ended and was cut short [N]."""
-        rewards = np.zeros((self.matches, PLAYERS))
+        rewards = np.zeros((self.matches, self.schema.players))
         over, cut = np.zeros(self.matches, bool), np.zeros(self.matches, bool)
 
         def press(part: _Slice, answer: Columns) -> None:
-            facing = PLAYERS - 1 - self.seat[part.rows]
+            facing = self._facing[part.rows]
             for key, both in controls.items():
                 both[np.arange(part.first, part.end), facing] = answer[key]
 
+        seats = range(self.schema.players)
         for _ in range(self.policy.config.repeat):
             if self.opponents.parts:
                 self.opponents.act(self._seen_by_opponents(), press)
             turn = self.batch.turn(
-                {seat: {key: both[:, seat] for key, both in controls.items()} for seat in (0, 1)},
+                {seat: {key: both[:, seat] for key, both in controls.items()} for seat in seats},
                 learning_step=self.learning_step,
             )
             if self.late is not None:
@@ -316,7 +310,7 @@ class _TrainingMatches:
         at = np.arange(self.matches)
         own = rewards[at, self.seat]
         self.returned += own
-        facing = rewards[at[: self.both], PLAYERS - 1 - self.seat[: self.both]]
+        facing = rewards[at[: self.both], self._facing[: self.both]]
         return np.concatenate([own, facing]), over, cut
 
     def _count(self, outcomes: Mapping[int, Any], rewards: Array) -> None:

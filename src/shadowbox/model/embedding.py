@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,8 +24,9 @@ class ColumnEmbedding(nn.Module):
     Reals are multiplied by their scale, flags are 0 or 1, choices are looked up in tables. With
     `relative_positions`, distances from the own slot are added (`model/relative_positions.py`).
 
-    All slots of a column share its part of a table; columns whose embeddings are equally wide share
-    a table. The first `fixed` features have no parameters below them and need no gradient.
+    Of private groups only the own slots are read, and no distances are added then. All slots of a
+    column share its part of a table; columns whose embeddings are equally wide share a table. The
+    first `fixed` features have no parameters below them and need no gradient.
     """
 
     scale: Tensor
@@ -33,7 +35,7 @@ class ColumnEmbedding(nn.Module):
         self, schema: Schema, keys: Iterable[str], *, relative_positions: bool = False
     ) -> None:
         super().__init__()
-        chosen = [schema.columns[key] for key in keys]
+        chosen = [_readable(schema.columns[key], schema.players) for key in keys]
         self.reals = [column.key for column in chosen if isinstance(column.field, Real)]
         self.flags = [column.key for column in chosen if isinstance(column.field, Flag)]
         self.register_buffer("scale", _scales(chosen), persistent=False)
@@ -49,8 +51,11 @@ class ColumnEmbedding(nn.Module):
             self.tables[str(width)] = nn.Embedding(int(ends[-1]), width)
             self.register_buffer(f"first_{width}", torch.from_numpy(first), persistent=False)
         self._slots = {column.key: column.slots for column in chosen}
+        # columns of which not all slots are read
+        self._cut = [c.key for c in chosen if c.slots < schema.columns[c.key].slots]
         distances = RelativePositions(schema, self.reals, self.flags)
-        self.distances = distances if relative_positions and distances.width else None
+        compared = relative_positions and distances.width and not self._cut
+        self.distances = distances if compared else None
         self.fixed = sum(self._slots[key] for key in (*self.reals, *self.flags)) + (
             distances.width if self.distances else 0
         )
@@ -60,6 +65,9 @@ class ColumnEmbedding(nn.Module):
 
     def forward(self, columns: Mapping[str, Tensor], more: Sequence[Tensor] = ()) -> Tensor:
         """Embed columns [..., slots] and append features `more` [..., n] -> [..., width (+ n)]."""
+        if self._cut:
+            own = {key: columns[key][..., : self._slots[key]] for key in self._cut}
+            columns = {**columns, **own}
         parts = []
         reals = _concatenated(columns, self.reals) if self.reals else None
         flags = _concatenated(columns, self.flags) if self.flags else None
@@ -150,6 +158,14 @@ def _spans(names: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
     return [
         (name, first, end) for (name, _), first, end in zip(names, ends[:-1], ends[1:], strict=True)
     ]
+
+
+def _readable(column: Column, players: int) -> Column:
+    """The column with the slots that a player may read: of a private group the own ones."""
+    group = column.group
+    if not group.private:
+        return column
+    return replace(column, group=replace(group, slots=group.slots // players))
 
 
 def embedded_width(column: Column) -> int:

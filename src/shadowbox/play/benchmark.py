@@ -6,12 +6,12 @@ matches that are copies of each other count once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from shadowbox.core.game import Agent, Game, World
+from shadowbox.core.game import Agent, Game, Reward, World
 from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.core.stats import Interval, wilson
 from shadowbox.play.rewards import result_for
@@ -84,6 +84,28 @@ def benchmark(
                 progress(seat * len(seeds) + first + batch.matches, 2 * len(seeds))
         found.append({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
     return _BenchmarkResult(**{key: np.stack([each[key] for each in found]) for key in found[0]})
+
+
+def episode_returns(
+    game: Game,
+    worlds: Callable[[int], World],
+    agents: Sequence[Agent],
+    reward: Reward | None,
+    seeds: Array,
+) -> tuple[Array, Array]:
+    """Sum of the rewards of each player [n, players], and frames [n], of one match a seed."""
+    returns, frames = [], []
+    for first in range(0, len(seeds), SIDE_BY_SIDE):
+        part = seeds[first : first + SIDE_BY_SIDE]
+        batch = MatchBatch(game, worlds(len(part)), agents, reward=reward)
+        batch.begin(part)
+        sums = np.zeros((len(part), game.schema.players))
+        while not batch.over.all():
+            live = ~batch.over[:, None]
+            sums += np.where(live, batch.turn().rewards, 0.0)
+        returns.append(sums)
+        frames.append(batch.rows.copy())
+    return np.concatenate(returns), np.concatenate(frames)
 
 
 def _play(batch: MatchBatch, seeds: Array, seat: int) -> dict[str, Array]:

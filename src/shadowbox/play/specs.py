@@ -212,9 +212,11 @@ def parse_world(spec: str, game: Game) -> _WorldSpec:
 
     Refuses a world that the game does not have, without building it.
     """
-    text, *options = (spec or game.name).split("@")
+    given = spec or game.name
+    own = next((n for n in (game.name, game.spec) if n and f"{given}@".startswith(f"{n}@")), "")
+    text, *options = given.removeprefix(own).split("@")  # the name of a game may contain @
     name, colon, argument = text.partition(":")
-    if text in (game.name, game.spec):
+    if own:
         if game.world is None:
             raise UsageError(
                 f"{game.name} has no simulator; its episodes come from recordings. "

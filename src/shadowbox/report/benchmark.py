@@ -41,10 +41,13 @@ def matches_page(result: _MatchEvaluation) -> str:
 
 def _blocks(result: _MatchEvaluation) -> Iterator[Html]:
     yield from _verdict(result)
-    yield from _by_opponent(result)
-    yield from _by_place(result)
-    yield from _clips(result)
-    yield from _opponents(result)
+    if result.alone:
+        yield from _alone(result.alone)
+    else:
+        yield from _by_opponent(result)
+        yield from _by_place(result)
+        yield from _clips(result)
+        yield from _opponents(result)
     yield folded(
         "What it was made with",
         [
@@ -64,10 +67,22 @@ def _verdict(result: _MatchEvaluation) -> Iterator[Html]:
     yield sentence(
         badge("passed" if gate.passed else "not passed", "good" if gate.passed else "bad"),
         " The gate asks for more wins than losses and draws together against every opponent: the "
-        "lower end of each interval must be above one half.",
+        "lower end of each interval must be above one half. Of a player alone it asks for a return "
+        "above that of random play.",
     )
     for reason in gate.why:
         yield sentence(f"{reason[:1].upper()}{reason[1:]}.")
+
+
+def _alone(figures: tuple[Interval, Interval, Interval]) -> Iterator[Html]:
+    """The figures of a game of one player."""
+    yield heading("Return")
+    yield sentence("Mean sum of the rewards of a match, with its 95 % interval.")
+    rows = zip(("return", "frames a match", "return of random play"), figures, strict=True)
+    yield table(
+        ["", "mean", "low", "high"],
+        [[name, *(f"{end:,.2f}" for end in interval)] for name, interval in rows],
+    )
 
 
 def _by_opponent(result: _MatchEvaluation) -> Iterator[Html]:

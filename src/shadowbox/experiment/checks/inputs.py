@@ -90,10 +90,13 @@ def _missing_or_superfluous(
     card: Card, chosen: LearnerSpec, game: Game | None
 ) -> Iterator[tuple[Place, str]]:
     who = f"learner '{card.learner}'"
+    needs = _needs(chosen, game)
     for need, (key, example) in NEEDS.items():
         given = bool(getattr(card, key))
-        if need in chosen.needs and not given:
+        if need in needs and not given:
             yield (key,), f"{who} needs {key}: give `{_example(example, game)}`"
+        elif given and need in chosen.needs - needs and game is not None:
+            yield (key,), f"{game.name} is a game of one player: leave {key} out"
         elif given and need not in chosen.needs | chosen.takes:
             if key == "data" and card.eval is not None:
                 continue  # an evaluation may need recordings
@@ -101,6 +104,16 @@ def _missing_or_superfluous(
     for key in OPTIONAL:
         if getattr(card, key) and key not in chosen.takes:
             yield (key,), f"{who} does not use {key}: leave it out"
+
+
+def _needs(chosen: LearnerSpec, game: Game | None) -> frozenset[str]:
+    """Inputs that the learner needs in this game.
+
+    Alone there are no opponents, and no result to learn from without a reward.
+    """
+    if game is None or game.schema.players > 1 or "opponents" not in chosen.needs:
+        return chosen.needs
+    return chosen.needs - {"opponents"} | {"reward"}
 
 
 def _example(text: str, game: Game | None) -> str:

@@ -178,6 +178,9 @@ def opponent_schema(schema: Schema) -> Schema:
             f"an opponent's history needs two players; {schema.name} has {schema.players}"
         )
 
+    if any(group.private for group in schema.groups):
+        raise UsageError(f"players of {schema.name} do not see what their opponents do")
+
     def of_one(group: Group) -> Group:
         # a field that names a seat names one of two, also in the schema of one player
         fields = tuple(
