@@ -43,6 +43,8 @@ def test_the_panel_follows_the_playhead(tmp_path, visit):
     assert guesses.first.inner_text().split() == ["<b>x</b>", "100", "%"]
     heights = page.evaluate("[...document.querySelectorAll('.looks i')].map((i) => i.clientHeight)")
     assert [height > 0 for height in heights] == [False, False, False, True, False]
+    canvas = "document.querySelector('.mind canvas')"
+    assert page.evaluate(f"{canvas}.width === {canvas}.clientWidth")  # it was painted in its size
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

@@ -6,7 +6,8 @@ import { el, plain, say } from "./parts.js";
 
 const POINTS = 400; // of a curve
 const INSET = 8; // px, as in timeline.js, so that the playheads are above each other
-const APART = 500; // ms between two paintings of the curves while a match grows
+const APART = 250; // ms between two paintings of the curves
+const SOME = 60; // rows that are painted at once
 const NAMES = 4; // guesses that are listed, the likeliest first
 
 /**
@@ -52,8 +53,9 @@ function curve(parent, hello, rows, seats) {
     say(words, `value, the return that a policy expects: ${values.join(", ")}`);
     head.style.setProperty("--at", String(last ? frame / last : 0));
     const now = performance.now();
-    const same = painted.last === last && painted.wide === canvas.clientWidth;
-    if (same || (painted.last >= 0 && last - painted.last < 60 && now - painted.at < APART)) return;
+    const resized = painted.wide !== canvas.clientWidth;
+    const soon = last - painted.last < SOME && now - painted.at < APART; // while a match grows
+    if (!resized && (painted.last === last || soon)) return;
     painted = { at: now, last, wide: canvas.clientWidth };
     draw(canvas, rows, seats, last);
   };

@@ -59,7 +59,8 @@ def sample(
     try:
         agents = [specs.agent(each, game) for each in names]
         world = specs.world(str(run.facts.get("world") or ""), game, 1)
-        (played,) = play(game, world, agents, names, np.array([SEED]), tracks=True)
+        players = [kind.name, *names[1:]]  # the whole spec is in the caption
+        (played,) = play(game, world, agents, players, np.array([SEED]), tracks=True)
     except ShadowboxError as error:
         return None, f"{error}."
     episode, outcome = played.episode, played.outcome
