@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pads import PAD, columns_of
 
+from shadowbox.errors import UsageError
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.heads import HEADS
 from shadowbox.model.policy import build_policy, preset_arguments
@@ -120,6 +121,19 @@ def test_the_recurrent_gradient_is_the_one_of_the_definition():
         results.append([out, *(x.grad for x in inputs)])
     for one, two in zip(*results, strict=True):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
+def test_recurrent_trunks_have_the_layers_of_their_configuration():
+    """`layers` and `depth` both add weights; a plain LSTM, without layers over a frame, refuses."""
+
+    def weights(name, layers, depth):
+        config = TrunkConfig(trunk=name, width=16, layers=layers, depth=depth)
+        return sum(weight.numel() for weight in registry.build_trunk(config, 5, 2).parameters())
+
+    for name in ("gru", "lstm"):
+        assert weights(name, 1, 1) < weights(name, 3, 1) < weights(name, 3, 2)
+    with pytest.raises(UsageError, match="layers must be 1 in a plain LSTM"):
+        registry.build_trunk(TrunkConfig(trunk="lstm", plain=True, layers=2), 5, 2)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])

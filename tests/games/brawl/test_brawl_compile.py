@@ -136,6 +136,21 @@ def test_the_fingerprint_covers_what_is_compiled():
     assert imported == set(jit.SOURCES)
 
 
+def test_constants_of_callers_need_no_versions_of_their_own():
+    """A function that callers give a constant, such as a seat, is compiled once for all of them."""
+
+    @jit.inner
+    def sum_of(seat, number):
+        return seat * 10 + number
+
+    @numba.njit
+    def both(number):
+        return sum_of(0, number) + sum_of(1, 2)
+
+    assert both(4) == 4 + 12
+    assert len(sum_of.signatures) == 1
+
+
 def test_the_first_world_compiles_all():
     """The first world compiles both functions once; other array layouts need no new versions."""
     game = load("brawl")

@@ -45,7 +45,21 @@ def inner(function: Function) -> Function:
     _inner.add(function)
     njit: Any = numba.njit  # its types lack the two options
     compiled: Function = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    _take_constants_as_integers(compiled)
     return compiled
+
+
+def _take_constants_as_integers(compiled: Any) -> None:
+    """Compile a function once for all constants that its callers pass.
+
+    Numba compiles it again for each of them, as for the seats 0 and 1, with all that it calls: a
+    third of the time that compiling takes.
+    """
+    if hasattr(compiled, "get_call_template"):  # not with NUMBA_DISABLE_JIT=1
+        template = compiled.get_call_template
+        compiled.get_call_template = lambda args, kws: template(
+            tuple(numba.types.unliteral(each) for each in args), kws
+        )
 
 
 def entry(function: Function) -> Function:

@@ -81,6 +81,25 @@ def partly_fixed_linear(x: Tensor, fixed: int, layer: nn.Linear) -> Tensor:
     return output.view(*x.shape[:-1], -1)
 
 
+def frame_layers(width: int, layers: int) -> nn.Sequential:
+    """Layers over each frame after the first, [..., width] -> [..., width]; none if `layers` is 1."""
+    return nn.Sequential(*(_Residual(width) for _ in range(layers - 1)))
+
+
+class _Residual(nn.Module):
+    """Hidden layer with a residual connection."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden, self.back = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [..., width] -> [..., width]."""
+        out: Tensor = self.norm(x + self.back(functional.relu(self.hidden(x))))
+        return out
+
+
 def last_reset(reset: Tensor) -> Tensor:
     """Last reset at or before each position, [B, T]; a large negative number without one."""
     at = torch.arange(reset.shape[1], device=reset.device)

@@ -14,6 +14,7 @@ from shadowbox.model.trunks.base import (
     Memory,
     SteppingTrunk,
     Trunk,
+    frame_layers,
     partly_fixed_linear,
 )
 
@@ -52,7 +53,7 @@ class _GruTrunk(SteppingTrunk):
         super().__init__()
         self.width, self.depth, self.out = memory, depth, width + memory
         self.fixed, self.enter, self.norm = fixed, nn.Linear(features, width), nn.LayerNorm(width)
-        self.frame = nn.ModuleList([_Residual(width) for _ in range(layers - 1)])
+        self.frame = frame_layers(width, layers)
         self.inputs = nn.ModuleList(
             [nn.Linear(memory if layer else width, 3 * memory) for layer in range(depth)]
         )
@@ -75,8 +76,7 @@ class _GruTrunk(SteppingTrunk):
     def seq(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
         """Features h [B, T, out] of x [B, T, F] with resets [B, T], and the new memory."""
         frame = functional.relu(self.norm(partly_fixed_linear(x, self.fixed, self.enter)))
-        for block in self.frame:
-            frame = block(frame)
+        frame = self.frame(frame)
         h = frame.transpose(0, 1)  # time first, so that each position is contiguous
         keep = (~reset).float().t()[..., None]  # [T, B, 1]
         kept: Memory = {}
@@ -88,20 +88,6 @@ class _GruTrunk(SteppingTrunk):
             )
             kept[f"h{layer}"] = h[-1]
         return torch.cat([self.dropout(h.transpose(0, 1)), frame], -1), kept
-
-
-class _Residual(nn.Module):
-    """Hidden layer with a residual connection."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.hidden, self.back = nn.Linear(width, width), nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features [..., width] -> [..., width]."""
-        out: Tensor = self.norm(x + self.back(functional.relu(self.hidden(x))))
-        return out
 
 
 class _Gru(torch.autograd.Function):

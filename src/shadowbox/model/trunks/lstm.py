@@ -8,23 +8,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shadowbox.errors import UsageError
 from shadowbox.model.design import TrunkConfig
 from shadowbox.model.trunks.base import (
     Dropout,
     Memory,
     SteppingTrunk,
     Trunk,
+    frame_layers,
     partly_fixed_linear,
 )
 
 
 def lstm_trunk(config: TrunkConfig, features: int, fixed: int) -> Trunk:
     """Recurrent trunk for `features` numbers a frame, the first `fixed` of them fixed."""
+    if config.plain and config.layers > 1:
+        raise UsageError(
+            f"layers must be 1 in a plain LSTM, which has no layer over a frame (got "
+            f"{config.layers}); depth is the number of its LSTM layers"
+        )
     return _LstmTrunk(features, fixed, config)
 
 
 class _LstmTrunk(SteppingTrunk):
-    """A layer over each frame, then LSTM layers; the output includes the frame.
+    """`layers` over each frame, then `depth` LSTM layers; the output includes the frame.
 
     A `plain` one has no layer over the frame and no frame in the output, as in older systems.
     """
@@ -36,6 +43,7 @@ class _LstmTrunk(SteppingTrunk):
         below = features if self.plain else config.width
         if not self.plain:
             self.enter, self.norm = nn.Linear(features, below), nn.LayerNorm(below)
+            self.frame = frame_layers(below, config.layers)
         self.out = memory if self.plain else memory + below
         self.inputs = nn.ModuleList(
             [nn.Linear(memory if layer else below, 4 * memory) for layer in range(self.depth)]
@@ -63,6 +71,7 @@ class _LstmTrunk(SteppingTrunk):
         frame = None
         if not self.plain:
             frame = functional.relu(self.norm(partly_fixed_linear(x, self.fixed, self.enter)))
+            frame = self.frame(frame)
         h = (x if frame is None else frame).transpose(0, 1)  # time first: contiguous positions
         keep = (~reset).float().t()[..., None]  # [T, B, 1]
         kept: Memory = {}
