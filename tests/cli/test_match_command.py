@@ -14,6 +14,7 @@ from shadowbox.games import load
 from shadowbox.report.match import match_document, outcome_of
 
 SHORT = ("--world", "brawl@time_limit=300")
+MATCH = ("match", "brawl", *SHORT, "--p0")
 
 
 def call(capsys, *arguments):
@@ -33,7 +34,7 @@ def facts_of(capsys, *arguments):
 
 def test_the_same_call_is_the_same_match(capsys):
     """Winner, length and fingerprint are the same on every call, and another seed gives another match."""
-    command = ["match", "brawl", *SHORT, "--p0", "based", "--p1", "random", "--seed"]
+    command = [*MATCH, "based", "--p1", "random", "--seed"]
     one, again, other = (facts_of(capsys, *command, seed) for seed in (7, 7, 8))
     assert one == again
     assert one["fingerprint"] != other["fingerprint"]
@@ -44,18 +45,7 @@ def test_the_same_call_is_the_same_match(capsys):
 def test_facts_agree_with_the_match(capsys, tmp_path):
     """What the facts say of damage, stocks, hits and presses is what the stored rows and events say."""
     facts = facts_of(
-        capsys,
-        "match",
-        "brawl",
-        *SHORT,
-        "--p0",
-        "based",
-        "--p1",
-        "aggressive",
-        "--seed",
-        3,
-        "--store",
-        tmp_path / "s",
+        capsys, *MATCH, "based", "--p1", "aggressive", "--seed", 3, "--store", tmp_path / "s"
     )
     assert facts["stored"] == f"{tmp_path / 's'}#0"
     episode = Store(tmp_path / "s").episode(0)
@@ -75,13 +65,9 @@ def test_facts_agree_with_the_match(capsys, tmp_path):
 
 def test_who_does_not_attack_is_named(capsys):
     """A player without one attack in 200 frames is named in words, in the text and in the data."""
-    facts = facts_of(
-        capsys, "match", "brawl", *SHORT, "--p0", "constant", "--p1", "based", "--seed", 1
-    )
+    facts = facts_of(capsys, *MATCH, "constant", "--p1", "based", "--seed", 1)
     assert "constant (player 0) did not attack once in the whole match" in facts["remarks"]
-    _, out, _ = call(
-        capsys, "match", "brawl", *SHORT, "--p0", "constant", "--p1", "based", "--seed", 1
-    )
+    _, out, _ = call(capsys, *MATCH, "constant", "--p1", "based", "--seed", 1)
     assert "note: constant (player 0) did not attack once in the whole match" in out
 
 
@@ -91,16 +77,7 @@ def test_a_match_as_a_page(capsys, tmp_path):
     Names on it are text.
     """
     code, out, _ = call(
-        capsys,
-        "match",
-        "brawl",
-        *SHORT,
-        "--p0",
-        "based",
-        "--p1",
-        "random",
-        "--out",
-        tmp_path / "deep" / "m.html",
+        capsys, *MATCH, "based", "--p1", "random", "--out", tmp_path / "deep" / "m.html"
     )
     assert code == 0
     page = (tmp_path / "deep" / "m.html").read_text()
@@ -112,18 +89,7 @@ def test_a_match_as_a_page(capsys, tmp_path):
 
 def test_names_on_the_page_are_text(capsys, tmp_path):
     """A player called like a piece of markup is shown by that name and does nothing."""
-    call(
-        capsys,
-        "match",
-        "brawl",
-        *SHORT,
-        "--p0",
-        "based",
-        "--p1",
-        "random",
-        "--store",
-        tmp_path / "s",
-    )
+    call(capsys, *MATCH, "based", "--p1", "random", "--store", tmp_path / "s")
     episode = Store(tmp_path / "s").episode(0)
     hostile = "<img src=x onerror=alert(1)>"
     named = type(episode)(
@@ -139,18 +105,7 @@ def test_an_outcome_is_read_from_the_rows_where_nobody_wrote_it(capsys, tmp_path
 
     One of a game that cannot tell ends unknown.
     """
-    facts = facts_of(
-        capsys,
-        "match",
-        "brawl",
-        *SHORT,
-        "--p0",
-        "expert",
-        "--p1",
-        "constant",
-        "--store",
-        tmp_path / "s",
-    )
+    facts = facts_of(capsys, *MATCH, "expert", "--p1", "constant", "--store", tmp_path / "s")
     episode = Store(tmp_path / "s").episode(0)
     bare = type(episode)(episode.columns, {}, episode.events)
     assert outcome_of(load("brawl"), bare).winner == facts["winner"] == 0

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shadowbox.core.files import parse_json, write_whole
+from shadowbox.core.files import parse_json, read_bytes, write_whole
 from shadowbox.errors import CardError, ShadowboxError
 
 LARGEST = 1_000_000  # bytes of a card
@@ -52,19 +52,13 @@ class CardFile:
     def read(path: Path) -> CardFile:
         """Read a card from disk; refuse text without front matter."""
         try:
-            if path.stat().st_size > LARGEST:
-                raise CardError(
-                    f"{path} has {path.stat().st_size:,} bytes; a card has at most {LARGEST:,}"
-                )
-            text = path.read_bytes().decode()
+            text = read_bytes(path, error=CardError, largest=LARGEST).decode()
         except FileNotFoundError:
             raise CardError(
                 f"card {path} not found: `shadowbox card new {path.stem}` writes one"
             ) from None
         except UnicodeDecodeError as error:
             raise CardError(f"{path} is not UTF-8 text (byte {error.start})") from None
-        except OSError as error:
-            raise CardError(f"{path} cannot be read: {error.strerror}") from None
         found = CardFile(path, text.replace("\r\n", "\n"))
         if found._head_span is None:
             raise CardError(

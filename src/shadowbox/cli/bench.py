@@ -12,6 +12,11 @@ from shadowbox.cli.terminal import PATH, at_least, emit, json_option, number, pr
 from shadowbox.errors import UsageError
 
 
+def _option(name: str, default: float, kind: click.ParamType, help: str) -> Any:
+    """Option that is a number with a default."""
+    return click.option(name, default=default, show_default=True, type=kind, help=help)
+
+
 @click.group()
 def bench() -> None:
     """Benchmark a hot path on one thread. Rates are per CPU-second of one process."""
@@ -21,21 +26,9 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option(
-    "--frames",
-    default=5_000_000,
-    show_default=True,
-    type=at_least(10_000),
-    help="Frames to generate.",
-)
-@click.option("--length", default=10, show_default=True, type=at_least(1), help="Rows in a window.")
-@click.option(
-    "--batch",
-    default=4096,
-    show_default=True,
-    type=at_least(1),
-    help="Windows in a batch.",
-)
+@_option("--frames", 5_000_000, at_least(10_000), "Frames to generate.")
+@_option("--length", 10, at_least(1), "Rows in a window.")
+@_option("--batch", 4096, at_least(1), "Windows in a batch.")
 @json_option
 def store(frames: int, length: int, batch: int, as_json: bool) -> None:
     """Benchmark writing, opening, sampling and decoding a store of generated frames."""
@@ -47,13 +40,7 @@ def store(frames: int, length: int, batch: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option(
-    "--seconds",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(0.01, 60),
-    help="CPU seconds of each measurement.",
-)
+@_option("--seconds", 1.0, click.FloatRange(0.01, 60), "CPU seconds of each measurement.")
 @json_option
 def sim(seconds: float, as_json: bool) -> None:
     """Benchmark the simulator: steps with random keys, and the first call, cold and cached."""
@@ -63,13 +50,7 @@ def sim(seconds: float, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option(
-    "--seconds",
-    default=0.5,
-    show_default=True,
-    type=click.FloatRange(0.01, 60),
-    help="CPU seconds of each measurement.",
-)
+@_option("--seconds", 0.5, click.FloatRange(0.01, 60), "CPU seconds of each measurement.")
 @json_option
 def env(seconds: float, as_json: bool) -> None:
     """Benchmark environments and recording, as shares of the simulator's speed in the same run."""
@@ -79,20 +60,8 @@ def env(seconds: float, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option(
-    "--steps",
-    default=300,
-    show_default=True,
-    type=at_least(10),
-    help="Training steps to measure.",
-)
-@click.option(
-    "--batch",
-    default=4,
-    show_default=True,
-    type=at_least(1),
-    help="Segments of 16 decisions in a batch.",
-)
+@_option("--steps", 300, at_least(10), "Training steps to measure.")
+@_option("--batch", 4, at_least(1), "Segments of 16 decisions in a batch.")
 @json_option
 def loop(steps: int, batch: int, as_json: bool) -> None:
     """Benchmark the training loop: its overhead over loss, backward and optimizer, and resuming."""
@@ -102,16 +71,8 @@ def loop(steps: int, batch: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option(
-    "--steps",
-    default=6,
-    show_default=True,
-    type=at_least(1),
-    help="Steps of each kind in a round.",
-)
-@click.option(
-    "--rounds", default=5, show_default=True, type=at_least(1), help="Alternating rounds."
-)
+@_option("--steps", 6, at_least(1), "Steps of each kind in a round.")
+@_option("--rounds", 5, at_least(1), "Alternating rounds.")
 @json_option
 def policy(steps: int, rounds: int, as_json: bool) -> None:
     """Benchmark policies: training targets per CPU-second beside plain PyTorch, and decision latency."""
@@ -121,9 +82,7 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option(
-    "--rounds", default=3, show_default=True, type=at_least(1), help="Alternating rounds."
-)
+@_option("--rounds", 3, at_least(1), "Alternating rounds.")
 @click.option(
     "--precision",
     default="fp32",

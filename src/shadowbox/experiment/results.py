@@ -136,6 +136,13 @@ def block(found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", data_line(_plain(found))])
 
 
+def stamps(own: Sequence[str], runs: Sequence[Run]) -> list[str]:
+    """Deviations from the card in this call or in any of the runs."""
+    return list(
+        dict.fromkeys([*own, *(stamp for run in runs for stamp in run.facts.get("stamps") or ())])
+    )
+
+
 def cost(card: Card, runs: Sequence[Run]) -> dict[str, float]:
     """Cost of runs, compared with their estimate."""
     took = [run.facts.get("cost") or {} for run in runs]

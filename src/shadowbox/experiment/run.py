@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from shadowbox.experiment import (
     estimate,
     limits,
     origin,
-    prices,
     results,
     settings,
     sweep,
@@ -36,7 +35,7 @@ from shadowbox.experiment import (
 )
 from shadowbox.experiment.checks import before_run, check, inputs
 from shadowbox.experiment.outcome import CardResult
-from shadowbox.experiment.watcher import TIMEOUT, Watcher
+from shadowbox.experiment.watcher import TIMEOUT, spent_seconds, watch
 from shadowbox.learners.registry import learner_spec
 from shadowbox.train import log
 from shadowbox.train import runs as prior
@@ -249,7 +248,7 @@ def _setting(
         word,
         outcomes,
         results.cost(card, done),
-        _stamps(case, done),
+        results.stamps(case.stamps, done),
         (),
         changes or {},
         targets.reason_of(done),
@@ -279,7 +278,7 @@ def _train(case: _CardRun, card: Card, seed: int, place: Path, *, resume: bool) 
         facts=_facts(case, card, settled),
         resume=case.again,
     )
-    watcher = _watcher(case, card, place, inputs.batches_per_epoch(chosen, given))
+    watcher = watch(card, place, case.folder, inputs.batches_per_epoch(chosen, given))
     parent = (
         ParentCheckpoint(card.parent, card.parent_optimizer) if card.parent and not resume else None
     )
@@ -314,36 +313,6 @@ def _facts(case: _CardRun, card: Card, settled: settings.RunSettings) -> dict[st
     return found
 
 
-def _watcher(case: _CardRun, card: Card, place: Path, per_epoch: int | None) -> Watcher:
-    """The card's rules and limits as an observer of the loop."""
-    budget, spent = card.budget, _spent(case, besides=place)
-    return Watcher(
-        place,
-        [rule.rule for rule in card.kill],
-        per_epoch,
-        budget.wall,
-        budget.usd,
-        budget.machine,
-        prices.read_prices(),
-        card.timeout,
-        spent,
-        _sessions_before(place),
-    )
-
-
-def _spent(case: _CardRun, besides: Path | None = None) -> float:
-    """Seconds that the card's runs have taken so far, with their evaluations."""
-    runs = [run for run in prior.runs_in(case.folder) if run.path != besides]
-    return sum(float(run.facts["cost"]["wall_s"]) for run in runs if "cost" in run.facts)
-
-
-def _sessions_before(place: Path) -> float:
-    """Seconds that earlier sessions of a run have taken; its timeout is one of each session."""
-    if not (place / log.FACTS).exists():
-        return 0.0
-    return float((log.read_facts(place).get("cost") or {}).get("wall_s", 0.0))
-
-
 def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> bool:
     """Add the figures of an evaluation to the run's facts, if the card asks for one.
 
@@ -356,8 +325,8 @@ def _evaluate(case: _CardRun, card: Card, place: Path, seed: int) -> bool:
     from shadowbox.experiment import evaluation
 
     case.say(f"{place}: judged by playing")
-    watcher = _watcher(case, card, place, None)
-    watcher.before_s = _spent(case)
+    watcher = watch(card, place, case.folder)
+    watcher.before_s = spent_seconds(case.folder)
     return evaluation.judge_run(place, case.store, case.game, card, seed, watcher.over_budget)
 
 
@@ -388,13 +357,4 @@ def _sweep(case: _CardRun) -> CardResult:
         run=case.folder,
         cost=cost,
         settings=tuple(found),
-    )
-
-
-def _stamps(case: _CardRun, done: Sequence[prior.Run]) -> list[str]:
-    """Deviations from the card in any of the runs."""
-    return list(
-        dict.fromkeys(
-            [*case.stamps, *(stamp for found in done for stamp in found.facts.get("stamps") or ())]
-        )
     )

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shadowbox.cards.card import Card
 from shadowbox.cards.rules.monitor import Firing, Rule, RuleMonitor
-from shadowbox.experiment.prices import PriceTable
-from shadowbox.train import log
+from shadowbox.experiment.prices import PriceTable, read_prices
+from shadowbox.train import log, runs
 from shadowbox.train.observer import CONTINUE, ObserverDecision, TrainProgress, stronger
 
 TIMEOUT = "timeout"  # first word of the reason of a run that its timeout paused
@@ -78,3 +79,32 @@ class Watcher:
                 "pause", f"{TIMEOUT}: {session:,.0f} s of {self.timeout:,.0f} s are over"
             )
         return CONTINUE
+
+
+def watch(card: Card, run: Path, folder: Path, per_epoch: float | None = None) -> Watcher:
+    """Watcher of one run of a card whose runs are in `folder`, with the card's rules and limits."""
+    return Watcher(
+        run,
+        [rule.rule for rule in card.kill],
+        per_epoch,
+        card.budget.wall,
+        card.budget.usd,
+        card.budget.machine,
+        read_prices(),
+        card.timeout,
+        spent_seconds(folder, besides=run),
+        _sessions_before(run),
+    )
+
+
+def spent_seconds(folder: Path, besides: Path | None = None) -> float:
+    """Seconds that the runs of a card have taken so far, with their evaluations."""
+    found = [run for run in runs.runs_in(folder) if run.path != besides]
+    return sum(float(run.facts["cost"]["wall_s"]) for run in found if "cost" in run.facts)
+
+
+def _sessions_before(run: Path) -> float:
+    """Seconds that earlier sessions of a run have taken; its timeout is one of each session."""
+    if not (run / log.FACTS).exists():
+        return 0.0
+    return float((log.read_facts(run).get("cost") or {}).get("wall_s", 0.0))

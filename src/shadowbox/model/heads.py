@@ -7,7 +7,7 @@ functions of that output. V: values of a frame, P: parts, N: terms of the loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -177,15 +177,8 @@ class Head(nn.Module):
 class _IndependentHead(Head):
     """Controls decided independently of each other: one linear map from the features."""
 
-    def __init__(
-        self,
-        features: int,
-        values: ControlValues,
-        vocabulary: Vocabulary,
-        config: HeadConfig,
-        loss: LossOptions,
-    ) -> None:
-        super().__init__(_independent_parts(values, vocabulary, config, loss))
+    def __init__(self, features: int, parts: Sequence[ControlDistribution]) -> None:
+        super().__init__(parts)
         self.linear = nn.Linear(features, self.width)
 
     def forward(
@@ -209,18 +202,9 @@ class _ChainHead(Head):
 
     books: tuple[CodebookDistribution, ...]
 
-    def __init__(
-        self,
-        features: int,
-        values: ControlValues,
-        vocabulary: Vocabulary,
-        config: HeadConfig,
-        loss: LossOptions,
-    ) -> None:
-        books = _chain_parts(values, vocabulary, loss)
+    def __init__(self, features: int, books: Sequence[CodebookDistribution], width: int) -> None:
         super().__init__(books)
         self.books = tuple(books)
-        width = config.head_width
         self.begin = nn.Linear(features, width)
         self.out = nn.ModuleList([nn.Linear(width, book.width) for book in books])
         # one more row for each book, used for hidden values
@@ -311,32 +295,11 @@ class _CategoricalHead(_IndependentHead):
     learning with discrete actions.
     """
 
-    def __init__(
-        self,
-        features: int,
-        values: ControlValues,
-        vocabulary: Vocabulary,
-        config: HeadConfig,
-        loss: LossOptions,
-    ) -> None:
-        Head.__init__(
-            self,
-            [
-                _CategoricalDistribution(f.name, f.keys, f.at, vocabulary[f.name])
-                for f in control_factors(values)
-            ],
-        )
-        self.linear = nn.Linear(features, self.width)
+    def __init__(self, features: int, parts: Sequence[ControlDistribution]) -> None:
+        super().__init__(features, parts)
         # nearly uniform at first: the usual start of policy gradients
         nn.init.orthogonal_(self.linear.weight, 0.01)
         nn.init.zeros_(self.linear.bias)
-
-
-HEADS: dict[str, Callable[[int, ControlValues, Vocabulary, HeadConfig, LossOptions], Head]] = {
-    "independent": _IndependentHead,
-    "chain": _ChainHead,
-    "categorical": _CategoricalHead,
-}
 
 
 # ---- parts of the heads --------------------------------------------------------------------------
@@ -347,6 +310,15 @@ def _chain_parts(
 ) -> list[CodebookDistribution]:
     return [
         CodebookDistribution(factor.name, factor.keys, factor.at, vocabulary[factor.name], options)
+        for factor in control_factors(values)
+    ]
+
+
+def _categorical_parts(
+    values: ControlValues, vocabulary: Vocabulary
+) -> list[_CategoricalDistribution]:
+    return [
+        _CategoricalDistribution(factor.name, factor.keys, factor.at, vocabulary[factor.name])
         for factor in control_factors(values)
     ]
 
@@ -386,6 +358,9 @@ def _independent_parts(
     return parts
 
 
+HEADS = ("independent", "chain", "categorical")
+
+
 def build_head(
     config: HeadConfig,
     loss: LossOptions,
@@ -394,6 +369,10 @@ def build_head(
     vocabulary: Vocabulary,
 ) -> Head:
     """Head of a configuration, over `features` numbers a frame."""
-    if config.head not in HEADS:
-        raise UsageError(f"unknown head '{config.head}': {did_you_mean(config.head, HEADS)}")
-    return HEADS[config.head](features, values, vocabulary, config, loss)
+    if config.head == "independent":
+        return _IndependentHead(features, _independent_parts(values, vocabulary, config, loss))
+    if config.head == "chain":
+        return _ChainHead(features, _chain_parts(values, vocabulary, loss), config.head_width)
+    if config.head == "categorical":
+        return _CategoricalHead(features, _categorical_parts(values, vocabulary))
+    raise UsageError(f"unknown head '{config.head}': {did_you_mean(config.head, HEADS)}")

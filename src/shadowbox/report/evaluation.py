@@ -9,18 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from shadowbox.core import presses, reliability
-from shadowbox.core.episode import Episode
+from shadowbox.core import reliability
 from shadowbox.core.evaluation import NOT_SHOWN, Figure
 from shadowbox.core.metrics import BASELINES, metric_of
 from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
-from shadowbox.data.store import Store
 from shadowbox.evaluate.benchmark import _MatchEvaluation
 from shadowbox.evaluate.gate import ONSET, PRESS
 from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.press_logits import as_rows
-from shadowbox.evaluate.recorded import SeatAnswer, SeatData, press_values
 from shadowbox.page.document import (
     Html,
     Text,
@@ -31,20 +28,16 @@ from shadowbox.page.document import (
     facts,
     folded,
     heading,
-    press_rows,
     sentence,
     table,
     with_interval,
 )
-from shadowbox.page.match_page import clips_page, side_by_side
+from shadowbox.page.match_page import clips_page
 from shadowbox.report.benchmark import matches_page
-from shadowbox.report.match import match_clip
+from shadowbox.report.beside_data import clips, press_roll
 from shadowbox.train.runs import RUNS
 
-CLIP = 900  # frames of each clip
 NEAR = 3  # frames too early or late that have a bar of their own
-CLIPS = 2  # of the policy, each beside one of the data
-ROLL, ROWS = 10, 8  # seconds of a recording, press by press; of the most used controls
 
 
 def evaluation_page(result: Evaluation | _MatchEvaluation) -> str:
@@ -71,8 +64,8 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
         _gate_rows(result),
     )
     yield bars(_press_bars(result))
-    yield from _roll(result)
-    yield from _clips(result)
+    yield from press_roll(result)
+    yield from clips(result)
     yield heading("When")
     yield sentence(
         "Where each control differs most from the data: how often it is down, and begins, in that state."
@@ -207,81 +200,6 @@ def _for_free(result: Evaluation) -> str:
         f"The policy cannot play here ({result.how}). Copying the last frame has a press ratio of 1 "
         "and an onset ratio of 0; never pressing has 0 and 0."
     )
-
-
-def _roll(result: Evaluation) -> Iterator[Html]:
-    """The busiest seconds of the first evaluated seat, press by press."""
-    seat, answer = result.asked.pairs[0]
-    busiest = sorted(result.gate.controls, key=lambda control: -control.onsets)[:ROWS]
-    shown = [
-        control.button for control in result.gate.controls if control in busiest and control.onsets
-    ]
-    shown = [name for name in shown if name in seat.down]
-    if not shown:
-        return
-    fps = result.game.schema.fps
-    length = min(round(ROLL * fps), seat.frames)
-    begun = np.cumsum(sum(presses.onsets(seat.down[name]).astype(int) for name in shown))
-    first = int(np.argmax(begun[length - 1 :] - np.append(0, begun)[: len(begun) - length + 1]))
-    rows = slice(first, first + length)
-    yield sentence(
-        f"{length / fps:.0f} seconds of {result.store.name}#{seat.episode} as player {seat.player + 1}: "
-        "grey (above) was recorded, blue (below) is what the policy presses at each frame, given the "
-        "recording up to there."
-    )
-    found = [
-        (
-            name,
-            presses.stretches(seat.down[name][rows]),
-            presses.stretches(answer.drawn[name][rows]),
-        )
-        for name in shown
-    ]
-    yield press_rows(found, length, (f"{first / fps:.1f} s", f"{(first + length) / fps:.1f} s"))
-
-
-def _clips(result: Evaluation) -> Iterator[Html]:
-    store = Store(result.store, result.game.schema)
-    yield heading("Clips")
-    if result.shown:
-        yield sentence(
-            "The policy in the seat of a recorded player, beside recordings. Press play in a clip."
-        )
-        pairs = [
-            (
-                "the policy: " + " against ".join(played.episode.meta["players"]),
-                played.episode,
-                number,
-            )
-            for played, number in zip(result.shown, result.real, strict=False)
-        ]
-    else:
-        yield sentence(
-            "Recordings, and the same frames with the policy's controls for one player (sticks at "
-            "their expected positions). Press play in a clip and watch the controllers."
-        )
-        first = {seat.episode: (seat, answer) for seat, answer in reversed(result.asked.pairs)}
-        pairs = [_in_its_hands(store, *first[number]) for number in sorted(first)[:CLIPS]]
-    yield side_by_side(
-        each
-        for caption, episode, number in pairs[:CLIPS]
-        for each in (
-            match_clip(result.game, caption, episode, CLIP),
-            match_clip(
-                result.game,
-                f"recorded: {store.path.name}#{number}",
-                store.episode(number),
-                CLIP,
-            ),
-        )
-    )
-
-
-def _in_its_hands(store: Store, seat: SeatData, answer: SeatAnswer) -> tuple[str, Episode, int]:
-    recorded = store.episode(seat.episode)
-    pressed = press_values(store.schema, recorded.columns, seat, answer)
-    caption = f"the policy's controls: {store.path.name}#{seat.episode}, player {seat.player + 1}"
-    return caption, Episode(pressed, recorded.meta, recorded.events), seat.episode
 
 
 def _state_rows(result: Evaluation) -> list[list[Text]]:

@@ -56,9 +56,9 @@ def _take_constants_as_integers(compiled: Any) -> None:
     third of the time that compiling takes.
     """
     if hasattr(compiled, "get_call_template"):  # not with NUMBA_DISABLE_JIT=1
-        template = compiled.get_call_template
+        template, types = compiled.get_call_template, cast(Any, numba.types)
         compiled.get_call_template = lambda args, kws: template(
-            tuple(numba.types.unliteral(each) for each in args), kws
+            tuple(types.unliteral(each) for each in args), kws
         )
 
 

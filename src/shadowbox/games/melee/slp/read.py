@@ -8,10 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from shadowbox.errors import RecordingError, UsageError
-from shadowbox.games.melee.slp import ubjson
 from shadowbox.games.melee.slp.data import GameEnd, Slot, SlpProblem, SlpReplay
 from shadowbox.games.melee.slp.layout import (
-    EVENT_SIZES,
     EVENTS,
     FIRST_FRAME,
     GAME_END,
@@ -22,14 +20,13 @@ from shadowbox.games.melee.slp.layout import (
     Array,
     byte_order,
 )
+from shadowbox.games.melee.slp.parts import METADATA, event_sizes, read_metadata
 from shadowbox.games.melee.slp.scan import CUT, UNLISTED, gather, walk
 from shadowbox.games.melee.slp.start import PORTS, GameStart
 
 Rollbacks = Literal["last", "first", "all"]
 HEAD = b"{U\x03raw[$U#l"
-METADATA = b"U\x08metadata"
 MAX_BYTES = 1 << 28  # an hour of four players is 140 MB
-MAX_METADATA = 1 << 20
 MAX_ROLLBACK = 7  # frames that a game online can go back
 EXTRA_FRAMES = 60 * 60  # that a game can last beyond its clock
 UNTIMED_FRAMES = 100 * 60 * 60  # longest game without a clock
@@ -81,7 +78,7 @@ class _Reading:
 
     def replay(self) -> SlpReplay:
         begin, end = self.container()
-        self.event_sizes(begin, end)
+        self.sizes = event_sizes(self.content, begin, end)
         stop = self.find_events(begin, end)
         metadata = self.metadata(stop if self.unfinished else end)
         start = self.start()
@@ -120,33 +117,6 @@ class _Reading:
                 f"{len(self.content) - begin:,}",
             )
         return begin, min(begin + claimed, len(self.content))
-
-    def event_sizes(self, begin: int, end: int) -> None:
-        """Read the list of event sizes, which must be at least those of the first version."""
-        if end - begin < 2 or self.content[begin] != EVENT_SIZES:
-            raise RecordingError(
-                f"byte {begin}: expected the list of event sizes; the file is unreadable without it"
-            )
-        size = self.content[begin + 1]
-        if size < 1 or (size - 1) % 3 or begin + 1 + size > end:
-            raise RecordingError(
-                f"byte {begin + 1}: impossible size of the list of event sizes ({size} bytes); "
-                "the file is damaged or cut"
-            )
-        self.sizes = np.full(256, -1, np.int32)
-        self.sizes[EVENT_SIZES] = size
-        for at in range(begin + 2, begin + 1 + size, 3):
-            self.sizes[self.content[at]] = int.from_bytes(self.content[at + 1 : at + 3], "big")
-        for event in EVENTS.values():
-            if 0 <= self.sizes[event.code] < event.least:
-                raise RecordingError(
-                    f"byte {begin}: {event.name} events must have at least {event.least} bytes "
-                    f"(declared: {self.sizes[event.code]})"
-                )
-        if self.sizes[GAME_START] < 0:
-            raise RecordingError(
-                f"byte {begin}: the list of event sizes lacks the game start (0x{GAME_START:02x})"
-            )
 
     def find_events(self, begin: int, end: int) -> int:
         """Find offsets and passes of all known events; return the byte at which the walk ended."""
@@ -378,23 +348,7 @@ class _Reading:
         return out.view(dtype)[:, 0] if rows else np.zeros(0, dtype)
 
     def metadata(self, at: int) -> dict[str, Any] | None:
-        if not self.content.startswith(METADATA, at):
-            self.note("no-metadata", at, "no metadata follows the events")
-            return None
-        try:
-            begin = at + len(METADATA)
-            value, used = ubjson.decode(self.content[begin : begin + MAX_METADATA])
-            at = begin + used
-        except RecordingError as error:
-            self.note("bad-metadata", None, f"the metadata is unreadable: {error}")
-            return None
-        if self.content[at:] != b"}":
-            self.note(
-                "trailing",
-                at,
-                f"expected one byte after the metadata, the file has {len(self.content) - at}",
-            )
-        if not isinstance(value, dict):
-            self.note("bad-metadata", at, "the metadata must be a map")
-            return None
+        value, problems = read_metadata(self.content, at)
+        for problem in problems:
+            self.note(*problem)
         return value

@@ -25,7 +25,8 @@ from shadowbox.games.melee.slp.layout import (
     byte_order,
     sizes,
 )
-from shadowbox.games.melee.slp.read import HEAD, METADATA
+from shadowbox.games.melee.slp.parts import METADATA
+from shadowbox.games.melee.slp.read import HEAD
 from shadowbox.games.melee.slp.scan import scatter
 from shadowbox.games.melee.slp.start import GameStart
 
