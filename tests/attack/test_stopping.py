@@ -1,9 +1,12 @@
 """Commands that a signal ends: in words, quickly, with what they had, and with their children."""
 
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,35 @@ def test_an_import_that_swallows_everything_does_not_swallow_a_signal(tmp_path):
     process = started(tmp_path, "games", "deaf:GAME")
     _, errors = process.communicate(timeout=100)
     assert (process.returncode, errors) == (130, "shadowbox: stopped\n")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked")
+def test_a_worker_that_starts_does_not_hear_ctrl_c():
+    """SIGINT reaches a worker before it is ready, as Ctrl-C does: it works on, for its parent ends it."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=system.begin_worker) as pool:
+        with system.start_workers():
+            answer = pool.submit(os.getpid)
+        (worker,) = multiprocessing.active_children()
+        os.kill(worker.pid, signal.SIGINT)
+        assert answer.result(timeout=100) == worker.pid
+
+
+def test_a_signal_waits_until_the_workers_are_known():
+    """A signal while workers start ends the block after it, with every worker among the children."""
+    context, started = multiprocessing.get_context("spawn"), []
+
+    def start():
+        with system.start_workers():
+            signal.raise_signal(signal.SIGINT)
+            started.append(context.Process(target=time.sleep, args=(100,)))
+            started[0].start()
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert multiprocessing.active_children() == started
+    started[0].kill()
+    started[0].join()
 
 
 @pytest.mark.slow

@@ -270,6 +270,25 @@ def _exit_with_parent() -> None:
 
 
 @contextmanager
+def start_workers() -> Iterator[None]:
+    """Start the worker processes of a pool in this block, whatever signals come meanwhile.
+
+    A worker whose start was cut off would be unknown to its parent, and one that Ctrl-C meets before
+    `begin_worker` would print a traceback. So signals wait until the block has ended, and workers
+    begin with Ctrl-C blocked.
+    """
+    with shielded():
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            yield
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def end_workers(pool: ProcessPoolExecutor) -> Iterator[None]:
     """End the workers of a pool at once if the block fails or is interrupted."""
     try:

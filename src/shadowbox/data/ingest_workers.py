@@ -137,7 +137,8 @@ class _Pool:
             process = context.Process(
                 target=_work, args=(read, theirs, back, areas, others), daemon=True
             )
-            process.start()
+            with system.start_workers():
+                process.start()
             theirs.close()
             back.close()
             self._workers.append(_Worker(process, tasks, answers, areas))

@@ -146,7 +146,8 @@ def _play_all(
         min(workers, len(blocks)), get_context("spawn"), initializer=system.begin_worker
     )
     with pool, system.end_workers(pool):
-        running = {pool.submit(_play_named, plan, block): block for block in blocks}
+        with system.start_workers():
+            running = {pool.submit(_play_named, plan, block): block for block in blocks}
         for finished in as_completed(running):
             yield running[finished], finished.result()
 
