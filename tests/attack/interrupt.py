@@ -7,13 +7,14 @@ The moments are spread over the time on a processor in which a command starts an
 to all its processes, as Ctrl-C does, SIGTERM to the command alone. A command must end within
 `--limit` seconds, with the status of its signal or as finished, say something on standard error
 without a traceback, and leave no process. Before Python itself has started it can say nothing; such
-an end is counted apart. The seconds until the end are those of the clock and, beside them, those on
-a processor, which other work on the machine does not lengthen.
+an end is counted apart. Where other work keeps the machine busy, the limit is as many times longer as
+there are processes for each core; the seconds on a processor beside it do not depend on that.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -30,7 +31,7 @@ CARDS = HERE.parent.parent / "cards"
 SHADOWBOX = [sys.executable, "-m", "shadowbox"]
 SPAN, LIMIT = 8.0, 5.0  # seconds over which the moments are spread; until the end
 GONE = 2.0  # seconds after which no process of a command may be left
-IDLE = 2.0  # seconds without work after which a command only waits
+IDLE = 2.0  # seconds of sleep after which a command only waits
 TRAIN = "--preset tiny --length 16 --steps 100000 --set batch=4 --set device=cpu"
 COMMANDS = {  # name: words; OUT is a new path, other words in capitals are made by `material`
     "record": "record brawl --p0 based --p1 expert --matches 2000 --out OUT",
@@ -152,7 +153,7 @@ def interrupted(words, moment, number, limit, folder):
         said = errors.read().decode()
     early = process.returncode == -number or "site.py" in said
     faults = {
-        f"took {took:.1f} s, {used:.1f} s on a processor": took > limit,
+        f"took {took:.1f} s, {used:.1f} s on a processor": took > limit * busy(),
         f"status {process.returncode}": process.returncode not in (0, 128 + number, 130),
         "a traceback": "Traceback" in said,
         "no word": not said.strip() and process.returncode != 0,
@@ -163,38 +164,45 @@ def interrupted(words, moment, number, limit, folder):
     return took, used, "; ".join([*found, said.strip()[-2000:]]) if found else "", early
 
 
+def busy():
+    """Processes that want a core of this machine, for each core; at least 1."""
+    return max(1.0, os.getloadavg()[0] / os.cpu_count())
+
+
 def wait_for(process, moment):
-    """Wait until a command has worked for `moment` seconds, ends, or only waits itself."""
+    """Wait until a command has worked for `moment` seconds, ends, or sleeps for `IDLE` seconds."""
     used, changed = -1.0, time.monotonic()
     while process.poll() is None:
         now = cpu_seconds(process.pid)
         if now >= moment or time.monotonic() - changed > IDLE:
             return
-        if now != used:
+        if now != used or status(process.pid)[:1] != ["S"]:
             used, changed = now, time.monotonic()
         time.sleep(0.01)
 
 
 def cpu_seconds(process):
     """Seconds that a process has worked, with its children that ended; 0 once it has ended."""
+    return sum(map(int, status(process)[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def status(process):
+    """What Linux says of a process, from its state on; empty once it has ended."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return []
 
 
 def session(leader):
     """Processes of a session that run, with what each does."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()  # state, parent, group, session
-            if int(fields[3]) == leader and fields[0] != "Z":
-                words = (path.parent / "cmdline").read_bytes().replace(b"\0", b" ")
-                found.append(f"{path.parent.name} {words.decode()[:120]}")
-        except OSError:
-            continue
+    for path in Path("/proc").glob("[0-9]*"):
+        fields = status(path.name)  # state, parent, group, session, ...
+        if fields and int(fields[3]) == leader and fields[0] != "Z":
+            with contextlib.suppress(OSError):
+                words = (path / "cmdline").read_bytes().replace(b"\0", b" ")
+                found.append(f"{path.name} {words.decode()[:120]}")
     return found
 
 
