@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from shadowbox.cli.terminal import PATH, at_least, emit, json_option, number, progress, table
 from shadowbox.errors import UsageError
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def _option(name: str, default: float, kind: click.ParamType, help: str) -> Any:
+
+def _option(
+    name: str, default: float, kind: click.IntRange | click.FloatRange, help: str
+) -> Callable[[Function], Function]:
     """Option that is a number with a default."""
     return click.option(name, default=default, show_default=True, type=kind, help=help)
 
