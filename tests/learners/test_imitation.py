@@ -17,7 +17,11 @@ from shadowbox.data.write import Writer
 from shadowbox.errors import UsageError
 from shadowbox.learners.imitation_options import ImitationConfig, actionable_frames
 from shadowbox.learners.imitation_task import prepare
+from shadowbox.model import checkpoint
 from shadowbox.model.design import PRESETS
+from shadowbox.play.policy_agent import policy_agent
+from shadowbox.train.log import read_lines
+from shadowbox.train.loop import train
 
 CPU = torch.device("cpu")
 
@@ -363,3 +367,19 @@ def test_a_strategy_encoder_is_trained_along(tmp_path):
         assert head.weight.grad.abs().max() > 0
     batch.opponent.fill_(-1)
     assert learner.loss(model, batch)[1]["identity"] == 0.0
+
+
+def test_a_policy_with_an_encoder_trains_and_plays(store, tmp_path):
+    """A run logs the encoder's tasks, and the policy of its checkpoint decides with its memory."""
+    options = config(batch=6, steps=3, log_every=1)
+    task = prepare(
+        store, options, split=HALF, preset="small", input_columns=SEES, length=16, width=16,
+        strategy="banded",
+    )  # fmt: skip
+    train(task, tmp_path / "run", options)
+    lines = [line for line in read_lines(tmp_path / "run" / "metrics.jsonl") if "norm" in line]
+    assert all(line["next_controls"] > 0 for line in lines)
+    agent = policy_agent(checkpoint.find_checkpoint(tmp_path / "run"), TOY)
+    state = agent.start(np.arange(2), np.zeros(2, int))
+    _, after = agent.act(TOY.neutral(2), state)
+    assert after["memory"][0]["strategy.known"][:2].tolist() == [1, 1]
