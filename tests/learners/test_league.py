@@ -88,6 +88,47 @@ def test_a_league_goes_on_where_it_was(tmp_path):
     assert [path.stem for path in (tmp_path / "league").iterdir()] == ["step-00000001"]
 
 
+def test_files_outlive_the_checkpoint_that_needs_them(tmp_path):
+    """The file of a dropped snapshot stays until a later checkpoint is sure to be there."""
+    league, model = League(tmp_path, 2), torch.nn.Linear(1, 1)
+    for step in (1, 2, 3):
+        league.add(model, step)
+    kept = league.state()  # of a checkpoint that names the three, or has dropped one of them
+    dropped = {f"step-{step:08d}" for step in (1, 2, 3)} - set(league.names)
+    league.add(model, 4)
+    gone = {f"step-{step:08d}" for step in (1, 2, 3, 4)} - set(league.names) - dropped
+    there = {path.stem for path in (tmp_path / "league").iterdir()}
+    assert dropped
+    assert gone
+    assert dropped | gone <= there
+    League(tmp_path, 2).load(kept)
+    assert {path.stem for path in (tmp_path / "league").iterdir()} == {
+        entry["name"] for entry in kept["entries"]
+    }
+    league.state()
+    league.state()
+    assert not gone & {path.stem for path in (tmp_path / "league").iterdir()}
+
+
+def test_exploiters_are_no_champions():
+    """Exploiters stand beside the learner's snapshots: never newest, never champion, and counted."""
+    league, model = League(None, 3), torch.nn.Linear(1, 1)
+    first = league.add(model, 1)
+    name = league.add(model, 9, role="main_exploiter")
+    league.generations.append({"generation": 0, "name": name, "recovery": [0, 0]})
+    assert league.newest == league.champion == first
+    assert sampling_weights(league.rates(), "latest").tolist() == [0.0, 1.0]
+    for _ in range(GATE_MATCHES):
+        league.count(first, True)
+        league.count(name, False)
+    assert league.promote() == ""
+    assert league.generations[0]["recovery"] == [0, GATE_MATCHES]
+    again = League(None, 3)
+    again.load(league.state())
+    assert again.generations == league.generations
+    assert again.names == league.names == [name, first]
+
+
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.floats(0.01, 5), min_size=1),
     st.integers(12, 300),

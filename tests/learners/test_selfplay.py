@@ -4,53 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from small_selfplay import GAME, MODEL, SPEC, inputs
 
 from shadowbox.cards.sections import Stage
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError
-from shadowbox.games import load
 from shadowbox.learners.plain_state import from_plain
-from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
 from shadowbox.model.checkpoint import find_checkpoint
 from shadowbox.play import rewards, specs
 from shadowbox.play.policy_agent import PolicyAgent
 from shadowbox.report.selfplay import learner_blocks
-from shadowbox.train.config import TrainConfig
 from shadowbox.train.loop import train
 from shadowbox.train.observer import CONTINUE, ObserverDecision
 from shadowbox.train.runs import find_run
 
-GAME = load("brawl")
-SPEC = learner_spec("selfplay")
-MIX = {"self": 0.25, "league": 0.25, "constant": 0.25, "based": 0.25}
-MODEL = {"width": 16, "hidden_width": 8, "head_width": 8, "repeat": 2}
 LATE = {**MODEL, "delays": [0, 3, 5]}
 MASKED = {**MODEL, "mask": True}
-
-
-def inputs(run=None, steps=4, opponents=MIX, matches=8, model=MODEL, stages=(), **learner):
-    """Inputs of a small run in matches of half a second."""
-    learner = {"n_steps": 12, "n_epochs": 2, "batch_size": 48, "snapshot_every": 1, **learner}
-    config = TrainConfig(
-        steps=steps, batch=matches, lr=1e-3, log_every=1, warmup=0, precision="fp32", threads=1
-    )
-    return Inputs(
-        spec=RunSpec(GAME, "small", model, learner),
-        config=config,
-        worlds=partial(GAME.world, time_limit=15),
-        agents=lambda spec: specs.agent(spec, GAME),
-        opponents=opponents,
-        reward=rewards.resolve_reward("sparse", GAME),
-        run=run,
-        stages=stages,
-    )
-
-
 STAGES = (
     Stage(name="still", opponents={"constant": 1.0}, gate="play/recent.constant.high >= 0"),
     Stage(

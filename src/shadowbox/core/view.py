@@ -6,7 +6,7 @@ views and not copies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -48,6 +48,19 @@ def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
             case partner:
                 out[key] = columns[f"{column.group.name}/{partner}"]
     return out
+
+
+def mirror_closed(schema: Schema, keys: Iterable[str]) -> tuple[str, ...]:
+    """The columns with those that `mirrored` needs besides: partners, and masks of inverted flags."""
+    found = list(keys)
+    for key in found:  # which grows
+        column = schema.columns[key]
+        rule, group = column.field.mirror, column.group
+        partner = group.mask if rule == "invert" else rule
+        more = f"{group.name}/{partner}"
+        if rule not in ("keep", "negate") and partner and more not in found:
+            found.append(more)
+    return tuple(found)
 
 
 @lru_cache

@@ -26,6 +26,7 @@ from shadowbox.errors import CheckpointError, UsageError, did_you_mean
 DECAY = 0.99  # of older matches, for each new one against the same snapshot
 NEWEST = 5  # snapshots that `past` leaves out, for they are the learner itself
 FOLDER, MANIFEST = "league", "league.json"
+MAIN = "main"  # role of snapshots of the learner itself; others are exploiters
 GATE_MATCHES = 100  # least matches against the champion before another one takes its place
 
 
@@ -78,11 +79,12 @@ def evicted(steps: Sequence[int], keep: int) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class _LeagueConfig:
-    """Settings of the league, for cards that have `league` among their opponents."""
+    """Settings of the matches; those of the league are for cards with the opponent `league`."""
 
     snapshot_every: int = 20  # rollouts between snapshots
     snapshots: int = 50  # kept; older ones thin out
     sampler: str = "pfsp_hard"  # or pfsp_variance, uniform, recent, latest
+    mirror: bool = False  # let half of the matches be seen and played in the mirror
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -102,9 +104,15 @@ class League:
     def __init__(self, run: Path | None, keep: int) -> None:
         self.folder = run / FOLDER if run is not None else None
         self.run, self.keep = run, keep
-        self.entries: list[dict[str, Any]] = []  # name, step, wins, matches (decayed), met
+        # name, role, step, wins, matches (decayed), met; exploiters first, each role by age
+        self.entries: list[dict[str, Any]] = []
         self.champion = ""
+        self.pinned = ""  # a snapshot that an exploiter needs
+        self.generations: list[dict[str, Any]] = []  # of exploiters that have joined
         self._kept: dict[str, dict[str, Tensor]] = {}
+        # files of dropped snapshots: since the last `state`, and before it
+        self._dropped: list[str] = []
+        self._doomed: list[str] = []
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -114,13 +122,18 @@ class League:
         """Snapshots, oldest first."""
         return [entry["name"] for entry in self.entries]
 
+    @property
+    def newest(self) -> str:
+        """The newest snapshot of the learner itself."""
+        return self.names[-1]
+
     def rates(self) -> Array:
         """Win rate of the learner against each snapshot, with its prior."""
         return np.array([(e["wins"] + 1) / (e["matches"] + 2) for e in self.entries])
 
-    def add(self, model: nn.Module, step: int) -> str:
-        """Take a snapshot of the model; the oldest ones thin out."""
-        name = f"step-{step:08d}"
+    def add(self, model: nn.Module, step: int, role: str = MAIN) -> str:
+        """Take a snapshot of the model; of each role the oldest ones thin out."""
+        name = f"{'step' if role == MAIN else role}-{step:08d}"
         weights = {
             key: values.detach().to("cpu", copy=True).contiguous()
             for key, values in model.state_dict().items()
@@ -131,11 +144,15 @@ class League:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(self.folder / f"{name}.safetensors", save_tensors(weights))
         if name not in self.names:
-            fresh = {"name": name, "step": step, "wins": 0.0, "matches": 0.0, "met": [0, 0]}
-            self.entries.append(fresh)
-        for place in reversed(evicted([e["step"] for e in self.entries], self.keep)):
-            if self.entries[place]["name"] != self.champion:
-                self._drop(self.entries.pop(place)["name"])
+            fresh = {"name": name, "role": role, "step": step}
+            self.entries.append({**fresh, "wins": 0.0, "matches": 0.0, "met": [0, 0]})
+            self.entries.sort(key=lambda entry: (entry["role"] == MAIN, entry["step"]))
+        for main in (True, False):
+            alike = [e for e in self.entries if (e["role"] == MAIN) == main]
+            for place in evicted([e["step"] for e in alike], self.keep):
+                if alike[place]["name"] not in (self.champion, self.pinned):
+                    self.entries.remove(alike[place])
+                    self._drop(alike[place]["name"])
         self.champion = self.champion or name
         self.write()
         return name
@@ -157,6 +174,10 @@ class League:
                 entry["wins"] = entry["wins"] * DECAY + won
                 entry["matches"] = entry["matches"] * DECAY + 1
                 entry["met"] = [entry["met"][0] + int(won), entry["met"][1] + 1]
+        for generation in self.generations:
+            if generation["name"] == name:
+                wins, matches = generation["recovery"]
+                generation["recovery"] = [wins + int(won), matches + 1]
 
     def promote(self) -> str:
         """The newest snapshot becomes champion if the learner surely beats the old one.
@@ -164,7 +185,7 @@ class League:
         Surely: the lower bound of its win rate in at least `GATE_MATCHES` matches is above one half.
         """
         met = next((e["met"] for e in self.entries if e["name"] == self.champion), [0, 0])
-        newest = self.names[-1]
+        newest = self.newest
         if newest == self.champion or met[1] < GATE_MATCHES or wilson(*met).low <= 0.5:
             return ""
         self.champion = newest
@@ -175,26 +196,49 @@ class League:
         """Write the manifest, whole."""
         if self.run is not None and self.entries:
             about = {"champion": self.champion, "snapshots": self.entries}
+            about |= {"generations": self.generations} if self.generations else {}
             write_whole(self.run / MANIFEST, json.dumps(about, indent=1).encode())
 
     def state(self) -> dict[str, Any]:
-        """State as plain data; the weights stay where they are."""
+        """State as plain data for a checkpoint; the weights stay where they are.
+
+        The file of a dropped snapshot stays until the checkpoint after the one that needs it.
+        """
+        self.write()
+        self._unlink(self._doomed)
+        self._doomed, self._dropped = self._dropped, []
         kept = {name: dict(weights) for name, weights in self._kept.items()}
         entries = [dict(entry, met=list(entry["met"])) for entry in self.entries]
-        return {"champion": self.champion, "entries": entries, "kept": kept}
+        generations = [{**each, "recovery": list(each["recovery"])} for each in self.generations]
+        return {
+            "champion": self.champion,
+            "entries": entries,
+            "kept": kept,
+            "pinned": self.pinned,
+            "generations": generations,
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`; snapshots that were taken after it are dropped."""
         self.champion = state["champion"]
         self.entries = [dict(entry, met=list(entry["met"])) for entry in state["entries"]]
         self._kept = {name: dict(weights) for name, weights in state["kept"].items()}
+        self.pinned = state["pinned"]
+        self.generations = [
+            {**each, "recovery": list(each["recovery"])} for each in state["generations"]
+        ]
+        self._dropped, self._doomed = [], []
         if self.folder is not None and self.folder.is_dir():
-            for path in self.folder.glob("step-*.safetensors"):
+            for path in self.folder.glob("*.safetensors"):
                 if path.stem not in self.names:
                     path.unlink()
         self.write()
 
     def _drop(self, name: str) -> None:
         self._kept.pop(name, None)
+        self._dropped.append(name)
+
+    def _unlink(self, names: Sequence[str]) -> None:
         if self.folder is not None:
-            (self.folder / f"{name}.safetensors").unlink(missing_ok=True)
+            for name in names:
+                (self.folder / f"{name}.safetensors").unlink(missing_ok=True)

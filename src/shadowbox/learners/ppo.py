@@ -46,6 +46,9 @@ class PPOConfig:
     strategy_coef: float = 0.1  # of predicting the opponent's next keys, with a strategy encoder
     identity_coef: float = 0.1  # of telling the opponents apart, with a strategy encoder
     target_kl: float = 0.03  # above 1.5 times this, the epochs end; 0: never
+    value_burn_in: int = 0  # first rollouts, in which the value alone learns
+    teacher_kl: float = 0.03  # weight of the KL divergence to the teacher, if there is one
+    teacher_kl_final: float = 0.003
     normalize_returns: bool = True  # divide rewards by the standard deviation of returns
     normalize_advantage: bool = True  # over the whole rollout
 
@@ -56,6 +59,9 @@ class PPOConfig:
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be 0 to 1 (got {getattr(self, name)})")
+        for name in ("value_burn_in", "teacher_kl", "teacher_kl_final"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"{name} must be at least 0 (got {getattr(self, name)})")
         if not self.clip_range > 0:
             raise UsageError(f"clip_range must be above 0 (got {self.clip_range})")
 
@@ -78,6 +84,7 @@ class _Rollout:
     opponent: Any  # [R] number of the opponent, -1 for the policy itself
     rewards: Array  # not normalized, for the figures
     step: int  # number of the rollout
+    teacher: Any = None  # [R, T, W] output of a teacher's head, given the pressed controls
 
     @property
     def episode(self) -> Array:
@@ -93,7 +100,8 @@ class _Rollout:
 
     def map(self, change: Callable[[Any], Any]) -> _Rollout:
         """The rollout with every array of rows changed."""
-        names = ("pressed", "reset", "log_prob", "value", "advantage", "returns", "opponent")
+        names = ["pressed", "reset", "log_prob", "value", "advantage", "returns", "opponent"]
+        names += ["teacher"] if self.teacher is not None else []
         return replace(
             self,
             columns={key: change(values) for key, values in self.columns.items()},
@@ -189,17 +197,32 @@ class _PPOLearner:
     """Several epochs of minibatches over each rollout."""
 
     losses: Mapping[str, float]
-    metrics = ("entropy", "approx_kl", "clip_fraction", "explained_variance", "epochs", "reward")
+    metrics: tuple[str, ...] = (
+        "entropy",
+        "approx_kl",
+        "clip_fraction",
+        "explained_variance",
+        "epochs",
+        "reward",
+    )
     scores: Mapping[str, MetricInfo] = {}
 
-    def __init__(self, policy: Policy, config: PPOConfig, seed: int, steps: int) -> None:
-        """`steps`: rollouts of the whole run, over which coefficients move."""
+    def __init__(
+        self, policy: Policy, config: PPOConfig, seed: int, steps: int, *, teacher: bool = False
+    ) -> None:
+        """`steps`: rollouts of the whole run, over which coefficients move.
+
+        With a `teacher`, rollouts hold its output.
+        """
         self.policy, self.config, self.seed, self.steps = policy, config, seed, steps
         self.losses = {"policy": 1.0, "value": config.vf_coef, "entropy_bonus": 1.0}
         self.auxiliary = auxiliary_weights(
             policy.strategy, config.strategy_coef, config.identity_coef
         )
         self.losses = {**self.losses, **self.auxiliary}
+        if teacher:
+            self.losses = {**self.losses, "teacher": 1.0}
+            self.metrics = (*self.metrics, "teacher_kl")
         self.largest = sum(float(np.log(max(part.size, 2))) for part in _books(policy))
 
     def to_device(self, batch: _Rollout, device: torch.device) -> _Rollout:
@@ -225,7 +248,10 @@ class _PPOLearner:
             epochs += 1
             divergences = []
             for rows in self._minibatches(batch, epoch):
-                loss, parts = self._loss(batch.part(rows), batch.step)
+                burns_in = batch.step <= config.value_burn_in
+                loss, parts = (self._value_loss if burns_in else self._loss)(
+                    batch.part(rows), batch.step
+                )
                 descend(loss)
                 found.append(parts)
                 divergences.append(parts["approx_kl"])
@@ -249,7 +275,7 @@ class _PPOLearner:
         policy = clipped_policy_loss(ratio, batch.advantage, config.clip_range)
         value = value_loss(now.value, batch.value, batch.returns, config.clip_range_vf)
         entropy = now.entropy.sum(-1).mean()
-        bonus = -self._entropy_coefficient(step) * entropy
+        bonus = -self._coefficient("ent_coef", step) * entropy
         # below the floor, entropy is worth much more than it costs
         bonus = bonus + functional.relu(config.ent_floor * self.largest - entropy)
         loss = policy + config.vf_coef * value + bonus
@@ -263,11 +289,32 @@ class _PPOLearner:
             )
             for name, cost in tasks.items():
                 loss, parts[name] = loss + self.auxiliary[name] * cost, cost
+        if batch.teacher is not None:
+            teacher = replace(now.output, output=batch.teacher)
+            kl = now.output.kl(teacher).sum(-1).mean()
+            pull = self._coefficient("teacher_kl", step) * kl
+            loss, parts["teacher"], parts["teacher_kl"] = loss + pull, pull, kl
         return loss, {name: each.detach() for name, each in parts.items()}
 
-    def _entropy_coefficient(self, step: int) -> float:
+    def _value_loss(self, batch: _Rollout, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the value head alone: the features and the policy get no gradient."""
+        with torch.no_grad():
+            _, parts = self._loss(batch, step)
+            h = self.policy.evaluate_actions(
+                batch.columns, batch.pressed, batch.reset, dict(batch.memory)
+            ).output.h
+        assert self.policy.value is not None
+        assert h is not None
+        values = self.policy.value(h)[..., 0].float()
+        value = value_loss(values, batch.value, batch.returns, self.config.clip_range_vf)
+        none = {name: torch.zeros_like(value) for name in self.losses}
+        return self.config.vf_coef * value, {**parts, **none, "value": value.detach()}
+
+    def _coefficient(self, name: str, step: int) -> float:
+        """Coefficient on its way from NAME to NAME_final."""
         share = min(step / max(self.steps, 1), 1.0)
-        return self.config.ent_coef + share * (self.config.ent_coef_final - self.config.ent_coef)
+        first, last = getattr(self.config, name), getattr(self.config, f"{name}_final")
+        return float(first + share * (last - first))
 
     def _minibatches(self, batch: _Rollout, epoch: int) -> Iterator[Tensor]:
         """Rows of each minibatch, in an order that follows from the seed, rollout and epoch."""

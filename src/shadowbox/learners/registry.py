@@ -69,6 +69,7 @@ class Inputs:
     stages: Sequence[Stage] = ()
     milestones: Sequence[Milestone] = ()
     teacher: str = ""  # spec of an agent
+    parent: str = ""  # spec of the checkpoint that the run begins from
     run: Path | None = None  # the run's folder, for files of the learner's own
     facts: Mapping[str, Any] = field(default_factory=dict)  # for run.json
     resume: str = ""  # the command that goes on, printed when a run stops

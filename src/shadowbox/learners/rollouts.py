@@ -25,10 +25,18 @@ ENDLESS = 1 << 60
 class _Rollouts:
     """Source of rollouts without end: an epoch is the whole run."""
 
-    def __init__(self, matches: _TrainingMatches, policy: Policy, config: PPOConfig) -> None:
+    def __init__(
+        self,
+        matches: _TrainingMatches,
+        policy: Policy,
+        config: PPOConfig,
+        teacher: Policy | None = None,
+    ) -> None:
         self.matches, self.policy, self.config = matches, policy, config
+        self.teacher = teacher
         self.epoch = self.step = 0
         self.memory: Memory | None = None
+        self.teacher_memory: Memory | None = None
         self.scale = _ReturnScale(matches.rows, config.gamma)
 
     @property
@@ -76,17 +84,28 @@ class _Rollouts:
             if over.any():
                 matches.begin(over)
         self.policy.train(training)
-        return record.rollout(self.config, self.step, matches.met())
+        rollout = record.rollout(self.config, self.step, matches.met())
+        if self.teacher is not None:
+            rollout.teacher = self._unroll(self.teacher.to(device), rollout, device)
+        return rollout
+
+    def _unroll(self, teacher: Policy, rollout: _Rollout, device: torch.device) -> Tensor:
+        """Output of the teacher's head [R, T, W] on what was seen and pressed; its memory goes on."""
+        output, self.teacher_memory = teacher.seq(
+            self.matches.tensors(dict(rollout.columns), device),
+            rollout.pressed,
+            torch.from_numpy(rollout.reset).to(device),
+            self.teacher_memory,
+        )
+        return output.output
 
     def state(self) -> dict[str, Any]:
         """Everything that the next rollout depends on, as plain data."""
-        memory = None
-        if self.memory is not None:
-            memory = {key: values.cpu() for key, values in self.memory.items()}
         return {
             "epoch": self.epoch,
             "step": self.step,
-            "memory": memory,
+            "memory": _moved(self.memory, torch.device("cpu")),
+            "teacher": _moved(self.teacher_memory, torch.device("cpu")),
             "scale": self.scale.state(),
             "matches": self.matches.state(),
         }
@@ -97,12 +116,13 @@ class _Rollouts:
         self.matches.load(state["matches"])
         self._start_over()
         self.scale.load(state["scale"])
-        if state["memory"] is not None:
-            device = next(self.policy.parameters()).device
-            self.memory = {key: values.to(device) for key, values in state["memory"].items()}
+        device = next(self.policy.parameters()).device
+        self.memory = _moved(state["memory"], device)
+        self.teacher_memory = _moved(state["teacher"], device)
 
     def _start_over(self) -> None:
-        self.memory, self.scale = None, _ReturnScale(self.matches.rows, self.config.gamma)
+        self.memory = self.teacher_memory = None
+        self.scale = _ReturnScale(self.matches.rows, self.config.gamma)
 
     def _decide(self, seen: Columns, reset: Array, device: torch.device) -> _Decision:
         assert self.memory is not None
@@ -178,6 +198,10 @@ class _Record:
             own["rewards"],
             step,
         )
+
+
+def _moved(memory: Memory | None, device: torch.device) -> Memory | None:
+    return None if memory is None else {key: values.to(device) for key, values in memory.items()}
 
 
 def _values(found: _Decision) -> Array:

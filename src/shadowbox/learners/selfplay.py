@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from shadowbox.cards.sections import Stage, shares_of
 from shadowbox.core.game import Reward
 from shadowbox.core.metrics import MetricInfo, figure_word
 from shadowbox.core.stats import wilson
 from shadowbox.learners.curriculum import _Curriculum
+from shadowbox.learners.exploiters import _Exploiters
 from shadowbox.learners.opponents import ALONE
-from shadowbox.learners.ppo import PPOConfig, _PPOLearner
+from shadowbox.learners.ppo import PPOConfig, _PPOLearner, _Rollout
 from shadowbox.learners.rollouts import _Rollouts
 from shadowbox.model.policy import Policy
+from shadowbox.train.protocols import Descend
 
 LINES: dict[str, dict[str, MetricInfo]] = {
     "play": {
@@ -26,6 +31,8 @@ LINES: dict[str, dict[str, MetricInfo]] = {
         "matches": MetricInfo("", 0.0),
         "recent": MetricInfo("high", 0.0, 1.0, ("even",)),  # of the last 200, with its interval
         "stage": MetricInfo("", 0.0),  # number of the stage, from 0
+        # of the exploiter in training against main, in its last 200 matches
+        "exploiter": MetricInfo("low", 0.0, 1.0),
     }
 }
 
@@ -44,11 +51,14 @@ class _SelfPlayLearner(_PPOLearner):
         *,
         stages: Sequence[Stage] = (),
         reward: Callable[[Any], Reward | None] | None = None,
+        teacher: bool = False,
+        exploiters: _Exploiters | None = None,
     ) -> None:
         """`reward`: builds a reward from its name or weights, for stages that set one."""
-        super().__init__(policy, config, seed, steps)
+        super().__init__(policy, config, seed, steps, teacher=teacher)
         self.curriculum = _Curriculum(stages, steps)
         self.usual, self.reward = config, reward
+        self.exploiters = exploiters
         self.rollouts: _Rollouts | None = None
 
     def bind(self, rollouts: _Rollouts) -> _Rollouts:
@@ -56,6 +66,14 @@ class _SelfPlayLearner(_PPOLearner):
         self.rollouts = rollouts
         self._enter_stage()
         return rollouts
+
+    def update(self, model: nn.Module, batch: _Rollout, descend: Descend) -> dict[str, Tensor]:
+        """Learn from a rollout; then an exploiter learns from one of its own, in full precision."""
+        found = super().update(model, batch, descend)
+        if self.exploiters is not None and self.rollouts is not None:
+            with torch.autocast(batch.reset.device.type, enabled=False):
+                self.exploiters.step(batch.step, self.rollouts)
+        return found
 
     def take_lines(self, due: bool) -> Mapping[str, Mapping[str, tuple[float, float]]]:
         """Results of the matches that ended since the last line."""
@@ -66,19 +84,25 @@ class _SelfPlayLearner(_PPOLearner):
             return {}
         figures = _figures(found, self.rollouts.matches.recent)
         figures["stage"] = (float(self.curriculum.at), 1.0)
+        current = self.exploiters.current if self.exploiters else None
+        if current is not None and (lately := current.opposition.lately):
+            figures["exploiter"] = (float(sum(lately)), float(len(lately)))
         line = {name: top / bottom for name, (top, bottom) in figures.items() if bottom}
         if self.curriculum.see("play", self.rollouts.step, line):
             self._enter_stage()
         return {"play": figures}
 
     def state(self) -> Mapping[str, Any]:
-        """The stage."""
-        return self.curriculum.state()
+        """The stage, and the exploiter of now."""
+        state = self.curriculum.state()
+        return state | ({"exploiters": self.exploiters.state()} if self.exploiters else {})
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`; the source restores its own."""
         self.curriculum.load(state)
         self._enter_stage(arrange=False)
+        if self.exploiters is not None and self.rollouts is not None:
+            self.exploiters.load(state["exploiters"], self.rollouts)
 
     def _enter_stage(self, arrange: bool = True) -> None:
         """Set opponents, reward and settings of the stage."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowbox.errors import UsageError
@@ -88,16 +89,18 @@ class _SelfPlaySpec(LearnerSpec):
     """Learner that gets better in matches."""
 
     needs = frozenset({"world", "opponents"})
-    takes = frozenset({"reward", "stages", "milestones"})
+    takes = frozenset({"reward", "stages", "milestones", "teacher"})
     own_opponents = frozenset({"self", "league"})
     page = "shadowbox.report.selfplay:learner_blocks"
 
     @property
     def defaults(self) -> Mapping[str, Any]:
+        from shadowbox.learners.exploiters import _ExploiterConfig
         from shadowbox.learners.league import _LeagueConfig
         from shadowbox.learners.ppo import PPOConfig
 
-        usual = {**asdict(PPOConfig()), **asdict(_LeagueConfig())}
+        parts = (PPOConfig(), _LeagueConfig(), _ExploiterConfig())
+        usual = {name: value for part in parts for name, value in asdict(part).items()}
         return {"actions": "", "encoding": "default", "strategy_from": "", **usual}
 
     def presets(self) -> Mapping[str, Mapping[str, Any]]:
@@ -118,7 +121,9 @@ class _SelfPlaySpec(LearnerSpec):
         arguments = self._arguments(inputs)
         with torch.device("meta"):
             model = policy.build_policy(inputs.schema, arguments)
-        learner = selfplay._SelfPlayLearner(model, self._config(inputs)[0], 0, 1)
+        learner = selfplay._SelfPlayLearner(
+            model, self._config(inputs)[0], 0, 1, teacher=bool(inputs.teacher)
+        )
         return ModelSummary(
             arguments,
             count(model.parameters()),
@@ -131,6 +136,7 @@ class _SelfPlaySpec(LearnerSpec):
 
     def prepare(self, inputs: Inputs) -> TrainTask:
         from shadowbox.learners import selfplay
+        from shadowbox.learners.exploiters import _Exploiters
         from shadowbox.learners.rollouts import _Rollouts
         from shadowbox.learners.training_matches import _TrainingMatches
         from shadowbox.model import policy
@@ -139,11 +145,15 @@ class _SelfPlaySpec(LearnerSpec):
         from shadowbox.play.rewards import over_budget, resolve_reward
         from shadowbox.train.protocols import TrainTask
 
-        arguments, (config, league) = self._arguments(inputs), self._config(inputs)
+        arguments, (config, league, exploit) = self._arguments(inputs), self._config(inputs)
         settings = inputs.config
         if settings.steps is None:
             raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
-        model = policy.build_policy(inputs.schema, arguments, seed=settings.seed)
+
+        def again(seed: int = 0) -> Policy:
+            return policy.build_policy(inputs.schema, arguments, seed=seed)
+
+        model = again(settings.seed)
         start_strategy(model, inputs.spec.learner.get("strategy_from", ""))
         learner = selfplay._SelfPlayLearner(
             model,
@@ -152,11 +162,13 @@ class _SelfPlaySpec(LearnerSpec):
             settings.steps,
             stages=inputs.stages,
             reward=lambda given: over_budget(resolve_reward(given, inputs.game), learner.steps),
+            teacher=bool(inputs.teacher),
+            exploiters=_Exploiters(inputs, exploit, config, again)
+            if exploit.exploit_every
+            else None,
         )
-
-        def again() -> Policy:
-            return policy.build_policy(inputs.schema, arguments)
-
+        teacher = teacher_of(inputs, model) if inputs.teacher else None
+        reads = teacher.input_columns if teacher else ()
         about = CheckpointConfig("policy", inputs.schema, inputs.spec.preset, arguments)
         return TrainTask(
             learner,
@@ -164,26 +176,39 @@ class _SelfPlaySpec(LearnerSpec):
             about,
             lambda matches, rank, ranks: learner.bind(
                 _Rollouts(
-                    _TrainingMatches(inputs, model, matches, rank, league=league, build=again),
+                    _TrainingMatches(
+                        inputs, model, matches, rank, league=league, build=again, reads=reads
+                    ),
                     model,
                     config,
+                    teacher,
                 )
             ),
             facts=inputs.facts,
             resume=inputs.resume,
+            fresh=("value.",),
         )
 
-    def _config(self, inputs: Inputs) -> tuple[Any, Any]:
-        """Settings of PPO and of the league."""
+    def _config(self, inputs: Inputs) -> tuple[Any, Any, Any]:
+        """Settings of PPO, of the league and of exploiters."""
+        from shadowbox.learners.exploiters import _ExploiterConfig
         from shadowbox.learners.league import _LeagueConfig
         from shadowbox.learners.ppo import PPOConfig
 
         given = inputs.spec.learner
-        ppo, league = (
+        ppo, league, exploit = (
             {name: given[name] for name in asdict(kind()) if name in given}
-            for kind in (PPOConfig, _LeagueConfig)
+            for kind in (PPOConfig, _LeagueConfig, _ExploiterConfig)
         )
-        return PPOConfig(**ppo), _LeagueConfig(**league)
+        opponents = {
+            *inputs.opponents,
+            *(spec for s in inputs.stages for spec in s.opponents or ()),
+        }
+        if exploit.get("exploit_every") and "league" not in opponents:
+            raise UsageError(
+                "exploit_every needs `league` among the opponents, since exploiters join the league"
+            )
+        return PPOConfig(**ppo), _LeagueConfig(**league), _ExploiterConfig(**exploit)
 
     def _arguments(self, inputs: Inputs) -> dict[str, Any]:
         """Arguments of the policy as plain data, with the game's table of actions as points."""
@@ -198,11 +223,15 @@ class _SelfPlaySpec(LearnerSpec):
         if config["strategy"] and not config["opponents"]:
             config["opponents"] = self._named_opponents(inputs)
         values = ControlValues(schema, PolicyConfig.of(config).output_controls)
-        points = action_points(spec.game, values, spec.learner.get("actions", ""))
+        begun = parent_arguments(inputs)
+        if begun:
+            reads, points = begun["input_columns"], begun.get("vocabulary")
+        else:
+            points = action_points(spec.game, values, spec.learner.get("actions", ""))
         masks = spec.game.action_masks if config["mask"] else None
         return {
             "input_columns": list(reads),
-            "config": {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()},
+            "config": _plain(config),
             **({"vocabulary": points} if points else {}),
             **({"masks": masks(config["repeat"])} if masks else {}),
         }
@@ -212,6 +241,73 @@ class _SelfPlaySpec(LearnerSpec):
         stages = [stage.opponents or {} for stage in inputs.stages]
         met = {name for shares in (inputs.opponents, *stages) for name in shares}
         return tuple(sorted(met - self.own_opponents))
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()}
+
+
+def parent_arguments(inputs: Inputs) -> dict[str, Any]:
+    """Arguments of the policy that the run begins from: its inputs and its points of controls.
+
+    Empty without a parent, or while it is not here yet. A resumed run has its own checkpoints.
+    """
+    from shadowbox.model import checkpoint
+
+    own = inputs.run is not None and bool(checkpoint.steps(inputs.run))
+    if not inputs.parent or not (own or Path(inputs.parent.partition("@")[0]).exists()):
+        return {}
+    folder = checkpoint.find_checkpoint(f"{inputs.run}@latest" if own else inputs.parent)
+    found: dict[str, Any] = dict(checkpoint.load(folder, kind="policy").about.arguments)
+    if found.get("encoding"):
+        raise UsageError(
+            f"parent: {inputs.parent} reads the encoding '{found['encoding']['name']}'; self-play "
+            "reads columns: take a parent that was trained on columns"
+        )
+    return found
+
+
+def teacher_of(inputs: Inputs, policy: Policy) -> Policy:
+    """The frozen policy of the card's `teacher`; one that decides other controls is refused."""
+    from shadowbox.play.policy_agent import PolicyAgent, SamplingConfig
+
+    assert inputs.agents is not None
+    agent = inputs.agents(inputs.teacher)
+    where = f"teacher '{inputs.teacher}'"
+    if not isinstance(agent, PolicyAgent) or agent.sampling != SamplingConfig():
+        raise UsageError(f"{where} must be a policy as it was trained, such as policy:runs/NAME")
+    teacher = agent.policy.requires_grad_(False)
+    for what, own, given in (
+        ("head", policy.config.head.head, teacher.config.head.head),
+        ("repeat", policy.config.repeat, teacher.config.repeat),
+        ("delay", _delays(policy), _delays(teacher)),
+        ("mask", policy.config.mask, teacher.config.mask),
+        ("controls", policy.values.names, teacher.values.names),
+        ("key combinations", _points(policy), _points(teacher)),
+    ):
+        if own != given:
+            shown = (
+                f" ({given} there, {own} here)"
+                if what in ("head", "repeat", "delay", "mask")
+                else ""
+            )
+            raise UsageError(
+                f"{where} has another {what}{shown}: its distributions cannot be compared with the "
+                "learner's; begin from it with parent, or train one of the same shape"
+            )
+    return teacher
+
+
+def _delays(policy: Policy) -> list[int]:
+    return [policy.config.delay, *policy.config.delays]
+
+
+def _points(policy: Policy) -> list[Any]:
+    """Points of each part of a decision."""
+    from torch import Tensor
+
+    points = [getattr(part, "points", None) for part in policy.head.parts]
+    return [each.tolist() for each in points if isinstance(each, Tensor)]
 
 
 def action_points(game: Any, values: Any, name: str) -> dict[str, list[list[float]]]:

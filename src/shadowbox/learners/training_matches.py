@@ -9,15 +9,15 @@ in between waits for the next decision.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from shadowbox.core.game import noise, stable_hash, terms_block
+from shadowbox.core.game import noise, stable_hash
 from shadowbox.core.schema import Array, Columns
-from shadowbox.core.view import from_seat
+from shadowbox.core.view import from_seat, mirror_closed, mirrored
 from shadowbox.errors import UsageError
 from shadowbox.learners.late_views import _LateViews
 from shadowbox.learners.league import League, _LeagueConfig
@@ -32,6 +32,7 @@ from shadowbox.learners.opponents import (
 )
 from shadowbox.learners.plain_state import from_plain, to_plain
 from shadowbox.learners.registry import Inputs
+from shadowbox.learners.term_sums import _TermSums
 from shadowbox.model.policy import Policy
 from shadowbox.model.strategy.encoder import opponent_numbers
 from shadowbox.play.policy_agent import DRAW, as_tensor
@@ -41,33 +42,6 @@ from shadowbox.play.turn import MatchBatch
 
 MOST_PLAYERS = 2
 RECENT = 200  # matches against an opponent that gates of stages look at
-
-
-class _TermSums:
-    """Sums of each weighted term of the rewards in N matches so far, for all players."""
-
-    def __init__(self, matches: int, players: int) -> None:
-        self.names: tuple[str, ...] = ()  # of the terms; those of zero weight, too
-        self.sums = np.zeros((0, matches, players))
-
-    def add(self, terms: Mapping[str, Array], over: Array) -> None:
-        """Add a frame of the matches that are not `over` [N]."""
-        names = tuple(terms)
-        if names != self.names:
-            self._rename(names)
-        self.sums[: len(names)] += np.where(over[:, None], 0.0, terms_block(terms))
-
-    def of(self, match: int, seat: int) -> dict[str, float]:
-        """Sums of a player in a match."""
-        return dict(zip(self.names, self.sums[:, match, seat].tolist(), strict=True))
-
-    def _rename(self, names: tuple[str, ...]) -> None:
-        """Take the terms of another reward; matches that go on keep their sums by name."""
-        old = dict(zip(self.names, self.sums, strict=True))
-        left = tuple(name for name in old if name not in names and old[name].any())
-        zeros = np.zeros(self.sums.shape[1:])
-        self.names = (*names, *left)
-        self.sums = np.stack([old.get(name, zeros) for name in self.names])
 
 
 class _TrainingMatches:
@@ -80,10 +54,15 @@ class _TrainingMatches:
         matches: int,
         rank: int,
         *,
-        league: _LeagueConfig | None = None,
+        league: _LeagueConfig,
         build: Callable[[], Policy] | None = None,
+        reads: Sequence[str] = (),
+        opposition: League | None = None,
     ) -> None:
-        """`build`: makes another policy of the same shape, for snapshots."""
+        """`build`: makes another policy of the same shape, for snapshots.
+
+        `reads`: more columns to record. `opposition`: the league to meet, if not the learner's own.
+        """
         game = inputs.game
         self.policy, self.schema = policy, game.schema
         if game.schema.players > MOST_PLAYERS or inputs.worlds is None:
@@ -101,8 +80,11 @@ class _TrainingMatches:
         self.inputs, self.build = inputs, build
         self.league_config = league = league or _LeagueConfig()
         # every rank keeps its own results; the first one's files are those of the run
-        self.league = League(inputs.run if rank == 0 else None, league.snapshots)
-        self.reads = tuple(dict.fromkeys((*policy.input_columns, *game.schema.control_keys)))
+        folder = inputs.run if rank == 0 else None
+        self.league = League(folder, league.snapshots) if opposition is None else opposition
+        keys = dict.fromkeys((*policy.input_columns, *reads, *game.schema.control_keys))
+        self.reads = mirror_closed(game.schema, keys) if league.mirror else tuple(keys)
+        self.mirror = np.zeros(matches, bool)  # matches that the learner sees in the mirror
         self.seat = np.arange(matches) % game.schema.players  # of the learner in each match
         self.seeds = np.zeros(matches, np.int64)
         self.games = np.zeros(matches, np.int64)  # begun in each place
@@ -167,6 +149,7 @@ class _TrainingMatches:
             words = (self.seed, self.rank, match, int(self.games[match]))
             self.seeds[match] = stable_hash("rollout", *words) >> 2
             self.seat[match] = (match + int(self.games[match])) % self.schema.players
+            self.mirror[match] = self.league_config.mirror and stable_hash("mirror", *words) & 1
             self.games[match] += 1
         self.begun = True
         self.decided[where], self.returned[where] = 0, 0.0
@@ -209,7 +192,7 @@ class _TrainingMatches:
     def seen(self) -> Columns:
         """What each row sees, own slot first: [R, slots]."""
         if self.late is not None:
-            return self.late.seen(self.match, self.players, self.seeds[self.match])
+            return self._turned(self.late.seen(self.match, self.players, self.seeds[self.match]))
         view = self.batch.view
         shown = {key: view[key] for key in self.reads}
         if self.schema.players == 1:
@@ -224,7 +207,19 @@ class _TrainingMatches:
                 facing = np.where(second[: self.both], ours[: self.both], theirs[: self.both])
                 own = np.concatenate([own, facing])
             seen[key] = own
-        return seen
+        return self._turned(seen)
+
+    def _turned(self, columns: Columns) -> Columns:
+        """Columns [R, slots] with left and right exchanged in matches that are seen in the mirror."""
+        if not self.mirror.any():
+            return columns
+        shown = {key: values for key, values in columns.items() if key in self.schema.columns}
+        chosen = self.mirror[self.match][:, None]
+        turned = {
+            key: values if values is shown[key] else np.where(chosen, values, shown[key])
+            for key, values in mirrored(self.schema, shown).items()
+        }
+        return {**columns, **turned}
 
     def _seen_by_opponents(self) -> Columns:
         """The whole view from the seat that the learner is not in, [N, slots]."""
@@ -265,8 +260,11 @@ class _TrainingMatches:
         """Controls by key [N, players, slots], with the learner's and its snapshots' in their places."""
         controls: Columns = {}
         at, many = np.arange(self.matches), self.both
-        for key, each in self.policy.values.columns(values).items():
-            rows = each.cpu().numpy().astype(self.schema.columns[key].dtype)
+        answers = {
+            key: each.cpu().numpy().astype(self.schema.columns[key].dtype)
+            for key, each in self.policy.values.columns(values).items()
+        }
+        for key, rows in self._turned(answers).items():
             both = np.zeros((self.matches, self.schema.players, rows.shape[1]), rows.dtype)
             both[at, self.seat] = rows[: self.matches]
             both[at[:many], self._facing[:many]] = rows[self.matches :]
@@ -350,7 +348,7 @@ class _TrainingMatches:
         }
         if not self.begun:
             return counters
-        names = ("seat", "seeds", "decided", "returned")
+        names = ("seat", "seeds", "decided", "returned", "mirror")
         return counters | {
             "arrays": {name: torch.from_numpy(getattr(self, name).copy()) for name in names},
             "terms": [list(self.terms.names), torch.from_numpy(self.terms.sums.copy())],

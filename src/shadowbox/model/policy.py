@@ -308,21 +308,27 @@ class Policy(nn.Module):
     # ---- inside ----------------------------------------------------------------------------------
 
     def _features(
-        self, view: View, memory: Memory, reset: Tensor, style: View | None, hide: bool = False
+        self,
+        view: View,
+        memory: Memory,
+        reset: Tensor,
+        style: View | None,
+        hide: bool | None = None,
     ) -> _Features:
-        """Input of the trunk for views [B, T, slots]."""
+        """Input of the trunk for views [B, T, slots]. `hide` None: as a training loss hides, at random."""
         hidden: Tensor | None = None
         after: Memory = {}
         latent: Tensor | None = None
         example = next(iter(view.values()))
         lead = (example.shape[0], example.shape[1])
         more: list[Tensor] = []
-        rows = torch.full((lead[0],), hide, device=example.device)
+        rows = torch.full((lead[0],), bool(hide), device=example.device)
+        at_random = self.training and hide is None
         if share := self.config.noise.prev_control_dropout:
-            if self.training and not hide:
+            if at_random:
                 rows = torch.rand(lead[0], device=example.device) < share
             more.append(rows[:, None, None].expand(*lead, 1).float())
-        if hide or (share and self.training):
+        if hide or (share and at_random):
             hidden = rows[:, None].expand(lead)
         if self.style is not None:
             more.append(self.style(style, lead[0], example.device)[:, None].expand(*lead, -1))

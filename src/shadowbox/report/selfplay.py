@@ -40,6 +40,7 @@ def learner_blocks(run: Run) -> list[Html]:
         *_opponents(lines),
         *([sentence(badge("unreadable", "bad"), f" {problem}.")] if problem else []),
         *_cross_table(lines, snapshots, champion),
+        *_exploiters(run.path),
     ]
 
 
@@ -55,6 +56,36 @@ def league_of(run: Path) -> tuple[list[dict[str, Any]], str, str]:
         return [], "", f"{MANIFEST} cannot be read: {type(error).__name__}: {error}"
     except (OSError, ShadowboxError) as error:
         return [], "", f"{MANIFEST} cannot be read: {error}"
+
+
+def _exploiters(run: Path) -> Iterator[Html]:
+    try:
+        league = read_json(run / MANIFEST, largest=LARGEST)
+        rows = [_generation(entry) for entry in league.get("generations", [])]
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, ShadowboxError):
+        return  # said above, where it is unreadable
+    if rows:
+        yield heading("Exploiters")
+        yield sentence(
+            "Learners of their own that were trained against frozen snapshots. At birth: in its last "
+            "200 training matches against snapshots of the learner. Since: the learner, in all "
+            "matches against it after it joined the league."
+        )
+        columns = ["generation", "role", "step", "won against main at birth", "won by main since"]
+        yield table(columns, rows)
+
+
+def _generation(entry: Mapping[str, Any]) -> list[Text]:
+    role = str(entry["role"]).replace("_", " ")
+    rates = [_rate(*(int(each) for each in entry[name])) for name in ("birth", "recovery")]
+    return [str(int(entry["generation"])), role, f"{int(entry['step']):,}", *rates]
+
+
+def _rate(wins: int, matches: int) -> str:
+    """Share of matches won, with its interval."""
+    rate = wilson(wins, matches)
+    shown = f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}) of {matches:,}"
+    return shown if matches else "not met yet"
 
 
 def _snapshot(entry: Mapping[str, Any]) -> dict[str, Any]:

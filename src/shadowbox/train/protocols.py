@@ -155,6 +155,8 @@ class TrainTask:
     # for run.json: data fingerprint, card hash
     facts: Mapping[str, Any] = field(default_factory=dict)
     resume: str = ""  # the command that goes on, said when a run stops
+    # names of weights begin so that a parent may lack, such as `value.`; they begin anew
+    fresh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,18 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
     """Load weights of another run and record it as the parent."""
     folder = checkpoint.find_checkpoint(parent.spec)
     found = checkpoint.load(folder, schema=session.task.about.schema, kind=session.task.about.kind)
+    own = session.model.state_dict()
+    fresh = {
+        name: values
+        for name, values in own.items()
+        if name not in found.weights and name.startswith(session.task.fresh)
+    }
+    if fresh and parent.optimizer:
+        raise UsageError(
+            f"{parent.spec} has no {next(iter(fresh))}, and so its optimizer fits no part of it: "
+            "leave parent_optimizer out"
+        )
+    found = replace(found, weights={**found.weights, **fresh})
     state = found.trainer() if parent.optimizer else {}
     session.load_weights(
         found,

@@ -49,6 +49,7 @@ def inputs_of(
         stages=tuple(card.stages),
         milestones=tuple(card.milestones),
         teacher=card.teacher or "",
+        parent=card.parent or "",
         run=run,
         facts=dict(facts or {}),
         resume=resume,
