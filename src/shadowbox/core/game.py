@@ -265,6 +265,29 @@ class Bot(Protocol):
     def __call__(self, argument: str = "") -> Agent: ...  # noqa: D102
 
 
+@dataclass(frozen=True)
+class _Behavior:
+    """Counts of what the players of a game do, frame by frame, and the figures of a match.
+
+    `count`: columns [N, slots], their events [E] and the row of each [E] -> [counts, N, players].
+    `figures`: sums of a player's counts over a match, and its frames -> figures by name.
+    """
+
+    counts: tuple[str, ...]
+    count: Callable[[Columns, Array, Array], Array]
+    figures: Callable[[Mapping[str, float], int], Mapping[str, float]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the figures."""
+        return tuple(self.figures(dict.fromkeys(self.counts, 0.0), 1))
+
+    def of(self, sums: Array, frames: int) -> dict[str, float]:
+        """Figures of a player whose counts add up to `sums` [counts]."""
+        found = self.figures(dict(zip(self.counts, sums.tolist(), strict=True)), frames)
+        return dict(found)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Game:
     """Record of a game: all that Shadowbox knows about it.
@@ -291,6 +314,7 @@ class Game:
     outcome: Callable[[Columns, Array], Outcome] | None = None
     # columns [T + 1, slots] -> mask of frames at which an attack begins, bool [T + 1, players]
     attacks: Callable[[Columns], Array] | None = None
+    behavior: _Behavior | None = None  # of players in a match, for the tables of training runs
     # starting place of each player ("left"), for statistics by place
     places: Callable[[Columns], Sequence[str]] | None = None
     # file format -> (episode, path)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from shadowbox.core.files import parse_json, read_bytes, read_json, write_whole
 from shadowbox.errors import TrainingError, did_you_mean
+from shadowbox.train.tables import _Table, _Tables
 
 METRICS, EVENTS, FACTS = "metrics.jsonl", "events.jsonl", "run.json"
 FORMAT, VERSION = "shadowbox run", 2  # of run.json
@@ -38,7 +39,7 @@ class Log:
     """Files of a run, open for appending.
 
     With `live` false (on ranks other than the first) nothing is written. `kinds` are the declared
-    kinds of lines; others are refused.
+    kinds of lines; others are refused. `tables`: CSV files of the learner's own.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Log:
         live: bool = True,
         say: Callable[[str], None] | None = None,
         kinds: Sequence[str] = ("train", "val"),
+        tables: Mapping[str, _Table] | None = None,
     ) -> None:
         self.run, self.live, self.say = run, live, say or (lambda text: None)
         self.kinds = tuple(kinds)
@@ -56,6 +58,7 @@ class Log:
         if live:
             run.mkdir(parents=True, exist_ok=True)
             self._open()
+            self.tables = _Tables(run, tables or {})
 
     def cut(self, step: int) -> int:
         """Take back the lines of figures after `step`, which will be written again; their number.
@@ -66,6 +69,7 @@ class Log:
             file.close()
         taken_back = truncate_log(self.run, step)
         self._open()
+        self.tables.cut(step)
         return taken_back
 
     def _open(self) -> None:
@@ -122,6 +126,7 @@ class Log:
         if self.live:
             for file in self._files.values():
                 os.fsync(file.fileno())
+            self.tables.sync()
 
     def close(self) -> None:
         """Close files and sinks."""
@@ -134,6 +139,7 @@ class Log:
                 self._dropped(name, error)
         for file in self._files.values():
             file.close()
+        self.tables.close()
 
     def _append(self, name: str, line: Line) -> None:
         file = self._files[name]

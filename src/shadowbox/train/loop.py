@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from shadowbox.core.files import write_whole
 from shadowbox.core.stats import Interval
 from shadowbox.errors import UsageError
 from shadowbox.model import kinds
@@ -39,8 +40,15 @@ from shadowbox.train.observer import (
     TrainProgress,
     stronger,
 )
-from shadowbox.train.protocols import ParentCheckpoint, TrainResult, TrainTask
+from shadowbox.train.protocols import (
+    ParentCheckpoint,
+    TrainResult,
+    TrainTask,
+    Updater,
+    _TableSource,
+)
 from shadowbox.train.session import Session
+from shadowbox.train.tables import UPDATES, _Table
 
 
 def train(
@@ -65,14 +73,17 @@ def train(
             steps.take_step(session, next(session.batches), console)
             _log(session)
             _write_lines(session, console)
+            _write_rows(session)
             _validate(session, console)
             stopped = _stopped(session, stop)
             if session.step >= session.total and not session.ended:
                 session.ended = "finished"
             _save(session, stopped)
             if stopped and not session.ended:
+                _draw_pages(session)
                 return _say_goodbye(session, stopped)
         session.ended = session.ended or "finished"
+        _draw_pages(session)
         start.write_run_facts(session, session.ended)
         return _result(session, session.ended)
 
@@ -120,6 +131,45 @@ def _write_lines(session: Session, console: Console | None) -> None:
             console.line(kind, session.step, figures)
         _consider_line(session, kind, figures)
     session.clock.add("log")
+
+
+def _write_rows(session: Session) -> None:
+    """Write the rows of the learner's own tables, if it has any now."""
+    source = session.table_source
+    if source is None:
+        return
+    if session.updater and session.ranks.first:
+        session.log.tables.write(session.step, {UPDATES: [_update_row(session)]})
+    seen = [each for part in session.ranks.collect(source.take_seen()) for each in part]
+    if session.ranks.first and seen:
+        session.log.tables.write(session.step, source.table_rows(seen))
+    session.clock.add("log")
+
+
+def _update_row(session: Session) -> dict[str, float]:
+    """Figures of the update that was just made, on this rank."""
+    figures, norm = session.updated
+    names = session.recent.names
+    row = {} if figures is None else dict(zip(names, figures.tolist(), strict=True))
+    lr = schedule.learning_rate(session.config, session.step - 1, session.total)
+    return row | {"norm": float("nan") if norm is None else norm, "lr": lr}
+
+
+def _table_kinds(task: TrainTask) -> dict[str, _Table]:
+    """Tables of a task: those of its learner, and that of updates."""
+    learner = task.learner
+    if not isinstance(learner, _TableSource):
+        return {}
+    updates = ("step", "loss", *learner.losses, *learner.metrics, "norm", "lr")
+    own = {UPDATES: _Table(updates)} if isinstance(learner, Updater) else {}
+    return {**own, **learner.tables}
+
+
+def _draw_pages(session: Session) -> None:
+    """Write the files that the learner draws from its tables."""
+    if session.table_source is not None and session.ranks.first:
+        for name, data in session.table_source.pages(session.run).items():
+            write_whole(session.run / name, data)
 
 
 def _validate(session: Session, console: Console | None) -> None:
@@ -269,7 +319,8 @@ def _open(
     ranks.wait()
     declared = lines.declared_lines(task.learner)
     say = console.say if console else None
-    log = Log(run, live=ranks.first, say=say, kinds=(*lines.OWN, *declared))
+    kinds_of_lines = (*lines.OWN, *declared)
+    log = Log(run, live=ranks.first, say=say, kinds=kinds_of_lines, tables=_table_kinds(task))
     stack.callback(log.close)
     if console:
         stack.callback(console.close)

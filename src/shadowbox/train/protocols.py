@@ -18,6 +18,7 @@ from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Array
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.train.observer import CALLED_OFF
+from shadowbox.train.tables import _Table
 
 Descend = Callable[[Tensor], None]  # a loss -> one guarded step of the optimizer
 
@@ -140,6 +141,28 @@ class LineSource(Protocol):
         Called after every step on all ranks; `due` is true when a line of training is written.
         Empty if there is nothing to write.
         """
+        ...
+
+
+@runtime_checkable
+class _TableSource(Protocol):
+    """A learner that writes tables beside the log, such as a row for each match."""
+
+    @property
+    def tables(self) -> Mapping[str, _Table]:
+        """Tables by file name."""
+        ...
+
+    def take_seen(self) -> list[Any]:
+        """What this rank has to tell since the last call, as plain data; called after `take_lines`."""
+        ...
+
+    def table_rows(self, seen: list[Any]) -> Mapping[str, list[Mapping[str, Any]]]:
+        """Rows by file name, made from what all ranks have told; called on the first rank alone."""
+        ...
+
+    def pages(self, run: Path) -> Mapping[str, bytes]:
+        """Files drawn from the tables when a session of the run ends, by name."""
         ...
 
 

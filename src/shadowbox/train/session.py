@@ -21,7 +21,14 @@ from shadowbox.train.distributed import Ranks, choose_precision, compiled
 from shadowbox.train.guardrails import _FiniteGuard
 from shadowbox.train.log import Log
 from shadowbox.train.observer import CALLED_OFF, CONTINUE, Observer
-from shadowbox.train.protocols import BatchSource, LineSource, Stateful, TrainTask, Updater
+from shadowbox.train.protocols import (
+    BatchSource,
+    LineSource,
+    Stateful,
+    TrainTask,
+    Updater,
+    _TableSource,
+)
 from shadowbox.train.provenance import CostMeter
 from shadowbox.train.timing import _StepTimer
 
@@ -81,6 +88,7 @@ class Session:
         self.updater = task.learner if isinstance(task.learner, Updater) else None
         self.stateful = task.learner if isinstance(task.learner, Stateful) else None
         self.line_source = task.learner if isinstance(task.learner, LineSource) else None
+        self.table_source = task.learner if isinstance(task.learner, _TableSource) else None
         self.lines: Mapping[str, Mapping[str, MetricInfo]] = {}  # of the learner's own kinds
         # kind of line, name and facts of the score that the best checkpoint is best in
         self.score: tuple[str, str, MetricInfo] | None = None
@@ -113,6 +121,8 @@ class Session:
             _RunningMeans(names, ranks.device),
             _RunningMeans(names, ranks.device),
         )
+        # figures and norm of the last update of a learner that steps by itself
+        self.updated: tuple[Tensor | None, float | None] = (None, None)
         self.finite = _FiniteGuard(config.skips, config.rollbacks)
         self.clock, self.meter = _StepTimer(), meter
         self.observer: Observer | None = None

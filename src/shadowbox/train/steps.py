@@ -26,6 +26,7 @@ def take_step(session: Session, batch: Any, console: Console | None) -> None:
     session.clock.add("data")
     if session.updater:
         (figures, norm), weight = _update(session, session.updater, batch), 1.0
+        session.updated = figures, norm
     else:
         figures, weight = _in_parts(session, batch)
         norm = _descend(session, batch)

@@ -13,6 +13,7 @@ from shadowbox.core.game import Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.bots import BOTS
+from shadowbox.games.brawl.figures.behavior import BEHAVIOR
 from shadowbox.games.brawl.observe import OBSERVATIONS, action_masks
 from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
@@ -95,6 +96,7 @@ GAME = Game(
     world=world,
     outcome=outcome,
     attacks=attacks,
+    behavior=BEHAVIOR,
     places=places,
     bots=BOTS,
     held_out=frozenset(HELD_OUT),

@@ -1,0 +1,1 @@
+"""Figures of matches: what fighters did, for the tables of training runs and for evaluations."""

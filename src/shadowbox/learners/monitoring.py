@@ -1,0 +1,181 @@
+"""Tables of a run of self-play: a row for each match, and for each opponent and window of matches.
+
+    monitor.csv            return, length and result of each match, readable by Stable-Baselines3
+    behavior_metrics.csv   what the learner did in each match, as its game counts it
+    reward_breakdown.csv   the return of each match by reward term
+    opponents.csv          results against each opponent between two lines of the log
+    strategy_analysis.csv  latents of the opponent's history; a head without rows where there are none
+    updates.csv            losses, entropy, divergence and gradient of each update (train/loop.py)
+    training_curves.html   all of it as curves; .png, too, where Pillow is installed
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.game import Game
+from shadowbox.core.schema import Array
+from shadowbox.core.stats import wilson
+from shadowbox.page.curves import _Chart, curves_page, curves_picture
+from shadowbox.train.tables import UPDATES, _Table, numbers_in, read_table
+
+MONITOR, BEHAVIOR, REWARDS = "monitor.csv", "behavior_metrics.csv", "reward_breakdown.csv"
+STRATEGY, OPPONENTS = "strategy_analysis.csv", "opponents.csv"
+CURVES = "training_curves.html", "training_curves.png"
+POINTS = 300  # of a curve; each is a mean over equally many rows
+ROWS = 64  # players whose latents are looked at
+MATCH = ("step", "episode", "opponent")
+STRATEGY_COLUMNS = (
+    "step", "players", "opponents", "latent_mean", "latent_std", "norm_mean", "norm_std",
+    "attention_entropy", "drift", "between_opponents", "between_chance",
+)  # fmt: skip
+
+
+def reward_terms(game: Game, rewards: Iterable[Any]) -> tuple[str, ...]:
+    """Terms of the rewards of a run and of the game's presets; `result` where the result counts."""
+    given = list(rewards)
+    known = [*given, *(make() for make in game.rewards.values())]
+    terms = dict.fromkeys(name for each in known for name in getattr(each, "weights", ()))
+    return (*terms, *(["result"] if None in given else []))
+
+
+def tables(game: Game, terms: Sequence[str]) -> dict[str, _Table]:
+    """Tables of a run by file name."""
+    behavior = game.behavior.names if game.behavior else ()
+    return {
+        MONITOR: _Table(
+            ("r", "l", "t", *MATCH, "snapshot", "seat", "won", "draw"), {"env_id": game.name}
+        ),
+        BEHAVIOR: _Table((*MATCH, *behavior, "survival_time", "won")),
+        REWARDS: _Table((*MATCH, *terms, "total_reward")),
+        OPPONENTS: _Table(
+            ("step", "opponent", "matches", "wins", "draws", "win_rate", "low", "high")
+        ),
+        STRATEGY: _Table(STRATEGY_COLUMNS),
+    }
+
+
+def match_rows(
+    game: Game, terms: Sequence[str], finished: Sequence[Mapping[str, Any]]
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Rows of finished matches, seen from the learner's side, and of their opponents."""
+    rows: dict[str, list[Mapping[str, Any]]] = {MONITOR: [], BEHAVIOR: [], REWARDS: []}
+    for match in finished:
+        result = {"won": int(match["result"] == 1), "draw": int(match["result"] == 0)}
+        about = {"opponent": match["opponent"]}
+        rows[MONITOR].append(
+            {
+                **about,
+                **result,
+                "r": match["return"],
+                "l": match["frames"],
+                "snapshot": match["snapshot"],
+                "seat": match["seat"],
+            }
+        )
+        seconds = match["frames"] / game.schema.fps
+        rows[BEHAVIOR].append({**about, **result, **match["behavior"], "survival_time": seconds})
+        paid = {name: match["terms"].get(name, 0.0) for name in terms}
+        rows[REWARDS].append({**about, **paid, "total_reward": match["return"]})
+    return rows | {OPPONENTS: opponent_rows(finished)}
+
+
+def opponent_rows(finished: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Results against each opponent: a draw is no win; the interval is Wilson's."""
+    rows: list[Mapping[str, Any]] = []
+    for name in sorted({match["opponent"] for match in finished}):
+        results = [match["result"] for match in finished if match["opponent"] == name]
+        wins = results.count(1)
+        rate = wilson(wins, len(results))
+        rows.append(
+            {
+                "opponent": name,
+                "matches": len(results),
+                "wins": wins,
+                "draws": results.count(0),
+                "win_rate": rate.value,
+                "low": rate.low,
+                "high": rate.high,
+            }
+        )
+    return rows
+
+
+# ---- the opponent's history ----------------------------------------------------------------------
+
+
+def strategy_figures(
+    latents: Array, broken: Array, opponents: Sequence[str], attention: float | None = None
+) -> dict[str, float | int | None]:
+    """Figures of latents [R, T, D] of players against `opponents` [R].
+
+    `broken` [R]: the match changed within the T decisions. `drift`: distance from the first to the
+    last latent of a match that went on, where 1 is that of two latents at random. `between_opponents`:
+    share of the variance of players' mean latents that is between opponents; `between_chance` is its
+    expectation for latents that know nothing. `attention`: mean entropy of the attention, as a share
+    of the largest.
+    """
+    flat = latents.reshape(-1, latents.shape[-1])
+    norms = np.linalg.norm(flat, axis=1)
+    apart = math.sqrt(2 * float(flat.var(axis=0).sum()))
+    moved = np.linalg.norm(latents[~broken, -1] - latents[~broken, 0], axis=1)
+    names, group = np.unique(np.asarray(opponents), return_inverse=True)
+    means, n = latents.mean(axis=1), len(latents)
+    total = float(((means - means.mean(axis=0)) ** 2).sum())
+    between = sum(
+        float((group == at).sum() * ((means[group == at].mean(axis=0) - means.mean(axis=0)) ** 2).sum())
+        for at in range(len(names))
+    )
+    compared = total > 0 and len(names) > 1 and n > len(names)
+    return {
+        "players": n,
+        "opponents": len(names),
+        "latent_mean": float(flat.mean()),
+        "latent_std": float(flat.std(axis=0).mean()),
+        "norm_mean": float(norms.mean()),
+        "norm_std": float(norms.std()),
+        "attention_entropy": attention,
+        "drift": float(moved.mean()) / apart if len(moved) and apart else None,
+        "between_opponents": between / total if compared else None,
+        "between_chance": (len(names) - 1) / (n - 1) if compared else None,
+    }
+
+
+# ---- curves --------------------------------------------------------------------------------------
+
+
+def pages(run: Path) -> dict[str, bytes]:
+    """Curves of the tables of a run as a page, and as a picture where Pillow is installed."""
+    charts = list(_charts(run))
+    page, picture = CURVES
+    drawn = {page: curves_page(f"Training curves of {run.name}", charts).encode()}
+    painted = curves_picture(charts)
+    return drawn | ({picture: painted} if painted else {})
+
+
+def _charts(run: Path) -> Iterable[_Chart]:
+    matches = read_table(run / MONITOR)
+    for name, title in (("r", "return of a match"), ("l", "frames of a match"), ("won", "won")):
+        yield _Chart(title, _curve(matches, name))
+    results = read_table(run / OPPONENTS)
+    for opponent in sorted({row["opponent"] for row in results}):
+        own = [row for row in results if row["opponent"] == opponent]
+        yield _Chart(f"won against {opponent}", _curve(own, "win_rate"), even=0.5)
+    for file in (UPDATES, REWARDS, BEHAVIOR, STRATEGY):
+        rows = read_table(run / file)
+        for name in rows[0] if rows else ():
+            if name not in (*MATCH, "won", "total_reward", "players", "opponents"):
+                yield _Chart(f"{name} ({file})", _curve(rows, name))
+
+
+def _curve(rows: Sequence[Mapping[str, str]], name: str) -> list[tuple[float, float]]:
+    """Means of equally many rows each, over the last step of those: at most POINTS of them."""
+    found = numbers_in(rows, name)
+    each = max(1, math.ceil(len(found) / POINTS))
+    parts = (found[at : at + each] for at in range(0, len(found), each))
+    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
