@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from shadowbox.core.metrics import MetricInfo, figure_word
 from shadowbox.core.stats import wilson
 from shadowbox.learners.curriculum import _Curriculum
 from shadowbox.learners.exploiters import _Exploiters
+from shadowbox.learners.monitoring.rows import _Monitor, pages
 from shadowbox.learners.opponents import ALONE
 from shadowbox.learners.ppo import PPOConfig, _PPOLearner, _Rollout
 from shadowbox.learners.rollouts import _Rollouts
 from shadowbox.model.policy import Policy
 from shadowbox.train.protocols import Descend
+from shadowbox.train.tables import _Table
 
 LINES: dict[str, dict[str, MetricInfo]] = {
     "play": {
@@ -53,9 +56,14 @@ class _SelfPlayLearner(_PPOLearner):
         reward: Callable[[Any], Reward | None] | None = None,
         teacher: bool = False,
         exploiters: _Exploiters | None = None,
+        monitor: _Monitor | None = None,
     ) -> None:
-        """`reward`: builds a reward from its name or weights, for stages that set one."""
+        """`reward`: builds a reward from its name or weights, for stages that set one.
+
+        `monitor`: makes the tables of the run; None for a learner without tables.
+        """
         super().__init__(policy, config, seed, steps, teacher=teacher)
+        self.monitor = monitor or _Monitor()
         self.curriculum = _Curriculum(stages, steps)
         self.usual, self.reward = config, reward
         self.exploiters = exploiters
@@ -70,6 +78,7 @@ class _SelfPlayLearner(_PPOLearner):
     def update(self, model: nn.Module, batch: _Rollout, descend: Descend) -> dict[str, Tensor]:
         """Learn from a rollout; then an exploiter learns from one of its own, in full precision."""
         found = super().update(model, batch, descend)
+        self.monitor.last = batch, float(found["entropy"]) / max(self.largest, 1e-9)
         if self.exploiters is not None and self.rollouts is not None:
             with torch.autocast(batch.reset.device.type, enabled=False):
                 self.exploiters.step(batch.step, self.rollouts)
@@ -80,6 +89,7 @@ class _SelfPlayLearner(_PPOLearner):
         if not due or self.rollouts is None:
             return {}
         found = self.rollouts.matches.take_finished()
+        self.monitor.note(found, self.rollouts.matches)
         if not found:
             return {}
         figures = _figures(found, self.rollouts.matches.recent)
@@ -91,6 +101,23 @@ class _SelfPlayLearner(_PPOLearner):
         if self.curriculum.see("play", self.rollouts.step, line):
             self._enter_stage()
         return {"play": figures}
+
+    @property
+    def tables(self) -> Mapping[str, _Table]:
+        """Tables by file name."""
+        return self.monitor.tables
+
+    def take_seen(self) -> list[Any]:
+        """Finished matches and the last rollout of this rank, for the tables."""
+        return self.monitor.take()
+
+    def table_rows(self, seen: list[Any]) -> Mapping[str, list[Mapping[str, Any]]]:
+        """Rows of the tables."""
+        return self.monitor.rows(seen)
+
+    def pages(self, run: Path) -> Mapping[str, bytes]:
+        """Curves of the run."""
+        return pages(run)
 
     def state(self) -> Mapping[str, Any]:
         """The stage, and the exploiter of now."""

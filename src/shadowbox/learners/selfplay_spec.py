@@ -137,6 +137,7 @@ class _SelfPlaySpec(LearnerSpec):
     def prepare(self, inputs: Inputs) -> TrainTask:
         from shadowbox.learners import selfplay
         from shadowbox.learners.exploiters import _Exploiters
+        from shadowbox.learners.monitoring.rows import _Monitor, reward_terms
         from shadowbox.learners.rollouts import _Rollouts
         from shadowbox.learners.training_matches import _TrainingMatches
         from shadowbox.model import policy
@@ -155,6 +156,8 @@ class _SelfPlaySpec(LearnerSpec):
 
         model = again(settings.seed)
         start_strategy(model, inputs.spec.learner.get("strategy_from", ""))
+        staged = [stage.set["reward"] for stage in inputs.stages if "reward" in stage.set]
+        paid = [inputs.reward, *(resolve_reward(each, inputs.game) for each in staged)]
         learner = selfplay._SelfPlayLearner(
             model,
             config,
@@ -166,6 +169,7 @@ class _SelfPlaySpec(LearnerSpec):
             exploiters=_Exploiters(inputs, exploit, config, again)
             if exploit.exploit_every
             else None,
+            monitor=_Monitor(inputs.game, reward_terms(inputs.game, paid)),
         )
         teacher = teacher_of(inputs, model) if inputs.teacher else None
         reads = teacher.input_columns if teacher else ()

@@ -21,6 +21,7 @@ from shadowbox.core.view import from_seat, mirror_closed, mirrored
 from shadowbox.errors import UsageError
 from shadowbox.learners.late_views import _LateViews
 from shadowbox.learners.league import League, _LeagueConfig
+from shadowbox.learners.monitoring.sums import _BehaviorSums, _TermSums
 from shadowbox.learners.opponents import (
     ALONE,
     LEAGUE,
@@ -91,6 +92,7 @@ class _TrainingMatches:
         self.decided = np.zeros(matches, np.int64)  # decisions in the match so far
         self.returned = np.zeros(matches)  # rewards of the match so far
         self.terms = _TermSums(matches, game.schema.players)
+        self.behavior = _BehaviorSums(game.behavior, matches, game.schema.players)
         self.finished: list[dict[str, Any]] = []  # matches that ended, oldest first
         self.recent: dict[str, list[int]] = defaultdict(list)  # results by opponent, newest last
         self.arrange({ALONE: 1.0} if game.schema.players == 1 else inputs.opponents)
@@ -153,7 +155,7 @@ class _TrainingMatches:
             self.games[match] += 1
         self.begun = True
         self.decided[where], self.returned[where] = 0, 0.0
-        self.terms.sums[:, where] = 0.0
+        self.terms.sums[:, where] = self.behavior.sums[:, where] = 0.0
         self._seat_bots(where)
         self.batch.begin(self.seeds, where)
         if self.late is not None:
@@ -302,6 +304,7 @@ class _TrainingMatches:
                 self.late.add(self.batch.view)
             rewards += np.where(over[:, None], 0.0, turn.rewards)
             self.terms.add(turn.terms, over)
+            self.behavior.add(turn, over)
             over, cut = over | turn.ended, cut | turn.truncated
             self._count(turn.outcomes, rewards)
         self.decided += 1
@@ -316,17 +319,22 @@ class _TrainingMatches:
         for match, outcome in outcomes.items():
             seat = int(self.seat[match])
             name, result = str(self.names[match]), result_for(outcome, seat)
+            snapshot = "now" if name == SELF else ""
             if self.snapshots is not None and name == LEAGUE:
-                self.league.count(self.snapshots.opponent(match), result == 1)
+                snapshot = self.snapshots.opponent(match)
+                self.league.count(snapshot, result == 1)
+            frames = int(self.batch.rows[match])
             self.recent[name] = [*self.recent[name][1 - RECENT :], int(result == 1)]
             self.finished.append(
                 {
                     "opponent": name,
+                    "snapshot": snapshot,
                     "seat": seat,
                     "result": result,  # 1 won, -1 lost, 0 a draw
-                    "frames": int(self.batch.rows[match]),
+                    "frames": frames,
                     "return": float(self.returned[match] + rewards[match, seat]),
                     "terms": self.terms.of(match, seat),  # the return is their sum
+                    "behavior": self.behavior.of(match, seat, frames),
                 }
             )
 
@@ -352,6 +360,7 @@ class _TrainingMatches:
         return counters | {
             "arrays": {name: torch.from_numpy(getattr(self, name).copy()) for name in names},
             "terms": [list(self.terms.names), torch.from_numpy(self.terms.sums.copy())],
+            "counted": torch.from_numpy(self.behavior.sums.copy()),
             "batch": to_plain(self.batch.snapshot(), "the world"),
             "opponents": self.opponents.state(),
             "snapshots": self.snapshots.state() if self.snapshots else None,
@@ -373,6 +382,7 @@ class _TrainingMatches:
             setattr(self, name, values.numpy().copy())
         self.terms.names = tuple(state["terms"][0])
         self.terms.sums = state["terms"][1].numpy().copy()
+        self.behavior.sums = state["counted"].numpy().copy()
         everywhere = np.ones(self.matches, bool)
         self._seat_bots(everywhere)
         if self.batch.compiled is not None:

@@ -121,8 +121,7 @@ class Session:
             _RunningMeans(names, ranks.device),
             _RunningMeans(names, ranks.device),
         )
-        # figures and norm of the last update of a learner that steps by itself
-        self.updated: tuple[Tensor | None, float | None] = (None, None)
+        self.updated: tuple[Tensor | None, float | None] = (None, None)  # figures, gradient's norm
         self.finite = _FiniteGuard(config.skips, config.rollbacks)
         self.clock, self.meter = _StepTimer(), meter
         self.observer: Observer | None = None

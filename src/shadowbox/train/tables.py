@@ -19,6 +19,9 @@ from typing import Any, BinaryIO, NamedTuple
 from shadowbox.core.files import read_bytes, write_whole
 from shadowbox.errors import TrainingError
 
+# of runs of self-play (learners/monitoring)
+MONITOR, BEHAVIOR, REWARDS = "monitor.csv", "behavior_metrics.csv", "reward_breakdown.csv"
+STRATEGY, OPPONENTS, ROLLOUTS = "strategy_analysis.csv", "opponents.csv", "rollouts.csv"
 UPDATES = "updates.csv"  # a row for each update, for learners that take their own steps
 STEP, EPISODE, SECONDS = "step", "episode", "t"  # columns that the run fills in
 

@@ -1,12 +1,13 @@
 """Tables of a run of self-play: a row for each match, and for each opponent and window of matches.
 
-    monitor.csv            return, length and result of each match, readable by Stable-Baselines3
-    behavior_metrics.csv   what the learner did in each match, as its game counts it
-    reward_breakdown.csv   the return of each match by reward term
-    opponents.csv          results against each opponent between two lines of the log
-    strategy_analysis.csv  latents of the opponent's history; a head without rows where there are none
-    updates.csv            losses, entropy, divergence and gradient of each update (train/loop.py)
-    training_curves.html   all of it as curves; .png, too, where Pillow is installed
+monitor.csv            return, length and result of each match, readable by Stable-Baselines3
+behavior_metrics.csv   what the learner did in each match, as its game counts it
+reward_breakdown.csv   the return of each match by reward term
+opponents.csv          results against each opponent between two lines of the log
+strategy_analysis.csv  latents of the opponent's history; a head without rows where there are none
+rollouts.csv           range of what is seen, entropy, and how often each control is pressed
+updates.csv            losses, entropy, divergence and gradient of each update (train/loop.py)
+training_curves.html   all of it as curves; .png, too, where Pillow is installed
 """
 
 from __future__ import annotations
@@ -17,15 +18,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from shadowbox.core.game import Game
-from shadowbox.core.schema import Array
+from shadowbox.core.schema import Array, Real, Schema
 from shadowbox.core.stats import wilson
+from shadowbox.learners.ppo import _Rollout
+from shadowbox.learners.training_matches import _TrainingMatches
 from shadowbox.page.curves import _Chart, curves_page, curves_picture
-from shadowbox.train.tables import UPDATES, _Table, numbers_in, read_table
+from shadowbox.train.tables import (
+    BEHAVIOR,
+    MONITOR,
+    OPPONENTS,
+    REWARDS,
+    ROLLOUTS,
+    STRATEGY,
+    UPDATES,
+    _Table,
+    numbers_in,
+    read_table,
+)
 
-MONITOR, BEHAVIOR, REWARDS = "monitor.csv", "behavior_metrics.csv", "reward_breakdown.csv"
-STRATEGY, OPPONENTS = "strategy_analysis.csv", "opponents.csv"
 CURVES = "training_curves.html", "training_curves.png"
 POINTS = 300  # of a curve; each is a mean over equally many rows
 ROWS = 64  # players whose latents are looked at
@@ -33,6 +46,9 @@ MATCH = ("step", "episode", "opponent")
 STRATEGY_COLUMNS = (
     "step", "players", "opponents", "latent_mean", "latent_std", "norm_mean", "norm_std",
     "attention_entropy", "drift", "between_opponents", "between_chance",
+)  # fmt: skip
+ROLLOUT_COLUMNS = (
+    "step", "input_largest", "input_column", "input_outside", "input_constant", "entropy_share",
 )  # fmt: skip
 
 
@@ -57,6 +73,7 @@ def tables(game: Game, terms: Sequence[str]) -> dict[str, _Table]:
             ("step", "opponent", "matches", "wins", "draws", "win_rate", "low", "high")
         ),
         STRATEGY: _Table(STRATEGY_COLUMNS),
+        ROLLOUTS: _Table((*ROLLOUT_COLUMNS, *(f"press.{key}" for key in game.schema.control_keys))),
     }
 
 
@@ -106,6 +123,44 @@ def opponent_rows(finished: Sequence[Mapping[str, Any]]) -> list[Mapping[str, An
     return rows
 
 
+# ---- rollouts ------------------------------------------------------------------------------------
+
+
+def rollout_figures(
+    schema: Schema, seen: Mapping[str, Array], pressed: Mapping[str, Array], entropy_share: float
+) -> dict[str, Any]:
+    """Figures of what players saw and pressed in a rollout; arrays [R, T, slots] by column.
+
+    `input_largest`: largest number as the policy reads it, after its scale, and `input_column` its
+    column. `input_outside`: share of reals beyond their declared bounds, or not finite.
+    `input_constant`: share of columns that never changed. `press.KEY`: share of decisions in which a
+    control is not at rest.
+    """
+    reals = {key: v for key, v in seen.items() if isinstance(schema.columns[key].field, Real)}
+    largest, name, outside, count = 0.0, "", 0, 0
+    for key, values in reals.items():
+        field = schema.columns[key].field
+        assert isinstance(field, Real)
+        finite = np.isfinite(values)
+        top = float(np.abs(np.where(finite, values, 0.0)).max(initial=0.0) * field.scale)
+        top = top if finite.all() else math.inf
+        largest, name = max((largest, name), (top, key))
+        low, high = field.limits
+        outside += int((~finite | (values < low) | (values > high)).sum())
+        count += values.size
+    still = [bool((values == values[:1, :1]).all()) for values in seen.values()]
+    rates = {f"press.{key}": float((values != 0).mean()) for key, values in pressed.items()}
+    return {
+        "input_largest": largest,
+        "input_column": name,
+        "input_outside": outside / max(count, 1),
+        "input_constant": sum(still) / max(len(still), 1),
+        "entropy_share": entropy_share,
+        **dict.fromkeys(f"press.{key}" for key in schema.control_keys),
+        **rates,
+    }
+
+
 # ---- the opponent's history ----------------------------------------------------------------------
 
 
@@ -128,7 +183,10 @@ def strategy_figures(
     means, n = latents.mean(axis=1), len(latents)
     total = float(((means - means.mean(axis=0)) ** 2).sum())
     between = sum(
-        float((group == at).sum() * ((means[group == at].mean(axis=0) - means.mean(axis=0)) ** 2).sum())
+        float(
+            (group == at).sum()
+            * ((means[group == at].mean(axis=0) - means.mean(axis=0)) ** 2).sum()
+        )
         for at in range(len(names))
     )
     compared = total > 0 and len(names) > 1 and n > len(names)
@@ -144,6 +202,70 @@ def strategy_figures(
         "between_opponents": between / total if compared else None,
         "between_chance": (len(names) - 1) / (n - 1) if compared else None,
     }
+
+
+# ---- a run ---------------------------------------------------------------------------------------
+
+
+class _Monitor:
+    """Rows of a run's tables from the matches and the last rollout of a rank."""
+
+    def __init__(self, game: Game | None = None, terms: Sequence[str] = ()) -> None:
+        """Without a game there are no tables."""
+        self.game, self.terms = game, tuple(terms)
+        self.tables = tables(game, self.terms) if game else {}
+        self.last: tuple[_Rollout, float] | None = None  # and the entropy's share of the largest
+        self.seen: list[tuple[str, dict[str, Any]]] = []
+
+    def note(self, finished: Sequence[Mapping[str, Any]], matches: _TrainingMatches) -> None:
+        """Take finished matches, and look at the last rollout."""
+        if self.game is None:
+            return
+        self.seen += [(MONITOR, dict(match)) for match in finished]
+        if self.last is not None and matches.rank == 0:
+            rollout, share = self.last
+            self.last = None
+            self.seen.append((ROLLOUTS, _rollout_row(rollout, share, matches)))
+            if matches.policy.strategy is not None:
+                self.seen.append((STRATEGY, _strategy_row(rollout, matches)))
+
+    def take(self) -> list[Any]:
+        """What was noted since the last call."""
+        found, self.seen = self.seen, []
+        return found
+
+    def rows(self, seen: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, list[Any]]:
+        """Rows by file name of what all ranks have noted."""
+        assert self.game is not None
+        finished = [each for kind, each in seen if kind == MONITOR]
+        own = {name: [each for kind, each in seen if kind == name] for name in (ROLLOUTS, STRATEGY)}
+        return match_rows(self.game, self.terms, finished) | own
+
+
+def _rollout_row(rollout: _Rollout, share: float, matches: _TrainingMatches) -> dict[str, Any]:
+    seen = {key: values.cpu().numpy() for key, values in rollout.columns.items()}
+    rows, decisions = rollout.pressed.shape[:2]
+    pressed = {
+        key: values.cpu().numpy().reshape(rows, decisions, -1)
+        for key, values in matches.policy.values.columns(rollout.pressed.flatten(0, 1)).items()
+    }
+    return rollout_figures(matches.schema, seen, pressed, share)
+
+
+@torch.no_grad()
+def _strategy_row(rollout: _Rollout, matches: _TrainingMatches) -> dict[str, Any]:
+    """Figures of the latents of some players, spread over the opponents."""
+    encoder = matches.policy.strategy
+    assert encoder is not None
+    at = np.unique(np.linspace(0, len(rollout) - 1, min(ROWS, len(rollout))).astype(int))
+    part = rollout.part(torch.from_numpy(at).to(rollout.reset.device))
+    training = encoder.training
+    encoder.eval()
+    latents, _ = encoder.seq(part.columns, dict(part.memory), part.reset)
+    encoder.train(training)
+    reset = part.reset.cpu().numpy()
+    names = matches.names[matches.match][at].tolist()
+    return strategy_figures(latents.float().cpu().numpy(), reset[:, 1:].any(axis=1), names)
 
 
 # ---- curves --------------------------------------------------------------------------------------
@@ -166,7 +288,7 @@ def _charts(run: Path) -> Iterable[_Chart]:
     for opponent in sorted({row["opponent"] for row in results}):
         own = [row for row in results if row["opponent"] == opponent]
         yield _Chart(f"won against {opponent}", _curve(own, "win_rate"), even=0.5)
-    for file in (UPDATES, REWARDS, BEHAVIOR, STRATEGY):
+    for file in (UPDATES, REWARDS, BEHAVIOR, STRATEGY, ROLLOUTS):
         rows = read_table(run / file)
         for name in rows[0] if rows else ():
             if name not in (*MATCH, "won", "total_reward", "players", "opponents"):
