@@ -65,6 +65,7 @@ peers: .venv-peers/.ready
 
 docs: $(READY)
 	@$(BIN)/python docs/architecture.py
+	@$(BIN)/python docs/doctor.py
 	@echo "docs: API pages (half a minute)"
 	@$(BIN)/python docs/api.py build/api
 	@echo "docs: docs/architecture.md and build/api/index.html"

@@ -63,7 +63,7 @@ def test_the_columns_are_documented(run):
     """Every column of every table has its line in the documentation, in the order of the file."""
     text = DOCS.read_text()
     for name in TABLES:
-        part = text.split(f"`{name}`", 1)[1].split("\n\n", 2)[1]
+        part = text.split(f"### `{name}`", 1)[1].split("\n#", 1)[0]
         documented = re.findall(r"^\| `([^`]+)`", part, re.MULTILINE)
         head = next(line for line in (run / name).read_text().splitlines() if line[0] != "#")
         columns = [re.sub(r"^press\..*", "press.KEY", column) for column in head.split(",")]

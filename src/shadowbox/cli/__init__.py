@@ -45,6 +45,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.card:card",
         "Run cards: new, check, estimate, sign, review, make, compare, index, close.",
     ),
+    "doctor": (
+        "shadowbox.cli.analyze:doctor",
+        "Check a run for known problems, and say what to change.",
+    ),
     "eval": (
         "shadowbox.cli.eval:evaluate",
         "Judge a policy: offline, in play, beside baselines, and by the behavior gate.",

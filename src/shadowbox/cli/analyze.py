@@ -1,7 +1,8 @@
-"""`shadowbox analyze`: find out whether a policy knows its opponent, and what that is worth."""
+"""`shadowbox analyze` and `doctor`: whether a policy knows its opponent, and problems of a run."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from shadowbox.core.stats import Interval
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
+    from shadowbox.evaluate.doctor import _Diagnosis
     from shadowbox.evaluate.strategy.analysis import _Analysis
 
 
@@ -115,3 +117,38 @@ def _share(value: float | None) -> str:
 
 def _frames(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
+
+
+@click.command()
+@click.argument("run")
+@json_option
+def doctor(run: str, as_json: bool) -> None:
+    """Check RUN for known problems, and say what to change.
+
+    RUN is the folder of a run of self-play, or the name of its card. The files that it has written
+    so far are read; it may be running. Exit 1 if a problem was found or a milestone was missed.
+    """
+    from shadowbox.evaluate.doctor import diagnose
+
+    found = diagnose(run)
+    if as_json:
+        emit(found.to_json())
+    else:
+        _print_diagnosis(found)
+    sys.exit(0 if found.healthy else 1)
+
+
+def _print_diagnosis(found: _Diagnosis) -> None:
+    rows = [
+        [each.check.name, each.status, each.finding.words if each.finding else ""]
+        for each in found.checks
+    ]
+    print(table(["check", "result", "figure"], rows, left=3))
+    for each in found.sick:
+        print(f"\n{each.check.name}: {each.check.symptom}")
+        print(f"  threshold: {each.check.threshold}")
+        print(f"  change: {each.check.change}")
+    if found.missed:
+        print(f"\nfirst missed milestone: {found.missed}")
+    count = len(found.sick)
+    print(f"\n{found.run}: " + (f"{count} of {len(rows)} checks are sick" if count else "healthy"))

@@ -102,9 +102,7 @@ class Session:
         # that training may change
         self.buffers = [buffer for name, buffer in self.model.named_buffers() if name in kept]
         self.called = compiled(self.model, config)
-        self.parameters = [
-            parameter for parameter in self.model.parameters() if parameter.requires_grad
-        ]
+        self.parameters = [each for each in self.model.parameters() if each.requires_grad]
         self.optimizer = schedule.build_optimizer(self.model, config, ranks.device)
         self.average = schedule.WeightAverage(self.model, config.ema) if config.ema else None
         self.source: BatchSource = task.source(ranks.share(config.batch), ranks.rank, ranks.count)

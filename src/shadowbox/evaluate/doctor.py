@@ -1,0 +1,112 @@
+"""Doctor of training runs: known problems, each with its figure, its threshold and what to change.
+
+diagnose("runs/x") -> Diagnosis, from the files that a run writes (docs/monitoring.md): nothing is
+trained or played. A check whose figures a run does not have, or not enough of, says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shadowbox.errors import UsageError
+from shadowbox.evaluate.diagnosis import checks, costs
+from shadowbox.evaluate.diagnosis.files import _Check, _Files, _Finding
+from shadowbox.train.runs import Run, find_run
+
+OK, SICK, UNKNOWN = "ok", "sick", "not enough data"
+
+CHECKS: tuple[_Check, ...] = (*checks.CHECKS, *costs.CHECKS)
+
+
+class _Diagnosed(NamedTuple):
+    """A check of a run with its result; `finding` is None if there is not enough data."""
+
+    check: _Check
+    finding: _Finding | None
+
+    @property
+    def status(self) -> str:
+        """Result in a word: ok, sick, or not enough data."""
+        return UNKNOWN if self.finding is None else SICK if self.finding.sick else OK
+
+    def to_json(self) -> dict[str, Any]:
+        """Object of `doctor --json`."""
+        found = self.finding
+        finite = found is not None and math.isfinite(found.figure)
+        return {
+            "check": self.check.name,
+            "status": self.status,
+            "figure": found.figure if found is not None and finite else None,
+            "words": found.words if found else "",
+            "threshold": self.check.threshold,
+            "change": self.check.change,
+        }
+
+
+class _Diagnosis(NamedTuple):
+    """Results of all checks of a run, and its first missed milestone in words ("" if none is)."""
+
+    run: Path
+    checks: tuple[_Diagnosed, ...]
+    missed: str
+
+    @property
+    def sick(self) -> list[_Diagnosed]:
+        """Checks that found a problem."""
+        return [each for each in self.checks if each.status == SICK]
+
+    @property
+    def healthy(self) -> bool:
+        """True if no check found a problem and no milestone is missed."""
+        return not self.sick and not self.missed
+
+    def to_json(self) -> dict[str, Any]:
+        """Object of `doctor --json`."""
+        return {
+            "run": str(self.run),
+            "healthy": self.healthy,
+            "missed_milestone": self.missed or None,
+            "checks": [each.to_json() for each in self.checks],
+        }
+
+
+def diagnose(run: str | Path) -> _Diagnosis:
+    """Check a run, `runs/x/0` or the name of its card, for all known problems."""
+    found = find_run(run)
+    if found is None:
+        raise UsageError(f"no run at '{run}': give the folder of a run, such as runs/NAME/0")
+    files = _Files(found)
+    checked = tuple(_Diagnosed(check, check.find(files)) for check in CHECKS)
+    return _Diagnosis(found.path, checked, missed_milestone(found))
+
+
+def missed_milestone(run: Run) -> str:
+    """First milestone of the card that the run has passed without reaching its band, in words.
+
+    The figure is that of the last line at or before the milestone's step.
+    """
+    stated = run.facts.get("milestones")
+    milestones = [each for each in stated if isinstance(each, Mapping)] if stated else []
+    at = int(run.facts.get("step", 0))
+    for each in sorted(milestones, key=lambda milestone: int(milestone["step"])):
+        step, metric, (low, high) = int(each["step"]), str(each["metric"]), each["band"]
+        value = _value_at(run, metric, step)
+        if step > at or value is None:
+            continue
+        if (low is not None and value < low) or (high is not None and value > high):
+            band = f"{'-' if low is None else low} .. {'-' if high is None else high}"
+            return f"step {step:,}: {metric} should be within {band} (it is {value:.4g})"
+    return ""
+
+
+def _value_at(run: Run, metric: str, step: int) -> float | None:
+    kind, _, name = metric.partition("/")
+    found = [
+        line[name]
+        for line in run.lines
+        if line["kind"] == kind and line["step"] <= step and isinstance(line.get(name), int | float)
+    ]
+    return float(found[-1]) if found else None
