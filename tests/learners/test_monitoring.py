@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from shadowbox.games import load
-from shadowbox.learners.monitoring.rows import strategy_figures
+from shadowbox.learners.monitoring.rows import attention_share, strategy_figures
 from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
 from shadowbox.play import rewards, specs
 from shadowbox.play.turn import MatchBatch
@@ -177,6 +178,31 @@ def test_figures_of_latents():
     still = np.repeat(noise[:, :1], 9, axis=1)
     assert strategy_figures(still, quiet, names)["drift"] == 0.0
     assert strategy_figures(still, ~quiet, names)["drift"] is None
+
+
+def test_attention_of_an_encoder():
+    """Attention that is uniform in every layer has the share 1, a sharp one much less."""
+    task = SPEC.prepare(inputs(None))
+    encoder = task.model.strategy.eval()
+    for layer in encoder.trunk.layers:
+        torch.nn.init.zeros_(layer.ask.weight)  # all frames are alike
+        torch.nn.init.zeros_(layer.ask.bias)
+    columns = {
+        key: torch.from_numpy(v.astype(np.int64) if v.dtype.kind == "u" else v)[:, None]
+        for key, v in GAME.schema.neutral(1).items()
+    }
+    view = {key: values.expand(1, 70, -1) for key, values in columns.items()}
+    reset = torch.zeros(1, 70, dtype=torch.bool)
+    memory = encoder.initial(1, torch.device("cpu"))
+    with torch.no_grad():
+        weights, _ = encoder.attention(view, memory, reset)
+    assert attention_share(weights[:, -1].numpy(), encoder.trunk.depth) == pytest.approx(
+        1, abs=0.01
+    )
+    sharp = np.zeros((1, 65))
+    sharp[0, 3] = 1
+    assert attention_share(sharp, 2) == 0
+    assert attention_share(np.full((2, 65), 1 / 65), 0) == pytest.approx(1)
 
 
 def test_behavior_of_a_match():

@@ -172,8 +172,7 @@ def strategy_figures(
     `broken` [R]: the match changed within the T decisions. `drift`: distance from the first to the
     last latent of a match that went on, where 1 is that of two latents at random. `between_opponents`:
     share of the variance of players' mean latents that is between opponents; `between_chance` is its
-    expectation for latents that know nothing. `attention`: mean entropy of the attention, as a share
-    of the largest.
+    expectation for latents that know nothing. `attention`: see `attention_share`.
     """
     flat = latents.reshape(-1, latents.shape[-1])
     norms = np.linalg.norm(flat, axis=1)
@@ -262,10 +261,37 @@ def _strategy_row(rollout: _Rollout, matches: _TrainingMatches) -> dict[str, Any
     training = encoder.training
     encoder.eval()
     latents, _ = encoder.seq(part.columns, dict(part.memory), part.reset)
+    weights, _ = encoder.attention(part.columns, dict(part.memory), part.reset)
     encoder.train(training)
-    reset = part.reset.cpu().numpy()
+    broken = part.reset.cpu().numpy()[:, 1:].any(axis=1)
+    attention = None
+    if weights is not None and not broken.all():
+        depth = int(getattr(encoder.trunk, "depth", 0))
+        attention = attention_share(weights[:, -1].float().cpu().numpy()[~broken], depth)
     names = matches.names[matches.match][at].tolist()
-    return strategy_figures(latents.float().cpu().numpy(), reset[:, 1:].any(axis=1), names)
+    return strategy_figures(latents.float().cpu().numpy(), broken, names, attention)
+
+
+def attention_share(weights: Array, depth: int) -> float:
+    """Mean entropy of weights [n, reach] over that of the same read-out of uniform attention.
+
+    `depth`: layers of attention, through which half of their input passes; 0: one pooling.
+    """
+    reach = weights.shape[1]
+    uniform = np.full(reach, 1 / reach)
+    if depth:
+        frames = (reach - 1) // depth + 1
+        uniform = np.ones(1)
+        for _ in range(depth):
+            attended = np.convolve(uniform, np.full(frames, 1 / frames)) / 2
+            uniform = attended + np.pad(uniform / 2, (0, len(attended) - len(uniform)))
+    return float(_entropy(weights).mean() / max(float(_entropy(uniform)), 1e-9))
+
+
+def _entropy(weights: Array) -> Array:
+    """Entropy of weights [..., n] in nats."""
+    logs = np.log(weights, out=np.zeros_like(weights), where=weights > 0)
+    return np.asarray(-(weights * logs).sum(axis=-1))
 
 
 # ---- curves --------------------------------------------------------------------------------------
