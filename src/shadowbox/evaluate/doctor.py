@@ -86,15 +86,14 @@ def diagnose(run: str | Path) -> _Diagnosis:
 def missed_milestone(run: Run) -> str:
     """First milestone of the card that the run has passed without reaching its band, in words.
 
-    The figure is that of the last line at or before the milestone's step.
+    The figure is that of the first line at the milestone's step or after it.
     """
     stated = run.facts.get("milestones")
     milestones = [each for each in stated if isinstance(each, Mapping)] if stated else []
-    at = int(run.facts.get("step", 0))
     for each in sorted(milestones, key=lambda milestone: int(milestone["step"])):
         step, metric, (low, high) = int(each["step"]), str(each["metric"]), each["band"]
         value = _value_at(run, metric, step)
-        if step > at or value is None:
+        if value is None:
             continue
         if (low is not None and value < low) or (high is not None and value > high):
             band = f"{'-' if low is None else low} .. {'-' if high is None else high}"
@@ -104,9 +103,8 @@ def missed_milestone(run: Run) -> str:
 
 def _value_at(run: Run, metric: str, step: int) -> float | None:
     kind, _, name = metric.partition("/")
-    found = [
-        line[name]
-        for line in run.lines
-        if line["kind"] == kind and line["step"] <= step and isinstance(line.get(name), int | float)
-    ]
-    return float(found[-1]) if found else None
+    for line in run.lines:
+        value = line.get(name)
+        if line["kind"] == kind and line["step"] >= step and isinstance(value, int | float):
+            return float(value)
+    return None

@@ -158,7 +158,7 @@ class _TableSource(Protocol):
         ...
 
     def table_rows(self, seen: list[Any]) -> Mapping[str, list[Mapping[str, Any]]]:
-        """Rows by file name, made from what all ranks have told; called on the first rank alone."""
+        """Rows by file name, made from what all ranks have seen; called on the first rank alone."""
         ...
 
     def pages(self, run: Path) -> Mapping[str, bytes]:

@@ -97,7 +97,7 @@ class _Tables:
 def read_table(path: Path) -> list[dict[str, str]]:
     """Rows of a table by column, without its preamble and a last row that was cut off.
 
-    Empty if there is no such file.
+    Empty if the file is missing.
     """
     try:
         data = read_bytes(path, error=TrainingError)

@@ -103,7 +103,7 @@ def match_rows(
 
 
 def opponent_rows(finished: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Results against each opponent: a draw is no win; the interval is Wilson's."""
+    """Results against each opponent; draws do not count as wins, and the interval is Wilson's."""
     rows: list[Mapping[str, Any]] = []
     for name in sorted({match["opponent"] for match in finished}):
         results = [match["result"] for match in finished if match["opponent"] == name]
@@ -210,7 +210,7 @@ class _Monitor:
     """Rows of a run's tables from the matches and the last rollout of a rank."""
 
     def __init__(self, game: Game | None = None, terms: Sequence[str] = ()) -> None:
-        """Without a game there are no tables."""
+        """`game`: None for no tables."""
         self.game, self.terms = game, tuple(terms)
         self.tables = tables(game, self.terms) if game else {}
         self.last: tuple[_Rollout, float] | None = None  # and the entropy's share of the largest

@@ -13,7 +13,7 @@ from shadowbox.core.game import _Behavior
 from shadowbox.core.schema import Array, Columns
 from shadowbox.games.brawl.schema import EVENTS, FPS, STATES
 
-BELOW = 4.2  # u: lower than a fighter who stands on the higher block; y grows downward
+BELOW = 4.2  # u: below the feet of a fighter on the higher block; y grows downward
 COUNTS = (
     "damage_dealt", "damage_taken", "knockouts_dealt", "knockouts_taken", "weapons_picked_up",
     "danger_frames", "attacks",
