@@ -21,7 +21,7 @@ from shadowbox.core.view import from_seat, mirror_closed, mirrored
 from shadowbox.errors import UsageError
 from shadowbox.learners.late_views import _LateViews
 from shadowbox.learners.league import League, _LeagueConfig
-from shadowbox.learners.monitoring.sums import _BehaviorSums, _TermSums
+from shadowbox.learners.monitoring.sums import _BehaviorSums
 from shadowbox.learners.opponents import (
     ALONE,
     LEAGUE,
