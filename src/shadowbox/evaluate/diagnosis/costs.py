@@ -39,7 +39,7 @@ PARTS = {  # part of the loop's time -> what to change
     "waiting": (("wait",), "the device is the limit: precision: bf16, or a smaller model"),
     "logging": (("log",), "raise train.log_every"),
     "saving": (("save",), "raise train.save_every"),
-    "validation": (("validate",), "raise train.validate_every or learner.benchmark_every"),
+    "validation": (("validate",), "raise train.validate_every"),
 }  # fmt: skip
 
 
