@@ -275,14 +275,14 @@ class _Behavior:
 
     counts: tuple[str, ...]
     count: Callable[[Columns, Array, Array], Array]
-    figures: Callable[[Mapping[str, float], int], Mapping[str, float]]
+    figures: Callable[[Mapping[str, float], int], Mapping[str, float | None]]
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the figures."""
         return tuple(self.figures(dict.fromkeys(self.counts, 0.0), 1))
 
-    def of(self, sums: Array, frames: int) -> dict[str, float]:
+    def of(self, sums: Array, frames: int) -> dict[str, float | None]:
         """Figures of a player whose counts add up to `sums` [counts]."""
         found = self.figures(dict(zip(self.counts, sums.tolist(), strict=True)), frames)
         return dict(found)

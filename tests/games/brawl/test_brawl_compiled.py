@@ -89,10 +89,10 @@ def pair_of_matches(opponent, seats, observation, count=3, limit=35):
         )
         for agent in ((opponent, opponent and Foreign(opponent)))
     ]
-    if opponent is None:
-        both[1].batch.compiled = None
     assert both[0].batch.compiled is not None
-    assert both[1].batch.compiled is None
+    assert both[0].batch.asked == ()
+    assert both[1].batch.asked == (() if opponent is None else (1 - seats[0],))
+    both[1].batch.compiled = None
     return both
 
 
@@ -176,7 +176,7 @@ def test_a_bot_that_overrides_act_decides_itself():
             return {key: np.zeros_like(values) for key, values in controls.items()}, state
 
     quiet = Quiet(*GAME.bots["based"]().row)
-    assert MatchBatch(GAME, BrawlWorld(1), [quiet, None]).compiled is None
+    assert MatchBatch(GAME, BrawlWorld(1), [quiet, None]).asked == (0,)
     (played,) = play(GAME, BrawlWorld(1, time_limit=40), [quiet, quiet], ("q", "q"), np.array([4]))
     assert not any(played.episode.columns[key].any() for key in SCHEMA.control_keys)
 

@@ -136,7 +136,8 @@ def rollout_figures(
     `input_constant`: share of columns that never changed. `press.KEY`: share of decisions in which a
     control is not at rest.
     """
-    reals = {key: v for key, v in seen.items() if isinstance(schema.columns[key].field, Real)}
+    known = {key: values for key, values in seen.items() if key in schema.columns}  # no delay
+    reals = {key: v for key, v in known.items() if isinstance(schema.columns[key].field, Real)}
     largest, name, outside, count = 0.0, "", 0, 0
     for key, values in reals.items():
         field = schema.columns[key].field

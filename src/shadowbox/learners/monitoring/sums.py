@@ -23,7 +23,7 @@ class _BehaviorSums:
             found[:, over] = 0.0
             self.sums += found
 
-    def of(self, match: int, seat: int, frames: int) -> dict[str, float]:
+    def of(self, match: int, seat: int, frames: int) -> dict[str, float | None]:
         """Figures of a player in a match of `frames` frames."""
         if self.behavior is None:
             return {}

@@ -49,14 +49,14 @@ def count(columns: Columns, events: Array, rows: Array) -> Array:
     return found
 
 
-def figures(sums: Mapping[str, float], frames: int) -> dict[str, float]:
+def figures(sums: Mapping[str, float], frames: int) -> dict[str, float | None]:
     """Figures of a fighter in a match of `frames` frames, from the sums of its counts."""
     seconds = max(frames, 1) / FPS
     dealt, taken = sums["damage_dealt"], sums["damage_taken"]
     return {
         "damage_dealt": dealt,
         "damage_taken": taken,
-        "damage_ratio": dealt / taken if taken else float("nan"),
+        "damage_ratio": dealt / taken if taken else None,
         "knockouts_dealt": sums["knockouts_dealt"],
         "knockouts_taken": sums["knockouts_taken"],
         "danger_zone_pct": 100 * sums["danger_frames"] / max(frames, 1),
