@@ -113,10 +113,15 @@ def material(folder):
 
 def words_of(name, made, folder):
     """Words of a command that writes into `folder` alone."""
-    places = {**made, "OUT": folder / "out", "CARD": folder / "card.md", "OWN": folder / "own"}
+    places = {
+        **made,
+        "OUT": folder / "out",
+        "CARD": folder / "interrupted.md",
+        "OWN": folder / "own",
+    }
     text = COMMANDS[name]
     if "CARD" in text:
-        places["CARD"].write_text(CARD.replace("DATA", str(folder / "data")))
+        places["CARD"].write_text(CARD.replace("DATA", "data"))
     if "OWN" in text:
         shutil.copytree(made["STORE"], places["OWN"], copy_function=os.link)
     for word in ("STORE", "REPLAYS", "OUT", "CARD", "OWN"):

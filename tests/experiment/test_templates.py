@@ -1,5 +1,6 @@
 """New cards, estimates, comparisons: what is filled in from what is on disk."""
 
+import dataclasses
 import datetime
 import json
 import re
@@ -10,8 +11,9 @@ from promises import GAME, HEAD, checked, games, ran, write
 
 from shadowbox.cards import card, signatures
 from shadowbox.cards.file import CardFile
-from shadowbox.errors import CardError, UsageError
+from shadowbox.errors import CardError, ShadowboxError, UsageError
 from shadowbox.experiment import close, compare, dataset, estimate, prices, settings, templates
+from shadowbox.train import loop
 
 
 def test_blank(project):
@@ -233,6 +235,19 @@ def test_a_sweep_is_estimated_whole(project):
         given = estimate.estimate(found.card, GAME, found.settled, None, prices.read_prices())
     assert probed == [1e-3, 3e-3, 5e-3]
     assert (given["runs"], given["per_run_s"], given["expected_s"]) == (12, 60.0, 720.0)
+
+
+def test_a_signal_ends_an_estimate(project, monkeypatch):
+    """A signal that comes while steps are timed ends the command, not the timing alone."""
+    usual = loop.train
+    monkeypatch.setattr(
+        loop,
+        "train",
+        lambda *given, **options: dataclasses.replace(usual(*given, **options), ended="SIGTERM"),
+    )
+    with pytest.raises(ShadowboxError, match="stopped while steps were timed") as stopped:
+        estimated(write())
+    assert stopped.value.exit_code == 130
 
 
 def test_records(project):

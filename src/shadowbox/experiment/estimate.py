@@ -25,7 +25,7 @@ from shadowbox.cards.file import CardFile, data_line
 from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
-from shadowbox.errors import CardError
+from shadowbox.errors import CardError, interrupted
 from shadowbox.experiment import sweep
 from shadowbox.experiment.checks import inputs
 from shadowbox.experiment.prices import PriceTable
@@ -208,6 +208,8 @@ def probe(card: Card, game: Game, settings: RunSettings, store: Store | None) ->
         per_epoch = inputs.batches_per_epoch(chosen, given)
         total = settings.config.steps or (settings.config.epochs or 0) * (per_epoch or 0)
         result = train(task, run, _short(settings.config, min(WARM + TIMED, total)))
+        if not result.whole:  # a run that is stopped keeps its signal to itself
+            raise interrupted("stopped while steps were timed for an estimate; nothing is lost")
         lines = read_lines(run / METRICS)
     steps = [
         _of_steps(line) / WARM

@@ -128,7 +128,11 @@ def _read(path: Path, table: _Table) -> tuple[str, list[list[str]]]:
     columns = _as_csv([table.columns])
     if table.preamble is None:
         return columns, rows
-    first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if path.exists() else ""
+    first = (
+        path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+        if path.exists()
+        else ""
+    )
     if first.startswith("#"):
         return f"{first}\n{columns}", rows
     facts = {"t_start": round(time.time(), 3), **table.preamble}
