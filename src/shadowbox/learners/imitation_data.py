@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,12 +11,14 @@ from torch import Tensor
 
 from shadowbox.core.episode import UNKNOWN
 from shadowbox.core.schema import Array, Real, Schema
+from shadowbox.data.sample import Batch, Segments
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.learners.control_baselines import recorded_values
 from shadowbox.model.policy import Policy
 from shadowbox.model.strategy.encoder import opponent_numbers
+from shadowbox.train.config import TrainConfig
 
 MOST_OPPONENTS = 256  # names that a strategy encoder learns to tell apart
 
@@ -37,6 +39,30 @@ def validation_episodes(store: Store, episodes: Array, length: int, most: int) -
     """Episodes, evenly spread, whose segments of `length` decisions have at most about `most` rows."""
     rows = -(-(store.lengths[episodes] - 1) // length) * length  # with those outside the episode
     return episodes[:: max(1, -(-int(rows.sum()) // most))]
+
+
+def segment_batches(
+    store: Store, length: int, config: TrainConfig, trained: Array, validated: Array
+) -> tuple[Callable[[int, int, int], Segments], Callable[[], Iterable[Batch]]]:
+    """Source and validation of a task on segments of `length` decisions of these episodes."""
+
+    def source(batch: int, rank: int, ranks: int) -> Segments:
+        return Segments(
+            store,
+            length,
+            batch,
+            episodes=trained,
+            seed=config.seed,
+            rank=rank,
+            ranks=ranks,
+            drop_last=True,
+        )
+
+    def validation() -> Iterable[Batch]:
+        whole = Segments(store, length, config.batch, episodes=validated, shuffle=False)
+        return whole.rest_of_epoch()
+
+    return source, validation
 
 
 def episode_labels(

@@ -8,7 +8,6 @@ from typing import Any
 
 from shadowbox.core.encoding import Encoding
 from shadowbox.core.schema import Array, Schema
-from shadowbox.data.sample import Segments
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
@@ -17,6 +16,7 @@ from shadowbox.learners.imitation import ImitationLearner
 from shadowbox.learners.imitation_data import (
     opponent_names,
     player_names,
+    segment_batches,
     split_episodes,
     validation_episodes,
 )
@@ -76,23 +76,13 @@ def prepare(
     baselines = ControlBaselines(model.values, model.head.parts, found)
     validated = validation_episodes(store, sides["val"], length, config.validate_rows)
     known = _data_facts(store, split, sides, validated, config.validate_rows)
+    source, validation = segment_batches(store, length, config, sides["train"], validated)
     return TrainTask(
         learner=ImitationLearner(model, store, options, baselines, sides["train"]),
         model=model,
         about=CheckpointConfig("policy", schema, preset, arguments),
-        source=lambda batch, rank, ranks: Segments(
-            store,
-            length,
-            batch,
-            episodes=sides["train"],
-            seed=config.seed,
-            rank=rank,
-            ranks=ranks,
-            drop_last=True,
-        ),
-        validation=lambda: Segments(
-            store, length, config.batch, episodes=validated, shuffle=False
-        ).rest_of_epoch(),
+        source=source,
+        validation=validation,
         facts={**known, "imitation": dataclasses.asdict(options), **(facts or {})},
         resume=resume,
     )

@@ -15,11 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.metrics import MetricInfo
-from shadowbox.data.sample import Batch, Segments, align
+from shadowbox.data.sample import Batch, align
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
-from shadowbox.learners.imitation_data import opponent_labels, split_episodes, validation_episodes
+from shadowbox.learners.imitation_data import (
+    opponent_labels,
+    segment_batches,
+    split_episodes,
+    validation_episodes,
+)
 from shadowbox.learners.registry import Inputs
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.model.codec import decode, from_every_seat
@@ -122,23 +127,13 @@ def prepare(inputs: Inputs, arguments: Mapping[str, Any], config: _EncoderConfig
     sides = split_episodes(store, split)
     model = build_encoder(store.schema, arguments, settings.seed)
     validated = validation_episodes(store, sides["val"], config.length, settings.validate_rows)
+    source, validation = segment_batches(store, config.length, settings, sides["train"], validated)
     return TrainTask(
         learner=_EncoderLearner(model, store, config),
         model=model,
         about=CheckpointConfig("encoder", store.schema, inputs.spec.preset, dict(arguments)),
-        source=lambda batch, rank, ranks: Segments(
-            store,
-            config.length,
-            batch,
-            episodes=sides["train"],
-            seed=settings.seed,
-            rank=rank,
-            ranks=ranks,
-            drop_last=True,
-        ),
-        validation=lambda: Segments(
-            store, config.length, settings.batch, episodes=validated, shuffle=False
-        ).rest_of_epoch(),
+        source=source,
+        validation=validation,
         facts={
             "fingerprint": store.fingerprint,
             "split": split.to_json(),
