@@ -44,7 +44,7 @@ class World(Protocol):
     Returned arrays are valid until the next step. A finished match stays as it is: stepping it
     changes nothing and emits nothing, and `done` stays true; the caller decides when to reset it.
 
-    Four more members are optional; `play/turn.py` uses them where a world has them:
+    Five more members are optional; `play/turn.py` uses them where a world has them:
 
     `load(columns, where=None) -> columns`: put recorded rows [n, slots] into the n matches of the
     mask `where`, to continue from there. The state columns of a row must be enough: a world that
@@ -56,6 +56,8 @@ class World(Protocol):
 
     `truncated`, bool [N]: the matches that the last step ended although the game continues, such as
     a dream whose predictions became unreliable. `done` is true for them, too.
+
+    `projected`, {column: count}: predicted values so far that were not allowed, and were replaced.
 
     `compiled(agents, reward, observation) -> CompiledMatches | None`: the same matches in a compiled
     loop, for agents that the world itself can decide for; None as soon as one is of another kind.
@@ -138,10 +140,7 @@ class CompiledMatches(Protocol):
         ...
 
     def play(self, seeds: Array) -> Iterator[tuple[Array, Array]]:
-        """Play a match for each seed to its end: its packed rows [T + 1] and its events.
-
-        Every seat has an agent.
-        """
+        """Play a match for each seed, with an agent in every seat: packed rows [T + 1], events."""
         ...
 
 
@@ -308,8 +307,12 @@ class Game:
     # named sets of reader options
     reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     world: Callable[..., World] | None = None  # (matches, **options) -> World
-    # columns [T + 1, slots] -> events, for games whose rules are elsewhere
+    # columns [T + 1, slots] -> events, each from two neighboring rows
     events: Callable[[Columns], Array] | None = None
+    # columns [T + 1, slots] -> steps in which fields contradict each other, [T, players] by name
+    couplings: Callable[[Columns], Mapping[str, Array]] | None = None
+    impossible: Callable[[Columns], Mapping[str, Array]] | None = None  # in any match
+    world_fields: tuple[str, ...] = ()  # in which a learned world must beat every baseline
     # rows [n, slots], their events; the last row must suffice
     outcome: Callable[[Columns, Array], Outcome] | None = None
     # columns [T + 1, slots] -> mask of frames at which an attack begins, bool [T + 1, players]

@@ -14,6 +14,8 @@ from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.bots import BOTS
 from shadowbox.games.brawl.figures.behavior import BEHAVIOR
+from shadowbox.games.brawl.figures.couplings import couplings, impossible
+from shadowbox.games.brawl.figures.events import events
 from shadowbox.games.brawl.observe import OBSERVATIONS, action_masks
 from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
@@ -94,6 +96,12 @@ GAME = Game(
     event_kinds=EVENTS,
     event_whats={"hit": MOVES, "combo": MOVES, "pickup": WEAPONS, "drop": WEAPONS},
     world=world,
+    events=events,
+    couplings=couplings,
+    impossible=impossible,
+    world_fields=tuple(
+        f"player/{name}" for name in ("x", "y", "vx", "vy", "damage", "move", "stun")
+    ),
     outcome=outcome,
     attacks=attacks,
     behavior=BEHAVIOR,
