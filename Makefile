@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setup: making .venv"
 	@$(PYTHON) -m venv .venv
 	@echo "setup: installing shadowbox and what its checks need (torch is the largest part; a minute or more)"
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[dev,test,bench]"
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[dev,test,bench,parity]"
 	@$(BIN)/python -m shadowbox.games.brawl.compile
 	@touch $(READY)
 

@@ -33,9 +33,16 @@ class TrunkConfig:
     trunk_width: int = 0  # width of a window's last layer; 0: the same as width
     dropout: float = 0.0
     plain: bool = False  # a window without norms and with ReLU, as in older systems
+    ssm_state: int = 64  # size of the state of each channel, of an SSD trunk (Mamba-2)
+    ssm_heads: int = 0  # heads of an SSD trunk; 0: one for each 64 channels
+    ssm_expand: int = 2  # channels of an SSD trunk, as a multiple of width
+    ssm_conv: int = 4  # frames of the convolution before each state-space model
+    ssm_init: str = "reference"  # initial rates of forgetting: reference or older
 
     def __post_init__(self) -> None:
-        _between(self, MOST_LAYERS, depth=1, layers=1)
+        _between(self, MOST_LAYERS, depth=1, layers=1, ssm_expand=1, ssm_conv=1)
+        _between(self, WIDEST, ssm_state=1, ssm_heads=0)
+        _one_of(self, "ssm_init", ("reference", "older"))
         _between(self, WIDEST, width=1, frames=1, hidden_width=0, trunk_width=0)
         _share(self, "dropout")
 

@@ -10,6 +10,7 @@ from shadowbox.model.trunks.base import Trunk
 from shadowbox.model.trunks.gru import gru_trunk
 from shadowbox.model.trunks.history import history_trunk
 from shadowbox.model.trunks.lstm import lstm_trunk
+from shadowbox.model.trunks.ssd import ssd_trunk
 from shadowbox.model.trunks.transformer import transformer_trunk
 from shadowbox.model.trunks.window import window_trunk
 
@@ -18,6 +19,7 @@ TRUNKS: dict[str, Callable[[TrunkConfig, int, int], Trunk]] = {
     "gru": gru_trunk,
     "lstm": lstm_trunk,
     "transformer": transformer_trunk,
+    "ssd": ssd_trunk,
     "history": history_trunk,
 }
 
