@@ -10,7 +10,7 @@ import pytest
 from judging import BRAWL, SHORT, run, store
 
 from shadowbox import cli
-from shadowbox.cli import eval as eval_command
+from shadowbox.cli.text.evaluation import evaluation_text
 from shadowbox.core.evaluation import read_evaluation
 from shadowbox.core.metrics import METRICS, metric_of
 from shadowbox.data.split import Split
@@ -169,7 +169,7 @@ def test_a_game_without_a_simulator_is_judged_one_frame_ahead(data, still):
     assert found.how.startswith("recorded contexts, one frame ahead")
     context = found.report().context
     assert ("closed_loop_is" in context, context["one_frame_ahead"]) == (False, found.how)
-    text = eval_command._as_text(found.report())
+    text = evaluation_text(found.report())
     assert "nan" not in text
     assert "closed loop" not in text
     assert f"the {GATE} (recorded contexts, one frame ahead) is FAILED; " in text

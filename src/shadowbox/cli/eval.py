@@ -1,9 +1,7 @@
-"""`shadowbox eval`: evaluate a policy offline, in play, and by the behavior gate."""
+"""`shadowbox eval`: evaluate a policy or a world, and say whether it passes its gate."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,25 +10,22 @@ import click
 from shadowbox.cli.store import parse_shares
 from shadowbox.cli.terminal import (
     PATH,
+    SEED,
     at_least,
     emit,
     json_option,
-    number,
     progress,
     size,
-    table,
     write_page,
 )
-from shadowbox.core.evaluation import FAILED, EvaluationReport, Figure
+from shadowbox.cli.text.evaluation import calibration_text, evaluation_text, probe_text
+from shadowbox.cli.text.world import world_text
 from shadowbox.core.game import Game
-from shadowbox.core.metrics import METRIC_BY_NAME
-from shadowbox.core.stats import Interval
 from shadowbox.errors import UsageError
 from shadowbox.games import load
 
 if TYPE_CHECKING:  # it needs torch, which help does not
-    from shadowbox.evaluate.calibration import Calibration, ThresholdFit
-    from shadowbox.evaluate.probe import Probe
+    from shadowbox.evaluate.calibration import Calibration
     from shadowbox.evaluate.setup import EvalConfig
 
 
@@ -112,6 +107,30 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="Fit temperatures, thresholds and offsets first, and store them with CHECKPOINT.",
 )
 @click.option(
+    "--starts",
+    default=500,
+    show_default=True,
+    type=at_least(2),
+    help="Of a world: number of recorded moments to predict from.",
+)
+@click.option(
+    "--samples",
+    default=8,
+    show_default=True,
+    type=at_least(1),
+    help="Of a world: predictions of each moment.",
+)
+@click.option(
+    "--frames",
+    default=300,
+    show_default=True,
+    type=at_least(20),
+    help="Of a world: frames of each prediction.",
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=SEED, help="Of a world: seed of all draws."
+)
+@click.option(
     "--game", help="Game of the store as MODULE:GAME, if it is not built in or installed."
 )
 @click.option("--device", default="cpu", show_default=True)
@@ -139,7 +158,8 @@ def evaluate(
 ) -> None:
     """Evaluate CHECKPOINT (a run, RUN@step=N or a checkpoint's folder) on STORE.
 
-    Without STORE a policy is judged by matches alone. The verdict is left beside the checkpoint.
+    Without STORE a policy is judged by matches alone. A world may be named by its spec, such as
+    dream:RUN or the game's own simulator. The verdict is left beside the checkpoint.
     """
     game = load(options["game"]) if options["game"] else None
     if probe:
@@ -147,7 +167,7 @@ def evaluate(
         return
     from shadowbox.evaluate.dispatch import evaluate_checkpoint, kind_at
 
-    kind, settings = kind_at(checkpoint), _settings(options)
+    kind, settings = kind_at(checkpoint, game), _settings(options)
     if store is None and "store" in kind.needs:
         raise UsageError("give a STORE to evaluate on, or a frame: --probe STORE#EPISODE:FRAME")
     tuned = None
@@ -175,8 +195,9 @@ def evaluate(
         emit(facts)
     else:
         if tuned:
-            print(_tuned_as_text(tuned) + "\n")
-        print(_as_text(result.report()))
+            print(calibration_text(tuned) + "\n")
+        as_text = world_text if kind.name == "world" else evaluation_text
+        print(as_text(result.report()))
         if out:
             print(f"report: {out}, {size(out.stat().st_size)}")
 
@@ -188,7 +209,7 @@ def _probe(checkpoint: str, where: str, store: str | None, player: int, as_json:
     if as_json:
         emit(found.to_json())
     else:
-        print(_probe_as_text(found))
+        print(probe_text(found))
 
 
 def _settings(options: dict[str, Any]) -> EvalConfig:
@@ -204,6 +225,10 @@ def _settings(options: dict[str, Any]) -> EvalConfig:
         "threshold",
         "device",
         "opponents",
+        "starts",
+        "samples",
+        "frames",
+        "seed",
     )
     return EvalConfig(
         **{name: options[name] for name in same},
@@ -232,157 +257,3 @@ def _calibrate(checkpoint: str, store: str, settings: EvalConfig, game: Game | N
             game=game,
             progress=lambda what, done, total: update(done, total),
         )
-
-
-def _as_text(found: EvaluationReport) -> str:
-    """Tables of the gate by control, if it has any, and of every figure beside its baselines."""
-    gate, controls = found.gate, found.gate.details.get("controls") or {}
-    parts = [_gate_table(controls)] if controls else []
-    for title, figures in _groups(found).items():
-        lines = [
-            _line(name, figure)
-            for name, figure in figures.items()
-            if math.isfinite(figure.value.value)
-        ]
-        parts.append(table([title, "value", "95 %", "baselines"], lines))
-    parts += ["\n".join(gate.why)] if gate.why else []
-    if controls and not gate.why:
-        parts.append("Every used control is pressed about as often as in the data.")
-    return "\n\n".join([*parts, _verdict(found)])
-
-
-def _verdict(found: EvaluationReport) -> str:
-    """The last sentence: the gate, where it was measured, and baselines that are as near."""
-    gate, details = found.gate, found.gate.details
-    name = "behavior gate" if found.kind == "policy" else "gate"
-    if found.context.get("one_frame_ahead"):
-        name += " (recorded contexts, one frame ahead)"
-    verdict = "FAILED" if gate.verdict == FAILED else gate.verdict
-    said = f"{found.context.get('checkpoint', found.spec)}: the {name} is {verdict}"
-    if nearer := details.get("as_near_without_learning"):
-        others = ", ".join(f"{each} ({distance:.2f})" for each, distance in nearer.items())
-        said += (
-            f"; {others} {'is' if len(nearer) == 1 else 'are'} as near to the data without learning "
-            f"(the policy: {details['distance']:.2f})"
-        )
-    return said
-
-
-def _gate_table(controls: Mapping[str, Any]) -> str:
-    rows = []
-    for control, each in controls.items():
-        ratios = [Figure.from_json(each[name]).value for name in ("press_ratio", "onset_ratio")]
-        verdict = each.get("verdict") or ("passed" if each["passed"] else "failed")
-        verdict = verdict.replace("failed", "FAILED") if each["used"] else "hardly used"
-        rows.append([control, f"{each['onsets_in_data']:,}", *map(_ratio, ratios), verdict])
-    return table(["control", "onsets in data", "press ratio", "onset ratio", "gate"], rows)
-
-
-def _groups(found: EvaluationReport) -> dict[str, dict[str, Figure]]:
-    """Figures by the place that the list of metrics gives them; those of other kinds together."""
-    ahead = found.context.get("one_frame_ahead")
-    titles = {"closed_loop": ahead or f"closed loop: {found.context.get('closed_loop_is', '')}"}
-    groups: dict[str, dict[str, Figure]] = {}
-    for name, figure in found.figures.items():
-        metric = METRIC_BY_NAME.get(name.partition(".")[0])
-        where = metric.where if metric else "figure"
-        if where != "gate":  # in the table of controls
-            groups.setdefault(titles.get(where, where), {})[name] = figure
-    return groups
-
-
-def _tuned_as_text(tuned: Calibration) -> str:
-    """Tables of temperatures and thresholds, scored on sessions that did not choose them."""
-    temperatures = [
-        [
-            name,
-            f"{fit.temperature:.3g}",
-            number(fit.before),
-            number(fit.after),
-            "" if fit.is_default else "far from 1: improve the model",
-        ]
-        for name, fit in tuned.temperatures.items()
-    ]
-    parts = [table(["group", "temperature", "nats at 1", "nats at it", ""], temperatures)]
-    if tuned.play:
-        away = [f"{tuned.play.temperature:g}", number(tuned.play.before), number(tuned.play.after)]
-        parts.append(
-            table(
-                ["in play", "temperature", "gate distance at 1", "at it", ""],
-                [["all", *away, "passes below 1"]],
-            )
-        )
-    if tuned.thresholds:
-        rows = [
-            [
-                name,
-                f"{fit.threshold:.2f}",
-                f"{fit.off:.2f} .. {fit.on:.2f}",
-                f"{fit.presses:,}",
-                number(fit.f1),
-                _tuned(fit),
-            ]
-            for name, fit in tuned.thresholds.items()
-        ]
-        parts.append(table(["control", "threshold", "hysteresis", "onsets", "onset F1", ""], rows))
-    if tuned.offsets:
-        rows = [
-            [name, f"{fit.offset:+.2f}", *map(number, (fit.rate, fit.before, fit.after))]
-            for name, fit in tuned.offsets.items()
-        ]
-        parts.append(table(["control", "offset", "rate in data", "policy at 0", "at it"], rows))
-    return "\n\n".join(parts)
-
-
-def _tuned(threshold: ThresholdFit) -> str:
-    return "" if threshold.tuned else "too few"
-
-
-def _probe_as_text(found: Probe) -> str:
-    """Tables of buttons, sticks and inputs, and the distance to the nearest recorded frame."""
-    rows = [
-        [
-            name,
-            f"{v['probability']:.4f}",
-            f"{v['logit']:.2f}",
-            *("yes" if v[key] else "-" for key in ("held_before", "pressed")),
-        ]
-        for name, v in found.buttons.items()
-    ]
-    parts = [table(["control", "probability", "logit", "held before", "pressed"], rows)]
-    if found.sticks:
-        sticks = [
-            [name, f"{v['says']:.4f}", f"{v['recorded']:.4f}"] for name, v in found.sticks.items()
-        ]
-        parts.append(table(["stick", "says", "recorded"], sticks))
-    shown = [[name, " ".join(f"{value:g}" for value in values[:8]) + (" ..." if len(values) > 8 else "")]
-             for name, values in found.inputs.items()]  # fmt: skip
-    parts += [
-        table(["input", "value"], shown, left=2),
-        table(["own state", ""], [[k, str(v)] for k, v in found.state.items()], left=2),
-    ]
-    near = (
-        f"the nearest recorded frame is {found.distance:.2f} away (usual: up to {found.usual:.2f})"
-    )
-    parts.append(f"warning: {found.warning}" if found.warning else near)
-    parts.append(f"{found.where}, frame {found.frame}, player {found.player}")
-    return "\n\n".join(parts)
-
-
-def _ratio(found: Interval) -> str:
-    if not math.isfinite(found.value):
-        return "-"
-    known = math.isfinite(found.low) and math.isfinite(found.high)
-    return f"{found.value:.2f}" + (f" ({found.low:.2f} .. {found.high:.2f})" if known else "")
-
-
-def _line(name: str, figure: Figure) -> list[str]:
-    value, low, high = figure.value
-    beside = ", ".join(
-        f"{baseline} {number(other.value)}"
-        for baseline, other in figure.baselines.items()
-        if math.isfinite(other.value)
-    )
-    known = math.isfinite(low) and math.isfinite(high)
-    interval = f"{number(low)} .. {number(high)}" if known else "-"
-    return [name, number(value), interval, beside or "-"]

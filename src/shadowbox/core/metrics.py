@@ -1,4 +1,4 @@
-"""List of metrics of policies: names, meanings, bounds and baselines of every figure.
+"""List of metrics of policies and worlds: names, meanings, bounds and baselines of every figure.
 
 A figure has the same name and meaning wherever it is printed: `val/NAME` in the log of a run,
 `eval/NAME` in an evaluation, NAME in `eval --json` and in docs/metrics.md. A learner may declare
@@ -29,9 +29,10 @@ class MetricInfo(NamedTuple):
 class Metric:
     """One metric, as a line of docs/metrics.md.
 
-    `where`: validation, offline, closed_loop, matches or gate. `per`: the kind of name behind the dot of a
-    figure (control, state, opponent or delay); empty for metrics of a single figure. `better`: low, high,
-    or the ideal value.
+    `where`: validation, offline, closed_loop, matches, gate or world. `per`: the kind of name behind
+    the dot of a figure (control, state, opponent or delay; of worlds also a field or kind of event, and
+    the horizon in frames after @); empty for metrics of a single figure. `better`: low, high, or the
+    ideal value.
     """
 
     name: str
@@ -144,6 +145,52 @@ METRICS = (
            "smallest onset ratio of the controls in the gate"),
     Metric("onset_ratio_max", "gate", "1", "", (),
            "largest onset ratio of the controls in the gate"),
+    Metric("skill", "world", "high", "field", ("hold", "constant_velocity", "look_up"),
+           "1 - error / error of the best baseline, of the median or most frequent value of the "
+           "samples; the lower bound holds for all judged fields and horizons together",
+           (-math.inf, 1.0)),
+    Metric("score_skill", "world", "high", "field", ("hold", "constant_velocity", "look_up"),
+           "the same for the continuous ranked probability score of the samples", ANY),
+    Metric("change_precision", "world", "high", "field", ("hold",),
+           "share of the predicted changes of a flag or choice whose new value is the true one",
+           SHARE),
+    Metric("change_recall", "world", "high", "field", ("hold",),
+           "share of the true changes of a flag or choice whose new value is predicted", SHARE),
+    Metric("change_f1", "world", "high", "field", ("hold",),
+           "harmonic mean of change_precision and change_recall", SHARE),
+    Metric("event_f1", "world", "high", "event", ("hold",),
+           "F1 of events derived from the rows: one frame ahead of recorded rows (@1), and inside "
+           "of predictions of 20 frames (@20); matched one to one within 0, 2 or 5 frames", SHARE),
+    Metric("event_ratio", "world", "1", "event", (),
+           "predicted events for each recorded one"),
+    Metric("hit_f1_1", "world", "high", "", ("hold",),
+           "event_f1 of hits one frame ahead, within 2 frames", SHARE),
+    Metric("hit_f1_20", "world", "high", "", ("hold",),
+           "event_f1 of hits in predictions of 20 frames, within 2 frames", SHARE),
+    Metric("contradictions", "world", "low", "contradiction", ("real",),
+           "steps in which fields contradict each other, in 10,000 frames of a player"),
+    Metric("phantom_damage_ratio", "world", "low", "", (),
+           "damage without a derived hit: its rate over the recorded one, which counts as at least "
+           "1 in 10,000 frames"),
+    Metric("violations_after", "world", "low", "", (),
+           "predicted values that the schema or the game does not allow"),
+    Metric("violations_before", "world", "low", "", (),
+           "values that the world replaced by allowed ones, for each predicted frame"),
+    Metric("calibration_gap", "world", "0", "field", (),
+           "agreement of two samples minus that of a sample and the truth (flags and choices), or "
+           "the distance of the truth's ranks among the samples from uniform ones (reals)",
+           (-1.0, 1.0)),
+    Metric("control_agreement", "world", "high", "", ("hold",),
+           "share of the effects of a held control, of those that the true simulator has, whose "
+           "direction the world has", SHARE),
+    Metric("control_effect", "world", "1", "", ("hold",),
+           "effect of held controls in the true direction, over their true effect", ANY),
+    Metric("shuffled_controls", "world", "high", "", ("hold",),
+           "(a - b) / (a + b) of the errors with the controls of another start, a, and with the "
+           "true ones, b", (-1.0, 1.0)),
+    Metric("distance", "world", "low", "distribution", ("real",),
+           "distance of a distribution in long predictions from that of the same recordings: "
+           "Jensen-Shannon in bits for states, Wasserstein-1 as a share of the range for numbers"),
 )  # fmt: skip
 
 BASELINES = {
@@ -156,14 +203,17 @@ BASELINES = {
     "position, in every state",
     "markov": "each control by its statistics after the controls of the last frame, in every state",
     "look_up": "each button by its rate in the own player's current state, held before or not, "
-    "sampled where policies are sampled; each stick by its rate of staying and its next positions",
+    "sampled where policies are sampled; each stick by its rate of staying and its next positions; "
+    "of worlds: each field by its usual change in the player's state and after the frames in it",
+    "hold": "nothing changes",
+    "constant_velocity": "the last change of a real or a counter is repeated",
     "real": "one half of the recordings compared with the other",
     "demonstrator": "the recorded player in the same matches",
 }
 
 METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
 
-# Figures of learned worlds: skill of a field at a horizon in frames. The name is reserved.
+# Skill of a learned world: of a field at a horizon in frames.
 SKILL = re.compile(r"skill/(?P<field>[\w.+~-]+(?:/[\w.+~-]+)*)@(?P<horizon>[1-9][0-9]*)")
 
 

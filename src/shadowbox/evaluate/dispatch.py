@@ -8,11 +8,22 @@ from typing import Protocol
 
 from shadowbox.core.evaluation import EvaluationReport
 from shadowbox.core.game import Game
+from shadowbox.core.metrics import metrics_in
 from shadowbox.errors import UsageError
 from shadowbox.evaluate.setup import EvalConfig
+from shadowbox.evaluate.worlds.starts import is_world_spec
 from shadowbox.model import kinds
 from shadowbox.model.kinds import CheckpointKind
 from shadowbox.play import checkpoints
+
+# worlds of any kind, the game's simulator included
+WORLD = CheckpointKind(
+    name="world",
+    title="a learned world",
+    evaluate="shadowbox.evaluate.worlds.suite:evaluate_world",
+    page="shadowbox.report.world:world_page",
+    figures=metrics_in(["world"]),
+)
 
 
 class _Evaluated(Protocol):
@@ -23,8 +34,10 @@ class _Evaluated(Protocol):
         ...
 
 
-def kind_at(checkpoint: str | Path) -> CheckpointKind:
-    """Kind of a checkpoint: a run, `RUN@step=N`, or a checkpoint's folder."""
+def kind_at(checkpoint: str | Path, game: Game | None = None) -> CheckpointKind:
+    """Kind of a checkpoint: a run, `RUN@step=N`, a checkpoint's folder, or a world's spec."""
+    if is_world_spec(str(checkpoint), game):
+        return WORLD
     where, _, which = str(checkpoint).partition("@")
     return kinds.kind_of(checkpoints.checkpoint_folder(where, which))
 
@@ -38,7 +51,7 @@ def evaluate_checkpoint(
     progress: Callable[[str, int, int], None] | None = None,
 ) -> _Evaluated:
     """Evaluate a checkpoint with its kind's evaluator; the report is written beside it."""
-    kind = kind_at(checkpoint)
+    kind = kind_at(checkpoint, game)
     if store is None and "store" in kind.needs:
         raise UsageError(f"the evaluation of a {kind.name} needs recordings: name a store")
     evaluate = kind.part("evaluate")

@@ -44,12 +44,22 @@ class EvalConfig:
     threshold: float | None = None  # press above this probability instead of sampling
     player: str = ""  # play in the style of this player, on this player's seats
     device: str = "cpu"
+    # of worlds: recorded moments to predict from, predictions of each, their frames, and a seed
+    starts: int = 500
+    samples: int = 8
+    frames: int = 300
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.to_play < 2 or self.most < 2 or self.tolerance < 0:
             raise UsageError(
                 "matches and episodes must be at least 2 and tolerance at least 0 "
                 f"(got {self.matches}, {self.most} and {self.tolerance})"
+            )
+        if self.starts < 2 or self.samples < 1 or self.frames < 20:
+            raise UsageError(
+                "starts must be at least 2, samples at least 1 and frames at least 20 "
+                f"(got {self.starts}, {self.samples} and {self.frames})"
             )
         if not self.delays or len(set(self.delays)) < len(self.delays) or min(self.delays) < 0:
             raise UsageError(
@@ -96,7 +106,7 @@ def load_evaluated_policy(
 
     where, _, which = name.partition("@")
     folder = learned.checkpoint_folder(where, which)
-    game = game or _game(store)
+    game = game or game_of_store(store)
     found = checkpoint.load(folder, kind="policy", device=settings.device)
     policy = restore_policy(found, store.schema, settings.device, game.encodings)
     if settings.player:
@@ -144,7 +154,8 @@ def held_out_episodes(subject: EvaluatedPolicy, side: str) -> list[int]:
     return chosen
 
 
-def _game(store: Store) -> Game:
+def game_of_store(store: Store) -> Game:
+    """Game of a store; data of an unknown one is refused."""
     from shadowbox.games import game_of, option_for
 
     game, reason = game_of(store.schema, store.manifest.event_kinds)

@@ -99,7 +99,7 @@ def knockouts(columns: Columns) -> Array:
         pair(columns, f"player/{name}") for name in ("state", "stocks")
     )
     out = (before != S_KO) & (after == S_KO)
-    return out & outside(columns)[1:] & (left.astype(int) == stocks.astype(int) - 1)
+    return np.asarray(out & outside(columns)[1:] & (left.astype(int) == stocks.astype(int) - 1))
 
 
 def outside(columns: Columns) -> Array:
@@ -126,7 +126,7 @@ def find_strikes(columns: Columns) -> _Strikes:
     move, goes_on, frames = _moves(before, after)
     table = _table()[before["player/weapon"], move]
     near, far = _reaches(before, table, frames)
-    possible, certain = near.any(-1), far.any(-1) & goes_on
+    possible, certain = (np.asarray(each.any(-1)) for each in (near, far))
     damage = _damage(before, table, near)
     rise = (after["player/damage"] - before["player/damage"])[:, ::-1]
     capped = (after["player/damage"] >= MAX_DAMAGE)[:, ::-1]
@@ -134,7 +134,9 @@ def find_strikes(columns: Columns) -> _Strikes:
     out = (after["player/state"] == S_KO) & (before["player/state"] != S_KO)
     reacts = (enters_stun(columns) | out)[:, ::-1]
     can_be, surely = (mask[:, ::-1] for mask in _open(before, after))
-    return _Strikes(possible, certain & surely, move, damage, possible & can_be & hurt & reacts)
+    return _Strikes(
+        possible, certain & goes_on & surely, move, damage, possible & can_be & hurt & reacts
+    )
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Evaluation of learned worlds, against recordings and the true simulator."""
