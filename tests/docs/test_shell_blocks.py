@@ -29,7 +29,10 @@ SMALLER = {
     "train": ["--batch", "8", "--preset", "tiny", "--shares", "50/50/0"],
     "match": [],
     "tournament": ["--matches", "2", "--workers", "1"],
-    "eval": ["--matches", "2", "--episodes", "2"],
+    "eval": [
+        *("--matches", "2", "--episodes", "2"),
+        *("--starts", "4", "--samples", "1", "--frames", "20"),
+    ],
     "ingest": ["--workers", "1"],
     "serve": ["--port", "0"],
 }
