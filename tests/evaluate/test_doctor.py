@@ -79,7 +79,7 @@ def test_milestones(tmp_path, band, missed):
     found = diagnose(tmp_path)
     assert bool(found.missed) is missed
     if missed:
-        assert found.missed == "step 8: play/return should be within 0.5 .. - (it is 0.25)"
+        assert found.missed == "play/return at step 8 was 0.25; the band is 0.5 to any"
         assert not found.healthy
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from shadowbox import cli
 from shadowbox.cards import card as cards
-from shadowbox.experiment import targets
 from shadowbox.experiment.settings import resolve_settings
 from shadowbox.games import load
 from shadowbox.learners.registry import Inputs, learner_spec
 from shadowbox.report.run import report
 from shadowbox.report.source import find_source
-from shadowbox.train.runs import Run
+from shadowbox.train.runs import Run, first_missed, milestone_results
 
 GAME = load("brawl")
 
@@ -102,15 +101,16 @@ def run_of(folder, returns):
 def test_milestones_are_compared_with_the_log(tmp_path):
     """Each is reached, missed or open, by the first line at its step; the first missed one is named."""
     card = card_of("small", milestones=MILESTONES)
+    milestones = [each.model_dump() for each in card.milestones]
     runs = [run_of(tmp_path / "a", [-50.0, 3.0, 30.0]), run_of(tmp_path / "b", [-45.0, 12.0, 30.0])]
-    found = targets.milestone_results(card, runs)
+    found = milestone_results(milestones, runs)
     assert [(each["step"], each["verdict"]) for each in found] == [
         (2, "reached"), (4, "missed"), (6, "reached"), (9, "open"),
     ]  # fmt: skip
     assert found[1]["values"] == [3.0, 12.0]
-    missed = targets.first_missed(found)
+    missed = first_missed(found)
     assert missed == "play/return at step 4 was 3, 12; the band is -10 to 10"
-    assert not targets.first_missed(targets.milestone_results(card, runs[:1]))
+    assert not first_missed(milestone_results(milestones, runs[:1]))
 
 
 def test_the_page_of_a_run_shows_its_milestones(tmp_path, monkeypatch):

@@ -6,18 +6,20 @@ import re
 import time
 
 import pytest
-from apprentice import figures, same, weights
+from apprentice import figures, same, stop_at, weights
 from promises import GAME, HEAD, games, ran, write
 from ranks import together
 
+from shadowbox import cli
 from shadowbox.cards.file import CardFile
 from shadowbox.core.evaluation import EvaluationReport, Figure, GateReport
 from shadowbox.core.stats import Interval
 from shadowbox.errors import CardError, UsageError
 from shadowbox.experiment import estimate, evaluation, results
 from shadowbox.experiment.run import RunOptions, run_card
-from shadowbox.train import runs
+from shadowbox.train import loop, runs
 
+STOP = stop_at(7)  # by SIGTERM
 ALWAYS = "train/loss > 0.0001"  # holds at every line of the log: steps 5, 10, ... 30
 
 
@@ -278,6 +280,26 @@ def test_a_timeout_goes_on_by_itself(project):
     assert runs.find_run("runs/toy").facts["step"] == 20
     found, said = ran(path, resume=True)
     assert (found.verdict, found.exit_code) == ("passed", 0)
+
+
+def test_a_signal_ends_all_cards(project, monkeypatch, capsys):
+    """A signal in training saves, exits with 130 before the next card, and says how to go on."""
+    usual = loop.train
+    monkeypatch.setattr(loop, "train", lambda task, *rest, **more: usual(STOP(task), *rest, **more))
+    monkeypatch.setattr("shadowbox.cli.run.load", games)
+    write("first")
+    write("second")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", "first", "second", "--runs", "elsewhere", "--keep-card"])
+    assert stopped.value.code == 130
+    assert [run.facts["step"] for run in runs.runs_in(project / "elsewhere")] == [7]
+    said = capsys.readouterr().err
+    words = said.partition("go on with: shadowbox ")[2].splitlines()[0].split()
+    monkeypatch.setattr(loop, "train", usual)
+    with pytest.raises(SystemExit) as finished:
+        cli.main(words)
+    assert finished.value.code == 0
+    assert runs.find_run("elsewhere/first").facts["step"] == 30
 
 
 def test_run_makes_an_estimate(project, monkeypatch):

@@ -41,6 +41,17 @@ def test_it_names_learners_that_exist(game):
     assert set(game.learns_by) <= set(learners.names())
 
 
+@pytest.mark.parametrize("name", learners.LEARNERS)
+def test_each_learner_of_a_game_builds_a_model_for_it(game, name):
+    """A learner that `shadowbox games` lists outlines each of its presets for the game."""
+    if name not in game.learns_by:
+        pytest.skip(f"{game.name} is not learned by {name}")
+    spec = learners.learner_spec(name)
+    for preset in spec.presets():
+        inputs = learners.Inputs(spec=learners.RunSpec(game, preset))
+        assert spec.summarize(inputs).parameters > 0
+
+
 def test_what_is_derived_from_rows_is_allowed(game):
     """Events, attacks, outcome and encodings take any allowed rows, twice with the same result."""
     columns = random_rows(game.schema, 50, seed=1)

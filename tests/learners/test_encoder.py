@@ -62,13 +62,19 @@ def test_it_learns_the_next_keys_and_who_presses_them(trained, tmp_path):
     line = [each for each in read_lines(run / "metrics.jsonl") if each["kind"] == "val"][-1]
     assert line["loss"] < 0.9 * line["loss/copy_last"]
     assert line["identity"] > 0.9
-    report = evaluate_checkpoint(run, store.path, EvalConfig(), game=GAME).report()
+    evaluated = evaluate_checkpoint(run, store.path, EvalConfig(), game=GAME)
+    report = evaluated.report()
     assert report.gate.passed
     found = report.figures["next_controls"]
     assert found.value.high < found.baselines["copy_last"].low
     identity = report.figures["identity"]
     assert identity.value.low > 0.9
     assert identity.baselines["most_frequent"].value == pytest.approx(0.5)
+    page = kinds.ENCODER.part("page")(evaluated)
+    for shown in (found.value, found.baselines["copy_last"]):
+        assert f"{shown.value:.3f} ({shown.low:.3f} to {shown.high:.3f})" in page
+    assert f"{identity.value.value:.1%}" in page
+    assert "copy last" in page
     config = EvalConfig()
     check_checkpoint_kind(kinds.ENCODER, run, GAME, tmp_path, store=store.path, config=config)
 

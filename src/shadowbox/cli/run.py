@@ -56,10 +56,11 @@ def run(
 ) -> None:
     """Run cards: check, get the data, train each seed under the kill rules, evaluate, record results.
 
-    Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 1
-    when it was interrupted.
+    Exit 0 when it ran to its end, whatever it reached; 75 when its card stopped or paused it; 130
+    when it was interrupted, which ends the cards after it, too.
     """
     from shadowbox.experiment.run import RunOptions, require_runnable, run_card
+    from shadowbox.experiment.targets import UNFINISHED
     from shadowbox.train.console import Console
 
     wish = RunOptions(resume, parsed(changes), unsigned, runs, keep_card)
@@ -78,6 +79,8 @@ def run(
                     say=_say,
                 )
             )
+        if finished[-1].verdict == UNFINISHED:
+            break
     if finished[0].first:  # of several processes the first speaks for all
         if as_json:
             found = [each.to_json() for each in finished]
@@ -93,7 +96,7 @@ def _say(text: str) -> None:
 
 def _report(finished: list[CardResult]) -> None:
     from shadowbox.experiment.results import setting_words
-    from shadowbox.experiment.targets import first_missed
+    from shadowbox.train.runs import first_missed
 
     rows = []
     for each in finished:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from shadowbox.errors import UsageError
 from shadowbox.evaluate.diagnosis import checks, costs
 from shadowbox.evaluate.diagnosis.files import _Check, _Files, _Finding
-from shadowbox.train.runs import Run, find_run
+from shadowbox.train.runs import find_run, first_missed, milestone_results
 
 OK, SICK, UNKNOWN = "ok", "sick", "not enough data"
 
@@ -80,31 +80,6 @@ def diagnose(run: str | Path) -> _Diagnosis:
         raise UsageError(f"no run at '{run}': give the folder of a run, such as runs/NAME/0")
     files = _Files(found)
     checked = tuple(_Diagnosed(check, check.find(files)) for check in CHECKS)
-    return _Diagnosis(found.path, checked, missed_milestone(found))
-
-
-def missed_milestone(run: Run) -> str:
-    """First milestone of the card that the run has passed without reaching its band, in words.
-
-    The figure is that of the first line at the milestone's step or after it.
-    """
-    stated = run.facts.get("milestones")
-    milestones = [each for each in stated if isinstance(each, Mapping)] if stated else []
-    for each in sorted(milestones, key=lambda milestone: int(milestone["step"])):
-        step, metric, (low, high) = int(each["step"]), str(each["metric"]), each["band"]
-        value = _value_at(run, metric, step)
-        if value is None:
-            continue
-        if (low is not None and value < low) or (high is not None and value > high):
-            band = f"{'-' if low is None else low} .. {'-' if high is None else high}"
-            return f"step {step:,}: {metric} should be within {band} (it is {value:.4g})"
-    return ""
-
-
-def _value_at(run: Run, metric: str, step: int) -> float | None:
-    kind, _, name = metric.partition("/")
-    for line in run.lines:
-        value = line.get(name)
-        if line["kind"] == kind and line["step"] >= step and isinstance(value, int | float):
-            return float(value)
-    return None
+    stated = [each for each in found.facts.get("milestones") or () if isinstance(each, Mapping)]
+    missed = first_missed(milestone_results(stated, [found]))
+    return _Diagnosis(found.path, checked, missed)

@@ -34,11 +34,11 @@ class CardResult:
     def exit_code(self) -> int:
         """0 for a complete run, whatever it reached.
 
-        75 if the card ended it; 1 if it was interrupted.
+        75 if the card ended it; 130 if a signal did, as for every command.
         """
         if self.verdict in (verdict.KILLED, verdict.PAUSED):
             return verdict.EXIT_KILLED
-        return 1 if self.verdict == verdict.UNFINISHED else 0
+        return verdict.EXIT_INTERRUPTED if self.verdict == verdict.UNFINISHED else 0
 
     def to_json(self) -> dict[str, Any]:
         """Object of `run --json` and verdict.json."""

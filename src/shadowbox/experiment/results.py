@@ -14,9 +14,8 @@ from shadowbox.cards.file import CardFile, data_line
 from shadowbox.core.files import write_whole
 from shadowbox.experiment import origin, prices
 from shadowbox.experiment import targets as verdict
-from shadowbox.experiment.targets import first_missed
 from shadowbox.train import log
-from shadowbox.train.runs import Run
+from shadowbox.train.runs import Run, first_missed
 
 if TYPE_CHECKING:
     from shadowbox.experiment.outcome import CardResult

@@ -178,7 +178,10 @@ class _CardRun:
             for name, value in self.options.changes.items()
             for word in ("--set", f"{name}={value}")
         ]
-        return system.command_line(words + ["--unsigned"] * self.options.unsigned)
+        if self.options.runs != prior.RUNS:
+            words += ["--runs", str(self.options.runs)]
+        words += ["--unsigned"] * self.options.unsigned
+        return system.command_line(words + ["--keep-card"] * self.options.keep_card)
 
 
 def _estimated(case: _CardRun) -> dict[str, Any] | None:
@@ -254,7 +257,7 @@ def _setting(
         targets.reason_of(done),
         case.first,
         tuple(origin.origin_of(each) for each in done),
-        targets.milestone_results(card, done),
+        prior.milestone_results([each.model_dump() for each in card.milestones], done),
     )
 
 

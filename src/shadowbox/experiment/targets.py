@@ -25,6 +25,7 @@ PASSED, NOT_SHOWN, MISSED, KILLED, PAUSED, VOID, UNFINISHED = (
     "unfinished",
 )
 EXIT_KILLED = 75  # of a run that its card ended or paused
+EXIT_INTERRUPTED = 130  # of a run that a signal ended
 FINISHED = (PASSED, NOT_SHOWN, MISSED)  # verdicts of a card that ran to its end
 
 
@@ -105,47 +106,6 @@ def check_targets(card: Card, runs: Sequence[Run]) -> tuple[str, list[TargetResu
 def reason_of(runs: Sequence[Run]) -> str:
     """Reason for which the first of the runs that have one ended."""
     return next((str(run.facts["reason"]) for run in runs if run.facts.get("reason")), "")
-
-
-def milestone_results(card: Card, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """The card's milestones beside each seed's value, in the order of their steps.
-
-    The value is that of the first line at the milestone's step or after it. The verdict is `missed`
-    if any seed is outside of the band, `open` while a seed has no such line, else `reached`.
-    """
-    found = []
-    for milestone in sorted(card.milestones, key=lambda each: each.step):
-        kind, _, name = milestone.metric.partition("/")
-        values = [_value_at(run, kind, name, milestone.step) for run in runs]
-        low, high = (math.nan if end is None else end for end in milestone.band)
-        inside = [None if v is None else not (v < low or v > high) for v in values]
-        late = not runs or None in inside
-        found.append(
-            milestone.model_dump()
-            | {
-                "values": values,
-                "verdict": "missed" if False in inside else "open" if late else "reached",
-            }
-        )
-    return found
-
-
-def first_missed(milestones: Sequence[Mapping[str, Any]]) -> str:
-    """The first missed milestone in words; empty if none is missed."""
-    for each in milestones:
-        if each["verdict"] == "missed":
-            low, high = ("any" if end is None else f"{end:g}" for end in each["band"])
-            values = ", ".join("none" if v is None else f"{v:.4g}" for v in each["values"])
-            return f"{each['metric']} at step {each['step']:,} was {values}; the band is {low} to {high}"
-    return ""
-
-
-def _value_at(run: Run, kind: str, name: str, step: int) -> float | None:
-    for line in run.lines:
-        value = line.get(name)
-        if line.get("kind") == kind and line["step"] >= step and isinstance(value, int | float):
-            return float(value)
-    return None
 
 
 def _outcome(target: Target, figures: Sequence[Mapping[str, float]], whole: str) -> TargetResult:

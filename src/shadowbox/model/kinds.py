@@ -91,6 +91,7 @@ ENCODER = CheckpointKind(
     title="an encoder of an opponent's history",
     build="shadowbox.play.restored_policy:restore_encoder",
     evaluate="shadowbox.evaluate.strategy.recorded:evaluate_encoder",
+    page="shadowbox.report.encoder:encoder_page",
     figures={
         "next_controls": MetricInfo("low", 0.0, baselines=("copy_last",)),
         "identity": MetricInfo("high", 0.0, 1.0, ("most_frequent",)),

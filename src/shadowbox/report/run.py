@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from shadowbox.core.game import Game
-from shadowbox.experiment import results, targets
+from shadowbox.experiment import results
 from shadowbox.experiment.settings import Games
 from shadowbox.page.document import (
     Bar,
@@ -33,7 +33,7 @@ from shadowbox.report import card as card_page
 from shadowbox.report import curves, own_parts, sample_match
 from shadowbox.report.source import ReportSource, game_of
 from shadowbox.train import log
-from shadowbox.train.runs import Run
+from shadowbox.train.runs import Run, first_missed
 
 STYLES = ("style.css", "viewer.css", "chart.css", "card.css")
 MOST_EVENTS = 200
@@ -151,7 +151,7 @@ def _milestones(milestones: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
     if not milestones:
         return
     yield heading("Milestones")
-    if missed := targets.first_missed(milestones):
+    if missed := first_missed(milestones):
         yield sentence(badge("missed", card_page.tone("missed")), f" {missed}.")
     rows: list[list[Text]] = [
         [

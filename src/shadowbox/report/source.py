@@ -18,7 +18,7 @@ from shadowbox.experiment.outcome import CardResult
 from shadowbox.experiment.settings import Games
 from shadowbox.train import log
 from shadowbox.train import runs as prior
-from shadowbox.train.runs import Run
+from shadowbox.train.runs import Run, milestone_results
 
 CARDS = Path("cards")
 
@@ -126,7 +126,7 @@ def _judged(card: Card, path: Path, runs: Sequence[Run], changes: Mapping[str, A
         (),
         changes,
         targets.reason_of(runs),
-        milestones=targets.milestone_results(card, runs),
+        milestones=milestone_results([each.model_dump() for each in card.milestones], runs),
     )
 
 

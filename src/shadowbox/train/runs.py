@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,45 @@ class Run:
                 }
         judged = self.facts.get("eval") or {}
         return found | {name: float(value) for name, value in judged.items()}
+
+
+def milestone_results(
+    milestones: Sequence[Mapping[str, Any]], runs: Sequence[Run]
+) -> list[dict[str, Any]]:
+    """Milestones of a card beside each run's value, in the order of their steps.
+
+    The value is that of the first line at the milestone's step or after it. The verdict is `missed`
+    if any run is outside of the band, `open` while a run has no such line, else `reached`.
+    """
+    lines = [run.lines for run in runs]
+    found = []
+    for milestone in sorted(milestones, key=lambda each: int(each["step"])):
+        values = [_value_at(own, milestone["metric"], milestone["step"]) for own in lines]
+        low, high = (math.nan if end is None else end for end in milestone["band"])
+        inside = [None if v is None else not (v < low or v > high) for v in values]
+        late = not runs or None in inside
+        verdict = "missed" if False in inside else "open" if late else "reached"
+        found.append({**milestone, "values": values, "verdict": verdict})
+    return found
+
+
+def first_missed(milestones: Sequence[Mapping[str, Any]]) -> str:
+    """The first missed milestone in words; empty if none is missed."""
+    for each in milestones:
+        if each["verdict"] == "missed":
+            low, high = ("any" if end is None else f"{end:g}" for end in each["band"])
+            values = ", ".join("none" if v is None else f"{v:.4g}" for v in each["values"])
+            return f"{each['metric']} at step {each['step']:,} was {values}; the band is {low} to {high}"
+    return ""
+
+
+def _value_at(lines: Sequence[log.Line], metric: str, step: int) -> float | None:
+    kind, _, name = metric.partition("/")
+    for line in lines:
+        value = line.get(name)
+        if line.get("kind") == kind and line["step"] >= step and isinstance(value, int | float):
+            return float(value)
+    return None
 
 
 def runs_in(folder: Path = RUNS) -> Iterator[Run]:

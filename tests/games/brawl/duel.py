@@ -1,6 +1,6 @@
 """Seat-swapped matches between bots, with measurements of their habits.
 
-Run as a program, it prints the table of styles in docs/brawl.md.
+Run as a program, it prints the tables of styles in docs/brawl.md: habits, then wins of each against each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 
 from shadowbox.core.schema import Array, Columns
 from shadowbox.core.view import from_seat
+from shadowbox.evaluate.tournament import TournamentSpec, tournament
 from shadowbox.games.brawl import GAME
 from shadowbox.games.brawl.schema import EVENTS, KEYS, SCHEMA
 
@@ -105,6 +106,12 @@ STYLES = (
 )
 
 
+# held-out bots that hardly fight
+DEGENERATE = ("kicker", "jumper", "camper", "runner")
+COLUMNS = ("based", "aggressive", "defensive", "kiter", "aerial", "edge_guard", "expert")
+ROWS = (*COLUMNS, "charger", "trickster", "switcher", *DEGENERATE)
+
+
 def table(matches: int = 200) -> str:
     """Play every style against `based`; the results as a Markdown table."""
     lines = [
@@ -112,7 +119,7 @@ def table(matches: int = 200) -> str:
         "| evade /s | in the air | distance, u | armed | beyond the edge | charging |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for name in STYLES:
+    for name in (*STYLES, *DEGENERATE):
         d = duel(name, "based", matches)
         mean = {habit: values.mean() for habit, values in d.habits.items()}
         cells = (
@@ -133,5 +140,23 @@ def table(matches: int = 200) -> str:
     return "\n".join(lines)
 
 
+def wins(matches: int = 100) -> str:
+    """Play ROWS against COLUMNS; the share of matches that each row wins, as a Markdown table."""
+    lines = [
+        "| wins of ... against | " + " | ".join(f"`{name}`" for name in COLUMNS) + " |",
+        "|---|" + "---:|" * len(COLUMNS),
+    ]
+    for row in ROWS:
+        others = tuple(name for name in COLUMNS if name != row)
+        plan = TournamentSpec("brawl", (row, *others), matches, gauntlet=True)
+        payoff = tournament(GAME, plan)["payoff"][row]
+        cells = [
+            "—" if row == column else f"{payoff[column]['wins'] / matches:.0%}"
+            for column in COLUMNS
+        ]
+        lines.append("| " + " | ".join((f"`{row}`", *cells)) + " |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    print(table())
+    print(f"{table()}\n\n{wins()}")

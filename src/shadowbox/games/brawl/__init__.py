@@ -115,5 +115,5 @@ GAME = Game(
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},
     action_masks=action_masks,
     scene=scene,
-    learns_by=("imitation", "selfplay"),
+    learns_by=("imitation", "selfplay", "encoder"),
 )

@@ -51,5 +51,5 @@ GAME = Game(
     encodings={"default": LEARNED, **{name: encoding(name) for name in PRESETS}},
     encoding=encoding,
     scene=scene,
-    learns_by=("imitation",),
+    learns_by=("imitation", "encoder"),
 )
