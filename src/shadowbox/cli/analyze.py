@@ -101,6 +101,13 @@ def _print(found: _Analysis) -> None:
     if found.wins:
         rows = [[name, *_shares(value)] for name, value in found.wins.items()]
         print("\n" + table(["latents", "wins %", "95 %"], rows))
+    if found.tactics:
+        opponents = list(found.tactics)
+        rows = [
+            [name, *(_tactic(found.tactics[opponent][name]) for opponent in opponents)]
+            for name in found.tactics[opponents[0]]
+        ]
+        print("\n" + table(["tactics against", *opponents], rows))
     chance = 100 / len(found.opponents)
     print(f"\n{found.checkpoint}: {found.matches} matches, chance {chance:.1f} %")
 
@@ -109,6 +116,10 @@ def _shares(value: Interval | None) -> tuple[str, str]:
     if value is None:
         return "", ""
     return f"{100 * value.value:.1f}", f"{100 * value.low:.1f} .. {100 * value.high:.1f}"
+
+
+def _tactic(value: Interval) -> str:
+    return "-" if value.value != value.value else f"{value.value:.2f}"
 
 
 def _share(value: float | None) -> str:

@@ -318,6 +318,9 @@ class Game:
     # columns [T + 1, slots] -> mask of frames at which an attack begins, bool [T + 1, players]
     attacks: Callable[[Columns], Array] | None = None
     behavior: _Behavior | None = None  # of players in a match, for the tables of training runs
+    # state columns [T + 1, slots] of a match, its events -> figures by name, [players, 2] each: a
+    # count and its denominator, which add up over matches
+    tactics: Callable[[Columns, Array], Mapping[str, Array]] | None = None
     # starting place of each player ("left"), for statistics by place
     places: Callable[[Columns], Sequence[str]] | None = None
     # file format -> (episode, path)

@@ -16,15 +16,17 @@ from shadowbox.core.metrics import MetricInfo, figure_word
 from shadowbox.core.stats import wilson
 from shadowbox.learners.curriculum import _Curriculum
 from shadowbox.learners.exploiters import _Exploiters
+from shadowbox.learners.monitoring.benchmark import FIGURES, KIND, _Benchmark
 from shadowbox.learners.monitoring.rows import _Monitor, pages
 from shadowbox.learners.opponents import ALONE
 from shadowbox.learners.ppo import PPOConfig, _PPOLearner, _Rollout
 from shadowbox.learners.rollouts import _Rollouts
 from shadowbox.model.policy import Policy
 from shadowbox.train.protocols import Descend
-from shadowbox.train.tables import _Table
+from shadowbox.train.tables import BENCHMARK, _Table
 
 LINES: dict[str, dict[str, MetricInfo]] = {
+    KIND: FIGURES,
     "play": {
         # of finished matches, by opponent; draws do not count as wins
         "win_rate": MetricInfo("high", 0.0, 1.0, ("even",)),
@@ -36,7 +38,7 @@ LINES: dict[str, dict[str, MetricInfo]] = {
         "stage": MetricInfo("", 0.0),  # number of the stage, from 0
         # of the exploiter in training against main, in its last 200 matches
         "exploiter": MetricInfo("low", 0.0, 1.0),
-    }
+    },
 }
 
 
@@ -57,6 +59,7 @@ class _SelfPlayLearner(_PPOLearner):
         teacher: bool = False,
         exploiters: _Exploiters | None = None,
         monitor: _Monitor | None = None,
+        benchmark: _Benchmark | None = None,
     ) -> None:
         """`reward`: builds a reward from its name or weights, for stages that set one.
 
@@ -66,7 +69,7 @@ class _SelfPlayLearner(_PPOLearner):
         self.monitor = monitor or _Monitor()
         self.curriculum = _Curriculum(stages, steps)
         self.usual, self.reward = config, reward
-        self.exploiters = exploiters
+        self.exploiters, self.benchmark = exploiters, benchmark
         self.rollouts: _Rollouts | None = None
 
     def bind(self, rollouts: _Rollouts) -> _Rollouts:
@@ -85,20 +88,32 @@ class _SelfPlayLearner(_PPOLearner):
         return found
 
     def take_lines(self, due: bool) -> Mapping[str, Mapping[str, tuple[float, float]]]:
-        """Results of the matches that ended since the last line."""
-        if not due or self.rollouts is None:
+        """Results of the matches that ended since the last line, and of a benchmark."""
+        if self.rollouts is None:
             return {}
-        found = self.rollouts.matches.take_finished()
-        self.monitor.note(found, self.rollouts.matches)
+        return (self._play_lines(self.rollouts) if due else {}) | self._bench_lines(self.rollouts)
+
+    def _bench_lines(self, rollouts: _Rollouts) -> dict[str, Mapping[str, tuple[float, float]]]:
+        """The line of a benchmark, if it is due; the first rank plays it."""
+        if self.benchmark is None or rollouts.matches.rank or not self.benchmark.due(rollouts.step):
+            return {}
+        figures, rows = self.benchmark.play(rollouts.matches.policy)
+        self.monitor.seen += [(BENCHMARK, row) for row in rows]
+        return {KIND: figures}
+
+    def _play_lines(self, rollouts: _Rollouts) -> dict[str, Mapping[str, tuple[float, float]]]:
+        """The line of the finished matches."""
+        found = rollouts.matches.take_finished()
+        self.monitor.note(found, rollouts.matches)
         if not found:
             return {}
-        figures = _figures(found, self.rollouts.matches.recent)
+        figures = _figures(found, rollouts.matches.recent)
         figures["stage"] = (float(self.curriculum.at), 1.0)
         current = self.exploiters.current if self.exploiters else None
         if current is not None and (lately := current.opposition.lately):
             figures["exploiter"] = (float(sum(lately)), float(len(lately)))
         line = {name: top / bottom for name, (top, bottom) in figures.items() if bottom}
-        if self.curriculum.see("play", self.rollouts.step, line):
+        if self.curriculum.see("play", rollouts.step, line):
             self._enter_stage()
         return {"play": figures}
 

@@ -95,11 +95,7 @@ class _SelfPlaySpec(LearnerSpec):
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        from shadowbox.learners.exploiters import _ExploiterConfig
-        from shadowbox.learners.league import _LeagueConfig
-        from shadowbox.learners.ppo import PPOConfig
-
-        parts = (PPOConfig(), _LeagueConfig(), _ExploiterConfig())
+        parts = (kind() for kind in _configs())
         usual = {name: value for part in parts for name, value in asdict(part).items()}
         return {"actions": "", "encoding": "default", "strategy_from": "", **usual}
 
@@ -137,6 +133,7 @@ class _SelfPlaySpec(LearnerSpec):
     def prepare(self, inputs: Inputs) -> TrainTask:
         from shadowbox.learners import selfplay
         from shadowbox.learners.exploiters import _Exploiters
+        from shadowbox.learners.monitoring.benchmark import _Benchmark, benchmark_table
         from shadowbox.learners.monitoring.rows import _Monitor, reward_terms
         from shadowbox.learners.rollouts import _Rollouts
         from shadowbox.learners.training_matches import _TrainingMatches
@@ -145,8 +142,10 @@ class _SelfPlaySpec(LearnerSpec):
         from shadowbox.play.restored_policy import start_strategy
         from shadowbox.play.rewards import over_budget, resolve_reward
         from shadowbox.train.protocols import TrainTask
+        from shadowbox.train.tables import BENCHMARK
 
-        arguments, (config, league, exploit) = self._arguments(inputs), self._config(inputs)
+        arguments, configs = self._arguments(inputs), self._config(inputs)
+        config, league, exploit, bench = configs
         settings = inputs.config
         if settings.steps is None:
             raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
@@ -157,6 +156,8 @@ class _SelfPlaySpec(LearnerSpec):
         model = again(settings.seed)
         start_strategy(model, inputs.spec.learner.get("strategy_from", ""))
         staged = [stage.set["reward"] for stage in inputs.stages if "reward" in stage.set]
+        played = _Benchmark(inputs, bench) if bench.benchmark_every else None
+        more = {BENCHMARK: benchmark_table(inputs.game)} if played else {}
         paid = [inputs.reward, *(resolve_reward(each, inputs.game) for each in staged)]
         learner = selfplay._SelfPlayLearner(
             model,
@@ -169,7 +170,8 @@ class _SelfPlaySpec(LearnerSpec):
             exploiters=_Exploiters(inputs, exploit, config, again)
             if exploit.exploit_every
             else None,
-            monitor=_Monitor(inputs.game, reward_terms(inputs.game, paid)),
+            monitor=_Monitor(inputs.game, reward_terms(inputs.game, paid), more),
+            benchmark=played,
         )
         teacher = teacher_of(inputs, model) if inputs.teacher else None
         reads = teacher.input_columns if teacher else ()
@@ -193,26 +195,22 @@ class _SelfPlaySpec(LearnerSpec):
             fresh=("value.",),
         )
 
-    def _config(self, inputs: Inputs) -> tuple[Any, Any, Any]:
-        """Settings of PPO, of the league and of exploiters."""
-        from shadowbox.learners.exploiters import _ExploiterConfig
-        from shadowbox.learners.league import _LeagueConfig
-        from shadowbox.learners.ppo import PPOConfig
-
+    def _config(self, inputs: Inputs) -> tuple[Any, Any, Any, Any]:
+        """Settings of PPO, of the league, of exploiters and of benchmarks."""
         given = inputs.spec.learner
-        ppo, league, exploit = (
-            {name: given[name] for name in asdict(kind()) if name in given}
-            for kind in (PPOConfig, _LeagueConfig, _ExploiterConfig)
+        ppo, league, exploit, bench = (
+            kind(**{name: given[name] for name in asdict(kind()) if name in given})
+            for kind in _configs()
         )
         opponents = {
             *inputs.opponents,
             *(spec for s in inputs.stages for spec in s.opponents or ()),
         }
-        if exploit.get("exploit_every") and "league" not in opponents:
+        if exploit.exploit_every and "league" not in opponents:
             raise UsageError(
                 "exploit_every needs `league` among the opponents, since exploiters join the league"
             )
-        return PPOConfig(**ppo), _LeagueConfig(**league), _ExploiterConfig(**exploit)
+        return ppo, league, exploit, bench
 
     def _arguments(self, inputs: Inputs) -> dict[str, Any]:
         """Arguments of the policy as plain data, with the game's table of actions as points."""
@@ -245,6 +243,16 @@ class _SelfPlaySpec(LearnerSpec):
         stages = [stage.opponents or {} for stage in inputs.stages]
         met = {name for shares in (inputs.opponents, *stages) for name in shares}
         return tuple(sorted(met - self.own_opponents))
+
+
+def _configs() -> tuple[Any, Any, Any, Any]:
+    """Classes of the learner's settings: of PPO, of the league, of exploiters and of benchmarks."""
+    from shadowbox.learners.exploiters import _ExploiterConfig
+    from shadowbox.learners.league import _LeagueConfig
+    from shadowbox.learners.monitoring.benchmark import _BenchmarkConfig
+    from shadowbox.learners.ppo import PPOConfig
+
+    return PPOConfig, _LeagueConfig, _ExploiterConfig, _BenchmarkConfig
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shadowbox.core.game import Agent, Game, Reward, World
+from shadowbox.core.game import Agent, Game, Reward, World, no_events
 from shadowbox.core.schema import Array, Columns, Schema
-from shadowbox.core.stats import Interval, wilson
+from shadowbox.core.stats import Interval, bootstrap_ratio, wilson
 from shadowbox.play.rewards import result_for
 from shadowbox.play.turn import MatchBatch
 
 SIDE_BY_SIDE = 256  # matches at once
+KEPT = 32  # of which the rows are kept
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class _BenchmarkResult:
     rewards: Array  # sum over each match, of the reward that was asked for
     places: Array  # where the agent began, as a text; "" where the game has no places
     prints: Array  # equal for copies of a match
+    # of the agent in each match, [2, n, figures, 2]: a count and its denominator (Game.tactics)
+    tactics: Array
 
     @property
     def wins(self) -> Interval:
@@ -56,6 +59,18 @@ class _BenchmarkResult:
             if place
         }
 
+    def tactic_intervals(self, game: Game) -> dict[str, Interval]:
+        """Figures of the game's tactics over all matches, with intervals over seeds."""
+        sums = self.tactics.sum(axis=0)  # of the two matches of a seed
+        return {name: bootstrap_ratio(*sums[:, at].T) for at, name in enumerate(tactic_names(game))}
+
+
+def tactic_names(game: Game) -> tuple[str, ...]:
+    """Names of the figures of a game's tactics; none for a game without them."""
+    if game.tactics is None:
+        return ()
+    return tuple(game.tactics(game.schema.neutral(1), no_events()))
+
 
 def win_interval(won: Array) -> Interval:
     """Wilson's interval of wins [2, n], whose unit is the seed: a pair of matches."""
@@ -70,16 +85,24 @@ def benchmark(
     opponent: Agent,
     seeds: Array,
     *,
+    reward: Reward | None = None,
+    tactics: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> _BenchmarkResult:
-    """Play every seed [n] twice, the agent first in seat 0 and then in seat 1."""
+    """Play every seed [n] twice, the agent first in seat 0 and then in seat 1.
+
+    `reward`: None: the result of a match is its reward. `tactics`: count those of the game, for
+    which the rows of some matches are kept.
+    """
     found: list[Mapping[str, Array]] = []
+    most = KEPT if tactics and game.tactics is not None else SIDE_BY_SIDE
     for seat in (0, 1):
         agents = (agent, opponent) if seat == 0 else (opponent, agent)
-        batch = MatchBatch(game, worlds(min(SIDE_BY_SIDE, len(seeds))), agents)
+        batch = MatchBatch(game, worlds(min(most, len(seeds))), agents, reward=reward)
         parts = []
         for first in range(0, len(seeds), batch.matches):
-            parts.append(_play(batch, seeds[first : first + batch.matches], seat))
+            kept = _Kept(batch, seat) if most == KEPT else None
+            parts.append(_play(batch, seeds[first : first + batch.matches], seat, kept))
             if progress:
                 progress(seat * len(seeds) + first + batch.matches, 2 * len(seeds))
         found.append({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
@@ -108,7 +131,37 @@ def episode_returns(
     return np.concatenate(returns), np.concatenate(frames)
 
 
-def _play(batch: MatchBatch, seeds: Array, seat: int) -> dict[str, Array]:
+class _Kept:
+    """Rows and events of matches side by side, until their tactics are counted."""
+
+    def __init__(self, batch: MatchBatch, seat: int) -> None:
+        self.batch, self.seat = batch, seat
+        self.rows: list[Columns] = []
+        self.events: list[Array] = []
+
+    def add(self, columns: Columns, events: Array) -> None:
+        """Keep a row of all matches, and the events that it shows."""
+        keys = self.batch.schema.state_keys
+        self.rows.append({key: columns[key].copy() for key in keys})
+        self.events.append(events.copy())
+
+    def counts(self, n: int) -> Array:
+        """Counts and denominators of the player in the seat, of the first n matches."""
+        game, events = self.batch.game, np.concatenate(self.events)
+        assert game.tactics is not None
+        rows = {key: np.stack([row[key] for row in self.rows]) for key in self.rows[0]}
+        found = []
+        for match in range(n):
+            own = slice(int(self.batch.rows[match]) + 1), match
+            columns = {key: values[own] for key, values in rows.items()}
+            figures = game.tactics(columns, events[events["match"] == match])
+            found.append([pair[self.seat] for pair in figures.values()])
+        return np.array(found)
+
+
+def _play(
+    batch: MatchBatch, seeds: Array, seat: int, kept: _Kept | None = None
+) -> dict[str, Array]:
     """One match of each seed, to its end; places beyond them play along and are not counted."""
     n = len(seeds)
     batch.begin(np.resize(seeds, batch.matches))
@@ -116,9 +169,13 @@ def _play(batch: MatchBatch, seeds: Array, seat: int) -> dict[str, Array]:
     results, rewards = np.zeros(n, np.int64), np.zeros(n)
     prints = np.zeros(n, np.uint64)
     first = {key: values[:n].copy() for key, values in batch.view.items()}
+    if kept is not None:
+        kept.add(batch.view, no_events())
     while not batch.over.all():
         live = ~batch.over[:n]
         turn = batch.turn()
+        if kept is not None:
+            kept.add(turn.columns, turn.events)
         rewards += np.where(live, turn.rewards[:n, seat], 0.0)
         prints = np.where(live, _mixed(prints, turn.columns, batch.game.schema, n), prints)
         for match, outcome in turn.outcomes.items():
@@ -129,6 +186,7 @@ def _play(batch: MatchBatch, seeds: Array, seat: int) -> dict[str, Array]:
         "rewards": rewards,
         "places": _places(batch.game, first, seat, n),
         "prints": prints,
+        "tactics": np.zeros((n, 0, 2)) if kept is None else kept.counts(n),
     }
 
 

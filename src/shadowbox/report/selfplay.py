@@ -24,10 +24,13 @@ from shadowbox.page.document import (
 )
 from shadowbox.train.log import Line
 from shadowbox.train.runs import Run
+from shadowbox.train.tables import BENCHMARK, read_table
 
 MANIFEST = "league.json"
 LARGEST = 4 << 20  # bytes of a league's manifest
 ROWS = 12  # of the cross-table; of more snapshots some are left out, evenly
+# columns of a benchmark's row before those of tactics
+BENCHMARK_RESULTS = ("matches", "wins", "draws", "win_rate", "low", "high", "return", "frames")
 RECENT = "recent."  # figures of the last 200 matches against an opponent, in lines of kind `play`
 
 
@@ -38,6 +41,7 @@ def learner_blocks(run: Run) -> list[Html]:
     return [
         *_stages(run.facts, lines),
         *_opponents(lines),
+        *_benchmark(read_table(run.path / BENCHMARK)),
         *([sentence(badge("unreadable", "bad"), f" {problem}.")] if problem else []),
         *_cross_table(lines, snapshots, champion),
         *_exploiters(run.path),
@@ -154,6 +158,38 @@ def _opponents(lines: Sequence[Line]) -> Iterator[Html]:
         wanted=0.5,
         whole=1.0,
     )
+
+
+def _benchmark(rows: Sequence[Mapping[str, str]]) -> Iterator[Html]:
+    """The latest benchmark: wins, returns and tactics by opponent."""
+    latest = {row["opponent"]: row for row in rows}
+    if not latest:
+        return
+    step = max(int(row["step"]) for row in latest.values() if row["step"].isdecimal())
+    yield heading("Benchmark")
+    yield sentence(
+        f"At step {step:,}, in matches apart from training on the same seeds each time, both seats: "
+        "wins with their 95 % interval, the mean return, and tactics. training_curves.html shows how "
+        "they changed."
+    )
+    known = next(iter(latest.values()))
+    names = [name for name in known if name not in ("step", "opponent", *BENCHMARK_RESULTS)]
+    shown = [
+        [name, *_results(row), *(row[each] or "-" for each in names)]
+        for name, row in latest.items()
+    ]
+    head = ["opponent", "won", "return", *(name.replace("_", " ") for name in names)]
+    yield table(head, shown)
+
+
+def _results(row: Mapping[str, str]) -> list[Text]:
+    """Wins and mean return of a row of a benchmark."""
+    try:
+        rate = Interval(*(float(row[name]) for name in ("win_rate", "low", "high")))
+        paid = f"{float(row['return']):.3g}"
+    except ValueError:
+        return ["-", "-"]
+    return [_cell(rate, f"{100 * rate.low:.0f} .. {100 * rate.high:.0f}"), paid]
 
 
 def _met(line: Line) -> list[str]:

@@ -22,6 +22,7 @@ from shadowbox.errors import TrainingError
 # of runs of self-play (learners/monitoring)
 MONITOR, BEHAVIOR, REWARDS = "monitor.csv", "behavior_metrics.csv", "reward_breakdown.csv"
 STRATEGY, OPPONENTS, ROLLOUTS = "strategy_analysis.csv", "opponents.csv", "rollouts.csv"
+BENCHMARK = "benchmark.csv"
 UPDATES = "updates.csv"  # a row for each update, for learners that take their own steps
 STEP, EPISODE, SECONDS = "step", "episode", "t"  # columns that the run fills in
 

@@ -4,7 +4,7 @@ The policy plays named opponents. Probes then read the opponent's name from the 
 encoder, from the trunk's recurrent state, and from mean statistics of the same frames that the
 encoder remembers; half of the seeds are fitted to, the others are tested on. Opponents that change
 in the middle of a match show how soon the probe notices. The same matches with the latents of other
-matches show what the latents are worth.
+matches show what the latents are worth. Whole matches show the tactics against each opponent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ from shadowbox.evaluate.strategy.probe import (
     neighbor_plane,
 )
 from shadowbox.play import checkpoints, specs
+from shadowbox.play.benchmark import benchmark
 
 if TYPE_CHECKING:
     from shadowbox.play.policy_agent import PolicyAgent
@@ -82,6 +84,8 @@ class _Analysis:
     entropy: Mapping[str, Interval]  # of the attention by opponent, as a share of the largest
     noticed: Mapping[str, Any]  # how soon a change of the opponent is noticed
     wins: Mapping[str, Interval]  # with true and shuffled latents, and the difference
+    # opponent -> figure of the game's tactics in whole matches
+    tactics: Mapping[str, Mapping[str, Interval]]
     picture: str  # name of the projection
     points: Sequence[tuple[float, float, str]] = field(default_factory=tuple)
 
@@ -105,6 +109,7 @@ class _Analysis:
             "attention_entropy": plain(self.entropy),
             "switch": _finite(self.noticed),
             "wins": plain(self.wins),
+            "tactics": {name: plain(found) for name, found in self.tactics.items()},
             "picture": self.picture,
             "points": [list(point) for point in self.points],
         }
@@ -167,6 +172,7 @@ def analyze(
         _entropies(outs.get("attention"), case, played),
         noticed,
         wins,
+        _tactics(case, agent),
         picture,
         points,
     )
@@ -341,6 +347,21 @@ def _wins(case: _Case, agent: PolicyAgent, twin: PolicyAgent) -> dict[str, Inter
         rates[name] = played.won.reshape(2, -1).mean(0)  # the two matches of a seed
     found = {name: wilson(float(each.sum()), len(each)) for name, each in rates.items()}
     return found | {"difference": bootstrap_mean(rates["true"] - rates["shuffled"])}
+
+
+def _tactics(case: _Case, agent: PolicyAgent) -> dict[str, dict[str, Interval]]:
+    """Tactics in whole matches against each opponent, if the game counts any."""
+    if case.game.tactics is None:
+        return {}
+    found = {}
+    for name in case.names:
+        seeds = np.array([stable_hash("tactics", name, at) >> 2 for at in range(case.seeds)])
+        played = benchmark(
+            case.game, case.worlds, agent, specs.agent(name, case.game), seeds, tactics=True,
+            progress=partial(case.say, f"counting tactics against {name}"),
+        )  # fmt: skip
+        found[name] = played.tactic_intervals(case.game)
+    return found
 
 
 def _picture(

@@ -16,6 +16,7 @@ from shadowbox.games.brawl.bots import BOTS
 from shadowbox.games.brawl.figures.behavior import BEHAVIOR
 from shadowbox.games.brawl.figures.couplings import couplings, impossible
 from shadowbox.games.brawl.figures.events import events
+from shadowbox.games.brawl.figures.tactics import tactics
 from shadowbox.games.brawl.observe import OBSERVATIONS, action_masks
 from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
@@ -105,6 +106,7 @@ GAME = Game(
     outcome=outcome,
     attacks=attacks,
     behavior=BEHAVIOR,
+    tactics=tactics,
     places=places,
     bots=BOTS,
     held_out=frozenset(HELD_OUT),

@@ -5,6 +5,7 @@ behavior_metrics.csv   what the learner did in each match, as its game counts it
 reward_breakdown.csv   the return of each match by reward term
 opponents.csv          results against each opponent between two lines of the log
 strategy_analysis.csv  latents of the opponent's history; a head without rows where there are none
+benchmark.csv          results and tactics against named agents, where a card asks for them
 rollouts.csv           range of what is seen, entropy, and how often each control is pressed
 updates.csv            losses, entropy, divergence and gradient of each update (train/loop.py)
 training_curves.html   all of it as curves; .png, too, where Pillow is installed
@@ -28,6 +29,7 @@ from shadowbox.learners.training_matches import _TrainingMatches
 from shadowbox.page.curves import _Chart, curves_page, curves_picture
 from shadowbox.train.tables import (
     BEHAVIOR,
+    BENCHMARK,
     MONITOR,
     OPPONENTS,
     REWARDS,
@@ -210,10 +212,15 @@ def strategy_figures(
 class _Monitor:
     """Rows of a run's tables from the matches and the last rollout of a rank."""
 
-    def __init__(self, game: Game | None = None, terms: Sequence[str] = ()) -> None:
-        """`game`: None for no tables."""
-        self.game, self.terms = game, tuple(terms)
-        self.tables = tables(game, self.terms) if game else {}
+    def __init__(
+        self,
+        game: Game | None = None,
+        terms: Sequence[str] = (),
+        more: Mapping[str, _Table] | None = None,
+    ) -> None:
+        """`game`: None for no tables. `more`: tables beside those of matches, by file name."""
+        self.game, self.terms, self.more = game, tuple(terms), more or {}
+        self.tables = {**tables(game, self.terms), **self.more} if game else {}
         self.last: tuple[_Rollout, float] | None = None  # and the entropy's share of the largest
         self.seen: list[tuple[str, dict[str, Any]]] = []
 
@@ -238,7 +245,8 @@ class _Monitor:
         """Rows by file name of what all ranks have noted."""
         assert self.game is not None
         finished = [each for kind, each in seen if kind == MONITOR]
-        own = {name: [each for kind, each in seen if kind == name] for name in (ROLLOUTS, STRATEGY)}
+        names = (ROLLOUTS, STRATEGY, *self.more)
+        own = {name: [each for kind, each in seen if kind == name] for name in names}
         return match_rows(self.game, self.terms, finished) | own
 
 
@@ -315,6 +323,12 @@ def _charts(run: Path) -> Iterable[_Chart]:
     for opponent in sorted({row["opponent"] for row in results}):
         own = [row for row in results if row["opponent"] == opponent]
         yield _Chart(f"won against {opponent}", _curve(own, "win_rate"), even=0.5)
+    played = read_table(run / BENCHMARK)
+    for opponent in sorted({row["opponent"] for row in played}):
+        own = [row for row in played if row["opponent"] == opponent]
+        won, paid = _curve(own, "win_rate"), _curve(own, "return")
+        yield _Chart(f"benchmark: won against {opponent}", won, even=0.5)
+        yield _Chart(f"benchmark: return against {opponent}", paid)
     for file in (UPDATES, REWARDS, BEHAVIOR, STRATEGY, ROLLOUTS):
         rows = read_table(run / file)
         for name in rows[0] if rows else ():
