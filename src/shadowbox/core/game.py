@@ -318,8 +318,7 @@ class Game:
     # columns [T + 1, slots] -> mask of frames at which an attack begins, bool [T + 1, players]
     attacks: Callable[[Columns], Array] | None = None
     behavior: _Behavior | None = None  # of players in a match, for the tables of training runs
-    # state columns [T + 1, slots] of a match, its events -> figures by name, [players, 2] each: a
-    # count and its denominator, which add up over matches
+    # state columns [T + 1, slots], events -> figures, [players, 2] each: a count and its denominator
     tactics: Callable[[Columns, Array], Mapping[str, Array]] | None = None
     # starting place of each player ("left"), for statistics by place
     places: Callable[[Columns], Sequence[str]] | None = None
@@ -328,8 +327,7 @@ class Game:
     bots: Mapping[str, Bot] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()  # bots that learners never train against
     policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path
-    # shipped learned worlds by name -> path
-    worlds: Mapping[str, str] = field(default_factory=dict)
+    worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds: name -> path
     # presets, built when called
     rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)
     # builder of a user's own reward: weights by term -> Reward
