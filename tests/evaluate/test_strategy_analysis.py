@@ -118,7 +118,13 @@ def test_the_command_and_its_page(tmp_path, capsys):
     assert set(found["wins"]) == {"true", "shuffled", "difference"}
     assert found["switch"]["noticed"]["value"] > found["switch"]["by_chance"]["value"]
     assert {name for _, _, name in found["points"]} == set(found["opponents"])
+    assert set(found["tactics"]) == set(found["opponents"])
+    assert found["tactics"]["random"]["armed_hits"].keys() == {"value", "low", "high"}
+    missed = found["tactics"]["tapper"]["missed_moves"]
+    assert 0 < missed["low"] <= missed["value"] <= missed["high"] <= 1
     text = page.read_text()
+    assert f"{missed['value']:.2f}" in text
+    assert "whiffs punished" in text
     assert f"{100 * found['probe']['latent']['value']:.1f}%" in text
     assert "tapper" in text
 
@@ -131,6 +137,8 @@ def test_a_policy_without_an_encoder(tmp_path, capsys):
         "4",
         "--frames",
         "120",
+        "--world",
+        "brawl@time_limit=210",
         "--opponent",
         "constant",
         "--opponent",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,48 +131,22 @@ class _SelfPlaySpec(LearnerSpec):
         return int({**self.defaults, **inputs.spec.learner}["n_steps"])
 
     def prepare(self, inputs: Inputs) -> TrainTask:
-        from shadowbox.learners import selfplay
-        from shadowbox.learners.exploiters import _Exploiters
-        from shadowbox.learners.monitoring.benchmark import _Benchmark, benchmark_table
-        from shadowbox.learners.monitoring.rows import _Monitor, reward_terms
         from shadowbox.learners.rollouts import _Rollouts
         from shadowbox.learners.training_matches import _TrainingMatches
         from shadowbox.model import policy
         from shadowbox.model.checkpoint import CheckpointConfig
         from shadowbox.play.restored_policy import start_strategy
-        from shadowbox.play.rewards import over_budget, resolve_reward
         from shadowbox.train.protocols import TrainTask
-        from shadowbox.train.tables import BENCHMARK
 
         arguments, configs = self._arguments(inputs), self._config(inputs)
-        config, league, exploit, bench = configs
-        settings = inputs.config
-        if settings.steps is None:
-            raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
 
         def again(seed: int = 0) -> Policy:
             return policy.build_policy(inputs.schema, arguments, seed=seed)
 
-        model = again(settings.seed)
+        model = again(inputs.config.seed)
         start_strategy(model, inputs.spec.learner.get("strategy_from", ""))
-        staged = [stage.set["reward"] for stage in inputs.stages if "reward" in stage.set]
-        played = _Benchmark(inputs, bench) if bench.benchmark_every else None
-        more = {BENCHMARK: benchmark_table(inputs.game)} if played else {}
-        paid = [inputs.reward, *(resolve_reward(each, inputs.game) for each in staged)]
-        learner = selfplay._SelfPlayLearner(
-            model,
-            config,
-            settings.seed,
-            settings.steps,
-            stages=inputs.stages,
-            reward=lambda given: over_budget(resolve_reward(given, inputs.game), learner.steps),
-            teacher=bool(inputs.teacher),
-            exploiters=_Exploiters(inputs, exploit, config, again)
-            if exploit.exploit_every
-            else None,
-            monitor=_Monitor(inputs.game, reward_terms(inputs.game, paid), more),
-            benchmark=played,
-        )
+        learner = self._learner(inputs, configs, model, again)
+        config, league, *_ = configs
         teacher = teacher_of(inputs, model) if inputs.teacher else None
         reads = teacher.input_columns if teacher else ()
         about = CheckpointConfig("policy", inputs.schema, inputs.spec.preset, arguments)
@@ -193,6 +167,43 @@ class _SelfPlaySpec(LearnerSpec):
             facts=inputs.facts,
             resume=inputs.resume,
             fresh=("value.",),
+        )
+
+    def _learner(
+        self,
+        inputs: Inputs,
+        configs: tuple[Any, Any, Any, Any],
+        model: Policy,
+        build: Callable[[int], Policy],
+    ) -> Any:
+        """The learner of a run; `build` makes another policy of the same shape from a seed."""
+        from shadowbox.learners import selfplay
+        from shadowbox.learners.exploiters import _Exploiters
+        from shadowbox.learners.monitoring.benchmark import _Benchmark, benchmark_table
+        from shadowbox.learners.monitoring.rows import _Monitor, reward_terms
+        from shadowbox.play.rewards import over_budget, resolve_reward
+        from shadowbox.train.tables import BENCHMARK
+
+        game, steps, (config, _, exploit, bench) = inputs.game, inputs.config.steps, configs
+        if steps is None:
+            raise UsageError("self-play has no epochs: give train.steps, a number of rollouts")
+        staged = [stage.set["reward"] for stage in inputs.stages if "reward" in stage.set]
+        paid = [inputs.reward, *(resolve_reward(each, game) for each in staged)]
+        played = _Benchmark(inputs, bench) if bench.benchmark_every else None
+        more = {BENCHMARK: benchmark_table(game)} if played else {}
+        return selfplay._SelfPlayLearner(
+            model,
+            config,
+            inputs.config.seed,
+            steps,
+            stages=inputs.stages,
+            reward=lambda given: over_budget(resolve_reward(given, game), steps),
+            teacher=bool(inputs.teacher),
+            exploiters=_Exploiters(inputs, exploit, config, build)
+            if exploit.exploit_every
+            else None,
+            monitor=_Monitor(game, reward_terms(game, paid), more),
+            benchmark=played,
         )
 
     def _config(self, inputs: Inputs) -> tuple[Any, Any, Any, Any]:

@@ -145,9 +145,7 @@ def analyze(
     agent = PolicyAgent(policy, sampling, calibration=found.calibration)
     played = case.matches_of(agent, "playing")
     outs = read_outs(policy, played)
-    read: dict[str, Array] = {}
-    for vectors in ("latent", "recurrent"):
-        read |= {vectors: outs[vectors]} if vectors in outs else {}
+    read: dict[str, Array] = {name: outs[name] for name in ("latent", "recurrent") if name in outs}
     read["mean_statistics"] = mean_statistics(game.schema, played.views, MEMORY)
     probes = {name: _fitted(rows, case, played) for name, rows in read.items()}
     right = {name: _right(probes[name], read[name], case, played) for name in read}
