@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from shadowbox.core.dynamics.declaration import _Dynamics
 from shadowbox.core.encoding import _NamedEncodings
 from shadowbox.core.schema import Array, Columns, Schema
 
@@ -48,7 +49,7 @@ class World(Protocol):
 
     `load(columns, where=None) -> columns`: put recorded rows [n, slots] into the n matches of the
     mask `where`, to continue from there. The state columns of a row must be enough: a world that
-    keeps more has no `load`, or documents what it does not restore.
+    keeps more has no `load`, or says so by `loads_exactly = False`.
 
     `context(where=None) -> columns`: the rows [K, n, slots] that led to the present state of the n
     matches, oldest first, each with the controls that were pressed having seen it. Agents that
@@ -322,6 +323,7 @@ class Game:
     tactics: Callable[[Columns, Array], Mapping[str, Array]] | None = None
     # starting place of each player ("left"), for statistics by place
     places: Callable[[Columns], Sequence[str]] | None = None
+    dynamics: _Dynamics | None = None  # for learned worlds: what of a frame is a rule
     # file format -> (episode, path)
     writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)
     bots: Mapping[str, Bot] = field(default_factory=dict)
@@ -368,7 +370,7 @@ def game_of_schema(schema: Schema, event_kinds: Sequence[str] = ()) -> Game:
     )
 
 
-def noise(seeds: Array, frame: int | Array, player: int | Array, draw: int) -> Array:
+def noise(seeds: Array, frame: int | Array, player: int | Array, draw: int | Array) -> Array:
     """Uniform numbers in [0, 1): a function of (match seed, frame, player, draw) alone.
 
     They do not depend on the batch or the order of calls. `seeds` [N] int64 -> [N] f64. The mixing

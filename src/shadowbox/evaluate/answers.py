@@ -253,7 +253,7 @@ def _noise(seats: Sequence[SeatData], rows: slice, draws: int) -> Array:
             np.full((len(frames), 1), stable_hash("asked", seat.episode) >> 1),
             frames[:, None],
             seat.player,
-            DRAW + np.arange(draws),  # type: ignore[arg-type]
+            DRAW + np.arange(draws),
         )
         for seat in seats
     ]  # fmt: skip

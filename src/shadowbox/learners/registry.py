@@ -190,6 +190,7 @@ def _with_ends(name: str, info: MetricInfo) -> dict[str, MetricInfo]:
 LEARNERS: dict[str, str] = {  # name -> module:SPEC, imported on demand
     "imitation": "shadowbox.learners.imitation_spec:SPEC",
     "selfplay": "shadowbox.learners.selfplay_spec:SPEC",
+    "dynamics": "shadowbox.learners.dynamics.spec:SPEC",
     "encoder": "shadowbox.learners.encoder.spec:SPEC",
 }
 _loaded: dict[str, LearnerSpec] = {}  # as module:SPEC, in this process

@@ -246,7 +246,7 @@ class _TrainingMatches:
             self.seeds[matches][:, None],
             (self.decided * self.policy.config.repeat)[matches][:, None],
             players[:, None],
-            DRAW + np.arange(self.policy.draws),  # type: ignore[arg-type]
+            DRAW + np.arange(self.policy.draws),
         )
         return torch.from_numpy((np.floor(uniform * 2**24) * 2.0**-24).astype(np.float32))
 

@@ -1,13 +1,13 @@
 """Registry of kinds of checkpoints, by the `kind` in their `config.json`.
 
-`policy` and `encoder` are built in. A kind is one CheckpointKind, whose parts are dotted names that
+`policy`, `encoder` and `world` are built in. A kind is one CheckpointKind, whose parts are dotted names that
 are imported on use; a new kind is a line in KINDS, or comes from another package by the entry point
 group `shadowbox.checkpoint_kinds`:
 
     [project.entry-points."shadowbox.checkpoint_kinds"]
     toy = "toy_package.kinds:KIND"
 
-`world` and `ensemble` are reserved: they are refused until an entry is registered.
+`ensemble` is reserved: it is refused until an entry is registered.
 """
 
 from __future__ import annotations
@@ -97,9 +97,15 @@ ENCODER = CheckpointKind(
         "identity": MetricInfo("high", 0.0, 1.0, ("most_frequent",)),
     },
 )
-KINDS: dict[str, CheckpointKind] = {"policy": POLICY, "encoder": ENCODER}
+WORLD = CheckpointKind(
+    name="world",
+    title="a learned world, in which one can play",
+    build="shadowbox.play.dream.restore:restore_world",
+    world="shadowbox.play.dream.restore:dream_of",
+    prefix="dream",
+)
+KINDS: dict[str, CheckpointKind] = {"policy": POLICY, "encoder": ENCODER, "world": WORLD}
 RESERVED = {  # name -> planned checkpoints of that kind
-    "world": "learned worlds",
     "ensemble": "several checkpoints that act as one",
 }
 

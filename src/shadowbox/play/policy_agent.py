@@ -306,7 +306,7 @@ class PolicyAgent:
             ).astype(bool)
             return np.asarray(np.where(held, self.limits[:, 1], self.limits[:, 0]), np.float32)
         seeds, frame, players = (state[name][:, None] for name in ("seeds", "frame", "players"))
-        uniform = noise(seeds, frame, players, DRAW + np.arange(self.policy.draws))  # type: ignore[arg-type]
+        uniform = noise(seeds, frame, players, DRAW + np.arange(self.policy.draws))
         # rounding to f32 could make a 1
         return np.asarray(np.floor(uniform * 2**24) * 2.0**-24, np.float32)
 

@@ -75,7 +75,7 @@ class _Random:
         controls: Columns = {}
         for at, key in enumerate(self.schema.control_keys):
             column = self.schema.columns[key]
-            draw = noise(seeds, frame, players, DRAW + self.each * at + slots)  # type: ignore[arg-type]
+            draw = noise(seeds, frame, players, DRAW + self.each * at + slots)
             low, high = column.field.limits
             if isinstance(column.field, Flag):
                 controls[key] = draw < 0.5

@@ -13,6 +13,7 @@ from shadowbox.core.game import Game, Outcome, World
 from shadowbox.core.schema import Array, Columns
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.games.brawl.bots import BOTS
+from shadowbox.games.brawl.dream.dynamics import DYNAMICS
 from shadowbox.games.brawl.figures.behavior import BEHAVIOR
 from shadowbox.games.brawl.figures.couplings import couplings, impossible
 from shadowbox.games.brawl.figures.events import events
@@ -108,6 +109,7 @@ GAME = Game(
     behavior=BEHAVIOR,
     tactics=tactics,
     places=places,
+    dynamics=DYNAMICS,
     bots=BOTS,
     held_out=frozenset(HELD_OUT),
     rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},
@@ -117,5 +119,5 @@ GAME = Game(
     actions={"discrete": {key: (key,) for key in KEYS}, "combos": COMBOS},
     action_masks=action_masks,
     scene=scene,
-    learns_by=("imitation", "selfplay", "encoder"),
+    learns_by=("imitation", "selfplay", "encoder", "dynamics"),
 )

@@ -1,0 +1,67 @@
+"""Declaration of a game's dynamics: what of the next frame is a rule, and what is to be learned.
+
+An event is a trigger that two consecutive rows decide, for each slot of its column:
+
+    rises COLUMN | falls COLUMN | enters COLUMN=VALUE | leaves COLUMN=VALUE
+
+A rule of a column is a text of clauses joined by `;`. The first one is its base:
+
+    drawn                          learned; the base of columns without a rule
+    carried                        as before; the base of columns with predict="no"
+    step N                         N more than before
+    count_down                     one less than before, down to 0
+    pressed CONTROL                whether the control is pressed
+    last_pressed CONTROL CONTROL   on by a press of the first, off by a press of the second; held
+                                   before, by the flag held_NAME of the group, is no press
+    periodic CLOCK N by COLUMN     a function of CLOCK modulo N, another one for each value of COLUMN
+    ends COLUMN ...                whether any of these columns is down to 0
+    winner COLUMN COLUMN           once over: the player with more of the first, then less of the second
+
+Others follow, of which a later one goes before an earlier one:
+
+    at EVENT drawn | at EVENT VALUE | at EVENT minus N
+    VALUE only at EVENT            a choice that no frame without the event takes on
+    VALUE where CONDITION | VALUE unless CONDITION
+    within LOW HIGH unless CONDITION
+
+VALUE is a number, the name of a choice, or COLUMN+N. A CONDITION is a flag, or COLUMN=VALUE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dynamics:
+    """Dynamics of a game's state, for learned worlds."""
+
+    events: Mapping[str, str] = field(default_factory=dict)  # name -> trigger
+    together: tuple[str, ...] = ()  # choices of a group that are drawn as one, before all others
+    rules: Mapping[str, str] = field(default_factory=dict)  # column -> clauses, in this order
+    # position -> velocities a second of the next row that move it, joined by `;`, each COLUMN or
+    # COLUMN while FLAG (of the row before)
+    rates: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()  # columns that a learned world does not read
+    over: str = ""  # flag of a finished match
+    clock: str = ""  # number of the frame
+    seed: tuple[
+        str, ...
+    ] = ()  # choices of 2^32 values that hold a match's seed, the lower half first
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, from which `of` makes an equal declaration."""
+        data = asdict(self)
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in data.items()
+        }
+
+    @staticmethod
+    def of(data: Mapping[str, Any]) -> _Dynamics:
+        """Declaration from the data of `to_json`."""
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        return _Dynamics(**given)

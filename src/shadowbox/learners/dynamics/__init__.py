@@ -1,0 +1,1 @@
+"""Learning of worlds: what happens next, given a state and both players' controls."""

@@ -1,0 +1,80 @@
+"""Learned worlds as a learner of cards: trained on recordings of a game."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.learners.registry import Inputs, LearnerSpec, ModelSummary, RunSpec, metric_info
+
+if TYPE_CHECKING:  # it needs torch
+    from shadowbox.train.protocols import TrainTask
+
+KIND = "world"  # of its checkpoints
+
+
+class _DynamicsSpec(LearnerSpec):
+    """Learner of what the state of a game is after every frame."""
+
+    needs = frozenset({"store"})
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        from shadowbox.learners.dynamics.task import _DynamicsConfig
+
+        return asdict(_DynamicsConfig())
+
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:
+        from shadowbox.model.world.world import WORLDS, _WorldConfig
+
+        return {name: _WorldConfig.of(preset).flat() for name, preset in WORLDS.items()}
+
+    def summarize(self, inputs: Inputs) -> ModelSummary:
+        import torch
+
+        from shadowbox.learners.dynamics.task import measured, part_losses, scores_of
+        from shadowbox.model.world.world import build_world
+        from shadowbox.train.schedule import count
+
+        arguments, tables, _ = measured(inputs, self._config(inputs.spec))
+        with torch.device("meta"):
+            model = build_world(inputs.schema, arguments, tables=tables)
+        losses = part_losses(model, self._config(inputs.spec))
+        return ModelSummary(
+            arguments,
+            count(model.parameters()),
+            metric_info(losses, scores_of(model)),
+            exact=inputs.store is not None,
+            kind=KIND,
+        )
+
+    def count(self, inputs: Inputs) -> dict[str, int]:
+        from shadowbox.data.sample import Segments
+        from shadowbox.data.split import Split
+
+        store, split = inputs.recordings, inputs.split or Split()
+        train, val = (split.episodes(store, side) for side in ("train", "val"))
+        found = {"train_episodes": len(train), "val_episodes": len(val)}
+        if len(train):
+            length = self._config(inputs.spec).length
+            segments = Segments(store, length, inputs.config.batch, episodes=train, drop_last=True)
+            found["batches_per_epoch"] = segments.batches_in(0)
+        return found
+
+    def examples(self, inputs: Inputs) -> int:
+        """Positions of a segment."""
+        return int(self._config(inputs.spec).length)
+
+    def prepare(self, inputs: Inputs) -> TrainTask:
+        from shadowbox.learners.dynamics.task import prepare
+
+        return prepare(inputs, self._config(inputs.spec))
+
+    def _config(self, spec: RunSpec) -> Any:
+        from shadowbox.learners.dynamics.task import _DynamicsConfig
+
+        return _DynamicsConfig(**dict(spec.learner))
+
+
+SPEC = _DynamicsSpec()

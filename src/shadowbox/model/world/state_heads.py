@@ -1,0 +1,478 @@
+"""Chain of state heads: the next frame of both players, part by part, each given those before it.
+
+    events     the joint event of all players, one of those that were seen
+    together   the choices that a game draws as one (state and move), for each player
+    flags      all flags
+    choices    all other choices, as options: count, stay, or jump to a value
+    reals      amounts and velocities, as exact amounts or a mixture
+    motion     positions, as what remains beside their next velocity
+
+All fields of a part are one tensor and one call. In training each part is given the recorded values
+of those before it, some of them hidden; in play it is given what was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shadowbox.core.dynamics.rules import _Rules, _Step
+from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
+from shadowbox.model.world.layout import _Flat, _Layout, _Unit
+from shadowbox.model.world.vocabulary import (
+    RELATIVE,
+    _Vocabulary,
+    drawn_mask,
+    event_bits,
+    event_code,
+    joint_code,
+    joint_size,
+    legal_tables,
+    real_base,
+    tolerance,
+)
+
+PARTS = ("events", "together", "flags", "choices", "reals", "motion")
+NEVER = -1e9  # logit of an option that is not legal
+UNIMIX = 0.01  # share of a uniform distribution in the likelihood, against infinite surprise
+COMPONENTS = 4  # of a mixture
+
+
+class _Cost(NamedTuple):
+    """Nats of each unit of a part, [..., U], and the mask of those that count."""
+
+    nats: Tensor
+    counts: Tensor
+
+
+class _Part(nn.Module):
+    """Hidden layer and output of a part of the chain."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.hidden, self.back = nn.Linear(width, width), nn.Linear(width, width)
+        self.out = nn.Linear(width, outputs)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [..., width] -> features, outputs [..., outputs]."""
+        z = z + self.back(functional.relu(self.hidden(self.norm(z))))
+        return z, self.out(z)
+
+
+class _ChainHeads(nn.Module):
+    """Distribution over the next frame, from features of a trunk [..., features]."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        rules: _Rules,
+        vocabulary: _Vocabulary,
+        features: int,
+        *,
+        width: int,
+        ancestor_dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.schema, self.rules, self.vocabulary = schema, rules, vocabulary
+        self.layout, self.ancestor_dropout = _Layout(schema), ancestor_dropout
+        drawn = [key for key in rules.drawn if key not in rules.dynamics.together]
+        kinds = {key: schema.columns[key].field for key in drawn}
+        units = self.layout.units
+        self.together = rules.dynamics.together
+        self.slots = schema.columns[self.together[0]].slots if self.together else 0
+        self.flags = units(key for key in drawn if isinstance(kinds[key], Flag))
+        self.choices = units(key for key in drawn if isinstance(kinds[key], Choice))
+        reals = [key for key in drawn if isinstance(kinds[key], Real)]
+        self.reals = units(key for key in reals if key not in rules.rates)
+        self.motion = units(key for key in reals if key in rules.rates)
+        self.enter = nn.Linear(features, width)
+        self.parts, self.given = nn.ModuleDict(), nn.ModuleDict()
+        self._build_events(width)
+        self._build_together(width)
+        if self.flags:
+            _place(self, "flag", self.flags)
+            self.parts["flags"] = _Part(width, len(self.flags))
+            self.given["flags"] = nn.Linear(len(self.flags), width)
+        self._build_choices(width)
+        for name, chosen in (("reals", self.reals), ("motion", self.motion)):
+            self._build_reals(name, chosen, width)
+
+    # ---- building --------------------------------------------------------------------------------
+
+    def _build_events(self, width: int) -> None:
+        """Table from the code of a joint event to its number, and its events by slot."""
+        names, codes = list(self.rules.dynamics.events), self.vocabulary.events
+        if not names:
+            return
+        slots = self.schema.columns[self.rules.triggers[names[0]][0]].slots
+        number = torch.full((1 << (len(names) * slots),), -1)
+        number[torch.tensor(codes)] = torch.arange(len(codes))
+        bits = [[code >> (len(names) * slot) for slot in range(slots)] for code in codes]
+        self.register_buffer("event_number", number, persistent=False)
+        self.register_buffer(
+            "event_bits", torch.tensor(bits) & ((1 << len(names)) - 1), persistent=False
+        )
+        self.parts["events"] = _Part(width, len(codes))
+        self.given["events"] = nn.Embedding(len(codes), width)
+
+    def _build_together(self, width: int) -> None:
+        """Legal joint choices and events; these tables are weights, since recordings decide them."""
+        if not self.together:
+            return
+        codes = self.vocabulary.together
+        number = torch.full((joint_size(self.schema, self.together),), -1)
+        number[torch.tensor(codes, dtype=torch.int64)] = torch.arange(len(codes))
+        self.register_buffer("class_number", number, persistent=False)
+        values: list[Array] = []
+        rest = np.array(codes, np.int64)
+        for key in reversed(self.together):
+            column = self.schema.columns[key].field
+            assert isinstance(column, Choice)
+            values.insert(0, rest % column.n)
+            rest = rest // column.n
+        self.register_buffer("class_values", torch.from_numpy(np.stack(values)), persistent=False)
+        places = [self.layout.choices[key] for key in self.together]
+        span = torch.tensor(places)[:, None] + torch.arange(self.slots)
+        self.register_buffer("together_place", span, persistent=False)
+        allowed, happened = legal_tables(self.schema, self.rules, self.vocabulary)
+        self.register_buffer("allowed", torch.from_numpy(allowed))
+        self.register_buffer("happens", torch.from_numpy(happened))
+        first = torch.arange(self.slots) * len(codes)
+        self.register_buffer("class_first", first, persistent=False)
+        self.parts["together"] = _Part(width, self.slots * len(codes))
+        self.given["together"] = nn.Embedding(self.slots * len(codes), width)
+
+    def _build_choices(self, width: int) -> None:
+        """Next value of every unit by (value, option), in one table of rows."""
+        if not self.choices:
+            return
+        options = [self.vocabulary.choices[unit.key] for unit in self.choices]
+        most = max(map(len, options))
+        rows, first, lines = [], [], 0
+        for unit, ways in zip(self.choices, options, strict=True):
+            column = self.schema.columns[unit.key].field
+            assert isinstance(column, Choice)
+            table = np.full((column.n, most), -1, np.int64)
+            values = np.arange(column.n)
+            for at, (kind, value) in enumerate(ways):
+                following = (
+                    np.clip(values + value, 0, column.n - 1)
+                    if kind == RELATIVE
+                    else np.full(column.n, value)
+                )
+                # of options with one result only the first counts
+                table[:, at] = np.where((table[:, :at] == following[:, None]).any(1), -1, following)
+            first.append(lines)
+            lines += column.n
+            rows.append(table)
+        _place(self, "choice", self.choices)
+        self.register_buffer("next_value", torch.from_numpy(np.concatenate(rows)), persistent=False)
+        self.register_buffer("next_first", torch.tensor(first), persistent=False)
+        self.most = most
+        self.parts["choices"] = _Part(width, len(first) * most)
+        self.given["choices"] = nn.Linear(len(first) * most, width)
+
+    def _build_reals(self, name: str, units: Sequence[_Unit], width: int) -> None:
+        """Atoms of every unit, padded to one number, and the mixture beside them."""
+        if not units:
+            return
+        atoms = [self.vocabulary.reals[unit.key] for unit in units]
+        most = max(1, *map(len, atoms))
+        value = torch.full((len(units), most), torch.nan)
+        relative = torch.zeros(len(units), most)
+        for at, ways in enumerate(atoms):
+            for place, (kind, amount) in enumerate(ways):
+                value[at, place] = amount
+                relative[at, place] = float(kind == RELATIVE)
+        fields = [self.schema.columns[unit.key].field for unit in units]
+        scale = torch.tensor([each.scale for each in fields if isinstance(each, Real)])
+        near = torch.tensor([tolerance(unit.key, self.schema) for unit in units])
+        limits = torch.tensor([[float(x) for x in each.limits] for each in fields]).T
+        legal = torch.where(value.isnan(), NEVER, 0.0)
+        _place(self, name, units)
+        for what, tensor in (
+            ("atom", value.nan_to_num(1e30)),
+            ("relative", relative),
+            ("scale", scale),
+            ("near", near),
+            ("limits", limits.contiguous()),
+            ("legal", functional.pad(legal, (0, COMPONENTS))),
+        ):
+            self.register_buffer(f"{name}_{what}", tensor, persistent=False)
+        self.parts[name] = _Part(width, len(units) * (most + 3 * COMPONENTS))
+        if name == "reals":
+            self.given[name] = nn.Linear(2 * len(units), width)
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
+
+    # ---- likelihood ------------------------------------------------------------------------------
+
+    def costs(self, h: Tensor, step: _Step, before: _Flat, after: _Flat) -> dict[str, _Cost]:
+        """Nats of the frame after, part by part, and the mask of what is drawn of it.
+
+        `step` holds the same frames as columns of tensors.
+        """
+        z, costs = self.enter(h), {}
+        if "events" in self.parts:
+            z, costs["events"], number = self._event_cost(z, step, before)
+            z = self._tell(z, self.given["events"](number.clamp(min=0)))
+        if "together" in self.parts:
+            z, costs["together"], chosen = self._together_cost(z, step, before, after)
+            z = self._tell(z, self.given["together"](chosen + self.class_first).sum(-2))
+        if "flags" in self.parts:
+            z, logits = self.parts["flags"](z)
+            target = after.flags[..., self.flag_place].float()
+            nats = _mixed(
+                -functional.binary_cross_entropy_with_logits(logits, target, reduction="none"), 2
+            )
+            costs["flags"] = _Cost(nats, self._mask(self.flags, step))
+            z = self._tell(z, self.given["flags"](2 * target - 1))
+        if "choices" in self.parts:
+            z, costs["choices"], chosen = self._choice_cost(z, step, before, after)
+            z = self._tell(z, self.given["choices"](chosen))
+        for name, units in (("reals", self.reals), ("motion", self.motion)):
+            if name in self.parts:
+                z, output = self.parts[name](z)
+                base = self._base(name, step, before)
+                target = after.reals[..., getattr(self, f"{name}_place")]
+                nats = self._real_nats(name, output, base, target)
+                costs[name] = _Cost(nats, self._mask(units, step))
+                if name == "reals":
+                    z = self._tell(z, self._of_reals(base, target))
+        return costs
+
+    def _event_cost(self, z: Tensor, step: _Step, before: _Flat) -> tuple[Tensor, _Cost, Tensor]:
+        z, logits = self.parts["events"](z)
+        bits = event_bits(step.events)
+        number = self.event_number[event_code(bits, len(step.events))]
+        log_probs = (logits + self._event_mask(before)).log_softmax(-1)
+        nats, fits = _nats_of(log_probs, number, logits.shape[-1])
+        return z, _Cost(nats[..., None], fits[..., None]), number
+
+    def _together_cost(
+        self, z: Tensor, step: _Step, before: _Flat, after: _Flat
+    ) -> tuple[Tensor, _Cost, Tensor]:
+        z, logits = self.parts["together"](z)
+        shape = (*logits.shape[:-1], self.slots, -1)
+        bits = event_bits(step.events) if step.events else 0
+        legal = self.allowed[bits, self._code(before)]
+        log_probs = logits.view(shape).masked_fill(~legal, NEVER).log_softmax(-1)
+        chosen = self.class_number[self._code(after)]
+        nats, fits = _nats_of(log_probs, chosen, legal.sum(-1))
+        return z, _Cost(nats, fits), chosen.clamp(min=0)
+
+    def _choice_cost(
+        self, z: Tensor, step: _Step, before: _Flat, after: _Flat
+    ) -> tuple[Tensor, _Cost, Tensor]:
+        z, logits = self.parts["choices"](z)
+        following = self._following(before)
+        hits = following == after.choices[..., self.choice_place][..., None]
+        chosen = torch.where(hits.any(-1), hits.int().argmax(-1), -1)
+        shape = (*logits.shape[:-1], len(self.choices), self.most)
+        log_probs = logits.view(shape).masked_fill(following < 0, NEVER).log_softmax(-1)
+        nats, fits = _nats_of(log_probs, chosen, (following >= 0).sum(-1))
+        return z, _Cost(nats, fits & self._mask(self.choices, step)), hits.flatten(-2).float()
+
+    def _real_nats(self, name: str, output: Tensor, base: Tensor, target: Tensor) -> Tensor:
+        logits, mean, spread = self._mixture(name, output)
+        near, scale = getattr(self, f"{name}_near"), getattr(self, f"{name}_scale")
+        value, relative = getattr(self, f"{name}_atom"), getattr(self, f"{name}_relative")
+        away = target[..., None] - relative * base[..., None] - value
+        exact = torch.where(away.abs() <= near[:, None], 0.0, NEVER)
+        change = ((target - base) * scale)[..., None]
+        # the probability of a bin as wide as the resolution, under a two-sided exponential
+        inside = -(change - mean).abs() / spread - torch.log(spread / (near * scale)[:, None])
+        log_prob = torch.logsumexp(logits + torch.cat([exact, inside], -1), -1)
+        return -log_prob.clamp(min=-60.0)
+
+    # ---- drawing ---------------------------------------------------------------------------------
+
+    @property
+    def draws(self) -> int:
+        """Number of uniform numbers that a frame takes."""
+        return (
+            1 + self.slots + len(self.flags) + len(self.choices)
+            + 3 * (len(self.reals) + len(self.motion))
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def draw(self, h: Tensor, before: _Flat, after: _Flat, uniform: Tensor | None) -> Tensor | None:
+        """Draw the next frame into `after` [N, ...], whose early columns are given.
+
+        `uniform` [N, draws]; None: the most likely value of each part. Returns the events of each
+        slot as bits [N, slots]; None without events.
+        """
+        z, at, bits = self.enter(h), 0, None
+        u = (lambda n: None) if uniform is None else _Numbers(uniform)
+        if "events" in self.parts:
+            z, logits = self.parts["events"](z)
+            number = _choose(logits + self._event_mask(before), u(1), one=True)
+            bits = self.event_bits[number]
+            z = z + self.given["events"](number)
+        if "together" in self.parts:
+            z, logits = self.parts["together"](z)
+            legal = self.allowed[0 if bits is None else bits, self._code(before)]
+            shaped = logits.view(len(logits), self.slots, -1).masked_fill(~legal, NEVER)
+            chosen = _choose(shaped, u(self.slots))
+            after.choices[:, self.together_place] = self.class_values[:, chosen].transpose(0, 1)
+            z = z + self.given["together"](chosen + self.class_first).sum(-2)
+        if "flags" in self.parts:
+            z, logits = self.parts["flags"](z)
+            numbers = u(len(self.flags))
+            drawn = logits > 0 if numbers is None else numbers < logits.sigmoid()
+            after.flags[:, self.flag_place] = drawn
+            z = z + self.given["flags"](drawn * 2.0 - 1.0)
+        if "choices" in self.parts:
+            z, logits = self.parts["choices"](z)
+            following = self._following(before)
+            shaped = logits.view(following.shape).masked_fill(following < 0, NEVER)
+            chosen = _choose(shaped, u(len(self.choices)))
+            after.choices[:, self.choice_place] = following.gather(-1, chosen[..., None])[..., 0]
+            hit = functional.one_hot(chosen, self.most).flatten(-2).float()
+            z = z + self.given["choices"](hit)
+        for name, units in (("reals", self.reals), ("motion", self.motion)):
+            if name in self.parts:
+                z, output = self.parts[name](z)
+                base = self._base(name, self._columns(before, after), before)
+                drawn = self._draw_reals(name, output, base, u(3 * len(units)))
+                after.reals[:, getattr(self, f"{name}_place")] = drawn
+                if name == "reals":
+                    z = z + self._of_reals(base, drawn)
+        del at
+        return bits
+
+    def _draw_reals(
+        self, name: str, output: Tensor, base: Tensor, numbers: Tensor | None
+    ) -> Tensor:
+        logits, mean, spread = self._mixture(name, output)
+        which, side, far = (None, None, None) if numbers is None else numbers.chunk(3, -1)
+        chosen = _choose(logits, which)[..., None]
+        atoms = logits.shape[-1] - COMPONENTS
+        component = (chosen - atoms).clamp(min=0)
+        change = mean.gather(-1, component)[..., 0]
+        if side is not None and far is not None:
+            # a two-sided exponential, cut where 1 in 150 lies beyond
+            length = -torch.log1p(-far.clamp(max=0.9933))
+            change = (
+                change
+                + torch.where(side < 0.5, -length, length) * (spread.gather(-1, component)[..., 0])
+            )
+        value, relative = getattr(self, f"{name}_atom"), getattr(self, f"{name}_relative")
+        exact = relative * base[..., None] + value
+        atom = exact.gather(-1, chosen.clamp(max=atoms - 1))[..., 0]
+        free = base + change / getattr(self, f"{name}_scale")
+        return torch.where(chosen[..., 0] < atoms, atom, free)
+
+    # ---- shared ----------------------------------------------------------------------------------
+
+    def _tell(self, z: Tensor, given: Tensor) -> Tensor:
+        """Add what was drawn, hidden at some positions in training."""
+        if self.training and self.ancestor_dropout:
+            shape = (*given.shape[:-1], 1)
+            kept = torch.rand(shape, device=given.device) >= self.ancestor_dropout
+            given = given * kept
+        return z + given
+
+    def _code(self, frame: _Flat) -> Tensor:
+        """Code of the joint choice of each slot, [..., slots]."""
+        values = {
+            key: frame.choices[..., self.layout.choices[key] :][..., : self.slots]
+            for key in self.together
+        }
+        code: Tensor = joint_code(self.schema, self.together, values)
+        return code
+
+    def _event_mask(self, before: _Flat) -> Tensor:
+        """Logits [..., events] of joint events that cannot happen now, of 0 for others."""
+        if not self.together:
+            return before.reals.new_zeros(())
+        # [..., slots, bits] -> [..., slots, events] -> all slots must allow it
+        happens = self.happens[self._code(before)]
+        each = [happens[..., slot, :][..., self.event_bits[:, slot]] for slot in range(self.slots)]
+        return torch.where(torch.stack(each).all(0), 0.0, NEVER)
+
+    def _following(self, before: _Flat) -> Tensor:
+        """Next value of each unit by option, [..., U, options]; -1: no such option."""
+        found: Tensor = self.next_value[before.choices[..., self.choice_place] + self.next_first]
+        return found
+
+    def _columns(self, before: _Flat, after: _Flat) -> _Step:
+        return _Step(self.layout.views(before), self.layout.views(after), {}, {}, {})
+
+    def _base(self, name: str, step: _Step, before: _Flat) -> Tensor:
+        """Values of reals without a surprise, [..., U]."""
+        if name == "reals":
+            return before.reals[..., self.reals_place]
+        keys = dict.fromkeys(unit.key for unit in self.motion)
+        bases = [real_base(self.schema, self.rules, key, step.before, step.after) for key in keys]
+        return torch.cat(bases, -1)
+
+    def _of_reals(self, base: Tensor, value: Tensor) -> Tensor:
+        scaled = torch.cat([(value - base) * self.reals_scale, value * self.reals_scale], -1)
+        given: Tensor = self.given["reals"](scaled.clamp(-8, 8))
+        return given
+
+    def _mixture(self, name: str, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of atoms and components [..., U, A + K], means and spreads [..., U, K]."""
+        legal = getattr(self, f"{name}_legal")
+        shaped = output.view(*output.shape[:-1], len(legal), -1)
+        logits, mean, spread = torch.split(shaped, [legal.shape[-1], COMPONENTS, COMPONENTS], -1)
+        resolution = (getattr(self, f"{name}_near") * getattr(self, f"{name}_scale"))[:, None]
+        return (
+            (logits + legal).log_softmax(-1),
+            mean,
+            functional.softplus(spread - 2.0) + 2 * resolution,
+        )
+
+    def _mask(self, units: Sequence[_Unit], step: _Step) -> Tensor:
+        keys = dict.fromkeys(unit.key for unit in units)
+        masks = [drawn_mask(self.rules, key, step) for key in keys]
+        example = step.after[next(iter(keys))]
+        return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
+
+
+class _Numbers:
+    """Uniform numbers [N, draws], handed out from the left."""
+
+    def __init__(self, uniform: Tensor) -> None:
+        self.uniform, self.at = uniform, 0
+
+    def __call__(self, count: int) -> Tensor:
+        self.at += count
+        return self.uniform[:, self.at - count : self.at]
+
+
+def _choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
+    """Option of each row of logits [N, ..., options], by a uniform number or the most likely."""
+    if numbers is None:
+        return logits.argmax(-1)
+    reached = logits.softmax(-1).cumsum(-1)
+    wanted = (numbers[:, 0] if one else numbers)[..., None] * reached[..., -1:]
+    return (reached <= wanted).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+def _nats_of(log_probs: Tensor, chosen: Tensor, options: Any) -> tuple[Tensor, Tensor]:
+    """Nats of the chosen options [...], and the mask of those that are options at all."""
+    known = chosen >= 0
+    picked = log_probs.gather(-1, chosen.clamp(min=0)[..., None])[..., 0]
+    return _mixed(picked, options), known & (picked > NEVER / 2)
+
+
+def _mixed(log_prob: Tensor, options: Any) -> Tensor:
+    """Nats of a probability to which a share of a uniform distribution is added."""
+    return -torch.log(log_prob.exp() * (1 - UNIMIX) + UNIMIX / options)
+
+
+def _place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:
+    places = torch.tensor([unit.place for unit in units], dtype=torch.int64)
+    module.register_buffer(f"{name}_place", places, persistent=False)
+
+
+HEADS = {"chain": _ChainHeads}

@@ -1,0 +1,1 @@
+"""Dreams: matches in a learned world."""

@@ -1,0 +1,72 @@
+"""Frames of a dream: the last rows of N matches in memory that NumPy and torch share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from shadowbox.core.schema import Array, Columns, Schema
+from shadowbox.model.world.layout import _Flat, _Layout
+
+
+class _Frame:
+    """One frame of N matches by kind, and its columns as views of that memory.
+
+    Arrays have rows for `padded` matches, of which the first N are real. `controls` are those that
+    were pressed having seen the frame; `columns` are what the schema's types say.
+    """
+
+    def __init__(self, schema: Schema, layout: _Layout, matches: int, padded: int) -> None:
+        self.reals = np.zeros((padded, layout.width(layout.reals)), np.float32)
+        self.flags = np.zeros((padded, layout.width(layout.flags)), bool)
+        self.choices = np.zeros((padded, layout.width(layout.choices)), np.int64)
+        self.controls = {
+            key: np.zeros((padded, schema.columns[key].slots), schema.columns[key].dtype)
+            for key in schema.control_keys
+        }
+        self.outside = {
+            key: np.zeros((matches, schema.columns[key].slots), schema.columns[key].dtype)
+            for key in layout.outside
+        }
+        arrays = (self.reals, self.flags, self.choices)
+        self.tensors = _Flat(*(torch.from_numpy(each) for each in arrays))
+        pressed = {key: torch.from_numpy(_wide(each)) for key, each in self.controls.items()}
+        self.seen = layout.views(self.tensors) | pressed  # what the model reads
+        self.whole: Columns = layout.views(arrays)  # of all padded matches
+        self.columns: Columns = {k: v[:matches] for k, v in self.whole.items()} | self.outside
+        self.pressed: Columns = {key: each[:matches] for key, each in self.controls.items()}
+
+    def copy_from(self, other: _Frame) -> None:
+        """Become an equal state, with other controls."""
+        self.reals[:], self.flags[:], self.choices[:] = other.reals, other.flags, other.choices
+        for key, values in other.outside.items():
+            self.outside[key][:] = values
+
+    def put(self, columns: Mapping[str, Array], where: Array) -> None:
+        """Write columns [n, slots] into the matches of the mask `where` [N]."""
+        for key, target in self.columns.items():
+            if key in columns:
+                target[where] = columns[key]
+        for key, target in self.pressed.items():
+            target[where] = columns.get(key, 0)
+
+    def take(self, where: Array) -> dict[str, Array]:
+        """Copies of the state and the controls of the chosen matches."""
+        return {key: values[where] for key, values in {**self.columns, **self.pressed}.items()}
+
+
+def _wide(values: Array) -> Any:
+    """Controls in a type that torch can index and compare; flags and reals as they are."""
+    return values if values.dtype in (np.dtype(bool), np.dtype(np.float32)) else values.view()
+
+
+def typed(schema: Schema, columns: Mapping[str, Array]) -> Columns:
+    """Columns with the types of the schema, as a world returns them."""
+    return {
+        key: values if values.dtype == schema.columns[key].dtype
+        else values.astype(schema.columns[key].dtype)
+        for key, values in columns.items()
+    }  # fmt: skip

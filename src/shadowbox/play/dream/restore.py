@@ -1,0 +1,125 @@
+"""Worlds with the weights of a checkpoint, and dreams of them by their spec.
+
+    dream:RUN[@OPTION...]
+
+RUN is a run, a card's folder of runs, a checkpoint's folder, or a world that the game ships.
+Options: `best`, `latest`, `step=N`, `seed=N` choose the checkpoint; `start=match` (default) begins
+at recorded starts of matches, `start=any` also inside of matches; `CHOICE=NAME`, such as
+`stage=mirror`, begins only at starts with that value; `frames=N` ends matches after N frames.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.core.files import mismatches
+from shadowbox.core.game import Game, World
+from shadowbox.core.schema import Choice, Schema, require
+from shadowbox.errors import CheckpointError, SchemaError, SchemaMismatch, UsageError, did_you_mean
+from shadowbox.play.checkpoints import checkpoint_folder
+
+if TYPE_CHECKING:  # it needs torch
+    from shadowbox.model.checkpoint import Checkpoint
+    from shadowbox.model.world.world import _WorldModel
+
+ARGUMENTS = {"config": dict, "dynamics": dict, "vocabulary": dict, "contexts": [int]}
+LONGEST = 20_000  # frames of a match
+
+
+def restore_world(
+    found: Checkpoint,
+    schema: Schema,
+    device: str = "cpu",
+    encodings: Mapping[str, Any] | None = None,
+) -> _WorldModel:
+    """A world model with its weights; the game must have the fields that it was trained on."""
+    from shadowbox.model import checkpoint
+    from shadowbox.model.world.world import build_world
+
+    where = f"checkpoint {found.path}"
+    require(found.about.schema, schema, where, coding=True)
+    require(schema, found.about.schema, f"{where}, read the other way round,", coding=True)
+    for problem in mismatches(found.about.arguments, ARGUMENTS, "arguments"):
+        raise CheckpointError(
+            f"{found.path}/config.json cannot be used: {problem}; use another step"
+        )
+    try:
+        model = build_world(found.about.schema, found.about.arguments)
+    except (UsageError, SchemaError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise CheckpointError(
+            f"{found.path}/config.json cannot be used: arguments: {error}; use another step"
+        ) from error
+    checkpoint.load_weights(model, found.weights, str(found.path))
+    return model.to(device).eval()
+
+
+def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, spec: str) -> World:
+    """The world of `dream:ARGUMENT@OPTIONS`."""
+    from shadowbox.model import checkpoint
+    from shadowbox.play.dream.world import _Dream
+
+    which, seed, start, frames, chosen = "", "", "match", LONGEST, {}
+    for option in options:
+        name, _, value = option.partition("=")
+        if option in ("best", "latest") or re.fullmatch(r"step=\d+", option):
+            which = option
+        elif name == "seed" and value.isdecimal():
+            seed = value
+        elif name == "start" and value in ("match", "any"):
+            start = value
+        elif name == "frames" and value.isdecimal() and 1 <= int(value) <= LONGEST:
+            frames = int(value)
+        elif (key := _choice_named(game.schema, name)) is not None:
+            chosen[key] = _value_of(game.schema, key, value, spec)
+        else:
+            known = ["best", "latest", "step=N", "seed=N", "start=match", "start=any", "frames=N"]
+            raise UsageError(
+                f"world '{spec}': unknown option '{option}': {did_you_mean(option, known)}"
+            )
+    folder = checkpoint_folder(argument, which, seed, spec=spec)
+    found = checkpoint.load(folder, kind="world")
+    model = restore_world(found, game.schema)
+    _require_rules(found, game, spec)
+    return _Dream(model, game, matches, spec, start=start, frames=frames, chosen=chosen)
+
+
+def _choice_named(schema: Schema, name: str) -> str | None:
+    """Choice with names of values, of a group of one slot: `stage` -> match/stage."""
+    for key, column in schema.columns.items():
+        field = column.field
+        named = isinstance(field, Choice) and bool(field.names) and column.slots == 1
+        if named and key.partition("/")[2] == name:
+            return key
+    return None
+
+
+def _value_of(schema: Schema, key: str, value: str, spec: str) -> int:
+    field = schema.columns[key].field
+    names = list(field.names) if isinstance(field, Choice) else []
+    if value not in names:
+        raise UsageError(f"world '{spec}': {key} has no '{value}': {did_you_mean(value, names)}")
+    return names.index(value)
+
+
+def _require_rules(found: Checkpoint, game: Game, spec: str) -> None:
+    """Refuse a world whose rules are no longer those of the game, naming the columns."""
+    trained = found.about.arguments["dynamics"]
+    now = game.dynamics.to_json() if game.dynamics is not None else {}
+    if not now or trained == now:
+        return
+    lines = [
+        f"{name}: {trained.get(name)!r} when trained, {now[name]!r} now"
+        for name in now
+        if name != "rules" and trained.get(name) != now[name]
+    ]
+    before, after = trained.get("rules", {}), now["rules"]
+    lines += [
+        f"{key}: '{before.get(key, 'drawn')}' when trained, '{after.get(key, 'drawn')}' now"
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    ]
+    raise SchemaMismatch(
+        f"world '{spec}' was trained with other rules of {game.name}: " + "; ".join(lines)
+    )

@@ -1,0 +1,440 @@
+"""World of N dreamt matches: recorded starts, and frames that a learned world draws.
+
+A frame takes one step of the model, however long the match already is. What is drawn is a function
+of the match's seed and frame alone, so that a match does not depend on its neighbors. Rules of the
+game derive the rest, and what a frame may not be is projected on what it may be, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from shadowbox.core.dynamics.rules import _Step
+from shadowbox.core.game import EVENT, Game, no_events, noise
+from shadowbox.core.schema import Array, Choice, Columns, Real
+from shadowbox.errors import UsageError
+from shadowbox.model.world.vocabulary import RELATIVE, tolerance
+from shadowbox.model.world.world import _WorldModel
+from shadowbox.play.dream.frames import _Frame, typed
+
+# matches are computed in multiples of so many, for which products of matrices and functions of
+# numbers round the same in every place
+TOGETHER = 8
+DREAMER = 1 << 20  # in place of a player, in the noise of a dream
+START = 1 << 30  # draw of the start
+
+
+class _Dream:
+    """N matches in a learned world.
+
+    `load` begins without a memory of the frames before: a world with a recurrent trunk goes on
+    from a loaded row almost, not exactly, as it went on from the same frame after others.
+    """
+
+    loads_exactly = False
+
+    def __init__(
+        self,
+        model: _WorldModel,
+        game: Game,
+        matches: int,
+        name: str,
+        *,
+        start: str = "match",
+        frames: int = 20_000,
+        chosen: Mapping[str, int] | None = None,
+    ) -> None:
+        if matches < 1:
+            raise UsageError(f"world '{name}': matches must be at least 1 (got {matches})")
+        self.model, self.game, self.schema = model.eval(), game, model.schema
+        self.matches, self.name, self.longest = matches, name, frames
+        self.rules, self.dynamics = model.rules, model.rules.dynamics
+        self.layout, self.tables = model.layout, model.tables()
+        self._padded = -(-matches // TOGETHER) * TOGETHER
+        self._kept = int(model.contexts.shape[1])  # rows that `context` gives at most
+        self._ring = [
+            _Frame(self.schema, self.layout, matches, self._padded) for _ in range(self._kept + 1)
+        ]
+        self._at = 0  # place of the present frame in the ring
+        self._known = np.zeros(matches, np.int64)  # rows before the present one that are known
+        self._seeds = np.zeros((matches, 1), np.int64)
+        self._frames = np.zeros((matches, 1), np.int64)  # since the match began
+        self.truncated = np.zeros(matches, bool)
+        self._done = np.zeros(matches, bool)
+        self._memory = model.initial(self._padded, torch.device("cpu"))
+        self._draws = np.arange(model.heads.draws)
+        self._uniform = np.zeros((self._padded, model.heads.draws), np.float32)
+        self._level = torch.zeros(self._padded)
+        self._fresh = torch.zeros(self._padded, dtype=torch.bool)
+        self.projected: dict[str, int] = {}  # values put right by what was wrong with them
+        self.drawn = 0  # frames of matches that were drawn
+        self._late = [key for key in self.rules.clauses if self._is_late(key)]
+        self._bounds = self._bounds_of()
+        self._least = {key: self._least_rise(key) for key in self.rules.rising.values()}
+        self._starts = self._starts_of(start, chosen or {})
+        self.reset(np.arange(matches))
+
+    # ---- the protocol of a world -----------------------------------------------------------------
+
+    def reset(self, seeds: Array, where: Array | None = None) -> Columns:
+        """Start the matches in the mask `where` [N] (default: all) from `seeds` [N].
+
+        Returns the columns of all N matches.
+        """
+        mask = self._mask(where)
+        seeds = np.asarray(seeds)
+        if seeds.shape != (self.matches,) or seeds.dtype.kind not in "iu":
+            raise UsageError(
+                f"world '{self.name}': seeds must be integers of shape ({self.matches},) "
+                f"(got {seeds.dtype} {seeds.shape})"
+            )
+        self._seeds[mask, 0] = seeds[mask].astype(np.int64)
+        drawn = noise(self._seeds[mask, 0], 0, DREAMER, START)
+        picked = self._starts[(drawn * len(self._starts)).astype(np.int64)]
+        rows = self.schema.unpack(self.model.contexts[picked].numpy())  # [n, K, slots]
+        known = self.model.context_length[picked].numpy() - 1
+        self._begin(rows, known, mask)
+        return self._columns()
+
+    def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
+        """Draw the next frame of all matches that are not over."""
+        before, after = self._ring[self._at], self._ring[(self._at + 1) % len(self._ring)]
+        self._press(controls, before)
+        over = self._done.copy()
+        with torch.inference_mode():
+            h, memory = self.model.step(before.seen, self._memory, self._fresh, self._level)
+            after.copy_from(before)
+            derived = _Step(before.columns, after.columns, before.pressed, {}, self.tables)
+            self.rules.apply(derived, self.rules.early)
+            self._uniform[: self.matches] = noise(self._seeds, self._frames, DREAMER, self._draws)
+            bits = self.model.heads.draw(
+                h, before.tensors, after.tensors, torch.from_numpy(self._uniform)
+            )
+        self._memory = memory
+        self._finish(before, after, None if bits is None else bits.numpy()[: self.matches])
+        if over.any():
+            after.put(before.take(over), over)
+        self._at = (self._at + 1) % len(self._ring)
+        self._known = np.minimum(self._known + 1, self._kept)
+        self._frames += ~over[:, None]
+        self.drawn += int((~over).sum())
+        self._end(after)
+        return self._columns(), self._events(before, after, over), self._done.copy()
+
+    def snapshot(self, where: Array | None = None) -> dict[str, Any]:
+        """Full state of the chosen matches as plain arrays."""
+        mask = self._mask(where)
+        rows = [
+            self._ring[(self._at - back) % len(self._ring)].take(mask)
+            for back in range(len(self._ring))
+        ]
+        return {
+            "rows": {key: np.stack([row[key] for row in rows]) for key in rows[0]},
+            "memory": {
+                key: values.numpy()[: self.matches][mask] for key, values in self._memory.items()
+            },
+            **{name: getattr(self, f"_{name}")[mask] for name in _COUNTERS},
+            "truncated": self.truncated[mask],
+        }
+
+    def restore(self, snapshot: Any, where: Array | None = None) -> Columns:
+        """Put a snapshot into equally many matches. Returns the columns of all N matches."""
+        mask = self._mask(where)
+        if len(snapshot["known"]) != int(mask.sum()):
+            raise UsageError(
+                f"world '{self.name}': the snapshot does not fit into {int(mask.sum())} matches; "
+                "restore it with the mask with which it was taken"
+            )
+        for back in range(len(self._ring)):
+            frame = self._ring[(self._at - back) % len(self._ring)]
+            frame.put({key: rows[back] for key, rows in snapshot["rows"].items()}, mask)
+        for name in _COUNTERS:
+            getattr(self, f"_{name}")[mask] = snapshot[name]
+        self.truncated[mask] = snapshot["truncated"]
+        self._remember(snapshot["memory"], mask)
+        return self._columns()
+
+    def load(self, columns: Mapping[str, Array], where: Array | None = None) -> Columns:
+        """Put rows [n, slots] into the n matches of the mask `where`, to go on from there.
+
+        The model has seen no frame before: its memory is empty. The seed and the frame are those of
+        the row, where the game stores them.
+        """
+        mask = self._mask(where)
+        for key in self.schema.state_keys:
+            if key not in columns:
+                raise UsageError(f"world '{self.name}': the loaded rows lack '{key}'")
+            shape = (int(mask.sum()), self.schema.columns[key].slots)
+            if np.shape(columns[key]) != shape:
+                raise UsageError(
+                    f"world '{self.name}': '{key}' must have shape {shape} "
+                    f"(got {np.shape(columns[key])})"
+                )
+        self._require_seen(columns)
+        if self.dynamics.seed:
+            words = [np.asarray(columns[k])[:, 0].astype(np.uint64) for k in self.dynamics.seed]
+            self._seeds[mask, 0] = (words[0] | words[1] << np.uint64(32)).view(np.int64)
+        rows = {key: np.asarray(columns[key])[:, None] for key in self.schema.state_keys}
+        self._begin(rows, np.zeros(int(mask.sum()), np.int64), mask)
+        if self.dynamics.clock:
+            self._frames[mask, 0] = np.asarray(columns[self.dynamics.clock])[:, 0].astype(np.int64)
+        return self._columns()
+
+    def context(self, where: Array | None = None) -> Columns:
+        """Rows [K, n, slots] that led to the present state of the n matches, oldest first.
+
+        K is the largest number of rows that all of them have.
+        """
+        mask = self._mask(where)
+        many = int(self._known[mask].min()) if mask.any() else 0
+        frames = [
+            self._ring[(self._at - back) % len(self._ring)].take(mask)
+            for back in range(many, 0, -1)
+        ]
+        empty = {
+            key: np.zeros((0, int(mask.sum()), c.slots), c.dtype)
+            for key, c in self.schema.columns.items()
+        }
+        if not frames:
+            return empty
+        return typed(self.schema, {key: np.stack([each[key] for each in frames]) for key in empty})
+
+    # ---- starts ----------------------------------------------------------------------------------
+
+    def _starts_of(self, start: str, chosen: Mapping[str, int]) -> Array:
+        """Numbers of the recorded starts to begin from."""
+        last = self.schema.unpack(self.model.contexts[:, -1].numpy())
+        fits = np.ones(len(self.model.contexts), bool)
+        if start == "match":
+            # a match begins with a row without a past; at the start of its clock, if it has one
+            fits &= self.model.context_length.numpy() == 1
+            if self.dynamics.clock:
+                fits &= last[self.dynamics.clock][:, 0] == 0
+        for key, value in chosen.items():
+            fits &= last[key][:, 0] == value
+        if not fits.any():
+            asked = ", ".join(f"{key}={self._named(key, value)}" for key, value in chosen.items())
+            raise UsageError(
+                f"world '{self.name}' has seen no start with {asked or 'a match that begins'}: "
+                "train one on recordings that have it"
+            )
+        return np.flatnonzero(fits)
+
+    def _require_seen(self, columns: Mapping[str, Array]) -> None:
+        """Refuse a place that the world never saw, whose periodic columns are not known."""
+        for at, (_, _, other) in enumerate(self.rules.periodic.values()):
+            seen = getattr(self.model, f"periodic_seen_{at}").numpy()
+            values = np.asarray(columns[other])[:, 0].astype(np.int64)
+            if not seen[values].all():
+                raise UsageError(
+                    f"world '{self.name}' never saw {other} "
+                    f"{self._named(other, int(values[~seen[values]][0]))}: "
+                    "train one on recordings that have it"
+                )
+
+    def _begin(self, rows: Mapping[str, Array], known: Array, mask: Array) -> None:
+        """Put rows [n, K, slots], of which the last `known + 1` count, into the ring."""
+        many = rows[self.schema.state_keys[0]].shape[1]
+        for back in range(many):
+            frame = self._ring[(self._at - back) % len(self._ring)]
+            frame.put({key: values[:, many - 1 - back] for key, values in rows.items()}, mask)
+        self._known[mask] = known
+        self._frames[mask] = 0
+        self.truncated[mask] = False
+        present = self._ring[self._at]
+        for half, key in enumerate(self.dynamics.seed):
+            words = self._seeds[mask, 0].view(np.uint64) >> np.uint64(32 * half)
+            present.columns[key][mask, 0] = words & np.uint64(0xFFFFFFFF)
+        over = self.dynamics.over
+        self._done[mask] = present.columns[over][mask, 0] if over else False
+        self._remember(self._watched(rows, known), mask)
+
+    def _watched(self, rows: Mapping[str, Array], known: Array) -> dict[str, Array]:
+        """Memory of the model after the rows before the last one, [n, ...]."""
+        n, many = rows[self.schema.state_keys[0]].shape[:2]
+        memory = self.model.initial(n, torch.device("cpu"))
+        longest = int(known.max()) if n else 0
+        if longest:
+            past = {
+                key: torch.from_numpy(_for_torch(rows[key][:, many - 1 - longest : many - 1]))
+                for key in self.model.keys
+            }
+            at = np.arange(longest)
+            reset = torch.from_numpy(at == (longest - known)[:, None])
+            with torch.inference_mode():
+                _, watched = self.model.seq(past, memory, reset, torch.zeros(n, longest))
+            some = torch.from_numpy(known > 0)
+            memory = {
+                key: torch.where(some.view(-1, *[1] * (values.ndim - 1)), watched[key], values)
+                for key, values in memory.items()
+            }
+        return {key: values.numpy() for key, values in memory.items()}
+
+    def _remember(self, memory: Mapping[str, Array], mask: Array) -> None:
+        """Put memories [n, ...] into the chosen matches."""
+        kept = {}
+        for key, values in self._memory.items():
+            array = values.numpy().copy()
+            array[: self.matches][mask] = memory[key]
+            kept[key] = torch.from_numpy(array)
+        self._memory = kept
+
+    # ---- a frame ---------------------------------------------------------------------------------
+
+    def _press(self, controls: Columns, frame: _Frame) -> None:
+        for key, target in frame.pressed.items():
+            if key not in controls:
+                raise UsageError(f"world '{self.name}': the controls lack '{key}'")
+            values = controls[key]
+            if np.shape(values) != target.shape:
+                raise UsageError(
+                    f"world '{self.name}': '{key}' must have shape {target.shape} "
+                    f"(got {np.shape(values)})"
+                )
+            target[:] = values
+
+    def _finish(self, before: _Frame, after: _Frame, bits: Array | None) -> None:
+        """Derive what follows from rules, and put right what no frame can be."""
+        events = {} if bits is None else {
+            name: (bits & (1 << at)) != 0 for at, name in enumerate(self.rules.triggers)
+        }  # fmt: skip
+        step = _Step(before.columns, after.columns, before.pressed, events, self.tables)
+        self._limit(after)
+        self.rules.apply(step, self._late)
+        for name, key in self.rules.rising.items():
+            if name in events:
+                target, high = after.columns[key], self.schema.columns[key].field.limits[1]
+                least = np.minimum(before.columns[key] + self._least[key], np.float32(high))
+                low = events[name] & (target < least)
+                if low.any():
+                    np.copyto(target, least, where=low)
+                    self._count("does not rise", low)
+        for key, spans in self.rules.within.items():
+            target = after.columns[key]
+            for low, high, excepted in spans:
+                outside = ((target < low) | (target > high)) & ~excepted(step)
+                if outside.any():
+                    np.clip(target, low, high, out=target, where=outside)
+                    self._count("outside of its zone", outside)
+
+    def _limit(self, after: _Frame) -> None:
+        """Bring reals into the range of their fields, and unused slots to zero."""
+        for unused, targets in self._masked(after):
+            for target in targets:
+                np.putmask(target, unused, 0)
+        low, high, halves = self._bounds
+        reals = after.reals
+        bad = ~((reals >= low) & (reals <= high))
+        if bad.any():
+            self._count("out of range", bad[: self.matches])
+            np.nan_to_num(reals, copy=False, posinf=0, neginf=0)
+            np.clip(reals, low, high, out=reals)
+        if halves.any():
+            reals[:, halves] = reals[:, halves].astype(np.float16)
+
+    def _masked(self, frame: _Frame) -> Iterator[tuple[Array, list[Array]]]:
+        """Mask of the unused slots of each group, of all padded matches, and the group's columns."""
+        for group in self.schema.state:
+            if group.mask:
+                keys = [f"{group.name}/{field.name}" for field in group.fields]
+                yield (
+                    ~frame.whole[f"{group.name}/{group.mask}"],
+                    [frame.whole[key] for key in keys if key in frame.whole],
+                )
+
+    def _count(self, problem: str, where: Array) -> None:
+        self.projected[problem] = self.projected.get(problem, 0) + int(where.sum())
+
+    def _end(self, after: _Frame) -> None:
+        over = self.dynamics.over
+        if over:
+            self._done = after.columns[over][:, 0].copy()
+        late = (self._frames[:, 0] >= self.longest) & ~self._done
+        self.truncated = late
+        self._done = self._done | late
+
+    def _events(self, before: _Frame, after: _Frame, over: Array) -> Array:
+        """Events of the frame, derived from its columns by the game."""
+        derive = self.game.events
+        if derive is None or over.all():
+            return no_events()
+        pairs = {
+            key: np.stack([before.columns[key], after.columns[key]], 1).reshape(
+                2 * self.matches, -1
+            )
+            for key in after.columns
+        }
+        pairs |= {
+            key: np.stack([values, np.zeros_like(values)], 1).reshape(2 * self.matches, -1)
+            for key, values in before.pressed.items()
+        }
+        found = derive(typed(self.schema, pairs))
+        found = found[found["frame"] % 2 == 1].astype(EVENT)  # those between the two rows
+        found["match"] = found["frame"] // 2
+        found = found[~over[found["match"]]]
+        found["frame"] = self._row_numbers()[found["match"]]
+        return found
+
+    def _row_numbers(self) -> Array:
+        clock = self.dynamics.clock
+        present = self._ring[self._at].columns
+        rows = present[clock] if clock else self._frames
+        return np.asarray(rows[:, 0], np.int64)
+
+    # ---- small parts -----------------------------------------------------------------------------
+
+    def _columns(self) -> Columns:
+        return typed(self.schema, self._ring[self._at].columns)
+
+    def _mask(self, where: Array | None) -> Array:
+        if where is None:
+            return np.ones(self.matches, bool)
+        mask = np.asarray(where)
+        if mask.dtype != bool or mask.shape != (self.matches,):
+            raise UsageError(
+                f"world '{self.name}': where must be a bool mask of shape ({self.matches},) "
+                f"(got {mask.dtype} {mask.shape})"
+            )
+        return mask
+
+    def _named(self, key: str, value: int) -> str:
+        field = self.schema.columns[key].field
+        return field.names[value] if isinstance(field, Choice) and field.names else str(value)
+
+    def _is_late(self, key: str) -> bool:
+        """True of a column with a rule beside what is drawn."""
+        clauses = self.rules.clauses[key]
+        plain = len(clauses) == 1 and (clauses[0].value is None or clauses[0].words == ("carried",))
+        return key not in self.rules.early and not plain
+
+    def _least_rise(self, key: str) -> np.float32:
+        """Smallest exact amount by which a value was seen to rise."""
+        rises = [
+            amount
+            for kind, amount in self.model.vocabulary.reals.get(key, [])
+            if kind == RELATIVE and amount > 0
+        ]
+        return np.float32(min(rises, default=tolerance(key, self.schema)))
+
+    def _bounds_of(self) -> tuple[Array, Array, Array]:
+        """Smallest and largest value of each real [R], and the mask of half precision."""
+        low, high, halves = [], [], []
+        for key in self.layout.reals:
+            column = self.schema.columns[key]
+            assert isinstance(column.field, Real)
+            low += [column.field.limits[0]] * column.slots
+            high += [column.field.limits[1]] * column.slots
+            halves += [column.field.store == "f2"] * column.slots
+        return np.array(low, np.float32), np.array(high, np.float32), np.array(halves, bool)
+
+
+_COUNTERS = ("known", "seeds", "frames", "done")
+
+
+def _for_torch(values: Array) -> Array:
+    """An array of a type that torch embeds: choices become int64."""
+    return values.astype(np.int64) if values.dtype.kind == "u" else np.ascontiguousarray(values)

@@ -1,0 +1,63 @@
+"""Learner of worlds: it learns, declares what it logs, and can be resumed."""
+
+from __future__ import annotations
+
+import pytest
+import small_worlds
+import torch
+from small_worlds import SPEC, inputs
+
+from shadowbox.errors import UsageError
+from shadowbox.testing.learners import check_learner
+from shadowbox.train.log import read_lines
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Short recorded matches."""
+    return small_worlds.recorded(tmp_path_factory.mktemp("dynamics") / "s")
+
+
+def test_it_keeps_the_promises_of_a_learner(store, tmp_path):
+    """What it declares is what it logs, and a resumed run is the run that was not paused."""
+    learner = {"scheduled_sampling": 0.3, "context_noise": 0.05}
+    check_learner(SPEC, inputs(store, learner=learner, validate_every=3), tmp_path)
+
+
+def test_it_learns(store, tmp_path):
+    """In a few steps the likelihood and the next positions improve."""
+    run = small_worlds.trained(
+        store, tmp_path / "run", steps=60, batch=8, lr=5e-3, warmup=5, validate_every=20
+    )
+    lines = [each for each in read_lines(run / "metrics.jsonl") if each["kind"] == "val"]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert {"change_acc", "change_acc/look_up", "pos_mae/constant_velocity"} <= lines[-1].keys()
+    trained = [each for each in read_lines(run / "metrics.jsonl") if each["kind"] == "train"]
+    assert trained[-1]["loss"] < 0.5 * trained[0]["loss"]
+    assert {"loss/binary", "loss/continuous", "loss/event"} <= trained[-1].keys()
+
+
+def test_only_what_moves_is_corrupted(store):
+    """Scheduled sampling changes positions and velocities, in a few frames, and the targets never."""
+    task = SPEC.prepare(inputs(store, learner={"scheduled_sampling": 1.0, "swap_seats": False}))
+    learner = task.learner
+    learner.batches = 10**6  # after the first epochs
+    batch = learner.to_device(next(iter(task.source(4, 0, 1))), torch.device("cpu"))
+    noisy = learner._augmented(batch)
+    changed = {key for key, values in batch.seen.items() if (values != noisy.seen[key]).any()}
+    assert changed == {"player/x", "player/y", "player/vx", "player/vy", "item/y", "item/vy"}
+    frames = (batch.seen["player/x"] != noisy.seen["player/x"]).any(-1).sum(1)
+    assert frames.max() <= 3
+    for key, values in batch.following.items():
+        assert (values == noisy.following[key]).all()
+
+
+def test_wrong_settings_are_refused():
+    """Each message names the setting and its range."""
+    for learner, problem in (
+        ({"length": 1}, "learner.length"),
+        ({"scheduled_sampling": 2.0}, "learner.scheduled_sampling"),
+        ({"contexts": 0}, "learner.contexts"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            SPEC.summarize(inputs(None, learner=learner))
