@@ -42,7 +42,7 @@ def test_policies_are_the_first_entry():
     assert "val/loss" not in policy.figures
 
 
-@pytest.mark.parametrize("name", ["world", "ensemble"])
+@pytest.mark.parametrize("name", ["ensemble"])
 def test_reserved_names_are_refused_with_what_is_missing(name):
     """A reserved kind cannot be used until something registers it; the message says by what."""
     with pytest.raises(UsageError, match=f"'{name}'.*shadowbox.checkpoint_kinds"):
@@ -88,7 +88,8 @@ def test_a_broken_package_breaks_no_other_spec(monkeypatch):
     installed(monkeypatch, broken="nowhere:KIND", bandit="bandits:KIND")
     assert kinds.spec_kind("policy", "agent") is kinds.POLICY
     assert kinds.spec_kind("bandit", "agent") is bandits.KIND
-    assert kinds.spec_kind("dream", "world") is None
+    assert kinds.spec_kind("dream", "world") is kinds.WORLD
+    assert kinds.spec_kind("film", "world") is None
     with pytest.raises(UsageError, match="'broken'"):
         kinds.spec_kind("broken", "agent")
 
@@ -104,7 +105,7 @@ def test_a_part_that_cannot_be_imported_is_named():
     ("text", "error", "message"),
     [
         (json.dumps({"kind": "policy"}), None, ""),
-        (json.dumps({"kind": "world"}), UsageError, "'world'"),
+        (json.dumps({"kind": "ensemble"}), UsageError, "'ensemble'"),
         (json.dumps({"kind": 3}), CheckpointError, "kind is 3"),
         ("[]", CheckpointError, "must be an object"),
         ("{", CheckpointError, "config.json"),

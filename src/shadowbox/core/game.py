@@ -305,8 +305,7 @@ class Game:
     reader: str | None = None
     reader_endings: tuple[str, ...] = ()  # endings of recordings' names, such as ".slp"
     reader_options: Mapping[str, Any] = field(default_factory=dict)  # each with its default
-    # named sets of reader options
-    reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # named options
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     # columns [T + 1, slots] -> events, each from two neighboring rows
     events: Callable[[Columns], Array] | None = None
@@ -321,9 +320,8 @@ class Game:
     behavior: _Behavior | None = None  # of players in a match, for the tables of training runs
     # state columns [T + 1, slots], events -> figures, [players, 2] each: a count and its denominator
     tactics: Callable[[Columns, Array], Mapping[str, Array]] | None = None
-    # starting place of each player ("left"), for statistics by place
-    places: Callable[[Columns], Sequence[str]] | None = None
-    dynamics: _Dynamics | None = None  # for learned worlds: what of a frame is a rule
+    places: Callable[[Columns], Sequence[str]] | None = None  # starting place of each player
+    dynamics: _Dynamics | None = None  # rules that learned worlds need not learn
     # file format -> (episode, path)
     writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)
     bots: Mapping[str, Bot] = field(default_factory=dict)

@@ -11,8 +11,8 @@ A rule of a column is a text of clauses joined by `;`. The first one is its base
     step N                         N more than before
     count_down                     one less than before, down to 0
     pressed CONTROL                whether the control is pressed
-    last_pressed CONTROL CONTROL   on by a press of the first, off by a press of the second; held
-                                   before, by the flag held_NAME of the group, is no press
+    last_pressed CONTROL CONTROL   on by a press of the first, off by a press of the second; the flag
+                                   held_NAME of the group says what was held before
     periodic CLOCK N by COLUMN     a function of CLOCK modulo N, another one for each value of COLUMN
     ends COLUMN ...                whether any of these columns is down to 0
     winner COLUMN COLUMN           once over: the player with more of the first, then less of the second

@@ -33,7 +33,8 @@ class _DynamicsSpec(LearnerSpec):
     def summarize(self, inputs: Inputs) -> ModelSummary:
         import torch
 
-        from shadowbox.learners.dynamics.task import measured, part_losses, scores_of
+        from shadowbox.learners.dynamics.measure import measured
+        from shadowbox.learners.dynamics.task import part_losses, scores_of
         from shadowbox.model.world.world import build_world
         from shadowbox.train.schedule import count
 

@@ -5,23 +5,20 @@ B: segments, T: positions. Every position of a segment is a target.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shadowbox.core.dynamics.declaration import _Dynamics
-from shadowbox.core.dynamics.rules import _Rules, periodic_tables
-from shadowbox.core.game import stable_hash
 from shadowbox.core.metrics import MetricInfo
-from shadowbox.core.schema import Array, Columns, Real
+from shadowbox.core.schema import Array, Real
 from shadowbox.data.sample import Batch, align
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
-from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.errors import UsageError
+from shadowbox.learners.dynamics.measure import contexts_of, measured
 from shadowbox.learners.imitation_data import (
     segment_batches,
     split_episodes,
@@ -31,18 +28,10 @@ from shadowbox.learners.registry import Inputs
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.model.codec import decode, from_every_seat
 from shadowbox.model.world.layout import _Flat
-from shadowbox.model.world.vocabulary import joint_code, measure
-from shadowbox.model.world.world import (
-    WORLDS,
-    _Batch,
-    _WorldConfig,
-    _WorldModel,
-    blank_vocabulary,
-    build_world,
-)
+from shadowbox.model.world.vocabulary import joint_code
+from shadowbox.model.world.world import _Batch, _WorldModel, build_world
 from shadowbox.train.protocols import ScoreSums, TrainTask
 
-MEASURED = 120_000  # rows that the vocabulary is measured on
 LOSSES = {  # of parts of the chain; binary and continuous as in older systems
     "events": "loss/event",
     "together": "loss/action",
@@ -87,79 +76,6 @@ class _DynamicsConfig:
             )
         if self.contexts < 1 or self.past_contexts < 0 or self.past_rows < 1:
             raise UsageError("learner.contexts and learner.past_rows must be at least 1")
-
-
-def dynamics_of(inputs: Inputs) -> _Dynamics:
-    """The game's dynamics; of a game without any, all fields are learned."""
-    return inputs.game.dynamics or _Dynamics()
-
-
-def measured(
-    inputs: Inputs, config: _DynamicsConfig
-) -> tuple[dict[str, Any], dict[str, Array], dict[str, Array]]:
-    """Arguments of the model, tables of its vocabulary, and those of its periodic columns."""
-    spec, dynamics = inputs.spec, dynamics_of(inputs)
-    settings = _WorldConfig.of({**_preset(spec.preset), **spec.model})
-    rules, store = _Rules(inputs.schema, dynamics), inputs.store
-    tables: dict[str, Array] = {}
-    if store is None:
-        vocabulary = blank_vocabulary(inputs.schema, dynamics)
-    else:
-        train = split_episodes(store, inputs.split or Split())["train"]
-        vocabulary = measure(inputs.schema, rules, _pairs(store, train))
-        every = max(1, len(train) // 32)
-        tables = periodic_tables(rules, (store.episode(int(e)).columns for e in train[::every]))
-    arguments = {
-        "config": settings.flat(),
-        "dynamics": dynamics.to_json(),
-        "vocabulary": vocabulary.to_json(),
-        "contexts": [config.contexts + config.past_contexts, config.past_rows],
-    }
-    return arguments, vocabulary.tables, tables
-
-
-def _preset(name: str) -> Mapping[str, Any]:
-    if name not in WORLDS:
-        raise UsageError(f"unknown preset '{name}' of a world: {did_you_mean(name, WORLDS)}")
-    return WORLDS[name]
-
-
-def _pairs(store: Store, episodes: Array) -> Iterator[tuple[Columns, Columns]]:
-    """Rows before and after of evenly spread episodes, up to MEASURED rows."""
-    rows, every = 0, max(1, int(store.lengths[episodes].sum()) // MEASURED)
-    for number in episodes[::every]:
-        columns = store.episode(int(number)).columns
-        yield (
-            {key: values[:-1] for key, values in columns.items()},
-            {key: values[1:] for key, values in columns.items()},
-        )
-        rows += len(columns[store.schema.state_keys[0]])
-        if rows >= MEASURED:
-            return
-
-
-def contexts_of(store: Store, episodes: Array, config: _DynamicsConfig) -> tuple[Array, Array]:
-    """Packed rows [S, K, row_bytes] to start from, and how many of them count [S].
-
-    First starts of matches, then moments inside of them, each from another episode while there are
-    enough; the choice depends on the store alone.
-    """
-    starts, past, rows = config.contexts, config.past_contexts, config.past_rows
-    width = store.schema.row_dtype.itemsize
-    found = np.zeros((starts + past, rows, width), np.uint8)
-    length = np.ones(starts + past, np.int64)
-    for at in range(starts + past):
-        episode = int(episodes[at % len(episodes)])
-        packed = np.asarray(store.rows_of(episode))
-        packed = packed.view(np.uint8).reshape(len(packed), width)
-        if at < starts:
-            found[at, -1] = packed[0]
-            continue
-        last = stable_hash(store.fingerprint, at) % max(1, len(packed) - 2)
-        first = max(0, last + 1 - rows)
-        length[at] = last + 1 - first
-        found[at, -int(length[at]) :] = packed[first : last + 1]
-    return found, length
 
 
 def part_losses(model: _WorldModel, config: _DynamicsConfig) -> dict[str, float]:

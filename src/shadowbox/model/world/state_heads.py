@@ -24,6 +24,7 @@ from torch.nn import functional
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
+from shadowbox.model.world.mixture import NEVER, _Mixture, choose
 from shadowbox.model.world.vocabulary import (
     RELATIVE,
     _Vocabulary,
@@ -34,13 +35,10 @@ from shadowbox.model.world.vocabulary import (
     joint_size,
     legal_tables,
     real_base,
-    tolerance,
 )
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
-NEVER = -1e9  # logit of an option that is not legal
 UNIMIX = 0.01  # share of a uniform distribution in the likelihood, against infinite surprise
-COMPONENTS = 4  # of a mixture
 
 
 class _Cost(NamedTuple):
@@ -68,6 +66,20 @@ class _Part(nn.Module):
 class _ChainHeads(nn.Module):
     """Distribution over the next frame, from features of a trunk [..., features]."""
 
+    event_number: Tensor
+    event_bits: Tensor
+    class_number: Tensor
+    class_values: Tensor
+    class_first: Tensor
+    together_place: Tensor
+    allowed: Tensor
+    happens: Tensor
+    flag_place: Tensor
+    choice_place: Tensor
+    next_value: Tensor
+    next_first: Tensor
+    reals_place: Tensor
+
     def __init__(
         self,
         schema: Schema,
@@ -93,6 +105,7 @@ class _ChainHeads(nn.Module):
         self.motion = units(key for key in reals if key in rules.rates)
         self.enter = nn.Linear(features, width)
         self.parts, self.given = nn.ModuleDict(), nn.ModuleDict()
+        self.mixtures = nn.ModuleDict()  # without weights
         self._build_events(width)
         self._build_together(width)
         if self.flags:
@@ -179,38 +192,14 @@ class _ChainHeads(nn.Module):
         self.given["choices"] = nn.Linear(len(first) * most, width)
 
     def _build_reals(self, name: str, units: Sequence[_Unit], width: int) -> None:
-        """Atoms of every unit, padded to one number, and the mixture beside them."""
         if not units:
             return
-        atoms = [self.vocabulary.reals[unit.key] for unit in units]
-        most = max(1, *map(len, atoms))
-        value = torch.full((len(units), most), torch.nan)
-        relative = torch.zeros(len(units), most)
-        for at, ways in enumerate(atoms):
-            for place, (kind, amount) in enumerate(ways):
-                value[at, place] = amount
-                relative[at, place] = float(kind == RELATIVE)
-        fields = [self.schema.columns[unit.key].field for unit in units]
-        scale = torch.tensor([each.scale for each in fields if isinstance(each, Real)])
-        near = torch.tensor([tolerance(unit.key, self.schema) for unit in units])
-        limits = torch.tensor([[float(x) for x in each.limits] for each in fields]).T
-        legal = torch.where(value.isnan(), NEVER, 0.0)
         _place(self, name, units)
-        for what, tensor in (
-            ("atom", value.nan_to_num(1e30)),
-            ("relative", relative),
-            ("scale", scale),
-            ("near", near),
-            ("limits", limits.contiguous()),
-            ("legal", functional.pad(legal, (0, COMPONENTS))),
-        ):
-            self.register_buffer(f"{name}_{what}", tensor, persistent=False)
-        self.parts[name] = _Part(width, len(units) * (most + 3 * COMPONENTS))
+        mixture = _Mixture(self.schema, self.vocabulary, units)
+        self.mixtures[name] = mixture
+        self.parts[name] = _Part(width, mixture.outputs)
         if name == "reals":
             self.given[name] = nn.Linear(2 * len(units), width)
-
-    def __getattr__(self, name: str) -> Any:
-        return super().__getattr__(name)
 
     # ---- likelihood ------------------------------------------------------------------------------
 
@@ -242,7 +231,7 @@ class _ChainHeads(nn.Module):
                 z, output = self.parts[name](z)
                 base = self._base(name, step, before)
                 target = after.reals[..., getattr(self, f"{name}_place")]
-                nats = self._real_nats(name, output, base, target)
+                nats = self._mixture(name).nats(output, base, target)
                 costs[name] = _Cost(nats, self._mask(units, step))
                 if name == "reals":
                     z = self._tell(z, self._of_reals(base, target))
@@ -280,18 +269,6 @@ class _ChainHeads(nn.Module):
         nats, fits = _nats_of(log_probs, chosen, (following >= 0).sum(-1))
         return z, _Cost(nats, fits & self._mask(self.choices, step)), hits.flatten(-2).float()
 
-    def _real_nats(self, name: str, output: Tensor, base: Tensor, target: Tensor) -> Tensor:
-        logits, mean, spread = self._mixture(name, output)
-        near, scale = getattr(self, f"{name}_near"), getattr(self, f"{name}_scale")
-        value, relative = getattr(self, f"{name}_atom"), getattr(self, f"{name}_relative")
-        away = target[..., None] - relative * base[..., None] - value
-        exact = torch.where(away.abs() <= near[:, None], 0.0, NEVER)
-        change = ((target - base) * scale)[..., None]
-        # the probability of a bin as wide as the resolution, under a two-sided exponential
-        inside = -(change - mean).abs() / spread - torch.log(spread / (near * scale)[:, None])
-        log_prob = torch.logsumexp(logits + torch.cat([exact, inside], -1), -1)
-        return -log_prob.clamp(min=-60.0)
-
     # ---- drawing ---------------------------------------------------------------------------------
 
     @property
@@ -309,18 +286,18 @@ class _ChainHeads(nn.Module):
         `uniform` [N, draws]; None: the most likely value of each part. Returns the events of each
         slot as bits [N, slots]; None without events.
         """
-        z, at, bits = self.enter(h), 0, None
+        z, bits = self.enter(h), None
         u = (lambda n: None) if uniform is None else _Numbers(uniform)
         if "events" in self.parts:
             z, logits = self.parts["events"](z)
-            number = _choose(logits + self._event_mask(before), u(1), one=True)
+            number = choose(logits + self._event_mask(before), u(1), one=True)
             bits = self.event_bits[number]
             z = z + self.given["events"](number)
         if "together" in self.parts:
             z, logits = self.parts["together"](z)
             legal = self.allowed[0 if bits is None else bits, self._code(before)]
             shaped = logits.view(len(logits), self.slots, -1).masked_fill(~legal, NEVER)
-            chosen = _choose(shaped, u(self.slots))
+            chosen = choose(shaped, u(self.slots))
             after.choices[:, self.together_place] = self.class_values[:, chosen].transpose(0, 1)
             z = z + self.given["together"](chosen + self.class_first).sum(-2)
         if "flags" in self.parts:
@@ -333,7 +310,7 @@ class _ChainHeads(nn.Module):
             z, logits = self.parts["choices"](z)
             following = self._following(before)
             shaped = logits.view(following.shape).masked_fill(following < 0, NEVER)
-            chosen = _choose(shaped, u(len(self.choices)))
+            chosen = choose(shaped, u(len(self.choices)))
             after.choices[:, self.choice_place] = following.gather(-1, chosen[..., None])[..., 0]
             hit = functional.one_hot(chosen, self.most).flatten(-2).float()
             z = z + self.given["choices"](hit)
@@ -341,36 +318,18 @@ class _ChainHeads(nn.Module):
             if name in self.parts:
                 z, output = self.parts[name](z)
                 base = self._base(name, self._columns(before, after), before)
-                drawn = self._draw_reals(name, output, base, u(3 * len(units)))
+                drawn = self._mixture(name).draw(output, base, u(3 * len(units)))
                 after.reals[:, getattr(self, f"{name}_place")] = drawn
                 if name == "reals":
                     z = z + self._of_reals(base, drawn)
-        del at
         return bits
 
-    def _draw_reals(
-        self, name: str, output: Tensor, base: Tensor, numbers: Tensor | None
-    ) -> Tensor:
-        logits, mean, spread = self._mixture(name, output)
-        which, side, far = (None, None, None) if numbers is None else numbers.chunk(3, -1)
-        chosen = _choose(logits, which)[..., None]
-        atoms = logits.shape[-1] - COMPONENTS
-        component = (chosen - atoms).clamp(min=0)
-        change = mean.gather(-1, component)[..., 0]
-        if side is not None and far is not None:
-            # a two-sided exponential, cut where 1 in 150 lies beyond
-            length = -torch.log1p(-far.clamp(max=0.9933))
-            change = (
-                change
-                + torch.where(side < 0.5, -length, length) * (spread.gather(-1, component)[..., 0])
-            )
-        value, relative = getattr(self, f"{name}_atom"), getattr(self, f"{name}_relative")
-        exact = relative * base[..., None] + value
-        atom = exact.gather(-1, chosen.clamp(max=atoms - 1))[..., 0]
-        free = base + change / getattr(self, f"{name}_scale")
-        return torch.where(chosen[..., 0] < atoms, atom, free)
-
     # ---- shared ----------------------------------------------------------------------------------
+
+    def _mixture(self, name: str) -> _Mixture:
+        found = self.mixtures[name]
+        assert isinstance(found, _Mixture)
+        return found
 
     def _tell(self, z: Tensor, given: Tensor) -> Tensor:
         """Add what was drawn, hidden at some positions in training."""
@@ -415,21 +374,10 @@ class _ChainHeads(nn.Module):
         return torch.cat(bases, -1)
 
     def _of_reals(self, base: Tensor, value: Tensor) -> Tensor:
-        scaled = torch.cat([(value - base) * self.reals_scale, value * self.reals_scale], -1)
+        scale = self._mixture("reals").scale
+        scaled = torch.cat([(value - base) * scale, value * scale], -1)
         given: Tensor = self.given["reals"](scaled.clamp(-8, 8))
         return given
-
-    def _mixture(self, name: str, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of atoms and components [..., U, A + K], means and spreads [..., U, K]."""
-        legal = getattr(self, f"{name}_legal")
-        shaped = output.view(*output.shape[:-1], len(legal), -1)
-        logits, mean, spread = torch.split(shaped, [legal.shape[-1], COMPONENTS, COMPONENTS], -1)
-        resolution = (getattr(self, f"{name}_near") * getattr(self, f"{name}_scale"))[:, None]
-        return (
-            (logits + legal).log_softmax(-1),
-            mean,
-            functional.softplus(spread - 2.0) + 2 * resolution,
-        )
 
     def _mask(self, units: Sequence[_Unit], step: _Step) -> Tensor:
         keys = dict.fromkeys(unit.key for unit in units)
@@ -447,15 +395,6 @@ class _Numbers:
     def __call__(self, count: int) -> Tensor:
         self.at += count
         return self.uniform[:, self.at - count : self.at]
-
-
-def _choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
-    """Option of each row of logits [N, ..., options], by a uniform number or the most likely."""
-    if numbers is None:
-        return logits.argmax(-1)
-    reached = logits.softmax(-1).cumsum(-1)
-    wanted = (numbers[:, 0] if one else numbers)[..., None] * reached[..., -1:]
-    return (reached <= wanted).sum(-1).clamp(max=logits.shape[-1] - 1)
 
 
 def _nats_of(log_probs: Tensor, chosen: Tensor, options: Any) -> tuple[Tensor, Tensor]:

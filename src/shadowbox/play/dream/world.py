@@ -7,7 +7,7 @@ game derive the rest, and what a frame may not be is projected on what it may be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ import torch
 
 from shadowbox.core.dynamics.rules import _Step
 from shadowbox.core.game import EVENT, Game, no_events, noise
-from shadowbox.core.schema import Array, Choice, Columns, Real
+from shadowbox.core.schema import Array, Choice, Columns
 from shadowbox.errors import UsageError
-from shadowbox.model.world.vocabulary import RELATIVE, tolerance
 from shadowbox.model.world.world import _WorldModel
 from shadowbox.play.dream.frames import _Frame, typed
+from shadowbox.play.dream.projection import _Projection
 
 # matches are computed in multiples of so many, for which products of matrices and functions of
 # numbers round the same in every place
@@ -70,13 +70,15 @@ class _Dream:
         self._uniform = np.zeros((self._padded, model.heads.draws), np.float32)
         self._level = torch.zeros(self._padded)
         self._fresh = torch.zeros(self._padded, dtype=torch.bool)
-        self.projected: dict[str, int] = {}  # values put right by what was wrong with them
         self.drawn = 0  # frames of matches that were drawn
-        self._late = [key for key in self.rules.clauses if self._is_late(key)]
-        self._bounds = self._bounds_of()
-        self._least = {key: self._least_rise(key) for key in self.rules.rising.values()}
+        self._rest = _Projection(model, matches, self.tables)
         self._starts = self._starts_of(start, chosen or {})
         self.reset(np.arange(matches))
+
+    @property
+    def projected(self) -> dict[str, int]:
+        """Values that were put right, by what was wrong with them."""
+        return self._rest.projected
 
     # ---- the protocol of a world -----------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class _Dream:
                 h, before.tensors, after.tensors, torch.from_numpy(self._uniform)
             )
         self._memory = memory
-        self._finish(before, after, None if bits is None else bits.numpy()[: self.matches])
+        self._rest.finish(before, after, None if bits is None else bits.numpy()[: self.matches])
         if over.any():
             after.put(before.take(over), over)
         self._at = (self._at + 1) % len(self._ring)
@@ -297,58 +299,6 @@ class _Dream:
                 )
             target[:] = values
 
-    def _finish(self, before: _Frame, after: _Frame, bits: Array | None) -> None:
-        """Derive what follows from rules, and put right what no frame can be."""
-        events = {} if bits is None else {
-            name: (bits & (1 << at)) != 0 for at, name in enumerate(self.rules.triggers)
-        }  # fmt: skip
-        step = _Step(before.columns, after.columns, before.pressed, events, self.tables)
-        self._limit(after)
-        self.rules.apply(step, self._late)
-        for name, key in self.rules.rising.items():
-            if name in events:
-                target, high = after.columns[key], self.schema.columns[key].field.limits[1]
-                least = np.minimum(before.columns[key] + self._least[key], np.float32(high))
-                low = events[name] & (target < least)
-                if low.any():
-                    np.copyto(target, least, where=low)
-                    self._count("does not rise", low)
-        for key, spans in self.rules.within.items():
-            target = after.columns[key]
-            for low, high, excepted in spans:
-                outside = ((target < low) | (target > high)) & ~excepted(step)
-                if outside.any():
-                    np.clip(target, low, high, out=target, where=outside)
-                    self._count("outside of its zone", outside)
-
-    def _limit(self, after: _Frame) -> None:
-        """Bring reals into the range of their fields, and unused slots to zero."""
-        for unused, targets in self._masked(after):
-            for target in targets:
-                np.putmask(target, unused, 0)
-        low, high, halves = self._bounds
-        reals = after.reals
-        bad = ~((reals >= low) & (reals <= high))
-        if bad.any():
-            self._count("out of range", bad[: self.matches])
-            np.nan_to_num(reals, copy=False, posinf=0, neginf=0)
-            np.clip(reals, low, high, out=reals)
-        if halves.any():
-            reals[:, halves] = reals[:, halves].astype(np.float16)
-
-    def _masked(self, frame: _Frame) -> Iterator[tuple[Array, list[Array]]]:
-        """Mask of the unused slots of each group, of all padded matches, and the group's columns."""
-        for group in self.schema.state:
-            if group.mask:
-                keys = [f"{group.name}/{field.name}" for field in group.fields]
-                yield (
-                    ~frame.whole[f"{group.name}/{group.mask}"],
-                    [frame.whole[key] for key in keys if key in frame.whole],
-                )
-
-    def _count(self, problem: str, where: Array) -> None:
-        self.projected[problem] = self.projected.get(problem, 0) + int(where.sum())
-
     def _end(self, after: _Frame) -> None:
         over = self.dynamics.over
         if over:
@@ -372,7 +322,7 @@ class _Dream:
             key: np.stack([values, np.zeros_like(values)], 1).reshape(2 * self.matches, -1)
             for key, values in before.pressed.items()
         }
-        found = derive(typed(self.schema, pairs))
+        found: Array = derive(typed(self.schema, pairs))
         found = found[found["frame"] % 2 == 1].astype(EVENT)  # those between the two rows
         found["match"] = found["frame"] // 2
         found = found[~over[found["match"]]]
@@ -404,32 +354,6 @@ class _Dream:
     def _named(self, key: str, value: int) -> str:
         field = self.schema.columns[key].field
         return field.names[value] if isinstance(field, Choice) and field.names else str(value)
-
-    def _is_late(self, key: str) -> bool:
-        """True of a column with a rule beside what is drawn."""
-        clauses = self.rules.clauses[key]
-        plain = len(clauses) == 1 and (clauses[0].value is None or clauses[0].words == ("carried",))
-        return key not in self.rules.early and not plain
-
-    def _least_rise(self, key: str) -> np.float32:
-        """Smallest exact amount by which a value was seen to rise."""
-        rises = [
-            amount
-            for kind, amount in self.model.vocabulary.reals.get(key, [])
-            if kind == RELATIVE and amount > 0
-        ]
-        return np.float32(min(rises, default=tolerance(key, self.schema)))
-
-    def _bounds_of(self) -> tuple[Array, Array, Array]:
-        """Smallest and largest value of each real [R], and the mask of half precision."""
-        low, high, halves = [], [], []
-        for key in self.layout.reals:
-            column = self.schema.columns[key]
-            assert isinstance(column.field, Real)
-            low += [column.field.limits[0]] * column.slots
-            high += [column.field.limits[1]] * column.slots
-            halves += [column.field.store == "f2"] * column.slots
-        return np.array(low, np.float32), np.array(high, np.float32), np.array(halves, bool)
 
 
 _COUNTERS = ("known", "seeds", "frames", "done")

@@ -1,0 +1,102 @@
+"""Distribution over reals: exact amounts and values (atoms), and a continuous mixture beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shadowbox.core.schema import Real, Schema
+from shadowbox.model.world.layout import _Unit
+from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, tolerance
+
+NEVER = -1e9  # logit of an option that is not legal
+COMPONENTS = 4  # of the continuous mixture
+WORST = 60.0  # nats of a value that the distribution excludes
+
+
+class _Mixture(nn.Module):
+    """Distributions over U reals, from outputs [..., U * (atoms + 3 * components)].
+
+    A value is given as its distance from `base`, the value without a surprise. Atoms are padded to
+    one number; probabilities are those of a bin as wide as the resolution of the field.
+    """
+
+    atom: Tensor
+    relative: Tensor
+    scale: Tensor
+    near: Tensor
+    legal: Tensor
+
+    def __init__(self, schema: Schema, vocabulary: _Vocabulary, units: Sequence[_Unit]) -> None:
+        super().__init__()
+        ways = [vocabulary.reals[unit.key] for unit in units]
+        most = max(1, *map(len, ways))
+        value = torch.full((len(units), most), torch.nan)
+        relative = torch.zeros(len(units), most)
+        for at, atoms in enumerate(ways):
+            for place, (kind, amount) in enumerate(atoms):
+                value[at, place] = amount
+                relative[at, place] = float(kind == RELATIVE)
+        fields = [schema.columns[unit.key].field for unit in units]
+        legal = functional.pad(torch.where(value.isnan(), NEVER, 0.0), (0, COMPONENTS))
+        for name, tensor in (
+            ("atom", value.nan_to_num(1e30)),
+            ("relative", relative),
+            ("scale", torch.tensor([each.scale for each in fields if isinstance(each, Real)])),
+            ("near", torch.tensor([tolerance(unit.key, schema) for unit in units])),
+            ("legal", legal),
+        ):
+            self.register_buffer(name, tensor, persistent=False)
+        self.atoms, self.outputs = most, len(units) * (most + 3 * COMPONENTS)
+
+    def nats(self, output: Tensor, base: Tensor, target: Tensor) -> Tensor:
+        """Nats of values `target` [..., U]."""
+        logits, mean, spread = self._parts(output)
+        away = target[..., None] - self.relative * base[..., None] - self.atom
+        exact = torch.where(away.abs() <= self.near[:, None], 0.0, NEVER)
+        change = ((target - base) * self.scale)[..., None]
+        # a two-sided exponential
+        resolution = (self.near * self.scale)[:, None]
+        inside = -(change - mean).abs() / spread - torch.log(spread / resolution)
+        log_prob = torch.logsumexp(logits + torch.cat([exact, inside], -1), -1)
+        return -log_prob.clamp(min=-WORST)
+
+    def draw(self, output: Tensor, base: Tensor, numbers: Tensor | None) -> Tensor:
+        """Values [N, U] by uniform numbers [N, 3 U]; None: the most likely atom or mean."""
+        logits, mean, spread = self._parts(output)
+        which, side, far = (None, None, None) if numbers is None else numbers.chunk(3, -1)
+        chosen = choose(logits, which)[..., None]
+        component = (chosen - self.atoms).clamp(min=0)
+        change = mean.gather(-1, component)[..., 0]
+        if side is not None and far is not None:
+            # cut where 1 in 150 lies beyond
+            length = -torch.log1p(-far.clamp(max=0.9933))
+            change = (
+                change
+                + torch.where(side < 0.5, -length, length) * (spread.gather(-1, component)[..., 0])
+            )
+        exact = self.relative * base[..., None] + self.atom
+        atom = exact.gather(-1, chosen.clamp(max=self.atoms - 1))[..., 0]
+        return torch.where(chosen[..., 0] < self.atoms, atom, base + change / self.scale)
+
+    def _parts(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities [..., U, atoms + K], means and spreads [..., U, K]."""
+        shaped = output.view(*output.shape[:-1], len(self.legal), -1)
+        logits, mean, spread = torch.split(
+            shaped, [self.legal.shape[-1], COMPONENTS, COMPONENTS], -1
+        )
+        resolution = (self.near * self.scale)[:, None]
+        wide = functional.softplus(spread - 2.0) + 2 * resolution
+        return (logits + self.legal).log_softmax(-1), mean, wide
+
+
+def choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
+    """Option of each row of logits [N, ..., options], by a uniform number or the most likely."""
+    if numbers is None:
+        return logits.argmax(-1)
+    reached = logits.softmax(-1).cumsum(-1)
+    wanted = (numbers[:, 0] if one else numbers)[..., None] * reached[..., -1:]
+    return (reached <= wanted).sum(-1).clamp(max=logits.shape[-1] - 1)
