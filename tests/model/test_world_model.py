@@ -10,7 +10,7 @@ from shadowbox.core.dynamics.rules import _Step
 from shadowbox.data.sample import Segments, align
 from shadowbox.errors import UsageError
 from shadowbox.model.codec import decode
-from shadowbox.model.world.state_heads import UNIMIX
+from shadowbox.model.world.mixture import UNIMIX
 from shadowbox.model.world.world import _WorldConfig
 
 

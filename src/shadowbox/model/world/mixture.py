@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, tolerance
 
 NEVER = -1e9  # logit of an option that is not legal
 COMPONENTS = 4  # of the continuous mixture
+UNIMIX = 0.01  # share of a uniform distribution in the likelihood, against infinite surprise
 WORST = 60.0  # nats of a value that the distribution excludes
 
 
@@ -100,3 +102,26 @@ def choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
     reached = logits.softmax(-1).cumsum(-1)
     wanted = (numbers[:, 0] if one else numbers)[..., None] * reached[..., -1:]
     return (reached <= wanted).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+class _Numbers:
+    """Uniform numbers [N, draws], handed out from the left."""
+
+    def __init__(self, uniform: Tensor) -> None:
+        self.uniform, self.at = uniform, 0
+
+    def __call__(self, count: int) -> Tensor:
+        self.at += count
+        return self.uniform[:, self.at - count : self.at]
+
+
+def nats_of(log_probs: Tensor, chosen: Tensor, options: Any) -> tuple[Tensor, Tensor]:
+    """Nats of the chosen options [...], and the mask of those that are options at all."""
+    known = chosen >= 0
+    picked = log_probs.gather(-1, chosen.clamp(min=0)[..., None])[..., 0]
+    return mixed(picked, options), known & (picked > NEVER / 2)
+
+
+def mixed(log_prob: Tensor, options: Any) -> Tensor:
+    """Nats of a probability to which a share of a uniform distribution is added."""
+    return -torch.log(log_prob.exp() * (1 - UNIMIX) + UNIMIX / options)

@@ -14,7 +14,7 @@ of those before it, some of them hidden; in play it is given what was drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from torch.nn import functional
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
-from shadowbox.model.world.mixture import NEVER, _Mixture, choose
+from shadowbox.model.world.mixture import NEVER, _Mixture, _Numbers, choose, mixed, nats_of
 from shadowbox.model.world.vocabulary import (
     RELATIVE,
     _Vocabulary,
@@ -38,7 +38,6 @@ from shadowbox.model.world.vocabulary import (
 )
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
-UNIMIX = 0.01  # share of a uniform distribution in the likelihood, against infinite surprise
 
 
 class _Cost(NamedTuple):
@@ -218,7 +217,7 @@ class _ChainHeads(nn.Module):
         if "flags" in self.parts:
             z, logits = self.parts["flags"](z)
             target = after.flags[..., self.flag_place].float()
-            nats = _mixed(
+            nats = mixed(
                 -functional.binary_cross_entropy_with_logits(logits, target, reduction="none"), 2
             )
             costs["flags"] = _Cost(nats, self._mask(self.flags, step))
@@ -242,7 +241,7 @@ class _ChainHeads(nn.Module):
         bits = event_bits(step.events)
         number = self.event_number[event_code(bits, len(step.events))]
         log_probs = (logits + self._event_mask(before)).log_softmax(-1)
-        nats, fits = _nats_of(log_probs, number, logits.shape[-1])
+        nats, fits = nats_of(log_probs, number, logits.shape[-1])
         return z, _Cost(nats[..., None], fits[..., None]), number
 
     def _together_cost(
@@ -254,7 +253,7 @@ class _ChainHeads(nn.Module):
         legal = self.allowed[bits, self._code(before)]
         log_probs = logits.view(shape).masked_fill(~legal, NEVER).log_softmax(-1)
         chosen = self.class_number[self._code(after)]
-        nats, fits = _nats_of(log_probs, chosen, legal.sum(-1))
+        nats, fits = nats_of(log_probs, chosen, legal.sum(-1))
         return z, _Cost(nats, fits), chosen.clamp(min=0)
 
     def _choice_cost(
@@ -266,7 +265,7 @@ class _ChainHeads(nn.Module):
         chosen = torch.where(hits.any(-1), hits.int().argmax(-1), -1)
         shape = (*logits.shape[:-1], len(self.choices), self.most)
         log_probs = logits.view(shape).masked_fill(following < 0, NEVER).log_softmax(-1)
-        nats, fits = _nats_of(log_probs, chosen, (following >= 0).sum(-1))
+        nats, fits = nats_of(log_probs, chosen, (following >= 0).sum(-1))
         return z, _Cost(nats, fits & self._mask(self.choices, step)), hits.flatten(-2).float()
 
     # ---- drawing ---------------------------------------------------------------------------------
@@ -384,29 +383,6 @@ class _ChainHeads(nn.Module):
         masks = [drawn_mask(self.rules, key, step) for key in keys]
         example = step.after[next(iter(keys))]
         return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
-
-
-class _Numbers:
-    """Uniform numbers [N, draws], handed out from the left."""
-
-    def __init__(self, uniform: Tensor) -> None:
-        self.uniform, self.at = uniform, 0
-
-    def __call__(self, count: int) -> Tensor:
-        self.at += count
-        return self.uniform[:, self.at - count : self.at]
-
-
-def _nats_of(log_probs: Tensor, chosen: Tensor, options: Any) -> tuple[Tensor, Tensor]:
-    """Nats of the chosen options [...], and the mask of those that are options at all."""
-    known = chosen >= 0
-    picked = log_probs.gather(-1, chosen.clamp(min=0)[..., None])[..., 0]
-    return _mixed(picked, options), known & (picked > NEVER / 2)
-
-
-def _mixed(log_prob: Tensor, options: Any) -> Tensor:
-    """Nats of a probability to which a share of a uniform distribution is added."""
-    return -torch.log(log_prob.exp() * (1 - UNIMIX) + UNIMIX / options)
 
 
 def _place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:
