@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import pytest
 
+from shadowbox.bench import world
 from shadowbox.bench.env import bench_env
 from shadowbox.bench.loop import bench_loop
 from shadowbox.bench.policy import bench_policy
 from shadowbox.bench.sim import bench_sim
 from shadowbox.bench.store import SCHEMA, bench_store
+from shadowbox.bench.world import bench_world
 
 PROMISED = {
     "bytes_per_frame",
@@ -87,3 +89,18 @@ def test_the_policy_bench_prints_what_it_promises():
     assert (figures["ratio_bf16"] is None) == (figures["ratio_default_bf16"] is None)
     assert 0 < figures["act_p50_ms"] <= figures["act_p99_ms"]
     assert 0 < figures["act_p50_ms_at_256"] <= figures["act_p99_ms_at_256"]
+
+
+def test_the_world_bench_prints_what_it_promises(monkeypatch):
+    """A small run: targets of both trunks beside Hugging Face's, and steps of play.
+
+    A dense target costs a fraction of a window of ten frames, even where the batch is too small.
+    """
+    monkeypatch.setattr(world, "TARGETS", 128)
+    monkeypatch.setattr(world, "WINDOWS", 8)
+    figures = bench_world(steps=1, rounds=1)
+    assert figures["trunk_parameters"] == 3_777_040
+    assert figures["ratio_windowed"] > 4
+    for name in ("peer_targets", "ssd_targets", "gru_targets"):
+        assert figures[f"{name}_per_cpu_s"] > 0
+    assert figures["trunk_frames_per_s_256"] > figures["trunk_frames_per_s_1"] > 0

@@ -87,6 +87,17 @@ def policy(steps: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command()
+@_option("--steps", 1, at_least(1), "Training steps of each kind in a round.")
+@_option("--rounds", 3, at_least(1), "Alternating rounds.")
+@json_option
+def world(steps: int, rounds: int, as_json: bool) -> None:
+    """Benchmark learned worlds: training targets beside Hugging Face's Mamba2, and frames of play."""
+    from shadowbox.bench.world import bench_world
+
+    _print("world", bench_world(steps, rounds), as_json)
+
+
+@bench.command()
 @_option("--rounds", 3, at_least(1), "Alternating rounds.")
 @click.option(
     "--precision",

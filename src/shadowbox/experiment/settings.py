@@ -24,6 +24,11 @@ ADDED: dict[str, Any] = {
     "learner.identity_coef": 0.1,
     "model.mask": False,
     "learner.strategy_from": "",
+    "model.ssm_state": 64,
+    "model.ssm_heads": 0,
+    "model.ssm_expand": 2,
+    "model.ssm_conv": 4,
+    "model.ssm_init": "reference",
 }  # settings since 0.1.0, with the value that changes nothing
 LARGEST = 1 << 16  # of a model's whole numbers: outlining a larger one would take minutes
 DEFAULT_TRAINING = {"epochs": 10}  # where a card says neither steps nor epochs
