@@ -277,3 +277,16 @@ def test_the_command_evaluates_the_simulator(data, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["gate"]["passed"] is True
     assert found["kind"] == "world"
+
+
+def test_the_page_shows_the_gate_and_both_matches(judged):
+    """The page names the gate and the fault, and has recorded and predicted clips with errors."""
+    from shadowbox.report.world import world_page
+
+    page = world_page(judged(broken.creep))
+    assert "gate failed" in page
+    assert "damage without hit" in page
+    assert page.count('<figure class="clip">') == 6
+    assert page.count("clips together") == 3
+    assert "error/damage" in page
+    assert "gate passed" in world_page(judged())

@@ -53,3 +53,13 @@ def test_without_a_policy_there_is_no_panel(tmp_path, visit):
     page = visit(page_of(tmp_path, {"0/press/pad/a": np.zeros(ROWS, np.float32)}), part="#0")
     until(page, "document.querySelector('.mind')")
     assert page.locator(".mind").is_hidden()
+
+
+def test_a_dream_shows_its_errors(tmp_path, visit):
+    """Beside a dream the error of each field in the shown frame, and that of holding its value."""
+    errors = np.stack([np.linspace(0, 2, ROWS), np.linspace(0, 4, ROWS)], -1).astype(np.float32)
+    page = visit(page_of(tmp_path, {"0/error/x": errors}), part="#0")
+    until(page, "document.querySelector('.mind .miss')")
+    assert page.locator(".miss").inner_text().split() == ["x", "0.00", "(0.00)"]
+    page.evaluate("window.__viewer.seek(30)")
+    assert page.locator(".miss").inner_text().split() == ["x", "2.00", "(4.00)"]

@@ -113,9 +113,10 @@ def clip(
     )
 
 
-def side_by_side(clips: Iterable[Html]) -> Html:
-    """Clips in pairs, where the window is wide enough."""
-    return Html(f'<div class="clips">{"".join(clips)}</div>')
+def side_by_side(clips: Iterable[Html], *, together: bool = False) -> Html:
+    """Clips in pairs, where the window is wide enough; `together`: they play as one."""
+    kind = "clips together" if together else "clips"
+    return Html(f'<div class="{kind}">{"".join(clips)}</div>')
 
 
 def clips_page(title: str, blocks: Iterable[Html]) -> str:

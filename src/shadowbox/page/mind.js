@@ -1,6 +1,7 @@
 /**
  * Shows beside a match how its policies judge it, from their tracks: the value over the whole match,
- * the attention to their latest decisions, and the guess of whom they face.
+ * the attention to their latest decisions, and the guess of whom they face. Beside a dream it shows
+ * how far its fields are from the recorded ones, and how far they would be if nothing had changed.
  */
 import { el, plain, say } from "./parts.js";
 
@@ -100,6 +101,10 @@ function panel(parent, hello, rows, seat) {
     .filter((one) => one.seat === seat && one.name.startsWith("guess/"))
     .map(({ name }) => name);
   if (names.length) updates.push(guess(made, hello, rows, seat, names));
+  const errors = (hello.tracks ?? []).filter(
+    (one) => one.seat === seat && one.name.startsWith("error/"),
+  );
+  if (errors.length) updates.push(meter(made, hello, rows, seat, errors));
   if (updates.length) parent.append(made);
   return updates;
 }
@@ -137,6 +142,26 @@ function guess(parent, hello, rows, seat, names) {
       say(name, known ? plain(found[at][0]) : "-");
       say(share, known ? `${Math.round(100 * found[at][1])} %` : "");
       bar.style.setProperty("--share", String(known ? found[at][1] : 0));
+    }
+  };
+}
+
+/** Error of each field against the recorded match, beside that of holding the first value. */
+function meter(parent, hello, rows, seat, errors) {
+  const lines = errors.map(({ name }) => {
+    const [bar, words] = [el("span", { class: "track" }, el("i")), el("span", {})];
+    const label = el("span", { class: "name" }, plain(name.slice(6)));
+    parent.append(el("div", { class: "miss" }, label, bar, words));
+    return { name, bar, words };
+  });
+  parent.prepend(el("p", {}, `${hello.players[seat]}: error, beside that if nothing had changed`));
+  return (frame, last) => {
+    for (const { name, bar, words } of lines) {
+      const all = Array.from({ length: last + 1 }, (_, at) => rows.track(name, seat, at));
+      const most = Math.max(1e-6, ...all.flatMap((pair) => [...pair]).filter(Number.isFinite));
+      const [error, hold] = all[frame] ?? [Number.NaN, Number.NaN];
+      bar.style.setProperty("--share", String(Number.isFinite(error) ? error / most : 0));
+      say(words, `${error.toFixed(2)} (${hold.toFixed(2)})`);
     }
   };
 }

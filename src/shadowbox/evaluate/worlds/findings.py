@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowbox.core.game import Game
+from shadowbox.core.schema import Columns
 from shadowbox.core.stats import Interval
 from shadowbox.evaluate.worlds import controls, skill
 from shadowbox.evaluate.worlds.distributions import _Distance
@@ -50,4 +51,5 @@ class _Findings:
     shuffled: Interval | None
     distances: Sequence[_Distance]
     frozen: Sequence[str]
+    shown: Mapping[int, Columns]  # start -> predicted rows [frames + 1, slots]
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -35,6 +35,7 @@ class _Future(NamedTuple):
     steps: int
     violations: dict[str, int]
     ended: int  # stretches that the world ended early
+    shown: dict[int, Columns]  # start -> rows [frames + 1, slots]
 
 
 def predict_future(
@@ -46,8 +47,12 @@ def predict_future(
     histograms: _Histograms,
     seed: int,
     report: Report,
+    show: Array,
 ) -> _Future:
-    """Predict every start `samples` times with its recorded controls, and count what is found."""
+    """Predict every start `samples` times with its recorded controls, and count what is found.
+
+    The rows of the starts `show` are kept.
+    """
     schema, keys = game.schema, scored_keys(game.schema)
     shape = (starts.number, samples, len(horizons))
     at, before = (
@@ -59,6 +64,7 @@ def predict_future(
     )
     contradictions: dict[str, int] = {}
     violations: dict[str, int] = {}
+    shown: dict[int, Columns] = {}
     events, steps, ended = [np.zeros(0, EVENT)], 0, 0
     frames, per_block = np.array(horizons), max(world.world.matches // samples, 1)
     for first in range(0, starts.number, per_block):
@@ -69,6 +75,8 @@ def predict_future(
             rows = found.rows[key].reshape(len(some), samples, starts.reach + 1, -1)
             at[key][some], before[key][some] = rows[:, :, frames], rows[:, :, frames - 1]
         counted = valid & found.alive
+        for start in np.intersect1d(show, some).tolist():
+            shown[start] = {k: v[(start - first) * samples].copy() for k, v in found.rows.items()}
         ended += int((valid & ~found.alive).any(1).sum())
         some_events = None
         if game.events is not None:
@@ -79,7 +87,9 @@ def predict_future(
         histograms.add(0, found.rows, counted, some_events)
         steps += _count(game, found.rows, counted, contradictions, violations)
         report(len(some) * samples, starts.number * samples)
-    return _Future(at, before, np.concatenate(events), contradictions, steps, violations, ended)
+    return _Future(
+        at, before, np.concatenate(events), contradictions, steps, violations, ended, shown
+    )
 
 
 def _roll(world: _Predictor, starts: _Starts, some: Array, samples: int, seed: int) -> _Rollout:

@@ -22,7 +22,7 @@ import numpy as np
 from shadowbox.core.evaluation import FILE, EvaluationReport
 from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game, World
-from shadowbox.core.schema import Choice, Flag
+from shadowbox.core.schema import Array, Choice, Flag
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
@@ -39,6 +39,7 @@ from shadowbox.play import checkpoints, specs
 
 HORIZONS = (1, 2, 5, 10, 20, 60, 300)
 GATED = SHORT  # the longest horizon at which skill is judged
+SHOWN = 3  # starts whose predictions are kept for the page
 SETTLED = 60  # frames after which distributions count, if predictions are twice as long
 Report = Callable[[str, int, int], None]  # what, done, total
 
@@ -122,6 +123,7 @@ def evaluate_built(
         histograms,
         settings.seed,
         done("predicting"),
+        _busiest(game, starts, recorded),
     )
     found = _measure(game, starts, future, horizons, settings, table)
     if recorded is not None:
@@ -139,6 +141,7 @@ def evaluate_built(
         projected=world.projected,
         frames=world.frames,
         distances=histograms.distances(),
+        shown=future.shown,
         facts=_facts(data, held, others, starts, horizons, settings, world, future),
         **found,
     )
@@ -167,6 +170,19 @@ class _Progress:
             self.report(what, sums[0], total)
 
         return add
+
+
+def _busiest(game: Game, starts: _Starts, recorded: Array | None) -> Array:
+    """Starts to show: of SHOWN episodes the one with most hits before the match ends."""
+    counts = starts.valid.sum(1).astype(float)
+    if recorded is not None and "hit" in game.event_kinds:
+        hits = recorded["match"][recorded["kind"] == game.event_kinds.index("hit")]
+        counts += 1e3 * np.bincount(hits, minlength=starts.number)
+    best = sorted(range(starts.number), key=lambda start: -counts[start])
+    chosen: dict[int, int] = {}
+    for start in best:
+        chosen.setdefault(int(starts.episodes[start]), start)
+    return np.array(list(chosen.values())[:SHOWN])
 
 
 def _subject(name: str, game: Game, settings: EvalConfig) -> tuple[str, Path | None, Split | None]:
