@@ -102,12 +102,10 @@ def evaluate_built(
     """Evaluate the world that `factory(matches)` builds; `spec` names it in the report."""
     report = progress or (lambda what, done, total: None)
     held, others = _episodes(data, split or settings.split or Split(), settings)
-    reach = settings.frames
+    reach, done = settings.frames, _Progress(report)
     horizons = tuple(h for h in HORIZONS if h <= reach)
     starts = draw_starts(data, held, game, settings.starts, reach, settings.seed)
-    block = min(BLOCK, max(settings.starts * settings.samples, 1))
-    world = _Predictor(factory, game, block)
-    done = _Progress(report)
+    world = _Predictor(factory, game, min(BLOCK, settings.starts * settings.samples))
     table = baselines._LookUp(game.schema, horizons, skill.scored_keys(game.schema)).fit(
         data, others
     )
