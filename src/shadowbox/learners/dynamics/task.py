@@ -47,6 +47,7 @@ class _DynamicsConfig:
     """Settings of the learner."""
 
     length: int = 64  # positions of a segment
+    encoding: Any = "default"  # named encoding, which presets of older systems read
     swap_seats: bool = True  # show half of the segments with the players exchanged
     # noise on the reals of segments, in their scales: each segment gets a level up to this one,
     # which the model is given; a dream reads its own frames at level 0
