@@ -8,6 +8,7 @@ import pytest
 from shadowbox import cli
 from shadowbox.cards.card import parse_value as card_of
 from shadowbox.cards.file import CardFile
+from shadowbox.cards.rules.monitor import RuleMonitor
 from shadowbox.experiment import estimate, facts_table, prices, results, settings, templates
 from shadowbox.experiment.checks import check
 from shadowbox.games import load
@@ -24,6 +25,8 @@ def test_cards_alone():
         "melee-onsets",
         "never-press",
         "never-press-melee",
+        "mamba2-v3",
+        "mamba2-v3-replays",
         "policy-22k",
         "policy-melee",
     } <= {path.stem for path in CARDS}
@@ -122,6 +125,59 @@ def test_the_price_of_the_older_card(tmp_path, monkeypatch):
     assert found.card.resumes == 1
     (older, _) = found.card.prior
     assert older.values == {"val/stick_mae": 0.037, "val/btn_pressed_acc": 0.966, "val/loss": 0.039}
+
+
+def test_the_world_of_the_older_card(tmp_path, monkeypatch):
+    """mamba2-v3 has the size, widths and list of its older card, and a price beside the stated $0.60."""
+    monkeypatch.chdir(tmp_path)
+    found = check.check_card(FOLDER / "mamba2-v3.md", load)
+    assert found.mistakes == []
+    assert found.facts["parameters"] == found.card.facts["parameters"] == 4_347_748
+    widths = {name: found.facts[name] for name in ("floats_per_player", "predicted_binary")}
+    assert widths == {"floats_per_player": 72, "predicted_binary": 86}
+    rows = {name: (value, origin) for name, value, origin in facts_table.fact_rows(found)}
+    for name, value in (
+        ("train examples", "17,518,726"),
+        ("val examples", "1,923,461"),
+        ("batches per epoch", "4,277"),
+    ):
+        assert rows[name] == (value, "as stated; the data is elsewhere")
+    assert len(found.card.prior) == 5
+    assert sum(not each.done for each in found.card.checks) == 2
+    given = estimate.estimate(found.card, load("melee"), found.settled, None, prices.read_prices())
+    assert given["optimistic_usd"] == pytest.approx(0.44, rel=0.05)
+    assert given["optimistic_s"] == pytest.approx(13 * 60, rel=0.05)
+    assert "$0.60" in (FOLDER / "mamba2-v3.md").read_text()
+
+
+def test_flags_that_dominate_the_loss_propose_a_follow_up(tmp_path, monkeypatch):
+    """Three times the continuous loss warns, and the follow-up card has a binary weight of 0.1."""
+    monkeypatch.chdir(tmp_path)
+    card = check.check_card(FOLDER / "mamba2-v3.md", load).card
+    (rule,) = [rule.rule for rule in card.kill if rule.action == "warn"]
+    monitor = RuleMonitor([rule], total=1000, per_epoch=500)
+    fired = [
+        len(monitor.see("train", step, {"loss/binary": binary, "loss/continuous": 0.1}))
+        for step, binary in ((10, 0.9), (100, 0.2), (200, 0.31))
+    ]
+    assert fired == [0, 0, 1]
+    assert rule.proposes == {"model.binary_weight": 0.1}
+
+
+def test_the_ablation_of_the_older_card(tmp_path, monkeypatch):
+    """One switch of the encoding off in each card, as its authors would isolate the harmful one."""
+    monkeypatch.chdir(tmp_path)
+    found = check.check_card(FOLDER / "mamba2-v3.md", load)
+    switches = [f"learner.encoding.{name}" for name in ("state_flags", "hitstun", "projectiles")]
+    head = found.card.model_dump(by_alias=True, exclude_defaults=True)
+    usual = settings.encoding_switches(found.settled)
+    made = templates.ablations("a", head, [f"{switches[0]}=no", *switches[1:]], usual)
+    chosen = [card_of(each).settings["learner.encoding"] for each in made]
+    assert chosen == [
+        {"preset": "v3-projectiles", "state_flags": "no"},
+        {"preset": "v3-projectiles", "hitstun": False},
+        {"preset": "v3-projectiles", "projectiles": False},
+    ]
 
 
 @pytest.mark.parametrize(
