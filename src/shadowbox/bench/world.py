@@ -77,7 +77,8 @@ def _peer() -> Iterator[int]:
     from transformers import Mamba2Config, Mamba2Model
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # they say that kernels for other machines are not here
+    # they say that kernels for other machines are not here
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     settings = Mamba2Config(
         hidden_size=WIDTH, num_hidden_layers=DEPTH, state_size=STATE, num_heads=2 * WIDTH // 64,
         head_dim=64, n_groups=1, chunk_size=WINDOW, vocab_size=8, bos_token_id=0, eos_token_id=0,
