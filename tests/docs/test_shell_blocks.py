@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PROGRAMS = ("shadowbox", "make", "python", "pip", "git", "cd", "pytest", "$")
-NO_RUN = {"docs/melee.md": ["needs Slippi Dolphin and your own copy of the game"]}
+NO_RUN = {
+    "docs/melee.md": ["needs Slippi Dolphin and your own copy of the game"],
+    "docs/worlds.md": ["trains for about half an hour"],
+}
 SHORT = ["--world", "brawl@time_limit=90"]
 SMALLER = {
     "record": ["--matches", "24"],

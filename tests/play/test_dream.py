@@ -21,7 +21,7 @@ from shadowbox.play import specs
 from shadowbox.play.agent import Replay
 from shadowbox.play.dream.world import DREAMER
 from shadowbox.play.match import play
-from shadowbox.testing import check_load, check_world
+from shadowbox.testing import check_world
 from shadowbox.testing.checkpoint_kinds import check_checkpoint_kind
 from shadowbox.testing.random_play import random_controls
 
@@ -156,7 +156,28 @@ def test_it_goes_on_exactly_from_a_row_if_it_remembers_nothing(run, tmp_path):
     """With a trunk that sees one frame, a loaded row goes on as the match that it is from did."""
     store = specs.Store(run.parent / "s", SCHEMA)
     path = small_worlds.trained(store, tmp_path / "run", {"trunk": "window", "frames": 1}, steps=2)
-    check_load(lambda matches: dream(path, matches), BRAWL, frames=20)
+    rows, keys = dreamt(dream(path, 3), 30)
+    other = dream(path, 3)
+    other.reset(np.arange(3))
+    other.load({key: values[10] for key, values in rows.items()})
+    for frame in range(10, 30):
+        columns, _, _ = other.step({key: values[frame] for key, values in keys.items()})
+        for key in SCHEMA.state_keys:
+            np.testing.assert_array_equal(columns[key], rows[key][frame + 1], key)
+
+
+def test_it_remembers_the_rows_that_are_loaded(run):
+    """With the rows before it, a loaded row goes on as the match went; another seed draws otherwise."""
+    rows, keys = dreamt(dream(run, 3), 8)
+    past = {key: values[:5] for key, values in {**rows, **keys}.items()}
+    for seeds, same in ((np.arange(3), True), (np.arange(3) + 9, False)):
+        other = dream(run, 3)
+        other.reset(seeds)
+        other.load(past)
+        assert len(other.context()["match/frame"]) == 4
+        columns, _, _ = other.step({key: values[4] for key, values in keys.items()})
+        # a sequence and steps are equal but for the last digits
+        assert np.allclose(columns["player/vx"], rows["player/vx"][5], atol=1e-3) == same
 
 
 def test_starts_and_stages(run):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -64,11 +64,13 @@ class _Layout:
             )
         return _Flat(*parts)
 
-    def views(self, flat: Sequence[Any]) -> dict[str, Any]:
-        """Columns [..., slots] as views of tensors or arrays by kind."""
+    def views(self, flat: Sequence[Any], keys: Container[str] | None = None) -> dict[str, Any]:
+        """Columns [..., slots] (default: all) as views of tensors or arrays by kind."""
         found = {}
         for places, values in zip((self.reals, self.flags, self.choices), flat, strict=True):
             for key, at in places.items():
+                if keys is not None and key not in keys:
+                    continue
                 found[key] = values[..., at : at + self.schema.columns[key].slots]
         return found
 

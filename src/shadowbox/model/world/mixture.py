@@ -31,6 +31,7 @@ class _Mixture(nn.Module):
     scale: Tensor
     near: Tensor
     legal: Tensor
+    limits: Tensor  # [2, U, 1]
 
     def __init__(self, schema: Schema, vocabulary: _Vocabulary, units: Sequence[_Unit]) -> None:
         super().__init__()
@@ -50,6 +51,7 @@ class _Mixture(nn.Module):
             ("scale", torch.tensor([each.scale for each in fields if isinstance(each, Real)])),
             ("near", torch.tensor([tolerance(unit.key, schema) for unit in units])),
             ("legal", legal),
+            ("limits", torch.tensor([each.limits for each in fields]).float().T[..., None]),
         ):
             self.register_buffer(name, tensor, persistent=False)
         self.atoms, self.outputs = most, len(units) * (most + 3 * COMPONENTS)
@@ -57,7 +59,7 @@ class _Mixture(nn.Module):
     def nats(self, output: Tensor, base: Tensor, target: Tensor) -> Tensor:
         """Nats of values `target` [..., U]."""
         logits, mean, spread = self._parts(output)
-        away = target[..., None] - self.relative * base[..., None] - self.atom
+        away = target[..., None] - self._exact(base)
         exact = torch.where(away.abs() <= self.near[:, None], 0.0, NEVER)
         change = ((target - base) * self.scale)[..., None]
         # a two-sided exponential
@@ -80,9 +82,13 @@ class _Mixture(nn.Module):
                 change
                 + torch.where(side < 0.5, -length, length) * (spread.gather(-1, component)[..., 0])
             )
-        exact = self.relative * base[..., None] + self.atom
+        exact = self._exact(base)
         atom = exact.gather(-1, chosen.clamp(max=self.atoms - 1))[..., 0]
         return torch.where(chosen[..., 0] < self.atoms, atom, base + change / self.scale)
+
+    def _exact(self, base: Tensor) -> Tensor:
+        """Value of each atom, [..., U, atoms]; at an end of the range an amount stops."""
+        return torch.clamp(self.relative * base[..., None] + self.atom, *self.limits)
 
     def _parts(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities [..., U, atoms + K], means and spreads [..., U, K]."""

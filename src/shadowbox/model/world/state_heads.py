@@ -102,6 +102,9 @@ class _ChainHeads(nn.Module):
         reals = [key for key in drawn if isinstance(kinds[key], Real)]
         self.reals = units(key for key in reals if key not in rules.rates)
         self.motion = units(key for key in reals if key in rules.rates)
+        # columns by which positions move
+        self.moving = {name for rates in rules.rates.values() for each in rates for name in each}
+        self.moving |= {unit.key for unit in self.motion}
         self.enter = nn.Linear(features, width)
         self.parts, self.given = nn.ModuleDict(), nn.ModuleDict()
         self.mixtures = nn.ModuleDict()  # without weights
@@ -362,7 +365,8 @@ class _ChainHeads(nn.Module):
         return found
 
     def _columns(self, before: _Flat, after: _Flat) -> _Step:
-        return _Step(self.layout.views(before), self.layout.views(after), {}, {}, {})
+        views = self.layout.views
+        return _Step(views(before, self.moving), views(after, self.moving), {}, {}, {})
 
     def _base(self, name: str, step: _Step, before: _Flat) -> Tensor:
         """Values of reals without a surprise, [..., U]."""

@@ -63,10 +63,25 @@ def _wide(values: Array) -> Any:
     return values if values.dtype in (np.dtype(bool), np.dtype(np.float32)) else values.view()
 
 
-def typed(schema: Schema, columns: Mapping[str, Array]) -> Columns:
-    """Columns with the types of the schema, as a world returns them."""
-    return {
-        key: values if values.dtype == schema.columns[key].dtype
-        else values.astype(schema.columns[key].dtype)
-        for key, values in columns.items()
-    }  # fmt: skip
+def typed(types: Mapping[str, np.dtype[Any]], columns: Mapping[str, Array]) -> Columns:
+    """Columns with the types of a schema, as a world returns them."""
+    return {key: values.astype(types[key], copy=False) for key, values in columns.items()}
+
+
+class _Pairs:
+    """Rows before and after of N matches, one pair after another, for a game's `events`."""
+
+    def __init__(self, schema: Schema, layout: _Layout, matches: int) -> None:
+        self.frame = _Frame(schema, layout, 2 * matches, 2 * matches)
+
+    def of(self, before: _Frame, after: _Frame, matches: int) -> Columns:
+        """Columns [2 N, slots]; the controls are those between the two rows of a pair."""
+        both = self.frame
+        for first, each in enumerate((before, after)):
+            for name in ("reals", "flags", "choices"):
+                getattr(both, name)[first::2] = getattr(each, name)[:matches]
+            for key, values in each.outside.items():
+                both.outside[key][first::2] = values
+        for key, values in before.pressed.items():
+            both.pressed[key][::2] = values
+        return both.columns | both.pressed

@@ -30,6 +30,7 @@ class _Projection:
             name: (bits & (1 << at)) != 0 for at, name in enumerate(self.rules.triggers)
         }  # fmt: skip
         step = _Step(before.columns, after.columns, before.pressed, events, self.tables)
+        self.rules.apply(step, tuple(self.rules.gates))
         self._limit(after)
         self.rules.apply(step, self._late)
         for name, key in self.rules.rising.items():
@@ -39,14 +40,14 @@ class _Projection:
                 low = events[name] & (target < least)
                 if low.any():
                     np.copyto(target, least, where=low)
-                    self._count("does not rise", low)
+                    self._count(f"{key} does not rise", low)
         for key, spans in self.rules.within.items():
             target = after.columns[key]
             for low, high, excepted in spans:
                 outside = ((target < low) | (target > high)) & ~excepted(step)
                 if outside.any():
                     np.clip(target, low, high, out=target, where=outside)
-                    self._count("outside of its zone", outside)
+                    self._count(f"{key} outside of its zone", outside)
 
     def _limit(self, after: _Frame) -> None:
         """Bring reals into the range of their fields, and unused slots to zero."""
@@ -57,7 +58,9 @@ class _Projection:
         reals = after.reals
         bad = ~((reals >= low) & (reals <= high))
         if bad.any():
-            self._count("out of range", bad[: self.matches])
+            for key, at in self.layout.reals.items():
+                wrong = bad[: self.matches, at : at + self.schema.columns[key].slots]
+                self._count(f"{key} out of range", wrong)
             np.nan_to_num(reals, copy=False, posinf=0, neginf=0)
             np.clip(reals, low, high, out=reals)
         if halves.any():
@@ -74,7 +77,8 @@ class _Projection:
                 )
 
     def _count(self, problem: str, where: Array) -> None:
-        self.projected[problem] = self.projected.get(problem, 0) + int(where.sum())
+        if where.any():
+            self.projected[problem] = self.projected.get(problem, 0) + int(where.sum())
 
     def _is_late(self, key: str) -> bool:
         """True of a column with a rule beside what is drawn."""

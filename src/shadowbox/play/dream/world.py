@@ -18,7 +18,7 @@ from shadowbox.core.game import EVENT, Game, no_events, noise
 from shadowbox.core.schema import Array, Choice, Columns
 from shadowbox.errors import UsageError
 from shadowbox.model.world.world import _WorldModel
-from shadowbox.play.dream.frames import _Frame, typed
+from shadowbox.play.dream.frames import _Frame, _Pairs, typed
 from shadowbox.play.dream.projection import _Projection
 
 # matches are computed in multiples of so many, for which products of matrices and functions of
@@ -59,6 +59,8 @@ class _Dream:
         self._ring = [
             _Frame(self.schema, self.layout, matches, self._padded) for _ in range(self._kept + 1)
         ]
+        self._types = {key: column.dtype for key, column in self.schema.columns.items()}
+        self._pairs = _Pairs(self.schema, self.layout, matches)
         self._at = 0  # place of the present frame in the ring
         self._known = np.zeros(matches, np.int64)  # rows before the present one that are known
         self._seeds = np.zeros((matches, 1), np.int64)
@@ -163,27 +165,35 @@ class _Dream:
     def load(self, columns: Mapping[str, Array], where: Array | None = None) -> Columns:
         """Put rows [n, slots] into the n matches of the mask `where`, to go on from there.
 
-        The model has seen no frame before: its memory is empty. The seed and the frame are those of
-        the row, where the game stores them.
+        Rows [K, n, slots], oldest first, are the last frames of the matches: the model then
+        remembers those before the last one; of a single row it remembers nothing. What is drawn
+        follows the seed of the last reset, and the frame of the row where the game stores one.
         """
         mask = self._mask(where)
+        rows, n = {}, int(mask.sum())
         for key in self.schema.state_keys:
             if key not in columns:
                 raise UsageError(f"world '{self.name}': the loaded rows lack '{key}'")
-            shape = (int(mask.sum()), self.schema.columns[key].slots)
-            if np.shape(columns[key]) != shape:
+        past = np.ndim(columns[self.schema.state_keys[0]]) == 3
+        for key, values in columns.items():
+            shape = (n, self.schema.columns[key].slots)
+            if np.shape(values)[-2:] != shape or np.ndim(values) != 2 + past:
                 raise UsageError(
-                    f"world '{self.name}': '{key}' must have shape {shape} "
-                    f"(got {np.shape(columns[key])})"
+                    f"world '{self.name}': '{key}' must have shape {shape}, or the same with an "
+                    f"axis of rows before it (got {np.shape(values)})"
                 )
-        self._require_seen(columns)
-        if self.dynamics.seed:
-            words = [np.asarray(columns[k])[:, 0].astype(np.uint64) for k in self.dynamics.seed]
-            self._seeds[mask, 0] = (words[0] | words[1] << np.uint64(32)).view(np.int64)
-        rows = {key: np.asarray(columns[key])[:, None] for key in self.schema.state_keys}
-        self._begin(rows, np.zeros(int(mask.sum()), np.int64), mask)
+            # [n, K, slots], as many as are kept
+            rows[key] = (
+                np.moveaxis(np.asarray(values)[-len(self._ring) :], 0, 1)
+                if past
+                else np.asarray(values)[:, None]
+            )
+        last = {key: values[:, -1] for key, values in rows.items()}
+        self._require_seen(last)
+        many = rows[self.schema.state_keys[0]].shape[1]
+        self._begin(rows, np.full(n, many - 1), mask, seeded=False)
         if self.dynamics.clock:
-            self._frames[mask, 0] = np.asarray(columns[self.dynamics.clock])[:, 0].astype(np.int64)
+            self._frames[mask, 0] = last[self.dynamics.clock][:, 0].astype(np.int64)
         return self._columns()
 
     def context(self, where: Array | None = None) -> Columns:
@@ -203,7 +213,7 @@ class _Dream:
         }
         if not frames:
             return empty
-        return typed(self.schema, {key: np.stack([each[key] for each in frames]) for key in empty})
+        return typed(self._types, {key: np.stack([each[key] for each in frames]) for key in empty})
 
     # ---- starts ----------------------------------------------------------------------------------
 
@@ -238,7 +248,9 @@ class _Dream:
                     "train one on recordings that have it"
                 )
 
-    def _begin(self, rows: Mapping[str, Array], known: Array, mask: Array) -> None:
+    def _begin(
+        self, rows: Mapping[str, Array], known: Array, mask: Array, seeded: bool = True
+    ) -> None:
         """Put rows [n, K, slots], of which the last `known + 1` count, into the ring."""
         many = rows[self.schema.state_keys[0]].shape[1]
         for back in range(many):
@@ -248,7 +260,7 @@ class _Dream:
         self._frames[mask] = 0
         self.truncated[mask] = False
         present = self._ring[self._at]
-        for half, key in enumerate(self.dynamics.seed):
+        for half, key in enumerate(self.dynamics.seed if seeded else ()):
             words = self._seeds[mask, 0].view(np.uint64) >> np.uint64(32 * half)
             present.columns[key][mask, 0] = words & np.uint64(0xFFFFFFFF)
         over = self.dynamics.over
@@ -312,17 +324,8 @@ class _Dream:
         derive = self.game.events
         if derive is None or over.all():
             return no_events()
-        pairs = {
-            key: np.stack([before.columns[key], after.columns[key]], 1).reshape(
-                2 * self.matches, -1
-            )
-            for key in after.columns
-        }
-        pairs |= {
-            key: np.stack([values, np.zeros_like(values)], 1).reshape(2 * self.matches, -1)
-            for key, values in before.pressed.items()
-        }
-        found: Array = derive(typed(self.schema, pairs))
+        pairs = self._pairs.of(before, after, self.matches)
+        found: Array = derive(typed(self._types, pairs))
         found = found[found["frame"] % 2 == 1].astype(EVENT)  # those between the two rows
         found["match"] = found["frame"] // 2
         found = found[~over[found["match"]]]
@@ -338,7 +341,7 @@ class _Dream:
     # ---- small parts -----------------------------------------------------------------------------
 
     def _columns(self) -> Columns:
-        return typed(self.schema, self._ring[self._at].columns)
+        return typed(self._types, self._ring[self._at].columns)
 
     def _mask(self, where: Array | None) -> Array:
         if where is None:
