@@ -290,3 +290,26 @@ def test_the_page_shows_the_gate_and_both_matches(judged):
     assert page.count("clips together") == 3
     assert "error/damage" in page
     assert "gate passed" in world_page(judged())
+
+
+@pytest.mark.slow
+def test_a_dream_is_evaluated(tmp_path):
+    """A hardly trained dream: its samples differ, forbidden values are none, and its gate fails."""
+    import small_worlds
+
+    from shadowbox.core.evaluation import read_evaluation
+    from shadowbox.evaluate.worlds.suite import evaluate_world
+    from shadowbox.model.checkpoint import find_checkpoint
+
+    store = small_worlds.recorded(tmp_path / "s")
+    trained = small_worlds.trained(store, tmp_path / "run")
+    config = dataclasses.replace(CONFIG, starts=8, samples=3)
+    found = evaluate_world(trained, store.path, config)
+    report = found.report()
+    assert not report.gate.passed
+    assert report.figures["violations_after"].value.value == 0
+    assert report.context["projected"] is not None
+    skills = {each.key: each for each in found.found.skills if each.horizon == SHORT}
+    x = skills["player/x"]
+    assert x.score_skill.value != x.skill.value  # samples are not all the same
+    assert read_evaluation(find_checkpoint(trained)).to_json() == report.to_json()

@@ -8,22 +8,12 @@ from typing import Protocol
 
 from shadowbox.core.evaluation import EvaluationReport
 from shadowbox.core.game import Game
-from shadowbox.core.metrics import metrics_in
 from shadowbox.errors import UsageError
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.evaluate.worlds.starts import is_world_spec
 from shadowbox.model import kinds
 from shadowbox.model.kinds import CheckpointKind
 from shadowbox.play import checkpoints
-
-# worlds of any kind, the game's simulator included
-WORLD = CheckpointKind(
-    name="world",
-    title="a learned world",
-    evaluate="shadowbox.evaluate.worlds.suite:evaluate_world",
-    page="shadowbox.report.world:world_page",
-    figures=metrics_in(["world"]),
-)
 
 
 class _Evaluated(Protocol):
@@ -37,7 +27,7 @@ class _Evaluated(Protocol):
 def kind_at(checkpoint: str | Path, game: Game | None = None) -> CheckpointKind:
     """Kind of a checkpoint: a run, `RUN@step=N`, a checkpoint's folder, or a world's spec."""
     if is_world_spec(str(checkpoint), game):
-        return WORLD
+        return kinds.checkpoint_kind("world")
     where, _, which = str(checkpoint).partition("@")
     return kinds.kind_of(checkpoints.checkpoint_folder(where, which))
 

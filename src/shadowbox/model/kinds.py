@@ -102,7 +102,10 @@ WORLD = CheckpointKind(
     title="a learned world, in which one can play",
     build="shadowbox.play.dream.restore:restore_world",
     world="shadowbox.play.dream.restore:dream_of",
+    evaluate="shadowbox.evaluate.worlds.suite:evaluate_world",
+    page="shadowbox.report.world:world_page",
     prefix="dream",
+    figures=metrics_in(["world"]),
 )
 KINDS: dict[str, CheckpointKind] = {"policy": POLICY, "encoder": ENCODER, "world": WORLD}
 RESERVED = {  # name -> planned checkpoints of that kind

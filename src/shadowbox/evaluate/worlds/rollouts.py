@@ -73,11 +73,11 @@ class _Predictor:
         return _Rollout(rows, alive)
 
     def _begin(self, past: Columns, seeds: Array) -> None:
-        """Start all matches from the last row of `past`; a dream also reads the rows before."""
+        """Start all matches from the last row of `past`; a dream also watches the rows before."""
         self.world.reset(seeds)
         load = self.world.load  # type: ignore[attr-defined]
-        takes_past = hasattr(self.world, "context")
-        load(past if takes_past else {key: rows[-1] for key, rows in past.items()})
+        watches = hasattr(self.world, "context")
+        load(past if watches else {key: rows[-1] for key, rows in past.items()})
 
 
 def match_seeds(seed: int, purpose: str, starts: Array, samples: int) -> Array:
