@@ -39,9 +39,9 @@ def inputs(store, model=None, learner=None, game=BRAWL, **changes):
     return Inputs(spec=spec, config=config(**changes), store=store, split=HALF if store else None)
 
 
-def trained(store, folder, model=None, **changes):
+def trained(store, folder, model=None, game=BRAWL, **changes):
     """The folder of a finished short run."""
-    given = inputs(store, model, **changes)
+    given = inputs(store, model, game=game, **changes)
     train(SPEC.prepare(given), folder, given.config)
     return folder
 
