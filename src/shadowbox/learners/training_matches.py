@@ -140,7 +140,8 @@ class _TrainingMatches:
         self.learning_step = step
         if self.snapshots is None:
             return
-        if step % self.league_config.snapshot_every == 0:
+        # a stage may bring the league between two snapshots
+        if step % self.league_config.snapshot_every == 0 or not self.league.entries:
             self.league.add(self.policy, step)
             self.league.promote()
         self.snapshots.refresh()
