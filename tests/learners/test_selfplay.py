@@ -261,7 +261,7 @@ def test_a_loss_pays_less_than_a_win(reward):
 
 def test_stages_change_what_is_met():
     """A gate that holds brings the next stage: its opponents, its settings and its reward."""
-    task = SPEC.prepare(inputs(stages=STAGES))
+    task = SPEC.prepare(inputs(stages=STAGES, snapshot_every=5))
     source = rollouts_of(task)
     assert source.matches.shares == {"constant": 1.0}
     for _ in range(2):
@@ -272,7 +272,7 @@ def test_stages_change_what_is_met():
     assert source.matches.shares == {"self": 0.5, "league": 0.5}
     assert task.learner.config.ent_coef == source.config.ent_coef == 0.5
     assert source.matches.batch.reward.weights == {"win": 2.0}
-    source.step = 1
+    source.step = 4  # between two snapshots: the league begins with one
     assert len(source.collect()) == 12  # 8 matches, 4 of them seen from both seats
 
 
