@@ -76,7 +76,11 @@ class _LstmTrunk(SteppingTrunk):
         keep = (~reset).float().t()[..., None]  # [T, B, 1]
         kept: Memory = {}
         for layer in range(self.depth):
-            gates = self.inputs[layer](self.dropout(h))
+            enter, below = self.inputs[layer], self.dropout(h)
+            assert isinstance(enter, nn.Linear)
+            # a plain one reads the frame itself, most of which needs no gradient
+            fixed = self.fixed if self.plain and not layer else 0
+            gates = partly_fixed_linear(below, fixed, enter)
             before = (memory[f"h{layer}"], memory[f"c{layer}"])
             h, cell = _Lstm.apply(  # type: ignore[no-untyped-call]
                 gates, *before, keep, self.memory[layer]
