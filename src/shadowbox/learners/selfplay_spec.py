@@ -167,6 +167,7 @@ class _SelfPlaySpec(LearnerSpec):
             facts=inputs.facts,
             resume=inputs.resume,
             fresh=("value.",),
+            grown=_reads_delay(model) if arguments["config"]["delays"] else (),
         )
 
     def _learner(
@@ -288,6 +289,16 @@ def parent_arguments(inputs: Inputs) -> dict[str, Any]:
             "reads columns: take a parent that was trained on columns"
         )
     return found
+
+
+def _reads_delay(policy: Policy) -> tuple[str, ...]:
+    """Weights whose last input is the delay, which a parent without `delays` lacks."""
+    trunk = policy.config.trunk
+    if trunk.trunk == "window":  # of more frames, it is an input for each
+        return ("trunk.first.weight",) if trunk.frames == 1 else ()
+    if trunk.trunk not in ("gru", "lstm"):
+        return ()
+    return ("trunk.inputs.0.weight" if trunk.plain else "trunk.enter.weight",)
 
 
 def teacher_of(inputs: Inputs, policy: Policy) -> Policy:

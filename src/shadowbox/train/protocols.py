@@ -180,6 +180,8 @@ class TrainTask:
     resume: str = ""  # the command that goes on, said when a run stops
     # names of weights begin so that a parent may lack, such as `value.`; they begin anew
     fresh: tuple[str, ...] = ()
+    # names of weights that may read one input less in a parent; the last column begins as zeros
+    grown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
 from shadowbox.train import log, provenance, schedule
@@ -138,7 +140,17 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
             f"{parent.spec} has no {next(iter(fresh))}, and so its optimizer fits no part of it: "
             "leave parent_optimizer out"
         )
-    found = replace(found, weights={**found.weights, **fresh})
+    grown = {
+        name: torch.cat([found.weights[name], torch.zeros_like(own[name][:, :1])], 1)
+        for name in session.task.grown
+        if name in found.weights and found.weights[name].shape[1] == own[name].shape[1] - 1
+    }
+    if grown and parent.optimizer:
+        raise UsageError(
+            f"{parent.spec} has an input less, and its optimizer does not fit: leave "
+            "parent_optimizer out"
+        )
+    found = replace(found, weights={**found.weights, **fresh, **grown})
     state = found.trainer() if parent.optimizer else {}
     session.load_weights(
         found,
