@@ -195,6 +195,19 @@ def trained_store(checkpoint: Path) -> Path | None:
     return Path(known) if isinstance(known, str) and known else None
 
 
+def shipped_agents(game: Game) -> list[str]:
+    """Specs of the policies that a game ships, and of each at the reaction delays it was trained with.
+
+    Without a delay first, then by delay: policy:NAME, policy:NAME@delay=6.
+    """
+    found = []
+    for name, path in sorted(game.policies.items()):
+        about = read_json(Path(path) / "config.json", error=CheckpointError)
+        delays = sorted(set(about["arguments"]["config"].get("delays") or ()))
+        found += [f"policy:{name}", *(f"policy:{name}@delay={each}" for each in delays if each)]
+    return found
+
+
 def agents_of_runs(folder: Path, game: str) -> list[str]:
     """Specs of the runs below a folder whose last checkpoint plays this game, such as policy:runs/x.
 

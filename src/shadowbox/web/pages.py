@@ -23,8 +23,8 @@ def arena(site: Site, given: Mapping[str, str]) -> str:
     `given` are values for the form, from the query of the address.
     """
     first, second = (
-        given.get(f"p{seat}") or _default(site, name)
-        for seat, name in enumerate(("based", "random"))
+        given.get(f"p{seat}") or _default(site, *names)
+        for seat, names in enumerate((("policy:", "based"), ("expert", "random")))
     )
     agents = (
         _spec("p0", "First agent", first, "p1"),
@@ -65,7 +65,8 @@ def live(match: LiveMatch) -> str:
 
 def play(site: Site, given: Mapping[str, str]) -> str:
     """Play page: a form, the stage that the match opens in, and the key bindings."""
-    opponent = given.get("p1") or _default(site, "based")
+    # a person cannot react at once, and should not have to
+    opponent = given.get("p1") or _default(site, "@delay=", "policy:", "based")
     seats = [("0", "first (blue)"), ("1", "second (orange)")]
     name = element(
         "input", name="name", maxlength=LONGEST_NAME, placeholder="person", autocomplete="nickname"
@@ -230,9 +231,10 @@ def _seed(given: Mapping[str, str]) -> Html:
     return _field("Seed", field)
 
 
-def _default(site: Site, name: str) -> str:
-    """Agent spec `name` if the game has it, otherwise the first one that there is."""
-    return name if name in site.agents else next(iter((*site.agents, *site.trained)), "")
+def _default(site: Site, *parts: str) -> str:
+    """First agent of the game with one of these parts in its spec, otherwise any that there is."""
+    found = (name for part in parts for name in site.agents if part in name)
+    return next(found, next(iter((*site.agents, *site.trained)), ""))
 
 
 def _known_agents(site: Site) -> Html:

@@ -11,7 +11,7 @@ from shadowbox.core.game import Game
 from shadowbox.core.schema import Choice
 from shadowbox.data.manifest import NAME
 from shadowbox.errors import ShadowboxError
-from shadowbox.play.checkpoints import agents_of_runs
+from shadowbox.play.checkpoints import agents_of_runs, shipped_agents
 from shadowbox.play.specs import bot_names
 
 
@@ -40,9 +40,9 @@ class Site:
 
     @cached_property
     def agents(self) -> list[str]:
-        """Agent specs of the game itself: its bots, those of any game, and its installed policies."""
+        """Agent specs of the game itself: its bots, those of any game, and its shipped policies."""
         bots = [name for name in bot_names(self.game) if name != "hold"]  # it needs a control
-        return [*bots, *(f"policy:{name}" for name in sorted(self.game.policies))]
+        return [*bots, *shipped_agents(self.game)]
 
     @property
     def trained(self) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from shadowbox.core.game import Game, Outcome, World
@@ -23,6 +24,7 @@ from shadowbox.games.brawl.rewards import PRESETS, BrawlReward
 from shadowbox.games.brawl.schema import EVENTS, KEYS, LEARNED, MOVES, SCHEMA, STAGES, WEAPONS
 from shadowbox.games.brawl.tables import HELD_OUT
 
+SHIPPED = Path(__file__).with_name("shipped")
 WORLD_OPTIONS = ("stage", "weapons", "time_limit", "stocks", "arsenal")
 
 # The useful key combinations: a direction times an action.
@@ -112,6 +114,7 @@ GAME = Game(
     dynamics=DYNAMICS,
     bots=BOTS,
     held_out=frozenset(HELD_OUT),
+    policies={"champion": str(SHIPPED / "champion")},
     rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},
     reward=BrawlReward,
     encodings={"default": LEARNED},
