@@ -157,3 +157,37 @@ def test_from_imitation_to_self_play(parent, tmp_path):
 
 def _pause_at_once(progress):
     return ObserverDecision("pause", "enough")
+
+
+@pytest.mark.parametrize("trunk", ["window", "gru", "lstm"])
+def test_a_delay_is_learned_on_top_of_a_policy_without_one(tmp_path, trunk):
+    """A policy with delays that begins from one without decides as its parent until it has learned."""
+    parent, child = tmp_path / "parent", tmp_path / "child"
+    model = {**MODEL, "trunk": trunk, "frames": 1}
+    first = inputs(parent, model=model, steps=1, opponents={"self": 1.0})
+    train(SPEC.prepare(first), parent, first.config)
+    begin = ParentCheckpoint(str(parent))
+    late = inputs(
+        child,
+        model={**model, "delays": [0, 4]},
+        given={"parent": str(parent)},
+        value_burn_in=2,
+        opponents={"self": 1.0},
+    )
+    train(SPEC.prepare(late), child, late.config, parent=begin, observer=_pause_at_once)
+    weights = [
+        checkpoint.load(checkpoint.find_checkpoint(f"{run}@latest")).weights
+        for run in (parent, child)
+    ]
+    (wider,) = (
+        name for name, values in weights[0].items() if values.shape != weights[1][name].shape
+    )
+    old, new = (each[wider] for each in weights)
+    assert torch.equal(new[:, :-1], old)
+    assert not new[:, -1].any()
+    with pytest.raises(UsageError, match="leave parent_optimizer out"):
+        again = inputs(
+            tmp_path / "again", model={**model, "delays": [0, 4]}, given={"parent": str(parent)}
+        )
+        both = ParentCheckpoint(str(parent), optimizer=True)
+        train(SPEC.prepare(again), tmp_path / "again", again.config, parent=both)
