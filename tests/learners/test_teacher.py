@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -185,9 +186,8 @@ def test_a_delay_is_learned_on_top_of_a_policy_without_one(tmp_path, trunk):
     old, new = (each[wider] for each in weights)
     assert torch.equal(new[:, :-1], old)
     assert not new[:, -1].any()
+    again = tmp_path / "again"
+    task = SPEC.prepare(replace(late, run=again))
+    both = ParentCheckpoint(str(parent), optimizer=True)
     with pytest.raises(UsageError, match="leave parent_optimizer out"):
-        again = inputs(
-            tmp_path / "again", model={**model, "delays": [0, 4]}, given={"parent": str(parent)}
-        )
-        both = ParentCheckpoint(str(parent), optimizer=True)
-        train(SPEC.prepare(again), tmp_path / "again", again.config, parent=both)
+        train(task, again, late.config, parent=both)
