@@ -92,7 +92,7 @@ def _safe(sentence: str) -> str:
 def _items(folder: Path, *, deep: bool = True, indent: str = "") -> Iterator[str]:
     """List items of a folder: its files, then its folders with theirs."""
     for path in sorted(folder.iterdir()):
-        if path.suffix in SUFFIXES and path.name != "__init__.py":
+        if path.suffix in SUFFIXES and path.name != "__init__.py" and "shipped" not in path.parts:
             yield f"{indent}- [{path.name}]({_link(path)}): {caption(path)}"
     for path in sorted(folder.iterdir()):
         if deep and (path / "__init__.py").exists():

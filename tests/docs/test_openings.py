@@ -77,8 +77,8 @@ def add_kind(copy):
     names = ("build", "agent", "evaluate", "page", "report")
     parts = ", ".join(f'{name}="shadowbox.learners.bandit:{name}"' for name in names)
     entry = f'CheckpointKind(name="bandit", {parts}, needs=frozenset())'
-    line = 'KINDS: dict[str, CheckpointKind] = {"policy": POLICY, "encoder": ENCODER}\n'
-    patch(copy, "model/kinds.py", line, line.replace("ENCODER}", f'ENCODER, "bandit": {entry}}}'))
+    line = 'KINDS: dict[str, CheckpointKind] = {"policy": POLICY, "encoder": ENCODER, "world": WORLD}\n'
+    patch(copy, "model/kinds.py", line, line.replace("WORLD}", f'WORLD, "bandit": {entry}}}'))
 
 
 def test_a_learner_and_a_kind_of_checkpoint(copy, tmp_path):

@@ -253,7 +253,7 @@ def test_the_world_and_settings_of_a_running_match(client):
             ({"kind": "world", "spec": "brawl@stage=mirror"}, "another stage"),
             ({"kind": "world", "spec": "moon"}, "brawl has no world 'moon'"),
             ({"kind": "world", "spec": "py:os:getcwd"}, "must be named when the server is started"),
-            ({"kind": "world", "spec": "dream:runs/w"}, "cannot be used yet"),
+            ({"kind": "world", "spec": "dream:runs/w"}, "runs/w is not a run"),
         ):
             owner.send_json(message)
             assert why in messages(owner)[1][-1]["why"]

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shadowbox.core.scenes.default import scene_of
-from shadowbox.errors import UsageError
+from shadowbox.errors import ShadowboxError, UsageError
 from shadowbox.page.match_page import hello
 from shadowbox.web.cursor import Cursor
 from shadowbox.web.live_matches import MOST_PAGES, LiveMatch, MatchManager
@@ -163,7 +163,7 @@ class _Page:
                 return
             try:
                 await self.obey(message)
-            except UsageError as error:
+            except ShadowboxError as error:  # a world that cannot be loaded is another kind
                 await self.send(say("refused", why=str(error)))
             if message.kind == "want":
                 self.match.news.signal()
