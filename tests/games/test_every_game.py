@@ -48,7 +48,11 @@ def test_each_learner_of_a_game_builds_a_model_for_it(game, name):
         pytest.skip(f"{game.name} is not learned by {name}")
     spec = learners.learner_spec(name)
     for preset in spec.presets():
-        inputs = learners.Inputs(spec=learners.RunSpec(game, preset))
+        brought = spec.preset_settings(preset).items()
+        own = {key.partition(".")[2]: v for key, v in brought if key.startswith("learner.")}
+        if own.get("encoding", "default") not in (*game.encodings, "default"):
+            continue  # a preset of another game
+        inputs = learners.Inputs(spec=learners.RunSpec(game, preset, learner=own))
         assert spec.summarize(inputs).parameters > 0
 
 
