@@ -284,8 +284,7 @@ class _Behavior:
 
     def of(self, sums: Array, frames: int) -> dict[str, float | None]:
         """Figures of a player whose counts add up to `sums` [counts]."""
-        found = self.figures(dict(zip(self.counts, sums.tolist(), strict=True)), frames)
-        return dict(found)
+        return dict(self.figures(dict(zip(self.counts, sums.tolist(), strict=True)), frames))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ class _TrainingMatches:
         self.learning_step = step
         if self.snapshots is None:
             return
-        # a stage may bring the league between two snapshots
+        # a stage may bring the league between two snapshots: then it has none
         if step % self.league_config.snapshot_every == 0 or not self.league.entries:
             self.league.add(self.policy, step)
             self.league.promote()
@@ -310,10 +310,9 @@ class _TrainingMatches:
             self._count(turn.outcomes, rewards)
         self.decided += 1
         at = np.arange(self.matches)
-        own = rewards[at, self.seat]
+        own, both = rewards[at, self.seat], at[: self.both]
         self.returned += own
-        facing = rewards[at[: self.both], self._facing[: self.both]]
-        return np.concatenate([own, facing]), over, cut
+        return np.concatenate([own, rewards[both, self._facing[: self.both]]]), over, cut
 
     def _count(self, outcomes: Mapping[int, Any], rewards: Array) -> None:
         """Note finished matches from the learner's side."""
