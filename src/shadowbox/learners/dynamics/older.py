@@ -17,9 +17,9 @@ from shadowbox.core.schema import Schema
 from shadowbox.data.sample import Batch, align
 from shadowbox.data.split import Split
 from shadowbox.errors import UsageError, did_you_mean
-from shadowbox.learners.imitation_data import segment_batches, split_episodes, validation_episodes
+from shadowbox.learners.dynamics.segments import segments_task
+from shadowbox.learners.imitation_data import split_episodes
 from shadowbox.learners.registry import Inputs, ModelSummary, RunSpec, metric_info
-from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.model.codec import decode
 from shadowbox.model.world.older import OLDER, _OlderConfig, _OlderWorld, build_older_world
 from shadowbox.train.protocols import ScoreSums, TrainTask
@@ -211,26 +211,12 @@ class _OlderLearner:
 
 def prepare_older(inputs: Inputs, config: _DynamicsConfig) -> TrainTask:
     """Build the training task of a store."""
-    store, settings, split = inputs.recordings, inputs.config, inputs.split or Split()
+    store, split = inputs.recordings, inputs.split or Split()
     encoding, arguments = encoding_of(inputs.spec), older_arguments(inputs.spec)
     encoding.require(store.schema)
     sides = split_episodes(store, split)
-    model = build_older_world(encoding, arguments["config"], settings.seed)
+    model = build_older_world(encoding, arguments["config"], inputs.config.seed)
     learner = _OlderLearner(model, store.schema, config)
-    validated = validation_episodes(store, sides["val"], config.length, settings.validate_rows)
-    source, validation = segment_batches(store, config.length, settings, sides["train"], validated)
-    learner.per_epoch = source(settings.batch, 0, 1).batches_in(0)
-    return TrainTask(
-        learner=learner,
-        model=model,
-        about=CheckpointConfig("world", store.schema, inputs.spec.preset, arguments),
-        source=source,
-        validation=validation,
-        facts={
-            "fingerprint": store.fingerprint,
-            "split": split.to_json(),
-            "episodes": {side: len(chosen) for side, chosen in sides.items()},
-            **inputs.facts,
-        },
-        resume=inputs.resume,
+    return segments_task(
+        inputs, learner, model, arguments, length=config.length, split=split, sides=sides
     )

@@ -19,13 +19,11 @@ from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
 from shadowbox.learners.dynamics.measure import contexts_of, measured
+from shadowbox.learners.dynamics.segments import segments_task
 from shadowbox.learners.imitation_data import (
-    segment_batches,
     split_episodes,
-    validation_episodes,
 )
 from shadowbox.learners.registry import Inputs
-from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.model.codec import decode, from_every_seat
 from shadowbox.model.world.layout import _Flat
 from shadowbox.model.world.vocabulary import joint_code
@@ -308,27 +306,13 @@ class _DynamicsLearner:
 
 def prepare(inputs: Inputs, config: _DynamicsConfig) -> TrainTask:
     """Build the training task of a store."""
-    store, settings, split = inputs.recordings, inputs.config, inputs.split or Split()
+    store, split = inputs.recordings, inputs.split or Split()
     sides = split_episodes(store, split)
     arguments, tables, periodic = measured(inputs, config)
-    model = build_world(store.schema, arguments, settings.seed, tables)
+    model = build_world(store.schema, arguments, inputs.config.seed, tables)
     model.put_tables(periodic)
     model.put_contexts(*contexts_of(store, sides["train"], config))
     learner = _DynamicsLearner(model, store, config, tables)
-    validated = validation_episodes(store, sides["val"], config.length, settings.validate_rows)
-    source, validation = segment_batches(store, config.length, settings, sides["train"], validated)
-    learner.per_epoch = source(settings.batch, 0, 1).batches_in(0)
-    return TrainTask(
-        learner=learner,
-        model=model,
-        about=CheckpointConfig("world", store.schema, inputs.spec.preset, arguments),
-        source=source,
-        validation=validation,
-        facts={
-            "fingerprint": store.fingerprint,
-            "split": split.to_json(),
-            "episodes": {side: len(chosen) for side, chosen in sides.items()},
-            **inputs.facts,
-        },
-        resume=inputs.resume,
+    return segments_task(
+        inputs, learner, model, arguments, length=config.length, split=split, sides=sides
     )
