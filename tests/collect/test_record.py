@@ -10,7 +10,7 @@ import pytest
 from shadowbox import cli
 from shadowbox.collect.matches import Pairing, read_pairings, record
 from shadowbox.data.store import Store
-from shadowbox.errors import UsageError
+from shadowbox.errors import CheckpointError, UsageError
 from shadowbox.games import load
 from shadowbox.play import specs
 from shadowbox.play.agent import Delayed
@@ -85,7 +85,7 @@ def test_specs_carry_arguments_and_delay(game):
 def test_worlds_by_name(game):
     """A world is named by its game; dreams and other names are refused in words."""
     assert specs.world("paddles", game, 3).matches == 3
-    with pytest.raises(UsageError, match=r"kind 'world' .* cannot be used yet"):
+    with pytest.raises(CheckpointError, match="runs/x is not a run"):
         specs.world("dream:runs/x", game, 3)
     with pytest.raises(UsageError, match="its simulator is 'paddles'"):
         specs.world("brawl2", game, 3)

@@ -12,7 +12,7 @@ from judging import run, store
 from shadowbox import cli
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
-from shadowbox.errors import SchemaMismatch, UsageError
+from shadowbox.errors import CheckpointError, SchemaMismatch, UsageError
 from shadowbox.games import load
 from shadowbox.model import kinds
 from shadowbox.play import specs
@@ -152,12 +152,12 @@ def test_options_are_typed():
         ("py:their_worlds:OneOnly", "has 1 matches, 3 were asked for"),
         ("py:their_worlds:toy", "has other rows than those of 'brawl'"),
         ("dream:", "name a run or a checkpoint, as in dream:runs/x"),
-        ("dream:runs/w", "checkpoints of kind 'world' .* cannot be used yet"),
+        ("dream:runs/w", "runs/w is not a run"),
     ],
 )
 def test_worlds_that_cannot_be(here, spec, message):
     """Every spec that means no world is refused in one line that says why, and what there is."""
-    with pytest.raises((UsageError, SchemaMismatch), match=message) as refused:
+    with pytest.raises((UsageError, SchemaMismatch, CheckpointError), match=message) as refused:
         specs.world(spec, BRAWL, 3)
     assert "\n" not in str(refused.value)
 
