@@ -15,6 +15,7 @@ from shadowbox.core.stats import (
     bootstrap_quotient,
     bootstrap_ratio,
     halves,
+    rank_correlation,
     wilson,
 )
 
@@ -227,3 +228,21 @@ def test_samples_of_one_episode_allow_no_interval() -> None:
     interval = bootstrap_quotient(np.array([[1.0, 2.0]]), np.array([[1.0, 4.0], [1.0, 4.0]]))
     assert interval.value == 2
     assert math.isnan(interval.low)
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=3, max_size=12))
+def test_rank_correlation_sees_the_order_alone(pairs) -> None:
+    """It is symmetric, from -1 to 1, and that of values that are stretched without a change of order."""
+    one, other = np.array(pairs, float).T
+    found = float(rank_correlation(one, other))
+    stretched = float(rank_correlation(one**3, np.exp(other)))
+    np.testing.assert_allclose([found, found], [stretched, rank_correlation(other, one)])
+    assert math.isnan(found) == (len(set(one)) == 1 or len(set(other)) == 1)
+    assert math.isnan(found) or abs(found) <= 1 + 1e-12
+
+
+def test_rank_correlation_of_a_textbook_example() -> None:
+    """IQ and hours of television, from a common textbook example: -29 / 165."""
+    iq = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
+    hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
+    assert float(rank_correlation(np.array(iq), np.array(hours))) == pytest.approx(-29 / 165)

@@ -19,7 +19,7 @@ from shadowbox.cli.terminal import (
     write_page,
 )
 from shadowbox.cli.text.evaluation import calibration_text, evaluation_text, probe_text
-from shadowbox.cli.text.world import world_text
+from shadowbox.cli.text.world import ladder_text, world_text
 from shadowbox.core.game import Game
 from shadowbox.errors import UsageError
 from shadowbox.games import load
@@ -128,6 +128,13 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="Of a world: frames of each prediction.",
 )
 @click.option(
+    "--ladder",
+    multiple=True,
+    metavar="SPEC,SPEC,...",
+    help="Of a world: rank these policies in it and in the simulator, instead of evaluating it on "
+    "STORE; repeatable. Each plays --matches against the --opponent agents, of --frames at most.",
+)
+@click.option(
     "--seed", default=0, show_default=True, type=SEED, help="Of a world: seed of all draws."
 )
 @click.option(
@@ -153,6 +160,7 @@ def evaluate(
     store: str | None,
     out: Path | None,
     probe: str | None,
+    ladder: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -164,6 +172,9 @@ def evaluate(
     game = load(options["game"]) if options["game"] else None
     if probe:
         _probe(checkpoint, probe, store, options["player"], as_json)
+        return
+    if ladder:
+        _ladder(checkpoint, ladder, _settings(options), game, out, as_json)
         return
     from shadowbox.evaluate.dispatch import evaluate_checkpoint, kind_at
 
@@ -210,6 +221,37 @@ def _probe(checkpoint: str, where: str, store: str | None, player: int, as_json:
         emit(found.to_json())
     else:
         print(probe_text(found))
+
+
+def _ladder(
+    world: str,
+    policies: tuple[str, ...],
+    settings: EvalConfig,
+    game: Game | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from shadowbox.evaluate.worlds.ladder import rank_in
+    from shadowbox.report.ladder import ladder_page
+
+    specs = [spec for each in policies for spec in each.split(",") if spec]
+    with progress("playing") as update:
+        found = rank_in(
+            world,
+            specs,
+            settings,
+            game=game,
+            progress=lambda what, done, total: update(done, total),
+        )
+    report = found.report()
+    if out:
+        write_page(out, ladder_page(found))
+    if as_json:
+        emit(report.to_json() | ({"out": str(out)} if out else {}))
+        return
+    print(ladder_text(report))
+    if out:
+        print(f"report: {out}, {size(out.stat().st_size)}")
 
 
 def _settings(options: dict[str, Any]) -> EvalConfig:

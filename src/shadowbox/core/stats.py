@@ -173,6 +173,24 @@ def bootstrap_quotient(
     return bootstrap(quotient, first, second, **options)
 
 
+def rank_correlation(first: Array, second: Array) -> Array:
+    """Spearman's rank correlation of values [..., n] and [..., n]; equal values share their rank.
+
+    NaN where all values of one side are equal.
+    """
+    apart = [
+        ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (_ranks(first), _ranks(second))
+    ]
+    scale = np.sqrt((apart[0] ** 2).sum(-1) * (apart[1] ** 2).sum(-1))
+    return np.asarray(_ratio((apart[0] * apart[1]).sum(-1), scale))
+
+
+def _ranks(values: Array) -> Array:
+    """Ranks of values [..., n] from 0; equal values have the mean of their ranks."""
+    one, other = np.asarray(values)[..., :, None], np.asarray(values)[..., None, :]
+    return np.asarray((other < one).sum(-1) + ((other == one).sum(-1) - 1) / 2)
+
+
 def _tail(level: float, episodes: int) -> float:
     """Probability cut off at each end, less than nominal for few episodes (Hesterberg 2015).
 

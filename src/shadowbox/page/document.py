@@ -200,38 +200,55 @@ def lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]], str]]) -> H
     return Html(f'<svg role="img" viewBox="0 0 720 200">{axes}{"".join(drawn)}</svg>')
 
 
-def dots(points: Sequence[tuple[float, float, str, str]], across: str, up: str) -> Html:
-    """Points on two equal logarithmic axes, with the diagonal on which both values are the same.
+def dots(
+    points: Sequence[tuple[float, float, str, str]], across: str, up: str, *, linear: bool = False
+) -> Html:
+    """Points on two equal axes, with the diagonal on which both values are the same.
 
-    A point holds x, y, its name and its tone; points that are not positive are left out. `across`
-    and `up` are the labels of the axes.
+    A point holds x, y, its name and its tone. Axes are logarithmic, and points that are not
+    positive are left out, unless they are `linear`. `across` and `up` are the labels of the axes.
     """
-    some = [(x, y, name, tone) for x, y, name, tone in points if x > 0 and y > 0]
+    some = [point for point in points if linear or (point[0] > 0 and point[1] > 0)]
     if not some:
         return Html("")
-    low = math.floor(math.log10(min(min(x, y) for x, y, _, _ in some)))
-    high = max(0, math.ceil(math.log10(max(max(x, y) for x, y, _, _ in some))))
+    values = [value for x, y, _, _ in some for value in (x, y)]
+    ticks = _linear_ticks(values) if linear else _powers(values)
+    low, span = ticks[0][0], ticks[-1][0] - ticks[0][0]
 
     def at(value: float) -> float:
-        return 320 * (math.log10(value) - low) / (high - low)
+        return 320 * ((value if linear else math.log10(value)) - low) / span
 
     drawn = ['<line class="curve baseline" x1="70" y1="332" x2="390" y2="12"></line>']
-    for power in range(low, high + 1):
-        x, y, label = 70 + at(10.0**power), 332 - at(10.0**power), f"{10.0**power:g}"
+    for tick, label in ticks:
+        place = 320 * (tick - low) / span
+        x, y = 70 + place, 332 - place
         drawn.append(f'<text class="label" x="{x:.1f}" y="350" text-anchor="middle">{label}</text>')
         drawn.append(f'<text class="label" x="62" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
     for x, y, name, tone in some:
-        place = f'cx="{70 + at(x):.1f}" cy="{332 - at(y):.1f}"'
+        where = f'cx="{70 + at(x):.1f}" cy="{332 - at(y):.1f}"'
         drawn.append(
-            f'<circle class="{escape(tone)}" {place} r="3"><title>{escape(name)}</title></circle>'
+            f'<circle class="{escape(tone)}" {where} r="3"><title>{escape(name)}</title></circle>'
         )
     drawn.append(
         f'<text class="label" x="230" y="370" text-anchor="middle">{escape(across)}</text>'
     )
-    drawn.append(
-        f'<text class="label" x="410" y="{332 - at(10.0**high) + 12:.1f}">{escape(up)}</text>'
-    )
+    drawn.append(f'<text class="label" x="410" y="24">{escape(up)}</text>')
     return Html(f'<svg role="img" viewBox="0 0 720 380">{"".join(drawn)}</svg>')
+
+
+def _powers(values: Sequence[float]) -> list[tuple[float, str]]:
+    """Exponents of ten around positive values, and their labels."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return [(float(power), f"{10.0**power:g}") for power in range(low, max(0, high) + 1)]
+
+
+def _linear_ticks(values: Sequence[float]) -> list[tuple[float, str]]:
+    """Multiples of 1, 2 or 5 times a power of ten around values, and their labels."""
+    span = max(max(values) - min(values), 1e-9)
+    ten = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(step for step in (ten, 2 * ten, 5 * ten, 10 * ten) if span / step <= 6)
+    first, last = math.floor(min(values) / step), math.ceil(max(values) / step)
+    return [(at * step, f"{at * step:g}") for at in range(first, max(last, first + 1) + 1)]
 
 
 Spans = Sequence[tuple[int, int]]

@@ -34,6 +34,28 @@ def world_text(found: EvaluationReport) -> str:
     return "\n\n".join(filter(None, [*parts, why, f"{found.spec}: the gate is {verdict}"]))
 
 
+def ladder_text(found: EvaluationReport) -> str:
+    """Returns of each policy in the world and in the simulator, best first, and how alike they rank."""
+    rows = sorted(found.context["policies"], key=lambda row: -row["simulator"]["value"])
+    dreamt = sorted(rows, key=lambda row: -row["world"]["value"])
+    lines = [
+        [row["policy"], str(at), str(dreamt.index(row) + 1)]
+        + [f"{row[side]['value']:.1f} ({row[side]['low']:.1f} .. {row[side]['high']:.1f})"
+           for side in ("simulator", "world")]
+        for at, row in enumerate(rows, 1)
+    ]  # fmt: skip
+    head = ["policy", "rank", "rank in the world", "return", "return in the world"]
+    left_out = ", ".join(found.context["left_out"])
+    parts = [
+        table(head, lines),
+        f"left out, as further ones of the same run: {left_out}" if left_out else "",
+        _figures("figure", found.figures),
+        "\n".join(found.gate.why),
+        f"{found.spec}: the gate is {'passed' if found.gate.passed else 'FAILED'}",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
 def _stages(found: EvaluationReport) -> str:
     words = {True: "passed", False: "FAILED", None: "not known for this game"}
     stages = found.gate.details.get("stages", [])
