@@ -16,6 +16,7 @@ from conftest import TOY, random_episode
 
 from shadowbox.core.schema import Schema
 from shadowbox.data import edit
+from shadowbox.data.frames_json import read_frames
 from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Store
 from shadowbox.data.verify import verify
@@ -320,10 +321,24 @@ def test_parquet_opens_in_arrow(tmp_path: Path) -> None:
     ]
 
 
+def test_json_lines(tmp_path: Path) -> None:
+    """A .jsonl file has a line for each frame of each episode, from which its columns are read."""
+    source = stored(tmp_path / "s", range(3))
+    edit.export(source, [0, 2], tmp_path / "out.jsonl")
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    kinds = source.manifest.event_kinds
+    for number in (0, 2):
+        own = [line for line in lines if json.loads(line)["episode"] == number]
+        again, episode = read_frames(TOY, own, kinds), source.episode(number)
+        for key, values in episode.columns.items():
+            np.testing.assert_array_equal(again.columns[key], values)
+        np.testing.assert_array_equal(again.events["frame"], episode.events["frame"])
+
+
 @pytest.mark.parametrize("name", ["out.csv", "out", "out.npz.gz"])
 def test_an_unknown_ending_is_refused(name: str, tmp_path: Path) -> None:
     """An unknown ending is refused with the possible ones, and nothing is written."""
-    with pytest.raises(UsageError, match=r"ends with \.npz or \.parquet"):
+    with pytest.raises(UsageError, match=r"ends with \.npz, \.parquet or \.jsonl"):
         edit.export(stored(tmp_path / "s", [1]), [0], tmp_path / name)
     assert not (tmp_path / name).exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,19 @@ from shadowbox.cli.terminal import (
     SEED,
     emit,
     json_option,
-    number,
-    size,
     stage_option,
-    table,
     world_options,
     write_page,
+    write_text,
 )
+from shadowbox.cli.text.match import match_text
+from shadowbox.core.episode import Episode
+from shadowbox.core.game import Agent, Game, World
+from shadowbox.errors import UsageError
 from shadowbox.games import load
+
+MOST_FRAMES = 20_000
+STDOUT = Path("-")
 
 
 @click.command()
@@ -34,9 +40,26 @@ from shadowbox.games import load
 @world_options
 @click.option(
     "--from",
+    "--context",
     "begin",
     metavar="STORE#EPISODE:ROW",
-    help="Begin from this row of a stored match; the agents watch the rows before it first.",
+    help="Begin from this row of a stored match; the agents, and a learned world, watch the rows "
+    "before it first.",
+)
+@click.option(
+    "--max-frames",
+    "most",
+    type=click.IntRange(1, MOST_FRAMES),
+    help=f"Cut the match off after this many frames, at most {MOST_FRAMES:,}.  "
+    "[default: when the world ends it]",
+)
+@click.option(
+    "--frames-json",
+    "frames",
+    type=PATH,
+    metavar="PATH",
+    help="Write one JSON object a frame to this file, keyed by column names (docs/formats.md); "
+    "- is standard output.",
 )
 @click.option("--out", type=PATH, help="Write the match as one page that works offline.")
 @click.option("--store", type=PATH, help="Append the match to this store.")
@@ -49,6 +72,8 @@ def match(
     world: str,
     stage: str | None,
     begin: str | None,
+    most: int | None,
+    frames: Path | None,
     out: Path | None,
     store: Path | None,
     as_json: bool,
@@ -67,64 +92,85 @@ def match(
     from shadowbox.play.match_facts import match_facts
     from shadowbox.play.recorded_start import recorded_start
 
+    if as_json and frames == STDOUT:
+        raise UsageError("--frames-json - and --json both write to standard output: name a file")
     found = load(game)
     start = recorded_start(begin, found, world) if begin else None
-    make_world = specs.world_factory(start.world if start else world, found, **stage_option(stage))
+    world = start.world if start else world
+    made = specs.world_factory(world, found, **stage_option(stage))(1)
     agents = [specs.agent(agent, found) for agent in (p0, p1)]
     seeds = np.array([seed if seed is not None else start.seed if start else 0], np.int64)
     past, more = (start.past, {"from": begin}) if start else (None, None)
     keep = bool(out or store)
     (played,) = play(
-        found, make_world(1), agents, (p0, p1), seeds, past=past, tracks=keep, more=more
+        found, made, agents, (p0, p1), seeds, past=past, tracks=keep, more=more, most=most
     )
     facts = match_facts(found, played.episode, played.outcome)
-    if store:
-        from shadowbox.data.write import Writer
-
-        kinds, made = found.event_kinds, found.made
-        with Writer(store, found.schema, event_kinds=kinds, made=made) as writer:
-            facts["stored"] = f"{store}#{writer.add(played.episode)}"
-    if out:
-        from shadowbox.report.match import match_document
-
-        write_page(out, match_document(found, played.episode))
-        facts["out"] = str(out)
+    facts |= _learned_world(found, world, made, (p0, p1), agents, played.episode)
+    facts |= _written(found, played.episode, store, frames, out)
     if as_json:
         emit(facts)
     else:
-        print(_as_text(facts))
+        click.echo(match_text(facts), err=frames == STDOUT)
 
 
-def _as_text(facts: dict[str, Any]) -> str:
-    players = facts["players"]
-    rows = []
-    for label, key in (
-        ("damage dealt", "damage_dealt"),
-        ("damage taken", "damage_taken"),
-        ("attacks begun", "attacks"),
-    ):
-        if key in players[0]:
-            rows.append([label, *(number(int(player[key])) for player in players)])
-    for label in dict.fromkeys(kind for player in players for kind in player["events"]):
-        rows.append([label, *(number(player["events"].get(label, 0)) for player in players)])
-    for label in dict.fromkeys(what for player in players for what in player.get("hits", {})):
-        rows.append(
-            [f"hits by {label}", *(number(player["hits"].get(label, 0)) for player in players)]
-        )
-    winner = "draw" if facts["winner"] is None else f"{players[facts['winner']]['name']} wins"
-    lines = [table(["", *(player["name"] for player in players)], rows), ""]
-    lines += [f"warning: {mark['player']} {mark['mark']}" for mark in facts["marks"]]
-    lines += [f"note: {remark}" for remark in facts["remarks"]]
-    lines += [
-        f"forfeit: player {loss['player']}: {loss['reason']}" for loss in facts.get("forfeit", ())
-    ]
-    if "out" in facts:
-        lines.append(f"page: {facts['out']}, {size(Path(facts['out']).stat().st_size)}")
-    if "stored" in facts:
-        lines.append(f"stored: {facts['stored']}")
-    lines.append(
-        f"{winner} by {facts['reason']} after {facts['frames']:,} frames "
-        f"({facts['seconds']:.0f} s) in {facts['world']}, seed {facts['seed']}, "
-        f"fingerprint {facts['fingerprint']}"
-    )
-    return "\n".join(lines)
+def _written(
+    game: Game, episode: Episode, store: Path | None, frames: Path | None, out: Path | None
+) -> dict[str, Any]:
+    """Write the match where it was asked for; the places by name."""
+    places = {}
+    if store:
+        from shadowbox.data.write import Writer
+
+        kinds = game.event_kinds
+        with Writer(store, game.schema, event_kinds=kinds, made=game.made) as writer:
+            places["stored"] = f"{store}#{writer.add(episode)}"
+    if frames:
+        _write_frames(frames, game, episode)
+        places["frames_json"] = str(frames)
+    if out:
+        from shadowbox.report.match import match_document
+
+        write_page(out, match_document(game, episode))
+        places["out"] = str(out)
+    return places
+
+
+def _learned_world(
+    game: Game,
+    spec: str,
+    world: World,
+    names: Sequence[str],
+    agents: Sequence[Agent],
+    episode: Episode,
+) -> dict[str, Any]:
+    """Data and sizes of a learned world and its players, and frames outside of that data."""
+    from shadowbox.evaluate.worlds.provenance import differences, provenance
+    from shadowbox.evaluate.worlds.unseen import unseen_share
+
+    own = provenance(spec, world, game)
+    if own.folder is None:
+        return {}
+    players = [provenance(*each, game) for each in zip(names, agents, strict=True)]
+    state = {key: episode.columns[key][1:] for key in game.schema.state_keys}
+    unseen = unseen_share(game, world, own.folder, state)
+    return {
+        "learned": {
+            "world": own.to_json(),
+            "players": [each.to_json() for each in players],
+            "differences": differences(own, players),
+            "put_right": dict(getattr(world, "projected", None) or {}),
+        },
+        "unseen": None if unseen is None else unseen.to_json(),
+    }
+
+
+def _write_frames(path: Path, game: Game, episode: Episode) -> None:
+    from shadowbox.data.frames_json import frame_lines
+
+    lines = frame_lines(game.schema, episode, game.event_kinds)
+    if path == STDOUT:
+        for line in lines:
+            click.echo(line)
+    else:
+        write_text(path, "".join(f"{line}\n" for line in lines))

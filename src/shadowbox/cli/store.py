@@ -127,7 +127,7 @@ def salvage(source: str, out: Path, as_json: bool) -> None:
 
 @store.command(context_settings={"ignore_unknown_options": True})
 @click.argument("where", metavar="STORE[#EPISODE]")
-@click.option("--out", type=PATH, help="Output file, .npz or .parquet.")
+@click.option("--out", type=PATH, help="Output file, .npz, .parquet or .jsonl.")
 @click.argument("own", metavar="[--FORMAT FILE]", nargs=-1, type=click.UNPROCESSED)
 @json_option
 def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) -> None:
@@ -142,7 +142,8 @@ def export(where: str, out: Path | None, own: tuple[str, ...], as_json: bool) ->
         out = _own_format(source, list(chosen), own, out)
     elif out is None:
         raise UsageError(
-            "give --out FILE.npz, --out FILE.parquet, or --FORMAT FILE in a format of the game"
+            "give --out FILE that ends with .npz, .parquet or .jsonl, "
+            "or --FORMAT FILE in a format of the game"
         )
     else:
         edit.export(source, chosen, out)

@@ -68,9 +68,14 @@ def emit(data: Any) -> None:
 
 def write_page(path: Path, page: str) -> None:
     """Write a page to `path`, whole or not at all, creating its folder."""
+    write_text(path, page)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text to `path`, whole or not at all, creating its folder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode(errors="backslashreplace"))
+        write_whole(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise ShadowboxError(f"not written: {system_error(error)}") from error
 

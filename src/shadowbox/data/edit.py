@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core.episode import Episode
 from shadowbox.core.files import write_whole
 from shadowbox.core.schema import Array, Columns, require_same
+from shadowbox.data.frames_json import frame_lines
 from shadowbox.data.lock import LOCK
 from shadowbox.data.manifest import NAME
 from shadowbox.data.soundness import damage_in, reasons, require_sound
@@ -132,17 +134,20 @@ def salvage(source: Store, out: Path, progress: Progress | None = None) -> dict[
 
 
 def export(source: Store, episodes: Sequence[int], out: Path) -> None:
-    """Export columns of some episodes to a `.npz` or `.parquet` file for other programs.
+    """Export columns of some episodes to a `.npz`, `.parquet` or `.jsonl` file for other programs.
 
-    A row of a parquet file is one frame.
+    A row of a parquet file, and a line of JSON (data/frames_json.py), is one frame.
     """
     writers = {".npz": _npz, ".parquet": _parquet}
-    if out.suffix not in writers:
-        raise UsageError(f"{out}: expected a name that ends with {' or '.join(writers)}")
+    if out.suffix not in (*writers, ".jsonl"):
+        raise UsageError(f"{out}: expected a name that ends with .npz, .parquet or .jsonl")
     parts = [source.episode(number) for number in episodes]
     if not parts:
         raise UsageError(f"{source.path}: no episode to export; name at least one")
     require_sound(source, episodes)
+    if out.suffix == ".jsonl":
+        _write(out, _json_lines(source, episodes, parts))
+        return
     columns: Columns = {
         "episode": np.repeat(np.asarray(episodes, np.int32), [part.rows for part in parts]),
         "frame": np.concatenate([np.arange(part.rows, dtype=np.int32) for part in parts]),
@@ -152,12 +157,26 @@ def export(source: Store, episodes: Sequence[int], out: Path) -> None:
         },
     }
     meta = json.dumps([dict(part.meta) for part in parts])
+    events = np.concatenate([part.events for part in parts])
+    _write(out, writers[out.suffix](columns, events, meta))
+
+
+def _write(out: Path, content: bytes) -> None:
     try:
-        write_whole(
-            out, writers[out.suffix](columns, np.concatenate([part.events for part in parts]), meta)
-        )
+        write_whole(out, content)
     except OSError as error:
         raise ShadowboxError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _json_lines(source: Store, episodes: Sequence[int], parts: Sequence[Episode]) -> bytes:
+    """Lines of JSON of some episodes, each with its episode."""
+    kinds = source.manifest.event_kinds
+    lines = [
+        line
+        for number, part in zip(episodes, parts, strict=True)
+        for line in frame_lines(source.schema, part, kinds, {"episode": int(number)})
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _like(source: Store, out: Path, made: dict[str, Any]) -> Writer:

@@ -128,6 +128,20 @@ def checkpoint_folder(
     return checkpoint.find_checkpoint(f"{run}@{which}" if which else run)
 
 
+def folder_of_spec(spec: str, game: Game) -> Path | None:
+    """Folder of the checkpoint of `policy:RUN@OPTION...` or `dream:RUN@OPTION...`; else None."""
+    text, *options = spec.split("@")
+    name, _, argument = text.partition(":")
+    shipped = {"policy": game.policies, "dream": game.worlds}.get(name)
+    if shipped is None:
+        return None
+    which = [each for each in options if each in ("best", "latest") or each.startswith("step=")]
+    which += ["latest" for each in options if each.startswith("snapshot=")]
+    seed = [each.removeprefix("seed=") for each in options if each.startswith("seed=")]
+    where = shipped.get(argument, argument)
+    return checkpoint_folder(where, (which or [""])[-1], (seed or [""])[-1], spec, game)
+
+
 def run_of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> Path:
     """The run itself, or in a card's folder the run of a seed (default: the lowest)."""
     if (path / FOLDER).is_dir() or (path / "config.json").is_file():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.episode import Episode, PackedEpisode
-from shadowbox.core.game import EVENT, Agent, Game, Outcome, World
+from shadowbox.core.game import EVENT, Agent, Game, Outcome, World, no_events
 from shadowbox.core.schema import Array, Columns, Schema
 from shadowbox.core.tracks import blank_rows
 from shadowbox.errors import EpisodeError
@@ -19,6 +19,7 @@ from shadowbox.play.turn import MatchBatch, compiled_matches
 SIDE_BY_SIDE = 256  # matches at once; which number it is changes no match, only the speed
 CHUNK = 256  # frames that the history grows by
 LONGEST = 100_000  # frames; a world that never ends a match is a mistake
+CUT = "the limit of frames"  # the reason of matches that `most` cuts off
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def play(
     past: Mapping[str, Array] | None = None,
     tracks: bool = False,
     more: Mapping[str, Any] | None = None,
+    most: int | None = None,
 ) -> Iterator[PlayedMatch]:
     """Play a match for each of `seeds` to its end, in their order.
 
@@ -55,15 +57,16 @@ def play(
 
     `past` [K + 1, slots]: recorded rows; every match begins from the last one, after its agents
     have watched the others, and its episode begins there. `tracks` records the tracks of the
-    agents. `more` is metadata for every episode.
+    agents. `more` is metadata for every episode. `most`: frames after which a match is cut off.
     """
-    if past is None and not tracks and (compiled := compiled_matches(world, agents)):
+    whole = past is None and not tracks and most is None
+    if whole and (compiled := compiled_matches(world, agents)):
         for seed, (rows, events) in zip(seeds, compiled.play(seeds), strict=True):
             outcome = _last_outcome(game, rows, events)
             meta = _meta(world, agents, players, int(seed), outcome) | dict(more or {})
             yield PlayedMatch(PackedEpisode(rows, meta, events), outcome, game.schema)
         return
-    places = _Places(game, world, agents, seeds, past, tracks)
+    places = _Places(game, world, agents, seeds, past, tracks, most)
     finished: dict[int, PlayedMatch] = {}
     for due in range(len(seeds)):
         while due not in finished:
@@ -111,8 +114,10 @@ class _Places:
         seeds: Array,
         past: Mapping[str, Array] | None,
         tracks: bool,
+        most: int | None,
     ) -> None:
-        self.schema, self.seeds, self.past = game.schema, seeds, past
+        self.game, self.schema, self.seeds, self.past = game, game.schema, seeds, past
+        self.most = LONGEST + 1 if most is None else most
         self.batch = MatchBatch(game, world, agents, tracks=tracks)
         places = world.matches
         self.match = np.arange(places)  # the match in each place; from len(seeds) on: none
@@ -133,12 +138,21 @@ class _Places:
                 f"{self.batch.world.name}: a match is not over after {LONGEST:,} frames; "
                 "the world needs a time limit"
             )
-        over = [
-            (int(self.match[p]), self._take(p), outcome) for p, outcome in turn.outcomes.items()
-        ]
+        outcomes = dict(turn.outcomes)
+        long = ~self.batch.over & (self.history.length - self.began >= self.most)
+        outcomes |= {place: self._cut(place) for place in np.flatnonzero(long).tolist()}
+        over = [(int(self.match[p]), self._take(p), outcome) for p, outcome in outcomes.items()]
         if over:
-            self._seat(np.flatnonzero(turn.ended))
+            self.batch.over |= long
+            self._seat(np.flatnonzero(turn.ended | long))
         return over
+
+    def _cut(self, place: int) -> Outcome:
+        """Outcome of a match that is cut off in `place`: nobody won, whatever the score."""
+        if self.game.outcome is None:
+            return Outcome(None, CUT)
+        last = {key: values[place : place + 1] for key, values in self.batch.view.items()}
+        return Outcome(None, CUT, self.game.outcome(last, no_events()).facts)
 
     def _record(self, row: Columns, tracks: Columns) -> None:
         self.history.add(row)

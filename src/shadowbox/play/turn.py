@@ -292,8 +292,11 @@ class MatchBatch:
             raise UsageError(
                 f"{self.world.name} cannot begin from a recorded row: it has no load(columns)"
             )
-        row = {key: np.array(rows[-1]) for key, rows in past.items()}
-        for key in self.schema.control_keys:  # those that led to the row, not those pressed in it
+        watches = hasattr(self.world, "context")  # the rows before the last one, too
+        row = {key: np.array(rows if watches else rows[-1]) for key, rows in past.items()}
+        for key in (
+            () if watches else self.schema.control_keys
+        ):  # those that led to the row, not those pressed in it
             rows = past[key]
             row[key] = np.array(rows[-2]) if len(rows) > 1 else np.zeros_like(row[key])
         self.columns = load(row, fresh)

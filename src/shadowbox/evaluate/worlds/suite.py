@@ -186,10 +186,9 @@ def _busiest(game: Game, starts: _Starts, recorded: Array | None) -> Array:
 def _subject(name: str, game: Game, settings: EvalConfig) -> tuple[str, Path | None, Split | None]:
     """Spec of a world, and the folder and split of its checkpoint if it has one."""
     spec = name if is_world_spec(name, game) else f"dream:{name}"
-    if not spec.startswith("dream:"):
+    folder = checkpoints.folder_of_spec(spec, game)
+    if folder is None:
         return spec, None, None
-    where, _, which = spec.removeprefix("dream:").partition("@")
-    folder = checkpoints.checkpoint_folder(game.worlds.get(where, where), which)
     return spec, folder, settings.split or checkpoints.trained_split(folder)[0]
 
 
