@@ -19,7 +19,7 @@ from shadowbox.learners.registry import Inputs
 from shadowbox.model.world.vocabulary import measure
 from shadowbox.model.world.world import WORLDS, _WorldConfig, blank_vocabulary
 
-MEASURED = 120_000  # rows that the vocabulary is measured on
+MEASURED = 600_000  # rows that the vocabulary is measured on
 
 
 class _Starts(Protocol):

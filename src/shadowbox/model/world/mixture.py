@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shadowbox.core.schema import Real, Schema
+from shadowbox.core.schema import Array, Real, Schema
 from shadowbox.model.world.layout import _Unit
-from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, tolerance
+from shadowbox.model.world.vocabulary import ABSOLUTE, RELATIVE, SCALED, _Vocabulary, tolerance
 
 NEVER = -1e9  # logit of an option that is not legal
 COMPONENTS = 4  # of the continuous mixture
 UNIMIX = 0.01  # share of a uniform distribution in the likelihood, against infinite surprise
+RULED_OUT = -50.0  # log of a probability of zero; exponentials of less than -87 are slow
 WORST = 60.0  # nats of a value that the distribution excludes
+STEEP = (4.0, 16.0, 64.0, 512.0)  # steepness of the tanh of a distance, in scales of the field
 
 
 class _Mixture(nn.Module):
@@ -32,6 +36,8 @@ class _Mixture(nn.Module):
     near: Tensor
     legal: Tensor
     limits: Tensor  # [2, U, 1]
+    wall: Tensor
+    wall_unit: Tensor
 
     def __init__(self, schema: Schema, vocabulary: _Vocabulary, units: Sequence[_Unit]) -> None:
         super().__init__()
@@ -41,10 +47,10 @@ class _Mixture(nn.Module):
         relative = torch.zeros(len(units), most)
         for at, atoms in enumerate(ways):
             for place, (kind, amount) in enumerate(atoms):
-                value[at, place] = amount
-                relative[at, place] = float(kind == RELATIVE)
+                value[at, place] = 0.0 if kind == SCALED else amount
+                relative[at, place] = amount if kind == SCALED else float(kind != ABSOLUTE)
         fields = [schema.columns[unit.key].field for unit in units]
-        legal = functional.pad(torch.where(value.isnan(), NEVER, 0.0), (0, COMPONENTS))
+        legal = functional.pad(torch.where(value.isnan(), RULED_OUT, 0.0), (0, COMPONENTS))
         for name, tensor in (
             ("atom", value.nan_to_num(1e30)),
             ("relative", relative),
@@ -55,18 +61,37 @@ class _Mixture(nn.Module):
         ):
             self.register_buffer(name, tensor, persistent=False)
         self.atoms, self.outputs = most, len(units) * (most + 3 * COMPONENTS)
+        walls = [
+            (at, amount)
+            for at, (atoms, field) in enumerate(zip(ways, fields, strict=True))
+            for amount in _exact_values(atoms, field.limits[0])
+        ]
+        self.register_buffer(
+            "wall_unit", torch.tensor([at for at, _ in walls], dtype=torch.int64), persistent=False
+        )
+        self.register_buffer("wall", torch.tensor([a for _, a in walls]).float(), persistent=False)
+        self.distances = len(STEEP) * len(walls)  # outputs of `to_exact`
+
+    def begin(self, bias: Tensor, shares: Sequence[Array | None]) -> None:
+        """Set the bias of the outputs so that every option is as likely as it is frequent."""
+        logits = bias.data.view(len(shares), -1)
+        for row, known in zip(logits, shares, strict=True):
+            if known is not None:
+                share = torch.from_numpy(np.log(np.maximum(known, 1e-4))).float()
+                row[: len(known) - 1] = share[:-1]
+                row[self.atoms : self.atoms + COMPONENTS] = share[-1] - math.log(COMPONENTS)
 
     def nats(self, output: Tensor, base: Tensor, target: Tensor) -> Tensor:
         """Nats of values `target` [..., U]."""
         logits, mean, spread = self._parts(output)
         away = target[..., None] - self._exact(base)
-        exact = torch.where(away.abs() <= self.near[:, None], 0.0, NEVER)
+        exact = torch.where(away.abs() <= self.near[:, None], 0.0, RULED_OUT)
         change = ((target - base) * self.scale)[..., None]
         # a two-sided exponential
         resolution = (self.near * self.scale)[:, None]
         inside = -(change - mean).abs() / spread - torch.log(spread / resolution)
-        log_prob = torch.logsumexp(logits + torch.cat([exact, inside], -1), -1)
-        return -log_prob.clamp(min=-WORST)
+        each = (logits + torch.cat([exact, inside], -1)).clamp(min=-WORST)
+        return -torch.logsumexp(each, -1)
 
     def draw(self, output: Tensor, base: Tensor, numbers: Tensor | None) -> Tensor:
         """Values [N, U] by uniform numbers [N, 3 U]; None: the most likely atom or mean."""
@@ -86,6 +111,15 @@ class _Mixture(nn.Module):
         atom = exact.gather(-1, chosen.clamp(max=self.atoms - 1))[..., 0]
         return torch.where(chosen[..., 0] < self.atoms, atom, base + change / self.scale)
 
+    def to_exact(self, base: Tensor) -> Tensor:
+        """How far bases [..., U] are from every exact value, [..., distances].
+
+        A value stops at an exact one where it would pass it: a fall at the ground, a speed at its
+        limit. Networks see that late from the value alone.
+        """
+        away = (base[..., self.wall_unit] - self.wall) * self.scale[self.wall_unit]
+        return torch.cat([torch.tanh(away * steep) for steep in STEEP], -1)
+
     def _exact(self, base: Tensor) -> Tensor:
         """Value of each atom, [..., U, atoms]; at an end of the range an amount stops."""
         return torch.clamp(self.relative * base[..., None] + self.atom, *self.limits)
@@ -99,6 +133,13 @@ class _Mixture(nn.Module):
         resolution = (self.near * self.scale)[:, None]
         wide = functional.softplus(spread - 2.0) + 2 * resolution
         return (logits + self.legal).log_softmax(-1), mean, wide
+
+
+def _exact_values(atoms: Sequence[Sequence[float]], least: float) -> list[float]:
+    """Values that a real jumps to, and the end of its range if it counts down to it."""
+    found = [amount for kind, amount in atoms if kind == ABSOLUTE]
+    counts_down = any(kind == RELATIVE and amount == -1 for kind, amount in atoms)
+    return [*found, least] if counts_down and least not in found else found
 
 
 def choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
@@ -130,4 +171,4 @@ def nats_of(log_probs: Tensor, chosen: Tensor, options: Any) -> tuple[Tensor, Te
 
 def mixed(log_prob: Tensor, options: Any) -> Tensor:
     """Nats of a probability to which a share of a uniform distribution is added."""
-    return -torch.log(log_prob.exp() * (1 - UNIMIX) + UNIMIX / options)
+    return -torch.log(log_prob.clamp(min=RULED_OUT).exp() * (1 - UNIMIX) + UNIMIX / options)

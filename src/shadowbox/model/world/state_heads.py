@@ -13,7 +13,8 @@ of those before it, some of them hidden; in play it is given what was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch.nn import functional
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
-from shadowbox.model.world.mixture import NEVER, _Mixture, _Numbers, choose, mixed, nats_of
+from shadowbox.model.world.mixture import NEVER, RULED_OUT, _Mixture, _Numbers, choose, mixed, nats_of
 from shadowbox.model.world.vocabulary import (
     RELATIVE,
     _Vocabulary,
@@ -37,6 +38,7 @@ from shadowbox.model.world.vocabulary import (
     real_base,
 )
 
+LEAST = 1e-4  # share of an option from which a head begins
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
 
 
@@ -50,11 +52,15 @@ class _Cost(NamedTuple):
 class _Part(nn.Module):
     """Hidden layer and output of a part of the chain."""
 
-    def __init__(self, width: int, outputs: int) -> None:
+    def __init__(self, width: int, outputs: int, bias: Tensor | None = None) -> None:
+        """Begin near the outputs `bias` (default: 0), which say how often each option is taken."""
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.hidden, self.back = nn.Linear(width, width), nn.Linear(width, width)
         self.out = nn.Linear(width, outputs)
+        with torch.no_grad():
+            self.out.weight *= 0.1
+            self.out.bias.copy_(torch.zeros(outputs) if bias is None else bias)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Features [..., width] -> features, outputs [..., outputs]."""
@@ -72,6 +78,7 @@ class _ChainHeads(nn.Module):
     class_first: Tensor
     together_place: Tensor
     allowed: Tensor
+    usual: Tensor
     happens: Tensor
     flag_place: Tensor
     choice_place: Tensor
@@ -84,7 +91,6 @@ class _ChainHeads(nn.Module):
         schema: Schema,
         rules: _Rules,
         vocabulary: _Vocabulary,
-        features: int,
         *,
         width: int,
         ancestor_dropout: float = 0.1,
@@ -105,7 +111,7 @@ class _ChainHeads(nn.Module):
         # columns by which positions move
         self.moving = {name for rates in rules.rates.values() for each in rates for name in each}
         self.moving |= {unit.key for unit in self.motion}
-        self.enter = nn.Linear(features, width)
+        self.enter: nn.Module = nn.Identity()  # from the features of a trunk
         self.parts, self.given = nn.ModuleDict(), nn.ModuleDict()
         self.mixtures = nn.ModuleDict()  # without weights
         self._build_events(width)
@@ -113,6 +119,8 @@ class _ChainHeads(nn.Module):
         if self.flags:
             _place(self, "flag", self.flags)
             self.parts["flags"] = _Part(width, len(self.flags))
+            stays = _log_shares([self._share(unit) for unit in self.flags], 2).view(-1, 2)
+            self.flag_stays = nn.Parameter(stays[:, 0] - stays[:, 1])
             self.given["flags"] = nn.Linear(len(self.flags), width)
         self._build_choices(width)
         for name, chosen in (("reals", self.reals), ("motion", self.motion)):
@@ -133,7 +141,8 @@ class _ChainHeads(nn.Module):
         self.register_buffer(
             "event_bits", torch.tensor(bits) & ((1 << len(names)) - 1), persistent=False
         )
-        self.parts["events"] = _Part(width, len(codes))
+        shares = self.vocabulary.tables.get("share/events")
+        self.parts["events"] = _Part(width, len(codes), _log_shares([shares], len(codes)))
         self.given["events"] = nn.Embedding(len(codes), width)
 
     def _build_together(self, width: int) -> None:
@@ -158,6 +167,9 @@ class _ChainHeads(nn.Module):
         allowed, happened = legal_tables(self.schema, self.rules, self.vocabulary)
         self.register_buffer("allowed", torch.from_numpy(allowed))
         self.register_buffer("happens", torch.from_numpy(happened))
+        seen = self.vocabulary.tables.get("transitions", np.zeros(allowed.shape))
+        logits = np.log(seen + LEAST * seen.sum(-1, keepdims=True) + LEAST)
+        self.register_buffer("usual", torch.from_numpy((logits - logits.max(-1, keepdims=True))).float())
         first = torch.arange(self.slots) * len(codes)
         self.register_buffer("class_first", first, persistent=False)
         self.parts["together"] = _Part(width, self.slots * len(codes))
@@ -190,7 +202,8 @@ class _ChainHeads(nn.Module):
         self.register_buffer("next_value", torch.from_numpy(np.concatenate(rows)), persistent=False)
         self.register_buffer("next_first", torch.tensor(first), persistent=False)
         self.most = most
-        self.parts["choices"] = _Part(width, len(first) * most)
+        shares = _log_shares([self._share(unit) for unit in self.choices], most)
+        self.parts["choices"] = _Part(width, len(first) * most, shares)
         self.given["choices"] = nn.Linear(len(first) * most, width)
 
     def _build_reals(self, name: str, units: Sequence[_Unit], width: int) -> None:
@@ -200,8 +213,26 @@ class _ChainHeads(nn.Module):
         mixture = _Mixture(self.schema, self.vocabulary, units)
         self.mixtures[name] = mixture
         self.parts[name] = _Part(width, mixture.outputs)
+        mixture.begin(self.parts[name].out.bias, [self._share(unit) for unit in units])
         if name == "reals":
             self.given[name] = nn.Linear(2 * len(units), width)
+        elif mixture.distances:
+            self.given[name] = nn.Linear(mixture.distances, width, bias=False)
+
+    @property
+    def exact_distances(self) -> int:
+        """Number of features of `to_exact`."""
+        return sum(self._mixture(name).distances for name in self.mixtures)
+
+    def to_exact(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """How far the reals of frames [..., slots], moved on by their velocities, are from exact values."""
+        found = []
+        for name, units in (("reals", self.reals), ("motion", self.motion)):
+            if name in self.mixtures:
+                keys = dict.fromkeys(unit.key for unit in units)
+                bases = [real_base(self.schema, self.rules, key, columns, columns) for key in keys]
+                found.append(self._mixture(name).to_exact(torch.cat(bases, -1)))
+        return torch.cat(found, -1)
 
     # ---- likelihood ------------------------------------------------------------------------------
 
@@ -218,7 +249,7 @@ class _ChainHeads(nn.Module):
             z, costs["together"], chosen = self._together_cost(z, step, before, after)
             z = self._tell(z, self.given["together"](chosen + self.class_first).sum(-2))
         if "flags" in self.parts:
-            z, logits = self.parts["flags"](z)
+            z, logits = self._flag_logits(z, before)
             target = after.flags[..., self.flag_place].float()
             nats = mixed(
                 -functional.binary_cross_entropy_with_logits(logits, target, reduction="none"), 2
@@ -230,8 +261,8 @@ class _ChainHeads(nn.Module):
             z = self._tell(z, self.given["choices"](chosen))
         for name, units in (("reals", self.reals), ("motion", self.motion)):
             if name in self.parts:
-                z, output = self.parts[name](z)
                 base = self._base(name, step, before)
+                z, output = self.parts[name](self._near_exact(name, z, base))
                 target = after.reals[..., getattr(self, f"{name}_place")]
                 nats = self._mixture(name).nats(output, base, target)
                 costs[name] = _Cost(nats, self._mask(units, step))
@@ -253,8 +284,8 @@ class _ChainHeads(nn.Module):
         z, logits = self.parts["together"](z)
         shape = (*logits.shape[:-1], self.slots, -1)
         bits = event_bits(step.events) if step.events else 0
-        legal = self.allowed[bits, self._code(before)]
-        log_probs = logits.view(shape).masked_fill(~legal, NEVER).log_softmax(-1)
+        legal, usual = (table[bits, self._code(before)] for table in (self.allowed, self.usual))
+        log_probs = (logits.view(shape) + usual).masked_fill(~legal, NEVER).log_softmax(-1)
         chosen = self.class_number[self._code(after)]
         nats, fits = nats_of(log_probs, chosen, legal.sum(-1))
         return z, _Cost(nats, fits), chosen.clamp(min=0)
@@ -267,7 +298,7 @@ class _ChainHeads(nn.Module):
         hits = following == after.choices[..., self.choice_place][..., None]
         chosen = torch.where(hits.any(-1), hits.int().argmax(-1), -1)
         shape = (*logits.shape[:-1], len(self.choices), self.most)
-        log_probs = logits.view(shape).masked_fill(following < 0, NEVER).log_softmax(-1)
+        log_probs = logits.view(shape).masked_fill(following < 0, RULED_OUT).log_softmax(-1)
         nats, fits = nats_of(log_probs, chosen, (following >= 0).sum(-1))
         return z, _Cost(nats, fits & self._mask(self.choices, step)), hits.flatten(-2).float()
 
@@ -297,13 +328,14 @@ class _ChainHeads(nn.Module):
             z = z + self.given["events"](number)
         if "together" in self.parts:
             z, logits = self.parts["together"](z)
-            legal = self.allowed[0 if bits is None else bits, self._code(before)]
-            shaped = logits.view(len(logits), self.slots, -1).masked_fill(~legal, NEVER)
+            at = (0 if bits is None else bits, self._code(before))
+            shaped = logits.view(len(logits), self.slots, -1) + self.usual[at]
+            shaped = shaped.masked_fill(~self.allowed[at], NEVER)
             chosen = choose(shaped, u(self.slots))
             after.choices[:, self.together_place] = self.class_values[:, chosen].transpose(0, 1)
             z = z + self.given["together"](chosen + self.class_first).sum(-2)
         if "flags" in self.parts:
-            z, logits = self.parts["flags"](z)
+            z, logits = self._flag_logits(z, before)
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < logits.sigmoid()
             after.flags[:, self.flag_place] = drawn
@@ -318,15 +350,24 @@ class _ChainHeads(nn.Module):
             z = z + self.given["choices"](hit)
         for name, units in (("reals", self.reals), ("motion", self.motion)):
             if name in self.parts:
-                z, output = self.parts[name](z)
                 base = self._base(name, self._columns(before, after), before)
+                z, output = self.parts[name](self._near_exact(name, z, base))
                 drawn = self._mixture(name).draw(output, base, u(3 * len(units)))
                 after.reals[:, getattr(self, f"{name}_place")] = drawn
                 if name == "reals":
                     z = z + self._of_reals(base, drawn)
         return bits
 
+    def _flag_logits(self, z: Tensor, before: _Flat) -> tuple[Tensor, Tensor]:
+        """Features, and logits of flags: those of a change, turned where the flag is on."""
+        z, logits = self.parts["flags"](z)
+        held = before.flags[..., self.flag_place] * 2.0 - 1.0
+        return z, logits + held * self.flag_stays
+
     # ---- shared ----------------------------------------------------------------------------------
+
+    def _share(self, unit: _Unit) -> Array | None:
+        return self.vocabulary.tables.get(f"share/{unit.key}")
 
     def _mixture(self, name: str) -> _Mixture:
         found = self.mixtures[name]
@@ -376,6 +417,12 @@ class _ChainHeads(nn.Module):
         bases = [real_base(self.schema, self.rules, key, step.before, step.after) for key in keys]
         return torch.cat(bases, -1)
 
+    def _near_exact(self, name: str, z: Tensor, base: Tensor) -> Tensor:
+        if name != "motion" or name not in self.given:
+            return z
+        near: Tensor = self.given[name](self._mixture(name).to_exact(base))
+        return z + near
+
     def _of_reals(self, base: Tensor, value: Tensor) -> Tensor:
         scale = self._mixture("reals").scale
         scaled = torch.cat([(value - base) * scale, value * scale], -1)
@@ -387,6 +434,16 @@ class _ChainHeads(nn.Module):
         masks = [drawn_mask(self.rules, key, step) for key in keys]
         example = step.after[next(iter(keys))]
         return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
+
+
+def _log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
+    """Log-shares [units * options] that the options of each unit have; unknown ones are equal."""
+    found = torch.zeros(len(shares), options)
+    for row, known in zip(found, shares, strict=True):
+        if known is not None:
+            row.fill_(math.log(LEAST))
+            row[: len(known)] = torch.from_numpy(np.log(np.maximum(known, LEAST))).float()
+    return found.flatten()
 
 
 def _place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:

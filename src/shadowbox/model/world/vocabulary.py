@@ -1,8 +1,8 @@
 """Vocabulary of a world's heads, measured on recordings: events, transitions, usual changes.
 
 A choice with many values, such as a timer, changes in few ways: it counts, it stays, or it jumps to
-one of a few values. A real changes by a few exact amounts (gravity, friction), jumps to a few exact
-values (the height of the ground), or takes any other value. Such changes are options, of which a
+one of a few values. A real changes by a few exact amounts (gravity, friction) or factors, jumps to a
+few exact values (the height of the ground), or takes any other value. Such changes are options, of which a
 head draws one; any other value of a real is drawn from a continuous mixture.
 
 The nats of the best prediction that needs no training are measured on the same rows: how surprising
@@ -20,10 +20,10 @@ import numpy as np
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
 
-MOST_OPTIONS, MOST_ATOMS = 24, 16
-FEW = 4  # values of a choice whose options are its values
-RARE = 2e-4  # share of the rows that an exact amount must explain
-RELATIVE, ABSOLUTE = 0, 1
+MOST_OPTIONS, MOST_ATOMS = 24, 32
+FEW = 4  # values of a choice that may jump to each of them
+RARE = 5e-5  # share of the rows that an exact amount must explain
+RELATIVE, ABSOLUTE, SCALED = 0, 1, 2  # more by an amount, a value, a multiple
 FLOOR = 0.02  # nats: of fields that hardly ever change
 Pair = tuple[Columns, Columns]  # rows before and after, [T, slots]
 
@@ -37,7 +37,7 @@ class _Vocabulary:
     choices: dict[str, list[list[int]]] = field(default_factory=dict)  # column -> (kind, value)
     reals: dict[str, list[list[float]]] = field(default_factory=dict)  # column -> (kind, value)
     nats: dict[str, float] = field(default_factory=dict)  # of the best prediction without training
-    # what was seen: code before x event bits, and event bits x code before x joint choice
+    # what was seen: event bits x code before x joint choice, and how often options are taken
     tables: dict[str, Array] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -102,6 +102,7 @@ def measure(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> _Vocabulary
         bits = event_bits({name: value.astype(np.int64) for name, value in events.items()})
         codes, counts = np.unique(event_code(bits, len(events)), return_counts=True)
         found.events[:] = codes.tolist()
+        found.tables["share/events"] = counts / counts.sum()
         found.nats["events"] = _entropy(counts)
     together = rules.dynamics.together
     if together:
@@ -116,11 +117,14 @@ def measure(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> _Vocabulary
             base = real_base(schema, rules, key, before, after)[used]
             options = _atoms(base, pair[1], tolerance(key, schema))
             found.reals[key] = options
-            found.nats[key] = _real_nats(base, pair[1], options, key, schema)
+            counts = _option_counts(base, pair[1], options, tolerance(key, schema))
+            found.nats[key] = _real_nats(base, pair[1], options, counts, tolerance(key, schema))
         else:
+            counts = np.array([(pair[0] == pair[1]).sum(), (pair[0] != pair[1]).sum()])
             if isinstance(kind, Choice):
-                found.choices[key] = _options(*pair, kind.n)
+                found.choices[key], counts = _options(*pair, kind.n)
             found.nats[key] = _conditional_entropy(*pair)
+        found.tables[f"share/{key}"] = counts / max(counts.sum(), 1)
     return found
 
 
@@ -154,13 +158,13 @@ def _measure_together(
     many, size = 1 << len(events), joint_size(schema, keys)
     bits = event_bits({name: value.astype(np.int64) for name, value in events.items()})
     bits = np.broadcast_to(bits, code.shape)
-    seen = np.zeros((many, size, len(classes)), np.int64)
+    seen = np.zeros((many, size, len(classes)), np.float32)
     np.add.at(seen, (bits.ravel(), code.ravel(), chosen.ravel()), 1)
     moved = seen.sum(0)
     at = {int(value): place for place, value in enumerate(classes)}
     for value, place in at.items():
         moved[value, place] = 0
-    found.tables.update(transitions=seen > 0, happened=(seen.sum(-1).T > 0), usual=moved.argmax(-1))
+    found.tables.update(transitions=seen, usual=moved.argmax(-1))
 
 
 def drawn_mask(rules: _Rules, key: str, step: _Step) -> Any:
@@ -171,16 +175,19 @@ def drawn_mask(rules: _Rules, key: str, step: _Step) -> Any:
     return free & step.after[mask] if group.mask and key != mask else free
 
 
-def _options(before: Array, after: Array, n: int) -> list[list[int]]:
-    """Options of a choice: counting and staying, and the values that it jumps to."""
+def _options(before: Array, after: Array, n: int) -> tuple[list[list[int]], Array]:
+    """Options of a choice: counting and staying, and the values that it jumps to; their counts."""
     if n <= FEW:
-        return [[ABSOLUTE, value] for value in range(n)]
+        stays = before == after
+        counts = np.bincount(after[~stays].astype(np.int64), minlength=n)
+        every = [[RELATIVE, 0], *([ABSOLUTE, value] for value in range(n))]
+        return every, np.array([stays.sum(), *counts])
     pairs, counts = np.unique(
         before.astype(np.int64) * n + after.astype(np.int64), return_counts=True
     )
     b, a = pairs // n, pairs % n
     left = counts.astype(float)
-    chosen: list[list[int]] = []
+    chosen: list[tuple[list[int], float]] = []
     changes = (-1, 0, 1)
     while left.sum() > 0 and len(chosen) < MOST_OPTIONS:
         # at an end of the range a count stops: at 0, one less is 0
@@ -188,14 +195,18 @@ def _options(before: Array, after: Array, n: int) -> list[list[int]]:
         by_value = np.bincount(a, weights=left, minlength=n)
         relative = max(by_change) >= by_value.max()
         value = changes[int(np.argmax(by_change))] if relative else int(by_value.argmax())
-        chosen.append([RELATIVE if relative else ABSOLUTE, value])
-        left[(np.clip(b + value, 0, n - 1) if relative else value) == a] = 0
-    return sorted(chosen, key=lambda option: option[0]) or [[RELATIVE, 0]]
+        taken = (np.clip(b + value, 0, n - 1) if relative else value) == a
+        chosen.append(([RELATIVE if relative else ABSOLUTE, value], float(left[taken].sum())))
+        left[taken] = 0
+    chosen = sorted(chosen, key=lambda each: each[0][0]) or [([RELATIVE, 0], 1.0)]
+    return [option for option, _ in chosen], np.array([count for _, count in chosen])
 
 
 def _atoms(base: Array, after: Array, near: float) -> list[list[float]]:
-    """Exact amounts and values of a real, each of which explains a part of its changes."""
+    """Exact amounts, values and factors of a real, each of which explains a part of its changes."""
     change, value = (after - base).astype(np.float64), after.astype(np.float64)
+    large = np.abs(base) > 100 * near
+    factor = np.where(large, value / np.where(large, base, 1.0), np.nan)
     left = np.ones(len(value), bool)
     chosen: list[list[float]] = []
     least = max(3.0, RARE * len(value))
@@ -204,16 +215,31 @@ def _atoms(base: Array, after: Array, near: float) -> list[list[float]]:
         # of equals the value, which does not depend on the state, unless nothing changes
         ahead = best[0][1] - best[1][1]
         kind = RELATIVE if ahead > 0 or (ahead == 0 and best[0][0] == 0) else ABSOLUTE
+        best.append(_most_frequent(factor[left & large], 5e-4))
+        if best[SCALED][1] > 2 * best[kind][1]:
+            kind = SCALED
         atom, count = best[kind]
         if count < least:
             break
+        explained = left & (np.abs(exact_value(kind, atom, base) - value) <= near)
+        if not explained.any():
+            break
         chosen.append([kind, atom])
-        left &= np.abs((change if kind == RELATIVE else value) - atom) > near
+        left &= ~explained
     return chosen
+
+
+def exact_value(kind: float, amount: float, base: Array) -> Array:
+    """Value of a real by an option."""
+    if kind == SCALED:
+        return np.asarray(base * amount)
+    return np.asarray(base + amount if kind == RELATIVE else np.full_like(base, amount))
 
 
 def _most_frequent(values: Array, near: float) -> tuple[float, int]:
     """Most frequent value up to `near`, and its count."""
+    if not len(values):
+        return 0.0, 0
     bins = np.round(values / (2 * near)).astype(np.int64)
     numbers, counts = np.unique(bins, return_counts=True)
     at = int(counts.argmax())
@@ -221,23 +247,28 @@ def _most_frequent(values: Array, near: float) -> tuple[float, int]:
     return float(exact[repeats.argmax()]), int(counts[at])
 
 
-def _real_nats(
-    base: Array, after: Array, options: list[list[float]], key: str, schema: Schema
-) -> float:
-    """Nats of a real drawn from the frequencies of its atoms, and from a bell for the rest."""
-    near, column = tolerance(key, schema), schema.columns[key].field
-    assert isinstance(column, Real)
-    change = (after - base).astype(np.float64)
-    left, counts = np.ones(len(change), bool), []
+def _option_counts(base: Array, after: Array, options: list[list[float]], near: float) -> Array:
+    """How often each option of a real is taken, and any other value."""
+    left, counts = np.ones(len(after), bool), []
     for kind, value in options:
-        here = left & (np.abs((change if kind == RELATIVE else after) - value) <= near)
+        here = left & (np.abs(exact_value(kind, value, base) - after) <= near)
         counts.append(int(here.sum()))
         left &= ~here
-    counts.append(int(left.sum()))
-    nats = _entropy(np.array(counts))
+    return np.array([*counts, int(left.sum())])
+
+
+def _real_nats(
+    base: Array, after: Array, options: list[list[float]], counts: Array, near: float
+) -> float:
+    """Nats of a real drawn from the frequencies of its options, and from a bell for the rest."""
+    left = np.ones(len(after), bool)
+    for kind, value in options:
+        left &= np.abs(exact_value(kind, value, base) - after) > near
+    nats = _entropy(counts)
     if left.any():
-        spread = max(float(np.abs(change[left] - np.median(change[left])).mean()), near)
-        nats += counts[-1] / len(change) * (1.0 + np.log(spread / near))
+        change = (after - base)[left].astype(np.float64)
+        spread = max(float(np.abs(change - np.median(change)).mean()), near)
+        nats += counts[-1] / len(after) * (1.0 + np.log(spread / near))
     return max(float(nats), FLOOR)
 
 
@@ -265,8 +296,8 @@ def legal_tables(schema: Schema, rules: _Rules, found: _Vocabulary) -> tuple[Arr
     keys = rules.dynamics.together
     names = list(rules.dynamics.events)
     many, size, classes = 1 << len(names), joint_size(schema, keys), len(found.together)
-    seen = found.tables.get("transitions", np.zeros((many, size, classes), bool))
-    happened = found.tables.get("happened", np.zeros((size, many), bool))
+    seen = found.tables.get("transitions", np.zeros((many, size, classes))) > 0
+    happened = seen.any(-1).T
     bits = np.arange(many)
     allowed = np.ones((many, size, classes), bool)
     codes, following = np.arange(size), np.array(found.together, np.int64)

@@ -29,6 +29,7 @@ from shadowbox.model.trunks.registry import build_trunk
 from shadowbox.model.world.layout import _Layout
 from shadowbox.model.world.state_heads import HEADS, PARTS, _Cost
 from shadowbox.model.world.vocabulary import _Vocabulary
+from shadowbox.model.world.waves import _Waves
 
 WORLDS: dict[str, dict[str, Any]] = {  # presets
     "tiny": {"width": 48, "head_width": 48},
@@ -116,16 +117,18 @@ class _WorldModel(nn.Module):
                 self.distances.extend([distances] * schema.players)
         for kind in ("reals", "flags"):
             self._register_orders(kind, getattr(self.embed, kind))
-        width = self.embed.width + 1 + sum(each.width for each in self.distances)  # type: ignore[misc]
-        self.trunk = build_trunk(config.trunk, width, self.embed.fixed)
+        self.waves = _Waves(schema, self.rules, self.keys)
         self.heads = HEADS[config.heads](
             schema,
             self.rules,
             vocabulary,
-            self.trunk.out,
             width=config.head_width,
             ancestor_dropout=config.ancestor_dropout,
         )
+        width = self.embed.width + 1 + sum(each.width for each in self.distances)  # type: ignore[misc]
+        width += self.waves.width + self.heads.exact_distances
+        self.trunk = build_trunk(config.trunk, width, self.embed.fixed)
+        self.heads.enter = nn.Linear(self.trunk.out, config.head_width)
         shape = (contexts[0], contexts[1], schema.row_dtype.itemsize)
         self.register_buffer("contexts", torch.zeros(shape, dtype=torch.uint8))
         self.register_buffer("context_length", torch.ones(contexts[0], dtype=torch.int64))
@@ -168,6 +171,10 @@ class _WorldModel(nn.Module):
                     reals = reals[..., getattr(self, f"reals_{seat}")]
                     flags = None if flags is None else flags[..., getattr(self, f"flags_{seat}")]
                 more.append(distances(reals, flags))
+        if self.waves.width:
+            more.append(self.waves(columns))
+        if self.heads.exact_distances:
+            more.append(self.heads.to_exact(columns))
         features: Tensor = self.embed(columns, [*more, level[..., None]])
         return features
 
