@@ -17,7 +17,6 @@ from shadowbox.model.world.vocabulary import ABSOLUTE, RELATIVE, SCALED, _Vocabu
 
 NEVER = -1e9  # logit of an option that is not legal
 COMPONENTS = 4  # of the continuous mixture
-UNIMIX = 0.01  # share of a uniform distribution in the likelihood, against infinite surprise
 RULED_OUT = -50.0  # log of a probability of zero; exponentials of less than -87 are slow
 WORST = 60.0  # nats of a value that the distribution excludes
 STEEP = (4.0, 16.0, 64.0, 512.0)  # steepness of the tanh of a distance, in scales of the field
@@ -162,13 +161,8 @@ class _Numbers:
         return self.uniform[:, self.at - count : self.at]
 
 
-def nats_of(log_probs: Tensor, chosen: Tensor, options: Any) -> tuple[Tensor, Tensor]:
+def nats_of(log_probs: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Nats of the chosen options [...], and the mask of those that are options at all."""
     known = chosen >= 0
     picked = log_probs.gather(-1, chosen.clamp(min=0)[..., None])[..., 0]
-    return mixed(picked, options), known & (picked > NEVER / 2)
-
-
-def mixed(log_prob: Tensor, options: Any) -> Tensor:
-    """Nats of a probability to which a share of a uniform distribution is added."""
-    return -torch.log(log_prob.clamp(min=RULED_OUT).exp() * (1 - UNIMIX) + UNIMIX / options)
+    return -picked.clamp(min=-WORST), known & (picked > NEVER / 2)

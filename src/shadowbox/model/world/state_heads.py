@@ -25,7 +25,7 @@ from torch.nn import functional
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
-from shadowbox.model.world.mixture import NEVER, RULED_OUT, _Mixture, _Numbers, choose, mixed, nats_of
+from shadowbox.model.world.mixture import NEVER, RULED_OUT, _Mixture, _Numbers, choose, nats_of
 from shadowbox.model.world.vocabulary import (
     RELATIVE,
     _Vocabulary,
@@ -251,9 +251,7 @@ class _ChainHeads(nn.Module):
         if "flags" in self.parts:
             z, logits = self._flag_logits(z, before)
             target = after.flags[..., self.flag_place].float()
-            nats = mixed(
-                -functional.binary_cross_entropy_with_logits(logits, target, reduction="none"), 2
-            )
+            nats = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
             costs["flags"] = _Cost(nats, self._mask(self.flags, step))
             z = self._tell(z, self.given["flags"](2 * target - 1))
         if "choices" in self.parts:
@@ -275,7 +273,7 @@ class _ChainHeads(nn.Module):
         bits = event_bits(step.events)
         number = self.event_number[event_code(bits, len(step.events))]
         log_probs = (logits + self._event_mask(before)).log_softmax(-1)
-        nats, fits = nats_of(log_probs, number, logits.shape[-1])
+        nats, fits = nats_of(log_probs, number)
         return z, _Cost(nats[..., None], fits[..., None]), number
 
     def _together_cost(
@@ -287,7 +285,7 @@ class _ChainHeads(nn.Module):
         legal, usual = (table[bits, self._code(before)] for table in (self.allowed, self.usual))
         log_probs = (logits.view(shape) + usual).masked_fill(~legal, NEVER).log_softmax(-1)
         chosen = self.class_number[self._code(after)]
-        nats, fits = nats_of(log_probs, chosen, legal.sum(-1))
+        nats, fits = nats_of(log_probs, chosen)
         return z, _Cost(nats, fits), chosen.clamp(min=0)
 
     def _choice_cost(
@@ -299,7 +297,7 @@ class _ChainHeads(nn.Module):
         chosen = torch.where(hits.any(-1), hits.int().argmax(-1), -1)
         shape = (*logits.shape[:-1], len(self.choices), self.most)
         log_probs = logits.view(shape).masked_fill(following < 0, RULED_OUT).log_softmax(-1)
-        nats, fits = nats_of(log_probs, chosen, (following >= 0).sum(-1))
+        nats, fits = nats_of(log_probs, chosen)
         return z, _Cost(nats, fits & self._mask(self.choices, step)), hits.flatten(-2).float()
 
     # ---- drawing ---------------------------------------------------------------------------------
