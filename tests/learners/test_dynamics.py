@@ -25,7 +25,7 @@ def test_it_keeps_the_promises_of_a_learner(store, tmp_path):
 
 
 def test_it_learns(store, tmp_path):
-    """In a few steps the likelihood and the next positions improve."""
+    """It begins near the prediction without training, 1 in each part, and improves in a few steps."""
     run = small_worlds.trained(
         store, tmp_path / "run", steps=60, batch=8, lr=5e-3, warmup=5, validate_every=20
     )
@@ -33,7 +33,9 @@ def test_it_learns(store, tmp_path):
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert {"change_acc", "change_acc/look_up", "pos_mae/constant_velocity"} <= lines[-1].keys()
     trained = [each for each in read_lines(run / "metrics.jsonl") if each["kind"] == "train"]
-    assert trained[-1]["loss"] < 0.5 * trained[0]["loss"]
+    parts = [name for name in trained[0] if name.startswith("loss/")]
+    assert trained[0]["loss"] < 1.2 * len(parts)
+    assert trained[-1]["loss"] < 0.8 * trained[0]["loss"]
     assert {"loss/binary", "loss/continuous", "loss/event"} <= trained[-1].keys()
 
 

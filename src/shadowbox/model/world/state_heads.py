@@ -13,9 +13,7 @@ of those before it, some of them hidden; in play it is given what was drawn.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +24,16 @@ from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
 from shadowbox.model.world.mixture import NEVER, RULED_OUT, _Mixture, _Numbers, choose, nats_of
+from shadowbox.model.world.parts import (
+    _choice_table,
+    _class_values,
+    _Cost,
+    _log_shares,
+    _Part,
+    _place,
+    _usual_logits,
+)
 from shadowbox.model.world.vocabulary import (
-    RELATIVE,
     _Vocabulary,
     drawn_mask,
     event_bits,
@@ -38,34 +44,7 @@ from shadowbox.model.world.vocabulary import (
     real_base,
 )
 
-LEAST = 1e-4  # share of an option from which a head begins
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
-
-
-class _Cost(NamedTuple):
-    """Nats of each unit of a part, [..., U], and the mask of those that count."""
-
-    nats: Tensor
-    counts: Tensor
-
-
-class _Part(nn.Module):
-    """Hidden layer and output of a part of the chain."""
-
-    def __init__(self, width: int, outputs: int, bias: Tensor | None = None) -> None:
-        """Begin near the outputs `bias` (default: 0), which say how often each option is taken."""
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.hidden, self.back = nn.Linear(width, width), nn.Linear(width, width)
-        self.out = nn.Linear(width, outputs)
-        with torch.no_grad():
-            self.out.weight *= 0.1
-            self.out.bias.copy_(torch.zeros(outputs) if bias is None else bias)
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [..., width] -> features, outputs [..., outputs]."""
-        z = z + self.back(functional.relu(self.hidden(self.norm(z))))
-        return z, self.out(z)
 
 
 class _ChainHeads(nn.Module):
@@ -153,23 +132,16 @@ class _ChainHeads(nn.Module):
         number = torch.full((joint_size(self.schema, self.together),), -1)
         number[torch.tensor(codes, dtype=torch.int64)] = torch.arange(len(codes))
         self.register_buffer("class_number", number, persistent=False)
-        values: list[Array] = []
-        rest = np.array(codes, np.int64)
-        for key in reversed(self.together):
-            column = self.schema.columns[key].field
-            assert isinstance(column, Choice)
-            values.insert(0, rest % column.n)
-            rest = rest // column.n
-        self.register_buffer("class_values", torch.from_numpy(np.stack(values)), persistent=False)
+        values = _class_values(self.schema, self.together, codes)
+        self.register_buffer("class_values", torch.from_numpy(values), persistent=False)
         places = [self.layout.choices[key] for key in self.together]
         span = torch.tensor(places)[:, None] + torch.arange(self.slots)
         self.register_buffer("together_place", span, persistent=False)
         allowed, happened = legal_tables(self.schema, self.rules, self.vocabulary)
         self.register_buffer("allowed", torch.from_numpy(allowed))
         self.register_buffer("happens", torch.from_numpy(happened))
-        seen = self.vocabulary.tables.get("transitions", np.zeros(allowed.shape))
-        logits = np.log(seen + LEAST * seen.sum(-1, keepdims=True) + LEAST)
-        self.register_buffer("usual", torch.from_numpy((logits - logits.max(-1, keepdims=True))).float())
+        usual = _usual_logits(self.vocabulary.tables.get("transitions", np.zeros(allowed.shape)))
+        self.register_buffer("usual", torch.from_numpy(usual))
         first = torch.arange(self.slots) * len(codes)
         self.register_buffer("class_first", first, persistent=False)
         self.parts["together"] = _Part(width, self.slots * len(codes))
@@ -179,27 +151,10 @@ class _ChainHeads(nn.Module):
         """Next value of every unit by (value, option), in one table of rows."""
         if not self.choices:
             return
-        options = [self.vocabulary.choices[unit.key] for unit in self.choices]
-        most = max(map(len, options))
-        rows, first, lines = [], [], 0
-        for unit, ways in zip(self.choices, options, strict=True):
-            column = self.schema.columns[unit.key].field
-            assert isinstance(column, Choice)
-            table = np.full((column.n, most), -1, np.int64)
-            values = np.arange(column.n)
-            for at, (kind, value) in enumerate(ways):
-                following = (
-                    np.clip(values + value, 0, column.n - 1)
-                    if kind == RELATIVE
-                    else np.full(column.n, value)
-                )
-                # of options with one result only the first counts
-                table[:, at] = np.where((table[:, :at] == following[:, None]).any(1), -1, following)
-            first.append(lines)
-            lines += column.n
-            rows.append(table)
+        following, first = _choice_table(self.schema, self.vocabulary, self.choices)
+        most = following.shape[1]
         _place(self, "choice", self.choices)
-        self.register_buffer("next_value", torch.from_numpy(np.concatenate(rows)), persistent=False)
+        self.register_buffer("next_value", torch.from_numpy(following), persistent=False)
         self.register_buffer("next_first", torch.tensor(first), persistent=False)
         self.most = most
         shares = _log_shares([self._share(unit) for unit in self.choices], most)
@@ -212,8 +167,8 @@ class _ChainHeads(nn.Module):
         _place(self, name, units)
         mixture = _Mixture(self.schema, self.vocabulary, units)
         self.mixtures[name] = mixture
-        self.parts[name] = _Part(width, mixture.outputs)
-        mixture.begin(self.parts[name].out.bias, [self._share(unit) for unit in units])
+        part = self.parts[name] = _Part(width, mixture.outputs)
+        mixture.begin(part.out.bias, [self._share(unit) for unit in units])
         if name == "reals":
             self.given[name] = nn.Linear(2 * len(units), width)
         elif mixture.distances:
@@ -432,21 +387,6 @@ class _ChainHeads(nn.Module):
         masks = [drawn_mask(self.rules, key, step) for key in keys]
         example = step.after[next(iter(keys))]
         return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
-
-
-def _log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
-    """Log-shares [units * options] that the options of each unit have; unknown ones are equal."""
-    found = torch.zeros(len(shares), options)
-    for row, known in zip(found, shares, strict=True):
-        if known is not None:
-            row.fill_(math.log(LEAST))
-            row[: len(known)] = torch.from_numpy(np.log(np.maximum(known, LEAST))).float()
-    return found.flatten()
-
-
-def _place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:
-    places = torch.tensor([unit.place for unit in units], dtype=torch.int64)
-    module.register_buffer(f"{name}_place", places, persistent=False)
 
 
 HEADS = {"chain": _ChainHeads}

@@ -1,0 +1,107 @@
+"""Parts of the chain of state heads, and the tables that they draw by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shadowbox.core.schema import Array, Choice, Schema
+from shadowbox.model.world.layout import _Unit
+from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary
+
+LEAST = 1e-4  # share of an option from which a head begins
+
+
+class _Cost(NamedTuple):
+    """Nats of each unit of a part, [..., U], and the mask of those that count."""
+
+    nats: Tensor
+    counts: Tensor
+
+
+class _Part(nn.Module):
+    """Hidden layer and output of a part of the chain."""
+
+    def __init__(self, width: int, outputs: int, bias: Tensor | None = None) -> None:
+        """Begin near the outputs `bias` (default: 0), which say how often each option is taken."""
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.hidden, self.back = nn.Linear(width, width), nn.Linear(width, width)
+        self.out = nn.Linear(width, outputs)
+        with torch.no_grad():
+            self.out.weight *= 0.1
+            self.out.bias.copy_(torch.zeros(outputs) if bias is None else bias)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [..., width] -> features, outputs [..., outputs]."""
+        z = z + self.back(functional.relu(self.hidden(self.norm(z))))
+        return z, self.out(z)
+
+
+def _choice_table(
+    schema: Schema, vocabulary: _Vocabulary, units: Sequence[_Unit]
+) -> tuple[Array, list[int]]:
+    """Next values [values of all units, options] by present value and option, and first rows.
+
+    -1: no such option.
+    """
+    options = [vocabulary.choices[unit.key] for unit in units]
+    most = max(map(len, options))
+    rows, first, lines = [], [], 0
+    for unit, ways in zip(units, options, strict=True):
+        column = schema.columns[unit.key].field
+        assert isinstance(column, Choice)
+        table = np.full((column.n, most), -1, np.int64)
+        values = np.arange(column.n)
+        for at, (kind, value) in enumerate(ways):
+            following = (
+                np.clip(values + value, 0, column.n - 1)
+                if kind == RELATIVE
+                else np.full(column.n, value)
+            )
+            # of options with one result only the first counts
+            table[:, at] = np.where((table[:, :at] == following[:, None]).any(1), -1, following)
+        first.append(lines)
+        lines += column.n
+        rows.append(table)
+    return np.concatenate(rows), first
+
+
+def _class_values(schema: Schema, keys: Sequence[str], codes: Sequence[int]) -> Array:
+    """Values [keys, classes] of choices in the codes of their joint values."""
+    values: list[Array] = []
+    rest = np.array(codes, np.int64)
+    for key in reversed(keys):
+        column = schema.columns[key].field
+        assert isinstance(column, Choice)
+        values.insert(0, rest % column.n)
+        rest = rest // column.n
+    return np.stack(values)
+
+
+def _usual_logits(seen: Array) -> Array:
+    """Logits of how often each option was seen, the most frequent one at 0, [..., options]."""
+    logits = np.log(seen + LEAST * seen.sum(-1, keepdims=True) + LEAST)
+    found: Array = (logits - logits.max(-1, keepdims=True)).astype(np.float32)
+    return found
+
+
+def _log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
+    """Log-shares [units * options] that the options of each unit have; unknown ones are equal."""
+    found = torch.zeros(len(shares), options)
+    for row, known in zip(found, shares, strict=True):
+        if known is not None:
+            row.fill_(math.log(LEAST))
+            row[: len(known)] = torch.from_numpy(np.log(np.maximum(known, LEAST))).float()
+    return found.flatten()
+
+
+def _place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:
+    places = torch.tensor([unit.place for unit in units], dtype=torch.int64)
+    module.register_buffer(f"{name}_place", places, persistent=False)
