@@ -65,7 +65,10 @@ def test_numbers_that_are_not_finite_are_null():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda line: line.pop("player/x"), "line 1 is no frame of brawl: KeyError: 'player/x'"),
+        (
+            lambda line: line.pop("player/x"),
+            "line 1: expected a frame of brawl: KeyError: 'player/x'",
+        ),
         (lambda line: line.update({"player/x": [1.0]}), "player/x: expected a list of 2 values"),
         (lambda line: line.update({"player/x": ["left", 0]}), "player/x: could not convert"),
     ],

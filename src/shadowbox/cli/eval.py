@@ -38,7 +38,9 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="Number of matches to play, in a game with a simulator.  [default: 200]",
 )
 @click.option(
-    "--against", metavar="SPEC", help="Play against this agent instead of the recorded opponents."
+    "--against",
+    metavar="SPEC",
+    help="Play against this agent instead of the recorded opponents.",
 )
 @click.option(
     "--opponent",
@@ -148,11 +150,23 @@ if TYPE_CHECKING:  # it needs torch, which help does not
     help="Inspect one recorded frame (or `zeros`, an all-zero frame) instead of evaluating.",
 )
 @click.option(
+    "--what-if",
+    metavar="STORE#EPISODE:FRAME",
+    help="Of a world: continue this recorded moment in other ways instead of evaluating.",
+)
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="SPEC",
+    help="With --what-if: let this agent go on in the player's seat, besides the recorded controls "
+    "and none; repeatable.",
+)
+@click.option(
     "--player",
     default=0,
     show_default=True,
     type=at_least(0),
-    help="Seat from which --probe looks at the frame.",
+    help="Seat of --probe and --what-if.",
 )
 @json_option
 def evaluate(
@@ -172,6 +186,9 @@ def evaluate(
     game = load(options["game"]) if options["game"] else None
     if probe:
         _probe(checkpoint, probe, store, options["player"], as_json)
+        return
+    if options["what_if"]:
+        _what_if(checkpoint, options, game, out, as_json)
         return
     if ladder:
         _ladder(checkpoint, ladder, _settings(options), game, out, as_json)
@@ -250,6 +267,34 @@ def _ladder(
         emit(report.to_json() | ({"out": str(out)} if out else {}))
         return
     print(ladder_text(report))
+    if out:
+        print(f"report: {out}, {size(out.stat().st_size)}")
+
+
+def _what_if(
+    world: str, options: dict[str, Any], game: Game | None, out: Path | None, as_json: bool
+) -> None:
+    from shadowbox.cli.text.what_if import what_if_text
+    from shadowbox.evaluate.worlds.what_if import what_if
+    from shadowbox.report.what_if import what_if_page
+
+    with progress("continuing") as update:
+        found = what_if(
+            world,
+            options["what_if"],
+            by=options["by"],
+            player=options["player"],
+            against=options["against"],
+            game=game,
+            config=_settings(options),
+            progress=lambda what, done, total: update(done, total),
+        )
+    if out:
+        write_page(out, what_if_page(found))
+    if as_json:
+        emit(found.to_json() | ({"out": str(out)} if out else {}))
+        return
+    print(what_if_text(found))
     if out:
         print(f"report: {out}, {size(out.stat().st_size)}")
 

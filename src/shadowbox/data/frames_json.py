@@ -4,7 +4,7 @@
      "events": [{"kind": "hit", "player": 0, "other": 1, "what": 4, "value": 8.0}]}
 
 A column has a value for each of its slots. `events` are those that the row is the first to show, and
-is missing where there are none. A number that is not finite is null. The last row decides nothing.
+is missing without any. A number that is not finite is null. The last row decides nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def frame_lines(
 
 
 def read_frames(schema: Schema, lines: Iterable[str], event_kinds: Sequence[str] = ()) -> Episode:
-    """Episode of the lines of `frame_lines`, bit for bit; lines that are none are refused."""
+    """Episode of the lines of `frame_lines`, bit for bit; other lines are refused."""
     rows: dict[str, list[Any]] = {key: [] for key in schema.columns}
     events = []
     for number, text in enumerate(lines):
@@ -61,7 +61,7 @@ def read_frames(schema: Schema, lines: Iterable[str], event_kinds: Sequence[str]
                 events.append(tuple(known[name] for name in EVENT.names or ()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EpisodeError(
-                f"line {number + 1} is no frame of {schema.name}: {type(error).__name__}: {error}"
+                f"line {number + 1}: expected a frame of {schema.name}: {type(error).__name__}: {error}"
             ) from error
     if not next(iter(rows.values())):
         raise EpisodeError(f"no line: expected a frame of {schema.name} in each")

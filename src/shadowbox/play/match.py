@@ -148,7 +148,7 @@ class _Places:
         return over
 
     def _cut(self, place: int) -> Outcome:
-        """Outcome of a match that is cut off in `place`: nobody won, whatever the score."""
+        """Outcome of a match that is cut off in `place`: a draw, whatever the score."""
         if self.game.outcome is None:
             return Outcome(None, CUT)
         last = {key: values[place : place + 1] for key, values in self.batch.view.items()}

@@ -81,11 +81,24 @@ def evaluate_world(
         raise UsageError("the evaluation of a world needs recordings: name a store")
     data = Store(store)
     game = game or game_of_store(data)
-    spec, folder, split = _subject(str(checkpoint), game, settings)
-    factory = _world_factory(spec, game, data, settings)
+    spec, folder, factory = world_of_name(str(checkpoint), game, data, settings)
+    split = settings.split or (checkpoints.trained_split(folder)[0] if folder else None)
     return evaluate_built(
         factory, spec, data, game, settings, folder=folder, split=split, progress=progress
     )
+
+
+def world_of_name(
+    name: str, game: Game, data: Store, settings: EvalConfig
+) -> tuple[str, Path | None, Callable[[int], World]]:
+    """Spec, checkpoint and factory of a world that is named by its spec, a run or a checkpoint.
+
+    The game's own simulator has the options that the store was recorded with.
+    """
+    spec = name if is_world_spec(name, game) else f"dream:{name}"
+    if spec == game.name and (playable := playable_world(game, data, settings)) is not None:
+        return spec, None, playable[1]
+    return spec, checkpoints.folder_of_spec(spec, game), specs.world_factory(spec, game)
 
 
 def evaluate_built(
@@ -181,26 +194,6 @@ def _busiest(game: Game, starts: _Starts, recorded: Array | None) -> Array:
     for start in best:
         chosen.setdefault(int(starts.episodes[start]), start)
     return np.array(list(chosen.values())[:SHOWN])
-
-
-def _subject(name: str, game: Game, settings: EvalConfig) -> tuple[str, Path | None, Split | None]:
-    """Spec of a world, and the folder and split of its checkpoint if it has one."""
-    spec = name if is_world_spec(name, game) else f"dream:{name}"
-    folder = checkpoints.folder_of_spec(spec, game)
-    if folder is None:
-        return spec, None, None
-    return spec, folder, settings.split or checkpoints.trained_split(folder)[0]
-
-
-def _world_factory(
-    spec: str, game: Game, data: Store, settings: EvalConfig
-) -> Callable[[int], World]:
-    """Factory of the world; the game's own simulator has the options that were recorded with."""
-    if spec == game.name:
-        playable = playable_world(game, data, settings)
-        if playable is not None:
-            return playable[1]
-    return specs.world_factory(spec, game)
 
 
 def _episodes(data: Store, split: Split, settings: EvalConfig) -> tuple[list[int], list[int]]:
