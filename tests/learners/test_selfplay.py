@@ -14,12 +14,14 @@ from shadowbox.cards.sections import Stage
 from shadowbox.core.view import from_seat
 from shadowbox.errors import UsageError
 from shadowbox.learners.plain_state import from_plain
-from shadowbox.model.checkpoint import find_checkpoint
+from shadowbox.model.checkpoint import find_checkpoint, load
 from shadowbox.play import rewards, specs
 from shadowbox.play.policy_agent import PolicyAgent
+from shadowbox.play.restored_policy import restore_policy
 from shadowbox.report.selfplay import learner_blocks
 from shadowbox.train.loop import train
 from shadowbox.train.observer import CONTINUE, ObserverDecision
+from shadowbox.train.protocols import ParentCheckpoint
 from shadowbox.train.runs import find_run
 
 LATE = {**MODEL, "delays": [0, 3, 5]}
@@ -422,3 +424,26 @@ def test_the_opponent_of_each_row_is_a_target():
     assert {"identity", "next_controls"} <= set(SPEC.prepare(inputs(model=model)).learner.losses)
     alone = SPEC.prepare(inputs(model=model, opponents={"self": 1.0}))
     assert "identity" not in alone.learner.losses
+
+
+def test_a_child_reads_a_delay_more_or_less_than_its_parent(tmp_path):
+    """Weights are taken over with a delay that is new, or without one that is gone: both act alike."""
+    rows = GAME.schema.neutral(1)
+    view = {
+        k: torch.from_numpy(v.astype(np.int64) if v.dtype.kind == "u" else v)
+        for k, v in rows.items()
+    }
+    for name, before, after in (("grows", MODEL, LATE), ("shrinks", LATE, MODEL)):
+        runs = [tmp_path / f"{name}-{which}" for which in ("parent", "child")]
+        parent = None
+        for run, model in zip(runs, (before, after), strict=True):
+            asked = inputs(steps=1, model=model, run=run)
+            config = replace(asked.config, keep_every=100)
+            train(SPEC.prepare(asked), run, config, parent=parent)
+            parent = ParentCheckpoint(f"{run}@latest")
+        values = []
+        for spec in (f"{runs[0]}@latest", f"{runs[1]}@step=0"):
+            policy = restore_policy(load(find_checkpoint(spec)), GAME.schema)
+            noise = torch.zeros(1, policy.draws)
+            values.append(policy.decide(view, policy.initial(1), noise).value)
+        torch.testing.assert_close(*values)

@@ -167,7 +167,7 @@ class _SelfPlaySpec(LearnerSpec):
             facts=inputs.facts,
             resume=inputs.resume,
             fresh=("value.",),
-            grown=_reads_delay(model) if arguments["config"]["delays"] else (),
+            grown=_reads_delay(model),
         )
 
     def _learner(
@@ -292,7 +292,7 @@ def parent_arguments(inputs: Inputs) -> dict[str, Any]:
 
 
 def _reads_delay(policy: Policy) -> tuple[str, ...]:
-    """Weights whose last input is the delay, which a parent without `delays` lacks."""
+    """Weights whose last input is the delay: a parent may have it alone, or lack it."""
     trunk = policy.config.trunk
     if trunk.trunk == "window":  # of more frames, it is an input for each
         return ("trunk.first.weight",) if trunk.frames == 1 else ()

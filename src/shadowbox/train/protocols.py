@@ -180,7 +180,8 @@ class TrainTask:
     resume: str = ""  # the command that goes on, said when a run stops
     # names of weights begin so that a parent may lack, such as `value.`; they begin anew
     fresh: tuple[str, ...] = ()
-    # names of weights that may read one input less in a parent; the last column begins as zeros
+    # names of weights that may read one input more or less in a parent: the last column begins as
+    # zeros, or is left out, since that input is 0 here
     grown: tuple[str, ...] = ()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from shadowbox.errors import UsageError
 from shadowbox.model import checkpoint
@@ -141,13 +142,13 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
             "leave parent_optimizer out"
         )
     grown = {
-        name: torch.cat([found.weights[name], torch.zeros_like(own[name][:, :1])], 1)
+        name: _fitted(found.weights[name], own[name])
         for name in session.task.grown
-        if name in found.weights and found.weights[name].shape[1] == own[name].shape[1] - 1
+        if name in found.weights and abs(found.weights[name].shape[1] - own[name].shape[1]) == 1
     }
     if grown and parent.optimizer:
         raise UsageError(
-            f"{parent.spec} has an input less, and its optimizer does not fit: leave "
+            f"{parent.spec} has an input more or less, and its optimizer does not fit: leave "
             "parent_optimizer out"
         )
     found = replace(found, weights={**found.weights, **fresh, **grown})
@@ -176,6 +177,13 @@ def _continue(session: Session, parent: ParentCheckpoint) -> dict[str, Any]:
         "parent": {"spec": parent.spec, "step": found.step, "optimizer": parent.optimizer},
         "lineage": lineage,
     }
+
+
+def _fitted(weight: Tensor, own: Tensor) -> Tensor:
+    """Weights [out, in] of a parent with an input less, which begins as zeros, or without its last."""
+    if weight.shape[1] > own.shape[1]:
+        return weight[:, :-1].clone()
+    return torch.cat([weight, torch.zeros_like(own[:, :1])], 1)
 
 
 def _facts(session: Session) -> dict[str, Any]:
