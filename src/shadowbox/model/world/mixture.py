@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ NEVER = -1e9  # logit of an option that is not legal
 COMPONENTS = 4  # of the continuous mixture
 RULED_OUT = -50.0  # log of a probability of zero; exponentials of less than -87 are slow
 WORST = 60.0  # nats of a value that the distribution excludes
+# options of less than this share of the most likely one are not drawn: most of them are what a model
+# does not know yet, and a frame that cannot be is followed by others
+RAREST = 0.02
 STEEP = (4.0, 16.0, 64.0, 512.0)  # steepness of the tanh of a distance, in scales of the field
 
 
@@ -37,7 +40,14 @@ class _Mixture(nn.Module):
     wall: Tensor
     wall_unit: Tensor
 
-    def __init__(self, schema: Schema, vocabulary: _Vocabulary, units: Sequence[_Unit]) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        vocabulary: _Vocabulary,
+        units: Sequence[_Unit],
+        zones: Mapping[str, Sequence[float]],
+    ) -> None:
+        """`zones`: ends of the zones of columns, beside the exact values that they jump to."""
         super().__init__()
         ways = [vocabulary.reals[unit.key] for unit in units]
         most = max(1, *map(len, ways))
@@ -62,7 +72,7 @@ class _Mixture(nn.Module):
         walls = [
             (at, amount)
             for at, (atoms, field) in enumerate(zip(ways, fields, strict=True))
-            for amount in _exact_values(atoms, field.limits[0])
+            for amount in (*_exact_values(atoms, field.limits[0]), *zones.get(units[at].key, ()))
         ]
         self.register_buffer(
             "wall_unit", torch.tensor([at for at, _ in walls], dtype=torch.int64), persistent=False
@@ -79,9 +89,9 @@ class _Mixture(nn.Module):
                 row[: len(known) - 1] = share[:-1]
                 row[self.atoms : self.atoms + COMPONENTS] = share[-1] - math.log(COMPONENTS)
 
-    def nats(self, output: Tensor, base: Tensor, target: Tensor) -> Tensor:
-        """Nats of values `target` [..., U]."""
-        logits, mean, spread = self._parts(output)
+    def nats(self, output: Tensor, base: Tensor, target: Tensor, possible: Tensor | None) -> Tensor:
+        """Nats of values `target` [..., U], of the options that are possible, [..., U, atoms + 1]."""
+        logits, mean, spread = self._parts(output, possible)
         away = target[..., None] - self._exact(base)
         exact = torch.where(away.abs() <= self.near[:, None], 0.0, RULED_OUT)
         change = ((target - base) * self.scale)[..., None]
@@ -91,9 +101,11 @@ class _Mixture(nn.Module):
         each = (logits + torch.cat([exact, inside], -1)).clamp(min=-WORST)
         return -torch.logsumexp(each, -1)
 
-    def draw(self, output: Tensor, base: Tensor, numbers: Tensor | None) -> Tensor:
+    def draw(
+        self, output: Tensor, base: Tensor, numbers: Tensor | None, possible: Tensor | None
+    ) -> Tensor:
         """Values [N, U] by uniform numbers [N, 3 U]; None: the most likely atom or mean."""
-        logits, mean, spread = self._parts(output)
+        logits, mean, spread = self._parts(output, possible)
         which, side, far = (None, None, None) if numbers is None else numbers.chunk(3, -1)
         chosen = choose(logits, which)[..., None]
         component = (chosen - self.atoms).clamp(min=0)
@@ -122,7 +134,7 @@ class _Mixture(nn.Module):
         """Value of each atom, [..., U, atoms]; at an end of the range an amount stops."""
         return torch.clamp(self.relative * base[..., None] + self.atom, *self.limits)
 
-    def _parts(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _parts(self, output: Tensor, possible: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities [..., U, atoms + K], means and spreads [..., U, K]."""
         shaped = output.view(*output.shape[:-1], len(self.legal), -1)
         logits, mean, spread = torch.split(
@@ -130,7 +142,11 @@ class _Mixture(nn.Module):
         )
         resolution = (self.near * self.scale)[:, None]
         wide = functional.softplus(spread - 2.0) + 2 * resolution
-        return (logits + self.legal).log_softmax(-1), mean, wide
+        if possible is None:
+            return (logits + self.legal).log_softmax(-1), mean, wide
+        every = functional.pad(possible, (0, COMPONENTS - 1))
+        every[..., self.atoms + 1 :] = possible[..., -1:]
+        return (logits + self.legal).masked_fill(~every, RULED_OUT).log_softmax(-1), mean, wide
 
 
 def _exact_values(atoms: Sequence[Sequence[float]], least: float) -> list[float]:
@@ -144,7 +160,9 @@ def choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
     """Option of each row of logits [N, ..., options], by a uniform number or the most likely."""
     if numbers is None:
         return logits.argmax(-1)
-    reached = logits.softmax(-1).cumsum(-1)
+    shares = logits.softmax(-1)
+    shares = shares * (shares >= RAREST * shares.amax(-1, keepdim=True))
+    reached = shares.cumsum(-1)
     wanted = (numbers[:, 0] if one else numbers)[..., None] * reached[..., -1:]
     return (reached <= wanted).sum(-1).clamp(max=logits.shape[-1] - 1)
 

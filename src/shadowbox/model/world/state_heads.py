@@ -23,7 +23,15 @@ from torch.nn import functional
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
-from shadowbox.model.world.mixture import NEVER, RULED_OUT, _Mixture, _Numbers, choose, nats_of
+from shadowbox.model.world.mixture import (
+    NEVER,
+    RAREST,
+    RULED_OUT,
+    _Mixture,
+    _Numbers,
+    choose,
+    nats_of,
+)
 from shadowbox.model.world.parts import (
     _choice_table,
     _class_values,
@@ -33,6 +41,7 @@ from shadowbox.model.world.parts import (
     _place,
     _usual_logits,
 )
+from shadowbox.model.world.possible import _Possible
 from shadowbox.model.world.vocabulary import (
     _Vocabulary,
     drawn_mask,
@@ -93,6 +102,7 @@ class _ChainHeads(nn.Module):
         self.enter: nn.Module = nn.Identity()  # from the features of a trunk
         self.parts, self.given = nn.ModuleDict(), nn.ModuleDict()
         self.mixtures = nn.ModuleDict()  # without weights
+        self.possible = nn.ModuleDict()  # options of reals beside what was drawn
         self._build_events(width)
         self._build_together(width)
         if self.flags:
@@ -165,7 +175,15 @@ class _ChainHeads(nn.Module):
         if not units:
             return
         _place(self, name, units)
-        mixture = _Mixture(self.schema, self.vocabulary, units)
+        zones = {
+            key: [end for low, high, _ in spans for end in (low, high)]
+            for key, spans in self.rules.within.items()
+        }
+        mixture = _Mixture(self.schema, self.vocabulary, units, zones)
+        if self.together:
+            self.possible[name] = _Possible(
+                self.schema, self.rules, self.vocabulary, self.layout, units, mixture.atoms + 1
+            )
         self.mixtures[name] = mixture
         part = self.parts[name] = _Part(width, mixture.outputs)
         mixture.begin(part.out.bias, [self._share(unit) for unit in units])
@@ -217,7 +235,8 @@ class _ChainHeads(nn.Module):
                 base = self._base(name, step, before)
                 z, output = self.parts[name](self._near_exact(name, z, base))
                 target = after.reals[..., getattr(self, f"{name}_place")]
-                nats = self._mixture(name).nats(output, base, target)
+                possible = self._possible_options(name, after)
+                nats = self._mixture(name).nats(output, base, target, possible)
                 costs[name] = _Cost(nats, self._mask(units, step))
                 if name == "reals":
                     z = self._tell(z, self._of_reals(base, target))
@@ -290,7 +309,7 @@ class _ChainHeads(nn.Module):
         if "flags" in self.parts:
             z, logits = self._flag_logits(z, before)
             numbers = u(len(self.flags))
-            drawn = logits > 0 if numbers is None else numbers < logits.sigmoid()
+            drawn = logits > 0 if numbers is None else numbers < _certain(logits.sigmoid())
             after.flags[:, self.flag_place] = drawn
             z = z + self.given["flags"](drawn * 2.0 - 1.0)
         if "choices" in self.parts:
@@ -305,7 +324,9 @@ class _ChainHeads(nn.Module):
             if name in self.parts:
                 base = self._base(name, self._columns(before, after), before)
                 z, output = self.parts[name](self._near_exact(name, z, base))
-                drawn = self._mixture(name).draw(output, base, u(3 * len(units)))
+                drawn = self._mixture(name).draw(
+                    output, base, u(3 * len(units)), self._possible_options(name, after)
+                )
                 after.reals[:, getattr(self, f"{name}_place")] = drawn
                 if name == "reals":
                     z = z + self._of_reals(base, drawn)
@@ -370,6 +391,13 @@ class _ChainHeads(nn.Module):
         bases = [real_base(self.schema, self.rules, key, step.before, step.after) for key in keys]
         return torch.cat(bases, -1)
 
+    def _possible_options(self, name: str, after: _Flat) -> Tensor | None:
+        if name not in self.possible:
+            return None
+        chosen = self.class_number[self._code(after)].clamp(min=0)
+        found: Tensor = self.possible[name](chosen, after.flags)
+        return found
+
     def _near_exact(self, name: str, z: Tensor, base: Tensor) -> Tensor:
         if name != "motion" or name not in self.given:
             return z
@@ -387,6 +415,12 @@ class _ChainHeads(nn.Module):
         masks = [drawn_mask(self.rules, key, step) for key in keys]
         example = step.after[next(iter(keys))]
         return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
+
+
+def _certain(share: Tensor) -> Tensor:
+    """Probabilities of flags of which those that are hardly possible are 0, or 1."""
+    rarest = RAREST / (1 + RAREST)
+    return torch.where(share < rarest, 0.0, torch.where(share > 1 - rarest, 1.0, share))
 
 
 HEADS = {"chain": _ChainHeads}

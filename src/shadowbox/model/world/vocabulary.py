@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
-from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
+from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
 
 MOST_OPTIONS, MOST_ATOMS = 24, 32
 FEW = 4  # values of a choice that may jump to each of them
 RARE = 5e-5  # share of the rows that an exact amount must explain
 RELATIVE, ABSOLUTE, SCALED = 0, 1, 2  # more by an amount, a value, a multiple
+ENOUGH = 500  # rows from which an option that was never taken is ruled out
 FLOOR = 0.02  # nats: of fields that hardly ever change
 Pair = tuple[Columns, Columns]  # rows before and after, [T, slots]
 
@@ -105,8 +106,11 @@ def measure(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> _Vocabulary
         found.tables["share/events"] = counts / counts.sum()
         found.nats["events"] = _entropy(counts)
     together = rules.dynamics.together
+    conditions: list[tuple[Array, int]] = []  # values in each slot of a player, and their number
     if together:
-        _measure_together(schema, together, before, after, events, found)
+        chosen = _measure_together(schema, together, before, after, events, found)
+        conditions = [(chosen, len(found.together))]
+        conditions += [(after[key].astype(np.int64), 2) for key in told_flags(schema, rules)]
     for key in rules.drawn:
         if key in together:
             continue
@@ -117,7 +121,10 @@ def measure(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> _Vocabulary
             base = real_base(schema, rules, key, before, after)[used]
             options = _atoms(base, pair[1], tolerance(key, schema))
             found.reals[key] = options
-            counts = _option_counts(base, pair[1], options, tolerance(key, schema))
+            which = _option_of(base, pair[1], options, tolerance(key, schema))
+            counts = np.bincount(which, minlength=len(options) + 1)
+            if together and same_slots(schema, key, together[0]):
+                found.tables[f"with/{key}"] = _taken_with(conditions, which, used, len(counts))
             found.nats[key] = _real_nats(base, pair[1], options, counts, tolerance(key, schema))
         else:
             counts = np.array([(pair[0] == pair[1]).sum(), (pair[0] != pair[1]).sum()])
@@ -146,7 +153,8 @@ def _measure_together(
     after: Columns,
     events: Mapping[str, Array],
     found: _Vocabulary,
-) -> None:
+) -> Array:
+    """Measure joint choices; their numbers after every row are returned."""
     code, following = (
         joint_code(schema, keys, {key: rows[key].astype(np.int64) for key in keys})
         for rows in (before, after)
@@ -165,6 +173,7 @@ def _measure_together(
     for value, place in at.items():
         moved[value, place] = 0
     found.tables.update(transitions=seen, usual=moved.argmax(-1))
+    return np.asarray(chosen)
 
 
 def drawn_mask(rules: _Rules, key: str, step: _Step) -> Any:
@@ -247,14 +256,44 @@ def _most_frequent(values: Array, near: float) -> tuple[float, int]:
     return float(exact[repeats.argmax()]), int(counts[at])
 
 
-def _option_counts(base: Array, after: Array, options: list[list[float]], near: float) -> Array:
-    """How often each option of a real is taken, and any other value."""
-    left, counts = np.ones(len(after), bool), []
-    for kind, value in options:
-        here = left & (np.abs(exact_value(kind, value, base) - after) <= near)
-        counts.append(int(here.sum()))
-        left &= ~here
-    return np.array([*counts, int(left.sum())])
+def _option_of(base: Array, after: Array, options: list[list[float]], near: float) -> Array:
+    """Number of the option of each value; for any other value the number after the last one."""
+    which = np.full(len(after), len(options))
+    for at, (kind, value) in reversed(list(enumerate(options))):
+        which[np.abs(exact_value(kind, value, base) - after) <= near] = at
+    return which
+
+
+def told_flags(schema: Schema, rules: _Rules) -> list[str]:
+    """Flags of the players that are drawn before reals, of the group of the joint choice."""
+    together = rules.dynamics.together
+    return [
+        key
+        for key in rules.drawn
+        if together
+        and isinstance(schema.columns[key].field, Flag)
+        and same_slots(schema, key, together[0])
+    ]
+
+
+def same_slots(schema: Schema, key: str, other: str) -> bool:
+    """True if the slots of two columns are those of one group."""
+    return schema.columns[key].group is schema.columns[other].group
+
+
+def _taken_with(
+    conditions: list[tuple[Array, int]], which: Array, used: Array, options: int
+) -> Array:
+    """Whether an option was taken beside each value of each condition, [values, options].
+
+    True as well where the recordings have too few of a value to say so.
+    """
+    found = []
+    for values, many in conditions:
+        counts = np.zeros((many, options), np.int64)
+        np.add.at(counts, (values[used], which), 1)
+        found.append((counts > 0) | (counts.sum(-1, keepdims=True) < ENOUGH))
+    return np.concatenate(found)
 
 
 def _real_nats(
