@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,9 +46,9 @@ class _Mixture(nn.Module):
         schema: Schema,
         vocabulary: _Vocabulary,
         units: Sequence[_Unit],
-        zones: Mapping[str, Sequence[float]],
+        zones: Mapping[str, Sequence[tuple[float, float, Any]]],
     ) -> None:
-        """`zones`: ends of the zones of columns, beside the exact values that they jump to."""
+        """`zones`: ends between which columns stay, beside the exact values that they jump to."""
         super().__init__()
         ways = [vocabulary.reals[unit.key] for unit in units]
         most = max(1, *map(len, ways))
@@ -72,7 +73,10 @@ class _Mixture(nn.Module):
         walls = [
             (at, amount)
             for at, (atoms, field) in enumerate(zip(ways, fields, strict=True))
-            for amount in (*_exact_values(atoms, field.limits[0]), *zones.get(units[at].key, ()))
+            for amount in (
+                *_exact_values(atoms, field.limits[0]),
+                *(end for span in zones.get(units[at].key, ()) for end in span[:2]),
+            )
         ]
         self.register_buffer(
             "wall_unit", torch.tensor([at for at, _ in walls], dtype=torch.int64), persistent=False
@@ -165,6 +169,12 @@ def choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
     reached = shares.cumsum(-1)
     wanted = (numbers[:, 0] if one else numbers)[..., None] * reached[..., -1:]
     return (reached <= wanted).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+def certain(logits: Tensor) -> Tensor:
+    """Probabilities of flags, of which those that are hardly possible are 0, or 1."""
+    share, rarest = logits.sigmoid(), RAREST / (1 + RAREST)
+    return torch.where(share < rarest, 0.0, torch.where(share > 1 - rarest, 1.0, share))
 
 
 class _Numbers:

@@ -13,7 +13,8 @@ of those before it, some of them hidden; in play it is given what was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,10 +26,10 @@ from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
 from shadowbox.model.world.mixture import (
     NEVER,
-    RAREST,
     RULED_OUT,
     _Mixture,
     _Numbers,
+    certain,
     choose,
     nats_of,
 )
@@ -44,7 +45,7 @@ from shadowbox.model.world.parts import (
 from shadowbox.model.world.possible import _Possible
 from shadowbox.model.world.vocabulary import (
     _Vocabulary,
-    drawn_mask,
+    drawn_of,
     event_bits,
     event_code,
     joint_code,
@@ -175,11 +176,7 @@ class _ChainHeads(nn.Module):
         if not units:
             return
         _place(self, name, units)
-        zones = {
-            key: [end for low, high, _ in spans for end in (low, high)]
-            for key, spans in self.rules.within.items()
-        }
-        mixture = _Mixture(self.schema, self.vocabulary, units, zones)
+        mixture = _Mixture(self.schema, self.vocabulary, units, self.rules.within)
         if self.together:
             self.possible[name] = _Possible(
                 self.schema, self.rules, self.vocabulary, self.layout, units, mixture.atoms + 1
@@ -191,21 +188,6 @@ class _ChainHeads(nn.Module):
             self.given[name] = nn.Linear(2 * len(units), width)
         elif mixture.distances:
             self.given[name] = nn.Linear(mixture.distances, width, bias=False)
-
-    @property
-    def exact_distances(self) -> int:
-        """Number of features of `to_exact`."""
-        return sum(self._mixture(name).distances for name in self.mixtures)
-
-    def to_exact(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """How far the reals of frames [..., slots], moved on by their velocities, are from exact values."""
-        found = []
-        for name, units in (("reals", self.reals), ("motion", self.motion)):
-            if name in self.mixtures:
-                keys = dict.fromkeys(unit.key for unit in units)
-                bases = [real_base(self.schema, self.rules, key, columns, columns) for key in keys]
-                found.append(self._mixture(name).to_exact(torch.cat(bases, -1)))
-        return torch.cat(found, -1)
 
     # ---- likelihood ------------------------------------------------------------------------------
 
@@ -225,7 +207,7 @@ class _ChainHeads(nn.Module):
             z, logits = self._flag_logits(z, before)
             target = after.flags[..., self.flag_place].float()
             nats = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-            costs["flags"] = _Cost(nats, self._mask(self.flags, step))
+            costs["flags"] = _Cost(nats, drawn_of(self.rules, self.flags, step))
             z = self._tell(z, self.given["flags"](2 * target - 1))
         if "choices" in self.parts:
             z, costs["choices"], chosen = self._choice_cost(z, step, before, after)
@@ -236,8 +218,8 @@ class _ChainHeads(nn.Module):
                 z, output = self.parts[name](self._near_exact(name, z, base))
                 target = after.reals[..., getattr(self, f"{name}_place")]
                 possible = self._possible_options(name, after)
-                nats = self._mixture(name).nats(output, base, target, possible)
-                costs[name] = _Cost(nats, self._mask(units, step))
+                nats = self.mixture(name).nats(output, base, target, possible)
+                costs[name] = _Cost(nats, drawn_of(self.rules, units, step))
                 if name == "reals":
                     z = self._tell(z, self._of_reals(base, target))
         return costs
@@ -272,7 +254,11 @@ class _ChainHeads(nn.Module):
         shape = (*logits.shape[:-1], len(self.choices), self.most)
         log_probs = logits.view(shape).masked_fill(following < 0, RULED_OUT).log_softmax(-1)
         nats, fits = nats_of(log_probs, chosen)
-        return z, _Cost(nats, fits & self._mask(self.choices, step)), hits.flatten(-2).float()
+        return (
+            z,
+            _Cost(nats, fits & drawn_of(self.rules, self.choices, step)),
+            hits.flatten(-2).float(),
+        )
 
     # ---- drawing ---------------------------------------------------------------------------------
 
@@ -291,7 +277,7 @@ class _ChainHeads(nn.Module):
         `uniform` [N, draws]; None: the most likely value of each part. Returns the events of each
         slot as bits [N, slots]; None without events.
         """
-        z, bits = self.enter(h), None
+        z, bits, views = self.enter(h), None, partial(self.layout.views, keys=self.moving)
         u = (lambda n: None) if uniform is None else _Numbers(uniform)
         if "events" in self.parts:
             z, logits = self.parts["events"](z)
@@ -309,7 +295,7 @@ class _ChainHeads(nn.Module):
         if "flags" in self.parts:
             z, logits = self._flag_logits(z, before)
             numbers = u(len(self.flags))
-            drawn = logits > 0 if numbers is None else numbers < _certain(logits.sigmoid())
+            drawn = logits > 0 if numbers is None else numbers < certain(logits)
             after.flags[:, self.flag_place] = drawn
             z = z + self.given["flags"](drawn * 2.0 - 1.0)
         if "choices" in self.parts:
@@ -322,9 +308,9 @@ class _ChainHeads(nn.Module):
             z = z + self.given["choices"](hit)
         for name, units in (("reals", self.reals), ("motion", self.motion)):
             if name in self.parts:
-                base = self._base(name, self._columns(before, after), before)
+                base = self._base(name, _Step(views(before), views(after), {}, {}, {}), before)
                 z, output = self.parts[name](self._near_exact(name, z, base))
-                drawn = self._mixture(name).draw(
+                drawn = self.mixture(name).draw(
                     output, base, u(3 * len(units)), self._possible_options(name, after)
                 )
                 after.reals[:, getattr(self, f"{name}_place")] = drawn
@@ -343,7 +329,7 @@ class _ChainHeads(nn.Module):
     def _share(self, unit: _Unit) -> Array | None:
         return self.vocabulary.tables.get(f"share/{unit.key}")
 
-    def _mixture(self, name: str) -> _Mixture:
+    def mixture(self, name: str) -> _Mixture:
         found = self.mixtures[name]
         assert isinstance(found, _Mixture)
         return found
@@ -379,10 +365,6 @@ class _ChainHeads(nn.Module):
         found: Tensor = self.next_value[before.choices[..., self.choice_place] + self.next_first]
         return found
 
-    def _columns(self, before: _Flat, after: _Flat) -> _Step:
-        views = self.layout.views
-        return _Step(views(before, self.moving), views(after, self.moving), {}, {}, {})
-
     def _base(self, name: str, step: _Step, before: _Flat) -> Tensor:
         """Values of reals without a surprise, [..., U]."""
         if name == "reals":
@@ -401,26 +383,14 @@ class _ChainHeads(nn.Module):
     def _near_exact(self, name: str, z: Tensor, base: Tensor) -> Tensor:
         if name != "motion" or name not in self.given:
             return z
-        near: Tensor = self.given[name](self._mixture(name).to_exact(base))
+        near: Tensor = self.given[name](self.mixture(name).to_exact(base))
         return z + near
 
     def _of_reals(self, base: Tensor, value: Tensor) -> Tensor:
-        scale = self._mixture("reals").scale
+        scale = self.mixture("reals").scale
         scaled = torch.cat([(value - base) * scale, value * scale], -1)
         given: Tensor = self.given["reals"](scaled.clamp(-8, 8))
         return given
-
-    def _mask(self, units: Sequence[_Unit], step: _Step) -> Tensor:
-        keys = dict.fromkeys(unit.key for unit in units)
-        masks = [drawn_mask(self.rules, key, step) for key in keys]
-        example = step.after[next(iter(keys))]
-        return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
-
-
-def _certain(share: Tensor) -> Tensor:
-    """Probabilities of flags of which those that are hardly possible are 0, or 1."""
-    rarest = RAREST / (1 + RAREST)
-    return torch.where(share < rarest, 0.0, torch.where(share > 1 - rarest, 1.0, share))
 
 
 HEADS = {"chain": _ChainHeads}

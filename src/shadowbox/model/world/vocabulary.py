@@ -11,14 +11,16 @@ the next value is, given the present value of the field alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
+from shadowbox.model.world.layout import _Unit
 
 MOST_OPTIONS, MOST_ATOMS = 24, 32
 FEW = 4  # values of a choice that may jump to each of them
@@ -182,6 +184,14 @@ def drawn_mask(rules: _Rules, key: str, step: _Step) -> Any:
     mask = f"{group.name}/{group.mask}"
     free = rules.free(key, step)
     return free & step.after[mask] if group.mask and key != mask else free
+
+
+def drawn_of(rules: _Rules, units: Sequence[_Unit], step: _Step) -> Any:
+    """Mask of the values of units that are drawn, [..., U], of tensors."""
+    keys = dict.fromkeys(unit.key for unit in units)
+    masks = [drawn_mask(rules, key, step) for key in keys]
+    example = step.after[next(iter(keys))]
+    return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
 
 
 def _options(before: Array, after: Array, n: int) -> tuple[list[list[int]], Array]:

@@ -29,7 +29,7 @@ from shadowbox.model.trunks.registry import build_trunk
 from shadowbox.model.world.layout import _Layout
 from shadowbox.model.world.parts import _Cost
 from shadowbox.model.world.state_heads import HEADS, PARTS
-from shadowbox.model.world.vocabulary import _Vocabulary
+from shadowbox.model.world.vocabulary import _Vocabulary, real_base
 from shadowbox.model.world.waves import _Waves
 
 WORLDS: dict[str, dict[str, Any]] = {  # presets
@@ -127,7 +127,10 @@ class _WorldModel(nn.Module):
             ancestor_dropout=config.ancestor_dropout,
         )
         width = self.embed.width + 1 + sum(each.width for each in self.distances)  # type: ignore[misc]
-        width += self.waves.width + self.heads.exact_distances
+        self.exact_distances = sum(
+            self.heads.mixture(name).distances for name in self.heads.mixtures
+        )
+        width += self.waves.width + self.exact_distances
         self.trunk = build_trunk(config.trunk, width, self.embed.fixed)
         self.heads.enter = nn.Linear(self.trunk.out, config.head_width)
         shape = (contexts[0], contexts[1], schema.row_dtype.itemsize)
@@ -174,10 +177,19 @@ class _WorldModel(nn.Module):
                 more.append(distances(reals, flags))
         if self.waves.width:
             more.append(self.waves(columns))
-        if self.heads.exact_distances:
-            more.append(self.heads.to_exact(columns))
+        if self.exact_distances:
+            more.append(self._to_exact(columns))
         features: Tensor = self.embed(columns, [*more, level[..., None]])
         return features
+
+    def _to_exact(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """How far reals [..., slots], moved on by their velocities, are from exact values."""
+        found = []
+        for name in self.heads.mixtures:
+            keys = dict.fromkeys(unit.key for unit in getattr(self.heads, name))
+            bases = [real_base(self.schema, self.rules, key, columns, columns) for key in keys]
+            found.append(self.heads.mixture(name).to_exact(torch.cat(bases, -1)))
+        return torch.cat(found, -1)
 
     def _register_orders(self, kind: str, keys: list[str]) -> None:
         """Places of the values of a kind as seen from each other seat."""
