@@ -9,9 +9,12 @@ import pytest
 import small_worlds
 
 from shadowbox import cli
+from shadowbox.cli.text.what_if import what_if_text
 from shadowbox.data.frames_json import read_frames
 from shadowbox.data.store import Store
+from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.evaluate.worlds.unseen import unseen_share
+from shadowbox.evaluate.worlds.what_if import what_if
 from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
 from shadowbox.play import checkpoints, specs
 from shadowbox.play.turn import MatchBatch
@@ -150,3 +153,19 @@ def test_frames_on_standard_output(capsys, place):
     assert "name a file" in json.loads(out)["error"]
     code, out, err = call(capsys, *arguments[:-1], 20_001)
     assert "20001 is not in the range 1<=x<=20000" in err
+
+
+def test_what_if_in_a_dream(place):
+    """A dream answers beside the simulator, after a warning; its samples differ by its draws."""
+    world, where = f"dream:{place / 'world'}", f"{place / 'store'}#0:60"
+    found = what_if(world, where, config=EvalConfig(samples=3))
+    assert what_if_text(found).startswith(f"WARNING: {world} was never evaluated on brawl")
+    ways = [(branch.world, branch.by) for branch in found.branches]
+    assert ways == [(w, by) for w in (world, "brawl") for by in ("recorded", "neutral")]
+    recorded = Store(place / "store").episode(0).columns["player/x"]
+    for branch in found.branches:
+        np.testing.assert_array_equal(branch.rows["player/x"][0], recorded[60])
+    dream, simulator = found.recorded_in(world).rows, found.recorded_in("brawl").rows
+    rows = min(len(simulator["player/x"]), 30)
+    np.testing.assert_array_equal(simulator["player/x"][:rows], recorded[60 : 60 + rows])
+    assert (dream["player/x"][:rows] != simulator["player/x"][:rows]).any()

@@ -11,6 +11,8 @@ from shadowbox.core.episode import Episode
 from shadowbox.core.view import seat_order
 from shadowbox.data.store import Store
 from shadowbox.data.write import Writer
+from shadowbox.evaluate.setup import EvalConfig
+from shadowbox.evaluate.worlds.what_if import what_if
 from shadowbox.games import load
 from shadowbox.model import policy
 from shadowbox.play import specs
@@ -86,11 +88,38 @@ def test_a_policy_of_10_frames_plays_in_a_world_of_30(tmp_path):
     assert any(columns[key].any() for key in BRAWL.schema.control_keys)
 
 
-def test_a_policy_of_an_older_encoding_plays_in_a_world_with_more_fields(tmp_path, replays):
+@pytest.fixture(scope="module")
+def melee_world(tmp_path_factory, replays):
+    """A run of a few steps on them."""
+    return small_worlds.trained(replays, tmp_path_factory.mktemp("world") / "run", game=MELEE)
+
+
+def test_a_policy_of_an_older_encoding_plays_in_a_world_with_more_fields(melee_world):
     """A policy that reads 28 numbers a player plays in a world that reads every field of Melee."""
-    run = small_worlds.trained(replays, tmp_path / "run", game=MELEE)
     models = [
         window(MELEE, 10, encoding=MELEE.encodings[name]) for name in ("v2-embed", "v3-projectiles")
     ]
-    columns = plays_by_its_own_memory(MELEE, run, models)
+    columns = plays_by_its_own_memory(MELEE, melee_world, models)
     assert any(columns[key].any() for key in MELEE.schema.control_keys)
+
+
+def test_what_if_without_a_simulator(melee_world, replays):
+    """A moment of a replay is continued in the dream alone, with a warning about its gate."""
+    found = what_if(
+        f"dream:{melee_world}",
+        f"{replays.path}#1:40",
+        by=("hold:pad/main_x=1",),
+        player=1,
+        config=EvalConfig(samples=2),
+    )
+    assert [branch.by for branch in found.branches] == ["recorded", "neutral", "hold:pad/main_x=1"]
+    assert {branch.world for branch in found.branches} == {f"dream:{melee_world}"}
+    assert "was never evaluated on melee" in found.verdict.warning
+    assert any("the recording ends 0.3 s after" in remark for remark in found.remarks)
+    held = found.branches[2].rows
+    assert (held["pad/main_x"][:-1, 1] == 1).all()
+    assert not held["pad/main_x"][:, 0].any()
+    for branch in found.branches:
+        np.testing.assert_array_equal(
+            branch.rows["player/x"][0], replays.episode(1).columns["player/x"][40]
+        )
