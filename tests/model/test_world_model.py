@@ -107,3 +107,22 @@ def test_unknown_settings_are_refused():
         _WorldConfig.of({"head_widht": 3})
     with pytest.raises(UsageError, match="did you mean 'chain'"):
         _WorldConfig.of({"heads": "chian"})
+
+
+def test_later_parts_are_given_what_rules_say(built):
+    """A draw leaves no value that a rule derives: parts after it are given what training gives them."""
+    model, aligned = built
+    layout, flat = model.layout, model.layout.flat(aligned.state)
+    before = type(flat)(*(part.flatten(0, 1) for part in flat))
+    after = type(flat)(*(part.clone() for part in before))
+    with torch.no_grad():
+        h, _ = features(model, aligned)
+        h = 20 * torch.randn_like(h.flatten(0, 1))  # features of which nothing was learned
+        bits = model.heads.draw(h, before, after, torch.rand(len(h), model.heads.draws))
+    old, new = layout.views(before), layout.views(after)
+    hit, respawn = (bits & 1) != 0, (bits & 4) != 0
+    kept = ~hit & ~respawn
+    assert all(mask.any() for mask in (kept, hit, new["player/grounded"]))
+    assert torch.equal(new["player/damage"][kept], old["player/damage"][kept])
+    assert not (new["player/on_platform"] & ~new["player/grounded"]).any()
+    assert (new["player/air_jumps"][new["player/grounded"]] == 2).all()

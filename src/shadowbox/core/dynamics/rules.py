@@ -193,7 +193,7 @@ class _Rules:
                 low, high = self.schema.columns[key].field.limits
                 return lambda step: np.clip(step.before[key] + change, low, high)
             case ["count_down"]:
-                return lambda step: step.before[key] - (step.before[key] > 0)
+                return lambda step: step.before[key] - 1 * (step.before[key] > 0)
             case ["pressed", control] if control in self.schema.control_keys:
                 return lambda step: step.controls[control]
             case ["last_pressed", on, off]:

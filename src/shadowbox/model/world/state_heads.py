@@ -14,7 +14,6 @@ of those before it, some of them hidden; in play it is given what was drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from torch.nn import functional
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
+from shadowbox.model.world.derived import drawn_of, real_base, settle
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
 from shadowbox.model.world.mixture import (
     NEVER,
@@ -45,13 +45,11 @@ from shadowbox.model.world.parts import (
 from shadowbox.model.world.possible import _Possible
 from shadowbox.model.world.vocabulary import (
     _Vocabulary,
-    drawn_of,
     event_bits,
     event_code,
     joint_code,
     joint_size,
     legal_tables,
-    real_base,
 )
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
@@ -97,9 +95,6 @@ class _ChainHeads(nn.Module):
         reals = [key for key in drawn if isinstance(kinds[key], Real)]
         self.reals = units(key for key in reals if key not in rules.rates)
         self.motion = units(key for key in reals if key in rules.rates)
-        # columns by which positions move
-        self.moving = {name for rates in rules.rates.values() for each in rates for name in each}
-        self.moving |= {unit.key for unit in self.motion}
         self.enter: nn.Module = nn.Identity()  # from the features of a trunk
         self.parts, self.given = nn.ModuleDict(), nn.ModuleDict()
         self.mixtures = nn.ModuleDict()  # without weights
@@ -277,12 +272,17 @@ class _ChainHeads(nn.Module):
         `uniform` [N, draws]; None: the most likely value of each part. Returns the events of each
         slot as bits [N, slots]; None without events.
         """
-        z, bits, views = self.enter(h), None, partial(self.layout.views, keys=self.moving)
+        z, bits = self.enter(h), None
+        events: dict[str, Tensor] = {}
+        step = _Step(self.layout.views(before), self.layout.views(after), {}, events, {})
         u = (lambda n: None) if uniform is None else _Numbers(uniform)
         if "events" in self.parts:
             z, logits = self.parts["events"](z)
             number = choose(logits + self._event_mask(before), u(1), one=True)
             bits = self.event_bits[number]
+            events.update(
+                (name, (bits & (1 << at)) != 0) for at, name in enumerate(self.rules.triggers)
+            )
             z = z + self.given["events"](number)
         if "together" in self.parts:
             z, logits = self.parts["together"](z)
@@ -297,25 +297,28 @@ class _ChainHeads(nn.Module):
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
             after.flags[:, self.flag_place] = drawn
-            z = z + self.given["flags"](drawn * 2.0 - 1.0)
+            settle(self.rules, self.flags, step)
+            z = z + self.given["flags"](after.flags[:, self.flag_place] * 2.0 - 1.0)
         if "choices" in self.parts:
             z, logits = self.parts["choices"](z)
             following = self._following(before)
             shaped = logits.view(following.shape).masked_fill(following < 0, NEVER)
             chosen = choose(shaped, u(len(self.choices)))
             after.choices[:, self.choice_place] = following.gather(-1, chosen[..., None])[..., 0]
-            hit = functional.one_hot(chosen, self.most).flatten(-2).float()
-            z = z + self.given["choices"](hit)
+            settle(self.rules, self.choices, step)
+            hits = following == after.choices[:, self.choice_place][..., None]
+            z = z + self.given["choices"](hits.flatten(-2).float())
         for name, units in (("reals", self.reals), ("motion", self.motion)):
             if name in self.parts:
-                base = self._base(name, _Step(views(before), views(after), {}, {}, {}), before)
+                base = self._base(name, step, before)
                 z, output = self.parts[name](self._near_exact(name, z, base))
                 drawn = self.mixture(name).draw(
                     output, base, u(3 * len(units)), self._possible_options(name, after)
                 )
                 after.reals[:, getattr(self, f"{name}_place")] = drawn
                 if name == "reals":
-                    z = z + self._of_reals(base, drawn)
+                    settle(self.rules, units, step)
+                    z = z + self._of_reals(base, after.reals[:, self.reals_place])
         return bits
 
     def _flag_logits(self, z: Tensor, before: _Flat) -> tuple[Tensor, Tensor]:

@@ -11,16 +11,15 @@ the next value is, given the present value of the field alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
-from shadowbox.model.world.layout import _Unit
+from shadowbox.model.world.derived import drawn_mask, real_base
 
 MOST_OPTIONS, MOST_ATOMS = 24, 32
 FEW = 4  # values of a choice that may jump to each of them
@@ -137,17 +136,6 @@ def measure(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> _Vocabulary
     return found
 
 
-def real_base(
-    schema: Schema, rules: _Rules, key: str, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> Any:
-    """Value of a real without a surprise: as before, moved on by the velocities of the next row."""
-    base = before[key]
-    for rate, flag in rules.rates.get(key, ()):
-        moved = after[rate] / schema.fps
-        base = base + (moved * before[flag] if flag else moved)
-    return base
-
-
 def _measure_together(
     schema: Schema,
     keys: tuple[str, ...],
@@ -176,22 +164,6 @@ def _measure_together(
         moved[value, place] = 0
     found.tables.update(transitions=seen, usual=moved.argmax(-1))
     return np.asarray(chosen)
-
-
-def drawn_mask(rules: _Rules, key: str, step: _Step) -> Any:
-    """Mask of the values of a column that are drawn: not derived, in slots in use."""
-    group = rules.schema.columns[key].group
-    mask = f"{group.name}/{group.mask}"
-    free = rules.free(key, step)
-    return free & step.after[mask] if group.mask and key != mask else free
-
-
-def drawn_of(rules: _Rules, units: Sequence[_Unit], step: _Step) -> Any:
-    """Mask of the values of units that are drawn, [..., U], of tensors."""
-    keys = dict.fromkeys(unit.key for unit in units)
-    masks = [drawn_mask(rules, key, step) for key in keys]
-    example = step.after[next(iter(keys))]
-    return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
 
 
 def _options(before: Array, after: Array, n: int) -> tuple[list[list[int]], Array]:

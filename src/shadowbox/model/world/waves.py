@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Flag, Real, Schema
-from shadowbox.model.world.vocabulary import real_base
+from shadowbox.model.world.derived import real_base
 
 LENGTHS = (0.8, 0.4, 0.2, 0.1)  # in ranges of the field: one over its scale
 

@@ -26,10 +26,11 @@ from shadowbox.model.embedding import ColumnEmbedding, visible_columns
 from shadowbox.model.relative_positions import RelativePositions
 from shadowbox.model.trunks.base import Memory
 from shadowbox.model.trunks.registry import build_trunk
+from shadowbox.model.world.derived import real_base
 from shadowbox.model.world.layout import _Layout
 from shadowbox.model.world.parts import _Cost
 from shadowbox.model.world.state_heads import HEADS, PARTS
-from shadowbox.model.world.vocabulary import _Vocabulary, real_base
+from shadowbox.model.world.vocabulary import _Vocabulary
 from shadowbox.model.world.waves import _Waves
 
 WORLDS: dict[str, dict[str, Any]] = {  # presets

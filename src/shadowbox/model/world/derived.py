@@ -1,0 +1,58 @@
+"""Rules on the values of a chain: what is drawn, what is derived, and where a real would go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shadowbox.core.dynamics.rules import _Rules, _Step
+from shadowbox.core.schema import Schema
+from shadowbox.model.world.layout import _Unit
+
+
+def real_base(
+    schema: Schema, rules: _Rules, key: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Any:
+    """Value of a real without a surprise: as before, moved on by the velocities of the next row."""
+    base = before[key]
+    for rate, flag in rules.rates.get(key, ()):
+        moved = after[rate] / schema.fps
+        base = base + (moved * before[flag] if flag else moved)
+    return base
+
+
+def drawn_mask(rules: _Rules, key: str, step: _Step) -> Any:
+    """Mask of the values of a column that are drawn: not derived, in slots in use."""
+    group = rules.schema.columns[key].group
+    mask = f"{group.name}/{group.mask}"
+    free = rules.free(key, step)
+    return free & step.after[mask] if group.mask and key != mask else free
+
+
+def drawn_of(rules: _Rules, units: Sequence[_Unit], step: _Step) -> Any:
+    """Mask of the values of units that are drawn, [..., U], of tensors."""
+    keys = dict.fromkeys(unit.key for unit in units)
+    masks = [drawn_mask(rules, key, step) for key in keys]
+    example = step.after[next(iter(keys))]
+    return torch.cat([mask.expand(*example.shape[:-1], mask.shape[-1]) for mask in masks], -1)
+
+
+def settle(rules: _Rules, units: Sequence[_Unit], step: _Step) -> None:
+    """Put derived values in place of drawn ones in `step.after`, tensors [N, slots].
+
+    Later parts of the chain are given these, as in training. A value that is not drawn was never
+    learned, and means nothing.
+    """
+    for key in dict.fromkeys(unit.key for unit in units):
+        drawn: Tensor = step.after[key]
+        value = drawn
+        for clause in rules.clauses[key]:
+            found = drawn if clause.value is None else clause.value(step)
+            new = torch.as_tensor(found, dtype=drawn.dtype)
+            where: Any = None if clause.where is None else clause.where(step)
+            value = new if where is None else torch.where(where, new, value)
+        if value is not drawn:
+            drawn.copy_(value)
