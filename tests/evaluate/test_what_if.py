@@ -116,7 +116,9 @@ def test_intervals_and_answers(found):
     weak = known._replace(by="weak", totals=last | {"stocks lost": last["stocks lost"] + 1})
     changed = dataclasses.replace(found, branches=[known, strong, weak])
     assert [branch.by for branch, _, _ in changed.better("brawl")] == ["strong"]
-    assert "strong (damage +50.0" in changed.answer("brawl")
+    assert "opponent who does not react: strong (damage +50.0" in changed.answer("brawl")
+    free = dataclasses.replace(changed, against="based")
+    assert "keys after 5 s: strong" in free.answer("brawl")
 
 
 def test_a_world_is_beside_the_simulator(store, monkeypatch):

@@ -116,7 +116,8 @@ class _WhatIf:
         ]
         if not better:
             return "no way is shown to be better than the recorded keys"
-        return f"better than the recorded keys after {SECONDS[-1]} s: {', '.join(better)}"
+        fixed = ", against an opponent who does not react" if self.against is None else ""
+        return f"better than the recorded keys after {SECONDS[-1]} s{fixed}: {', '.join(better)}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; a number that is not known is null."""
