@@ -5,7 +5,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint types arch browser peers docs gif bench clean
+.PHONY: help setup demo test lint types arch browser peers docs gif ship bench clean
 
 help:
 	@echo "make demo    install, then play, record, audit and show a game"
@@ -72,6 +72,10 @@ docs: $(READY)
 
 gif: $(READY)
 	@$(BIN)/python docs/match_gif.py docs/match.gif
+
+# A policy or a world that a game ships: make ship RUN=runs/NAME/SEED AS=src/shadowbox/games/GAME/shipped/NAME
+ship: $(READY)
+	@$(BIN)/python docs/ship.py $(RUN) $(AS)
 
 bench: $(READY)
 	@$(BIN)/shadowbox bench store

@@ -152,6 +152,6 @@ def smaller(words: list[str]) -> list[str]:
     length = ["--epochs", "1"] if "--epochs" in words else ["--steps", "2"]
     return [
         *SMALLER[words[1]],
-        *(SHORT if words[1] in PLAYING and "brawl" in words else []),
+        *(SHORT if words[1] in PLAYING and "brawl" in words and "--world" not in words else []),
         *(length if words[1] == "train" else []),
     ]

@@ -67,7 +67,7 @@ def test_which_checkpoint_is_meant(card, where, which, seed, step):
     ("spec", "message"),
     [
         ("policy:", "name a run, as in policy:runs/x"),
-        ("policy:{}/nowhere", "is not a run; brawl ships champion"),
+        ("policy:{}/nowhere", "is not a run; brawl ships policy:champion"),
         ("policy:{}/sweep", "its settings are wide: name one"),
         ("policy:{}/x@seed=3", "has no seed '3'"),
         ("policy:{}/x/2@seed=2", "is one run"),

@@ -48,6 +48,8 @@ def games(name: str | None, as_json: bool) -> None:
         f"\n{len(rows)} columns, {row_bytes} bytes a frame, {schema.fps:g} frames a second, "
         f"facts {schema.facts_hash}"
     )
+    if shipped := _shipped(game):
+        print(f"ships: {', '.join(shipped)}")
     if game.bots:
         bots = [f"{bot} (held out)" if bot in game.held_out else bot for bot in sorted(game.bots)]
         print(f"bots: {', '.join(bots)}")
@@ -86,6 +88,12 @@ def _installed(game: _InstalledGame) -> dict[str, Any]:
         return {**known, "error": str(error)}
 
 
+def _shipped(game: Game) -> list[str]:
+    """Specs of the policies and learned worlds that come with a game."""
+    policies = [f"policy:{name}" for name in sorted(game.policies)]
+    return [*policies, *(f"dream:{name}" for name in sorted(game.worlds))]
+
+
 def _summary(game: Game) -> dict[str, Any]:
     return {
         "name": game.name,
@@ -100,5 +108,6 @@ def _summary(game: Game) -> dict[str, Any]:
         "scene": "own" if game.scene else "default",
         "reader": game.reader is not None,
         "bots": sorted(game.bots),
+        "ships": _shipped(game),
         "learns_by": list(game.learns_by),
     }

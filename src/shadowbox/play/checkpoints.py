@@ -1,7 +1,7 @@
 """Specs of checkpoints, `policy:RUN@OPTION...`: the checkpoint that is meant, and its agent.
 
 RUN is a run (it has a folder `checkpoints/`), a card's folder of runs by seed (the lowest, or
-`seed=N`), a checkpoint's own folder, or the name of a policy that the game ships. Without `best`,
+`seed=N`), a checkpoint's own folder, or the name of one that the game ships. Without `best`,
 `latest` or `step=N` it is the best checkpoint, or the latest if none was validated. `snapshot=N` is
 the policy of step N that the league of a run of self-play keeps. Torch is imported when an agent is
 built.
@@ -10,7 +10,7 @@ built.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +131,8 @@ def checkpoint_folder(
 def folder_of_spec(spec: str, game: Game) -> Path | None:
     """Folder of the checkpoint of `policy:RUN@OPTION...` or `dream:RUN@OPTION...`; else None."""
     text, *options = spec.split("@")
-    name, _, argument = text.partition(":")
-    shipped = {"policy": game.policies, "dream": game.worlds}.get(name)
+    argument = text.partition(":")[2]
+    shipped = shipped_checkpoints(spec, game)
     if shipped is None:
         return None
     which = [each for each in options if each in ("best", "latest") or each.startswith("step=")]
@@ -151,10 +151,7 @@ def run_of_seed(path: Path, seed: str, spec: str, game: Game | None = None) -> P
             )
         return path
     if not path.is_dir():
-        shipped = (
-            f"; {game.name} ships {', '.join(sorted(game.policies)) or 'no policy'}" if game else ""
-        )
-        raise CheckpointError(f"'{spec}': {path} is not a run{shipped}")
+        raise CheckpointError(f"'{spec}': {path} is not a run{_shipped_text(spec, game)}")
     runs = sorted(
         (int(entry.name), entry)
         for entry in path.iterdir()
@@ -207,6 +204,21 @@ def trained_store(checkpoint: Path) -> Path | None:
     data = facts.get("data")  # of a card
     known = data.get("store") if isinstance(data, dict) else facts.get("store")
     return Path(known) if isinstance(known, str) and known else None
+
+
+def shipped_checkpoints(spec: str, game: Game) -> Mapping[str, str] | None:
+    """Paths by name of the policies or worlds that a game ships, by the kind of a spec; else None."""
+    return {"policy": game.policies, "dream": game.worlds}.get(spec.partition(":")[0])
+
+
+def _shipped_text(spec: str, game: Game | None) -> str:
+    """Names of the shipped checkpoints of the kind of a spec, as the end of a message."""
+    shipped = None if game is None else shipped_checkpoints(spec, game)
+    if game is None or shipped is None:
+        return ""
+    kind = spec.partition(":")[0]
+    names = [f"{kind}:{name}" for name in sorted(shipped)]
+    return f"; {game.name} ships {', '.join(names) or f'no {kind}'}"
 
 
 def shipped_agents(game: Game) -> list[str]:

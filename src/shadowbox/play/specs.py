@@ -232,8 +232,10 @@ def parse_world(spec: str, game: Game) -> _WorldSpec:
             raise UsageError(f"world '{spec}': name a run or a checkpoint, as in {name}:runs/x")
         return _WorldSpec(spec, name, game.worlds.get(argument, argument), tuple(options))
     own = f"its simulator is '{game.name}'" if game.world else "it has no simulator"
+    shipped = ", ".join(f"dream:{name}" for name in sorted(game.worlds))
     raise UsageError(
         f"{game.name} has no world '{spec}'; {own}; others are dream:RUN and py:MODULE:FACTORY"
+        f"{f'; it ships {shipped}' if shipped else ''}"
     )
 
 

@@ -157,7 +157,7 @@ def evaluate_built(
         **found,
     )
     result = _WorldEvaluation(findings, judge(findings))
-    if folder is not None:
+    if folder is not None and str(folder) not in game.worlds.values():  # those stay as they came
         text = json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n"
         write_whole(folder / FILE, text.encode())
     return result

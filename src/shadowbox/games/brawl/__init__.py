@@ -115,6 +115,7 @@ GAME = Game(
     bots=BOTS,
     held_out=frozenset(HELD_OUT),
     policies={"champion": str(SHIPPED / "champion")},
+    worlds={"brawl": str(SHIPPED / "world")},
     rewards={name: partial(BrawlReward.preset, name) for name in PRESETS},
     reward=BrawlReward,
     encodings={"default": LEARNED},

@@ -78,7 +78,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             raise UsageError(
                 f"world '{spec}': unknown option '{option}': {did_you_mean(option, known)}"
             )
-    folder = checkpoint_folder(argument, which, seed, spec=spec)
+    folder = checkpoint_folder(argument, which, seed, spec, game)
     found = checkpoint.load(folder, kind="world")
     model = restore_world(found, game.schema)
     _require_rules(found, game, spec)
