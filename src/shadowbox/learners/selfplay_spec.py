@@ -191,7 +191,7 @@ class _SelfPlaySpec(LearnerSpec):
         staged = [stage.set["reward"] for stage in inputs.stages if "reward" in stage.set]
         paid = [inputs.reward, *(resolve_reward(each, game) for each in staged)]
         played = _Benchmark(inputs, bench) if bench.benchmark_every else None
-        more = {BENCHMARK: benchmark_table(game)} if played else {}
+        more = {BENCHMARK: benchmark_table(game, bool(bench.true_world))} if played else {}
         return selfplay._SelfPlayLearner(
             model,
             config,

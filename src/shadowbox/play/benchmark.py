@@ -19,6 +19,7 @@ from shadowbox.play.turn import MatchBatch
 
 SIDE_BY_SIDE = 256  # matches at once
 KEPT = 32  # of which the rows are kept
+MOST_FRAMES = 20_000  # of a match whose world does not end it
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,68 @@ def episode_returns(
         returns.append(sums)
         frames.append(batch.rows.copy())
     return np.concatenate(returns), np.concatenate(frames)
+
+
+def paired_returns(
+    game: Game,
+    worlds: Sequence[World],
+    agents: Sequence[Agent],
+    seeds: Array,
+    *,
+    frames: int = 0,
+    reward: Reward | None = None,
+) -> Array:
+    """Returns [n, worlds] of the first of two agents, mean of both seats, of a start a seed [n].
+
+    Matches of the first world begin where it begins, those of the others from the same rows. A
+    match that goes on after `frames` is cut there; 0: where the first world truncated it, or after
+    as many frames as the longest match there.
+    """
+    found = np.zeros((len(seeds), len(worlds)))
+    places = worlds[0].matches
+    for first in range(0, len(seeds), places):
+        part = np.resize(seeds[first : first + places], places)  # the surplus is not counted
+        count = min(places, len(seeds) - first)
+        for seat in (0, 1):
+            order = agents if seat == 0 else agents[::-1]
+            began: Columns | None = None
+            most = np.full(places, frames or MOST_FRAMES)
+            for number, world in enumerate(worlds):
+                batch = MatchBatch(game, world, order, reward=reward)
+                batch.begin(part, past=began)
+                began = _rows(batch) if began is None else began
+                total, cut = _total(batch, seat, most)
+                found[first : first + count, number] += total[:count] / 2
+                if number == 0 and not frames:
+                    most = np.where(cut, batch.rows, batch.rows.max())
+    return found
+
+
+def _rows(batch: MatchBatch) -> Columns:
+    """Rows [K + 1, N, slots] that the matches of a batch begin from: their context, and now."""
+    now = {key: np.array(values)[None] for key, values in batch.view.items()}
+    for key in batch.schema.control_keys:
+        now[key][:] = 0
+    return {
+        key: np.concatenate([batch.context[key], values]) if batch.context else values
+        for key, values in now.items()
+    }
+
+
+def _total(batch: MatchBatch, seat: int, most: Array) -> tuple[Array, Array]:
+    """Sum of the rewards [N] of the player in a seat, over at most `most` [N] frames.
+
+    Also the mask [N] of matches that the world truncated.
+    """
+    total, cut = np.zeros(batch.matches), np.zeros(batch.matches, bool)
+    for frame in range(int(most.max(initial=0))):
+        live = ~batch.over & (frame < most)
+        if not live.any():
+            break
+        turn = batch.turn()
+        total += np.where(live, turn.rewards[:, seat], 0.0)
+        cut |= turn.truncated
+    return total, cut
 
 
 class _Kept:

@@ -18,13 +18,14 @@ from shadowbox.page.document import (
     beside,
     code,
     heading,
+    lines,
     sentence,
     table,
     with_interval,
 )
 from shadowbox.train.log import Line
 from shadowbox.train.runs import Run
-from shadowbox.train.tables import BENCHMARK, read_table
+from shadowbox.train.tables import BENCHMARK, TRUE, numbers_in, read_table
 
 MANIFEST = "league.json"
 LARGEST = 4 << 20  # bytes of a league's manifest
@@ -36,14 +37,14 @@ RECENT = "recent."  # figures of the last 200 matches against an opponent, in li
 
 def learner_blocks(run: Run) -> list[Html]:
     """Blocks of the page of a run of self-play."""
-    lines = [line for line in run.lines if line.get("kind") == "play"]
+    played = [line for line in run.lines if line.get("kind") == "play"]
     snapshots, champion, problem = league_of(run.path)
     return [
-        *_stages(run.facts, lines),
-        *_opponents(lines),
+        *_stages(run.facts, played),
+        *_opponents(played),
         *_benchmark(read_table(run.path / BENCHMARK)),
         *([sentence(badge("unreadable", "bad"), f" {problem}.")] if problem else []),
-        *_cross_table(lines, snapshots, champion),
+        *_cross_table(played, snapshots, champion),
         *_exploiters(run.path),
     ]
 
@@ -173,13 +174,54 @@ def _benchmark(rows: Sequence[Mapping[str, str]]) -> Iterator[Html]:
         "they changed."
     )
     known = next(iter(latest.values()))
-    names = [name for name in known if name not in ("step", "opponent", *BENCHMARK_RESULTS)]
+    names = [name for name in known if name not in ("step", "opponent", *BENCHMARK_RESULTS, *TRUE)]
     shown = [
         [name, *_results(row), *(row[each] or "-" for each in names)]
         for name, row in latest.items()
     ]
     head = ["opponent", "won", "return", *(name.replace("_", " ") for name in names)]
     yield table(head, shown)
+    yield from _beside_truth(rows, list(latest))
+
+
+def _beside_truth(rows: Sequence[Mapping[str, str]], opponents: Sequence[str]) -> Iterator[Html]:
+    """Returns in a learned world and in the true one over the run, if it was played in both."""
+    if not numbers_in(rows, "true_return"):
+        return
+    yield heading("In the learned world and in the true one")
+    yield sentence(
+        "Mean return of a match by step, from the same starts and over as many frames: in the world "
+        "of the run in blue, in the true one dashed. If only the first one rises, the policy lives "
+        "on mistakes of the world."
+    )
+    for name in opponents:
+        own = [row for row in rows if row["opponent"] == name]
+        true, gap = numbers_in(own, "true_return"), dict(numbers_in(own, "gap"))
+        both = [(step, value + gap[step]) for step, value in true if step in gap]
+        curves = [("true world", true, "baseline"), ("world of the run", both, "p1")]
+        yield sentence(f"Against {name}:")
+        yield lines([curve for curve in curves if curve[1]])
+    shown = [
+        [
+            row["opponent"],
+            row["step"],
+            _pair(row, "true_win_rate", ("true_low", "true_high"), 100),
+            _pair(row, "gap", ("gap_low", "gap_high")),
+        ]
+        for row in rows
+        if row["opponent"] in opponents
+    ]
+    head = ["opponent", "step", "matches won in the true world, %", "return beyond the true world"]
+    yield table(head, shown)
+
+
+def _pair(row: Mapping[str, str], name: str, ends: tuple[str, str], times: float = 1) -> Text:
+    """A value of a row and its interval."""
+    try:
+        value, low, high = (times * float(row[each]) for each in (name, *ends))
+    except ValueError:
+        return "-"
+    return with_interval(f"{value:.3g}", f"{low:.3g} .. {high:.3g}")
 
 
 def _results(row: Mapping[str, str]) -> list[Text]:

@@ -23,6 +23,8 @@ from shadowbox.errors import TrainingError
 MONITOR, BEHAVIOR, REWARDS = "monitor.csv", "behavior_metrics.csv", "reward_breakdown.csv"
 STRATEGY, OPPONENTS, ROLLOUTS = "strategy_analysis.csv", "opponents.csv", "rollouts.csv"
 BENCHMARK = "benchmark.csv"
+# columns of a benchmark that is also played in the true world
+TRUE = ("true_win_rate", "true_low", "true_high", "true_return", "gap", "gap_low", "gap_high")
 UPDATES = "updates.csv"  # a row for each update, for learners that take their own steps
 STEP, EPISODE, SECONDS = "step", "episode", "t"  # columns that the run fills in
 

@@ -19,16 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from shadowbox.core.evaluation import EvaluationReport, Figure, GateReport
-from shadowbox.core.game import Agent, Game, Reward, World, stable_hash
-from shadowbox.core.schema import Array, Columns
+from shadowbox.core.game import Game, stable_hash
+from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval, bootstrap, bootstrap_mean, rank_correlation
 from shadowbox.errors import UsageError
 from shadowbox.evaluate.setup import EvalConfig
 from shadowbox.evaluate.worlds.starts import is_world_spec
 from shadowbox.play import checkpoints, specs
-from shadowbox.play.benchmark import SIDE_BY_SIDE
+from shadowbox.play.benchmark import SIDE_BY_SIDE, paired_returns
 from shadowbox.play.rewards import resolve_reward
-from shadowbox.play.turn import MatchBatch
 
 FROM_ONE = 6  # policies of one run, or one bot with different options, that count
 FEWEST, WANTED = 3, 20  # policies that a correlation has at least, and that the gate asks for
@@ -134,20 +133,27 @@ def rank_in(
     opponents = settings.opponents or tuple(n for n in game.bots if n not in game.held_out)
     counted, left_out = _counted(policies, game)
     pairs = max(settings.to_play // (2 * len(opponents)), -(-FEWEST_STARTS // len(opponents)))
-    both = _Side(spec, game, min(pairs, SIDE_BY_SIDE)), _Side("", game, min(pairs, SIDE_BY_SIDE))
+    both = [specs.world(each, game, min(pairs, SIDE_BY_SIDE)) for each in (spec, "")]
+    reward = resolve_reward(next(iter(game.rewards), None), game)
     returns = np.zeros((len(opponents), pairs, 2, len(counted)))
     against = [specs.agent(each, game) for each in opponents]
     for at, policy in enumerate(counted):
         agent = specs.agent(policy, game)
         for number, (name, opponent) in enumerate(zip(opponents, against, strict=True)):
             seeds = [stable_hash(SEED, settings.seed, name, one) >> 2 for one in range(pairs)]
-            agents = agent, opponent
-            returns[number, :, :, at] = _pair(both, agents, np.array(seeds), settings.frames)
+            returns[number, :, :, at] = paired_returns(
+                game,
+                both,
+                (agent, opponent),
+                np.array(seeds),
+                frames=settings.frames,
+                reward=reward,
+            )
             if progress is not None:
                 progress(policy, at * len(opponents) + number + 1, len(counted) * len(opponents))
     return _Ladder(
         spec,
-        both[1].world.name,
+        both[1].name,
         game,
         counted,
         left_out,
@@ -159,61 +165,6 @@ def rank_in(
 
 
 # ---- inside --------------------------------------------------------------------------------------
-
-
-class _Side:
-    """A world with places for matches, and the reward that is paid in it."""
-
-    def __init__(self, spec: str, game: Game, matches: int) -> None:
-        self.game: Game = game
-        self.world: World = specs.world(spec, game, matches)
-        self.reward: Reward | None = resolve_reward(next(iter(game.rewards), None), game)
-
-    def play(
-        self, agents: Sequence[Agent], seat: int, seeds: Array, past: Columns | None, frames: int
-    ) -> tuple[Array, Columns]:
-        """Return [N] of the player in `seat`, of a match a seed, and the rows they began from.
-
-        `past` [K + 1, N, slots]: rows to begin from, in place of the world's own starts.
-        """
-        batch = MatchBatch(self.game, self.world, agents, reward=self.reward)
-        batch.begin(seeds, past=past)
-        began = past if past is not None else _rows(batch)
-        total = np.zeros(len(seeds))
-        for _ in range(frames):
-            live = ~batch.over
-            if not live.any():
-                break
-            total += np.where(live, batch.turn().rewards[:, seat], 0.0)
-        return total, began
-
-
-def _pair(
-    sides: tuple[_Side, _Side], agents: tuple[Agent, Agent], seeds: Array, frames: int
-) -> Array:
-    """Returns [n, 2] of the first agent in both worlds: mean of both seats, of a start a seed."""
-    found = np.zeros((len(seeds), 2))
-    places = sides[0].world.matches
-    for first in range(0, len(seeds), places):
-        part = np.resize(seeds[first : first + places], places)  # the surplus is not counted
-        count = min(places, len(seeds) - first)
-        for seat in (0, 1):
-            order = agents if seat == 0 else agents[::-1]
-            dreamt, began = sides[0].play(order, seat, part, None, frames)
-            true, _ = sides[1].play(order, seat, part, began, frames)
-            found[first : first + count] += np.stack([dreamt, true], -1)[:count] / 2
-    return found
-
-
-def _rows(batch: MatchBatch) -> Columns:
-    """Rows [K + 1, N, slots] that the matches of a batch begin from: their context, and now."""
-    now = {key: np.array(values)[None] for key, values in batch.view.items()}
-    for key in batch.schema.control_keys:
-        now[key][:] = 0
-    return {
-        key: np.concatenate([batch.context[key], values]) if batch.context else values
-        for key, values in now.items()
-    }
 
 
 def _pearson(sums: Array) -> Array:

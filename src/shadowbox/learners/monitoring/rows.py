@@ -329,6 +329,10 @@ def _charts(run: Path) -> Iterable[_Chart]:
         won, paid = _curve(own, "win_rate"), _curve(own, "return")
         yield _Chart(f"benchmark: won against {opponent}", won, even=0.5)
         yield _Chart(f"benchmark: return against {opponent}", paid)
+        true = _curve(own, "true_win_rate")
+        yield _Chart(f"benchmark: won against {opponent} in the true world", true, even=0.5)
+        title = f"benchmark: return against {opponent} beyond that in the true world"
+        yield _Chart(title, _curve(own, "gap"), even=0.0)
     for file in (UPDATES, REWARDS, BEHAVIOR, STRATEGY, ROLLOUTS):
         rows = read_table(run / file)
         for name in rows[0] if rows else ():

@@ -20,12 +20,14 @@ class _Projection:
         self.model, self.matches, self.tables = model, matches, tables
         self.schema, self.rules, self.layout = model.schema, model.rules, model.layout
         self.projected: dict[str, int] = {}  # values by what was wrong with them
+        self.wrong = np.zeros(matches, bool)  # matches whose last frame had such values
         self._late = [key for key in self.rules.clauses if self._is_late(key)]
         self._bounds = self._bounds_of()
         self._least = {key: self._least_rise(key) for key in self.rules.rising.values()}
 
     def finish(self, before: _Frame, after: _Frame, bits: Array | None) -> None:
         """Derive what follows from rules, and put right what no frame can be."""
+        self.wrong[:] = False
         events = {} if bits is None else {
             name: (bits & (1 << at)) != 0 for at, name in enumerate(self.rules.triggers)
         }  # fmt: skip
@@ -79,6 +81,7 @@ class _Projection:
     def _count(self, problem: str, where: Array) -> None:
         if where.any():
             self.projected[problem] = self.projected.get(problem, 0) + int(where.sum())
+            self.wrong |= where[: self.matches].any(-1)
 
     def _is_late(self, key: str) -> bool:
         """True of a column with a rule beside what is drawn."""

@@ -5,7 +5,9 @@
 RUN is a run, a card's folder of runs, a checkpoint's folder, or a world that the game ships.
 Options: `best`, `latest`, `step=N`, `seed=N` choose the checkpoint; `start=match` (default) begins
 at recorded starts of matches, `start=any` also inside of matches; `CHOICE=NAME`, such as
-`stage=mirror`, begins only at starts with that value; `frames=N` ends matches after N frames.
+`stage=mirror`, begins only at starts with that value; `frames=N` ends matches after N frames;
+`stop=violation` also ends a match whose frame had to be projected on one that can be;
+`controls=shuffled` gives each match the controls of another one, for checks of what is learned.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
     from shadowbox.play.dream.world import _Dream
 
     which, seed, start, frames, chosen = "", "", "match", LONGEST, {}
+    stops = shuffled = False
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or re.fullmatch(r"step=\d+", option):
@@ -71,10 +74,15 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             start = value
         elif name == "frames" and value.isdecimal() and 1 <= int(value) <= LONGEST:
             frames = int(value)
+        elif option == "stop=violation":
+            stops = True
+        elif option == "controls=shuffled":
+            shuffled = True
         elif (key := _choice_named(game.schema, name)) is not None:
             chosen[key] = _value_of(game.schema, key, value, spec)
         else:
             known = ["best", "latest", "step=N", "seed=N", "start=match", "start=any", "frames=N"]
+            known += ["stop=violation", "controls=shuffled"]
             raise UsageError(
                 f"world '{spec}': unknown option '{option}': {did_you_mean(option, known)}"
             )
@@ -82,7 +90,17 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
     found = checkpoint.load(folder, kind="world")
     model = restore_world(found, game.schema)
     _require_rules(found, game, spec)
-    return _Dream(model, game, matches, spec, start=start, frames=frames, chosen=chosen)
+    return _Dream(
+        model,
+        game,
+        matches,
+        spec,
+        start=start,
+        frames=frames,
+        chosen=chosen,
+        stops=stops,
+        shuffled=shuffled,
+    )
 
 
 def _choice_named(schema: Schema, name: str) -> str | None:

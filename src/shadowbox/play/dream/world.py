@@ -47,11 +47,20 @@ class _Dream:
         start: str = "match",
         frames: int = 20_000,
         chosen: Mapping[str, int] | None = None,
+        stops: bool = False,
+        shuffled: bool = False,
     ) -> None:
-        if matches < 1:
-            raise UsageError(f"world '{name}': matches must be at least 1 (got {matches})")
+        """`stops`: truncate a match whose frame had to be projected.
+
+        `shuffled`: give each match the controls of another one; a check of what is learned here.
+        """
+        if matches < 1 + shuffled:
+            raise UsageError(
+                f"world '{name}': matches must be at least {1 + shuffled} (got {matches})"
+            )
         self.model, self.game, self.schema = model.eval(), game, model.schema
         self.matches, self.name, self.longest = matches, name, frames
+        self.stops, self.shuffled = stops, shuffled
         self.rules, self.dynamics = model.rules, model.rules.dynamics
         self.layout, self.tables = model.layout, model.tables()
         self._padded = -(-matches // TOGETHER) * TOGETHER
@@ -309,15 +318,17 @@ class _Dream:
                     f"world '{self.name}': '{key}' must have shape {target.shape} "
                     f"(got {np.shape(values)})"
                 )
-            target[:] = values
+            target[:] = np.roll(values, 1, axis=0) if self.shuffled else values
 
     def _end(self, after: _Frame) -> None:
         over = self.dynamics.over
         if over:
             self._done = after.columns[over][:, 0].copy()
-        late = (self._frames[:, 0] >= self.longest) & ~self._done
-        self.truncated = late
-        self._done = self._done | late
+        stopped = self.truncated | (self._frames[:, 0] >= self.longest)
+        if self.stops:
+            stopped = stopped | self._rest.wrong
+        self.truncated = stopped & ~self._done
+        self._done = self._done | self.truncated
 
     def _events(self, before: _Frame, after: _Frame, over: Array) -> Array:
         """Events of the frame, derived from its columns by the game."""
