@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,12 @@ import torch
 from small_selfplay import SPEC, inputs
 from small_worlds import BRAWL, copied
 
+from shadowbox.cards.card import Card
 from shadowbox.errors import UsageError
+from shadowbox.evaluate import dispatch
+from shadowbox.evaluate.setup import EvalConfig
+from shadowbox.experiment.checks.inputs import input_problems
+from shadowbox.experiment.evaluation import evaluate_run
 from shadowbox.model import checkpoint
 from shadowbox.play import specs
 from shadowbox.play.rewards import resolve_reward
@@ -175,5 +181,21 @@ def test_a_benchmark_is_also_played_in_the_true_world(world, tmp_path):
 
 def test_a_true_world_has_no_gap(tmp_path):
     """Where the world of the run is the true one, returns from the same starts are equal."""
-    _, (line,) = trained(tmp_path, partial(BRAWL.world, time_limit=60), true_world="brawl@time_limit=60")
+    _, (line,) = trained(
+        tmp_path, partial(BRAWL.world, time_limit=60), true_world="brawl@time_limit=60"
+    )
     assert line["return_gap"] == line["return_gap.based.high"] == 0.0
+
+
+def test_a_card_may_be_evaluated_in_another_world(monkeypatch):
+    """`eval: {world: ...}` is where it is judged; an option that the world lacks is a mistake."""
+    asked = []
+    monkeypatch.setattr(dispatch, "evaluate_checkpoint", lambda *a, **_: asked.append(a[2]) or a[2])
+    monkeypatch.setattr(EvalConfig, "report", lambda self: self, raising=False)
+    card = {"game": "brawl", "learner": "selfplay", "preset": "small", "opponents": ["based"]}
+    for more, world in (({}, "dream:x"), ({"world": "brawl"}, "brawl")):
+        given = Card(**card, world="dream:x", eval={"matches": 2, **more})
+        evaluate_run(Path("run"), None, BRAWL, given, 1)
+        assert asked.pop().world == world
+    wrong = Card(**card, world="brawl", eval={"world": "brawl@speed=3"})
+    assert [place for place, _ in input_problems(wrong, BRAWL)] == [("eval", "world")]

@@ -177,6 +177,8 @@ class EvalSection(_CardModel):
     delays: list[Annotated[int, Field(ge=0, le=120)]] = Field(
         default_factory=lambda: [0], min_length=1, max_length=20
     )
+    # to play in, such as the simulator after training in a dream; without it that of the card
+    world: SpecText | None = None
 
 
 def _as_weights(value: Any) -> Any:

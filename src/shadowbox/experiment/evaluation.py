@@ -61,7 +61,7 @@ def evaluate_run(
         most=asked.episodes,
         opponents=tuple(asked.opponents),
         delays=tuple(asked.delays),
-        world=card.world or "",
+        world=asked.world or card.world or "",
     )
     path = store.path if store is not None else None
     if asked.calibrate and path is not None:

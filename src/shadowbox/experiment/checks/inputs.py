@@ -133,6 +133,11 @@ def _world_problems(card: Card, game: Game, chosen: LearnerSpec) -> Iterator[tup
     yield from _complaints(("world",), partial(_build_world, card.world or "", game))
 
 
+def _eval_problems(card: Card, game: Game, chosen: LearnerSpec) -> Iterator[tuple[Place, str]]:
+    if card.eval is not None and card.eval.world:
+        yield from _complaints(("eval", "world"), partial(_build_world, card.eval.world, game))
+
+
 def _build_world(spec: str, game: Game) -> None:
     """Build a world of one match.
 
@@ -210,6 +215,7 @@ def _agent(spec: str, game: Game) -> Any:
 
 _CHECKS = {
     "world": _world_problems,
+    "eval": _eval_problems,
     "reward": _reward_problems,
     "opponents": _opponent_problems,
     "teacher": _teacher_problems,
