@@ -161,6 +161,40 @@ def test_a_person_plays(server, browse, seat):
     assert page.get_by_text("person:<b>ann</b>").is_visible()
 
 
+def test_a_person_switches_between_the_game_and_its_dream(server, browse):
+    """The switch of the Play page carries the match into a dream, which says so, and back."""
+    page = browse(server().url + "play")
+    page.fill("[name=opponent]", "constant")
+    page.click(".go")
+    until(
+        page,
+        "window.__viewer?.rows?.length === 1"
+        " && document.getElementById('prompt').textContent !== ''",
+        90,
+    )
+    page.keyboard.press("d")
+    until(page, "window.__viewer?.rows?.length > 10")
+    page.click("#pause")
+    badge, switch = page.locator("match-viewer .dream"), page.get_by_role("group", name="world")
+    assert badge.inner_text() == ""
+    switch.get_by_text("Dream").click()
+    until(page, "__viewer.querySelector('.corner code').textContent === 'dream:brawl'", 90)
+    assert badge.inner_text() == "DREAM"
+    assert page.locator("#status").inner_text().startswith("A dream: a learned world draws")
+    assert switch.get_by_text("Dream").get_attribute("aria-pressed") == "true"
+    rows = page.evaluate("__viewer.rows.length")
+    page.click("#pause")
+    until(page, f"__viewer.rows.length > {rows + 20}")
+    page.click("#pause")
+    switch.get_by_text("Game").click()
+    until(page, "__viewer.querySelector('.corner code').textContent === 'brawl@time_limit=240'")
+    assert badge.inner_text() == ""
+    clock = "(row) => __viewer.rows.at(row)['match/frame'][0]"
+    assert [page.evaluate(clock, row) for row in (rows, rows + 20)] == [rows, rows + 20]
+    page.evaluate(f"__viewer.seek({rows + 5})")
+    assert badge.inner_text() == "DREAM", "the frames of the dream stay marked"
+
+
 def test_a_gamepad_plays(server, browse):
     """The stick and a button of a gamepad act as keys."""
     page = browse(server().url + "play")

@@ -41,6 +41,7 @@ def hello(
     *,
     players: Sequence[str],
     world: str = "",
+    worlds: Sequence[Mapping[str, Any]] = (),
     event_kinds: Sequence[str] = (),
     event_whats: Mapping[str, Sequence[str]] | None = None,
     tracks: Sequence[Track] = (),
@@ -48,7 +49,8 @@ def hello(
     """Description of a match that a viewer needs before the first row, as plain data.
 
     It holds the place of each column in a row, the scene, and the players' names. The values of
-    `tracks` come packed after each row, in this order.
+    `tracks` come packed after each row, in this order. A match that changed its world has all of
+    them in `worlds`, each with the row `from` which it was in the one with this `spec`.
     """
     validate(scene, schema)
     names = [*players, *(f"P{seat + 1}" for seat in range(len(players), schema.players))]
@@ -59,6 +61,7 @@ def hello(
         "fps": schema.fps,
         "players": names[: schema.players],
         "world": world,
+        "worlds": [dict(each) for each in worlds] or [{"from": 0, "spec": world}],
         "row_bytes": schema.row_dtype.itemsize,
         "columns": {key: _column(schema, column) for key, column in schema.columns.items()},
         "controls": list(schema.control_keys),

@@ -107,10 +107,10 @@ export class MatchViewer extends HTMLElement {
     this.#grown(true);
   }
 
-  /** Name the world; a live match may go on in another one. @param {string} spec */
-  set world(spec) {
-    this.place.textContent = spec || this.hello.game;
-    this.badge.textContent = spec.startsWith("dream:") ? "DREAM" : "";
+  /** Name the worlds; a match may go on in another. @param {{from: number, spec: string}[]} list */
+  set worlds(list) {
+    this.places = list;
+    if (this.drawn.length) this.#words();
   }
 
   /** Summary of the screen, for tests. */
@@ -209,7 +209,7 @@ export class MatchViewer extends HTMLElement {
     this.verdict = el("p", { class: "verdict", role: "status" });
     this.badge = el("p", { class: "dream" });
     this.place = el("code", {});
-    this.world = hello.world;
+    this.places = hello.worlds ?? [{ from: 0, spec: hello.world }]; // older pages have one
     const corner = el("p", { class: "corner" }, this.place, ` ${words(hello.fps)} fps`);
     const over = [this.badge, corner, this.caption, this.verdict];
     const stage = el("div", { class: "stage" }, this.canvas, ...over);
@@ -349,6 +349,9 @@ export class MatchViewer extends HTMLElement {
 
   #words() {
     const { hello, frame, last, buttons } = this;
+    const { spec } = this.places.findLast(({ from }) => from <= frame) ?? this.places[0];
+    say(this.place, spec || hello.game);
+    say(this.badge, spec.startsWith("dream:") ? "DREAM" : "");
     say(this.clock, `${clock(frame, hello.fps)} / ${clock(last, hello.fps)}  frame ${frame}`);
     say(this.caption, this.#lastEvent(frame));
     say(

@@ -39,6 +39,7 @@ ALLOWANCE = 2.0  # seconds that an agent may be behind
 FIRST = 60.0  # seconds for its first answer: models are loaded then, and functions compiled
 LATE = 0.25  # seconds behind the pace that are caught up; of more the rest is forgotten
 LONGEST = 20_000  # frames; a match that takes longer is broken off
+WATCHED = 32  # rows that a world watches before it goes on from the last one
 TOO_SLOW = "thought for too long"
 SPEEDS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 
@@ -96,6 +97,11 @@ class LiveLoop:
     def world(self) -> World:
         """The world of the match."""
         return self.batch.world
+
+    @property
+    def worlds(self) -> list[dict[str, Any]]:
+        """The worlds so far, each as the row `from` which the match was in it, and its `spec`."""
+        return list(self._worlds)
 
     @property
     def length(self) -> int:
@@ -186,9 +192,16 @@ class LiveLoop:
         self._notify()
 
     def move_to(self, world: World) -> None:
-        """Continue in another world of one match, from the present state."""
+        """Continue in another world of one match, from the present state.
+
+        A learned world watches the last rows before it, and draws by the seed of this match.
+        """
+        world.reset(np.array([self.seed]))
         with self._between_turns():
-            self.batch.move_to(world)
+            last = self.rows(max(self.length - WATCHED, 0), self.length)
+            rows = np.ascontiguousarray(np.frombuffer(last, self._joined)["row"])
+            past = self.game.schema.unpack(rows)
+            self.batch.move_to(world, {key: values[:, None] for key, values in past.items()})
             self._worlds.append({"from": max(self.length, 1) - 1, "spec": world.name})
         self._notify()
 

@@ -147,7 +147,7 @@ class MatchBatch:
                 values[fresh] = 0
         self.columns = self.world.reset(seeds, where)
         if past is not None:
-            self._load(past, fresh)
+            self._load(self.world, past, fresh)
             context: Columns = {key: rows[:-1] for key, rows in past.items()}
         else:
             offered = getattr(self.world, "context", None)
@@ -202,14 +202,12 @@ class MatchBatch:
             events["frame"] = self.rows[events["match"]]
         return self._judged(earlier, events, done, learning_step)
 
-    def move_to(self, world: World) -> None:
-        """Go on in another world, from the state of now."""
-        load = getattr(world, "load", None)
+    def move_to(self, world: World, past: Columns) -> None:
+        """Go on in another world, from the state of now; `past` [K, N, slots] are the rows before."""
         self._leave_compiled()
-        if load is None:
-            raise UsageError(f"{world.name} cannot go on from a given state: it has no load()")
-        self.columns = load({key: np.array(values) for key, values in self.view.items()})
-        self.world, self._counts_rows = world, False
+        rows = {key: np.concatenate([past[key], now[None]]) for key, now in self.view.items()}
+        self._load(world, rows, np.ones(self.matches, bool))
+        self.world = world
 
     def snapshot(self) -> dict[str, Any]:
         """State of all matches in plain arrays, without the memories of their agents."""
@@ -286,13 +284,13 @@ class MatchBatch:
         if self.compiled is not None:
             self._pressed, self.compiled = self.compiled.pressed, None
 
-    def _load(self, past: Mapping[str, Array], fresh: Array) -> None:
-        load = getattr(self.world, "load", None)
+    def _load(self, world: World, past: Mapping[str, Array], fresh: Array) -> None:
+        load = getattr(world, "load", None)
         if load is None:
             raise UsageError(
-                f"{self.world.name} cannot begin from a recorded row: it has no load(columns)"
+                f"{world.name} cannot begin from a recorded row: it has no load(columns)"
             )
-        watches = hasattr(self.world, "context")  # the rows before the last one, too
+        watches = hasattr(world, "context")  # the rows before the last one, too
         row = {key: np.array(rows if watches else rows[-1]) for key, rows in past.items()}
         for key in (
             () if watches else self.schema.control_keys

@@ -47,10 +47,22 @@ def greeting(
         scene_of(game, columns),
         players=[str(name) for name in players] if isinstance(players, list) else [],
         world=str(meta.get("world", "")),
+        worlds=_worlds(meta),
         event_kinds=game.event_kinds,
         event_whats=game.event_whats,
         tracks=tracks_of(tracks or {}),
     )
+
+
+def _worlds(meta: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Worlds of a match that changed its world, from metadata that may hold anything."""
+    given = meta.get("worlds")
+    known = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    return [
+        {"from": each["from"], "spec": each["spec"]}
+        for each in known
+        if isinstance(each.get("from"), int) and isinstance(each.get("spec"), str)
+    ]
 
 
 def match_clip(game: Game, caption: str, episode: Episode, frames: int | None = None) -> Html:

@@ -46,6 +46,7 @@ class Cursor:
             "speed": live.speed,
             "holders": live.holders,
             "world": live.world.name,
+            "worlds": live.worlds,
             "settings": live.settings,
             **state,
         }

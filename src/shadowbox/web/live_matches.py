@@ -167,6 +167,19 @@ class MatchManager:
         """Continue a match in another world, from its current state."""
         live.move_to(self._world(spec, {}))
 
+    def sides(self, live: LiveLoop) -> dict[str, str]:
+        """Specs of the `game` and of the `dream` that a match can be switched between.
+
+        Each is the world that the match began in, one that was given, the game's simulator, or a
+        shipped dream, in this order. Empty where there are not both.
+        """
+        simulator = [self.game.name] if self.game.world else []
+        shipped = [f"dream:{name}" for name in sorted(self.game.worlds)]
+        known = [str(live.worlds[0]["spec"]), *self.worlds, *simulator, *shipped]
+        dreams = [spec for spec in known if spec.startswith("dream:")]
+        games = [spec for spec in known if spec not in dreams]
+        return {"game": games[0], "dream": dreams[0]} if games and dreams else {}
+
     def close(self) -> None:
         """End all matches."""
         for match in self.matches.values():

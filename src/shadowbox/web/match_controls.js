@@ -3,7 +3,7 @@
  * act for all viewers.
  */
 import { Bindings } from "./keys.js";
-import { button } from "./parts.js";
+import { button, el } from "./parts.js";
 
 /**
  * Show the controls and connect them to the match of a feed.
@@ -63,6 +63,46 @@ export function seatControls(feed, hello) {
       for (const made of buttons) made.remove();
     },
   };
+}
+
+/**
+ * Switch between the game and its dream, each of which goes on from the present state.
+ * @param {import("./feed.js").Feed} feed
+ * @param {{sides: {game?: string, dream?: string}}} hello
+ * @returns {{show: (state: {world: string}) => void, refused: () => void, done: () => void}}
+ */
+export function worldSwitch(feed, { sides }) {
+  const names = Object.entries({ Game: sides.game, Dream: sides.dream }).filter(([, spec]) => spec);
+  const buttons = new Map(
+    names.map(([name, spec]) => [spec, button(`${name}: go on in ${spec}`, name, () => go(spec))]),
+  );
+  const group = el("div", { class: "worlds", role: "group", "aria-label": "world" });
+  group.append(...buttons.values());
+  document.querySelector(".match-controls").append(group);
+  let present = "";
+  const show = (wanted) => {
+    for (const [spec, made] of buttons) {
+      made.setAttribute("aria-pressed", String(spec === present));
+      made.setAttribute("aria-busy", String(spec === wanted && wanted !== present));
+    }
+  };
+  function go(spec) {
+    document.activeElement?.blur?.(); // the space bar is a key of the game
+    feed.send("world", { spec });
+    show(spec); // busy while its model is loaded
+  }
+  return {
+    show({ world }) {
+      if (world !== present) show((present = world));
+    },
+    refused: () => show(present),
+    done: () => group.remove(),
+  };
+}
+
+/** Sentence on a world that is a dream; empty for the game itself. */
+export function aboutWorld({ world }) {
+  return world.startsWith("dream:") ? "A dream: a learned world draws every frame. " : "";
 }
 
 /** Sentences on the players who forfeited, each with the reason; empty without a forfeit. */

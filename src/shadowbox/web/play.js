@@ -5,7 +5,7 @@
 import "./viewer.js";
 import { Feed } from "./feed.js";
 import { Bindings } from "./keys.js";
-import { forfeits, matchControls } from "./match_controls.js";
+import { aboutWorld, forfeits, matchControls, worldSwitch } from "./match_controls.js";
 import { button, el } from "./parts.js";
 import { LOST, seedOf, startForm } from "./web.js";
 
@@ -15,12 +15,14 @@ const [again, status, gamepad] = elements("again", "status", "gamepad");
 let feed = null;
 let begun = false;
 let controls = null;
+let worlds = null;
 
 const bindings = new Bindings(document.body.dataset.controls.split(" "), (held) => {
   if (!begun && held.length) {
     begun = true;
     prompt.textContent = "";
     controls = matchControls(feed);
+    worlds = worldSwitch(feed, viewer.hello);
     feed.send("pause", { on: false });
   }
   feed.send("keys", { held });
@@ -33,6 +35,7 @@ document.getElementById("defaults").addEventListener("click", () => bindings.res
 
 startForm(form, request, ({ match }) => {
   begun = false;
+  controls = worlds = null;
   document.body.classList.add("playing");
   stage.hidden = bar.hidden = false;
   again.replaceChildren();
@@ -64,18 +67,26 @@ function join(match) {
     },
     state(state) {
       controls?.show(state);
+      worlds?.show(state);
+      viewer.worlds = state.worlds;
       const others = state.pages - 1;
       const viewers = others > 0 ? `${others} other ${others === 1 ? "viewer" : "viewers"}.` : "";
-      status.textContent = state.paused && begun ? "Paused." : viewers;
+      const more = state.paused && begun ? "Paused." : viewers;
+      status.textContent = `${aboutWorld(state)}${more}`;
     },
     end({ result }) {
       status.textContent = forfeits(result, viewer.hello.players);
       bindings.listening = false;
       controls?.done();
+      worlds?.done();
       again.replaceChildren(
         button("Play again", "Play again", () => form.requestSubmit()),
         button("Change opponent", "Change opponent", choose),
       );
+    },
+    refused({ why }) {
+      worlds?.refused();
+      status.textContent = `${why}.`;
     },
     saved({ where }) {
       if (where.startsWith("not")) status.append(where);

@@ -100,11 +100,13 @@ class _Page:
             scene_of(game),
             players=live.players,
             world=live.world.name,
+            worlds=live.worlds,
             event_kinds=game.event_kinds,
             event_whats=game.event_whats,
             tracks=live.tracks,
         )
         more = {"match": match.number, "seed": live.seed, "person": match.seat}
+        more["sides"] = self.manager.sides(live)
         await self.send(say("hello", **greeting, **more, playable=playable(game.schema)))
         stored = False
         while True:

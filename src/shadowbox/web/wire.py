@@ -3,12 +3,13 @@
 To a page: one JSON hello, then binary messages of rows, and JSON messages of these kinds:
 
     hello    columns and their places in a row, fps, players, world, scene (page/match_page.py),
-             `tracks` [{name, seat, dtype, shape}], and the number of the match
+             `tracks` [{name, seat, dtype, shape}], the number of the match, and `sides`, the specs
+             of the `game` and of the `dream` between which it can be switched (or neither)
     (bytes)  number of the first row and count of rows (u32 each, little-endian), then the rows,
              packed as in a store, each followed by the values of its tracks in declared order
     events   new events, in order
-    state    paused, speed, the number of open pages, the holder of each seat, the world, and the
-             settings {name: [value, low, high]}
+    state    paused, speed, the number of open pages, the holder of each seat, the world, all worlds
+             so far [{from, spec}], and the settings {name: [value, low, high]}
     gap      rows [first, end) were skipped because this page was slow; the page may request them
     end      the result
     saved    the place where the match was stored, or the reason why it was not
