@@ -22,6 +22,7 @@ class Match:
 
     width = WIDTH
     holders, settings, world = ("one", "two"), {}, types.SimpleNamespace(name="brawl")
+    worlds = ()
 
     def __init__(self, length=0):
         self.length, self.events, self.paused, self.speed, self.result = (

@@ -106,8 +106,10 @@ class _Page:
             tracks=live.tracks,
         )
         more = {"match": match.number, "seed": live.seed, "person": match.seat}
-        more["sides"] = self.manager.sides(live)
-        await self.send(say("hello", **greeting, **more, playable=playable(game.schema)))
+        sides = self.manager.sides(live)
+        await self.send(
+            say("hello", **greeting, **more, sides=sides, playable=playable(game.schema))
+        )
         stored = False
         while True:
             news, began = match.news.next, time.monotonic()
