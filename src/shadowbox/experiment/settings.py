@@ -23,6 +23,7 @@ ADDED: dict[str, Any] = {
     "model.opponents": (),
     "learner.identity_coef": 0.1,
     "model.mask": False,
+    "model.gated": True,
     "learner.strategy_from": "",
     "model.ssm_state": 64,
     "model.ssm_heads": 0,

@@ -30,7 +30,7 @@ VALUE is a number, the name of a choice, or COLUMN+N. A CONDITION is a flag, or 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -58,6 +58,15 @@ class _Dynamics:
             name: list(value) if isinstance(value, tuple) else value for name, value in data.items()
         }
 
+    def without_gates(self) -> _Dynamics:
+        """Declaration without what events decide: a column with such a rule is drawn in every frame."""
+        rules = {}
+        for key, text in self.rules.items():
+            clauses = [part.strip() for part in text.split(";")]
+            kept = [each for each in clauses if not _needs_event(each)]
+            rules[key] = text if kept == clauses else "; ".join(["drawn", *kept[1:]])
+        return replace(self, rules=rules)
+
     @staticmethod
     def of(data: Mapping[str, Any]) -> _Dynamics:
         """Declaration from the data of `to_json`."""
@@ -65,3 +74,9 @@ class _Dynamics:
             name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }
         return _Dynamics(**given)
+
+
+def _needs_event(clause: str) -> bool:
+    """True of a clause that holds at an event alone."""
+    words = clause.split()
+    return words[:1] == ["at"] or words[1:3] == ["only", "at"]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from shadowbox.core.dynamics.declaration import _Dynamics
-from shadowbox.core.dynamics.rules import _Rules, periodic_tables
+from shadowbox.core.dynamics.rules import periodic_tables
 from shadowbox.core.game import stable_hash
 from shadowbox.core.schema import Array, Columns
 from shadowbox.data.split import Split
@@ -16,8 +16,9 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.learners.imitation_data import split_episodes
 from shadowbox.learners.registry import Inputs
+from shadowbox.model.world.heads import HEADS
 from shadowbox.model.world.vocabulary import measure
-from shadowbox.model.world.world import WORLDS, _WorldConfig, blank_vocabulary
+from shadowbox.model.world.world import WORLDS, _WorldConfig, blank_vocabulary, rules_of
 
 MEASURED = 600_000  # rows that the vocabulary is measured on
 
@@ -44,13 +45,14 @@ def measured(
     """Arguments of the model, tables of its vocabulary, and those of its periodic columns."""
     spec, dynamics = inputs.spec, dynamics_of(inputs)
     settings = _WorldConfig.of({**_preset(spec.preset), **spec.model})
-    rules, store = _Rules(inputs.schema, dynamics), inputs.store
+    rules, store = rules_of(inputs.schema, dynamics, settings), inputs.store
     tables: dict[str, Array] = {}
     if store is None:
-        vocabulary = blank_vocabulary(inputs.schema, dynamics)
+        vocabulary = blank_vocabulary(rules)
     else:
         train = split_episodes(store, inputs.split or Split())["train"]
-        vocabulary = measure(inputs.schema, rules, _pairs(store, train))
+        chained = HEADS[settings.heads].chained
+        vocabulary = measure(inputs.schema, rules, _pairs(store, train), chained=chained)
         every = max(1, len(train) // 32)
         tables = periodic_tables(rules, (store.episode(int(e)).columns for e in train[::every]))
     arguments = {

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Array, Choice, Schema
 from shadowbox.model.world.layout import _Unit
-from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary
+from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, legal_tables
 
 LEAST = 1e-4  # share of an option from which a head begins
 
@@ -83,6 +84,23 @@ def _class_values(schema: Schema, keys: Sequence[str], codes: Sequence[int]) -> 
         values.insert(0, rest % column.n)
         rest = rest // column.n
     return np.stack(values)
+
+
+def _joint_tables(
+    schema: Schema, rules: _Rules, vocabulary: _Vocabulary, *, gated: bool, given: bool
+) -> tuple[Array, Array, Array]:
+    """Legal joint choices, legal events, and logits of how often joint choices were seen.
+
+    [events, codes, classes], [codes, events], [events, codes, classes]. Joint choices are legal
+    whatever the events if these gate nothing (`gated`) or are not `given` to them; in the latter
+    case their logits do not depend on the events either.
+    """
+    allowed, happens = legal_tables(schema, rules, vocabulary)
+    seen = vocabulary.tables.get("transitions", np.zeros(allowed.shape))
+    whatever = np.broadcast_to(seen.sum(0), allowed.shape)
+    if not (gated and given):
+        allowed = np.where(whatever.any(-1, keepdims=True), whatever > 0, True)
+    return allowed, happens, _usual_logits(seen if given else whatever)
 
 
 def _usual_logits(seen: Array) -> Array:

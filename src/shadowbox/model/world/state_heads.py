@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,10 +36,10 @@ from shadowbox.model.world.parts import (
     _choice_table,
     _class_values,
     _Cost,
+    _joint_tables,
     _log_shares,
     _Part,
     _place,
-    _usual_logits,
 )
 from shadowbox.model.world.possible import _Possible
 from shadowbox.model.world.vocabulary import (
@@ -49,7 +48,6 @@ from shadowbox.model.world.vocabulary import (
     event_code,
     joint_code,
     joint_size,
-    legal_tables,
 )
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
@@ -58,6 +56,7 @@ PARTS = ("events", "together", "flags", "choices", "reals", "motion")
 class _ChainHeads(nn.Module):
     """Distribution over the next frame, from features of a trunk [..., features]."""
 
+    chained = True  # each part is given those before it
     event_number: Tensor
     event_bits: Tensor
     class_number: Tensor
@@ -81,10 +80,13 @@ class _ChainHeads(nn.Module):
         *,
         width: int,
         ancestor_dropout: float = 0.1,
+        gated: bool = True,
     ) -> None:
+        """`gated`: events decide which joint choices may follow."""
         super().__init__()
         self.schema, self.rules, self.vocabulary = schema, rules, vocabulary
         self.layout, self.ancestor_dropout = _Layout(schema), ancestor_dropout
+        self.gated = gated
         drawn = [key for key in rules.drawn if key not in rules.dynamics.together]
         kinds = {key: schema.columns[key].field for key in drawn}
         units = self.layout.units
@@ -143,11 +145,11 @@ class _ChainHeads(nn.Module):
         places = [self.layout.choices[key] for key in self.together]
         span = torch.tensor(places)[:, None] + torch.arange(self.slots)
         self.register_buffer("together_place", span, persistent=False)
-        allowed, happened = legal_tables(self.schema, self.rules, self.vocabulary)
-        self.register_buffer("allowed", torch.from_numpy(allowed))
-        self.register_buffer("happens", torch.from_numpy(happened))
-        usual = _usual_logits(self.vocabulary.tables.get("transitions", np.zeros(allowed.shape)))
-        self.register_buffer("usual", torch.from_numpy(usual))
+        tables = _joint_tables(
+            self.schema, self.rules, self.vocabulary, gated=self.gated, given=self.chained
+        )
+        for name, table in zip(("allowed", "happens", "usual"), tables, strict=True):
+            self.register_buffer(name, torch.from_numpy(table))
         first = torch.arange(self.slots) * len(codes)
         self.register_buffer("class_first", first, persistent=False)
         self.parts["together"] = _Part(width, self.slots * len(codes))
@@ -172,7 +174,7 @@ class _ChainHeads(nn.Module):
             return
         _place(self, name, units)
         mixture = _Mixture(self.schema, self.vocabulary, units, self.rules.within)
-        if self.together:
+        if self.together and self.chained:
             self.possible[name] = _Possible(
                 self.schema, self.rules, self.vocabulary, self.layout, units, mixture.atoms + 1
             )
@@ -194,19 +196,19 @@ class _ChainHeads(nn.Module):
         z, costs = self.enter(h), {}
         if "events" in self.parts:
             z, costs["events"], number = self._event_cost(z, step, before)
-            z = self._tell(z, self.given["events"](number.clamp(min=0)))
+            z = self._tell(z, "events", number.clamp(min=0))
         if "together" in self.parts:
             z, costs["together"], chosen = self._together_cost(z, step, before, after)
-            z = self._tell(z, self.given["together"](chosen + self.class_first).sum(-2))
+            z = self._tell(z, "together", chosen + self.class_first)
         if "flags" in self.parts:
             z, logits = self._flag_logits(z, before)
             target = after.flags[..., self.flag_place].float()
             nats = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
             costs["flags"] = _Cost(nats, drawn_of(self.rules, self.flags, step))
-            z = self._tell(z, self.given["flags"](2 * target - 1))
+            z = self._tell(z, "flags", 2 * target - 1)
         if "choices" in self.parts:
             z, costs["choices"], chosen = self._choice_cost(z, step, before, after)
-            z = self._tell(z, self.given["choices"](chosen))
+            z = self._tell(z, "choices", chosen)
         for name, units in (("reals", self.reals), ("motion", self.motion)):
             if name in self.parts:
                 base = self._base(name, step, before)
@@ -216,7 +218,7 @@ class _ChainHeads(nn.Module):
                 nats = self.mixture(name).nats(output, base, target, possible)
                 costs[name] = _Cost(nats, drawn_of(self.rules, units, step))
                 if name == "reals":
-                    z = self._tell(z, self._of_reals(base, target))
+                    z = self._tell(z, "reals", self._of_reals(base, target))
         return costs
 
     def _event_cost(self, z: Tensor, step: _Step, before: _Flat) -> tuple[Tensor, _Cost, Tensor]:
@@ -283,7 +285,7 @@ class _ChainHeads(nn.Module):
             events.update(
                 (name, (bits & (1 << at)) != 0) for at, name in enumerate(self.rules.triggers)
             )
-            z = z + self.given["events"](number)
+            z = self._tell(z, "events", number)
         if "together" in self.parts:
             z, logits = self.parts["together"](z)
             at = (0 if bits is None else bits, self._code(before))
@@ -291,14 +293,14 @@ class _ChainHeads(nn.Module):
             shaped = shaped.masked_fill(~self.allowed[at], NEVER)
             chosen = choose(shaped, u(self.slots))
             after.choices[:, self.together_place] = self.class_values[:, chosen].transpose(0, 1)
-            z = z + self.given["together"](chosen + self.class_first).sum(-2)
+            z = self._tell(z, "together", chosen + self.class_first)
         if "flags" in self.parts:
             z, logits = self._flag_logits(z, before)
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
             after.flags[:, self.flag_place] = drawn
             settle(self.rules, self.flags, step)
-            z = z + self.given["flags"](after.flags[:, self.flag_place] * 2.0 - 1.0)
+            z = self._tell(z, "flags", after.flags[:, self.flag_place] * 2.0 - 1.0)
         if "choices" in self.parts:
             z, logits = self.parts["choices"](z)
             following = self._following(before)
@@ -307,7 +309,7 @@ class _ChainHeads(nn.Module):
             after.choices[:, self.choice_place] = following.gather(-1, chosen[..., None])[..., 0]
             settle(self.rules, self.choices, step)
             hits = following == after.choices[:, self.choice_place][..., None]
-            z = z + self.given["choices"](hits.flatten(-2).float())
+            z = self._tell(z, "choices", hits.flatten(-2).float())
         for name, units in (("reals", self.reals), ("motion", self.motion)):
             if name in self.parts:
                 base = self._base(name, step, before)
@@ -318,7 +320,8 @@ class _ChainHeads(nn.Module):
                 after.reals[:, getattr(self, f"{name}_place")] = drawn
                 if name == "reals":
                     settle(self.rules, units, step)
-                    z = z + self._of_reals(base, after.reals[:, self.reals_place])
+                    told = self._of_reals(base, after.reals[:, self.reals_place])
+                    z = self._tell(z, "reals", told)
         return bits
 
     def _flag_logits(self, z: Tensor, before: _Flat) -> tuple[Tensor, Tensor]:
@@ -337,8 +340,11 @@ class _ChainHeads(nn.Module):
         assert isinstance(found, _Mixture)
         return found
 
-    def _tell(self, z: Tensor, given: Tensor) -> Tensor:
-        """Add what was drawn, hidden at some positions in training."""
+    def _tell(self, z: Tensor, name: str, drawn: Tensor) -> Tensor:
+        """Add what was drawn of a part, hidden at some positions in training."""
+        given: Tensor = self.given[name](drawn)
+        if name == "together":
+            given = given.sum(-2)  # of all slots
         if self.training and self.ancestor_dropout:
             shape = (*given.shape[:-1], 1)
             kept = torch.rand(shape, device=given.device) >= self.ancestor_dropout
@@ -391,9 +397,4 @@ class _ChainHeads(nn.Module):
 
     def _of_reals(self, base: Tensor, value: Tensor) -> Tensor:
         scale = self.mixture("reals").scale
-        scaled = torch.cat([(value - base) * scale, value * scale], -1)
-        given: Tensor = self.given["reals"](scaled.clamp(-8, 8))
-        return given
-
-
-HEADS = {"chain": _ChainHeads}
+        return torch.cat([(value - base) * scale, value * scale], -1).clamp(-8, 8)

@@ -92,8 +92,13 @@ def event_code(bits: Any, events: int) -> Any:
     return code
 
 
-def measure(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> _Vocabulary:
-    """Vocabulary of recordings, given as rows before and after."""
+def measure(
+    schema: Schema, rules: _Rules, pairs: Iterable[Pair], chained: bool = True
+) -> _Vocabulary:
+    """Vocabulary of recordings, given as rows before and after.
+
+    `chained`: positions are drawn beside the velocity that was drawn before them.
+    """
     kept = list(pairs)
     before = {key: np.concatenate([b[key] for b, _ in kept]) for key in schema.state_keys}
     after = {key: np.concatenate([a[key] for _, a in kept]) for key in schema.state_keys}
@@ -119,7 +124,7 @@ def measure(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> _Vocabulary
         pair = before[key][used], after[key][used]
         kind = schema.columns[key].field
         if isinstance(kind, Real):
-            base = real_base(schema, rules, key, before, after)[used]
+            base = real_base(schema, rules, key, before, after if chained else before)[used]
             options = _atoms(base, pair[1], tolerance(key, schema))
             found.reals[key] = options
             which = _option_of(base, pair[1], options, tolerance(key, schema))

@@ -27,9 +27,10 @@ from shadowbox.model.relative_positions import RelativePositions
 from shadowbox.model.trunks.base import Memory
 from shadowbox.model.trunks.registry import build_trunk
 from shadowbox.model.world.derived import real_base
+from shadowbox.model.world.heads import HEADS
 from shadowbox.model.world.layout import _Layout
 from shadowbox.model.world.parts import _Cost
-from shadowbox.model.world.state_heads import HEADS, PARTS
+from shadowbox.model.world.state_heads import PARTS
 from shadowbox.model.world.vocabulary import _Vocabulary
 from shadowbox.model.world.waves import _Waves
 
@@ -44,7 +45,8 @@ class _WorldConfig:
     """Settings of a world model."""
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
-    heads: str = "chain"  # a name in model/world/state_heads.py
+    heads: str = "chain"  # a name in model/world/heads.py
+    gated: bool = True  # events of the game decide what is drawn; false: everything is drawn
     head_width: int = 128
     ancestor_dropout: float = 0.1  # share of positions at which a part does not see an earlier one
     relative_positions: bool = True  # add distances between slots to the inputs
@@ -108,7 +110,7 @@ class _WorldModel(nn.Module):
         """`contexts`: number of recorded starts that the model carries, and their longest."""
         super().__init__()
         self.schema, self.config, self.vocabulary = schema, config, vocabulary
-        self.rules, self.layout = _Rules(schema, dynamics), _Layout(schema)
+        self.rules, self.layout = rules_of(schema, dynamics, config), _Layout(schema)
         open_schema = _without_private(schema)
         self.keys = tuple(k for k in visible_columns(schema) if k not in dynamics.ignored)
         self.embed = ColumnEmbedding(open_schema, self.keys)
@@ -126,6 +128,7 @@ class _WorldModel(nn.Module):
             vocabulary,
             width=config.head_width,
             ancestor_dropout=config.ancestor_dropout,
+            gated=config.gated,
         )
         width = self.embed.width + 1 + sum(each.width for each in self.distances)  # type: ignore[misc]
         self.exact_distances = sum(
@@ -290,10 +293,14 @@ def build_world(
         )
 
 
-def blank_vocabulary(schema: Schema, dynamics: _Dynamics) -> _Vocabulary:
+def rules_of(schema: Schema, dynamics: _Dynamics, config: _WorldConfig) -> _Rules:
+    """Rules by which a world with these settings derives and draws."""
+    return _Rules(schema, dynamics if config.gated else dynamics.without_gates())
+
+
+def blank_vocabulary(rules: _Rules) -> _Vocabulary:
     """Vocabulary that knows no recording: every value of a choice, and no exact amounts."""
-    rules = _Rules(schema, dynamics)
-    found = _Vocabulary()
+    schema, dynamics, found = rules.schema, rules.dynamics, _Vocabulary()
     for key in rules.drawn:
         column = schema.columns[key].field
         if isinstance(column, Real):

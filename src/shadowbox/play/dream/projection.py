@@ -36,7 +36,7 @@ class _Projection:
         self._limit(after)
         self.rules.apply(step, self._late)
         for name, key in self.rules.rising.items():
-            if name in events:
+            if name in events and name in self.rules.gates.get(key, ()):
                 target, high = after.columns[key], self.schema.columns[key].field.limits[1]
                 least = np.minimum(before.columns[key] + self._least[key], np.float32(high))
                 low = events[name] & (target < least)

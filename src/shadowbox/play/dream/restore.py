@@ -7,7 +7,8 @@ Options: `best`, `latest`, `step=N`, `seed=N` choose the checkpoint; `start=matc
 at recorded starts of matches, `start=any` also inside of matches; `CHOICE=NAME`, such as
 `stage=mirror`, begins only at starts with that value; `frames=N` ends matches after N frames;
 `stop=violation` also ends a match whose frame had to be projected on one that can be;
-`controls=shuffled` gives each match the controls of another one, for checks of what is learned.
+`controls=shuffled` gives each match the controls of another one, for checks of what is learned;
+`draw=sample` (default) draws what happens, `draw=likely` takes the most likely option everywhere.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
     from shadowbox.play.dream.world import _Dream
 
     which, seed, start, frames, chosen = "", "", "match", LONGEST, {}
-    stops = shuffled = False
+    stops, shuffled, sampled = False, False, True
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or re.fullmatch(r"step=\d+", option):
@@ -72,6 +73,8 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             seed = value
         elif name == "start" and value in ("match", "any"):
             start = value
+        elif name == "draw" and value in ("sample", "likely"):
+            sampled = value == "sample"
         elif name == "frames" and value.isdecimal() and 1 <= int(value) <= LONGEST:
             frames = int(value)
         elif option == "stop=violation":
@@ -82,7 +85,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             chosen[key] = _value_of(game.schema, key, value, spec)
         else:
             known = ["best", "latest", "step=N", "seed=N", "start=match", "start=any", "frames=N"]
-            known += ["stop=violation", "controls=shuffled"]
+            known += ["stop=violation", "controls=shuffled", "draw=sample", "draw=likely"]
             raise UsageError(
                 f"world '{spec}': unknown option '{option}': {did_you_mean(option, known)}"
             )
@@ -100,6 +103,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
         chosen=chosen,
         stops=stops,
         shuffled=shuffled,
+        sampled=sampled,
     )
 
 

@@ -49,10 +49,12 @@ class _Dream:
         chosen: Mapping[str, int] | None = None,
         stops: bool = False,
         shuffled: bool = False,
+        sampled: bool = True,
     ) -> None:
         """`stops`: truncate a match whose frame had to be projected.
 
         `shuffled`: give each match the controls of another one; a check of what is learned here.
+        `sampled`: draw every value; else take the most likely one.
         """
         if matches < 1 + shuffled:
             raise UsageError(
@@ -81,6 +83,7 @@ class _Dream:
         self._uniform = np.zeros((self._padded, model.heads.draws), np.float32)
         self._level = torch.zeros(self._padded)
         self._fresh = torch.zeros(self._padded, dtype=torch.bool)
+        self._sampled = sampled
         self.drawn = 0  # frames of matches that were drawn
         self._rest = _Projection(model, matches, self.tables)
         self._starts = self._starts_of(start, chosen or {})
@@ -124,9 +127,8 @@ class _Dream:
             derived = _Step(before.columns, after.columns, before.pressed, {}, self.tables)
             self.rules.apply(derived, self.rules.early)
             self._uniform[: self.matches] = noise(self._seeds, self._frames, DREAMER, self._draws)
-            bits = self.model.heads.draw(
-                h, before.tensors, after.tensors, torch.from_numpy(self._uniform)
-            )
+            numbers = torch.from_numpy(self._uniform) if self._sampled else None
+            bits = self.model.heads.draw(h, before.tensors, after.tensors, numbers)
         self._memory = memory
         self._rest.finish(before, after, None if bits is None else bits.numpy()[: self.matches])
         if over.any():
