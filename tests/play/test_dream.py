@@ -185,6 +185,25 @@ def test_it_remembers_the_rows_that_are_loaded(run):
         assert np.allclose(columns["player/vx"], rows["player/vx"][5], atol=1e-3) == same
 
 
+def test_the_most_likely_frames_need_no_seed(run):
+    """With draw=likely, matches from one row are equal whatever their seeds; drawn ones are not."""
+    start = {
+        key: values[:1].repeat(4, 0)
+        for key, values in copied(dream(run, 4).reset(np.arange(4))).items()
+    }
+    keys = random_controls(SCHEMA, 1, 0)
+    for draw, equal in (("likely", True), ("sample", False)):
+        world = dream(run, 4, f"@draw={draw}")
+        world.reset(np.arange(4) + 7)
+        world.load(start)
+        for _ in range(20):
+            rows, _, _ = world.step({key: values.repeat(4, 0) for key, values in keys.items()})
+        same = all((rows[key] == rows[key][:1]).all() for key in world.rules.drawn)
+        assert same == equal, draw
+    with pytest.raises(UsageError, match="did you mean 'draw=likely'"):
+        dream(run, 1, "@draw=likly")
+
+
 def test_starts_and_stages(run):
     """Starts inside of matches come with their past; a stage that was never seen is refused."""
     world = dream(run, 5, "@start=any@frames=100")
