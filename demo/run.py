@@ -1,4 +1,4 @@
-"""Demo of the whole toolkit in two minutes: matches, a game of your own, a policy from a run card.
+"""Demo of the whole toolkit in some minutes: matches, a game of your own, a policy, a dream.
 
 `make demo` runs it; the results are in runs/demo.
 """
@@ -65,8 +65,9 @@ def main() -> None:
     brawl()
     paddles()
     clone()
+    dream()
     page = OUT / "clone.html"
-    others = "clone-match.html, brawl.html, match.html and paddles.html"
+    others = "world.html, dream.html, clone-match.html, brawl.html, match.html and paddles.html"
     say(
         f"done in {time.monotonic() - began:.0f} s; open {page.relative_to(ROOT)}, "
         f"and beside it {others}"
@@ -108,6 +109,15 @@ def clone() -> None:
     call('shadowbox card close clone --note "a first look"')
     call("shadowbox report clone --out clone.html")
     call("shadowbox match brawl --p0 policy:runs/clone --p1 based --seed 7 --out clone-match.html")
+
+
+def dream() -> None:
+    """Dream a match in the shipped world, and show the same moments recorded and dreamt."""
+    say("dream:brawl, the learned world that comes with the package")
+    players = "--p0 based --p1 aggressive --seed 7 --max-frames 300"
+    call(f"shadowbox match brawl --world dream:brawl {players} --out dream.html")
+    small = "--side all --episodes 20 --starts 20 --samples 2 --frames 120"
+    call(f"shadowbox eval dream:brawl brawl-store {small} --out world.html")
 
 
 def call(command: str) -> None:
