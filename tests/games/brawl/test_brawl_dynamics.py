@@ -26,6 +26,9 @@ def test_every_rule_is_exact(stage, tmp_path):
         after = {key: values[1:] for key, values in episode.columns.items()}
         wrong = rule_errors(rules, before, after, before, tables)
         assert not {key: count for key, count in wrong.items() if count}
+        for key, never in BRAWL.forbidden(episode.columns).items():
+            assert not (episode.columns[key] & never).any(), key
+            assert (~episode.columns[key] & never).any(), key
         for name, mask in rules.events_of(before, after).items():
             happened[name] += int(mask.sum())
     assert min(happened.values()) > 3, happened

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from shadowbox.core.dynamics.rules import _Step
-from shadowbox.core.schema import Array, Real
+from shadowbox.core.schema import Array, Columns, Real
 from shadowbox.model.world.vocabulary import RELATIVE, tolerance
 from shadowbox.model.world.world import _WorldModel
 from shadowbox.play.dream.frames import _Frame
@@ -16,7 +16,15 @@ from shadowbox.play.dream.frames import _Frame
 class _Projection:
     """Derives the rest of drawn frames of N matches, and puts right and counts what is not legal."""
 
-    def __init__(self, model: _WorldModel, matches: int, tables: Mapping[str, Array]) -> None:
+    def __init__(
+        self,
+        model: _WorldModel,
+        matches: int,
+        tables: Mapping[str, Array],
+        forbidden: Callable[[Columns], Mapping[str, Array]] | None = None,
+    ) -> None:
+        """`forbidden`: that of the game."""
+        self.forbidden = forbidden
         self.model, self.matches, self.tables = model, matches, tables
         self.schema, self.rules, self.layout = model.schema, model.rules, model.layout
         self.projected: dict[str, int] = {}  # values by what was wrong with them
@@ -50,6 +58,13 @@ class _Projection:
                 if outside.any():
                     np.clip(target, low, high, out=target, where=outside)
                     self._count(f"{key} outside of its zone", outside)
+
+        if self.forbidden is not None:
+            for key, never in self.forbidden(after.columns).items():
+                wrong = after.columns[key] & never
+                if wrong.any():
+                    after.columns[key][wrong] = False
+                    self._count(f"{key} where it cannot be", wrong)
 
     def _limit(self, after: _Frame) -> None:
         """Bring reals into the range of their fields, and unused slots to zero."""

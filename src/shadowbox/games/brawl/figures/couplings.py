@@ -120,28 +120,37 @@ def _of_motion(columns: Columns) -> dict[str, Array]:
         leaps |= np.abs(there - place) > np.maximum(speed, speed_now / BOUNCE) * DT + JERK
     weapon, armed = pair(columns, "player/weapon")
     drops, takes = drops_and_pickups(columns)
-    alive = (state != S_KO) & (after != S_KO)
+    alive, on = (state != S_KO) & (after != S_KO), _on_something(columns)
     return {
         "age_not_counted": ~counted,
         "timer_skipped": timers,
         "leap": leaps & alive,
-        "grounded_in_the_air": columns["player/grounded"][1:] & ~_on_something(columns),
+        "grounded_in_the_air": (columns["player/grounded"] & ~np.logical_or(*on))[1:],
         "weapon_from_nowhere": (armed > 0) & (armed != weapon) & ~takes,
         "weapon_vanished": (armed == 0) & (weapon > 0) & ~drops & (after != S_KO),
     }
 
 
-def _on_something(columns: Columns) -> Array:
-    """Fighters whose feet are on a block or on the platform, within SLACK, [R - 1, 2]."""
-    x, y = columns["player/x"][1:], columns["player/y"][1:] + BODY_H
-    blocks = _blocks()[np.minimum(columns["match/stage"][1:, 0], len(STAGES) - 1)]  # [R - 1, 2, 4]
+def forbidden(columns: Columns) -> Mapping[str, Array]:
+    """Fighters who cannot be on the ground, or on the platform, by column, bool [R, players] each."""
+    on_block, on_platform = _on_something(columns)
+    return {
+        "player/grounded": ~(on_block | on_platform),
+        "player/on_platform": ~on_platform,
+    }
+
+
+def _on_something(columns: Columns) -> tuple[Array, Array]:
+    """Fighters whose feet are on a block, and on the platform, within SLACK, [R, players] each."""
+    x, y = columns["player/x"], columns["player/y"] + BODY_H
+    blocks = _blocks()[np.minimum(columns["match/stage"][:, 0], len(STAGES) - 1)]  # [R, 2, 4]
     left, right, top = (blocks[:, None, :, at] for at in range(3))
     reach = BODY_W + SLACK
     over = (x[..., None] > left - reach) & (x[..., None] < right + reach)
     on_block = (over & (np.abs(y[..., None] - top) < SLACK)).any(-1)
-    platform = columns["platform/y"][1:] - PLATFORM_H
-    near = np.abs(x - columns["platform/x"][1:]) < PLATFORM_W + reach
-    return np.asarray(on_block | near & (np.abs(y - platform) < SLACK))
+    platform = columns["platform/y"] - PLATFORM_H
+    near = np.abs(x - columns["platform/x"]) < PLATFORM_W + reach
+    return np.asarray(on_block), np.asarray(near & (np.abs(y - platform) < SLACK))
 
 
 @cache
