@@ -311,7 +311,7 @@ class Game:
     # columns [T + 1, slots] -> steps in which fields contradict each other, [T, players] by name
     couplings: Callable[[Columns], Mapping[str, Array]] | None = None
     impossible: Callable[[Columns], Mapping[str, Array]] | None = None  # in any match
-    forbidden: Callable[[Columns], Mapping[str, Array]] | None = None  # flags that must be off, [R]
+    repairs: Callable[[Columns], Mapping[str, tuple[Array, int]]] | None = None  # of drawn rows
     world_fields: tuple[str, ...] = ()  # in which a learned world must beat every baseline
     # rows [n, slots], their events; the last row must suffice
     outcome: Callable[[Columns, Array], Outcome] | None = None

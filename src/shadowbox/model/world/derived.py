@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
-from shadowbox.core.schema import Schema
+from shadowbox.core.schema import Real, Schema
 from shadowbox.model.world.layout import _Unit
+
+FINE = 40  # cells of a place in one over the scale of the field: in brawl a quarter of a unit
 
 
 def real_base(
@@ -22,6 +25,34 @@ def real_base(
         moved = after[rate] / schema.fps
         base = base + (moved * before[flag] if flag else moved)
     return base
+
+
+def place_keys(schema: Schema, rules: _Rules, other: str) -> list[str]:
+    """Positions in the group of a column: reals that have a velocity."""
+    group = schema.columns[other].group
+    return [key for key in rules.rates if schema.columns[key].group is group]
+
+
+def cell_counts(schema: Schema, keys: Sequence[str]) -> list[int]:
+    """Number of cells along each position, FINE in a range of the field."""
+    found = []
+    for key in keys:
+        column = schema.columns[key].field
+        assert isinstance(column, Real)
+        low, high = column.limits
+        found.append(max(1, round((high - low) * column.scale * FINE)))
+    return found
+
+
+def cell_of(schema: Schema, rules: _Rules, keys: Sequence[str], rows: Mapping[str, Any]) -> Any:
+    """Cell of the place to which each slot moves by its present velocity; arrays and tensors."""
+    cell: Any = 0
+    for key, many in zip(keys, cell_counts(schema, keys), strict=True):
+        low, high = schema.columns[key].field.limits
+        share = (real_base(schema, rules, key, rows, rows) - low) / (high - low)
+        at = (share * many).clip(0, many - 1)
+        cell = cell * many + (at.long() if isinstance(at, Tensor) else at.astype(np.int64))
+    return cell
 
 
 def drawn_mask(rules: _Rules, key: str, step: _Step) -> Any:

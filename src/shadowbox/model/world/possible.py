@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Schema
+from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
 from shadowbox.model.world.layout import _Layout, _Unit
-from shadowbox.model.world.vocabulary import _Vocabulary, same_slots, told_flags
+from shadowbox.model.world.mixture import RULED_OUT
+from shadowbox.model.world.vocabulary import MOST_CELLS, _Vocabulary, same_slots, told_flags
 
 
 class _Possible(nn.Module):
@@ -61,3 +64,76 @@ class _Possible(nn.Module):
         for at in range(values.shape[-1]):
             found = found & self.table[row, values[..., at]]
         return found
+
+
+class _PossibleFlags(nn.Module):
+    """Values of the players' flags that recordings have beside a joint choice and in a place.
+
+    Nobody is on the ground where recordings have none.
+    """
+
+    by_class: Tensor
+    by_cell: Tensor
+    unit: Tensor
+
+    def __init__(
+        self, schema: Schema, rules: _Rules, vocabulary: _Vocabulary, units: Sequence[_Unit]
+    ) -> None:
+        super().__init__()
+        self.schema, self.rules = schema, rules
+        told, together = told_flags(schema, rules), rules.dynamics.together
+        self.places = place_keys(schema, rules, together[0])
+        cells = math.prod(cell_counts(schema, self.places)) if self.places else 0
+        self.places = self.places if cells <= MOST_CELLS else []
+        for name, many in (("class", len(vocabulary.together)), ("cell", cells)):
+            table = torch.ones(len(told), many if name == "class" or self.places else 0, 2)
+            known = vocabulary.tables.get(f"flags/{name}")
+            if known is not None:
+                table = torch.from_numpy(known)
+            self.register_buffer(f"by_{name}", table.bool())
+        # number of the flag, the slot, and the place among the units of the heads
+        found = [
+            (told.index(unit.key), unit.slot, at)
+            for at, unit in enumerate(units)
+            if unit.key in told
+        ]
+        self.register_buffer("unit", torch.tensor(found).view(-1, 3).T, persistent=False)
+
+    def forward(self, logits: Tensor, chosen: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+        """Logits [..., U] for joint choices [..., slots], certain where one value is possible."""
+        flag, slot, at = self.unit
+        may = self.by_class[flag, chosen[..., slot]]
+        if self.places:
+            cell = cell_of(self.schema, self.rules, self.places, before)
+            there = self.by_cell[flag, cell[..., slot]]
+            both = may & there
+            may = torch.where(both.any(-1, keepdim=True), both, may)
+        off, on = may.unbind(-1)
+        told = logits[..., at]
+        told = torch.where(on, torch.where(off, told, -RULED_OUT), RULED_OUT)
+        return logits.index_copy(-1, at, told)
+
+
+class _PossibleEvents(nn.Module):
+    """Events that recordings have in a place: a knock-out beyond the zones, and none between them."""
+
+    by_cell: Tensor
+
+    def __init__(self, schema: Schema, rules: _Rules, vocabulary: _Vocabulary) -> None:
+        super().__init__()
+        self.schema, self.rules = schema, rules
+        self.places = place_keys(schema, rules, rules.dynamics.together[0])
+        cells = math.prod(cell_counts(schema, self.places)) if self.places else 0
+        self.places = self.places if cells <= MOST_CELLS else []
+        shape = (len(rules.triggers), cells if self.places else 0, 2)
+        known = vocabulary.tables.get("events/cell")
+        table = torch.ones(shape) if known is None else torch.from_numpy(known)
+        self.register_buffer("by_cell", table.bool())
+
+    def forward(self, bits: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+        """Mask [..., joint events] of those with bits [joint events, slots]; True everywhere if none."""
+        cell = cell_of(self.schema, self.rules, self.places, before)[..., None, :]
+        found = torch.ones((), dtype=torch.bool, device=bits.device)
+        for at, table in enumerate(self.by_cell):
+            found = found & table[cell, (bits >> at) & 1].all(-1)
+        return found | ~found.any(-1, keepdim=True)

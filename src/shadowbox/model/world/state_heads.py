@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
-from shadowbox.model.world.derived import drawn_of, real_base, settle
+from shadowbox.model.world.derived import drawn_of, place_keys, real_base, settle
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
 from shadowbox.model.world.mixture import (
     NEVER,
@@ -41,7 +41,7 @@ from shadowbox.model.world.parts import (
     _Part,
     _place,
 )
-from shadowbox.model.world.possible import _Possible
+from shadowbox.model.world.possible import _Possible, _PossibleEvents, _PossibleFlags
 from shadowbox.model.world.vocabulary import (
     _Vocabulary,
     event_bits,
@@ -109,6 +109,8 @@ class _ChainHeads(nn.Module):
             stays = _log_shares([self._share(unit) for unit in self.flags], 2).view(-1, 2)
             self.flag_stays = nn.Parameter(stays[:, 0] - stays[:, 1])
             self.given["flags"] = nn.Linear(len(self.flags), width)
+            if self.together:
+                self.possible["flags"] = _PossibleFlags(schema, rules, vocabulary, self.flags)
         self._build_choices(width)
         for name, chosen in (("reals", self.reals), ("motion", self.motion)):
             self._build_reals(name, chosen, width)
@@ -131,6 +133,8 @@ class _ChainHeads(nn.Module):
         shares = self.vocabulary.tables.get("share/events")
         self.parts["events"] = _Part(width, len(codes), _log_shares([shares], len(codes)))
         self.given["events"] = nn.Embedding(len(codes), width)
+        if self.together and place_keys(self.schema, self.rules, self.together[0]):
+            self.possible["events"] = _PossibleEvents(self.schema, self.rules, self.vocabulary)
 
     def _build_together(self, width: int) -> None:
         """Legal joint choices and events; these tables are weights, since recordings decide them."""
@@ -201,7 +205,7 @@ class _ChainHeads(nn.Module):
             z, costs["together"], chosen = self._together_cost(z, step, before, after)
             z = self._tell(z, "together", chosen + self.class_first)
         if "flags" in self.parts:
-            z, logits = self._flag_logits(z, before)
+            z, logits = self._flag_logits(z, step, before, after)
             target = after.flags[..., self.flag_place].float()
             nats = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
             costs["flags"] = _Cost(nats, drawn_of(self.rules, self.flags, step))
@@ -225,7 +229,7 @@ class _ChainHeads(nn.Module):
         z, logits = self.parts["events"](z)
         bits = event_bits(step.events)
         number = self.event_number[event_code(bits, len(step.events))]
-        log_probs = (logits + self._event_mask(before)).log_softmax(-1)
+        log_probs = (logits + self._event_mask(step, before)).log_softmax(-1)
         nats, fits = nats_of(log_probs, number)
         return z, _Cost(nats[..., None], fits[..., None]), number
 
@@ -280,7 +284,7 @@ class _ChainHeads(nn.Module):
         u = (lambda n: None) if uniform is None else _Numbers(uniform)
         if "events" in self.parts:
             z, logits = self.parts["events"](z)
-            number = choose(logits + self._event_mask(before), u(1), one=True)
+            number = choose(logits + self._event_mask(step, before), u(1), one=True)
             bits = self.event_bits[number]
             events.update(
                 (name, (bits & (1 << at)) != 0) for at, name in enumerate(self.rules.triggers)
@@ -295,7 +299,7 @@ class _ChainHeads(nn.Module):
             after.choices[:, self.together_place] = self.class_values[:, chosen].transpose(0, 1)
             z = self._tell(z, "together", chosen + self.class_first)
         if "flags" in self.parts:
-            z, logits = self._flag_logits(z, before)
+            z, logits = self._flag_logits(z, step, before, after)
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
             after.flags[:, self.flag_place] = drawn
@@ -324,11 +328,17 @@ class _ChainHeads(nn.Module):
                     z = self._tell(z, "reals", told)
         return bits
 
-    def _flag_logits(self, z: Tensor, before: _Flat) -> tuple[Tensor, Tensor]:
+    def _flag_logits(
+        self, z: Tensor, step: _Step, before: _Flat, after: _Flat
+    ) -> tuple[Tensor, Tensor]:
         """Features, and logits of flags: those of a change, turned where the flag is on."""
         z, logits = self.parts["flags"](z)
         held = before.flags[..., self.flag_place] * 2.0 - 1.0
-        return z, logits + held * self.flag_stays
+        logits = logits + held * self.flag_stays
+        if "flags" in self.possible:
+            chosen = self.class_number[self._code(after)].clamp(min=0)
+            logits = self.possible["flags"](logits, chosen, step.before)
+        return z, logits
 
     # ---- shared ----------------------------------------------------------------------------------
 
@@ -360,14 +370,18 @@ class _ChainHeads(nn.Module):
         code: Tensor = joint_code(self.schema, self.together, values)
         return code
 
-    def _event_mask(self, before: _Flat) -> Tensor:
+    def _event_mask(self, step: _Step, before: _Flat) -> Tensor:
         """Logits [..., events] of joint events that cannot happen now, of 0 for others."""
         if not self.together:
             return before.reals.new_zeros(())
         # [..., slots, bits] -> [..., slots, events] -> all slots must allow it
         happens = self.happens[self._code(before)]
         each = [happens[..., slot, :][..., self.event_bits[:, slot]] for slot in range(self.slots)]
-        return torch.where(torch.stack(each).all(0), 0.0, NEVER)
+        may = torch.stack(each).all(0)
+        if "events" in self.possible:
+            both = may & self.possible["events"](self.event_bits, step.before)
+            may = torch.where(both.any(-1, keepdim=True), both, may)
+        return torch.where(may, 0.0, NEVER)
 
     def _following(self, before: _Flat) -> Tensor:
         """Next value of each unit by option, [..., U, options]; -1: no such option."""

@@ -11,6 +11,7 @@ the next value is, given the present value of the field alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +20,22 @@ import numpy as np
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
-from shadowbox.model.world.derived import drawn_mask, real_base
+from shadowbox.model.world.derived import (
+    cell_counts,
+    cell_of,
+    drawn_mask,
+    place_keys,
+    real_base,
+)
 
 MOST_OPTIONS, MOST_ATOMS = 24, 32
 FEW = 4  # values of a choice that may jump to each of them
 RARE = 5e-5  # share of the rows that an exact amount must explain
 RELATIVE, ABSOLUTE, SCALED = 0, 1, 2  # more by an amount, a value, a multiple
 ENOUGH = 500  # rows from which an option that was never taken is ruled out
+ENOUGH_IN_CELL = 20  # the same, of rows in a cell of places
+ENOUGH_OF_EVENTS = 200  # the same, of rows in a cell, for events
+MOST_CELLS = 1 << 17
 FLOOR = 0.02  # nats: of fields that hardly ever change
 Pair = tuple[Columns, Columns]  # rows before and after, [T, slots]
 
@@ -116,7 +126,11 @@ def measure(
     if together:
         chosen = _measure_together(schema, together, before, after, events, found)
         conditions = [(chosen, len(found.together))]
-        conditions += [(after[key].astype(np.int64), 2) for key in told_flags(schema, rules)]
+        told = told_flags(schema, rules)
+        conditions += [(after[key].astype(np.int64), 2) for key in told]
+        _measure_flags(schema, rules, told, chosen, before, after, found)
+        if events:
+            _measure_places(schema, rules, events, before, found)
     for key in rules.drawn:
         if key in together:
             continue
@@ -249,6 +263,46 @@ def _option_of(base: Array, after: Array, options: list[list[float]], near: floa
     for at, (kind, value) in reversed(list(enumerate(options))):
         which[np.abs(exact_value(kind, value, base) - after) <= near] = at
     return which
+
+
+def _measure_flags(
+    schema: Schema,
+    rules: _Rules,
+    told: list[str],
+    chosen: Array,
+    before: Columns,
+    after: Columns,
+    found: _Vocabulary,
+) -> None:
+    """Values of flags beside each joint choice, and in each cell of places, [flags, cells, 2]."""
+    places = place_keys(schema, rules, rules.dynamics.together[0])
+    by = {"class": (chosen, len(found.together), ENOUGH)}
+    if places and (cells := math.prod(cell_counts(schema, places))) <= MOST_CELLS:
+        by["cell"] = (cell_of(schema, rules, places, before), cells, ENOUGH_IN_CELL)
+    for name, (values, many, enough) in by.items():
+        counts = np.zeros((len(told), many, 2), np.int64)
+        for row, key in zip(counts, told, strict=True):
+            np.add.at(row, (values, after[key].astype(np.int64)), 1)
+        found.tables[f"flags/{name}"] = (counts > 0) | (counts.sum(-1, keepdims=True) < enough)
+
+
+def _measure_places(
+    schema: Schema,
+    rules: _Rules,
+    events: Mapping[str, Array],
+    before: Columns,
+    found: _Vocabulary,
+) -> None:
+    """Whether an event happens, and whether it fails to, in each cell of places, [events, cells, 2]."""
+    places = place_keys(schema, rules, rules.dynamics.together[0])
+    cells = math.prod(cell_counts(schema, places))
+    if not places or cells > MOST_CELLS:
+        return
+    at = cell_of(schema, rules, places, before)
+    counts = np.zeros((len(events), cells, 2), np.int64)
+    for row, happened in zip(counts, events.values(), strict=True):
+        np.add.at(row, (at, np.broadcast_to(happened, at.shape).astype(np.int64)), 1)
+    found.tables["events/cell"] = (counts > 0) | (counts.sum(-1, keepdims=True) < ENOUGH_OF_EVENTS)
 
 
 def told_flags(schema: Schema, rules: _Rules) -> list[str]:

@@ -21,10 +21,10 @@ class _Projection:
         model: _WorldModel,
         matches: int,
         tables: Mapping[str, Array],
-        forbidden: Callable[[Columns], Mapping[str, Array]] | None = None,
+        repairs: Callable[[Columns], Mapping[str, tuple[Array, int]]] | None = None,
     ) -> None:
-        """`forbidden`: that of the game."""
-        self.forbidden = forbidden
+        """`repairs`: that of the game."""
+        self.repairs = repairs
         self.model, self.matches, self.tables = model, matches, tables
         self.schema, self.rules, self.layout = model.schema, model.rules, model.layout
         self.projected: dict[str, int] = {}  # values by what was wrong with them
@@ -59,12 +59,10 @@ class _Projection:
                     np.clip(target, low, high, out=target, where=outside)
                     self._count(f"{key} outside of its zone", outside)
 
-        if self.forbidden is not None:
-            for key, never in self.forbidden(after.columns).items():
-                wrong = after.columns[key] & never
-                if wrong.any():
-                    after.columns[key][wrong] = False
-                    self._count(f"{key} where it cannot be", wrong)
+        for key, (wrong, right) in self.repairs(after.columns).items() if self.repairs else ():
+            if wrong.any():
+                after.columns[key][wrong] = right
+                self._count(f"{key} that cannot be", wrong)
 
     def _limit(self, after: _Frame) -> None:
         """Bring reals into the range of their fields, and unused slots to zero."""

@@ -85,7 +85,7 @@ class _Dream:
         self._fresh = torch.zeros(self._padded, dtype=torch.bool)
         self._sampled = sampled
         self.drawn = 0  # frames of matches that were drawn
-        self._rest = _Projection(model, matches, self.tables, game.forbidden)
+        self._rest = _Projection(model, matches, self.tables, game.repairs)
         self._starts = self._starts_of(start, chosen or {})
         self.reset(np.arange(matches))
 

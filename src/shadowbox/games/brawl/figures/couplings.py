@@ -31,8 +31,16 @@ from shadowbox.games.brawl.rules import (
     JUMP_FRAMES,
     PLATFORM_H,
     PLATFORM_W,
+    S_AIR,
+    S_BACKDASH,
+    S_DASH,
     S_KO,
+    S_SPRINT,
+    S_STAND,
     S_STUN,
+    S_TAUNT,
+    S_TURN,
+    S_WALK,
     stage,
 )
 from shadowbox.games.brawl.schema import MAX_DAMAGE, SCHEMA, STAGES
@@ -40,6 +48,8 @@ from shadowbox.games.brawl.schema import MAX_DAMAGE, SCHEMA, STAGES
 AMOUNT = 0.25  # share of a strike's damage by which the taken damage may differ
 JERK = 0.5  # u a frame beyond the speeds of both rows: the platform's carry, and rounding
 LONGEST_AGE = 255
+# states that nobody has in the air
+ON_THE_GROUND = (S_WALK, S_STAND, S_TURN, S_SPRINT, S_DASH, S_BACKDASH, S_TAUNT)
 
 
 def couplings(columns: Columns) -> Mapping[str, Array]:
@@ -131,12 +141,20 @@ def _of_motion(columns: Columns) -> dict[str, Array]:
     }
 
 
-def forbidden(columns: Columns) -> Mapping[str, Array]:
-    """Fighters who cannot be on the ground, or on the platform, by column, bool [R, players] each."""
+def repairs(columns: Columns) -> Mapping[str, tuple[Array, int]]:
+    """Wrong values of fighters who are on the ground where none is, and the right ones, by column.
+
+    One who walks on is in the air from now on.
+    """
     on_block, on_platform = _on_something(columns)
+    carried = columns["player/on_platform"] & ~on_platform
+    falls = columns["player/grounded"] & ~(on_block | on_platform)
+    walks = falls & np.isin(columns["player/state"], ON_THE_GROUND)
     return {
-        "player/grounded": ~(on_block | on_platform),
-        "player/on_platform": ~on_platform,
+        "player/grounded": (falls, 0),
+        "player/on_platform": (carried, 0),
+        "player/state": (walks, S_AIR),
+        "player/age": (walks, 0),
     }
 
 
