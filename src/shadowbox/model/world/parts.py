@@ -14,7 +14,7 @@ from torch.nn import functional
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Array, Choice, Schema
 from shadowbox.model.world.layout import _Unit
-from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, legal_tables
+from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, joint_size, legal_tables
 
 LEAST = 1e-4  # share of an option from which a head begins
 
@@ -45,7 +45,7 @@ class _Part(nn.Module):
         return z, self.out(z)
 
 
-def _choice_table(
+def choice_table(
     schema: Schema, vocabulary: _Vocabulary, units: Sequence[_Unit]
 ) -> tuple[Array, list[int]]:
     """Next values [values of all units, options] by present value and option, and first rows.
@@ -74,8 +74,18 @@ def _choice_table(
     return np.concatenate(rows), first
 
 
-def _class_values(schema: Schema, keys: Sequence[str], codes: Sequence[int]) -> Array:
-    """Values [keys, classes] of choices in the codes of their joint values."""
+def event_tables(events: int, codes: Sequence[int], slots: int) -> dict[str, Tensor]:
+    """Numbers of joint events by their code (-1: none), and their bits in each slot."""
+    number = torch.full((1 << (events * slots),), -1)
+    number[torch.tensor(codes)] = torch.arange(len(codes))
+    bits = [[code >> (events * slot) for slot in range(slots)] for code in codes]
+    return {"number": number, "bits": torch.tensor(bits) & ((1 << events) - 1)}
+
+
+def class_tables(schema: Schema, keys: tuple[str, ...], codes: Sequence[int]) -> dict[str, Tensor]:
+    """Numbers of joint choices by their code (-1: none), and their values [keys, classes]."""
+    number = torch.full((joint_size(schema, keys),), -1)
+    number[torch.tensor(codes, dtype=torch.int64)] = torch.arange(len(codes))
     values: list[Array] = []
     rest = np.array(codes, np.int64)
     for key in reversed(keys):
@@ -83,12 +93,12 @@ def _class_values(schema: Schema, keys: Sequence[str], codes: Sequence[int]) -> 
         assert isinstance(column, Choice)
         values.insert(0, rest % column.n)
         rest = rest // column.n
-    return np.stack(values)
+    return {"number": number, "values": torch.from_numpy(np.stack(values))}
 
 
-def _joint_tables(
+def joint_tables(
     schema: Schema, rules: _Rules, vocabulary: _Vocabulary, *, gated: bool, given: bool
-) -> tuple[Array, Array, Array]:
+) -> dict[str, Array]:
     """Legal joint choices, legal events, and logits of how often joint choices were seen.
 
     [events, codes, classes], [codes, events], [events, codes, classes]. Joint choices are legal
@@ -100,17 +110,18 @@ def _joint_tables(
     whatever = np.broadcast_to(seen.sum(0), allowed.shape)
     if not (gated and given):
         allowed = np.where(whatever.any(-1, keepdims=True), whatever > 0, True)
-    return allowed, happens, _usual_logits(seen if given else whatever)
+    usual = usual_logits(seen if given else whatever)
+    return {"allowed": allowed, "happens": happens, "usual": usual}
 
 
-def _usual_logits(seen: Array) -> Array:
+def usual_logits(seen: Array) -> Array:
     """Logits of how often each option was seen, the most frequent one at 0, [..., options]."""
     logits = np.log(seen + LEAST * seen.sum(-1, keepdims=True) + LEAST)
     found: Array = (logits - logits.max(-1, keepdims=True)).astype(np.float32)
     return found
 
 
-def _log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
+def log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
     """Log-shares [units * options] that the options of each unit have; unknown ones are equal."""
     found = torch.zeros(len(shares), options)
     for row, known in zip(found, shares, strict=True):
@@ -120,6 +131,7 @@ def _log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
     return found.flatten()
 
 
-def _place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:
+def place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:
+    """Keep the places of units in a frame's tensor of their kind, as a buffer of the module."""
     places = torch.tensor([unit.place for unit in units], dtype=torch.int64)
     module.register_buffer(f"{name}_place", places, persistent=False)

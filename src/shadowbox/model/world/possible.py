@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Schema
+from shadowbox.model.world.beside import MOST_CELLS, same_slots, told_flags
 from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
 from shadowbox.model.world.layout import _Layout, _Unit
 from shadowbox.model.world.mixture import RULED_OUT
-from shadowbox.model.world.vocabulary import MOST_CELLS, _Vocabulary, same_slots, told_flags
+from shadowbox.model.world.vocabulary import _Vocabulary
 
 
 class _Possible(nn.Module):
@@ -137,3 +138,18 @@ class _PossibleEvents(nn.Module):
         for at, table in enumerate(self.by_cell):
             found = found & table[cell, (bits >> at) & 1].all(-1)
         return found | ~found.any(-1, keepdim=True)
+
+
+def possible_events(
+    happens: Tensor, bits: Tensor, places: nn.Module | None, before: Mapping[str, Tensor]
+) -> Tensor:
+    """Mask [..., joint events] of those with bits [joint events, slots] that all slots allow.
+
+    `happens` [..., slots, codes]: events of a slot that its state allows; `places`: those of a place.
+    """
+    each = [happens[..., slot, :][..., bits[:, slot]] for slot in range(bits.shape[1])]
+    may = torch.stack(each).all(0)
+    if places is None:
+        return may
+    both = may & places(bits, before)
+    return torch.where(both.any(-1, keepdim=True), both, may)

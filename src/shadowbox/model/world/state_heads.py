@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
+from shadowbox.model.world import parts
 from shadowbox.model.world.derived import drawn_of, place_keys, real_base, settle
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
 from shadowbox.model.world.mixture import (
@@ -32,23 +33,14 @@ from shadowbox.model.world.mixture import (
     choose,
     nats_of,
 )
-from shadowbox.model.world.parts import (
-    _choice_table,
-    _class_values,
-    _Cost,
-    _joint_tables,
-    _log_shares,
-    _Part,
-    _place,
+from shadowbox.model.world.parts import _Cost, _Part
+from shadowbox.model.world.possible import (
+    _Possible,
+    _PossibleEvents,
+    _PossibleFlags,
+    possible_events,
 )
-from shadowbox.model.world.possible import _Possible, _PossibleEvents, _PossibleFlags
-from shadowbox.model.world.vocabulary import (
-    _Vocabulary,
-    event_bits,
-    event_code,
-    joint_code,
-    joint_size,
-)
+from shadowbox.model.world.vocabulary import _Vocabulary, event_bits, event_code, joint_code
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
 
@@ -104,12 +96,12 @@ class _ChainHeads(nn.Module):
         self._build_events(width)
         self._build_together(width)
         if self.flags:
-            _place(self, "flag", self.flags)
+            parts.place(self, "flag", self.flags)
             self.parts["flags"] = _Part(width, len(self.flags))
-            stays = _log_shares([self._share(unit) for unit in self.flags], 2).view(-1, 2)
+            stays = parts.log_shares([self._share(unit) for unit in self.flags], 2).view(-1, 2)
             self.flag_stays = nn.Parameter(stays[:, 0] - stays[:, 1])
             self.given["flags"] = nn.Linear(len(self.flags), width)
-            if self.together:
+            if self.together and self.chained:
                 self.possible["flags"] = _PossibleFlags(schema, rules, vocabulary, self.flags)
         self._build_choices(width)
         for name, chosen in (("reals", self.reals), ("motion", self.motion)):
@@ -123,17 +115,13 @@ class _ChainHeads(nn.Module):
         if not names:
             return
         slots = self.schema.columns[self.rules.triggers[names[0]][0]].slots
-        number = torch.full((1 << (len(names) * slots),), -1)
-        number[torch.tensor(codes)] = torch.arange(len(codes))
-        bits = [[code >> (len(names) * slot) for slot in range(slots)] for code in codes]
-        self.register_buffer("event_number", number, persistent=False)
-        self.register_buffer(
-            "event_bits", torch.tensor(bits) & ((1 << len(names)) - 1), persistent=False
-        )
+        for kind, table in parts.event_tables(len(names), codes, slots).items():
+            self.register_buffer(f"event_{kind}", table, persistent=False)
         shares = self.vocabulary.tables.get("share/events")
-        self.parts["events"] = _Part(width, len(codes), _log_shares([shares], len(codes)))
+        self.parts["events"] = _Part(width, len(codes), parts.log_shares([shares], len(codes)))
         self.given["events"] = nn.Embedding(len(codes), width)
-        if self.together and place_keys(self.schema, self.rules, self.together[0]):
+        told = self.together and self.chained
+        if told and place_keys(self.schema, self.rules, self.together[0]):
             self.possible["events"] = _PossibleEvents(self.schema, self.rules, self.vocabulary)
 
     def _build_together(self, width: int) -> None:
@@ -141,19 +129,15 @@ class _ChainHeads(nn.Module):
         if not self.together:
             return
         codes = self.vocabulary.together
-        number = torch.full((joint_size(self.schema, self.together),), -1)
-        number[torch.tensor(codes, dtype=torch.int64)] = torch.arange(len(codes))
-        self.register_buffer("class_number", number, persistent=False)
-        values = _class_values(self.schema, self.together, codes)
-        self.register_buffer("class_values", torch.from_numpy(values), persistent=False)
+        for kind, table in parts.class_tables(self.schema, self.together, codes).items():
+            self.register_buffer(f"class_{kind}", table, persistent=False)
         places = [self.layout.choices[key] for key in self.together]
         span = torch.tensor(places)[:, None] + torch.arange(self.slots)
         self.register_buffer("together_place", span, persistent=False)
-        tables = _joint_tables(
+        for name, values in parts.joint_tables(
             self.schema, self.rules, self.vocabulary, gated=self.gated, given=self.chained
-        )
-        for name, table in zip(("allowed", "happens", "usual"), tables, strict=True):
-            self.register_buffer(name, torch.from_numpy(table))
+        ).items():
+            self.register_buffer(name, torch.from_numpy(values))
         first = torch.arange(self.slots) * len(codes)
         self.register_buffer("class_first", first, persistent=False)
         self.parts["together"] = _Part(width, self.slots * len(codes))
@@ -163,20 +147,20 @@ class _ChainHeads(nn.Module):
         """Next value of every unit by (value, option), in one table of rows."""
         if not self.choices:
             return
-        following, first = _choice_table(self.schema, self.vocabulary, self.choices)
+        following, first = parts.choice_table(self.schema, self.vocabulary, self.choices)
         most = following.shape[1]
-        _place(self, "choice", self.choices)
+        parts.place(self, "choice", self.choices)
         self.register_buffer("next_value", torch.from_numpy(following), persistent=False)
         self.register_buffer("next_first", torch.tensor(first), persistent=False)
         self.most = most
-        shares = _log_shares([self._share(unit) for unit in self.choices], most)
+        shares = parts.log_shares([self._share(unit) for unit in self.choices], most)
         self.parts["choices"] = _Part(width, len(first) * most, shares)
         self.given["choices"] = nn.Linear(len(first) * most, width)
 
     def _build_reals(self, name: str, units: Sequence[_Unit], width: int) -> None:
         if not units:
             return
-        _place(self, name, units)
+        parts.place(self, name, units)
         mixture = _Mixture(self.schema, self.vocabulary, units, self.rules.within)
         if self.together and self.chained:
             self.possible[name] = _Possible(
@@ -333,11 +317,9 @@ class _ChainHeads(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Features, and logits of flags: those of a change, turned where the flag is on."""
         z, logits = self.parts["flags"](z)
-        held = before.flags[..., self.flag_place] * 2.0 - 1.0
-        logits = logits + held * self.flag_stays
+        logits = logits + (before.flags[..., self.flag_place] * 2.0 - 1.0) * self.flag_stays
         if "flags" in self.possible:
-            chosen = self.class_number[self._code(after)].clamp(min=0)
-            logits = self.possible["flags"](logits, chosen, step.before)
+            logits = self.possible["flags"](logits, self._class(after), step.before)
         return z, logits
 
     # ---- shared ----------------------------------------------------------------------------------
@@ -346,6 +328,7 @@ class _ChainHeads(nn.Module):
         return self.vocabulary.tables.get(f"share/{unit.key}")
 
     def mixture(self, name: str) -> _Mixture:
+        """Distributions of the part `reals` or `motion`."""
         found = self.mixtures[name]
         assert isinstance(found, _Mixture)
         return found
@@ -374,13 +357,9 @@ class _ChainHeads(nn.Module):
         """Logits [..., events] of joint events that cannot happen now, of 0 for others."""
         if not self.together:
             return before.reals.new_zeros(())
-        # [..., slots, bits] -> [..., slots, events] -> all slots must allow it
+        places = self.possible["events"] if "events" in self.possible else None  # noqa: SIM401
         happens = self.happens[self._code(before)]
-        each = [happens[..., slot, :][..., self.event_bits[:, slot]] for slot in range(self.slots)]
-        may = torch.stack(each).all(0)
-        if "events" in self.possible:
-            both = may & self.possible["events"](self.event_bits, step.before)
-            may = torch.where(both.any(-1, keepdim=True), both, may)
+        may = possible_events(happens, self.event_bits, places, step.before)
         return torch.where(may, 0.0, NEVER)
 
     def _following(self, before: _Flat) -> Tensor:
@@ -399,9 +378,12 @@ class _ChainHeads(nn.Module):
     def _possible_options(self, name: str, after: _Flat) -> Tensor | None:
         if name not in self.possible:
             return None
-        chosen = self.class_number[self._code(after)].clamp(min=0)
-        found: Tensor = self.possible[name](chosen, after.flags)
+        found: Tensor = self.possible[name](self._class(after), after.flags)
         return found
+
+    def _class(self, frame: _Flat) -> Tensor:
+        """Number of the joint choice of each slot."""
+        return self.class_number[self._code(frame)].clamp(min=0)
 
     def _near_exact(self, name: str, z: Tensor, base: Tensor) -> Tensor:
         if name != "motion" or name not in self.given:

@@ -11,7 +11,6 @@ the next value is, given the present value of the field alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +18,16 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
-from shadowbox.core.schema import Array, Choice, Columns, Flag, Real, Schema
+from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
+from shadowbox.model.world.beside import (
+    measure_flags,
+    measure_places,
+    same_slots,
+    taken_with,
+    told_flags,
+)
 from shadowbox.model.world.derived import (
-    cell_counts,
-    cell_of,
     drawn_mask,
-    place_keys,
     real_base,
 )
 
@@ -32,10 +35,6 @@ MOST_OPTIONS, MOST_ATOMS = 24, 32
 FEW = 4  # values of a choice that may jump to each of them
 RARE = 5e-5  # share of the rows that an exact amount must explain
 RELATIVE, ABSOLUTE, SCALED = 0, 1, 2  # more by an amount, a value, a multiple
-ENOUGH = 500  # rows from which an option that was never taken is ruled out
-ENOUGH_IN_CELL = 20  # the same, of rows in a cell of places
-ENOUGH_OF_EVENTS = 200  # the same, of rows in a cell, for events
-MOST_CELLS = 1 << 17
 FLOOR = 0.02  # nats: of fields that hardly ever change
 Pair = tuple[Columns, Columns]  # rows before and after, [T, slots]
 
@@ -128,9 +127,9 @@ def measure(
         conditions = [(chosen, len(found.together))]
         told = told_flags(schema, rules)
         conditions += [(after[key].astype(np.int64), 2) for key in told]
-        _measure_flags(schema, rules, told, chosen, before, after, found)
+        measure_flags(schema, rules, (chosen, len(found.together)), before, after, found.tables)
         if events:
-            _measure_places(schema, rules, events, before, found)
+            measure_places(schema, rules, events, before, found.tables)
     for key in rules.drawn:
         if key in together:
             continue
@@ -144,7 +143,7 @@ def measure(
             which = _option_of(base, pair[1], options, tolerance(key, schema))
             counts = np.bincount(which, minlength=len(options) + 1)
             if together and same_slots(schema, key, together[0]):
-                found.tables[f"with/{key}"] = _taken_with(conditions, which, used, len(counts))
+                found.tables[f"with/{key}"] = taken_with(conditions, which, used, len(counts))
             found.nats[key] = _real_nats(base, pair[1], options, counts, tolerance(key, schema))
         else:
             counts = np.array([(pair[0] == pair[1]).sum(), (pair[0] != pair[1]).sum()])
@@ -263,78 +262,6 @@ def _option_of(base: Array, after: Array, options: list[list[float]], near: floa
     for at, (kind, value) in reversed(list(enumerate(options))):
         which[np.abs(exact_value(kind, value, base) - after) <= near] = at
     return which
-
-
-def _measure_flags(
-    schema: Schema,
-    rules: _Rules,
-    told: list[str],
-    chosen: Array,
-    before: Columns,
-    after: Columns,
-    found: _Vocabulary,
-) -> None:
-    """Values of flags beside each joint choice, and in each cell of places, [flags, cells, 2]."""
-    places = place_keys(schema, rules, rules.dynamics.together[0])
-    by = {"class": (chosen, len(found.together), ENOUGH)}
-    if places and (cells := math.prod(cell_counts(schema, places))) <= MOST_CELLS:
-        by["cell"] = (cell_of(schema, rules, places, before), cells, ENOUGH_IN_CELL)
-    for name, (values, many, enough) in by.items():
-        counts = np.zeros((len(told), many, 2), np.int64)
-        for row, key in zip(counts, told, strict=True):
-            np.add.at(row, (values, after[key].astype(np.int64)), 1)
-        found.tables[f"flags/{name}"] = (counts > 0) | (counts.sum(-1, keepdims=True) < enough)
-
-
-def _measure_places(
-    schema: Schema,
-    rules: _Rules,
-    events: Mapping[str, Array],
-    before: Columns,
-    found: _Vocabulary,
-) -> None:
-    """Whether an event happens, and whether it fails to, in each cell of places, [events, cells, 2]."""
-    places = place_keys(schema, rules, rules.dynamics.together[0])
-    cells = math.prod(cell_counts(schema, places))
-    if not places or cells > MOST_CELLS:
-        return
-    at = cell_of(schema, rules, places, before)
-    counts = np.zeros((len(events), cells, 2), np.int64)
-    for row, happened in zip(counts, events.values(), strict=True):
-        np.add.at(row, (at, np.broadcast_to(happened, at.shape).astype(np.int64)), 1)
-    found.tables["events/cell"] = (counts > 0) | (counts.sum(-1, keepdims=True) < ENOUGH_OF_EVENTS)
-
-
-def told_flags(schema: Schema, rules: _Rules) -> list[str]:
-    """Flags of the players that are drawn before reals, of the group of the joint choice."""
-    together = rules.dynamics.together
-    return [
-        key
-        for key in rules.drawn
-        if together
-        and isinstance(schema.columns[key].field, Flag)
-        and same_slots(schema, key, together[0])
-    ]
-
-
-def same_slots(schema: Schema, key: str, other: str) -> bool:
-    """True if the slots of two columns are those of one group."""
-    return schema.columns[key].group is schema.columns[other].group
-
-
-def _taken_with(
-    conditions: list[tuple[Array, int]], which: Array, used: Array, options: int
-) -> Array:
-    """Whether an option was taken beside each value of each condition, [values, options].
-
-    True as well where the recordings have too few of a value to say so.
-    """
-    found = []
-    for values, many in conditions:
-        counts = np.zeros((many, options), np.int64)
-        np.add.at(counts, (values[used], which), 1)
-        found.append((counts > 0) | (counts.sum(-1, keepdims=True) < ENOUGH))
-    return np.concatenate(found)
 
 
 def _real_nats(
