@@ -54,7 +54,13 @@ def restore_world(
         raise CheckpointError(
             f"{found.path}/config.json cannot be used: arguments: {error}; use another step"
         ) from error
-    checkpoint.load_weights(model, found.weights, str(found.path))
+    # tables of what recordings have beside something else: without one, nothing is ruled out
+    lacking = {
+        name: values
+        for name, values in model.state_dict().items()
+        if name.startswith("heads.possible.") and name not in found.weights
+    }
+    checkpoint.load_weights(model, {**lacking, **found.weights}, str(found.path))
     return model.to(device).eval()
 
 
