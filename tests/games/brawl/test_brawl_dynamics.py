@@ -49,7 +49,7 @@ def test_a_wrong_rule_is_noticed(tmp_path):
     assert np.isfinite(tables["platform/x"][0, :4]).all() or found["platform/x"] == 0
 
 
-def test_nobody_walks_on_air():
+def test_no_fighter_walks_on_air():
     """A fighter on the ground beyond its edge is in the air, and falls; one at its end stays."""
     columns = BRAWL.schema.neutral(3)
     columns["player/grounded"][:] = True

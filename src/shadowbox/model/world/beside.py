@@ -17,7 +17,7 @@ ENOUGH_OF_EVENTS = 200  # the same, of rows in a cell, for events
 MOST_CELLS = 1 << 17
 
 
-def told_flags(schema: Schema, rules: _Rules) -> list[str]:
+def player_flags(schema: Schema, rules: _Rules) -> list[str]:
     """Flags of the players that are drawn before reals, of the group of the joint choice."""
     together = rules.dynamics.together
     return [
@@ -61,16 +61,16 @@ def measure_flags(
 
     `joint`: numbers of the joint choices after every row, and how many there are.
     """
-    told, places = (
-        told_flags(schema, rules),
+    names, places = (
+        player_flags(schema, rules),
         place_keys(schema, rules, rules.dynamics.together[0]),
     )
     by = {"class": (*joint, ENOUGH)}
     if places and (cells := math.prod(cell_counts(schema, places))) <= MOST_CELLS:
         by["cell"] = (cell_of(schema, rules, places, before), cells, ENOUGH_IN_CELL)
     for name, (values, many, enough) in by.items():
-        counts = np.zeros((len(told), many, 2), np.int64)
-        for row, key in zip(counts, told, strict=True):
+        counts = np.zeros((len(names), many, 2), np.int64)
+        for row, key in zip(counts, names, strict=True):
             np.add.at(row, (values, after[key].astype(np.int64)), 1)
         tables[f"flags/{name}"] = (counts > 0) | (counts.sum(-1, keepdims=True) < enough)
 

@@ -115,7 +115,7 @@ class _Mixture(nn.Module):
         component = (chosen - self.atoms).clamp(min=0)
         change = mean.gather(-1, component)[..., 0]
         if side is not None and far is not None:
-            # cut where 1 in 150 lies beyond
+            # cut where 1 in 150 is beyond
             length = -torch.log1p(-far.clamp(max=0.9933))
             change = (
                 change

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Schema
-from shadowbox.model.world.beside import MOST_CELLS, same_slots, told_flags
+from shadowbox.model.world.beside import MOST_CELLS, player_flags, same_slots
 from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
 from shadowbox.model.world.layout import _Layout, _Unit
 from shadowbox.model.world.mixture import RULED_OUT
@@ -26,7 +26,7 @@ class _Possible(nn.Module):
 
     table: Tensor
     slot: Tensor
-    told: Tensor
+    flag: Tensor
     first: Tensor
 
     def __init__(
@@ -39,9 +39,9 @@ class _Possible(nn.Module):
         options: int,
     ) -> None:
         super().__init__()
-        told, together = told_flags(schema, rules), rules.dynamics.together
+        names, together = player_flags(schema, rules), rules.dynamics.together
         classes = len(vocabulary.together)
-        table = torch.ones(len(units), classes + 2 * len(told), options, dtype=torch.bool)
+        table = torch.ones(len(units), classes + 2 * len(names), options, dtype=torch.bool)
         for row, unit in zip(table, units, strict=True):
             known = vocabulary.tables.get(f"with/{unit.key}")
             if known is not None:  # the last option is any other value
@@ -49,11 +49,11 @@ class _Possible(nn.Module):
                 row[:, -1] = torch.from_numpy(known[:, -1])
         self.register_buffer("table", table)
         slots = [unit.slot if same_slots(schema, unit.key, together[0]) else 0 for unit in units]
-        places = [[layout.flags[key] + slot for key in told] for slot in slots]
+        places = [[layout.flags[key] + slot for key in names] for slot in slots]
         for name, values in (
             ("slot", torch.tensor(slots)),
-            ("told", torch.tensor(places, dtype=torch.int64).view(len(units), len(told))),
-            ("first", classes + 2 * torch.arange(len(told))),
+            ("flag", torch.tensor(places, dtype=torch.int64).view(len(units), len(names))),
+            ("first", classes + 2 * torch.arange(len(names))),
         ):
             self.register_buffer(name, values, persistent=False)
 
@@ -61,7 +61,7 @@ class _Possible(nn.Module):
         """Mask [..., U, options] for joint choices [..., slots] and flags [..., F]."""
         row = torch.arange(len(self.table), device=chosen.device)
         found: Tensor = self.table[row, chosen[..., self.slot]]
-        values = flags[..., self.told] + self.first
+        values = flags[..., self.flag] + self.first
         for at in range(values.shape[-1]):
             found = found & self.table[row, values[..., at]]
         return found
@@ -70,7 +70,7 @@ class _Possible(nn.Module):
 class _PossibleFlags(nn.Module):
     """Values of the players' flags that recordings have beside a joint choice and in a place.
 
-    Nobody is on the ground where recordings have none.
+    No player is on the ground where recordings have none.
     """
 
     by_class: Tensor
@@ -82,21 +82,21 @@ class _PossibleFlags(nn.Module):
     ) -> None:
         super().__init__()
         self.schema, self.rules = schema, rules
-        told, together = told_flags(schema, rules), rules.dynamics.together
+        names, together = player_flags(schema, rules), rules.dynamics.together
         self.places = place_keys(schema, rules, together[0])
         cells = math.prod(cell_counts(schema, self.places)) if self.places else 0
         self.places = self.places if cells <= MOST_CELLS else []
         for name, many in (("class", len(vocabulary.together)), ("cell", cells)):
-            table = torch.ones(len(told), many if name == "class" or self.places else 0, 2)
+            table = torch.ones(len(names), many if name == "class" or self.places else 0, 2)
             known = vocabulary.tables.get(f"flags/{name}")
             if known is not None:
                 table = torch.from_numpy(known)
             self.register_buffer(f"by_{name}", table.bool())
         # number of the flag, the slot, and the place among the units of the heads
         found = [
-            (told.index(unit.key), unit.slot, at)
+            (names.index(unit.key), unit.slot, at)
             for at, unit in enumerate(units)
-            if unit.key in told
+            if unit.key in names
         ]
         self.register_buffer("unit", torch.tensor(found).view(-1, 3).T, persistent=False)
 
@@ -110,9 +110,9 @@ class _PossibleFlags(nn.Module):
             both = may & there
             may = torch.where(both.any(-1, keepdim=True), both, may)
         off, on = may.unbind(-1)
-        told = logits[..., at]
-        told = torch.where(on, torch.where(off, told, -RULED_OUT), RULED_OUT)
-        return logits.index_copy(-1, at, told)
+        some = logits[..., at]
+        some = torch.where(on, torch.where(off, some, -RULED_OUT), RULED_OUT)
+        return logits.index_copy(-1, at, some)
 
 
 class _PossibleEvents(nn.Module):

@@ -120,8 +120,8 @@ class _ChainHeads(nn.Module):
         shares = self.vocabulary.tables.get("share/events")
         self.parts["events"] = _Part(width, len(codes), parts.log_shares([shares], len(codes)))
         self.given["events"] = nn.Embedding(len(codes), width)
-        told = self.together and self.chained
-        if told and place_keys(self.schema, self.rules, self.together[0]):
+        given = self.together and self.chained
+        if given and place_keys(self.schema, self.rules, self.together[0]):
             self.possible["events"] = _PossibleEvents(self.schema, self.rules, self.vocabulary)
 
     def _build_together(self, width: int) -> None:
@@ -308,8 +308,8 @@ class _ChainHeads(nn.Module):
                 after.reals[:, getattr(self, f"{name}_place")] = drawn
                 if name == "reals":
                     settle(self.rules, units, step)
-                    told = self._of_reals(base, after.reals[:, self.reals_place])
-                    z = self._tell(z, "reals", told)
+                    given = self._of_reals(base, after.reals[:, self.reals_place])
+                    z = self._tell(z, "reals", given)
         return bits
 
     def _flag_logits(

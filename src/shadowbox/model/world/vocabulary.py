@@ -22,9 +22,9 @@ from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
 from shadowbox.model.world.beside import (
     measure_flags,
     measure_places,
+    player_flags,
     same_slots,
     taken_with,
-    told_flags,
 )
 from shadowbox.model.world.derived import (
     drawn_mask,
@@ -125,8 +125,8 @@ def measure(
     if together:
         chosen = _measure_together(schema, together, before, after, events, found)
         conditions = [(chosen, len(found.together))]
-        told = told_flags(schema, rules)
-        conditions += [(after[key].astype(np.int64), 2) for key in told]
+        names = player_flags(schema, rules)
+        conditions += [(after[key].astype(np.int64), 2) for key in names]
         measure_flags(schema, rules, (chosen, len(found.together)), before, after, found.tables)
         if events:
             measure_places(schema, rules, events, before, found.tables)

@@ -48,7 +48,7 @@ from shadowbox.games.brawl.schema import MAX_DAMAGE, SCHEMA, STAGES
 AMOUNT = 0.25  # share of a strike's damage by which the taken damage may differ
 JERK = 0.5  # u a frame beyond the speeds of both rows: the platform's carry, and rounding
 LONGEST_AGE = 255
-# states that nobody has in the air
+# states that no fighter has in the air
 ON_THE_GROUND = (S_WALK, S_STAND, S_TURN, S_SPRINT, S_DASH, S_BACKDASH, S_TAUNT)
 
 
