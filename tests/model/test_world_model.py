@@ -117,7 +117,7 @@ def test_later_parts_are_given_what_rules_say(built):
     after = type(flat)(*(part.clone() for part in before))
     with torch.no_grad():
         h, _ = features(model, aligned)
-        random = torch.Generator().manual_seed(4)
+        random = torch.Generator().manual_seed(3)
         shape = h.flatten(0, 1).shape
         h = 20 * torch.randn(shape, generator=random)  # features of which nothing was learned
         uniform = torch.rand(len(h), model.heads.draws, generator=random)
