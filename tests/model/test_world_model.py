@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import small_worlds
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shadowbox.core.dynamics.rules import _Step
 from shadowbox.data.sample import Segments, align
 from shadowbox.errors import UsageError
 from shadowbox.model.codec import decode
+from shadowbox.model.world.mixture import NEVER, choose
 from shadowbox.model.world.world import _WorldConfig
 
 
@@ -129,3 +134,10 @@ def test_later_parts_are_given_what_rules_say(built):
     assert torch.equal(new["player/damage"][kept], old["player/damage"][kept])
     assert not (new["player/on_platform"] & ~new["player/grounded"]).any()
     assert (new["player/air_jumps"][new["player/grounded"]] == 2).all()
+
+
+@given(share=st.floats(0.05, 1), number=st.floats(0, 1, width=32) | st.just(1.0))
+def test_an_option_that_is_ruled_out_is_never_drawn(share, number):
+    """An option is drawn that is possible, whatever the number, and if it was rounded up to 1."""
+    logits = torch.tensor([[NEVER, math.log(share), -1.0, NEVER, NEVER]])
+    assert int(choose(logits, torch.tensor([number]))) in (1, 2)

@@ -167,8 +167,10 @@ def choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
     shares = logits.softmax(-1)
     shares = shares * (shares >= RAREST * shares.amax(-1, keepdim=True))
     reached = shares.cumsum(-1)
-    wanted = (numbers[:, 0] if one else numbers)[..., None] * reached[..., -1:]
-    return (reached <= wanted).sum(-1).clamp(max=logits.shape[-1] - 1)
+    whole = reached[..., -1:]
+    wanted = (numbers[:, 0] if one else numbers)[..., None] * whole
+    # a number near 1 is rounded up to the whole, which no option after the last possible one may get
+    return torch.minimum((reached <= wanted).sum(-1), (reached < whole).sum(-1))
 
 
 def certain(logits: Tensor) -> Tensor:
