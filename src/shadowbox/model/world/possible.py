@@ -114,6 +114,20 @@ class _PossibleFlags(nn.Module):
         some = torch.where(on, torch.where(off, some, -RULED_OUT), RULED_OUT)
         return logits.index_copy(-1, at, some)
 
+    def classes(self, legal: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+        """Of legal joint choices [..., slots, classes] those with flags that are possible in a place.
+
+        No player walks where none is on the ground.
+        """
+        if not self.places:
+            return legal
+        cell = cell_of(self.schema, self.rules, self.places, before)  # [..., slots]
+        for by_class, by_cell in zip(self.by_class, self.by_cell, strict=True):
+            fits = (by_cell[cell][..., None, :] & by_class).any(-1)
+            both = legal & fits
+            legal = torch.where(both.any(-1, keepdim=True), both, legal)
+        return legal
+
 
 class _PossibleEvents(nn.Module):
     """Events that recordings have in a place: a knock-out beyond the zones, and none between them."""

@@ -14,6 +14,7 @@ of those before it, some of them hidden; in play it is given what was drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,7 @@ class _ChainHeads(nn.Module):
         if self.flags:
             parts.place(self, "flag", self.flags)
             self.parts["flags"] = _Part(width, len(self.flags))
-            stays = parts.log_shares([self._share(unit) for unit in self.flags], 2).view(-1, 2)
+            stays = parts.log_shares(self._shares(self.flags), 2).view(-1, 2)
             self.flag_stays = nn.Parameter(stays[:, 0] - stays[:, 1])
             self.given["flags"] = nn.Linear(len(self.flags), width)
             if self.together and self.chained:
@@ -153,7 +154,7 @@ class _ChainHeads(nn.Module):
         self.register_buffer("next_value", torch.from_numpy(following), persistent=False)
         self.register_buffer("next_first", torch.tensor(first), persistent=False)
         self.most = most
-        shares = parts.log_shares([self._share(unit) for unit in self.choices], most)
+        shares = parts.log_shares(self._shares(self.choices), most)
         self.parts["choices"] = _Part(width, len(first) * most, shares)
         self.given["choices"] = nn.Linear(len(first) * most, width)
 
@@ -168,7 +169,7 @@ class _ChainHeads(nn.Module):
             )
         self.mixtures[name] = mixture
         part = self.parts[name] = _Part(width, mixture.outputs)
-        mixture.begin(part.out.bias, [self._share(unit) for unit in units])
+        mixture.begin(part.out.bias, self._shares(units))
         if name == "reals":
             self.given[name] = nn.Linear(2 * len(units), width)
         elif mixture.distances:
@@ -223,7 +224,7 @@ class _ChainHeads(nn.Module):
         z, logits = self.parts["together"](z)
         shape = (*logits.shape[:-1], self.slots, -1)
         bits = event_bits(step.events) if step.events else 0
-        legal, usual = (table[bits, self._code(before)] for table in (self.allowed, self.usual))
+        legal, usual = self._legal(bits, step, before)
         log_probs = (logits.view(shape) + usual).masked_fill(~legal, NEVER).log_softmax(-1)
         chosen = self.class_number[self._code(after)]
         nats, fits = nats_of(log_probs, chosen)
@@ -276,9 +277,9 @@ class _ChainHeads(nn.Module):
             z = self._tell(z, "events", number)
         if "together" in self.parts:
             z, logits = self.parts["together"](z)
-            at = (0 if bits is None else bits, self._code(before))
-            shaped = logits.view(len(logits), self.slots, -1) + self.usual[at]
-            shaped = shaped.masked_fill(~self.allowed[at], NEVER)
+            legal, usual = self._legal(0 if bits is None else bits, step, before)
+            shaped = logits.view(len(logits), self.slots, -1) + usual
+            shaped = shaped.masked_fill(~legal, NEVER)
             chosen = choose(shaped, u(self.slots))
             after.choices[:, self.together_place] = self.class_values[:, chosen].transpose(0, 1)
             z = self._tell(z, "together", chosen + self.class_first)
@@ -324,14 +325,12 @@ class _ChainHeads(nn.Module):
 
     # ---- shared ----------------------------------------------------------------------------------
 
-    def _share(self, unit: _Unit) -> Array | None:
-        return self.vocabulary.tables.get(f"share/{unit.key}")
+    def _shares(self, units: Sequence[_Unit]) -> list[Array | None]:
+        return [self.vocabulary.tables.get(f"share/{unit.key}") for unit in units]
 
     def mixture(self, name: str) -> _Mixture:
         """Distributions of the part `reals` or `motion`."""
-        found = self.mixtures[name]
-        assert isinstance(found, _Mixture)
-        return found
+        return cast(_Mixture, self.mixtures[name])
 
     def _tell(self, z: Tensor, name: str, drawn: Tensor) -> Tensor:
         """Add what was drawn of a part, hidden at some positions in training."""
@@ -346,12 +345,18 @@ class _ChainHeads(nn.Module):
 
     def _code(self, frame: _Flat) -> Tensor:
         """Code of the joint choice of each slot, [..., slots]."""
-        values = {
-            key: frame.choices[..., self.layout.choices[key] :][..., : self.slots]
-            for key in self.together
-        }
+        at = self.layout.choices
+        values = {k: frame.choices[..., at[k] :][..., : self.slots] for k in self.together}
         code: Tensor = joint_code(self.schema, self.together, values)
         return code
+
+    def _legal(self, bits: Any, step: _Step, before: _Flat) -> tuple[Tensor, Tensor]:
+        """Mask of legal joint choices, and logits of how often they were seen, [..., slots, C]."""
+        at = (bits, self._code(before))
+        legal: Tensor = self.allowed[at]
+        if "flags" in self.possible:
+            legal = self.possible["flags"].classes(legal, step.before)  # type: ignore[operator]
+        return legal, self.usual[at]
 
     def _event_mask(self, step: _Step, before: _Flat) -> Tensor:
         """Logits [..., events] of joint events that cannot happen now, of 0 for others."""
@@ -364,8 +369,9 @@ class _ChainHeads(nn.Module):
 
     def _following(self, before: _Flat) -> Tensor:
         """Next value of each unit by option, [..., U, options]; -1: no such option."""
-        found: Tensor = self.next_value[before.choices[..., self.choice_place] + self.next_first]
-        return found
+        return cast(
+            Tensor, self.next_value[before.choices[..., self.choice_place] + self.next_first]
+        )
 
     def _base(self, name: str, step: _Step, before: _Flat) -> Tensor:
         """Values of reals without a surprise, [..., U]."""
