@@ -369,9 +369,7 @@ class _ChainHeads(nn.Module):
 
     def _following(self, before: _Flat) -> Tensor:
         """Next value of each unit by option, [..., U, options]; -1: no such option."""
-        return cast(
-            Tensor, self.next_value[before.choices[..., self.choice_place] + self.next_first]
-        )
+        return self.next_value[before.choices[..., self.choice_place] + self.next_first]
 
     def _base(self, name: str, step: _Step, before: _Flat) -> Tensor:
         """Values of reals without a surprise, [..., U]."""
