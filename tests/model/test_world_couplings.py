@@ -86,8 +86,9 @@ def test_damage_rises_without_a_hit_only_if_ungated(store, heads):
             bias = chosen.parts["reals"].out.bias.view(len(chosen.reals), -1)
             bias[damage, -3 * COMPONENTS] = 50.0  # a value of the mixture,
             bias[damage, -2 * COMPONENTS] = 1.0  # that is far above
-            for possible in chosen.possible.values():
-                possible.table.fill_(True)
+            for tables in chosen.possible.buffers():
+                if tables.dtype == torch.bool:
+                    tables.fill_(True)
         world = _Dream(model, BRAWL, 8, "w")
         before = small_worlds.copied(world.reset(np.arange(8)))
         keys = {key: np.zeros((8, 2), bool) for key in BRAWL.schema.control_keys}

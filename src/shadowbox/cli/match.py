@@ -13,10 +13,10 @@ from shadowbox.cli.terminal import (
     SEED,
     emit,
     json_option,
+    save_text,
     stage_option,
     world_options,
     write_page,
-    write_text,
 )
 from shadowbox.cli.text.match import match_text
 from shadowbox.core.episode import Episode
@@ -173,4 +173,4 @@ def _write_frames(path: Path, game: Game, episode: Episode) -> None:
         for line in lines:
             click.echo(line)
     else:
-        write_text(path, "".join(f"{line}\n" for line in lines))
+        save_text(path, "".join(f"{line}\n" for line in lines))

@@ -68,10 +68,10 @@ def emit(data: Any) -> None:
 
 def write_page(path: Path, page: str) -> None:
     """Write a page to `path`, whole or not at all, creating its folder."""
-    write_text(path, page)
+    save_text(path, page)
 
 
-def write_text(path: Path, text: str) -> None:
+def save_text(path: Path, text: str) -> None:
     """Write a text to `path`, whole or not at all, creating its folder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
