@@ -14,7 +14,6 @@ from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
 ENOUGH = 500  # rows from which an option that was never taken is ruled out
 ENOUGH_IN_CELL = 20  # the same, of rows in a cell of places
 ENOUGH_OF_EVENTS = 200  # the same, of rows in a cell, for events
-MOST_CELLS = 1 << 17
 
 
 def player_flags(schema: Schema, rules: _Rules) -> list[str]:
@@ -61,12 +60,11 @@ def measure_flags(
 
     `joint`: numbers of the joint choices after every row, and how many there are.
     """
-    names, places = (
-        player_flags(schema, rules),
-        place_keys(schema, rules, rules.dynamics.together[0]),
-    )
+    names = player_flags(schema, rules)
+    places = place_keys(schema, rules, rules.dynamics.together[0])
     by = {"class": (*joint, ENOUGH)}
-    if places and (cells := math.prod(cell_counts(schema, places))) <= MOST_CELLS:
+    if places:
+        cells = math.prod(cell_counts(schema, places))
         by["cell"] = (cell_of(schema, rules, places, before), cells, ENOUGH_IN_CELL)
     for name, (values, many, enough) in by.items():
         counts = np.zeros((len(names), many, 2), np.int64)
@@ -84,11 +82,10 @@ def measure_places(
 ) -> None:
     """Whether an event happens, and whether it fails to, in each cell of places, [events, cells, 2]."""
     places = place_keys(schema, rules, rules.dynamics.together[0])
-    cells = math.prod(cell_counts(schema, places))
-    if not places or cells > MOST_CELLS:
+    if not places:
         return
     at = cell_of(schema, rules, places, before)
-    counts = np.zeros((len(events), cells, 2), np.int64)
+    counts = np.zeros((len(events), math.prod(cell_counts(schema, places)), 2), np.int64)
     for row, happened in zip(counts, events.values(), strict=True):
         np.add.at(row, (at, np.broadcast_to(happened, at.shape).astype(np.int64)), 1)
     tables["events/cell"] = (counts > 0) | (counts.sum(-1, keepdims=True) < ENOUGH_OF_EVENTS)

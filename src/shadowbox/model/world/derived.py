@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Real, Schema
 from shadowbox.model.world.layout import _Unit
 
+MOST_CELLS = 1 << 17
 FINE = 40  # cells of a place in one over the scale of the field: in brawl a quarter of a unit
 
 
@@ -28,9 +30,10 @@ def real_base(
 
 
 def place_keys(schema: Schema, rules: _Rules, other: str) -> list[str]:
-    """Positions in the group of a column: reals that have a velocity."""
+    """Positions in the group of a column: reals with a velocity; none if they have too many cells."""
     group = schema.columns[other].group
-    return [key for key in rules.rates if schema.columns[key].group is group]
+    found = [key for key in rules.rates if schema.columns[key].group is group]
+    return found if math.prod(cell_counts(schema, found)) <= MOST_CELLS else []
 
 
 def cell_counts(schema: Schema, keys: Sequence[str]) -> list[int]:

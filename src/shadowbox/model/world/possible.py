@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Schema
-from shadowbox.model.world.beside import MOST_CELLS, player_flags, same_slots
+from shadowbox.model.world.beside import player_flags, same_slots
 from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
 from shadowbox.model.world.layout import _Layout, _Unit
 from shadowbox.model.world.mixture import RULED_OUT
@@ -85,9 +85,8 @@ class _PossibleFlags(nn.Module):
         names, together = player_flags(schema, rules), rules.dynamics.together
         self.places = place_keys(schema, rules, together[0])
         cells = math.prod(cell_counts(schema, self.places)) if self.places else 0
-        self.places = self.places if cells <= MOST_CELLS else []
         for name, many in (("class", len(vocabulary.together)), ("cell", cells)):
-            table = torch.ones(len(names), many if name == "class" or self.places else 0, 2)
+            table = torch.ones(len(names), many, 2)
             known = vocabulary.tables.get(f"flags/{name}")
             if known is not None:
                 table = torch.from_numpy(known)
@@ -138,9 +137,7 @@ class _PossibleEvents(nn.Module):
         super().__init__()
         self.schema, self.rules = schema, rules
         self.places = place_keys(schema, rules, rules.dynamics.together[0])
-        cells = math.prod(cell_counts(schema, self.places)) if self.places else 0
-        self.places = self.places if cells <= MOST_CELLS else []
-        shape = (len(rules.triggers), cells if self.places else 0, 2)
+        shape = (len(rules.triggers), math.prod(cell_counts(schema, self.places)), 2)
         known = vocabulary.tables.get("events/cell")
         table = torch.ones(shape) if known is None else torch.from_numpy(known)
         self.register_buffer("by_cell", table.bool())
