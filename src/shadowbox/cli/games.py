@@ -8,6 +8,7 @@ import click
 
 from shadowbox.cli.terminal import emit, json_option, table
 from shadowbox.core.game import Game
+from shadowbox.core.schema import Field
 from shadowbox.errors import UsageError
 from shadowbox.games import GAMES, _InstalledGame, installed, load, problem
 
@@ -37,7 +38,7 @@ def games(name: str | None, as_json: bool) -> None:
             field.kind if column.group.per is None else f"{field.kind}, per player",
             str(column.slots),
             field.unit,
-            field.doc,
+            _meaning(field),
         ]
         for key, column in schema.columns.items()
         for field in (column.field,)
@@ -57,6 +58,13 @@ def games(name: str | None, as_json: bool) -> None:
             "any agent may be slowed down: @delay=N frames late, at most @apm=N key presses a minute, "
             "each held for at least @hold=N frames"
         )
+
+
+def _meaning(field: Field) -> str:
+    """Meaning of a field, with the mode in which a control counts."""
+    off, mode = field.when.startswith("!"), field.when.removeprefix("!")
+    counts = mode and f"while {mode} is {'off' if off else 'on'}"
+    return "; ".join(filter(None, (field.doc, counts)))
 
 
 def _list(entries: list[dict[str, Any]]) -> None:

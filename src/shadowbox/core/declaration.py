@@ -30,6 +30,13 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {  # by annotation; bools 
         lambda value: isinstance(value, tuple) and all(isinstance(v, str) for v in value),
         "a tuple of texts",
     ),
+    "tuple[int, ...]": (
+        lambda value: (
+            isinstance(value, tuple)
+            and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+        ),
+        "a tuple of whole numbers",
+    ),
     "Literal['f2', 'f4']": (lambda value: value in ("f2", "f4"), "f2 or f4"),
     "Literal['player']": (lambda value: value == "player", "'player'"),
 }
@@ -121,6 +128,15 @@ def _group_problems(group: Group, players: int) -> Iterable[str]:
         yield f"group '{group.name}': private needs per='player', since it hides other players' slots"
     if group.mask and not any(isinstance(f, Flag) and f.name == group.mask for f in group.fields):
         yield f"group '{group.name}': mask must name a flag of the group (got '{group.mask}')"
+    partners = group.mirror_slots
+    if partners and (
+        sorted(partners) != list(range(group.slots))
+        or any(partners[p] != s for s, p in enumerate(partners))
+    ):
+        yield (
+            f"group '{group.name}': mirror_slots must name the partner of each of the "
+            f"{group.slots} slots, in pairs (got {str(partners)[:60]})"
+        )
     yield from _repeated(f"field of '{group.name}'", [field.name for field in group.fields])
 
 

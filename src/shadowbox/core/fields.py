@@ -135,7 +135,8 @@ class Group:
 
     With `per="player"` the slots belong to the players, in their order and equally many each.
     `mask` names the flag that marks slots in use; an unused slot holds zeros. Of a `private` group
-    each player sees the own slots alone: policies do not read those of the others.
+    each player sees the own slots alone: policies do not read those of the others. In the mirror a
+    slot has the values of its partner in `mirror_slots`, such as the left wrist of the right one.
     """
 
     name: str
@@ -145,13 +146,14 @@ class Group:
     mask: str | None = None
     doc: str = ""
     private: bool = False
+    mirror_slots: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Group as plain data; attributes at their default are left out."""
         data: dict[str, Any] = {"name": self.name, "slots": self.slots}
         data |= {
             name: value
-            for name in ("per", "mask", "doc", "private")
+            for name in ("per", "mask", "doc", "private", "mirror_slots")
             if (value := getattr(self, name))
         }
         data["fields"] = []
@@ -175,7 +177,8 @@ class Group:
                 for name, value in entry.items()
             }
             fields.append(KINDS[attributes.pop("kind")](**attributes))
-        return Group(fields=tuple(fields), **rest)
+        partners = tuple(rest.pop("mirror_slots", ()))
+        return Group(fields=tuple(fields), mirror_slots=partners, **rest)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ def mirrored(schema: Schema, columns: Mapping[str, Array]) -> Columns:
                 out[key] = ~values & columns[f"{column.group.name}/{mask}"] if mask else ~values
             case partner:
                 out[key] = columns[f"{column.group.name}/{partner}"]
+        if column.group.mirror_slots:
+            out[key] = out[key][..., list(column.group.mirror_slots)]
     return out
 
 

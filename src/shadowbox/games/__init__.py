@@ -26,6 +26,7 @@ from shadowbox.errors import UsageError, did_you_mean
 
 GAMES: dict[str, str] = {  # name -> module that holds a Game record called GAME; imported on demand
     "brawl": "shadowbox.games.brawl",
+    "gesture": "shadowbox.games.gesture",
     "melee": "shadowbox.games.melee",
 }
 GROUP = "shadowbox.games"  # of entry points

@@ -114,22 +114,29 @@ def mirrored_where(
     for key, values in columns.items():
         column = schema.columns[key]
         rule, group = column.field.mirror, column.group
-        if rule == "keep":
+        if rule == "keep" and not group.mirror_slots:
             out[key] = values
             continue
-        if rule == "negate":
+        if rule == "keep":
+            other = values
+        elif rule == "negate":
             other = -values
         elif rule == "invert":
             other = ~values & columns[f"{group.name}/{group.mask}"] if group.mask else ~values
         else:
             other = columns[f"{group.name}/{rule}"]
+        if group.mirror_slots:
+            other = other[..., list(group.mirror_slots)]
         out[key] = torch.where(chosen.view(-1, *[1] * (values.ndim - 1)), other, values)
     return out
 
 
 def has_mirror(schema: Schema) -> bool:
     """Return true if any field of the schema distinguishes left and right."""
-    return any(column.field.mirror != "keep" for column in schema.columns.values())
+    return any(
+        column.field.mirror != "keep" or column.group.mirror_slots
+        for column in schema.columns.values()
+    )
 
 
 # ---- controls as numbers -------------------------------------------------------------------------

@@ -1,0 +1,20 @@
+"""Minecraft played with body and hands in front of a camera: landmarks in, controls out.
+
+schema.py      landmarks, the game's state and the controls, with their modes and gates
+"""
+
+from __future__ import annotations
+
+from shadowbox.core.game import Game
+from shadowbox.games.gesture.schema import BODY, LEARNED, SCHEMA
+
+GAME = Game(
+    name="gesture",
+    title="Minecraft with body and hands, one player in front of a camera",
+    schema=SCHEMA,
+    encodings={
+        "default": LEARNED,  # without state that follows the controls
+        "all": tuple(SCHEMA.columns),
+        "body": (*BODY, *(key for key in SCHEMA.control_keys)),  # without the game's state
+    },
+)
