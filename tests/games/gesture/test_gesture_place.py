@@ -1,0 +1,131 @@
+"""The place and its mock server: messages and errors as the mods have them, and a course to walk."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shadowbox.errors import UsageError
+from shadowbox.games.gesture.controller import _Settings, at_rest, certain, process
+from shadowbox.games.gesture.mcctp_bridge import _Core
+from shadowbox.games.gesture.mcctp_messages import ACTIONS, action, game_state
+from shadowbox.games.gesture.place.course import TASKS
+from shadowbox.games.gesture.place.server import _MockServer
+from shadowbox.games.gesture.place.walker import _Walker
+
+
+def walk(seed, keys=None, seconds=60):
+    """Walk the course without sockets: frames at 30 and ticks at 20 a second, by an own clock."""
+    server, core, walker = _MockServer(seed), _Core(), _Walker()
+    memory, log = at_rest(), []
+    log += core.connected()
+    for n in range(60 * seconds):
+        now = n / 60
+        if n % 3 == 0:
+            core.receive(server.step(), now)
+        if n % 2 == 0:
+            meant = walker.keys(server.place) if keys is None else keys
+            controls, memory = process(
+                _Settings(), memory, certain(meant), screen_open=server.place.screen, dt=1 / 30
+            )
+            core.order(controls, now, now, now)
+        for message in core.turn(now):
+            log.append(message)
+            assert server.answer(message) is None
+        if server.place.done:
+            break
+    return server, core, log
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_walker_finishes_the_course_through_controller_and_bridge(seed):
+    """Gates, step, blocks, door, hotbar and screen: all tasks are done in 20 s without an error."""
+    server, core, _ = walk(seed)
+    results = server.place.results()
+    assert results["tasks"] == len(TASKS)
+    assert results["seconds"] < 20
+    assert results["wrong_turns"] == 0
+    assert results["blocks_hit"] == 3
+    assert server.errors == 0
+    assert not core.problems
+
+
+def test_a_match_is_a_function_of_its_seed():
+    """The same seed gives the same messages and the same place; another seed does not."""
+    first, again, other = walk(4, seconds=3), walk(4, seconds=3), walk(5, seconds=3)
+    assert first[2] == again[2]
+    assert first[0].place == again[0].place
+    assert first[2] != other[2]
+
+
+def test_pressing_nothing_scores_nothing():
+    """A player who presses nothing finishes no task, and stays where the match began."""
+    server, _, _ = walk(0, keys={}, seconds=5)
+    assert server.place.results()["tasks"] == 0
+    assert (server.place.x, server.place.z) == (_MockServer(0).place.x, _MockServer(0).place.z)
+
+
+def test_turning_away_from_a_task_is_counted():
+    """A player who faced the task and turns around has made a wrong turn."""
+    server = _MockServer(0)
+    for yaw in (-server.place.yaw - 90, 150, 0, 0):
+        server.answer(action("look", yaw=yaw, pitch=0.0, relative=True))
+        server.step()
+    assert server.place.score["wrong_turns"] == 1
+
+
+def test_each_action_of_the_protocol_is_obeyed():
+    """Every action with its example is taken without an error."""
+    server = _MockServer()
+    for name, params in ACTIONS.items():
+        assert server.answer(action(name, **params)) is None, name
+    assert set(server.actions) == set(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        ({"action": "swap_offhand"}, "Unknown action: swap_offhand: did you mean 'swap_hands'?"),
+        ({"params": {}}, "Missing 'action' field"),
+        ({"action": "select_slot", "params": {"slot": 12}}, "slot 12"),
+        ({"action": "move", "params": {"direction": "up", "state": "start"}}, "direction up"),
+        ({"action": "look", "params": {"yaw": "NaN", "pitch": 0}}, "not finite"),
+        (["action"], "Missing 'action' field"),
+    ],
+)
+def test_wrong_calls_are_answered_with_an_error(call, named):
+    """A wrong call is answered, named and changes nothing."""
+    server = _MockServer()
+    before = server.state()
+    answer = json.loads(server.answer(json.dumps(call)))
+    assert answer["type"] == "error"
+    assert named in answer["message"]
+    assert server.state() == before
+
+
+@given(st.binary(max_size=40) | st.text('{}[]":,01action', max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_the_server_survives_any_message(text):
+    """No message of a client ends the server or moves the player to a place that is not finite."""
+    server = _MockServer()
+    assert json.loads(server.answer(text))["type"] == "error"
+    assert np.isfinite([server.place.x, server.place.yaw]).all()
+
+
+def test_the_originals_wrong_calls_are_answered_as_the_mod_does():
+    """Mode `original`: bare words, a throw instead of a drop, and states without later fields."""
+    server = _MockServer(wrong="original")
+    answer = json.loads(server.answer('{"action": "swap_offhand", "params": {}}'))
+    assert answer == {"type": "error", "message": "Unknown action: swap_offhand"}
+    server.answer('{"action": "throw_item", "params": {}}')
+    assert json.loads(server.step())["playerInput"]["useItem"]
+    state = server.state()
+    assert "fallDistance" not in state["playerState"]
+    assert "gameMode" not in state
+    assert game_state(state)["playerState.fallDistance"] == 0
+    with pytest.raises(UsageError, match="wrong='other'"):
+        _MockServer(wrong="other")
