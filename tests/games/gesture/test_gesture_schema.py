@@ -34,6 +34,7 @@ def test_the_sizes_of_the_older_system_follow_from_the_fields():
     assert schema.INPUT_VALUES == 671
     assert len(POSE_LANDMARKS) == 33
     assert len(schema.HAND_LANDMARKS) == 21
+    assert tuple(TYPED.split()) == schema.OLDER_ORDER
     assert sorted(CONTROLS) == sorted(TYPED.split())
     assert [len(names) for names in CONTROL_GROUPS.values()] == [12, 2, 9, 2, 3]
 

@@ -1,6 +1,9 @@
 """Minecraft played with body and hands in front of a camera: landmarks in, controls out.
 
 schema.py      landmarks, the game's state and the controls, with their modes and gates
+features.py    landmarks and the game's state as rows, the same for recordings and for play
+recording.py   sessions as episodes
+body.py        a simulated body that makes the gestures of script.py
 """
 
 from __future__ import annotations

@@ -187,6 +187,8 @@ CONTROL_GROUPS = {
     "inventory": INVENTORY,
 }
 CONTROLS = tuple(name for names in CONTROL_GROUPS.values() for name in names)
+# order of the older system's vector of controls
+OLDER_ORDER = (*ACTIONS[:9], *LOOK, *ACTIONS[9:], *HOTBAR, *CURSOR, *INVENTORY)
 
 _SIDES = {"strafe_left": "strafe_right", "strafe_right": "strafe_left"}
 _CONTROL_GROUP = Group(

@@ -1,0 +1,127 @@
+"""Sessions as episodes: frames of a camera, controls and the game's state at their own times.
+
+Rows are `FPS` a second. A session is split where the camera was silent, and each part becomes an
+episode. Of controls that were sampled more often than that, a key is down in a row if it was down
+in any sample since the row before; a look is their mean; a change of slot is in one row only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from shadowbox.core.episode import Episode
+from shadowbox.core.schema import Array, Columns
+from shadowbox.games.gesture.features import (
+    GAME_COLUMNS,
+    LONGEST_GAP,
+    _Landmarks,
+    grid,
+    newest,
+    rows_at,
+)
+from shadowbox.games.gesture.schema import (
+    ACTIONS,
+    CURSOR,
+    HOTBAR,
+    INVENTORY,
+    LOOK,
+    LOOK_DEADZONE,
+    OLDER_ORDER,
+    SCHEMA,
+)
+
+SHORTEST = 30  # decisions of a part; shorter ones are left out
+OPEN_LEAD = 3  # frames before the screen changes in which its key is down
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A recorded session: landmarks, controls [K] by name at `control_times`, states of the game.
+
+    Looks are shares of `FULL_TURN_RATE`, cursors from 0 to 1, `hotbar` 0 or the slot from 1.
+    """
+
+    frames: _Landmarks
+    control_times: Array
+    controls: Mapping[str, Array]
+    game_times: Array
+    game: Mapping[str, Array]  # columns [G, 1]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def episodes_of(session: _Session, shortest: int = SHORTEST) -> Iterator[Episode]:
+    """An episode of each stretch without a gap, in order; `meta` counts the parts and what is lost."""
+    times = session.frames.time
+    cuts = np.flatnonzero(np.diff(times) > LONGEST_GAP) + 1
+    stretches = [
+        slice(int(a), int(b))
+        for a, b in zip([0, *cuts], [*cuts, len(times)], strict=True)
+        if times[b - 1] - times[a] > shortest / SCHEMA.fps
+    ]
+    absent = frozenset(key for key in GAME_COLUMNS if key not in session.game)
+    for number, stretch in enumerate(stretches):
+        rows = grid(float(times[stretch.start]), float(times[stretch.stop - 1]))
+        columns = rows_at(rows, session.frames.part(stretch), session.game_times, session.game)
+        for key in absent:
+            columns[key] = np.zeros_like(columns[key])
+        pressed = controls_at(rows, session.control_times, session.controls)
+        columns |= by_mode(pressed, columns["game/screen_open"])
+        for key in SCHEMA.control_keys:
+            columns[key][-1] = 0  # they led to no row
+        parts = {"part": number} if len(stretches) > 1 else {}
+        yield Episode(columns, {**session.meta, **parts}, absent=absent)
+
+
+def controls_at(rows: Array, times: Array, controls: Mapping[str, Array]) -> Columns:
+    """Control columns [R, 1] at the times `rows` [R] of controls by name, [K] at `times` [K]."""
+    count = len(rows)
+    at = np.searchsorted(rows, times, side="left")  # the first row at or after a sample
+    inside = (at < count) & (times > rows[0] - 1 / SCHEMA.fps)
+    at = at[inside]
+    held = newest(times, rows)  # where no sample is new, the last one goes on
+    fresh = np.bincount(at, minlength=count)
+    columns = {
+        key: values for key, values in SCHEMA.neutral(count).items() if key in SCHEMA.control_keys
+    }
+    for name in (*ACTIONS, *INVENTORY):
+        values = controls[name] > 0.5
+        down = np.bincount(at, values[inside], count) > 0
+        columns[f"control/{name}"][:, 0] = np.where(fresh > 0, down, (held >= 0) & values[held])
+    for name in LOOK:
+        mean = np.bincount(at, controls[name][inside], count) / np.maximum(fresh, 1)
+        last = np.where(held >= 0, controls[name][held], 0)
+        columns[f"control/{name}"][:, 0] = np.clip(np.where(fresh > 0, mean, last), -1, 1)
+    looks = np.abs(np.stack([columns[f"control/{name}"][:, 0] for name in LOOK]))
+    columns["control/looking"][:, 0] = looks.max(0) > LOOK_DEADZONE
+    slot = np.asarray(controls["hotbar"])
+    for row, value in zip(at.tolist(), slot[inside].tolist(), strict=True):
+        if value:
+            columns["control/hotbar"][row, 0] = value
+    for name in CURSOR:
+        place = np.where(held >= 0, controls[name][held], 0.5) * 2 - 1
+        columns[f"control/{name}"][:, 0] = np.clip(place, -1, 1)
+    return columns
+
+
+def by_mode(controls: Columns, screen_open: Array) -> Columns:
+    """Controls [R, 1], neutral where their mode is off; looks within the dead zone are neutral."""
+    out = {}
+    for key, values in controls.items():
+        mode = SCHEMA.columns[key].field.when
+        on = np.ones_like(screen_open) if not mode else screen_open ^ mode.startswith("!")
+        out[key] = np.where(on, values, np.zeros(1, values.dtype))
+    for name in LOOK:
+        key = f"control/{name}"
+        out[key] = np.where(out["control/looking"], out[key], np.float32(0))
+    return out
+
+
+def named_controls(values: Array) -> dict[str, Array]:
+    """Controls by name, of the older system's rows [K, 28]."""
+    named = {name: values[:, at] for at, name in enumerate(OLDER_ORDER)}
+    slots = np.stack([named.pop(name) for name in HOTBAR], axis=1) > 0.5
+    return {**named, "hotbar": np.where(slots.any(1), slots.argmax(1) + 1, 0)}
