@@ -60,9 +60,9 @@ def test_parameters_follow_from_the_encoding():
 
 def test_its_parts_are_those_that_were_counted_by_hand():
     """16 heads, 15,080 embeddings, 109,440 of the input, 3,777,040 of the trunk, 10,368 of controls."""
-    spec = inputs().spec
+    summary = learner_spec("dynamics").summarize(inputs())
     with torch.device("meta"):
-        model = build_older_world(encoding_of(spec), {"trunk": "ssd", "width": 384, "depth": 4})
+        model = build_older_world(GAME.schema, encoding_of(inputs().spec), summary.arguments)
     enter = count(model.trunk.enter.parameters())
     assert len(model.heads) == 16
     assert count(model.embed.parameters()) == 15_080
@@ -109,17 +109,24 @@ def test_scores_have_their_baselines(store):
 
 
 def test_steps_are_the_sequence(store):
-    """Frame by frame the heads say the same as over a whole segment, so a window is never needed."""
+    """Frame by frame the heads say the same as over a whole segment, so a window is never needed.
+
+    The controls of the frame before are remembered, and forgotten where a match begins.
+    """
     task = learner_spec("dynamics").prepare(inputs(store, SMALL))
     batch = task.learner.to_device(next(iter(task.source(4, 0, 1))), torch.device("cpu"))
-    model = task.model.eval()
+    model, many = task.model.eval(), batch.reset.shape[1] - 1
     whole, _ = model(batch.view, batch.pressed, batch.reset)
-    memory = model.initial(4, torch.device("cpu"))
-    for t in range(batch.reset.shape[1]):
-        view = {key: values[:, t] for key, values in batch.view.items()}
-        outputs, memory = model.step(view, batch.pressed[:, t], batch.reset[:, t], memory)
-        for name, output in outputs.items():
-            torch.testing.assert_close(output, whole[name][:, t], atol=1e-5, rtol=0)
+    columns = {key: values[:, :-1] for key, values in batch.view.items()}
+    columns |= {key: batch.view[key][:, 1:] for key in GAME.schema.control_keys}
+    memory, level = model.initial(4, torch.device("cpu")), torch.zeros(4, many)
+    h, _ = model.seq(columns, memory, batch.reset[:, :-1], level)
+    for t in range(many):
+        view = {key: values[:, t] for key, values in columns.items()}
+        one, memory = model.step(view, memory, batch.reset[:, t], level[:, t])
+        for features in (one, h[:, t]):
+            for name, output in model.heads.outputs(features).items():
+                torch.testing.assert_close(output, whole[name][:, t], atol=1e-5, rtol=0)
 
 
 def test_scheduled_sampling_never_corrupts_what_changes_in_steps(store):

@@ -100,6 +100,8 @@ class Encoding:
     # numbers of the controls that lead to the next row, for a world model
     conditions: tuple[NumberInput, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # of columns that a world on this encoding derives, in the grammar of core/dynamics
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     # ---- widths and names ------------------------------------------------------------------------
 

@@ -9,11 +9,13 @@ A rule of a column is a text of clauses joined by `;`. The first one is its base
     drawn                          learned; the base of columns without a rule
     carried                        as before; the base of columns with predict="no"
     step N                         N more than before
+    tick                           a time in seconds: a frame later than before
     count_down                     one less than before, down to 0
     pressed CONTROL                whether the control is pressed
     last_pressed CONTROL CONTROL   on by a press of the first, off by a press of the second; the flag
                                    held_NAME of the group says what was held before
     periodic CLOCK N by COLUMN     a function of CLOCK modulo N, another one for each value of COLUMN
+    since COLUMN                   one more than before, 0 where that column has changed
     ends COLUMN ...                whether any of these columns is down to 0
     winner COLUMN COLUMN           once over: the player with more of the first, then less of the second
 
@@ -41,11 +43,11 @@ class _Dynamics:
     events: Mapping[str, str] = field(default_factory=dict)  # name -> trigger
     together: tuple[str, ...] = ()  # choices of a group that are drawn as one, before all others
     rules: Mapping[str, str] = field(default_factory=dict)  # column -> clauses, in this order
-    # position -> velocities a second of the next row that move it, joined by `;`, each COLUMN or
-    # COLUMN while FLAG (of the row before)
+    # position -> velocities of the next row that move it, joined by `;`, each COLUMN or COLUMN
+    # while FLAG (of the row before); a second, or a frame if their unit ends with /frame
     rates: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()  # columns that a learned world does not read
-    over: str = ""  # flag of a finished match
+    over: str = ""  # flag of a finished match, or COLUMN=VALUE of any slot
     clock: str = ""  # number of the frame
     seed: tuple[
         str, ...

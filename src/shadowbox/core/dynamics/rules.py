@@ -15,6 +15,7 @@ from shadowbox.core.schema import Array, Choice, Columns, Flag, Schema
 from shadowbox.errors import SchemaError, did_you_mean
 
 DRAWN, CARRIED = "drawn", "carried"
+_LATE = ("ends", "winner", "since")  # bases that need the drawn values of the next row
 Tables = Mapping[str, Array]  # periodic column -> [values of the other column, period, slots]
 
 
@@ -71,6 +72,14 @@ class _Rules:
             for key in schema.state_keys
             if any(c.value is None and c.words[:1] != ("within",) for c in self.clauses[key])
         )
+
+    def over(self, columns: Mapping[str, Array]) -> Array | None:
+        """Mask [...] of the rows [..., slots] that end a match; None: no row does."""
+        key, equals, word = self.dynamics.over.partition("=")
+        if not key:
+            return None
+        values = columns[key]
+        return np.asarray((values == self._number(key, word)).any(-1) if equals else values[..., 0])
 
     # ---- events ----------------------------------------------------------------------------------
 
@@ -133,7 +142,7 @@ class _Rules:
 
     def _early(self, key: str) -> bool:
         words = self.clauses[key][0].words
-        return len(self.clauses[key]) == 1 and words[0] not in (DRAWN, "ends", "winner")
+        return len(self.clauses[key]) == 1 and words[0] not in (DRAWN, *_LATE)
 
     # ---- parsing ---------------------------------------------------------------------------------
 
@@ -192,6 +201,9 @@ class _Rules:
                 change = float(number)
                 low, high = self.schema.columns[key].field.limits
                 return lambda step: np.clip(step.before[key] + change, low, high)
+            case ["tick"]:
+                fps = self.schema.fps
+                return lambda step: (np.rint(step.before[key].astype(np.float64) * fps) + 1) / fps
             case ["count_down"]:
                 return lambda step: step.before[key] - 1 * (step.before[key] > 0)
             case ["pressed", control] if control in self.schema.control_keys:
@@ -201,6 +213,10 @@ class _Rules:
             case ["periodic", clock, period, "by", other]:
                 self.periodic[key] = (clock, int(period), other)
                 return lambda step: _at_time(key, step, clock, int(period), other)
+            case ["since", other] if other in self.schema.columns:
+                return lambda step: np.where(
+                    step.after[other] == step.before[other], step.before[key] + 1, 0
+                )
             case ["ends", *keys]:
                 return lambda step: np.any(
                     [(step.after[each] <= 0).any(-1, keepdims=True) for each in keys], axis=0
@@ -252,6 +268,12 @@ class _Rules:
 
     def _error(self, name: str, problem: str) -> SchemaError:
         return SchemaError(f"dynamics of '{self.schema.name}', {name}: {problem}")
+
+
+def frames_in_unit(schema: Schema, key: str) -> float:
+    """Frames in the time unit of a velocity: 1 if its unit ends with /frame, else those of a second."""
+    unit: str = getattr(schema.columns[key].field, "unit", "")
+    return 1.0 if unit.endswith("/frame") else schema.fps
 
 
 def rule_errors(

@@ -10,6 +10,7 @@ from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Columns
 from shadowbox.games.melee.accept import DEFAULTS, FILTERS
+from shadowbox.games.melee.dynamics import DYNAMICS
 from shadowbox.games.melee.encodings import PRESETS, encoding
 from shadowbox.games.melee.events import WHATS, attacks, events, outcome
 from shadowbox.games.melee.schema import EVENTS, LEARNED, SCHEMA
@@ -47,9 +48,10 @@ GAME = Game(
     outcome=outcome,
     attacks=attacks,
     places=places,
+    dynamics=DYNAMICS,
     writers={"slp": _write_slp},
     encodings={"default": LEARNED, **{name: encoding(name) for name in PRESETS}},
     encoding=encoding,
     scene=scene,
-    learns_by=("imitation", "encoder"),
+    learns_by=("imitation", "encoder", "dynamics"),
 )

@@ -129,6 +129,7 @@ def _build(name: str, switches: _EncodingSwitches) -> Encoding:
         order=(CORE, VELOCITY, BINARY, DYNAMICS),
         conditions=(*controls, *_events(switches), *_thresholds(switches)),
         settings=dataclasses.asdict(switches),
+        rules={"player/age": "since player/action"},
     )
     result.require(SCHEMA)
     return result

@@ -17,6 +17,7 @@ from shadowbox.core.schema import Schema
 from shadowbox.data.sample import Batch, align
 from shadowbox.data.split import Split
 from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.learners.dynamics.measure import contexts_of, dynamics_of
 from shadowbox.learners.dynamics.segments import segments_task
 from shadowbox.learners.imitation_data import split_episodes
 from shadowbox.learners.registry import Inputs, ModelSummary, RunSpec, metric_info
@@ -61,21 +62,22 @@ def encoding_of(spec: RunSpec) -> Encoding:
     return found
 
 
-def older_arguments(spec: RunSpec) -> dict[str, Any]:
+def older_arguments(inputs: Inputs, config: _DynamicsConfig) -> dict[str, Any]:
     """Arguments of the model as plain data."""
-    encoding = encoding_of(spec)
-    config = _OlderConfig.of({**OLDER[spec.preset], **spec.model}).flat()
+    spec, encoding = inputs.spec, encoding_of(inputs.spec)
     return {
-        "config": config,
+        "config": _OlderConfig.of({**OLDER[spec.preset], **spec.model}).flat(),
         "encoding": {"name": encoding.name, "settings": dict(encoding.settings)},
+        "dynamics": dynamics_of(inputs).to_json(),
+        "contexts": [config.contexts + config.past_contexts, config.past_rows],
     }
 
 
-def summarize_older(inputs: Inputs) -> ModelSummary:
+def summarize_older(inputs: Inputs, config: _DynamicsConfig) -> ModelSummary:
     """Model and metrics of a run."""
-    arguments = older_arguments(inputs.spec)
+    arguments = older_arguments(inputs, config)
     with torch.device("meta"):
-        model = build_older_world(encoding_of(inputs.spec), arguments["config"])
+        model = build_older_world(inputs.schema, encoding_of(inputs.spec), arguments)
     losses = losses_of(model)
     return ModelSummary(
         arguments, count(model.parameters()), metric_info(losses, SCORES), kind="world"
@@ -178,7 +180,7 @@ class _OlderLearner:
         self, outputs: Mapping[str, Tensor], batch: _OlderBatch
     ) -> Iterator[tuple[str, ScoreSums]]:
         """Share of the changes of the first category, the action, that are predicted."""
-        kinds, players = self.world.kinds, self.encoding.players
+        kinds, players = self.world.heads.kinds, self.encoding.players
         now = kinds[0].of(batch.view, torch)
         after = batch.categories[..., :: len(kinds)]
         changed = ((now != after) & batch.decided[..., None]).float()
@@ -212,10 +214,11 @@ class _OlderLearner:
 def prepare_older(inputs: Inputs, config: _DynamicsConfig) -> TrainTask:
     """Build the training task of a store."""
     store, split = inputs.recordings, inputs.split or Split()
-    encoding, arguments = encoding_of(inputs.spec), older_arguments(inputs.spec)
+    encoding, arguments = encoding_of(inputs.spec), older_arguments(inputs, config)
     encoding.require(store.schema)
     sides = split_episodes(store, split)
-    model = build_older_world(encoding, arguments["config"], inputs.config.seed)
+    model = build_older_world(store.schema, encoding, arguments, inputs.config.seed)
+    model.put_contexts(*contexts_of(store, sides["train"], config))
     learner = _OlderLearner(model, store.schema, config)
     return segments_task(
         inputs, learner, model, arguments, length=config.length, split=split, sides=sides

@@ -54,7 +54,7 @@ class _DynamicsSpec(LearnerSpec):
 
         config = self._config(inputs.spec)
         if _is_older(inputs.spec):
-            return summarize_older(inputs)
+            return summarize_older(inputs, config)
         arguments, tables, _ = measured(inputs, config)
         with torch.device("meta"):
             model = build_world(inputs.schema, arguments, tables=tables)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shadowbox.core.dynamics.rules import frames_in_unit
 from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Array, Real
 from shadowbox.data.sample import Batch, align
@@ -233,7 +234,7 @@ class _DynamicsLearner:
             velocity = self.world.rules.rates.get(key, ())
             moved[key] = batch.state[key]
             for rate, flag in velocity:
-                change = batch.state[rate] / self.schema.fps
+                change = batch.state[rate] / frames_in_unit(self.schema, rate)
                 moved[key] = moved[key] + (change * batch.state[flag] if flag else change)
         guesses = {"": after, "/copy_last": batch.state, "/constant_velocity": moved}
         many = decided.sum(1)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shadowbox.core.dynamics.rules import _Rules, _Step
+from shadowbox.core.dynamics.rules import _Rules, _Step, frames_in_unit
 from shadowbox.core.schema import Real, Schema
 from shadowbox.model.world.layout import _Unit
 
@@ -24,7 +24,7 @@ def real_base(
     """Value of a real without a surprise: as before, moved on by the velocities of the next row."""
     base = before[key]
     for rate, flag in rules.rates.get(key, ()):
-        moved = after[rate] / schema.fps
+        moved = after[rate] / frames_in_unit(schema, rate)
         base = base + (moved * before[flag] if flag else moved)
     return base
 

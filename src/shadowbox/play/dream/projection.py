@@ -8,6 +8,7 @@ import numpy as np
 
 from shadowbox.core.dynamics.rules import _Step
 from shadowbox.core.schema import Array, Columns, Real
+from shadowbox.model.world.older import _OlderWorld
 from shadowbox.model.world.vocabulary import RELATIVE, tolerance
 from shadowbox.model.world.world import _WorldModel
 from shadowbox.play.dream.frames import _Frame
@@ -18,7 +19,7 @@ class _Projection:
 
     def __init__(
         self,
-        model: _WorldModel,
+        model: _WorldModel | _OlderWorld,
         matches: int,
         tables: Mapping[str, Array],
         repairs: Callable[[Columns], Mapping[str, tuple[Array, int]]] | None = None,
@@ -112,12 +113,15 @@ class _Projection:
         return np.float32(min(rises, default=tolerance(key, self.schema)))
 
     def _bounds_of(self) -> tuple[Array, Array, Array]:
-        """Smallest and largest value of each real [R], and the mask of half precision."""
+        """Smallest and largest value of each real [R], and the mask of half precision.
+
+        A value that follows from the one before, such as a clock, is not rounded: it would stop.
+        """
         low, high, halves = [], [], []
         for key in self.layout.reals:
             column = self.schema.columns[key]
             assert isinstance(column.field, Real)
             low += [column.field.limits[0]] * column.slots
             high += [column.field.limits[1]] * column.slots
-            halves += [column.field.store == "f2"] * column.slots
+            halves += [column.field.store == "f2" and key not in self.rules.early] * column.slots
         return np.array(low, np.float32), np.array(high, np.float32), np.array(halves, bool)

@@ -25,9 +25,10 @@ from shadowbox.play.checkpoints import checkpoint_folder
 
 if TYPE_CHECKING:  # it needs torch
     from shadowbox.model.checkpoint import Checkpoint
+    from shadowbox.model.world.older import _OlderWorld
     from shadowbox.model.world.world import _WorldModel
 
-ARGUMENTS = {"config": dict, "dynamics": dict, "vocabulary": dict, "contexts": [int]}
+ARGUMENTS = {"config": dict, "dynamics": dict, "contexts": [int]}
 LONGEST = 20_000  # frames of a match
 
 
@@ -36,20 +37,29 @@ def restore_world(
     schema: Schema,
     device: str = "cpu",
     encodings: Mapping[str, Any] | None = None,
-) -> _WorldModel:
+) -> _WorldModel | _OlderWorld:
     """A world model with its weights; the game must have the fields that it was trained on."""
     from shadowbox.model import checkpoint
+    from shadowbox.model.world.older import build_older_world
     from shadowbox.model.world.world import build_world
 
     where = f"checkpoint {found.path}"
     require(found.about.schema, schema, where, coding=True)
     require(schema, found.about.schema, f"{where}, read the other way round,", coding=True)
-    for problem in mismatches(found.about.arguments, ARGUMENTS, "arguments"):
+    arguments = found.about.arguments
+    older = "encoding" in arguments  # of an older system
+    more = {"encoding": {"name": str, "settings": dict}} if older else {"vocabulary": dict}
+    for problem in mismatches(arguments, {**ARGUMENTS, **more}, "arguments"):
         raise CheckpointError(
             f"{found.path}/config.json cannot be used: {problem}; use another step"
         )
+    model: _WorldModel | _OlderWorld
     try:
-        model = build_world(found.about.schema, found.about.arguments)
+        if older:
+            encoding = (encodings or {}).get(arguments["encoding"]["name"])
+            model = build_older_world(found.about.schema, encoding, arguments)
+        else:
+            model = build_world(found.about.schema, arguments)
     except (UsageError, SchemaError, ValueError, TypeError, KeyError, IndexError) as error:
         raise CheckpointError(
             f"{found.path}/config.json cannot be used: arguments: {error}; use another step"
@@ -97,7 +107,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             )
     folder = checkpoint_folder(argument, which, seed, spec, game)
     found = checkpoint.load(folder, kind="world")
-    model = restore_world(found, game.schema)
+    model = restore_world(found, game.schema, encodings=game.encodings)
     _require_rules(found, game, spec)
     return _Dream(
         model,

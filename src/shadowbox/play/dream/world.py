@@ -17,6 +17,7 @@ from shadowbox.core.dynamics.rules import _Step
 from shadowbox.core.game import EVENT, Game, no_events, noise
 from shadowbox.core.schema import Array, Choice, Columns
 from shadowbox.errors import UsageError
+from shadowbox.model.world.older import _OlderWorld
 from shadowbox.model.world.world import _WorldModel
 from shadowbox.play.dream.frames import _Frame, _Pairs, typed
 from shadowbox.play.dream.projection import _Projection
@@ -39,7 +40,7 @@ class _Dream:
 
     def __init__(
         self,
-        model: _WorldModel,
+        model: _WorldModel | _OlderWorld,
         game: Game,
         matches: int,
         name: str,
@@ -274,8 +275,8 @@ class _Dream:
         for half, key in enumerate(self.dynamics.seed if seeded else ()):
             words = self._seeds[mask, 0].view(np.uint64) >> np.uint64(32 * half)
             present.columns[key][mask, 0] = words & np.uint64(0xFFFFFFFF)
-        over = self.dynamics.over
-        self._done[mask] = present.columns[over][mask, 0] if over else False
+        over = self.rules.over(present.columns)
+        self._done[mask] = False if over is None else over[mask]
         self._remember(self._watched(rows, known), mask)
 
     def _watched(self, rows: Mapping[str, Array], known: Array) -> dict[str, Array]:
@@ -323,9 +324,9 @@ class _Dream:
             target[:] = np.roll(values, 1, axis=0) if self.shuffled else values
 
     def _end(self, after: _Frame) -> None:
-        over = self.dynamics.over
-        if over:
-            self._done = after.columns[over][:, 0].copy()
+        over = self.rules.over(after.columns)
+        if over is not None:
+            self._done = over.copy()
         stopped = self.truncated | (self._frames[:, 0] >= self.longest)
         if self.stops:
             stopped = stopped | self._rest.wrong
