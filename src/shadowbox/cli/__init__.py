@@ -66,6 +66,10 @@ COMMANDS = {  # name -> (module:object, what `--help` says)
         "shadowbox.cli.migrate:migrate",
         "Rewrite cards, runs and checkpoints of an earlier version.",
     ),
+    "play": (
+        "shadowbox.cli.play.gesture:play",
+        "Play a game of others, live: Minecraft with body and hands.",
+    ),
     "record": ("shadowbox.cli.record:record", "Play matches between agents and store them."),
     "report": (
         "shadowbox.cli.report:report",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shadowbox.errors import UsageError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 # bytes that the kernel buffers for one slow page; by default megabytes, so slowness shows too late
 SENT_AHEAD = 64 << 10
@@ -57,6 +60,11 @@ def token_for(host: str, given: str | None) -> str | None:
 
 def run(app: Any, listener: socket.socket) -> None:
     """Serve the application on a socket of `listen` until interrupted."""
+    uvicorn_server(app).run(sockets=[listener])
+
+
+def uvicorn_server(app: Any) -> uvicorn.Server:
+    """Server of an application, not started yet."""
     import uvicorn
 
     from shadowbox.web.connection import _Connection
@@ -74,7 +82,7 @@ def run(app: Any, listener: socket.socket) -> None:
         timeout_graceful_shutdown=2,
         lifespan="on",
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from shadowbox.core.schema import Choice, Real
+from collections.abc import Mapping
+
+import numpy as np
+
+from shadowbox.core.schema import Choice, Columns, Real
 from shadowbox.games.gesture.mcctp_messages import State
 from shadowbox.games.gesture.schema import MAIN_HAND, OFF_HAND, SCHEMA, SCREENS
 
@@ -114,6 +118,11 @@ def screen(state: State) -> str:
     return "container" if name.endswith(CONTAINERS) else "other"
 
 
+def game_columns(fields: Mapping[str, float]) -> Columns:
+    """Columns `game/*` [1, 1] of the fields."""
+    return {c.key: np.full((1, 1), fields[name], c.dtype) for name, c in GAME_COLUMNS.items()}
+
+
 def wrapped(degrees: float) -> float:
     """Angle in [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0
@@ -131,17 +140,3 @@ def _in_range(name: str, value: float) -> float:
     if isinstance(field, Choice):
         return float(int(clipped))
     return clipped if isinstance(field, Real) else float(clipped > 0)
-
-
-# before the first state of a game: healthy, on the ground, empty hands, no screen
-RESTING = dict.fromkeys(GAME_COLUMNS, 0.0) | {
-    "main_hand": float(MAIN_HAND.index("empty")),
-    "off_hand": float(OFF_HAND.index("empty")),
-    "health": 20.0,
-    "hunger": 20.0,
-    "on_ground": 1.0,
-    "attack_cooldown": 1.0,
-    "target_distance": 6.0,
-    "hostile_distance": 32.0,
-    "survival": 1.0,
-}

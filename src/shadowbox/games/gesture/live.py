@@ -11,10 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from shadowbox.core.game import Agent
 from shadowbox.core.schema import Array
 from shadowbox.games.gesture.controller import (
     KEYS,
@@ -25,7 +27,10 @@ from shadowbox.games.gesture.controller import (
     certain,
     process,
 )
+from shadowbox.games.gesture.features import _FeatureStream
+from shadowbox.games.gesture.game_fields import game_columns
 from shadowbox.games.gesture.mcctp_bridge import _Bridge
+from shadowbox.games.gesture.schema import SCHEMA
 from shadowbox.games.gesture.sources import (
     LEFT,
     POSE,
@@ -34,6 +39,7 @@ from shadowbox.games.gesture.sources import (
     VISIBLE,
     _PoseFrame,
     _Source,
+    frame_landmarks,
 )
 
 STILL = 0.15  # metres a second that the body's landmarks move on average while it rests
@@ -70,6 +76,33 @@ class _KeysPolicy:
         """True if the person means no key in this frame."""
         keys = self.meant(frame.number)
         return not any(value for name, value in keys.items() if not name.startswith("cursor"))
+
+
+class _AgentPolicy:
+    """Policy around an agent of the game, such as a trained one: its controls are taken as certain.
+
+    The agent sees the rows of `_FeatureStream`, the same as in recordings, and its own last controls.
+    """
+
+    def __init__(self, agent: Agent, seed: int = 0) -> None:
+        self.agent, self.seeds = agent, np.array([seed])
+        self.memory = agent.start(self.seeds, np.zeros(1, np.int64))
+        self.stream = _FeatureStream()
+        self.last = {key: SCHEMA.neutral(1)[key] for key in SCHEMA.control_keys}
+
+    def answer(self, frame: _PoseFrame, game: Mapping[str, float] | None) -> _Answers:
+        """Answers that are sure of the agent's controls."""
+        self.stream.see(frame_landmarks(frame.values, frame.at))
+        if game is not None:
+            self.stream.know(game_columns(game))
+        view = {**self.stream.row(), **self.last}
+        controls, self.memory = self.agent.act(view, self.memory)
+        self.last = {key: np.asarray(controls[key]) for key in SCHEMA.control_keys}
+        return certain({key.partition("/")[2]: float(v[0, 0]) for key, v in self.last.items()})
+
+    def idle(self, frame: _PoseFrame) -> bool | None:
+        """None: an agent does not know what the person means."""
+        return None
 
 
 class _Rest:
@@ -180,6 +213,15 @@ class _LiveLoop:
         self._times["controller"].append(self.clock() - decided)
         self.rest.add(frame, controls, self.policy.idle(frame))
         return controls
+
+    def change(self, name: str, by: float) -> None:
+        """Change a setting while playing: `threshold` of the keys, or `look` in degrees a second."""
+        if name == "threshold":
+            value = float(np.clip(self.settings.threshold + by, 0.05, 0.95))
+            self.settings = replace(self.settings, threshold=round(value, 3))
+        elif name == "look":
+            value = float(np.clip(self.settings.look_speed + by, 20.0, 600.0))
+            self.settings = replace(self.settings, look_speed=round(value, 1))
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Median and 99th percentile of each stage in milliseconds, over the last frames."""

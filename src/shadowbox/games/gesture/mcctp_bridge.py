@@ -218,7 +218,8 @@ class _Core:
 
     def lost(self, now: float, why: str) -> None:
         """End a connection: everything counts as released, and the state as unknown."""
-        self.problem(why)
+        if not self.signs.ending:
+            self.problem(why)
         if self.signs.connected:
             self._note_release(now, ("not connected",))
         self.signs = self.signs._replace(connected=False, state=None)

@@ -25,6 +25,7 @@ import numpy as np
 
 from shadowbox.core.schema import Array
 from shadowbox.errors import RecordingError, UsageError, system_error
+from shadowbox.games.gesture.features import _Landmarks
 from shadowbox.games.gesture.schema import FRAME_VALUES, HAND_LANDMARKS, POSE_LANDMARKS
 
 POSE, HAND = len(POSE_LANDMARKS), len(HAND_LANDMARKS)
@@ -147,6 +148,29 @@ def checked_frame(frame: Array) -> Array:
     if not np.isin(flags, (0, 1)).all() or visible.min() < 0 or visible.max() > 1:
         raise RecordingError("landmarks: presence must be 0 or 1, and visibility from 0 to 1")
     return np.array(frame, np.float32)
+
+
+def frame_values(frames: _Landmarks) -> Array:
+    """The last of some frames as values f4 [260]; what was not found is zero."""
+    values = np.zeros(FRAME_VALUES, np.float32)
+    pose, left, right = (bool(found) for found in frames.seen[-1])
+    if pose:
+        values[:LEFT] = frames.pose[-1].ravel()
+        values[VISIBLE:] = frames.visibility[-1]
+    for at, found in enumerate((left, right)):
+        if found:
+            begin = LEFT + 3 * HAND * at
+            values[begin : begin + 3 * HAND] = frames.hand[-1, HAND * at : HAND * (at + 1)].ravel()
+            values[PRESENT + at] = 1
+    return values
+
+
+def frame_landmarks(values: Array, time: float) -> _Landmarks:
+    """A frame [260] in the form of recordings; the inverse of `frame_values`."""
+    pose = values[:LEFT].reshape(1, POSE, 3)
+    hand = values[LEFT:PRESENT].reshape(1, 2 * HAND, 3)
+    seen = np.array([[bool(values[VISIBLE:].any()), *(values[PRESENT:VISIBLE] > 0)]])
+    return _Landmarks(np.array([time]), pose, values[None, VISIBLE:], hand, seen)
 
 
 def landmarks_json(frame: Array) -> str:

@@ -297,3 +297,33 @@ def _judge(place: _Place) -> None:
     elif off >= WRONG_TURN_DEGREES and place.faced and far:
         place.score["wrong_turns"] += 1
         place.faced = False
+
+
+def picture(place: _Place) -> dict[str, Any]:
+    """The place and the player as plain data, for a page."""
+    open_cells = [
+        [x, z]
+        for z, row in enumerate(PLAN)
+        for x, cell in enumerate(row)
+        if cell in "BD" and height(place, x + 0.5, z + 0.5) == 0
+    ]
+    task = place.next
+    return {
+        "plan": PLAN,
+        "open": open_cells,
+        "player": [place.x, place.y, place.z, place.yaw, place.pitch],
+        "tasks": [{"kind": t.kind, "x": t.x, "z": t.z, "name": t.name} for t in TASKS],
+        "task": place.task,
+        "next": task.name if task else "finished",
+        "screen": place.screen,
+        "cursor": list(place.cursor),
+        "cells": {name: list(at) for name, at in CELLS.items()},
+        "item": "cursor" if place.carried else "chest" if place.delivered else "pack",
+        "slot": place.slot,
+        "items": list(ITEMS),
+        "door_slot": SLOT_OF_KEY,
+        "swing": place.tick - place.swung < 4,
+        "hits": sum(place.broken.values()),
+        "done": place.done,
+        "results": place.results(),
+    }

@@ -43,7 +43,13 @@ class _MockServer:
         self.place, self.wrong, self.ended = _Place(seed), wrong, False
         self.actions: dict[str, int] = {}  # counts by name, to see what a client calls
         self.errors = 0
+        self.finished: list[dict[str, Any]] = []  # results of earlier courses
         self._turned = (0.0, 0.0)  # degrees since the last state
+
+    def begin(self, seed: int) -> None:
+        """Begin the next course; the results of the last one are kept in `finished`."""
+        self.finished.append(self.place.results())
+        self.place, self.ended = _Place(seed), False
 
     def answer(self, text: str | bytes) -> str | None:
         """Obey an action; the error message to send, or None."""

@@ -20,7 +20,7 @@ from shadowbox.games.gesture.place.course import (
     looked_at,
 )
 
-PRESS, PAUSE = 5, 15  # frames of a press, and from its begin to the next
+PRESS, PAUSE = 10, 24  # frames of a press, and from its begin to the next
 
 
 class _Walker:
@@ -71,7 +71,7 @@ class _Walker:
     def _on_screen(self, place: _Place) -> dict[str, float]:
         """Open the screen, take the item, put it into the chest, and close the screen."""
         if place.screen == place.delivered:
-            return self._pressed("open_inventory", pause=30)
+            return self._pressed("open_inventory", pause=36)
         if not place.screen:
             return {}
         x, y = CELLS["chest" if place.carried else "pack"]

@@ -1,0 +1,1 @@
+"""`shadowbox play`: a game of others, live, with a policy in its loop."""

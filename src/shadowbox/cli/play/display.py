@@ -1,0 +1,117 @@
+"""Terminal display of a live loop: a line that is kept up to date, and keys to control the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from shadowbox.core.system import _optional
+
+if TYPE_CHECKING:
+    from shadowbox.games.gesture.live import _LiveLoop
+
+EVERY_S = 0.1  # on a terminal
+EVERY_LINE_S = 2.0  # in a file or a pipe
+KEYS = "space: panic   - +: look   , .: threshold   Ctrl-C: end"
+termios, tty = _optional("termios"), _optional("tty")  # not on Windows
+
+
+class _Display:
+    """Display on standard error while the block of `with` is entered; silent with `quiet`."""
+
+    def __init__(self, loop: _LiveLoop, page: str, *, quiet: bool = False) -> None:
+        self.loop, self.page, self.quiet = loop, page, quiet
+        self.ending = threading.Event()
+        self.threads: list[threading.Thread] = []
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> _Display:
+        if self.quiet:
+            return self
+        if self.page:
+            print(f"page: {self.page}", file=sys.stderr)
+        self._start(self._show)
+        if sys.stdin.isatty() and termios is not None:
+            print(KEYS, file=sys.stderr)
+            self.stack.enter_context(_single_keys())
+            self._start(self._listen)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(timeout=1)
+        self.stack.close()
+
+    def _start(self, target: Any) -> None:
+        self.threads.append(threading.Thread(target=target, daemon=True))
+        self.threads[-1].start()
+
+    def _show(self) -> None:
+        terminal = sys.stderr.isatty()
+        while not self.ending.wait(EVERY_S if terminal else EVERY_LINE_S):
+            line = line_of(self.loop.snapshot())
+            if terminal:
+                width = os.get_terminal_size(sys.stderr.fileno()).columns
+                print("\r" + line[: width - 1].ljust(width - 1), end="", file=sys.stderr)
+            else:
+                print(line, file=sys.stderr)
+            sys.stderr.flush()
+        if terminal:
+            print(file=sys.stderr)
+
+    def _listen(self) -> None:
+        import select
+
+        while not self.ending.is_set():
+            ready, _, _ = select.select([sys.stdin], [], [], 0.1)
+            if ready:
+                obey_key(self.loop, sys.stdin.read(1))
+
+
+def obey_key(loop: _LiveLoop, key: str) -> None:
+    """Obey a key of the terminal; others do nothing."""
+    changes = {
+        "-": ("look", -20),
+        "+": ("look", 20),
+        ",": ("threshold", -0.05),
+        ".": ("threshold", 0.05),
+    }
+    if key in (" ", "\x1b"):
+        loop.panic(not loop.panicking)
+    elif key in changes:
+        loop.change(*changes[key])
+
+
+def line_of(state: dict[str, Any]) -> str:
+    """The state of a loop in one line: whether it plays, keys, look, times, rest, last problem."""
+    status = "RELEASED (" + ", ".join(state["alarms"]) + ")" if state["alarms"] else "playing"
+    keys = " ".join(name for name, down in state["keys"].items() if down) or "-"
+    sent = state["latency"].get("sent", {}).get("p50")
+    parts = [
+        f"{status}",
+        f"keys {keys}",
+        f"look {state['look'][0]:+.0f} {state['look'][1]:+.0f} deg/s",
+        f"slot {state['slot'] + 1}",
+        f"{state['fps']:.0f} frames/s",
+        f"{sent:.1f} ms" if sent is not None else "",
+        f"at rest {state['rest']['seconds']:.0f} s, {state['rest']['triggers']} false triggers",
+        *state["problems"][-1:],
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+@contextlib.contextmanager
+def _single_keys() -> Iterator[None]:
+    """Read keys one by one, without the line's end; the terminal is put back at the end."""
+    handle = sys.stdin.fileno()
+    before = termios.tcgetattr(handle)
+    try:
+        tty.setcbreak(handle)
+        yield
+    finally:
+        termios.tcsetattr(handle, termios.TCSADRAIN, before)
