@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import threading
 from collections.abc import Callable
 from importlib.resources import files
@@ -99,6 +100,8 @@ def gesture(**options: Any) -> None:
 
         bridge = stack.enter_context(_Bridge(url))
         stack.enter_context(source)
+        if source.url:
+            print(f"landmarks: {source.url}", file=sys.stderr, flush=True)
         loop = _LiveLoop(source, policy, bridge)
         state = _state(loop, mock)
         page = stack.enter_context(_page(options, loop, state)) if options["page"] else ""

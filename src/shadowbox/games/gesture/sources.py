@@ -76,6 +76,11 @@ class _Source:
         self.ending.set()
         self._thread.join(timeout=2)
 
+    @property
+    def url(self) -> str:
+        """Address that frames are sent to; empty for a source that fetches or makes them."""
+        return ""
+
     def run(self) -> None:
         """Put frames until `ending` is set."""
         raise NotImplementedError
