@@ -134,6 +134,8 @@ def _say(facts: dict[str, Any]) -> None:
     for entry in facts["cut"]:
         frames = f"{entry['frames']:,} {'frame' if entry['frames'] == 1 else 'frames'}"
         print(f"cut: {_printable(entry['file'])}: {frames}, at {entry['why']}")
+    for entry in facts["notes"]:
+        print(f"note: {_printable(entry['file'])}: {_printable(entry['note'])}")
     for key, count in facts["unusable"].items():
         print(f"absent: {key} holds nothing possible in {count:,} recordings")
     for name, count in facts["left_out"].items():

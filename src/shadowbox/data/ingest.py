@@ -53,6 +53,8 @@ class _IngestReport:
     left_out: dict[str, int] = field(default_factory=dict)
     # recordings that lost frames with impossible values: file, number of frames, the first value
     cut: list[dict[str, Any]] = field(default_factory=list)
+    # remarks of the reader: file and text
+    notes: list[dict[str, str]] = field(default_factory=list)
     # columns that hold nothing possible -> recordings in which they are absent
     unusable: dict[str, int] = field(default_factory=dict)
 
@@ -69,6 +71,8 @@ class _IngestReport:
             self.left_out[name] = self.left_out.get(name, 0) + int(meta.get(name, 0))
         if "cut" in meta:
             self.cut.append({"file": file, **meta["cut"]})
+        for note in meta.get("notes", ()) if first else ():
+            self.notes.append({"file": file, "note": note})
         for key in meta.get("unusable", ()) if first else ():
             self.unusable[key] = self.unusable.get(key, 0) + 1
 

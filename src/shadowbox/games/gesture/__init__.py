@@ -2,19 +2,23 @@
 
 schema.py      landmarks, the game's state and the controls, with their modes and gates
 features.py    landmarks and the game's state as rows, the same for recordings and for play
-recording.py   sessions as episodes
+recording.py   sessions as episodes; npz.py reads those of an older system
 body.py        a simulated body that makes the gestures of script.py
 """
 
 from __future__ import annotations
 
 from shadowbox.core.game import Game
+from shadowbox.games.gesture.npz import OPTIONS
 from shadowbox.games.gesture.schema import BODY, LEARNED, SCHEMA
 
 GAME = Game(
     name="gesture",
     title="Minecraft with body and hands, one player in front of a camera",
     schema=SCHEMA,
+    reader="shadowbox.games.gesture.npz:read",
+    reader_endings=(".npz",),
+    reader_options=OPTIONS,
     encodings={
         "default": LEARNED,  # without state that follows the controls
         "all": tuple(SCHEMA.columns),

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from shadowbox.core.schema import Array, Columns
+from shadowbox.games.gesture.game_fields import RESTING
 from shadowbox.games.gesture.schema import (
     FPS,
+    FRAME_VALUES,
     HAND_OF,
-    HAND_SLOTS,
     HANDS,
     POSE_LANDMARKS,
+    POSITION_VALUES,
     SCHEMA,
 )
 
@@ -46,7 +48,7 @@ class _Landmarks:
     def __len__(self) -> int:
         return len(self.time)
 
-    def part(self, chosen: slice) -> _Landmarks:
+    def part(self, chosen: slice | Array) -> _Landmarks:
         """Some of the frames."""
         return _Landmarks(
             self.time[chosen],
@@ -57,27 +59,20 @@ class _Landmarks:
         )
 
 
-def _one_frame(
-    time: float,
-    pose: Array | None,
-    visibility: Array | None = None,
-    left: Array | None = None,
-    right: Array | None = None,
-) -> _Landmarks:
-    """Frame of a live camera: pose [33, 3], visibility [33], hands [21, 3]; None: not found."""
-    hand = np.zeros((1, HAND_SLOTS, 3), np.float32)
-    for side, points in zip(HANDS, (left, right), strict=True):
-        if points is not None:
-            hand[0, HAND_OF[side]] = points
-    shown = np.ones(len(POSE_LANDMARKS)) if visibility is None else visibility
+def frames_of(values: Array, times: Array) -> _Landmarks:
+    """Frames of the older system's vectors [T, 260] at `times` [T] s.
+
+    A vector holds pose and hands, the presence of each hand, and the visibility of the pose.
+    """
+    pose, places = len(POSE_LANDMARKS), POSITION_VALUES
+    points = values[:, :places].astype(np.float32).reshape(len(values), -1, 3)
+    present = values[:, places : places + len(HANDS)] > 0.5
     return _Landmarks(
-        np.array([time], np.float64),
-        np.zeros((1, len(POSE_LANDMARKS), 3), np.float32)
-        if pose is None
-        else np.asarray(pose, np.float32)[None],
-        np.asarray(shown, np.float32)[None],
-        hand,
-        np.array([[pose is not None, left is not None, right is not None]]),
+        np.asarray(times, np.float64),
+        points[:, :pose],
+        values[:, places + len(HANDS) :].astype(np.float32),
+        points[:, pose:],
+        np.concatenate([(points[:, :pose] != 0).any((1, 2))[:, None], present], axis=1),
     )
 
 
@@ -170,21 +165,17 @@ def rows_at(
     return columns
 
 
+def game_columns(fields: Mapping[str, float]) -> Columns:
+    """Columns [1, 1] of the group game from its fields by name (`game_fields.game_fields`)."""
+    return {
+        key: np.full((1, 1), fields[key.removeprefix("game/")], SCHEMA.columns[key].dtype)
+        for key in GAME_COLUMNS
+    }
+
+
 def resting_game() -> Columns:
     """State of a game of which nothing is known, columns [1, 1]: at full health, in play."""
-    columns = {key: values for key, values in SCHEMA.neutral(1).items() if key in GAME_COLUMNS}
-    for name, value in (
-        ("main_hand", 5),
-        ("off_hand", 3),
-        ("health", 20),
-        ("hunger", 20),
-        ("on_ground", 1),
-        ("attack_cooldown", 1),
-        ("target_distance", 6),
-        ("hostile_distance", 32),
-    ):
-        columns[f"game/{name}"][:] = value
-    return columns
+    return game_columns(RESTING)
 
 
 # ---- live ----------------------------------------------------------------------------------------
@@ -199,7 +190,7 @@ class _FeatureStream:
 
     def __init__(self) -> None:
         self._last: _Landmarks | None = None
-        self._columns = landmark_columns(_one_frame(0.0, None))
+        self._columns = landmark_columns(frames_of(np.zeros((1, FRAME_VALUES)), np.zeros(1)))
         self._game = self._game_before = resting_game()
 
     def see(self, frame: _Landmarks) -> None:

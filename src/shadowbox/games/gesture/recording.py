@@ -20,6 +20,7 @@ from shadowbox.games.gesture.features import (
     LONGEST_GAP,
     _Landmarks,
     grid,
+    landmark_columns,
     newest,
     rows_at,
 )
@@ -35,6 +36,10 @@ from shadowbox.games.gesture.schema import (
 )
 
 SHORTEST = 30  # decisions of a part; shorter ones are left out
+SLOWEST = 20  # frames a second of a camera that sees short presses
+MOST_DRIFT = 0.1  # of a camera's rate
+LONGEST_LAG, MOST_LAG = 1.0, 0.15  # seconds that are looked for, and that are reported
+CLEAR_FIT = 0.1  # correlation of movements and keys at a lag that is believed
 OPEN_LEAD = 3  # frames before the screen changes in which its key is down
 
 
@@ -63,6 +68,8 @@ def episodes_of(session: _Session, shortest: int = SHORTEST) -> Iterator[Episode
         if times[b - 1] - times[a] > shortest / SCHEMA.fps
     ]
     absent = frozenset(key for key in GAME_COLUMNS if key not in session.game)
+    notes = [*session.meta.get("notes", ()), *timing_notes(session)]
+    meta = {**session.meta, "notes": notes, "camera_fps": round(rate_of(times), 2)}
     for number, stretch in enumerate(stretches):
         rows = grid(float(times[stretch.start]), float(times[stretch.stop - 1]))
         columns = rows_at(rows, session.frames.part(stretch), session.game_times, session.game)
@@ -73,7 +80,70 @@ def episodes_of(session: _Session, shortest: int = SHORTEST) -> Iterator[Episode
         for key in SCHEMA.control_keys:
             columns[key][-1] = 0  # they led to no row
         parts = {"part": number} if len(stretches) > 1 else {}
-        yield Episode(columns, {**session.meta, **parts}, absent=absent)
+        yield Episode(columns, {**meta, **parts}, absent=absent)
+
+
+def rate_of(times: Array) -> float:
+    """Frames a second of a camera, from the middle of the steps between its frames."""
+    steps = np.diff(times)
+    steps = steps[steps > 0]
+    return 1 / float(np.median(steps)) if len(steps) else 0.0
+
+
+def timing_notes(session: _Session) -> list[str]:
+    """Sentences about a camera that was slow or changed its rate, and keys that do not fit the body."""
+    times, notes = session.frames.time, []
+    half = len(times) // 2
+    first, second = rate_of(times[:half]), rate_of(times[half:])
+    if first and second and abs(second / first - 1) > MOST_DRIFT:
+        notes.append(f"the camera's rate drifts from {first:.1f} to {second:.1f} frames a second")
+    if rate_of(times) < SLOWEST:
+        notes.append(
+            f"the camera gives {rate_of(times):.1f} frames a second; short presses need {SLOWEST}"
+        )
+    lag, fit = lag_of(session.frames, session.control_times, session.controls)
+    if abs(lag) > MOST_LAG:
+        where = "follows" if lag > 0 else "is ahead of"
+        notes.append(
+            f"the body {where} the keys by {abs(lag):.2f} s (correlation {fit:.2f}); expected at "
+            f"most {MOST_LAG} s"
+        )
+    return notes
+
+
+def lag_of(frames: _Landmarks, times: Array, controls: Mapping[str, Array]) -> tuple[float, float]:
+    """Seconds by which the body's movements follow changes of the controls, and the correlation.
+
+    Cross-correlation of the body's speed with the number of keys that change; (0, 0) if no lag
+    within `LONGEST_LAG` fits clearly.
+    """
+    if len(frames) < 2 or len(times) < 2:
+        return 0.0, 0.0
+    rows = grid(float(frames.time[0]), float(frames.time[-1]))
+    columns = landmark_columns(frames)
+    speed = sum(columns[f"pose/v{axis}"].astype(np.float64) ** 2 for axis in "xyz")
+    moving = np.sqrt(np.asarray(speed)).mean(1)[newest(frames.time, rows)]
+    keys = np.stack([controls[name] > 0.5 for name in (*ACTIONS, *INVENTORY)], 1)
+    change = np.abs(np.diff(keys.astype(int), axis=0, prepend=keys[:1].astype(int))).sum(1)
+    at = np.searchsorted(rows, times)
+    counts = np.bincount(at[at < len(rows)], change[at < len(rows)], len(rows))
+    changes = np.convolve(counts, np.ones(5), "same")
+    reach = round(LONGEST_LAG * SCHEMA.fps)
+    if len(rows) < 4 * reach or not changes.any():
+        return 0.0, 0.0
+    fits = []
+    for shift in range(-reach, reach + 1):
+        early, late = (
+            changes[reach : len(rows) - reach],
+            moving[reach + shift : len(rows) - reach + shift],
+        )
+        spread = early.std() * late.std()
+        mean = ((early - early.mean()) * (late - late.mean())).mean()
+        fits.append(mean / spread if spread else 0.0)
+    best = int(np.argmax(fits))
+    if fits[best] < CLEAR_FIT:
+        return 0.0, 0.0
+    return (best - reach) / SCHEMA.fps, float(fits[best])
 
 
 def controls_at(rows: Array, times: Array, controls: Mapping[str, Array]) -> Columns:

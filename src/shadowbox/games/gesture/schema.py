@@ -263,13 +263,13 @@ POSITIONS = tuple(f"{group}/{axis}" for group in ("pose", "hand") for axis in "x
 GAME_KEYS = tuple(
     f"game/{field.name}" for field in _GAME_GROUP.fields if field.name != "screen_open"
 )
-_ONE_HOT = ("game/main_hand", "game/off_hand")  # the other choices are one number each
+ONE_HOT = ("game/main_hand", "game/off_hand")  # the other choices are one number each
 HISTORY = 5  # frames of earlier controls in the older system's input
 
 POSITION_VALUES = sum(SCHEMA.columns[key].slots for key in POSITIONS)  # 225, and their velocities
 FRAME_VALUES = POSITION_VALUES + len(HANDS) + len(POSE_LANDMARKS)  # 260: presence, visibility
 STATE_VALUES = sum(
-    field.n if isinstance(field, Choice) and key in _ONE_HOT else 1
+    field.n if isinstance(field, Choice) and key in ONE_HOT else 1
     for key in GAME_KEYS
     for field in (SCHEMA.columns[key].field,)
 )  # 46
