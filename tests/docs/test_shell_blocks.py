@@ -23,6 +23,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PROGRAMS = ("shadowbox", "make", "python", "pip", "git", "cd", "pytest", "$")
 NO_RUN = {
+    "docs/gesture.md": ["needs Minecraft and a person"],
     "docs/melee.md": ["needs Slippi Dolphin and your own copy of the game"],
     "docs/worlds.md": ["trains for about half an hour"],
 }
@@ -38,6 +39,7 @@ SMALLER = {
     ],
     "ingest": ["--workers", "1"],
     "serve": ["--port", "0"],
+    "play": ["--port", "0", "--seconds", "2"],
 }
 SHIPPED = {  # settings of a shipped card that make its run small
     "train.steps": 2,
