@@ -25,7 +25,7 @@ PROGRAMS = ("shadowbox", "make", "python", "pip", "git", "cd", "pytest", "$")
 NO_RUN = {
     "docs/gesture.md": ["needs Minecraft and a person"],
     "docs/melee.md": ["needs Slippi Dolphin and your own copy of the game"],
-    "docs/worlds.md": ["trains for about half an hour"],
+    "docs/worlds.md": ["trains for about half an hour", "needs replays of your own"],
 }
 SHORT = ["--world", "brawl@time_limit=90"]
 SMALLER = {

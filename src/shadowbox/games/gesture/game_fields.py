@@ -140,3 +140,17 @@ def _in_range(name: str, value: float) -> float:
     if isinstance(field, Choice):
         return float(int(clipped))
     return clipped if isinstance(field, Real) else float(clipped > 0)
+
+
+# before the first state of a game: healthy, on the ground, empty hands, no screen
+RESTING = dict.fromkeys(GAME_COLUMNS, 0.0) | {
+    "main_hand": float(MAIN_HAND.index("empty")),
+    "off_hand": float(OFF_HAND.index("empty")),
+    "health": 20.0,
+    "hunger": 20.0,
+    "on_ground": 1.0,
+    "attack_cooldown": 1.0,
+    "target_distance": 6.0,
+    "hostile_distance": 32.0,
+    "survival": 1.0,
+}
