@@ -20,6 +20,7 @@ SHORTEST_TOKEN = 12
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind a listening socket; connections wait in it until `run` serves them."""
+    listener = None
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
@@ -30,6 +31,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(128)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         why = error.strerror or str(error)
         raise UsageError(
             f"cannot listen on {host} port {port}: {why}; --port 0 takes any free port"
