@@ -94,3 +94,14 @@ def test_keys_of_the_terminal_control_the_loop():
     assert not loop.panicking
     line = line_of(loop.snapshot())
     assert line.startswith("RELEASED (not connected)")
+
+
+def test_a_match_of_one_player_needs_one_agent(capsys):
+    """`match` plays the place with --p0 alone, and refuses a second agent."""
+    world = "py:shadowbox.games.gesture.place.world:place_world@seconds=0.5"
+    for more, status in (((), 0), (("--p1", "neutral"), 2)):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["match", "gesture", "--world", world, "--p0", "neutral", *more])
+        out, err = capsys.readouterr()
+        assert stop.value.code == status, err
+        assert "after 15 frames" in out if status == 0 else "leave --p1 out" in err

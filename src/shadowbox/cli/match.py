@@ -31,7 +31,7 @@ STDOUT = Path("-")
 @click.command()
 @click.argument("game")
 @click.option("--p0", required=True, help="Agent in the first seat, such as based.")
-@click.option("--p1", required=True, help="Agent in the second seat.")
+@click.option("--p1", help="Agent in the second seat, in a game of two players.")
 @click.option(
     "--seed",
     type=SEED,
@@ -67,7 +67,7 @@ STDOUT = Path("-")
 def match(
     game: str,
     p0: str,
-    p1: str,
+    p1: str | None,
     seed: int | None,
     world: str,
     stage: str | None,
@@ -78,7 +78,7 @@ def match(
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Play one match of GAME between two agents.
+    """Play one match of GAME between two agents, or of one agent in a game of one player.
 
     Any agent may be slowed down, as in expert@delay=12@apm=300@hold=3: it sees the game 12 frames
     late, presses at most 300 keys a minute, and holds each press for at least 3 frames.
@@ -95,23 +95,35 @@ def match(
     if as_json and frames == STDOUT:
         raise UsageError("--frames-json - and --json both write to standard output: name a file")
     found = load(game)
+    names = _seats(found, p0, p1)
     start = recorded_start(begin, found, world) if begin else None
     world = start.world if start else world
     made = specs.world_factory(world, found, **stage_option(stage))(1)
-    agents = [specs.agent(agent, found) for agent in (p0, p1)]
+    agents = [specs.agent(agent, found) for agent in names]
     seeds = np.array([seed if seed is not None else start.seed if start else 0], np.int64)
     past, more = (start.past, {"from": begin}) if start else (None, None)
     keep = bool(out or store)
     (played,) = play(
-        found, made, agents, (p0, p1), seeds, past=past, tracks=keep, more=more, most=most
+        found, made, agents, names, seeds, past=past, tracks=keep, more=more, most=most
     )
     facts = match_facts(found, played.episode, played.outcome)
-    facts |= _learned_world(found, world, made, (p0, p1), agents, played.episode)
+    facts |= _learned_world(found, world, made, names, agents, played.episode)
     facts |= _written(found, played.episode, store, frames, out)
     if as_json:
         emit(facts)
     else:
         click.echo(match_text(facts), err=frames == STDOUT)
+
+
+def _seats(game: Game, p0: str, p1: str | None) -> tuple[str, ...]:
+    """Agents by seat, as many as the game has players."""
+    if game.schema.players == 1:
+        if p1 is not None:
+            raise UsageError(f"--p1 {p1}: {game.name} is a game of one player; leave --p1 out")
+        return (p0,)
+    if p1 is None:
+        raise UsageError(f"Missing option '--p1': {game.name} is a game of two players")
+    return p0, p1
 
 
 def _written(

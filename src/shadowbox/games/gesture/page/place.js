@@ -40,10 +40,13 @@ export function drawPlace(canvas, place) {
     }
   }
   gate(context, place, { px, py, pz, angle, horizon, distance, width, depths });
-  crosshair(context, width, height, place.swing);
-  map(context, cells, place, width);
+  if (place.screen) {
+    screen(context, place, width, height);
+  } else {
+    crosshair(context, width, height, place.swing);
+    map(context, cells, place, width);
+  }
   hotbar(context, place, width, height);
-  if (place.screen) screen(context, place, width, height);
   if (place.done) banner(context, place, width, height);
 }
 

@@ -24,7 +24,7 @@ RADIUS, REACH = 0.3, 3.5  # blocks
 GATE_RADIUS = 1.0  # blocks
 HITS_OF_A_BLOCK = 3
 WRONG_TURN_DEGREES = 100.0  # a heading this far off the task, after it was within half of it
-LONGEST = TICKS * 180  # ticks of a match
+LONGEST = TICKS * 180  # ticks of a match, unless it is made shorter
 
 # '#' wall, '=' step of one block, 'B' blocks to break, 'D' door, letters a-z: gates in their order
 PLAN = (
@@ -66,6 +66,7 @@ class _Place:
     """State of one match of the place, and its score."""
 
     seed: int = 0
+    longest: int = LONGEST  # ticks
     x: float = 0.0
     y: float = 0.0
     z: float = 0.0
@@ -101,7 +102,7 @@ class _Place:
     @property
     def done(self) -> bool:
         """True when all tasks are done, or the time is over."""
-        return self.task >= len(TASKS) or self.tick >= LONGEST
+        return self.task >= len(TASKS) or self.tick >= self.longest
 
     @property
     def next(self) -> _Task | None:
