@@ -103,7 +103,7 @@ def _options(game: Game, named: str | None, given: tuple[str, ...]) -> dict[str,
         if not mark:
             raise UsageError(f"--set {text}: expected OPTION=VALUE, as in --set human=true")
         _must_be(game, name)
-        options[name] = _typed(name, value, game.reader_options[name])
+        options[name] = typed_option(name, value, game.reader_options[name])
     return options
 
 
@@ -114,7 +114,7 @@ def _must_be(game: Game, name: str) -> None:
         )
 
 
-def _typed(name: str, value: str, default: Any) -> Any:
+def typed_option(name: str, value: str, default: Any) -> Any:
     """The value converted to the type of the option's default."""
     if isinstance(default, bool):
         if value not in ("true", "false"):

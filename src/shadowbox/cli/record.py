@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shadowbox.cli.ingest import typed_option
 from shadowbox.cli.terminal import (
     PATH,
     SEED,
@@ -38,6 +39,14 @@ if TYPE_CHECKING:
     help="YAML list of {p0, p1, share} in place of --p0 and --p1.",
 )
 @click.option("--matches", default=100, show_default=True, type=at_least(1))
+@click.option("--source", help="Source of sessions, such as synthetic, for a game that has them.")
+@click.option(
+    "--set",
+    "given",
+    metavar="OPTION=VALUE",
+    multiple=True,
+    help="Option of the source, such as people=8 (repeatable).",
+)
 @click.option(
     "--out",
     required=True,
@@ -59,6 +68,8 @@ def record(
     p1: str | None,
     mix: Path | None,
     matches: int,
+    source: str | None,
+    given: tuple[str, ...],
     out: Path,
     seed: int,
     world: str,
@@ -72,7 +83,8 @@ def record(
     Ctrl-C stores the matches that are over and says how to go on; so does SIGTERM.
 
     GAME may be gym:ENV_ID, a registered Gymnasium environment; --p0 module:function then acts in
-    it, or chance does.
+    it, or chance does. A game without matches has sources of sessions: --source names one (default:
+    the first), --matches is the number of sessions, and --set changes an option.
     """
     if game.startswith("gym:"):
         if p1 or mix or stage or world or tracks or resume:
@@ -85,6 +97,15 @@ def record(
     from shadowbox.collect.matches import record as play_and_store
 
     played = load(game)
+    if source is not None or (played.sources and played.world is None):
+        if p0 or p1 or mix or stage or world or tracks:
+            raise UsageError(
+                f"sessions of {game} take no --p0, --p1, --mix, --world, --stage or --tracks"
+            )
+        _record_sessions(played, source, matches, out, seed, given, resume, as_json)
+        return
+    if given:
+        raise UsageError("--set changes an option of a source: name one with --source")
     pairings = _pairings(played, p0, p1, mix, matches)
     began = time.process_time()
     with progress("playing") as update:
@@ -121,6 +142,42 @@ def _pairings(
     raise UsageError(
         "name the agents with --p0 and --p1, or pairings with --mix; "
         f"{played.name} has the bots {', '.join(bot_names(played))}"
+    )
+
+
+def _record_sessions(
+    game: Game,
+    source: str | None,
+    sessions: int,
+    out: Path,
+    seed: int,
+    given: tuple[str, ...],
+    resume: bool,
+    as_json: bool,
+) -> None:
+    from shadowbox.collect.sources import record_sessions
+
+    name = source or next(iter(game.sources))
+    defaults = game.sources[name][1] if name in game.sources else {}
+    options: dict[str, Any] = {}
+    for text in given:
+        key, mark, value = text.partition("=")
+        if not mark:
+            raise UsageError(f"--set {text}: expected OPTION=VALUE, as in --set people=8")
+        options[key] = typed_option(key, value, defaults[key]) if key in defaults else value
+    began = time.process_time()
+    with progress("recording") as update:
+        facts = record_sessions(
+            game, name, sessions, out, seed=seed, options=options, resume=resume, progress=update
+        )
+    facts["frames_per_cpu_s"] = _rate(facts["frames"], began)
+    if as_json:
+        emit(facts)
+        return
+    print(
+        f"{facts['store']}: {facts['sessions']:,} sessions of {facts['people']:,} people from "
+        f"{name}, {facts['episodes']:,} episodes and {facts['frames']:,} frames appended, "
+        f"{number(int(facts['frames_per_cpu_s']))} frames per CPU-second"
     )
 
 

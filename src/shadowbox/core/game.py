@@ -298,13 +298,14 @@ class Game:
     title: str  # one line for `shadowbox games`
     schema: Schema
     event_kinds: tuple[str, ...] = ()
-    # kind -> names of its `what` (a hit: the moves)
-    event_whats: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    event_whats: Mapping[str, Sequence[str]] = field(default_factory=dict)  # kind -> its moves
     # "module:function", which workers can import: path or bytes, name, **options -> Episodes
     reader: str | None = None
     reader_endings: tuple[str, ...] = ()  # endings of recordings' names, such as ".slp"
     reader_options: Mapping[str, Any] = field(default_factory=dict)  # each with its default
     reader_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # named options
+    # recorders of sessions by name: "module:function" (collect/sources.py), options with defaults
+    sources: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     # columns [T + 1, slots] -> events, each from two neighboring rows
     events: Callable[[Columns], Array] | None = None
@@ -328,8 +329,7 @@ class Game:
     held_out: frozenset[str] = frozenset()  # bots that learners never train against
     policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path
     worlds: Mapping[str, str] = field(default_factory=dict)  # shipped learned worlds: name -> path
-    # presets, built when called
-    rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)
+    rewards: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)  # presets
     # builder of a user's own reward: weights by term -> Reward
     reward: Callable[[Mapping[str, Any]], Reward] | None = None
     # by name: column keys ("default"), or a core.encoding.Encoding

@@ -9,6 +9,7 @@ body.py        a simulated body that makes the gestures of script.py
 from __future__ import annotations
 
 from shadowbox.core.game import Game
+from shadowbox.games.gesture.body import SOURCE
 from shadowbox.games.gesture.npz import OPTIONS
 from shadowbox.games.gesture.schema import BODY, LEARNED, SCHEMA
 
@@ -19,6 +20,8 @@ GAME = Game(
     reader="shadowbox.games.gesture.npz:read",
     reader_endings=(".npz",),
     reader_options=OPTIONS,
+    sources={"synthetic": ("shadowbox.games.gesture.body:record", SOURCE)},
+    learns_by=("imitation",),
     encodings={
         "default": LEARNED,  # without state that follows the controls
         "all": tuple(SCHEMA.columns),

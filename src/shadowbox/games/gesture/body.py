@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from shadowbox.core.episode import Episode
 from shadowbox.core.game import stable_hash
 from shadowbox.core.schema import Array, Columns
+from shadowbox.errors import UsageError
 from shadowbox.games.gesture.features import _Landmarks
-from shadowbox.games.gesture.recording import _Session
+from shadowbox.games.gesture.recording import _Session, episodes_of
 from shadowbox.games.gesture.schema import FPS, HAND_LANDMARKS, POSE_LANDMARKS
 from shadowbox.games.gesture.script import TICK, smooth, write_script
 
@@ -41,6 +43,8 @@ PEOPLE: Mapping[str, tuple[str, tuple[float, float], tuple[float, float]]] = {
     "left_handed": ("below .1: yes", (0.0, 1.0), (0.0, 1.0)),
 }
 RANGES = ("train", "test")
+SOURCE: Mapping[str, Any] = {"people": 4, "seconds": 60.0, "people_of": "train"}
+LONGEST = 3600  # seconds of a session
 
 # joints of a person: angles in rad, curls and pinches from 0 (open) to 1; `main` is the better arm
 JOINTS = (
@@ -131,13 +135,19 @@ def session(who: _Person, seed: int, seconds: float) -> _Session:
     return _Session(filmed, clock, script.controls, clock[states], game, meta)
 
 
-def sessions(
-    seed: int, *, people: int, sessions: int, seconds: float, range_of: str, first: int = 0
-) -> Iterator[_Session]:
-    """Sessions of several people in turn, from number `first` on."""
-    for number in range(first, people * sessions):
-        who = person(seed, number % people, range_of)
-        yield session(who, number // people, seconds)
+def record(
+    seed: int, number: int, *, people: int, seconds: float, people_of: str
+) -> Iterator[Episode]:
+    """Session `number` of a seed, the source `synthetic`: people take turns."""
+    if people_of not in RANGES:
+        raise UsageError(f"people_of must be {' or '.join(RANGES)} (got '{people_of}')")
+    if people < 1 or not 2 <= seconds <= LONGEST:
+        raise UsageError(
+            f"people must be at least 1 and seconds from 2 to {LONGEST} (got {people}, {seconds:g})"
+        )
+    yield from episodes_of(
+        session(person(seed, number % people, people_of), number // people, seconds)
+    )
 
 
 # ---- joints --------------------------------------------------------------------------------------
