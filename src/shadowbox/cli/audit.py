@@ -147,6 +147,7 @@ def _summary(facts: dict[str, Any]) -> str:
     )
     lines = [
         *audits.warnings(facts),
+        *audits.rare_presses(facts),
         f"split by episode: {sides}",
         f"memory: {size(facts['memory']['bytes'])} when cached, {fits}",
         "duplicates: "

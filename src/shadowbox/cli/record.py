@@ -98,10 +98,7 @@ def record(
 
     played = load(game)
     if source is not None or (played.sources and played.world is None):
-        if p0 or p1 or mix or stage or world or tracks:
-            raise UsageError(
-                f"sessions of {game} take no --p0, --p1, --mix, --world, --stage or --tracks"
-            )
+        _refuse_options_of_matches(game, p0, p1, mix, stage, world, tracks)
         _record_sessions(played, source, matches, out, seed, given, resume, as_json)
         return
     if given:
@@ -121,10 +118,7 @@ def record(
             progress=update,
         )
     facts["frames_per_cpu_s"] = _rate(facts["frames"], began)
-    if as_json:
-        emit(facts)
-    else:
-        _say(facts)
+    emit(facts) if as_json else _say(facts)
 
 
 def _pairings(
@@ -143,6 +137,13 @@ def _pairings(
         "name the agents with --p0 and --p1, or pairings with --mix; "
         f"{played.name} has the bots {', '.join(bot_names(played))}"
     )
+
+
+def _refuse_options_of_matches(game: str, *given: object) -> None:
+    if any(given):
+        raise UsageError(
+            f"sessions of {game} take no --p0, --p1, --mix, --world, --stage or --tracks"
+        )
 
 
 def _record_sessions(

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from shadowbox.core import system
-from shadowbox.core.schema import Array, Choice, Flag, Schema
+from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
 from shadowbox.data.audit_rows import AuditRows, blocks
 from shadowbox.data.baseline_scores import baseline_scores
 from shadowbox.data.split import SIDES, Split
 from shadowbox.data.store import Progress, Store
+
+FEW = 20  # presses of a control below which little can be learned of it
+GIVEN_AWAY = 0.9  # share of a control's changes that come with a change of an input
+MOST_NOTES = 20  # remarks of readers that are shown
 
 
 def audit(
@@ -26,8 +30,10 @@ def audit(
     content = sum(entry.bytes for shard in store.manifest.shards for entry in shard.files.values())
     summaries = {key: _Summary() for key in store.schema.columns}
     presses = {key: _Presses() for key in store.schema.control_keys if _is_flag(store.schema, key)}
+    leaks = _Leaks(store.schema)
     rows_done = 0
     for block in blocks(store, range(len(store))):
+        leaks.add(block)
         for key, summary in summaries.items():
             occupied = block.occupied(key)
             summary.add(
@@ -59,6 +65,8 @@ def audit(
         "split": _sides(store, split or Split()),
         "columns": {key: summary.result(store.schema, key) for key, summary in summaries.items()},
         "controls": {key: press.result() for key, press in presses.items()},
+        "leaks": leaks.result(),
+        "notes": _notes(store),
         "events": _event_counts(store),
         "duplicates": duplicates(store),
         "baselines": baseline_scores(store),
@@ -173,6 +181,52 @@ class _Presses:
         ]
 
 
+class _Leaks:
+    """Running counts of flags of the state that change together with a control, in the same row.
+
+    A row's state comes before its controls, so such a flag gives a label away: it was recorded at
+    the same instant, or later.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        each = schema.controls.slots
+        self.inputs = [
+            key
+            for key in schema.state_keys
+            if not isinstance(schema.columns[key].field, Real)
+            and schema.columns[key].slots in (1, each)
+        ]
+        self.changes = {
+            key: 0 for key in schema.control_keys if not isinstance(schema.columns[key].field, Real)
+        }
+        self.shared: dict[tuple[str, str], int] = {}
+
+    def add(self, block: AuditRows) -> None:
+        decided = block.decided()[:, None].copy()
+        decided[block.starts] = False
+        changed = {key: self._changed(block, key) for key in (*self.inputs, *self.changes)}
+        for control in self.changes:
+            moved = changed[control] & decided
+            self.changes[control] += int(moved.sum())
+            if not moved.any():
+                continue
+            for key in self.inputs:
+                both = int((moved & changed[key]).sum())
+                self.shared[control, key] = self.shared.get((control, key), 0) + both
+
+    def result(self) -> dict[str, list[str]]:
+        """Columns of the state that give each control away, by control."""
+        found: dict[str, list[str]] = {}
+        for (control, key), both in self.shared.items():
+            if self.changes[control] >= FEW and both >= GIVEN_AWAY * self.changes[control]:
+                found.setdefault(control, []).append(key)
+        return found
+
+    def _changed(self, block: AuditRows, key: str) -> Array:
+        values = block.columns[key]
+        return np.asarray(values != np.roll(values, 1, axis=0))
+
+
 # ---- inside --------------------------------------------------------------------------------------
 
 
@@ -189,6 +243,15 @@ def _sides(store: Store, split: Split) -> dict[str, Any]:
         }
         for at, side in enumerate(SIDES)
     }
+
+
+def _notes(store: Store) -> dict[str, int]:
+    """Remarks of readers in the metadata, each with the number of episodes that have it."""
+    counts: dict[str, int] = {}
+    for number in range(len(store)):
+        for note in store.meta_of(number).get("notes", ()):
+            counts[str(note)] = counts.get(str(note), 0) + 1
+    return counts
 
 
 def _event_counts(store: Store) -> dict[str, int]:
@@ -214,13 +277,33 @@ def _memory(store: Store) -> dict[str, Any]:
 
 
 def warnings(facts: dict[str, Any]) -> list[str]:
-    """Sentences about columns with values that their schema does not allow."""
-    return [
-        f"warning: {key} holds {each['forbidden']:,} values that are not finite or out of range; "
+    """Sentences about values that are not allowed, labels that are given away, and remarks of readers."""
+    found = [
+        f"{key} holds {each['forbidden']:,} values that are not finite or out of range; "
         "they are left out of its figures"
         for key, each in facts["columns"].items()
         if each["forbidden"]
     ]
+    found += [
+        f"{', '.join(keys)} changes in the same rows as {control}: an input that gives its label away"
+        for control, keys in facts["leaks"].items()
+    ]
+    found += [
+        f"{text} ({count:,} {'episode' if count == 1 else 'episodes'})"
+        for text, count in list(facts["notes"].items())[:MOST_NOTES]
+    ]
+    return [f"warning: {text}" for text in found]
+
+
+def rare_presses(facts: dict[str, Any]) -> list[str]:
+    """Sentence about controls that are pressed too rarely to be learned; empty if there are none."""
+    rare = [
+        f"{key} ({count})"
+        for key, slots in facts["controls"].items()
+        if (count := sum(slot["onsets"] for slot in slots)) < FEW
+    ]
+    few = f"warning: fewer than {FEW} presses, too few to learn from: {', '.join(rare)}"
+    return [few] if rare else []
 
 
 def column_notes(summary: dict[str, Any]) -> str:
