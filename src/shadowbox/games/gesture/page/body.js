@@ -1,4 +1,4 @@
-// Skeleton of the person, as in a mirror, with both hands drawn larger beside their wrists.
+/* Skeleton of the person, as in a mirror, with both hands drawn larger beside their wrists. */
 const BONES = [
   [11, 12], [11, 23], [12, 24], [23, 24], [11, 13], [13, 15], [12, 14], [14, 16],
   [23, 25], [25, 27], [24, 26], [26, 28], [27, 31], [28, 32],

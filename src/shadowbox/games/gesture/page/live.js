@@ -1,4 +1,4 @@
-// Page of the live loop: the place, the body, the keys, the times of each stage; panic and settings.
+/* Page of the live loop: the place, the body, the keys, the times of each stage; panic and settings. */
 import { drawBody } from "./body.js";
 import { drawPlace } from "./place.js";
 

@@ -1,4 +1,4 @@
-// The place as the player sees it (rays over the plan), with a map, the hotbar, and the open screen.
+/* The place as the player sees it (rays over the plan), with a map, the hotbar, and the open screen. */
 const FIELD = (70 * Math.PI) / 180; // of view
 const EYE = 1.62; // blocks above the feet
 const TALL = { "#": 3, B: 3, D: 3, "=": 1 };

@@ -92,7 +92,7 @@ class _PlaceWorld:
         return self._columns()
 
     def step(self, controls: Columns) -> tuple[Columns, Array, Array]:
-        """Press the controls [N, 1] for a frame; there are no events."""
+        """Press the controls [N, 1] for a frame; the place emits no events."""
         for at, match in enumerate(self._begun):
             if not match.done:
                 match.step(_controls(controls, at))

@@ -1,0 +1,1 @@
+"""Page of the live loop: its scripts and its style, served by web/live_page.py."""
