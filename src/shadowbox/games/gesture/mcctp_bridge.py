@@ -345,6 +345,8 @@ class _Bridge:
                     await self._talk(socket)
             except (OSError, WebSocketException, TimeoutError) as error:
                 self.core.lost(self.clock(), f"{self.url}: {str(error) or type(error).__name__}")
+            except Exception as error:  # of the bridge itself: named, and the next attempt follows
+                self.core.lost(self.clock(), f"an error of the bridge: {error!r}")
             else:
                 self.core.lost(self.clock(), f"{self.url}: the game closed the connection")
             attempt = 0 if self.clock() - began > 5 else attempt + 1

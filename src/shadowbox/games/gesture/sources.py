@@ -277,7 +277,12 @@ class _LandmarkSource(_Source):
 
     def run(self) -> None:
         """Listen until `ending` is set."""
-        asyncio.run(self._main())
+        try:
+            asyncio.run(self._main())
+        except Exception as error:  # raised again where the source was started
+            self._failed = error
+        finally:
+            self._started.set()
 
     async def _main(self) -> None:
         from websockets.asyncio.server import serve
@@ -293,12 +298,10 @@ class _LandmarkSource(_Source):
                 close_timeout=0.2,
             )
         except OSError as error:
-            self._failed = UsageError(
+            raise UsageError(
                 f"cannot listen on 127.0.0.1 port {self.port}: {system_error(error)}; "
                 "--landmarks-port 0 takes any free port"
-            )
-            self._started.set()
-            return
+            ) from error
         self.port = listening.sockets[0].getsockname()[1]
         self._started.set()
         async with listening:

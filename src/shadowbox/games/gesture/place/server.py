@@ -272,7 +272,12 @@ class _MockInThread:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        asyncio.run(self._main())
+        try:
+            asyncio.run(self._main())
+        except Exception as error:  # raised again where the server was started
+            self._failed = error
+        finally:
+            self._started.set()
 
     async def _main(self) -> None:
         from websockets.asyncio.server import serve
@@ -288,12 +293,10 @@ class _MockInThread:
                 close_timeout=0.2,
             )
         except OSError as error:
-            self._failed = UsageError(
+            raise UsageError(
                 f"cannot listen on 127.0.0.1 port {self.port}: {system_error(error)}; "
                 "--mock-port 0 takes any free port"
-            )
-            self._started.set()
-            return
+            ) from error
         self.port = listening.sockets[0].getsockname()[1]
         self._started.set()
         async with listening:
