@@ -309,6 +309,9 @@ class Game:
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     # columns [T + 1, slots] -> events, each from two neighboring rows
     events: Callable[[Columns], Array] | None = None
+    # columns [T + 1, slots] -> steps in which a player is hit, [T, players], where `events` believe
+    # what a row says of a hit: evaluations count no other one
+    hits: Callable[[Columns], Array] | None = None
     # columns [T + 1, slots] -> steps in which fields contradict each other, [T, players] by name
     couplings: Callable[[Columns], Mapping[str, Array]] | None = None
     impossible: Callable[[Columns], Mapping[str, Array]] | None = None  # in any match

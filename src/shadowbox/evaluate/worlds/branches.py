@@ -52,8 +52,11 @@ def totals_of(
     events = announced if game.events is None else events_of(game, state, alive)
     hits = events[events["kind"] == _kind(game, "hit")]
     totals = {}
-    for name, role in zip(DAMAGE, ("player", "other"), strict=True):
-        own = hits[hits[role] == player]
+    alone = hits["other"] < 0  # hurt without an opponent
+    victim = np.where(alone, hits["player"], hits["other"])
+    chosen = ((hits["player"] == player) & ~alone, victim == player)
+    for name, mine in zip(DAMAGE, chosen, strict=True):
+        own = hits[mine]
         totals[name] = np.stack(
             [_summed(own[(own["frame"] > 0) & (own["frame"] <= end)], count) for end in ends], 1
         )

@@ -46,13 +46,19 @@ class _EventScore(NamedTuple):
 def events_of(game: Game, rows: Columns, valid: Array | None = None) -> Array:
     """Events of N stretches of rows [N, R, slots]; `match` is the stretch.
 
-    `valid` [N, R]: rows whose events count.
+    `valid` [N, R]: rows whose events count. Of a game that finds hits from the state (`Game.hits`) no
+    other hit counts, whatever a row says about it.
     """
     if game.events is None:
         raise ValueError(f"{game.name} derives no events from rows")
     count, length = next(iter(rows.values())).shape[:2]
     flat = {key: values.reshape(count * length, -1) for key, values in rows.items()}
     found = game.events(flat)
+    if game.hits is not None:
+        struck = game.hits(flat)
+        victim = np.where(found["other"] >= 0, found["other"], found["player"])
+        real = struck[np.maximum(found["frame"].astype(np.int64) - 1, 0), victim]
+        found = found[(found["kind"] != game.event_kinds.index("hit")) | real]
     match, frame = np.divmod(found["frame"].astype(np.int64), length)
     inside = frame > 0  # the first row of a stretch does not follow the last of another
     if valid is not None:

@@ -198,14 +198,24 @@ def _busiest(game: Game, starts: _Starts, recorded: Array | None) -> Array:
 
 def _episodes(data: Store, split: Split, settings: EvalConfig) -> tuple[list[int], list[int]]:
     """Episodes to evaluate on, and episodes on which the look-up table is counted."""
-    held = split.episodes(data, settings.side).tolist()[: settings.most]
+    side = split.episodes(data, settings.side).tolist()
+    held = [episode for episode in side if not _lacking(data, episode)][: settings.most]
     if len(held) < 2:
+        lacking = {key for episode in side for key in _lacking(data, episode)}
         raise UsageError(
-            f"{data.path}: {len(held)} of its {len(data)} episodes are on the side "
-            f"'{settings.side}'; intervals need at least two: record more, or choose another side"
+            f"{data.path}: {len(side)} of its {len(data)} episodes are on the side "
+            f"'{settings.side}'"
+            + (f", of which {len(held)} have all of {', '.join(sorted(lacking))}" * bool(lacking))
+            + "; intervals need at least two: record more, or choose another side"
         )
     others = sorted(set(range(len(data))) - set(held))
+    others = [episode for episode in others if not _lacking(data, episode)]
     return held, others or held
+
+
+def _lacking(data: Store, episode: int) -> set[str]:
+    """Columns that a world predicts and a recording does not have; zeros stand in for them."""
+    return data.absent_in(episode) & set(skill.scored_keys(data.schema))
 
 
 def _measure(
@@ -331,6 +341,7 @@ def _facts(
     return {
         "world": world.world.name,
         "episodes": len(held),
+        "episodes_without_all_columns": sum(bool(_lacking(data, e)) for e in range(len(data))),
         "starts": starts.number,
         "samples": settings.samples,
         "horizons": list(horizons),

@@ -10,10 +10,14 @@ from shadowbox.core.episode import Episode
 from shadowbox.core.game import Game
 from shadowbox.core.schema import Columns
 from shadowbox.games.melee.accept import DEFAULTS, FILTERS
+from shadowbox.games.melee.couplings import couplings, hits, impossible
 from shadowbox.games.melee.dynamics import DYNAMICS
 from shadowbox.games.melee.encodings import PRESETS, encoding
 from shadowbox.games.melee.events import WHATS, attacks, events, outcome
 from shadowbox.games.melee.schema import EVENTS, LEARNED, SCHEMA
+
+# fields in which a learned world must beat every baseline
+JUDGED = ("x", "y", "percent", "air_vx", "vy", "knock_vx", "action", "hitstun")
 
 
 def places(columns: Columns) -> tuple[str, ...]:
@@ -48,6 +52,10 @@ GAME = Game(
     outcome=outcome,
     attacks=attacks,
     places=places,
+    hits=hits,
+    couplings=couplings,
+    impossible=impossible,
+    world_fields=tuple(f"player/{name}" for name in JUDGED),
     dynamics=DYNAMICS,
     writers={"slp": _write_slp},
     encodings={"default": LEARNED, **{name: encoding(name) for name in PRESETS}},

@@ -189,6 +189,9 @@ AERIAL_LANDING = _actions((70, 74))
 DAMAGED = _actions((75, 91), (38, 38), (185, 185), (193, 193))
 GRABBED = _actions((223, 232))
 THROWN = _actions((239, 243))
+GRABBING = _actions((212, 222))
+CAPTURED = _actions((266, 304), (327, 339))  # by special moves
+RISING = _actions((187, 187), (195, 195))  # attacks of one who gets up
 TECHING = _actions((199, 204))
 
 # ---- items ----
