@@ -11,10 +11,15 @@ import torch
 from small_melee import LEARNER, MELEE, OLDER
 from small_worlds import copied
 
+from shadowbox.bench import peers
 from shadowbox.errors import CheckpointError
+from shadowbox.games.melee import slp
 from shadowbox.games.melee.encodings import encoding
+from shadowbox.games.melee.export import LEAD
+from shadowbox.games.melee.replay import read
 from shadowbox.model.world.older_heads import predicted
 from shadowbox.play import specs
+from shadowbox.play.match import play
 from shadowbox.testing import check_world
 
 SCHEMA = MELEE.schema
@@ -83,6 +88,33 @@ def test_rules_are_kept(run):
         assert ((rows[key] >= low) & (rows[key] <= high)).all(), key
 
 
+def test_a_dreamt_match_is_a_replay(run, tmp_path):
+    """It is written as `.slp`, names the dream, and every reader finds its frames and its players."""
+    agents = [specs.agent("random", MELEE) for _ in range(2)]
+    world = dream(run, 1, "@frames=40")
+    played = next(play(MELEE, world, agents, ("random", "random"), np.array([3])))
+    path = tmp_path / "match.slp"
+    MELEE.writers["slp"](played.episode, path)
+    (back,) = read(path.read_bytes(), "match")
+    assert back.rows == played.episode.rows
+    for key in SCHEMA.columns:
+        if key.startswith(("player/", "pad/", "item/")):
+            # a stored value is as precise as its column
+            np.testing.assert_allclose(
+                back.columns[key].astype(float), played.episode.columns[key].astype(float),
+                rtol=1e-3, atol=1e-3, err_msg=key,
+            )  # fmt: skip
+    assert slp.read(path).metadata["consoleNick"] == "a dream of Shadowbox"
+    for reader in ("peppi", "pyslippi"):
+        if peers.interpreter(reader) is not None:
+            assert peers.ask(reader, "dump", str(tmp_path), str(path)) is None
+            theirs = np.load(tmp_path / "0.npz")
+            assert len(theirs["frames.id"]) == LEAD + back.rows
+            x = [name for name in theirs if name.endswith("post.position.x")]
+            found = np.stack([theirs[name] for name in sorted(x)], 1)
+            np.testing.assert_allclose(found[LEAD:], played.episode.columns["player/x"], atol=1e-4)
+
+
 def test_events_decide_in_our_world_alone(store, tmp_path):
     """In a chain percent falls at a rebirth alone, and stocks one at a time; the older world draws both."""
     run = small_melee.trained(store, tmp_path / "r", "tiny")
@@ -136,6 +168,10 @@ def test_an_older_world_draws_by_seed(store, tmp_path):
     moved = []
     for draw in ("sample", "likely"):
         world = dream(run, 2, f"@draw={draw}")
+        with torch.no_grad():  # all actions are equally likely
+            for player in range(2):
+                world.model.heads[f"action_{player}"].weight.zero_()
+                world.model.heads[f"action_{player}"].bias.zero_()
         row = {k: v[:1].repeat(2, 0) for k, v in copied(world.reset(np.arange(2))).items()}
         world.load({key: row[key] for key in SCHEMA.state_keys})
         for frame in range(5):

@@ -61,7 +61,12 @@ STDOUT = Path("-")
     help="Write one JSON object a frame to this file, keyed by column names (docs/formats.md); "
     "- is standard output.",
 )
-@click.option("--out", type=PATH, help="Write the match as one page that works offline.")
+@click.option(
+    "--out",
+    type=PATH,
+    help="Write the match as one page that works offline, or in a format of the game by the ending "
+    "of the file, such as match.slp.",
+)
 @click.option("--store", type=PATH, help="Append the match to this store.")
 @json_option
 def match(
@@ -141,9 +146,12 @@ def _written(
         _write_frames(frames, game, episode)
         places["frames_json"] = str(frames)
     if out:
-        from shadowbox.report.match import match_document
+        if (write := game.writers.get(out.suffix[1:])) is not None:
+            write(episode, out)
+        else:
+            from shadowbox.report.match import match_document
 
-        write_page(out, match_document(game, episode))
+            write_page(out, match_document(game, episode))
         places["out"] = str(out)
     return places
 

@@ -309,11 +309,9 @@ class Game:
     world: Callable[..., World] | None = None  # (matches, **options) -> World
     # columns [T + 1, slots] -> events, each from two neighboring rows
     events: Callable[[Columns], Array] | None = None
-    # columns [T + 1, slots] -> steps in which a player is hit, [T, players], where `events` believe
-    # what a row says of a hit: evaluations count no other one
-    hits: Callable[[Columns], Array] | None = None
     # columns [T + 1, slots] -> steps in which fields contradict each other, [T, players] by name
     couplings: Callable[[Columns], Mapping[str, Array]] | None = None
+    hits: Callable[[Columns], Array] | None = None  # [T, players], found from the state alone
     impossible: Callable[[Columns], Mapping[str, Array]] | None = None  # in any match
     repairs: Callable[[Columns], Mapping[str, tuple[Array, int]]] | None = None  # of drawn rows
     world_fields: tuple[str, ...] = ()  # in which a learned world must beat every baseline
@@ -326,8 +324,7 @@ class Game:
     tactics: Callable[[Columns, Array], Mapping[str, Array]] | None = None
     places: Callable[[Columns], Sequence[str]] | None = None  # starting place of each player
     dynamics: _Dynamics | None = None  # rules that learned worlds need not learn
-    # file format -> (episode, path)
-    writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)
+    writers: Mapping[str, Callable[..., None]] = field(default_factory=dict)  # (episode, path)
     bots: Mapping[str, Bot] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()  # bots that learners never train against
     policies: Mapping[str, str] = field(default_factory=dict)  # shipped agents by name -> path

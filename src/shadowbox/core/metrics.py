@@ -101,6 +101,10 @@ METRICS = (
     Metric("stick_nll", "offline", "low", "control", ("copy_last", "rate", "look_up"),
            "negative log-likelihood in nats of the positions of sticks and triggers, among the "
            "policy's points"),
+    Metric("controller_nll", "offline", "low", "", ("copy_last", "rate", "look_up"),
+           "negative log-likelihood of all controls of a decision in nats a frame, buttons and "
+           "positions of sticks together; comparable only among policies with equal bins, which "
+           "the report lists"),
     Metric("stick_error", "offline", "low", "", _ASKED,
            "mean error of the expected position of all sticks and triggers in all frames"),
     Metric("stick_change_error", "offline", "low", "control", ("copy_last", "look_up"),

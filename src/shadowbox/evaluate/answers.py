@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -202,6 +202,20 @@ def _sticks(policy: Policy) -> list[tuple[int, CodebookDistribution]]:
         for at, part in parts
         if isinstance(part, CodebookDistribution) and _is_stick(policy, part.keys[0])
     ]
+
+
+def control_bins(policy: Policy) -> dict[str, Any]:
+    """Controls of each part of the head and their number of options, and a fingerprint of all points.
+
+    Likelihoods are comparable where these are equal. A part without a list of points has 0 options.
+    """
+    found: dict[str, Any] = {}
+    seen: list[str | bytes] = []
+    for part in policy.head.parts:
+        book = part if isinstance(part, CodebookDistribution) else None
+        found[part.name] = {"controls": list(part.keys), "options": book.size if book else 0}
+        seen += [part.name, *part.keys, book.points.cpu().numpy().tobytes() if book else b""]
+    return {**found, "fingerprint": f"{stable_hash(*seen):016x}"}
 
 
 def _called(book: CodebookDistribution) -> str:

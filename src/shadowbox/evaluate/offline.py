@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,8 @@ def _of_all(
         }
     if placed:
         measures["stick_nll"] = _summed(_place_cost, placed)
+    if buttons and placed:
+        measures["controller_nll"] = _summed(_controller_cost, placed)
     return measures
 
 
@@ -109,6 +112,19 @@ def _beside(name: str, measure: Measure, everybody: Mapping[str, Answers]) -> Fi
     """A figure with its metric's baselines, as far as they have predictions."""
     others = [each for each in metric_of(name).baselines if each in everybody]
     return Figure(measure(everybody[""]), {each: measure(everybody[each]) for each in others})
+
+
+def bins_sentence(bins: Mapping[str, Any]) -> str:
+    """Sentence on the options of each part of a policy's head, by which likelihoods are comparable."""
+    parts = [
+        f"{name} {each['options']:,}" if each["options"] else f"{name} without bins"
+        for name, each in bins.items()
+        if name != "fingerprint"
+    ]
+    return (
+        f"Bins of controller_nll: {', '.join(parts)} (fingerprint {bins['fingerprint']}). "
+        "Likelihoods over other bins are not comparable."
+    )
 
 
 def onset_f1(asked: Answers, names: Sequence[str], tolerance: int) -> Interval:
@@ -239,6 +255,16 @@ def _place_cost(seat: SeatData, answer: SeatAnswer, names: Sequence[str]) -> tup
     """Nats of stick positions, and decisions in which they are known."""
     known = [answer.stick_cost[name] for name in names if name in answer.stick_cost]
     return float(sum(cost.sum() for cost in known)), float(seat.frames if known else 0)
+
+
+def _controller_cost(
+    seat: SeatData, answer: SeatAnswer, names: Sequence[str]
+) -> tuple[float, float]:
+    """Nats of buttons and positions together, and decisions of a seat in which all are known."""
+    if not all(name in answer.stick_cost for name in names):
+        return 0.0, 0.0
+    both = answer.cost + sum(answer.stick_cost[name] for name in names)
+    return float(both.sum()), float(seat.frames)
 
 
 def _gap(seat: SeatData, answer: SeatAnswer) -> Array:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from shadowbox.evaluate.setup import (
     playable_world,
     require_playable,
 )
+from shadowbox.evaluate.worlds.verdict import gate_of_world
 from shadowbox.play import checkpoints, specs
 
 if TYPE_CHECKING:
@@ -208,9 +210,12 @@ def _seats_to_play(
     game, store = subject.game, subject.store
     if playable_world(game, store, settings) is None:
         return []
-    found = closed_loop.recorded_seats(
-        game, store, episodes, subject.players, settings.to_play, settings.against, settings.player
+    seats = partial(
+        closed_loop.recorded_seats, game, store, episodes, subject.players, settings.to_play
     )
+    found = seats(settings.against, settings.player)
+    if not found and settings.world:  # recorded among people: it plays itself
+        found = seats(f"policy:{subject.name}", settings.player)
     if not found:
         raise UsageError(
             f"{store.path}: no opponent in its episodes can be called by name; name one: --against SPEC"
@@ -314,6 +319,8 @@ def _facts(
     settings: EvalConfig,
 ) -> dict[str, Any]:
     """Conditions of the evaluation."""
+    from shadowbox.evaluate.answers import control_bins
+
     return {
         "step": subject.found.step,
         "episodes": len(data_seats.episodes),
@@ -337,6 +344,8 @@ def _facts(
             )
         ),
         "fingerprint": subject.store.fingerprint,
+        "controller_bins": control_bins(subject.policy),
+        "world_gate": gate_of_world(_world_name(subject, seats_to_play, settings), subject.game),
     }
 
 

@@ -26,6 +26,12 @@ from shadowbox.train.config import TrainConfig
 
 FOLDER = Path("cards")
 FAVORITE = "val/onset_f1_greedy"  # of imitation
+FLAGS_DOMINATE = {  # of worlds: many flags may drown positions
+    "when": "ratio(train/loss/binary, train/loss/continuous) > 3",
+    "after": "5%",
+    "action": "warn",
+    "set": {"learner.binary_weight": 0.1},
+}
 KEYS = {need: key for need, (key, _) in NEEDS.items()}
 PROSE = """
 # {title}
@@ -55,6 +61,8 @@ def blank(name: str, game: Game, learner: str = "imitation") -> dict[str, Any]:
     head["kill"] = [{"when": "nonfinite(train/loss)", "action": "stop"}]
     if validated:
         head["kill"] += [{"when": "no_decrease(val/loss)", "for": "50%", "action": "stop"}]
+    if "binary_weight" in chosen.defaults:
+        head["kill"].append(FLAGS_DOMINATE)
     return head | {"budget": {"wall": "30 min"}, "seeds": [0], "reviewers": {"min": 0}}
 
 

@@ -16,8 +16,10 @@ from shadowbox.core.schema import Array
 from shadowbox.core.stats import Interval
 from shadowbox.evaluate.benchmark import _MatchEvaluation
 from shadowbox.evaluate.gate import ONSET, PRESS
+from shadowbox.evaluate.offline import bins_sentence
 from shadowbox.evaluate.policy import Evaluation
 from shadowbox.evaluate.press_logits import as_rows
+from shadowbox.evaluate.worlds.verdict import gate_sentence
 from shadowbox.page.document import (
     Html,
     Text,
@@ -51,6 +53,7 @@ def evaluation_page(result: Evaluation | _MatchEvaluation) -> str:
 
 def _blocks(result: Evaluation) -> Iterator[Html]:
     yield from _verdict(result)
+    yield from (sentence(text) for text in [gate_sentence(result.facts)] if text)
     yield heading("Presses of the policy and of the data")
     if not result.in_play:
         yield sentence(f"{result.how.capitalize()}.")
@@ -91,6 +94,8 @@ def _blocks(result: Evaluation) -> Iterator[Html]:
         "It knows everything recorded up to each frame. Copying the last frame never begins a press."
     )
     yield _figures({name: f for name, f in result.offline.items() if "." not in name})
+    if "controller_nll" in result.offline:
+        yield sentence(bins_sentence(result.facts["controller_bins"]))
     yield folded(
         "By control", [_figures({name: f for name, f in result.offline.items() if "." in name})]
     )

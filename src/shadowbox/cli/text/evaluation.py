@@ -10,6 +10,8 @@ from shadowbox.cli.terminal import number, table
 from shadowbox.core.evaluation import FAILED, EvaluationReport, Figure
 from shadowbox.core.metrics import METRIC_BY_NAME
 from shadowbox.core.stats import Interval
+from shadowbox.evaluate.offline import bins_sentence
+from shadowbox.evaluate.worlds.verdict import gate_sentence
 
 if TYPE_CHECKING:  # it needs torch, which help does not
     from shadowbox.evaluate.calibration import Calibration, ThresholdFit
@@ -27,6 +29,9 @@ def evaluation_text(found: EvaluationReport) -> str:
             if math.isfinite(figure.value.value)
         ]
         parts.append(table([title, "value", "95 %", "baselines"], lines))
+    if "controller_nll" in found.figures:
+        parts.append(bins_sentence(found.context["controller_bins"]))
+    parts += [said] if (said := gate_sentence(found.context)) else []
     parts += ["\n".join(gate.why)] if gate.why else []
     if controls and not gate.why:
         parts.append("Every used control is pressed about as often as in the data.")

@@ -213,8 +213,8 @@ def _episodes(data: Store, split: Split, settings: EvalConfig) -> tuple[list[int
     return held, others or held
 
 
-def _lacking(data: Store, episode: int) -> set[str]:
-    """Columns that a world predicts and a recording does not have; zeros stand in for them."""
+def _lacking(data: Store, episode: int) -> frozenset[str]:
+    """Columns that a world predicts and a recording does not have; zeros take their place."""
     return data.absent_in(episode) & set(skill.scored_keys(data.schema))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from shadowbox.core.evaluation import FILE, GateReport
 from shadowbox.core.files import read_json
 from shadowbox.core.game import Game
 from shadowbox.errors import CheckpointError
+from shadowbox.play import checkpoints
 
 
 class _Verdict(NamedTuple):
@@ -46,3 +48,20 @@ def verdict_of(folder: Path | None, spec: str, game: Game) -> _Verdict:
     more = f" (and {len(gate.why) - 1} more)" if len(gate.why) > 1 else ""
     reason = gate.why[0] if gate.why else "no reason given"
     return _Verdict(False, gate.why, f"{spec} failed its own gate on {game.name}: {reason}{more}")
+
+
+def gate_of_world(spec: str | None, game: Game) -> dict[str, Any] | None:
+    """Verdict on a learned world that a policy is evaluated in; None for another world."""
+    if not spec or not spec.startswith("dream:"):
+        return None
+    return verdict_of(checkpoints.folder_of_spec(spec, game), spec, game).to_json()
+
+
+def gate_sentence(facts: Mapping[str, Any]) -> str:
+    """Sentence on the gate of the learned world of an evaluation's `facts`; empty without one."""
+    gate = facts.get("world_gate")
+    if not gate:
+        return ""
+    if gate["passed"]:
+        return f"It played in a learned world, {facts['world']}, which passed its own gate."
+    return f"It played in a learned world: {gate['warning']}."

@@ -202,8 +202,8 @@ def _in_the_air(columns: Columns) -> Array:
         on = (np.abs(y) < FALLEN) & (np.abs(x) < geometry.edge + FALLEN)
         for left, right, height in geometry.platforms:
             on |= (np.abs(y - height) < FALLEN) & (x > left - FALLEN) & (x < right + FALLEN)
-        for height in moving:
-            on |= (np.abs(y - height) < FALLEN) & (height > 0)
+        for rises in moving:
+            on |= (np.abs(y - rises) < FALLEN) & (rises > 0)
         on |= (np.abs(y - columns["stage/randall_y"]) < FALLEN) & columns["stage/randall"]
         found |= (stage == number) & ~on
     return found

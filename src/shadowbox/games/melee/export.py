@@ -4,7 +4,8 @@ An episode begins where players can act, and a replay begins with the entry: the
 repeat the first row, with nothing pressed. Fields that an episode does not hold (the random seed of
 each frame, raw stick bytes of the hardware) are derived, or hold the value that recorders write for
 unset fields. Reals that a recording did not have, such as speeds, are NaN in the file,
-and absent again when it is read.
+and absent again when it is read. A match in a learned world begins like any other, with 84 frames that
+repeat its first row, and names the dream as its console.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ LONGEST_SESSION = 50
 # peppi-py reads no version from 3.0 to 3.6; the next one has the same fields, except for speeds
 # (3.5) and the owners of items (3.6)
 PEPPI_GAP = (3, 0, 0), (3, 7, 0)
+DREAMT = "a dream of Shadowbox"  # in place of a console's name
 LIGHT_PRESS = 0.35  # trigger value of a shield held with Z
 _PROCESSED_TRIGGER = 0x80000000
 
@@ -320,10 +322,12 @@ def _metadata(episode: Episode, ports: list[int]) -> dict[str, Any]:
     date = str(episode.meta.get("played_at", ""))
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", date):
         date = UNKNOWN_DATE
+    dreamt = str(episode.meta.get("world", "")).startswith("dream:")
     return {
         "startAt": f"{date}T00:00:00Z",
         "lastFrame": FIRST_FRAME + episode.rows - 1,
         "playedOn": "dolphin",  # py-slippi knows four platforms only
+        **({"consoleNick": DREAMT} if dreamt else {}),
         "stage": STAGES[int(episode.columns["stage/id"][0, 0])],
         "players": {
             str(port): {
