@@ -38,6 +38,12 @@ def run(request, store, tmp_path_factory):
     return small_melee.trained(store, tmp_path_factory.mktemp("run") / "r", request.param)
 
 
+@pytest.fixture(scope="module")
+def older(store, tmp_path_factory):
+    """A run of the older world."""
+    return small_melee.trained(store, tmp_path_factory.mktemp("older") / "r", OLDER)
+
+
 def dream(run, matches, options="@frames=70", game=MELEE):
     """A dream of the run."""
     return specs.world(f"dream:{run}{options}", game, matches)
@@ -132,10 +138,9 @@ def test_events_decide_in_our_world_alone(store, tmp_path):
     assert set(np.unique(lost)) <= {0, 1}
 
 
-def test_an_older_world_holds_what_it_does_not_predict(store, tmp_path):
+def test_an_older_world_holds_what_it_does_not_predict(older):
     """Items and moving platforms stay as they were; the age counts the frames in an action."""
-    run = small_melee.trained(store, tmp_path / "r", OLDER)
-    world = dream(run, 8, "@start=any@frames=70")
+    world = dream(older, 8, "@start=any@frames=70")
     rows = dreamt(world, 30)
     for key in HELD:
         assert (rows[key] == rows[key][:1]).all(), key
@@ -147,10 +152,9 @@ def test_an_older_world_holds_what_it_does_not_predict(store, tmp_path):
     assert sum(world.projected.values()) > 0  # squared errors know no bounds
 
 
-def test_every_field_that_an_older_world_predicts_changes_the_state(store, tmp_path):
+def test_every_field_that_an_older_world_predicts_changes_the_state(older):
     """A field that the heads give and the dream does not apply would stay as it was."""
-    run = small_melee.trained(store, tmp_path / "r", OLDER)
-    world = dream(run, 16)
+    world = dream(older, 16)
     with torch.no_grad():  # every flag and category is equally likely
         for name, head in world.model.heads.items():
             if name not in ("continuous", "velocity", "dynamics"):
@@ -162,12 +166,11 @@ def test_every_field_that_an_older_world_predicts_changes_the_state(store, tmp_p
         assert (rows[key][1:] != rows[key][:-1]).any(), f"{key} is never changed"
 
 
-def test_an_older_world_draws_by_seed(store, tmp_path):
+def test_an_older_world_draws_by_seed(older):
     """Flags and categories are drawn: another seed, another match; the likeliest ones are the same."""
-    run = small_melee.trained(store, tmp_path / "r", OLDER)
     moved = []
     for draw in ("sample", "likely"):
-        world = dream(run, 2, f"@draw={draw}")
+        world = dream(older, 2, f"@draw={draw}")
         with torch.no_grad():  # all actions are equally likely
             for player in range(2):
                 world.model.heads[f"action_{player}"].weight.zero_()
@@ -182,10 +185,9 @@ def test_an_older_world_draws_by_seed(store, tmp_path):
     assert moved == [True, False]
 
 
-def test_it_reads_the_controls_of_both_frames(store, tmp_path):
+def test_it_reads_the_controls_of_both_frames(older):
     """An older world reads the controls pressed now, and those of the frame before, which it remembers."""
-    run = small_melee.trained(store, tmp_path / "r", OLDER)
-    model = dream(run, 1).model
+    model = dream(older, 1).model
     columns = {key: torch.zeros(1, SCHEMA.columns[key].slots) for key in SCHEMA.state_keys}
     columns = {
         key: values.to(torch.bool if SCHEMA.columns[key].dtype == bool else torch.float32)
@@ -205,10 +207,9 @@ def test_it_reads_the_controls_of_both_frames(store, tmp_path):
         torch.testing.assert_close(features[0][1][key], features[1][1][key])
 
 
-def test_another_encoding_is_refused(store, tmp_path):
+def test_another_encoding_is_refused(older):
     """A checkpoint of an older world needs the encoding that it was trained on."""
-    run = small_melee.trained(store, tmp_path / "r", OLDER)
     others = dict(MELEE.encodings) | {"v3-projectiles": encoding("v3")}
     game = dataclasses.replace(MELEE, encoding=None, encodings=others)
     with pytest.raises(CheckpointError, match="expects the encoding"):
-        dream(run, 1, game=game)
+        dream(older, 1, game=game)
