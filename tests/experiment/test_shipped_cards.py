@@ -173,7 +173,7 @@ def test_cards_of_worlds_with_a_chain_propose_it_too(tmp_path, monkeypatch):
     assert not monitor.see("train", 200, {"loss/binary": 0.29, "loss/continuous": 0.1})
     assert monitor.see("train", 300, {"loss/binary": 0.31, "loss/continuous": 0.1})
     assert rule.proposes == {"learner.binary_weight": 0.1}
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         cli.main(["card", "new", "w", "--game", "brawl", "--learner", "dynamics"])
     mistakes = check.check_card(Path("cards/w.md"), load).mistakes
     assert not [each for each in mistakes if "kill" in str(each)]
