@@ -6,6 +6,8 @@ Columns have any leading axes: [N, slots] in a world, [T, slots] in an episode.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +24,13 @@ Tables = Mapping[str, Array]  # periodic column -> [values of the other column, 
 class _Step(NamedTuple):
     """One step of a match: rows before and after, the controls between them, and their events."""
 
-    # arrays; tensors where nothing is derived
+    # arrays, or tensors with `xp`
     before: Mapping[str, Any]
     after: Mapping[str, Any]
     controls: Mapping[str, Any]
     events: Mapping[str, Any]  # bool [..., slots] by name
-    tables: Tables
+    tables: Mapping[str, Any]
+    xp: Any = np  # the library of the columns: NumPy or torch
 
 
 class _Clause(NamedTuple):
@@ -87,6 +90,10 @@ class _Rules:
         """Events between rows, bool [..., slots] by name; for arrays and tensors."""
         return {name: trigger(before, after) for name, (_, trigger) in self.triggers.items()}
 
+    def events_in(self, bits: Any) -> dict[str, Any]:
+        """Events, bool [..., slots] by name, that are bits of one number for each slot."""
+        return {name: (bits & (1 << at)) != 0 for at, name in enumerate(self.triggers)}
+
     def _trigger(self, name: str, text: str) -> tuple[str, Callable[[Any, Any], Any]]:
         verb, _, what = text.partition(" ")
         key, _, word = what.partition("=")
@@ -107,27 +114,17 @@ class _Rules:
         """Write the derived values into `step.after`, of these columns (default: all) in order."""
         for key in self.clauses if keys is None else keys:
             target = step.after[key]
-            for value in self._values(key, step, target):
+            value = self.derive(key, step)
+            if value is not target:
                 target[...] = value
 
-    def derive(self, key: str, step: _Step) -> Array:
+    def derive(self, key: str, step: _Step) -> Any:
         """Value of a column by its rule, where `step.after` holds its value as drawn."""
-        found: Array = step.after[key]
-        for value in self._values(key, step, found):
-            found = value
-        return found
-
-    def _values(self, key: str, step: _Step, drawn: Array) -> Iterator[Array]:
-        """The value of a rule, if it has a clause that is not drawn."""
-        clauses = self.clauses[key]
-        if len(clauses) == 1 and clauses[0].value is None:
-            return
-        kept = np.array(drawn)
-        value: Any = kept
-        for clause in clauses:
-            new = kept if clause.value is None else clause.value(step)
-            value = new if clause.where is None else np.where(clause.where(step), new, value)
-        yield np.asarray(value).astype(drawn.dtype, copy=False)
+        value = drawn = step.after[key]
+        for clause in self.clauses[key]:
+            new = drawn if clause.value is None else clause.value(step)
+            value = new if clause.where is None else step.xp.where(clause.where(step), new, value)
+        return value if value is drawn else _typed(value, drawn, step.xp)
 
     def free(self, key: str, step: _Step) -> Any:
         """Mask of the values that are drawn and not derived; for arrays and tensors."""
@@ -200,10 +197,10 @@ class _Rules:
             case ["step", number]:
                 change = float(number)
                 low, high = self.schema.columns[key].field.limits
-                return lambda step: np.clip(step.before[key] + change, low, high)
+                return lambda step: (step.before[key] + change).clip(low, high)
             case ["tick"]:
                 fps = self.schema.fps
-                return lambda step: (np.rint(step.before[key].astype(np.float64) * fps) + 1) / fps
+                return lambda step: (step.xp.round(_exact(step.before[key]) * fps) + 1) / fps
             case ["count_down"]:
                 return lambda step: step.before[key] - 1 * (step.before[key] > 0)
             case ["pressed", control] if control in self.schema.control_keys:
@@ -214,12 +211,12 @@ class _Rules:
                 self.periodic[key] = (clock, int(period), other)
                 return lambda step: _at_time(key, step, clock, int(period), other)
             case ["since", other] if other in self.schema.columns:
-                return lambda step: np.where(
+                return lambda step: step.xp.where(
                     step.after[other] == step.before[other], step.before[key] + 1, 0
                 )
             case ["ends", *keys]:
-                return lambda step: np.any(
-                    [(step.after[each] <= 0).any(-1, keepdims=True) for each in keys], axis=0
+                return lambda step: reduce(
+                    or_, [(step.after[each] <= 0).any(-1)[..., None] for each in keys]
                 )
             case ["winner", more, less]:
                 return lambda step: _winner(self.schema.players, step, key, more, less)
@@ -239,7 +236,7 @@ class _Rules:
         other, sign, number = word.rpartition("+")
         if sign and other in self.schema.columns:
             more = float(number)
-            return lambda step: step.after[other].astype(np.float64) + more
+            return lambda step: _exact(step.after[other]) + more
         value = self._number(key, word)
         return lambda step: value
 
@@ -313,7 +310,7 @@ def periodic_tables(
 # ---- bases ---------------------------------------------------------------------------------------
 
 
-def _last_pressed(key: str, step: _Step, on: str, off: str) -> Array:
+def _last_pressed(key: str, step: _Step, on: str, off: str) -> Any:
     """On by a press of one control alone, off by a press of the other alone."""
     group = key.partition("/")[0]
     pressed = []
@@ -321,22 +318,42 @@ def _last_pressed(key: str, step: _Step, on: str, off: str) -> Array:
         held = step.before.get(f"{group}/held_{control.partition('/')[2]}")
         now = step.controls[control]
         pressed.append(now if held is None else now & ~held)
-    return np.asarray(np.where(pressed[0] ^ pressed[1], pressed[0], step.before[key]))
+    return step.xp.where(pressed[0] ^ pressed[1], pressed[0], step.before[key])
 
 
-def _at_time(key: str, step: _Step, clock: str, period: int, other: str) -> Array:
-    at = (step.after[clock][..., 0] % period).astype(np.int64)
-    found: Array = step.tables[key][step.before[other][..., 0].astype(np.int64), at]
-    return found
+def _at_time(key: str, step: _Step, clock: str, period: int, other: str) -> Any:
+    at = _whole(step.after[clock][..., 0]) % period
+    return step.tables[key][_whole(step.before[other][..., 0]), at]
 
 
-def _winner(players: int, step: _Step, key: str, more: str, less: str) -> Array:
+def _winner(players: int, step: _Step, key: str, more: str, less: str) -> Any:
     """The player with the most of one column, then the least of another; the last value: none."""
-    group = key.partition("/")[0]
+    group, xp = key.partition("/")[0], step.xp
     most, least = step.after[more], step.after[less]
-    best = most.max(-1, keepdims=True)
+    best = xp.amax(most, axis=-1, keepdims=True)
     leads = most == best
-    lowest = np.where(leads, least, np.inf).min(-1, keepdims=True)
+    lowest = xp.amin(xp.where(leads, least, np.inf), axis=-1, keepdims=True)
     leads = leads & (least == lowest) & (best > 0)
-    winner = np.where(leads.sum(-1, keepdims=True) == 1, leads.argmax(-1)[..., None], players)
-    return np.asarray(np.where(step.after[f"{group}/over"], winner, players))
+    leader = (leads * 1).argmax(-1)[..., None]
+    winner = xp.where(leads.sum(-1)[..., None] == 1, leader, players)
+    return xp.where(step.after[f"{group}/over"], winner, players)
+
+
+# ---- types of arrays and tensors -----------------------------------------------------------------
+
+
+def _typed(values: Any, like: Any, xp: Any) -> Any:
+    """Values in the type of others."""
+    if xp is np:
+        return np.asarray(values).astype(like.dtype, copy=False)
+    return xp.as_tensor(values, dtype=like.dtype)
+
+
+def _whole(values: Any) -> Any:
+    """Values as 64-bit integers."""
+    return values.astype(np.int64) if isinstance(values, np.ndarray) else values.long()
+
+
+def _exact(values: Any) -> Any:
+    """Values as 64-bit floats."""
+    return values.astype(np.float64) if isinstance(values, np.ndarray) else values.double()

@@ -89,6 +89,24 @@ class _GruTrunk(SteppingTrunk):
             kept[f"h{layer}"] = h[-1]
         return torch.cat([self.dropout(h.transpose(0, 1)), frame], -1), kept
 
+    def step(self, x: Tensor, memory: Memory, reset: Tensor) -> tuple[Tensor, Memory]:
+        """Features of one position, and the new memory: x [B, F], reset [B] -> h [B, out]."""
+        frame = functional.relu(self.norm(partly_fixed_linear(x, self.fixed, self.enter)))
+        h = frame = self.frame(frame)
+        keep = (~reset).float()[:, None]
+        kept: Memory = {}
+        for layer in range(self.depth):
+            from_input = self.inputs[layer](self.dropout(h)).float()
+            before = memory[f"h{layer}"] * keep
+            weight = self.memory[layer].t().to(h.dtype)
+            from_memory = (before.to(h.dtype) @ weight).float()
+            both = 2 * self.width
+            opened = (from_input[:, :both] + from_memory[:, :both]).sigmoid()
+            inner = from_memory[:, both:] + self.bias[layer]
+            fresh = torch.addcmul(from_input[:, both:], opened[:, : self.width], inner).tanh()
+            h = kept[f"h{layer}"] = torch.lerp(fresh, before, opened[:, self.width :])
+        return torch.cat([self.dropout(h), frame], -1), kept
+
 
 class _Gru(torch.autograd.Function):
     """One recurrent layer over time.

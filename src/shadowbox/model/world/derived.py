@@ -80,13 +80,4 @@ def settle(rules: _Rules, units: Sequence[_Unit], step: _Step) -> None:
     Later parts of the chain are given these, as in training. A value that is not drawn was never
     learned, and means nothing.
     """
-    for key in dict.fromkeys(unit.key for unit in units):
-        drawn: Tensor = step.after[key]
-        value = drawn
-        for clause in rules.clauses[key]:
-            found = drawn if clause.value is None else clause.value(step)
-            new = torch.as_tensor(found, dtype=drawn.dtype)
-            where: Any = None if clause.where is None else clause.where(step)
-            value = new if where is None else torch.where(where, new, value)
-        if value is not drawn:
-            drawn.copy_(value)
+    rules.apply(step, tuple(dict.fromkeys(unit.key for unit in units)))

@@ -175,6 +175,10 @@ class _OlderWorld(nn.Module):
         """Values of periodic columns by time: none is measured."""
         return {}
 
+    def periodic_tables(self) -> dict[str, Tensor]:
+        """The same as tensors."""
+        return {}
+
     def put_contexts(self, rows: Array, length: Array) -> None:
         """Keep packed rows [S, K, row_bytes] to start from; the last `length` [S] of them count."""
         self.contexts.copy_(torch.from_numpy(rows))

@@ -265,15 +265,13 @@ class _ChainHeads(nn.Module):
         """
         z, bits = self.enter(h), None
         events: dict[str, Tensor] = {}
-        step = _Step(self.layout.views(before), self.layout.views(after), {}, events, {})
+        step = _Step(self.layout.views(before), self.layout.views(after), {}, events, {}, torch)
         u = (lambda n: None) if uniform is None else _Numbers(uniform)
         if "events" in self.parts:
             z, logits = self.parts["events"](z)
             number = choose(logits + self._event_mask(step, before), u(1), one=True)
             bits = self.event_bits[number]
-            events.update(
-                (name, (bits & (1 << at)) != 0) for at, name in enumerate(self.rules.triggers)
-            )
+            events.update(self.rules.events_in(bits))
             z = self._tell(z, "events", number)
         if "together" in self.parts:
             z, logits = self.parts["together"](z)

@@ -258,10 +258,11 @@ class _WorldModel(nn.Module):
 
     def tables(self) -> dict[str, Array]:
         """Values of periodic columns by time."""
-        return {
-            key: getattr(self, f"periodic_{at}").cpu().numpy()
-            for at, key in enumerate(self.rules.periodic)
-        }
+        return {key: values.cpu().numpy() for key, values in self.periodic_tables().items()}
+
+    def periodic_tables(self) -> dict[str, Tensor]:
+        """Values of periodic columns by time, as tensors."""
+        return {key: getattr(self, f"periodic_{at}") for at, key in enumerate(self.rules.periodic)}
 
     def put_contexts(self, rows: Array, length: Array) -> None:
         """Keep packed rows [S, K, row_bytes] to start from; the last `length` [S] of them count."""

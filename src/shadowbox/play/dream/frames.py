@@ -34,6 +34,7 @@ class _Frame:
         arrays = (self.reals, self.flags, self.choices)
         self.tensors = _Flat(*(torch.from_numpy(each) for each in arrays))
         pressed = {key: torch.from_numpy(_wide(each)) for key, each in self.controls.items()}
+        self.pressed_tensors = tuple(pressed.values())
         self.seen = layout.views(self.tensors) | pressed  # what the model reads
         self.whole: Columns = layout.views(arrays)  # of all padded matches
         self.columns: Columns = {k: v[:matches] for k, v in self.whole.items()} | self.outside

@@ -8,7 +8,8 @@ at recorded starts of matches, `start=any` also inside of matches; `CHOICE=NAME`
 `stage=mirror`, begins only at starts with that value; `frames=N` ends matches after N frames;
 `stop=violation` also ends a match whose frame had to be projected on one that can be;
 `controls=shuffled` gives each match the controls of another one, for checks of what is learned;
-`draw=sample` (default) draws what happens, `draw=likely` takes the most likely option everywhere.
+`draw=sample` (default) draws what happens, `draw=likely` takes the most likely option everywhere;
+`compile=true` steps in code that is compiled once for each number of matches.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
     from shadowbox.play.dream.world import _Dream
 
     which, seed, start, frames, chosen = "", "", "match", LONGEST, {}
-    stops, shuffled, sampled = False, False, True
+    stops, shuffled, sampled, compiled = False, False, True, False
     for option in options:
         name, _, value = option.partition("=")
         if option in ("best", "latest") or re.fullmatch(r"step=\d+", option):
@@ -97,11 +98,14 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
             stops = True
         elif option == "controls=shuffled":
             shuffled = True
+        elif option == "compile=true":
+            compiled = True
         elif (key := _choice_named(game.schema, name)) is not None:
             chosen[key] = _value_of(game.schema, key, value, spec)
         else:
             known = ["best", "latest", "step=N", "seed=N", "start=match", "start=any", "frames=N"]
             known += ["stop=violation", "controls=shuffled", "draw=sample", "draw=likely"]
+            known += ["compile=true"]
             raise UsageError(
                 f"world '{spec}': unknown option '{option}': {did_you_mean(option, known)}"
             )
@@ -120,6 +124,7 @@ def dream_of(argument: str, options: Sequence[str], game: Game, matches: int, sp
         stops=stops,
         shuffled=shuffled,
         sampled=sampled,
+        compiled=compiled,
     )
 
 

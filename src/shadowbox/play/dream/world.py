@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from shadowbox.core.dynamics.rules import _Step
 from shadowbox.core.game import EVENT, Game, no_events, noise
 from shadowbox.core.schema import Array, Choice, Columns
 from shadowbox.errors import UsageError
 from shadowbox.model.world.older import _OlderWorld
 from shadowbox.model.world.world import _WorldModel
 from shadowbox.play.dream.frames import _Frame, _Pairs, typed
-from shadowbox.play.dream.projection import _Projection
+from shadowbox.play.dream.projection import _Corrections
+from shadowbox.play.dream.steps import _CompiledStep, _PlainStep
 
 # matches are computed in multiples of so many, for which products of matrices and functions of
 # numbers round the same in every place
@@ -51,11 +51,13 @@ class _Dream:
         stops: bool = False,
         shuffled: bool = False,
         sampled: bool = True,
+        compiled: bool = False,
     ) -> None:
         """`stops`: truncate a match whose frame had to be projected.
 
         `shuffled`: give each match the controls of another one; a check of what is learned here.
         `sampled`: draw every value; else take the most likely one.
+        `compiled`: step in compiled code, which is made now if it is not kept from before.
         """
         if matches < 1 + shuffled:
             raise UsageError(
@@ -65,8 +67,8 @@ class _Dream:
         self.matches, self.name, self.longest = matches, name, frames
         self.stops, self.shuffled = stops, shuffled
         self.rules, self.dynamics = model.rules, model.rules.dynamics
-        self.layout, self.tables = model.layout, model.tables()
-        self._padded = -(-matches // TOGETHER) * TOGETHER
+        self.layout = model.layout
+        self._padded = 1 if compiled and matches == 1 else -(-matches // TOGETHER) * TOGETHER
         self._kept = int(model.contexts.shape[1])  # rows that `context` gives at most
         self._ring = [
             _Frame(self.schema, self.layout, matches, self._padded) for _ in range(self._kept + 1)
@@ -82,18 +84,17 @@ class _Dream:
         self._memory = model.initial(self._padded, torch.device("cpu"))
         self._draws = np.arange(model.heads.draws)
         self._uniform = np.zeros((self._padded, model.heads.draws), np.float32)
-        self._level = torch.zeros(self._padded)
-        self._fresh = torch.zeros(self._padded, dtype=torch.bool)
         self._sampled = sampled
         self.drawn = 0  # frames of matches that were drawn
-        self._rest = _Projection(model, matches, self.tables, game.repairs)
+        self._corrections = _Corrections(matches, game.repairs)
+        self._advance = self._step_of(compiled)
         self._starts = self._starts_of(start, chosen or {})
         self.reset(np.arange(matches))
 
     @property
     def projected(self) -> dict[str, int]:
         """Values that were put right, by what was wrong with them."""
-        return self._rest.projected
+        return self._corrections.projected
 
     # ---- the protocol of a world -----------------------------------------------------------------
 
@@ -122,16 +123,12 @@ class _Dream:
         before, after = self._ring[self._at], self._ring[(self._at + 1) % len(self._ring)]
         self._press(controls, before)
         over = self._done.copy()
-        with torch.inference_mode():
-            h, memory = self.model.step(before.seen, self._memory, self._fresh, self._level)
-            after.copy_from(before)
-            derived = _Step(before.columns, after.columns, before.pressed, {}, self.tables)
-            self.rules.apply(derived, self.rules.early)
+        if self._sampled:
             self._uniform[: self.matches] = noise(self._seeds, self._frames, DREAMER, self._draws)
-            numbers = torch.from_numpy(self._uniform) if self._sampled else None
-            bits = self.model.heads.draw(h, before.tensors, after.tensors, numbers)
-        self._memory = memory
-        self._rest.finish(before, after, None if bits is None else bits.numpy()[: self.matches])
+        self._corrections.wrong[:] = False
+        numbers = self._uniform if self._sampled else None
+        self._memory = self._advance(before, after, self._memory, numbers)
+        self._corrections.mend(after.columns)
         if over.any():
             after.put(before.take(over), over)
         self._at = (self._at + 1) % len(self._ring)
@@ -311,6 +308,14 @@ class _Dream:
 
     # ---- a frame ---------------------------------------------------------------------------------
 
+    def _step_of(self, compiled: bool) -> _PlainStep | _CompiledStep:
+        arguments = self.model, self._padded, self._corrections
+        if compiled:
+            step = _CompiledStep(*arguments, self._sampled, self.name)
+            if step.run is not None:
+                return step
+        return _PlainStep(*arguments)
+
     def _press(self, controls: Columns, frame: _Frame) -> None:
         for key, target in frame.pressed.items():
             if key not in controls:
@@ -329,7 +334,7 @@ class _Dream:
             self._done = over.copy()
         stopped = self.truncated | (self._frames[:, 0] >= self.longest)
         if self.stops:
-            stopped = stopped | self._rest.wrong
+            stopped = stopped | self._corrections.wrong
         self.truncated = stopped & ~self._done
         self._done = self._done | self.truncated
 
@@ -340,6 +345,8 @@ class _Dream:
             return no_events()
         pairs = self._pairs.of(before, after, self.matches)
         found: Array = derive(typed(self._types, pairs))
+        if not len(found):
+            return no_events()
         found = found[found["frame"] % 2 == 1].astype(EVENT)  # those between the two rows
         found["match"] = found["frame"] // 2
         found = found[~over[found["match"]]]

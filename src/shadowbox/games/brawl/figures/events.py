@@ -71,7 +71,7 @@ def pair(columns: Columns, key: str) -> tuple[Array, Array]:
 
 def events(columns: Columns) -> Array:
     """Derive the events of rows [R, slots], in order of frame; `match` is 0."""
-    strikes = find_strikes(columns)
+    hit, move = _landed(columns)
     stun, knocked = stunned_before(columns), knockouts(columns)
     damage = pair(columns, "player/damage")
     rise = damage[1] - damage[0]
@@ -80,8 +80,8 @@ def events(columns: Columns) -> Array:
     )
     state, after = pair(columns, "player/state")
     found = [
-        _hits(E_HIT, strikes.hit, strikes.move, rise),
-        _hits(E_COMBO, strikes.hit & stun[:, ::-1], strikes.move, rise),
+        _hits(E_HIT, hit, move, rise),
+        _hits(E_COMBO, hit & stun[:, ::-1], move, rise),
         _single(E_KNOCKOUT, knocked, other=True, value=damage[1]),
         _single(E_RESPAWN, (state == S_KO) & (after != S_KO)),
         _single(E_LAND, ~grounded & lands),
@@ -89,7 +89,10 @@ def events(columns: Columns) -> Array:
         *_weapons(columns),
         *_ends(columns),
     ]
-    together = np.concatenate(found)
+    some = [each for each in found if len(each)]
+    if not some:
+        return np.zeros(0, EVENT)
+    together = np.concatenate(some) if len(some) > 1 else some[0]
     return together[np.lexsort((together["player"], together["kind"], together["frame"]))]
 
 
@@ -128,15 +131,39 @@ def find_strikes(columns: Columns) -> _Strikes:
     near, far = _reaches(before, table, frames)
     possible, certain = (np.asarray(each.any(-1)) for each in (near, far))
     damage = _damage(before, table, near)
-    rise = (after["player/damage"] - before["player/damage"])[:, ::-1]
-    capped = (after["player/damage"] >= MAX_DAMAGE)[:, ::-1]
-    hurt = (rise > RISE) | (capped & (rise >= 0))
-    out = (after["player/state"] == S_KO) & (before["player/state"] != S_KO)
-    reacts = (enters_stun(columns) | out)[:, ::-1]
     can_be, surely = (mask[:, ::-1] for mask in _open(before, after))
-    return _Strikes(
-        possible, certain & goes_on & surely, move, damage, possible & can_be & hurt & reacts
+    hit = possible & can_be & _other_is_struck(columns)
+    return _Strikes(possible, certain & goes_on & surely, move, damage, hit)
+
+
+def _landed(columns: Columns) -> tuple[Array, Array]:
+    """Strikes that have landed, and their moves, [R - 1, players] each, by attacker.
+
+    Strikes are looked for where somebody is struck, which is seldom.
+    """
+    struck = _other_is_struck(columns)
+    hit, move = np.zeros_like(struck), np.zeros(struck.shape, np.int64)
+    rows = np.flatnonzero(struck.any(-1))
+    if len(rows):
+        pairs = (rows[:, None] + np.arange(2)).ravel()
+        strikes = find_strikes(
+            {key: values[pairs] for key, values in columns.items() if key.startswith("player/")}
+        )
+        hit[rows], move[rows] = strikes.hit[::2], strikes.move[::2]
+    return hit, move
+
+
+def _other_is_struck(columns: Columns) -> Array:
+    """Fighters whose opponent took damage and is stunned or out by it, [R - 1, players]."""
+    (state, after), (damage, now) = (
+        pair(columns, f"player/{name}") for name in ("state", "damage")
     )
+    rise = now - damage
+    hurt = (rise > RISE) | ((now >= MAX_DAMAGE) & (rise >= 0))
+    if not hurt.any():
+        return hurt
+    reacts = enters_stun(columns) | ((after == S_KO) & (state != S_KO))
+    return np.asarray((hurt & reacts)[:, ::-1])
 
 
 @cache
@@ -209,6 +236,8 @@ def _open(before: Columns, after: Columns) -> tuple[Array, Array]:
 
 def _single(kind: int, where: Array, *, other: bool = False, value: Array | None = None) -> Array:
     """Events at the true cells of `where` [R - 1, players]."""
+    if not where.any():
+        return np.zeros(0, EVENT)
     row, seat = np.nonzero(where)
     out = np.zeros(len(row), EVENT)
     out["frame"], out["player"], out["kind"] = row + 1, seat, kind
@@ -221,7 +250,8 @@ def _single(kind: int, where: Array, *, other: bool = False, value: Array | None
 def _hits(kind: int, where: Array, move: Array, rise: Array) -> Array:
     """Hits by attacker, with their move and the damage that the other took."""
     out = _single(kind, where, other=True, value=rise[:, ::-1])
-    out["what"] = move[where]
+    if len(out):
+        out["what"] = move[where]
     return out
 
 
@@ -232,7 +262,8 @@ def _weapons(columns: Columns) -> list[Array]:
     found = []
     for kind, where, which in ((E_DROP, drops, weapon), (E_PICKUP, takes, now)):
         out = _single(kind, where)
-        out["what"] = which[where]
+        if len(out):
+            out["what"] = which[where]
         found.append(out)
     return found
 
@@ -243,6 +274,9 @@ def drops_and_pickups(columns: Columns) -> tuple[Array, Array]:
     state = columns["player/state"][1:]
     fresh = columns["item/alive"][1:] & (columns["item/lock"][1:] == DROPPED_LOCK - 1)
     fresh &= ~columns["item/alive"][:-1] | (columns["item/lock"][:-1] != DROPPED_LOCK)
+    if not fresh.any() and not ((now > 0) & (weapon == 0)).any():
+        nothing = np.zeros(weapon.shape, bool)
+        return nothing, nothing
     dropped = fresh[:, None] & (columns["item/weapon"][1:, None] == weapon[..., None])
     dropped &= np.abs(columns["item/x"][1:, None] - columns["player/x"][:-1, :, None]) < SLACK
     drops = (weapon > 0) & dropped.any(-1) & ((now != weapon) | (state != S_KO))
@@ -266,7 +300,10 @@ def _weapon_in_reach(columns: Columns) -> Array:
 def _ends(columns: Columns) -> list[Array]:
     """Ends of the match."""
     over, now = (values[:, 0] for values in pair(columns, "match/over"))
-    ends, winner = now & ~over, columns["match/winner"][1:, 0].astype(int)
+    ends = now & ~over
+    if not ends.any():
+        return []
+    winner = columns["match/winner"][1:, 0].astype(int)
     alive = (columns["player/stocks"][1:] > 0).all(-1)
     found = []
     for kind, where in (
