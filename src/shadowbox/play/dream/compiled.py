@@ -20,12 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shadowbox import model
 from shadowbox.core import dynamics, system
-from shadowbox.model import embedding, trunks, world
+from shadowbox.model import trunks, world
 from shadowbox.model.world.step import _PureStep
 
 Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]
-FOLDERS = (world, trunks, dynamics)  # whose source decides what is compiled, beside `embedding`
+FOLDERS = (model, world, trunks, dynamics)  # whose source decides what is compiled
 NOT_READ = ("contexts", "context_length")  # weights that a step does not read
 
 
@@ -114,18 +115,18 @@ def _products_of_one_row() -> dict[Any, Any]:
 
 def _digest(pure: _PureStep, given: Sequence[Tensor]) -> str:
     """Digest of all that decides the compiled code: weights, declarations, sources, machine."""
-    model, found = pure.model, hashlib.blake2b(digest_size=16)
+    made, found = pure.model, hashlib.blake2b(digest_size=16)
     about = [
         torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability(),
         pure.matches, [[list(each.shape), str(each.dtype)] for each in given],
-        model.schema.to_json(), model.rules.dynamics.to_json(), model.vocabulary.to_json(),
-        model.config.flat(),
+        made.schema.to_json(), made.rules.dynamics.to_json(), made.vocabulary.to_json(),
+        made.config.flat(),
     ]  # fmt: skip
     found.update(json.dumps(about, sort_keys=True, default=str).encode())
-    for name, values in model.state_dict().items():
+    for name, values in made.state_dict().items():
         if name not in NOT_READ:
             found.update(name.encode() + values.contiguous().numpy().tobytes())
     sources = [path for each in FOLDERS for path in Path(each.__path__[0]).glob("*.py")]
-    for path in [*sorted(sources), Path(embedding.__file__)]:
+    for path in sorted(sources):
         found.update(path.read_bytes())
     return found.hexdigest()
