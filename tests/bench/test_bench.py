@@ -98,9 +98,13 @@ def test_the_world_bench_prints_what_it_promises(monkeypatch):
     """
     monkeypatch.setattr(world, "TARGETS", 128)
     monkeypatch.setattr(world, "WINDOWS", 8)
-    figures = bench_world(steps=1, rounds=1)
+    monkeypatch.setattr(world, "DREAMT", {1: 3, 8: 2})
+    figures = bench_world(steps=1, rounds=1, compiled=False)
     assert figures["trunk_parameters"] == 3_777_040
     assert figures["ratio_windowed"] > 4
     for name in ("peer_targets", "ssd_targets", "gru_targets"):
         assert figures[f"{name}_per_cpu_s"] > 0
     assert figures["trunk_frames_per_s_256"] > figures["trunk_frames_per_s_1"] > 0
+    for name in ("dream", "older_dream"):
+        assert figures[f"{name}_frames_per_s_8"] > figures[f"{name}_frames_per_s_1"] > 0
+    assert figures["dream_way"] == "plain"

@@ -131,7 +131,26 @@ def log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
     return found.flatten()
 
 
-def place(module: nn.Module, name: str, units: Sequence[_Unit]) -> None:
-    """Keep the places of units in a frame's tensor of their kind, as a buffer of the module."""
+def place(module: nn.Module, name: str, units: Sequence[_Unit], width: int) -> None:
+    """Keep the places of units in a frame's tensor of their kind, [.., width], as buffers.
+
+    `NAME_source` [width] has the number of the unit in each place, -1 where none is.
+    """
     places = torch.tensor([unit.place for unit in units], dtype=torch.int64)
     module.register_buffer(f"{name}_place", places, persistent=False)
+    module.register_buffer(f"{name}_source", sources(places.tolist(), width), persistent=False)
+
+
+def sources(places: Sequence[int], width: int) -> Tensor:
+    """Number of the unit in each of `width` places, -1 where none is."""
+    found = torch.full((width,), -1)
+    found[torch.tensor(places, dtype=torch.int64)] = torch.arange(len(places))
+    return found
+
+
+def spread(values: Tensor, source: Tensor, others: Tensor) -> Tensor:
+    """Values [..., U] in their places, and `others` [..., width] in all other places.
+
+    Without an indexed write, which PyTorch 2.13 compiles in the wrong order.
+    """
+    return torch.where(source >= 0, values[..., source.clamp(min=0)], others)

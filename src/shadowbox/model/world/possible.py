@@ -14,6 +14,7 @@ from shadowbox.model.world.beside import player_flags, same_slots
 from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
 from shadowbox.model.world.layout import _Layout, _Unit
 from shadowbox.model.world.mixture import RULED_OUT
+from shadowbox.model.world.parts import sources, spread
 from shadowbox.model.world.vocabulary import _Vocabulary
 
 
@@ -76,6 +77,7 @@ class _PossibleFlags(nn.Module):
     by_class: Tensor
     by_cell: Tensor
     unit: Tensor
+    source: Tensor  # of each unit of the heads, the number among `unit`
 
     def __init__(
         self, schema: Schema, rules: _Rules, vocabulary: _Vocabulary, units: Sequence[_Unit]
@@ -98,6 +100,8 @@ class _PossibleFlags(nn.Module):
             if unit.key in names
         ]
         self.register_buffer("unit", torch.tensor(found).view(-1, 3).T, persistent=False)
+        source = sources([at for _, _, at in found], len(units))
+        self.register_buffer("source", source, persistent=False)
 
     def forward(self, logits: Tensor, chosen: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Logits [..., U] for joint choices [..., slots], certain where one value is possible."""
@@ -111,7 +115,7 @@ class _PossibleFlags(nn.Module):
         off, on = may.unbind(-1)
         some = logits[..., at]
         some = torch.where(on, torch.where(off, some, -RULED_OUT), RULED_OUT)
-        return logits.index_copy(-1, at, some)
+        return spread(some, self.source, logits)
 
     def classes(self, legal: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Of legal joint choices [..., slots, classes] those with flags that are possible in a place.

@@ -55,12 +55,13 @@ class _ChainHeads(nn.Module):
     class_number: Tensor
     class_values: Tensor
     class_first: Tensor
-    together_place: Tensor
     allowed: Tensor
     usual: Tensor
     happens: Tensor
     flag_place: Tensor
+    flag_source: Tensor
     choice_place: Tensor
+    choice_source: Tensor
     next_value: Tensor
     next_first: Tensor
     reals_place: Tensor
@@ -97,7 +98,7 @@ class _ChainHeads(nn.Module):
         self._build_events(width)
         self._build_together(width)
         if self.flags:
-            parts.place(self, "flag", self.flags)
+            parts.place(self, "flag", self.flags, self.layout.width(self.layout.flags))
             self.parts["flags"] = _Part(width, len(self.flags))
             stays = parts.log_shares(self._shares(self.flags), 2).view(-1, 2)
             self.flag_stays = nn.Parameter(stays[:, 0] - stays[:, 1])
@@ -132,9 +133,6 @@ class _ChainHeads(nn.Module):
         codes = self.vocabulary.together
         for kind, table in parts.class_tables(self.schema, self.together, codes).items():
             self.register_buffer(f"class_{kind}", table, persistent=False)
-        places = [self.layout.choices[key] for key in self.together]
-        span = torch.tensor(places)[:, None] + torch.arange(self.slots)
-        self.register_buffer("together_place", span, persistent=False)
         for name, values in parts.joint_tables(
             self.schema, self.rules, self.vocabulary, gated=self.gated, given=self.chained
         ).items():
@@ -150,7 +148,7 @@ class _ChainHeads(nn.Module):
             return
         following, first = parts.choice_table(self.schema, self.vocabulary, self.choices)
         most = following.shape[1]
-        parts.place(self, "choice", self.choices)
+        parts.place(self, "choice", self.choices, self.layout.width(self.layout.choices))
         self.register_buffer("next_value", torch.from_numpy(following), persistent=False)
         self.register_buffer("next_first", torch.tensor(first), persistent=False)
         self.most = most
@@ -161,7 +159,7 @@ class _ChainHeads(nn.Module):
     def _build_reals(self, name: str, units: Sequence[_Unit], width: int) -> None:
         if not units:
             return
-        parts.place(self, name, units)
+        parts.place(self, name, units, self.layout.width(self.layout.reals))
         mixture = _Mixture(self.schema, self.vocabulary, units, self.rules.within)
         if self.together and self.chained:
             self.possible[name] = _Possible(
@@ -279,13 +277,14 @@ class _ChainHeads(nn.Module):
             shaped = logits.view(len(logits), self.slots, -1) + usual
             shaped = shaped.masked_fill(~legal, NEVER)
             chosen = choose(shaped, u(self.slots))
-            after.choices[:, self.together_place] = self.class_values[:, chosen].transpose(0, 1)
+            for key, values in zip(self.together, self.class_values, strict=True):
+                step.after[key].copy_(values[chosen])
             z = self._tell(z, "together", chosen + self.class_first)
         if "flags" in self.parts:
             z, logits = self._flag_logits(z, step, before, after)
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
-            after.flags[:, self.flag_place] = drawn
+            after.flags.copy_(parts.spread(drawn, self.flag_source, after.flags))
             settle(self.rules, self.flags, step)
             z = self._tell(z, "flags", after.flags[:, self.flag_place] * 2.0 - 1.0)
         if "choices" in self.parts:
@@ -293,7 +292,8 @@ class _ChainHeads(nn.Module):
             following = self._following(before)
             shaped = logits.view(following.shape).masked_fill(following < 0, NEVER)
             chosen = choose(shaped, u(len(self.choices)))
-            after.choices[:, self.choice_place] = following.gather(-1, chosen[..., None])[..., 0]
+            values = following.gather(-1, chosen[..., None])[..., 0]
+            after.choices.copy_(parts.spread(values, self.choice_source, after.choices))
             settle(self.rules, self.choices, step)
             hits = following == after.choices[:, self.choice_place][..., None]
             z = self._tell(z, "choices", hits.flatten(-2).float())
@@ -304,7 +304,8 @@ class _ChainHeads(nn.Module):
                 drawn = self.mixture(name).draw(
                     output, base, u(3 * len(units)), self._possible_options(name, after)
                 )
-                after.reals[:, getattr(self, f"{name}_place")] = drawn
+                source: Tensor = getattr(self, f"{name}_source")
+                after.reals.copy_(parts.spread(drawn, source, after.reals))
                 if name == "reals":
                     settle(self.rules, units, step)
                     given = self._of_reals(base, after.reals[:, self.reals_place])

@@ -27,17 +27,21 @@ from shadowbox.model.world.step import _PureStep
 
 Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 FOLDERS = (model, world, trunks, dynamics)  # whose source decides what is compiled
+MOST_DIFFERING = 0.004  # share of frames; a number close to an edge may fall on either side of it
 NOT_READ = ("contexts", "context_length")  # weights that a step does not read
 
 
-def compiled_step(pure: _PureStep, given: Sequence[Tensor], name: str) -> Run | None:
-    """The step for arguments of these shapes, compiled now if it is not kept from before.
+def compiled_step(pure: _PureStep, samples: Sequence[Sequence[Tensor]], name: str) -> Run | None:
+    """The step for arguments like these, compiled now if it is not kept from before.
 
-    None, and a sentence on standard error, if this machine has no C++ compiler.
+    None, and a sentence on standard error, if this machine has no C++ compiler, or if what it
+    compiles differs from PyTorch on the samples.
     """
-    path = cache_folder() / f"{_digest(pure, given)}.pt2"
-    if not path.is_file() and not _compile(pure, given, path, name):
-        return None
+    path = cache_folder() / f"{_digest(pure, samples[0])}.pt2"
+    return _loaded(path) if path.is_file() else _compile(pure, samples, path, name)
+
+
+def _loaded(path: Path) -> Run:
     inductor: Any = torch._inductor
     run: Run = inductor.aoti_load_package(str(path)).loader.run
     return run
@@ -49,8 +53,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "shadowbox" / "compiled"
 
 
-def _compile(pure: _PureStep, given: Sequence[Tensor], path: Path, name: str) -> bool:
-    """Compile a step into `path`; false if this machine has no C++ compiler."""
+def _compile(
+    pure: _PureStep, samples: Sequence[Sequence[Tensor]], path: Path, name: str
+) -> Run | None:
+    """Compile a step into `path`, which only a file gets that agrees with PyTorch."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -60,7 +66,7 @@ def _compile(pure: _PureStep, given: Sequence[Tensor], path: Path, name: str) ->
         say(
             f"world '{name}': there is no C++ compiler, such as g++, so it runs without compile=true"
         )
-        return False
+        return None
     say(
         f"world '{name}': compiling a step of {pure.matches} matches, which takes one to five "
         f"minutes, once; it is kept in {path.parent}"
@@ -71,15 +77,34 @@ def _compile(pure: _PureStep, given: Sequence[Tensor], path: Path, name: str) ->
     inductor: Any = torch._inductor
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # about PyTorch's own code
-        program = torch.export.export(pure, tuple(given), strict=False)
-        if len(given[0]) == 1:
+        program = torch.export.export(pure, tuple(samples[0]), strict=False)
+        if len(samples[0][0]) == 1:
             program = program.run_decompositions(_products_of_one_row())
         inductor.aoti_compile_and_package(
             program, package_path=str(beside), inductor_configs={"memory_planning": True}
         )
+    run = _loaded(beside)
+    differing = _differing(pure, run, samples)
+    if differing > MOST_DIFFERING:
+        beside.unlink()
+        say(
+            f"world '{name}': {differing:.1%} of the frames of the compiled step differ from those "
+            "of PyTorch, so it runs without compile=true"
+        )
+        return None
     system.replace(beside, path)
     say(f"world '{name}': compiled in {time.monotonic() - began:.0f} s")
-    return True
+    return run
+
+
+def _differing(pure: _PureStep, run: Run, samples: Sequence[Sequence[Tensor]]) -> float:
+    """Share of the sampled frames in which another flag or choice is drawn than by PyTorch."""
+    found = []
+    for given in samples:
+        (_, *plain), (_, *compiled) = pure(*given)[:3], run(given)[:3]
+        pairs = zip(plain, compiled, strict=True)
+        found.append(torch.stack([(a != b).any(-1) for a, b in pairs]).any(0))
+    return float(torch.cat(found).float().mean())
 
 
 def say(sentence: str) -> None:

@@ -39,12 +39,29 @@ class _Frame:
         self.whole: Columns = layout.views(arrays)  # of all padded matches
         self.columns: Columns = {k: v[:matches] for k, v in self.whole.items()} | self.outside
         self.pressed: Columns = {key: each[:matches] for key, each in self.controls.items()}
+        self._typed = dict(self.columns)  # the columns with the types of the schema
+        self._conversions: list[tuple[Array, Array]] = []  # (to, from), of a kind and type each
+        for array, places in zip(arrays, (layout.reals, layout.flags, layout.choices), strict=True):
+            for dtype in {schema.columns[key].dtype for key in places} - {array.dtype}:
+                other = np.zeros((matches, array.shape[1]), dtype)
+                self._conversions.append((other, array[:matches]))
+                self._typed |= {
+                    key: other[:, at : at + schema.columns[key].slots]
+                    for key, at in places.items()
+                    if schema.columns[key].dtype == dtype
+                }
 
     def copy_from(self, other: _Frame) -> None:
         """Become an equal state, with other controls."""
         self.reals[:], self.flags[:], self.choices[:] = other.reals, other.flags, other.choices
         for key, values in other.outside.items():
             self.outside[key][:] = values
+
+    def typed(self) -> Columns:
+        """Columns with the types of the schema; their memory belongs to the frame."""
+        for target, values in self._conversions:
+            np.copyto(target, values, casting="unsafe")
+        return dict(self._typed)
 
     def put(self, columns: Mapping[str, Array], where: Array) -> None:
         """Write columns [n, slots] into the matches of the mask `where` [N]."""
@@ -85,4 +102,4 @@ class _Pairs:
                 both.outside[key][first::2] = values
         for key, values in before.pressed.items():
             both.pressed[key][::2] = values
-        return both.columns | both.pressed
+        return both.typed() | both.pressed

@@ -16,6 +16,7 @@ from shadowbox.play.dream.compiled import compiled_step
 from shadowbox.play.dream.frames import _Frame
 from shadowbox.play.dream.projection import _Corrections
 
+SAMPLES = 256  # frames on which a compiled step is compared with PyTorch
 Memory = dict[str, Tensor]
 
 
@@ -62,11 +63,8 @@ class _CompiledStep:
         projection = _Projection(model)
         pure = _PureStep(model, projection, corrections.matches)
         self._problems, self._names = projection.problems(), pure.memory
-        given = _Frame(model.schema, model.layout, corrections.matches, padded)
-        memory = model.initial(padded, torch.device("cpu"))
-        numbers = np.zeros((padded, model.heads.draws), np.float32) if sampled else None
-        # None: this machine has no compiler
-        self.run = compiled_step(pure, self._given(given, memory, numbers), name)
+        # None: this machine cannot compile it
+        self.run = compiled_step(pure, self._samples(model, padded, sampled), name)
 
     def __call__(
         self, before: _Frame, after: _Frame, memory: Memory, uniform: Array | None
@@ -82,6 +80,22 @@ class _CompiledStep:
             for problem, number in zip(self._problems, many.tolist(), strict=True):
                 self.corrections.add(problem, number, wrong.numpy())
         return dict(zip(self._names, frame[3:], strict=True))
+
+    def _samples(self, model: Model, padded: int, sampled: bool) -> list[list[Tensor]]:
+        """Arguments made of the recorded starts, which the compiled step is checked on."""
+        found, draws = [], np.random.default_rng(0)
+        rows = model.schema.unpack(model.contexts[:, -1].numpy())
+        matches, starts = self.corrections.matches, len(model.contexts)
+        memory = model.initial(padded, torch.device("cpu"))
+        for first in range(0, SAMPLES, matches):
+            frame = _Frame(model.schema, model.layout, matches, padded)
+            at = np.arange(first, first + matches) % starts
+            frame.put(
+                {key: rows[key][at] for key in model.schema.state_keys}, np.ones(matches, bool)
+            )
+            numbers = draws.random((padded, model.heads.draws), np.float32) if sampled else None
+            found.append(self._given(frame, memory, numbers))
+        return found
 
     def _given(self, frame: _Frame, memory: Memory, uniform: Array | None) -> list[Tensor]:
         numbers = [] if uniform is None else [torch.from_numpy(uniform)]

@@ -92,6 +92,11 @@ class _Dream:
         self.reset(np.arange(matches))
 
     @property
+    def compiled(self) -> bool:
+        """True if it steps in compiled code."""
+        return isinstance(self._advance, _CompiledStep)
+
+    @property
     def projected(self) -> dict[str, int]:
         """Values that were put right, by what was wrong with them."""
         return self._corrections.projected
@@ -311,6 +316,11 @@ class _Dream:
     def _step_of(self, compiled: bool) -> _PlainStep | _CompiledStep:
         arguments = self.model, self._padded, self._corrections
         if compiled:
+            if isinstance(self.model, _OlderWorld):
+                raise UsageError(
+                    f"world '{self.name}': a world of an older system cannot be compiled; "
+                    "leave compile=true out"
+                )
             step = _CompiledStep(*arguments, self._sampled, self.name)
             if step.run is not None:
                 return step
@@ -320,11 +330,11 @@ class _Dream:
         for key, target in frame.pressed.items():
             if key not in controls:
                 raise UsageError(f"world '{self.name}': the controls lack '{key}'")
-            values = controls[key]
-            if np.shape(values) != target.shape:
+            values = np.asarray(controls[key])
+            if values.shape != target.shape:
                 raise UsageError(
                     f"world '{self.name}': '{key}' must have shape {target.shape} "
-                    f"(got {np.shape(values)})"
+                    f"(got {values.shape})"
                 )
             target[:] = np.roll(values, 1, axis=0) if self.shuffled else values
 
@@ -344,7 +354,7 @@ class _Dream:
         if derive is None or over.all():
             return no_events()
         pairs = self._pairs.of(before, after, self.matches)
-        found: Array = derive(typed(self._types, pairs))
+        found: Array = derive(pairs)
         if not len(found):
             return no_events()
         found = found[found["frame"] % 2 == 1].astype(EVENT)  # those between the two rows
@@ -362,7 +372,7 @@ class _Dream:
     # ---- small parts -----------------------------------------------------------------------------
 
     def _columns(self) -> Columns:
-        return typed(self._types, self._ring[self._at].columns)
+        return self._ring[self._at].typed()
 
     def _mask(self, where: Array | None) -> Array:
         if where is None:
