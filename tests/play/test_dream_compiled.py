@@ -64,7 +64,7 @@ def test_without_a_compiler_it_says_so_and_dreams_as_before(run, monkeypatch, tm
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", missing)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     world = specs.world(f"dream:{run}@compile=true", BRAWL, 2)
-    assert "there is no C++ compiler" in capsys.readouterr().err
+    assert "lacks a C++ compiler" in capsys.readouterr().err
     assert not world.compiled
     expected, found = dreamt(specs.world(f"dream:{run}", BRAWL, 2), 5), dreamt(world, 5)
     for key, values in expected.items():

@@ -63,9 +63,7 @@ def _compile(
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler:
-        say(
-            f"world '{name}': there is no C++ compiler, such as g++, so it runs without compile=true"
-        )
+        say(f"world '{name}': this machine lacks a C++ compiler such as g++, so it runs plain")
         return None
     say(
         f"world '{name}': compiling a step of {pure.matches} matches, which takes one to five "
@@ -89,7 +87,7 @@ def _compile(
         beside.unlink()
         say(
             f"world '{name}': {differing:.1%} of the frames of the compiled step differ from those "
-            "of PyTorch, so it runs without compile=true"
+            "of PyTorch, so it runs plain"
         )
         return None
     system.replace(beside, path)

@@ -139,7 +139,7 @@ def find_strikes(columns: Columns) -> _Strikes:
 def _landed(columns: Columns) -> tuple[Array, Array]:
     """Strikes that have landed, and their moves, [R - 1, players] each, by attacker.
 
-    Strikes are looked for where somebody is struck, which is seldom.
+    Strikes are looked for where a fighter is struck, which is seldom.
     """
     struck = _other_is_struck(columns)
     hit, move = np.zeros_like(struck), np.zeros(struck.shape, np.int64)
