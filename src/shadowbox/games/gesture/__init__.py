@@ -8,10 +8,21 @@ body.py        a simulated body that makes the gestures of script.py
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from shadowbox.core.game import Game
 from shadowbox.games.gesture.body import SOURCE
 from shadowbox.games.gesture.npz import OPTIONS
 from shadowbox.games.gesture.schema import BODY, LEARNED, SCHEMA
+
+
+def scene() -> Mapping[str, Any]:
+    """Scene that the viewer draws, imported on demand."""
+    from shadowbox.games.gesture.scene import SCENE
+
+    return SCENE
+
 
 GAME = Game(
     name="gesture",
@@ -20,6 +31,7 @@ GAME = Game(
     reader="shadowbox.games.gesture.npz:read",
     reader_endings=(".npz",),
     reader_options=OPTIONS,
+    scene=scene,
     sources={"synthetic": ("shadowbox.games.gesture.body:record", SOURCE)},
     learns_by=("imitation",),
     encodings={
