@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from shadowbox.collect.matches import Pairing, record
 from shadowbox.data.split import Split
 from shadowbox.data.store import Store
 from shadowbox.games import load
 from shadowbox.learners.registry import Inputs, RunSpec, learner_spec
+from shadowbox.model.world.reach import FAR
 from shadowbox.train.config import TrainConfig
 from shadowbox.train.loop import train
 
@@ -44,6 +46,13 @@ def trained(store, folder, model=None, game=BRAWL, **changes):
     given = inputs(store, model, game=game, **changes)
     train(SPEC.prepare(given), folder, given.config)
     return folder
+
+
+def from_anywhere(model):
+    """Let events between players happen at any distance, which few recordings would show."""
+    for reach in model.heads.reach.values():
+        reach.box[:] = torch.tensor([-FAR, FAR])
+    return model
 
 
 def copied(columns):

@@ -11,7 +11,7 @@ import pytest
 import small_worlds
 import torch
 from small_selfplay import SPEC, inputs
-from small_worlds import BRAWL, copied
+from small_worlds import BRAWL, copied, from_anywhere
 
 from shadowbox.cards.card import Card
 from shadowbox.errors import UsageError
@@ -46,11 +46,12 @@ def rollout(spec, **settings):
 
 
 def wild(spec, matches):
-    """A dream whose heads draw anything."""
+    """A dream whose heads draw anything, hits from anywhere among it."""
     world = specs.world(spec, BRAWL, matches)
     torch.manual_seed(0)
     for part in world.model.heads.parts.values():
         torch.nn.init.normal_(part.out.weight, std=0.3)
+    from_anywhere(world.model)
     return world
 
 

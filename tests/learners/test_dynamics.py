@@ -30,7 +30,7 @@ def test_it_learns(store, tmp_path):
         store, tmp_path / "run", steps=60, batch=8, lr=5e-3, warmup=5, validate_every=20
     )
     lines = [each for each in read_lines(run / "metrics.jsonl") if each["kind"] == "val"]
-    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[-1]["loss"] < 0.95 * lines[-1]["loss/free"]  # on held-out matches
     assert {"change_acc", "change_acc/look_up", "pos_mae/constant_velocity"} <= lines[-1].keys()
     trained = [each for each in read_lines(run / "metrics.jsonl") if each["kind"] == "train"]
     parts = [name for name in trained[0] if name.startswith("loss/")]

@@ -103,8 +103,11 @@ def test_rules_without_gates():
     """Columns with a rule for an event are drawn in every frame; all other rules stay."""
     before, after = BRAWL.dynamics.rules, BRAWL.dynamics.without_gates().rules
     changed = {key for key in before if before[key] != after[key]}
-    assert changed == {f"player/{name}" for name in ("state", "damage", "stocks", "stun", "shield")}
-    assert {after[key] for key in changed} == {"drawn"}
+    ended = "weapon", "move", "vx", "vy", "x", "y", "grounded"  # by a knock-out
+    gated = "state", "damage", "stocks", "stun", "shield"
+    assert changed == {f"player/{name}" for name in gated + ended}
+    assert not any("else" in text or " at " in text for text in after.values())
+    assert {after[key] for key in changed if "within" not in after[key]} == {"drawn"}
     assert BRAWL.dynamics.without_gates().without_gates() == BRAWL.dynamics.without_gates()
 
 

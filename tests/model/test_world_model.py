@@ -117,6 +117,7 @@ def test_unknown_settings_are_refused():
 def test_later_parts_are_given_what_rules_say(built):
     """A draw leaves no value that a rule derives: parts after it are given what training gives them."""
     model, aligned = built
+    small_worlds.from_anywhere(model)
     layout, flat = model.layout, model.layout.flat(aligned.state)
     before = type(flat)(*(part.flatten(0, 1) for part in flat))
     after = type(flat)(*(part.clone() for part in before))

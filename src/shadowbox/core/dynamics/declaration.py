@@ -23,8 +23,10 @@ Others follow, of which a later one goes before an earlier one:
 
     at EVENT drawn | at EVENT VALUE | at EVENT minus N
     VALUE only at EVENT            a choice that no frame without the event takes on
-    VALUE where CONDITION | VALUE unless CONDITION
-    within LOW HIGH unless CONDITION
+    VALUE where CONDITION | VALUE unless CONDITION | VALUE where COLUMN changes
+    within LOW HIGH unless CONDITION [else EVENT]
+
+A value beyond makes EVENT happen, if one is named: such an event is derived and never drawn.
 
 VALUE is a number, the name of a choice, or COLUMN+N. A CONDITION is a flag, or COLUMN=VALUE.
 """
@@ -46,6 +48,9 @@ class _Dynamics:
     # position -> velocities of the next row that move it, joined by `;`, each COLUMN or COLUMN
     # while FLAG (of the row before); a second, or a frame if their unit ends with /frame
     rates: Mapping[str, str] = field(default_factory=dict)
+    # event between two players -> choices of the other one beside which, and at the distance between
+    # them, it happens
+    reach: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()  # columns that a learned world does not read
     over: str = ""  # flag of a finished match, or COLUMN=VALUE of any slot
     clock: str = ""  # number of the frame
@@ -56,6 +61,7 @@ class _Dynamics:
     def to_json(self) -> dict[str, Any]:
         """Plain data, from which `of` makes an equal declaration."""
         data = asdict(self)
+        data["reach"] = {name: list(keys) for name, keys in self.reach.items()}
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in data.items()
         }
@@ -65,7 +71,7 @@ class _Dynamics:
         rules = {}
         for key, text in self.rules.items():
             clauses = [part.strip() for part in text.split(";")]
-            kept = [each for each in clauses if not _needs_event(each)]
+            kept = [each.partition(" else ")[0] for each in clauses if not _needs_event(each)]
             rules[key] = text if kept == clauses else "; ".join(["drawn", *kept[1:]])
         return replace(self, rules=rules)
 
@@ -75,7 +81,8 @@ class _Dynamics:
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }
-        return _Dynamics(**given)
+        reach = {name: tuple(keys) for name, keys in given.pop("reach", {}).items()}
+        return _Dynamics(**given, reach=reach)
 
 
 def _needs_event(clause: str) -> bool:

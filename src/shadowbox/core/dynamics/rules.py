@@ -28,7 +28,7 @@ class _Step(NamedTuple):
     before: Mapping[str, Any]
     after: Mapping[str, Any]
     controls: Mapping[str, Any]
-    events: Mapping[str, Any]  # bool [..., slots] by name
+    events: dict[str, Any]  # bool [..., slots] by name
     tables: Mapping[str, Any]
     xp: Any = np  # the library of the columns: NumPy or torch
 
@@ -39,6 +39,15 @@ class _Clause(NamedTuple):
     words: tuple[str, ...]
     value: Callable[[_Step], Any] | None  # None: as drawn
     where: Callable[[_Step], Array] | None = None  # None: everywhere
+
+
+class _Span(NamedTuple):
+    """Ends between which a column stays, unless a condition holds, or else an event happens."""
+
+    low: float
+    high: float
+    excepted: Callable[[_Step], Any]
+    event: str = ""
 
 
 class _Rules:
@@ -61,12 +70,21 @@ class _Rules:
         self.at: dict[str, list[tuple[str, int]]] = {}
         self.periodic: dict[str, tuple[str, int, str]] = {}
         self.gates: dict[str, tuple[str, ...]] = {}
-        self.within: dict[str, list[tuple[float, float, Callable[[_Step], Array]]]] = {}
+        self.within: dict[str, list[_Span]] = {}
         names = list(dict.fromkeys([*dynamics.rules, *schema.state_keys]))
         for name in names:
             if name not in schema.state_keys:
                 raise self._error(name, did_you_mean(name, schema.state_keys))
         self.clauses = {name: self._clauses(name) for name in names}
+        # bits of the events that a value outside of its span makes happen
+        spans = [span for each in self.within.values() for span in each]
+        implied = {span.event for span in spans if span.event}
+        self.implied = sum(1 << at for at, name in enumerate(self.triggers) if name in implied)
+        for event, keys in dynamics.reach.items():
+            self._event("reach", event)
+            for key in keys:
+                if key not in schema.columns:
+                    raise self._error(event, did_you_mean(key, schema.columns))
         self.rates = {key: self._rates(key, text) for key, text in dynamics.rates.items()}
         # derived from the row before and the controls alone, in this order
         self.early = tuple(key for key in names if self._early(key))
@@ -135,6 +153,9 @@ class _Rules:
             else:
                 holds = clause.where(step)
                 mask = mask | holds if clause.value is None else mask & ~holds
+        for span in self.within.get(key, ()):
+            if span.event:  # the row after the event does not say how the value came about
+                mask = mask & ~step.events[span.event]
         return mask
 
     def _early(self, key: str) -> bool:
@@ -160,10 +181,19 @@ class _Rules:
                 self._event(key, event)
                 self.only.setdefault(key, []).append((int(self._number(key, word)), event))
                 return None
-            case ["within", low, high, "unless", condition]:
+            case ["within", low, high, "unless", condition, *rest]:
                 holds = self._condition(key, condition)
-                self.within.setdefault(key, []).append((float(low), float(high), holds))
+                event = rest[1] if rest[:1] == ["else"] and len(rest) == 2 else ""
+                if rest:
+                    self._event(key, event)
+                span = _Span(float(low), float(high), holds, event)
+                self.within.setdefault(key, []).append(span)
                 return None
+            case [word, "where", other, "changes"]:
+                if other not in self.schema.columns:
+                    raise self._error(key, did_you_mean(other, self.schema.columns))
+                changes = lambda step: step.after[other] != step.before[other]  # noqa: E731
+                return _Clause(kept, self._value(key, word), changes)
             case [word, "where" | "unless" as mode, condition]:
                 holds = self._condition(key, condition)
                 opposite = mode == "unless"

@@ -16,7 +16,9 @@ from shadowbox.data.store import Store
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.learners.imitation_data import split_episodes
 from shadowbox.learners.registry import Inputs
+from shadowbox.model.world.beside import measure_cells
 from shadowbox.model.world.heads import HEADS
+from shadowbox.model.world.reach import measure_reach, reach_keys
 from shadowbox.model.world.vocabulary import measure
 from shadowbox.model.world.world import WORLDS, _WorldConfig, blank_vocabulary, rules_of
 
@@ -53,6 +55,15 @@ def measured(
         train = split_episodes(store, inputs.split or Split())["train"]
         chained = HEADS[settings.heads].chained
         vocabulary = measure(inputs.schema, rules, _pairs(store, train), chained=chained)
+        if chained:
+            rows = int(store.lengths.sum())
+            cells = measure_cells(inputs.schema, rules, _pairs(store, train, most=rows))
+            vocabulary.tables.update(cells)
+        for event in dynamics.reach:
+            if reach_keys(inputs.schema, rules, event):
+                pairs = _pairs(store, train, most=int(store.lengths.sum()))
+                box = measure_reach(inputs.schema, rules, event, pairs)
+                vocabulary.tables[f"reach/{event}"] = box
         every = max(1, len(train) // 32)
         tables = periodic_tables(rules, (store.episode(int(e)).columns for e in train[::every]))
     arguments = {
@@ -70,9 +81,11 @@ def _preset(name: str) -> Mapping[str, Any]:
     return WORLDS[name]
 
 
-def _pairs(store: Store, episodes: Array) -> Iterator[tuple[Columns, Columns]]:
-    """Rows before and after of evenly spread episodes, up to MEASURED rows."""
-    rows, every = 0, max(1, int(store.lengths[episodes].sum()) // MEASURED)
+def _pairs(
+    store: Store, episodes: Array, most: int = MEASURED
+) -> Iterator[tuple[Columns, Columns]]:
+    """Rows before and after of evenly spread episodes, up to `most` rows."""
+    rows, every = 0, max(1, int(store.lengths[episodes].sum()) // most)
     for number in episodes[::every]:
         columns = store.episode(int(number)).columns
         yield (
@@ -80,7 +93,7 @@ def _pairs(store: Store, episodes: Array) -> Iterator[tuple[Columns, Columns]]:
             {key: values[1:] for key, values in columns.items()},
         )
         rows += len(columns[store.schema.state_keys[0]])
-        if rows >= MEASURED:
+        if rows >= most:
             return
 
 

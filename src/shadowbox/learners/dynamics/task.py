@@ -26,8 +26,8 @@ from shadowbox.learners.imitation_data import (
 )
 from shadowbox.learners.registry import Inputs
 from shadowbox.model.codec import decode, from_every_seat
+from shadowbox.model.world.derived import joint_code
 from shadowbox.model.world.layout import _Flat
-from shadowbox.model.world.vocabulary import joint_code
 from shadowbox.model.world.world import _Batch, _WorldModel, build_world
 from shadowbox.train.protocols import ScoreSums, TrainTask
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Array, Columns, Flag, Schema
-from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
+from shadowbox.model.world.derived import (
+    NEAR,
+    beside_keys,
+    cell_beside,
+    cell_counts,
+    cell_of,
+    place_keys,
+)
 
 ENOUGH = 500  # rows from which an option that was never taken is ruled out
-ENOUGH_IN_CELL = 20  # the same, of rows in a cell of places
+ENOUGH_IN_CELL = (20, 100)  # the same, of rows in a cell of places, and of those around it as well
 ENOUGH_OF_EVENTS = 200  # the same, of rows in a cell, for events
+MOST_FLAGS = 4  # in a pattern; each one more doubles the tables
+AROUND = (0, 1, 2, 4)  # radii of the neighbourhood of a cell, tried in turn
+Pair = tuple[Columns, Columns]  # rows before and after, [T, slots]
 
 
 def player_flags(schema: Schema, rules: _Rules) -> list[str]:
@@ -48,44 +58,81 @@ def taken_with(
     return np.concatenate(found)
 
 
+def pattern_flags(schema: Schema, rules: _Rules) -> list[str]:
+    """Flags of the players that are drawn as one pattern: the first MOST_FLAGS of them."""
+    return player_flags(schema, rules)[:MOST_FLAGS]
+
+
+def pattern_of(schema: Schema, rules: _Rules, rows: Mapping[str, Array]) -> Array:
+    """Values of a player's flags as one number, [..., slots]: a bit each, the first the lowest."""
+    pattern: Array = np.zeros((), np.int64)
+    for at, key in enumerate(pattern_flags(schema, rules)):
+        pattern = pattern + (rows[key].astype(np.int64) << at)
+    return pattern
+
+
 def measure_flags(
-    schema: Schema,
-    rules: _Rules,
-    joint: tuple[Array, int],
-    before: Columns,
-    after: Columns,
-    tables: dict[str, Array],
-) -> None:
-    """Values of flags beside each joint choice, and in each cell of places, [flags, cells, 2].
+    schema: Schema, rules: _Rules, chosen: Array, classes: int, after: Columns
+) -> Array:
+    """Patterns of flags that were seen beside each joint choice, [classes, patterns].
 
-    `joint`: numbers of the joint choices after every row, and how many there are.
+    `chosen`: number of the joint choice after every row.
     """
-    names = player_flags(schema, rules)
-    places = place_keys(schema, rules, rules.dynamics.together[0])
-    by = {"class": (*joint, ENOUGH)}
-    if places:
-        cells = math.prod(cell_counts(schema, places))
-        by["cell"] = (cell_of(schema, rules, places, before), cells, ENOUGH_IN_CELL)
-    for name, (values, many, enough) in by.items():
-        counts = np.zeros((len(names), many, 2), np.int64)
-        for row, key in zip(counts, names, strict=True):
-            np.add.at(row, (values, after[key].astype(np.int64)), 1)
-        tables[f"flags/{name}"] = (counts > 0) | (counts.sum(-1, keepdims=True) < enough)
+    counts = np.zeros((classes, 1 << len(pattern_flags(schema, rules))), np.int64)
+    np.add.at(counts, (chosen, pattern_of(schema, rules, after)), 1)
+    found: Array = (counts > 0) | (counts.sum(-1, keepdims=True) < ENOUGH)
+    return found
 
 
-def measure_places(
-    schema: Schema,
-    rules: _Rules,
-    events: Mapping[str, Array],
-    before: Columns,
-    tables: dict[str, Array],
-) -> None:
-    """Whether an event happens, and whether it fails to, in each cell of places, [events, cells, 2]."""
-    places = place_keys(schema, rules, rules.dynamics.together[0])
+def measure_cells(schema: Schema, rules: _Rules, pairs: Iterable[Pair]) -> dict[str, Array]:
+    """Patterns of flags, and events, that were seen in each cell of places.
+
+    `flags/cell` and `flags/near` [cells, patterns], of the place and of the way from a thing that
+    carries, and `events/cell` [events, cells, 2], whether an event happens
+    and whether it fails to. In a cell with few rows those around it count as well.
+    """
+    together = rules.dynamics.together
+    places = place_keys(schema, rules, together[0]) if together else []
     if not places:
-        return
-    at = cell_of(schema, rules, places, before)
-    counts = np.zeros((len(events), math.prod(cell_counts(schema, places)), 2), np.int64)
-    for row, happened in zip(counts, events.values(), strict=True):
-        np.add.at(row, (at, np.broadcast_to(happened, at.shape).astype(np.int64)), 1)
-    tables["events/cell"] = (counts > 0) | (counts.sum(-1, keepdims=True) < ENOUGH_OF_EVENTS)
+        return {}
+    shape, names = cell_counts(schema, places), list(rules.triggers)
+    patterns = 1 << len(pattern_flags(schema, rules))
+    flags = np.zeros((math.prod(shape), patterns), np.int64)
+    others = beside_keys(schema, places)
+    near = np.zeros(((2 * NEAR) ** len(others), patterns), np.int64)
+    events = np.zeros((len(names), math.prod(shape), 2), np.int64)
+    for before, after in pairs:
+        at = cell_of(schema, rules, places, before)
+        pattern = pattern_of(schema, rules, after)
+        np.add.at(flags, (at, pattern), 1)
+        if others:
+            np.add.at(near, (cell_beside(schema, rules, places, others, before), pattern), 1)
+        for row, happened in zip(events, rules.events_of(before, after).values(), strict=True):
+            np.add.at(row, (at, np.broadcast_to(happened, at.shape).astype(np.int64)), 1)
+    found = {"flags/cell": _around(flags.reshape(*shape, -1)).reshape(flags.shape)}
+    if others:
+        box = [2 * NEAR] * len(others)
+        found["flags/near"] = _around(near.reshape(*box, patterns)).reshape(near.shape)
+    if names:
+        few = events.sum(-1, keepdims=True) < ENOUGH_OF_EVENTS
+        found["events/cell"] = (events > 0) | few
+    return found
+
+
+def _around(counts: Array) -> Array:
+    """Options that were seen in each cell [..., cells, options], or around it where rows are few.
+
+    The neighbourhood grows until it has enough rows; where the largest has too few, any option.
+    """
+    axes = tuple(range(counts.ndim - 1))
+    found, known = np.ones(counts.shape, bool), np.zeros(counts.shape[:-1], bool)
+    for radius in AROUND:
+        width = 2 * radius + 1
+        padded = np.pad(
+            counts, [(radius, radius) if axis in axes else (0, 0) for axis in range(counts.ndim)]
+        )
+        boxes = np.lib.stride_tricks.sliding_window_view(padded, (width,) * len(axes), axes)
+        near = boxes.sum(tuple(range(-len(axes), 0)))
+        now = ~known & (near.sum(-1) >= ENOUGH_IN_CELL[radius > 0])
+        found[now], known = near[now] > 0, known | now
+    return found

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from shadowbox.core.dynamics.rules import _Rules, _Step, frames_in_unit
-from shadowbox.core.schema import Real, Schema
+from shadowbox.core.schema import Choice, Flag, Real, Schema
 from shadowbox.model.world.layout import _Unit
 
 MOST_CELLS = 1 << 17
 FINE = 40  # cells of a place in one over the scale of the field: in brawl a quarter of a unit
+
+NEAR = 16  # cells to each side of a thing
 
 
 def real_base(
@@ -27,6 +29,31 @@ def real_base(
         moved = after[rate] / frames_in_unit(schema, rate)
         base = base + (moved * before[flag] if flag else moved)
     return base
+
+
+def joint_code(schema: Schema, keys: tuple[str, ...], columns: Mapping[str, Any]) -> Any:
+    """Joint value of choices [..., slots] as one number; for arrays and tensors."""
+    code: Any = 0
+    for key in keys:
+        column = schema.columns[key].field
+        assert isinstance(column, Choice)
+        code = code * column.n + columns[key]
+    return code
+
+
+def joint_size(schema: Schema, keys: tuple[str, ...]) -> int:
+    """Number of joint values of choices."""
+    sizes = [schema.columns[key].field for key in keys]
+    return int(np.prod([each.n for each in sizes if isinstance(each, Choice)]))
+
+
+def facing_flag(schema: Schema, key: str) -> str:
+    """Flag of the group of a column that a mirror inverts: how its slots face; or empty."""
+    group = schema.columns[key].group
+    for field in group.fields:
+        if isinstance(field, Flag) and field.mirror == "invert":
+            return f"{group.name}/{field.name}"
+    return ""
 
 
 def place_keys(schema: Schema, rules: _Rules, other: str) -> list[str]:
@@ -55,6 +82,36 @@ def cell_of(schema: Schema, rules: _Rules, keys: Sequence[str], rows: Mapping[st
         share = (real_base(schema, rules, key, rows, rows) - low) / (high - low)
         at = (share * many).clip(0, many - 1)
         cell = cell * many + (at.long() if isinstance(at, Tensor) else at.astype(np.int64))
+    return cell
+
+
+def beside_keys(schema: Schema, places: Sequence[str]) -> list[str]:
+    """Positions of the one thing that may carry a player: a group of one slot with the same fields."""
+    names = [schema.columns[key].field.name for key in places]
+    for group in schema.groups:
+        keys = [f"{group.name}/{name}" for name in names]
+        if group.slots == 1 and not group.mask and all(key in schema.columns for key in keys):
+            return keys
+    return []
+
+
+def cell_beside(
+    schema: Schema,
+    rules: _Rules,
+    keys: Sequence[str],
+    others: Sequence[str],
+    rows: Mapping[str, Any],
+) -> Any:
+    """Cell of the way from a thing to each slot, NEAR cells of `cell_of` to each side."""
+    cell: Any = 0
+    for key, other in zip(keys, others, strict=True):
+        column = schema.columns[key].field
+        assert isinstance(column, Real)
+        way = real_base(schema, rules, key, rows, rows) - real_base(
+            schema, rules, other, rows, rows
+        )
+        at = (way * (column.scale * FINE)).clip(-NEAR, NEAR - 1) + NEAR
+        cell = cell * (2 * NEAR) + (at.long() if isinstance(at, Tensor) else at.astype(np.int64))
     return cell
 
 

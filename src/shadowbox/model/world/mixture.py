@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shadowbox.core.dynamics.rules import _Span
 from shadowbox.core.schema import Array, Real, Schema
 from shadowbox.model.world.layout import _Unit
 from shadowbox.model.world.vocabulary import ABSOLUTE, RELATIVE, SCALED, _Vocabulary, tolerance
@@ -46,7 +46,7 @@ class _Mixture(nn.Module):
         schema: Schema,
         vocabulary: _Vocabulary,
         units: Sequence[_Unit],
-        zones: Mapping[str, Sequence[tuple[float, float, Any]]],
+        zones: Mapping[str, Sequence[_Span]],
     ) -> None:
         """`zones`: ends between which columns stay, beside the exact values that they jump to."""
         super().__init__()
@@ -76,6 +76,7 @@ class _Mixture(nn.Module):
             for amount in (
                 *_exact_values(atoms, field.limits[0]),
                 *(end for span in zones.get(units[at].key, ()) for end in span[:2]),
+                *vocabulary.ends.get(units[at].key, ()),
             )
         ]
         self.register_buffer(
@@ -171,6 +172,11 @@ def choose(logits: Tensor, numbers: Tensor | None, one: bool = False) -> Tensor:
     wanted = (numbers[:, 0] if one else numbers)[..., None] * whole
     # a number near 1 is rounded up to the whole, which no option after the last possible one may get
     return torch.minimum((reached <= wanted).sum(-1), (reached < whole).sum(-1))
+
+
+def both_or_first(first: Tensor, both: Tensor) -> Tensor:
+    """Mask `both` [..., options] where it leaves an option, else the first one."""
+    return torch.where(both.any(-1, keepdim=True), both, first)
 
 
 def certain(logits: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Array, Choice, Schema
+from shadowbox.model.world.derived import joint_size
 from shadowbox.model.world.layout import _Unit
-from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, joint_size, legal_tables
+from shadowbox.model.world.vocabulary import RELATIVE, _Vocabulary, legal_tables
 
 LEAST = 1e-4  # share of an option from which a head begins
 
@@ -121,6 +122,11 @@ def usual_logits(seen: Array) -> Array:
     return found
 
 
+def shares_of(vocabulary: _Vocabulary, units: Sequence[_Unit]) -> list[Array | None]:
+    """Share of each option of each unit in recordings, where they were measured."""
+    return [vocabulary.tables.get(f"share/{unit.key}") for unit in units]
+
+
 def log_shares(shares: Sequence[Array | None], options: int) -> Tensor:
     """Log-shares [units * options] that the options of each unit have; unknown ones are equal."""
     found = torch.zeros(len(shares), options)
@@ -138,7 +144,9 @@ def place(module: nn.Module, name: str, units: Sequence[_Unit], width: int) -> N
     """
     places = torch.tensor([unit.place for unit in units], dtype=torch.int64)
     module.register_buffer(f"{name}_place", places, persistent=False)
-    module.register_buffer(f"{name}_source", sources(places.tolist(), width), persistent=False)
+    module.register_buffer(
+        f"{name}_source", sources([unit.place for unit in units], width), persistent=False
+    )
 
 
 def sources(places: Sequence[int], width: int) -> Tensor:

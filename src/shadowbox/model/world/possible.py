@@ -10,12 +10,22 @@ from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules
 from shadowbox.core.schema import Schema
-from shadowbox.model.world.beside import player_flags, same_slots
-from shadowbox.model.world.derived import cell_counts, cell_of, place_keys
+from shadowbox.model.world.beside import pattern_flags, player_flags, same_slots
+from shadowbox.model.world.derived import (
+    NEAR,
+    beside_keys,
+    cell_beside,
+    cell_counts,
+    cell_of,
+    place_keys,
+)
 from shadowbox.model.world.layout import _Layout, _Unit
-from shadowbox.model.world.mixture import RULED_OUT
+from shadowbox.model.world.mixture import NEVER, both_or_first, choose
 from shadowbox.model.world.parts import sources, spread
+from shadowbox.model.world.reach import _Reach
 from shadowbox.model.world.vocabulary import _Vocabulary
+
+SURE = 8.0  # logit of a flag that recordings had in one value alone: they may lack the other
 
 
 class _Possible(nn.Module):
@@ -69,13 +79,15 @@ class _Possible(nn.Module):
 
 
 class _PossibleFlags(nn.Module):
-    """Values of the players' flags that recordings have beside a joint choice and in a place.
+    """Patterns of a player's flags that recordings have beside a joint choice and in a place.
 
-    No player is on the ground where recordings have none.
+    No player is on the ground where recordings have none, but on a platform perhaps.
     """
 
     by_class: Tensor
     by_cell: Tensor
+    by_near: Tensor
+    bits: Tensor
     unit: Tensor
     source: Tensor  # of each unit of the heads, the number among `unit`
 
@@ -84,38 +96,68 @@ class _PossibleFlags(nn.Module):
     ) -> None:
         super().__init__()
         self.schema, self.rules = schema, rules
-        names, together = player_flags(schema, rules), rules.dynamics.together
+        names, together = pattern_flags(schema, rules), rules.dynamics.together
         self.places = place_keys(schema, rules, together[0])
+        self.others = beside_keys(schema, self.places) if self.places else []
         cells = math.prod(cell_counts(schema, self.places)) if self.places else 0
-        for name, many in (("class", len(vocabulary.together)), ("cell", cells)):
-            table = torch.ones(len(names), many, 2)
+        near = (2 * NEAR) ** len(self.others) if self.others else 0
+        for name, many in (("class", len(vocabulary.together)), ("cell", cells), ("near", near)):
             known = vocabulary.tables.get(f"flags/{name}")
-            if known is not None:
-                table = torch.from_numpy(known)
-            self.register_buffer(f"by_{name}", table.bool())
-        # number of the flag, the slot, and the place among the units of the heads
-        found = [
-            (names.index(unit.key), unit.slot, at)
-            for at, unit in enumerate(units)
-            if unit.key in names
-        ]
-        self.register_buffer("unit", torch.tensor(found).view(-1, 3).T, persistent=False)
-        source = sources([at for _, _, at in found], len(units))
-        self.register_buffer("source", source, persistent=False)
+            blank = torch.ones(many, 1 << len(names), dtype=torch.bool)
+            self.register_buffer(f"by_{name}", blank if known is None else torch.from_numpy(known))
+        patterns = torch.arange(1 << len(names))
+        bits = (patterns >> torch.arange(len(names))[:, None]) & 1
+        self.register_buffer("bits", bits.bool(), persistent=False)
+        # places among the units of the heads, [slots, flags]
+        at = {(unit.key, unit.slot): place for place, unit in enumerate(units)}
+        slots = range(schema.columns[together[0]].slots)
+        found = [[at[key, slot] for key in names] for slot in slots]
+        self.register_buffer("unit", torch.tensor(found), persistent=False)
+        flat = [place for places in found for place in places]
+        self.register_buffer("source", sources(flat, len(units)), persistent=False)
+
+    def seen(self, chosen: Tensor, before: Mapping[str, Tensor]) -> Tensor:
+        """Mask [..., slots, patterns] for joint choices [..., slots]; of a place where both agree."""
+        may = self.by_class[chosen]
+        if self.places:
+            may = both_or_first(may, may & self.there(before))
+        return may
+
+    def there(self, before: Mapping[str, Tensor]) -> Tensor:
+        """Mask [..., slots, patterns] of those that were seen where each slot goes."""
+        rules = (self.schema, self.rules, self.places)
+        found = self.by_cell[cell_of(*rules, before)]
+        if self.others:
+            found = both_or_first(
+                found, found & self.by_near[cell_beside(*rules, self.others, before)]
+            )
+        return found
 
     def forward(self, logits: Tensor, chosen: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Logits [..., U] for joint choices [..., slots], certain where one value is possible."""
-        flag, slot, at = self.unit
-        may = self.by_class[flag, chosen[..., slot]]
-        if self.places:
-            cell = cell_of(self.schema, self.rules, self.places, before)
-            there = self.by_cell[flag, cell[..., slot]]
-            both = may & there
-            may = torch.where(both.any(-1, keepdim=True), both, may)
-        off, on = may.unbind(-1)
-        some = logits[..., at]
-        some = torch.where(on, torch.where(off, some, -RULED_OUT), RULED_OUT)
-        return spread(some, self.source, logits)
+        may = self.seen(chosen, before)[..., None, :]
+        on, off = (may & self.bits).any(-1), (may & ~self.bits).any(-1)  # [..., slots, flags]
+        some = logits[..., self.unit]
+        some = torch.where(on, torch.where(off, some, SURE), -SURE)
+        return spread(some.flatten(-2), self.source, logits)
+
+    def draw(
+        self,
+        logits: Tensor,
+        drawn: Tensor,
+        numbers: Tensor | None,
+        chosen: Tensor,
+        before: Mapping[str, Tensor],
+    ) -> Tensor:
+        """Flags [N, U], those of players `drawn` anew, as one of the patterns that are possible.
+
+        `numbers` [N, U] are uniform; None: the most likely pattern.
+        """
+        may = self.seen(chosen, before)
+        score = (logits[:, self.unit][..., None] * self.bits).sum(-2)
+        score = score.masked_fill(~may, NEVER)
+        pattern = choose(score, None if numbers is None else numbers[:, self.unit[:, 0]])
+        return spread(self.bits.T[pattern].flatten(-2), self.source, drawn)
 
     def classes(self, legal: Tensor, before: Mapping[str, Tensor]) -> Tensor:
         """Of legal joint choices [..., slots, classes] those with flags that are possible in a place.
@@ -124,12 +166,8 @@ class _PossibleFlags(nn.Module):
         """
         if not self.places:
             return legal
-        cell = cell_of(self.schema, self.rules, self.places, before)  # [..., slots]
-        for by_class, by_cell in zip(self.by_class, self.by_cell, strict=True):
-            fits = (by_cell[cell][..., None, :] & by_class).any(-1)
-            both = legal & fits
-            legal = torch.where(both.any(-1, keepdim=True), both, legal)
-        return legal
+        fits = (self.there(before)[..., None, :] & self.by_class).any(-1)
+        return both_or_first(legal, legal & fits)
 
 
 class _PossibleEvents(nn.Module):
@@ -156,15 +194,23 @@ class _PossibleEvents(nn.Module):
 
 
 def possible_events(
-    happens: Tensor, bits: Tensor, places: nn.Module | None, before: Mapping[str, Tensor]
+    happens: Tensor,
+    bits: Tensor,
+    possible: nn.ModuleDict,
+    reaches: nn.ModuleDict,
+    before: Mapping[str, Tensor],
 ) -> Tensor:
     """Mask [..., joint events] of those with bits [joint events, slots] that all slots allow.
 
-    `happens` [..., slots, codes]: events of a slot that its state allows; `places`: those of a place.
+    `happens` [..., slots, codes]: events of a slot that its state allows; `possible`: those of a
+    place; `reaches`: those at a distance from the other player.
     """
     each = [happens[..., slot, :][..., bits[:, slot]] for slot in range(bits.shape[1])]
     may = torch.stack(each).all(0)
-    if places is None:
-        return may
-    both = may & places(bits, before)
-    return torch.where(both.any(-1, keepdim=True), both, may)
+    if "events" in possible:
+        may = both_or_first(may, may & possible["events"](bits, before))
+    for reach in reaches.values():
+        assert isinstance(reach, _Reach)
+        there = reach.allows(before)[..., None, :] | (bits & reach.bit == 0)
+        may = both_or_first(may, may & there.all(-1))
+    return may

@@ -63,10 +63,16 @@ class _Projection:
             found.append(_Problem(f"{key} {FALLS}", low))
         for key, spans in self.rules.within.items():
             target = step.after[key]
-            for lowest, highest, excepted in spans:
+            for lowest, highest, excepted, event in spans:
                 outside = ((target < lowest) | (target > highest)) & ~excepted(step)
+                if event:
+                    follows = outside & self._may_follow(event, step)
+                    step.events[event] = step.events[event] | follows
+                    outside = outside & ~follows
                 target[...] = step.xp.where(outside, target.clip(lowest, highest), target)
                 found.append(_Problem(f"{key} {OUTSIDE}", outside))
+        if self.rules.implied and (step.xp is not np or any(e.any() for e in step.events.values())):
+            self.rules.apply(step, self._late)
         return found
 
     def problems(self) -> list[str]:
@@ -76,6 +82,12 @@ class _Projection:
             *(f"{key} {FALLS}" for key in self._rising.values()),
             *(f"{key} {OUTSIDE}" for key, spans in self.rules.within.items() for _ in spans),
         ]
+
+    def _may_follow(self, event: str, step: _Step) -> Any:
+        """Mask of the slots in which an event can follow: one who is out is not knocked out."""
+        key, fires = self.rules.triggers[event]
+        (value,) = (value for name, value in self.rules.at[key] if name == event)
+        return fires(step.before, {key: step.before[key] * 0 + value})
 
     def _limit(self, xp: Any, whole: Mapping[str, Any], reals: Any, bounds: Any) -> list[_Problem]:
         """Bring reals into the range of their fields, and unused slots to zero."""

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shadowbox.core.dynamics.rules import _Rules, _Step
-from shadowbox.core.schema import Array, Choice, Flag, Real, Schema
+from shadowbox.core.schema import Choice, Flag, Real, Schema
 from shadowbox.model.world import parts
-from shadowbox.model.world.derived import drawn_of, place_keys, real_base, settle
+from shadowbox.model.world.derived import drawn_of, joint_code, place_keys, real_base, settle
 from shadowbox.model.world.layout import _Flat, _Layout, _Unit
 from shadowbox.model.world.mixture import (
     NEVER,
@@ -41,7 +41,8 @@ from shadowbox.model.world.possible import (
     _PossibleFlags,
     possible_events,
 )
-from shadowbox.model.world.vocabulary import _Vocabulary, event_bits, event_code, joint_code
+from shadowbox.model.world.reach import reaches_of
+from shadowbox.model.world.vocabulary import _Vocabulary, event_bits, event_code
 
 PARTS = ("events", "together", "flags", "choices", "reals", "motion")
 
@@ -95,12 +96,13 @@ class _ChainHeads(nn.Module):
         self.parts, self.given = nn.ModuleDict(), nn.ModuleDict()
         self.mixtures = nn.ModuleDict()  # without weights
         self.possible = nn.ModuleDict()  # options of reals beside what was drawn
+        self.reach = reaches_of(schema, rules, vocabulary.tables)  # of events between players
         self._build_events(width)
         self._build_together(width)
         if self.flags:
             parts.place(self, "flag", self.flags, self.layout.width(self.layout.flags))
             self.parts["flags"] = _Part(width, len(self.flags))
-            stays = parts.log_shares(self._shares(self.flags), 2).view(-1, 2)
+            stays = parts.log_shares(parts.shares_of(self.vocabulary, self.flags), 2).view(-1, 2)
             self.flag_stays = nn.Parameter(stays[:, 0] - stays[:, 1])
             self.given["flags"] = nn.Linear(len(self.flags), width)
             if self.together and self.chained:
@@ -137,8 +139,7 @@ class _ChainHeads(nn.Module):
             self.schema, self.rules, self.vocabulary, gated=self.gated, given=self.chained
         ).items():
             self.register_buffer(name, torch.from_numpy(values))
-        first = torch.arange(self.slots) * len(codes)
-        self.register_buffer("class_first", first, persistent=False)
+        self.register_buffer("class_first", torch.arange(self.slots) * len(codes), persistent=False)
         self.parts["together"] = _Part(width, self.slots * len(codes))
         self.given["together"] = nn.Embedding(self.slots * len(codes), width)
 
@@ -152,7 +153,7 @@ class _ChainHeads(nn.Module):
         self.register_buffer("next_value", torch.from_numpy(following), persistent=False)
         self.register_buffer("next_first", torch.tensor(first), persistent=False)
         self.most = most
-        shares = parts.log_shares(self._shares(self.choices), most)
+        shares = parts.log_shares(parts.shares_of(self.vocabulary, self.choices), most)
         self.parts["choices"] = _Part(width, len(first) * most, shares)
         self.given["choices"] = nn.Linear(len(first) * most, width)
 
@@ -167,7 +168,7 @@ class _ChainHeads(nn.Module):
             )
         self.mixtures[name] = mixture
         part = self.parts[name] = _Part(width, mixture.outputs)
-        mixture.begin(part.out.bias, self._shares(units))
+        mixture.begin(part.out.bias, parts.shares_of(self.vocabulary, units))
         if name == "reals":
             self.given[name] = nn.Linear(2 * len(units), width)
         elif mixture.distances:
@@ -210,7 +211,7 @@ class _ChainHeads(nn.Module):
 
     def _event_cost(self, z: Tensor, step: _Step, before: _Flat) -> tuple[Tensor, _Cost, Tensor]:
         z, logits = self.parts["events"](z)
-        bits = event_bits(step.events)
+        bits = event_bits(step.events) & ~self.rules.implied
         number = self.event_number[event_code(bits, len(step.events))]
         log_probs = (logits + self._event_mask(step, before)).log_softmax(-1)
         nats, fits = nats_of(log_probs, number)
@@ -221,7 +222,7 @@ class _ChainHeads(nn.Module):
     ) -> tuple[Tensor, _Cost, Tensor]:
         z, logits = self.parts["together"](z)
         shape = (*logits.shape[:-1], self.slots, -1)
-        bits = event_bits(step.events) if step.events else 0
+        bits = event_bits(step.events) & ~self.rules.implied if step.events else 0
         legal, usual = self._legal(bits, step, before)
         log_probs = (logits.view(shape) + usual).masked_fill(~legal, NEVER).log_softmax(-1)
         chosen = self.class_number[self._code(after)]
@@ -284,6 +285,9 @@ class _ChainHeads(nn.Module):
             z, logits = self._flag_logits(z, step, before, after)
             numbers = u(len(self.flags))
             drawn = logits > 0 if numbers is None else numbers < certain(logits)
+            if "flags" in self.possible:
+                possible = cast(_PossibleFlags, self.possible["flags"])
+                drawn = possible.draw(logits, drawn, numbers, self._class(after), step.before)
             after.flags.copy_(parts.spread(drawn, self.flag_source, after.flags))
             settle(self.rules, self.flags, step)
             z = self._tell(z, "flags", after.flags[:, self.flag_place] * 2.0 - 1.0)
@@ -324,9 +328,6 @@ class _ChainHeads(nn.Module):
 
     # ---- shared ----------------------------------------------------------------------------------
 
-    def _shares(self, units: Sequence[_Unit]) -> list[Array | None]:
-        return [self.vocabulary.tables.get(f"share/{unit.key}") for unit in units]
-
     def mixture(self, name: str) -> _Mixture:
         """Distributions of the part `reals` or `motion`."""
         return cast(_Mixture, self.mixtures[name])
@@ -361,9 +362,8 @@ class _ChainHeads(nn.Module):
         """Logits [..., events] of joint events that cannot happen now, of 0 for others."""
         if not self.together:
             return before.reals.new_zeros(())
-        places = self.possible["events"] if "events" in self.possible else None  # noqa: SIM401
-        happens = self.happens[self._code(before)]
-        may = possible_events(happens, self.event_bits, places, step.before)
+        happens, masks = self.happens[self._code(before)], (self.possible, self.reach)
+        may = possible_events(happens, self.event_bits, *masks, step.before)
         return torch.where(may, 0.0, NEVER)
 
     def _following(self, before: _Flat) -> Tensor:

@@ -20,14 +20,19 @@ import numpy as np
 from shadowbox.core.dynamics.rules import _Rules, _Step
 from shadowbox.core.schema import Array, Choice, Columns, Real, Schema
 from shadowbox.model.world.beside import (
+    ENOUGH,
+    Pair,
     measure_flags,
-    measure_places,
     player_flags,
     same_slots,
     taken_with,
 )
 from shadowbox.model.world.derived import (
+    FINE,
     drawn_mask,
+    joint_code,
+    joint_size,
+    place_keys,
     real_base,
 )
 
@@ -36,7 +41,6 @@ FEW = 4  # values of a choice that may jump to each of them
 RARE = 5e-5  # share of the rows that an exact amount must explain
 RELATIVE, ABSOLUTE, SCALED = 0, 1, 2  # more by an amount, a value, a multiple
 FLOOR = 0.02  # nats: of fields that hardly ever change
-Pair = tuple[Columns, Columns]  # rows before and after, [T, slots]
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,14 @@ class _Vocabulary:
     together: list[int] = field(default_factory=list)  # codes of the joint choices
     choices: dict[str, list[list[int]]] = field(default_factory=dict)  # column -> (kind, value)
     reals: dict[str, list[list[float]]] = field(default_factory=dict)  # column -> (kind, value)
+    ends: dict[str, list[float]] = field(default_factory=dict)  # of positions, beside an exact one
     nats: dict[str, float] = field(default_factory=dict)  # of the best prediction without training
     # what was seen: event bits x code before x joint choice, and how often options are taken
     tables: dict[str, Array] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data without the tables, which are weights of a model."""
-        names = ("events", "together", "choices", "reals", "nats")
+        names = ("events", "together", "choices", "reals", "ends", "nats")
         return {name: getattr(self, name) for name in names}
 
     @staticmethod
@@ -67,22 +72,6 @@ def tolerance(key: str, schema: Schema) -> float:
     column = schema.columns[key].field
     assert isinstance(column, Real)
     return 1e-4 / column.scale
-
-
-def joint_code(schema: Schema, keys: tuple[str, ...], columns: Mapping[str, Any]) -> Any:
-    """Joint value of choices [..., slots] as one number; for arrays and tensors."""
-    code: Any = 0
-    for key in keys:
-        column = schema.columns[key].field
-        assert isinstance(column, Choice)
-        code = code * column.n + columns[key]
-    return code
-
-
-def joint_size(schema: Schema, keys: tuple[str, ...]) -> int:
-    """Number of joint values of choices."""
-    sizes = [schema.columns[key].field for key in keys]
-    return int(np.prod([each.n for each in sizes if isinstance(each, Choice)]))
 
 
 def event_bits(events: Mapping[str, Any]) -> Any:
@@ -127,9 +116,8 @@ def measure(
         conditions = [(chosen, len(found.together))]
         names = player_flags(schema, rules)
         conditions += [(after[key].astype(np.int64), 2) for key in names]
-        measure_flags(schema, rules, (chosen, len(found.together)), before, after, found.tables)
-        if events:
-            measure_places(schema, rules, events, before, found.tables)
+        classes = len(found.together)
+        found.tables["flags/class"] = measure_flags(schema, rules, chosen, classes, after)
     for key in rules.drawn:
         if key in together:
             continue
@@ -151,6 +139,38 @@ def measure(
                 found.choices[key], counts = _options(*pair, kind.n)
             found.nats[key] = _conditional_entropy(*pair)
         found.tables[f"share/{key}"] = counts / max(counts.sum(), 1)
+    if together:
+        _measure_ends(schema, rules, before, after, found)
+    return found
+
+
+def _measure_ends(
+    schema: Schema, rules: _Rules, before: Columns, after: Columns, found: _Vocabulary
+) -> None:
+    """Measure between which values of a position the other one stays at an exact value: edges."""
+    places = place_keys(schema, rules, rules.dynamics.together[0])
+    for key in places:
+        ends: set[float] = set()
+        for other in places:
+            near = tolerance(other, schema)
+            for kind, value in found.reals[other]:
+                stays = np.abs(before[other] - value) <= near
+                stays &= np.abs(after[other] - value) <= near
+                if other != key and kind == ABSOLUTE and stays.sum() >= ENOUGH:
+                    width = 1 / (schema.columns[key].field.scale * FINE)  # type: ignore[union-attr]
+                    ends |= set(_ends_of_runs(after[key][stays].astype(float), width))
+        found.ends[key] = sorted(ends)
+
+
+def _ends_of_runs(values: Array, width: float) -> list[float]:
+    """Smallest and largest value of each run of bins that hold values, but for a few of them."""
+    bins = np.floor(values / width).astype(np.int64)
+    numbers, counts = np.unique(bins, return_counts=True)
+    numbers = numbers[counts >= max(3, 1e-4 * len(values))]
+    found = []
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+        inside = values[(bins >= run.min()) & (bins <= run.max())] if len(run) else run
+        found += [float(inside.min()), float(inside.max())] if len(inside) else []
     return found
 
 
@@ -323,8 +343,10 @@ def legal_tables(schema: Schema, rules: _Rules, found: _Vocabulary) -> tuple[Arr
         _keep_triggers(rules, key, names, before, after, allowed)
     allowed = np.where(seen.any(-1, keepdims=True), seen, allowed)
     allowed |= ~allowed.any(-1, keepdims=True)
+    drawn = bits & rules.implied == 0
+    happened = happened & drawn
     known = happened.any(-1, keepdims=True)
-    return allowed, np.where(known, happened, True)
+    return allowed, np.where(known, happened, drawn)
 
 
 def _keep_triggers(

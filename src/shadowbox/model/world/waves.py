@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from shadowbox.core.dynamics.rules import _Rules
-from shadowbox.core.schema import Flag, Real, Schema
-from shadowbox.model.world.derived import real_base
+from shadowbox.core.schema import Real, Schema
+from shadowbox.model.world.derived import beside_keys, facing_flag, real_base
 
-LENGTHS = (0.8, 0.4, 0.2, 0.1)  # in ranges of the field: one over its scale
+LENGTHS = (0.8, 0.4, 0.2, 0.1, 0.05, 0.025)  # in ranges of the field: one over its scale
 
 
 class _Waves(nn.Module):
     """Waves of the places of players and of the distances between them, moved on by a frame.
 
     Whether a strike reaches, or where the edge of the ground is, depends on differences that are
-    small beside the size of a stage. A network sees them late from one number. Distances along an
+    small beside the size of a stage. A network sees them late from one number. So are distances to
+    the thing that may carry players. Distances along an
     axis that a mirror negates are also given as seen by a player who faces along it.
     """
 
@@ -36,10 +37,13 @@ class _Waves(nn.Module):
         self.facing = [
             (at, flag)
             for at, key in enumerate(self.keys)
-            if fields[at].mirror == "negate" and (flag := _facing(schema, key, keys))
+            if fields[at].mirror == "negate" and (flag := facing_flag(schema, key)) in keys
         ]
+        # of the thing that may carry a player
+        self.others = beside_keys(schema, self.keys) if self.keys else []
         slots = schema.players if self.keys else 0
-        waves = len(self.keys) * (2 * slots - 1) + len(self.facing) * slots * (slots - 1)
+        waves = len(self.others) * slots
+        waves += len(self.keys) * (2 * slots - 1) + len(self.facing) * slots * (slots - 1)
         self.width = waves * 2 * len(LENGTHS) if self.keys else 0
 
     def forward(self, columns: Mapping[str, Tensor]) -> Tensor:
@@ -49,6 +53,9 @@ class _Waves(nn.Module):
         )
         places = places * self.scale  # [..., keys, slots]
         parts = [places.flatten(-2), (places[..., 1:] - places[..., :1]).flatten(-2)]
+        if self.others:
+            things = torch.stack([columns[key] for key in self.others], -2) * self.scale
+            parts.append((places - things).flatten(-2))
         for at, flag in self.facing:
             place, way = places[..., at, :], columns[flag] * 2.0 - 1.0
             for other in range(1, self.schema.players):
@@ -56,13 +63,3 @@ class _Waves(nn.Module):
         scaled = torch.cat(parts, -1)
         angles = torch.cat([scaled * (2 * math.pi / length) for length in LENGTHS], -1)
         return torch.cat([angles.sin(), angles.cos()], -1)
-
-
-def _facing(schema: Schema, key: str, keys: Sequence[str]) -> str:
-    """Flag of the group of a column that a mirror inverts, of those among `keys`; or empty."""
-    group = schema.columns[key].group
-    for field in group.fields:
-        name = f"{group.name}/{field.name}"
-        if isinstance(field, Flag) and field.mirror == "invert" and name in keys:
-            return name
-    return ""

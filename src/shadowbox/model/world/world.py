@@ -135,6 +135,7 @@ class _WorldModel(nn.Module):
             self.heads.mixture(name).distances for name in self.heads.mixtures
         )
         width += self.waves.width + self.exact_distances
+        width += sum(each.width for each in self.heads.reach.values())  # type: ignore[misc]
         self.trunk = build_trunk(config.trunk, width, self.embed.fixed)
         self.heads.enter = nn.Linear(self.trunk.out, config.head_width)
         shape = (contexts[0], contexts[1], schema.row_dtype.itemsize)
@@ -181,6 +182,7 @@ class _WorldModel(nn.Module):
                 more.append(distances(reals, flags))
         if self.waves.width:
             more.append(self.waves(columns))
+        more += [reach(columns) for reach in self.heads.reach.values()]
         if self.exact_distances:
             more.append(self._to_exact(columns))
         features: Tensor = self.embed(columns, [*more, level[..., None]])

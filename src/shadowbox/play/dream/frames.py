@@ -31,7 +31,7 @@ class _Frame:
             key: np.zeros((matches, schema.columns[key].slots), schema.columns[key].dtype)
             for key in layout.outside
         }
-        arrays = (self.reals, self.flags, self.choices)
+        arrays: tuple[Array, Array, Array] = (self.reals, self.flags, self.choices)
         self.tensors = _Flat(*(torch.from_numpy(each) for each in arrays))
         pressed = {key: torch.from_numpy(_wide(each)) for key, each in self.controls.items()}
         self.pressed_tensors = tuple(pressed.values())
@@ -41,7 +41,9 @@ class _Frame:
         self.pressed: Columns = {key: each[:matches] for key, each in self.controls.items()}
         self._typed = dict(self.columns)  # the columns with the types of the schema
         self._conversions: list[tuple[Array, Array]] = []  # (to, from), of a kind and type each
-        for array, places in zip(arrays, (layout.reals, layout.flags, layout.choices), strict=True):
+        kinds = (layout.reals, layout.flags, layout.choices)
+        array: Array  # of any kind
+        for array, places in zip(arrays, kinds, strict=True):
             for dtype in {schema.columns[key].dtype for key in places} - {array.dtype}:
                 other = np.zeros((matches, array.shape[1]), dtype)
                 self._conversions.append((other, array[:matches]))
