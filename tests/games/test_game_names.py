@@ -129,7 +129,7 @@ def test_the_current_folder_counts_for_module_specs_only(tmp_path):
     (tmp_path / "odd.py").write_text(other)
     specs = ("mine", "mine:GAMES", "bad:GAME", "odd:GAME")
     mine, games, bad, odd = refused(tmp_path, *(f"games {spec}" for spec in specs))
-    assert "known: brawl, melee" in mine
+    assert "known: brawl, gesture, melee" in mine
     assert str(tmp_path / "mine.py") in games
     assert "did you mean 'GAME'" in games
     assert "cannot be imported: ZeroDivisionError" in bad
