@@ -24,8 +24,15 @@ FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PROGRAMS = ("shadowbox", "make", "python", "pip", "git", "cd", "pytest", "$")
 NO_RUN = {
     "docs/gesture.md": ["needs Minecraft and a person"],
-    "docs/melee.md": ["needs Slippi Dolphin and your own copy of the game"],
-    "docs/worlds.md": ["trains for about half an hour", "needs replays of your own"],
+    "docs/melee.md": [
+        "needs replays of your own",
+        "needs Slippi Dolphin and your own copy of the game",
+    ],
+    "docs/worlds.md": [
+        "trains for about half an hour",
+        "compiles for a minute or more",
+        "needs replays of your own",
+    ],
 }
 SHORT = ["--world", "brawl@time_limit=90"]
 SMALLER = {
