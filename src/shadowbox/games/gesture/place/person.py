@@ -110,13 +110,16 @@ class _SyntheticPlayer:
     """
 
     def __init__(self, mock: _MockServer, who: _Person, seed: int = 0) -> None:
-        self.mock, self.walker, self.body = mock, _Walker(), _LivePerson(who, seed)
+        self.mock, self.place, self.body = mock, mock.place, _LivePerson(who, seed)
+        self.walker = _Walker()
         self.recent: deque[Mapping[str, float]] = deque(maxlen=300)
         self.frames = 0
 
     def pose(self) -> Array:
         """Landmarks [260] of the next frame, 30 a second."""
-        keys = self.walker.keys(self.mock.place)
+        if self.mock.place is not self.place:  # a new course
+            self.place, self.walker = self.mock.place, _Walker()
+        keys = self.walker.keys(self.place)
         self.recent.append(keys)
         self.frames += 1
         return self.body.frame(keys, screen=self.mock.place.screen)
