@@ -49,7 +49,9 @@ class _MockServer:
     def begin(self, seed: int) -> None:
         """Begin the next course; the results of the last one are kept in `finished`."""
         self.finished.append(self.place.results())
+        held = self.place.held  # clients press a key once, and hold it
         self.place, self.ended = _Place(seed), False
+        self.place.held = held
 
     def answer(self, text: str | bytes) -> str | None:
         """Obey an action; the error message to send, or None."""
