@@ -72,6 +72,20 @@ def test_pressing_nothing_scores_nothing():
     assert (server.place.x, server.place.z) == (_MockServer(0).place.x, _MockServer(0).place.z)
 
 
+def test_keys_stay_held_when_a_course_begins():
+    """A client presses a key once; the next course knows it, and its release, too."""
+    server = _MockServer(seed=1)
+    walks = {"action": "move", "params": {"direction": "forward", "state": "start"}}
+    assert server.answer(json.dumps(walks)) is None
+    before = server.place
+    server.begin(2)
+    assert server.place is not before
+    assert server.place.held == {"forward"}
+    walks["params"]["state"] = "stop"
+    server.answer(json.dumps(walks))
+    assert not server.place.held
+
+
 def test_turning_away_from_a_task_is_counted():
     """A player who faced the task and turns around has made a wrong turn."""
     server = _MockServer(0)
