@@ -23,7 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shadowbox.web import server
 from shadowbox.web.access import access_guard
-from shadowbox.web.markup import element
+from shadowbox.web.markup import element, head_of
 
 INTERVAL_S = 0.05  # between two states on the socket
 LARGEST_ORDER = 1000  # letters
@@ -107,19 +107,7 @@ async def _orders(socket: WebSocket, obey: Callable[[dict[str, Any]], None]) -> 
 
 
 def _document(title: str) -> str:
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} · Shadowbox"),
-        element("link", rel="icon", href="data:,"),
-        *(
-            element("link", rel="stylesheet", href=f"/static/{name}")
-            for name in (*SHARED, "live.css")
-        ),
-        element("script", type="module", src="/static/live.js"),
-    )
+    head = head_of(title, (*SHARED, "live.css"), "live")
     return "<!doctype html>\n" + element("html", head, element("body"), lang="en") + "\n"
 
 

@@ -39,6 +39,20 @@ def element(tag: str, /, *children: str, **attributes: str | int | bool | None) 
     return Html(f"<{' '.join(parts)}>" + ("" if tag in VOID else f"{inside}</{tag}>"))
 
 
+def head_of(title: str, styles: Iterable[str], module: str = "") -> Html:
+    """Head of a page with its style sheets, and the script `module`."""
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{title} · Shadowbox"),
+        element("link", rel="icon", href="data:,"),
+        *(element("link", rel="stylesheet", href=f"/static/{name}") for name in styles),
+        *([element("script", type="module", src=f"/static/{module}.js")] if module else []),
+    )
+
+
 def framed(
     title: str,
     current: str,
@@ -57,16 +71,7 @@ def framed(
         element("a", name, href=address, aria_current="page" if address == current else None)
         for address, name in NAVIGATION
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} · Shadowbox"),
-        element("link", rel="icon", href="data:,"),
-        *(element("link", rel="stylesheet", href=f"/static/{name}") for name in STYLES),
-        *([element("script", type="module", src=f"/static/{module}.js")] if module else []),
-    )
+    head = head_of(title, STYLES, module)
     body = element(
         "body",
         element(

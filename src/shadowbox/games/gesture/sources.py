@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shadowbox.core.schema import Array
-from shadowbox.errors import RecordingError, UsageError, system_error
+from shadowbox.errors import RecordingError, system_error
 from shadowbox.games.gesture.features import _Landmarks
+from shadowbox.games.gesture.listening import listen
 from shadowbox.games.gesture.schema import FRAME_VALUES, HAND_LANDMARKS, POSE_LANDMARKS
 
 POSE, HAND = len(POSE_LANDMARKS), len(HAND_LANDMARKS)
@@ -285,23 +286,13 @@ class _LandmarkSource(_Source):
             self._started.set()
 
     async def _main(self) -> None:
-        from websockets.asyncio.server import serve
-
-        try:
-            listening = await serve(
-                self._client,
-                "127.0.0.1",
-                self.port,
-                max_size=LARGEST_LANDMARKS,
-                origins=[None, *self.origins],  # type: ignore[list-item]
-                compression=None,
-                close_timeout=0.2,
-            )
-        except OSError as error:
-            raise UsageError(
-                f"cannot listen on 127.0.0.1 port {self.port}: {system_error(error)}; "
-                "--landmarks-port 0 takes any free port"
-            ) from error
+        listening = await listen(
+            self._client,
+            self.port,
+            "--landmarks-port",
+            max_size=LARGEST_LANDMARKS,
+            origins=[None, *self.origins],
+        )
         self.port = listening.sockets[0].getsockname()[1]
         self._started.set()
         async with listening:

@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from shadowbox.errors import UsageError, did_you_mean, system_error
+from shadowbox.errors import UsageError, did_you_mean
+from shadowbox.games.gesture.listening import listen
 from shadowbox.games.gesture.mcctp_messages import ACTIONS, DIRECTIONS, HOLDABLE, LARGEST_MESSAGE
 from shadowbox.games.gesture.place import course
 from shadowbox.games.gesture.place.course import CATEGORIES, ITEMS, TICKS, _Place, facing
@@ -282,23 +283,13 @@ class _MockInThread:
             self._started.set()
 
     async def _main(self) -> None:
-        from websockets.asyncio.server import serve
-
-        try:
-            listening = await serve(
-                self._client,
-                "127.0.0.1",
-                self.port,
-                max_size=LARGEST_MESSAGE,
-                process_request=_only_mcctp,
-                compression=None,
-                close_timeout=0.2,
-            )
-        except OSError as error:
-            raise UsageError(
-                f"cannot listen on 127.0.0.1 port {self.port}: {system_error(error)}; "
-                "--mock-port 0 takes any free port"
-            ) from error
+        listening = await listen(
+            self._client,
+            self.port,
+            "--mock-port",
+            max_size=LARGEST_MESSAGE,
+            process_request=_only_mcctp,
+        )
         self.port = listening.sockets[0].getsockname()[1]
         self._started.set()
         async with listening:
