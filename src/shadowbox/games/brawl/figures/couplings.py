@@ -43,13 +43,14 @@ from shadowbox.games.brawl.rules import (
     S_WALK,
     stage,
 )
-from shadowbox.games.brawl.schema import MAX_DAMAGE, SCHEMA, STAGES
+from shadowbox.games.brawl.schema import MAX_DAMAGE, SCHEMA, STAGES, STATES
 
 AMOUNT = 0.25  # share of a strike's damage by which the taken damage may differ
 JERK = 0.5  # u a frame beyond the speeds of both rows: the platform's carry, and rounding
 LONGEST_AGE = 255
 # states that no fighter has in the air
 ON_THE_GROUND = (S_WALK, S_STAND, S_TURN, S_SPRINT, S_DASH, S_BACKDASH, S_TAUNT)
+_IS_ON_THE_GROUND = np.isin(np.arange(len(STATES)), ON_THE_GROUND)  # by state
 
 
 def couplings(columns: Columns) -> Mapping[str, Array]:
@@ -146,10 +147,12 @@ def repairs(columns: Columns) -> Mapping[str, tuple[Array, int]]:
 
     One who walks on is in the air from now on.
     """
+    if not columns["player/grounded"].any() and not columns["player/on_platform"].any():
+        return {}
     on_block, on_platform = _on_something(columns)
     carried = columns["player/on_platform"] & ~on_platform
     falls = columns["player/grounded"] & ~(on_block | on_platform)
-    walks = falls & np.isin(columns["player/state"], ON_THE_GROUND)
+    walks = falls & _IS_ON_THE_GROUND[columns["player/state"]]
     return {
         "player/grounded": (falls, 0),
         "player/on_platform": (carried, 0),
