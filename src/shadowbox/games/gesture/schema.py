@@ -191,6 +191,23 @@ CONTROLS = tuple(name for names in CONTROL_GROUPS.values() for name in names)
 OLDER_ORDER = (*ACTIONS[:9], *LOOK, *ACTIONS[9:], *HOTBAR, *CURSOR, *INVENTORY)
 
 _SIDES = {"strafe_left": "strafe_right", "strafe_right": "strafe_left"}
+
+
+def _stick(name: str, unit: str, when: str, mirror: str, doc: str) -> Real:
+    """Control between -1 and 1."""
+    return Real(
+        name,
+        low=-1,
+        high=1,
+        store="f2",
+        unit=unit,
+        predict="value",
+        when=when,
+        mirror=mirror,
+        doc=doc,
+    )
+
+
 _CONTROL_GROUP = Group(
     "control",
     per="player",
@@ -205,23 +222,8 @@ _CONTROL_GROUP = Group(
             for name in ACTIONS
         ),
         Flag("looking", when=IN_PLAY, doc="gate of the look: off means no turn"),
-        *(
-            Real(
-                name,
-                low=-1,
-                high=1,
-                store="f2",
-                unit=f"{FULL_TURN_RATE:.0f} degrees/s",
-                predict="value",
-                when=IN_PLAY,
-                mirror=mirror,
-                doc=doc,
-            )
-            for name, mirror, doc in (
-                ("look_yaw", "negate", "to the right"),
-                ("look_pitch", "keep", "downward"),
-            )
-        ),
+        _stick("look_yaw", f"{FULL_TURN_RATE:.0f} degrees/s", IN_PLAY, "negate", "to the right"),
+        _stick("look_pitch", f"{FULL_TURN_RATE:.0f} degrees/s", IN_PLAY, "keep", "downward"),
         Choice(
             "hotbar",
             1 + SLOTS,
@@ -229,23 +231,8 @@ _CONTROL_GROUP = Group(
             when=IN_PLAY,
             doc="in the frame of a change only",
         ),
-        *(
-            Real(
-                name,
-                low=-1,
-                high=1,
-                store="f2",
-                unit="half a screen",
-                predict="value",
-                when=IN_SCREEN,
-                mirror=mirror,
-                doc=doc,
-            )
-            for name, mirror, doc in (
-                ("cursor_x", "negate", "to the right of the middle"),
-                ("cursor_y", "keep", "below the middle"),
-            )
-        ),
+        _stick("cursor_x", "half a screen", IN_SCREEN, "negate", "to the right of the middle"),
+        _stick("cursor_y", "half a screen", IN_SCREEN, "keep", "below the middle"),
         *(Flag(name, when=IN_SCREEN) for name in INVENTORY),
     ),
 )
