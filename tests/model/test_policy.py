@@ -24,7 +24,7 @@ from shadowbox.model.codec import (
     mirrored_where,
 )
 from shadowbox.model.embedding import ColumnEmbedding, visible_columns
-from shadowbox.model.heads import HEADS
+from shadowbox.model.head_registry import HEADS
 from shadowbox.model.policy import build_policy, preset_arguments
 from shadowbox.model.trunks.registry import TRUNKS
 from shadowbox.model.vocabulary import _combinations, fit_vocabulary

@@ -11,7 +11,7 @@ from pads import PAD, columns_of
 
 from shadowbox.errors import UsageError
 from shadowbox.model.design import TrunkConfig
-from shadowbox.model.heads import HEADS
+from shadowbox.model.head_registry import HEADS
 from shadowbox.model.policy import build_policy, preset_arguments
 from shadowbox.model.trunks import base, gru, registry
 from shadowbox.model.trunks.registry import TRUNKS

@@ -36,9 +36,11 @@ class _CardModel(BaseModel):
 class RecordCall(_CardModel):
     """Arguments of the `shadowbox record` call that makes the data.
 
-    `mix` lists several pairings.
+    `mix` lists several pairings. A game without matches has sources of sessions: `source` names one
+    with its `options`, and `matches` is the number of sessions.
     """
 
+    source: Word = ""
     p0: str = Field(default="", max_length=200)
     p1: str = Field(default="", max_length=200)
     mix: list[dict[str, Any]] = Field(default_factory=list, max_length=100)

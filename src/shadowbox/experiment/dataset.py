@@ -14,6 +14,7 @@ from typing import Any
 from shadowbox.cards.card import Card
 from shadowbox.cards.sections import DataCall, DataSection, IngestCall, RecordCall
 from shadowbox.collect.matches import Pairing, record, record_call
+from shadowbox.collect.sources import record_sessions, sessions_call
 from shadowbox.core import system
 from shadowbox.core.game import Game
 from shadowbox.data.split import Split
@@ -104,6 +105,11 @@ def data_call_problems(card: Card, game: Game) -> Iterator[tuple[tuple[str, ...]
 def _doubts_of_matches(card: Card, game: Game, call: RecordCall) -> Iterator[str]:
     from shadowbox.play import specs
 
+    if call.source:
+        if call.p0 or call.p1 or call.mix or call.world:
+            yield "source brings its own players: leave p0, p1, mix and world out"
+        yield from _complaints(lambda: _sessions_call(game, call))
+        return
     if not call.mix and not (call.p0 and call.p1):
         yield "p0 and p1 name agents, or mix lists pairings"
         return
@@ -156,7 +162,13 @@ def _record_call(card: Card, game: Game) -> dict[str, Any]:
     """The call of `record` that makes the data, in the form of the store's manifest."""
     call = _how(card).record
     assert call is not None
+    if call.source:
+        return _sessions_call(game, call)
     return record_call(game, pairings(card), call.seed, call.world, call.options)
+
+
+def _sessions_call(game: Game, call: RecordCall) -> dict[str, Any]:
+    return sessions_call(game, call.source, call.matches, call.seed, call.options)
 
 
 def _reading_options(game: Game, call: IngestCall) -> dict[str, Any]:
@@ -188,7 +200,18 @@ def _make(card: Card, data: DataSection, game: Game, progress: Progress | None) 
     temporary = out.with_name(f"{out.name}.{os.getpid()}.making")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if make.record:
+        if make.record and make.record.source:
+            call = make.record
+            record_sessions(
+                game,
+                call.source,
+                call.matches,
+                temporary,
+                seed=call.seed,
+                options=call.options,
+                progress=progress,
+            )
+        elif make.record:
             record(
                 game,
                 pairings(card),

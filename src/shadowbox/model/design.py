@@ -211,4 +211,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+# presets of older systems for the learner of windows; SETTINGS of that learner and the loop
+CONTROL_TRANSFORMER: dict[str, Any] = {
+    "trunk": "pooled", "frames": 30, "width": 256, "depth": 6, "dropout": 0.3, "head": "grouped",
+    "head_width": 128, "loss": "seed",
+}  # fmt: skip
+
 SEATS: dict[str, tuple[int, ...]] = {"policy-mlp": (0,)}  # presets trained on some seats only

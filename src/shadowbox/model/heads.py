@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shadowbox.core.schema import Choice, Flag, Real
-from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.codebook import CodebookDistribution, _CategoricalDistribution
 from shadowbox.model.codec import ControlValues
 from shadowbox.model.design import HeadConfig
@@ -356,23 +355,3 @@ def _independent_parts(
                 CodebookDistribution(factor.name, factor.keys, factor.at, vocabulary[factor.name])
             )
     return parts
-
-
-HEADS = ("independent", "chain", "categorical")
-
-
-def build_head(
-    config: HeadConfig,
-    loss: LossOptions,
-    features: int,
-    values: ControlValues,
-    vocabulary: Vocabulary,
-) -> Head:
-    """Head of a configuration, over `features` numbers a frame."""
-    if config.head == "independent":
-        return _IndependentHead(features, _independent_parts(values, vocabulary, config, loss))
-    if config.head == "chain":
-        return _ChainHead(features, _chain_parts(values, vocabulary, loss), config.head_width)
-    if config.head == "categorical":
-        return _CategoricalHead(features, _categorical_parts(values, vocabulary))
-    raise UsageError(f"unknown head '{config.head}': {did_you_mean(config.head, HEADS)}")

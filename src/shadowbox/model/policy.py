@@ -20,14 +20,14 @@ from shadowbox.model.codec import ControlValues, View
 from shadowbox.model.delay import delay_feature, delayed
 from shadowbox.model.design import DELAY, PRESETS, PolicyConfig
 from shadowbox.model.embedding import ColumnEmbedding, EncodingEmbedding
-from shadowbox.model.heads import Temperature, Vocabulary, build_head
+from shadowbox.model.head_registry import build_head, value_head
+from shadowbox.model.heads import Temperature, Vocabulary
 from shadowbox.model.masks import action_mask, masked
 from shadowbox.model.predictions import PolicyOutput, _ActionEvaluation, _Decision
 from shadowbox.model.strategy.encoder import StrategyEncoder
 from shadowbox.model.style import _PlayerStyle
 from shadowbox.model.trunks.base import Memory
 from shadowbox.model.trunks.registry import build_trunk
-from shadowbox.model.value import value_head
 from shadowbox.model.vocabulary import default_vocabulary
 
 
@@ -92,10 +92,11 @@ class Policy(nn.Module):
             + (self.strategy.out if self.strategy else 0)
             + bool(config.delays)
         )
+        places = self.embed.places(schema.control_keys, self.values.slots)
         own = torch.zeros(width, dtype=torch.bool)
-        own[self.embed.places(schema.control_keys, self.values.slots)] = True
+        own[places] = True
         self.register_buffer("own", own, persistent=False)  # features of the own previous controls
-        self.trunk = build_trunk(config.trunk, width, self.embed.fixed)
+        self.trunk = build_trunk(config.trunk, width, self.embed.fixed, places)
         self.head = build_head(
             config.head,
             config.loss,

@@ -3,6 +3,7 @@
 schema.py      landmarks, the game's state and the controls, with their modes and gates
 features.py    landmarks and the game's state as rows, the same for recordings and for play
 recording.py   sessions as episodes; npz.py reads those of an older system
+older.py       a frame as the inputs of an older system
 body.py        a simulated body that makes the gestures of script.py
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 from shadowbox.core.game import Game
 from shadowbox.games.gesture.body import SOURCE
 from shadowbox.games.gesture.npz import OPTIONS
+from shadowbox.games.gesture.older import ENCODING
 from shadowbox.games.gesture.schema import BODY, LEARNED, SCHEMA
 
 
@@ -37,6 +39,7 @@ GAME = Game(
     encodings={
         "default": LEARNED,  # without state that follows the controls
         "all": tuple(SCHEMA.columns),
+        "older": ENCODING,
         "body": (*BODY, *(key for key in SCHEMA.control_keys)),  # without the game's state
     },
 )
