@@ -88,12 +88,13 @@ def windows_of(session, policy, frame: int) -> tuple[torch.Tensor, torch.Tensor]
     """Input [1, 30, 671] and mask of the window that ends at a frame, built number by number."""
     frames = range(max(0, frame - WINDOW + 1), frame + 1)
     before = {key: np.zeros_like(session[key][:1]) for key in SCHEMA.control_keys}
-    pressed = (
-        lambda row: {  # noqa: E731
+
+    def pressed(row: int) -> dict[str, np.ndarray]:
+        return {
             key: before[key] if row < 0 else session[key][row : row + 1]
             for key in SCHEMA.control_keys
         }
-    )
+
     rows = []
     for at in frames:
         now = {key: session[key][at : at + 1] for key in SCHEMA.state_keys}

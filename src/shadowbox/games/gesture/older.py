@@ -113,15 +113,6 @@ _SHIFT = np.array([number.shift for number in NUMBERS], np.float32)
 _COMPARED = np.array([number.equals is not None for number in NUMBERS])
 _EQUALS = np.array([number.equals or 0 for number in NUMBERS], np.float32)
 _IN_MODE = np.array([number.in_mode for number in NUMBERS])
-# numbers that are not normalized: flags, choices and controls
-EXACT = np.array(
-    [
-        number.block == CONTROL_BLOCK
-        or number.equals is not None
-        or not isinstance(SCHEMA.columns[number.key].field, Real)
-        for number in NUMBERS
-    ]
-)
 
 
 @dataclass(frozen=True)
