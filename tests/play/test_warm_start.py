@@ -20,7 +20,7 @@ from shadowbox.model import policy
 from shadowbox.play.agent import Delayed, Replay
 from shadowbox.play.match import play
 from shadowbox.play.policy_agent import PolicyAgent
-from shadowbox.play.recorded_start import recorded_start
+from shadowbox.play.specs import recorded_start
 from shadowbox.play.turn import MatchBatch
 from shadowbox.play.warm_start import context_views, put_part, warm_start
 

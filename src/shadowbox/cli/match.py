@@ -95,7 +95,7 @@ def match(
     from shadowbox.play import specs
     from shadowbox.play.match import play
     from shadowbox.play.match_facts import match_facts
-    from shadowbox.play.recorded_start import recorded_start
+    from shadowbox.play.specs import recorded_start
 
     if as_json and frames == STDOUT:
         raise UsageError("--frames-json - and --json both write to standard output: name a file")

@@ -15,6 +15,8 @@ import numpy as np
 
 from shadowbox.core.dynamics.declaration import _Dynamics
 from shadowbox.core.encoding import _NamedEncodings
+from shadowbox.core.figures.declaration import _Behavior as _Behavior
+from shadowbox.core.figures.declaration import _Replay
 from shadowbox.core.schema import Array, Columns, Schema
 
 # One event. `frame` is the first row that shows its effect. In a World `match` is the position in
@@ -265,28 +267,6 @@ class Bot(Protocol):
     def __call__(self, argument: str = "") -> Agent: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class _Behavior:
-    """Counts of what the players of a game do, frame by frame, and the figures of a match.
-
-    `count`: columns [N, slots], their events [E] and the row of each [E] -> [counts, N, players].
-    `figures`: sums of a player's counts over a match, and its frames -> figures by name.
-    """
-
-    counts: tuple[str, ...]
-    count: Callable[[Columns, Array, Array], Array]
-    figures: Callable[[Mapping[str, float], int], Mapping[str, float | None]]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the figures."""
-        return tuple(self.figures(dict.fromkeys(self.counts, 0.0), 1))
-
-    def of(self, sums: Array, frames: int) -> dict[str, float | None]:
-        """Figures of a player whose counts add up to `sums` [counts]."""
-        return dict(self.figures(dict(zip(self.counts, sums.tolist(), strict=True)), frames))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Game:
     """Record of a game: all that Shadowbox knows about it.
@@ -320,6 +300,7 @@ class Game:
     # columns [T + 1, slots] -> mask of frames at which an attack begins, bool [T + 1, players]
     attacks: Callable[[Columns], Array] | None = None
     behavior: _Behavior | None = None  # of players in a match, for the tables of training runs
+    replay: _Replay | None = None  # closed loop on recordings, of a game without a simulator
     # state columns [T + 1, slots], events -> figures, [players, 2] each: a count and its denominator
     tactics: Callable[[Columns, Array], Mapping[str, Array]] | None = None
     places: Callable[[Columns], Sequence[str]] | None = None  # starting place of each player

@@ -29,10 +29,10 @@ class MetricInfo(NamedTuple):
 class Metric:
     """One metric, as a line of docs/metrics.md.
 
-    `where`: validation, offline, closed_loop, matches, gate or world. `per`: the kind of name behind
-    the dot of a figure (control, state, opponent or delay; of worlds also a field or kind of event, and
-    the horizon in frames after @); empty for metrics of a single figure. `better`: low, high, or the
-    ideal value.
+    `where`: validation, offline, closed_loop, sessions, matches, gate or world. `per`: the kind of
+    name behind the dot of a figure (control, state, opponent or delay; of worlds also a field or
+    kind of event, and the horizon in frames after @); empty for metrics of a single figure.
+    `better`: low, high, or the ideal value.
     """
 
     name: str
@@ -51,6 +51,43 @@ class Metric:
 
 _GUESSED = ("copy_last", "never_press", "markov")  # of validations
 _ASKED = ("copy_last", "never_press", "look_up")  # of recorded frames
+
+_OF_SESSIONS = (  # name, better, per, bounds, meaning
+    ("press_f1", "high", "control", SHARE, "F1 over frames of a key down, mean over the supported "
+     "controls: those with at least 20 recorded presses"),
+    ("onset_f1", "high", "control", SHARE, "F1 of onsets within 3 frames, mean over the supported "
+     "controls"),
+    ("offset_f1", "high", "control", SHARE, "F1 of releases within 3 frames, mean over the "
+     "supported controls"),
+    ("onset_delay", "0", "control", ANY, "mean delay in frames of the onsets within 15 frames of "
+     "a recorded one, of the supported controls"),
+    ("onset_delay_ms", "0", "", ANY, "the same in milliseconds"),
+    ("false_triggers", "low", "", POSITIVE, "presses and changes of a choice that begin while "
+     "nothing is recorded within 3 frames, in a minute of such frames"),
+    ("idle_accuracy", "high", "", SHARE, "share of the frames without recorded controls in which "
+     "nothing is pressed or turned"),
+    ("choice_f1", "high", "", SHARE, "F1 of changes of a choice, such as a slot, to the recorded "
+     "value within 9 frames"),
+    ("look_r2", "high", "", ANY, "share of the variance of the look that is explained, mean over "
+     "the axes, in all frames of play"),
+    ("look_mse", "low", "", POSITIVE, "squared error of an axis of the look in frames with a "
+     "recorded turn, in shares of a full turn"),
+    ("look_direction", "high", "", SHARE, "share of the axes of recorded turns that turn to the "
+     "recorded side"),
+    ("cursor_mse", "low", "", POSITIVE, "squared error of an axis of the cursor with a screen "
+     "open, in shares of the screen"),
+    ("cursor_px", "low", "", POSITIVE, "mean distance of the cursor from the recorded one, in "
+     "pixels of a screen of 1920 x 1080"),
+    ("score", "high", "", SHARE, "weighted mean over the heads with recorded events: .4 press_f1 "
+     "of actions, .2 look_r2, .1 choice_f1, .1 R2 of the cursor, .1 press_f1 with a screen open, "
+     ".1 idle_accuracy"),
+    ("seed_score", "high", "", SHARE, "the score of an older system: keys without a press count "
+     "as 0, squared errors instead of explained variance, heads without events as perfect"),
+)  # fmt: skip
+_HISTORIES = {
+    "live": "in recorded sessions in closed loop, own controls as history",
+    "forced": "in recorded sessions, the recorded controls as history",
+}
 
 METRICS = (
     Metric("loss", "validation", "low", "", ("copy_last", "rate"),
@@ -128,6 +165,13 @@ METRICS = (
            "win rate minus that of the demonstrator, against the same opponents with the same "
            "seeds",
            (-1.0, 1.0)),
+    *(Metric(f"{history}_{name}", "sessions", better, per, ("copy_last", "never_press"),
+             f"{meaning}; {where}", limits)
+      for history, where in _HISTORIES.items()
+      for name, better, per, limits, meaning in _OF_SESSIONS),
+    Metric("history_gap", "sessions", "low", "", ("copy_last",),
+           "mean F1 of onsets over the supported controls with the recorded controls as history, "
+           "minus that with the own ones; onsets are those of the pressed keys in both", ANY),
     Metric("wins", "matches", "high", "opponent", ("even",),
            "share of matches won against an opponent, each seed once from either seat; draws do "
            "not count; the interval counts seeds", SHARE),

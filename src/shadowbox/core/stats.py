@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -151,6 +151,37 @@ def bootstrap(
         if reflect
         else Interval(value, low, high)
     )
+
+
+def bootstrap_figures(
+    of: Callable[[Mapping[str, Array]], Mapping[str, Array]],
+    samples: Mapping[str, Array],
+    *,
+    tries: int = 1000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Figures of sums over episodes with their 95 % intervals, all from the same resamples.
+
+    `samples` {name: [E, ...]}; `of` maps sums {name: [tries, ...]} to figures {name: [tries]}.
+    """
+    rows = {name: np.asarray(sample, np.float64) for name, sample in samples.items()}
+    episodes = len(next(iter(rows.values())))
+    values = of({name: sample.sum(0, keepdims=True) for name, sample in rows.items()})
+    alone = {name: float(value[0]) for name, value in values.items()}
+    if episodes < 2:
+        return {name: Interval(value, math.nan, math.nan) for name, value in alone.items()}
+    draws = np.random.default_rng(seed)
+    times = draws.multinomial(episodes, np.full(episodes, 1 / episodes), size=tries)
+    sums = {
+        name: (times @ sample.reshape(episodes, -1)).reshape(tries, *sample.shape[1:])
+        for name, sample in rows.items()
+    }
+    tail, found = _tail(0.95, episodes), {}
+    for name, drawn in of(sums).items():
+        known = drawn[np.isfinite(drawn)]
+        ends = np.quantile(known, [tail, 1 - tail]).tolist() if len(known) else [math.nan] * 2
+        found[name] = Interval(alone[name], *ends)
+    return found
 
 
 def bootstrap_quotient(

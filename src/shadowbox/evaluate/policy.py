@@ -22,7 +22,7 @@ from shadowbox.core.files import write_whole
 from shadowbox.core.game import Game
 from shadowbox.data.store import Store
 from shadowbox.errors import UsageError
-from shadowbox.evaluate import closed_loop, gate, recorded
+from shadowbox.evaluate import closed_loop, gate, recorded, sessions
 from shadowbox.evaluate.gate import GateResult
 from shadowbox.evaluate.offline import Answers, figures, onset_timing, reliability_curves
 from shadowbox.evaluate.recorded import ControlLookup, SeatData
@@ -68,8 +68,11 @@ class Evaluation:
 
     @property
     def in_play(self) -> bool:
-        """True if it played matches; without a simulator it is asked one frame ahead."""
-        return bool(self.facts.get("world"))
+        """True if its own controls were its history, in matches or in recorded sessions.
+
+        Otherwise it is asked one frame ahead.
+        """
+        return bool(self.facts.get("world") or self.facts.get("by_person"))
 
     def report(self) -> EvaluationReport:
         """The report that is printed and stored."""
@@ -125,8 +128,15 @@ def evaluate(
         subject.temperatures(settings),
     )
     games = _played(subject, seats_to_play, table, settings, progress_of) if seats_to_play else {}
-    behavior = _behaved(subject.schema, data_seats, everybody, games, settings)
+    replayed = sessions.replayed(subject, data_seats.seats, settings, progress_of("replaying"))
+    behavior = (
+        sessions.behavior(subject.schema, everybody, replayed)
+        if replayed
+        else _behaved(subject.schema, data_seats, everybody, games, settings)
+    )
     closed, ratios = closed_loop.figures(behavior, states=bool(games))
+    if replayed:
+        closed |= replayed.figures()
     result = Evaluation(
         subject.folder,
         Path(store),
@@ -140,7 +150,8 @@ def evaluate(
         {name: onset_timing(everybody[name]) for name in ("", "look_up")},
         games[""].shown if games else (),
         data_seats.episodes[:4],
-        _facts(subject, data_seats, seats_to_play, settings),
+        _facts(subject, data_seats, seats_to_play, settings)
+        | ({"by_person": replayed.by_person()} if replayed else {}),
         found_logits,
     )
     write_whole(

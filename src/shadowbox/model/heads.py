@@ -36,6 +36,8 @@ Vocabulary = Mapping[str, Sequence[Sequence[float]]]
 class Head(nn.Module):
     """Parts side by side in one output. Subclasses define the output and how it is sampled."""
 
+    depends = False  # parts of a frame depend on those before them
+
     def __init__(self, parts: Sequence[ControlDistribution]) -> None:
         super().__init__()
         self.parts = tuple(parts)
@@ -199,6 +201,7 @@ class _ChainHead(Head):
     with all values of the last frame, and each part reads it and adds its decision.
     """
 
+    depends = True
     books: tuple[CodebookDistribution, ...]
 
     def __init__(self, features: int, books: Sequence[CodebookDistribution], width: int) -> None:

@@ -84,7 +84,7 @@ POLICY = CheckpointKind(
     evaluate="shadowbox.evaluate.benchmark:evaluate_policy",
     page="shadowbox.report.evaluation:evaluation_page",
     needs=frozenset(),  # without recordings it is judged by matches alone
-    figures=metrics_in(("offline", "closed_loop", "matches", "gate")),
+    figures=metrics_in(("offline", "closed_loop", "sessions", "matches", "gate")),
 )
 ENCODER = CheckpointKind(
     name="encoder",

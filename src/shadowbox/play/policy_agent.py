@@ -88,7 +88,7 @@ class PolicyAgent:
 
         from shadowbox.model.strategy.read_out import read_out_tracks
 
-        tuned = self._calibration = calibration or {}
+        tuned = self.calibration = calibration or {}
         self.temperatures = head_temperatures(policy, sampling.temperature, tuned)
         # [draws, 2]: up and held; None: it draws
         self.limits = press_limits(policy, sampling.threshold, tuned.get("thresholds", {}))
@@ -296,7 +296,7 @@ class PolicyAgent:
         if name not in self.settings:
             raise UsageError(f"a policy has no setting '{name}'")
         self.sampling = replace(self.sampling, temperature=value)
-        self.temperatures = head_temperatures(self.policy, value, self._calibration)
+        self.temperatures = head_temperatures(self.policy, value, self.calibration)
 
     def _draws(self, state: Mapping[str, Array], view: Columns) -> Array:
         """Uniform numbers in [0, 1), f32 [N, draws]. A threshold is a draw that is always the same."""

@@ -38,11 +38,12 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from shadowbox.core.game import Agent, Game, World
 from shadowbox.core.imports import import_object
-from shadowbox.core.schema import require_same
+from shadowbox.core.schema import Columns, require_same
 from shadowbox.data.store import Store, parse_episode_spec
 from shadowbox.errors import UsageError, did_you_mean
 from shadowbox.model.kinds import checkpoint_kind, spec_kind
@@ -335,3 +336,45 @@ def _checked(made: Any, parsed: _WorldSpec, game: Game, matches: int) -> World:
         )
     found: World = made
     return found
+
+
+# ---- starts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _RecordedStart:
+    """A stored match up to the row to begin from, its seed and its world."""
+
+    past: Columns  # [row + 1, slots]
+    seed: int
+    world: str  # a spec; empty where the recording does not name one
+
+
+def recorded_start(where: str, game: Game, world: str = "") -> _RecordedStart:
+    """The start that `STORE#EPISODE:ROW` names, in `world` or in the recorded one."""
+    parts = re.fullmatch(r"(.+)#(\d+):(\d+)", where)
+    if parts is None:
+        raise UsageError(f"'{where}': expected STORE#EPISODE:ROW, such as data/brawl#12:300")
+    store, number, row = Store(Path(parts[1]), game.schema), int(parts[2]), int(parts[3])
+    episode = store.episode(number)
+    if row >= episode.frames:
+        raise UsageError(
+            f"'{where}': episode {number} has {episode.frames} decisions, "
+            f"in the rows 0 to {episode.frames - 1}"
+        )
+    needed = [key for key in episode.absent if key in game.schema.state_keys]
+    if needed:
+        raise UsageError(
+            f"'{where}': {needed[0]} is absent from this recording, so it cannot be gone on from"
+        )
+    seed, recorded_in = episode.meta.get("seed"), str(episode.meta.get("world", ""))
+    if runs_code(recorded_in) and not world:
+        raise UsageError(
+            f"'{where}' was played in '{recorded_in}', which is code: name it with --world to run "
+            "it, or another world"
+        )
+    return _RecordedStart(
+        {key: episode.columns[key][: row + 1] for key in game.schema.columns},
+        seed if isinstance(seed, int) and seed >= 0 else 0,
+        world or recorded_in,
+    )

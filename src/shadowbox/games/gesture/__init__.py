@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shadowbox.core.figures.declaration import _Replay
 from shadowbox.core.game import Game
+from shadowbox.games.gesture import controller, figures
 from shadowbox.games.gesture.body import SOURCE
 from shadowbox.games.gesture.npz import OPTIONS
 from shadowbox.games.gesture.older import ENCODING
@@ -35,6 +37,15 @@ GAME = Game(
     reader_options=OPTIONS,
     scene=scene,
     sources={"synthetic": ("shadowbox.games.gesture.body:record", SOURCE)},
+    replay=_Replay(
+        settings=controller.settings_of,
+        rest=lambda row: controller.at_rest(bool(row["game/screen_open"][0])),
+        decide=controller.decide,
+        count=figures.count,
+        figures=figures.figures,
+        person="person",
+        unit="session",
+    ),
     learns_by=("imitation",),
     encodings={
         "default": LEARNED,  # without state that follows the controls

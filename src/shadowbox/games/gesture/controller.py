@@ -176,6 +176,38 @@ def certain(keys: Mapping[str, float]) -> _Answers:
     )
 
 
+def answers_of(chances: Mapping[str, Array]) -> _Answers:
+    """Answers from the chances of controls by key: [1] each, of the hotbar [1, 10]."""
+    value = {key.partition("/")[2]: values[0] for key, values in chances.items()}
+    return _Answers(
+        np.array([float(value[name]) for name in KEYS]),
+        float(value["looking"]),
+        np.array([value["look_yaw"], value["look_pitch"]], np.float64),
+        np.asarray(value["hotbar"], np.float64),
+        np.array([value["cursor_x"], value["cursor_y"]], np.float64),
+    )
+
+
+def settings_of(thresholds: Mapping[str, float], usual: float | None) -> _Settings:
+    """Settings with thresholds by control (`control/jump`), and `usual` for the others."""
+    named = {key.partition("/")[2]: value for key, value in thresholds.items()}
+    gate = named.pop("looking", _Settings.look_gate)
+    limits = {name: value for name, value in named.items() if name in KEYS}
+    usual = _Settings.threshold if usual is None else usual
+    return _Settings(threshold=usual, thresholds=limits, look_gate=gate)
+
+
+def decide(
+    settings: _Settings, memory: _Memory, chances: Mapping[str, Array], row: Columns
+) -> tuple[Columns, _Memory]:
+    """Controls [1] of a recorded row [1], as in live play, and the memory for the next."""
+    screen = bool(row["game/screen_open"][0])
+    controls, memory = process(
+        settings, memory, answers_of(chances), screen_open=screen, dt=1 / FPS
+    )
+    return {key: values[0] for key, values in control_columns(controls).items()}, memory
+
+
 def _mode(settings: _Settings, memory: _Memory, screen_open: bool) -> tuple[bool, int]:
     """Mode that counts, and the frames for which the game has been in the other one."""
     if screen_open == memory.screen:
