@@ -192,6 +192,7 @@ LEARNERS: dict[str, str] = {  # name -> module:SPEC, imported on demand
     "selfplay": "shadowbox.learners.selfplay_spec:SPEC",
     "dynamics": "shadowbox.learners.dynamics.spec:SPEC",
     "encoder": "shadowbox.learners.encoder.spec:SPEC",
+    "windows": "shadowbox.learners.windows.spec:SPEC",
 }
 _loaded: dict[str, LearnerSpec] = {}  # as module:SPEC, in this process
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-WIDTH = 12  # of a column
+WIDTH, NARROW = 12, 6  # of a column, and of one of many
+MANY = 8  # columns
 MOST_SHOWN = 6  # figures of a line of the learner's own kind
 PLAIN_EVERY = 10.0  # seconds between lines without a terminal
 
@@ -48,11 +49,12 @@ class Console:
 
     def row(self, epoch: int, figures: Mapping[str, float], best: bool) -> None:
         """Print a row of the table; the header is repeated when the columns change."""
+        wide = WIDTH if len(figures) <= MANY else NARROW
         if tuple(figures) != self._head:
             self._head = tuple(figures)
-            head = f"{'Ep':>4}" + "".join(f"{name[-WIDTH:]:>{WIDTH + 2}}" for name in figures)
+            head = f"{'Ep':>4}" + "".join(f"{name[-wide:]:>{wide + 2}}" for name in figures)
             self.say(f"{head}\n{'-' * (len(head) + 2)}")
-        cells = "".join(f"{_short(name, value):>{WIDTH + 2}}" for name, value in figures.items())
+        cells = "".join(f"{_short(name, value):>{wide + 2}}" for name, value in figures.items())
         self.say(f"{epoch:>4}{cells}{' *' if best else ''}")
 
     def line(self, kind: str, step: int, figures: Mapping[str, float]) -> None:

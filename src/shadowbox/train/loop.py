@@ -45,6 +45,7 @@ from shadowbox.train.protocols import (
     TrainResult,
     TrainTask,
     Updater,
+    _RowSource,
     _TableSource,
 )
 from shadowbox.train.session import Session
@@ -201,7 +202,11 @@ def _validate(session: Session, console: Console | None) -> None:
         _write(session, "val", validate.as_figures(scores))
         if console and session.ranks.first:
             lr = schedule.learning_rate(config, session.step - 1, session.total)
-            row = {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr}
+            row = (
+                task.learner.table_row(trained, scores, lr)
+                if isinstance(task.learner, _RowSource)
+                else {"TrLoss": trained["loss"], **validate.as_row(task.learner, scores), "LR": lr}
+            )
             console.row(session.epoch, row, best)
 
 

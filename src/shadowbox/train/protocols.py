@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from shadowbox.core.metrics import MetricInfo
 from shadowbox.core.schema import Array
+from shadowbox.core.stats import Interval
 from shadowbox.model.checkpoint import CheckpointConfig
 from shadowbox.train.observer import CALLED_OFF
 from shadowbox.train.tables import _Table
@@ -163,6 +164,31 @@ class _TableSource(Protocol):
 
     def pages(self, run: Path) -> Mapping[str, bytes]:
         """Files drawn from the tables when a session of the run ends, by name."""
+        ...
+
+
+@runtime_checkable
+class _Combining(Protocol):
+    """A learner with scores that are no ratio of sums, made of those that are."""
+
+    @property
+    def combined(self) -> tuple[str, ...]:
+        """Names of these scores, which are declared beside the others."""
+        ...
+
+    def combine(self, sums: Mapping[str, tuple[Array, Array]]) -> Mapping[str, Array]:
+        """Values [n] of these scores and their baselines, from numerators and denominators [n]."""
+        ...
+
+
+@runtime_checkable
+class _RowSource(Protocol):
+    """A learner with columns of its own in the console's table of validations."""
+
+    def table_row(
+        self, trained: Mapping[str, float], found: Mapping[str, Interval], lr: float
+    ) -> Mapping[str, float]:
+        """Row from the means since the last validation, its scores, and the learning rate."""
         ...
 
 

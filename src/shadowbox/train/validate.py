@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shadowbox.core.stats import Interval, bootstrap_ratio
 from shadowbox.errors import TrainingError
 from shadowbox.train.distributed import Ranks
-from shadowbox.train.protocols import Learner
+from shadowbox.train.protocols import Learner, _Combining
 
 MOST_SHOWN = 4  # scores in a line of the table; the log has all of them
 TRIES = 500  # of the bootstrap: enough for two digits, and a fraction of a second
@@ -57,14 +57,18 @@ def validate(
                 _add(sums.setdefault(name, {}), np.asarray(batch.episode), figures)
     finally:
         model.train(training)
-    return {name: _interval(per_episode) for name, per_episode in _merged(sums, ranks).items()}
+    merged = _merged(sums, ranks)
+    intervals = {name: _interval(per_episode) for name, per_episode in merged.items()}
+    return intervals | (_combined(learner, merged) if isinstance(learner, _Combining) else {})
 
 
 def score_names(learner: Learner) -> set[str]:
     """Names that `score` of a learner must return."""
+    apart = learner.combined if isinstance(learner, _Combining) else ()
+    scores = {name: info for name, info in learner.scores.items() if name not in apart}
     return {
-        *learner.scores,
-        *(f"{name}/{each}" for name, info in learner.scores.items() for each in info.baselines),
+        *scores,
+        *(f"{name}/{each}" for name, info in scores.items() for each in info.baselines),
     }
 
 
@@ -146,3 +150,22 @@ def _merged(
 def _interval(per_episode: dict[int, tuple[float, float]]) -> Interval:
     tops, bottoms = zip(*(per_episode[number] for number in sorted(per_episode)), strict=True)
     return Interval(*map(float, bootstrap_ratio(np.array(tops), np.array(bottoms), tries=TRIES)))
+
+
+def _combined(
+    learner: _Combining, merged: Mapping[str, Mapping[int, tuple[float, float]]]
+) -> dict[str, Interval]:
+    """Combined scores, with intervals over the same resampled episodes for all."""
+    episodes = sorted(next(iter(merged.values())))
+    sums = {name: np.array([per[at] for at in episodes]).T for name, per in merged.items()}
+    picks = np.random.default_rng(0).integers(0, len(episodes), (TRIES, len(episodes)))
+    whole = learner.combine(
+        {name: tuple(each.sum(1, keepdims=True)) for name, each in sums.items()}
+    )
+    drawn = learner.combine({name: tuple(each[:, picks].sum(2)) for name, each in sums.items()})
+    found = {}
+    for name, value in whole.items():
+        values = drawn[name][np.isfinite(drawn[name])]
+        ends = np.quantile(values, [0.025, 0.975]) if len(values) and len(episodes) > 1 else ()
+        found[name] = Interval(float(value[0]), *(map(float, ends) if len(ends) else 2 * [np.nan]))
+    return found

@@ -46,7 +46,7 @@ GAME = Game(
         person="person",
         unit="session",
     ),
-    learns_by=("imitation",),
+    learns_by=("imitation", "windows"),
     encodings={
         "default": LEARNED,  # without state that follows the controls
         "all": tuple(SCHEMA.columns),
